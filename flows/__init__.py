@@ -1,0 +1,1 @@
+"""What runs, in what order: Prefect flows, the settings file and the command line."""

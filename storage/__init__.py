@@ -1,0 +1,1 @@
+"""Where state lives: records, the workspace, LanceDB, DuckDB, the memos and the releases."""

