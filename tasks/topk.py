@@ -1,0 +1,160 @@
+"""Exact running top-k: the best chunks of each query, seen block by block in any order.
+
+Both legs use it: BM25 adds triples of matching chunks, the dense leg whole blocks of scores. What comes out
+does not depend on how the scores were cut into blocks: scores are compared as float32 and ties fall to
+the lower chunk number, as ``storage.records.ranking_order`` has it. It knows nothing of where scores come from.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from storage.errors import MachineError
+from storage.records import LEG, ranking_order, ranks_within
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Entries kept back before they are ordered; fewer means more sorting, more means more memory (12 bytes each).
+MIN_PENDING = 65_536
+
+
+class RunningTopK:
+    """The ``depth`` best chunks of each query among all that were added.
+
+    A (query, chunk) pair must be added once at most. A score of -inf says that the chunk is no result for the
+    query (a filter, for one); any other finite score, zero and negative ones too, may become a result.
+    Memory: 12 bytes for each of about ``3 * query_count * depth`` entries, and a block's own survivors.
+
+    Args:
+        query_count: Queries are numbered from 0 to ``query_count - 1``.
+        depth: Results a query, at least 1.
+
+    >>> best = RunningTopK(query_count=2, depth=2)
+    >>> best.add_block(np.array([[0.5, -1.0], [-2.0, -3.0]], dtype=np.float32), np.array([7, 8], dtype=np.int32))
+    >>> best.add(np.array([0, 0]), np.array([3, 4]), np.array([0.5, -9.0]))
+    >>> best.table().to_pydict()["chunk_number"]  # query 0: 0.5 twice, the lower number first
+    [3, 7, 7, 8]
+    """
+
+    def __init__(self, query_count: int, depth: int) -> None:
+        if query_count < 0 or depth < 1:
+            raise ValueError(f"query_count {query_count} must be >= 0 and depth {depth} >= 1")
+        self.query_count = query_count
+        self.depth = depth
+        # What a score must reach to matter: the depth-th best so far, -inf while a query has fewer results.
+        self._thresholds = np.full(query_count, -np.inf, dtype=np.float32)
+        self._best = _no_entries()
+        self._pending: list[Entries] = []
+        self._pending_count = 0
+
+    def add(
+        self,
+        query_numbers: NDArray[np.integer],
+        chunk_numbers: NDArray[np.integer],
+        scores: NDArray[np.floating],
+    ) -> None:
+        """Add scores of single pairs, in any order.
+
+        Args:
+            query_numbers: int (n,).
+            chunk_numbers: int (n,).
+            scores: float (n,), rounded to float32.
+
+        Raises:
+            MachineError: A score is not a number.
+        """
+        rounded = _checked(scores)
+        kept = (rounded >= self._thresholds[query_numbers]) & (rounded > -np.inf)
+        self._keep(query_numbers[kept], chunk_numbers[kept], rounded[kept])
+
+    def add_block(self, scores: NDArray[np.floating], chunk_numbers: NDArray[np.integer]) -> None:
+        """Add the scores of every query against some chunks.
+
+        Args:
+            scores: float (query_count, n_chunks), rounded to float32.
+            chunk_numbers: int (n_chunks,), of the columns, in any order.
+
+        Raises:
+            MachineError: A score is not a number.
+        """
+        if scores.shape != (self.query_count, chunk_numbers.size):
+            raise ValueError(f"scores are {scores.shape}, expected {(self.query_count, chunk_numbers.size)}")
+        rounded = _checked(scores)
+        kept = rounded >= self._thresholds[:, None]
+        # Partitioning costs more than the matrix product before it, so only rows with many survivors pay for it.
+        crowded = np.flatnonzero(np.count_nonzero(kept, axis=1) > 2 * self.depth)
+        if crowded.size:
+            rows = rounded[crowded]
+            cut = chunk_numbers.size - self.depth
+            kept[crowded] &= rows >= np.partition(rows, cut, axis=1)[:, cut, None]
+        query_numbers, columns = np.nonzero(kept)
+        kept_scores = rounded[query_numbers, columns]
+        finite = kept_scores > -np.inf
+        self._keep(query_numbers[finite], chunk_numbers[columns[finite]], kept_scores[finite])
+
+    def table(self) -> pa.Table:
+        """What is best so far, with the schema ``LEG``: by query number, then rank from 1."""
+        self._settle()
+        query_numbers, chunk_numbers, scores = self._best
+        return pa.table([query_numbers, chunk_numbers, scores, ranks_within(query_numbers)], schema=LEG)
+
+    def _keep(
+        self, query_numbers: NDArray[np.integer], chunk_numbers: NDArray[np.integer], scores: NDArray[np.float32]
+    ) -> None:
+        self._pending.append((query_numbers.astype(np.int32), chunk_numbers.astype(np.int32), scores))
+        self._pending_count += scores.size
+        if self._pending_count > max(MIN_PENDING, self.query_count * self.depth):
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._pending_count == 0:
+            return
+        self._best = merge_topk([self._best, *self._pending], depth=self.depth)
+        self._pending, self._pending_count = [], 0
+        query_numbers, _, scores = self._best
+        last = ranks_within(query_numbers) == self.depth
+        self._thresholds[query_numbers[last]] = scores[last]
+
+
+Entries = tuple["NDArray[np.int32]", "NDArray[np.int32]", "NDArray[np.float32]"]
+
+
+def merge_topk(parts: list[Entries], *, depth: int) -> Entries:
+    """The ``depth`` best entries of each query among several lists, in ranking order.
+
+    Args:
+        parts: (query numbers, chunk numbers, scores), each (n,), in any order; a pair is in one of them at most.
+        depth: Entries kept a query.
+
+    Returns:
+        (query numbers, chunk numbers, scores), ordered by query, score descending, chunk number ascending.
+
+    >>> a = (np.array([0, 0]), np.array([5, 6]), np.array([-1.0, 2.0], dtype=np.float32))
+    >>> b = (np.array([0]), np.array([1]), np.array([-1.0], dtype=np.float32))
+    >>> merge_topk([a, b], depth=2)[1].tolist()
+    [6, 1]
+    """
+    query_numbers = np.concatenate([part[0] for part in parts])
+    chunk_numbers = np.concatenate([part[1] for part in parts])
+    scores = np.concatenate([part[2] for part in parts])
+    order = ranking_order(query_numbers, scores, chunk_numbers)
+    order = order[ranks_within(query_numbers[order]) <= depth]
+    return query_numbers[order], chunk_numbers[order], scores[order]
+
+
+def _checked(scores: NDArray[np.floating]) -> NDArray[np.float32]:
+    rounded = scores.astype(np.float32, copy=False)
+    if rounded.size and np.isnan(rounded.min()):  # min() hands a NaN on, without a mask in memory
+        raise MachineError(
+            "A retrieval score is not a number.",
+            remedy="Look for embeddings with NaN: half precision on this device may overflow; use another device.",
+        )
+    return rounded
+
+
+def _no_entries() -> Entries:
+    return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32)
