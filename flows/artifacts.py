@@ -1,0 +1,42 @@
+"""What a run leaves on Prefect's pages: its tables and where the release is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.context import FlowRunContext
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flows.summary import Summary
+
+
+def show_in_prefect(summary: Summary, *, folder: Path) -> None:
+    """Create the run's artifacts; does nothing outside a flow run."""
+    if FlowRunContext.get() is None:
+        return
+    manifest = summary.manifest
+    create_link_artifact(
+        link=folder.resolve().as_uri(),
+        link_text=f"Release {manifest.release_id} ({manifest.status})",
+        key="nightrank-release",
+        description="The folder of the release.",
+    )
+    create_table_artifact(
+        table=[{"what": name, "count": count} for name, count in summary.counts.model_dump().items()],
+        key="nightrank-counts",
+        description="How much the run saw and did.",
+    )
+    create_table_artifact(
+        table=[gate.model_dump() for gate in manifest.gates],
+        key="nightrank-gates",
+        description="What the release had to pass.",
+    )
+    if manifest.measures:
+        create_table_artifact(
+            table=[{"stage": stage, **values} for stage, values in manifest.measures.items()],
+            key="nightrank-measures",
+            description="What each stage is worth on the judged queries.",
+        )

@@ -1,0 +1,95 @@
+"""Reading the settings file: TOML, checked, with the nearest known name for a key that is unknown."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ValidationError
+
+from storage.errors import InputError
+from storage.workspace import Workspace
+from tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_FILES = (Path("nightrank.toml"), Path("nightrank-demo/nightrank.toml"))
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Settings, and the folder that their paths are relative to."""
+
+    settings: Settings
+    base: Path
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace that the settings name."""
+        return Workspace(self.base / self.settings.workspace)
+
+
+def find_settings_file(given: Path | None) -> Path:
+    """The settings file to use: the given one, else ``nightrank.toml`` here, else the demo's.
+
+    Raises:
+        InputError: None was given and there is none.
+    """
+    if given is not None:
+        return given
+    for path in DEFAULT_FILES:
+        if path.is_file():
+            return path
+    message = f"There is no {DEFAULT_FILES[0]} in {Path.cwd()}."
+    raise InputError(message, remedy="Name a settings file with -c, or run `nightrank demo` for an example.")
+
+
+def load_settings(path: Path) -> Configuration:
+    """Read and check a settings file.
+
+    Raises:
+        InputError: It is missing, no TOML, or a key or value in it is wrong; the message names file and key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        value = tomllib.loads(text)
+    except FileNotFoundError as error:
+        message = f"There is no settings file {path}."
+        raise InputError(message, remedy="Name one with -c, or run `nightrank demo` for an example.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{path} cannot be read: {error}."
+        raise InputError(message, remedy="Give a readable TOML file in UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        message = f"{path} is no TOML: {error}."
+        raise InputError(message, remedy="Mend that line.") from error
+    try:
+        settings = Settings.model_validate(value)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = tuple(str(part) for part in fault["loc"])
+        raise _explain(path, place, fault["type"], fault["msg"], fault.get("input")) from error
+    return Configuration(settings, path.resolve().parent)
+
+
+def _explain(path: Path, place: Sequence[str], kind: str, reason: str, value: object) -> InputError:
+    name = f"[{place[0]}].{'.'.join(place[1:])}" if len(place) > 1 else place[0]
+    if kind == "extra_forbidden":
+        nearest = difflib.get_close_matches(place[-1], _known_names(place[:-1]), n=1, cutoff=0.5)
+        remedy = f"Did you mean `{nearest[0]}`?" if nearest else f"Known here: {', '.join(_known_names(place[:-1]))}."
+        return InputError(f"{path}: unknown setting {name}.", remedy=remedy)
+    if kind == "missing":
+        return InputError(f"{path}: the setting {name} is missing.", remedy="Add it; it has no default.")
+    return InputError(f"{path}: {name} = {value!r} is wrong: {reason}.", remedy="Correct it.")
+
+
+def _known_names(place: Sequence[str]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for part in place:
+        annotation = model.model_fields[part].annotation
+        assert isinstance(annotation, type)
+        model = annotation
+    return list(model.model_fields)

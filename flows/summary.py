@@ -1,0 +1,48 @@
+"""What a refresh tells: the same facts for people, for scripts and for Prefect's pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from storage.records import JsonValue
+    from storage.releases import Counts, Gate, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The outcome of one run.
+
+    Attributes:
+        manifest: Of the release that was made, or of the current one where there was nothing to do.
+        published: Whether this run made a new release current.
+        changed: Whether anything differed from the current release.
+        counts: Of this run.
+        seconds: Of this run, by stage and in total.
+    """
+
+    manifest: Manifest
+    published: bool
+    changed: bool
+    counts: Counts
+    seconds: dict[str, float]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> list[Gate]:
+        """The gates that the release failed."""
+        return [gate for gate in self.manifest.gates if not gate.passed]
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The object of ``refresh --json``."""
+        return {
+            "release_id": self.manifest.release_id,
+            "published": self.published,
+            "changed": self.changed,
+            "counts": self.counts.model_dump(),
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "measures": {stage: dict(values) for stage, values in self.manifest.measures.items()},
+            "gates": [gate.model_dump() for gate in self.manifest.gates],
+            "warnings": list(self.warnings),
+        }

@@ -1,0 +1,170 @@
+"""Releases: immutable outcomes of runs, named by a manifest that is written last."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from storage.errors import InputError, MachineError
+from storage.keys import fingerprint, sha256_of_file
+from storage.workspace import STAGING_PREFIX, sync_folder, write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storage.workspace import Workspace
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Inputs(_Record):
+    """Digests of everything that decides what a release holds; equal inputs, equal release."""
+
+    documents: str
+    queries: str
+    judgments: str
+    settings: str
+    embedder: str
+    reranker: str
+    analysis: str
+    pipeline: str
+
+
+class Counts(_Record):
+    """How much of what a run saw and did; the same names as in ``refresh --json``."""
+
+    documents: int
+    documents_added: int
+    documents_edited: int
+    documents_removed: int
+    documents_bad: int
+    chunks: int
+    chunks_embedded: int
+    queries: int
+    queries_bad: int
+    queries_judged: int
+    pairs: int
+    pairs_scored: int
+
+
+class Gate(_Record):
+    """A check that a release must pass before it is published."""
+
+    name: str
+    passed: bool
+    value: float
+    threshold: float
+    reason: str
+
+
+class ChunkTableVersion(_Record):
+    """The LanceDB table and version that hold a release's chunks."""
+
+    name: str
+    version: int
+
+
+class Manifest(_Record):
+    """What a release is; the last file written into it."""
+
+    release_id: str
+    created_at: datetime
+    status: Literal["accepted", "rejected"]
+    previous: str | None
+    nightrank: str
+    inputs: Inputs
+    settings: dict[str, JsonValue]
+    chunk_table: ChunkTableVersion
+    counts: Counts
+    seconds: dict[str, float]
+    measures: dict[str, dict[str, float]]
+    gates: list[Gate]
+    files: dict[str, str]  # name: SHA-256
+
+    def inputs_key(self) -> str:
+        """The key of the inputs: two releases with the same one hold the same."""
+        return fingerprint(self.inputs.model_dump())
+
+
+def new_release_id(now: datetime) -> str:
+    """Sortable by time, to the millisecond: ``20260102T030405-678Z``."""
+    return f"{now:%Y%m%dT%H%M%S}-{now.microsecond // 1000:03d}Z"
+
+
+def digests_of(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file of a release but its manifest, by name."""
+    return {
+        path.relative_to(folder).as_posix(): sha256_of_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "manifest.json"
+    }
+
+
+def seal(workspace: Workspace, manifest: Manifest, *, staging: Path) -> Path:
+    """Write the manifest into a staging folder and give the folder its release's name.
+
+    Returns:
+        The folder of the release.
+    """
+    for path in staging.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    write_atomically(staging / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
+    target = workspace.release(manifest.release_id)
+    staging.rename(target)
+    sync_folder(workspace.releases)
+    return target
+
+
+def read_manifest(workspace: Workspace, release_id: str) -> Manifest:
+    """The manifest of a release.
+
+    Raises:
+        InputError: There is no such release.
+        MachineError: Its manifest cannot be read.
+    """
+    path = workspace.release(release_id) / "manifest.json"
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        message = f"There is no release {release_id!r} in {workspace.root}."
+        raise InputError(message, remedy="`nightrank releases` lists what there is.") from error
+    except ValidationError as error:
+        message = f"{path} is no manifest that this version reads: {error.error_count()} faults."
+        raise MachineError(message, remedy="Use the version that wrote it, or run `nightrank refresh` anew.") from error
+
+
+def current_manifest(workspace: Workspace) -> Manifest | None:
+    """The manifest of the release that readers see, or None before the first."""
+    release_id = workspace.current_release_id()
+    return None if release_id is None else read_manifest(workspace, release_id)
+
+
+def list_releases(workspace: Workspace) -> list[Manifest]:
+    """The manifests of all sealed releases, oldest first; a folder without a manifest is no release."""
+    if not workspace.releases.is_dir():
+        return []
+    names = sorted(
+        path.parent.name
+        for path in workspace.releases.glob("*/manifest.json")
+        if not path.parent.name.startswith(STAGING_PREFIX)
+    )
+    return [read_manifest(workspace, name) for name in names]
+
+
+def size_bytes(workspace: Workspace, release_id: str) -> int:
+    """The bytes of a release's own files (its chunks' vectors lie in LanceDB, shared between releases)."""
+    return sum(path.stat().st_size for path in workspace.release(release_id).rglob("*") if path.is_file())
+
+
+def settings_as_json(settings: BaseModel) -> dict[str, JsonValue]:
+    """A settings model as the JSON value that a manifest keeps."""
+    value: dict[str, JsonValue] = json.loads(settings.model_dump_json())
+    return value

@@ -1,0 +1,143 @@
+"""The search cache: the results of every query that was answered in advance, at the price of a key look-up.
+
+A search front end needs this module alone; it loads neither a model nor an orchestrator.
+
+    from storage.search_cache import SearchCache
+
+    with SearchCache.open("workspace") as cache:
+        found = cache.get("read a csv file")
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import pyarrow as pa
+
+from storage.duck import connect
+from storage.errors import MachineError
+from storage.keys import query_key
+from storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    import duckdb
+
+    from storage.records import JsonValue
+
+RESULTS = pa.schema(
+    [
+        pa.field("query_key", pa.string(), nullable=False),
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("results", pa.string(), nullable=False),  # JSON: a list of Result, best first
+    ]
+)
+
+_CREATE = "CREATE TABLE results (query_key VARCHAR PRIMARY KEY, query VARCHAR NOT NULL, results VARCHAR NOT NULL)"
+_INSERT = "INSERT INTO results SELECT query_key, query, results FROM block"
+_GET = "SELECT query, results FROM results WHERE query_key = ?"
+_COUNT = "SELECT count(*) FROM results"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One entry of a final ranking."""
+
+    rank: int
+    document_id: str
+    chunk_id: str
+    score: float
+    title: str
+    text: str
+    metadata: dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class CachedResults:
+    """The final ranking of one query, as a release holds it."""
+
+    query: str
+    release_id: str
+    results: tuple[Result, ...]
+
+
+def write_search_cache(path: Path, blocks: Iterable[pa.Table]) -> int:
+    """Write the search cache of a release.
+
+    Args:
+        path: The file to make; it must not exist.
+        blocks: Tables of schema RESULTS, each query once.
+
+    Returns:
+        How many queries it holds.
+    """
+    with connect(path) as connection:
+        connection.execute(_CREATE)
+        for block in blocks:
+            connection.register("block", block)
+            connection.execute(_INSERT)
+            connection.unregister("block")
+        connection.execute("CHECKPOINT")
+        return _single(connection, _COUNT)
+
+
+class SearchCache:
+    """A reader of one release's results; it keeps to that release until it is opened again."""
+
+    def __init__(self, path: Path, *, release_id: str) -> None:
+        if not path.is_file():
+            message = f"The release {release_id} has no file {path.name}."
+            raise MachineError(message, remedy="Run `nightrank refresh` to build a new release.")
+        self.release_id = release_id
+        self._connection = connect(path, read_only=True)
+
+    @classmethod
+    def open(cls, workspace: str | Path) -> Self:
+        """Open the results of the current release.
+
+        Args:
+            workspace: The workspace's folder.
+
+        Raises:
+            InputError: Nothing has been published there yet.
+        """
+        place = Workspace(Path(workspace))
+        release_id = place.require_current()
+        return cls(place.release(release_id) / "results.duckdb", release_id=release_id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return _single(self._connection, _COUNT)
+
+    def close(self) -> None:
+        """Close the file; later look-ups fail."""
+        self._connection.close()
+
+    def get(self, query: str) -> CachedResults | None:
+        """The results of a query, or None where it was not answered in advance.
+
+        Args:
+            query: As typed; it is normalised here.
+        """
+        row = self._connection.execute(_GET, [query_key(query)]).fetchone()
+        if row is None:
+            return None
+        return CachedResults(row[0], self.release_id, tuple(Result(**entry) for entry in json.loads(row[1])))
+
+
+def _single(connection: duckdb.DuckDBPyConnection, statement: str) -> int:
+    row = connection.execute(statement).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,100 @@
+"""Parquet files between stages: written in bounded batches under a temporary name, read as streams."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+BATCH_ROWS = 4096
+BATCH_CHARACTERS = 32_000_000
+
+
+class RowWriter:
+    """Writes rows one by one into a Parquet file, holding at most one batch of them.
+
+    Args:
+        path: The file; it appears when the writer is closed without an error.
+        schema: Of the rows.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.rows_written = 0
+        self._path = path
+        self._temporary = path.with_name(f".{path.name}.tmp")
+        self._schema = schema
+        self._rows: list[Mapping[str, Any]] = []
+        self._characters = 0
+        self._writer = pq.ParquetWriter(self._temporary, schema, compression="zstd")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._flush()
+        self._writer.close()
+        if error is None:
+            self._temporary.replace(self._path)
+        else:
+            self._temporary.unlink()
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Add a row; a batch that is full goes to the file."""
+        self._rows.append(row)
+        self._characters += sum(len(value) for value in row.values() if isinstance(value, str))
+        if len(self._rows) >= BATCH_ROWS or self._characters >= BATCH_CHARACTERS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+            self.rows_written += len(self._rows)
+            self._rows, self._characters = [], 0
+
+
+@contextmanager
+def table_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """A Parquet writer of whole tables; the file appears when the block ends without an error."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            yield writer
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write one table; the file appears when it is whole."""
+    with table_writer(path, table.schema) as writer:
+        writer.write_table(table)
+
+
+def read_table(path: Path, *, columns: list[str] | None = None) -> pa.Table:
+    """Read a whole file, or some of its columns."""
+    with pq.ParquetFile(path) as file:
+        return file.read(columns=columns)
+
+
+def stream_rows(path: Path, *, batch_rows: int = 256) -> Iterator[dict[str, Any]]:
+    """The rows of a file as mappings, in order, a batch in memory at a time."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=batch_rows):
+            yield from batch.to_pylist()
+
+
+def row_count(path: Path) -> int:
+    """Rows of a file, from its footer."""
+    with pq.ParquetFile(path) as file:
+        count: int = file.metadata.num_rows
+        return count

@@ -1,0 +1,173 @@
+"""The workspace: where everything lies, who may write, and which release readers see.
+
+workspace/
+  current.json              the one mutable pointer, replaced atomically
+  lance/                    one table of chunks an embedder
+  memo/                     pair scores
+  releases/<release_id>/    immutable, named by its manifest
+  releases/.staging-<id>/   a release being built; abandoned ones are removed by the next writer
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from storage.errors import InputError, MachineError, WorkspaceBusy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+STAGING_PREFIX = ".staging-"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The paths of a workspace.
+
+    Args:
+        root: Its folder; it need not exist yet.
+    """
+
+    root: Path
+
+    @property
+    def lance(self) -> Path:
+        """LanceDB's folder."""
+        return self.root / "lance"
+
+    @property
+    def memo(self) -> Path:
+        """The folder of the memos."""
+        return self.root / "memo"
+
+    @property
+    def releases(self) -> Path:
+        """The folder of the releases."""
+        return self.root / "releases"
+
+    def release(self, release_id: str) -> Path:
+        """The folder of one release."""
+        return self.releases / release_id
+
+    def staging(self, release_id: str) -> Path:
+        """The folder in which a release is built before it has its name."""
+        return self.releases / f"{STAGING_PREFIX}{release_id}"
+
+    def current_release_id(self) -> str | None:
+        """The id of the release that readers see, or None before the first.
+
+        Raises:
+            MachineError: ``current.json`` is no JSON object with a release id.
+        """
+        path = self.root / "current.json"
+        try:
+            pointer = json.loads(path.read_bytes())
+            release_id = pointer["release_id"]
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            message = f"{path} does not name a release."
+            raise MachineError(message, remedy="Restore it, or remove it and run `nightrank refresh`.") from error
+        if not isinstance(release_id, str) or Path(release_id).name != release_id:
+            message = f"{path} names {release_id!r}, which is no release id."
+            raise MachineError(message, remedy="Restore it, or remove it and run `nightrank refresh`.")
+        return release_id
+
+    def require_current(self) -> str:
+        """The id of the release that readers see.
+
+        Raises:
+            InputError: Nothing has been published yet.
+        """
+        release_id = self.current_release_id()
+        if release_id is None:
+            message = f"The workspace {self.root} has no published release."
+            raise InputError(message, remedy="Run `nightrank refresh` first.")
+        return release_id
+
+    def point_at(self, release_id: str, *, now: datetime) -> None:
+        """Make a release the one that readers see, atomically."""
+        pointer = {"release_id": release_id, "published_at": now.isoformat(timespec="seconds")}
+        write_atomically(self.root / "current.json", json.dumps(pointer, indent=2) + "\n")
+
+
+@contextmanager
+def writing(workspace: Workspace, *, now: datetime) -> Iterator[Workspace]:
+    """Hold the workspace as its one writer; abandoned staging folders are removed on entry.
+
+    The lock is the operating system's, so it ends with the process that holds it, however that ends.
+    A workspace that this created and that is still empty at the end is removed again.
+
+    Raises:
+        WorkspaceBusy: Another process holds it; the message says which.
+    """
+    path = workspace.root / ".lock"
+    descriptor = _acquire(path)
+    try:
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat(timespec="seconds")}
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(holder).encode())
+        for abandoned in workspace.releases.glob(f"{STAGING_PREFIX}*"):
+            shutil.rmtree(abandoned)
+        yield workspace
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+        for folder in (workspace.releases, workspace.root):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def _acquire(path: Path) -> int:
+    """Open and lock the file at ``path``; a lock on a file that has been removed meanwhile is tried again."""
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:  # the last writer removed the empty workspace in between
+            continue
+        except OSError as error:
+            message = f"The workspace {path.parent} cannot be written: {error.strerror}."
+            raise InputError(message, remedy="Choose another `workspace` in the settings.") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 1000, 0).decode(errors="replace")
+            os.close(descriptor)
+            message = f"Another run holds the workspace {path.parent}: {holder or 'it has just started'}."
+            raise WorkspaceBusy(message, remedy="Wait for it to end, or stop it.") from error
+        try:
+            if os.stat(path).st_ino == os.fstat(descriptor).st_ino:  # noqa: PTH116 (its twin takes a descriptor)
+                return descriptor
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a small file in one step, on disk before it is seen."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

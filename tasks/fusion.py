@@ -1,0 +1,134 @@
+"""Fusion: two rankings of chunks become one.
+
+Reciprocal rank fusion: Cormack, Clarke, Büttcher, "Reciprocal rank fusion outperforms Condorcet and
+individual rank learning methods", SIGIR 2009: score(c) = Σ over legs of weight / (k + rank).
+
+Min-max: each leg's scores are scaled to [0, 1] within the query and summed with weights; a chunk that a leg
+did not find has 0 there (Bruch, Gai, Ingber, "An analysis of fusion functions for hybrid retrieval", TOIS 2023).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from storage.records import ranking_order, ranks_within
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tasks.settings import RetrievalSettings
+
+FUSED = pa.schema(
+    [
+        pa.field("query_number", pa.int32(), nullable=False),
+        pa.field("chunk_number", pa.int32(), nullable=False),
+        pa.field("bm25_score", pa.float32()),
+        pa.field("bm25_rank", pa.int32()),
+        pa.field("dense_score", pa.float32()),
+        pa.field("dense_rank", pa.int32()),
+        pa.field("fused_score", pa.float32(), nullable=False),
+        pa.field("fused_rank", pa.int32(), nullable=False),
+    ]
+)
+
+
+def reciprocal_rank(ranks: NDArray[np.integer], *, k: int) -> NDArray[np.float64]:
+    """1 / (k + rank), and 0 for rank 0, which stands for "not found".
+
+    >>> reciprocal_rank(np.array([1, 1, 0]), k=60).round(4).tolist()
+    [0.0164, 0.0164, 0.0]
+    """
+    return np.where(ranks > 0, 1.0 / (k + ranks), 0.0)
+
+
+def minmax_within(groups: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Scores scaled to [0, 1] within each group; 1 where all scores of a group are equal.
+
+    Args:
+        groups: int (n,), from 0.
+        scores: float (n,).
+
+    >>> minmax_within(np.array([0, 0, 0, 1]), np.array([-2.0, 2.0, 0.0, -7.0])).tolist()
+    [0.0, 1.0, 0.5, 1.0]
+    """
+    count = int(groups.max(initial=-1)) + 1
+    low, high = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(low, groups, scores)
+    np.maximum.at(high, groups, scores)
+    spread = (high - low)[groups]
+    return np.where(spread > 0, (scores - low[groups]) / np.where(spread > 0, spread, 1.0), 1.0)
+
+
+def standardise_within(groups: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Scores with mean 0 and (population) deviation 1 within each group; 0 where all are equal.
+
+    Args:
+        groups: int (n,), from 0.
+        scores: float (n,).
+
+    >>> standardise_within(np.array([0, 0, 1]), np.array([-3.0, 1.0, 5.0])).tolist()
+    [-1.0, 1.0, 0.0]
+    """
+    values = scores.astype(np.float64)
+    counts = np.maximum(np.bincount(groups), 1)
+    centred = values - (np.bincount(groups, weights=values) / counts)[groups]
+    deviation = np.sqrt(np.bincount(groups, weights=centred**2) / counts)[groups]
+    return np.where(deviation > 0, centred / np.where(deviation > 0, deviation, 1.0), 0.0)
+
+
+def fuse(bm25: pa.Table, dense: pa.Table, *, settings: RetrievalSettings) -> pa.Table:
+    """Fuse both legs, in full: every chunk that a leg found keeps its place.
+
+    The first ``candidate_depth`` of each query are its candidates; the others tell how deep the legs went.
+
+    Args:
+        bm25: A table of schema LEG.
+        dense: A table of schema LEG.
+        settings: The fusion and its weights.
+
+    Returns:
+        A table of schema FUSED, by query number, then fused rank.
+    """
+    legs = {name: _columns(leg) for name, leg in (("bm25", bm25), ("dense", dense))}
+    pairs, place = np.unique(np.concatenate([_pair_keys(leg) for leg in legs.values()]), return_inverse=True)
+    places = dict(zip(legs, np.split(place, [bm25.num_rows]), strict=True))
+    query_numbers, chunk_numbers = (pairs >> 32).astype(np.int32), (pairs & 0xFFFFFFFF).astype(np.int32)
+    weights = {"bm25": 1.0 - settings.dense_weight, "dense": settings.dense_weight}
+    fused = np.zeros(pairs.size)
+    columns: dict[str, pa.Array] = {}
+    for name, (queries, _, scores, ranks) in legs.items():
+        found = np.zeros(pairs.size, dtype=bool)
+        found[places[name]] = True
+        rrf = settings.fusion == "rrf"
+        share = reciprocal_rank(ranks, k=settings.rrf_k) if rrf else minmax_within(queries, scores)
+        fused[places[name]] += weights[name] * share
+        columns[f"{name}_score"] = _spread(scores, places[name], found)
+        columns[f"{name}_rank"] = _spread(ranks, places[name], found)
+    fused_score = fused.astype(np.float32)
+    order = ranking_order(query_numbers, fused_score, chunk_numbers)
+    table = pa.table(
+        {
+            "query_number": query_numbers,
+            "chunk_number": chunk_numbers,
+            **columns,
+            "fused_score": fused_score,
+        }
+    ).take(pa.array(order))
+    return table.append_column("fused_rank", pa.array(ranks_within(query_numbers[order]))).cast(FUSED)
+
+
+def _columns(leg: pa.Table) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
+    return tuple(leg.column(name).to_numpy() for name in ("query_number", "chunk_number", "score", "rank"))  # type: ignore[return-value]  # four columns of LEG
+
+
+def _pair_keys(leg: tuple[NDArray[np.int32], NDArray[np.int32], object, object]) -> NDArray[np.int64]:
+    return (leg[0].astype(np.int64) << 32) | leg[1].astype(np.int64)
+
+
+def _spread(values: NDArray[np.generic], places: NDArray[np.intp], found: NDArray[np.bool_]) -> pa.Array:
+    whole = np.zeros(found.size, dtype=values.dtype)
+    whole[places] = values
+    return pa.array(whole, mask=~found)

@@ -1,0 +1,98 @@
+"""The final order: reranker and first stage weighed against each other, cut to the best entry of a document.
+
+    score = weight * z(pair score) + (1 - weight) * z(fused score)
+
+with z the standardisation over the query's reranked candidates, so that neither scale decides.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from storage.records import ranking_order, ranks_within
+from tasks.fusion import standardise_within
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def weighted_scores(
+    queries: NDArray[np.integer],
+    fused_scores: NDArray[np.floating],
+    fused_ranks: NDArray[np.integer],
+    pair_scores: NDArray[np.floating],
+    *,
+    weight: float,
+) -> NDArray[np.float32]:
+    """The final score of each candidate.
+
+    Candidates that were not reranked (their pair score is NaN) come below all that were, in the fused order,
+    one point a place. A query of which nothing was reranked keeps its fused scores.
+
+    Args:
+        queries: int (n,), from 0, ascending.
+        fused_scores: float (n,).
+        fused_ranks: int (n,), from 1.
+        pair_scores: float (n,), NaN where the reranker was not asked.
+        weight: Of the reranker; 1.0 is the reranker alone.
+
+    Returns:
+        float32 (n,).
+
+    >>> queries, ranks = np.array([0, 0, 0]), np.array([1, 2, 3])
+    >>> weighted_scores(queries, np.array([3.0, 1.0, 0.0]), ranks, np.array([-5.0, 5.0, np.nan]), weight=0.75).tolist()
+    [-0.5, 0.5, -1.5]
+    """
+    scores = fused_scores.astype(np.float64)
+    asked = ~np.isnan(pair_scores)
+    if not asked.any():
+        return scores.astype(np.float32)
+    groups = queries[asked]
+    final = weight * standardise_within(groups, pair_scores[asked])
+    final += (1.0 - weight) * standardise_within(groups, scores[asked])
+    count = int(queries.max()) + 1
+    lowest, deepest = np.full(count, np.inf), np.zeros(count, dtype=np.int64)
+    np.minimum.at(lowest, groups, final)
+    np.maximum.at(deepest, groups, fused_ranks[asked])
+    below = ~asked & np.isfinite(lowest[queries])
+    scores[asked] = final
+    scores[below] = (lowest[queries] - (fused_ranks - deepest[queries]))[below]
+    return scores.astype(np.float32)
+
+
+def rank_candidates(
+    queries: NDArray[np.integer], scores: NDArray[np.float32], chunk_numbers: NDArray[np.integer]
+) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    """The final order of candidates and their ranks in it.
+
+    Returns:
+        The permutation that sorts them, int (n,), and the rank of each sorted entry, int32 (n,).
+    """
+    order = ranking_order(queries, scores, chunk_numbers)
+    return order, ranks_within(queries[order])
+
+
+def best_of_each(
+    queries: NDArray[np.integer], units: NDArray[np.integer], ranks: NDArray[np.integer], *, depth: int
+) -> NDArray[np.intp]:
+    """The best entry of each unit (document or chunk) of a query, at most ``depth`` a query.
+
+    Args:
+        queries: int (n,), ascending.
+        units: int (n,), what may come once a query.
+        ranks: int (n,), ascending within a query.
+        depth: Entries kept a query.
+
+    Returns:
+        int (m,), positions of the entries that stay, by query and rank.
+
+    >>> best_of_each(np.array([0, 0, 0, 1]), np.array([7, 7, 8, 7]), np.array([1, 2, 3, 1]), depth=2).tolist()
+    [0, 2, 3]
+    """
+    by_unit = np.lexsort((ranks, units, queries))
+    first = np.ones(by_unit.size, dtype=bool)
+    first[1:] = (queries[by_unit][1:] != queries[by_unit][:-1]) | (units[by_unit][1:] != units[by_unit][:-1])
+    kept = np.sort(by_unit[first])
+    return kept[ranks_within(queries[kept]) <= depth]

@@ -1,0 +1,153 @@
+"""The first stage: documents, queries and judgments are read, checked and settled; what is bad is set aside."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage.documents import RAW_DOCUMENTS, documents_digest, raw_row, settle_documents
+from storage.errors import InputError
+from storage.keys import digest_of_sequence, fingerprint
+from storage.records import BAD_ROWS, QUERIES, BadRow, LoggedQuery
+from storage.tables import RowWriter, read_table, row_count, write_table
+from tasks.judgments import read_judgments
+from tasks.query_log import merge_queries, read_query_log
+from tasks.read_documents import read_documents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from storage.records import Judgment
+    from tasks.night import Night
+
+BAD_ROWS_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class InputsRead:
+    """What was read, as counts and keys.
+
+    Attributes:
+        documents_key: Key of the collection, whatever the order or the files it came in.
+        queries_key: Key of the chosen queries.
+        judgments_key: Key of the judgments.
+        judgments_unknown: Judged queries that the log does not hold; they score 0.
+    """
+
+    documents: int
+    documents_bad: int
+    queries: int
+    queries_bad: int
+    queries_judged: int
+    judgments_unknown: int
+    documents_key: str
+    queries_key: str
+    judgments_key: str
+
+
+@task(name="read", cache_policy=NO_CACHE)
+def read_inputs(night: Night) -> InputsRead:
+    """Read everything the user gave into the staging folder.
+
+    Raises:
+        InputError: A file is missing or unreadable, nothing usable is in it, or too many of its rows are bad.
+    """
+    night.scratch.mkdir(parents=True)
+    with RowWriter(night.bad_rows, BAD_ROWS) as bad:
+        queries_bad = _read_queries(night, bad)
+        judged, unknown, judgments_key = _check_judgments(night)
+        documents_bad = _read_documents(night, bad)
+    queries = read_table(night.queries)
+    return InputsRead(
+        documents=row_count(night.documents),
+        documents_bad=documents_bad,
+        queries=queries.num_rows,
+        queries_bad=queries_bad,
+        queries_judged=judged,
+        judgments_unknown=unknown,
+        documents_key=documents_digest(night.documents),
+        queries_key=fingerprint(queries.to_pylist()),
+        judgments_key=judgments_key,
+    )
+
+
+def judgments_of(night: Night) -> list[Judgment]:
+    """The judgments that the settings name; none where they name none."""
+    name = night.settings.judgments.qrels
+    return [] if name is None else read_judgments(night.base / name, name=name)
+
+
+def _read_queries(night: Night, bad: RowWriter) -> int:
+    settings = night.settings.queries
+    set_aside: list[BadRow] = []
+
+    def usable(path: Path) -> Iterator[LoggedQuery]:
+        for row in read_query_log(path, name=settings.log):
+            if isinstance(row, BadRow):
+                set_aside.append(row)
+                bad.write(asdict(row))
+            else:
+                yield row
+
+    queries = merge_queries(usable(night.base / settings.log), budget=settings.budget)
+    if queries.num_rows == 0:
+        first = f" The first fault: {_where(set_aside[0])}." if set_aside else ""
+        message = f"The query log {settings.log} has no usable query.{first}"
+        raise InputError(message, remedy="Give a log with a column `query`.")
+    write_table(night.queries, queries.cast(QUERIES))
+    return len(set_aside)
+
+
+def _check_judgments(night: Night) -> tuple[int, int, str]:
+    """How many judged queries the log holds, how many it does not, and the key of the judgments."""
+    judgments = judgments_of(night)
+    judged = {judgment.query_id for judgment in judgments}
+    logged = {key for row in read_table(night.queries, columns=["query_ids"]).column(0).to_pylist() for key in row}
+    if judged and not judged & logged:
+        message = f"No query id of {night.settings.judgments.qrels} is in the query log {night.settings.queries.log}."
+        raise InputError(message, remedy="Give both files the same query ids, or leave [judgments].qrels out.")
+    rows = sorted(f"{judgment.query_id}\t{judgment.document_id}\t{judgment.grade}" for judgment in judgments)
+    return len(judged & logged), len(judged - logged), digest_of_sequence(rows)
+
+
+def _read_documents(night: Night, bad: RowWriter) -> int:
+    settings = night.settings.documents
+    raw = night.scratch / "raw_documents.parquet"
+    shown: list[BadRow] = []
+    bad_count = 0
+
+    def set_aside(row: BadRow) -> None:
+        nonlocal bad_count
+        bad_count += 1
+        bad.write(asdict(row))
+        if len(shown) < BAD_ROWS_SHOWN:
+            shown.append(row)
+
+    with RowWriter(raw, RAW_DOCUMENTS) as documents:
+        for position, row in enumerate(read_documents(settings, base=night.base)):
+            if isinstance(row, BadRow):
+                set_aside(row)
+            else:
+                documents.write(raw_row(row, position=position))
+    for row in settle_documents(raw, night.documents):
+        set_aside(row)
+    raw.unlink()
+    good_count = row_count(night.documents)
+    total = good_count + bad_count
+    if good_count == 0 or bad_count > settings.max_bad_rows * total:
+        listed = "; ".join(_where(row) for row in shown)
+        message = (
+            f"{bad_count} of {total} rows of {settings.source} cannot be used, "
+            f"more than documents.max_bad_rows = {settings.max_bad_rows:g} allows: {listed or 'it is empty'}."
+        )
+        raise InputError(message, remedy="Mend these rows, or raise `max_bad_rows` to go on without them.")
+    write_table(night.document_digests, read_table(night.documents, columns=["document_id", "document_digest"]))
+    return bad_count
+
+
+def _where(row: BadRow) -> str:
+    return f"{row.file}, row {row.row}: {row.reason}"

@@ -1,0 +1,145 @@
+"""The reranker: (query, chunk) pairs in, raw relevance scores out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from storage.errors import InputError
+from storage.keys import fingerprint
+from tasks.batching import batches_by_budget, halving_on_memory
+from tasks.models import find_model, resolve_device, resolve_precision
+from tasks.pretrained_reranker import CARD_FILE, load_reranker, read_card
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from tasks.settings import ExecutionSettings, RerankerSettings
+
+NO_RERANKER = "none"
+PRETRAINED = Path(__file__).parent / "pretrained"
+
+
+@dataclass(frozen=True, slots=True)
+class RerankerPlan:
+    """Everything about a reranker that can be known without loading it.
+
+    Attributes:
+        folder: Its files.
+        has_card: Whether it is one of ours: a delta on the packaged base, with a card.
+        weight: Of its score against the fused one.
+        fingerprint: Decides its scores: files, truncation, precision class.
+    """
+
+    folder: Path
+    has_card: bool
+    weight: float
+    max_tokens: int | None
+    device: str
+    precision: str
+    fingerprint: str
+
+
+def plan_reranker(settings: RerankerSettings, execution: ExecutionSettings, *, base: Path) -> RerankerPlan | None:
+    """Find a reranker's files, check them, and take its fingerprint; None where the settings say "none".
+
+    Raises:
+        InputError: The model or the device is not there, or the weights are not the expected ones.
+    """
+    if settings.model == NO_RERANKER:
+        return None
+    device = resolve_device(execution.device)
+    precision = resolve_precision(settings.precision, device=device)
+    packaged = PRETRAINED / settings.model
+    folder = packaged if Path(settings.model).name == settings.model and packaged.is_dir() else base / settings.model
+    if (folder / CARD_FILE).is_file():
+        card = read_card(folder)
+        max_tokens = settings.max_tokens or card.max_length
+        weight = card.weight if settings.weight is None else settings.weight
+        key = fingerprint([card.base_sha256, card.delta_sha256, max_tokens, precision])
+        return RerankerPlan(folder, True, weight, max_tokens, device, precision, key)
+    files = find_model(settings.model, base=base, revision=settings.revision, sha256=settings.sha256)
+    key = files.fingerprint(max_tokens=settings.max_tokens, precision=precision)
+    weight = 1.0 if settings.weight is None else settings.weight
+    return RerankerPlan(files.folder, False, weight, settings.max_tokens, device, precision, key)
+
+
+class Reranker:
+    """A loaded cross-encoder with one output.
+
+    Args:
+        plan: What to load.
+        batch_tokens: Token budget of a batch.
+        threads: CPU threads, or None for torch's own choice.
+
+    Raises:
+        InputError: The folder holds no cross-encoder with one output.
+    """
+
+    def __init__(self, plan: RerankerPlan, *, batch_tokens: int, threads: int | None = None) -> None:
+        import torch
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._model: Any = load_reranker(plan.folder, device=plan.device) if plan.has_card else _load_plain(plan)
+        if plan.max_tokens is not None:
+            self._model.max_length = plan.max_tokens
+        self._model.model.to(getattr(torch, plan.precision))
+        self._model.eval()
+        if self._model.num_labels != 1:
+            message = f"The reranker in {plan.folder} has {self._model.num_labels} outputs, expected one."
+            raise InputError(message, remedy="Use a cross-encoder trained for ranking.")
+        self.plan = plan
+        self.max_tokens: int = self._model.max_length or 512
+        self._identity = torch.nn.Identity()
+        self._batch_tokens = batch_tokens
+
+    def score(self, queries: Sequence[str], texts: Sequence[str], lengths: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Raw scores (logits) of pairs; higher is more relevant.
+
+        Args:
+            queries: (n,) normalised queries.
+            texts: (n,) what models read of the chunks.
+            lengths: int (n,), the texts' tokens, to batch by.
+
+        Returns:
+            float32 (n,).
+        """
+        scores = np.empty(len(queries), dtype=np.float32)
+        pair_lengths = np.minimum(lengths + np.array([len(query) // 4 + 3 for query in queries]), self.max_tokens)
+        for batch in batches_by_budget(pair_lengths, budget=self._batch_tokens):
+            scores[batch] = halving_on_memory(self._predict, [(queries[row], texts[row]) for row in batch])
+        return scores
+
+    def _predict(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = self._model.predict(
+            list(pairs),
+            batch_size=len(pairs),
+            activation_fn=self._identity,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+        )
+        return scores.astype(np.float32, copy=False)
+
+
+def _load_plain(plan: RerankerPlan) -> Any:  # noqa: ANN401 (sentence-transformers ships no types)
+    from sentence_transformers import CrossEncoder
+
+    try:
+        return CrossEncoder(
+            str(plan.folder),
+            device=plan.device,
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"use_safetensors": True},
+        )
+    except (OSError, ValueError, KeyError) as error:
+        message = f"{plan.folder} holds no cross-encoder that sentence-transformers reads: {error}"
+        raise InputError(message, remedy="Give the folder or the id of a cross-encoder.") from error
