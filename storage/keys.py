@@ -58,7 +58,8 @@ def normalise_query(text: str) -> str:
     >>> normalise_query("  Read a\u00a0CSV  file ")
     'read a csv file'
     """
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
 def query_key(text: str) -> str:
