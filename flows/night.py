@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tasks.analysis import Analyser
-
 from flows.artifacts import show_in_prefect
-from flows.summary import Summary
+from flows.summary import Refused, Summary
 from storage.documents import changes_between
-from storage.errors import GateRefused
 from storage.keys import fingerprint
 from storage.releases import Counts, Inputs, Manifest, current_manifest, new_release_id, settings_as_json
+from tasks.analysis import Analyser
 from tasks.embedder import EmbedderPlan, plan_embedder
 from tasks.night import Night
 from tasks.publishing import publish
@@ -75,7 +73,7 @@ class Run:
             settings=fingerprint(settings.what()),
             embedder=self.embedder.fingerprint,
             reranker=reranker,
-            analysis=Analyser(settings.bm25).fingerprint(),
+            analysis=Analyser.of(settings.bm25).fingerprint(),
             pipeline=PIPELINE,
         )
 
@@ -138,7 +136,7 @@ def finish(
     """Seal the release, publish it where every gate passed, and say what was done.
 
     Raises:
-        GateRefused: A gate did not pass; the release is kept, marked rejected.
+        Refused: A gate did not pass; the release is kept, marked rejected.
     """
     night = run.night
     before = None if run.current is None else night.workspace.release(run.current.release_id) / "documents.parquet"
@@ -182,9 +180,7 @@ def finish(
     )
     show_in_prefect(summary, folder=night.workspace.release(night.release_id))
     if summary.refused:
-        reasons = "; ".join(f"{gate.name}: {gate.reason}" for gate in summary.refused)
-        message = f"The release {night.release_id} was built and is not published. {reasons}."
-        raise GateRefused(message, remedy="The release that was live stays live; look into the reason and run again.")
+        raise Refused(summary)
     return summary
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from storage.errors import GateRefused
+
 if TYPE_CHECKING:
     from storage.records import JsonValue
     from storage.releases import Counts, Gate, Manifest
@@ -46,3 +48,15 @@ class Summary:
             "gates": [gate.model_dump() for gate in self.manifest.gates],
             "warnings": list(self.warnings),
         }
+
+
+class Refused(GateRefused):
+    """A gate did not pass; it carries what the run did."""
+
+    def __init__(self, summary: Summary) -> None:
+        reasons = "; ".join(f"{gate.name}: {gate.reason}" for gate in summary.refused)
+        super().__init__(
+            f"The release {summary.manifest.release_id} was built and is not published. {reasons}.",
+            remedy="The release that was live stays live; look into the reason and run again.",
+        )
+        self.summary = summary

@@ -93,7 +93,7 @@ def settle_documents(raw: Path, settled: Path) -> list[BadRow]:
         connection.execute(f"CREATE TEMP TABLE firsts AS {_FIRSTS}", {"raw": str(raw)})
         repeated = connection.execute(_REPEATED, {"raw": str(raw)}).fetchall()
         with table_writer(settled, DOCUMENTS) as writer:
-            for batch in connection.execute(_SETTLED, {"raw": str(raw)}).to_arrow_reader(4096):
+            for batch in connection.sql(_SETTLED, params={"raw": str(raw)}).to_arrow_reader(4096):
                 writer.write_table(pa.Table.from_batches([batch]).cast(DOCUMENTS))
     return [
         BadRow(file, row, f"the id {document_id!r} was used before, in {first_file}, row {first_row}")

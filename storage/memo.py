@@ -74,7 +74,7 @@ class PairMemo:
             scores: float32 (n,).
         """
         columns = [pairs.column("query_key"), pairs.column("chunk_hash"), pa.array(scores, pa.float32())]
-        self._run_with("batch", pa.Table.from_arrays(columns, schema=PAIR_SCORES), _APPEND)
+        self._with("batch", pa.Table.from_arrays(columns, schema=PAIR_SCORES), _APPEND)
 
     def scores_of(self, pairs: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """What is known of some pairs.
@@ -89,12 +89,15 @@ class PairMemo:
         wanted = pa.table(
             {"position": position, "query_key": pairs.column("query_key"), "chunk_hash": pairs.column("chunk_hash")}
         )
-        known = self._run_with("wanted", wanted, _KNOWN)
+        known = self._with("wanted", wanted, _KNOWN)
+        assert known is not None
         return known.column("position").to_numpy(), known.column("score").to_numpy()
 
-    def _run_with(self, name: str, table: pa.Table, statement: str) -> pa.Table:
+    def _with(self, name: str, table: pa.Table, statement: str) -> pa.Table | None:
+        """Run a statement that reads ``table`` under a name; a query's outcome, or None."""
         self._connection.register(name, table)
         try:
-            return self._connection.execute(statement).to_arrow_table()
+            relation = self._connection.sql(statement)
+            return None if relation is None else relation.to_arrow_table()
         finally:
             self._connection.unregister(name)

@@ -94,5 +94,5 @@ def build_statistics(night: Night) -> int:
     Returns:
         Postings.
     """
-    analyser = Analyser(night.settings.bm25)
+    analyser = Analyser.of(night.settings.bm25)
     return build_bm25(night.bm25, night.chunks, analyse=analyser).postings

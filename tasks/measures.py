@@ -52,7 +52,7 @@ def evaluate_run(
         measures: Names as ir_measures writes them: ``nDCG@10``, ``RR@10``, ``R@100``.
 
     Returns:
-        (query id, measure, value) for every judged query and measure.
+        (query id, measure, value) for every judged query and measure, by query id, measures as they were given.
 
     Raises:
         InputError: ir_measures knows no such measure.
@@ -60,10 +60,11 @@ def evaluate_run(
     parsed = {parse_measure(name): name for name in measures}
     qrels = [ir_measures.Qrel(judgment.query_id, judgment.document_id, judgment.grade) for judgment in judgments]
     scored = [ir_measures.ScoredDoc(*entry) for entry in run]
-    return [
+    measured = [
         (metric.query_id, parsed[metric.measure], float(metric.value))
         for metric in ir_measures.iter_calc(list(parsed), qrels, scored)
     ]
+    return sorted(measured, key=lambda row: (row[0], list(measures).index(row[1])))
 
 
 def parse_measure(name: str) -> ir_measures.Measure:
@@ -117,6 +118,8 @@ def evaluate_stages(
         if not judgments:
             break
         ranked = _ranked(candidates, stage, candidate_depth=candidate_depth)
+        if stage == "reranker" and ranked.num_rows == 0:
+            continue  # there was no reranker
         depth = result_depth if stage == "results" else None
         run = _as_run(ranked, ids_by_key, depth=depth, ignore_identical_ids=ignore_identical_ids)
         rows += [(stage, *measured) for measured in evaluate_run(run, judgments, measures)]

@@ -96,7 +96,7 @@ def ask_gates(night: Night, version: ChunkTableVersion, *, answered: int, seed: 
             read_table(night.queries, columns=["text"]).column(0).to_pylist(),
             read_table(night.leg_bm25),
             settings=settings.bm25,
-            analyser=Analyser(settings.bm25),
+            analyser=Analyser.of(settings.bm25),
             sample=AUDITED_SCORES,
             generator=np.random.default_rng(seed),
         )

@@ -36,7 +36,7 @@ def retrieve_lexical(night: Night) -> int:
             store,
             texts,
             settings=settings.bm25,
-            analyser=Analyser(settings.bm25),
+            analyser=Analyser.of(settings.bm25),
             depth=settings.retrieval.candidate_depth,
         )
     write_table(night.leg_bm25, leg)

@@ -1,0 +1,45 @@
+# Two commands do it all on a machine with Python 3.11 or later and make: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c deployments/constraints.txt
+
+.PHONY: demo install test test-all check lint bench clean
+
+demo: .venv/installed
+	$(BIN)/nightrank demo
+	@echo
+	@echo "nightrank is in $(BIN); \`source $(BIN)/activate\` puts it on your path."
+
+install: .venv/installed
+
+test: .venv/installed-for-development
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-all: .venv/installed-for-development
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-for-development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test
+
+bench: .venv/installed-for-development
+	$(BIN)/python -m benchmarks.published_figures
+	$(BIN)/python -m benchmarks.reranking
+
+.venv/installed: pyproject.toml deployments/constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'nightrank needs Python 3.11 or later; set PYTHON=')"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing (some 2 GB, about two minutes) ..."
+	$(PIP_INSTALL) -e .
+	touch $@
+
+.venv/installed-for-development: .venv/installed
+	$(PIP_INSTALL) -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info nightrank-demo

@@ -1,0 +1,216 @@
+"""The command line: what people and scripts call.
+
+Heavy libraries are imported by the command that needs them, so that ``--help`` and a cached look-up start at once.
+Exit codes: 0 done or nothing to do, 1 a fault of ours or of the machine, 2 the user's input, 3 a gate refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from storage.errors import GateRefused, InputError, NightrankError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+app = App(
+    name="nightrank",
+    help="Re-index a collection, rerank the known queries, measure, and publish what is better.",
+    version_flags=["--version"],
+)
+
+Config = Annotated[
+    Path | None,
+    Parameter(name=["--config", "-c"], help="Settings file. Default: nightrank.toml here, else the demo's."),
+]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on standard output, nothing else.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    try:
+        code = app(arguments, result_action="return_value", exit_on_error=False, print_error=True)
+    except NightrankError as error:
+        _complain(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted; what was done so far is kept for the next run.\n")
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+@app.command
+def demo(
+    folder: Annotated[Path, Parameter(help="Where the example goes.")] = Path("nightrank-demo"),
+    *,
+    json_: Json = False,
+) -> int:
+    """Build, publish and show the example: Python's own documentation and 170 questions about it."""
+    from flows.demo.install import install_demo
+    from flows.show import show_next_steps
+
+    settings_file = install_demo(folder)
+    code = _refresh(settings_file, json_=json_)
+    if not json_:
+        show_next_steps(settings_file)
+    return code
+
+
+@app.command
+def refresh(*, config: Config = None, json_: Json = False) -> int:
+    """One run: a new release, or nothing to do."""
+    from flows.settings import find_settings_file
+
+    return _refresh(find_settings_file(config), json_=json_)
+
+
+@app.command
+def search(
+    query: Annotated[str, Parameter(help="As people type it.")],
+    *,
+    config: Config = None,
+    live: Annotated[bool, Parameter(negative="", help="Run both stages now, on the current release.")] = False,
+    json_: Json = False,
+) -> int:
+    """The top results of a query: from the cache, or computed now with --live."""
+    from flows.settings import find_settings_file, load_settings
+    from storage.keys import normalise_query
+
+    if not normalise_query(query):
+        message = f"The query {query!r} is empty."
+        raise InputError(message, remedy="Give some words to look for.")
+    configuration = load_settings(find_settings_file(config))
+    if live:
+        from flows.live_search import search_live
+
+        found = search_live(configuration, query)
+    else:
+        from storage.search_cache import SearchCache
+
+        with SearchCache.open(configuration.workspace.root) as cache:
+            cached = cache.get(query)
+        if cached is None:
+            message = f"The release {cache.release_id} holds no results for {query!r}."
+            raise InputError(message, remedy="Use --live to run both stages now, or add the query to the log.")
+        found = cached
+    source = "live" if live else "cache"
+    if json_:
+        from dataclasses import asdict
+
+        results = [asdict(result) for result in found.results]
+        _print_json({"query": found.query, "source": source, "release_id": found.release_id, "results": results})
+    else:
+        from flows.show import show_results
+
+        show_results(found, source=source)
+    return 0
+
+
+@app.command
+def evaluate(
+    *,
+    config: Config = None,
+    release: Annotated[str | None, Parameter(help="Release id. Default: the current one.")] = None,
+    measures: Annotated[
+        tuple[str, ...],
+        Parameter(name=["--measure", "-m"], help="As ir_measures writes them; may be repeated.", negative=""),
+    ] = ("nDCG@10", "RR@10", "R@100", "Judged@10"),
+    json_: Json = False,
+) -> int:
+    """Measure every stage of a release on the judged queries."""
+    from flows.evaluate import evaluate_release
+    from flows.settings import find_settings_file, load_settings
+
+    evaluated = evaluate_release(load_settings(find_settings_file(config)), release_id=release, measures=measures)
+    if json_:
+        _print_json(evaluated.as_json())
+    else:
+        from flows.show import show_measures
+
+        show_measures(evaluated.means, title=f"Release {evaluated.release_id}, {evaluated.queries} judged queries")
+    return 0
+
+
+@app.command
+def releases(*, config: Config = None, json_: Json = False) -> int:
+    """What there is, and what is current."""
+    from flows.settings import find_settings_file, load_settings
+    from storage.releases import list_releases, size_bytes
+
+    workspace = load_settings(find_settings_file(config)).workspace
+    current = workspace.current_release_id()
+    manifests = list_releases(workspace)
+    sizes = {manifest.release_id: size_bytes(workspace, manifest.release_id) for manifest in manifests}
+    if json_:
+        rows = [
+            {
+                "release_id": manifest.release_id,
+                "current": manifest.release_id == current,
+                "status": manifest.status,
+                "created_at": manifest.created_at.isoformat(timespec="seconds"),
+                "size_bytes": sizes[manifest.release_id],
+                "counts": manifest.counts.model_dump(),
+                "measures": manifest.measures,
+                "gates": [gate.model_dump() for gate in manifest.gates],
+            }
+            for manifest in manifests
+        ]
+        _print_json({"current": current, "releases": rows})
+    else:
+        from flows.show import show_releases
+
+        show_releases(manifests, sizes, current=current)
+    return 0
+
+
+def _refresh(settings_file: Path, *, json_: bool) -> int:
+    _quiet_prefect()
+    from flows.refresh import refresh as refresh_flow
+    from flows.settings import load_settings
+    from flows.summary import Refused
+
+    load_settings(settings_file)  # a mistake in it is told before Prefect's server starts
+    refused: GateRefused | None = None
+    try:
+        summary = refresh_flow(str(settings_file))
+    except Refused as error:
+        summary, refused = error.summary, error
+    if json_:
+        _print_json(summary.as_json())
+    else:
+        from flows.show import show_summary
+
+        show_summary(summary)
+    if refused is not None:
+        raise refused
+    return 0
+
+
+def _quiet_prefect() -> None:
+    """Nothing of Prefect's logs beside our own words, and no word to anyone outside; the user's own settings win."""
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault(
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180"
+    )  # a busy machine is slow, not broken
+
+
+def _print_json(value: Mapping[str, object]) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def _complain(error: NightrankError) -> None:
+    sys.stderr.write(f"nightrank: {error.message}\n")
+    if error.remedy:
+        sys.stderr.write(f"  {error.remedy}\n")
+
+
+if __name__ == "__main__":
+    main()
