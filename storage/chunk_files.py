@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from storage.duck import connect
+from storage.duck import connect, only_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,6 @@ GROUP BY chunk_hash
 """
 _COUNT_MISSING = "SELECT count(*) FROM missing"
 _BATCHES = "SELECT chunk_hash, text FROM missing ORDER BY characters DESC, chunk_hash"
-_COUNT_DISTINCT = "SELECT count(DISTINCT chunk_hash) FROM read_parquet($chunks)"
 
 
 class MissingChunks:
@@ -38,9 +37,7 @@ class MissingChunks:
         self._connection.register("known", known)
         self._connection.execute(_MISSING, {"chunks": str(chunks)})
         self._connection.unregister("known")
-        row = self._connection.execute(_COUNT_MISSING).fetchone()
-        assert row is not None
-        self._count = int(row[0])
+        self._count = int(only_row(self._connection, _COUNT_MISSING)[0])
 
     def __len__(self) -> int:
         return self._count
@@ -58,11 +55,3 @@ class MissingChunks:
         cursor = self._connection.execute(_BATCHES)
         while block := cursor.fetchmany(rows):
             yield [row[0] for row in block], [row[1] for row in block]
-
-
-def distinct_chunks(chunks: Path) -> int:
-    """How many different texts a file of schema CHUNKS holds."""
-    with connect() as connection:
-        row = connection.execute(_COUNT_DISTINCT, {"chunks": str(chunks)}).fetchone()
-    assert row is not None
-    return int(row[0])

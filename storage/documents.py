@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from storage.duck import connect
+from storage.duck import connect, only_row
 from storage.keys import digest_of_sequence
 from storage.records import DOCUMENTS, BadRow, Document
 from storage.tables import stream_rows, table_writer
@@ -42,6 +42,7 @@ SELECT count(*) FILTER (before.document_id IS NULL) AS added,
        count(*) FILTER (before.document_digest != after.document_digest) AS edited
 FROM read_parquet($before) AS before FULL OUTER JOIN read_parquet($after) AS after USING (document_id)
 """
+_ALL_ADDED = "SELECT count(*) AS added, 0 AS removed, 0 AS edited FROM read_parquet($after)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +119,7 @@ def changes_between(before: Path | None, after: Path) -> Changes:
     """
     with connect() as connection:
         if before is None:
-            row = connection.execute(
-                "SELECT count(*), 0, 0 FROM read_parquet($after)", {"after": str(after)}
-            ).fetchone()
+            row = only_row(connection, _ALL_ADDED, {"after": str(after)})
         else:
-            row = connection.execute(_CHANGES, {"before": str(before), "after": str(after)}).fetchone()
-    assert row is not None
+            row = only_row(connection, _CHANGES, {"before": str(before), "after": str(after)})
     return Changes(added=row[0], removed=row[1], edited=row[2])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -40,3 +40,10 @@ def connect(
             "temp_directory": tempfile.gettempdir() if spill_folder is None else str(spill_folder),
         },
     )
+
+
+def only_row(connection: duckdb.DuckDBPyConnection, statement: str, parameters: object = None) -> tuple[Any, ...]:
+    """The row of a statement that gives one row, fetched to the end so that the connection is free again."""
+    rows = connection.execute(statement, parameters).fetchall()
+    assert len(rows) == 1
+    return rows[0]

@@ -55,6 +55,9 @@ def digest_of_sequence(keys: Iterable[str]) -> str:
 def normalise_query(text: str) -> str:
     r"""The one form of a query that models and keys see: Unicode NFKC, case folded, single spaces.
 
+    Case folding can leave a text that NFKC changes, such as ``ß`` with an accent, so NFKC comes again after it:
+    normalising what is normalised changes nothing.
+
     >>> normalise_query("  Read a\u00a0CSV  file ")
     'read a csv file'
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
-from storage.duck import connect
+from storage.duck import connect, only_row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,9 +62,7 @@ class PairMemo:
         self._connection.close()
 
     def __len__(self) -> int:
-        row = self._connection.execute(_COUNT).fetchone()
-        assert row is not None
-        return int(row[0])
+        return int(only_row(self._connection, _COUNT)[0])
 
     def append(self, pairs: pa.Table, scores: NDArray[np.float32]) -> None:
         """Commit the scores of pairs that the memo does not hold yet.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
-from storage.duck import connect
+from storage.duck import connect, only_row
 from storage.errors import MachineError
 from storage.keys import query_key
 from storage.workspace import Workspace
@@ -25,8 +25,6 @@ from storage.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
-
-    import duckdb
 
     from storage.records import JsonValue
 
@@ -83,7 +81,7 @@ def write_search_cache(path: Path, blocks: Iterable[pa.Table]) -> int:
             connection.execute(_INSERT)
             connection.unregister("block")
         connection.execute("CHECKPOINT")
-        return _single(connection, _COUNT)
+        return int(only_row(connection, _COUNT)[0])
 
 
 class SearchCache:
@@ -119,7 +117,7 @@ class SearchCache:
         self.close()
 
     def __len__(self) -> int:
-        return _single(self._connection, _COUNT)
+        return int(only_row(self._connection, _COUNT)[0])
 
     def close(self) -> None:
         """Close the file; later look-ups fail."""
@@ -131,13 +129,8 @@ class SearchCache:
         Args:
             query: As typed; it is normalised here.
         """
-        row = self._connection.execute(_GET, [query_key(query)]).fetchone()
-        if row is None:
+        rows = self._connection.execute(_GET, [query_key(query)]).fetchall()
+        if not rows:
             return None
-        return CachedResults(row[0], self.release_id, tuple(Result(**entry) for entry in json.loads(row[1])))
-
-
-def _single(connection: duckdb.DuckDBPyConnection, statement: str) -> int:
-    row = connection.execute(statement).fetchone()
-    assert row is not None
-    return int(row[0])
+        [(text, results)] = rows
+        return CachedResults(text, self.release_id, tuple(Result(**entry) for entry in json.loads(results)))
