@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from flows.demo.docstrings import own_docstring
-from flows.demo.skipped import SKIPPED_MODULES
+from flows.demo.skipped import SKIPPED_MODULES, SKIPPED_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +92,12 @@ def sightings(name: str, module: types.ModuleType) -> Iterator[Sighting]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             thing = getattr(module, attribute, None)
-        if not is_public(attribute) or not (inspect.isclass(thing) or inspect.isroutine(thing)):
+        if not is_public(attribute) or f"{name}.{attribute}" in SKIPPED_NAMES:
+            continue
+        if not (inspect.isclass(thing) or inspect.isroutine(thing)):
             continue
         home = home_of(thing)
-        offered = root(home) == root(name) if listed is None else attribute in listed
+        offered = root(home) == root(name) or name == "builtins" if listed is None else attribute in listed
         if offered or home.startswith(f"{name}."):  # the second: asyncio.TaskGroup, which its list forgot
             yield Sighting(name, attribute, thing)
 
@@ -115,7 +117,7 @@ def identity(thing: object) -> object:
 
 
 def documented_methods(cls: type, classes: Iterable[type]) -> Iterator[tuple[str, object]]:
-    """The public methods that a class documents itself, and those of its bases that have no public name.
+    """The public methods that a class documents itself, and those of its bases in the module's private part.
 
     Left out are docstrings that repeat those of a base among ``classes``. A method with several names comes
     once, under the name it was defined with.
@@ -127,7 +129,8 @@ def documented_methods(cls: type, classes: Iterable[type]) -> Iterator[tuple[str
         owner = next(base for base in cls.__mro__ if attribute in vars(base))
         held = vars(owner)[attribute]
         method = getattr(held, "__func__", held)  # what a classmethod or staticmethod wraps
-        if not inspect.isroutine(method) or (owner is not cls and owner in public):
+        foreign = owner is not cls and (owner in public or root(home_of(owner)) != root(home_of(cls)))
+        if foreign or not inspect.isroutine(method):
             continue
         docstring = own_docstring(method)
         if any(docstring == own_docstring(getattr(base, attribute, None)) for base in bases):

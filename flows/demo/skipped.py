@@ -67,6 +67,11 @@ SKIPPED_MODULES: dict[str, str] = {
 }
 """Modules that are not walked, nor anything beneath them."""
 
+SKIPPED_NAMES: dict[str, str] = {
+    "socket.SocketType": "the base of socket.socket, under which its methods are documented",
+}
+"""Objects that are documented under another name."""
+
 SKIPPED_TOPICS: dict[str, str] = {
     "specialnames": "each of its sections is a topic of its own",
     "else": "the same text as the topic if",
