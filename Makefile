@@ -1,5 +1,6 @@
 # Two commands do it all on a machine with Python 3.11 or later and make: `make demo` and `make test`.
 PYTHON ?= python3
+DATA ?= ../shared/data
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c deployments/constraints.txt
 
@@ -27,8 +28,8 @@ lint: .venv/installed-for-development
 check: lint test
 
 bench: .venv/installed-for-development
-	$(BIN)/python -m benchmarks.published_figures
-	$(BIN)/python -m benchmarks.reranking
+	$(BIN)/python -m benchmarks.published_figures --data $(DATA)
+	$(BIN)/python -m benchmarks.reranking --data $(DATA)
 
 .venv/installed: pyproject.toml deployments/constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'nightrank needs Python 3.11 or later; set PYTHON=')"

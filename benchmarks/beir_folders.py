@@ -1,0 +1,92 @@
+"""Collections in BEIR layout as Nightrank settings, run through the real nightly flow in a folder that is kept.
+
+    corpus.jsonl   queries.jsonl   qrels/<split>.tsv
+
+The folder is kept between runs, so that a benchmark asked again computes nothing twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import random
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flows.summary import Summary
+
+Value = str | int | float | bool
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """The command line that every benchmark on BEIR folders has: where the data is, and where to work."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of BEIR folders")
+    parser.add_argument("--work", type=Path, default=Path(".benchmarks"), help="kept between runs")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    if not options.data.is_dir():
+        sys.exit(f"There is no folder {options.data}; name one in BEIR layout with --data.")
+    return options
+
+
+def write_settings(
+    data: Path,
+    work: Path,
+    *,
+    split: str,
+    query_limit: int | None = None,
+    sections: Mapping[str, Mapping[str, Value]],
+) -> Path:
+    """Write settings, and the query log of one split's judged queries, for a collection.
+
+    Args:
+        data: A folder in BEIR layout.
+        work: Where the settings and the workspace go.
+        split: Of the qrels.
+        query_limit: At most so many judged queries, drawn with a fixed seed; the qrels are cut likewise.
+        sections: Settings by section, beside the sources.
+
+    Returns:
+        The settings file.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    with (data / "qrels" / f"{split}.tsv").open(newline="") as file:
+        rows = list(csv.reader(file, delimiter="\t"))[1:]
+    judged = sorted({row[0] for row in rows})
+    if query_limit is not None and len(judged) > query_limit:
+        judged = sorted(random.Random(0).sample(judged, query_limit))
+    chosen = set(judged)
+    with (data / "queries.jsonl").open() as source, (work / "queries.jsonl").open("w") as target:
+        target.writelines(line for line in source if json.loads(line)["_id"] in chosen)
+    with (work / "qrels.tsv").open("w") as target:
+        target.write("query-id\tcorpus-id\tscore\n")
+        target.writelines("\t".join(row) + "\n" for row in rows if row[0] in chosen)
+    everything = {
+        "documents": {"source": str((data / "corpus.jsonl").resolve())},
+        "queries": {"log": "queries.jsonl", "budget": 1_000_000},
+        **sections,
+        "judgments": {"qrels": "qrels.tsv", **sections.get("judgments", {})},
+    }
+    lines = []
+    for name, section in everything.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in section.items()), ""]
+    settings_file = work / "nightrank.toml"
+    settings_file.write_text("\n".join(lines))
+    return settings_file
+
+
+def run_night(settings_file: Path) -> Summary:
+    """Run the nightly flow, quietly."""
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
+    from flows.refresh import refresh
+
+    return refresh(str(settings_file))

@@ -1,0 +1,63 @@
+"""The README and the code say the same."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+from flows.cli import app
+from tasks.settings import Section, Settings
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def settings_table() -> str:
+    """The README's table of settings, from the settings' own descriptions."""
+    lines = ["| key | default | what |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, Section):
+            for key, inner in section.model_fields.items():
+                lines.append(_line(f"[{name}].{key}", inner.is_required(), inner.default, inner.description))
+        else:
+            lines.append(_line(name, field.is_required(), field.default, field.description))
+    return "\n".join(lines)
+
+
+def test_every_setting_is_in_the_readme_as_the_code_describes_it() -> None:
+    found = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", README.read_text(), re.DOTALL)
+
+    assert found is not None
+    assert found.group(1) == settings_table()
+
+
+def test_every_command_is_in_the_readme() -> None:
+    commands = [name for name in app if not name.startswith("-")]
+
+    assert commands
+    for command in commands:
+        assert f"`nightrank {command}" in README.read_text()
+
+
+def test_every_file_that_the_readme_names_is_there() -> None:
+    links = re.findall(r"\]\(((?!http)[^)#]+)\)", README.read_text())
+
+    assert links
+    assert [link for link in links if not (README.parent / link).exists()] == []
+
+
+def test_every_section_of_settings_is_described() -> None:
+    for field in Settings.model_fields.values():
+        section = next((kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)), str)
+        if issubclass(section, Section):
+            assert all(inner.description for inner in section.model_fields.values())
+
+
+def _line(name: str, required: bool, default: object, description: str | None) -> str:  # noqa: FBT001 (pydantic's word)
+    shown = "**required**" if required else "" if default is None else f"`{_as_toml(default)}`"
+    return f"| `{name}` | {shown} | {(description or '').replace('|', chr(92) + '|')} |"
+
+
+def _as_toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
