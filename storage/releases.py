@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from storage.errors import InputError, MachineError
 from storage.keys import fingerprint, sha256_of_file
-from storage.workspace import STAGING_PREFIX, sync_folder, write_atomically
+from storage.workspace import is_release_id, sync_folder, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,8 +93,13 @@ class Manifest(_Record):
 
 
 def new_release_id(now: datetime) -> str:
-    """Sortable by time, to the millisecond: ``20260102T030405-678Z``."""
-    return f"{now:%Y%m%dT%H%M%S}-{now.microsecond // 1000:03d}Z"
+    """Sortable by time, in UTC, to the millisecond: ``20260102T030405-678Z``.
+
+    Args:
+        now: With its time zone.
+    """
+    at = now.astimezone(UTC)
+    return f"{at:%Y%m%dT%H%M%S}-{at.microsecond // 1000:03d}Z"
 
 
 def digests_of(folder: Path) -> dict[str, str]:
@@ -131,11 +136,11 @@ def read_manifest(workspace: Workspace, release_id: str) -> Manifest:
         MachineError: Its manifest cannot be read.
     """
     path = workspace.release(release_id) / "manifest.json"
+    if not is_release_id(release_id) or not path.is_file():
+        message = f"There is no release {release_id!r} in {workspace.root}."
+        raise InputError(message, remedy="`nightrank releases` lists what there is.")
     try:
         return Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        message = f"There is no release {release_id!r} in {workspace.root}."
-        raise InputError(message, remedy="`nightrank releases` lists what there is.") from error
     except ValidationError as error:
         message = f"{path} is no manifest that this version reads: {error.error_count()} faults."
         raise MachineError(message, remedy="Use the version that wrote it, or run `nightrank refresh` anew.") from error
@@ -151,12 +156,8 @@ def list_releases(workspace: Workspace) -> list[Manifest]:
     """The manifests of all sealed releases, oldest first; a folder without a manifest is no release."""
     if not workspace.releases.is_dir():
         return []
-    names = sorted(
-        path.parent.name
-        for path in workspace.releases.glob("*/manifest.json")
-        if not path.parent.name.startswith(STAGING_PREFIX)
-    )
-    return [read_manifest(workspace, name) for name in names]
+    names = sorted(path.parent.name for path in workspace.releases.glob("*/manifest.json"))
+    return [read_manifest(workspace, name) for name in names if is_release_id(name)]
 
 
 def size_bytes(workspace: Workspace, release_id: str) -> int:

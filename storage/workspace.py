@@ -13,18 +13,19 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from storage.errors import InputError, MachineError, WorkspaceBusy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
+    from pathlib import Path
 
 STAGING_PREFIX = ".staging-"
 
@@ -66,7 +67,7 @@ class Workspace:
         """The id of the release that readers see, or None before the first.
 
         Raises:
-            MachineError: ``current.json`` is no JSON object with a release id.
+            MachineError: ``current.json`` cannot be read, or is no JSON object with a release id.
         """
         path = self.root / "current.json"
         try:
@@ -74,10 +75,10 @@ class Workspace:
             release_id = pointer["release_id"]
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             message = f"{path} does not name a release."
             raise MachineError(message, remedy="Restore it, or remove it and run `nightrank refresh`.") from error
-        if not isinstance(release_id, str) or Path(release_id).name != release_id:
+        if not is_release_id(release_id):
             message = f"{path} names {release_id!r}, which is no release id."
             raise MachineError(message, remedy="Restore it, or remove it and run `nightrank refresh`.")
         return release_id
@@ -100,17 +101,27 @@ class Workspace:
         write_atomically(self.root / "current.json", json.dumps(pointer, indent=2) + "\n")
 
 
+def is_release_id(value: object) -> TypeGuard[str]:
+    """Whether a value can be a release's id: the plain name of a folder, not hidden and no path.
+
+    >>> [is_release_id(value) for value in ("20260102T030405-678Z", "..", "", ".staging-1", "a/b", 7)]
+    [True, False, False, False, False, False]
+    """
+    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value) is not None
+
+
 @contextmanager
 def writing(workspace: Workspace, *, now: datetime) -> Iterator[Workspace]:
     """Hold the workspace as its one writer; abandoned staging folders are removed on entry.
 
     The lock is the operating system's, so it ends with the process that holds it, however that ends.
-    A workspace that this created and that is still empty at the end is removed again.
+    A workspace that this made and that is still empty at the end is removed again.
 
     Raises:
         WorkspaceBusy: Another process holds it; the message says which.
     """
     path = workspace.root / ".lock"
+    made_here = not workspace.root.exists()
     descriptor = _acquire(path)
     try:
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat(timespec="seconds")}
@@ -122,9 +133,15 @@ def writing(workspace: Workspace, *, now: datetime) -> Iterator[Workspace]:
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
-        for folder in (workspace.releases, workspace.root):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        if made_here:
+            _remove_empty(workspace.releases)
+            _remove_empty(workspace.root)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder where it is there and empty; another process may be filling or removing it meanwhile."""
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _acquire(path: Path) -> int:
