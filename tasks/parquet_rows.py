@@ -52,12 +52,12 @@ def read_parquet(path: Path, *, name: str, max_bytes: int) -> Iterator[tuple[int
                         yield number, _row(batch.schema.names, columns, position, max_bytes)
                     except ValueError as error:
                         yield BadRow(name, number, str(error))
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # Arrow raises OSError for damage too
+            raise unreadable(error, name=name) from error
         raise InputError(
             f"{name} is no sound Parquet file ({shown(str(error))}).", remedy="Write or copy the file again."
         ) from error
-    except OSError as error:
-        raise unreadable(error, name=name) from error
 
 
 def _row(names: list[str], columns: list[pa.Array], position: int, max_bytes: int) -> dict[str, JsonValue]:

@@ -161,13 +161,12 @@ def _timestamp(value: JsonValue) -> str | None:
 
 
 def _iso_8601(text: str) -> str:
-    if YEAR_AND_MONTH.fullmatch(text):
-        return datetime.fromisoformat(f"{text}-01").date().isoformat()
+    is_date = len(text) <= len("2024-06-03")
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(f"{text}-01" if YEAR_AND_MONTH.fullmatch(text) else text)
     except ValueError:
         raise ValueError(f"the timestamp is {shown(text)}, neither ISO 8601 nor Unix seconds") from None
-    return moment.isoformat() if len(text) > len("2024-06-03") else moment.date().isoformat()
+    return moment.date().isoformat() if is_date else moment.isoformat()
 
 
 def _require_text_column(values: Mapping[str, JsonValue], *, name: str) -> None:

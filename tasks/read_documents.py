@@ -84,19 +84,23 @@ def find_files(source: str, *, base: Path) -> Iterator[SourceFile]:
         InputError: There is none, or none of a format that is supported.
     """
     path = base / source
-    if path.is_dir():
+    try:
+        is_folder, is_file, is_there = path.is_dir(), path.is_file(), path.exists()
+    except OSError as error:
+        raise unreadable(error, name=source) from error
+    if is_folder:
         return _supported(_walked(path, path.resolve(), ""), folder=path, source=source)
-    if path.exists():
-        if not path.is_file() or not _is_supported(path.name):
-            raise InputError(
-                f"{source} is not a file of a format that can be read.", remedy=f"Use one of {SUPPORTED}, or a folder."
-            )
+    if is_file and _is_supported(path.name):
         return iter([SourceFile(path, source, path.name)])
+    if is_there:
+        raise InputError(
+            f"{source} is not a file of a format that can be read.", remedy=f"Use one of {SUPPORTED}, or a folder."
+        )
     if glob.has_magic(source):
-        parts = path.parts
+        parts = Path(source).parts
         first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
-        folder = Path(*parts[:first])
-        return _supported(_matched(folder, os.path.join(*parts[first:])), folder=folder, source=source)  # noqa: PTH118
+        folder = base.joinpath(*parts[:first])
+        return _supported(_matched(folder, str(Path(*parts[first:]))), folder=folder, source=source)
     raise InputError(
         f"{source} does not exist (looked for {path}).",
         remedy="Correct [documents].source; it is relative to the settings file.",

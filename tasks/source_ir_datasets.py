@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from storage.errors import InputError
+from storage.errors import InputError, MachineError
 from storage.records import BadRow, Document
 from tasks.lines import too_large
 from tasks.source_tables import document_from
-from tasks.values import json_fields
+from tasks.values import json_fields, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,7 @@ def read_ir_dataset(source: str, *, max_bytes: int) -> Iterator[Document | BadRo
 
     Raises:
         InputError: The package is not installed, does not know the id, or the collection has no documents.
+        MachineError: The collection cannot be downloaded or read.
     """
     try:
         import ir_datasets
@@ -46,20 +47,24 @@ def read_ir_dataset(source: str, *, max_bytes: int) -> Iterator[Document | BadRo
         raise InputError(
             f"{source}: the collection has no documents of its own.", remedy="Name the collection that it refers to."
         )
-    for row, found in enumerate(dataset.docs_iter(), start=1):
-        try:
+    try:
+        for row, found in enumerate(dataset.docs_iter(), start=1):
             yield _document(found, source=source, row=row, max_bytes=max_bytes)
-        except ValueError as error:
-            yield BadRow(source, row, str(error))
+    except (OSError, RuntimeError) as error:
+        raise MachineError(
+            f"{source}: the collection cannot be fetched ({shown(str(error))}).",
+            remedy="Check the network, or put the files where ir-datasets looks for them (IR_DATASETS_HOME).",
+        ) from error
 
 
-def _document(found: object, *, source: str, row: int, max_bytes: int) -> Document:
+def _document(found: object, *, source: str, row: int, max_bytes: int) -> Document | BadRow:
     fields: dict[str, object] = dict(found._asdict()) if hasattr(found, "_asdict") else {}
     document_id = fields.pop("doc_id", getattr(found, "doc_id", None))
     if "text" not in fields:
         fields = {"text": found.default_text()}  # type: ignore[attr-defined]  # every document of the package has it
-    document = document_from(json_fields({"_id": document_id, **fields}), name=source, row=row)
+    try:
+        document = document_from(json_fields({"_id": document_id, **fields}), name=source, row=row)
+    except ValueError as error:
+        return BadRow(source, row, str(error))
     size_bytes = len(document.title.encode()) + len(document.text.encode())
-    if size_bytes > max_bytes:
-        raise ValueError(too_large(size_bytes, max_bytes))
-    return document
+    return BadRow(source, row, too_large(size_bytes, max_bytes)) if size_bytes > max_bytes else document

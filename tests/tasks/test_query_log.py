@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.errors import InputError
+from storage.keys import normalise_query, query_key
+from storage.records import QUERIES, BadRow, LoggedQuery
+from tasks.query_log import merge_queries, read_query_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read(folder: Path, name: str, content: bytes) -> list[LoggedQuery | BadRow]:
+    path = folder / name
+    path.write_bytes(content)
+    return list(read_query_log(path, name=name))
+
+
+def read_row(folder: Path, **values: object) -> LoggedQuery | BadRow:
+    (row,) = read(folder, "log.jsonl", json.dumps(values).encode())
+    return row
+
+
+def reason(row: LoggedQuery | BadRow) -> str:
+    assert isinstance(row, BadRow), row
+    return row.reason
+
+
+def logged(text: str, *, count: int = 1, query_id: str | None = None, row: int = 1) -> LoggedQuery:
+    return LoggedQuery(text, query_id, count, timestamp=None, file="log.jsonl", row=row)
+
+
+def test_beir_queries_are_read_as_they_are(tmp_path: Path) -> None:
+    line = b'{"_id": "1", "text": "What is BM25?", "metadata": {"split": "test"}}\n'
+    assert read(tmp_path, "queries.jsonl", line) == [LoggedQuery("What is BM25?", "1", 1, None, "queries.jsonl", 1)]
+
+
+def test_the_four_formats_say_the_same(tmp_path: Path) -> None:
+    rows = [("read a csv", 7, "2024-06-03T10:00:00+00:00", "q1"), ('say "hi"', 1, "2024-06-04", "q2")]
+    names = ("query", "count", "timestamp", "query_id")
+    jsonl = "\n".join(json.dumps(dict(zip(names, row, strict=True))) for row in rows).encode()
+    csv = b'query,count,timestamp,query_id\nread a csv,7,2024-06-03T10:00:00Z,q1\n"say ""hi""",,2024-06-04,q2\n'
+    tsv = b'query\tcount\ttimestamp\tquery_id\nread a csv\t7\t1717408800\tq1\nsay "hi"\t1\t20240604\tq2\n'
+    at = [datetime(2024, 6, 3, 10, tzinfo=UTC), None]
+    columns = {"query": [row[0] for row in rows], "count": [7, None], "timestamp": at, "query_id": ["q1", "q2"]}
+    pq.write_table(pa.table(columns), tmp_path / "log.parquet")
+
+    found = {
+        "jsonl": read(tmp_path, "log.jsonl", jsonl),
+        "csv": read(tmp_path, "log.csv.gz", gzip.compress(csv)),
+        "tsv": read(tmp_path, "log.tsv", tsv),
+        "parquet": list(read_query_log(tmp_path / "log.parquet", name="log.parquet")),
+    }
+    for name, queries in found.items():
+        values = [(q.text, q.count, q.timestamp, q.query_id) for q in queries if isinstance(q, LoggedQuery)]
+        expected = [rows[0], (*rows[1][:2], None, "q2")] if name == "parquet" else rows
+        assert values == expected, name
+
+
+def test_the_query_column_goes_before_text(tmp_path: Path) -> None:
+    row = read_row(tmp_path, text="a passage", query="a question")
+    assert isinstance(row, LoggedQuery)
+    assert row.text == "a question"
+
+
+@pytest.mark.parametrize(("value", "count"), [(1, 1), (3.0, 3), ("12", 12), (None, 1), ("", 1), (10**12, 10**12)])
+def test_a_count_is_a_positive_integer_and_one_without_it(tmp_path: Path, value: object, count: int) -> None:
+    row = read_row(tmp_path, query="q", count=value)
+    assert isinstance(row, LoggedQuery)
+    assert row.count == count
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "many", "-3", "1_0", "\u0663", [1], 10**12 + 1])
+def test_any_other_count_is_a_bad_row(tmp_path: Path, value: object) -> None:
+    assert "not a positive integer" in reason(read_row(tmp_path, query="q", count=value))
+
+
+@pytest.mark.parametrize(
+    ("value", "timestamp"),
+    [
+        ("2024-06-03", "2024-06-03"),
+        ("2024-06", "2024-06-01"),
+        ("20240603", "2024-06-03"),
+        ("2024-06-03T10:00:00Z", "2024-06-03T10:00:00+00:00"),
+        ("2024-06-03 10:00:00.5+02:00", "2024-06-03T10:00:00.500000+02:00"),
+        ("2024-06-03T10:00", "2024-06-03T10:00:00"),
+        (1717408800, "2024-06-03T10:00:00+00:00"),
+        ("1717408800.5", "2024-06-03T10:00:00.500000+00:00"),
+        (None, None),
+        ("", None),
+    ],
+)
+def test_a_timestamp_is_kept_as_iso_8601(tmp_path: Path, value: object, timestamp: str | None) -> None:
+    row = read_row(tmp_path, query="q", timestamp=value)
+    assert isinstance(row, LoggedQuery)
+    assert row.timestamp == timestamp
+
+
+@pytest.mark.parametrize(
+    "value", ["yesterday", "03/06/2024", "2024-13-01", "2024-13", 1717408800000, 20240603, -1, "2024", True, {}, 1e300]
+)
+def test_any_other_timestamp_is_a_bad_row(tmp_path: Path, value: object) -> None:
+    assert "neither ISO 8601 nor Unix seconds" in reason(read_row(tmp_path, query="q", timestamp=value))
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\u00a0\t", "\x00", "\u3000"])
+def test_a_query_without_words_is_a_bad_row(tmp_path: Path, text: str) -> None:
+    assert reason(read_row(tmp_path, query=text)) == "the query is empty"
+
+
+def test_a_query_may_be_as_long_as_a_document_but_no_longer(tmp_path: Path) -> None:
+    assert isinstance(read_row(tmp_path, query="x" * 20_000), LoggedQuery)
+    assert "20,001 characters, more than the 20,000" in reason(read_row(tmp_path, query="x" * 20_001))
+    assert "18,018 characters" not in str(read_row(tmp_path, query="\ufdfa" * 1_001))
+    assert "21,600 characters" in reason(read_row(tmp_path, query="\ufdfa" * 1_200))
+
+
+@pytest.mark.parametrize("value", [None, "", "null", "{}", "[]", {}, []])
+def test_an_empty_filter_is_none(tmp_path: Path, value: object) -> None:
+    assert isinstance(read_row(tmp_path, query="q", filter=value), LoggedQuery)
+
+
+@pytest.mark.parametrize("value", [{"year": 1999}, "year = 1999", ["x"], 1])
+def test_a_row_with_a_filter_is_set_aside_because_filters_are_not_applied(tmp_path: Path, value: object) -> None:
+    assert "filters are not applied yet" in reason(read_row(tmp_path, query="q", filter=value))
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"query": None}, "the query is missing"),
+        ({"query": 7}, "the query is a number, not a text"),
+        ({"query": "q", "query_id": "a\nb"}, "control character"),
+        ({"query": "q", "query_id": 1.5}, "the id is a number, not a text or an integer"),
+        ({"query": "a\ud83d"}, "half of a surrogate pair"),
+    ],
+)
+def test_a_bad_row_says_why(tmp_path: Path, values: dict[str, object], why: str) -> None:
+    assert why in reason(read_row(tmp_path, **values))
+
+
+def test_bad_rows_do_not_stop_the_log(tmp_path: Path) -> None:
+    first, bad, last = read(tmp_path, "log.jsonl", b'{"query": "a"}\n{"id": 1}\n{"query": "b"}\n')
+    assert isinstance(first, LoggedQuery)
+    assert bad == BadRow("log.jsonl", 2, "the query is missing")
+    assert isinstance(last, LoggedQuery)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "log.tsv",
+            b"1048585\twhat is it\n2\tandrogen\n",
+            "has no query column: expected query or text, found '1048585",
+        ),
+        ("log.jsonl", b"", "log.jsonl holds no query"),
+        ("log.csv", b"query,count\n", "log.csv holds no query"),
+        ("log.txt", b"q", "log.txt is no table that can be read"),
+    ],
+)
+def test_a_file_that_is_no_log_is_refused_as_a_whole(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, name, content)
+    assert message in caught.value.message
+    assert caught.value.remedy
+
+
+def test_rows_that_normalise_alike_are_one_query() -> None:
+    rows = [
+        logged("Read a CSV", count=2, query_id="q1"),
+        logged("write", count=4),
+        logged("read  a\u00a0csv", count=3, query_id="q2"),
+        logged("READ A CSV", query_id="q1"),
+    ]
+    table = merge_queries(rows, budget=10)
+    assert table.schema == QUERIES
+    assert table.to_pylist() == [
+        {"query_key": query_key("read a csv"), "text": "read a csv", "count": 6, "query_ids": ["q1", "q2"]},
+        {"query_key": query_key("write"), "text": "write", "count": 4, "query_ids": []},
+    ]
+
+
+def test_the_budget_keeps_the_most_frequent_and_ties_go_by_text() -> None:
+    rows = [logged("b"), logged("c"), logged("a"), logged("z", count=2)]
+    assert merge_queries(rows, budget=3)["text"].to_pylist() == ["z", "a", "b"]
+    assert merge_queries(reversed(rows), budget=3)["text"].to_pylist() == ["z", "a", "b"]
+
+
+def test_no_row_is_an_empty_table() -> None:
+    assert merge_queries([], budget=3).to_pylist() == []
+
+
+def test_one_id_for_two_queries_is_an_input_error_that_names_both_rows() -> None:
+    rows = [logged("a", query_id="q1", row=3), logged("A", query_id="q1", row=4), logged("b", query_id="q1", row=9)]
+    with pytest.raises(InputError) as caught:
+        merge_queries(rows, budget=10)
+    assert caught.value.message == (
+        "log.jsonl, row 9: the query_id 'q1' belongs to 'a' (log.jsonl, row 3), and here to 'b'."
+    )
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=8))
+def test_normalising_twice_changes_nothing_so_the_text_models_read_has_the_querys_key(text: str) -> None:
+    once = normalise_query(text)
+    assert normalise_query(once) == once
+    assert query_key(once) == query_key(text)
+
+
+@pytest.mark.parametrize("text", ["\u00df\u0301", "\u03aa\u0301", "\u03d4\u0300"])
+def test_case_folding_leaves_nothing_that_normalising_would_change(text: str) -> None:
+    assert normalise_query(normalise_query(text)) == normalise_query(text)
+
+
+def test_the_long_queries_of_arguana_are_read(shared_data: Path) -> None:
+    rows = list(read_query_log(shared_data / "arguana" / "queries.jsonl", name="queries.jsonl"))
+    queries = [row for row in rows if isinstance(row, LoggedQuery)]
+    assert len(queries) == len(rows) == 1_406
+    merged = merge_queries(queries, budget=10_000)
+    assert sum(len(ids) for ids in merged["query_ids"].to_pylist()) == 1_406
+
+
+def test_a_real_log_is_read_row_by_row(shared_data: Path) -> None:
+    rows = list(read_query_log(shared_data / "berlin-search-terms.tsv", name="berlin"))
+    queries = [row for row in rows if isinstance(row, LoggedQuery)]
+    assert len(queries) == len(rows)
+    merged = merge_queries(queries, budget=100)
+    assert merged.num_rows == 100
+    assert merged["count"].to_pylist() == sorted(merged["count"].to_pylist(), reverse=True)
