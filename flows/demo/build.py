@@ -14,10 +14,11 @@ messages and half-remembered names, as people type them into the search box of a
 invented and fall off as such counts do. No user's data is in them.
 
 **Judgments** (``qrels.tsv``) were made by the makers of Nightrank too, by reading. For each judged query, the best 15
-documents of a BM25 and of a dense retriever (all-MiniLM-L6-v2) were pooled, what the judge knew to be relevant was
-added, and each document of the pool was graded by its text: 2 answers the query, 1 helps, 0 does neither. Documents
-outside the pool are unjudged. One judge saw each pool, so agreement between judges is not known: the collection shows
-the product and catches regressions; it does not rank retrievers.
+documents of a BM25 and of a dense retriever (all-MiniLM-L6-v2) were pooled and shown by name, without rank or source;
+what the judge knew to be relevant was added; and each document was graded by its title and the opening of its text:
+2 answers the query, 1 helps, 0 does neither. Documents outside the pool are unjudged. Each pool had one judge, so how
+far two would agree is not known. A few queries have no document that answers them. The collection is there to show
+the product and to catch regressions; it is too small and too kind to rank retrievers.
 """
 
 import argparse
@@ -52,7 +53,7 @@ def describe(name: str, kind: str, module: str, thing: object, docstring: str) -
     """The document of an object, if its docstring is worth one."""
     if len(docstring.split()) < (1 if module == "builtins" else FEWEST_WORDS[kind]):
         return
-    line = "" if kind == "module" else signature_line(name, thing)
+    line = "" if kind == "module" else signature_line(name, thing, is_method=kind == "method")
     repeated = docstring.startswith(f"{name.rsplit('.', 1)[-1]}(")
     yield document(name, kind, module, docstring if repeated or not line else f"{line}\n\n{docstring}")
 

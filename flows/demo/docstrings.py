@@ -36,12 +36,12 @@ def class_docstring(cls: type) -> str:
     return f"{text}\n\n{added}".strip() if added and added not in text else text
 
 
-def signature_line(name: str, thing: object) -> str:
-    """How an object is called, on one line, without annotations; empty where Python cannot tell.
+def signature_line(name: str, thing: object, *, is_method: bool) -> str:
+    """How an object is called, on one line, without annotations and ``self``; empty where Python cannot tell.
 
     Example:
         >>> def area(self, width: float, height: float = 1.0, unit: object = object()) -> float: ...
-        >>> signature_line("Shape.area", area)
+        >>> signature_line("Shape.area", area, is_method=True)
         'Shape.area(width, height=1.0, unit=...)'
     """
     try:
@@ -51,7 +51,7 @@ def signature_line(name: str, thing: object) -> str:
     parameters = [
         parameter.replace(annotation=parameter.empty, default=plain_default(parameter.default))
         for position, parameter in enumerate(signature.parameters.values())
-        if position or parameter.name not in ("self", "cls", "type")
+        if position or not is_method or parameter.name not in ("self", "cls", "type")
     ]
     return name + str(signature.replace(parameters=parameters, return_annotation=signature.empty))
 
