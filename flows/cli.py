@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 
 from storage.errors import GateRefused, InputError, NightrankError
 
@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except NightrankError as error:
         _complain(error)
         sys.exit(error.exit_code)
+    except CycloptsError:  # it has been printed
+        sys.exit(InputError.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted; what was done so far is kept for the next run.\n")
         sys.exit(130)
@@ -170,12 +172,17 @@ def releases(*, config: Config = None, json_: Json = False) -> int:
 
 
 def _refresh(settings_file: Path, *, json_: bool) -> int:
-    _quiet_prefect()
-    from flows.refresh import refresh as refresh_flow
     from flows.settings import load_settings
-    from flows.summary import Refused
 
     load_settings(settings_file)  # a mistake in it is told before Prefect's server starts
+    if sys.stderr.isatty() and not PREFECT_API_URL.value():
+        sys.stderr.write("Starting Prefect's in-process server, some 10 to 20 seconds ...\n")
+    _quiet_prefect()
+    from flows.prefect_api import require_prefect
+    from flows.refresh import refresh as refresh_flow
+    from flows.summary import Refused
+
+    require_prefect()
     refused: GateRefused | None = None
     try:
         summary = refresh_flow(str(settings_file))

@@ -53,7 +53,7 @@ class Run:
     def stage(self, task: Task[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 (as the task takes them)
         """Run a stage and note how long it took, in seconds."""
         start = time.perf_counter()
-        outcome = task(*args, **kwargs)
+        outcome: T = task(*args, **kwargs)
         self.seconds[task.name] = time.perf_counter() - start
         return outcome
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from storage.errors import InputError
 from tasks.batching import batches_by_budget, halving_on_memory
-from tasks.models import find_model, resolve_device, resolve_precision
+from tasks.models import find_model, load_quietly, resolve_device, resolve_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,13 +66,12 @@ class Embedder:
     def __init__(self, plan: EmbedderPlan, *, batch_tokens: int, threads: int | None = None) -> None:
         import torch
         from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging
 
-        logging.disable_progress_bar()
+        load_quietly()
         if threads is not None:
             torch.set_num_threads(threads)
         try:
-            self._model: Any = SentenceTransformer(
+            model = SentenceTransformer(
                 str(plan.files.folder),
                 device=plan.device,
                 local_files_only=True,
@@ -82,10 +81,13 @@ class Embedder:
         except (OSError, ValueError, KeyError) as error:
             message = f"{plan.files.folder} holds no model that sentence-transformers reads: {error}"
             raise InputError(message, remedy="Give the folder or the id of a sentence-transformers model.") from error
-        self._model.eval()
+        model.eval()
+        dimensions = model.get_embedding_dimension()
+        assert dimensions is not None  # every model of ours pools
         self.plan = plan
-        self.dimensions: int = self._model.get_embedding_dimension()
-        self.max_tokens: int = self._model.max_seq_length
+        self.dimensions = dimensions
+        self.max_tokens = model.max_seq_length or 512
+        self._model: Any = model
         self._batch_tokens = batch_tokens
 
     def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -121,7 +121,7 @@ def fuse(bm25: pa.Table, dense: pa.Table, *, settings: RetrievalSettings) -> pa.
 
 
 def _columns(leg: pa.Table) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
-    return tuple(leg.column(name).to_numpy() for name in ("query_number", "chunk_number", "score", "rank"))  # type: ignore[return-value]  # four columns of LEG
+    return tuple(leg.column(name).to_numpy() for name in ("query_number", "chunk_number", "score", "rank"))
 
 
 def _pair_keys(leg: tuple[NDArray[np.int32], NDArray[np.int32], object, object]) -> NDArray[np.int64]:

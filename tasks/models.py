@@ -65,6 +65,13 @@ def find_model(name: str, *, base: Path, revision: str | None, sha256: str | Non
     return files
 
 
+def load_quietly() -> None:
+    """Keep the loading of weights from drawing bars of its own."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+
+
 def resolve_device(device: str) -> str:
     """The device that ``execution.device`` names on this machine; ``auto`` takes the best there is.
 

@@ -11,7 +11,7 @@ import numpy as np
 from storage.errors import InputError
 from storage.keys import fingerprint
 from tasks.batching import batches_by_budget, halving_on_memory
-from tasks.models import find_model, resolve_device, resolve_precision
+from tasks.models import find_model, load_quietly, resolve_device, resolve_precision
 from tasks.pretrained_reranker import CARD_FILE, load_reranker, read_card
 
 if TYPE_CHECKING:
@@ -83,12 +83,11 @@ class Reranker:
 
     def __init__(self, plan: RerankerPlan, *, batch_tokens: int, threads: int | None = None) -> None:
         import torch
-        from transformers.utils import logging
 
-        logging.disable_progress_bar()
+        load_quietly()
         if threads is not None:
             torch.set_num_threads(threads)
-        self._model: Any = load_reranker(plan.folder, device=plan.device) if plan.has_card else _load_plain(plan)
+        self._model = _load(plan)
         if plan.max_tokens is not None:
             self._model.max_length = plan.max_tokens
         self._model.model.to(getattr(torch, plan.precision))
@@ -129,9 +128,11 @@ class Reranker:
         return scores.astype(np.float32, copy=False)
 
 
-def _load_plain(plan: RerankerPlan) -> Any:  # noqa: ANN401 (sentence-transformers ships no types)
+def _load(plan: RerankerPlan) -> Any:  # noqa: ANN401 (its network's type differs from model to model)
     from sentence_transformers import CrossEncoder
 
+    if plan.has_card:
+        return load_reranker(plan.folder, device=plan.device)
     try:
         return CrossEncoder(
             str(plan.folder),

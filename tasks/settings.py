@@ -157,8 +157,8 @@ class ResultsSettings(Section):
         default="document",
         description="`document`: one entry a document, its best chunk; `chunk`: every chunk for itself.",
     )
-    mmr_lambda: Literal[1.0] = Field(
-        default=1.0, description="Maximal marginal relevance; 1.0 (off) is the only value yet."
+    mmr_lambda: float = Field(
+        default=1.0, ge=1.0, le=1.0, description="Maximal marginal relevance; 1.0 (off) is the only value yet."
     )
 
 

@@ -47,12 +47,13 @@ def test_every_file_that_the_readme_names_is_there() -> None:
 
 def test_every_section_of_settings_is_described() -> None:
     for field in Settings.model_fields.values():
-        section = next((kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)), str)
+        kinds = (field.annotation, *get_args(field.annotation))
+        section = next((kind for kind in kinds if isinstance(kind, type)), str)
         if issubclass(section, Section):
             assert all(inner.description for inner in section.model_fields.values())
 
 
-def _line(name: str, required: bool, default: object, description: str | None) -> str:  # noqa: FBT001 (pydantic's word)
+def _line(name: str, required: bool, default: object, description: str | None) -> str:
     shown = "**required**" if required else "" if default is None else f"`{_as_toml(default)}`"
     return f"| `{name}` | {shown} | {(description or '').replace('|', chr(92) + '|')} |"
 
