@@ -82,6 +82,17 @@ def collection(tmp_path: Path, models: Models) -> Collection:
     return small_collection(tmp_path / "project", embedder=models.embedder, reranker=models.reranker)
 
 
+@pytest.fixture(scope="session")
+def published(prefect_api: str, models: Models, tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """The small collection with one published release; copy it before you change it."""
+    from flows.refresh import refresh
+
+    folder = tmp_path_factory.mktemp("published") / "project"
+    collection = small_collection(folder, embedder=models.embedder, reranker=models.reranker)
+    refresh(str(collection.settings_file))
+    return collection
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How a command ended: its exit code and what it wrote."""
