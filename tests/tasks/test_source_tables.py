@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import tracemalloc
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from storage.errors import InputError
 from storage.records import BadRow, Document
+from tasks.csv_records import Record, read_records
 from tasks.source_tables import read_table
 
 if TYPE_CHECKING:
@@ -188,6 +190,22 @@ def test_csv_fields_may_hold_commas_quotes_and_line_breaks(tmp_path: Path) -> No
     assert second == Document("b", '5" disk', "t", {"year": ""}, "c.csv", 4)
 
 
+@given(
+    rows=st.lists(st.lists(st.text(alphabet='a",\n\r\u00e9', max_size=6), min_size=2, max_size=2), max_size=5),
+    piece_bytes=st.integers(1, 9),
+)
+def test_what_the_standard_library_writes_is_read_back_however_it_is_cut(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], piece_bytes: int
+) -> None:
+    path = tmp_path_factory.mktemp("csv") / "c.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.csv_records.PIECE_BYTES", piece_bytes)
+        records = list(read_records(path, name="c.csv", max_bytes=1_000))
+    assert [record.fields for record in records if isinstance(record, Record)] == rows
+
+
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
@@ -196,6 +214,7 @@ def test_csv_fields_may_hold_commas_quotes_and_line_breaks(tmp_path: Path) -> No
         (b'"x" y,z', "text follows a closing quote"),
         (b'"x" "y,z', "text follows a closing quote"),
         (b'"x\n" y,z', "text follows a closing quote (lines 2 to 3)"),
+        (b'"x"' + b"y" * (64 * 1024 - 3) + b'"z,w', "text follows a closing quote"),
         (b"x,caf\xe9", "field 2: byte 4 (0xe9) is not UTF-8"),
         (b'x,"' + b"y" * 2_000 + b"\n" + b'z"', "2,004 bytes are more than the 1,000 allowed (lines 2 to 3)"),
         (b"," * 2_000, "2,000 bytes are more than the 1,000 allowed"),
