@@ -18,7 +18,7 @@ from tasks.reranking import rerank_candidates
 from tasks.retrieval import fuse_legs, retrieve_lexical, retrieve_semantic
 
 
-@flow(name="refresh", validate_parameters=False)
+@flow(name="refresh")
 def refresh(settings_file: str = "nightrank.toml") -> Summary:
     """Bring the published release up to date with its inputs, or find that it is.
 
