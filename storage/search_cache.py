@@ -85,7 +85,10 @@ def write_search_cache(path: Path, blocks: Iterable[pa.Table]) -> int:
 
 
 class SearchCache:
-    """A reader of one release's results; it keeps to that release until it is opened again."""
+    """A reader of one release's results; it keeps to that release until it is opened again.
+
+    Threads may share one: each look-up has a cursor of its own.
+    """
 
     def __init__(self, path: Path, *, release_id: str) -> None:
         if not path.is_file():
@@ -117,7 +120,8 @@ class SearchCache:
         self.close()
 
     def __len__(self) -> int:
-        return int(only_row(self._connection, _COUNT)[0])
+        with self._connection.cursor() as cursor:
+            return int(only_row(cursor, _COUNT)[0])
 
     def close(self) -> None:
         """Close the file; later look-ups fail."""
@@ -129,7 +133,8 @@ class SearchCache:
         Args:
             query: As typed; it is normalised here.
         """
-        rows = self._connection.execute(_GET, [query_key(query)]).fetchall()
+        with self._connection.cursor() as cursor:
+            rows = cursor.execute(_GET, [query_key(query)]).fetchall()
         if not rows:
             return None
         [(text, results)] = rows
