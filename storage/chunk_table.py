@@ -75,6 +75,8 @@ class ChunkTable:
             MachineError: It is not there.
         """
         try:
+            if not folder.is_dir():  # LanceDB would make it
+                raise FileNotFoundError(folder)
             table = lancedb.connect(str(folder)).open_table(name)
             table.checkout(version)
         except (ValueError, RuntimeError, FileNotFoundError) as error:
@@ -104,11 +106,16 @@ class ChunkTable:
             vectors: float32 (n, dimensions).
 
         Raises:
-            ValueError: A vector has another length, or a value that is not finite.
+            ValueError: A vector has another length.
+            MachineError: A vector has a value that is not finite; it would be kept for ever.
         """
-        if vectors.shape != (len(chunk_hashes), self.dimensions) or not np.isfinite(vectors).all():
-            message = f"expected finite vectors of shape {(len(chunk_hashes), self.dimensions)}, got {vectors.shape}"
+        if vectors.shape != (len(chunk_hashes), self.dimensions):
+            message = f"expected vectors of shape {(len(chunk_hashes), self.dimensions)}, got {vectors.shape}"
             raise ValueError(message)
+        if not np.isfinite(vectors).all():
+            message = "The embedder gave vectors with values that are not finite."
+            remedy = 'Its arithmetic may overflow on this device: set `embedder.precision = "float32"`.'
+            raise MachineError(message, remedy=remedy)
         flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).ravel())
         columns = [
             pa.array(chunk_hashes, pa.string()),

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
 import pyarrow as pa
 
 from storage.duck import connect, only_row
+from storage.errors import MachineError
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    import numpy as np
     from numpy.typing import NDArray
 
 PAIR_SCORES = pa.schema(
@@ -70,7 +71,16 @@ class PairMemo:
         Args:
             pairs: ``query_key`` and ``chunk_hash`` (n,).
             scores: float32 (n,).
+
+        Raises:
+            MachineError: A score is not finite; it would be remembered for ever.
         """
+        if not np.isfinite(scores).all():
+            message = (
+                f"{np.count_nonzero(~np.isfinite(scores))} of {len(scores)} scores of the reranker are not finite."
+            )
+            remedy = 'Its arithmetic may overflow on this device: set `reranker.precision = "float32"`.'
+            raise MachineError(message, remedy=remedy)
         columns = [pairs.column("query_key"), pairs.column("chunk_hash"), pa.array(scores, pa.float32())]
         self._with("batch", pa.Table.from_arrays(columns, schema=PAIR_SCORES), _APPEND)
 
