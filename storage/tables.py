@@ -40,13 +40,14 @@ class RowWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self._flush()
-        self._writer.close()
-        if error is None:
-            self._temporary.replace(self._path)
-        else:
-            self._temporary.unlink()
+        try:
+            with self._writer:
+                if error is None:
+                    self._flush()
+            if error is None:
+                self._temporary.replace(self._path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Add a row; a batch that is full goes to the file."""
