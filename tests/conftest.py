@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import hypothesis
 import pytest
 
 from tests.collection import Collection, small_collection, tiny_embedder, tiny_reranker
@@ -33,6 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
     os.environ["DO_NOT_TRACK"] = "1"
     os.environ["HF_HUB_OFFLINE"] = "1"
+    # How long an example takes says how busy the machine is, not whether the code is right.
+    hypothesis.settings.register_profile("nightrank", deadline=None)
+    hypothesis.settings.load_profile("nightrank")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from storage.chunk_table import ChunkTable, chunk_table_schema, no_hashes, vectors_of
+from storage.errors import MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+def table_in(folder: Path, *, embedder: str = "e1", dimensions: int = 2) -> ChunkTable:
+    return ChunkTable.create(folder, embedder=embedder, dimensions=dimensions)
+
+
+def add(table: ChunkTable, hashes: Sequence[str]) -> None:
+    """Each hash with the text "<hash> says", its number of characters as tokens, and the vector (1, tokens)."""
+    lengths = [len(key) for key in hashes]
+    vectors = np.array([[1.0, length] for length in lengths], dtype=np.float32).reshape(len(hashes), 2)
+    table.add(hashes, [f"{key} says" for key in hashes], lengths, vectors)
+
+
+def hashes_of(table: ChunkTable) -> list[str]:
+    return sorted(table.hashes().read_all().column("chunk_hash").to_pylist())
+
+
+def test_what_was_added_is_found_by_another_object(tmp_path: Path) -> None:
+    add(table_in(tmp_path), ["a", "bb"])
+    found = ChunkTable.find(tmp_path, embedder="e1")
+    assert found is not None
+    assert len(found) == 2
+    assert found.dimensions == 2
+    rows = found.rows(pa.array(["bb", "a"]), ["text", "tokens", "vector"]).sort_by("chunk_hash").to_pylist()
+    assert rows == [
+        {"chunk_hash": "a", "text": "a says", "tokens": 1, "vector": [1.0, 1.0]},
+        {"chunk_hash": "bb", "text": "bb says", "tokens": 2, "vector": [1.0, 2.0]},
+    ]
+
+
+def test_making_a_table_again_keeps_what_it_holds(tmp_path: Path) -> None:
+    add(table_in(tmp_path), ["a"])
+    add(table_in(tmp_path), ["b"])
+    assert hashes_of(table_in(tmp_path)) == ["a", "b"]
+
+
+def test_chunks_that_are_not_there_are_missing_from_the_rows(tmp_path: Path) -> None:
+    table = table_in(tmp_path)
+    add(table, ["a", "b"])
+    assert table.rows(pa.array(["b", "z"]), ["text"]).to_pylist() == [{"chunk_hash": "b", "text": "b says"}]
+    nothing = table.rows(pa.array([], pa.string()), ["text"])
+    assert nothing.num_rows == 0
+    assert nothing.schema.names == ["chunk_hash", "text"]
+
+
+def test_an_empty_table_has_rows_and_hashes_too(tmp_path: Path) -> None:
+    table = table_in(tmp_path)
+    assert len(table) == 0
+    assert hashes_of(table) == []
+    assert table.rows(pa.array(["a"]), ["tokens"]).num_rows == 0
+    assert no_hashes().schema == table.hashes().schema
+
+
+def test_an_older_version_does_not_see_later_rows(tmp_path: Path) -> None:
+    table = table_in(tmp_path)
+    add(table, ["a"])
+    version = table.version
+    old = ChunkTable.open(tmp_path, name=table.name, version=version)
+    add(table, ["b"])
+    for reader in (old, ChunkTable.open(tmp_path, name=table.name, version=version)):
+        assert hashes_of(reader) == ["a"]
+        assert len(reader) == 1
+        assert reader.version == version
+        assert reader.rows(pa.array(["a", "b"]), []).num_rows == 1
+    newest = ChunkTable.open(tmp_path, name=table.name, version=table.version)
+    assert hashes_of(newest) == ["a", "b"]
+
+
+def test_a_pinned_version_carries_the_releases_name(tmp_path: Path) -> None:
+    import lancedb
+
+    table = table_in(tmp_path)
+    add(table, ["a"])
+    version = table.version
+    add(table, ["b"])
+    ChunkTable.open(tmp_path, name=table.name, version=version).pin("20260102T030405-678Z")
+    tags = lancedb.connect(str(tmp_path)).open_table(table.name).tags.list()
+    assert {name: tag["version"] for name, tag in tags.items()} == {"20260102T030405-678Z": version}
+
+
+def test_two_embedders_never_share_a_table(tmp_path: Path) -> None:
+    first, second = table_in(tmp_path, embedder="e1"), table_in(tmp_path, embedder="e2", dimensions=3)
+    add(first, ["a"])
+    assert first.name != second.name
+    assert hashes_of(second) == []
+    assert second.dimensions == 3
+    assert ChunkTable.find(tmp_path, embedder="e3") is None
+
+
+def test_looking_for_a_table_makes_nothing(tmp_path: Path) -> None:
+    assert ChunkTable.find(tmp_path / "lance", embedder="e1") is None
+    with pytest.raises(MachineError, match="has no version 1"):
+        ChunkTable.open(tmp_path / "lance", name="chunks_e1", version=1)
+    assert not (tmp_path / "lance").exists()
+
+
+def test_a_version_or_table_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    table = table_in(tmp_path)
+    for name, version in ((table.name, 99), ("chunks_other", 1)):
+        with pytest.raises(MachineError, match=f"{name} in .* has no version {version}") as caught:
+            ChunkTable.open(tmp_path, name=name, version=version)
+        assert caught.value.remedy
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_vector_that_is_not_finite_is_refused_with_its_whole_batch(tmp_path: Path, bad: float) -> None:
+    table = table_in(tmp_path)
+    with pytest.raises(MachineError, match="not finite"):
+        table.add(["a", "b"], ["a", "b"], [1, 1], np.array([[0.0, 1.0], [bad, 1.0]], dtype=np.float32))
+    assert len(table) == 0
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (2, 1), (1, 2), (4,)])
+def test_vectors_of_another_shape_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    table = table_in(tmp_path)
+    with pytest.raises(ValueError, match=r"expected vectors of shape \(2, 2\)"):
+        table.add(["a", "b"], ["a", "b"], [1, 1], np.ones(shape, dtype=np.float32))
+    assert len(table) == 0
+
+
+def test_vectors_come_back_as_they_went_in_whatever_the_batches(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(1).standard_normal((7, 3)).astype(np.float32)
+    table = table_in(tmp_path, dimensions=3)
+    for start in (0, 4):
+        part = vectors[start : start + 4]
+        names = [str(start + row) for row in range(len(part))]
+        table.add(names, names, [1] * len(part), np.asfortranarray(part))
+    found: dict[str, NDArray[np.float32]] = {}
+    for batch in table.stream(["chunk_hash", "vector"], batch_rows=2):
+        assert batch.num_rows <= 2
+        found |= dict(zip(batch.column("chunk_hash").to_pylist(), vectors_of(batch, 3), strict=True))
+    assert sorted(found) == [str(row) for row in range(7)]
+    np.testing.assert_array_equal(np.stack([found[str(row)] for row in range(7)]), vectors)
+
+
+def test_vectors_of_a_slice_and_of_several_blocks_are_those_rows() -> None:
+    flat = pa.array(np.arange(8, dtype=np.float32))
+    column = pa.FixedSizeListArray.from_arrays(flat, 2)
+    batch = pa.record_batch([column], schema=pa.schema([chunk_table_schema(2).field("vector")]))
+    np.testing.assert_array_equal(vectors_of(batch.slice(1, 2), 2), [[2, 3], [4, 5]])
+    several = pa.Table.from_batches([batch.slice(3, 1), batch.slice(0, 1)])
+    np.testing.assert_array_equal(vectors_of(several, 2), [[6, 7], [0, 1]])
+    assert vectors_of(several.slice(0, 0), 2).shape == (0, 2)

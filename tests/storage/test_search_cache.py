@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from storage.errors import InputError, MachineError
+from storage.keys import normalise_query, query_key
+from storage.search_cache import RESULTS, CachedResults, Result, SearchCache, write_search_cache
+from storage.workspace import Workspace
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+HOSTILE = ["'; DROP TABLE results; --", '" OR 1=1', "%", "_", "?", "$1", "\x00", "\\", "results", "\ud83d"]
+
+
+def entry(document_id: str, *, rank: int = 1) -> dict[str, object]:
+    return {
+        "rank": rank,
+        "document_id": document_id,
+        "chunk_id": f"{document_id}#0",
+        "score": 1.5,
+        "title": "Title",
+        "text": "Caf\u00e9 'text'",
+        "metadata": {"year": 1999, "tags": ["a"]},
+    }
+
+
+def block(queries: dict[str, list[dict[str, object]]]) -> pa.Table:
+    texts = [normalise_query(query) for query in queries]
+    return pa.table(
+        [[query_key(query) for query in queries], texts, [*map(json.dumps, queries.values())]], schema=RESULTS
+    )
+
+
+def publish(place: Workspace, release_id: str, queries: dict[str, list[dict[str, object]]]) -> None:
+    place.release(release_id).mkdir(parents=True)
+    write_search_cache(place.release(release_id) / "results.duckdb", [block(queries)])
+    place.point_at(release_id, now=NOW)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+def test_results_are_read_back_as_they_were_written(place: Workspace) -> None:
+    publish(place, "r1", {"read a csv": [entry("d2"), entry("d1", rank=2)], "nothing fits": []})
+    with SearchCache.open(place.root) as cache:
+        assert len(cache) == 2
+        found = cache.get("read a csv")
+        metadata = {"year": 1999, "tags": ["a"]}
+        expected = [
+            Result(1, "d2", "d2#0", 1.5, "Title", "Caf\u00e9 'text'", metadata),  # type: ignore[arg-type]  # it is JSON
+            Result(2, "d1", "d1#0", 1.5, "Title", "Caf\u00e9 'text'", metadata),  # type: ignore[arg-type]  # it is JSON
+        ]
+        assert found == CachedResults("read a csv", "r1", tuple(expected))
+        assert cache.get("nothing fits") == CachedResults("nothing fits", "r1", ())
+
+
+def test_another_spelling_finds_the_same_and_an_unknown_query_nothing(place: Workspace) -> None:
+    publish(place, "r1", {"read a csv": [entry("d1")]})
+    with SearchCache.open(str(place.root)) as cache:
+        assert cache.get("  READ\u00a0a \uff23SV") == cache.get("read a csv") is not None
+        assert cache.get("read a cs") is None
+        assert cache.get("") is None
+        assert cache.get(query_key("read a csv")) is None
+
+
+def test_a_query_is_only_ever_a_key(place: Workspace) -> None:
+    writable = [query for query in HOSTILE if query != "\ud83d"]  # half a pair cannot be stored, and may be asked for
+    publish(place, "r1", {"a": [entry("a")]} | {query: [entry(f"d{row}")] for row, query in enumerate(writable)})
+    with SearchCache.open(place.root) as cache:
+        found = [cache.get(query) for query in HOSTILE]
+        assert [None if hit is None else hit.results[0].document_id for hit in found] == [
+            *(f"d{row}" for row in range(len(writable))),
+            None,
+        ]
+        assert len(cache) == len(writable) + 1
+
+
+def test_several_blocks_make_one_cache_and_a_query_comes_once(tmp_path: Path) -> None:
+    path = tmp_path / "results.duckdb"
+    assert write_search_cache(path, [block({"a": []}), block({"b": [], "c": []})]) == 3
+    with SearchCache(path, release_id="r1") as cache:
+        assert [cache.get(query) is not None for query in "abcd"] == [True, True, True, False]
+    with pytest.raises(Exception, match=r"[Dd]uplicate key"):
+        write_search_cache(tmp_path / "twice.duckdb", [block({"a": []}), block({"A": []})])
+
+
+def test_a_reader_keeps_its_release_while_a_new_one_is_published(place: Workspace) -> None:
+    publish(place, "r1", {"q": [entry("old")]})
+    with SearchCache.open(place.root) as reader:
+        publish(place, "r2", {"q": [entry("new")]})
+        before = reader.get("q")
+        with SearchCache.open(place.root) as later:
+            after = later.get("q")
+        assert before is not None
+        assert after is not None
+        assert (before.release_id, before.results[0].document_id) == ("r1", "old")
+        assert (after.release_id, after.results[0].document_id) == ("r2", "new")
+
+
+def test_several_processes_read_one_release_at_the_same_time(place: Workspace) -> None:
+    publish(place, "r1", {"q": [entry("d1")]})
+    code = "import sys; from storage.search_cache import SearchCache; print(len(SearchCache.open(sys.argv[1])))"
+    with SearchCache.open(place.root) as cache:
+        command = [sys.executable, "-c", code, str(place.root)]
+        other = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+        assert other.stdout == "1\n"
+        assert cache.get("q") is not None
+
+
+def test_threads_that_share_a_cache_get_the_answers_to_their_own_queries(tmp_path: Path) -> None:
+    queries = [f"query {number}" for number in range(300)]
+    write_search_cache(tmp_path / "r.duckdb", [block({query: [entry(query)] for query in queries})])
+    with SearchCache(tmp_path / "r.duckdb", release_id="r1") as cache, ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(cache.get, queries))
+    assert [None if hit is None else hit.results[0].document_id for hit in found] == queries
+
+
+def test_before_the_first_release_there_is_nothing_to_open(place: Workspace) -> None:
+    with pytest.raises(InputError, match="no published release"):
+        SearchCache.open(place.root)
+
+
+def test_a_release_that_has_lost_its_results_is_an_error(place: Workspace) -> None:
+    place.point_at("r1", now=NOW)
+    with pytest.raises(MachineError, match=r"release r1 has no file results\.duckdb"):
+        SearchCache.open(place.root)
+    assert not place.releases.exists()
+
+
+def test_a_look_up_loads_no_model_and_no_orchestrator() -> None:
+    heavy = {"torch", "prefect", "lancedb", "transformers"}
+    code = f"import sys, storage.search_cache; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
