@@ -1,0 +1,276 @@
+"""What a reranker learns from: questions with their passages, and the passages that a first stage confuses with them.
+
+A *source* is a collection of passages and the questions that some of them answer. It is read from JSONL pairs
+or from a folder in BEIR layout, split by document so that what is held out is never seen, and mined: each
+question keeps the candidates of its first stage, with the first stage's own opinion of them, less those that
+are probably answers too.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from storage.errors import InputError, RowError
+from storage.keys import normalise_query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+SAME_TEXT_COSINE = 0.95  # passages this close to an answer are taken for answers themselves
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A passage of a training collection; its title may be empty."""
+
+    document_id: str
+    title: str
+    text: str
+
+    def model_text(self, *, with_title: bool = True) -> str:
+        """What models read: the title on a line of its own, then the text."""
+        return f"{self.title}\n{self.text}" if self.title and with_title else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Passages, and questions with the places of the passages that answer them.
+
+    Attributes:
+        name: Whose mixing weight it has.
+        passages: The collection, in file order.
+        queries: Normalised as everywhere.
+        answers: For each query the places of its passages in ``passages``, never empty.
+        grades: For each query the grade of each of its answers, in the same order.
+    """
+
+    name: str
+    passages: tuple[Passage, ...]
+    queries: tuple[str, ...]
+    answers: tuple[tuple[int, ...], ...]
+    grades: tuple[tuple[int, ...], ...]
+
+    def only(self, places: Sequence[int]) -> Source:
+        """The same collection with the queries at ``places`` alone, in that order."""
+        return Source(
+            self.name,
+            self.passages,
+            tuple(self.queries[i] for i in places),
+            tuple(self.answers[i] for i in places),
+            tuple(self.grades[i] for i in places),
+        )
+
+    def among(self, kept: Sequence[bool]) -> Source:
+        """The same queries over the passages that are kept; every answer is."""
+        places = [i for i, is_kept in enumerate(kept) if is_kept]
+        moved = {old: new for new, old in enumerate(places)}
+        answers = tuple(tuple(moved[i] for i in found) for found in self.answers)
+        return Source(self.name, tuple(self.passages[i] for i in places), self.queries, answers, self.grades)
+
+
+@dataclass(frozen=True, slots=True)
+class MinedQuery:
+    """A question, its answers and the candidates that are none, each with the first stage's opinion.
+
+    Attributes:
+        query: Normalised.
+        answers: (place of the passage, opinion), at least one.
+        negatives: Likewise, best of the first stage first.
+        floor: The lowest opinion among the candidates: what a passage gets that is no candidate at all.
+    """
+
+    query: str
+    answers: tuple[tuple[int, float], ...]
+    negatives: tuple[tuple[int, float], ...]
+    floor: float
+
+
+def read_pairs(path: Path, *, max_pairs: int = 0, page_of: Callable[[Passage], str] | None = None) -> Source:
+    """A source from JSONL rows of ``query``, ``title``, ``text``, ``document_id``.
+
+    Equal texts are one passage, queries equal after normalisation one query with all their passages.
+
+    Args:
+        path: The file.
+        max_pairs: Whole pages are drawn at random, always the same, until they have so many pairs; 0 reads all.
+        page_of: The page of a passage; needed with ``max_pairs``.
+
+    Raises:
+        InputError: The file cannot be read or holds no pair.
+        RowError: A row is not such an object.
+    """
+    pairs: list[tuple[str, Passage]] = []
+    for number, row in _rows(path):
+        try:
+            pairs.append((row["query"], Passage(row["document_id"], row["title"], row["text"])))
+        except KeyError as error:
+            raise RowError(str(path), number, f"it lacks {error}") from error
+    if not pairs:
+        raise InputError(
+            f"{path} holds no training pair.", remedy="Give JSONL rows of query, title, text, document_id."
+        )
+    if max_pairs and page_of is not None:
+        counts = Counter(page_of(passage) for _, passage in pairs)
+        pages = sorted(counts)
+        random.Random(0).shuffle(pages)  # noqa: S311 - nothing secret
+        before = [0, *accumulate(counts[page] for page in pages)]
+        drawn = {page for page, total in zip(pages, before, strict=False) if total < max_pairs}
+        pairs = [pair for pair in pairs if page_of(pair[1]) in drawn]
+    passages: dict[str, tuple[int, Passage]] = {}
+    answers: dict[str, dict[int, int]] = defaultdict(dict)
+    for query, passage in pairs:
+        place, _ = passages.setdefault(passage.text, (len(passages), passage))
+        answers[normalise_query(query)][place] = 1
+    return Source(
+        path.stem,
+        tuple(passage for _, passage in passages.values()),
+        tuple(answers),
+        tuple(tuple(graded) for graded in answers.values()),
+        tuple(tuple(graded.values()) for graded in answers.values()),
+    )
+
+
+def read_beir(folder: Path, split: str) -> Source:
+    """A source from a folder in BEIR layout: its whole collection and the questions of one split.
+
+    Raises:
+        InputError: A file is missing or a judgment names what is not there.
+    """
+    passages = [Passage(row["_id"], row["title"], row["text"]) for _, row in _rows(folder / "corpus.jsonl")]
+    texts = {row["_id"]: normalise_query(row["text"]) for _, row in _rows(folder / "queries.jsonl")}
+    places = {passage.document_id: place for place, passage in enumerate(passages)}
+    judged: dict[str, dict[int, int]] = defaultdict(dict)
+    qrels = folder / "qrels" / f"{split}.tsv"
+    for line in _lines(qrels)[1:]:
+        query, document, grade = line.split("\t")
+        if query not in texts or document not in places:
+            raise InputError(f"{qrels} judges {query} and {document}, which {folder} does not hold.")
+        if int(grade) > 0:
+            judged[query][places[document]] = int(grade)
+    ordered = [(texts[query], graded) for query, graded in judged.items()]
+    return Source(
+        folder.name,
+        tuple(passages),
+        tuple(text for text, _ in ordered),
+        tuple(tuple(graded) for _, graded in ordered),
+        tuple(tuple(graded.values()) for _, graded in ordered),
+    )
+
+
+def split_by(source: Source, held: frozenset[int]) -> tuple[Source, Source]:
+    """Split a source's queries by the passages that are held out.
+
+    Returns:
+        The queries none of whose answers is held out, and those all of whose answers are; queries with some of
+        both are in neither.
+    """
+    kept = [i for i, places in enumerate(source.answers) if not held.intersection(places)]
+    tested = [i for i, places in enumerate(source.answers) if held.issuperset(places)]
+    return source.only(kept), source.only(tested)
+
+
+def hold_out_share(
+    source: Source, *, share: float, document_of: Callable[[Passage], str], randomness: random.Random
+) -> frozenset[int]:
+    """The places of all passages of a share of the documents; of at least one document."""
+    names = sorted({document_of(passage) for passage in source.passages})
+    randomness.shuffle(names)
+    chosen = set(names[: max(int(len(names) * share), 1)])
+    return frozenset(i for i, passage in enumerate(source.passages) if document_of(passage) in chosen)
+
+
+def hold_out_queries(source: Source, *, count: int, randomness: random.Random) -> frozenset[int]:
+    """The places of answers, taken at random until ``count`` queries have all of theirs among them."""
+    places = sorted({place for answers in source.answers for place in answers})
+    randomness.shuffle(places)
+    held: set[int] = set()
+    for place in places:
+        if sum(held.issuperset(answers) for answers in source.answers) >= count:
+            break
+        held.add(place)
+    return frozenset(held)
+
+
+def standardised(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores with mean 0 and standard deviation 1; all 0 where they are all equal.
+
+    >>> standardised(np.array([-1.0, 3.0, 1.0, 1.0])).round(3).tolist()
+    [-1.414, 1.414, 0.0, 0.0]
+    """
+    spread = float(scores.std())
+    return (scores - scores.mean()) / spread if spread > 0 else np.zeros_like(scores)
+
+
+def mine(
+    source: Source,
+    place: int,
+    *,
+    candidates: NDArray[np.int64],
+    dense: NDArray[np.float64],
+    bm25: NDArray[np.float64],
+    vectors: NDArray[np.float32],
+    held: frozenset[int] = frozenset(),
+) -> MinedQuery:
+    """A query's answers and negatives with the first stage's opinion: the mean of both legs, standardised.
+
+    Left out of the negatives are held-out passages, the answers' own documents and texts, and passages
+    nearly identical with an answer, which probably answer too.
+
+    Args:
+        source: The query's.
+        place: Of the query in the source.
+        candidates: (n_candidates,), places of passages, best first.
+        dense: (n_passages,), cosines.
+        bm25: (n_passages,), scores.
+        vectors: (n_passages, dim), normalised embeddings.
+        held: Places of the passages that may not be trained on.
+    """
+    answers = sorted(source.answers[place])
+    pool = np.unique(np.concatenate([candidates, np.asarray(answers)])).astype(np.int64)
+    mean = (standardised(dense[pool]) + standardised(bm25[pool])) / 2
+    opinion = dict(zip(pool.tolist(), mean.tolist(), strict=True))
+    documents = {source.passages[i].document_id for i in answers}
+    texts = {source.passages[i].text for i in answers}
+    closeness = (vectors[answers] @ vectors[candidates].T).max(axis=0)
+    negatives = [
+        i
+        for i, cosine in zip(candidates.tolist(), closeness.tolist(), strict=True)
+        if cosine < SAME_TEXT_COSINE
+        and i not in held
+        and source.passages[i].document_id not in documents
+        and source.passages[i].text not in texts
+    ]
+    return MinedQuery(
+        source.queries[place],
+        tuple((i, opinion[i]) for i in answers),
+        tuple((i, opinion[i]) for i in negatives),
+        float(mean.min()),
+    )
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.", remedy="Check the folder of the data.") from error
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise RowError(str(path), number, "it is no JSON") from error
+        if not isinstance(row, dict):
+            raise RowError(str(path), number, "it is no JSON object")
+        yield number, row
