@@ -1,0 +1,152 @@
+"""Which groups a reranker sees at each step: one answer of a question and passages that are none.
+
+A draw depends on the seed and the step alone, and each source is gone through in a new order once it is used
+up. A run that was interrupted therefore goes on with exactly the groups it would have seen.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from storage.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tasks.training_pairs import MinedQuery, Passage
+
+
+class GroupSettings(BaseModel):
+    """How groups are drawn.
+
+    Attributes:
+        groups: Groups a step.
+        near: Negatives among a query's best ``near_depth`` candidates.
+        far: Negatives among its other candidates.
+        anywhere: Negatives drawn from the whole collection.
+        near_depth: Candidates that count as near.
+        untitled_share: Of the groups whose passages are shown without their titles.
+        max_lengths: Tokens of a pair, drawn anew each step.
+        length_shares: How often each of them is drawn.
+        seed: Decides every draw.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    groups: int = Field(default=5, ge=1)
+    near: int = Field(default=3, ge=0)
+    far: int = Field(default=1, ge=0)
+    anywhere: int = Field(default=1, ge=0)
+    near_depth: int = Field(default=12, ge=1)
+    untitled_share: float = Field(default=0.15, ge=0.0, le=1.0)
+    max_lengths: tuple[int, ...] = (128, 192, 256)
+    length_shares: tuple[float, ...] = (0.35, 0.45, 0.2)
+    seed: int = 20261122
+
+    @property
+    def size(self) -> int:
+        """Passages a group."""
+        return 1 + self.near + self.far + self.anywhere
+
+
+@dataclass(frozen=True, slots=True)
+class MinedSource:
+    """What is learnt from one source.
+
+    Attributes:
+        passages: The collection that places point into.
+        queries: The mined queries.
+        share: Of all groups.
+        is_titled: Whether passages may be shown with their titles; never where titles are the queries.
+        held: Places of the passages that are held out and never shown.
+    """
+
+    passages: Sequence[Passage]
+    queries: Sequence[MinedQuery]
+    share: float
+    is_titled: bool = True
+    held: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A question and passages, the first of which answers it.
+
+    Attributes:
+        query: Normalised.
+        texts: As the model reads them.
+        opinions: What the first stage holds of each passage.
+    """
+
+    query: str
+    texts: tuple[str, ...]
+    opinions: tuple[float, ...]
+
+
+class GroupSampler:
+    """Draws the groups of each step, in order.
+
+    Args:
+        sources: By name; each holds at least one query and more passages than a group has.
+        settings: How to draw.
+        used: How many queries of each source were drawn before, for a run that goes on.
+    """
+
+    def __init__(
+        self, sources: Mapping[str, MinedSource], settings: GroupSettings, used: Mapping[str, int] | None = None
+    ) -> None:
+        for name, source in sources.items():
+            if not source.queries or len(source.passages) - len(source.held) <= settings.size:
+                raise InputError(
+                    f"The source {name} has {len(source.queries)} queries and {len(source.passages)} passages.",
+                    remedy=f"Leave it out, or give it queries and more than {settings.size} passages.",
+                )
+        self.sources = sources
+        self.settings = settings
+        self.used = dict.fromkeys(sources, 0) | dict(used or {})
+        self._orders: dict[str, tuple[int, list[int]]] = {}
+
+    def draw(self, step: int) -> tuple[int, list[Group]]:
+        """The maximum length and the groups of a step; steps are drawn one after another."""
+        settings = self.settings
+        randomness = random.Random(f"{settings.seed}:{step}")  # noqa: S311 - nothing secret
+        max_length = randomness.choices(settings.max_lengths, settings.length_shares)[0]
+        names = list(self.sources)
+        shares = [self.sources[name].share for name in names]
+        chosen = randomness.choices(names, shares, k=settings.groups)
+        return max_length, [self._group(name, randomness) for name in chosen]
+
+    def _group(self, name: str, randomness: random.Random) -> Group:
+        source, settings = self.sources[name], self.settings
+        mined = self._next(name)
+        members = [randomness.choice(mined.answers)]
+        near, far = mined.negatives[: settings.near_depth], mined.negatives[settings.near_depth :]
+        members += randomness.sample(near, min(settings.near, len(near)))
+        members += randomness.sample(far, min(settings.far, len(far)))
+        taken = {place for place, _ in (*members, *mined.answers)}
+        while len(members) < settings.size:
+            place = randomness.randrange(len(source.passages))
+            if place not in taken and place not in source.held:
+                taken.add(place)
+                members.append((place, mined.floor))
+        with_title = source.is_titled and randomness.random() >= settings.untitled_share
+        return Group(
+            mined.query,
+            tuple(source.passages[place].model_text(with_title=with_title) for place, _ in members),
+            tuple(opinion for _, opinion in members),
+        )
+
+    def _next(self, name: str) -> MinedQuery:
+        queries = self.sources[name].queries
+        number = self.used[name]
+        self.used[name] += 1
+        epoch, position = divmod(number, len(queries))
+        if self._orders.get(name, (-1, []))[0] != epoch:
+            order = list(range(len(queries)))
+            random.Random(f"{self.settings.seed}:{name}:{epoch}").shuffle(order)  # noqa: S311 - nothing secret
+            self._orders[name] = (epoch, order)
+        return queries[self._orders[name][1][position]]

@@ -1,0 +1,77 @@
+"""What a group may hold, and that draws depend on nothing but the seed and the step."""
+
+from __future__ import annotations
+
+import pytest
+
+from storage.errors import InputError
+from tasks.training_groups import Group, GroupSampler, GroupSettings, MinedSource
+from tasks.training_pairs import MinedQuery, Passage
+
+SETTINGS = GroupSettings(groups=4, near=2, far=1, anywhere=1, near_depth=3, untitled_share=0.0)
+
+
+def source(*, queries: int = 6, is_titled: bool = True) -> MinedSource:
+    """Queries ``q<i>`` answered by passages i and 20 + i; candidates 6 to 11; passage 19 is held out."""
+    return MinedSource(
+        [Passage(f"d{i}", f"title {i}", f"text {i}") for i in range(30)],
+        [
+            MinedQuery(f"q{i}", ((i, 2.0), (20 + i, 1.5)), tuple((n, float(-n)) for n in range(6, 12)), -30.0)
+            for i in range(queries)
+        ],
+        share=1.0,
+        is_titled=is_titled,
+        held=frozenset({19}),
+    )
+
+
+def number(text: str) -> int:
+    return int(text.rsplit(" ", 1)[1])
+
+
+def draws(sampler: GroupSampler, steps: range) -> list[Group]:
+    return [group for step in steps for group in sampler.draw(step)[1]]
+
+
+def test_a_group_has_one_answer_first_and_no_other_answer_and_nothing_held_out() -> None:
+    for group in draws(GroupSampler({"s": source()}, SETTINGS), range(50)):
+        asked = int(group.query[1:])
+        first, *others = (number(text) for text in group.texts)
+        assert first in {asked, 20 + asked}
+        assert len(set(others)) == 4
+        assert not {asked, 20 + asked, 19}.intersection(others)
+        assert {6, 7, 8}.issuperset(others[:2])
+        assert {9, 10, 11}.issuperset(others[2:3])
+
+
+def test_each_passage_keeps_the_first_stages_opinion_and_a_stranger_gets_the_lowest() -> None:
+    for group in draws(GroupSampler({"s": source()}, SETTINGS), range(10)):
+        assert group.opinions[0] in {2.0, 1.5}
+        assert list(group.opinions[1:4]) == [float(-number(text)) for text in group.texts[1:4]]
+        assert group.opinions[4] == -30.0
+
+
+def test_every_query_is_used_once_before_any_is_used_again() -> None:
+    queries = [group.query for group in draws(GroupSampler({"s": source()}, SETTINGS), range(6))]
+    assert [len(set(queries[start : start + 6])) for start in (0, 6, 12, 18)] == [6, 6, 6, 6]
+
+
+def test_a_run_that_goes_on_draws_what_it_would_have_drawn() -> None:
+    whole = GroupSampler({"s": source()}, SETTINGS)
+    expected = [whole.draw(step) for step in range(6)]
+    first = GroupSampler({"s": source()}, SETTINGS)
+    assert [first.draw(step) for step in range(3)] == expected[:3]
+    second = GroupSampler({"s": source()}, SETTINGS, used=first.used)
+    assert [second.draw(step) for step in range(3, 6)] == expected[3:]
+
+
+def test_passages_whose_titles_are_the_queries_are_shown_without_them() -> None:
+    titled = draws(GroupSampler({"s": source()}, SETTINGS), range(5))
+    untitled = draws(GroupSampler({"s": source(is_titled=False)}, SETTINGS), range(5))
+    assert all("title" in text for group in titled for text in group.texts)
+    assert not any("title" in text for group in untitled for text in group.texts)
+
+
+def test_a_source_without_queries_is_refused() -> None:
+    with pytest.raises(InputError, match="The source s has 0 queries"):
+        GroupSampler({"s": source(queries=0)}, SETTINGS)
