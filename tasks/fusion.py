@@ -54,12 +54,8 @@ def minmax_within(groups: NDArray[np.integer], scores: NDArray[np.floating]) -> 
     >>> minmax_within(np.array([0, 0, 0, 1]), np.array([-2.0, 2.0, 0.0, -7.0])).tolist()
     [0.0, 1.0, 0.5, 1.0]
     """
-    count = int(groups.max(initial=-1)) + 1
-    low, high = np.full(count, np.inf), np.full(count, -np.inf)
-    np.minimum.at(low, groups, scores)
-    np.maximum.at(high, groups, scores)
-    spread = (high - low)[groups]
-    return np.where(spread > 0, (scores - low[groups]) / np.where(spread > 0, spread, 1.0), 1.0)
+    low, spread = _range_within(groups, scores)
+    return np.where(spread > 0, (scores - low) / np.where(spread > 0, spread, 1.0), 1.0)
 
 
 def standardise_within(groups: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -76,7 +72,20 @@ def standardise_within(groups: NDArray[np.integer], scores: NDArray[np.floating]
     counts = np.maximum(np.bincount(groups), 1)
     centred = values - (np.bincount(groups, weights=values) / counts)[groups]
     deviation = np.sqrt(np.bincount(groups, weights=centred**2) / counts)[groups]
-    return np.where(deviation > 0, centred / np.where(deviation > 0, deviation, 1.0), 0.0)
+    # Rounding leaves equal scores with a deviation that is not quite 0, so their range decides.
+    varied = (_range_within(groups, values)[1] > 0) & (deviation > 0)
+    return np.where(varied, centred / np.where(varied, deviation, 1.0), 0.0)
+
+
+def _range_within(
+    groups: NDArray[np.integer], scores: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each entry the lowest score of its group, and how far the highest is from it."""
+    count = int(groups.max(initial=-1)) + 1
+    low, high = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(low, groups, scores)
+    np.maximum.at(high, groups, scores)
+    return low[groups], (high - low)[groups]
 
 
 def fuse(bm25: pa.Table, dense: pa.Table, *, settings: RetrievalSettings) -> pa.Table:
