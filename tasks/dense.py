@@ -37,7 +37,7 @@ def retrieve_dense(
     Returns:
         A table of schema LEG.
     """
-    numbers, starts = _numbers_by_hash(chunk_hashes)
+    numbers, starts = _numbers_by_hash(chunk_hashes, copies=depth)
     best = RunningTopK(len(query_vectors), depth)
     rows_held = max(1, SCORES_HELD // max(1, len(query_vectors)))
     for batch in table.stream(["chunk_hash", "vector"], batch_rows=min(rows_held, 16_384)):
@@ -53,12 +53,17 @@ def retrieve_dense(
     return best.table()
 
 
-def _numbers_by_hash(chunk_hashes: pa.ChunkedArray) -> tuple[NDArray[np.int32], dict[str, tuple[int, int]]]:
-    """Chunk numbers grouped by hash, and where each hash's group lies in them."""
+def _numbers_by_hash(
+    chunk_hashes: pa.ChunkedArray, *, copies: int
+) -> tuple[NDArray[np.int32], dict[str, tuple[int, int]]]:
+    """Chunk numbers grouped by hash, and where each hash's first ``copies`` lie in them.
+
+    Chunks that say the same tie, so no more than the first ``depth`` of them can be results.
+    """
     keys = chunk_hashes.to_numpy()
     order = np.argsort(keys, kind="stable").astype(np.int32)
     ordered = keys[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if ordered.size else np.zeros(0, np.intp)
-    ends = np.r_[starts[1:], ordered.size]
+    ends = np.minimum(np.r_[starts[1:], ordered.size], starts + copies)
     groups = zip(ordered[starts].tolist(), starts.tolist(), ends.tolist(), strict=True)
     return order, {key: (first, last) for key, first, last in groups}
