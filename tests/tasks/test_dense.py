@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from storage.chunk_table import ChunkTable
+from storage.records import LEG
+from tasks import dense as module
+from tasks.dense import retrieve_dense
+from tasks.topk import RunningTopK
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+def table_of(folder: Path, vectors: NDArray[np.float32]) -> ChunkTable:
+    """A table whose text number i has the hash "h<i>" and the vector ``vectors[i]``."""
+    table = ChunkTable.create(folder, embedder="e1", dimensions=vectors.shape[1])
+    for rows in np.array_split(np.arange(len(vectors)), 3):
+        names = [f"h{row}" for row in rows]
+        table.add(names, names, [1] * len(names), vectors[rows])
+    return table
+
+
+def hashes_of(texts: list[int]) -> pa.ChunkedArray:
+    blocks = [[f"h{text}" for text in part] for part in (texts[:2], texts[2:])]
+    return pa.chunked_array(blocks, pa.string())
+
+
+def by_loop(
+    queries: NDArray[np.float32], vectors: NDArray[np.float32], texts: list[int], *, depth: int
+) -> list[tuple[int, int, float, int]]:
+    rows = []
+    for number, query in enumerate(queries):
+        scores = [float(np.float32(query @ vectors[text])) for text in texts]
+        best = sorted(range(len(texts)), key=lambda chunk: (-scores[chunk], chunk))[:depth]
+        rows += [(number, chunk, scores[chunk], rank) for rank, chunk in enumerate(best, start=1)]
+    return rows
+
+
+def rows_of(leg: pa.Table) -> list[tuple[int, int, float, int]]:
+    assert leg.schema == LEG
+    return list(zip(*(column.to_pylist() for column in leg.columns), strict=True))
+
+
+@pytest.mark.parametrize("depth", [1, 5, 200])
+@pytest.mark.parametrize("scores_held", [1, 16_000_000])
+def test_the_leg_is_what_brute_force_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: int, scores_held: int
+) -> None:
+    # Small whole numbers, so that scores are exact and many tie; texts 0 to 19 are of this release, some of
+    # them in several documents; 20 to 29 are of another.
+    generator = np.random.default_rng(depth)
+    vectors = generator.integers(-2, 3, (30, 4)).astype(np.float32)
+    queries = generator.integers(-2, 3, (6, 4)).astype(np.float32)
+    texts = [*generator.integers(0, 20, 60).tolist()]
+    monkeypatch.setattr(module, "SCORES_HELD", scores_held)
+    leg = retrieve_dense(queries, table_of(tmp_path, vectors), hashes_of(texts), depth=depth)
+    assert rows_of(leg) == by_loop(queries, vectors, texts, depth=depth)
+
+
+def test_real_valued_scores_agree_with_brute_force(tmp_path: Path) -> None:
+    generator = np.random.default_rng(7)
+    vectors, queries = (generator.standard_normal((count, 16)).astype(np.float32) for count in (300, 5))
+    texts = [*range(300)]
+    found = rows_of(retrieve_dense(queries, table_of(tmp_path, vectors), hashes_of(texts), depth=10))
+    expected = by_loop(queries, vectors, texts, depth=10)
+    assert [row[:2] for row in found] == [row[:2] for row in expected]
+    np.testing.assert_allclose([row[2] for row in found], [row[2] for row in expected], atol=1e-5)
+
+
+def test_chunks_that_say_the_same_share_a_score_and_stay_apart(tmp_path: Path) -> None:
+    vectors = np.array([[1, 0], [0, 1]], dtype=np.float32)
+    query = np.array([[1, 0.5]], dtype=np.float32)
+    leg = retrieve_dense(query, table_of(tmp_path, vectors), hashes_of([1, 0, 1, 0]), depth=3)
+    assert rows_of(leg) == [(0, 1, 1.0, 1), (0, 3, 1.0, 2), (0, 0, 0.5, 3)]
+
+
+def test_a_text_that_stands_everywhere_takes_no_more_room_than_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths = []
+    add_block = RunningTopK.add_block
+
+    def watch(best: RunningTopK, scores: NDArray[np.float32], chunk_numbers: NDArray[np.int32]) -> None:
+        widths.append(scores.shape[1])
+        add_block(best, scores, chunk_numbers)
+
+    monkeypatch.setattr(RunningTopK, "add_block", watch)
+    vectors = np.array([[1, 0], [0, 1]], dtype=np.float32)
+    leg = retrieve_dense(vectors, table_of(tmp_path, vectors), hashes_of([1, 0] + [1] * 998), depth=4)
+    assert leg["chunk_number"].to_pylist() == [1, 0, 2, 3, 0, 2, 3, 4]
+    assert sum(widths) == 1 + 4
+
+
+def test_rows_of_other_releases_alone_give_no_results(tmp_path: Path) -> None:
+    table = table_of(tmp_path, np.eye(3, dtype=np.float32))
+    queries = np.ones((2, 3), dtype=np.float32)
+    assert retrieve_dense(queries, table, hashes_of([7, 8, 9]), depth=5).num_rows == 0
+    assert retrieve_dense(queries, table, hashes_of([]), depth=5).num_rows == 0
+    assert retrieve_dense(queries[:0], table, hashes_of([0]), depth=5).num_rows == 0
