@@ -187,4 +187,4 @@ def finish(
 def _warnings(read: InputsRead) -> tuple[str, ...]:
     if not read.judgments_unknown:
         return ()
-    return (f"{read.judgments_unknown} judged queries are not in the query log; each scores 0.",)
+    return (f"{read.judgments_unknown} judged queries are not among the queries of the release; each scores 0.",)

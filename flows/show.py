@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -75,8 +76,7 @@ def show_results(found: CachedResults, *, source: str) -> None:
         head.append(f"  {result.document_id}  {result.score:.3f}", style="dim")
         excerpt = " ".join(result.text.split())
         body = Text(excerpt if len(excerpt) <= EXCERPT else excerpt[: EXCERPT - 1] + "…")
-        body.pad_left(4)
-        console.print(Group(head, body))
+        console.print(Group(head, Padding(body, (0, 0, 0, 4))))
 
 
 def show_releases(manifests: Sequence[Manifest], sizes: Mapping[str, int], *, current: str | None) -> None:

@@ -66,10 +66,13 @@ def find_model(name: str, *, base: Path, revision: str | None, sha256: str | Non
 
 
 def load_quietly() -> None:
-    """Keep the loading of weights from drawing bars of its own."""
-    from transformers.utils import logging
+    """Keep the loading of weights from drawing bars and writing log lines of its own."""
+    import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
 
 
 def resolve_device(device: str) -> str:
@@ -84,12 +87,13 @@ def resolve_device(device: str) -> str:
         if torch.cuda.is_available():
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, _, index = device.partition(":")
     available = {
         "cpu": True,
         "mps": torch.backends.mps.is_available(),
-        "cuda": torch.cuda.is_available(),
+        "cuda": int(index or 0) < torch.cuda.device_count(),
     }
-    if not available[device.partition(":")[0]]:
+    if not available[kind]:
         message = f"execution.device is {device!r}, which this machine does not have."
         raise InputError(message, remedy='Use "auto" or "cpu".')
     return device
@@ -125,7 +129,7 @@ def _from_hub(name: str, *, revision: str | None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=["*.safetensors", "*.json", "*.txt"]))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=[f"*{end}" for end in sorted(_DECISIVE)]))
     except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
         message = f"The model {name!r} is not in the hub's cache and could not be fetched: {type(error).__name__}."
         raise InputError(

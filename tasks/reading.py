@@ -35,7 +35,7 @@ class InputsRead:
         documents_key: Key of the collection, whatever the order or the files it came in.
         queries_key: Key of the chosen queries.
         judgments_key: Key of the judgments.
-        judgments_unknown: Judged queries that the log does not hold; they score 0.
+        judgments_unknown: Judged queries that the log, or the budget, left out; they score 0.
     """
 
     documents: int
@@ -108,7 +108,9 @@ def _check_judgments(night: Night) -> tuple[int, int, str]:
     judged = {judgment.query_id for judgment in judgments}
     logged = {key for row in read_table(night.queries, columns=["query_ids"]).column(0).to_pylist() for key in row}
     if judged and not judged & logged:
-        message = f"No query id of {night.settings.judgments.qrels} is in the query log {night.settings.queries.log}."
+        message = (
+            f"No query id of {night.settings.judgments.qrels} is among the queries of {night.settings.queries.log}."
+        )
         raise InputError(message, remedy="Give both files the same query ids, or leave [judgments].qrels out.")
     rows = sorted(f"{judgment.query_id}\t{judgment.document_id}\t{judgment.grade}" for judgment in judgments)
     return len(judged & logged), len(judged - logged), digest_of_sequence(rows)
