@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from storage.bm25_store import build_bm25
+from storage.bm25_build import build_bm25
 from storage.chunk_files import MissingChunks
 from storage.chunk_table import ChunkTable, no_hashes
 from storage.documents import documents_of
