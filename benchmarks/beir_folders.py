@@ -39,6 +39,7 @@ def arguments(description: str) -> argparse.Namespace:
 def write_settings(
     data: Path,
     work: Path,
+    name: str,
     *,
     split: str,
     query_limit: int | None = None,
@@ -48,7 +49,8 @@ def write_settings(
 
     Args:
         data: A folder in BEIR layout.
-        work: Where the settings and the workspace go.
+        work: Where the settings and the workspace go; benchmarks on one collection share its embeddings.
+        name: Of the benchmark.
         split: Of the qrels.
         query_limit: At most so many judged queries, drawn with a fixed seed; the qrels are cut likewise.
         sections: Settings by section, beside the sources.
@@ -63,21 +65,21 @@ def write_settings(
     if query_limit is not None and len(judged) > query_limit:
         judged = sorted(random.Random(0).sample(judged, query_limit))
     chosen = set(judged)
-    with (data / "queries.jsonl").open() as source, (work / "queries.jsonl").open("w") as target:
+    with (data / "queries.jsonl").open() as source, (work / f"{name}.queries.jsonl").open("w") as target:
         target.writelines(line for line in source if json.loads(line)["_id"] in chosen)
-    with (work / "qrels.tsv").open("w") as target:
+    with (work / f"{name}.qrels.tsv").open("w") as target:
         target.write("query-id\tcorpus-id\tscore\n")
         target.writelines("\t".join(row) + "\n" for row in rows if row[0] in chosen)
     everything = {
         "documents": {"source": str((data / "corpus.jsonl").resolve())},
-        "queries": {"log": "queries.jsonl", "budget": 1_000_000},
+        "queries": {"log": f"{name}.queries.jsonl", "budget": 1_000_000},
         **sections,
-        "judgments": {"qrels": "qrels.tsv", **sections.get("judgments", {})},
+        "judgments": {"qrels": f"{name}.qrels.tsv", **sections.get("judgments", {})},
     }
     lines = []
-    for name, section in everything.items():
-        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in section.items()), ""]
-    settings_file = work / "nightrank.toml"
+    for title, section in everything.items():
+        lines += [f"[{title}]", *(f"{key} = {json.dumps(value)}" for key, value in section.items()), ""]
+    settings_file = work / f"{name}.toml"
     settings_file.write_text("\n".join(lines))
     return settings_file
 

@@ -36,7 +36,8 @@ def main() -> None:
     for name in ("scifact", "arguana"):
         settings_file = write_settings(
             options.data / name,
-            options.work / "published_figures" / name,
+            options.work / name,
+            "published_figures",
             split="test",
             sections={
                 "chunking": {"method": "whole"},

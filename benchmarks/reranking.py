@@ -30,7 +30,8 @@ def main() -> None:
     for name in COLLECTIONS:
         settings_file = write_settings(
             options.data / name,
-            options.work / "reranking" / name,
+            options.work / name,
+            "reranking",
             split="test",
             query_limit=300,
             sections={"reranker": {"depth": DEPTH}},

@@ -2,8 +2,8 @@
 
     nightrank demo && python -m benchmarks.search_cache
 
-Inside: every query of the current release, in a shuffled order, 20 rounds, one at a time. As a command: `nightrank search`
-from start to end, 5 times, which is mostly the start of Python and the imports of DuckDB and Arrow.
+Inside: every query of the current release, in a shuffled order, 20 rounds, one at a time. As a command:
+`nightrank search` from start to end, 5 times, which is mostly the start of Python and its imports.
 """
 
 from __future__ import annotations
