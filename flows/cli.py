@@ -53,7 +53,7 @@ def demo(
     *,
     json_: Json = False,
 ) -> int:
-    """Build, publish and show the example: Python's own documentation and 170 questions about it."""
+    """Build, publish and show the example: Python's own documentation and questions people ask about it."""
     from flows.demo.install import install_demo
     from flows.show import show_next_steps
 
@@ -175,8 +175,6 @@ def _refresh(settings_file: Path, *, json_: bool) -> int:
     from flows.settings import load_settings
 
     load_settings(settings_file)  # a mistake in it is told before Prefect's server starts
-    if sys.stderr.isatty() and not PREFECT_API_URL.value():
-        sys.stderr.write("Starting Prefect's in-process server, some 10 to 20 seconds ...\n")
     _quiet_prefect()
     from flows.prefect_api import require_prefect
     from flows.refresh import refresh as refresh_flow
