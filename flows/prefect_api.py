@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from storage.errors import MachineError
 
 
@@ -15,6 +17,8 @@ def require_prefect() -> None:
     from prefect.settings import PREFECT_API_URL
 
     address = PREFECT_API_URL.value()
+    if not address and sys.stderr.isatty():
+        sys.stderr.write("Starting Prefect's in-process server, 10 to 20 seconds ...\n")
     fault: Exception | None
     try:
         with get_client(sync_client=True) as client:
