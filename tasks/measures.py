@@ -47,7 +47,8 @@ def evaluate_run(
     """Measure one run.
 
     Args:
-        run: Scored documents; ties are broken as trec_eval does, by document id descending.
+        run: Scored documents, each once a query; ties are broken as trec_eval does, on float32 scores by document
+            id descending.
         judgments: The qrels; every query in them counts.
         measures: Names as ir_measures writes them: ``nDCG@10``, ``RR@10``, ``R@100``.
 
@@ -57,14 +58,24 @@ def evaluate_run(
     Raises:
         InputError: ir_measures knows no such measure.
     """
-    parsed = {parse_measure(name): name for name in measures}
+    parsed = {name: parse_measure(name) for name in measures}
     qrels = [ir_measures.Qrel(judgment.query_id, judgment.document_id, judgment.grade) for judgment in judgments]
-    scored = [ir_measures.ScoredDoc(*entry) for entry in run]
-    measured = [
-        (metric.query_id, parsed[metric.measure], float(metric.value))
-        for metric in ir_measures.iter_calc(list(parsed), qrels, scored)
-    ]
-    return sorted(measured, key=lambda row: (row[0], list(measures).index(row[1])))
+    scored = [ir_measures.ScoredDoc(*entry) for entry in _without_ties(run)]
+    values = {
+        (metric.query_id, metric.measure): float(metric.value)
+        for metric in ir_measures.iter_calc(list(set(parsed.values())), qrels, scored)
+    }
+    query_ids = sorted({judgment.query_id for judgment in judgments})
+    return [(query_id, name, values[query_id, parsed[name]]) for query_id in query_ids for name in parsed]
+
+
+def _without_ties(run: Iterable[Entry]) -> Iterator[Entry]:
+    """The same rankings with falling whole scores: not every measure of ir_measures breaks ties as trec_eval does."""
+    ordered = sorted(run, key=lambda entry: (np.float32(entry.score), entry.doc_id), reverse=True)
+    places: dict[str, int] = {}
+    for entry in ordered:
+        places[entry.query_id] = places.get(entry.query_id, 0) + 1
+        yield Entry(entry.query_id, entry.doc_id, -float(places[entry.query_id]))
 
 
 def parse_measure(name: str) -> ir_measures.Measure:
@@ -171,4 +182,4 @@ def _as_run(
         place += 1
         for query_id in ids_by_key[key]:
             if not (ignore_identical_ids and document_id == query_id):
-                yield Entry(query_id, document_id, -float(np.float32(place)))
+                yield Entry(query_id, document_id, -float(place))
