@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from tasks.ranking import rank_candidates, weighted_scores
 from tasks.reranker import Reranker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 
 COMMIT_PAIRS = 1024  # pairs scored between two commits: what a killed run loses at most
 TEXTS_HELD = 32_768  # pairs whose texts are in memory at one time
+
+
+class Scorer(Protocol):
+    """What scores pairs: the reranker."""
+
+    def score(self, queries: Sequence[str], texts: Sequence[str], lengths: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Raw scores of pairs, float32 (n,); higher is more relevant."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,7 @@ def score_pairs(
     *,
     texts_of_queries: dict[str, str],
     chunks: ChunkTable,
-    load: Callable[[], Reranker],
+    load: Callable[[], Scorer],
 ) -> tuple[NDArray[np.float32], int]:
     """The score of every pair; what the memo does not hold is computed, committed batch by batch.
 
@@ -154,10 +162,12 @@ def _compute(
     *,
     texts_of_queries: dict[str, str],
     chunks: ChunkTable,
-    reranker: Reranker,
+    reranker: Scorer,
 ) -> None:
     lengths = chunks.rows(pc.unique(missing.column("chunk_hash")), ["tokens"])
-    joined = missing.join(lengths, "chunk_hash").sort_by([("tokens", "descending"), ("chunk_hash", "ascending")])
+    # A whole order, so that the same pairs make the same batches, and the same scores to the last bit.
+    by_length = [("tokens", "descending"), ("chunk_hash", "ascending"), ("query_key", "ascending")]
+    joined = missing.join(lengths, "chunk_hash").sort_by(by_length)
     with progress("reranking", joined.num_rows) as advance:
         for start in range(0, joined.num_rows, TEXTS_HELD):
             held = joined.slice(start, TEXTS_HELD)
