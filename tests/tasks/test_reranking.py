@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from storage.chunk_table import ChunkTable
+from storage.errors import MachineError
+from storage.keys import digest, query_key
+from storage.memo import PairMemo
+from storage.records import CANDIDATES
+from tasks import reranking as module
+from tasks.fusion import FUSED
+from tasks.reranking import distinct, name_candidates, score_pairs, settle_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from tasks.reranking import Scorer
+
+QUERIES = ("read csv", "write csv", "sort a list")
+TEXTS = ("the csv module", "sorting how to", "a list of lists", "text files")
+TEXTS_OF_QUERIES = {query_key(query): query for query in QUERIES}
+
+
+def score(query: str, text: str) -> float:
+    """The fake reranker's opinion: common letters, less the difference of lengths."""
+    return len(set(query) & set(text)) - abs(len(query) - len(text)) / 8
+
+
+class Counting:
+    """Scores by ``score``; keeps what it was asked, and breaks after some batches where it is told to."""
+
+    def __init__(self, *, breaks_after: int | None = None) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.batches = 0
+        self._breaks_after = breaks_after
+
+    def score(self, queries: Sequence[str], texts: Sequence[str], lengths: NDArray[np.integer]) -> NDArray[np.float32]:
+        if self.batches == self._breaks_after:
+            raise KeyboardInterrupt
+        assert lengths.tolist() == [len(text.split()) for text in texts]
+        self.batches += 1
+        self.asked += zip(queries, texts, strict=True)
+        return np.array([score(query, text) for query, text in zip(queries, texts, strict=True)], dtype=np.float32)
+
+
+def never() -> Scorer:
+    raise AssertionError("the reranker was loaded although every score is known")
+
+
+def hash_of(text: str) -> str:
+    return digest("chunk", text)
+
+
+def pairs(*named: tuple[str, str]) -> pa.Table:
+    columns = [[query_key(query) for query, _ in named], [hash_of(text) for _, text in named]]
+    return pa.table([pa.array(column, pa.string()) for column in columns], names=["query_key", "chunk_hash"])
+
+
+@pytest.fixture
+def chunks(tmp_path: Path) -> ChunkTable:
+    table = ChunkTable.create(tmp_path / "lance", embedder="e1", dimensions=2)
+    vectors = np.ones((len(TEXTS), 2), dtype=np.float32)
+    table.add([hash_of(text) for text in TEXTS], TEXTS, [len(text.split()) for text in TEXTS], vectors)
+    return table
+
+
+@pytest.fixture
+def memo(tmp_path: Path) -> Iterator[PairMemo]:
+    with PairMemo(tmp_path / "memo", reranker="r1") as opened:
+        yield opened
+
+
+EVERY = [(query, text) for query in QUERIES for text in TEXTS]
+
+
+def run(wanted: pa.Table, memo: PairMemo, chunks: ChunkTable, scorer: Scorer | None) -> tuple[list[float], int]:
+    load = never if scorer is None else lambda: scorer
+    scores, computed = score_pairs(wanted, memo, texts_of_queries=TEXTS_OF_QUERIES, chunks=chunks, load=load)
+    assert scores.dtype == np.float32
+    return scores.tolist(), computed
+
+
+def test_each_pair_gets_the_score_of_its_own_query_and_text(memo: PairMemo, chunks: ChunkTable) -> None:
+    assert run(pairs(*EVERY), memo, chunks, Counting()) == ([score(*pair) for pair in EVERY], len(EVERY))
+
+
+def test_nothing_is_ever_scored_twice(tmp_path: Path, chunks: ChunkTable) -> None:
+    with PairMemo(tmp_path, reranker="r1") as memo:
+        first, _ = run(pairs(*EVERY), memo, chunks, Counting())
+    with PairMemo(tmp_path, reranker="r1") as memo:
+        assert run(pairs(*reversed(EVERY)), memo, chunks, None) == (first[::-1], 0)
+
+
+def test_only_what_is_missing_is_computed(memo: PairMemo, chunks: ChunkTable) -> None:
+    run(pairs(*EVERY[:5]), memo, chunks, Counting())
+    scorer = Counting()
+    assert run(pairs(*EVERY), memo, chunks, scorer) == ([score(*pair) for pair in EVERY], len(EVERY) - 5)
+    assert sorted(scorer.asked) == sorted(EVERY[5:])
+
+
+def test_a_pair_that_comes_more_than_once_is_scored_once(memo: PairMemo, chunks: ChunkTable) -> None:
+    # Two documents with the same text are two candidates and one pair.
+    scorer = Counting()
+    scores, computed = run(pairs(EVERY[0], EVERY[1], EVERY[0]), memo, chunks, scorer)
+    assert scores == [score(*EVERY[0]), score(*EVERY[1]), score(*EVERY[0])]
+    assert computed == len(memo) == len(scorer.asked) == 2
+
+
+def test_a_run_that_was_stopped_keeps_the_batches_before(
+    memo: PairMemo, chunks: ChunkTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "COMMIT_PAIRS", 3)
+    first = Counting(breaks_after=2)
+    with pytest.raises(KeyboardInterrupt):
+        run(pairs(*EVERY), memo, chunks, first)
+    assert len(memo) == 6
+    second = Counting()
+    assert run(pairs(*EVERY), memo, chunks, second) == ([score(*pair) for pair in EVERY], len(EVERY) - 6)
+    assert sorted(first.asked + second.asked) == sorted(EVERY)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_neither_the_order_of_pairs_nor_the_size_of_batches_matters(
+    memo: PairMemo, chunks: ChunkTable, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(module, "COMMIT_PAIRS", 2 + seed)
+    monkeypatch.setattr(module, "TEXTS_HELD", 4 + seed)
+    shuffled = [EVERY[place] for place in np.random.default_rng(seed).permutation(len(EVERY))]
+    scores, _ = run(pairs(*shuffled), memo, chunks, Counting())
+    assert scores == [score(*pair) for pair in shuffled]
+
+
+def test_the_same_pairs_make_the_same_batches_in_whatever_order_they_come(tmp_path: Path, chunks: ChunkTable) -> None:
+    asked = []
+    for name, order in (("a", EVERY), ("b", EVERY[::-1]), ("c", EVERY[5:] + EVERY[:5])):
+        scorer = Counting()
+        with PairMemo(tmp_path, reranker=name) as memo:
+            run(pairs(*order), memo, chunks, scorer)
+        asked.append(scorer.asked)
+    assert asked[0] == asked[1] == asked[2]
+
+
+def test_no_pairs_load_no_reranker(memo: PairMemo, chunks: ChunkTable) -> None:
+    assert run(pairs(), memo, chunks, None) == ([], 0)
+
+
+def test_a_reranker_that_gives_no_numbers_is_an_error_and_nothing_is_remembered(
+    memo: PairMemo, chunks: ChunkTable
+) -> None:
+    class Overflowing(Counting):
+        def score(
+            self, queries: Sequence[str], texts: Sequence[str], lengths: NDArray[np.integer]
+        ) -> NDArray[np.float32]:
+            return super().score(queries, texts, lengths) * np.float32(np.nan)
+
+    with pytest.raises(MachineError, match="not finite"):
+        run(pairs(*EVERY), memo, chunks, Overflowing())
+    assert len(memo) == 0
+
+
+def test_each_pair_is_distinct_once() -> None:
+    found = distinct(pairs(EVERY[0], EVERY[1], EVERY[0], EVERY[4]))
+    assert sorted(found.to_pylist(), key=repr) == sorted(pairs(EVERY[0], EVERY[1], EVERY[4]).to_pylist(), key=repr)
+
+
+def fused_of(rows: Sequence[tuple[int, int, float, int]]) -> pa.Table:
+    """FUSED from (query number, chunk number, fused score, fused rank)."""
+    names = ("query_number", "chunk_number", "fused_score", "fused_rank")
+    records = [dict.fromkeys(FUSED.names) | dict(zip(names, row, strict=True)) for row in rows]
+    return pa.Table.from_pylist(records, schema=FUSED)
+
+
+def test_candidates_are_named_and_put_in_their_final_order() -> None:
+    fused = fused_of([(0, 2, 0.9, 1), (0, 0, 0.5, 2), (0, 1, 0.4, 3), (1, 1, 0.7, 1)])
+    queries = pa.table({"query_key": ["k0", "k1"]})
+    chunks = pa.table(
+        {"chunk_id": ["c#0", "b#0", "a#0"], "chunk_hash": ["hc", "hb", "ha"], "document_id": ["c", "b", "a"]}
+    )
+    candidates = name_candidates(fused, queries, chunks)
+    table = settle_order(candidates, fused, np.array([-1.0, 3.0, np.nan, np.nan], dtype=np.float32), weight=1.0)
+    assert table.schema == CANDIDATES
+    columns = ["query_key", "chunk_id", "chunk_hash", "document_id", "chunk_number", "pair_score", "score", "rank"]
+    assert [tuple(row.values()) for row in table.select(columns).to_pylist()] == [
+        ("k0", "c#0", "hc", "c", 0, 3.0, 1.0, 1),
+        ("k0", "a#0", "ha", "a", 2, -1.0, -1.0, 2),
+        ("k0", "b#0", "hb", "b", 1, None, -2.0, 3),
+        ("k1", "b#0", "hb", "b", 1, None, pytest.approx(0.7), 1),
+    ]
+
+
+def test_equal_final_scores_go_by_chunk_number() -> None:
+    fused = fused_of([(0, 5, 0.5, 1), (0, 3, 0.5, 2), (0, 4, 0.5, 3)])
+    candidates = pa.table({name: ["x"] * 3 for name in ("query_key", "chunk_id", "chunk_hash", "document_id")})
+    table = settle_order(candidates, fused, np.array([1, 1, 2], dtype=np.float32), weight=0.5)
+    assert table["chunk_number"].to_pylist() == [4, 3, 5]
+    assert table["rank"].to_pylist() == [1, 2, 3]
