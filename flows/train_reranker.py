@@ -9,6 +9,7 @@ groups; their weights are alike, not equal to the last bit, because threads add 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cyclopts import App
@@ -17,13 +18,20 @@ from prefect import flow
 from tasks.reranker_stages import export_reranker, mine_source, train_on_sources
 from tasks.reranker_training import TrainingSettings
 from tasks.training_groups import GroupSettings
-from tasks.training_sources import RECIPES
+from tasks.training_sources import RECIPES, Recipe
 
 app = App(name="flows.train_reranker", help="Train nightrank-minilm.")
 
 
 @flow(name="train reranker", validate_parameters=False)
-def train_reranker(data: Path, output: Path, training: TrainingSettings, groups: GroupSettings) -> Path:
+def train_reranker(
+    data: Path,
+    output: Path,
+    *,
+    training: TrainingSettings,
+    groups: GroupSettings,
+    recipes: Sequence[Recipe] = RECIPES,
+) -> Path:
     """Make the packaged reranker.
 
     Args:
@@ -31,14 +39,15 @@ def train_reranker(data: Path, output: Path, training: TrainingSettings, groups:
         output: Where mined sources, checkpoints and the model's folder go; what is there already is used.
         training: How to learn.
         groups: How to draw.
+        recipes: The sources.
 
     Returns:
         The model's folder.
     """
-    for recipe in RECIPES:
+    for recipe in recipes:
         mine_source(recipe, data, output)
-    checkpoint = train_on_sources(output, training, groups)
-    return export_reranker(output, checkpoint, training, groups)
+    weights = train_on_sources(recipes, output, training=training, groups=groups)
+    return export_reranker(recipes, output, weights=weights, training=training, groups=groups)
 
 
 @app.default
@@ -56,7 +65,7 @@ def main(*, data: Path, output: Path, steps: int | None = None, decay_steps: int
         training = TrainingSettings(steps=steps, decay_steps=decay_steps or max(steps // 4, 1))
     elif decay_steps is not None:
         training = training.model_copy(update={"decay_steps": decay_steps})
-    train_reranker(data, output, training, GroupSettings())
+    train_reranker(data, output, training=training, groups=GroupSettings())
 
 
 if __name__ == "__main__":

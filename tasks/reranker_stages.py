@@ -24,9 +24,10 @@ from tasks.reranker_training import Progress, TrainingSettings, train
 from tasks.reranker_validation import WEIGHTS, choose_weight, score_validation, weighted_ndcg
 from tasks.settings import EmbedderSettings, ExecutionSettings
 from tasks.training_groups import GroupSampler, GroupSettings
-from tasks.training_sources import RECIPES, Recipe, prepare_source, read_mined, read_validation
+from tasks.training_sources import Recipe, prepare_source, read_mined, read_validation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tasks.training_sources import ValidationQuery
@@ -35,6 +36,7 @@ NAME = "nightrank-minilm"
 AVERAGED = "averaged.safetensors"
 REPORT_EVERY = 25  # steps
 SPLIT_SEED = 7
+MAX_LENGTH = 192  # tokens of a pair when the model is used
 COMMAND = "python -m flows.train_reranker --data DIR --output DIR"
 
 
@@ -56,12 +58,14 @@ def mine_source(recipe: Recipe, data: Path, output: Path) -> Path:
 
 
 @task(name="train", cache_policy=NO_CACHE)
-def train_on_sources(output: Path, training: TrainingSettings, groups: GroupSettings) -> Path:
+def train_on_sources(
+    recipes: Sequence[Recipe], output: Path, *, training: TrainingSettings, groups: GroupSettings
+) -> Path:
     """The file of the trained weights; training goes on from the last checkpoint."""
     from safetensors.torch import save_file
 
     logger = get_run_logger()
-    sources = {recipe.name: read_mined(output / "sources" / recipe.name, recipe) for recipe in RECIPES}
+    sources = {recipe.name: read_mined(output / "sources" / recipe.name, recipe) for recipe in recipes}
 
     def report(progress: Progress) -> None:
         if progress.step % REPORT_EVERY == 0:
@@ -77,7 +81,13 @@ def train_on_sources(output: Path, training: TrainingSettings, groups: GroupSett
 
 @task(name="export reranker", cache_policy=NO_CACHE)
 def export_reranker(
-    output: Path, weights: Path, training: TrainingSettings, groups: GroupSettings, *, max_length: int = 192
+    recipes: Sequence[Recipe],
+    output: Path,
+    *,
+    weights: Path,
+    training: TrainingSettings,
+    groups: GroupSettings,
+    max_length: int = MAX_LENGTH,
 ) -> Path:
     """The model's folder: the delta, and a card with the weight that held-out queries chose."""
     from safetensors.torch import load_file
@@ -93,15 +103,15 @@ def export_reranker(
         delta_sha256=sha256_of_file(folder / DELTA_FILE),
         max_length=max_length,
         weight=1.0,
-        data=[{"source": recipe.name, "path": recipe.path, "licence": recipe.licence} for recipe in RECIPES],
+        data=[{"source": recipe.name, "path": recipe.path, "licence": recipe.licence} for recipe in recipes],
         training={"training": training.model_dump(mode="json"), "groups": groups.model_dump(mode="json")}
-        | {"shares": {recipe.name: recipe.share for recipe in RECIPES}, "split_seed": SPLIT_SEED},
+        | {"shares": {recipe.name: recipe.share for recipe in recipes}, "split_seed": SPLIT_SEED},
         figures={},
         command=COMMAND,
         remarks=[],
     )
     _write_card(folder, card)  # the folder must be whole to be loaded; the weight is measured with what ships
-    figures = _validation_figures(folder, output)
+    figures = _validation_figures(recipes, folder, output)
     weight = choose_weight(figures)
     shown = {
         name: {f"{value:g}": round(values[value], 4) for value in sorted({0.0, 0.5, 1.0, weight})}
@@ -111,10 +121,10 @@ def export_reranker(
     return folder
 
 
-def _validation_figures(folder: Path, output: Path) -> dict[str, dict[float, float]]:
+def _validation_figures(recipes: Sequence[Recipe], folder: Path, output: Path) -> dict[str, dict[float, float]]:
     model = load_reranker(folder)
     figures: dict[str, dict[float, float]] = {}
-    for recipe in RECIPES:
+    for recipe in recipes:
         queries: list[ValidationQuery] = read_validation(output / "sources" / recipe.name)
         if queries:
             scores = score_validation(model, queries)

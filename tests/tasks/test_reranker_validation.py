@@ -41,5 +41,8 @@ def test_a_weight_that_harms_one_collection_is_not_chosen_for_what_it_gains_on_a
     assert choose_weight(figures, tolerance=0.005) == 1.0
 
 
-def test_of_equal_weights_the_smallest_is_chosen() -> None:
-    assert choose_weight({"a": {0.0: 0.5, 0.5: 0.7, 1.0: 0.7}}) == 0.5
+def test_of_weights_that_are_about_equally_good_the_smallest_is_chosen() -> None:
+    figures = {"a": {0.0: 0.5, 0.4: 0.68, 0.5: 0.695, 1.0: 0.7}}
+    assert choose_weight(figures) == 0.5
+    assert choose_weight(figures, caution=0.03) == 0.4
+    assert choose_weight(figures, caution=0.0) == 1.0
