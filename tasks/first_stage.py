@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _WORD = re.compile(r"\w\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStage:
+    """What the first stage found for one query.
+
+    Attributes:
+        candidates: int64 (n_candidates,), places of passages, best first.
+        fused: float64 (n_candidates,), their fused scores.
+        dense: float (n_passages,), cosines of all passages.
+        bm25: float64 (n_passages,), scores of all passages.
+    """
+
+    candidates: NDArray[np.int64]
+    fused: NDArray[np.float64]
+    dense: NDArray[np.floating]
+    bm25: NDArray[np.float64]
 
 
 class Bm25Matrix:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tasks.first_stage import FirstStage
+
 SAME_TEXT_COSINE = 0.95  # passages this close to an answer are taken for answers themselves
 
 
@@ -201,7 +203,7 @@ def hold_out_queries(source: Source, *, count: int, randomness: random.Random) -
     return frozenset(held)
 
 
-def standardised(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def standardised(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     """Scores with mean 0 and standard deviation 1; all 0 where they are all equal.
 
     >>> standardised(np.array([-1.0, 3.0, 1.0, 1.0])).round(3).tolist()
@@ -214,10 +216,8 @@ def standardised(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 def mine(
     source: Source,
     place: int,
+    found: FirstStage,
     *,
-    candidates: NDArray[np.int64],
-    dense: NDArray[np.float64],
-    bm25: NDArray[np.float64],
     vectors: NDArray[np.float32],
     held: frozenset[int] = frozenset(),
 ) -> MinedQuery:
@@ -229,15 +229,14 @@ def mine(
     Args:
         source: The query's.
         place: Of the query in the source.
-        candidates: (n_candidates,), places of passages, best first.
-        dense: (n_passages,), cosines.
-        bm25: (n_passages,), scores.
-        vectors: (n_passages, dim), normalised embeddings.
+        found: What the first stage found for it.
+        vectors: float32 (n_passages, dim), normalised embeddings.
         held: Places of the passages that may not be trained on.
     """
     answers = sorted(source.answers[place])
+    candidates = found.candidates
     pool = np.unique(np.concatenate([candidates, np.asarray(answers)])).astype(np.int64)
-    mean = (standardised(dense[pool]) + standardised(bm25[pool])) / 2
+    mean = (standardised(found.dense[pool]) + standardised(found.bm25[pool])) / 2
     opinion = dict(zip(pool.tolist(), mean.tolist(), strict=True))
     documents = {source.passages[i].document_id for i in answers}
     texts = {source.passages[i].text for i in answers}

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from storage.keys import normalise_query
-from tasks.first_stage import Bm25Matrix, fused_candidates
+from tasks.first_stage import Bm25Matrix, FirstStage, fused_candidates
 from tasks.training_groups import MinedSource
 from tasks.training_pairs import (
     MinedQuery,
@@ -142,8 +142,8 @@ def prepare_source(recipe: Recipe, data: Path, folder: Path, *, embed: Embed, se
         randomness.shuffle(drawn)
         training = training.only(sorted(drawn[: recipe.training_queries]))
     mined = (
-        mine(training, place, candidates=places, dense=dense, bm25=bm25, vectors=vectors, held=held)
-        for place, places, _, dense, bm25, vectors in _candidates(training, embed)
+        mine(training, place, found, vectors=vectors, held=held)
+        for place, (found, vectors) in enumerate(_first_stages(training, embed))
     )
     _write(folder / "training.jsonl", (asdict(query) for query in mined))
     _write(folder / "validation.jsonl", (asdict(query) for query in _validation(tested, embed)))
@@ -212,28 +212,27 @@ def _document_of(passage: Passage) -> str:
     return passage.document_id
 
 
-def _candidates(source: Source, embed: Embed) -> Iterator[Any]:
-    """Of each query its place, candidates, their fused scores, both legs' scores of all passages, all vectors."""
+def _first_stages(source: Source, embed: Embed) -> Iterator[tuple[FirstStage, NDArray[np.float32]]]:
+    """What the first stage finds for each query, and the vectors of all passages."""
     if not source.queries:
         return
     texts = [passage.model_text() for passage in source.passages]
     lexical, vectors = Bm25Matrix(texts), embed(texts)
     for start in range(0, len(source.queries), QUERIES_AT_ONCE):
         queries = source.queries[start : start + QUERIES_AT_ONCE]
-        bm25, dense = lexical.scores(queries), embed(queries) @ vectors.T
-        for row in range(len(queries)):
-            places, fused = fused_candidates(dense[row], bm25[row], depth=DEPTH)
-            yield start + row, places, fused, dense[row], bm25[row], vectors
+        for bm25, dense in zip(lexical.scores(queries), embed(queries) @ vectors.T, strict=True):
+            candidates, fused = fused_candidates(dense, bm25, depth=DEPTH)
+            yield FirstStage(candidates, fused, dense, bm25), vectors
 
 
 def _validation(source: Source, embed: Embed) -> Iterator[ValidationQuery]:
-    for place, places, fused, *_ in _candidates(source, embed):
+    for place, (found, _) in enumerate(_first_stages(source, embed)):
         grades = dict(zip(source.answers[place], source.grades[place], strict=True))
         yield ValidationQuery(
             source.queries[place],
-            tuple(source.passages[i].model_text() for i in places.tolist()),
-            tuple(fused.tolist()),
-            tuple(grades.get(i, 0) for i in places.tolist()),
+            tuple(source.passages[i].model_text() for i in found.candidates.tolist()),
+            tuple(found.fused.tolist()),
+            tuple(grades.get(i, 0) for i in found.candidates.tolist()),
             source.grades[place],
         )
 

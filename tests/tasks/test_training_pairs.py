@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from storage.errors import InputError, RowError
+from tasks.first_stage import FirstStage
 from tasks.training_pairs import (
     Passage,
     Source,
@@ -124,9 +125,7 @@ def test_probable_answers_and_held_out_passages_are_no_negatives() -> None:
     found = mine(
         source(*passages, answers=((0,),)),
         0,
-        candidates=np.array([1, 2, 3, 4, 6, 5]),
-        dense=dense,
-        bm25=np.zeros(7),
+        FirstStage(np.array([1, 2, 3, 4, 6, 5]), np.zeros(6), dense, np.zeros(7)),
         vectors=vectors,
         held=frozenset({4}),
     )
@@ -139,9 +138,7 @@ def test_an_opinion_is_the_mean_of_both_standardised_legs() -> None:
     found = mine(
         source(*passages, answers=((0,),)),
         0,
-        candidates=np.array([1]),
-        dense=np.array([0.2, 0.6]),  # -1 and 1
-        bm25=np.array([7.0, 7.0]),  # 0 and 0
+        FirstStage(np.array([1]), np.zeros(1), np.array([0.2, 0.6]), np.array([7.0, 7.0])),  # -1 and 1, 0 and 0
         vectors=np.eye(2, dtype=np.float32),
     )
     assert found.answers[0][1] == pytest.approx(-0.5)
