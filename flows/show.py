@@ -1,7 +1,11 @@
-"""What people read in a terminal: tables, not walls of log. Nothing from a document or a query is read as markup."""
+"""What people read in a terminal: tables, not walls of log.
+
+Nothing from a document or a query is read as markup, as the name of an emoji, or by the terminal.
+"""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from storage.search_cache import CachedResults
 
 EXCERPT = 240  # characters of a result's text
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 STAGE_NAMES = {
     "bm25": "BM25",
     "dense": "dense",
@@ -31,30 +36,28 @@ STAGE_NAMES = {
 
 def show_summary(summary: Summary) -> None:
     """What a refresh did."""
-    console = Console()
+    console = _console()
     manifest, counts = summary.manifest, summary.counts
     if not summary.changed:
-        console.print(
-            f"Nothing to do: release {manifest.release_id} is up to date ({_seconds(summary)}).", markup=False
-        )
+        console.print(f"Nothing to do: release {manifest.release_id} is up to date ({_seconds(summary)}).")
         _show_bad_rows(console, summary)
         return
     verb = "Published" if summary.published else "Rejected"
-    console.print(f"{verb} release {manifest.release_id} ({_seconds(summary)}).", markup=False, style="bold")
+    console.print(f"{verb} release {manifest.release_id} ({_seconds(summary)}).", style="bold")
     console.print(_counts_table(summary))
     if manifest.measures:
         show_measures(manifest.measures, title=f"Measures on {counts.queries_judged} judged queries")
     console.print(_gates_table(manifest))
     _show_bad_rows(console, summary)
     for warning in summary.warnings:
-        console.print(f"Note: {warning}", markup=False, style="yellow")
+        console.print(f"Note: {warning}", style="yellow")
 
 
 def show_measures(measures: Mapping[str, Mapping[str, float]], *, title: str) -> None:
     """A table of stages and measures."""
-    console = Console()
+    console = _console()
     if not measures:
-        console.print("Nothing is judged: name a qrels file in [judgments].", markup=False)
+        console.print("Nothing is judged: name a qrels file in [judgments].")
         return
     table = Table(title=title, title_justify="left")
     table.add_column("stage")
@@ -67,23 +70,23 @@ def show_measures(measures: Mapping[str, Mapping[str, float]], *, title: str) ->
 
 def show_results(found: CachedResults, *, source: str) -> None:
     """The results of a query."""
-    console = Console()
-    console.print(f"{found.query}  ({source}, release {found.release_id})", markup=False, style="bold")
+    console = _console()
+    console.print(f"{_plain(found.query)}  ({source}, release {found.release_id})", style="bold")
     if not found.results:
         console.print("No document matches.")
     for result in found.results:
-        head = Text.assemble((f"{result.rank:>2}  ", "cyan"), (result.title or result.document_id, "bold"))
-        head.append(f"  {result.document_id}  {result.score:.3f}", style="dim")
-        excerpt = " ".join(result.text.split())
+        head = Text.assemble((f"{result.rank:>2}  ", "cyan"), (_plain(result.title or result.document_id), "bold"))
+        head.append(f"  {_plain(result.document_id)}  {result.score:.3f}", style="dim")
+        excerpt = _plain(result.text)
         body = Text(excerpt if len(excerpt) <= EXCERPT else excerpt[: EXCERPT - 1] + "…")
         console.print(Group(head, Padding(body, (0, 0, 0, 4))))
 
 
 def show_releases(manifests: Sequence[Manifest], sizes: Mapping[str, int], *, current: str | None) -> None:
     """A table of releases, newest first."""
-    console = Console()
+    console = _console()
     if not manifests:
-        console.print("There is no release yet: run `nightrank refresh`.", markup=False)
+        console.print("There is no release yet: run `nightrank refresh`.")
         return
     now = datetime.now(UTC)
     table = Table()
@@ -117,7 +120,7 @@ def show_releases(manifests: Sequence[Manifest], sizes: Mapping[str, int], *, cu
 def show_next_steps(settings_file: Path) -> None:
     """Where to look after the demo."""
     folder = settings_file.parent
-    console = Console()
+    console = _console()
     console.print("\nNext:", style="bold")
     for line in (
         '  nightrank search "read a csv file"            the cached top 10',
@@ -126,7 +129,16 @@ def show_next_steps(settings_file: Path) -> None:
         "  nightrank refresh                             again: finds nothing to do",
         f"  {folder}/nightrank.toml   the settings; edit, then refresh",
     ):
-        console.print(line, markup=False, highlight=False)
+        console.print(line, highlight=False)
+
+
+def _console() -> Console:
+    return Console(markup=False, emoji=False)
+
+
+def _plain(text: str) -> str:
+    """A text on one line, without the control characters by which it could steer a terminal."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
 
 
 def _counts_table(summary: Summary) -> Table:
@@ -160,7 +172,7 @@ def _show_bad_rows(console: Console, summary: Summary) -> None:
     bad = summary.counts.documents_bad + summary.counts.queries_bad
     if bad:
         line = f"Note: {bad} rows were set aside; bad_rows.parquet in the release says which and why."
-        console.print(line, markup=False, style="yellow")
+        console.print(line, style="yellow")
 
 
 def _seconds(summary: Summary) -> str:
