@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from flows.settings import find_settings_file, load_settings
+from storage.errors import InputError
+from tasks.settings import Settings
+
+LEAST = '[documents]\nsource = "corpus.jsonl"\n[queries]\nlog = "queries.jsonl"\n'
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def complaint(folder: Path, text: str) -> InputError:
+    path = folder / "nightrank.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        load_settings(path)
+    assert "nightrank.toml" in caught.value.message
+    assert caught.value.exit_code == 2
+    return caught.value
+
+
+def test_the_least_file_has_the_defaults_and_paths_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "mine.toml").write_text(LEAST)
+    found = load_settings(tmp_path / "deep" / "mine.toml")
+    assert found.settings == Settings.model_validate(tomllib.loads(LEAST))
+    assert found.base == tmp_path / "deep"
+    assert found.workspace.root == tmp_path / "deep" / "workspace"
+
+
+def test_a_workspace_may_be_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "nightrank.toml").write_text(f'workspace = "/elsewhere"\n{LEAST}')
+    assert load_settings(tmp_path / "nightrank.toml").workspace.root == Path("/elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "remedy"),
+    [
+        (f"[embeder]\n{LEAST}", "unknown setting embeder.", "Did you mean `embedder`?"),
+        (f'work_space = "w"\n{LEAST}', "unknown setting work_space.", "Did you mean `workspace`?"),
+        (f"{LEAST}[bm25]\nvarient = 'lucene'\n", "unknown setting [bm25].varient.", "Did you mean `variant`?"),
+        (f"{LEAST}[results]\ndept = 3\n", "unknown setting [results].dept.", "Did you mean `depth`?"),
+        (f"{LEAST}budjet = 3\n", "unknown setting [queries].budjet.", "Did you mean `budget`?"),
+        (
+            f"{LEAST}[bm25]\nzzz = 1\n",
+            "unknown setting [bm25].zzz.",
+            "Known here: variant, k1, b, language, stop_words.",
+        ),
+    ],
+)
+def test_an_unknown_key_is_refused_and_the_nearest_is_named(tmp_path: Path, text: str, name: str, remedy: str) -> None:
+    error = complaint(tmp_path, text)
+    assert error.message.endswith(name)
+    assert error.remedy == remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("", "the setting documents is missing"),
+        ('[documents]\nsource = "a"\n', "the setting queries is missing"),
+        ('[documents]\n[queries]\nlog = "a"\n', "the setting [documents].source is missing"),
+        ('[documents]\nsource = "a"\n[queries]\n', "the setting [queries].log is missing"),
+    ],
+)
+def test_a_key_without_a_default_must_be_there(tmp_path: Path, text: str, name: str) -> None:
+    assert name in complaint(tmp_path, text).message
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("retrieval", "candidate_depth", '"100"'),
+        ("retrieval", "candidate_depth", "100.0"),
+        ("retrieval", "candidate_depth", "true"),
+        ("retrieval", "candidate_depth", "0"),
+        ("retrieval", "candidate_depth", "10001"),
+        ("retrieval", "dense_weight", "1.01"),
+        ("retrieval", "dense_weight", "nan"),
+        ("retrieval", "fusion", '"RRF"'),
+        ("bm25", "k1", "inf"),
+        ("bm25", "k1", '"1.2"'),
+        ("bm25", "b", "-0.1"),
+        ("bm25", "stop_words", "1"),
+        ("bm25", "variant", '"bm25"'),
+        ("embedder", "model", '""'),
+        ("embedder", "model", "7"),
+        ("embedder", "sha256", '"abc"'),
+        ("reranker", "weight", "2"),
+        ("reranker", "max_tokens", "8"),
+        ("results", "mmr_lambda", "0.5"),
+        ("results", "unit", '"page"'),
+        ("execution", "device", '"gpu"'),
+        ("execution", "device", '"cuda:x"'),
+        ("execution", "threads", "0"),
+        ("judgments", "qrels", "[]"),
+    ],
+)
+def test_a_value_of_another_type_or_out_of_range_is_refused_by_name(
+    tmp_path: Path, section: str, key: str, value: str
+) -> None:
+    error = complaint(tmp_path, f"{LEAST}[{section}]\n{key} = {value}\n")
+    assert f"[{section}].{key} = " in error.message
+    assert error.remedy
+
+
+def test_a_section_that_is_no_section_is_refused(tmp_path: Path) -> None:
+    assert "embedder = 'minilm' is wrong" in complaint(tmp_path, f"embedder = 'minilm'\n{LEAST}").message
+
+
+def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
+    (tmp_path / "nightrank.toml").write_text(
+        f"{LEAST}[bm25]\nk1 = 1\n[reranker]\nweight = 1\n[results]\nmmr_lambda = 1\n"
+    )
+    settings = load_settings(tmp_path / "nightrank.toml").settings
+    assert (settings.bm25.k1, settings.reranker.weight) == (1.0, 1.0)
+
+
+def test_a_missing_file_is_an_error_and_never_the_defaults(here: Path) -> None:
+    with pytest.raises(InputError, match=r"no settings file absent\.toml"):
+        load_settings(Path("absent.toml"))
+    with pytest.raises(InputError, match=r"no settings file absent\.toml"):
+        load_settings(find_settings_file(Path("absent.toml")))
+    with pytest.raises(InputError, match=r"There is no nightrank\.toml in") as caught:
+        find_settings_file(None)
+    assert "nightrank demo" in caught.value.remedy
+
+
+def test_the_file_here_goes_before_the_demos(here: Path) -> None:
+    demo = here / "nightrank-demo" / "nightrank.toml"
+    demo.parent.mkdir()
+    demo.write_text(LEAST)
+    assert find_settings_file(None) == Path("nightrank-demo/nightrank.toml")
+    (here / "nightrank.toml").write_text(LEAST)
+    assert find_settings_file(None) == Path("nightrank.toml")
+
+
+@pytest.mark.parametrize("content", [b"[documents", b"a = 1\na = 2\n", b"= 1"])
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "nightrank.toml").write_bytes(content)
+    with pytest.raises(InputError, match=r"nightrank\.toml is no TOML"):
+        load_settings(tmp_path / "nightrank.toml")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "nightrank.toml").write_bytes(b"workspace = '\xff'")
+    for path in (tmp_path / "nightrank.toml", tmp_path):
+        with pytest.raises(InputError, match="cannot be read"):
+            load_settings(path)
