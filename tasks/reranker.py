@@ -89,14 +89,14 @@ class Reranker:
             torch.set_num_threads(threads)
         self._model = _load(plan)
         if plan.max_tokens is not None:
-            self._model.max_length = plan.max_tokens
+            self._model.max_seq_length = plan.max_tokens
         self._model.model.to(getattr(torch, plan.precision))
         self._model.eval()
         if self._model.num_labels != 1:
             message = f"The reranker in {plan.folder} has {self._model.num_labels} outputs, expected one."
             raise InputError(message, remedy="Use a cross-encoder trained for ranking.")
         self.plan = plan
-        self.max_tokens: int = self._model.max_length or 512
+        self.max_tokens: int = self._model.max_seq_length or 512
         self._identity = torch.nn.Identity()
         self._batch_tokens = batch_tokens
 
