@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storage.errors import GateRefused
+from storage.releases import settings_as_json
 
 if TYPE_CHECKING:
     from storage.records import JsonValue
@@ -45,7 +46,7 @@ class Summary:
             "counts": self.counts.model_dump(),
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "measures": {stage: dict(values) for stage, values in self.manifest.measures.items()},
-            "gates": [gate.model_dump() for gate in self.manifest.gates],
+            "gates": [settings_as_json(gate) for gate in self.manifest.gates],
             "warnings": list(self.warnings),
         }
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A gate's value may be infinite, which JSON has no number for: without "strings" it becomes null.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class Inputs(_Record):
@@ -166,6 +167,6 @@ def size_bytes(workspace: Workspace, release_id: str) -> int:
 
 
 def settings_as_json(settings: BaseModel) -> dict[str, JsonValue]:
-    """A settings model as the JSON value that a manifest keeps."""
+    """A settings model, or a record of a manifest, as the JSON value that a manifest keeps."""
     value: dict[str, JsonValue] = json.loads(settings.model_dump_json())
     return value

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import os
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
@@ -75,6 +77,15 @@ def test_a_sealed_release_has_its_name_its_files_and_its_manifest(place: Workspa
 def test_a_manifest_reads_back_as_it_was_written(place: Workspace) -> None:
     seal(place, manifest_of("r1"), staging=staged(place, "r1"))
     assert read_manifest(place, "r1") == manifest_of("r1")
+
+
+def test_a_gate_whose_value_is_infinite_can_be_read_back_and_is_plain_json(place: Workspace) -> None:
+    gate = Gate(name="bm25_audit", passed=False, value=math.inf, threshold=1e-5, reason="no common term")
+    manifest = manifest_of("r1").model_copy(update={"gates": [gate]})
+    folder = seal(place, manifest, staging=staged(place, "r1"))
+    assert read_manifest(place, "r1").gates == [gate]
+    json.loads((folder / "manifest.json").read_text(), parse_constant=pytest.fail)
+    assert settings_as_json(gate)["value"] == "Infinity"
 
 
 def test_the_manifest_is_written_after_every_other_file_is_on_disk(
