@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from storage.chunk_table import ChunkTable
+from storage.records import CANDIDATES
+from tasks.publishing import cut_results, result_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def candidates(rows: Sequence[tuple[str, str, int, int]]) -> pa.Table:
+    """CANDIDATES from (query key, chunk id, rank, fused rank); the hash is "h" and the chunk's document."""
+    records = []
+    for key, chunk_id, rank, fused_rank in rows:
+        document_id = chunk_id.partition("#")[0]
+        values = {
+            "query_key": key,
+            "chunk_id": chunk_id,
+            "chunk_hash": f"h{document_id}",
+            "document_id": document_id,
+            "chunk_number": ord(document_id) - ord("a"),
+            "fused_score": 0.0,
+            "fused_rank": fused_rank,
+            "score": 1.0 / rank,
+            "rank": rank,
+        }
+        records.append(dict.fromkeys(CANDIDATES.names) | values)
+    return pa.Table.from_pylist(records, schema=CANDIDATES)
+
+
+CHUNKS_OF_TWO_QUERIES = [
+    ("k2", "a#1", 1, 2),
+    ("k2", "a#0", 2, 1),
+    ("k2", "b#0", 3, 3),
+    ("k2", "c#0", 4, 4),
+    ("k1", "a#0", 1, 1),
+    ("k1", "b#0", 2, 2),
+    ("k1", "b#1", 3, 3),
+]
+
+
+def cut(*, candidate_depth: int = 100, depth: int = 10, unit: str = "document") -> list[tuple[str, str]]:
+    table = cut_results(candidates(CHUNKS_OF_TWO_QUERIES), candidate_depth=candidate_depth, depth=depth, unit=unit)
+    return list(zip(table["query_key"].to_pylist(), table["chunk_id"].to_pylist(), strict=True))
+
+
+def test_a_document_is_one_result_its_best_chunk() -> None:
+    assert cut() == [("k2", "a#1"), ("k2", "b#0"), ("k2", "c#0"), ("k1", "a#0"), ("k1", "b#0")]
+
+
+def test_the_unit_may_be_the_chunk() -> None:
+    assert cut(unit="chunk") == [row[:2] for row in CHUNKS_OF_TWO_QUERIES]
+
+
+def test_depth_counts_results_of_each_query() -> None:
+    assert cut(depth=2) == [("k2", "a#1"), ("k2", "b#0"), ("k1", "a#0"), ("k1", "b#0")]
+    assert cut(depth=1, unit="chunk") == [("k2", "a#1"), ("k1", "a#0")]
+
+
+def test_what_lies_below_the_candidates_is_no_result() -> None:
+    assert cut(candidate_depth=1) == [("k2", "a#0"), ("k1", "a#0")]
+
+
+def test_no_candidates_have_no_results() -> None:
+    assert cut_results(candidates([]), candidate_depth=10, depth=10, unit="document").num_rows == 0
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> ChunkTable:
+    made = ChunkTable.create(tmp_path, embedder="e1", dimensions=1)
+    texts = ["Title A\n\nBody a", "Body b"]
+    made.add(["ha", "hb"], texts, [4, 2], np.ones((2, 1), dtype=np.float32))
+    return made
+
+
+def test_entries_have_the_words_of_the_contract_and_the_documents_own_text(table: ChunkTable) -> None:
+    described = [
+        {"title": "Title A", "body_start": 9, "metadata": '{"year": 1999}'},
+        {"title": "", "body_start": 0, "metadata": "{}"},
+    ]
+    rows = candidates([("k1", "b#0", 1, 1), ("k1", "a#3", 4, 2), ("k2", "a#3", 1, 1)])
+    found = result_entries(rows, pa.Table.from_pylist(described), table)
+    b = {"document_id": "b", "chunk_id": "b#0", "score": 1.0, "title": "", "text": "Body b", "metadata": {}}
+    a = {"document_id": "a", "chunk_id": "a#3", "title": "Title A", "text": "Body a", "metadata": {"year": 1999}}
+    # Ranks count results, whatever the rank among candidates was.
+    assert found == {
+        "k1": [{"rank": 1, **b}, {"rank": 2, "score": 0.25, **a}],
+        "k2": [{"rank": 1, "score": 1.0, **a}],
+    }
+
+
+def test_documents_that_say_the_same_stay_two_results(table: ChunkTable) -> None:
+    rows = candidates([("k1", "a#0", 1, 1), ("k1", "b#0", 2, 2)])
+    same = rows.set_column(rows.schema.get_field_index("chunk_hash"), "chunk_hash", pa.array(["ha", "ha"]))
+    described = [{"title": "", "body_start": 0, "metadata": "{}"}, {"title": "T", "body_start": 9, "metadata": "{}"}]
+    found = result_entries(same, pa.Table.from_pylist(described), table)["k1"]
+    assert [entry["document_id"] for entry in found] == ["a", "b"]
+    assert [entry["text"] for entry in found] == ["Title A\n\nBody a", "Body a"]
