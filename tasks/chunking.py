@@ -162,7 +162,8 @@ def _refined(text: str, sized: Sized, pattern: re.Pattern[str], leads: dict[Head
     """The pieces, those that do not fit into a chunk of their own cut where the pattern ends."""
     result: Sized = []
     for piece, size in sized:
-        if size + leads[piece.headings].size <= limit.tokens:
+        lead = leads[piece.headings]
+        if limit.holds(f"{lead.text}\n{text[piece.start : piece.end]}", lead.size + size, joints=1):
             result.append((piece, size))
             continue
         spans = [match.span() for match in pattern.finditer(text, piece.start, piece.end)]

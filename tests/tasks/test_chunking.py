@@ -39,6 +39,11 @@ def count_joined(texts: Sequence[str], /) -> list[int]:
     return [len(re.findall(r" ?\S{1,4}|\s", text)) for text in texts]
 
 
+def count_gaps(texts: Sequence[str], /) -> list[int]:
+    """A tokenizer that has a token for each gap between words, so that a whole has more than its parts."""
+    return [max(0, 2 * len(text.split()) - 1) for text in texts]
+
+
 def chunk(text: str, title: str = "", *, count: TokenCounter = count_words) -> list[Chunk]:
     return chunk_document(document(text, title), settings=SMALL, count_tokens=count)
 
@@ -47,7 +52,7 @@ WORDS = st.sampled_from(["a", "the", "Word", "longer", "x" * 30, "ends. ", "Stop
 BREAKS = st.sampled_from([" ", " ", " ", "\n", "\n\n", "  ", "\n# Head\n", "\n## Sub part\n", "\n- ", "\n```\n"])
 TEXTS = st.lists(st.tuples(WORDS, BREAKS), max_size=150).map(lambda parts: "".join(map("".join, parts)))
 TITLES = st.sampled_from(["", "Title", "A title of some more words", "long " * 40, "y" * 300])
-COUNTERS = st.sampled_from([count_words, count_joined])
+COUNTERS = st.sampled_from([count_words, count_joined, count_gaps])
 BODIES = st.one_of(TEXTS, TEXTS, st.text(max_size=200))
 
 
@@ -69,8 +74,8 @@ def test_bodies_put_together_are_the_text_and_none_is_blank(text: str, title: st
 def test_no_chunk_exceeds_the_limit_but_a_single_long_word(text: str, title: str, count: TokenCounter) -> None:
     for part in chunk(text, title, count=count):
         if count([part.text])[0] + SPECIAL_TOKENS > 32 and part.body:
-            (word,) = part.body.split()
-            assert count([word])[0] > (32 - SPECIAL_TOKENS) // 2 - 1
+            assert len(part.body.split()) == 1
+            assert count([part.body])[0] >= (32 - SPECIAL_TOKENS) // 2
 
 
 EAST_ASIAN = re.compile(r"[\u3000-\u30ff\u3400-\u9fff]")
@@ -106,6 +111,13 @@ def test_the_limit_counts_title_and_special_tokens() -> None:
     # Title 1 token, [CLS] and [SEP] 2, so 29 words of one token fit into 32, and 30 do not.
     assert len(chunk("word " * 29, "Note")) == 1
     assert len(chunk("word " * 30, "Note")) == 2
+
+
+def test_what_fits_is_counted_as_a_whole_and_not_as_the_sum_of_its_sentences() -> None:
+    text = "Ab. " * 29 + "Ab."  # as one text 1 + 29 tokens and no space of its own, sentence by sentence 59
+    assert count_joined([text]) == [30]
+    assert len(chunk(text, count=count_joined)) == 1
+    assert len(chunk(f"Ab. {text}", count=count_joined)) > 1
 
 
 def test_headings_that_lead_to_a_passage_are_carried_and_its_own_is_not_repeated() -> None:
