@@ -115,11 +115,10 @@ class Embedder:
         return vectors
 
     def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        encoded: NDArray[np.float32] = self._model.encode(
-            list(texts),
-            batch_size=len(texts),
-            normalize_embeddings=True,
-            show_progress_bar=False,
-            convert_to_numpy=True,
+        encoded: NDArray[np.floating] = self._model.encode(
+            list(texts), batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
         )
-        return encoded.astype(np.float32, copy=False)
+        # Here and not in the model, whose half precision leaves lengths between 0.997 and 1.003.
+        vectors = encoded.astype(np.float32)
+        unit: NDArray[np.float32] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return unit
