@@ -58,7 +58,7 @@ def evaluate_release(configuration: Configuration, *, release_id: str | None, me
         judgments,
         measures=measures,
         candidate_depth=made_with.retrieval.candidate_depth,
-        result_depth=made_with.results.depth,
+        results=made_with.results,
         ignore_identical_ids=settings.judgments.ignore_identical_ids,
     )
     return Evaluated(release_id, len({judgment.query_id for judgment in judgments}), means(evaluation))

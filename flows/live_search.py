@@ -18,9 +18,9 @@ from tasks.bm25 import retrieve_bm25
 from tasks.dense import retrieve_dense
 from tasks.embedder import Embedder, plan_embedder
 from tasks.fusion import fuse
-from tasks.publishing import cut_results, result_entries
 from tasks.reranker import Reranker, plan_reranker
 from tasks.reranking import name_candidates, settle_order
+from tasks.results import cut_results, result_entries
 
 if TYPE_CHECKING:
     from flows.settings import Configuration
@@ -67,6 +67,6 @@ def search_live(configuration: Configuration, query: str) -> CachedResults:
         pair_scores[asked] = reranker.score([text] * len(texts), texts, tokens)
     weight = 0.0 if reranker_plan is None else reranker_plan.weight
     ranked = settle_order(candidates, fused, pair_scores, weight=weight)
-    results = cut_results(ranked, candidate_depth=depth, depth=settings.results.depth, unit=settings.results.unit)
+    results = cut_results(ranked, candidate_depth=depth, settings=settings.results)
     entries = result_entries(results, chunks, table).get(key, [])
     return CachedResults(text, release_id, tuple(Result(**entry) for entry in entries))  # type: ignore[arg-type]  # fields of Result

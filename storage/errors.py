@@ -1,6 +1,6 @@
 """Every error that Nightrank raises on purpose.
 
-    NightrankError           a message, a remedy, an exit code, whether a retry can help
+    NightrankError           a message, a remedy, an exit code
     ├── InputError      (2)  what the user gave is wrong: a file, a row, a setting, a model
     │   └── RowError    (2)  one row of an input; set aside and counted by readers, never fatal alone
     ├── GateRefused     (3)  a release was built and must not be published
@@ -24,7 +24,6 @@ class NightrankError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
-    retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(message)

@@ -14,11 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.errors import InputError
+from tasks.results import cut_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from storage.records import Judgment
+    from tasks.settings import ResultsSettings
 
 MEASURES = ("nDCG@10", "RR@10", "R@100", "Judged@10")
 STAGES = ("bm25", "dense", "fused", "reranker", "reranked", "results")
@@ -98,7 +100,7 @@ def evaluate_stages(
     *,
     measures: Sequence[str] = MEASURES,
     candidate_depth: int,
-    result_depth: int,
+    results: ResultsSettings,
     ignore_identical_ids: bool,
 ) -> pa.Table:
     """Measure every stage of a release.
@@ -109,7 +111,7 @@ def evaluate_stages(
         judgments: The qrels.
         measures: Names as ir_measures writes them.
         candidate_depth: Chunks that count as candidates.
-        result_depth: Documents that count as results.
+        results: What counts as results.
         ignore_identical_ids: Leave out the document that has the query's own id.
 
     Returns:
@@ -128,11 +130,10 @@ def evaluate_stages(
     for stage in STAGES:
         if not judgments:
             break
-        ranked = _ranked(candidates, stage, candidate_depth=candidate_depth)
+        ranked = _ranked(candidates, stage, candidate_depth=candidate_depth, results=results)
         if stage == "reranker" and ranked.num_rows == 0:
             continue  # there was no reranker
-        depth = result_depth if stage == "results" else None
-        run = _as_run(ranked, ids_by_key, depth=depth, ignore_identical_ids=ignore_identical_ids)
+        run = _as_run(ranked, ids_by_key, ignore_identical_ids=ignore_identical_ids)
         rows += [(stage, *measured) for measured in evaluate_run(run, judgments, measures)]
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(EVALUATION)
     return pa.table(
@@ -152,7 +153,7 @@ def means(evaluation: pa.Table) -> dict[str, dict[str, float]]:
     }
 
 
-def _ranked(candidates: pa.Table, stage: str, *, candidate_depth: int) -> pa.Table:
+def _ranked(candidates: pa.Table, stage: str, *, candidate_depth: int, results: ResultsSettings) -> pa.Table:
     """(query_key, document_id) of a stage's entries, best first within a query; none where a stage did not run."""
     if stage in {"bm25", "dense"}:
         order, entries = f"{stage}_rank", candidates.filter(pc.is_valid(pc.field(f"{stage}_rank")))
@@ -164,11 +165,14 @@ def _ranked(candidates: pa.Table, stage: str, *, candidate_depth: int) -> pa.Tab
         keys = [("query_key", "ascending"), ("pair_score", "descending"), ("chunk_number", "ascending")]
     else:
         keys = [("query_key", "ascending"), (order, "ascending")]
-    return entries.sort_by(keys).select(["query_key", "document_id"])
+    ranked = entries.sort_by(keys)
+    if stage == "results":
+        ranked = cut_results(ranked, candidate_depth=candidate_depth, settings=results)
+    return ranked.select(["query_key", "document_id"])
 
 
 def _as_run(
-    ranked: pa.Table, ids_by_key: Mapping[str, Sequence[str]], *, depth: int | None, ignore_identical_ids: bool
+    ranked: pa.Table, ids_by_key: Mapping[str, Sequence[str]], *, ignore_identical_ids: bool
 ) -> Iterator[Entry]:
     """The entries of a run: each document once a query, scored by falling ranks, so that the order is ours alone."""
     seen: set[str] = set()
@@ -176,7 +180,7 @@ def _as_run(
     for key, document_id in zip(*(column.to_pylist() for column in ranked.columns), strict=True):
         if key != current:
             current, place, seen = key, 0, set()
-        if document_id in seen or (depth is not None and place >= depth):
+        if document_id in seen:
             continue
         seen.add(document_id)
         place += 1

@@ -22,8 +22,8 @@ from tasks.analysis import Analyser
 from tasks.bm25_audit import audit_bm25
 from tasks.gates import bm25_gate, integrity_gate
 from tasks.measures import evaluate_stages, means
-from tasks.ranking import best_of_each
 from tasks.reading import judgments_of
+from tasks.results import cut_results, result_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ def measure_stages(night: Night) -> dict[str, dict[str, float]]:
         read_table(night.queries),
         judgments_of(night),
         candidate_depth=settings.retrieval.candidate_depth,
-        result_depth=settings.results.depth,
+        results=settings.results,
         ignore_identical_ids=settings.judgments.ignore_identical_ids,
     )
     write_table(night.evaluation, evaluation)
@@ -114,33 +114,13 @@ def publish(night: Night, manifest: Manifest, *, now: datetime) -> None:
         night.workspace.point_at(night.release_id, now=now)
 
 
-def cut_results(candidates: pa.Table, *, candidate_depth: int, depth: int, unit: str) -> pa.Table:
-    """The entries of the final rankings.
-
-    Args:
-        candidates: Schema CANDIDATES, by query, then rank.
-        candidate_depth: Chunks that count as candidates.
-        depth: Results a query.
-        unit: ``document`` or ``chunk``: what may come once a query.
-
-    Returns:
-        The rows that stay, by query, then rank.
-    """
-    within = candidates.filter(pc.field("fused_rank") <= candidate_depth)
-    queries = _codes(within.column("query_key"))
-    units = _codes(within.column("document_id" if unit == "document" else "chunk_id"))
-    kept = best_of_each(queries, units, within.column("rank").to_numpy(), depth=depth)
-    return within.take(pa.array(kept))
-
-
 def _result_blocks(night: Night, chunks: pa.Table, table: ChunkTable) -> Iterator[pa.Table]:
     settings = night.settings
     queries = read_table(night.queries, columns=["query_key", "text"])
     results = cut_results(
         read_table(night.candidates),
         candidate_depth=settings.retrieval.candidate_depth,
-        depth=settings.results.depth,
-        unit=settings.results.unit,
+        settings=settings.results,
     )
     for start in range(0, queries.num_rows, QUERIES_HELD):
         block = queries.slice(start, QUERIES_HELD)
@@ -151,39 +131,3 @@ def _result_blocks(night: Night, chunks: pa.Table, table: ChunkTable) -> Iterato
         keys = block.column("query_key").to_pylist()
         rows = [json.dumps(by_query.get(key, []), ensure_ascii=False) for key in keys]
         yield pa.table([keys, block.column("text"), rows], schema=RESULTS)
-
-
-def result_entries(results: pa.Table, chunks: pa.Table, table: ChunkTable) -> dict[str, list[dict[str, object]]]:
-    """Results as readers see them, by query key.
-
-    Args:
-        results: Rows of CANDIDATES, by query, then rank.
-        chunks: By chunk number, with ``title``, ``body_start``, ``metadata``.
-        table: Where the texts are.
-    """
-    rows = table.rows(pc.unique(results.column("chunk_hash")), ["text"])
-    texts = dict(zip(rows.column("chunk_hash").to_pylist(), rows.column("text").to_pylist(), strict=True))
-    described = chunks.select(["title", "body_start", "metadata"]).take(results.column("chunk_number")).to_pylist()
-    found: dict[str, list[dict[str, object]]] = {}
-    for entry, chunk in zip(results.to_pylist(), described, strict=True):
-        ranking = found.setdefault(entry["query_key"], [])
-        ranking.append(
-            {
-                "rank": len(ranking) + 1,
-                "document_id": entry["document_id"],
-                "chunk_id": entry["chunk_id"],
-                "score": entry["score"],
-                "title": chunk["title"],
-                "text": texts[entry["chunk_hash"]][chunk["body_start"] :],
-                "metadata": json.loads(chunk["metadata"]),
-            }
-        )
-    return found
-
-
-def _codes(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    """Numbers that stand for the distinct values of a column, in order of their first coming."""
-    codes: np.ndarray[tuple[int], np.dtype[np.int32]] = (
-        column.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    )
-    return codes

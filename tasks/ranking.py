@@ -74,24 +74,23 @@ def rank_candidates(
     return order, ranks_within(queries[order])
 
 
-def best_of_each(
-    queries: NDArray[np.integer], units: NDArray[np.integer], ranks: NDArray[np.integer], *, depth: int
-) -> NDArray[np.intp]:
+def best_of_each(queries: NDArray[np.integer], units: NDArray[np.integer], *, depth: int) -> NDArray[np.intp]:
     """The best entry of each unit (document or chunk) of a query, at most ``depth`` a query.
+
+    Entries come by query, best first.
 
     Args:
         queries: int (n,), ascending.
         units: int (n,), what may come once a query.
-        ranks: int (n,), ascending within a query.
         depth: Entries kept a query.
 
     Returns:
         int (m,), positions of the entries that stay, by query and rank.
 
-    >>> best_of_each(np.array([0, 0, 0, 1]), np.array([7, 7, 8, 7]), np.array([1, 2, 3, 1]), depth=2).tolist()
+    >>> best_of_each(np.array([0, 0, 0, 1]), np.array([7, 7, 8, 7]), depth=2).tolist()
     [0, 2, 3]
     """
-    by_unit = np.lexsort((ranks, units, queries))
+    by_unit = np.lexsort((units, queries))  # stable: the best entry of a unit stays first
     first = np.ones(by_unit.size, dtype=bool)
     first[1:] = (queries[by_unit][1:] != queries[by_unit][:-1]) | (units[by_unit][1:] != units[by_unit][:-1])
     kept = np.sort(by_unit[first])

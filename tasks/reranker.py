@@ -59,6 +59,9 @@ def plan_reranker(settings: RerankerSettings, execution: ExecutionSettings, *, b
     folder = packaged if Path(settings.model).name == settings.model and packaged.is_dir() else base / settings.model
     if (folder / CARD_FILE).is_file():
         card = read_card(folder)
+        if settings.sha256 not in (None, card.delta_sha256):
+            message = f"The weights of {settings.model} have SHA-256 {card.delta_sha256}, not {settings.sha256}."
+            raise InputError(message, remedy="Restore the model's folder, or correct `sha256` if the change is meant.")
         max_tokens = settings.max_tokens or card.max_length
         weight = card.weight if settings.weight is None else settings.weight
         key = fingerprint([card.base_sha256, card.delta_sha256, max_tokens, precision])

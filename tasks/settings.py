@@ -132,7 +132,9 @@ class RerankerSettings(Section):
         description='`nightrank-minilm` (packaged), a folder, a hub id, or "none": the fused order is kept.',
     )
     revision: str | None = Field(default=None, description="Commit of a hub model.")
-    sha256: Sha256 | None = Field(default=None, description="SHA-256 that model.safetensors must have.")
+    sha256: Sha256 | None = Field(
+        default=None, description="SHA-256 that model.safetensors must have, delta.safetensors for a model of ours."
+    )
     precision: Literal["auto", "float32", "float16", "bfloat16"] = Field(
         default="auto", description="Arithmetic of the model; `auto` is float16 on CUDA and float32 elsewhere."
     )

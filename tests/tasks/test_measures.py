@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from storage.errors import InputError
 from storage.records import CANDIDATES, QUERIES, Judgment
 from tasks.measures import EVALUATION, MEASURES, Entry, evaluate_run, evaluate_stages, means
+from tasks.settings import ResultsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,6 +150,7 @@ def stages(
     *,
     depth: int = 100,
     results: int = 10,
+    unit: Literal["document", "chunk"] = "document",
     ignore_identical_ids: bool = False,
 ) -> dict[str, dict[str, float]]:
     """Means by stage, of queries whose key is the first element and whose ids are the second."""
@@ -159,7 +161,7 @@ def stages(
         judged(grades),
         measures=["RR@10", "R@100"],
         candidate_depth=depth,
-        result_depth=results,
+        results=ResultsSettings(depth=results, unit=unit),
         ignore_identical_ids=ignore_identical_ids,
     )
     assert evaluation.schema == EVALUATION
@@ -213,6 +215,13 @@ def test_a_document_with_several_chunks_counts_once_where_its_best_stands() -> N
     assert found["results"] == {"RR@10": 1 / 2, "R@100": 1.0}
     assert stages(rows, {"k": ["q1"]}, {("q1", "c"): 1}, results=2)["results"]["R@100"] == 0.0
     assert stages(rows, {"k": ["q1"]}, {("q1", "c"): 1}, results=3)["results"]["RR@10"] == 1 / 3
+
+
+def test_results_that_are_chunks_count_as_they_are_published() -> None:
+    rows = [candidate("k", chunk, rank=rank, fused_rank=rank) for rank, chunk in enumerate(["a#0", "a#1", "b#0"], 1)]
+
+    assert stages(rows, {"k": ["q1"]}, {("q1", "b"): 1}, results=2, unit="document")["results"]["R@100"] == 1.0
+    assert stages(rows, {"k": ["q1"]}, {("q1", "b"): 1}, results=2, unit="chunk")["results"]["R@100"] == 0.0
 
 
 def test_judged_queries_of_one_text_share_its_ranking_and_count_each() -> None:

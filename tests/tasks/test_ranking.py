@@ -136,7 +136,6 @@ def test_final_ranks_count_within_each_query() -> None:
 )
 def test_a_document_comes_once_a_query_where_its_best_entry_stands(entries: list[tuple[int, int]], depth: int) -> None:
     queries = [query for query, _ in entries]
-    ranks = [queries[: place + 1].count(query) for place, query in enumerate(queries)]
     expected = []
     for query in range(3):
         seen: list[int] = []
@@ -147,7 +146,6 @@ def test_a_document_comes_once_a_query_where_its_best_entry_stands(entries: list
     kept = best_of_each(
         np.array(queries, dtype=int),
         np.array([unit for _, unit in entries], dtype=int),
-        np.array(ranks, dtype=int),
         depth=depth,
     )
     assert kept.tolist() == expected

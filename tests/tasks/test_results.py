@@ -8,7 +8,8 @@ import pytest
 
 from storage.chunk_table import ChunkTable
 from storage.records import CANDIDATES
-from tasks.publishing import cut_results, result_entries
+from tasks.results import cut_results, result_entries
+from tasks.settings import ResultsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,11 @@ CHUNKS_OF_TWO_QUERIES = [
 
 
 def cut(*, candidate_depth: int = 100, depth: int = 10, unit: str = "document") -> list[tuple[str, str]]:
-    table = cut_results(candidates(CHUNKS_OF_TWO_QUERIES), candidate_depth=candidate_depth, depth=depth, unit=unit)
+    table = cut_results(
+        candidates(CHUNKS_OF_TWO_QUERIES),
+        candidate_depth=candidate_depth,
+        settings=ResultsSettings(depth=depth, unit=unit),
+    )
     return list(zip(table["query_key"].to_pylist(), table["chunk_id"].to_pylist(), strict=True))
 
 
@@ -69,7 +74,7 @@ def test_what_lies_below_the_candidates_is_no_result() -> None:
 
 
 def test_no_candidates_have_no_results() -> None:
-    assert cut_results(candidates([]), candidate_depth=10, depth=10, unit="document").num_rows == 0
+    assert cut_results(candidates([]), candidate_depth=10, settings=ResultsSettings()).num_rows == 0
 
 
 @pytest.fixture
