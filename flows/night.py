@@ -45,6 +45,7 @@ class Run:
     night: Night
     embedder: EmbedderPlan
     reranker: RerankerPlan | None
+    analyser: Analyser
     current: Manifest | None
     now: datetime
     started: float
@@ -73,7 +74,7 @@ class Run:
             settings=fingerprint(settings.what()),
             embedder=self.embedder.fingerprint,
             reranker=reranker,
-            analysis=Analyser.of(settings.bm25).fingerprint(),
+            analysis=self.analyser.fingerprint(),
             pipeline=PIPELINE,
         )
 
@@ -96,6 +97,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
         night=night,
         embedder=plan_embedder(settings.embedder, settings.execution, base=base),
         reranker=plan_reranker(settings.reranker, settings.execution, base=base),
+        analyser=Analyser.of(settings.bm25),
         current=current_manifest(workspace),
         now=now,
         started=started,
