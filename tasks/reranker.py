@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,7 @@ def plan_reranker(settings: RerankerSettings, execution: ExecutionSettings, *, b
         key = fingerprint([card.base_sha256, card.delta_sha256, max_tokens, precision])
         return RerankerPlan(folder, True, weight, max_tokens, device, precision, key)
     files = find_model(settings.model, base=base, revision=settings.revision, sha256=settings.sha256)
+    _require_scoring_head(files.folder, name=settings.model)
     key = files.fingerprint(max_tokens=settings.max_tokens, precision=precision)
     weight = 1.0 if settings.weight is None else settings.weight
     return RerankerPlan(files.folder, False, weight, settings.max_tokens, device, precision, key)
@@ -129,6 +131,20 @@ class Reranker:
             convert_to_numpy=True,
         )
         return scores.astype(np.float32, copy=False)
+
+
+def _require_scoring_head(folder: Path, *, name: str) -> None:
+    """Refuse what a cross-encoder would be made of with a head of random weights: an embedder, a bare network."""
+    remedy = "Use a cross-encoder trained for ranking."
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+        architectures = [str(architecture) for architecture in config["architectures"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"The reranker {name!r} has no config.json in {folder} that names its architecture."
+        raise InputError(message, remedy=remedy) from error
+    if not any(architecture.endswith(("ForSequenceClassification", "ForCausalLM")) for architecture in architectures):
+        message = f"The model {name!r} is no cross-encoder: it is a {', '.join(architectures)}, without a scoring head."
+        raise InputError(message, remedy=remedy)
 
 
 def _load(plan: RerankerPlan) -> Any:  # noqa: ANN401 (its network's type differs from model to model)
