@@ -138,14 +138,14 @@ CASES = (
     Case(
         "judgments of another log",
         text("qrels.tsv", QRELS_HEADER + "q-other\ttea\t1\n"),
-        ("No query id of qrels.tsv is in the query log queries.jsonl", "Give both files the same"),
+        ("No query id of qrels.tsv is among the queries of queries.jsonl", "Give both files the same"),
     ),
     Case("no judgments file", removed("qrels.tsv"), ("qrels.tsv",)),
     Case("other weights than expected", setting("embedder", "sha256", "0" * 64), ("has SHA-256", "expect " + "0" * 64)),
     Case("no model folder", setting("embedder", "model", "./no-such"), ("no model folder './no-such'", "Give a")),
     Case("unknown hub model", setting("reranker", "model", "nobody/no-such"), ("'nobody/no-such'", "Check the name")),
     Case("model without safetensors", model_without_safetensors, ("'pickled' has no model.safetensors", "Save it")),
-    Case("a reranker that is none", embedder_as_reranker, ("cross-encoder",)),
+    Case("a reranker that is none", embedder_as_reranker, ("is no cross-encoder: it is a BertModel", "Use a")),
     Case("unknown language", setting("bm25", "language", "klingon"), ("klingon", "english")),
     Case("workspace that is a file", setting("", "workspace", "qrels.tsv"), ("qrels.tsv", "Choose another")),
 )

@@ -247,7 +247,7 @@ def test_where_a_run_works_does_not_decide_what_it_computes(
 ) -> None:
     refresh(collection)
     other = small_collection(tmp_path / "other", embedder=models.embedder, reranker=models.reranker)
-    other.settings["execution"] |= {"batch_tokens": 64, "threads": 2}
+    other.settings["execution"] |= {"batch_tokens": 256, "threads": 2}
     other.settings[""]["workspace"] = "elsewhere"
 
     refresh(other)
@@ -346,7 +346,8 @@ def test_the_budget_keeps_the_most_frequent_queries(collection: Collection, refr
     assert list(rankings(collection.workspace)) == [text for _, text, _ in LOG[:3]]
     # Six queries are judged and three of them answered; the others count as 0, they are not dropped.
     assert summary.counts.queries_judged == 3
-    assert summary.warnings == ("3 judged queries are not in the query log; each scores 0.",)
+    [warning] = summary.warnings
+    assert warning.startswith("3 judged queries are not")
     assert summary.manifest.measures["bm25"]["R@100"] <= 0.5
 
 
@@ -444,9 +445,7 @@ def test_an_unknown_id_of_a_log_used_for_two_texts_is_the_users_mistake(
 def test_the_packaged_embedder_answers_a_query_by_its_meaning(collection: Collection, refresh: Refresh) -> None:
     collection.settings["embedder"] = {"model": PACKAGED_EMBEDDER}
     collection.settings["reranker"]["model"] = "none"
-    collection.log.append(
-        ("q-fermented", "fermented milk product", 1)
-    )  # shares a word with the cheese alone, none with the title
+    collection.log.append(("q-dairy", "dairy food", 1))  # no document has one of these words
 
     summary = refresh(collection)
 
