@@ -197,7 +197,7 @@ def _tiny_config() -> BertConfig:
     from transformers import BertConfig
 
     # Weights are drawn wide, so that scores lie far apart and noise of the seventh digit turns no order.
-    return BertConfig(
+    config = BertConfig(
         vocab_size=30522,
         hidden_size=32,
         num_hidden_layers=1,
@@ -205,5 +205,6 @@ def _tiny_config() -> BertConfig:
         intermediate_size=32,
         max_position_embeddings=512,
         initializer_range=0.5,
-        num_labels=1,
     )
+    config.num_labels = 1
+    return config

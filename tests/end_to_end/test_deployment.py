@@ -54,10 +54,22 @@ class Server:
         response.raise_for_status()
         return response.json()
 
-    def flow_runs(self) -> list[dict[str, Any]]:
-        """The flow runs, the last one first."""
-        runs: list[dict[str, Any]] = self.ask("flow_runs/filter", sort="START_TIME_DESC")
-        return runs
+    def last_run(self) -> dict[str, Any]:
+        """The flow run that started last."""
+        started = {"start_time": {"is_null_": False}}
+        runs: list[dict[str, Any]] = self.ask("flow_runs/filter", sort="START_TIME_DESC", flow_runs=started)
+        assert runs, "no run was started"
+        return runs[0]
+
+    def scheduled_runs(self) -> list[dict[str, Any]]:
+        """The runs of nights to come, as soon as the scheduler has made some."""
+        scheduled = {"state": {"type": {"any_": ["SCHEDULED"]}}}
+        for _ in range(STEP_SECONDS):
+            runs: list[dict[str, Any]] = self.ask("flow_runs/filter", flow_runs=scheduled)
+            if runs:
+                return runs
+            time.sleep(1)
+        return []
 
     def artifacts(self, flow_run: str) -> set[str]:
         found = self.ask("artifacts/filter", artifacts={"flow_run_id": {"any_": [flow_run]}})
@@ -123,7 +135,7 @@ def test_the_nightly_deployment_runs_and_publishes(server: Server, collection: C
     def run_deployment() -> dict[str, Any]:
         server.prefect("deployment", "run", "refresh/nightly", folder=folder)
         server.prefect("worker", "start", "--pool", "nightrank", "--type", "process", "--run-once", folder=folder)
-        return server.flow_runs()[0]
+        return server.last_run()
 
     server.prefect("work-pool", "create", "nightrank", "--type", "process", folder=folder)
     server.prefect("deploy", "--all", "--no-prompt", "--prefect-file", PREFECT_FILE, folder=folder)
@@ -139,6 +151,10 @@ def test_the_nightly_deployment_runs_and_publishes(server: Server, collection: C
     assert deployment["parameters"] == {"settings_file": "nightrank.toml"}
     assert deployment["global_concurrency_limit"]["limit"] == 1
     assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+
+    nights = server.scheduled_runs()
+    assert nights
+    assert all(night["auto_scheduled"] and "T02:00:00" in night["expected_start_time"] for night in nights)
 
     first = run_deployment()
 
@@ -163,7 +179,7 @@ def test_the_nightly_deployment_runs_and_publishes(server: Server, collection: C
 
     assert (told.code, told.err) == (0, "")
     assert told.json["published"]
-    third = server.flow_runs()[0]
+    third = server.last_run()
     assert third["id"] not in (first["id"], second["id"])
     assert (third["state_type"], third["deployment_id"]) == ("COMPLETED", None)
     assert server.artifacts(third["id"]) == ARTIFACTS
