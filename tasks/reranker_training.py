@@ -49,8 +49,8 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    steps: int = Field(default=1200, ge=2)
-    decay_steps: int = Field(default=300, ge=1)
+    steps: int = Field(default=1379, ge=2)
+    decay_steps: int = Field(default=395, ge=1)
     warm_up_steps: int = Field(default=80, ge=1)
     learning_rate: float = Field(default=1e-4, gt=0.0)
     weight_decay: float = Field(default=0.01, ge=0.0)
