@@ -70,7 +70,7 @@ def write_settings(
     with (work / f"{name}.qrels.tsv").open("w") as target:
         target.write("query-id\tcorpus-id\tscore\n")
         target.writelines("\t".join(row) + "\n" for row in rows if row[0] in chosen)
-    everything = {
+    everything: dict[str, Mapping[str, Value]] = {
         "documents": {"source": str((data / "corpus.jsonl").resolve())},
         "queries": {"log": f"{name}.queries.jsonl", "budget": 1_000_000},
         **sections,

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -47,7 +47,9 @@ CHUNKS_OF_TWO_QUERIES = [
 ]
 
 
-def cut(*, candidate_depth: int = 100, depth: int = 10, unit: str = "document") -> list[tuple[str, str]]:
+def cut(
+    *, candidate_depth: int = 100, depth: int = 10, unit: Literal["document", "chunk"] = "document"
+) -> list[tuple[str, str]]:
     table = cut_results(
         candidates(CHUNKS_OF_TWO_QUERIES),
         candidate_depth=candidate_depth,
