@@ -22,7 +22,6 @@ from storage.tables import read_table
 from storage.workspace import Workspace, writing
 from tasks.bm25 import retrieve_bm25
 from tasks.models import PACKAGED_EMBEDDER
-from tasks.reranker import PRETRAINED
 from tests.collection import LOG, LONG_SENTENCES, small_collection, tiny_reranker
 from tests.published import assert_same_rankings, check_readable, pointer, rankings, snapshot
 
@@ -453,7 +452,6 @@ def test_the_packaged_embedder_answers_a_query_by_its_meaning(collection: Collec
     assert rankings(collection.workspace)["dairy food"][0].document_id == "cheese"
 
 
-@pytest.mark.skipif(not (PRETRAINED / "nightrank-minilm").is_dir(), reason="the packaged reranker is not there")
 def test_the_packaged_reranker_is_found_by_its_name(collection: Collection, refresh: Refresh) -> None:
     collection.settings["embedder"] = {"model": PACKAGED_EMBEDDER}
     del collection.settings["reranker"]
