@@ -29,6 +29,7 @@ def arguments(description: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of BEIR folders")
     parser.add_argument("--work", type=Path, default=Path(".benchmarks"), help="kept between runs")
+    parser.add_argument("--precision", default="auto", help="of the models, as in the settings")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     if not options.data.is_dir():

@@ -41,6 +41,7 @@ def main() -> None:
             split="test",
             sections={
                 "chunking": {"method": "whole"},
+                "embedder": {"precision": options.precision},
                 "reranker": {"model": "none"},
                 # ArguAna's queries are documents of the collection: the query's own is left out.
                 "judgments": {"ignore_identical_ids": name == "arguana"},

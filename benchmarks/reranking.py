@@ -60,7 +60,10 @@ def main() -> None:
             "reranking",
             split="test",
             query_limit=300,
-            sections={"reranker": {"depth": DEPTH}},
+            sections={
+                "embedder": {"precision": options.precision},
+                "reranker": {"depth": DEPTH, "precision": options.precision},
+            },
         )
         summary = run_night(settings_file)
         figures = {
