@@ -78,7 +78,7 @@ def main() -> None:
                 verdict,
             ]
             table.add_row(*map(str, cells))
-        Console().print(table)
+        Console(width=110).print(table)
     raise SystemExit(not all(row["passed"] for row in rows))
 
 

@@ -85,7 +85,7 @@ def main() -> None:
             figures_shown = (f"{value:.4f}" for value in (row.bm25, row.dense, row.fused, row.reranker, row.reranked))
             verdict = "ok" if row.passed else "MISSED"
             table.add_row(row.collection, str(row.queries), *figures_shown, f"{row.gain:+.4f}", verdict)
-        Console().print(table)
+        Console(width=110).print(table)
         for row in rows:
             if row.pairs_scored:
                 rate = row.pairs_scored / row.rerank_seconds
