@@ -97,7 +97,7 @@ def test_a_model_of_several_outputs_is_no_reranker(tmp_path: Path, models: Model
 def test_a_folder_that_holds_no_model_is_the_users_error(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(InputError, match="no config.json in .* that names its architecture"):
+    with pytest.raises(InputError, match=r"no config\.json in .* that names its architecture"):
         plan(tmp_path)
 
     (tmp_path / "config.json").write_text('{"architectures": ["UnheardOfForSequenceClassification"]}')
