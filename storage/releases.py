@@ -31,6 +31,7 @@ class Inputs(_Record):
     queries: str
     judgments: str
     settings: str
+    chunking: str
     embedder: str
     reranker: str
     analysis: str
@@ -43,15 +44,22 @@ class Counts(_Record):
     documents: int
     documents_added: int
     documents_edited: int
+    documents_metadata: int  # other metadata alone, which costs no model call
     documents_removed: int
     documents_bad: int
     chunks: int
+    texts: int  # distinct ones among the chunks
     chunks_embedded: int
+    vectors_checked: int  # stored ones that were computed again and agreed
+    postings_written: int
     queries: int
     queries_bad: int
     queries_judged: int
+    queries_embedded: int
+    queries_scanned: int  # whose dense leg needed the whole collection
     pairs: int
     pairs_scored: int
+    scores_checked: int  # stored ones that were computed again and agreed
 
 
 class Gate(_Record):
