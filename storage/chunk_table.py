@@ -186,9 +186,22 @@ class ChunkTable:
             if wanted.num_rows:
                 yield wanted.select(chosen)
 
+    def sample(self, count: int, columns: Sequence[str], *, generator: np.random.Generator) -> pa.Table:
+        """Rows drawn at random without replacement, in no particular order; only these are read.
+
+        Args:
+            count: How many; all where there are fewer.
+            columns: Wanted beside ``chunk_hash``.
+            generator: What decides which.
+        """
+        offsets = generator.choice(len(self), size=min(count, len(self)), replace=False)
+        schema = self._schema_of(columns)
+        taken = self._table.take_offsets(offsets.tolist()).select(schema.names)
+        return pa.Table.from_batches(taken.to_batches(), schema=schema)
+
     def _schema_of(self, columns: Sequence[str]) -> pa.Schema:
         schema = chunk_table_schema(self.dimensions)
-        return pa.schema([schema.field(name) for name in ("chunk_hash", *columns)])
+        return pa.schema([schema.field(name) for name in dict.fromkeys(("chunk_hash", *columns))])
 
     def _row_ids_of(self, chunk_hashes: pa.Array) -> NDArray[np.uint64]:
         """The ids of some chunks' rows, ascending, from the hashes alone."""

@@ -98,6 +98,21 @@ def test_few_rows_are_taken_and_many_are_streamed_and_both_are_the_same(tmp_path
         assert found == {key: {"chunk_hash": key, "vector": [1.0, len(key)], "tokens": len(key)} for key in wanted}
 
 
+def test_a_sample_is_distinct_rows_that_the_generator_draws(tmp_path: Path) -> None:
+    table = table_in(tmp_path)
+    assert table.sample(3, ["text"], generator=np.random.default_rng(1)).num_rows == 0
+    hashes = [f"{number:03d}" for number in range(50)]
+    add(table, hashes[:30])
+    add(table, hashes[30:])
+    drawn = [table.sample(20, ["text"], generator=np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    names = [sorted(sample.column("chunk_hash").to_pylist()) for sample in drawn]
+    assert names[0] == names[1] != names[2]
+    assert len(set(names[0])) == 20
+    assert all(row["text"] == f"{row['chunk_hash']} says" for row in drawn[0].to_pylist())
+    everything = table.sample(51, [], generator=np.random.default_rng(1))
+    assert sorted(everything.column("chunk_hash").to_pylist()) == hashes
+
+
 def test_hashes_are_compared_a_bounded_number_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HASHES_HELD", 10)
     table = table_in(tmp_path)
