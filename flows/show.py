@@ -14,11 +14,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from flows.summary import memo_use
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from flows.summary import Summary
+    from flows.summary import MemoUse, Summary
     from storage.releases import Manifest
     from storage.search_cache import CachedResults
 
@@ -150,14 +152,27 @@ def _counts_table(summary: Summary) -> Table:
     table.add_row(
         "documents",
         f"{counts.documents:,}",
-        f"{counts.documents_added:,} added, {counts.documents_edited:,} edited, {counts.documents_removed:,} removed",
+        f"{counts.documents_added:,} added, {counts.documents_edited:,} edited, "
+        f"{counts.documents_metadata:,} with other metadata, {counts.documents_removed:,} removed",
     )
-    table.add_row("chunks", f"{counts.chunks:,}", f"{counts.chunks_embedded:,} embedded")
-    table.add_row("queries", f"{counts.queries:,}", f"{counts.queries_judged:,} judged")
-    table.add_row("pairs", f"{counts.pairs:,}", f"{counts.pairs_scored:,} scored, the others remembered")
+    memos = memo_use(counts)
+    table.add_row("chunks", f"{counts.chunks:,}", _computed(counts.chunks_embedded, "embedded", memos["chunk embeddings"]))
+    table.add_row(
+        "queries",
+        f"{counts.queries:,}",
+        f"{counts.queries_judged:,} judged, "
+        + _computed(counts.queries_embedded, "embedded", memos["query embeddings"]),
+    )
+    table.add_row("pairs", f"{counts.pairs:,}", _computed(counts.pairs_scored, "scored", memos["pair scores"]))
+    if checked := counts.vectors_checked + counts.scores_checked:
+        table.add_row("canary", f"{checked:,}", "stored values computed again: they agree")
     slowest = sorted(((s, name) for name, s in summary.seconds.items() if name != "total"), reverse=True)[:4]
     table.add_row("seconds", f"{summary.seconds['total']:.1f}", ", ".join(f"{name} {s:.1f}" for s, name in slowest))
     return table
+
+
+def _computed(count: int, done: str, use: MemoUse) -> str:
+    return f"{count:,} {done}, {use.hit_rate:.1%} remembered"
 
 
 def _gates_table(manifest: Manifest) -> Table:

@@ -33,8 +33,11 @@ LIMIT 0
 _KEPT = """
 CREATE TABLE kept AS
 WITH same AS (
-    SELECT document_id FROM read_parquet($documents) SEMI JOIN read_parquet($before) USING (document_id, content_digest)
-), listed AS (
+    SELECT after.document_id
+    FROM read_parquet($documents) AS after
+    SEMI JOIN read_parquet($before) AS before
+    ON after.document_id = before.document_id AND after.content_digest = before.content_digest
+), listed AS MATERIALIZED (
     SELECT chunk_hash, document_id, ordinal, body_start FROM chunks_before SEMI JOIN same USING (document_id)
 ), lost AS (
     SELECT DISTINCT document_id FROM listed ANTI JOIN stored USING (chunk_hash)

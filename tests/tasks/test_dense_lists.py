@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tasks.dense import Block
 
-DIM = 3
+DIM = 2
 
 
 def hash_of(text: int) -> str:
@@ -119,12 +119,12 @@ def test_any_history_gives_what_a_scan_of_everything_gives(
 
 def night_of(handed: Handed, said: list[int], queries: list[int], *, depth: int, slack: int) -> DenseNight:
     texts = Texts.of(hashes_of(said))
-    vectors = np.stack([np.array([1.0, 0.0, 0.0], np.float32) for _ in queries])
+    vectors = np.stack([np.array([1.0, 0.0], np.float32) for _ in queries])
 
     def distinct(chosen: set[int]) -> Iterator[Block]:
         if chosen:
             ordered = sorted(chosen)
-            column = np.array([[1.0 / (1 + text), 0.0, 0.0] for text in ordered], dtype=np.float32)
+            column = np.array([[1.0 / (1 + text), 0.0] for text in ordered], dtype=np.float32)
             yield texts.numbers_of(hashes_of(ordered)), column
 
     night = bring_up_to_date(
