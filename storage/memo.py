@@ -30,7 +30,7 @@ PAIR_SCORES = pa.schema(
 )
 
 # Keys are 128-bit digests, kept as UUIDs: 16 bytes instead of 32 characters.
-_CREATE = """
+CREATE_PAIR_SCORES = """
 CREATE TABLE IF NOT EXISTS pair_scores (query_key UUID NOT NULL, chunk_hash UUID NOT NULL, score FLOAT NOT NULL)
 """
 _COUNT = "SELECT count(*) FROM pair_scores"
@@ -53,7 +53,7 @@ class PairMemo:
     def __init__(self, folder: Path, *, reranker: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._connection = connect(folder / f"pairs-{reranker}.duckdb")
-        self._connection.execute(_CREATE)
+        self._connection.execute(CREATE_PAIR_SCORES)
 
     def __enter__(self) -> Self:
         return self

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Keys are 128-bit digests, kept as UUIDs. All vectors of a memo have one length, which the first batch settles.
-_CREATE = "CREATE TABLE IF NOT EXISTS query_vectors (query_key UUID NOT NULL, vector FLOAT[] NOT NULL)"
+CREATE_QUERY_VECTORS = "CREATE TABLE IF NOT EXISTS query_vectors (query_key UUID NOT NULL, vector FLOAT[] NOT NULL)"
 _COUNT = "SELECT count(*) FROM query_vectors"
 _DIMENSIONS = "SELECT coalesce((SELECT len(vector) FROM query_vectors LIMIT 1), 0)"
 _APPEND = "INSERT INTO query_vectors SELECT query_key::UUID, vector FROM batch"
@@ -46,7 +46,7 @@ class QueryMemo:
     def __init__(self, folder: Path, *, embedder: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._connection = connect(folder / f"queries-{embedder}.duckdb")
-        self._connection.execute(_CREATE)
+        self._connection.execute(CREATE_QUERY_VECTORS)
 
     def __enter__(self) -> Self:
         return self
