@@ -96,11 +96,11 @@ def show_releases(releases: Sequence[ListedRelease], *, now: datetime) -> None:
     if not releases:
         console.print("There is no release yet: run `nightrank refresh`.")
         return
-    table = Table()
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")  # 80 columns are enough
     for name in ("release", "status", "age"):
         table.add_column(name, no_wrap=name == "release")
     for name in ("documents", "chunks", "queries", "MB", "nDCG@10"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("gates")
     for release in reversed(releases):
         table.add_row(release.release_id, *_release_cells(release, now=now))
