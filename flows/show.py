@@ -97,11 +97,11 @@ def show_releases(releases: Sequence[ListedRelease], *, now: datetime) -> None:
         console.print("There is no release yet: run `nightrank refresh`.")
         return
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")  # 80 columns are enough
-    for name in ("release", "status", "age"):
-        table.add_column(name, no_wrap=name == "release")
+    table.add_column("release", no_wrap=True)
+    table.add_column("age", min_width=len("minutes"))
     for name in ("documents", "chunks", "queries", "MB", "nDCG@10"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("gates")
+    table.add_column("status", min_width=len("accepted,"))
     for release in reversed(releases):
         table.add_row(release.release_id, *_release_cells(release, now=now))
     console.print(table)
@@ -203,18 +203,18 @@ def _release_cells(release: ListedRelease, *, now: datetime) -> tuple[str, ...]:
     size = f"{release.size_bytes / 1e6:.1f}"
     manifest = release.manifest
     if manifest is None:
-        return "current, damaged" if release.current else "damaged", "", "", "", "", size, "", ""
+        return "", "", "", "", size, "", "current, damaged" if release.current else "damaged"
     counts, failed = manifest.counts, [gate.name for gate in manifest.gates if not gate.passed]
     quality = manifest.measures.get("results", {}).get("nDCG@10")
     return (
-        "current" if release.current else manifest.status,
         _age((now - manifest.created_at).total_seconds()),
         f"{counts.documents:,}",
         f"{counts.chunks:,}",
         f"{counts.queries:,}",
         size,
         "" if quality is None else f"{quality:.4f}",
-        "failed: " + ", ".join(failed) if failed else "all passed",
+        ("current" if release.current else manifest.status)
+        + (f", failed {', '.join(failed)}" if failed else ", all gates passed"),
     )
 
 
