@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.compare_releases import TOLERANCE
 from storage.search_cache import SearchCache
 from storage.workspace import Workspace
 from tests.collection import LOG
-from tests.published import TOLERANCE, snapshot
+from tests.published import snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
