@@ -3,7 +3,9 @@
 A row is what a text *says*: its ``chunk_hash``, the text that models read, its length in tokens and its
 vector. Where a text stands (document, ordinal, metadata) is a release's own business, so two documents
 with the same text share one row, a change of metadata touches nothing here, and a killed run leaves rows
-that the next run finds. Each release pins a version and tags it.
+that the next run finds. A row never changes and goes only when no kept release reaches it, so a newer version
+serves a release as well as the one it was made from: each release has a tag of its name, and
+``storage.collect`` moves the tags on.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ import pyarrow.compute as pc
 from storage.errors import MachineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 BATCH_ROWS = 16_384
+HASHES_HELD = 1_000_000  # compared at a time when rows are looked for, some 50 MB
+# What one row taken by its id costs, in rows of a scan (180,000 rows of 384 dimensions: level at a sixth of them).
+ROWS_SCANNED_FOR_ONE_TAKEN = 6
 
 
 def chunk_table_schema(dimensions: int) -> pa.Schema:
@@ -39,7 +44,7 @@ def chunk_table_schema(dimensions: int) -> pa.Schema:
 
 
 class ChunkTable:
-    """The chunks of one embedder; made by ``create``, ``find`` and ``open``."""
+    """The chunks of one embedder; made by ``create``, ``find``, ``open`` and ``of_release``."""
 
     def __init__(self, table: Any) -> None:  # noqa: ANN401 (lancedb ships no types)
         self._table = table
@@ -69,20 +74,21 @@ class ChunkTable:
 
     @classmethod
     def open(cls, folder: Path, *, name: str, version: int) -> Self:
-        """One version of a table, for reading.
+        """One version of a table, for reading while no version is removed: by the run that wrote it.
 
         Raises:
             MachineError: It is not there.
         """
-        try:
-            if not folder.is_dir():  # LanceDB would make it
-                raise FileNotFoundError(folder)
-            table = lancedb.connect(str(folder)).open_table(name)
-            table.checkout(version)
-        except (ValueError, RuntimeError, FileNotFoundError) as error:
-            message = f"LanceDB's table {name} in {folder} has no version {version}."
-            raise MachineError(message, remedy="Run `nightrank refresh` to build a new release.") from error
-        return cls(table)
+        return cls(_checked_out(folder, name, version, f"no version {version}"))
+
+    @classmethod
+    def of_release(cls, folder: Path, *, name: str, release_id: str) -> Self:
+        """The version that a release's tag names now, for reading.
+
+        Raises:
+            MachineError: The table or the tag is not there.
+        """
+        return cls(_checked_out(folder, name, release_id, f"no tag of the release {release_id}"))
 
     @property
     def version(self) -> int:
@@ -126,21 +132,25 @@ class ChunkTable:
         self._table.add(pa.Table.from_arrays(columns, schema=chunk_table_schema(self.dimensions)))
 
     def pin(self, release_id: str) -> None:
-        """Tag the version that is read for a release, so that no clean-up removes it."""
-        self._table.tags.create(release_id, self.version)
+        """Make a release's tag, which may be there already, name the version that is read: no clean-up removes it."""
+        tags = self._table.tags
+        (tags.update if release_id in tags.list() else tags.create)(release_id, self.version)
 
     def stream(self, columns: Sequence[str], *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Batches of the chosen columns of every row, in no particular order."""
-        reader = self._table.search().select(list(columns)).limit(None).to_batches(batch_rows)
-        yield from reader
+        yield from self._table.search().select(list(columns)).limit(None).to_batches(batch_rows)
 
     def hashes(self) -> pa.RecordBatchReader:
         """A reader of the one column ``chunk_hash``."""
         schema = pa.schema([chunk_table_schema(self.dimensions).field("chunk_hash")])
         return pa.RecordBatchReader.from_batches(schema, self.stream(["chunk_hash"]))
 
+    def stream_with_row_ids(self, columns: Sequence[str], *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Like ``stream``, with ``_rowid`` (uint64) last: where a row lies, until the table is compacted."""
+        yield from self._table.search().select(list(columns)).with_row_id(True).limit(None).to_batches(batch_rows)
+
     def rows(self, chunk_hashes: pa.Array, columns: Sequence[str]) -> pa.Table:
-        """The rows of some chunks, found in one pass over the table.
+        """The rows of some chunks, in no particular order; only these are read where they are few.
 
         Args:
             chunk_hashes: string (n,), distinct.
@@ -149,12 +159,57 @@ class ChunkTable:
         Returns:
             A table with ``chunk_hash`` and the columns asked for; chunks that are not there are missing.
         """
-        chosen = ["chunk_hash", *columns]
+        return pa.Table.from_batches(self.batches(chunk_hashes, columns), schema=self._schema_of(columns))
+
+    def batches(
+        self, chunk_hashes: pa.Array, columns: Sequence[str], *, rows: int = BATCH_ROWS
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of some chunks as a stream, in no particular order; only these are read where they are few.
+
+        Args:
+            chunk_hashes: string (n,), distinct.
+            columns: Wanted beside ``chunk_hash``.
+            rows: A batch has at most so many, and at least one.
+
+        Returns:
+            Batches with ``chunk_hash`` and the columns asked for; chunks that are not there are missing.
+        """
+        chosen = self._schema_of(columns).names
+        row_ids = self._row_ids_of(chunk_hashes)
+        if len(row_ids) * ROWS_SCANNED_FOR_ONE_TAKEN <= len(self):
+            for start in range(0, len(row_ids), rows):
+                taken = self._table.take_row_ids(row_ids[start : start + rows].tolist()).select(chosen)
+                yield from taken.to_batches(max_batch_length=rows)
+            return
+        for batch in self.stream_with_row_ids(chosen, batch_rows=rows):
+            wanted = batch.filter(pa.array(_contains(row_ids, batch.column("_rowid").to_numpy())))
+            if wanted.num_rows:
+                yield wanted.select(chosen)
+
+    def sample(self, count: int, columns: Sequence[str], *, generator: np.random.Generator) -> pa.Table:
+        """Rows drawn at random without replacement, in no particular order; only these are read.
+
+        Args:
+            count: How many; all where there are fewer.
+            columns: Wanted beside ``chunk_hash``.
+            generator: What decides which.
+        """
+        offsets = generator.choice(len(self), size=min(count, len(self)), replace=False)
+        schema = self._schema_of(columns)
+        taken = self._table.take_offsets(offsets.tolist()).select(schema.names)
+        return pa.Table.from_batches(taken.to_batches(), schema=schema)
+
+    def _schema_of(self, columns: Sequence[str]) -> pa.Schema:
         schema = chunk_table_schema(self.dimensions)
-        parts = [
-            batch.filter(pc.is_in(batch.column("chunk_hash"), value_set=chunk_hashes)) for batch in self.stream(chosen)
-        ]
-        return pa.Table.from_batches(parts, schema=pa.schema([schema.field(name) for name in chosen]))
+        return pa.schema([schema.field(name) for name in dict.fromkeys(("chunk_hash", *columns))])
+
+    def _row_ids_of(self, chunk_hashes: pa.Array) -> NDArray[np.uint64]:
+        """The ids of some chunks' rows, ascending, from the hashes alone."""
+        found = [np.zeros(0, dtype=np.uint64)]
+        for block in _blocks(self.stream_with_row_ids(["chunk_hash"]), HASHES_HELD):
+            wanted = block.filter(pc.is_in(block.column("chunk_hash"), value_set=chunk_hashes))
+            found.append(wanted.column("_rowid").to_numpy())
+        return np.sort(np.concatenate(found))
 
 
 def vectors_of(batch: pa.RecordBatch | pa.Table, dimensions: int) -> NDArray[np.float32]:
@@ -164,6 +219,37 @@ def vectors_of(batch: pa.RecordBatch | pa.Table, dimensions: int) -> NDArray[np.
         column = column.combine_chunks()
     flat: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(-1, dimensions)
+
+
+def _checked_out(folder: Path, name: str, version: int | str, missing: str) -> Any:  # noqa: ANN401 (lancedb ships no types)
+    """A table at a version or a tag; what is ``missing`` is told where it is not there."""
+    try:
+        if not folder.is_dir():  # LanceDB would make it
+            raise FileNotFoundError(folder)
+        table = lancedb.connect(str(folder)).open_table(name)
+        table.checkout(version)
+    except (ValueError, RuntimeError, FileNotFoundError) as error:
+        message = f"LanceDB's table {name} in {folder} has {missing}."
+        raise MachineError(message, remedy="Run `nightrank refresh` to build a new release.") from error
+    return table
+
+
+def _blocks(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Batches put together: each comparison with a set of hashes makes a hash table of the set first."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= rows:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def _contains(ascending: NDArray[np.uint64], values: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which values are among some that ascend."""
+    places = np.searchsorted(ascending, values)
+    return ascending.take(places, mode="clip") == values if ascending.size else np.zeros(values.shape, dtype=bool)
 
 
 def _name_of(embedder: str) -> str:

@@ -1,7 +1,7 @@
-"""The memo of pair scores: what a reranker said of (query, chunk), kept for ever under its fingerprint.
+"""The memo of pair scores: what a reranker said of (query, chunk), under its fingerprint.
 
 One DuckDB file a reranker, ``memo/pairs-<fingerprint>.duckdb``. A batch is one transaction: a process that is
-killed loses at most the batch that it had not committed.
+killed loses at most the batch that it had not committed. ``storage.collect`` removes what nothing reaches.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    import duckdb
     from numpy.typing import NDArray
 
 PAIR_SCORES = pa.schema(
@@ -29,7 +30,7 @@ PAIR_SCORES = pa.schema(
 )
 
 # Keys are 128-bit digests, kept as UUIDs: 16 bytes instead of 32 characters.
-_CREATE = """
+CREATE_PAIR_SCORES = """
 CREATE TABLE IF NOT EXISTS pair_scores (query_key UUID NOT NULL, chunk_hash UUID NOT NULL, score FLOAT NOT NULL)
 """
 _COUNT = "SELECT count(*) FROM pair_scores"
@@ -52,7 +53,7 @@ class PairMemo:
     def __init__(self, folder: Path, *, reranker: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._connection = connect(folder / f"pairs-{reranker}.duckdb")
-        self._connection.execute(_CREATE)
+        self._connection.execute(CREATE_PAIR_SCORES)
 
     def __enter__(self) -> Self:
         return self
@@ -82,7 +83,7 @@ class PairMemo:
             remedy = 'Its arithmetic may overflow on this device: set `reranker.precision = "float32"`.'
             raise MachineError(message, remedy=remedy)
         columns = [pairs.column("query_key"), pairs.column("chunk_hash"), pa.array(scores, pa.float32())]
-        self._with("batch", pa.Table.from_arrays(columns, schema=PAIR_SCORES), _APPEND)
+        run_over(self._connection, "batch", pa.Table.from_arrays(columns, schema=PAIR_SCORES), _APPEND)
 
     def scores_of(self, pairs: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """What is known of some pairs.
@@ -97,15 +98,19 @@ class PairMemo:
         wanted = pa.table(
             {"position": position, "query_key": pairs.column("query_key"), "chunk_hash": pairs.column("chunk_hash")}
         )
-        known = self._with("wanted", wanted, _KNOWN)
-        assert known is not None
+        known = run_over(self._connection, "wanted", wanted, _KNOWN)
         return known.column("position").to_numpy(), known.column("score").to_numpy()
 
-    def _with(self, name: str, table: pa.Table, statement: str) -> pa.Table | None:
-        """Run a statement that reads ``table`` under a name; a query's outcome, or None."""
-        self._connection.register(name, table)
-        try:
-            relation = self._connection.sql(statement)
-            return None if relation is None else relation.to_arrow_table()
-        finally:
-            self._connection.unregister(name)
+
+def run_over(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table, statement: str) -> pa.Table:
+    """Run a statement that reads ``table`` under a name.
+
+    Returns:
+        What a query gives; of any other statement, a table without rows.
+    """
+    connection.register(name, table)
+    try:
+        relation = connection.sql(statement)
+        return pa.table({}) if relation is None else relation.to_arrow_table()
+    finally:
+        connection.unregister(name)

@@ -3,7 +3,8 @@
 workspace/
   current.json              the one mutable pointer, replaced atomically
   lance/                    one table of chunks an embedder
-  memo/                     pair scores
+  lance/.readers            locked while old versions of a table are read, or removed
+  memo/                     pair scores, embeddings of queries
   releases/<release_id>/    immutable, named by its manifest
   releases/.staging-<id>/   a release being built; abandoned ones are removed by the next writer
 """
@@ -136,6 +137,51 @@ def writing(workspace: Workspace, *, now: datetime) -> Iterator[Workspace]:
         if made_here:
             _remove_empty(workspace.releases)
             _remove_empty(workspace.root)
+
+
+@contextmanager
+def reading(workspace: Workspace) -> Iterator[Workspace]:
+    """Read LanceDB's tables: no version and no file of theirs is removed meanwhile. Readers hold it together.
+
+    Whoever reads but the writer enters it before it asks for the current release. While files are being removed,
+    which takes milliseconds, it waits. The results of a release need it not: an open file survives its removal.
+
+    Raises:
+        InputError: The lock's file cannot be made.
+    """
+    if not workspace.lance.is_dir():  # nothing to read, nothing to remove
+        yield workspace
+        return
+    descriptor = _open_readers_lock(workspace, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield workspace
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def without_readers(workspace: Workspace) -> Iterator[bool]:
+    """Keep readers of LanceDB's tables out, if there are none at this moment; whether it is so. Never waits."""
+    descriptor = _open_readers_lock(workspace, os.O_RDWR)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone = True
+        except BlockingIOError:
+            alone = False
+        yield alone
+    finally:
+        os.close(descriptor)
+
+
+def _open_readers_lock(workspace: Workspace, flags: int) -> int:
+    path = workspace.lance / ".readers"
+    try:
+        return os.open(path, flags | os.O_CREAT, 0o644)
+    except OSError as error:
+        message = f"The lock {path} cannot be opened: {error.strerror}."
+        raise InputError(message, remedy="Let this user write in the workspace.") from error
 
 
 def _remove_empty(folder: Path) -> None:

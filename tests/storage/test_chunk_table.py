@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from storage import chunk_table as module
 from storage.chunk_table import ChunkTable, chunk_table_schema, no_hashes, vectors_of
 from storage.errors import MachineError
 
@@ -80,6 +81,86 @@ def test_an_older_version_does_not_see_later_rows(tmp_path: Path) -> None:
         assert reader.rows(pa.array(["a", "b"]), []).num_rows == 1
     newest = ChunkTable.open(tmp_path, name=table.name, version=table.version)
     assert hashes_of(newest) == ["a", "b"]
+
+
+def test_few_rows_are_taken_and_many_are_streamed_and_both_are_the_same(tmp_path: Path) -> None:
+    table = table_in(tmp_path)
+    hashes = [f"{number:03d}" * (1 + number % 3) for number in range(100)]
+    for start in range(0, 100, 25):
+        add(table, hashes[start : start + 25])
+    for count in (0, 1, 16, 17, 99, 100):  # at most a sixth of 100 rows are taken by their ids
+        wanted = hashes[::-1][:count]
+        batches = list(table.batches(pa.array([*wanted, "gone"]), ["vector", "tokens"], rows=7))
+        assert all(1 <= batch.num_rows <= 7 for batch in batches)
+        assert all(batch.schema.names == ["chunk_hash", "vector", "tokens"] for batch in batches)
+        found = {row["chunk_hash"]: row for batch in batches for row in batch.to_pylist()}
+        assert sum(map(len, batches)) == len(found)
+        assert found == {key: {"chunk_hash": key, "vector": [1.0, len(key)], "tokens": len(key)} for key in wanted}
+
+
+def test_a_sample_is_distinct_rows_that_the_generator_draws(tmp_path: Path) -> None:
+    table = table_in(tmp_path)
+    assert table.sample(3, ["text"], generator=np.random.default_rng(1)).num_rows == 0
+    hashes = [f"{number:03d}" for number in range(50)]
+    add(table, hashes[:30])
+    add(table, hashes[30:])
+    drawn = [table.sample(20, ["text"], generator=np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    names = [sorted(sample.column("chunk_hash").to_pylist()) for sample in drawn]
+    assert names[0] == names[1] != names[2]
+    assert len(set(names[0])) == 20
+    assert all(row["text"] == f"{row['chunk_hash']} says" for row in drawn[0].to_pylist())
+    everything = table.sample(51, [], generator=np.random.default_rng(1))
+    assert sorted(everything.column("chunk_hash").to_pylist()) == hashes
+
+
+def test_hashes_are_compared_a_bounded_number_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HASHES_HELD", 10)
+    table = table_in(tmp_path)
+    for start in range(0, 30, 6):
+        add(table, [f"{number:03d}" for number in range(start, start + 6)])
+    wanted = ["029", "000", "015"]
+    assert sorted(table.rows(pa.array(wanted), []).column("chunk_hash").to_pylist()) == sorted(wanted)
+
+
+def test_few_rows_of_a_large_table_cost_no_reading_of_its_vectors(tmp_path: Path) -> None:
+    table = table_in(tmp_path, dimensions=64)
+    vectors = np.ones((2000, 64), dtype=np.float32)
+    hashes = [str(number) for number in range(2000)]
+    table.add(hashes, hashes, [1] * 2000, vectors)
+    assert table.rows(pa.array(["5", "1999"]), ["vector"]).num_rows == 2
+    for file in (tmp_path / f"{table.name}.lance" / "data").iterdir():
+        read = bytearray(file.read_bytes())
+        start = read.find(vectors[:100].tobytes())  # a hundred of them in a row: the block of vectors
+        assert start >= 0
+        read[start + 128_000 : start + 256_000] = bytes(128_000)  # vectors 500 to 999
+        file.write_bytes(read)
+    found = ChunkTable.open(tmp_path, name=table.name, version=table.version)
+    assert vectors_of(found.rows(pa.array(["5", "1999"]), ["vector"]), 64).sum() == 128
+    assert vectors_of(found.rows(pa.array(["700"]), ["vector"]), 64).sum() == 0
+
+
+def test_a_release_is_read_at_the_version_that_its_tag_names_now(tmp_path: Path) -> None:
+    table = table_in(tmp_path)
+    add(table, ["a"])
+    table.pin("r1")
+    add(table, ["b"])
+    release = ChunkTable.of_release(tmp_path, name=table.name, release_id="r1")
+    assert hashes_of(release) == ["a"]
+    table.pin("r1")
+    table.pin("r1")
+    assert hashes_of(ChunkTable.of_release(tmp_path, name=table.name, release_id="r1")) == ["a", "b"]
+    assert hashes_of(release) == ["a"]
+
+
+def test_a_release_without_a_tag_is_an_error(tmp_path: Path) -> None:
+    table = table_in(tmp_path)
+    for name in (table.name, "chunks_other"):
+        with pytest.raises(MachineError, match=f"{name} in .* has no tag of the release r9") as caught:
+            ChunkTable.of_release(tmp_path, name=name, release_id="r9")
+        assert caught.value.remedy
+    with pytest.raises(MachineError):
+        ChunkTable.of_release(tmp_path / "none", name=table.name, release_id="r9")
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_pinned_version_carries_the_releases_name(tmp_path: Path) -> None:

@@ -1,0 +1,265 @@
+"""Collects: removes what no kept release reaches, so that a workspace grows with its collection and not by the night.
+
+Kept are the current release, the newest accepted ones, and rejected ones that are newer than the current one. What they
+reach stays: their texts' rows in LanceDB, the pair scores behind their candidates, the embeddings of their queries.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from storage import chunk_upkeep, memo_upkeep
+from storage.chunk_upkeep import ChunkUpkeep
+from storage.errors import MachineError
+from storage.memo_upkeep import PAIRS, QUERIES
+from storage.reached import unreached_rows
+from storage.releases import list_releases
+from storage.workspace import STAGING_PREFIX, sync_folder, without_readers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from storage.memo_upkeep import Kind
+    from storage.releases import Manifest
+    from storage.workspace import Workspace
+
+_READ = ("bm25.duckdb", "candidates.parquet", "queries.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What went, or in a dry run would go.
+
+    Attributes:
+        at: When.
+        releases_removed: Ids, oldest first.
+        staging_removed: Folders of runs that were killed.
+        tags_removed: Tags in LanceDB that named no kept release.
+        tables_removed: Names of LanceDB's tables of embedders that no kept release names.
+        rows_removed: From the other tables.
+        memos_removed: Names of memos of models that no kept release names.
+        pair_scores_removed: From the other memos.
+        query_vectors_removed: From the other memos.
+        waiting_for_readers: Whether files of LanceDB stayed because somebody was reading; they go another time.
+        bytes_before: Of the workspace.
+        bytes_after: Of the workspace; in a dry run, without the folders and files that would go as a whole.
+    """
+
+    at: datetime
+    releases_removed: tuple[str, ...]
+    staging_removed: int
+    tags_removed: int
+    tables_removed: tuple[str, ...]
+    rows_removed: int
+    memos_removed: tuple[str, ...]
+    pair_scores_removed: int
+    query_vectors_removed: int
+    waiting_for_readers: bool
+    bytes_before: int
+    bytes_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Unwanted:
+    """What goes as a whole."""
+
+    releases: tuple[str, ...]
+    staging: tuple[Path, ...]
+    tables: tuple[str, ...]
+    memos: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptTable:
+    """A table of chunks that kept releases read: its rows that none of them reaches, uint64 (n,), and stray tags."""
+
+    upkeep: ChunkUpkeep
+    release_ids: tuple[str, ...]
+    unreached: NDArray[np.uint64]
+    stale_tags: int
+
+
+def collect(workspace: Workspace, *, keep: int, now: datetime, dry_run: bool = False) -> Collected:
+    """Remove what nothing reaches. The caller holds the workspace as its one writer.
+
+    A process that is killed at any point leaves every kept release readable, and the next collection goes on.
+    In a workspace without a release nothing is known to be unreached, so only abandoned folders go.
+
+    Args:
+        workspace: Where.
+        keep: Accepted releases to keep, the current one among them; at least 1.
+        now: When.
+        dry_run: Say what would go, and remove nothing.
+
+    Raises:
+        MachineError: The current release is not there, a kept one lacks a file, or its table a row; nothing has gone.
+    """
+    bytes_before = _bytes_of(workspace.root)
+    releases = list_releases(workspace)
+    kept = kept_releases(releases, current=workspace.current_release_id(), keep=keep)
+    _require_files(workspace, kept)
+    tables = [_kept_table(workspace, name, kept) for name in sorted({manifest.chunk_table.name for manifest in kept})]
+    unwanted = _unwanted(workspace, releases, kept)
+    waiting = False if dry_run else _remove(workspace, unwanted, tables)
+    removed = {kind: _keep_reached(workspace, kind, kept, dry_run=dry_run) for kind in (PAIRS, QUERIES)}
+    going = sum(map(_bytes_of, _paths(workspace, unwanted))) if dry_run else 0
+    return Collected(
+        at=now,
+        releases_removed=unwanted.releases,
+        staging_removed=len(unwanted.staging),
+        tags_removed=sum(table.stale_tags for table in tables),
+        tables_removed=unwanted.tables,
+        rows_removed=sum(len(table.unreached) for table in tables),
+        memos_removed=tuple(path.name for path in unwanted.memos),
+        pair_scores_removed=removed[PAIRS],
+        query_vectors_removed=removed[QUERIES],
+        waiting_for_readers=waiting,
+        bytes_before=bytes_before,
+        bytes_after=_bytes_of(workspace.root) - going,
+    )
+
+
+def kept_releases(releases: Sequence[Manifest], *, current: str | None, keep: int) -> list[Manifest]:
+    """The releases that stay, oldest first.
+
+    Args:
+        releases: All of them, oldest first.
+        current: The id of the one that readers see, or None where nothing is published.
+        keep: Accepted ones that stay, the current one among them; at least 1.
+
+    Raises:
+        MachineError: The current one is not among them.
+    """
+    if current is not None and current not in {manifest.release_id for manifest in releases}:
+        message = f"The current release {current} is not there; nothing is removed."
+        raise MachineError(message, remedy="Restore it, or make another one current with `nightrank rollback`.")
+    others = [manifest for manifest in releases if manifest.release_id != current and manifest.status == "accepted"]
+    wanted = keep if current is None else keep - 1
+    ids = {current, *(manifest.release_id for manifest in others[len(others) - min(wanted, len(others)) :])}
+    return [
+        manifest
+        for manifest in releases
+        if manifest.release_id in ids
+        or (manifest.status == "rejected" and (current is None or manifest.release_id > current))
+    ]
+
+
+def _require_files(workspace: Workspace, kept: Sequence[Manifest]) -> None:
+    for manifest in kept:
+        for name in _READ:
+            if not (workspace.release(manifest.release_id) / name).is_file():
+                message = f"The release {manifest.release_id} has no file {name}; nothing is removed."
+                raise MachineError(message, remedy="Restore the file, or remove the folder of the release.")
+
+
+def _unwanted(workspace: Workspace, releases: Sequence[Manifest], kept: Sequence[Manifest]) -> _Unwanted:
+    staging = tuple(sorted(workspace.releases.glob(f"{STAGING_PREFIX}*")))
+    if not kept:
+        return _Unwanted((), staging, (), ())
+    ids = {manifest.release_id for manifest in kept}
+    names = {manifest.chunk_table.name for manifest in kept}
+    memos = {path for kind in (PAIRS, QUERIES) for path in memo_upkeep.memos(workspace.memo, kind)}
+    memos -= {_memo(workspace, kind, manifest) for kind in (PAIRS, QUERIES) for manifest in kept}
+    return _Unwanted(
+        releases=tuple(manifest.release_id for manifest in releases if manifest.release_id not in ids),
+        staging=staging,
+        tables=tuple(name for name in chunk_upkeep.table_names(workspace.lance) if name not in names),
+        memos=tuple(sorted(memos)),
+    )
+
+
+def _paths(workspace: Workspace, unwanted: _Unwanted) -> list[Path]:
+    return [
+        *map(workspace.release, unwanted.releases),
+        *unwanted.staging,
+        *(chunk_upkeep.table_folder(workspace.lance, name) for name in unwanted.tables),
+        *unwanted.memos,
+    ]
+
+
+def _kept_table(workspace: Workspace, name: str, kept: Sequence[Manifest]) -> _KeptTable:
+    release_ids = tuple(manifest.release_id for manifest in kept if manifest.chunk_table.name == name)
+    upkeep = ChunkUpkeep(workspace.lance, name)
+    statistics = [workspace.release(release_id) / "bm25.duckdb" for release_id in release_ids]
+    return _KeptTable(
+        upkeep=upkeep,
+        release_ids=release_ids,
+        unreached=unreached_rows(upkeep.rows(), statistics),
+        stale_tags=len(upkeep.stale_tags(release_ids)),
+    )
+
+
+def _remove(workspace: Workspace, unwanted: _Unwanted, tables: Sequence[_KeptTable]) -> bool:
+    """Remove releases before what they alone reach, so that no release is ever there by half; whether readers wait."""
+    for staging in unwanted.staging:
+        shutil.rmtree(staging)
+    for release_id in unwanted.releases:  # a killed process leaves a staging folder, which the next writer removes
+        workspace.release(release_id).rename(workspace.staging(release_id))
+        sync_folder(workspace.releases)
+        shutil.rmtree(workspace.staging(release_id))
+    chunk_upkeep.remove_leftovers(workspace.lance)
+    memo_upkeep.remove_leftovers(workspace.memo)
+    for memo in unwanted.memos:
+        memo_upkeep.remove_memo(memo)
+    return any([_remove_tables(workspace, unwanted.tables), *(_tidy(workspace, table) for table in tables)])
+
+
+def _remove_tables(workspace: Workspace, names: Sequence[str]) -> bool:
+    """Remove tables as a whole; whether readers kept them."""
+    if not names:
+        return False
+    with without_readers(workspace) as alone:
+        for name in names if alone else ():
+            chunk_upkeep.remove_table(workspace.lance, name)
+    return not alone
+
+
+def _tidy(workspace: Workspace, table: _KeptTable) -> bool:
+    """Remove rows and tags, and put the table together where that is due; whether readers keep its old files."""
+    upkeep = table.upkeep
+    upkeep.remove(table.unreached)
+    upkeep.move_tags(table.release_ids)
+    if not upkeep.is_due():
+        return False
+    with without_readers(workspace) as alone:
+        pass
+    if not alone:  # new files beside old ones that stay would only add to them
+        return True
+    upkeep.put_together()  # readers may come meanwhile
+    upkeep.move_tags(table.release_ids)
+    with without_readers(workspace) as alone:
+        if alone:
+            upkeep.remove_old_versions()
+    return not alone
+
+
+def _memo(workspace: Workspace, kind: Kind, manifest: Manifest) -> Path:
+    """The memo that a release was made with; the reranker's weight is no part of what the memo holds."""
+    fingerprint = manifest.inputs.reranker.partition(" at ")[0] if kind is PAIRS else manifest.inputs.embedder
+    return memo_upkeep.memo_path(workspace.memo, kind, fingerprint)
+
+
+def _keep_reached(workspace: Workspace, kind: Kind, kept: Sequence[Manifest], *, dry_run: bool) -> int:
+    """Remove from the memos of kept releases what none of them reaches; how many entries went."""
+    files: dict[Path, list[Path]] = {}
+    for manifest in kept:
+        files.setdefault(_memo(workspace, kind, manifest), []).append(
+            workspace.release(manifest.release_id) / kind.file
+        )
+    return sum(
+        memo_upkeep.keep_reached(memo, kind, files=reaching, dry_run=dry_run)
+        for memo, reaching in files.items()
+        if memo.is_file()
+    )
+
+
+def _bytes_of(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -1,0 +1,141 @@
+"""Upkeep of the memos: a file in which much is reached by no release is written anew without it.
+
+DuckDB gives the room of deleted rows back slowly, and deleting a few rows here and there writes almost as much as the
+file holds. So what nothing reaches stays until it is worth a new file, and then all of it goes.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from storage.duck import connect, only_row
+from storage.memo import CREATE_PAIR_SCORES
+from storage.query_memo import CREATE_QUERY_VECTORS
+from storage.workspace import sync_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+# Of a memo's entries: a new file writes at most four living entries for each dead one.
+DEAD_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a kind of memo looks like.
+
+    Attributes:
+        prefix: Of its files' names.
+        file: The file of a release that names the keys that it reaches.
+        create: Makes its table.
+        reached: Makes the temporary table of the keys that releases' files reach.
+        count: Gives how many entries there are, and how many of them are reached.
+        living: Gives the entries that are reached.
+        insert: Takes them from ``living``.
+    """
+
+    prefix: str
+    file: str
+    create: str
+    reached: str
+    count: str
+    living: str
+    insert: str
+
+
+PAIRS = Kind(
+    prefix="pairs-",
+    file="candidates.parquet",
+    create=CREATE_PAIR_SCORES,
+    reached="""
+CREATE TEMP TABLE reached AS
+SELECT DISTINCT query_key::UUID AS query_key, chunk_hash::UUID AS chunk_hash
+FROM read_parquet($files) WHERE pair_score IS NOT NULL
+""",
+    count="""
+SELECT (SELECT count(*) FROM pair_scores),
+       (SELECT count(*) FROM pair_scores SEMI JOIN reached USING (query_key, chunk_hash))
+""",
+    living="SELECT query_key, chunk_hash, score FROM pair_scores SEMI JOIN reached USING (query_key, chunk_hash)",
+    insert="INSERT INTO pair_scores SELECT query_key::UUID, chunk_hash::UUID, score FROM living",
+)
+
+QUERIES = Kind(
+    prefix="queries-",
+    file="queries.parquet",
+    create=CREATE_QUERY_VECTORS,
+    reached="""
+CREATE TEMP TABLE reached AS SELECT DISTINCT query_key::UUID AS query_key FROM read_parquet($files)
+""",
+    count="""
+SELECT (SELECT count(*) FROM query_vectors), (SELECT count(*) FROM query_vectors SEMI JOIN reached USING (query_key))
+""",
+    living="SELECT query_key, vector FROM query_vectors SEMI JOIN reached USING (query_key)",
+    insert="INSERT INTO query_vectors SELECT query_key::UUID, vector FROM living",
+)
+
+
+def memo_path(folder: Path, kind: Kind, fingerprint: str) -> Path:
+    """The file of a model's memo."""
+    return folder / f"{kind.prefix}{fingerprint}.duckdb"
+
+
+def memos(folder: Path, kind: Kind) -> list[Path]:
+    """The files of all memos of a kind."""
+    return sorted(folder.glob(f"{kind.prefix}*.duckdb"))
+
+
+def remove_memo(path: Path) -> None:
+    """Remove a memo."""
+    _log_of(path).unlink(missing_ok=True)
+    path.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove files that killed processes were still writing."""
+    for unfinished in folder.glob(".*.duckdb.tmp*"):
+        unfinished.unlink()
+
+
+def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], dry_run: bool) -> int:
+    """Write a memo anew without what no release reaches, if that is more than a fifth of it; at once or not at all.
+
+    Args:
+        path: The memo.
+        kind: What it holds.
+        files: Of the releases that the memo serves, the files that the kind names.
+        dry_run: Only count.
+
+    Returns:
+        How many entries went.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with closing(connect(path)) as memo:
+        memo.execute(kind.reached, {"files": [glob.escape(str(file)) for file in files]})
+        entries, living = only_row(memo, kind.count)
+        dead = int(entries - living)
+        if dead <= DEAD_SHARE * entries:
+            return 0
+        if dry_run:
+            return dead
+        with closing(connect(temporary)) as anew:
+            anew.execute(kind.create)
+            anew.register("living", memo.sql(kind.living).to_arrow_reader())
+            anew.execute(kind.insert)
+            anew.unregister("living")
+        memo.execute("CHECKPOINT")  # a log that outlived the file would be taken for the new file's own
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    _log_of(path).unlink(missing_ok=True)
+    temporary.replace(path)
+    sync_folder(path.parent)
+    return dead
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.wal")

@@ -1,0 +1,103 @@
+"""The memo of queries' embeddings: what an embedder made of a query, under its fingerprint.
+
+One DuckDB file an embedder, ``memo/queries-<fingerprint>.duckdb``. A batch is one transaction: a process that is
+killed loses at most the batch that it had not committed. ``storage.collect`` removes what nothing reaches.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import pyarrow as pa
+
+from storage.duck import connect, only_row
+from storage.errors import MachineError
+from storage.memo import run_over
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+# Keys are 128-bit digests, kept as UUIDs. All vectors of a memo have one length, which the first batch settles.
+CREATE_QUERY_VECTORS = "CREATE TABLE IF NOT EXISTS query_vectors (query_key UUID NOT NULL, vector FLOAT[] NOT NULL)"
+_COUNT = "SELECT count(*) FROM query_vectors"
+_DIMENSIONS = "SELECT coalesce((SELECT len(vector) FROM query_vectors LIMIT 1), 0)"
+_APPEND = "INSERT INTO query_vectors SELECT query_key::UUID, vector FROM batch"
+_KNOWN = """
+SELECT wanted.position, memo.vector
+FROM (SELECT position, query_key::UUID AS query_key FROM wanted) AS wanted
+JOIN query_vectors AS memo USING (query_key)
+ORDER BY wanted.position
+"""
+
+
+class QueryMemo:
+    """Embeddings of queries by one embedder.
+
+    Args:
+        folder: The workspace's folder of memos; made where it is missing.
+        embedder: The embedder's fingerprint.
+    """
+
+    def __init__(self, folder: Path, *, embedder: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._connection = connect(folder / f"queries-{embedder}.duckdb")
+        self._connection.execute(CREATE_QUERY_VECTORS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def __len__(self) -> int:
+        return int(only_row(self._connection, _COUNT)[0])
+
+    def append(self, query_keys: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Commit the embeddings of queries that the memo does not hold yet.
+
+        Args:
+            query_keys: (n,), distinct.
+            vectors: float32 (n, dim).
+
+        Raises:
+            ValueError: The vectors are not one a query, or of another length than those that are there.
+            MachineError: A vector has a value that is not finite; it would be remembered for ever.
+        """
+        dimensions = int(only_row(self._connection, _DIMENSIONS)[0])
+        if vectors.ndim != 2 or len(vectors) != len(query_keys) or dimensions not in {0, vectors.shape[1]}:
+            expected = (len(query_keys), dimensions or "dim")
+            message = f"expected vectors of shape {expected}, got {vectors.shape}"
+            raise ValueError(message)
+        if not np.isfinite(vectors).all():
+            message = "The embedder gave vectors with values that are not finite."
+            remedy = 'Its arithmetic may overflow on this device: set `embedder.precision = "float32"`.'
+            raise MachineError(message, remedy=remedy)
+        flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).ravel())
+        columns = [pa.array(query_keys, pa.string()), pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])]
+        run_over(self._connection, "batch", pa.table(columns, names=["query_key", "vector"]), _APPEND)
+
+    def vectors_of(self, query_keys: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """What is known of some queries.
+
+        Args:
+            query_keys: (n,).
+
+        Returns:
+            Positions in ``query_keys``, int64 (m,), ascending, and their embeddings, float32 (m, dim); m is how many
+            are known, and where none is the shape is (0, 0).
+        """
+        position = pa.array(range(len(query_keys)), pa.int64())
+        wanted = pa.table({"position": position, "query_key": pa.array(query_keys, pa.string())})
+        known = run_over(self._connection, "wanted", wanted, _KNOWN)
+        positions: NDArray[np.int64] = known.column("position").to_numpy()
+        if positions.size == 0:
+            return positions, np.zeros((0, 0), dtype=np.float32)
+        flat: NDArray[np.float32] = known.column("vector").combine_chunks().flatten().to_numpy()
+        return positions, flat.reshape(len(positions), -1)

@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from storage import chunk_upkeep, memo_upkeep
+from storage import collect as module
+from storage.chunk_table import ChunkTable, vectors_of
+from storage.chunk_upkeep import ChunkUpkeep
+from storage.collect import Collected, collect, kept_releases
+from storage.errors import MachineError
+from storage.keys import digest
+from storage.memo import PairMemo
+from storage.query_memo import QueryMemo
+from storage.releases import list_releases, read_manifest
+from storage.workspace import Workspace, reading
+from tests.storage.nights import DIMENSIONS, NOW, add_night, chunk_hash, pair_score, vectors_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "workspace")
+
+
+def run(place: Workspace, *, keep: int = 1, dry_run: bool = False) -> Collected:
+    return collect(place, keep=keep, now=NOW, dry_run=dry_run)
+
+
+def texts_in(place: Workspace, embedder: str = "e1") -> set[str]:
+    table = ChunkTable.find(place.lance, embedder=embedder)
+    assert table is not None
+    return set(pa.Table.from_batches(table.stream(["text"])).column("text").to_pylist()) if len(table) else set()
+
+
+def release_ids(place: Workspace) -> list[str]:
+    return [manifest.release_id for manifest in list_releases(place)]
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def assert_whole(place: Workspace, release_id: str, texts: Sequence[str], queries: Sequence[str] = ()) -> None:
+    """A release has all its texts with their vectors, its pair scores and its queries' embeddings."""
+    manifest = read_manifest(place, release_id)
+    table = ChunkTable.of_release(place.lance, name=manifest.chunk_table.name, release_id=release_id)
+    rows = table.rows(pa.array([chunk_hash(text) for text in texts]), ["text", "vector"])
+    assert sorted(rows.column("text").to_pylist()) == sorted(texts)
+    np.testing.assert_array_equal(vectors_of(rows, DIMENSIONS), vectors_for(rows.column("text").to_pylist()))
+    pairs = [(query, text) for query in queries for text in [text for text in texts if text[0] == query[0]][:-1]]
+    keys = {
+        "query_key": pa.array([digest("query", query) for query, _ in pairs], pa.string()),
+        "chunk_hash": pa.array([chunk_hash(text) for _, text in pairs], pa.string()),
+    }
+    with PairMemo(place.memo, reranker=manifest.inputs.reranker.partition(" at ")[0]) as memo:
+        positions, scores = memo.scores_of(pa.table(keys))
+    expected = np.array([pair_score(*pairs[row]) for row in positions], dtype=np.float32)
+    assert sorted(positions.tolist()) == list(range(len(pairs)))
+    np.testing.assert_array_equal(scores, expected)
+    with QueryMemo(place.memo, embedder=manifest.inputs.embedder) as queries_memo:
+        found, vectors = queries_memo.vectors_of([digest("query", query) for query in queries])
+    assert len(found) == len(queries)
+    if queries:
+        np.testing.assert_array_equal(vectors, vectors_for(queries))
+
+
+@pytest.mark.parametrize(
+    ("releases", "current", "keep", "kept"),
+    [
+        ("a1 a2 a3 a4", "a4", 1, "a4"),
+        ("a1 a2 a3 a4", "a4", 3, "a2 a3 a4"),
+        ("a1 a2 a3 a4", "a4", 9, "a1 a2 a3 a4"),
+        ("a1 a2 a3 a4", "a2", 1, "a2"),  # rolled back
+        ("a1 a2 a3 a4", "a1", 3, "a1 a3 a4"),
+        ("a1 r2 a3 r4 r5", "a3", 2, "a1 a3 r4 r5"),
+        ("a1 a2 r3", "a1", 1, "a1 r3"),
+        ("r1 r2", None, 1, "r1 r2"),
+        ("a1 a2 r3", None, 1, "a2 r3"),
+        ("r1 a2", "r1", 1, "r1"),
+        ("", None, 3, ""),
+    ],
+)
+def test_the_current_the_newest_accepted_and_newer_rejected_releases_stay(
+    place: Workspace, releases: str, current: str | None, keep: int, kept: str
+) -> None:
+    like = add_night(place, "x", texts=["a"])
+    manifests = [
+        like.model_copy(update={"release_id": name[1:], "status": "accepted" if name.startswith("a") else "rejected"})
+        for name in releases.split()
+    ]
+    found = kept_releases(manifests, current=None if current is None else current[1:], keep=keep)
+    assert [manifest.release_id for manifest in found] == [name[1:] for name in kept.split()]
+
+
+def test_what_only_old_releases_reach_goes_and_what_kept_ones_reach_stays(place: Workspace) -> None:
+    add_night(place, "n1", texts=["a1", "a2", "a3", "b1"], queries=["a", "b"])
+    add_night(place, "n2", texts=["a2", "a3", "b1", "b2"], queries=["a", "b"])
+    add_night(place, "n3", texts=["a3", "b1", "b2", "b3"], queries=["b"])
+    collected = run(place, keep=2)
+    assert collected.releases_removed == ("n1",)
+    assert (collected.tags_removed, collected.rows_removed) == (1, 1)  # "a1"
+    assert texts_in(place) == {"a2", "a3", "b1", "b2", "b3"}
+    assert release_ids(place) == ["n2", "n3"]
+    assert_whole(place, "n2", ["a2", "a3", "b1", "b2"], ["a", "b"])
+    assert_whole(place, "n3", ["a3", "b1", "b2", "b3"], ["b"])
+    collected = run(place, keep=1)
+    assert collected.releases_removed == ("n2",)
+    assert (collected.tags_removed, collected.rows_removed) == (1, 1)  # "a2"
+    # Of the pairs (a, a1), (a, a2), (b, b1), (b, b2) the last two are left, of the queries the last.
+    assert (collected.pair_scores_removed, collected.query_vectors_removed) == (1, 1)
+    assert_whole(place, "n3", ["a3", "b1", "b2", "b3"], ["b"])
+    assert collected.bytes_after < collected.bytes_before
+    again = run(place, keep=1)
+    assert (again.releases_removed, again.rows_removed, again.tags_removed) == ((), 0, 0)
+    assert again.bytes_after == again.bytes_before
+
+
+def test_models_that_no_kept_release_names_go_with_all_they_left(place: Workspace) -> None:
+    add_night(place, "n1", texts=["a1", "a2"], queries=["a"], embedder="e1", reranker="r1 at 0.5")
+    add_night(place, "n2", texts=["a1", "a2"], queries=["a"], embedder="e2", reranker="r2 at 0.5")
+    (place.memo / "mine.duckdb").write_text("the user's")
+    add_night(place, "n3", texts=["a1", "a2"], queries=["a"], embedder="e2", reranker="r2 at 1")
+    collected = run(place, keep=2)
+    assert collected.tables_removed == ("chunks_e1",)
+    assert collected.memos_removed == ("pairs-r1.duckdb", "queries-e1.duckdb")
+    assert sorted(path.name for path in place.memo.iterdir()) == [
+        "mine.duckdb",
+        "pairs-r2.duckdb",
+        "queries-e2.duckdb",
+    ]
+    assert ChunkTable.find(place.lance, embedder="e1") is None
+    assert_whole(place, "n2", ["a1", "a2"], ["a"])
+    assert_whole(place, "n3", ["a1", "a2"], ["a"])
+
+
+def test_a_dry_run_says_what_would_go_and_touches_nothing(place: Workspace) -> None:
+    add_night(place, "n1", texts=["a1", "a2", "a3"], queries=["a"], embedder="e0")
+    add_night(place, "n2", texts=["a1", "a2", "a3"], queries=["a"])
+    add_night(place, "n3", texts=["a3"], queries=["b"])
+    place.staging("killed").mkdir()
+    before = tree(place.root)
+    said = run(place, dry_run=True)
+    assert tree(place.root) == before
+    assert place.staging("killed").is_dir()
+    assert said.bytes_after < said.bytes_before
+    done = run(place)
+    assert replace(said, bytes_after=0) == replace(done, bytes_after=0)
+    assert (done.staging_removed, done.rows_removed, done.pair_scores_removed) == (1, 2, 2)
+
+
+@pytest.mark.parametrize("name", ["bm25.duckdb", "candidates.parquet", "queries.parquet"])
+def test_where_a_kept_release_lacks_a_file_nothing_goes(place: Workspace, name: str) -> None:
+    add_night(place, "n1", texts=["a1", "a2"], queries=["a"])
+    add_night(place, "n2", texts=["a2", "a3"], queries=["a"])
+    (place.release("n2") / name).unlink()
+    before = tree(place.root)
+    with pytest.raises(MachineError, match=f"n2 has no file {name}"):
+        run(place)
+    assert tree(place.root) == before
+
+
+def test_where_the_table_lacks_a_text_of_a_kept_release_nothing_goes(place: Workspace) -> None:
+    add_night(place, "n1", texts=["a1"])
+    add_night(place, "n2", texts=["a2", "a3"])
+    upkeep = ChunkUpkeep(place.lance, "chunks_e1")
+    rows = upkeep.rows().read_all().to_pylist()
+    lost = [row["_rowid"] for row in rows if row["chunk_hash"] == chunk_hash("a2")]
+    upkeep.remove(np.array(lost, dtype=np.uint64))
+    before = tree(place.root)
+    with pytest.raises(MachineError, match="lacks 1 text"):
+        run(place)
+    assert tree(place.root) == before
+
+
+def test_where_the_current_release_or_its_table_is_gone_nothing_goes(place: Workspace) -> None:
+    add_night(place, "n1", texts=["a1"])
+    add_night(place, "n2", texts=["a2"])
+    hidden = place.release("n2").rename(place.root / "elsewhere")
+    with pytest.raises(MachineError, match="current release n2 is not there"):
+        run(place)
+    hidden.rename(place.release("n2"))
+    shutil.rmtree(place.lance)
+    with pytest.raises(MachineError, match="chunks_e1 is missing"):
+        run(place)
+    assert release_ids(place) == ["n1", "n2"]
+
+
+def test_without_a_release_only_abandoned_folders_go(place: Workspace) -> None:
+    table = ChunkTable.create(place.lance, embedder="e1", dimensions=DIMENSIONS)
+    table.add(["h"], ["a"], [1], vectors_for(["a"]))
+    with PairMemo(place.memo, reranker="r1"):
+        pass
+    place.staging("killed").mkdir(parents=True)
+    collected = run(place)
+    assert (collected.staging_removed, collected.rows_removed) == (1, 0)
+    assert (collected.tables_removed, collected.memos_removed) == ((), ())
+    assert texts_in(place) == {"a"}
+    assert not place.staging("killed").exists()
+    assert run(Workspace(place.root / "nowhere")).bytes_before == 0
+
+
+def test_a_night_that_changed_nothing_writes_nothing(place: Workspace) -> None:
+    add_night(place, "n1", texts=["a1", "a2"], queries=["a"])
+    add_night(place, "n2", texts=["a1", "a2"], queries=["a"])
+    before = {name: key for name, key in tree(place.root).items() if "n1" not in name}
+    assert run(place).rows_removed == 0
+    assert {name: key for name, key in tree(place.root).items() if "n1" not in name} == before
+
+
+def test_while_somebody_reads_the_files_stay_until_another_time(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunk_upkeep, "DEAD_BYTES", 0)
+    add_night(place, "n1", texts=["a1", "a2"], embedder="e0")
+    add_night(place, "n2", texts=["a1", "a2"])
+    with reading(place):
+        old = ChunkTable.of_release(place.lance, name="chunks_e1", release_id="n2")
+        add_night(place, "n3", texts=["a2", "a3"])
+        collected = run(place)
+        assert collected.waiting_for_readers
+        assert collected.rows_removed == 1
+        assert texts_in(place) == {"a2", "a3"}
+        assert texts_in(place, "e0") == {"a1", "a2"}
+        assert_rows(old, ["a1", "a2"])
+    collected = run(place)
+    assert not collected.waiting_for_readers
+    assert collected.tables_removed == ("chunks_e0",)
+    assert ChunkTable.find(place.lance, embedder="e0") is None
+    with pytest.raises(MachineError):
+        ChunkTable.open(place.lance, name=old.name, version=old.version)
+    assert_whole(place, "n3", ["a2", "a3"])
+
+
+def assert_rows(table: ChunkTable, texts: Sequence[str]) -> None:
+    found = table.rows(pa.array([chunk_hash(text) for text in texts]), ["text", "vector"])
+    assert sorted(found.column("text").to_pylist()) == sorted(texts)
+
+
+STEPS = [
+    (chunk_upkeep, "sync_folder"),
+    (module, "sync_folder"),
+    (memo_upkeep, "sync_folder"),
+    (chunk_upkeep, "remove_table"),
+    (chunk_upkeep, "remove_leftovers"),
+    (memo_upkeep, "remove_leftovers"),
+    (memo_upkeep, "remove_memo"),
+    (memo_upkeep, "keep_reached"),
+    (ChunkUpkeep, "remove"),
+    (ChunkUpkeep, "move_tags"),
+    (ChunkUpkeep, "put_together"),
+    (ChunkUpkeep, "remove_old_versions"),
+]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("owner", "name"), STEPS)
+def test_wherever_a_collection_ends_kept_releases_are_whole_and_the_next_one_finishes(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, late: bool
+) -> None:
+    monkeypatch.setattr(chunk_upkeep, "DEAD_BYTES", 0)
+    add_night(place, "n1", texts=["a1", "a2", "a3"], queries=["a"], embedder="e0", reranker="r0")
+    add_night(place, "n2", texts=["a1", "a2", "a3", "a4"], queries=["a", "b"])
+    add_night(place, "n3", texts=["a3", "a4", "b1", "b2"], queries=["b"])
+    add_night(place, "n4", texts=["a4", "b1", "b2"], queries=["b"])
+    step = getattr(owner, name)
+
+    def killed(*arguments: object, **keywords: object) -> None:
+        if late:
+            step(*arguments, **keywords)
+        raise InterruptedError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, killed)
+        with pytest.raises(InterruptedError, match="killed"):
+            run(place, keep=2)
+    for _ in range(2):
+        assert_whole(place, "n3", ["a3", "a4", "b1", "b2"], ["b"])
+        assert_whole(place, "n4", ["a4", "b1", "b2"], ["b"])
+        run(place, keep=2)
+    assert release_ids(place) == ["n3", "n4"]
+    assert texts_in(place) == {"a3", "a4", "b1", "b2"}
+    assert chunk_upkeep.table_names(place.lance) == ["chunks_e1"]
+    assert [path.name for path in place.lance.iterdir() if path.name.startswith(".removed")] == []
+    assert sorted(path.name for path in place.releases.iterdir()) == ["n3", "n4"]
+    assert sorted(path.name for path in place.memo.iterdir()) == ["pairs-r1.duckdb", "queries-e1.duckdb"]
+
+
+def test_sixty_nights_take_little_more_room_than_the_last_of_them_alone(tmp_path: Path) -> None:
+    generator = random.Random(1)
+    grown, fresh = Workspace(tmp_path / "grown"), Workspace(tmp_path / "fresh")
+    letters = "abcdefgh"
+    texts = [f"{letters[number % 8]} {number}" for number in range(4000)]
+    queries = [f"{letters[number % 8]}? {number}" for number in range(24)]
+    for night in range(60):
+        for place in generator.sample(range(4000), 200):
+            texts[place] = f"{letters[place % 8]} {place} of night {night}"
+        queries[generator.randrange(24)] = f"{letters[night % 8]}? of night {night}"
+        add_night(grown, f"n{night:02d}", texts=texts, queries=queries)
+        last = run(grown)
+        assert last.bytes_after <= last.bytes_before
+    add_night(fresh, "n59", texts=texts, queries=queries)
+    run(fresh)
+    assert_whole(grown, "n59", texts, queries)
+    assert last.bytes_after <= 1.5 * sum(path.stat().st_size for path in fresh.root.rglob("*") if path.is_file())
