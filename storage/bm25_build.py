@@ -1,8 +1,8 @@
 """Builds the statistics behind BM25, in one file of DuckDB, from the file of the night before.
 
-What the file holds is in ``storage.bm25_layout``, what changes from night to night in ``storage.bm25_delta``, when it is
-written anew in ``storage.bm25_rewrite``. Frequencies and lengths are stored; idf and the average length are computed
-from them by whoever scores. Reading is ``storage.bm25_store``'s matter.
+What the file holds is in ``storage.bm25_layout``, what changes from night to night in ``storage.bm25_delta``, when it
+is written anew in ``storage.bm25_rewrite``. Frequencies and lengths are stored; idf and the average length are
+computed from them by whoever scores. Reading is ``storage.bm25_store``'s matter.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def build_bm25(
         with closing(connect(temporary, memory_limit=memory_limit, spill_folder=path.parent)) as connection:
             written, removed = apply_delta(connection, chunks, texts_of=texts_of, analyse=analyse)
             connection.execute("CHECKPOINT")
-            counts = Bm25Counts(*only_row(connection, _COUNTS), postings_written=written, postings_removed=removed)
+            chunk_count, terms, postings, total_length = only_row(connection, _COUNTS)
             disordered = is_disordered(connection)
         if disordered:
             write_in_order(anew, temporary, memory_limit=memory_limit)
@@ -94,7 +94,7 @@ def build_bm25(
         temporary.replace(path)
     finally:
         _remove(temporary, anew)
-    return counts
+    return Bm25Counts(chunk_count, terms, postings, total_length, written, removed)
 
 
 def _can_be_continued(before: Path, analyse: WordAnalyser) -> bool:

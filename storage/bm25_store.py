@@ -1,8 +1,8 @@
 """The statistics behind BM25, open for reading: one file a release.
 
-``storage.bm25_build`` makes the file, and nothing ever changes it. Answers are tables and arrays, of chunks and terms by
-their numbers; where postings lie (``storage.bm25_layout``) stays in here. Formulas and rankings
-are no matter of this module.
+``storage.bm25_build`` makes the file, and nothing ever changes it. Answers are tables and arrays, of chunks and terms
+by their numbers; where postings lie (``storage.bm25_layout``) stays in here. Formulas and rankings are no matter of
+this module.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
