@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
-from storage.errors import GateRefused, InputError, NightrankError
+from storage.errors import GateRefused, InputError, MachineError, NightrankError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -142,33 +142,73 @@ def evaluate(
 @app.command
 def releases(*, config: Config = None, json_: Json = False) -> int:
     """What there is, and what is current."""
+    from datetime import UTC, datetime
+
+    from flows.releases import listed_releases
     from flows.settings import find_settings_file, load_settings
-    from storage.releases import list_releases, size_bytes
 
     workspace = load_settings(find_settings_file(config)).workspace
-    current = workspace.current_release_id()
-    manifests = list_releases(workspace)
-    sizes = {manifest.release_id: size_bytes(workspace, manifest.release_id) for manifest in manifests}
+    unreadable: MachineError | None = None
+    try:
+        current = workspace.current_release_id()
+    except MachineError as error:  # the list is what a way out is chosen from
+        current, unreadable = None, error
+    listed = listed_releases(workspace, current=current)
     if json_:
-        rows = [
-            {
-                "release_id": manifest.release_id,
-                "current": manifest.release_id == current,
-                "status": manifest.status,
-                "created_at": manifest.created_at.isoformat(timespec="seconds"),
-                "size_bytes": sizes[manifest.release_id],
-                "counts": manifest.counts.model_dump(),
-                "measures": manifest.measures,
-                "gates": [gate.model_dump() for gate in manifest.gates],
-            }
-            for manifest in manifests
-        ]
-        _print_json({"current": current, "releases": rows})
+        _print_json({"current": current, "releases": [release.as_json() for release in listed]})
     else:
         from flows.show import show_releases
 
-        show_releases(manifests, sizes, current=current)
+        show_releases(listed, now=datetime.now(UTC))
+    if unreadable is not None:
+        raise unreadable
+    return 1 if any(release.damage for release in listed) else 0
+
+
+@app.command
+def rollback(
+    release_id: Annotated[str | None, Parameter(help="Release id. Default: the last one before the current.")] = None,
+    /,
+    *,
+    config: Config = None,
+    json_: Json = False,
+) -> int:
+    """Make another release current, at once."""
+    from datetime import UTC, datetime
+
+    from flows.settings import find_settings_file, load_settings
+    from storage.rollback import roll_back
+
+    workspace = load_settings(find_settings_file(config)).workspace
+    done = roll_back(workspace, release_id, now=datetime.now(UTC))
+    if json_:
+        _print_json({"current": done.current, "before": done.before})
+    else:
+        from flows.show import show_rollback
+
+        show_rollback(done)
     return 0
+
+
+@app.command
+def doctor(
+    *,
+    config: Config = None,
+    release: Annotated[str | None, Parameter(help="Release id. Default: the current one.")] = None,
+    json_: Json = False,
+) -> int:
+    """Prove that the stores of a release agree; changes nothing."""
+    from flows.doctor import examine
+    from flows.settings import find_settings_file, load_settings
+
+    diagnosis = examine(load_settings(find_settings_file(config)).workspace, release_id=release)
+    if json_:
+        _print_json(diagnosis.as_json())
+    else:
+        from flows.show import show_diagnosis
+
+        show_diagnosis(diagnosis)
+    return 0 if diagnosis.healthy else 1
 
 
 def _refresh(settings_file: Path, *, json_: bool) -> int:

@@ -15,12 +15,13 @@ from storage.releases import read_manifest
 from storage.search_cache import CachedResults, Result
 from tasks.analysis import Analyser
 from tasks.bm25 import retrieve_bm25
-from tasks.dense import retrieve_dense
+from tasks.dense import all_blocks, retrieve_dense
 from tasks.embedder import Embedder, plan_embedder
 from tasks.fusion import fuse
 from tasks.reranker import Reranker, plan_reranker
 from tasks.reranking import name_candidates, settle_order
 from tasks.results import cut_results, result_entries
+from tasks.texts import Texts
 
 if TYPE_CHECKING:
     from flows.settings import Configuration
@@ -50,9 +51,10 @@ def search_live(configuration: Configuration, query: str) -> CachedResults:
     table = ChunkTable.open(workspace.lance, name=manifest.chunk_table.name, version=manifest.chunk_table.version)
     embedder = Embedder(embedder_plan, batch_tokens=execution.batch_tokens, threads=execution.threads)
     with Bm25Store.open(workspace.release(release_id) / "bm25.duckdb") as store:
-        chunks = store.chunks()
+        chunks = store.chunks(["chunk_id", "chunk_hash", "document_id", "title", "body_start", "metadata"])
         bm25 = retrieve_bm25(store, [text], settings=settings.bm25, analyser=analyser, depth=depth)
-    dense = retrieve_dense(embedder.embed_queries([text]), table, chunks.column("chunk_hash"), depth=depth)
+    said = Texts.of(chunks.column("chunk_hash"))
+    dense = retrieve_dense(embedder.embed_queries([text]), all_blocks(table, said, queries=1), said, depth=depth)
     fused = fuse(bm25, dense, settings=settings.retrieval)
     candidates = name_candidates(fused, pa.table({"query_key": [key]}), chunks)
     pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)

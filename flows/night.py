@@ -15,10 +15,12 @@ from storage.documents import changes_between
 from storage.keys import fingerprint
 from storage.releases import Counts, Inputs, Manifest, current_manifest, new_release_id, settings_as_json
 from tasks.analysis import Analyser
-from tasks.embedder import EmbedderPlan, plan_embedder
-from tasks.night import Night
+from tasks.embedder import plan_embedder
+from tasks.indexing import chunking_fingerprint
+from tasks.night import Before, Night
+from tasks.on_demand import EmbedderOnDemand, RerankerOnDemand
 from tasks.publishing import publish
-from tasks.reranker import RerankerPlan, plan_reranker
+from tasks.reranker import plan_reranker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,23 +30,42 @@ if TYPE_CHECKING:
 
     from flows.settings import Configuration
     from storage.releases import Gate
+    from storage.workspace import Workspace
+    from tasks.embedder import EmbedderPlan
     from tasks.indexing import ChunksEmbedded
     from tasks.reading import InputsRead
     from tasks.reranking import PairsScored
+    from tasks.retrieval import QueriesEmbedded
+    from tasks.settings import Settings
 
 T = TypeVar("T")
 
-# Raise it when a stage comes to compute something else from the same inputs.
-PIPELINE = "1"
+# Counts that are 0 where there was nothing to do.
+COUNTS_OF_WORK = (
+    "documents_added",
+    "documents_edited",
+    "documents_metadata",
+    "documents_removed",
+    "chunks_embedded",
+    "vectors_checked",
+    "postings_written",
+    "queries_embedded",
+    "queries_scanned",
+    "pairs_scored",
+    "scores_checked",
+)
+
+# Raise it when a stage comes to compute something else from the same inputs: then everything is made from nothing.
+PIPELINE = "2"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: the night as stages see it, the models' plans, what is live, and the clock."""
+    """One run: the night as stages see it, its models, what is live, and the clock."""
 
     night: Night
-    embedder: EmbedderPlan
-    reranker: RerankerPlan | None
+    embedder: EmbedderOnDemand
+    reranker: RerankerOnDemand | None
     analyser: Analyser
     current: Manifest | None
     now: datetime
@@ -58,22 +79,18 @@ class Run:
         self.seconds[task.name] = time.perf_counter() - start
         return outcome
 
-    @property
-    def seed(self) -> int:
-        """Of everything random in this run; another one every night."""
-        return int(fingerprint(self.night.release_id)[:8], 16)
-
     def inputs_of(self, read: InputsRead) -> Inputs:
         """The keys of everything that decides the release."""
-        settings = self.night.settings
-        reranker = "none" if self.reranker is None else f"{self.reranker.fingerprint} at {self.reranker.weight:g}"
+        settings, embedder = self.night.settings, self.embedder.plan
+        plan = None if self.reranker is None else self.reranker.plan
         return Inputs(
             documents=read.documents_key,
             queries=read.queries_key,
             judgments=read.judgments_key,
             settings=fingerprint(settings.what()),
-            embedder=self.embedder.fingerprint,
-            reranker=reranker,
+            chunking=chunking_fingerprint(settings.chunking, embedder),
+            embedder=embedder.fingerprint,
+            reranker="none" if plan is None else f"{plan.fingerprint} at {plan.weight:g}",
             analysis=self.analyser.fingerprint(),
             pipeline=PIPELINE,
         )
@@ -87,18 +104,42 @@ class Run:
         return {"total": time.perf_counter() - self.started, **self.seconds}
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the stages did, in their order."""
+
+    chunks: int
+    embedded: ChunksEmbedded
+    postings: int
+    queries: QueriesEmbedded
+    scanned: int
+    pairs: PairsScored
+
+
 @contextmanager
 def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
     """Plan a run and give it a staging folder, which goes unless the run has sealed it."""
     settings, base, workspace = configuration.settings, configuration.base, configuration.workspace
-    night = Night(settings=settings, base=base, workspace=workspace, release_id=new_release_id(now))
     started = time.perf_counter()
+    embedder = plan_embedder(settings.embedder, settings.execution, base=base)
+    reranker = plan_reranker(settings.reranker, settings.execution, base=base)
+    current = current_manifest(workspace)
+    release_id = new_release_id(now)
+    seed = int(fingerprint(release_id)[:8], 16)
+    night = Night(
+        settings=settings,
+        base=base,
+        workspace=workspace,
+        release_id=release_id,
+        before=None if current is None else _built_upon(current, workspace, settings, embedder),
+        seed=seed,
+    )
     run = Run(
         night=night,
-        embedder=plan_embedder(settings.embedder, settings.execution, base=base),
-        reranker=plan_reranker(settings.reranker, settings.execution, base=base),
+        embedder=EmbedderOnDemand(embedder, settings, seed=seed),
+        reranker=None if reranker is None else RerankerOnDemand(reranker, settings),
         analyser=Analyser.of(settings.bm25),
-        current=current_manifest(workspace),
+        current=current,
         now=now,
         started=started,
     )
@@ -112,28 +153,14 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
 def nothing_to_do(run: Run, read: InputsRead) -> Summary:
     """The summary of a run that found the current release up to date."""
     assert run.current is not None
-    unchanged = {"documents_added": 0, "documents_edited": 0, "documents_removed": 0}
-    counts = run.current.counts.model_copy(
-        update={
-            **unchanged,
-            "chunks_embedded": 0,
-            "pairs_scored": 0,
-            "documents_bad": read.documents_bad,
-            "queries_bad": read.queries_bad,
-        }
-    )
+    nothing = dict.fromkeys(COUNTS_OF_WORK, 0)
+    bad = {"documents_bad": read.documents_bad, "queries_bad": read.queries_bad}
+    counts = run.current.counts.model_copy(update={**nothing, **bad})
     return Summary(manifest=run.current, published=False, changed=False, counts=counts, seconds=run.total_seconds())
 
 
 def finish(
-    run: Run,
-    read: InputsRead,
-    *,
-    chunks: int,
-    embedded: ChunksEmbedded,
-    pairs: PairsScored,
-    measures: dict[str, dict[str, float]],
-    gates: list[Gate],
+    run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[str, float]], gates: list[Gate]
 ) -> Summary:
     """Seal the release, publish it where every gate passed, and say what was done.
 
@@ -143,6 +170,7 @@ def finish(
     night = run.night
     before = None if run.current is None else night.workspace.release(run.current.release_id) / "documents.parquet"
     changes = changes_between(before, night.document_digests)
+    embedded, queries, pairs = work.embedded, work.queries, work.pairs
     manifest = Manifest(
         release_id=night.release_id,
         created_at=run.now,
@@ -156,15 +184,22 @@ def finish(
             documents=read.documents,
             documents_added=changes.added,
             documents_edited=changes.edited,
+            documents_metadata=changes.metadata,
             documents_removed=changes.removed,
             documents_bad=read.documents_bad,
-            chunks=chunks,
+            chunks=work.chunks,
+            texts=embedded.texts,
             chunks_embedded=embedded.embedded,
+            vectors_checked=queries.checked,
+            postings_written=work.postings,
             queries=read.queries,
             queries_bad=read.queries_bad,
             queries_judged=read.queries_judged,
+            queries_embedded=queries.embedded,
+            queries_scanned=work.scanned,
             pairs=pairs.pairs,
             pairs_scored=pairs.scored,
+            scores_checked=pairs.checked,
         ),
         seconds=run.total_seconds(),
         measures=measures,
@@ -184,6 +219,17 @@ def finish(
     if summary.refused:
         raise Refused(summary)
     return summary
+
+
+def _built_upon(current: Manifest, workspace: Workspace, settings: Settings, embedder: EmbedderPlan) -> Before | None:
+    inputs = current.inputs
+    if inputs.pipeline != PIPELINE:
+        return None
+    return Before(
+        folder=workspace.release(current.release_id),
+        same_chunking=inputs.chunking == chunking_fingerprint(settings.chunking, embedder),
+        same_embedder=inputs.embedder == embedder.fingerprint,
+    )
 
 
 def _warnings(read: InputsRead) -> tuple[str, ...]:

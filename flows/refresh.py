@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows.night import building, finish, nothing_to_do
+from flows.night import Work, building, finish, nothing_to_do
 from flows.settings import load_settings
 from flows.summary import Summary
 from storage.workspace import writing
@@ -15,7 +15,7 @@ from tasks.indexing import build_statistics, chunk_documents, embed_chunks
 from tasks.publishing import ask_gates, measure_stages, write_results
 from tasks.reading import read_inputs
 from tasks.reranking import rerank_candidates
-from tasks.retrieval import fuse_legs, retrieve_lexical, retrieve_semantic
+from tasks.retrieval import embed_queries, fuse_legs, retrieve_lexical, retrieve_semantic
 
 
 @flow(name="refresh")
@@ -42,17 +42,19 @@ def refresh(settings_file: str = "nightrank.toml") -> Summary:
         if run.is_current(inputs):
             return nothing_to_do(run, inputs)
 
-        chunks = stage(chunk_documents, night, embedder)
+        chunks = stage(chunk_documents, night, embedder.plan)
         embedded = stage(embed_chunks, night, embedder)
-        stage(build_statistics, night)
+        postings = stage(build_statistics, night, embedded.table)
 
+        queries = stage(embed_queries, night, embedder, embedded.table)
         stage(retrieve_lexical, night)
-        stage(retrieve_semantic, night, embedder, embedded.table)
+        scanned = stage(retrieve_semantic, night, embedded.table, embedder=embedder.plan.fingerprint)
         stage(fuse_legs, night)
         pairs = stage(rerank_candidates, night, reranker, embedded.table)
 
         answered = stage(write_results, night, embedded.table)
         measures = stage(measure_stages, night)
-        gates = stage(ask_gates, night, embedded.table, answered=answered, seed=run.seed)
+        gates = stage(ask_gates, night, embedded.table, answered=answered)
 
-        return finish(run, inputs, chunks=chunks, embedded=embedded, pairs=pairs, measures=measures, gates=gates)
+        work = Work(chunks, embedded, postings, queries, scanned, pairs)
+        return finish(run, inputs, work, measures=measures, gates=gates)

@@ -6,7 +6,6 @@ Nothing from a document or a query is read as markup, as the name of an emoji, o
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -14,12 +13,18 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from flows.summary import memo_use
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
-    from flows.summary import Summary
+    from flows.doctor import Diagnosis
+    from flows.releases import ListedRelease
+    from flows.summary import MemoUse, Summary
     from storage.releases import Manifest
+    from storage.rollback import RolledBack
     from storage.search_cache import CachedResults
 
 EXCERPT = 240  # characters of a result's text
@@ -82,39 +87,56 @@ def show_results(found: CachedResults, *, source: str) -> None:
         console.print(Group(head, Padding(body, (0, 0, 0, 4))))
 
 
-def show_releases(manifests: Sequence[Manifest], sizes: Mapping[str, int], *, current: str | None) -> None:
-    """A table of releases, newest first."""
+def show_releases(releases: Sequence[ListedRelease], *, now: datetime) -> None:
+    """A table of releases, newest first, and what is wrong with those that cannot be read.
+
+    Args:
+        releases: Oldest first.
+        now: What ages are counted to.
+    """
     console = _console()
-    if not manifests:
+    if not releases:
         console.print("There is no release yet: run `nightrank refresh`.")
         return
-    now = datetime.now(UTC)
-    table = Table()
-    for name, justify in (
-        ("release", "left"),
-        ("", "left"),
-        ("age", "right"),
-        ("documents", "right"),
-        ("queries", "right"),
-        ("MB", "right"),
-        ("nDCG@10", "right"),
-        ("gates", "left"),
-    ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # the literals above
-    for manifest in reversed(manifests):
-        quality = manifest.measures.get("results", {}).get("nDCG@10")
-        failed = [gate.name for gate in manifest.gates if not gate.passed]
-        table.add_row(
-            manifest.release_id,
-            "current" if manifest.release_id == current else ("" if manifest.status == "accepted" else "rejected"),
-            _age((now - manifest.created_at).total_seconds()),
-            f"{manifest.counts.documents:,}",
-            f"{manifest.counts.queries:,}",
-            f"{sizes[manifest.release_id] / 1e6:.1f}",
-            "" if quality is None else f"{quality:.4f}",
-            "passed" if not failed else "failed: " + ", ".join(failed),
-        )
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")  # 80 columns are enough
+    table.add_column("release", no_wrap=True)
+    table.add_column("age", min_width=len("minutes"))
+    for name in ("documents", "chunks", "queries", "MB", "nDCG@10"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("status", min_width=len("accepted,"))
+    for release in reversed(releases):
+        table.add_row(release.release_id, *_release_cells(release, now=now))
     console.print(table)
+    for release in releases:
+        if release.damage:
+            console.print(f"{release.release_id} is damaged: {_plain(release.damage)}", style="yellow")
+
+
+def show_rollback(done: RolledBack) -> None:
+    """Which release is current now, and what the next refresh does with that."""
+    console = _console()
+    before = "" if done.before is None else f"; before, it was {done.before}"
+    console.print(f"Release {done.current} is current now{before}.", style="bold")
+    console.print("The next refresh compares the inputs with it and publishes a new release where they differ.")
+
+
+def show_diagnosis(diagnosis: Diagnosis) -> None:
+    """A table of the doctor's checks, and every fault below it."""
+    console = _console()
+    table = Table(title=f"Release {diagnosis.release_id}", title_justify="left")
+    for name in ("check", "compared", "verdict"):
+        table.add_column(name)
+    for check in diagnosis.checks:
+        compared = ", ".join(f"{count:,} {name}" for name, count in check.findings.compared.items())
+        mark = Text("agrees", style="green") if check.passed else Text("FAULTY", style="bold red")
+        if check.passed and not compared:
+            mark = Text("not in this release", style="dim")
+        table.add_row(check.name, compared, mark)
+    console.print(table)
+    for check in diagnosis.checks:
+        for fault in check.findings.faults:
+            console.print(Text.assemble((f"{check.name}: ", "bold"), _plain(str(fault))))
+    console.print("All stores agree." if diagnosis.healthy else "The stores do not agree.")
 
 
 def show_next_steps(settings_file: Path) -> None:
@@ -150,14 +172,27 @@ def _counts_table(summary: Summary) -> Table:
     table.add_row(
         "documents",
         f"{counts.documents:,}",
-        f"{counts.documents_added:,} added, {counts.documents_edited:,} edited, {counts.documents_removed:,} removed",
+        f"{counts.documents_added:,} added, {counts.documents_edited:,} edited, "
+        f"{counts.documents_metadata:,} with other metadata, {counts.documents_removed:,} removed",
     )
-    table.add_row("chunks", f"{counts.chunks:,}", f"{counts.chunks_embedded:,} embedded")
-    table.add_row("queries", f"{counts.queries:,}", f"{counts.queries_judged:,} judged")
-    table.add_row("pairs", f"{counts.pairs:,}", f"{counts.pairs_scored:,} scored, the others remembered")
+    memos = memo_use(counts)
+    table.add_row("chunks", f"{counts.chunks:,}", _computed(counts.chunks_embedded, "embedded", memos["chunk embeddings"]))
+    table.add_row(
+        "queries",
+        f"{counts.queries:,}",
+        f"{counts.queries_judged:,} judged, "
+        + _computed(counts.queries_embedded, "embedded", memos["query embeddings"]),
+    )
+    table.add_row("pairs", f"{counts.pairs:,}", _computed(counts.pairs_scored, "scored", memos["pair scores"]))
+    if checked := counts.vectors_checked + counts.scores_checked:
+        table.add_row("canary", f"{checked:,}", "stored values computed again: they agree")
     slowest = sorted(((s, name) for name, s in summary.seconds.items() if name != "total"), reverse=True)[:4]
     table.add_row("seconds", f"{summary.seconds['total']:.1f}", ", ".join(f"{name} {s:.1f}" for s, name in slowest))
     return table
+
+
+def _computed(count: int, done: str, use: MemoUse) -> str:
+    return f"{count:,} {done}, {use.hit_rate:.1%} remembered"
 
 
 def _gates_table(manifest: Manifest) -> Table:
@@ -179,8 +214,28 @@ def _seconds(summary: Summary) -> str:
     return f"{summary.seconds['total']:.1f} s"
 
 
+def _release_cells(release: ListedRelease, *, now: datetime) -> tuple[str, ...]:
+    size = f"{release.size_bytes / 1e6:.1f}"
+    manifest = release.manifest
+    if manifest is None:
+        return "", "", "", "", size, "", "current, damaged" if release.current else "damaged"
+    counts, failed = manifest.counts, [gate.name for gate in manifest.gates if not gate.passed]
+    quality = manifest.measures.get("results", {}).get("nDCG@10")
+    return (
+        _age((now - manifest.created_at).total_seconds()),
+        f"{counts.documents:,}",
+        f"{counts.chunks:,}",
+        f"{counts.queries:,}",
+        size,
+        "" if quality is None else f"{quality:.4f}",
+        ("current" if release.current else manifest.status)
+        + (f", failed {', '.join(failed)}" if failed else ", all gates passed"),
+    )
+
+
 def _age(seconds: float) -> str:
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        count = int(seconds // size)
+        if count >= 1:
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "just now"

@@ -44,11 +44,38 @@ class Summary:
             "published": self.published,
             "changed": self.changed,
             "counts": self.counts.model_dump(),
+            "memos": {
+                name: {"needed": use.needed, "found": use.found, "hit_rate": round(use.hit_rate, 6)}
+                for name, use in memo_use(self.counts).items()
+            },
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "measures": {stage: dict(values) for stage, values in self.manifest.measures.items()},
             "gates": [settings_as_json(gate) for gate in self.manifest.gates],
             "warnings": list(self.warnings),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class MemoUse:
+    """What a run needed of a memo, and found there."""
+
+    needed: int
+    found: int
+
+    @property
+    def hit_rate(self) -> float:
+        """The share that was found; 1 where nothing was needed."""
+        return self.found / self.needed if self.needed else 1.0
+
+
+def memo_use(counts: Counts) -> dict[str, MemoUse]:
+    """How much of each memo's values a run took from it instead of computing them."""
+    needed_and_new = {
+        "chunk embeddings": (counts.texts, counts.chunks_embedded),
+        "query embeddings": (counts.queries, counts.queries_embedded),
+        "pair scores": (counts.pairs, counts.pairs_scored),
+    }
+    return {name: MemoUse(needed, needed - new) for name, (needed, new) in needed_and_new.items()}
 
 
 class Refused(GateRefused):

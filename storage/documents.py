@@ -38,19 +38,32 @@ ORDER BY raw.position
 """
 _CHANGES = """
 SELECT count(*) FILTER (before.document_id IS NULL) AS added,
-       count(*) FILTER (after.document_id IS NULL) AS removed,
-       count(*) FILTER (before.document_digest != after.document_digest) AS edited
+       count(*) FILTER (before.content_digest != after.content_digest) AS edited,
+       count(*) FILTER (before.content_digest = after.content_digest
+                        AND before.document_digest != after.document_digest) AS metadata,
+       count(*) FILTER (after.document_id IS NULL) AS removed
 FROM read_parquet($before) AS before FULL OUTER JOIN read_parquet($after) AS after USING (document_id)
 """
-_ALL_ADDED = "SELECT count(*) AS added, 0 AS removed, 0 AS edited FROM read_parquet($after)"
+_ALL_ADDED = "SELECT count(*) AS added, 0 AS edited, 0 AS metadata, 0 AS removed FROM read_parquet($after)"
+
+# What a release keeps of its documents, for the next night to compare with.
+DIGESTS = ["document_id", "document_digest", "content_digest"]
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """How the documents of two releases differ, in documents."""
+    """How the documents of two releases differ, in documents.
+
+    Attributes:
+        added: New ids.
+        edited: Another title or text, whatever became of the metadata.
+        metadata: The same title and text with other metadata: nothing that a model reads.
+        removed: Ids that are gone.
+    """
 
     added: int
     edited: int
+    metadata: int
     removed: int
 
 
@@ -62,6 +75,7 @@ def raw_row(document: Document, *, position: int) -> dict[str, Any]:
         "text": document.text,
         "metadata": json.dumps(document.metadata, ensure_ascii=False, sort_keys=True),
         "document_digest": document.digest(),
+        "content_digest": document.content_digest(),
         "file": document.file,
         "row": document.row,
         "position": position,
@@ -115,11 +129,11 @@ def documents_of(settled: Path) -> Iterator[Document]:
 def changes_between(before: Path | None, after: Path) -> Changes:
     """How the documents of the release ``before`` (None: there was none) and ``after`` differ.
 
-    Both are Parquet files with ``document_id`` and ``document_digest``.
+    Both are Parquet files with the columns DIGESTS.
     """
     with connect() as connection:
         if before is None:
             row = only_row(connection, _ALL_ADDED, {"after": str(after)})
         else:
             row = only_row(connection, _CHANGES, {"before": str(before), "after": str(after)})
-    return Changes(added=row[0], removed=row[1], edited=row[2])
+    return Changes(added=row[0], edited=row[1], metadata=row[2], removed=row[3])

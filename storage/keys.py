@@ -37,6 +37,11 @@ def fingerprint(value: object) -> str:
     return digest(json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
 
 
+def digest_of_bytes(data: bytes) -> str:
+    """The key of a value that is no text."""
+    return hashlib.sha256(data).hexdigest()[:KEY_LENGTH]
+
+
 def sha256_of_file(path: Path) -> str:
     """The whole SHA-256 of a file, 64 hexadecimal characters, read in blocks."""
     with path.open("rb") as file:

@@ -42,6 +42,10 @@ class Document:
         """The key of everything that a reader of results can see of the document."""
         return digest(self.document_id, self.title, self.text, fingerprint(dict(self.metadata)))
 
+    def content_digest(self) -> str:
+        """The key of what models can see of the document: what its chunks are made from."""
+        return digest("content", self.title, self.text)
+
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
@@ -112,6 +116,7 @@ DOCUMENTS = pa.schema(
         pa.field("text", pa.string(), nullable=False),
         pa.field("metadata", pa.string(), nullable=False),  # canonical JSON
         pa.field("document_digest", pa.string(), nullable=False),
+        pa.field("content_digest", pa.string(), nullable=False),
         pa.field("file", pa.string(), nullable=False),
         pa.field("row", pa.int64(), nullable=False),
     ]
@@ -125,6 +130,18 @@ BAD_ROWS = pa.schema(
     ]
 )
 
+# Chunks as a night cuts them from the documents that changed, with what models read.
+FRESH_CHUNKS = pa.schema(
+    [
+        pa.field("chunk_hash", pa.string(), nullable=False),
+        pa.field("document_id", pa.string(), nullable=False),
+        pa.field("ordinal", pa.int32(), nullable=False),
+        pa.field("body_start", pa.int32(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+    ]
+)
+
+# All chunks of a release; what they say is in LanceDB under their hash.
 CHUNKS = pa.schema(
     [
         pa.field("chunk_id", pa.string(), nullable=False),
@@ -132,7 +149,6 @@ CHUNKS = pa.schema(
         pa.field("document_id", pa.string(), nullable=False),
         pa.field("ordinal", pa.int32(), nullable=False),
         pa.field("title", pa.string(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),  # what models read
         pa.field("body_start", pa.int32(), nullable=False),
         pa.field("metadata", pa.string(), nullable=False),  # canonical JSON, the document's
     ]

@@ -31,6 +31,7 @@ class Inputs(_Record):
     queries: str
     judgments: str
     settings: str
+    chunking: str
     embedder: str
     reranker: str
     analysis: str
@@ -43,15 +44,22 @@ class Counts(_Record):
     documents: int
     documents_added: int
     documents_edited: int
+    documents_metadata: int  # other metadata alone, which costs no model call
     documents_removed: int
     documents_bad: int
     chunks: int
+    texts: int  # distinct ones among the chunks
     chunks_embedded: int
+    vectors_checked: int  # stored ones that were computed again and agreed
+    postings_written: int
     queries: int
     queries_bad: int
     queries_judged: int
+    queries_embedded: int
+    queries_scanned: int  # whose dense leg needed the whole collection
     pairs: int
     pairs_scored: int
+    scores_checked: int  # stored ones that were computed again and agreed
 
 
 class Gate(_Record):
@@ -154,11 +162,36 @@ def current_manifest(workspace: Workspace) -> Manifest | None:
 
 
 def list_releases(workspace: Workspace) -> list[Manifest]:
-    """The manifests of all sealed releases, oldest first; a folder without a manifest is no release."""
+    """The manifests of all sealed releases, oldest first; a folder without a manifest is no release.
+
+    Raises:
+        MachineError: A manifest cannot be read.
+    """
+    return [read_manifest(workspace, release_id) for release_id in _sealed(workspace)]
+
+
+def survey_releases(workspace: Workspace) -> tuple[list[Manifest], dict[str, str]]:
+    """The releases as ``list_releases`` has them, where a manifest that cannot be read hides no other.
+
+    Returns:
+        The manifests that can be read, oldest first, and what is wrong with the others, by release id.
+    """
+    manifests: list[Manifest] = []
+    damaged: dict[str, str] = {}
+    for release_id in _sealed(workspace):
+        try:
+            manifests.append(read_manifest(workspace, release_id))
+        except (MachineError, OSError) as error:
+            damaged[release_id] = error.message if isinstance(error, MachineError) else str(error)
+    return manifests, damaged
+
+
+def _sealed(workspace: Workspace) -> list[str]:
+    """The ids of all folders with a manifest, oldest first."""
     if not workspace.releases.is_dir():
         return []
     names = sorted(path.parent.name for path in workspace.releases.glob("*/manifest.json"))
-    return [read_manifest(workspace, name) for name in names if is_release_id(name)]
+    return [name for name in names if is_release_id(name)]
 
 
 def size_bytes(workspace: Workspace, release_id: str) -> int:

@@ -1,69 +1,150 @@
-"""The dense leg: every query against every chunk, exactly, as matrix products over a stream of blocks.
+"""The dense leg: every query against texts, exactly, as matrix products over a stream of blocks.
 
-scores = einsum("qd,cd->qc", query_vectors, chunk_vectors)
+scores = einsum("qd,td->qt", query_vectors, text_vectors)
+
+The products are single precision and say only what may matter; what does is computed again in double precision and
+rounded once. So a score depends on its two vectors alone, never on the block that it was computed in: a list kept
+from another night and a scan of tonight's whole collection agree to the last bit.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from storage.chunk_table import vectors_of
+from storage.records import LEG, ranking_order, ranks_within
 from tasks.topk import RunningTopK
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Iterable, Iterator
+
     from numpy.typing import NDArray
 
     from storage.chunk_table import ChunkTable
+    from tasks.texts import Texts
+    from tasks.topk import Entries
+
+    # Numbers of texts, int32 (n,), and their vectors, float32 (n, dim).
+    Block = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 SCORES_HELD = 16_000_000  # float32 values of one block of scores, 64 MB
+VECTORS_HELD = 8192  # pairs of vectors that are multiplied in double precision at one time
 
 
 def retrieve_dense(
-    query_vectors: NDArray[np.float32], table: ChunkTable, chunk_hashes: pa.ChunkedArray, *, depth: int
+    query_vectors: NDArray[np.float32], blocks: Iterable[Block], texts: Texts, *, depth: int
 ) -> pa.Table:
     """The ``depth`` nearest chunks of each query by inner product, exactly.
 
     Each distinct text is compared once; chunks that say the same share the score.
 
     Args:
-        query_vectors: float32 (n_queries, dim), unit length.
-        table: The vectors; rows of other releases in it are passed over.
-        chunk_hashes: (n_chunks,) of the release, by chunk number.
+        query_vectors: float32 (n_queries, dim).
+        blocks: The vectors of all texts, in any order.
+        texts: Of the collection.
         depth: Results a query.
 
     Returns:
         A table of schema LEG.
     """
-    numbers, starts = _numbers_by_hash(chunk_hashes, copies=depth)
     best = RunningTopK(len(query_vectors), depth)
-    rows_held = max(1, SCORES_HELD // max(1, len(query_vectors)))
-    for batch in table.stream(["chunk_hash", "vector"], batch_rows=min(rows_held, 16_384)):
-        positions = [starts.get(key) for key in batch.column("chunk_hash").to_pylist()]
-        known = np.array([row for row, position in enumerate(positions) if position is not None], dtype=np.intp)
-        if known.size == 0:
-            continue
-        ranges = [position for position in positions if position is not None]
-        copies = np.array([last - first for first, last in ranges])
-        chunk_numbers = np.concatenate([numbers[first:last] for first, last in ranges])
-        scores = query_vectors @ vectors_of(batch, table.dimensions)[known].T
-        best.add_block(np.repeat(scores, copies, axis=1), chunk_numbers)
-    return best.table()
+    add_nearest(best, query_vectors, blocks)
+    return leg_of(best.entries(), texts, depth=depth)
 
 
-def _numbers_by_hash(
-    chunk_hashes: pa.ChunkedArray, *, copies: int
-) -> tuple[NDArray[np.int32], dict[str, tuple[int, int]]]:
-    """Chunk numbers grouped by hash, and where each hash's first ``copies`` lie in them.
+def add_nearest(best: RunningTopK, query_vectors: NDArray[np.float32], blocks: Iterable[Block]) -> None:
+    """Add the scores of every query against every text of the blocks that may be among its best.
 
-    Chunks that say the same tie, so no more than the first ``depth`` of them can be results.
+    Args:
+        best: Of as many queries.
+        query_vectors: float32 (n_queries, dim).
+        blocks: Numbers and vectors of texts.
     """
-    keys = chunk_hashes.to_numpy()
-    order = np.argsort(keys, kind="stable").astype(np.int32)
-    ordered = keys[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if ordered.size else np.zeros(0, np.intp)
-    ends = np.minimum(np.r_[starts[1:], ordered.size], starts + copies)
-    groups = zip(ordered[starts].tolist(), starts.tolist(), ends.tolist(), strict=True)
-    return order, {key: (first, last) for key, first, last in groups}
+    query_length = _longest(query_vectors)
+    for text_numbers, vectors in blocks:
+        # A product of d terms errs by d * 2^-24 of the vectors' lengths at most, in either of two that are compared.
+        margin = 2.0 * (vectors.shape[1] + 1) * 2.0**-24 * query_length * _longest(vectors)
+        best.add_block(
+            query_vectors @ vectors.T,
+            text_numbers,
+            margin=margin,
+            exact=partial(exact_scores, query_vectors, vectors),
+        )
+
+
+def exact_scores(
+    left: NDArray[np.float32], right: NDArray[np.float32], rows: NDArray[np.integer], columns: NDArray[np.integer]
+) -> NDArray[np.float32]:
+    """float32 (n,), the inner products of chosen pairs, in double precision, rounded once.
+
+    Args:
+        left: float32 (n_left, dim).
+        right: float32 (n_right, dim).
+        rows: int (n,), of ``left``.
+        columns: int (n,), of ``right``.
+
+    >>> left, right = np.array([[1.0, -2.0]], np.float32), np.array([[3.0, 1.0], [0.5, 0.25]], np.float32)
+    >>> exact_scores(left, right, np.array([0, 0]), np.array([0, 1])).tolist()
+    [1.0, 0.0]
+    """
+    scores = np.empty(rows.size, dtype=np.float32)
+    for start in range(0, rows.size, VECTORS_HELD):
+        part = slice(start, start + VECTORS_HELD)
+        pairs = left[rows[part]].astype(np.float64), right[columns[part]].astype(np.float64)
+        scores[part] = np.einsum("nd,nd->n", *pairs)
+    return scores
+
+
+def leg_of(entries: Entries, texts: Texts, *, depth: int) -> pa.Table:
+    """The best chunks of each query from its best texts.
+
+    The first ``depth`` chunks say no more than ``depth`` texts, and these are the best ones, as texts are numbered
+    by their first chunk.
+
+    Args:
+        entries: Query numbers, text numbers and scores (n,), by query, then rank; ``depth`` a query or all there are.
+        texts: Of the collection.
+        depth: Results a query.
+
+    Returns:
+        A table of schema LEG.
+    """
+    query_numbers, text_numbers, scores = entries
+    copies = np.minimum(texts.copies[text_numbers], depth)  # chunks that say the same tie: more cannot be results
+    within = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
+    chunk_numbers = texts.chunk_numbers[np.repeat(texts.starts[text_numbers], copies) + within]
+    query_numbers, scores = np.repeat(query_numbers, copies), np.repeat(scores, copies)
+    order = ranking_order(query_numbers, scores, chunk_numbers)
+    ranks = ranks_within(query_numbers[order])
+    order, ranks = order[ranks <= depth], ranks[ranks <= depth]
+    return pa.table([query_numbers[order], chunk_numbers[order], scores[order], ranks], schema=LEG)
+
+
+def blocks_of(batches: Iterable[pa.RecordBatch], texts: Texts, *, dimensions: int) -> Iterator[Block]:
+    """Batches of a chunk table as blocks; rows that are no text of the collection are passed over.
+
+    Args:
+        batches: With ``chunk_hash`` and ``vector``.
+        texts: Of the collection.
+        dimensions: Length of a vector.
+    """
+    for batch in batches:
+        numbers = texts.numbers_of(batch.column("chunk_hash"))
+        known = numbers >= 0
+        if known.any():
+            vectors = vectors_of(batch, dimensions)
+            yield (numbers, vectors) if known.all() else (numbers[known], vectors[known])
+
+
+def all_blocks(table: ChunkTable, texts: Texts, *, queries: int) -> Iterator[Block]:
+    """The vectors of all texts, in blocks whose scores with so many queries fit into memory."""
+    rows = min(max(1, SCORES_HELD // max(1, queries)), 16_384)
+    return blocks_of(table.stream(["chunk_hash", "vector"], batch_rows=rows), texts, dimensions=table.dimensions)
+
+
+def _longest(vectors: NDArray[np.float32]) -> float:
+    return float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors).max(initial=0.0)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,22 +9,28 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.bm25_build import build_bm25
+from storage.bm25_store import Bm25Store
 from storage.chunk_files import MissingChunks
+from storage.chunk_listing import KEPT_COLUMNS, ChunkListing, distinct_texts
 from storage.chunk_table import ChunkTable, no_hashes
-from storage.documents import documents_of
-from storage.records import CHUNKS
+from storage.keys import fingerprint
+from storage.records import FRESH_CHUNKS
 from storage.releases import ChunkTableVersion
-from storage.tables import RowWriter, row_count
+from storage.tables import RowWriter
 from tasks.analysis import Analyser
 from tasks.chunking import chunk_document, load_token_counter
-from tasks.embedder import Embedder
 from tasks.progress import progress
 
 if TYPE_CHECKING:
     from tasks.embedder import EmbedderPlan
     from tasks.night import Night
+    from tasks.on_demand import EmbedderOnDemand
+    from tasks.settings import ChunkingSettings
 
 COMMIT_ROWS = 1024  # chunks embedded between two commits: what a killed run loses at most
+
+# Raise it when the same document comes to be cut in another way.
+CHUNKING = "1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,66 +38,79 @@ class ChunksEmbedded:
     """What the embedding stage did.
 
     Attributes:
-        embedded: Distinct texts that had no embedding yet.
+        texts: Distinct ones among the chunks.
+        embedded: Those of them that had no embedding yet.
         table: Where the vectors are.
     """
 
+    texts: int
     embedded: int
     table: ChunkTableVersion
 
 
+def chunking_fingerprint(settings: ChunkingSettings, plan: EmbedderPlan) -> str:
+    """The key of everything that decides where a document is cut; embedders that share a tokenizer share it."""
+    tokenizer = plan.files.digests.get("tokenizer.json")
+    return fingerprint({"chunking": CHUNKING, "settings": settings.model_dump(), "tokenizer": tokenizer})
+
+
 @task(name="chunk", cache_policy=NO_CACHE)
 def chunk_documents(night: Night, plan: EmbedderPlan) -> int:
-    """Cut every document into chunks, numbered in the order that rankings break ties by.
+    """List all chunks in the order that rankings break ties by; documents that read the same keep theirs.
 
     Returns:
         How many chunks there are.
     """
-    count_tokens = load_token_counter(plan.files.folder)
-    with RowWriter(night.chunks, CHUNKS) as writer, progress("chunking", row_count(night.documents)) as advance:
-        for document in documents_of(night.documents):
-            metadata = json.dumps(document.metadata, ensure_ascii=False, sort_keys=True)
-            for chunk in chunk_document(document, settings=night.settings.chunking, count_tokens=count_tokens):
-                writer.write(
-                    {
-                        "chunk_id": chunk.chunk_id,
-                        "chunk_hash": chunk.chunk_hash,
-                        "document_id": chunk.document_id,
-                        "ordinal": chunk.ordinal,
-                        "title": document.title,
-                        "text": chunk.text,
-                        "body_start": chunk.body_start,
-                        "metadata": metadata,
-                    }
-                )
-            advance(1)
-    return writer.rows_written
+    with ChunkListing(night.documents) as listing:
+        stored = ChunkTable.find(night.workspace.lance, embedder=plan.fingerprint)
+        if night.before is not None and night.before.same_chunking and stored is not None:
+            with Bm25Store.open(night.before.bm25) as store:
+                listing.keep(night.before.document_digests, store.chunk_reader(KEPT_COLUMNS), stored.hashes())
+        count, changed = listing.changed()
+        count_tokens = load_token_counter(plan.files.folder)
+        with RowWriter(night.fresh_chunks, FRESH_CHUNKS) as writer, progress("chunking", count) as advance:
+            for document in changed:
+                for chunk in chunk_document(document, settings=night.settings.chunking, count_tokens=count_tokens):
+                    writer.write({name: getattr(chunk, name) for name in FRESH_CHUNKS.names})
+                advance(1)
+        return listing.write(night.chunks, fresh=night.fresh_chunks)
 
 
 @task(name="embed", cache_policy=NO_CACHE)
-def embed_chunks(night: Night, plan: EmbedderPlan) -> ChunksEmbedded:
+def embed_chunks(night: Night, embedder: EmbedderOnDemand) -> ChunksEmbedded:
     """Embed the chunks that have no vector yet, batch by batch; the model is loaded only where one is missing."""
-    execution = night.settings.execution
+    plan = embedder.plan
     table = ChunkTable.find(night.workspace.lance, embedder=plan.fingerprint)
-    with MissingChunks(night.chunks, no_hashes() if table is None else table.hashes()) as missing:
+    with MissingChunks(night.fresh_chunks, no_hashes() if table is None else table.hashes()) as missing:
         if len(missing):
-            embedder = Embedder(plan, batch_tokens=execution.batch_tokens, threads=execution.threads)
-            table = ChunkTable.create(night.workspace.lance, embedder=plan.fingerprint, dimensions=embedder.dimensions)
+            model = embedder.load(table)
+            table = ChunkTable.create(night.workspace.lance, embedder=plan.fingerprint, dimensions=model.dimensions)
             count_tokens = load_token_counter(plan.files.folder)
             with progress("embedding", len(missing)) as advance:
                 for hashes, texts in missing.batches(COMMIT_ROWS):
-                    vectors = embedder.embed_passages(texts, on_batch=advance)
+                    vectors = model.embed_passages(texts, on_batch=advance)
                     table.add(hashes, texts, count_tokens(texts), vectors)
         assert table is not None  # a collection is never empty, so there was something to embed
-        return ChunksEmbedded(embedded=len(missing), table=ChunkTableVersion(name=table.name, version=table.version))
+        return ChunksEmbedded(
+            texts=distinct_texts(night.chunks),
+            embedded=len(missing),
+            table=ChunkTableVersion(name=table.name, version=table.version),
+        )
 
 
 @task(name="bm25 statistics", cache_policy=NO_CACHE)
-def build_statistics(night: Night) -> int:
-    """Build the release's BM25 statistics.
+def build_statistics(night: Night, version: ChunkTableVersion) -> int:
+    """Make the release's BM25 statistics from those of the release before.
 
     Returns:
-        Postings.
+        Postings that were written: of the chunks that are new.
     """
-    analyser = Analyser.of(night.settings.bm25)
-    return build_bm25(night.bm25, night.chunks, analyse=analyser).postings
+    table = ChunkTable.open(night.workspace.lance, name=version.name, version=version.version)
+    counts = build_bm25(
+        night.bm25,
+        night.chunks,
+        texts_of=lambda hashes: table.batches(hashes, ["text"]),
+        analyse=Analyser.of(night.settings.bm25),
+        before=None if night.before is None else night.before.bm25,
+    )
+    return counts.postings_written

@@ -13,6 +13,36 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """The release that a night builds upon: the one that was live when it began.
+
+    Args:
+        folder: Its folder.
+        same_chunking: Whether its documents were cut as tonight's are.
+        same_embedder: Whether its lists hold scores of tonight's embedder.
+    """
+
+    folder: Path
+    same_chunking: bool
+    same_embedder: bool
+
+    @property
+    def document_digests(self) -> Path:
+        """As ``Night.document_digests``."""
+        return self.folder / "documents.parquet"
+
+    @property
+    def bm25(self) -> Path:
+        """As ``Night.bm25``."""
+        return self.folder / "bm25.duckdb"
+
+    @property
+    def dense_lists(self) -> Path:
+        """As ``Night.dense_lists``."""
+        return self.folder / "dense.parquet"
+
+
+@dataclass(frozen=True, slots=True)
 class Night:
     """A small record that every stage takes: stages hand on files, never tables.
 
@@ -21,12 +51,16 @@ class Night:
         base: The folder that paths in the settings are relative to.
         workspace: Where state lies.
         release_id: Of the release that this run builds.
+        before: What it builds upon; None where everything is made from nothing.
+        seed: Of everything random in this run; another one every night.
     """
 
     settings: Settings
     base: Path
     workspace: Workspace
     release_id: str
+    before: Before | None
+    seed: int
 
     @property
     def staging(self) -> Path:
@@ -44,8 +78,13 @@ class Night:
         return self.scratch / "documents.parquet"
 
     @property
+    def fresh_chunks(self) -> Path:
+        """The chunks of documents that were cut tonight, schema FRESH_CHUNKS."""
+        return self.scratch / "fresh_chunks.parquet"
+
+    @property
     def chunks(self) -> Path:
-        """The chunks by chunk number, schema CHUNKS."""
+        """All chunks by chunk number, schema CHUNKS."""
         return self.scratch / "chunks.parquet"
 
     @property
@@ -70,7 +109,7 @@ class Night:
 
     @property
     def document_digests(self) -> Path:
-        """``document_id`` and ``document_digest`` of every document."""
+        """The documents' ids and digests: columns ``storage.documents.DIGESTS``."""
         return self.staging / "documents.parquet"
 
     @property
@@ -82,6 +121,11 @@ class Night:
     def bm25(self) -> Path:
         """The BM25 statistics."""
         return self.staging / "bm25.duckdb"
+
+    @property
+    def dense_lists(self) -> Path:
+        """The lists of the dense leg for the next night, schema DENSE_LISTS."""
+        return self.staging / "dense.parquet"
 
     @property
     def candidates(self) -> Path:

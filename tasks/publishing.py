@@ -13,7 +13,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.bm25_store import Bm25Store
-from storage.chunk_files import MissingChunks
+from storage.chunk_listing import texts_without_row
 from storage.chunk_table import ChunkTable
 from storage.releases import digests_of, seal
 from storage.search_cache import RESULTS, write_search_cache
@@ -45,7 +45,7 @@ def write_results(night: Night, version: ChunkTableVersion) -> int:
     """
     table = ChunkTable.open(night.workspace.lance, name=version.name, version=version.version)
     with Bm25Store.open(night.bm25) as store:
-        chunks = store.chunks()
+        chunks = store.chunks(["title", "body_start", "metadata"])
     return write_search_cache(night.results, _result_blocks(night, chunks, table))
 
 
@@ -70,23 +70,20 @@ def measure_stages(night: Night) -> dict[str, dict[str, float]]:
 
 
 @task(name="gates", cache_policy=NO_CACHE)
-def ask_gates(night: Night, version: ChunkTableVersion, *, answered: int, seed: int) -> list[Gate]:
+def ask_gates(night: Night, version: ChunkTableVersion, *, answered: int) -> list[Gate]:
     """Ask every gate.
 
     Args:
         night: The run.
         version: Where the vectors are.
         answered: Queries in the search cache.
-        seed: Of the audit's sample.
     """
     settings = night.settings
     table = ChunkTable.open(night.workspace.lance, name=version.name, version=version.version)
-    with MissingChunks(night.chunks, table.hashes()) as missing:
-        without_vector = len(missing)
     with Bm25Store.open(night.bm25) as store:
-        chunked = pc.count_distinct(store.chunks().column("document_id")).as_py()
+        chunked = pc.count_distinct(store.chunks(["document_id"]).column(0)).as_py()
         faults = {
-            "chunks without a vector": without_vector,
+            "texts without a vector": texts_without_row(night.chunks, table.hashes()),
             "chunks that BM25 lacks": row_count(night.chunks) - store.chunk_count,
             "documents without a chunk": row_count(night.documents) - chunked,
             "queries without an entry in the cache": row_count(night.queries) - answered,
@@ -98,7 +95,7 @@ def ask_gates(night: Night, version: ChunkTableVersion, *, answered: int, seed: 
             settings=settings.bm25,
             analyser=Analyser.of(settings.bm25),
             sample=AUDITED_SCORES,
-            generator=np.random.default_rng(seed),
+            generator=np.random.default_rng(night.seed),
         )
     return [integrity_gate(faults), bm25_gate(audit)]
 

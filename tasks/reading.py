@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from storage.documents import RAW_DOCUMENTS, documents_digest, raw_row, settle_documents
+from storage.documents import DIGESTS, RAW_DOCUMENTS, documents_digest, raw_row, settle_documents
 from storage.errors import InputError
 from storage.keys import digest_of_sequence, fingerprint
 from storage.records import BAD_ROWS, QUERIES, BadRow, LoggedQuery
@@ -147,7 +147,7 @@ def _read_documents(night: Night, bad: RowWriter) -> int:
             f"more than documents.max_bad_rows = {settings.max_bad_rows:g} allows: {listed or 'it is empty'}."
         )
         raise InputError(message, remedy="Mend these rows, or raise `max_bad_rows` to go on without them.")
-    write_table(night.document_digests, read_table(night.documents, columns=["document_id", "document_digest"]))
+    write_table(night.document_digests, read_table(night.documents, columns=DIGESTS))
     return bad_count
 
 

@@ -16,18 +16,19 @@ from storage.chunk_table import ChunkTable
 from storage.memo import PairMemo
 from storage.records import CANDIDATES
 from storage.tables import read_table, write_table
+from tasks.canary import compare_with_stored
 from tasks.progress import progress
 from tasks.ranking import rank_candidates, weighted_scores
-from tasks.reranker import Reranker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from storage.releases import ChunkTableVersion
     from tasks.night import Night
-    from tasks.reranker import RerankerPlan
+    from tasks.on_demand import RerankerOnDemand
+    from tasks.settings import CanarySettings
 
 COMMIT_PAIRS = 1024  # pairs scored between two commits: what a killed run loses at most
 TEXTS_HELD = 32_768  # pairs whose texts are in memory at one time
@@ -43,40 +44,42 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PairsScored:
-    """What the reranking stage did: pairs it needed, and those of them that no earlier run had scored."""
+    """What the reranking stage did.
+
+    Attributes:
+        pairs: Distinct ones that it needed.
+        scored: Those of them that no earlier run had scored.
+        checked: Scores of earlier runs that were computed again and agreed.
+    """
 
     pairs: int
     scored: int
+    checked: int
 
 
 @task(name="rerank", cache_policy=NO_CACHE)
-def rerank_candidates(night: Night, plan: RerankerPlan | None, table: ChunkTableVersion) -> PairsScored:
+def rerank_candidates(night: Night, reranker: RerankerOnDemand | None, table: ChunkTableVersion) -> PairsScored:
     """Score every candidate pair that has no score yet, and set the final order of the candidates."""
     settings = night.settings
     fused = read_table(night.fused)
     queries = read_table(night.queries, columns=["query_key", "text"])
     with Bm25Store.open(night.bm25) as store:
-        chunks = store.chunks().select(["chunk_id", "chunk_hash", "document_id"])
+        chunks = store.chunks(["chunk_id", "chunk_hash", "document_id"])
     candidates = name_candidates(fused, queries, chunks)
     pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
-    done = PairsScored(0, 0)
-    if plan is not None:
+    done = PairsScored(0, 0, 0)
+    if reranker is not None:
         depth = min(settings.reranker.depth, settings.retrieval.candidate_depth)
         asked = np.flatnonzero(fused.column("fused_rank").to_numpy() <= depth)
         pairs = candidates.select(["query_key", "chunk_hash"]).take(pa.array(asked))
-        execution = settings.execution
-        with PairMemo(night.workspace.memo, reranker=plan.fingerprint) as memo:
-            pair_scores[asked], scored = score_pairs(
-                pairs,
-                memo,
-                texts_of_queries=dict(
-                    zip(*(queries.column(name).to_pylist() for name in queries.schema.names), strict=True)
-                ),
-                chunks=ChunkTable.open(night.workspace.lance, name=table.name, version=table.version),
-                load=lambda: Reranker(plan, batch_tokens=execution.batch_tokens, threads=execution.threads),
-            )
-        done = PairsScored(pairs=distinct(pairs).num_rows, scored=scored)
-    weight = 0.0 if plan is None else plan.weight
+        texts = PairTexts(
+            queries=dict(zip(*(queries.column(name).to_pylist() for name in queries.schema.names), strict=True)),
+            chunks=ChunkTable.open(night.workspace.lance, name=table.name, version=table.version),
+        )
+        with PairMemo(night.workspace.memo, reranker=reranker.plan.fingerprint) as memo:
+            canary = Canary(settings.canary, reranker.plan.precision, np.random.default_rng(night.seed))
+            pair_scores[asked], done = score_pairs(pairs, memo, texts, load=reranker.load, canary=canary)
+    weight = 0.0 if reranker is None else reranker.plan.weight
     write_table(night.candidates, settle_order(candidates, fused, pair_scores, weight=weight))
     return done
 
@@ -94,37 +97,71 @@ def name_candidates(fused: pa.Table, queries: pa.Table, chunks: pa.Table) -> pa.
     return pa.table({"query_key": queries.column("query_key").take(query_numbers), **named})
 
 
+@dataclass(frozen=True, slots=True)
+class PairTexts:
+    """What pairs say.
+
+    Attributes:
+        queries: Normalised texts by key.
+        chunks: Where the texts of chunks are, and their lengths.
+    """
+
+    queries: dict[str, str]
+    chunks: ChunkTable
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """How stored scores are watched.
+
+    Attributes:
+        settings: Size of the sample, and tolerance.
+        precision: Of the reranker.
+        generator: Draws the sample.
+    """
+
+    settings: CanarySettings
+    precision: str
+    generator: np.random.Generator
+
+
 def score_pairs(
     pairs: pa.Table,
     memo: PairMemo,
+    texts: PairTexts,
     *,
-    texts_of_queries: dict[str, str],
-    chunks: ChunkTable,
     load: Callable[[], Scorer],
-) -> tuple[NDArray[np.float32], int]:
+    canary: Canary,
+) -> tuple[NDArray[np.float32], PairsScored]:
     """The score of every pair; what the memo does not hold is computed, committed batch by batch.
 
     Args:
         pairs: ``query_key`` and ``chunk_hash`` (n,); a pair may come more than once.
         memo: Of this reranker.
-        texts_of_queries: Normalised texts by key.
-        chunks: Where the texts of chunks are.
+        texts: Of the pairs.
         load: Loads the reranker; called only where a score is missing.
+        canary: Watches what the memo holds, before anything is added.
 
     Returns:
-        float32 (n,), and how many distinct pairs were computed.
+        float32 (n,), and what was done for it.
+
+    Raises:
+        MachineError: The reranker does not say again what the memo holds.
     """
-    known, _ = memo.scores_of(pairs)
+    known, stored = memo.scores_of(pairs)
     unknown = np.ones(pairs.num_rows, dtype=bool)
     unknown[known] = False
     missing = distinct(pairs.filter(pa.array(unknown)))
+    checked = 0
     if missing.num_rows:
-        _compute(missing, memo, texts_of_queries=texts_of_queries, chunks=chunks, reranker=load())
-    positions, values = memo.scores_of(pairs)
+        reranker = load()
+        checked = _check_stored(pairs, known, stored, texts, reranker, canary)
+        _compute(missing, memo, texts, reranker)
+        known, stored = memo.scores_of(pairs)
     scores = np.full(pairs.num_rows, np.nan, dtype=np.float32)
-    scores[positions] = values
+    scores[known] = stored
     assert not np.isnan(scores).any()
-    return scores, missing.num_rows
+    return scores, PairsScored(pairs=distinct(pairs).num_rows, scored=missing.num_rows, checked=checked)
 
 
 def settle_order(candidates: pa.Table, fused: pa.Table, pair_scores: NDArray[np.float32], *, weight: float) -> pa.Table:
@@ -156,29 +193,60 @@ def distinct(pairs: pa.Table) -> pa.Table:
     return pairs.group_by(["query_key", "chunk_hash"]).aggregate([])
 
 
-def _compute(
-    missing: pa.Table,
-    memo: PairMemo,
-    *,
-    texts_of_queries: dict[str, str],
-    chunks: ChunkTable,
+def _check_stored(
+    pairs: pa.Table,
+    known: NDArray[np.int64],
+    stored: NDArray[np.float32],
+    texts: PairTexts,
     reranker: Scorer,
-) -> None:
-    lengths = chunks.rows(pc.unique(missing.column("chunk_hash")), ["tokens"])
+    canary: Canary,
+) -> int:
+    """Score a sample of known pairs again; how many they were."""
+    size = min(canary.settings.sample, known.size)
+    drawn = canary.generator.choice(known.size, size, replace=False)
+    if drawn.size:
+        sample = pairs.take(pa.array(known[drawn])).append_column("stored", pa.array(stored[drawn]))
+        [(batch, fresh)] = _scores(_by_length(sample, texts), texts, reranker, at_a_time=size)
+        compare_with_stored(
+            "pair scores",
+            batch.column("stored").to_numpy(),
+            fresh,
+            settings=canary.settings,
+            precision=canary.precision,
+        )
+    return size
+
+
+def _compute(missing: pa.Table, memo: PairMemo, texts: PairTexts, reranker: Scorer) -> None:
+    with progress("reranking", missing.num_rows) as advance:
+        for batch, scores in _scores(_by_length(missing, texts), texts, reranker, at_a_time=COMMIT_PAIRS):
+            memo.append(batch, scores)
+            advance(batch.num_rows)
+
+
+def _by_length(pairs: pa.Table, texts: PairTexts) -> pa.Table:
+    """Pairs with the ``tokens`` of their chunks, the longest first."""
+    lengths = texts.chunks.rows(pc.unique(pairs.column("chunk_hash")), ["tokens"])
     # A whole order, so that the same pairs make the same batches, and the same scores to the last bit.
-    by_length = [("tokens", "descending"), ("chunk_hash", "ascending"), ("query_key", "ascending")]
-    joined = missing.join(lengths, "chunk_hash").sort_by(by_length)
-    with progress("reranking", joined.num_rows) as advance:
-        for start in range(0, joined.num_rows, TEXTS_HELD):
-            held = joined.slice(start, TEXTS_HELD)
-            rows = chunks.rows(pc.unique(held.column("chunk_hash")), ["text"])
-            texts = dict(zip(rows.column("chunk_hash").to_pylist(), rows.column("text").to_pylist(), strict=True))
-            for first in range(0, held.num_rows, COMMIT_PAIRS):
-                batch = held.slice(first, COMMIT_PAIRS)
-                scores = reranker.score(
-                    [texts_of_queries[key] for key in batch.column("query_key").to_pylist()],
-                    [texts[key] for key in batch.column("chunk_hash").to_pylist()],
+    order = [("tokens", "descending"), ("chunk_hash", "ascending"), ("query_key", "ascending")]
+    return pairs.join(lengths, "chunk_hash").sort_by(order)
+
+
+def _scores(
+    pairs: pa.Table, texts: PairTexts, reranker: Scorer, *, at_a_time: int
+) -> Iterator[tuple[pa.Table, NDArray[np.float32]]]:
+    """Batches of the pairs, in order, and their scores."""
+    for start in range(0, pairs.num_rows, TEXTS_HELD):
+        held = pairs.slice(start, TEXTS_HELD)
+        rows = texts.chunks.rows(pc.unique(held.column("chunk_hash")), ["text"])
+        says = dict(zip(rows.column("chunk_hash").to_pylist(), rows.column("text").to_pylist(), strict=True))
+        for first in range(0, held.num_rows, at_a_time):
+            batch = held.slice(first, at_a_time)
+            yield (
+                batch,
+                reranker.score(
+                    [texts.queries[key] for key in batch.column("query_key").to_pylist()],
+                    [says[key] for key in batch.column("chunk_hash").to_pylist()],
                     batch.column("tokens").to_numpy(),
-                )
-                memo.append(batch, scores)
-                advance(batch.num_rows)
+                ),
+            )

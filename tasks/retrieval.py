@@ -1,25 +1,50 @@
-"""The third stage: every query meets the whole collection in both legs, and the legs are fused."""
+"""The third stage: every query meets the collection in both legs, and the legs are fused."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.bm25_store import Bm25Store
+from storage.chunk_listing import texts_added
 from storage.chunk_table import ChunkTable
+from storage.dense_lists import read_dense_lists, write_dense_lists
+from storage.query_memo import QueryMemo
 from storage.tables import read_table, write_table
 from tasks.analysis import Analyser
 from tasks.bm25 import retrieve_bm25
-from tasks.dense import retrieve_dense
-from tasks.embedder import Embedder
+from tasks.dense import all_blocks, blocks_of
+from tasks.dense_lists import DenseLists, bring_up_to_date
 from tasks.fusion import fuse
+from tasks.handed_lists import ListedQueries, lists_by_key, lists_by_number
+from tasks.progress import progress
+from tasks.texts import Texts
 
 if TYPE_CHECKING:
     from storage.releases import ChunkTableVersion
-    from tasks.embedder import EmbedderPlan
     from tasks.night import Night
+    from tasks.on_demand import EmbedderOnDemand
+
+COMMIT_QUERIES = 1024  # queries embedded between two commits: what a killed run loses at most
+SLACK = 50  # texts that a list of the dense leg holds beyond the candidates: removals that it outlives
+
+
+@dataclass(frozen=True, slots=True)
+class QueriesEmbedded:
+    """What the embedding of queries did.
+
+    Attributes:
+        embedded: Queries that had no embedding yet.
+        checked: Stored embeddings of chunks that the embedder, if it was loaded, has computed again this night.
+    """
+
+    embedded: int
+    checked: int
 
 
 @task(name="retrieve bm25", cache_policy=NO_CACHE)
@@ -43,26 +68,63 @@ def retrieve_lexical(night: Night) -> int:
     return int(leg.num_rows)
 
 
+@task(name="embed queries", cache_policy=NO_CACHE)
+def embed_queries(night: Night, embedder: EmbedderOnDemand, version: ChunkTableVersion) -> QueriesEmbedded:
+    """Embed the queries that have no vector yet, batch by batch; the model is loaded only where one is missing."""
+    queries = read_table(night.queries, columns=["query_key", "text"])
+    keys = queries.column("query_key").to_pylist()
+    with QueryMemo(night.workspace.memo, embedder=embedder.plan.fingerprint) as memo:
+        known, _ = memo.vectors_of(keys)
+        missing = np.setdiff1d(np.arange(len(keys)), known)
+        if missing.size:
+            table = ChunkTable.open(night.workspace.lance, name=version.name, version=version.version)
+            model = embedder.load(table)
+            with progress("embedding queries", missing.size) as advance:
+                for first in range(0, missing.size, COMMIT_QUERIES):
+                    part = queries.take(pa.array(missing[first : first + COMMIT_QUERIES]))
+                    vectors = model.embed_queries(part.column("text").to_pylist())
+                    memo.append(part.column("query_key").to_pylist(), vectors)
+                    advance(part.num_rows)
+    return QueriesEmbedded(embedded=int(missing.size), checked=embedder.vectors_checked)
+
+
 @task(name="retrieve dense", cache_policy=NO_CACHE)
-def retrieve_semantic(night: Night, plan: EmbedderPlan, table: ChunkTableVersion) -> int:
-    """The dense leg of every query.
+def retrieve_semantic(night: Night, version: ChunkTableVersion, *, embedder: str) -> int:
+    """The dense leg of every query, from the lists of the night before where there are any.
+
+    Args:
+        night: The run.
+        version: Where the vectors of chunks are.
+        embedder: The fingerprint under which those of queries are.
 
     Returns:
-        How many entries it has.
+        How many queries met the whole collection.
     """
-    execution = night.settings.execution
-    texts = read_table(night.queries, columns=["text"]).column(0).to_pylist()
-    embedder = Embedder(plan, batch_tokens=execution.batch_tokens, threads=execution.threads)
+    keys = read_table(night.queries, columns=["query_key"]).column(0)
+    with QueryMemo(night.workspace.memo, embedder=embedder) as memo:
+        known, query_vectors = memo.vectors_of(keys.to_pylist())
+    assert known.tolist() == list(range(len(keys)))
+    table = ChunkTable.open(night.workspace.lance, name=version.name, version=version.version)
     with Bm25Store.open(night.bm25) as store:
-        chunk_hashes = store.chunks().column("chunk_hash")
-    leg = retrieve_dense(
-        embedder.embed_queries(texts),
-        ChunkTable.open(night.workspace.lance, name=table.name, version=table.version),
-        chunk_hashes,
+        texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
+    queries = ListedQueries.of(keys.combine_chunks(), query_vectors)
+    lists, added = DenseLists.unknown(len(queries)), pa.array([], pa.string())
+    if night.before is not None and night.before.same_embedder:
+        lists = lists_by_number(read_dense_lists(night.before.dense_lists), queries, texts)
+        with Bm25Store.open(night.before.bm25) as store:
+            added = texts_added(night.chunks, store.chunk_reader(["chunk_hash"]))
+    outcome = bring_up_to_date(
+        lists,
+        query_vectors,
+        texts,
+        added=blocks_of(table.batches(added, ["vector"]), texts, dimensions=table.dimensions),
+        everything=lambda queries: all_blocks(table, texts, queries=queries),
         depth=night.settings.retrieval.candidate_depth,
+        slack=SLACK,
     )
-    write_table(night.leg_dense, leg)
-    return int(leg.num_rows)
+    write_table(night.leg_dense, outcome.leg)
+    write_dense_lists(night.dense_lists, lists_by_key(outcome.lists, queries, texts))
+    return outcome.scanned
 
 
 @task(name="fuse", cache_policy=NO_CACHE)

@@ -2,7 +2,7 @@
 
 They stand together and import nothing heavy, because a cached look-up reads them too and must start in
 a fraction of a second. *What* is computed is in the fingerprint of a release; *where* it runs
-(``execution``, ``workspace``) never is.
+(``execution``, ``workspace``) and how it is watched (``canary``) never are.
 """
 
 from __future__ import annotations
@@ -164,6 +164,25 @@ class ResultsSettings(Section):
     )
 
 
+class CanarySettings(Section):
+    """``[canary]``: stored values held against fresh ones wherever a model is loaded; never part of a fingerprint."""
+
+    sample: int = Field(
+        default=32,
+        ge=0,
+        le=10_000,
+        description="Stored embeddings, and stored pair scores, that are computed again in a run that loads the model; "
+        "0 for none.",
+    )
+    tolerance: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=10.0,
+        description="By how much a stored and a fresh value may differ before the run fails. Default: by precision, "
+        "0.0001 for float32, 0.02 for float16, 0.1 for bfloat16.",
+    )
+
+
 class ExecutionSettings(Section):
     """``[execution]``: where the work runs; never part of a fingerprint."""
 
@@ -197,11 +216,12 @@ class Settings(Section):
     retrieval: RetrievalSettings = RetrievalSettings()
     reranker: RerankerSettings = RerankerSettings()
     results: ResultsSettings = ResultsSettings()
+    canary: CanarySettings = CanarySettings()
     execution: ExecutionSettings = ExecutionSettings()
 
     def what(self) -> dict[str, object]:
         """What is computed: everything that decides a release, and nothing of where it runs or lies."""
-        value = self.model_dump(exclude={"workspace": True, "execution": True, "documents": {"source"}})
+        value = self.model_dump(exclude={"workspace": True, "canary": True, "execution": True, "documents": {"source"}})
         value["queries"] = {"budget": self.queries.budget}
         value["judgments"] = {"ignore_identical_ids": self.judgments.ignore_identical_ids}
         return value

@@ -16,7 +16,13 @@ from storage.errors import MachineError
 from storage.records import LEG, ranking_order, ranks_within
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+
+    # Query numbers, chunk (or text) numbers and scores, each (n,).
+    Entries = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
+    ExactScores = Callable[[NDArray[np.integer], NDArray[np.integer]], NDArray[np.float32]]
 
 # Entries kept back before they are ordered; fewer means more sorting, more means more memory (12 bytes each).
 MIN_PENDING = 65_536
@@ -32,6 +38,7 @@ class RunningTopK:
     Args:
         query_count: Queries are numbered from 0 to ``query_count - 1``.
         depth: Results a query, at least 1.
+        floors: float32 (query_count,), what a score must reach to be of interest; None for any score.
 
     >>> best = RunningTopK(query_count=2, depth=2)
     >>> best.add_block(np.array([[0.5, -1.0], [-2.0, -3.0]], dtype=np.float32), np.array([7, 8], dtype=np.int32))
@@ -40,13 +47,13 @@ class RunningTopK:
     [3, 7, 7, 8]
     """
 
-    def __init__(self, query_count: int, depth: int) -> None:
+    def __init__(self, query_count: int, depth: int, *, floors: NDArray[np.float32] | None = None) -> None:
         if query_count < 0 or depth < 1:
             raise ValueError(f"query_count {query_count} must be >= 0 and depth {depth} >= 1")
         self.query_count = query_count
         self.depth = depth
-        # What a score must reach to matter: the depth-th best so far, -inf while a query has fewer results.
-        self._thresholds = np.full(query_count, -np.inf, dtype=np.float32)
+        # What a score must reach to matter: the depth-th best so far, the floor while a query has fewer results.
+        self._thresholds = np.full(query_count, -np.inf, dtype=np.float32) if floors is None else floors.copy()
         self._best = _no_entries()
         self._pending: list[Entries] = []
         self._pending_count = 0
@@ -102,12 +109,21 @@ class RunningTopK:
             query_numbers = np.repeat(np.arange(first_query, first_query + len(rows)), [row.size for row in rows])
             self._keep(query_numbers, chunk_numbers[kept], rounded[kept])
 
-    def add_block(self, scores: NDArray[np.floating], chunk_numbers: NDArray[np.integer]) -> None:
+    def add_block(
+        self,
+        scores: NDArray[np.floating],
+        chunk_numbers: NDArray[np.integer],
+        *,
+        margin: float = 0.0,
+        exact: ExactScores | None = None,
+    ) -> None:
         """Add the scores of every query against some chunks.
 
         Args:
             scores: float (query_count, n_chunks), rounded to float32.
             chunk_numbers: int (n_chunks,), of the columns, in any order.
+            margin: By how much the difference of two scores may be wrong; 0 where they are exact.
+            exact: Gives the exact scores of those that may be among the best: float32 (m,) of rows and columns (m,).
 
         Raises:
             MachineError: A score is not a number.
@@ -115,23 +131,27 @@ class RunningTopK:
         if scores.shape != (self.query_count, chunk_numbers.size):
             raise ValueError(f"scores are {scores.shape}, expected {(self.query_count, chunk_numbers.size)}")
         rounded = _checked(scores)
-        kept = rounded >= self._thresholds[:, None]
+        kept = rounded >= (self._thresholds - np.float32(margin))[:, None]
         # Partitioning costs more than the matrix product before it, so only rows with many survivors pay for it.
         crowded = np.flatnonzero(np.count_nonzero(kept, axis=1) > 2 * self.depth)
         if crowded.size:
             rows = rounded[crowded]
             cut = chunk_numbers.size - self.depth
-            kept[crowded] &= rows >= np.partition(rows, cut, axis=1)[:, cut, None]
+            kept[crowded] &= rows >= np.partition(rows, cut, axis=1)[:, cut, None] - np.float32(margin)
         # Six times as fast as np.nonzero on two dimensions.
         query_numbers, columns = np.divmod(np.flatnonzero(kept), max(1, chunk_numbers.size))
-        kept_scores = rounded[query_numbers, columns]
+        kept_scores = rounded[query_numbers, columns] if exact is None else _checked(exact(query_numbers, columns))
         finite = kept_scores > -np.inf
         self._keep(query_numbers[finite], chunk_numbers[columns[finite]], kept_scores[finite])
 
+    def entries(self) -> Entries:
+        """What is best so far, by query number, then rank."""
+        self._settle()
+        return self._best
+
     def table(self) -> pa.Table:
         """What is best so far, with the schema ``LEG``: by query number, then rank from 1."""
-        self._settle()
-        query_numbers, chunk_numbers, scores = self._best
+        query_numbers, chunk_numbers, scores = self.entries()
         return pa.table([query_numbers, chunk_numbers, scores, ranks_within(query_numbers)], schema=LEG)
 
     def _keep(
@@ -150,9 +170,6 @@ class RunningTopK:
         query_numbers, _, scores = self._best
         last = ranks_within(query_numbers) == self.depth
         self._thresholds[query_numbers[last]] = scores[last]
-
-
-Entries = tuple["NDArray[np.int32]", "NDArray[np.int32]", "NDArray[np.float32]"]
 
 
 def merge_topk(parts: list[Entries], *, depth: int) -> Entries:

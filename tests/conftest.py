@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import hypothesis
 import pytest
 
-from tests.collection import Collection, small_collection, tiny_embedder, tiny_reranker
+from benchmarks.tiny_models import tiny_embedder, tiny_reranker
+from tests.collection import Collection, small_collection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

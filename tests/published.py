@@ -3,56 +3,31 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from benchmarks.compare_releases import first_difference, rankings_of
 from storage.bm25_store import Bm25Store
 from storage.chunk_table import ChunkTable
 from storage.releases import digests_of, read_manifest
-from storage.search_cache import SearchCache
-from storage.tables import read_table
 from storage.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from benchmarks.compare_releases import Entry
     from storage.releases import Manifest
-
-TOLERANCE = 1e-5
-
-
-class Entry(NamedTuple):
-    document_id: str
-    chunk_id: str
-    score: float
 
 
 def rankings(root: Path, release_id: str | None = None) -> dict[str, list[Entry]]:
     """Every answered query of a release (by default the current one) and its results, read through SearchCache."""
-    workspace = Workspace(root)
-    release_id = workspace.require_current() if release_id is None else release_id
-    queries = read_table(workspace.release(release_id) / "queries.parquet", columns=["text"]).column(0).to_pylist()
-    with SearchCache(workspace.release(release_id) / "results.duckdb", release_id=release_id) as cache:
-        assert len(cache) == len(queries)
-        return dict(_rankings(cache, queries))
-
-
-def _rankings(cache: SearchCache, queries: list[str]) -> Iterator[tuple[str, list[Entry]]]:
-    for query in queries:
-        found = cache.get(query)
-        assert found is not None
-        assert [result.rank for result in found.results] == list(range(1, len(found.results) + 1))
-        yield query, [Entry(result.document_id, result.chunk_id, result.score) for result in found.results]
+    return rankings_of(Workspace(root), release_id)
 
 
 def assert_same_rankings(left: Mapping[str, list[Entry]], right: Mapping[str, list[Entry]]) -> None:
     """The same ids in the same order, scores within 1e-5."""
-    assert left.keys() == right.keys()
-    for query, entries in left.items():
-        others = right[query]
-        assert [entry[:2] for entry in entries] == [entry[:2] for entry in others], query
-        for entry, other in zip(entries, others, strict=True):
-            assert abs(entry.score - other.score) <= TOLERANCE, (query, entry, other)
+    difference = first_difference(left, right)
+    assert difference is None, difference
 
 
 def check_readable(root: Path, release_id: str | None = None) -> Manifest:

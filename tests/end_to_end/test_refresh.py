@@ -13,6 +13,7 @@ import tasks.indexing
 import tasks.publishing
 import tasks.reranking
 import tasks.retrieval
+from benchmarks.tiny_models import tiny_reranker
 from flows.summary import Refused
 from storage.chunk_files import MissingChunks
 from storage.errors import InputError
@@ -22,7 +23,7 @@ from storage.tables import read_table
 from storage.workspace import Workspace, writing
 from tasks.bm25 import retrieve_bm25
 from tasks.models import PACKAGED_EMBEDDER
-from tests.collection import LOG, LONG_SENTENCES, small_collection, tiny_reranker
+from tests.collection import LOG, LONG_SENTENCES, small_collection
 from tests.published import assert_same_rankings, check_readable, pointer, rankings, snapshot
 
 if TYPE_CHECKING:

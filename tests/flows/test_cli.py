@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.compare_releases import TOLERANCE
 from storage.search_cache import SearchCache
 from storage.workspace import Workspace
 from tests.collection import LOG
-from tests.published import TOLERANCE, snapshot
+from tests.published import snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from tests.collection import Collection
     from tests.conftest import Command, Program
 
-COMMANDS = ("demo", "refresh", "search", "evaluate", "releases")
+COMMANDS = ("demo", "refresh", "search", "evaluate", "releases", "rollback", "doctor")
 COUNTS = {
     "documents",
     "documents_added",
@@ -196,11 +199,45 @@ def test_releases_lists_them_and_marks_the_current_one(published: Collection, ni
 
     assert told["current"] == current
     [row] = told["releases"]
-    assert (row["release_id"], row["current"], row["status"]) == (current, True, "accepted")
+    assert (row["release_id"], row["current"], row["status"], row["damage"]) == (current, True, "accepted", None)
+    assert datetime.fromisoformat(row["created_at"]).tzinfo is not None
     assert row["counts"]["documents"] == len(published.documents)
     assert row["size_bytes"] > 0
+    assert set(row["measures"]["results"]) >= {"nDCG@10"}
+    assert all(gate["passed"] for gate in row["gates"])
     assert shown.code == 0
-    assert current[:8] in shown.out
+    assert current in shown.out
+    assert "ago" in shown.out or "now" in shown.out
+
+
+def test_a_damaged_manifest_hides_no_other_release(published: Collection, nightrank: Command, tmp_path: Path) -> None:
+    copied = shutil.copytree(published.folder, tmp_path / "copied")
+    folder = copied / "workspace" / "releases" / "20200101T000000-000Z"
+    folder.mkdir()
+    (folder / "manifest.json").write_text("{}")
+
+    ended = nightrank("releases", "-c", copied / "nightrank.toml", "--json")
+    shown = nightrank("releases", "-c", copied / "nightrank.toml")
+
+    damaged, sound = ended.json["releases"]
+    assert (ended.code, shown.code) == (1, 1)
+    assert (damaged["release_id"], damaged["status"], damaged["size_bytes"]) == (folder.name, "damaged", 2)
+    assert "is no manifest that this version reads" in damaged["damage"]
+    assert (sound["status"], sound["current"]) == ("accepted", True)
+    assert f"{folder.name} is damaged" in shown.out
+
+
+def test_a_pointer_that_cannot_be_read_hides_no_release(
+    published: Collection, nightrank: Command, tmp_path: Path
+) -> None:
+    copied = shutil.copytree(published.folder, tmp_path / "copied")
+    (copied / "workspace" / "current.json").write_text("{")
+
+    ended = nightrank("releases", "-c", copied / "nightrank.toml", "--json")
+
+    assert ended.code == 1
+    assert "does not name a release" in ended.err
+    assert (ended.json["current"], len(ended.json["releases"])) == (None, 1)
 
 
 def test_evaluate_json_measures_every_stage(published: Collection, nightrank: Command) -> None:

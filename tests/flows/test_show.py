@@ -1,17 +1,23 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.show import EXCERPT, show_measures, show_releases, show_results
+from flows.doctor import Check, Diagnosis
+from flows.releases import ListedRelease
+from flows.show import EXCERPT, show_diagnosis, show_measures, show_releases, show_results, show_rollback
+from storage.faults import Fault
 from storage.releases import Counts, Gate, Manifest
+from storage.rollback import RolledBack
 from storage.search_cache import CachedResults, Result
+from tasks.doctor import Findings
 
 if TYPE_CHECKING:
     from typing import Any, Literal
 
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 HOSTILE = "[bold red]x[/] [/] :heart: [link=http://a.example]y[/link] \\[z]"
 
 
@@ -81,7 +87,7 @@ def manifest(release_id: str, *, status: Literal["accepted", "rejected"], gate: 
     values: dict[str, Any] = {
         "release_id": release_id,
         "status": status,
-        "created_at": datetime(2026, 1, 1, tzinfo=UTC),
+        "created_at": CREATED,
         "counts": Counts.model_validate(dict.fromkeys(Counts.model_fields, 1234)),
         "measures": {"results": {"nDCG@10": 0.5}},
         "gates": [Gate(name="fine", passed=True, value=0.0, threshold=0.0, reason=""), *failed],
@@ -89,19 +95,97 @@ def manifest(release_id: str, *, status: Literal["accepted", "rejected"], gate: 
     return Manifest.model_construct(**values)
 
 
+def listed(
+    release_id: str, *, current: bool = False, status: Literal["accepted", "rejected"] = "accepted", gate: str = ""
+) -> ListedRelease:
+    return ListedRelease(release_id, current, 1_500_000, manifest(release_id, status=status, gate=gate))
+
+
+def rows(written: str) -> list[str]:
+    """The rows of the table of releases, single-spaced, without its header."""
+    return [" ".join(line.split()) for line in written.splitlines()[1:]]
+
+
 def test_releases_are_shown_newest_first_with_what_is_current_and_what_failed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    manifests = [manifest("r1", status="accepted"), manifest("r2", status="rejected", gate="bm25_audit")]
-    show_releases(manifests, {"r1": 1_500_000, "r2": 0}, current="r1")
-    second, first = [line for line in capsys.readouterr().out.splitlines() if "r1" in line or "r2" in line]
-    assert "r2" in second
-    assert "rejected" in second
-    assert "failed: bm25_audit" in second
-    for cell in ("current", "1,234", "1.5", "0.5000", "passed"):
-        assert cell in first
+    show_releases([listed("r1", current=True), listed("r2", status="rejected", gate="bm25_audit")], now=CREATED)
+    assert rows(capsys.readouterr().out) == [
+        "r2 just now 1,234 1,234 1,234 1.5 0.5000 rejected, failed bm25_audit",
+        "r1 just now 1,234 1,234 1,234 1.5 0.5000 current, all gates passed",
+    ]
+
+
+def test_a_release_that_cannot_be_read_is_listed_as_damaged_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    damaged = ListedRelease("r1", current=True, size_bytes=2_000_000, manifest=None, damage="no\x1b[2J manifest [of]")
+    show_releases([damaged, listed("r2")], now=CREATED)
+    second, first, reason = rows(capsys.readouterr().out)
+    assert second.endswith("accepted, all gates passed")
+    assert first == "r1 2.0 current, damaged"
+    assert reason == "r1 is damaged: no\N{REPLACEMENT CHARACTER}[2J manifest [of]"
+
+
+def test_the_list_of_releases_fits_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    show_releases([listed("20260102T030405-678Z", current=True)], now=CREATED + timedelta(minutes=33))
+    written = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in written.splitlines())
+    assert "…" not in written
+    assert {"20260102T030405-678Z", "current,", "1,234", "1.5", "0.5000", "documents"} <= set(written.split())
+
+
+@pytest.mark.parametrize(
+    ("age", "told"),
+    [
+        (timedelta(seconds=-5), "just now"),
+        (timedelta(seconds=59), "just now"),
+        (timedelta(minutes=1), "1 minute ago"),
+        (timedelta(minutes=59, seconds=59), "59 minutes ago"),
+        (timedelta(hours=3, minutes=50), "3 hours ago"),
+        (timedelta(days=1, hours=2), "1 day ago"),
+        (timedelta(days=400), "400 days ago"),
+    ],
+)
+def test_the_age_of_a_release_is_told_in_its_largest_unit(
+    capsys: pytest.CaptureFixture[str], age: timedelta, told: str
+) -> None:
+    show_releases([listed("r1")], now=CREATED + age)
+    assert rows(capsys.readouterr().out) == [f"r1 {told} 1,234 1,234 1,234 1.5 0.5000 accepted, all gates passed"]
 
 
 def test_before_the_first_release_there_is_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
-    show_releases([], {}, current=None)
+    show_releases([], now=CREATED)
     assert "nightrank refresh" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("before", "first"), [("r2", "Release r1 is current now; before, it was r2."), (None, "Release r1 is current now.")]
+)
+def test_after_a_rollback_people_are_told_what_the_next_refresh_does(
+    capsys: pytest.CaptureFixture[str], before: str | None, first: str
+) -> None:
+    show_rollback(RolledBack("r1", before))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == first
+    assert "next refresh compares the inputs with it" in lines[1]
+
+
+def test_a_diagnosis_is_a_table_of_checks_with_their_faults_below(capsys: pytest.CaptureFixture[str]) -> None:
+    lost = Fault("lost [bold]", 7, ("a\x1b[2J", "b"))
+    checks = (
+        Check("files", Findings({"files": 1234}, [])),
+        Check("dense_lists", Findings({}, [])),
+        Check("results", Findings({"queries": 2, "answers": 1}, [lost])),
+    )
+    show_diagnosis(Diagnosis("r1", checks))
+    written = capsys.readouterr().out
+    table = [[cell.strip() for cell in line.split("│")[1:-1]] for line in written.splitlines() if "│" in line]
+    assert {row[0]: row[1:] for row in table} == {
+        "files": ["1,234 files", "agrees"],
+        "dense_lists": ["", "not in this release"],
+        "results": ["2 queries, 1 answers", "FAULTY"],
+    }
+    assert "results: lost [bold] (7): a\N{REPLACEMENT CHARACTER}[2J, b, ..." in written
+    assert written.splitlines()[-1] == "The stores do not agree."

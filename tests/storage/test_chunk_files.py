@@ -7,7 +7,7 @@ import pytest
 
 from storage.chunk_files import MissingChunks
 from storage.chunk_table import no_hashes
-from storage.records import CHUNKS
+from storage.records import FRESH_CHUNKS
 from storage.tables import write_table
 
 if TYPE_CHECKING:
@@ -26,18 +26,15 @@ TEXTS = {
 def chunks(tmp_path: Path) -> Path:
     rows = [
         {
-            "chunk_id": chunk_id,
             "chunk_hash": key,
             "document_id": chunk_id[:2],
             "ordinal": int(chunk_id[-1]),
-            "title": "",
             "text": text,
             "body_start": 0,
-            "metadata": "{}",
         }
         for chunk_id, (key, text) in TEXTS.items()
     ]
-    write_table(tmp_path / "chunks.parquet", pa.Table.from_pylist(rows, schema=CHUNKS))
+    write_table(tmp_path / "chunks.parquet", pa.Table.from_pylist(rows, schema=FRESH_CHUNKS))
     return tmp_path / "chunks.parquet"
 
 

@@ -113,39 +113,47 @@ def test_the_digest_of_a_collection_does_not_depend_on_reading_order_or_place(tm
 
 
 def digests(path: Path, documents: dict[str, str]) -> Path:
+    """Documents given as their content, with or without metadata after a stroke: ``text|metadata``."""
     columns = {
         "document_id": pa.array(documents, pa.string()),
         "document_digest": pa.array(documents.values(), pa.string()),
+        "content_digest": pa.array([value.split("|")[0] for value in documents.values()], pa.string()),
     }
     write_table(path, pa.table(columns))
     return path
 
 
 def test_changes_are_counted_in_documents(tmp_path: Path) -> None:
-    before = digests(tmp_path / "before", {"same": "s", "edited": "x", "edited too": "y", "removed": "r"})
-    after = digests(tmp_path / "after", {"same": "s", "edited": "X", "edited too": "Y", "a": "1", "b": "2", "c": "r"})
-    assert changes_between(before, after) == Changes(added=3, edited=2, removed=1)
-    assert changes_between(after, after) == Changes(added=0, edited=0, removed=0)
+    before = digests(tmp_path / "before", {"same": "s", "x": "x", "y": "y|1", "removed": "r", "m": "m|1"})
+    after = digests(
+        tmp_path / "after", {"same": "s", "x": "X", "y": "Y|2", "a": "1", "b": "2", "c": "r", "m": "m|2"}
+    )
+    assert changes_between(before, after) == Changes(added=3, edited=2, metadata=1, removed=1)
+    assert changes_between(after, after) == Changes(added=0, edited=0, metadata=0, removed=0)
 
 
 def test_before_the_first_release_everything_is_added(tmp_path: Path) -> None:
     after = digests(tmp_path / "after", {"a": "1", "b": "2"})
-    assert changes_between(None, after) == Changes(added=2, edited=0, removed=0)
-    assert changes_between(digests(tmp_path / "none", {}), after) == Changes(added=2, edited=0, removed=0)
-    assert changes_between(after, tmp_path / "none") == Changes(added=0, edited=0, removed=2)
+    assert changes_between(None, after) == Changes(added=2, edited=0, metadata=0, removed=0)
+    assert changes_between(digests(tmp_path / "none", {}), after) == Changes(added=2, edited=0, metadata=0, removed=0)
+    assert changes_between(after, tmp_path / "none") == Changes(added=0, edited=0, metadata=0, removed=2)
 
 
 @settings(max_examples=25)  # each writes two files
 @given(
-    before=st.dictionaries(st.sampled_from("abcde"), st.sampled_from("12")),
-    after=st.dictionaries(st.sampled_from("abcde"), st.sampled_from("12")),
+    before=st.dictionaries(st.sampled_from("abcde"), st.sampled_from(["1", "2", "1|m", "2|m"])),
+    after=st.dictionaries(st.sampled_from("abcde"), st.sampled_from(["1", "2", "1|m", "2|m"])),
 )
 def test_changes_equal_those_of_plain_sets(
     tmp_path_factory: pytest.TempPathFactory, before: dict[str, str], after: dict[str, str]
 ) -> None:
     folder = tmp_path_factory.mktemp("changes")
-    edited = sum(before[key] != after[key] for key in before.keys() & after.keys())
+    both = before.keys() & after.keys()
+    edited = sum(before[key][0] != after[key][0] for key in both)
     expected = Changes(
-        added=len(after.keys() - before.keys()), edited=edited, removed=len(before.keys() - after.keys())
+        added=len(after.keys() - before.keys()),
+        edited=edited,
+        metadata=sum(before[key] != after[key] for key in both) - edited,
+        removed=len(before.keys() - after.keys()),
     )
     assert changes_between(digests(folder / "before", before), digests(folder / "after", after)) == expected

@@ -13,7 +13,8 @@ from storage.memo import PairMemo
 from storage.records import CANDIDATES
 from tasks import reranking as module
 from tasks.fusion import FUSED
-from tasks.reranking import distinct, name_candidates, score_pairs, settle_order
+from tasks.reranking import Canary, PairTexts, distinct, name_candidates, score_pairs, settle_order
+from tasks.settings import CanarySettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,9 +83,14 @@ EVERY = [(query, text) for query in QUERIES for text in TEXTS]
 
 def run(wanted: pa.Table, memo: PairMemo, chunks: ChunkTable, scorer: Scorer | None) -> tuple[list[float], int]:
     load = never if scorer is None else lambda: scorer
-    scores, computed = score_pairs(wanted, memo, texts_of_queries=TEXTS_OF_QUERIES, chunks=chunks, load=load)
+    scores, done = score_pairs(wanted, memo, PairTexts(TEXTS_OF_QUERIES, chunks), load=load, canary=canary(0))
     assert scores.dtype == np.float32
-    return scores.tolist(), computed
+    assert (done.pairs, done.checked) == (distinct(wanted).num_rows, 0)
+    return scores.tolist(), done.scored
+
+
+def canary(sample: int) -> Canary:
+    return Canary(CanarySettings(sample=sample), "float32", np.random.default_rng(5))
 
 
 def test_each_pair_gets_the_score_of_its_own_query_and_text(memo: PairMemo, chunks: ChunkTable) -> None:
@@ -163,6 +169,35 @@ def test_a_reranker_that_gives_no_numbers_is_an_error_and_nothing_is_remembered(
     with pytest.raises(MachineError, match="not finite"):
         run(pairs(*EVERY), memo, chunks, Overflowing())
     assert len(memo) == 0
+
+
+class Drifted(Counting):
+    """Says something else than it used to."""
+
+    def score(self, queries: Sequence[str], texts: Sequence[str], lengths: NDArray[np.integer]) -> NDArray[np.float32]:
+        return super().score(queries, texts, lengths) + np.float32(0.001)
+
+
+def test_a_reranker_that_no_longer_says_what_it_said_stops_the_run_and_adds_nothing(
+    memo: PairMemo, chunks: ChunkTable
+) -> None:
+    run(pairs(*EVERY[:5]), memo, chunks, Counting())
+    with pytest.raises(MachineError, match=r"3 of 3 stored pair scores .* up to 0\.001"):
+        score_pairs(pairs(*EVERY), memo, PairTexts(TEXTS_OF_QUERIES, chunks), load=Drifted, canary=canary(3))
+    assert len(memo) == 5
+
+
+def test_a_sample_of_the_memo_is_scored_again_wherever_something_is_missing(
+    memo: PairMemo, chunks: ChunkTable
+) -> None:
+    run(pairs(*EVERY[:5]), memo, chunks, Counting())
+    scorer, texts = Counting(), PairTexts(TEXTS_OF_QUERIES, chunks)
+    scores, done = score_pairs(pairs(*EVERY), memo, texts, load=lambda: scorer, canary=canary(3))
+    assert scores.tolist() == [score(*pair) for pair in EVERY]
+    assert (done.scored, done.checked) == (len(EVERY) - 5, 3)
+    assert set(scorer.asked[:3]) < set(EVERY[:5])
+    _, done = score_pairs(pairs(*EVERY), memo, texts, load=never, canary=canary(3))
+    assert (done.scored, done.checked) == (0, 0)
 
 
 def test_each_pair_is_distinct_once() -> None:

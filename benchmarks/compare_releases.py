@@ -1,0 +1,223 @@
+"""Do two releases hold the same? The same ids in the same order, scores within 1e-5, query by query.
+
+A shortcut must end where a rebuild ends, so a difference is a fault. One kind is told apart: where the models have run
+again, the same text may get a vector that differs in the seventh digit, and two entries closer than the tolerance may
+change places. Such a query is counted as a tie by rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from storage.releases import read_manifest
+from storage.search_cache import SearchCache
+from storage.tables import read_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from storage.workspace import Workspace
+
+TOLERANCE = 1e-5
+LEGS = ("bm25", "dense")
+COUNTS = ("documents", "chunks", "queries", "pairs")  # what is there, not what was done
+
+
+class Entry(NamedTuple):
+    """A result of a query."""
+
+    document_id: str
+    chunk_id: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How two releases compare.
+
+    Attributes:
+        equal: Queries with equal results and candidates.
+        ties: Queries where nothing but ties by rounding, or what follows from one in a leg, differs.
+        different: All other queries.
+        counts_equal: Whether both hold as many documents, chunks, queries and pairs.
+        first: The first thing that differs, a tie included; None where nothing does.
+    """
+
+    equal: int
+    ties: int
+    different: int
+    counts_equal: bool
+    first: str | None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing differs at all."""
+        return self.first is None
+
+    @property
+    def is_same_but_for_ties(self) -> bool:
+        """Whether nothing differs but ties by rounding."""
+        return self.counts_equal and self.different == 0
+
+    def __str__(self) -> str:
+        if self.is_exact:
+            return "equal"
+        return f"{self.equal} queries equal, {self.ties} ties by rounding, {self.different} differ; first {self.first}"
+
+
+def compare_releases(left: Workspace, right: Workspace) -> Comparison:
+    """Compare the current releases of two workspaces.
+
+    Raises:
+        InputError: One has no published release.
+    """
+    ours, theirs = _read(left), _read(right)
+    tally = dict.fromkeys(_Agreement, 0)
+    reasons = [
+        f"{name}: {ours.counts[name]} and {theirs.counts[name]}"
+        for name in COUNTS
+        if ours.counts[name] != theirs.counts[name]
+    ]
+    counts_equal = not reasons
+    for text in sorted(ours.queries.keys() | theirs.queries.keys()):
+        agreement, reason = _compare(ours.queries.get(text), theirs.queries.get(text))
+        tally[agreement] += 1
+        if reason is not None:
+            reasons.append(f"{text!r}: {reason}")
+    return Comparison(
+        equal=tally[_Agreement.SAME],
+        ties=tally[_Agreement.TIE],
+        different=tally[_Agreement.DIFFERENT],
+        counts_equal=counts_equal,
+        first=reasons[0] if reasons else None,
+    )
+
+
+def rankings_of(workspace: Workspace, release_id: str | None = None) -> dict[str, list[Entry]]:
+    """Every answered query of a release (by default the current one) and its results, read as readers read them."""
+    release_id = workspace.require_current() if release_id is None else release_id
+    folder = workspace.release(release_id)
+    queries = read_table(folder / "queries.parquet", columns=["text"]).column(0).to_pylist()
+    with SearchCache(folder / "results.duckdb", release_id=release_id) as cache:
+        assert len(cache) == len(queries)
+        return dict(_rankings(cache, queries))
+
+
+def first_difference(left: Mapping[str, Sequence[Entry]], right: Mapping[str, Sequence[Entry]]) -> str | None:
+    """Where two mappings of queries to results part first: other ids, another order, scores farther than 1e-5."""
+    for text in sorted(left.keys() | right.keys()):
+        if text not in left or text not in right:
+            return f"{text!r}: answered on one side alone"
+        if (reason := _first_of_results(left[text], right[text])) is not None:
+            return f"{text!r}: {reason}"
+    return None
+
+
+class _Agreement(Enum):
+    SAME = 0
+    TIE = 1
+    DIFFERENT = 2
+
+
+class _Scored(NamedTuple):
+    name: str
+    score: float
+
+
+@dataclass(slots=True)
+class _Query:
+    """What a release holds of a query: rankings, each in its own order."""
+
+    results: list[Entry]
+    candidates: list[_Scored]
+    legs: dict[str, list[_Scored]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Release:
+    counts: dict[str, int]
+    queries: dict[str, _Query]
+
+
+def _read(workspace: Workspace) -> _Release:
+    release_id = workspace.require_current()
+    folder = workspace.release(release_id)
+    texts = {key: text for text, key in _rows_of(folder / "queries.parquet", ["text", "query_key"])}
+    queries = {text: _Query(results, [], {leg: [] for leg in LEGS}) for text, results in rankings_of(workspace).items()}
+    for stage in ("fused", *LEGS):
+        columns = ["query_key", "chunk_id", f"{stage}_score", f"{stage}_rank"]
+        for key, chunk_id, score, rank in _rows_of(folder / "candidates.parquet", columns):
+            if rank is not None:
+                query = queries[texts[key]]
+                ranking = query.candidates if stage == "fused" else query.legs[stage]
+                ranking.append(_Scored(chunk_id, score))
+                assert rank == len(ranking)
+    counts = read_manifest(workspace, release_id).counts.model_dump()
+    return _Release({name: counts[name] for name in COUNTS}, queries)
+
+
+def _rows_of(path: Path, columns: list[str]) -> Iterator[tuple[Any, ...]]:
+    """The rows of a Parquet file, ordered by the last column."""
+    table = read_table(path, columns=columns).sort_by([(columns[-1], "ascending")])
+    return zip(*(column.to_pylist() for column in table.select(columns).columns), strict=True)
+
+
+def _rankings(cache: SearchCache, queries: list[str]) -> Iterator[tuple[str, list[Entry]]]:
+    for query in queries:
+        found = cache.get(query)
+        assert found is not None
+        assert [result.rank for result in found.results] == list(range(1, len(found.results) + 1))
+        yield query, [Entry(result.document_id, result.chunk_id, result.score) for result in found.results]
+
+
+def _compare(left: _Query | None, right: _Query | None) -> tuple[_Agreement, str | None]:
+    if left is None or right is None:
+        return _Agreement.DIFFERENT, "answered on one side alone"
+    reason = _first_of_results(left.results, right.results) or _first_of_candidates(left.candidates, right.candidates)
+    if reason is None:
+        return _Agreement.SAME, None
+    # What comes later is made of the ranks of what comes before, so the first stage that disagrees decides.
+    legs = max((_agreement(left.legs[leg], right.legs[leg]) for leg in LEGS), key=lambda leg: leg.value)
+    results = ([_Scored(entry.chunk_id, entry.score) for entry in side.results] for side in (left, right))
+    stages = (legs, _agreement(left.candidates, right.candidates), _agreement(*results))
+    if next(stage for stage in stages if stage is not _Agreement.SAME) is _Agreement.DIFFERENT:
+        return _Agreement.DIFFERENT, reason
+    return _Agreement.TIE, f"{reason} (a tie by rounding)"
+
+
+def _first_of_results(left: Sequence[Entry], right: Sequence[Entry]) -> str | None:
+    for place, (one, other) in enumerate(zip_longest(left, right), start=1):
+        if one is None or other is None or one[:2] != other[:2] or abs(one.score - other.score) > TOLERANCE:
+            return f"result {place}: {_shown(one)} and {_shown(other)}"
+    return None
+
+
+def _first_of_candidates(left: Sequence[_Scored], right: Sequence[_Scored]) -> str | None:
+    for place, (one, other) in enumerate(zip_longest(left, right), start=1):
+        if one is None or other is None or one.name != other.name:
+            return f"candidate {place}: {_shown(one)} and {_shown(other)}"
+    return None
+
+
+def _shown(entry: tuple[object, ...] | None) -> str:
+    return "nothing" if entry is None else " ".join(map(str, entry))
+
+
+def _agreement(left: Sequence[_Scored], right: Sequence[_Scored]) -> _Agreement:
+    """Whether two rankings are the same, the same but for entries closer than the tolerance, or neither."""
+    if len(left) != len(right) or any(
+        abs(one.score - other.score) > TOLERANCE for one, other in zip(left, right, strict=True)
+    ):
+        return _Agreement.DIFFERENT
+    if [entry.name for entry in left] == [entry.name for entry in right]:
+        return _Agreement.SAME
+    # Whatever changed places must have its own score on both sides; what fell off the end, that of the last place.
+    scores, others = dict(left), dict(right)
+    moved = (
+        abs(scores.get(name, left[-1].score) - others.get(name, right[-1].score)) for name in scores.keys() | others
+    )
+    return _Agreement.TIE if all(distance <= TOLERANCE for distance in moved) else _Agreement.DIFFERENT

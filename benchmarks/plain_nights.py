@@ -1,0 +1,40 @@
+"""A night without Prefect's engine: stages run as the plain functions that they are, in the order of the flow.
+
+For what is not to be measured with Prefect's own seconds, or runs a hundred times: rebuilds, soaks, kill tests.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+from unittest.mock import patch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from prefect import Task
+
+    from flows.night import Run
+    from flows.summary import Summary
+
+T = TypeVar("T")
+
+
+def refresh_plainly(settings_file: Path) -> Summary:
+    """Run the nightly flow in this process; what it raises and returns are the flow's own.
+
+    Args:
+        settings_file: The settings.
+    """
+    from flows.night import Run
+    from flows.refresh import refresh
+
+    with patch.object(Run, "stage", _plain_stage):
+        return refresh.fn(str(settings_file))
+
+
+def _plain_stage(run: Run, task: Task[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 (as the task takes them)
+    start = time.perf_counter()
+    outcome: T = task.fn(*args, **kwargs)
+    run.seconds[task.name] = time.perf_counter() - start
+    return outcome

@@ -1,0 +1,34 @@
+"""Settings files of benchmarks, and the models they name."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from benchmarks.tiny_models import tiny_embedder, tiny_reranker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Value = str | int | float | bool
+Sections = dict[str, "Mapping[str, Value]"]
+
+
+def write_settings_file(path: Path, sections: Mapping[str, Mapping[str, Value]]) -> Path:
+    """Write sections of plain values as TOML; ``""`` holds the keys before the first section."""
+    lines = []
+    for title, section in sections.items():
+        lines += [f"[{title}]"] if title else []
+        lines += [*(f"{key} = {json.dumps(value)}" for key, value in section.items()), ""]  # as TOML writes them
+    path.write_text("\n".join(lines))
+    return path
+
+
+def tiny_models(folder: Path) -> Sections:
+    """Sections that name tiny random models, which are made in ``folder`` where they are missing."""
+    for name, make in (("embedder", tiny_embedder), ("reranker", tiny_reranker)):
+        if not (folder / name / "model.safetensors").is_file():
+            make(folder / name)
+    models: Sections = {name: {"model": str((folder / name).resolve())} for name in ("embedder", "reranker")}
+    return models

@@ -1,0 +1,63 @@
+"""Whether the dense lists of a release, each query's nearest texts, agree with its queries and chunks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storage.duck import connect, only_row
+from storage.faults import find_faults
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storage.faults import Fault
+
+_READ_LISTS = "CREATE TEMP TABLE lists AS SELECT query_key, floor, chunk_hashes, scores FROM read_parquet($lists)"
+_READ_QUERIES = "CREATE TEMP TABLE queries AS SELECT query_key FROM read_parquet($queries)"
+
+_FAULTS = {
+    "queries without a list": """
+        SELECT query_key AS example FROM queries ANTI JOIN lists USING (query_key)
+    """,
+    "lists of no query of the release": """
+        SELECT query_key AS example FROM lists ANTI JOIN queries USING (query_key)
+    """,
+    "queries that have more than one list": """
+        SELECT query_key AS example FROM lists GROUP BY query_key HAVING count(*) > 1
+    """,
+    "lists that have not one score a text": """
+        SELECT query_key AS example FROM lists WHERE len(chunk_hashes) IS DISTINCT FROM len(scores)
+    """,
+    "lists with a text that no chunk of the release has": """
+        SELECT DISTINCT query_key AS example
+        FROM (SELECT query_key, unnest(chunk_hashes) AS chunk_hash FROM lists) ANTI JOIN chunks USING (chunk_hash)
+    """,
+    "lists in which a text comes more than once": """
+        SELECT query_key AS example FROM lists WHERE len(list_distinct(chunk_hashes)) != len(chunk_hashes)
+    """,
+    "lists whose scores rise": """
+        SELECT query_key AS example FROM lists WHERE scores IS DISTINCT FROM list_reverse_sort(scores)
+    """,
+    "lists with a score that is no number above the floor": """
+        SELECT query_key AS example FROM lists
+        WHERE len(list_filter(scores, lambda score: isfinite(score) AND score > floor)) != len(scores)
+    """,
+}
+
+
+def dense_list_faults(lists: Path, *, queries: Path, bm25: Path) -> tuple[int, list[Fault]]:
+    """What is wrong with the dense lists of a release.
+
+    Args:
+        lists: A Parquet file with ``query_key``, ``floor``, ``chunk_hashes`` and ``scores``, one row a query.
+        queries: A file of schema QUERIES.
+        bm25: The file with the table of chunks.
+
+    Returns:
+        How many lists there are, and the faults; they name the query's key.
+    """
+    with connect(bm25, read_only=True) as connection:
+        connection.execute(_READ_LISTS, {"lists": str(lists)})
+        connection.execute(_READ_QUERIES, {"queries": str(queries)})
+        count = int(only_row(connection, "SELECT count(*) FROM lists")[0])
+        return count, find_faults(connection, _FAULTS)

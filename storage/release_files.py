@@ -1,0 +1,47 @@
+"""Whether the files of a release are the ones that its manifest names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storage.faults import Fault, fault_of
+from storage.keys import sha256_of_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from storage.releases import Manifest
+
+
+def file_faults(
+    folder: Path, manifest: Manifest, *, on_file: Callable[[int], None] = lambda _done: None
+) -> list[Fault]:
+    """Which files that a manifest names are not there, or hold something else.
+
+    Args:
+        folder: Of the release.
+        manifest: Of the release.
+        on_file: Told that one more file is done.
+    """
+    missing, empty, changed = [], [], []
+    for name, sha256 in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            missing.append(name)
+        elif path.stat().st_size == 0:
+            empty.append(name)
+        elif sha256_of_file(path) != sha256:
+            changed.append(name)
+        on_file(1)
+    return [
+        *fault_of("files that are missing", missing),
+        *fault_of("files that are empty", empty),
+        *fault_of("files whose SHA-256 is not the manifest's", changed),
+    ]
+
+
+def stray_files(folder: Path, manifest: Manifest) -> list[Fault]:
+    """Which files of a release its manifest does not name."""
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    return fault_of("files that the manifest does not name", there - {*manifest.files, "manifest.json"})

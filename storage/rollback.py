@@ -1,0 +1,86 @@
+"""Making another release the one that readers see: one pointer is replaced, and nothing else changes."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from storage.errors import InputError, MachineError
+from storage.release_files import file_faults
+from storage.release_table import table_of_release
+from storage.releases import read_manifest, survey_releases
+from storage.workspace import writing
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from storage.releases import Manifest
+    from storage.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """Which release readers see now, and which they saw before; None where ``current.json`` named none."""
+
+    current: str
+    before: str | None
+
+
+def roll_back(workspace: Workspace, release_id: str | None, *, now: datetime) -> RolledBack:
+    """Make an accepted release current, once it has proved whole.
+
+    Args:
+        workspace: Where the releases are.
+        release_id: The release, or None for the newest accepted one that is older than the current one.
+        now: The time that the pointer carries.
+
+    Raises:
+        InputError: There is no such release, it was rejected, or it is current already.
+        MachineError: A file or the vectors of the release are not what its manifest says.
+        WorkspaceBusy: Another run is at work.
+    """
+    with writing(workspace, now=now):
+        before: str | None
+        if release_id is None:
+            manifest, before = _newest_before_current(workspace)
+        else:
+            manifest, before = read_manifest(workspace, release_id), _current_if_readable(workspace)
+        _require_publishable(manifest, current=before)
+        _require_whole(workspace, manifest)
+        workspace.point_at(manifest.release_id, now=now)
+    return RolledBack(current=manifest.release_id, before=before)
+
+
+def _newest_before_current(workspace: Workspace) -> tuple[Manifest, str]:
+    current = workspace.require_current()
+    manifests, _ = survey_releases(workspace)
+    for manifest in reversed(manifests):
+        if manifest.release_id < current and manifest.status == "accepted":
+            return manifest, current
+    message = f"There is no accepted release before {current}."
+    raise InputError(message, remedy="`nightrank releases` lists what there is.")
+
+
+def _current_if_readable(workspace: Workspace) -> str | None:
+    with suppress(MachineError):  # a pointer that cannot be read is what naming a release mends
+        return workspace.current_release_id()
+    return None
+
+
+def _require_publishable(manifest: Manifest, *, current: str | None) -> None:
+    if manifest.release_id == current:
+        message = f"The release {current} is the current one already."
+        raise InputError(message, remedy="Name another; `nightrank releases` lists what there is.")
+    if manifest.status == "rejected":
+        reasons = "; ".join(f"{gate.name}: {gate.reason}" for gate in manifest.gates if not gate.passed)
+        message = f"The release {manifest.release_id} was rejected. {reasons}."
+        raise InputError(message, remedy="Choose a release that passed its gates.")
+
+
+def _require_whole(workspace: Workspace, manifest: Manifest) -> None:
+    faults = file_faults(workspace.release(manifest.release_id), manifest)
+    if faults:
+        message = f"The release {manifest.release_id} is damaged: {'; '.join(map(str, faults))}."
+        raise MachineError(message, remedy="Choose another, or restore these files.")
+    table_of_release(workspace.lance, manifest)

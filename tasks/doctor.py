@@ -1,0 +1,78 @@
+"""What the checks of a release share: what they look at, and what they come back with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from storage.faults import Fault
+    from storage.releases import Manifest
+    from storage.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A release under examination.
+
+    Attributes:
+        workspace: Where it lies; nothing in it is ever written.
+        manifest: What the release says of itself.
+        scratch: A folder outside the workspace for what a check builds anew.
+    """
+
+    workspace: Workspace
+    manifest: Manifest
+    scratch: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the release."""
+        return self.workspace.release(self.manifest.release_id)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that the release was made with."""
+        return Settings.model_validate(self.manifest.settings)
+
+    def holds(self, name: str) -> bool:
+        """Whether a file belongs to the release: its manifest names it, or it is there."""
+        return name in self.manifest.files or (self.folder / name).is_file()
+
+    @property
+    def bm25(self) -> Path:
+        """The table of chunks and the BM25 statistics."""
+        return self.folder / "bm25.duckdb"
+
+    @property
+    def documents(self) -> Path:
+        """``document_id`` and ``document_digest`` of every document."""
+        return self.folder / "documents.parquet"
+
+    @property
+    def queries(self) -> Path:
+        """The queries, schema QUERIES."""
+        return self.folder / "queries.parquet"
+
+    @property
+    def candidates(self) -> Path:
+        """The candidates, schema CANDIDATES."""
+        return self.folder / "candidates.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a check came back with.
+
+    Attributes:
+        compared: How many of what were compared; empty where the release has nothing for the check to look at.
+        faults: What does not agree.
+    """
+
+    compared: Mapping[str, int]
+    faults: Sequence[Fault]

@@ -1,0 +1,68 @@
+"""Checks of what a release says of the collection: documents, chunks, vectors, BM25 statistics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storage.bm25_build import build_bm25
+from storage.chunk_faults import chunk_faults, document_faults
+from storage.documents import documents_digest
+from storage.faults import Fault, count_fault
+from storage.release_table import table_of_release
+from storage.statistics_faults import statistics_faults, write_chunks_with_text
+from storage.vector_faults import vector_faults
+from tasks.analysis import Analyser
+from tasks.doctor import Findings
+from tasks.progress import progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tasks.doctor import Examined
+
+
+def check_documents(examined: Examined) -> Findings:
+    """The documents are those that the release was made from, in their order, and each has chunks."""
+    count, faults = document_faults(examined.bm25, examined.documents)
+    counted = count_fault("documents", expected=examined.manifest.counts.documents, found=count)
+    digested = (
+        []
+        if documents_digest(examined.documents) == examined.manifest.inputs.documents
+        else [Fault("the documents' digest is not the manifest's")]
+    )
+    return Findings({"documents": count}, [*counted, *digested, *faults])
+
+
+def check_chunks(examined: Examined) -> Findings:
+    """Chunks are numbered in the order that breaks ties, and their ids and ordinals are sound."""
+    count, faults = chunk_faults(examined.bm25)
+    counted = count_fault("chunks", expected=examined.manifest.counts.chunks, found=count)
+    return Findings({"chunks": count}, [*counted, *faults])
+
+
+def check_vectors(examined: Examined) -> Findings:
+    """Every chunk's text has one row in LanceDB, which says what its key says and has a sound vector."""
+    table = table_of_release(examined.workspace.lance, examined.manifest)
+    with progress("vectors", len(table)) as advance:
+        count, faults = vector_faults(examined.bm25, table, on_rows=advance)
+    return Findings({"vectors": count}, faults)
+
+
+def check_statistics(examined: Examined) -> Findings:
+    """Term frequencies, lengths, chunk counts and totals are those that the texts give, counted from nothing."""
+    rebuilt = examined.scratch / "bm25.duckdb"
+    with progress("BM25 statistics", 2) as advance:
+        _build_from_texts(examined, rebuilt)
+        advance(1)
+        compared, faults = statistics_faults(examined.bm25, rebuilt)
+        advance(1)
+    counts = {"chunks": compared.chunks, "terms": compared.terms, "postings": compared.postings}
+    return Findings(counts, faults)
+
+
+def _build_from_texts(examined: Examined, target: Path) -> None:
+    """Build the statistics of the release's chunks from nothing but their texts."""
+    listing = examined.scratch / "chunks.parquet"
+    table = table_of_release(examined.workspace.lance, examined.manifest)
+    write_chunks_with_text(listing, examined.bm25, table)
+    build_bm25(target, listing, analyse=Analyser.of(examined.settings.bm25))

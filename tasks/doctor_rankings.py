@@ -1,0 +1,118 @@
+"""Checks of what a release says of the queries: dense lists, candidates, results, measures."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from storage.candidate_faults import candidate_faults, pair_score_faults
+from storage.dense_list_faults import dense_list_faults
+from storage.faults import count_fault, fault_of
+from storage.search_cache import SearchCache
+from storage.tables import read_table
+from tasks.doctor import Findings
+from tasks.measures import means
+from tasks.progress import progress
+from tasks.results import cut_results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from storage.search_cache import CachedResults
+    from tasks.doctor import Examined
+
+TOLERANCE = 1e-9
+
+Ranking = list[tuple[str, str, float]]  # document id, chunk id, score
+
+
+def check_dense_lists(examined: Examined) -> Findings:
+    """Each query has one list of its nearest texts, ordered and above its floor; older releases have none."""
+    if not examined.holds("dense.parquet"):
+        return Findings({}, [])
+    lists = examined.folder / "dense.parquet"
+    count, faults = dense_list_faults(lists, queries=examined.queries, bm25=examined.bm25)
+    return Findings({"lists": count}, faults)
+
+
+def check_candidates(examined: Examined) -> Findings:
+    """Candidates are chunks of the release, ranked as their scores say, with the pair scores of the memo."""
+    count, faults = candidate_faults(examined.candidates, queries=examined.queries, bm25=examined.bm25)
+    fingerprint = examined.manifest.inputs.reranker.split(" at ")[0]
+    memo = examined.workspace.memo / f"pairs-{fingerprint}.duckdb"
+    compared, of_pairs = pair_score_faults(examined.candidates, memo=memo) if memo.is_file() else (0, [])
+    return Findings({"candidates": count, "pair scores": compared}, [*faults, *of_pairs])
+
+
+def check_results(examined: Examined) -> Findings:
+    """The search cache answers every query with what its candidates, cut again, give."""
+    queries = read_table(examined.queries, columns=["query_key", "text"])
+    expected = _cut_again(examined)
+    differing, missing = [], []
+    release_id, path = examined.manifest.release_id, examined.folder / "results.duckdb"
+    with SearchCache(path, release_id=release_id) as cache, progress("results", queries.num_rows) as advance:
+        answered = len(cache)
+        for key, text in zip(*(column.to_pylist() for column in queries.columns), strict=True):
+            found = cache.get(text)
+            if found is None:
+                missing.append(text)
+            elif not _is_ranked(found) or _ranking(found) != expected.get(key, []):
+                differing.append(text)
+            advance(1)
+    count = examined.manifest.counts.queries
+    faults = [
+        *count_fault("queries", expected=count, found=queries.num_rows),
+        *count_fault("answered queries", expected=count, found=answered),
+        *fault_of("queries without an answer", missing),
+        *fault_of("queries whose results are not what their candidates give", differing),
+    ]
+    return Findings({"queries": queries.num_rows, "answers": answered}, faults)
+
+
+def check_measures(examined: Examined) -> Findings:
+    """The manifest's measures are the means of what was measured for each judged query."""
+    if not examined.holds("evaluation.parquet"):
+        return Findings({}, [])
+    measured = _flat(means(read_table(examined.folder / "evaluation.parquet")))
+    told = _flat(examined.manifest.measures)
+    differing = [
+        f"{stage} {name}"
+        for stage, name in measured.keys() | told.keys()
+        if not math.isclose(
+            measured.get((stage, name), math.nan), told.get((stage, name), math.nan), rel_tol=0, abs_tol=TOLERANCE
+        )
+    ]
+    faults = fault_of("measures that are not the mean of their queries' values", differing)
+    return Findings({"measures": len(told)}, faults)
+
+
+def _cut_again(examined: Examined) -> dict[str, Ranking]:
+    """The results that the stored candidates give, by query key."""
+    settings = examined.settings
+    columns = ["query_key", "chunk_id", "document_id", "fused_rank", "score"]
+    results = cut_results(
+        read_table(examined.candidates, columns=columns),
+        candidate_depth=settings.retrieval.candidate_depth,
+        settings=settings.results,
+    )
+    rankings: dict[str, Ranking] = {}
+    for row in results.to_pylist():
+        rankings.setdefault(row["query_key"], []).append((row["document_id"], row["chunk_id"], row["score"]))
+    return rankings
+
+
+def _ranking(found: CachedResults) -> Ranking:
+    return [(result.document_id, result.chunk_id, result.score) for result in found.results]
+
+
+def _is_ranked(found: CachedResults) -> bool:
+    return [result.rank for result in found.results] == list(range(1, len(found.results) + 1))
+
+
+def _flat(measures: dict[str, dict[str, float]]) -> dict[tuple[str, str], float]:
+    def values() -> Iterator[tuple[tuple[str, str], float]]:
+        for stage, by_name in measures.items():
+            for name, value in by_name.items():
+                yield (stage, name), value
+
+    return dict(values())

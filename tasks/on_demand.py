@@ -1,0 +1,98 @@
+"""The models of a night: loaded where something must be computed, once, and watched before they are trusted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from storage.chunk_table import vectors_of
+from tasks.canary import compare_with_stored
+from tasks.embedder import Embedder
+from tasks.reranker import Reranker
+
+if TYPE_CHECKING:
+    from storage.chunk_table import ChunkTable
+    from tasks.embedder import EmbedderPlan
+    from tasks.reranker import RerankerPlan
+    from tasks.settings import Settings
+
+
+class EmbedderOnDemand:
+    """The embedder of a night.
+
+    Args:
+        plan: What to load.
+        settings: Where it runs, and how it is watched.
+        seed: Of the canary's sample.
+
+    Attributes:
+        plan: As given.
+        vectors_checked: Stored vectors that were computed again and agreed.
+    """
+
+    def __init__(self, plan: EmbedderPlan, settings: Settings, *, seed: int) -> None:
+        self.plan = plan
+        self.vectors_checked = 0
+        self._settings = settings
+        self._seed = seed
+        self._loaded: Embedder | None = None
+
+    def load(self, stored: ChunkTable | None) -> Embedder:
+        """The embedder; when it is loaded, a sample of what is stored is embedded again and compared.
+
+        Args:
+            stored: Its vectors so far.
+
+        Raises:
+            InputError: The folder holds no model.
+            MachineError: It does not say again what is stored.
+        """
+        if self._loaded is None:
+            execution = self._settings.execution
+            self._loaded = Embedder(self.plan, batch_tokens=execution.batch_tokens, threads=execution.threads)
+            if stored is not None:
+                self._check(self._loaded, stored)
+        return self._loaded
+
+    def _check(self, embedder: Embedder, stored: ChunkTable) -> None:
+        generator = np.random.default_rng(self._seed)
+        sample = stored.sample(self._settings.canary.sample, ["text", "vector"], generator=generator)
+        if sample.num_rows == 0:
+            return
+        compare_with_stored(
+            "embeddings",
+            vectors_of(sample, stored.dimensions),
+            embedder.embed_passages(sample.column("text").to_pylist()),
+            settings=self._settings.canary,
+            precision=self.plan.precision,
+        )
+        self.vectors_checked = sample.num_rows
+
+
+class RerankerOnDemand:
+    """The reranker of a night.
+
+    Args:
+        plan: What to load.
+        settings: Where it runs.
+
+    Attributes:
+        plan: As given.
+    """
+
+    def __init__(self, plan: RerankerPlan, settings: Settings) -> None:
+        self.plan = plan
+        self._execution = settings.execution
+        self._loaded: Reranker | None = None
+
+    def load(self) -> Reranker:
+        """The reranker.
+
+        Raises:
+            InputError: The folder holds no cross-encoder with one output.
+        """
+        if self._loaded is None:
+            execution = self._execution
+            self._loaded = Reranker(self.plan, batch_tokens=execution.batch_tokens, threads=execution.threads)
+        return self._loaded

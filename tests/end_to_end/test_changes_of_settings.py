@@ -1,0 +1,161 @@
+"""Another model or setting: what depends on it is made anew, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import tasks.on_demand
+from benchmarks.tiny_models import tiny_embedder, tiny_reranker
+from storage.chunk_table import ChunkTable
+from storage.releases import read_manifest
+from storage.workspace import Workspace
+from tests.published import assert_same_rankings, check_readable, rankings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storage.releases import Counts
+    from tests.collection import Collection
+    from tests.conftest import Models
+    from tests.end_to_end.conftest import Refresh
+
+
+def work(counts: Counts) -> dict[str, bool]:
+    """Which kinds of work a run did at all."""
+    return {
+        "chunks": counts.chunks_embedded > 0,
+        "queries": counts.queries_embedded > 0,
+        "scans": counts.queries_scanned > 0,
+        "postings": counts.postings_written > 0,
+        "pairs": counts.pairs_scored > 0,
+    }
+
+
+def did(*kinds: str) -> dict[str, bool]:
+    return {kind: kind in kinds for kind in ("chunks", "queries", "scans", "postings", "pairs")}
+
+
+def assert_as_a_rebuild(collection: Collection, refresh: Refresh, folder: Path) -> None:
+    """A workspace made from nothing with the same settings holds the same."""
+    from tests.collection import Collection
+
+    anew = Collection(folder, collection.settings, collection.documents, collection.log, collection.qrels)
+    refresh(anew)
+    assert_same_rankings(rankings(collection.workspace), rankings(anew.workspace))
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "kinds"),
+    [
+        ("bm25", {"k1": 0.6}, []),
+        ("bm25", {"variant": "bm25plus"}, []),
+        ("bm25", {"language": "none"}, ["postings"]),
+        ("retrieval", {"fusion": "minmax"}, []),
+        ("retrieval", {"candidate_depth": 99}, []),
+        ("results", {"depth": 3}, []),
+        ("reranker", {"weight": 0.25}, []),
+        # Chunks move, and with them everything that is made of texts, but no query reads otherwise.
+        ("chunking", {"max_tokens": 60}, ["chunks", "postings", "pairs"]),
+        ("queries", {"budget": 4}, []),
+        ("embedder", {"query_prompt": "find: "}, ["chunks", "queries", "scans"]),
+        ("reranker", {"max_tokens": 40}, ["pairs"]),
+    ],
+)
+def test_a_setting_recomputes_what_depends_on_it_alone(
+    section: str,
+    values: dict[str, str | float],
+    kinds: list[str],
+    collection: Collection,
+    refresh: Refresh,
+    tmp_path: Path,
+) -> None:
+    first = refresh(collection)
+    before = rankings(collection.workspace)
+    collection.settings.setdefault(section, {}).update(values)
+
+    second = refresh(collection)
+
+    assert second.changed
+    assert work(second.counts) == did(*kinds)
+    check_readable(collection.workspace, first.manifest.release_id)
+    assert_same_rankings(before, rankings(collection.workspace, first.manifest.release_id))
+    assert_as_a_rebuild(collection, refresh, tmp_path / "rebuild")
+
+
+def test_another_embedder_has_a_table_of_its_own_and_leaves_words_and_scores_alone(
+    collection: Collection, refresh: Refresh, tmp_path: Path
+) -> None:
+    first = refresh(collection)
+    collection.settings["embedder"]["model"] = str(tiny_embedder(tmp_path / "another", seed=8))
+
+    second = refresh(collection)
+
+    assert work(second.counts) == did("chunks", "queries", "scans")  # the same texts, so the same words and pairs
+    assert second.counts.chunks_embedded == first.counts.chunks_embedded
+    workspace = Workspace(collection.workspace)
+    tables = {
+        read_manifest(workspace, summary.manifest.release_id).chunk_table.name for summary in (first, second)
+    }
+    assert len(tables) == 2
+    for name, summary in zip(sorted(tables), (first, second), strict=True):
+        table = ChunkTable.of_release(
+            workspace.lance, name=summary.manifest.chunk_table.name, release_id=summary.manifest.release_id
+        )
+        assert len(table) == summary.counts.texts, name
+    check_readable(collection.workspace, first.manifest.release_id)
+    assert_as_a_rebuild(collection, refresh, tmp_path / "rebuild")
+
+
+def test_a_night_of_edits_and_another_reranker_at_once_equals_a_rebuild(
+    collection: Collection, refresh: Refresh, tmp_path: Path
+) -> None:
+    refresh(collection)
+    collection.settings["reranker"]["model"] = str(tiny_reranker(tmp_path / "another", seed=12))
+    collection.document("tea")["text"] = "Black tea is left to wilt."
+    collection.remove("bees")
+
+    summary = refresh(collection)
+
+    assert work(summary.counts) == did("chunks", "postings", "pairs")
+    assert summary.counts.pairs_scored == summary.counts.pairs
+    assert_as_a_rebuild(collection, refresh, tmp_path / "rebuild")
+
+
+def test_new_queries_meet_the_whole_collection_and_known_ones_only_what_is_new(
+    collection: Collection, refresh: Refresh, tmp_path: Path
+) -> None:
+    refresh(collection)
+    collection.log.append(("q-new", "how is glass made", 1))
+
+    summary = refresh(collection)
+
+    assert (summary.counts.queries_embedded, summary.counts.queries_scanned) == (1, 1)
+    assert work(summary.counts) == did("queries", "scans", "pairs")
+    assert_as_a_rebuild(collection, refresh, tmp_path / "rebuild")
+
+
+def test_stored_values_that_the_model_no_longer_gives_stop_the_run(
+    collection: Collection, refresh: Refresh, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from storage.errors import MachineError
+    from tasks.embedder import Embedder
+
+    refresh(collection)
+    live = check_readable(collection.workspace).release_id
+
+    class Drifted(Embedder):
+        def _embed(self, *arguments: object) -> object:  # type: ignore[override]
+            vectors = super()._embed(*arguments)  # type: ignore[arg-type]
+            return -vectors
+
+    monkeypatch.setattr(tasks.on_demand, "Embedder", Drifted)
+    collection.document("tea")["text"] = "Black tea is left to wilt."
+
+    with pytest.raises(MachineError, match="stored embeddings"):
+        refresh(collection)
+
+    assert check_readable(collection.workspace).release_id == live
+    monkeypatch.undo()
+    assert refresh(collection).counts.vectors_checked == 30

@@ -1,0 +1,80 @@
+"""Histories of a collection, through the whole night: what the last night publishes is what a rebuild gives."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from benchmarks.compare_releases import compare_releases
+from benchmarks.plain_nights import refresh_plainly
+from storage.workspace import Workspace
+from tests.collection import LOG, LONG_SENTENCES, TEXTS, Collection
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WORDS = sorted({word for _, text in TEXTS.values() for word in text.split()})
+NIGHTS = 5
+
+
+def change(collection: Collection, generator: np.random.Generator) -> None:
+    """A night's worth of everything that can happen to a collection, in random measure."""
+    documents = collection.documents
+
+    def some(most: int) -> list[int]:
+        count = int(generator.integers(0, most + 1))
+        return sorted(generator.choice(len(documents), min(count, len(documents) - 1), replace=False), reverse=True)
+
+    def words(count: int) -> str:
+        return " ".join(generator.choice(WORDS, count).tolist())
+
+    for place in some(3):
+        text = str(documents[place]["text"]).split()
+        text[int(generator.integers(0, len(text)))] = words(1)
+        documents[place]["text"] = " ".join(text)
+    for place in some(3):
+        documents[place]["shelf"] = int(generator.integers(0, 100))
+    for place in some(2):
+        del documents[place]
+    for place in some(2):  # a copy: the same text under another id, before or behind it in the order of ties
+        documents.append({**documents[place], "_id": f"{words(1)}-{generator.integers(0, 10_000)}"})
+    for place in some(1):  # a document that is renamed
+        documents[place] = {**documents[place], "_id": f"{words(1)}-{generator.integers(0, 10_000)}"}
+    for _ in range(int(generator.integers(0, 3))):
+        sentences = generator.choice(LONG_SENTENCES, int(generator.integers(1, 6))).tolist()
+        documents.append(
+            {"_id": f"new-{generator.integers(0, 10_000)}", "title": words(2), "text": " ".join(sentences)}
+        )
+    generator.shuffle(documents)  # type: ignore[arg-type]  # any sequence will do
+    if generator.random() < 0.5:
+        collection.log.append((f"q-{generator.integers(0, 10_000)}", words(3), int(generator.integers(1, 9))))
+    if generator.random() < 0.3 and len(collection.log) > len(LOG):
+        collection.log.pop(int(generator.integers(len(LOG), len(collection.log))))
+    unique = {str(document["_id"]): document for document in documents}
+    collection.documents = [*unique.values()]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("candidate_depth", [4, 100])
+def test_any_history_ends_where_a_rebuild_ends(
+    seed: int, candidate_depth: int, collection: Collection, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(seed)
+    collection.settings["retrieval"] = {"candidate_depth": candidate_depth}
+    collection.write()
+    refresh_plainly(collection.settings_file)
+    for night in range(NIGHTS):
+        change(collection, generator)
+        collection.write()
+
+        summary = refresh_plainly(collection.settings_file)
+
+        rebuild = Collection(tmp_path / f"rebuild-{night}", collection.settings, collection.documents, collection.log)
+        rebuild.write()
+        assert refresh_plainly(rebuild.settings_file).counts.chunks == summary.counts.chunks
+        comparison = compare_releases(Workspace(collection.workspace), Workspace(rebuild.workspace))
+        assert comparison.is_exact, (night, comparison.first)
+        shutil.rmtree(rebuild.folder)

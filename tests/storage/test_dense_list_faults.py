@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+
+from storage.dense_list_faults import dense_list_faults
+from storage.duck import connect
+from storage.records import QUERIES
+from storage.tables import write_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LISTS = pa.schema(
+    [
+        pa.field("query_key", pa.string()),
+        pa.field("floor", pa.float32()),
+        pa.field("chunk_hashes", pa.list_(pa.string())),
+        pa.field("scores", pa.list_(pa.float32())),
+    ]
+)
+Row = tuple[str, float, list[str], list[float | None]]
+
+SOUND: list[Row] = [
+    ("q1", 0.25, ["a", "b", "c"], [0.75, 0.5, 0.5]),
+    ("q2", -1.0, ["c"], [-0.5]),
+    ("q3", float("-inf"), [], []),
+]
+
+
+def faults_of(folder: Path, rows: list[Row]) -> tuple[int, list[str]]:
+    """How many lists there are and what is wrong with them, for the queries q1 to q3 and the texts a, b, c."""
+    columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), LISTS, strict=True)]
+    write_table(folder / "dense.parquet", pa.table(columns, schema=LISTS))
+    queries = {"query_key": ["q1", "q2", "q3"], "text": ["x"] * 3, "count": [1] * 3, "query_ids": [[]] * 3}
+    write_table(folder / "queries.parquet", pa.table(queries, schema=QUERIES))
+    with connect(folder / "bm25.duckdb") as connection:
+        connection.execute("CREATE OR REPLACE TABLE chunks AS SELECT unnest(['a', 'b', 'c', 'c']) AS chunk_hash")
+    count, faults = dense_list_faults(
+        folder / "dense.parquet", queries=folder / "queries.parquet", bm25=folder / "bm25.duckdb"
+    )
+    return count, [str(fault) for fault in faults]
+
+
+def test_sound_lists_have_no_fault_an_empty_one_included(tmp_path: Path) -> None:
+    assert faults_of(tmp_path, SOUND) == (3, [])
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (SOUND[:2], "queries without a list (1): q3"),
+        ([*SOUND, ("q9", 0.0, ["a"], [0.5])], "lists of no query of the release (1): q9"),
+        ([*SOUND, SOUND[1]], "queries that have more than one list (1): q2"),
+        ([*SOUND[1:], ("q1", 0.0, ["a", "b"], [0.5])], "lists that have not one score a text (1): q1"),
+        (
+            [*SOUND[1:], ("q1", 0.0, ["z", "y"], [0.5, 0.5])],
+            "lists with a text that no chunk of the release has (1): q1",
+        ),
+        ([*SOUND[1:], ("q1", 0.0, ["a", "a"], [0.5, 0.5])], "lists in which a text comes more than once (1): q1"),
+        ([*SOUND[1:], ("q1", 0.0, ["a", "b"], [0.5, 0.75])], "lists whose scores rise (1): q1"),
+        (
+            [*SOUND[1:], ("q1", 0.5, ["a", "b"], [0.75, 0.5])],
+            "lists with a score that is no number above the floor (1): q1",
+        ),
+    ],
+)
+def test_a_fault_of_a_list_is_named_with_its_query(tmp_path: Path, rows: list[Row], says: str) -> None:
+    assert faults_of(tmp_path, rows) == (len(rows), [says])
+
+
+@pytest.mark.parametrize("scores", [[0.5, None], [float("nan"), 0.5]])
+def test_a_score_that_is_no_number_is_a_fault(tmp_path: Path, scores: list[float | None]) -> None:
+    count, faults = faults_of(tmp_path, [*SOUND[1:], ("q1", 0.0, ["a", "b"], scores)])
+    assert count == 3
+    assert faults == ["lists with a score that is no number above the floor (1): q1"]
