@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Of what lies on the disk: a table is written anew when more is dead, so a dead row costs at most four written ones.
 DEAD_SHARE = 0.2
-DEAD_BYTES = 1_000_000  # so much may be dead in any case: manifests, and a table too small for its dead to matter
+DEAD_BYTES = 500_000  # so much may be dead in any case: manifests, and a table too small for its dead to matter
 # Every commit makes a fragment, which is a file to open; LanceDB fills fragments up to a million rows.
 LOOSE_FRAGMENTS = 32
 ROWS_OF_A_FRAGMENT = 1_048_576

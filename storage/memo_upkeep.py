@@ -1,7 +1,8 @@
-"""Upkeep of the memos: a file in which much is reached by no release is written anew without it.
+"""Upkeep of the memos: a file in which much is reached by no release, or much is free, is written anew without it.
 
 DuckDB gives the room of deleted rows back slowly, and deleting a few rows here and there writes almost as much as the
-file holds. So what nothing reaches stays until it is worth a new file, and then all of it goes.
+file holds; appending to a file now and then doubles it. So what nothing reaches stays until it is worth a new file, and
+then all of it goes.
 """
 
 from __future__ import annotations
@@ -21,8 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-# Of a memo's entries: a new file writes at most four living entries for each dead one.
+# Of a memo's entries, or of its bytes: a new file writes at most four living entries for each dead one.
 DEAD_SHARE = 0.2
+DEAD_BYTES = 500_000  # so much may be free in any case: DuckDB takes room by 256 kB
+
+_BYTES = """
+SELECT block_size * total_blocks, block_size * free_blocks FROM pragma_database_size()
+WHERE database_name = current_database()
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +110,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], dry_run: bool) -> int:
-    """Write a memo anew without what no release reaches, if that is more than a fifth of it; at once or not at all.
+    """Write a memo anew without what no release reaches, where a fifth of it is dead or free; at once or not at all.
 
     Args:
         path: The memo.
@@ -119,7 +126,9 @@ def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], dry_run: bool
         memo.execute(kind.reached, {"files": [glob.escape(str(file)) for file in files]})
         entries, living = only_row(memo, kind.count)
         dead = int(entries - living)
-        if dead <= DEAD_SHARE * entries:
+        size, free = only_row(memo, _BYTES)
+        alive = (size - free) * living / max(1, entries)
+        if dead <= DEAD_SHARE * entries and size <= alive / (1 - DEAD_SHARE) + DEAD_BYTES:
             return 0
         if dry_run:
             return dead

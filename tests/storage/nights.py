@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from storage.workspace import Workspace
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-DIMENSIONS = 64
+DIMENSIONS = 128
 
 
+@cache
 def chunk_hash(text: str) -> str:
     return digest("chunk", text)
 
@@ -97,10 +99,14 @@ def pair_score(query: str, text: str) -> float:
 
 def _candidates(texts: Sequence[str], queries: Sequence[str]) -> pa.Table:
     rows: list[tuple[str, str, float | None]] = []
+    by_letter: dict[str, list[str]] = {}
+    for text in texts:
+        by_letter.setdefault(text[0], []).append(text)
     for query in queries:
-        found = [text for text in texts if text[0] == query[0]]
-        rows += [(digest("query", query), chunk_hash(text), pair_score(query, text)) for text in found[:-1]]
-        rows += [(digest("query", query), chunk_hash(text), None) for text in found[-1:]]
+        found = by_letter.get(query[0], [])
+        key = digest("query", query)
+        rows += [(key, chunk_hash(text), pair_score(query, text)) for text in found[:-1]]
+        rows += [(key, chunk_hash(text), None) for text in found[-1:]]
     schema = pa.schema([("query_key", pa.string()), ("chunk_hash", pa.string()), ("pair_score", pa.float32())])
     return pa.table([list(column) for column in zip(*rows, strict=True)] or [[], [], []], schema=schema)
 
