@@ -176,7 +176,9 @@ def _counts_table(summary: Summary) -> Table:
         f"{counts.documents_metadata:,} with other metadata, {counts.documents_removed:,} removed",
     )
     memos = memo_use(counts)
-    table.add_row("chunks", f"{counts.chunks:,}", _computed(counts.chunks_embedded, "embedded", memos["chunk embeddings"]))
+    table.add_row(
+        "chunks", f"{counts.chunks:,}", _computed(counts.chunks_embedded, "embedded", memos["chunk embeddings"])
+    )
     table.add_row(
         "queries",
         f"{counts.queries:,}",
