@@ -155,7 +155,7 @@ def score_pairs(
     checked = 0
     if missing.num_rows:
         reranker = load()
-        checked = _check_stored(pairs, known, stored, texts, reranker, canary)
+        checked = _check_stored(pairs.take(pa.array(known)), stored, texts, reranker, canary)
         _compute(missing, memo, texts, reranker)
         known, stored = memo.scores_of(pairs)
     scores = np.full(pairs.num_rows, np.nan, dtype=np.float32)
@@ -195,17 +195,16 @@ def distinct(pairs: pa.Table) -> pa.Table:
 
 def _check_stored(
     pairs: pa.Table,
-    known: NDArray[np.int64],
     stored: NDArray[np.float32],
     texts: PairTexts,
     reranker: Scorer,
     canary: Canary,
 ) -> int:
-    """Score a sample of known pairs again; how many they were."""
-    size = min(canary.settings.sample, known.size)
-    drawn = canary.generator.choice(known.size, size, replace=False)
+    """Score a sample of known pairs (n,) with stored scores float32 (n,) again; how many they were."""
+    size = min(canary.settings.sample, stored.size)
+    drawn = canary.generator.choice(stored.size, size, replace=False)
     if drawn.size:
-        sample = pairs.take(pa.array(known[drawn])).append_column("stored", pa.array(stored[drawn]))
+        sample = pairs.take(pa.array(drawn)).append_column("stored", pa.array(stored[drawn]))
         [(batch, fresh)] = _scores(_by_length(sample, texts), texts, reranker, at_a_time=size)
         compare_with_stored(
             "pair scores",
