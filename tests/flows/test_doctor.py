@@ -227,8 +227,8 @@ DAMAGED_FILES: dict[str, tuple[Callable[[Patient], None], str, str]] = {
         lambda patient: patient.sql(
             "bm25.duckdb",
             """DELETE FROM postings
-            WHERE term_number = (SELECT term_number FROM terms WHERE term = 'pendulum')
-            AND chunk_number = (SELECT chunk_number FROM chunks WHERE chunk_id = 'clock#0')""",
+            WHERE term_slot = (SELECT term_slot FROM terms WHERE term = 'pendulum')
+            AND slot = (SELECT slot FROM chunks WHERE chunk_id = 'clock#0')""",
         ),
         "bm25",
         "term frequencies of the texts that are missing (1): clock#0 pendulum; "
@@ -239,7 +239,7 @@ DAMAGED_FILES: dict[str, tuple[Callable[[Patient], None], str, str]] = {
         lambda patient: patient.sql(
             "bm25.duckdb",
             """UPDATE postings SET tf = tf + 1
-            WHERE term_number = (SELECT term_number FROM terms WHERE term = 'pendulum')""",
+            WHERE term_slot = (SELECT term_slot FROM terms WHERE term = 'pendulum')""",
         ),
         "bm25",
         "term frequencies that the texts do not give (1): clock#0 pendulum; "
