@@ -7,7 +7,7 @@ reach stays: their texts' rows in LanceDB, the pair scores behind their candidat
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from storage import chunk_upkeep, memo_upkeep
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from storage.memo_upkeep import Kind
+    from storage.records import JsonValue
     from storage.releases import Manifest
     from storage.workspace import Workspace
 
@@ -64,6 +65,10 @@ class Collected:
     waiting_for_readers: bool
     bytes_before: int
     bytes_after: int
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The same names, with the time as ISO 8601 has it."""
+        return {**asdict(self), "at": self.at.isoformat(timespec="seconds")}
 
 
 @dataclass(frozen=True, slots=True)
