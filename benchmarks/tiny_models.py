@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from transformers import BertConfig
 
 
-def tiny_embedder(folder: Path) -> Path:
+def tiny_embedder(folder: Path, *, seed: int = 7) -> Path:
     """Save a dual encoder of one random layer, with the packaged model's tokenizer; its vectors have 32 dimensions."""
     import torch
     from transformers import BertModel
 
     _copy_tokenizer(folder)
-    torch.manual_seed(7)
+    torch.manual_seed(seed)
     BertModel(_tiny_config()).save_pretrained(folder)
     pooling = folder / "1_Pooling" / "config.json"
     pooling.write_text(json.dumps({**json.loads(pooling.read_text()), "word_embedding_dimension": 32}))

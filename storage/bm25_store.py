@@ -1,7 +1,8 @@
 """The statistics behind BM25, open for reading: one file a release.
 
-``storage.bm25_build`` makes the file, and nothing ever changes it. Answers are tables and arrays; formulas and rankings
-are no matter of this module.
+``storage.bm25_build`` makes the file, and nothing ever changes it. Answers are tables and arrays, of chunks and terms
+by their numbers; where postings lie (``storage.bm25_layout``) stays in here. Formulas and rankings are no matter of
+this module.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
-from storage.bm25_build import CHUNKS_PER_BLOCK
+from storage.bm25_layout import SLOTS_PER_BLOCK, has_this_layout
 from storage.bm25_words import analysis_fingerprint, count_runs_and_name_terms
 from storage.duck import connect
 from storage.errors import MachineError
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    import duckdb
     from numpy.typing import NDArray
 
     from storage.bm25_words import WordAnalyser
@@ -35,33 +36,43 @@ GROUP BY number, term_number
 ORDER BY number, term_number
 """
 
-_POSTINGS_OF = """
-SELECT term_number, chunk_number, tf, length
-FROM postings JOIN chunks USING (chunk_number) SEMI JOIN wanted_terms USING (term_number)
-WHERE chunk_number >= $first_chunk AND chunk_number < $end_chunk
+_POSTINGS_IN = """
+SELECT term_number, (slot - $first_slot)::INTEGER AS "column", tf
+FROM postings JOIN wanted_terms USING (term_slot)
+WHERE slot >= $first_slot AND slot < $end_slot
 """
 
 _POSTINGS_AT = """
 SELECT term_number, chunk_number, tf, length
-FROM postings JOIN chunks USING (chunk_number)
-SEMI JOIN wanted_terms USING (term_number) SEMI JOIN wanted_chunks USING (chunk_number)
+FROM postings JOIN wanted_terms USING (term_slot)
+JOIN (SELECT slot, chunk_number, length FROM chunks SEMI JOIN wanted_chunks USING (chunk_number)) USING (slot)
 """
 
-_ALL_CHUNKS = "SELECT * FROM chunks ORDER BY chunk_number"
+CHUNK_COLUMNS = (
+    "chunk_number",
+    "chunk_id",
+    "chunk_hash",
+    "document_id",
+    "ordinal",
+    "title",
+    "body_start",
+    "length",
+    "metadata",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class PostingBlock:
-    """The postings of a range of chunks.
+    """Postings of some chunks, which are the columns of a matrix.
 
     Attributes:
-        first_chunk: The first chunk's number.
-        end_chunk: One past the last chunk's number.
-        postings: term_number, chunk_number, tf, length; int32, in no order.
+        chunk_numbers: int32 (n_columns,), in no order; -1 where a column has no chunk, and so no posting.
+        lengths: int32 (n_columns,), of the chunks.
+        postings: term_number, column, tf; int32, in no order.
     """
 
-    first_chunk: int
-    end_chunk: int
+    chunk_numbers: NDArray[np.int32]
+    lengths: NDArray[np.int32]
     postings: pa.Table
 
 
@@ -109,14 +120,29 @@ class Bm25Store:
         """Terms a chunk; 0 without chunks."""
         return self.total_length / self.chunk_count if self.chunk_count else 0.0
 
-    def chunks(self) -> pa.Table:
-        """All chunks, by number: row n is chunk n."""
-        return self._connection.sql(_ALL_CHUNKS).to_arrow_table()
+    def chunks(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All chunks, by number: row n is chunk n.
 
-    def chunk_batches(self, *, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
-        """All chunks, by number, about ``rows`` in memory at a time."""
-        with closing(self._connection.cursor()) as cursor:  # an unread result blocks its connection
-            yield from cursor.sql(_ALL_CHUNKS).to_arrow_reader(rows)
+        Args:
+            columns: Some of ``CHUNK_COLUMNS``; None: all of them.
+        """
+        return self.chunk_reader(CHUNK_COLUMNS if columns is None else columns).read_all()
+
+    def chunk_reader(self, columns: Sequence[str]) -> pa.RecordBatchReader:
+        """Chosen columns of all chunks, by number, about 65,536 chunks in memory at a time.
+
+        Args:
+            columns: Some of ``CHUNK_COLUMNS``.
+
+        Returns:
+            A reader that is valid while the store is open; several may be.
+        """
+        cursor = self._connection.cursor()  # an unread result blocks its connection
+        chosen = map(duckdb.ColumnExpression, dict.fromkeys(["chunk_number", *columns]))
+        # Ordered last of all: DuckDB owes an order to nothing but a query's outermost part.
+        batches = cursor.table("chunks").select(*chosen).order("chunk_number").to_arrow_reader(65_536)
+        schema = pa.schema([batches.schema.field(name) for name in columns])
+        return pa.RecordBatchReader.from_batches(schema, _selected(cursor, batches, columns))
 
     def lengths(self) -> NDArray[np.int32]:
         """int32 (chunk_count,), terms with their repetitions of each chunk."""
@@ -134,8 +160,13 @@ class Bm25Store:
             that no chunk has are left out.
 
         Raises:
-            MachineError: The collection was analysed in another way.
+            MachineError: The collection was analysed in another way, or its postings are laid out in another.
         """
+        if not has_this_layout(self._connection):
+            raise MachineError(
+                "The release's postings are laid out in another way.",
+                remedy="Run a refresh, or read the release with the version of Nightrank that made it.",
+            )
         if analysis_fingerprint(analyse) != self.analysis:
             raise MachineError(
                 "The queries would be analysed in another way than the release's chunks.",
@@ -152,31 +183,46 @@ class Bm25Store:
         counts = self._column("SELECT chunk_count FROM terms ORDER BY term_number")
         return counts if term_numbers is None else counts[term_numbers]
 
-    def postings_of(self, term_numbers: NDArray[np.int32], first_chunk: int, end_chunk: int) -> pa.Table:
-        """Where some terms are, in a range of chunks.
+    def postings_at(self, term_numbers: NDArray[np.int32], chunk_numbers: NDArray[np.int32]) -> pa.Table:
+        """Where some terms are, in some chunks.
 
         Returns:
-            term_number, chunk_number, tf, length (the chunk's); int32, in no order. Chunks from ``first_chunk`` to
-            ``end_chunk - 1``.
+            term_number, chunk_number, tf, length (the chunk's); int32, in no order.
         """
         with closing(self._connection.cursor()) as cursor:
-            cursor.register("wanted_terms", pa.table({"term_number": np.unique(term_numbers)}))
-            bounds = {"first_chunk": first_chunk, "end_chunk": end_chunk}
-            return cursor.sql(_POSTINGS_OF, params=bounds).to_arrow_table()
-
-    def postings_at(self, term_numbers: NDArray[np.int32], chunk_numbers: NDArray[np.int32]) -> pa.Table:
-        """Where some terms are, in some chunks; as ``postings_of`` has it."""
-        with closing(self._connection.cursor()) as cursor:
-            cursor.register("wanted_terms", pa.table({"term_number": np.unique(term_numbers)}))
+            cursor.register("wanted_terms", self._wanted(term_numbers))
             cursor.register("wanted_chunks", pa.table({"chunk_number": np.unique(chunk_numbers)}))
             return cursor.sql(_POSTINGS_AT).to_arrow_table()
 
     def posting_blocks(self, term_numbers: NDArray[np.int32]) -> Iterator[PostingBlock]:
-        """Where some terms are, ``CHUNKS_PER_BLOCK`` chunks in memory at a time."""
-        for first in range(0, self.chunk_count, CHUNKS_PER_BLOCK):
-            end = min(first + CHUNKS_PER_BLOCK, self.chunk_count)
-            yield PostingBlock(first, end, self.postings_of(term_numbers, first, end))
+        """Where some terms are, the postings of at most ``SLOTS_PER_BLOCK`` chunks in memory at a time."""
+        slots = self._column("SELECT slot FROM chunks ORDER BY chunk_number")
+        chunk_numbers = np.full(slots.max(initial=-1) + 1, -1, dtype=np.int32)
+        chunk_numbers[slots] = np.arange(slots.size, dtype=np.int32)
+        lengths = np.zeros(chunk_numbers.size, dtype=np.int32)
+        lengths[slots] = self.lengths()
+        wanted = self._wanted(term_numbers)
+        for first in range(0, chunk_numbers.size, SLOTS_PER_BLOCK):
+            block = slice(first, min(first + SLOTS_PER_BLOCK, chunk_numbers.size))
+            with closing(self._connection.cursor()) as cursor:
+                cursor.register("wanted_terms", wanted)
+                bounds = {"first_slot": block.start, "end_slot": block.stop}
+                postings = cursor.sql(_POSTINGS_IN, params=bounds).to_arrow_table()
+            yield PostingBlock(chunk_numbers[block], lengths[block], postings)
+
+    def _wanted(self, term_numbers: NDArray[np.int32]) -> pa.Table:
+        numbers = np.unique(term_numbers)
+        slots = self._column("SELECT term_slot FROM terms ORDER BY term_number")[numbers]
+        return pa.table({"term_number": numbers, "term_slot": slots})
 
     def _column(self, query: str) -> NDArray[np.int32]:
         values: NDArray[np.int32] = self._connection.sql(query).to_arrow_table().column(0).to_numpy()
         return values
+
+
+def _selected(
+    cursor: duckdb.DuckDBPyConnection, batches: pa.RecordBatchReader, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    with closing(cursor):
+        for batch in batches:
+            yield batch.select(list(columns))

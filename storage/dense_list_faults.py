@@ -1,4 +1,4 @@
-"""Whether the dense lists of a release, each query's nearest texts, agree with its queries and chunks."""
+"""Whether the dense lists of a release, each query's nearest texts, agree with its queries, chunks and candidates."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 _READ_LISTS = "CREATE TEMP TABLE lists AS SELECT query_key, floor, chunk_hashes, scores FROM read_parquet($lists)"
 _READ_QUERIES = "CREATE TEMP TABLE queries AS SELECT query_key FROM read_parquet($queries)"
+_READ_CANDIDATES = """
+CREATE TEMP TABLE candidates AS
+SELECT query_key, chunk_hash, dense_score FROM read_parquet($candidates) WHERE dense_score IS NOT NULL
+"""
 
 _FAULTS = {
     "queries without a list": """
@@ -42,15 +46,26 @@ _FAULTS = {
         SELECT query_key AS example FROM lists
         WHERE len(list_filter(scores, lambda score: isfinite(score) AND score > floor)) != len(scores)
     """,
+    "lists without a floor that lack a text": """
+        SELECT query_key AS example FROM lists
+        WHERE floor = '-inf'::FLOAT AND len(chunk_hashes) < (SELECT count(DISTINCT chunk_hash) FROM chunks)
+    """,
+    "lists that give a candidate another score": """
+        SELECT DISTINCT query_key AS example
+        FROM (SELECT query_key, unnest(chunk_hashes) AS chunk_hash, unnest(scores) AS score FROM lists)
+        JOIN candidates USING (query_key, chunk_hash)
+        WHERE score IS DISTINCT FROM dense_score
+    """,
 }
 
 
-def dense_list_faults(lists: Path, *, queries: Path, bm25: Path) -> tuple[int, list[Fault]]:
+def dense_list_faults(lists: Path, *, queries: Path, candidates: Path, bm25: Path) -> tuple[int, list[Fault]]:
     """What is wrong with the dense lists of a release.
 
     Args:
         lists: A Parquet file with ``query_key``, ``floor``, ``chunk_hashes`` and ``scores``, one row a query.
         queries: A file of schema QUERIES.
+        candidates: A file of schema CANDIDATES.
         bm25: The file with the table of chunks.
 
     Returns:
@@ -59,5 +74,6 @@ def dense_list_faults(lists: Path, *, queries: Path, bm25: Path) -> tuple[int, l
     with connect(bm25, read_only=True) as connection:
         connection.execute(_READ_LISTS, {"lists": str(lists)})
         connection.execute(_READ_QUERIES, {"queries": str(queries)})
+        connection.execute(_READ_CANDIDATES, {"candidates": str(candidates)})
         count = int(only_row(connection, "SELECT count(*) FROM lists")[0])
         return count, find_faults(connection, _FAULTS)

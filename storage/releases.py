@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from storage.errors import InputError, MachineError
+from storage.errors import InputError, MachineError, NightrankError
 from storage.keys import fingerprint, sha256_of_file
 from storage.workspace import is_release_id, sync_folder, write_atomically
 
@@ -149,10 +149,14 @@ def read_manifest(workspace: Workspace, release_id: str) -> Manifest:
         message = f"There is no release {release_id!r} in {workspace.root}."
         raise InputError(message, remedy="`nightrank releases` lists what there is.")
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        manifest = Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         message = f"{path} is no manifest that this version reads: {error.error_count()} faults."
         raise MachineError(message, remedy="Use the version that wrote it, or run `nightrank refresh` anew.") from error
+    if manifest.release_id != release_id:
+        message = f"{path} is the manifest of another release, {manifest.release_id!r}."
+        raise MachineError(message, remedy="Give the folder its own name or manifest again.")
+    return manifest
 
 
 def current_manifest(workspace: Workspace) -> Manifest | None:
@@ -181,8 +185,8 @@ def survey_releases(workspace: Workspace) -> tuple[list[Manifest], dict[str, str
     for release_id in _sealed(workspace):
         try:
             manifests.append(read_manifest(workspace, release_id))
-        except (MachineError, OSError) as error:
-            damaged[release_id] = error.message if isinstance(error, MachineError) else str(error)
+        except (NightrankError, OSError) as error:
+            damaged[release_id] = error.message if isinstance(error, NightrankError) else str(error)
     return manifests, damaged
 
 

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from storage.bm25_delta import TEXTS
 from storage.duck import connect, only_row
 from storage.faults import Fault, find_faults
 from storage.records import CHUNKS
 from storage.tables import table_writer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from storage.chunk_table import ChunkTable
@@ -26,13 +29,14 @@ CREATE TEMP TABLE texts AS
 SELECT chunk_hash, any_value(text) AS text FROM streamed SEMI JOIN chunks USING (chunk_hash) GROUP BY chunk_hash
 """
 _CHUNKS_WITH_TEXT = """
-SELECT chunk_id, chunk_hash, document_id, ordinal, title, text, body_start, metadata
-FROM chunks JOIN texts USING (chunk_hash)
+SELECT chunk_id, chunk_hash, document_id, ordinal, title, body_start, metadata
+FROM chunks SEMI JOIN texts USING (chunk_hash)
 """
+_TEXTS = "SELECT chunk_hash, text FROM texts"
 
 # What a file of statistics says, whatever its numbers.
 _FREQUENCIES = """
-SELECT chunk_id, term, tf FROM postings JOIN chunks USING (chunk_number) JOIN terms USING (term_number)
+SELECT chunk_id, term, tf FROM postings JOIN chunks USING (slot) JOIN terms USING (term_slot)
 """
 _KEEP_STORED = f"CREATE TEMP TABLE stored AS {_FREQUENCIES}"
 _KEEP_REBUILT = "CREATE TEMP TABLE rebuilt AS SELECT * FROM streamed"
@@ -42,10 +46,10 @@ _ANALYSIS = "SELECT analysis FROM statistics"
 
 _FAULTS = {
     "postings of no chunk": """
-        SELECT 'chunk number ' || chunk_number AS example FROM postings ANTI JOIN chunks USING (chunk_number)
+        SELECT 'slot ' || slot AS example FROM postings ANTI JOIN chunks USING (slot)
     """,
     "postings of no term": """
-        SELECT 'term number ' || term_number AS example FROM postings ANTI JOIN terms USING (term_number)
+        SELECT 'term slot ' || term_slot AS example FROM postings ANTI JOIN terms USING (term_slot)
     """,
     "terms that come more than once": """
         SELECT term AS example FROM terms GROUP BY term HAVING count(*) > 1
@@ -89,23 +93,32 @@ class StatisticsCompared:
     postings: int
 
 
-def write_chunks_with_text(target: Path, bm25: Path, table: ChunkTable) -> None:
-    """Write the chunks of a release with their texts, as ``storage.bm25_build`` reads them.
-
-    A chunk whose text is not in the table is left out.
+def write_chunks_and_texts(chunks: Path, texts: Path, *, bm25: Path, table: ChunkTable) -> None:
+    """Write the chunks of a release whose text is in the table, and their distinct texts.
 
     Args:
-        target: The file to write, of schema CHUNKS.
+        chunks: The file to write, of schema CHUNKS.
+        texts: The file to write, with the columns chunk_hash and text.
         bm25: The file with the table of chunks.
         table: Where the texts are.
     """
-    schema = pa.schema([CHUNKS.field("chunk_hash"), CHUNKS.field("text")])
-    with connect(bm25, read_only=True) as connection, table_writer(target, CHUNKS) as writer:
-        connection.register("streamed", pa.RecordBatchReader.from_batches(schema, table.stream(schema.names)))
+    with (
+        connect(bm25, read_only=True) as connection,
+        table_writer(chunks, CHUNKS) as chunk_writer,
+        table_writer(texts, TEXTS) as text_writer,
+    ):
+        connection.register("streamed", pa.RecordBatchReader.from_batches(TEXTS, table.stream(TEXTS.names)))
         connection.execute(_KEEP_TEXTS)
         connection.unregister("streamed")
-        for batch in connection.sql(_CHUNKS_WITH_TEXT).to_arrow_reader(4096):
-            writer.write_table(pa.Table.from_batches([batch]).cast(CHUNKS))
+        for query, writer in ((_CHUNKS_WITH_TEXT, chunk_writer), (_TEXTS, text_writer)):
+            for batch in connection.sql(query).to_arrow_reader(4096):
+                writer.write_table(pa.Table.from_batches([batch]).cast(writer.schema))
+
+
+def read_texts(texts: Path) -> Iterator[pa.RecordBatch]:
+    """The texts that ``write_chunks_and_texts`` wrote, in bounded batches."""
+    with pq.ParquetFile(texts) as file:
+        yield from file.iter_batches(4096)
 
 
 def statistics_faults(stored: Path, rebuilt: Path) -> tuple[StatisticsCompared, list[Fault]]:

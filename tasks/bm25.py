@@ -58,9 +58,9 @@ def retrieve_bm25(
         MachineError: The collection was analysed in another way.
     """
     query_terms = store.query_terms(texts, analyse=analyser)
-    wanted, columns = np.unique(query_terms["term_number"].to_numpy(), return_inverse=True)
+    wanted, term_columns = np.unique(query_terms["term_number"].to_numpy(), return_inverse=True)
     query_rows = query_terms["query_number"].to_numpy()
-    queries = _csr(query_terms["qtf"].to_numpy(), query_rows, columns, shape=(len(texts), wanted.size))
+    queries = _csr(query_terms["qtf"].to_numpy(), query_rows, term_columns, shape=(len(texts), wanted.size))
     variant = VARIANTS[settings.variant]
     chunk_counts = store.chunk_counts()
     idf = variant.idf(chunk_counts.astype(np.float64), store.chunk_count)[wanted]
@@ -69,18 +69,18 @@ def retrieve_bm25(
     best = RunningTopK(len(texts), depth)
     for block in store.posting_blocks(wanted):
         rows = row_of_term[block.postings["term_number"].to_numpy()]
-        chunks = block.postings["chunk_number"].to_numpy()
-        norm = length_norm(block.postings["length"].to_numpy(), store.average_length, b=settings.b)
+        columns = block.postings["column"].to_numpy()
+        norm = length_norm(block.lengths[columns], store.average_length, b=settings.b)
         values = idf[rows] * variant.weight(block.postings["tf"].to_numpy(), norm, k1=settings.k1)
         if np.any(idf <= 0):
             # SciPy drops sums that are exactly zero, and a match may have one: the imaginary part counts matches.
             values = values + 1j
-        kept = np.ones(chunks.size, dtype=np.bool_) if allowed is None else allowed[chunks]
-        shape = (wanted.size, block.end_chunk - block.first_chunk)
-        impacts = _csr(values[kept], rows[kept], chunks[kept] - block.first_chunk, shape=shape)
+        kept = np.ones(rows.size, dtype=np.bool_) if allowed is None else allowed[block.chunk_numbers[columns]]
+        shape = (wanted.size, block.chunk_numbers.size)
+        impacts = _csr(values[kept], rows[kept], columns[kept], shape=shape)
         for part in _query_blocks(queries, impacts):
             scores = queries[part] @ impacts
-            best.add_rows(part.start, scores.indptr, scores.indices + block.first_chunk, scores.data.real)
+            best.add_rows(part.start, scores.indptr, block.chunk_numbers[scores.indices], scores.data.real)
     return best.table()
 
 

@@ -9,7 +9,7 @@ from storage.chunk_faults import chunk_faults, document_faults
 from storage.documents import documents_digest
 from storage.faults import Fault, count_fault
 from storage.release_table import table_of_release
-from storage.statistics_faults import statistics_faults, write_chunks_with_text
+from storage.statistics_faults import read_texts, statistics_faults, write_chunks_and_texts
 from storage.vector_faults import vector_faults
 from tasks.analysis import Analyser
 from tasks.doctor import Findings
@@ -62,7 +62,9 @@ def check_statistics(examined: Examined) -> Findings:
 
 def _build_from_texts(examined: Examined, target: Path) -> None:
     """Build the statistics of the release's chunks from nothing but their texts."""
-    listing = examined.scratch / "chunks.parquet"
+    listing, texts = examined.scratch / "chunks.parquet", examined.scratch / "texts.parquet"
     table = table_of_release(examined.workspace.lance, examined.manifest)
-    write_chunks_with_text(listing, examined.bm25, table)
-    build_bm25(target, listing, analyse=Analyser.of(examined.settings.bm25))
+    write_chunks_and_texts(listing, texts, bm25=examined.bm25, table=table)
+    analyser = Analyser.of(examined.settings.bm25)
+    # From nothing every text is new, so what is asked for is all that was written.
+    build_bm25(target, listing, texts_of=lambda _: read_texts(texts), analyse=analyser)

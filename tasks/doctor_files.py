@@ -29,6 +29,6 @@ def check_pointer(examined: Examined) -> Findings:
         release_id = examined.workspace.require_current()
         status = read_manifest(examined.workspace, release_id).status
     except NightrankError as error:
-        return Findings({"pointers": 1}, [Fault(error.message)])
+        return Findings({"pointer": 1}, [Fault(error.message)])
     faults = [] if status == "accepted" else [Fault(f"current.json names {release_id}, which was {status}")]
-    return Findings({"pointers": 1}, faults)
+    return Findings({"pointer": 1}, faults)

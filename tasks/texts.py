@@ -78,7 +78,7 @@ class Texts:
         return np.where(self.hashes[places] == wanted, self.numbers[places], np.int32(-1))
 
     def hashes_by_number(self) -> pa.Array:
-        """string (n_texts,), the hash of each text by its number."""
+        """String (n_texts,), the hash of each text by its number."""
         by_number = np.empty_like(self.hashes)
         by_number[self.numbers] = self.hashes
         return as_strings(by_number)

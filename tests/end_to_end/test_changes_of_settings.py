@@ -95,9 +95,7 @@ def test_another_embedder_has_a_table_of_its_own_and_leaves_words_and_scores_alo
     assert work(second.counts) == did("chunks", "queries", "scans")  # the same texts, so the same words and pairs
     assert second.counts.chunks_embedded == first.counts.chunks_embedded
     workspace = Workspace(collection.workspace)
-    tables = {
-        read_manifest(workspace, summary.manifest.release_id).chunk_table.name for summary in (first, second)
-    }
+    tables = {read_manifest(workspace, summary.manifest.release_id).chunk_table.name for summary in (first, second)}
     assert len(tables) == 2
     for name, summary in zip(sorted(tables), (first, second), strict=True):
         table = ChunkTable.of_release(

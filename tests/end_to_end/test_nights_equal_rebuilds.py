@@ -48,7 +48,7 @@ def change(collection: Collection, generator: np.random.Generator) -> None:
         documents.append(
             {"_id": f"new-{generator.integers(0, 10_000)}", "title": words(2), "text": " ".join(sentences)}
         )
-    generator.shuffle(documents)  # type: ignore[arg-type]  # any sequence will do
+    generator.shuffle(documents)
     if generator.random() < 0.5:
         collection.log.append((f"q-{generator.integers(0, 10_000)}", words(3), int(generator.integers(1, 9))))
     if generator.random() < 0.3 and len(collection.log) > len(LOG):

@@ -9,13 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-import tasks.indexing
+import tasks.on_demand
 import tasks.publishing
-import tasks.reranking
 import tasks.retrieval
 from benchmarks.tiny_models import tiny_reranker
 from flows.summary import Refused
-from storage.chunk_files import MissingChunks
 from storage.errors import InputError
 from storage.releases import list_releases
 from storage.search_cache import SearchCache
@@ -50,12 +48,10 @@ def load_no_model(*arguments: object, **options: object) -> NoReturn:
     raise AssertionError(message)
 
 
-def forbid_models(monkeypatch: pytest.MonkeyPatch, *, of_queries: bool) -> None:
-    """No chunk can be embedded and no pair be scored from here on; nor a query be embedded, if asked for."""
-    monkeypatch.setattr(tasks.indexing, "Embedder", load_no_model)
-    monkeypatch.setattr(tasks.reranking, "Reranker", load_no_model)
-    if of_queries:
-        monkeypatch.setattr(tasks.retrieval, "Embedder", load_no_model)
+def forbid_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be embedded and no pair be scored from here on."""
+    monkeypatch.setattr(tasks.on_demand, "Embedder", load_no_model)
+    monkeypatch.setattr(tasks.on_demand, "Reranker", load_no_model)
 
 
 def test_a_first_refresh_publishes_results_that_readers_get_by_the_query(
@@ -106,7 +102,7 @@ def test_a_second_refresh_on_the_same_input_loads_no_model_and_changes_nothing(
 ) -> None:
     first = refresh(collection)
     before = snapshot(collection.workspace)
-    forbid_models(monkeypatch, of_queries=True)
+    forbid_models(monkeypatch)
 
     second = refresh(collection)
 
@@ -121,7 +117,7 @@ def test_the_order_and_the_files_that_documents_come_in_change_nothing(
     collection: Collection, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refresh(collection)
-    forbid_models(monkeypatch, of_queries=True)
+    forbid_models(monkeypatch)
     collection.documents.reverse()
 
     assert not refresh(collection).changed
@@ -174,13 +170,13 @@ def test_an_edit_of_metadata_is_published_and_embeds_and_scores_nothing(
     first = refresh(collection)
     before = rankings(collection.workspace)
     collection.document("tea")["shelf"] = 3
-    forbid_models(monkeypatch, of_queries=False)
+    forbid_models(monkeypatch)
 
     summary = refresh(collection)
 
     assert summary.published
     assert summary.manifest.release_id != first.manifest.release_id
-    assert summary.counts.documents_edited == 1
+    assert (summary.counts.documents_edited, summary.counts.documents_metadata) == (0, 1)
     assert (summary.counts.chunks_embedded, summary.counts.pairs_scored) == (0, 0)
     assert_same_rankings(before, rankings(collection.workspace))
     with SearchCache.open(collection.workspace) as cache:
@@ -234,7 +230,7 @@ def test_a_document_that_comes_back_is_neither_embedded_nor_scored_again(
     collection.remove("bees")
     refresh(collection)
     collection.documents.append(bees)
-    forbid_models(monkeypatch, of_queries=False)
+    forbid_models(monkeypatch)
 
     summary = refresh(collection)
 
@@ -253,7 +249,7 @@ def test_where_a_run_works_does_not_decide_what_it_computes(
     refresh(other)
 
     assert_same_rankings(rankings(collection.workspace), rankings(other.folder / "elsewhere"))
-    forbid_models(monkeypatch, of_queries=True)
+    forbid_models(monkeypatch)
     collection.settings["execution"] |= {"batch_tokens": 128}
     assert not refresh(collection).changed
 
@@ -269,7 +265,7 @@ def test_another_reranker_scores_every_pair_anew_and_the_first_one_is_remembered
 
     assert second.counts.pairs_scored == first.counts.pairs_scored > 0
     assert second.counts.chunks_embedded == 0
-    forbid_models(monkeypatch, of_queries=False)
+    forbid_models(monkeypatch)
     collection.settings["reranker"]["model"] = str(models.reranker)
     assert refresh(collection).counts.pairs_scored == 0
     assert_same_rankings(before, rankings(collection.workspace))
@@ -408,13 +404,9 @@ def test_a_wrong_bm25_score_is_refused_and_what_was_live_stays_live(
 def test_a_chunk_without_a_vector_is_refused(
     collection: Collection, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class OneMissing(MissingChunks):
-        def __len__(self) -> int:
-            return super().__len__() + 1
+    monkeypatch.setattr(tasks.publishing, "texts_without_row", lambda chunks, stored: 1)
 
-    monkeypatch.setattr(tasks.publishing, "MissingChunks", OneMissing)
-
-    with pytest.raises(Refused, match="1 chunks without a vector"):
+    with pytest.raises(Refused, match="1 texts without a vector"):
         refresh(collection)
 
     assert not (collection.workspace / "current.json").exists()

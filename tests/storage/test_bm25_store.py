@@ -3,61 +3,36 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage.bm25_build import Bm25Counts, build_bm25
-from storage.bm25_store import Bm25Store
+from storage.bm25_build import Bm25Counts
+from storage.bm25_store import CHUNK_COLUMNS, Bm25Store
 from storage.errors import MachineError
-from storage.records import CHUNKS, Chunk
+from tests.storage.bm25_files import Words, placed
+from tests.storage.bm25_files import build as build_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-
-@dataclass(frozen=True)
-class Words:
-    """Words as they are, but for some that are dropped."""
-
-    dropped: frozenset[str] = frozenset()
-
-    def __call__(self, words: list[str], /) -> Sequence[str | None]:
-        return [None if word in self.dropped else word for word in words]
-
-    def fingerprint(self) -> str:
-        return ",".join(sorted(self.dropped))
-
-
-def chunks_file(path: Path, texts: Sequence[tuple[str, int, str]]) -> Path:
-    chunks = [Chunk(document_id, ordinal, text, 0) for document_id, ordinal, text in texts]
-    rows = [
-        {
-            "chunk_id": chunk.chunk_id,
-            "chunk_hash": chunk.chunk_hash,
-            "document_id": chunk.document_id,
-            "ordinal": chunk.ordinal,
-            "title": f"Title of {chunk.document_id}",
-            "text": chunk.text,
-            "body_start": chunk.body_start,
-            "metadata": '{"n":1}',
-        }
-        for chunk in chunks
-    ]
-    pq.write_table(pa.Table.from_pylist(rows, schema=CHUNKS), path)
-    return path
+    from numpy.typing import NDArray
 
 
 def build(folder: Path, texts: Sequence[tuple[str, int, str]], *, analyse: Words) -> tuple[Path, Bm25Counts]:
     path = folder / "bm25.duckdb"
-    return path, build_bm25(path, chunks_file(folder / "chunks.parquet", texts), analyse=analyse)
+    return path, build_file(path, placed(texts), analyse=analyse)
+
+
+def postings_at_all(store: Bm25Store, terms: NDArray[np.int32]) -> pa.Table:
+    return store.postings_at(terms, np.arange(store.chunk_count, dtype=np.int32))
 
 
 def postings_by_term(store: Bm25Store, words: Sequence[str], *, analyse: Words) -> dict[str, dict[int, int]]:
@@ -65,7 +40,7 @@ def postings_by_term(store: Bm25Store, words: Sequence[str], *, analyse: Words) 
     found = {}
     for word in words:
         terms = store.query_terms([word], analyse=analyse)["term_number"].to_numpy()
-        table = store.postings_of(terms, 0, store.chunk_count)
+        table = postings_at_all(store, terms)
         found[word] = dict(zip(table["chunk_number"].to_pylist(), table["tf"].to_pylist(), strict=True))
     return found
 
@@ -75,14 +50,14 @@ def test_what_is_stored_is_what_a_person_counts(tmp_path: Path) -> None:
     texts = [("a", 0, "The cat saw the CAT."), ("b", 1, "a dog"), ("b", 0, "cat: dog, dog!"), ("c", 0, "—")]
     path, counts = build(tmp_path, texts, analyse=analyse)
     # Terms: a, cat, dog, saw. Without "the": a#0 has cat x2, saw; b#0 cat, dog x2; b#1 a, dog; c#0 nothing.
-    assert counts == Bm25Counts(chunks=4, terms=4, postings=6, total_length=8)
+    assert counts == Bm25Counts(4, 4, 6, total_length=8, postings_written=6, postings_removed=0)
     with Bm25Store.open(path) as store:
         chunks = store.chunks()
         # Document id descending, then ordinal ascending.
         assert chunks["chunk_id"].to_pylist() == ["c#0", "b#0", "b#1", "a#0"]
         assert chunks["chunk_number"].to_pylist() == [0, 1, 2, 3]
         assert chunks["length"].to_pylist() == [0, 3, 2, 3] == store.lengths().tolist()
-        assert chunks["title"].to_pylist()[0] == "Title of c"
+        assert set(chunks["title"].to_pylist()) == {"A title"}
         assert set(chunks["metadata"].to_pylist()) == {'{"n":1}'}
         assert (store.chunk_count, store.total_length, store.average_length) == (4, 8, 2.0)
         assert store.chunk_counts().tolist() == [1, 2, 2, 1]  # a, cat, dog, saw
@@ -93,22 +68,46 @@ def test_what_is_stored_is_what_a_person_counts(tmp_path: Path) -> None:
             "the": {},
             "horse": {},
         }
-        assert pa.Table.from_batches(store.chunk_batches(rows=3)) == chunks
+        assert tuple(chunks.column_names) == CHUNK_COLUMNS
+        assert store.chunks(["title", "chunk_id"]) == chunks.select(["title", "chunk_id"])
 
 
-def test_a_range_of_chunks_and_single_chunks_can_be_asked_for(tmp_path: Path) -> None:
+def test_single_chunks_can_be_asked_for(tmp_path: Path) -> None:
     path, _ = build(tmp_path, [(f"d{n}", 0, "word " * (n + 1)) for n in range(5)], analyse=Words())
     with Bm25Store.open(path) as store:
         word = store.query_terms(["word"], analyse=Words())["term_number"].to_numpy()
-        table = store.postings_of(word, 1, 3).sort_by("chunk_number")  # d4 is chunk 0
+        table = store.postings_at(word, np.array([4, 0], dtype=np.int32)).sort_by("chunk_number")  # d4 is chunk 0
         assert table.to_pydict() == {
             "term_number": [0, 0],
-            "chunk_number": [1, 2],
-            "tf": [4, 3],
-            "length": [4, 3],
+            "chunk_number": [0, 4],
+            "tf": [5, 1],
+            "length": [5, 1],
         }
-        at = store.postings_at(word, np.array([4, 0], dtype=np.int32)).sort_by("chunk_number")
-        assert at["tf"].to_pylist() == [5, 1]
+
+
+def test_blocks_hold_every_posting_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.bm25_store.SLOTS_PER_BLOCK", 2)
+    path, _ = build(tmp_path, [(f"d{n}", 0, "word " * (n + 1)) for n in range(5)], analyse=Words())
+    with Bm25Store.open(path) as store:
+        blocks = list(store.posting_blocks(np.array([0], dtype=np.int32)))
+    assert [block.chunk_numbers.size for block in blocks] == [2, 2, 1]
+    found = {}
+    for block in blocks:
+        for term, column, tf in zip(*(values.to_pylist() for values in block.postings.columns), strict=True):
+            assert term == 0
+            assert block.lengths[column] == tf
+            found[int(block.chunk_numbers[column])] = tf
+    assert found == {0: 5, 1: 4, 2: 3, 3: 2, 4: 1}
+
+
+def test_readers_of_chunks_stream_side_by_side_in_order(tmp_path: Path) -> None:
+    path, _ = build(tmp_path, [(f"d{n}", 0, "x") for n in range(5)], analyse=Words())
+    with Bm25Store.open(path) as store:
+        ids, ordinals = store.chunk_reader(["document_id"]), store.chunk_reader(["ordinal", "chunk_number"])
+        assert ordinals.schema.names == ["ordinal", "chunk_number"]
+        assert ids.read_next_batch().column(0).to_pylist() == ["d4", "d3", "d2", "d1", "d0"]
+        assert ordinals.read_all()["chunk_number"].to_pylist() == [0, 1, 2, 3, 4]
+        assert store.chunk_count == store.chunks().num_rows
 
 
 def test_document_ids_are_ordered_by_code_point(tmp_path: Path) -> None:
@@ -174,7 +173,7 @@ def test_statistics_equal_a_plain_count_and_queries_are_counted_alike(
             if word in vocabulary
         ]
         assert list(zip(*(column.to_pylist() for column in terms.columns), strict=True)) == asked
-        everything = store.postings_of(np.arange(len(vocabulary), dtype=np.int32), 0, store.chunk_count)
+        everything = postings_at_all(store, np.arange(len(vocabulary), dtype=np.int32))
         assert sorted(zip(*(column.to_pylist() for column in everything.columns), strict=True)) == sorted(
             (vocabulary.index(word), chunk, tf, count.total())
             for chunk, count in enumerate(expected)
@@ -202,7 +201,7 @@ def test_queries_analysed_in_another_way_are_refused(tmp_path: Path) -> None:
 def test_two_chunks_of_one_id_are_refused_and_leave_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="two chunks of one id"):
         build(tmp_path, [("d", 0, "x"), ("d", 0, "y")], analyse=Words())
-    assert [path.name for path in tmp_path.iterdir()] == ["chunks.parquet"]
+    assert [path.name for path in tmp_path.iterdir()] == ["bm25.parquet"]
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
@@ -210,9 +209,19 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         Bm25Store.open(tmp_path / "bm25.duckdb")
 
 
+def test_postings_of_another_layout_are_refused_and_its_chunks_are_not(tmp_path: Path) -> None:
+    path, _ = build(tmp_path, [("d", 0, "x")], analyse=Words())
+    with closing(duckdb.connect(str(path))) as connection:
+        connection.execute("ALTER TABLE statistics DROP layout")
+    with Bm25Store.open(path) as store:
+        assert store.chunks(["chunk_id"])["chunk_id"].to_pylist() == ["d#0"]
+        with pytest.raises(MachineError, match="laid out in another way"):
+            store.query_terms(["x"], analyse=Words())
+
+
 def test_a_collection_may_be_empty(tmp_path: Path) -> None:
     path, counts = build(tmp_path, [], analyse=Words())
-    assert counts == Bm25Counts(0, 0, 0, 0)
+    assert counts == Bm25Counts(0, 0, 0, 0, 0, 0)
     with Bm25Store.open(path) as store:
         assert store.average_length == 0.0
         assert store.query_terms(["x"], analyse=Words()).num_rows == 0
@@ -222,9 +231,10 @@ def test_a_collection_may_be_empty(tmp_path: Path) -> None:
 
 def test_only_the_finished_file_is_left_and_an_old_one_is_replaced(tmp_path: Path) -> None:
     (tmp_path / ".bm25.duckdb.tmp").write_text("what a killed run left")
+    (tmp_path / ".bm25.duckdb.anew.wal").write_text("what a killed run left")
     (tmp_path / "bm25.duckdb").write_text("old")
     path, _ = build(tmp_path, [("d", 0, "x")], analyse=Words())
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["bm25.duckdb", "chunks.parquet"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["bm25.duckdb", "bm25.parquet"]
     with Bm25Store.open(path) as store:
         assert store.chunk_count == 1
 

@@ -26,8 +26,15 @@ Row = tuple[str, float, list[str], list[float | None]]
 SOUND: list[Row] = [
     ("q1", 0.25, ["a", "b", "c"], [0.75, 0.5, 0.5]),
     ("q2", -1.0, ["c"], [-0.5]),
-    ("q3", float("-inf"), [], []),
+    ("q3", 0.5, [], []),
 ]
+
+
+CANDIDATES = {
+    "query_key": ["q1", "q1", "q2", "q3"],
+    "chunk_hash": ["a", "b", "c", "a"],
+    "dense_score": pa.array([0.75, None, -0.5, 0.25], pa.float32()),
+}
 
 
 def faults_of(folder: Path, rows: list[Row]) -> tuple[int, list[str]]:
@@ -36,10 +43,14 @@ def faults_of(folder: Path, rows: list[Row]) -> tuple[int, list[str]]:
     write_table(folder / "dense.parquet", pa.table(columns, schema=LISTS))
     queries = {"query_key": ["q1", "q2", "q3"], "text": ["x"] * 3, "count": [1] * 3, "query_ids": [[]] * 3}
     write_table(folder / "queries.parquet", pa.table(queries, schema=QUERIES))
+    write_table(folder / "candidates.parquet", pa.table(CANDIDATES))
     with connect(folder / "bm25.duckdb") as connection:
         connection.execute("CREATE OR REPLACE TABLE chunks AS SELECT unnest(['a', 'b', 'c', 'c']) AS chunk_hash")
     count, faults = dense_list_faults(
-        folder / "dense.parquet", queries=folder / "queries.parquet", bm25=folder / "bm25.duckdb"
+        folder / "dense.parquet",
+        queries=folder / "queries.parquet",
+        candidates=folder / "candidates.parquet",
+        bm25=folder / "bm25.duckdb",
     )
     return count, [str(fault) for fault in faults]
 
@@ -48,19 +59,31 @@ def test_sound_lists_have_no_fault_an_empty_one_included(tmp_path: Path) -> None
     assert faults_of(tmp_path, SOUND) == (3, [])
 
 
+def test_a_list_without_a_floor_holds_every_text(tmp_path: Path) -> None:
+    everything: Row = ("q1", float("-inf"), ["a", "b", "c"], [0.75, 0.5, -0.5])
+    assert faults_of(tmp_path, [*SOUND[1:], everything]) == (3, [])
+    lacking: Row = ("q1", float("-inf"), ["a", "b"], [0.75, 0.5])
+    assert faults_of(tmp_path, [*SOUND[1:], lacking]) == (3, ["lists without a floor that lack a text (1): q1"])
+
+
+def test_a_list_gives_a_candidate_the_score_that_it_has(tmp_path: Path) -> None:
+    other: Row = ("q1", 0.25, ["a", "b"], [0.625, 0.5])
+    assert faults_of(tmp_path, [*SOUND[1:], other]) == (3, ["lists that give a candidate another score (1): q1"])
+
+
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
         (SOUND[:2], "queries without a list (1): q3"),
         ([*SOUND, ("q9", 0.0, ["a"], [0.5])], "lists of no query of the release (1): q9"),
         ([*SOUND, SOUND[1]], "queries that have more than one list (1): q2"),
-        ([*SOUND[1:], ("q1", 0.0, ["a", "b"], [0.5])], "lists that have not one score a text (1): q1"),
+        ([*SOUND[1:], ("q1", 0.0, ["b", "c"], [0.5])], "lists that have not one score a text (1): q1"),
         (
             [*SOUND[1:], ("q1", 0.0, ["z", "y"], [0.5, 0.5])],
             "lists with a text that no chunk of the release has (1): q1",
         ),
-        ([*SOUND[1:], ("q1", 0.0, ["a", "a"], [0.5, 0.5])], "lists in which a text comes more than once (1): q1"),
-        ([*SOUND[1:], ("q1", 0.0, ["a", "b"], [0.5, 0.75])], "lists whose scores rise (1): q1"),
+        ([*SOUND[1:], ("q1", 0.0, ["b", "b"], [0.5, 0.5])], "lists in which a text comes more than once (1): q1"),
+        ([*SOUND[1:], ("q1", 0.0, ["b", "a"], [0.5, 0.75])], "lists whose scores rise (1): q1"),
         (
             [*SOUND[1:], ("q1", 0.5, ["a", "b"], [0.75, 0.5])],
             "lists with a score that is no number above the floor (1): q1",
@@ -73,6 +96,6 @@ def test_a_fault_of_a_list_is_named_with_its_query(tmp_path: Path, rows: list[Ro
 
 @pytest.mark.parametrize("scores", [[0.5, None], [float("nan"), 0.5]])
 def test_a_score_that_is_no_number_is_a_fault(tmp_path: Path, scores: list[float | None]) -> None:
-    count, faults = faults_of(tmp_path, [*SOUND[1:], ("q1", 0.0, ["a", "b"], scores)])
+    count, faults = faults_of(tmp_path, [*SOUND[1:], ("q1", 0.0, ["b", "c"], scores)])
     assert count == 3
     assert faults == ["lists with a score that is no number above the floor (1): q1"]

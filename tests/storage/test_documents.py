@@ -125,9 +125,7 @@ def digests(path: Path, documents: dict[str, str]) -> Path:
 
 def test_changes_are_counted_in_documents(tmp_path: Path) -> None:
     before = digests(tmp_path / "before", {"same": "s", "x": "x", "y": "y|1", "removed": "r", "m": "m|1"})
-    after = digests(
-        tmp_path / "after", {"same": "s", "x": "X", "y": "Y|2", "a": "1", "b": "2", "c": "r", "m": "m|2"}
-    )
+    after = digests(tmp_path / "after", {"same": "s", "x": "X", "y": "Y|2", "a": "1", "b": "2", "c": "r", "m": "m|2"})
     assert changes_between(before, after) == Changes(added=3, edited=2, metadata=1, removed=1)
     assert changes_between(after, after) == Changes(added=0, edited=0, metadata=0, removed=0)
 

@@ -26,6 +26,7 @@ from storage.releases import (
     seal,
     settings_as_json,
     size_bytes,
+    survey_releases,
 )
 from storage.workspace import Workspace
 
@@ -152,6 +153,26 @@ def test_a_damaged_manifest_is_a_fault_of_the_machine(place: Workspace, content:
     (place.release("r1") / "manifest.json").write_text(content)
     with pytest.raises(MachineError, match=r"manifest\.json is no manifest"):
         read_manifest(place, "r1")
+
+
+def test_a_manifest_in_a_folder_of_another_name_is_a_fault_of_the_machine(place: Workspace) -> None:
+    seal(place, manifest_of("r1"), staging=staged(place, "r1")).rename(place.release("r2"))
+    with pytest.raises(MachineError, match="is the manifest of another release, 'r1'"):
+        read_manifest(place, "r2")
+
+
+def test_a_manifest_that_cannot_be_read_hides_no_other(place: Workspace) -> None:
+    for release_id in ("r1", "r2", "r3"):
+        seal(place, manifest_of(release_id), staging=staged(place, release_id))
+    (place.release("r2") / "manifest.json").write_text("{}")
+    (place.release("r3") / "manifest.json").unlink()
+    (place.release("r3") / "manifest.json").mkdir()
+    manifests, damaged = survey_releases(place)
+    assert manifests == [manifest_of("r1")]
+    assert list(damaged) == ["r2", "r3"]
+    assert "is no manifest that this version reads" in damaged["r2"]
+    with pytest.raises(MachineError):
+        list_releases(place)
 
 
 def test_the_current_manifest_is_the_one_that_the_pointer_names(place: Workspace) -> None:

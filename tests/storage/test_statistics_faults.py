@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage.bm25_build import build_bm25
 from storage.duck import connect
 from storage.statistics_faults import StatisticsCompared, statistics_faults
-from tests.storage.test_bm25_store import Words, chunks_file
+from tests.storage.bm25_files import Words, build, placed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +18,7 @@ TEXTS = [("b", 0, "sea salt sea"), ("a", 0, "salt"), ("a", 1, "...")]
 
 def built(folder: Path, name: str, texts: list[tuple[str, int, str]] = TEXTS) -> Path:
     path = folder / name
-    build_bm25(path, chunks_file(folder / "chunks.parquet", texts), analyse=Words())
+    build(path, placed(texts), analyse=Words())
     return path
 
 
@@ -39,15 +38,15 @@ def test_equal_statistics_have_no_fault(tmp_path: Path) -> None:
 def test_another_numbering_is_no_fault(tmp_path: Path) -> None:
     stored = changed(
         built(tmp_path, "stored"),
-        "UPDATE terms SET term_number = 100 - term_number",
-        "UPDATE postings SET term_number = 100 - term_number, chunk_number = 50 - chunk_number",
-        "UPDATE chunks SET chunk_number = 50 - chunk_number",
+        "UPDATE terms SET term_slot = 100 - term_slot",
+        "UPDATE postings SET term_slot = 100 - term_slot, slot = 50 - slot",
+        "UPDATE chunks SET slot = 50 - slot",
     )
     assert statistics_faults(stored, built(tmp_path, "rebuilt"))[1] == []
 
 
 def test_a_term_that_no_chunk_has_any_more_is_no_fault_while_it_counts_none(tmp_path: Path) -> None:
-    stored = changed(built(tmp_path, "stored"), "INSERT INTO terms VALUES (9, 'gone', 0)")
+    stored = changed(built(tmp_path, "stored"), "INSERT INTO terms VALUES (9, 9, 'gone', 0)")
     assert statistics_faults(stored, built(tmp_path, "rebuilt"))[1] == []
 
 
@@ -62,14 +61,14 @@ def test_a_chunk_whose_text_is_lost_is_not_compared_with_the_texts(tmp_path: Pat
     [
         (
             "INSERT INTO postings VALUES (0, 77, 1)",
-            ["postings of no chunk (1): chunk number 77"],
+            ["postings of no chunk (1): slot 77"],
         ),
         (
             "INSERT INTO postings VALUES (88, 0, 1)",
-            ["postings of no term (1): term number 88"],
+            ["postings of no term (1): term slot 88"],
         ),
         (
-            "INSERT INTO terms VALUES (9, 'sea', 1)",
+            "INSERT INTO terms VALUES (9, 9, 'sea', 1)",
             ["terms that come more than once (1): sea"],
         ),
         (

@@ -129,7 +129,7 @@ def test_top_k_is_that_of_a_plain_loop_with_many_ties(
 ) -> None:
     # Few distinct texts: most scores are ties, and blocks of queries must not matter.
     monkeypatch.setattr(tasks.bm25, "MAX_PRODUCT_ENTRIES", entries)
-    monkeypatch.setattr("storage.bm25_store.CHUNKS_PER_BLOCK", 37)
+    monkeypatch.setattr("storage.bm25_store.SLOTS_PER_BLOCK", 37)
     generator = np.random.default_rng(5)
     kinds = ["a b", "b a", "a a c", "c d", "d", "e e e", "a b c d e"]
     texts = {f"d{n:03}": kinds[kind] for n, kind in enumerate(generator.integers(0, len(kinds), 150))}

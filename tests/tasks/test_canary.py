@@ -11,9 +11,7 @@ STORED = np.array([[1.0, -2.0], [3.0, 4.0]], dtype=np.float32)
 
 
 def compare(fresh: np.ndarray, *, tolerance: float | None = None, precision: str = "float32") -> None:
-    compare_with_stored(
-        "embeddings", STORED, fresh, settings=CanarySettings(tolerance=tolerance), precision=precision
-    )
+    compare_with_stored("embeddings", STORED, fresh, settings=CanarySettings(tolerance=tolerance), precision=precision)
 
 
 @pytest.mark.parametrize("precision", TOLERANCES)

@@ -52,9 +52,7 @@ def handed(folder: Path, *names: str, to: Texts) -> DenseLists:
     return lists_by_number(read_dense_lists(folder / "dense.parquet"), queries_of(*names), to)
 
 
-def test_lists_come_back_under_the_numbers_of_another_night(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lists_come_back_under_the_numbers_of_another_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "QUERIES_HELD", 2)
     lists = handed(tmp_path, "c", "new", "b", "a", to=texts_of(9, 8, 7, 6, 5))
     assert lists.floors.tolist() == [-np.inf, np.inf, 0.5, -0.25]
@@ -68,9 +66,7 @@ def test_texts_that_are_gone_are_struck(tmp_path: Path) -> None:
 
 
 def test_nothing_is_known_of_a_query_that_has_another_vector_now(tmp_path: Path) -> None:
-    write_dense_lists(
-        tmp_path / "dense.parquet", lists_by_key(LISTS, queries_of("a", "b", "c"), texts_of(5, 6, 7, 8))
-    )
+    write_dense_lists(tmp_path / "dense.parquet", lists_by_key(LISTS, queries_of("a", "b", "c"), texts_of(5, 6, 7, 8)))
     keys = pa.array([query_key("a"), query_key("c")])
     again = ListedQueries.of(keys, np.stack([np.nextafter(vector_of("a"), np.float32(9)), vector_of("c")]))
     lists = lists_by_number(read_dense_lists(tmp_path / "dense.parquet"), again, texts_of(5, 6, 7, 8))

@@ -187,9 +187,7 @@ def test_a_reranker_that_no_longer_says_what_it_said_stops_the_run_and_adds_noth
     assert len(memo) == 5
 
 
-def test_a_sample_of_the_memo_is_scored_again_wherever_something_is_missing(
-    memo: PairMemo, chunks: ChunkTable
-) -> None:
+def test_a_sample_of_the_memo_is_scored_again_wherever_something_is_missing(memo: PairMemo, chunks: ChunkTable) -> None:
     run(pairs(*EVERY[:5]), memo, chunks, Counting())
     scorer, texts = Counting(), PairTexts(TEXTS_OF_QUERIES, chunks)
     scores, done = score_pairs(pairs(*EVERY), memo, texts, load=lambda: scorer, canary=canary(3))
