@@ -233,8 +233,9 @@ class Settings(Section):
 
     def what(self) -> dict[str, object]:
         """What is computed: everything that decides a release, and nothing of where it runs or how long it stays."""
-        elsewhere = {"workspace": True, "canary": True, "retention": True, "execution": True, "documents": {"source"}}
-        value = self.model_dump(exclude=elsewhere)
+        value = self.model_dump(
+            exclude={"workspace": True, "canary": True, "retention": True, "execution": True, "documents": {"source"}}
+        )
         value["queries"] = {"budget": self.queries.budget}
         value["judgments"] = {"ignore_identical_ids": self.judgments.ignore_identical_ids}
         return value

@@ -14,7 +14,7 @@ from storage import chunk_upkeep, memo_upkeep
 from storage import collect as module
 from storage.chunk_table import ChunkTable, vectors_of
 from storage.chunk_upkeep import ChunkUpkeep
-from storage.collect import Collected, collect, kept_releases
+from storage.collect import Collected, collect
 from storage.errors import MachineError
 from storage.keys import digest
 from storage.memo import PairMemo
@@ -77,34 +77,6 @@ def assert_whole(place: Workspace, release_id: str, texts: Sequence[str], querie
     assert len(found) == len(queries)
     if queries:
         np.testing.assert_array_equal(vectors, vectors_for(queries))
-
-
-@pytest.mark.parametrize(
-    ("releases", "current", "keep", "kept"),
-    [
-        ("a1 a2 a3 a4", "a4", 1, "a4"),
-        ("a1 a2 a3 a4", "a4", 3, "a2 a3 a4"),
-        ("a1 a2 a3 a4", "a4", 9, "a1 a2 a3 a4"),
-        ("a1 a2 a3 a4", "a2", 1, "a2"),  # rolled back
-        ("a1 a2 a3 a4", "a1", 3, "a1 a3 a4"),
-        ("a1 r2 a3 r4 r5", "a3", 2, "a1 a3 r4 r5"),
-        ("a1 a2 r3", "a1", 1, "a1 r3"),
-        ("r1 r2", None, 1, "r1 r2"),
-        ("a1 a2 r3", None, 1, "a2 r3"),
-        ("r1 a2", "r1", 1, "r1"),
-        ("", None, 3, ""),
-    ],
-)
-def test_the_current_the_newest_accepted_and_newer_rejected_releases_stay(
-    place: Workspace, releases: str, current: str | None, keep: int, kept: str
-) -> None:
-    like = add_night(place, "x", texts=["a"])
-    manifests = [
-        like.model_copy(update={"release_id": name[1:], "status": "accepted" if name.startswith("a") else "rejected"})
-        for name in releases.split()
-    ]
-    found = kept_releases(manifests, current=None if current is None else current[1:], keep=keep)
-    assert [manifest.release_id for manifest in found] == [name[1:] for name in kept.split()]
 
 
 def test_what_only_old_releases_reach_goes_and_what_kept_ones_reach_stays(place: Workspace) -> None:
