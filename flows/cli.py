@@ -211,6 +211,40 @@ def doctor(
     return 0 if diagnosis.healthy else 1
 
 
+@app.command
+def collect(
+    *,
+    config: Config = None,
+    keep: Annotated[
+        int | None, Parameter(help="Accepted releases to keep. Default: [retention].keep of the settings.")
+    ] = None,
+    dry_run: Annotated[bool, Parameter(negative="", help="Say what would go, and remove nothing.")] = False,
+    json_: Json = False,
+) -> int:
+    """Remove what nothing reaches: old releases, and what only they needed."""
+    from datetime import UTC, datetime
+
+    from flows.settings import find_settings_file, load_settings
+    from storage.collect import collect as collect_unreached
+    from storage.workspace import writing
+
+    configuration = load_settings(find_settings_file(config))
+    if keep is not None and keep < 1:
+        message = f"--keep {keep} would remove the current release."
+        raise InputError(message, remedy="Keep at least 1.")
+    now = datetime.now(UTC)
+    with writing(configuration.workspace, now=now) as workspace:
+        wanted = configuration.settings.retention.keep if keep is None else keep
+        collected = collect_unreached(workspace, keep=wanted, now=now, dry_run=dry_run)
+    if json_:
+        _print_json({"dry_run": dry_run, **collected.as_json()})
+    else:
+        from flows.show import show_collected
+
+        show_collected(collected, dry_run=dry_run)
+    return 0
+
+
 def _refresh(settings_file: Path, *, json_: bool) -> int:
     from flows.settings import load_settings
 

@@ -13,6 +13,7 @@ from storage.errors import InputError
 from storage.keys import normalise_query, query_key
 from storage.releases import read_manifest
 from storage.search_cache import CachedResults, Result
+from storage.workspace import reading
 from tasks.analysis import Analyser
 from tasks.bm25 import retrieve_bm25
 from tasks.dense import all_blocks, retrieve_dense
@@ -37,6 +38,11 @@ def search_live(configuration: Configuration, query: str) -> CachedResults:
     Raises:
         InputError: Nothing is published, or the settings have changed since.
     """
+    with reading(configuration.workspace):
+        return _search(configuration, query)
+
+
+def _search(configuration: Configuration, query: str) -> CachedResults:
     settings, base, workspace = configuration.settings, configuration.base, configuration.workspace
     release_id = workspace.require_current()
     manifest = read_manifest(workspace, release_id)
@@ -48,7 +54,7 @@ def search_live(configuration: Configuration, query: str) -> CachedResults:
     reranker_plan = plan_reranker(settings.reranker, settings.execution, base=base)
     execution, depth = settings.execution, settings.retrieval.candidate_depth
     text, key = normalise_query(query), query_key(query)
-    table = ChunkTable.open(workspace.lance, name=manifest.chunk_table.name, version=manifest.chunk_table.version)
+    table = ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=release_id)
     embedder = Embedder(embedder_plan, batch_tokens=execution.batch_tokens, threads=execution.threads)
     with Bm25Store.open(workspace.release(release_id) / "bm25.duckdb") as store:
         chunks = store.chunks(["chunk_id", "chunk_hash", "document_id", "title", "body_start", "metadata"])

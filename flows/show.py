@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flows.doctor import Diagnosis
     from flows.releases import ListedRelease
     from flows.summary import MemoUse, Summary
+    from storage.collect import Collected
     from storage.releases import Manifest
     from storage.rollback import RolledBack
     from storage.search_cache import CachedResults
@@ -137,6 +138,36 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
         for fault in check.findings.faults:
             console.print(Text.assemble((f"{check.name}: ", "bold"), _plain(str(fault))))
     console.print("All stores agree." if diagnosis.healthy else "The stores do not agree.")
+
+
+def show_collected(collected: Collected, *, dry_run: bool) -> None:
+    """What a collection removed, or would remove."""
+    console = _console()
+    freed = (collected.bytes_before - collected.bytes_after) / 1e6
+    verb = "Would free" if dry_run else "Freed"
+    at_least = "at least " if dry_run else ""
+    console.print(f"{verb} {at_least}{freed:.1f} of {collected.bytes_before / 1e6:.1f} MB.", style="bold")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    table.add_column()
+    for name, removed in (
+        ("releases", collected.releases_removed),
+        ("tables of other embedders", collected.tables_removed),
+        ("memos of other models", collected.memos_removed),
+    ):
+        table.add_row(name, f"{len(removed):,}", Text(", ".join(removed)))
+    for name, count in (
+        ("abandoned runs", collected.staging_removed),
+        ("tags", collected.tags_removed),
+        ("texts", collected.rows_removed),
+        ("pair scores", collected.pair_scores_removed),
+        ("query embeddings", collected.query_vectors_removed),
+    ):
+        table.add_row(name, f"{count:,}", "")
+    console.print(table)
+    if collected.waiting_for_readers:
+        console.print("Note: somebody is reading LanceDB; its files go another time.", style="yellow")
 
 
 def show_next_steps(settings_file: Path) -> None:

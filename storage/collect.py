@@ -1,13 +1,13 @@
 """Collects: removes what no kept release reaches, so that a workspace grows with its collection and not by the night.
 
-Kept are the current release, the newest accepted ones, and rejected ones that are newer than the current one. What they
-reach stays: their texts' rows in LanceDB, the pair scores behind their candidates, the embeddings of their queries.
+What kept releases reach stays: their texts' rows in LanceDB, the pair scores behind their candidates, the embeddings of
+their queries. Which releases are kept is ``storage.retention``'s matter.
 """
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from storage import chunk_upkeep, memo_upkeep
@@ -16,6 +16,7 @@ from storage.errors import MachineError
 from storage.memo_upkeep import PAIRS, QUERIES
 from storage.reached import unreached_rows
 from storage.releases import list_releases
+from storage.retention import kept_releases
 from storage.workspace import STAGING_PREFIX, sync_folder, without_readers
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from storage.memo_upkeep import Kind
+    from storage.records import JsonValue
     from storage.releases import Manifest
     from storage.workspace import Workspace
 
@@ -64,6 +66,10 @@ class Collected:
     waiting_for_readers: bool
     bytes_before: int
     bytes_after: int
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The same names, with the time as ISO 8601 has it."""
+        return {**asdict(self), "at": self.at.isoformat(timespec="seconds")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,31 +130,6 @@ def collect(workspace: Workspace, *, keep: int, now: datetime, dry_run: bool = F
         bytes_before=bytes_before,
         bytes_after=_bytes_of(workspace.root) - going,
     )
-
-
-def kept_releases(releases: Sequence[Manifest], *, current: str | None, keep: int) -> list[Manifest]:
-    """The releases that stay, oldest first.
-
-    Args:
-        releases: All of them, oldest first.
-        current: The id of the one that readers see, or None where nothing is published.
-        keep: Accepted ones that stay, the current one among them; at least 1.
-
-    Raises:
-        MachineError: The current one is not among them.
-    """
-    if current is not None and current not in {manifest.release_id for manifest in releases}:
-        message = f"The current release {current} is not there; nothing is removed."
-        raise MachineError(message, remedy="Restore it, or make another one current with `nightrank rollback`.")
-    others = [manifest for manifest in releases if manifest.release_id != current and manifest.status == "accepted"]
-    wanted = keep if current is None else keep - 1
-    ids = {current, *(manifest.release_id for manifest in others[len(others) - min(wanted, len(others)) :])}
-    return [
-        manifest
-        for manifest in releases
-        if manifest.release_id in ids
-        or (manifest.status == "rejected" and (current is None or manifest.release_id > current))
-    ]
 
 
 def _require_files(workspace: Workspace, kept: Sequence[Manifest]) -> None:

@@ -2,7 +2,7 @@
 
 They stand together and import nothing heavy, because a cached look-up reads them too and must start in
 a fraction of a second. *What* is computed is in the fingerprint of a release; *where* it runs
-(``execution``, ``workspace``) and how it is watched (``canary``) never are.
+(``execution``, ``workspace``), how it is watched (``canary``) and how long it stays (``retention``) never are.
 """
 
 from __future__ import annotations
@@ -183,6 +183,17 @@ class CanarySettings(Section):
     )
 
 
+class RetentionSettings(Section):
+    """``[retention]``: what `collect` keeps; never part of a fingerprint."""
+
+    keep: int = Field(
+        default=3,
+        ge=1,
+        le=1000,
+        description="Accepted releases that `collect` keeps, the current one among them.",
+    )
+
+
 class ExecutionSettings(Section):
     """``[execution]``: where the work runs; never part of a fingerprint."""
 
@@ -217,11 +228,14 @@ class Settings(Section):
     reranker: RerankerSettings = RerankerSettings()
     results: ResultsSettings = ResultsSettings()
     canary: CanarySettings = CanarySettings()
+    retention: RetentionSettings = RetentionSettings()
     execution: ExecutionSettings = ExecutionSettings()
 
     def what(self) -> dict[str, object]:
-        """What is computed: everything that decides a release, and nothing of where it runs or lies."""
-        value = self.model_dump(exclude={"workspace": True, "canary": True, "execution": True, "documents": {"source"}})
+        """What is computed: everything that decides a release, and nothing of where it runs or how long it stays."""
+        value = self.model_dump(
+            exclude={"workspace": True, "canary": True, "retention": True, "execution": True, "documents": {"source"}}
+        )
         value["queries"] = {"budget": self.queries.budget}
         value["judgments"] = {"ignore_identical_ids": self.judgments.ignore_identical_ids}
         return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tests.collection import Collection
     from tests.conftest import Command, Program
 
-COMMANDS = ("demo", "refresh", "search", "evaluate", "releases", "rollback", "doctor")
+COMMANDS = ("demo", "refresh", "search", "evaluate", "releases", "rollback", "doctor", "collect")
 COUNTS = {
     "documents",
     "documents_added",
@@ -238,6 +239,37 @@ def test_a_pointer_that_cannot_be_read_hides_no_release(
     assert ended.code == 1
     assert "does not name a release" in ended.err
     assert (ended.json["current"], len(ended.json["releases"])) == (None, 1)
+
+
+def test_collect_removes_what_the_newest_releases_do_not_reach(published: Collection, nightrank: Command) -> None:
+    place = Workspace(published.workspace)
+    current = place.require_current()
+    old = place.release("20200102T030405-678Z")
+    shutil.copytree(place.release(current), old)
+    manifest = json.loads((old / "manifest.json").read_bytes()) | {"release_id": old.name}
+    (old / "manifest.json").write_text(json.dumps(manifest))
+
+    kept = nightrank("collect", "-c", published.settings_file, "--json").json
+    before = sorted(published.workspace.rglob("*"))
+    said = nightrank("collect", "-c", published.settings_file, "--keep", "1", "--dry-run", "--json").json
+    assert sorted(published.workspace.rglob("*")) == before
+    shown = nightrank("collect", "-c", published.settings_file, "--keep", "1")
+
+    assert kept["releases_removed"] == []
+    assert (said["dry_run"], said["releases_removed"]) == (True, [old.name])
+    assert said["bytes_before"] - said["bytes_after"] == sum(
+        path.stat().st_size for path in place.release(current).iterdir() if path.name != "manifest.json"
+    ) + len(json.dumps(manifest))
+    assert (shown.code, shown.err) == (0, "")
+    assert old.name in shown.out
+    assert [path.name for path in place.releases.iterdir()] == [current]
+
+
+def test_collect_keeps_the_current_release(published: Collection, nightrank: Command) -> None:
+    ended = nightrank("collect", "-c", published.settings_file, "--keep", "0")
+
+    assert ended.code == 2
+    assert "--keep 0" in ended.err
 
 
 def test_evaluate_json_measures_every_stage(published: Collection, nightrank: Command) -> None:

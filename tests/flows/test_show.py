@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,16 @@ import pytest
 
 from flows.doctor import Check, Diagnosis
 from flows.releases import ListedRelease
-from flows.show import EXCERPT, show_diagnosis, show_measures, show_releases, show_results, show_rollback
+from flows.show import (
+    EXCERPT,
+    show_collected,
+    show_diagnosis,
+    show_measures,
+    show_releases,
+    show_results,
+    show_rollback,
+)
+from storage.collect import Collected
 from storage.faults import Fault
 from storage.releases import Counts, Gate, Manifest
 from storage.rollback import RolledBack
@@ -189,3 +199,28 @@ def test_a_diagnosis_is_a_table_of_checks_with_their_faults_below(capsys: pytest
     }
     assert "results: lost [bold] (7): a\N{REPLACEMENT CHARACTER}[2J, b, ..." in written
     assert written.splitlines()[-1] == "The stores do not agree."
+
+
+def test_a_collection_says_what_went_and_who_holds_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    collected = Collected(
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        releases_removed=("r1", "r2"),
+        staging_removed=0,
+        tags_removed=0,
+        tables_removed=("chunks_e0",),
+        rows_removed=1234,
+        memos_removed=(),
+        pair_scores_removed=56_789,
+        query_vectors_removed=0,
+        waiting_for_readers=True,
+        bytes_before=10_000_000,
+        bytes_after=7_500_000,
+    )
+    show_collected(collected, dry_run=False)
+    written = capsys.readouterr().out
+    for words in ("Freed 2.5 of 10.0 MB.", "r1, r2", "chunks_e0", "1,234", "56,789", "somebody is reading"):
+        assert words in written
+    show_collected(replace(collected, waiting_for_readers=False), dry_run=True)
+    written = capsys.readouterr().out
+    assert "Would free at least 2.5" in written
+    assert "somebody" not in written

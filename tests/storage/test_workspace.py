@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage.errors import InputError, MachineError, WorkspaceBusy
-from storage.workspace import Workspace, write_atomically, writing
+from storage.workspace import Workspace, reading, without_readers, write_atomically, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,3 +184,62 @@ def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path: Path, monkeypatc
     with pytest.raises(OSError, match="No space left"):
         write_atomically(path, "new")
     assert path.read_text() == "old"
+
+
+READER = """
+import sys
+from pathlib import Path
+from storage.workspace import Workspace, reading
+
+with reading(Workspace(Path(sys.argv[1]))):
+    print("reading", flush=True)
+    sys.stdin.read()
+"""
+
+
+def reader(place: Workspace) -> subprocess.Popen[str]:
+    """Another process that reads, or waits until it may, until its input ends."""
+    command = [sys.executable, "-c", READER, str(place.root)]
+    root = Path(__file__).parents[2]
+    return subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_readers_read_together_and_keep_their_files_until_the_last_has_ended(place: Workspace) -> None:
+    place.lance.mkdir(parents=True)
+    with reader(place) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "reading\n"
+        with reading(place), without_readers(place) as alone:
+            assert not alone
+        with without_readers(place) as alone:
+            assert not alone
+        other.kill()
+        other.wait()
+        with without_readers(place) as alone:
+            assert alone
+
+
+def test_a_reader_that_comes_while_files_are_removed_waits(place: Workspace) -> None:
+    place.lance.mkdir(parents=True)
+    with without_readers(place) as alone:
+        assert alone
+        other = reader(place)
+        assert other.stdout is not None
+        assert select.select([other.stdout], [], [], 0.5)[0] == []
+    with other:
+        assert other.stdout.readline() == "reading\n"
+        other.communicate("")
+
+
+def test_reading_where_there_is_nothing_makes_nothing(place: Workspace) -> None:
+    with reading(place):
+        pass
+    assert not place.root.exists()
+
+
+def test_readers_and_the_writer_do_not_wait_for_each_other(place: Workspace) -> None:
+    place.lance.mkdir(parents=True)
+    with reading(place), writing(place, now=NOW):
+        pass
+    with writing(place, now=NOW), reading(place):
+        pass

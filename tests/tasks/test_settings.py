@@ -58,6 +58,7 @@ def test_what_is_computed_changes_the_fingerprint(change: dict[str, dict[str, ob
     "change",
     [
         {"execution": {"device": "cuda:1", "batch_tokens": 64, "threads": 2}},
+        {"retention": {"keep": 1}},
         {"documents": {"source": "elsewhere"}},
         {"queries": {"log": "elsewhere"}},
         {"judgments": {"qrels": "elsewhere"}},
