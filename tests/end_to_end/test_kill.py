@@ -113,7 +113,7 @@ def test_what_a_killed_run_had_committed_is_not_computed_again(nights: Nights, c
 
 COMMIT_ROWS = 2
 COMMIT_PAIRS = 8
-KILLS_A_ROUND = 3  # the last ones hit the runs that are to complete
+KILLS_A_ROUND = 5  # the last ones hit the runs that are to complete
 EDITED_A_ROUND = 6  # so that a round has several batches of each model
 
 
@@ -153,8 +153,8 @@ class Tally:
         stages = ", ".join(f"{stage} {count}" for stage, count in self.moments.items())
         return (
             f"{self.moments.total()} kills ({stages}), {self.recovered} recovered, "
-            f"{self.moments.total() - self.recovered} lost; computed twice: {self.chunks_twice} of {self.chunks} chunks, "
-            f"{self.pairs_twice} of {self.pairs} pairs"
+            f"{self.moments.total() - self.recovered} lost; computed twice: "
+            f"{self.chunks_twice} of {self.chunks} chunks, {self.pairs_twice} of {self.pairs} pairs"
         )
 
 
