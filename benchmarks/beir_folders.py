@@ -16,12 +16,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.settings_files import write_settings_file
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from benchmarks.settings_files import Value
     from flows.summary import Summary
-
-Value = str | int | float | bool
 
 
 def arguments(description: str) -> argparse.Namespace:
@@ -77,12 +78,7 @@ def write_settings(
         **sections,
         "judgments": {"qrels": f"{name}.qrels.tsv", **sections.get("judgments", {})},
     }
-    lines = []
-    for title, section in everything.items():
-        lines += [f"[{title}]", *(f"{key} = {json.dumps(value)}" for key, value in section.items()), ""]
-    settings_file = work / f"{name}.toml"
-    settings_file.write_text("\n".join(lines))
-    return settings_file
+    return write_settings_file(work / f"{name}.toml", everything)
 
 
 def run_night(settings_file: Path) -> Summary:

@@ -162,14 +162,15 @@ def total_of(records: Sequence[NightRecord], count: str) -> int:
     return sum(record.counts[count] for record in records)
 
 
-def print_nights(records: Sequence[NightRecord]) -> None:
+def print_nights(records: Sequence[NightRecord], *, together: bool = True) -> None:
     """Print what changed and what was computed, then seconds by stage, the first night being what others are shares of.
 
     Args:
         records: The nights, the first one in full.
+        together: Whether to sum the later ones.
     """
     console = Console(width=130)
-    later = records[1:]
+    later = records[1:] if together else []
     counts = Table("night", "changed", "add/edit/meta/rem", "embedded", "", "pairs scored", "", "against a rebuild")
     for record in records:
         counts.add_row(
@@ -193,18 +194,18 @@ def print_nights(records: Sequence[NightRecord]) -> None:
     console.print(counts)
     if any(record.is_resumed for record in records):
         console.print("* an attempt was stopped within this night; what it had computed is not counted")
-    console.print(_table_of_seconds(records))
+    console.print(_table_of_seconds(records, later))
 
 
-def _table_of_seconds(records: Sequence[NightRecord]) -> Table:
+def _table_of_seconds(records: Sequence[NightRecord], later: Sequence[NightRecord]) -> Table:
     first = records[0].seconds_by_stage
     table = Table("seconds", *first)
     for record in records:
         found = record.seconds_by_stage
         table.add_row(record.name, *(_seconds(found[stage], first[stage]) for stage in first))
-    if later := [record.seconds_by_stage for record in records[1:]]:
+    if later:
         table.add_section()
-        together = {stage: sum(found[stage] for found in later) for stage in first}
+        together = {stage: sum(record.seconds_by_stage[stage] for record in later) for stage in first}
         table.add_row(f"{len(later)} later", *(_seconds(together[stage], first[stage]) for stage in first))
     return table
 

@@ -10,31 +10,32 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from unittest.mock import patch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from prefect import Task
 
-    from flows.night import Run
     from flows.summary import Summary
 
 T = TypeVar("T")
 
 
-def refresh_plainly(settings_file: Path) -> Summary:
+def refresh_plainly(settings_file: Path, *, on_stage: Callable[[str], None] = lambda _name: None) -> Summary:
     """Run the nightly flow in this process; what it raises and returns are the flow's own.
 
     Args:
         settings_file: The settings.
+        on_stage: Told the name of each stage before it begins.
     """
     from flows.night import Run
     from flows.refresh import refresh
 
-    with patch.object(Run, "stage", _plain_stage):
+    def stage(run: Run, task: Task[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 (as the task takes them)
+        on_stage(task.name)
+        start = time.perf_counter()
+        outcome: T = task.fn(*args, **kwargs)
+        run.seconds[task.name] = time.perf_counter() - start
+        return outcome
+
+    with patch.object(Run, "stage", stage):
         return refresh.fn(str(settings_file))
-
-
-def _plain_stage(run: Run, task: Task[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 (as the task takes them)
-    start = time.perf_counter()
-    outcome: T = task.fn(*args, **kwargs)
-    run.seconds[task.name] = time.perf_counter() - start
-    return outcome

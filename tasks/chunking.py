@@ -5,12 +5,14 @@ place first (before a heading, between blocks, between sentences), and among equ
 have the lowest digest. Nothing counts from the document's start, so behind an edit the old boundaries are soon found
 again, and chunks keep their embeddings. It is content-defined chunking by local minima (Bjørner et al. 2010,
 "Content-Dependent Chunking for Differential Compression, the Local Maximum Approach"), of sentences instead of bytes.
+Windows of a fixed size, counted from the start, are there to be compared with.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
@@ -79,7 +81,8 @@ def chunk_document(document: Document, *, settings: ChunkingSettings, count_toke
     take half of a chunk at most: beyond it the outer headings are left out, then all of them, then the end of the
     title. A document that fits is one chunk, without headings before it. No word is ever cut (runs without spaces;
     single characters in Chinese and Japanese): one that is longer than a chunk is a chunk by itself, the only one to
-    exceed ``max_tokens``, along with a document of nothing but a long title. Models truncate it.
+    exceed ``max_tokens``, along with a document of nothing but a long title. Models truncate it. Windows of fixed
+    size carry the title and no headings.
 
     Args:
         document: One with a title or a text.
@@ -90,7 +93,7 @@ def chunk_document(document: Document, *, settings: ChunkingSettings, count_toke
     whole = _chunk(document, 0, document.title, text)
     if settings.method == "whole" or not text:
         return [whole]
-    pieces = split_pieces(text)
+    pieces = _words(text) if settings.method == "fixed" else split_pieces(text)
     sizes = count_tokens([text[piece.start : piece.end] for piece in pieces])
     title_size = count_tokens([f"{document.title}\n"])[0] if document.title else 0
     limit = _Limit(settings.max_tokens - SPECIAL_TOKENS, count_tokens)
@@ -100,9 +103,9 @@ def chunk_document(document: Document, *, settings: ChunkingSettings, count_toke
     sized = list(zip(pieces, sizes, strict=True))
     for pattern in _FINER:
         sized = _refined(text, sized, pattern, leads, limit)
-    return [
-        _chunk(document, ordinal, lead, body) for ordinal, (lead, body) in enumerate(_packed(text, sized, leads, limit))
-    ]
+    choose = _last_end if settings.method == "fixed" else _chosen_end
+    packed = _packed(text, sized, leads, limit, choose)
+    return [_chunk(document, ordinal, lead, body) for ordinal, (lead, body) in enumerate(packed)]
 
 
 def _chunk(document: Document, ordinal: int, lead: str, body: str) -> Chunk:
@@ -112,6 +115,7 @@ def _chunk(document: Document, ordinal: int, lead: str, body: str) -> Chunk:
 
 Headings = tuple[str, ...]
 Sized = list[tuple[Piece, int]]
+EndChooser = Callable[[str, Sized, list[int], int, int], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,12 @@ def _leads(title: str, paths: set[Headings], limit: _Limit) -> dict[Headings, _L
     }
 
 
+def _words(text: str) -> list[Piece]:
+    """The words of a text as pieces without headings; one piece for a text of whitespace."""
+    spans = [match.span() for match in _FINER[-1].finditer(text)] or [(0, len(text))]
+    return [Piece(start, end, Cut.WORD, ()) for start, end in spans]
+
+
 def _refined(text: str, sized: Sized, pattern: re.Pattern[str], leads: dict[Headings, _Lead], limit: _Limit) -> Sized:
     """The pieces, those that do not fit into a chunk of their own cut where the pattern ends."""
     result: Sized = []
@@ -175,7 +185,9 @@ def _refined(text: str, sized: Sized, pattern: re.Pattern[str], leads: dict[Head
     return result
 
 
-def _packed(text: str, sized: Sized, leads: dict[Headings, _Lead], limit: _Limit) -> Iterator[tuple[str, str]]:
+def _packed(
+    text: str, sized: Sized, leads: dict[Headings, _Lead], limit: _Limit, choose: EndChooser
+) -> Iterator[tuple[str, str]]:
     """The lead and the body of each chunk."""
     sums = list(accumulate((size for _, size in sized), initial=0))
     first = 0
@@ -183,7 +195,7 @@ def _packed(text: str, sized: Sized, leads: dict[Headings, _Lead], limit: _Limit
         lead = leads[sized[first][0].headings]
         room = limit.tokens - lead.size
         while True:
-            end = _chosen_end(text, sized, sums, first, room)
+            end = choose(text, sized, sums, first, room)
             body = text[sized[first][0].start : sized[end - 1][0].end]
             estimate = lead.size + sums[end] - sums[first]
             if end == first + 1 or limit.holds(f"{lead.text}\n{body}", estimate, joints=end - first):
@@ -193,9 +205,14 @@ def _packed(text: str, sized: Sized, leads: dict[Headings, _Lead], limit: _Limit
         first = end
 
 
+def _last_end(_text: str, _sized: Sized, sums: list[int], first: int, room: int) -> int:
+    """One past the last piece that fits into the chunk that begins with the piece ``first``."""
+    return max(first + 1, bisect_right(sums, sums[first] + room) - 1)
+
+
 def _chosen_end(text: str, sized: Sized, sums: list[int], first: int, room: int) -> int:
     """One past the last piece of the chunk that begins with the piece ``first``."""
-    last = max(first + 1, bisect_right(sums, sums[first] + room) - 1)
+    last = _last_end(text, sized, sums, first, room)
     if last == len(sized):
         return last
     candidates = range(bisect_left(sums, sums[first] + room / 2, first + 1, last), last + 1)

@@ -68,9 +68,11 @@ class JudgmentsSettings(Section):
 class ChunkingSettings(Section):
     """``[chunking]``: how documents are cut into passages."""
 
-    method: Literal["content", "whole"] = Field(
+    method: Literal["content", "fixed", "whole"] = Field(
         default="content",
         description="`content`: sentences packed up to `max_tokens`, boundaries decided by the text around them; "
+        "`fixed`: windows of `max_tokens` cut between words and counted from the document's start, so that an "
+        "edit moves every window behind it; "
         "`whole`: a document is one chunk, which models truncate.",
     )
     max_tokens: int = Field(

