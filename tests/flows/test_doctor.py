@@ -450,7 +450,7 @@ def test_a_release_whose_tag_is_gone_has_no_vectors(patient: Patient) -> None:
     faults = failed(patient.examined())
 
     assert list(faults) == ["vectors", "bm25"]
-    assert f"has no tag {patient.release_id}" in faults["vectors"]
+    assert f"has no tag of the release {patient.release_id}" in faults["vectors"]
 
 
 def test_a_store_that_cannot_be_read_is_a_fault_of_the_checks_that_read_it(patient: Patient) -> None:
@@ -458,7 +458,7 @@ def test_a_store_that_cannot_be_read_is_a_fault_of_the_checks_that_read_it(patie
 
     faults = failed(patient.examined())
 
-    assert list(faults) == ["files", "candidates", "results"]
+    assert list(faults) == ["files", "dense_lists", "candidates", "results"]
     assert faults["candidates"].startswith("it cannot be checked: ")
 
 
