@@ -19,7 +19,7 @@ from tasks.embedder import plan_embedder
 from tasks.indexing import chunking_fingerprint
 from tasks.night import Before, Night
 from tasks.on_demand import EmbedderOnDemand, RerankerOnDemand
-from tasks.publishing import publish
+from tasks.publishing import collect_unreached, publish
 from tasks.reranker import plan_reranker
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
 def finish(
     run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[str, float]], gates: list[Gate]
 ) -> Summary:
-    """Seal the release, publish it where every gate passed, and say what was done.
+    """Seal the release, publish it where every gate passed, collect what it leaves behind, and say what was done.
 
     Raises:
         Refused: A gate did not pass; the release is kept, marked rejected.
@@ -207,13 +207,15 @@ def finish(
         files={},
     )
     run.stage(publish, night, manifest, now=run.now)
+    published = manifest.status == "accepted"
+    not_collected = run.stage(collect_unreached, night, now=run.now) if published else None
     summary = Summary(
         manifest=manifest,
-        published=manifest.status == "accepted",
+        published=published,
         changed=True,
         counts=manifest.counts,
         seconds=run.total_seconds(),
-        warnings=_warnings(read),
+        warnings=_warnings(read, not_collected),
     )
     show_in_prefect(summary, folder=night.workspace.release(night.release_id))
     if summary.refused:
@@ -232,7 +234,7 @@ def _built_upon(current: Manifest, workspace: Workspace, settings: Settings, emb
     )
 
 
-def _warnings(read: InputsRead) -> tuple[str, ...]:
-    if not read.judgments_unknown:
-        return ()
-    return (f"{read.judgments_unknown} judged queries are not among the queries of the release; each scores 0.",)
+def _warnings(read: InputsRead, not_collected: str | None) -> tuple[str, ...]:
+    unknown = f"{read.judgments_unknown} judged queries are not among the queries of the release; each scores 0."
+    warnings = (unknown if read.judgments_unknown else None, not_collected)
+    return tuple(warning for warning in warnings if warning is not None)

@@ -15,6 +15,8 @@ from prefect.cache_policies import NO_CACHE
 from storage.bm25_store import Bm25Store
 from storage.chunk_listing import texts_without_row
 from storage.chunk_table import ChunkTable
+from storage.collect import collect
+from storage.errors import NightrankError
 from storage.releases import digests_of, seal
 from storage.search_cache import RESULTS, write_search_cache
 from storage.tables import read_table, row_count, write_table
@@ -109,6 +111,20 @@ def publish(night: Night, manifest: Manifest, *, now: datetime) -> None:
     seal(night.workspace, manifest.model_copy(update={"files": digests_of(night.staging)}), staging=night.staging)
     if manifest.status == "accepted":
         night.workspace.point_at(night.release_id, now=now)
+
+
+@task(name="collect", cache_policy=NO_CACHE)
+def collect_unreached(night: Night, *, now: datetime) -> str | None:
+    """Remove what no kept release reaches.
+
+    Returns:
+        Why nothing was removed, where that could not be done: what is published stays published.
+    """
+    try:
+        collect(night.workspace, keep=night.settings.retention.keep, now=now)
+    except NightrankError as error:
+        return f"Nothing was collected. {error.message}"
+    return None
 
 
 def _result_blocks(night: Night, chunks: pa.Table, table: ChunkTable) -> Iterator[pa.Table]:
