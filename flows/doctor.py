@@ -1,6 +1,7 @@
 """The doctor: proves that the stores of a release agree, by count and by digest, and changes nothing.
 
-It takes no writer's lock, so it runs beside readers and between nights; what it builds anew lies outside the workspace.
+It takes no writer's lock, only the one by which readers keep vectors from being collected, so it holds up no night.
+What it builds anew lies outside the workspace.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from storage.errors import NightrankError, WorkspaceBusy
 from storage.faults import Fault
 from storage.releases import read_manifest, survey_releases
+from storage.workspace import reading
 from tasks.doctor import Examined, Findings
 from tasks.doctor_collection import check_chunks, check_documents, check_statistics, check_vectors
 from tasks.doctor_files import check_files, check_pointer
@@ -94,8 +96,8 @@ def examine(workspace: Workspace, *, release_id: str | None) -> Diagnosis:
         MachineError: The manifest of the release that was named cannot be read.
         WorkspaceBusy: A run is writing what would be read.
     """
-    manifest = _current_or_newest(workspace) if release_id is None else read_manifest(workspace, release_id)
-    with tempfile.TemporaryDirectory(prefix="nightrank-doctor-") as scratch:
+    with reading(workspace), tempfile.TemporaryDirectory(prefix="nightrank-doctor-") as scratch:
+        manifest = _current_or_newest(workspace) if release_id is None else read_manifest(workspace, release_id)
         examined = Examined(workspace, manifest, Path(scratch))
         checks = tuple(Check(name, _findings_of(check, examined)) for name, check in CHECKS.items())
     return Diagnosis(manifest.release_id, checks)

@@ -6,9 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from storage.chunk_table import ChunkTable
 from storage.errors import InputError, MachineError
 from storage.release_files import file_faults
-from storage.release_table import table_of_release
 from storage.releases import read_manifest, survey_releases
 from storage.workspace import writing
 
@@ -83,4 +83,4 @@ def _require_whole(workspace: Workspace, manifest: Manifest) -> None:
     if faults:
         message = f"The release {manifest.release_id} is damaged: {'; '.join(map(str, faults))}."
         raise MachineError(message, remedy="Choose another, or restore these files.")
-    table_of_release(workspace.lance, manifest)
+    ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=manifest.release_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from storage.chunk_table import ChunkTable
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,6 +40,15 @@ class Examined:
     def settings(self) -> Settings:
         """The settings that the release was made with."""
         return Settings.model_validate(self.manifest.settings)
+
+    def table(self) -> ChunkTable:
+        """Its texts and vectors, as its tag in LanceDB names them.
+
+        Raises:
+            MachineError: The table or the tag is not there.
+        """
+        name, release_id = self.manifest.chunk_table.name, self.manifest.release_id
+        return ChunkTable.of_release(self.workspace.lance, name=name, release_id=release_id)
 
     def holds(self, name: str) -> bool:
         """Whether a file belongs to the release: its manifest names it, or it is there."""

@@ -8,7 +8,6 @@ from storage.bm25_build import build_bm25
 from storage.chunk_faults import chunk_faults, document_faults
 from storage.documents import documents_digest
 from storage.faults import Fault, count_fault
-from storage.release_table import table_of_release
 from storage.statistics_faults import read_texts, statistics_faults, write_chunks_and_texts
 from storage.vector_faults import vector_faults
 from tasks.analysis import Analyser
@@ -42,7 +41,7 @@ def check_chunks(examined: Examined) -> Findings:
 
 def check_vectors(examined: Examined) -> Findings:
     """Every chunk's text has one row in LanceDB, which says what its key says and has a sound vector."""
-    table = table_of_release(examined.workspace.lance, examined.manifest)
+    table = examined.table()
     with progress("vectors", len(table)) as advance:
         count, faults = vector_faults(examined.bm25, table, on_rows=advance)
     return Findings({"vectors": count}, faults)
@@ -63,7 +62,7 @@ def check_statistics(examined: Examined) -> Findings:
 def _build_from_texts(examined: Examined, target: Path) -> None:
     """Build the statistics of the release's chunks from nothing but their texts."""
     listing, texts = examined.scratch / "chunks.parquet", examined.scratch / "texts.parquet"
-    table = table_of_release(examined.workspace.lance, examined.manifest)
+    table = examined.table()
     write_chunks_and_texts(listing, texts, bm25=examined.bm25, table=table)
     analyser = Analyser.of(examined.settings.bm25)
     # From nothing every text is new, so what is asked for is all that was written.

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -21,7 +22,8 @@ from flows.doctor import CHECKS, examine
 from storage.errors import InputError, MachineError, WorkspaceBusy
 from storage.releases import read_manifest
 from storage.tables import read_table, write_table
-from storage.workspace import Workspace
+from storage.workspace import Workspace, without_readers, writing
+from tasks.doctor import Findings
 from tests.published import snapshot
 
 if TYPE_CHECKING:
@@ -128,14 +130,30 @@ def test_a_sound_release_passes_every_check_that_has_something_to_look_at(patien
     assert compared["measures"]["measures"] == sum(len(values) for values in patient.manifest.measures.values())
 
 
-def test_the_doctor_changes_nothing_and_needs_no_lock(patient: Patient, nightrank: Command) -> None:
+def test_the_doctor_changes_nothing_and_needs_no_writers_lock(patient: Patient, nightrank: Command) -> None:
     before = snapshot(patient.workspace.root)
 
-    ended = nightrank("doctor", "-c", patient.settings_file)
+    with writing(patient.workspace, now=datetime(2026, 1, 1, tzinfo=UTC)):
+        ended = nightrank("doctor", "-c", patient.settings_file)
 
     assert (ended.code, ended.err) == (0, "")
     assert "All stores agree." in ended.out
-    assert snapshot(patient.workspace.root) == before
+    assert snapshot(patient.workspace.root) | {"lance/.readers": b""} == before | {"lance/.readers": b""}
+
+
+def test_while_it_works_no_vectors_are_collected(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = []
+
+    def ask(_examined: object) -> Findings:
+        with without_readers(patient.workspace) as nobody:
+            alone.append(nobody)
+        return Findings({}, [])
+
+    monkeypatch.setattr("flows.doctor.CHECKS", {"asked": ask})
+    patient.examined()
+    with without_readers(patient.workspace) as nobody:
+        alone.append(nobody)
+    assert alone == [False, True]
 
 
 def test_json_names_every_check_with_what_was_compared_and_its_faults(patient: Patient, nightrank: Command) -> None:
@@ -450,7 +468,7 @@ def test_a_release_whose_tag_is_gone_has_no_vectors(patient: Patient) -> None:
     faults = failed(patient.examined())
 
     assert list(faults) == ["vectors", "bm25"]
-    assert f"has no tag {patient.release_id}" in faults["vectors"]
+    assert f"has no tag of the release {patient.release_id}" in faults["vectors"]
 
 
 def test_a_store_that_cannot_be_read_is_a_fault_of_the_checks_that_read_it(patient: Patient) -> None:
@@ -458,7 +476,7 @@ def test_a_store_that_cannot_be_read_is_a_fault_of_the_checks_that_read_it(patie
 
     faults = failed(patient.examined())
 
-    assert list(faults) == ["files", "candidates", "results"]
+    assert list(faults) == ["files", "dense_lists", "candidates", "results"]
     assert faults["candidates"].startswith("it cannot be checked: ")
 
 

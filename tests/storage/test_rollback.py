@@ -144,7 +144,7 @@ def test_a_release_with_a_damaged_file_does_not_become_current(
 
 def test_a_release_whose_vectors_are_gone_does_not_become_current(place: Workspace) -> None:
     lancedb.connect(str(place.lance)).open_table("chunks_e").tags.delete("r2")
-    with pytest.raises(MachineError, match="has no tag r2"):
+    with pytest.raises(MachineError, match="has no tag of the release r2"):
         roll_back(place, None, now=NOW)
     assert place.current_release_id() == "r4"
 
