@@ -76,7 +76,7 @@ def compare_releases(left: Workspace, right: Workspace) -> Comparison:
         InputError: One has no published release.
     """
     ours, theirs = _read(left), _read(right)
-    tally = dict.fromkeys(_Agreement, 0)
+    tally = dict.fromkeys(Agreement, 0)
     reasons = [
         f"{name}: {ours.counts[name]} and {theirs.counts[name]}"
         for name in COUNTS
@@ -89,9 +89,9 @@ def compare_releases(left: Workspace, right: Workspace) -> Comparison:
         if reason is not None:
             reasons.append(f"{text!r}: {reason}")
     return Comparison(
-        equal=tally[_Agreement.SAME],
-        ties=tally[_Agreement.TIE],
-        different=tally[_Agreement.DIFFERENT],
+        equal=tally[Agreement.SAME],
+        ties=tally[Agreement.TIE],
+        different=tally[Agreement.DIFFERENT],
         counts_equal=counts_equal,
         first=reasons[0] if reasons else None,
     )
@@ -117,13 +117,17 @@ def first_difference(left: Mapping[str, Sequence[Entry]], right: Mapping[str, Se
     return None
 
 
-class _Agreement(Enum):
+class Agreement(Enum):
+    """How two rankings compare."""
+
     SAME = 0
     TIE = 1
     DIFFERENT = 2
 
 
-class _Scored(NamedTuple):
+class Scored(NamedTuple):
+    """An entry of a ranking."""
+
     name: str
     score: float
 
@@ -133,8 +137,8 @@ class _Query:
     """What a release holds of a query: rankings, each in its own order."""
 
     results: list[Entry]
-    candidates: list[_Scored]
-    legs: dict[str, list[_Scored]]
+    candidates: list[Scored]
+    legs: dict[str, list[Scored]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,7 @@ def _read(workspace: Workspace) -> _Release:
             if rank is not None:
                 query = queries[texts[key]]
                 ranking = query.candidates if stage == "fused" else query.legs[stage]
-                ranking.append(_Scored(chunk_id, score))
+                ranking.append(Scored(chunk_id, score))
                 assert rank == len(ranking)
     counts = read_manifest(workspace, release_id).counts.model_dump()
     return _Release({name: counts[name] for name in COUNTS}, queries)
@@ -174,19 +178,19 @@ def _rankings(cache: SearchCache, queries: list[str]) -> Iterator[tuple[str, lis
         yield query, [Entry(result.document_id, result.chunk_id, result.score) for result in found.results]
 
 
-def _compare(left: _Query | None, right: _Query | None) -> tuple[_Agreement, str | None]:
+def _compare(left: _Query | None, right: _Query | None) -> tuple[Agreement, str | None]:
     if left is None or right is None:
-        return _Agreement.DIFFERENT, "answered on one side alone"
+        return Agreement.DIFFERENT, "answered on one side alone"
     reason = _first_of_results(left.results, right.results) or _first_of_candidates(left.candidates, right.candidates)
     if reason is None:
-        return _Agreement.SAME, None
+        return Agreement.SAME, None
     # What comes later is made of the ranks of what comes before, so the first stage that disagrees decides.
-    legs = max((_agreement(left.legs[leg], right.legs[leg]) for leg in LEGS), key=lambda leg: leg.value)
-    results = ([_Scored(entry.chunk_id, entry.score) for entry in side.results] for side in (left, right))
-    stages = (legs, _agreement(left.candidates, right.candidates), _agreement(*results))
-    if next(stage for stage in stages if stage is not _Agreement.SAME) is _Agreement.DIFFERENT:
-        return _Agreement.DIFFERENT, reason
-    return _Agreement.TIE, f"{reason} (a tie by rounding)"
+    legs = max((agreement(left.legs[leg], right.legs[leg]) for leg in LEGS), key=lambda leg: leg.value)
+    results = ([Scored(entry.chunk_id, entry.score) for entry in side.results] for side in (left, right))
+    stages = (legs, agreement(left.candidates, right.candidates), agreement(*results))
+    if next(stage for stage in stages if stage is not Agreement.SAME) is Agreement.DIFFERENT:
+        return Agreement.DIFFERENT, reason
+    return Agreement.TIE, f"{reason} (a tie by rounding)"
 
 
 def _first_of_results(left: Sequence[Entry], right: Sequence[Entry]) -> str | None:
@@ -196,7 +200,7 @@ def _first_of_results(left: Sequence[Entry], right: Sequence[Entry]) -> str | No
     return None
 
 
-def _first_of_candidates(left: Sequence[_Scored], right: Sequence[_Scored]) -> str | None:
+def _first_of_candidates(left: Sequence[Scored], right: Sequence[Scored]) -> str | None:
     for place, (one, other) in enumerate(zip_longest(left, right), start=1):
         if one is None or other is None or one.name != other.name:
             return f"candidate {place}: {_shown(one)} and {_shown(other)}"
@@ -207,17 +211,28 @@ def _shown(entry: tuple[object, ...] | None) -> str:
     return "nothing" if entry is None else " ".join(map(str, entry))
 
 
-def _agreement(left: Sequence[_Scored], right: Sequence[_Scored]) -> _Agreement:
-    """Whether two rankings are the same, the same but for entries closer than the tolerance, or neither."""
+def agreement(left: Sequence[Scored], right: Sequence[Scored]) -> Agreement:
+    """Whether two rankings are the same, the same but for entries closer than the tolerance, or neither.
+
+    Args:
+        left: In its order.
+        right: In its order.
+
+    >>> left = [Scored("a", 0.5), Scored("b", -0.1), Scored("c", -0.1)]
+    >>> agreement(left, [left[0], left[2], left[1]])
+    <Agreement.TIE: 1>
+    >>> agreement(left, [Scored("b", 0.5), Scored("a", -0.1), Scored("c", -0.1)])
+    <Agreement.DIFFERENT: 2>
+    """
     if len(left) != len(right) or any(
         abs(one.score - other.score) > TOLERANCE for one, other in zip(left, right, strict=True)
     ):
-        return _Agreement.DIFFERENT
+        return Agreement.DIFFERENT
     if [entry.name for entry in left] == [entry.name for entry in right]:
-        return _Agreement.SAME
+        return Agreement.SAME
     # Whatever changed places must have its own score on both sides; what fell off the end, that of the last place.
     scores, others = dict(left), dict(right)
     moved = (
         abs(scores.get(name, left[-1].score) - others.get(name, right[-1].score)) for name in scores.keys() | others
     )
-    return _Agreement.TIE if all(distance <= TOLERANCE for distance in moved) else _Agreement.DIFFERENT
+    return Agreement.TIE if all(distance <= TOLERANCE for distance in moved) else Agreement.DIFFERENT
