@@ -37,8 +37,7 @@ def check_readable(root: Path, release_id: str | None = None) -> Manifest:
     manifest = read_manifest(workspace, release_id)
     folder = workspace.release(release_id)
     assert digests_of(folder) == manifest.files
-    version = manifest.chunk_table
-    table = ChunkTable.open(workspace.lance, name=version.name, version=version.version)
+    table = ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=release_id)
     with Bm25Store.open(folder / "bm25.duckdb") as store:
         chunks = store.chunks()
     assert chunks.num_rows == manifest.counts.chunks
