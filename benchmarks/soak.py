@@ -39,8 +39,6 @@ SEED = 100
 CHURN = 0.01
 DEMO = Path(__file__).parents[1] / "flows" / "demo" / "corpus.jsonl.gz"
 EVERY = 10  # nights between two rows of the table
-# Written into the settings once the flow knows `[retention] keep`.
-RETENTION_SETTING = False
 SIZE = 1.5  # of a fresh build's
 PACE = 1.25  # of the median of nights 2 to 11, for the median of the last ten
 
@@ -182,7 +180,7 @@ def _settings(work: Path, sentences: Sequence[str], *, keep: int, generator: ran
         "embedder": models["embedder"],
         "retrieval": {"candidate_depth": 30},
         "reranker": {**models["reranker"], "depth": 20},
-        **({"retention": {"keep": keep}} if RETENTION_SETTING else {}),
+        "retention": {"keep": keep},
     }
 
 

@@ -5,6 +5,7 @@ dozens can be killed in a test. A line on standard input is one night: {"setting
 
     "kill_after_seconds"  how long after its first stage can begin the child is killed from outside
     "kill_before"         the name of a step in STEPS, or "kill_after" it: the child kills itself right there
+    "kill_at_call"        which call of that step it is, from 1; the first one unless it is said
     "journal"             a file to which the child adds a line for each stage it begins, and for each call of a model
                           with the number of texts or pairs that it is given
     "commit_rows"         chunks embedded, and "commit_pairs" pairs scored, between two commits
@@ -106,7 +107,7 @@ def _prepare(order: dict[str, Any]) -> Callable[[str, str | int], None]:
         _wrap(*call, wrapper=_noted(note, kind))
     for when in ("before", "after"):
         if (step := order.get(f"kill_{when}")) is not None:
-            _wrap(*STEPS[step], wrapper=_fatal_before if when == "before" else _fatal_after)
+            _wrap(*STEPS[step], wrapper=_fatal(when, at_call=order.get("kill_at_call", 1)))
     return note
 
 
@@ -129,19 +130,23 @@ def _noted(note: Callable[[str, str | int], None], kind: str) -> Wrapper:
     return wrapper
 
 
-def _fatal_before(_work: Callable[..., Any]) -> Callable[..., Any]:
-    def fatal(*_args: Any, **_kwargs: Any) -> None:  # noqa: ANN401 (as the work takes them)
-        os.kill(os.getpid(), signal.SIGKILL)
+def _fatal(when: str, *, at_call: int) -> Wrapper:
+    def wrapper(work: Callable[..., Any]) -> Callable[..., Any]:
+        calls = 0
 
-    return fatal
+        def fatal(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (as the work takes them)
+            nonlocal calls
+            calls += 1
+            if when == "before" and calls == at_call:
+                os.kill(os.getpid(), signal.SIGKILL)
+            outcome = work(*args, **kwargs)
+            if when == "after" and calls == at_call:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return outcome
 
+        return fatal
 
-def _fatal_after(work: Callable[..., Any]) -> Callable[..., Any]:
-    def fatal(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (as the work takes them)
-        work(*args, **kwargs)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    return fatal
+    return wrapper
 
 
 if __name__ == "__main__":

@@ -193,6 +193,24 @@ def assert_nothing_left_over(workspace: Workspace) -> None:
     assert len(hashes) == len(hashes.column(0).unique())
 
 
+@pytest.mark.parametrize(
+    ("step", "chunks_twice", "pairs_twice"), [("commit of vectors", 4, 0), ("commit of pair scores", 0, 32)]
+)
+def test_a_run_killed_before_a_commit_costs_that_batch_and_no_other(
+    step: str, chunks_twice: int, pairs_twice: int, nights: Nights, collection: Collection, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path / "journal")
+    order: dict[str, str | float] = {"journal": str(journal.path), "commit_rows": 4, "commit_pairs": 32}
+
+    assert nights.run(collection, kill_before=step, kill_at_call=3, **order)[0] == -signal.SIGKILL
+    assert nights.run(collection, **order)[0] == 0
+
+    counts = check_readable(collection.workspace).counts
+    assert journal.given_to_models("chunks") == counts.chunks + chunks_twice
+    assert journal.given_to_models("pairs") == counts.pairs + pairs_twice
+    assert_nothing_left_over(Workspace(collection.workspace))
+
+
 def kill_at_random_moments(nights: Nights, collection: Collection, *, kills: int, seed: int, folder: Path) -> Tally:
     """Rounds of edits; each round's night, and the night that is to complete it, killed at moments drawn at random."""
     generator = random.Random(seed)
