@@ -9,15 +9,17 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
 from storage.chunk_table import ChunkTable
+from storage.collect import collect
 from storage.duck import connect, only_row
-from storage.releases import list_releases, read_manifest
-from storage.workspace import STAGING_PREFIX, Workspace
+from storage.releases import list_releases
+from storage.workspace import STAGING_PREFIX, Workspace, writing
 from tests.collection import Collection, small_collection
 from tests.end_to_end.night_process import STEPS
 from tests.published import assert_same_rankings, check_readable, rankings
@@ -179,7 +181,14 @@ def assert_one_pass(tally: Tally, journal: Journal, undisturbed: Manifest, *, ki
 
 
 def assert_nothing_left_over(workspace: Workspace) -> None:
-    """No half-made folder, no pair score and no vector that is there twice."""
+    """No orphan that a collection does not remove; no half-made folder, no pair score and no vector that is there twice."""
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    with writing(workspace, now=now):
+        collect(workspace, keep=1, now=now)
+        again = collect(workspace, keep=1, now=now)
+    assert (again.releases_removed, again.staging_removed, again.tables_removed, again.memos_removed) == ((), 0, (), ())
+    assert (again.rows_removed, again.tags_removed) == (0, 0)
+    assert [manifest.release_id for manifest in list_releases(workspace)] == [workspace.require_current()]
     assert not list(workspace.releases.glob(f"{STAGING_PREFIX}*"))
     assert not list(workspace.root.rglob("*.tmp"))
     for memo in workspace.memo.glob("pairs-*.duckdb"):
@@ -188,9 +197,10 @@ def assert_nothing_left_over(workspace: Workspace) -> None:
                 connection, "SELECT count(*), count(DISTINCT (query_key, chunk_hash)) FROM pair_scores"
             )
         assert rows == distinct
-    version = read_manifest(workspace, workspace.require_current()).chunk_table
-    hashes = ChunkTable.open(workspace.lance, name=version.name, version=version.version).hashes().read_all()
-    assert len(hashes) == len(hashes.column(0).unique())
+    manifest = check_readable(workspace.root)
+    table = ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=manifest.release_id)
+    hashes = table.hashes().read_all()
+    assert len(hashes) == len(hashes.column(0).unique()) == manifest.counts.texts
 
 
 @pytest.mark.parametrize(
@@ -215,6 +225,7 @@ def kill_at_random_moments(nights: Nights, collection: Collection, *, kills: int
     """Rounds of edits; each round's night, and the night that is to complete it, killed at moments drawn at random."""
     generator = random.Random(seed)
     tally, journal = Tally(), Journal(folder / "journal")
+    collection.settings["canary"] = {"sample": 0}  # what it computes again is no part of a pass
     undisturbed = Collection(
         folder / "undisturbed", collection.settings, collection.documents, collection.log, collection.qrels
     )
