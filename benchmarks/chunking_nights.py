@@ -8,7 +8,6 @@ have to score are counted: those of a query and a text among the first candidate
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
@@ -21,7 +20,7 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.nights import ARCHIVE, lay_out, pages_changed, settings, unpacked
+from benchmarks.nights import lay_out, page_arguments, pages_changed, parsed, settings, unpacked
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.settings_files import write_settings_file
 from storage.tables import read_table
@@ -45,7 +44,7 @@ class Cost:
 
 def main() -> None:
     """Print the table."""
-    options = _arguments()
+    options = parsed(page_arguments(__doc__ or ""))
     work: Path = options.work / "chunking_nights"
     work.mkdir(parents=True, exist_ok=True)
     folders = unpacked(options.data, work)[: options.nights]
@@ -112,21 +111,6 @@ def _sum(costs: Sequence[Cost]) -> Cost:
 def _cells(ours: Cost, theirs: Cost) -> Iterator[str]:
     for name in ("chunks_embedded", "pairs_to_score"):
         yield from (f"{getattr(cost, name):,}" for cost in (ours, theirs))
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help=f"folder that holds {ARCHIVE}")
-    parser.add_argument("--work", type=Path, default=Path(".benchmarks"))
-    parser.add_argument("--queries", type=int, default=500)
-    parser.add_argument("--depth", type=int, default=50, help="candidates a query that would be reranked")
-    parser.add_argument("--nights", type=int, default=20, help="how many of the days")
-    parser.add_argument("--tiny", action="store_true", help="a random embedder of one layer: a trial of the program")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args()
-    if not (options.data / ARCHIVE).is_file():
-        sys.exit(f"There is no {options.data / ARCHIVE}; name its folder with --data.")
-    return options
 
 
 if __name__ == "__main__":

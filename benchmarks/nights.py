@@ -150,21 +150,32 @@ def _rebuilt_from_nothing(work: Path, sections: Sections, records: Sequence[Nigh
     return from_nothing(work, sections, workspace)
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def page_arguments(description: str) -> argparse.ArgumentParser:
+    """The command line that every benchmark on the days of pages has."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help=f"folder that holds {ARCHIVE}")
     parser.add_argument("--work", type=Path, default=Path(".benchmarks"), help="kept between runs")
     parser.add_argument("--queries", type=int, default=500)
-    parser.add_argument("--depth", type=int, default=50, help="candidates a query that are reranked")
+    parser.add_argument("--depth", type=int, default=50, help="candidates a query that are, or would be, reranked")
     parser.add_argument("--nights", type=int, default=20, help="how many of the days")
-    parser.add_argument("--from-nothing", action="store_true", help="at the end, rebuild with all models run again")
-    parser.add_argument("--fresh", action="store_true", help="forget the nights that are done")
     parser.add_argument("--tiny", action="store_true", help="random models of one layer: a trial of the program itself")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The arguments; ends the program where the pages are not there."""
     options = parser.parse_args()
     if not (options.data / ARCHIVE).is_file():
         sys.exit(f"There is no {options.data / ARCHIVE}; name its folder with --data.")
     return options
+
+
+def _arguments() -> argparse.Namespace:
+    parser = page_arguments(__doc__ or "")
+    parser.add_argument("--from-nothing", action="store_true", help="at the end, rebuild with all models run again")
+    parser.add_argument("--fresh", action="store_true", help="forget the nights that are done")
+    return parsed(parser)
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ def finish(
     """
     night = run.night
     before = None if run.current is None else night.workspace.release(run.current.release_id) / "documents.parquet"
-    changes = changes_between(before, night.document_digests)
+    changes = changes_between(before if before is not None and before.is_file() else None, night.document_digests)
     embedded, queries, pairs = work.embedded, work.queries, work.pairs
     manifest = Manifest(
         release_id=night.release_id,
@@ -225,13 +225,12 @@ def finish(
 
 def _built_upon(current: Manifest, workspace: Workspace, settings: Settings, embedder: EmbedderPlan) -> Before | None:
     inputs = current.inputs
-    if inputs.pipeline != PIPELINE:
-        return None
-    return Before(
+    before = Before(
         folder=workspace.release(current.release_id),
         same_chunking=inputs.chunking == chunking_fingerprint(settings.chunking, embedder),
         same_embedder=inputs.embedder == embedder.fingerprint,
     )
+    return before if inputs.pipeline == PIPELINE and before.is_whole else None
 
 
 def _warnings(read: InputsRead, not_collected: str | None) -> tuple[str, ...]:

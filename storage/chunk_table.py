@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.errors import MachineError
+from storage.memo_file import require_finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -118,10 +119,7 @@ class ChunkTable:
         if vectors.shape != (len(chunk_hashes), self.dimensions):
             message = f"expected vectors of shape {(len(chunk_hashes), self.dimensions)}, got {vectors.shape}"
             raise ValueError(message)
-        if not np.isfinite(vectors).all():
-            message = "The embedder gave vectors with values that are not finite."
-            remedy = 'Its arithmetic may overflow on this device: set `embedder.precision = "float32"`.'
-            raise MachineError(message, remedy=remedy)
+        require_finite(vectors, what="embeddings", section="embedder")
         flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).ravel())
         columns = [
             pa.array(chunk_hashes, pa.string()),
@@ -174,6 +172,8 @@ class ChunkTable:
         Returns:
             Batches with ``chunk_hash`` and the columns asked for; chunks that are not there are missing.
         """
+        if len(chunk_hashes) == 0:
+            return
         chosen = self._schema_of(columns).names
         row_ids = self._row_ids_of(chunk_hashes)
         if len(row_ids) * ROWS_SCANNED_FOR_ONE_TAKEN <= len(self):

@@ -1,24 +1,20 @@
 """The memo of pair scores: what a reranker said of (query, chunk), under its fingerprint.
 
-One DuckDB file a reranker, ``memo/pairs-<fingerprint>.duckdb``. A batch is one transaction: a process that is
-killed loses at most the batch that it had not committed. ``storage.collect`` removes what nothing reaches.
+One file a reranker, ``memo/pairs-<fingerprint>.duckdb``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 
-from storage.duck import connect, only_row
-from storage.errors import MachineError
+from storage.memo_file import MemoFile, require_finite
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
-    import duckdb
+    import numpy as np
     from numpy.typing import NDArray
 
 PAIR_SCORES = pa.schema(
@@ -42,7 +38,7 @@ JOIN pair_scores AS memo USING (query_key, chunk_hash)
 """
 
 
-class PairMemo:
+class PairMemo(MemoFile):
     """Pair scores of one reranker.
 
     Args:
@@ -51,20 +47,7 @@ class PairMemo:
     """
 
     def __init__(self, folder: Path, *, reranker: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._connection = connect(folder / f"pairs-{reranker}.duckdb")
-        self._connection.execute(CREATE_PAIR_SCORES)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._connection.close()
-
-    def __len__(self) -> int:
-        return int(only_row(self._connection, _COUNT)[0])
+        super().__init__(folder / f"pairs-{reranker}.duckdb", create=CREATE_PAIR_SCORES, count=_COUNT)
 
     def append(self, pairs: pa.Table, scores: NDArray[np.float32]) -> None:
         """Commit the scores of pairs that the memo does not hold yet.
@@ -76,14 +59,9 @@ class PairMemo:
         Raises:
             MachineError: A score is not finite; it would be remembered for ever.
         """
-        if not np.isfinite(scores).all():
-            message = (
-                f"{np.count_nonzero(~np.isfinite(scores))} of {len(scores)} scores of the reranker are not finite."
-            )
-            remedy = 'Its arithmetic may overflow on this device: set `reranker.precision = "float32"`.'
-            raise MachineError(message, remedy=remedy)
+        require_finite(scores, what="pair scores", section="reranker")
         columns = [pairs.column("query_key"), pairs.column("chunk_hash"), pa.array(scores, pa.float32())]
-        run_over(self._connection, "batch", pa.Table.from_arrays(columns, schema=PAIR_SCORES), _APPEND)
+        self.run_over("batch", pa.Table.from_arrays(columns, schema=PAIR_SCORES), _APPEND)
 
     def scores_of(self, pairs: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """What is known of some pairs.
@@ -98,19 +76,5 @@ class PairMemo:
         wanted = pa.table(
             {"position": position, "query_key": pairs.column("query_key"), "chunk_hash": pairs.column("chunk_hash")}
         )
-        known = run_over(self._connection, "wanted", wanted, _KNOWN)
+        known = self.run_over("wanted", wanted, _KNOWN)
         return known.column("position").to_numpy(), known.column("score").to_numpy()
-
-
-def run_over(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table, statement: str) -> pa.Table:
-    """Run a statement that reads ``table`` under a name.
-
-    Returns:
-        What a query gives; of any other statement, a table without rows.
-    """
-    connection.register(name, table)
-    try:
-        relation = connection.sql(statement)
-        return pa.table({}) if relation is None else relation.to_arrow_table()
-    finally:
-        connection.unregister(name)

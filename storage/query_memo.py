@@ -1,24 +1,21 @@
 """The memo of queries' embeddings: what an embedder made of a query, under its fingerprint.
 
-One DuckDB file an embedder, ``memo/queries-<fingerprint>.duckdb``. A batch is one transaction: a process that is
-killed loses at most the batch that it had not committed. ``storage.collect`` removes what nothing reaches.
+One file an embedder, ``memo/queries-<fingerprint>.duckdb``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from storage.duck import connect, only_row
-from storage.errors import MachineError
-from storage.memo import run_over
+from storage.duck import only_row
+from storage.memo_file import MemoFile, require_finite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from numpy.typing import NDArray
 
@@ -35,7 +32,7 @@ ORDER BY wanted.position
 """
 
 
-class QueryMemo:
+class QueryMemo(MemoFile):
     """Embeddings of queries by one embedder.
 
     Args:
@@ -44,20 +41,7 @@ class QueryMemo:
     """
 
     def __init__(self, folder: Path, *, embedder: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._connection = connect(folder / f"queries-{embedder}.duckdb")
-        self._connection.execute(CREATE_QUERY_VECTORS)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._connection.close()
-
-    def __len__(self) -> int:
-        return int(only_row(self._connection, _COUNT)[0])
+        super().__init__(folder / f"queries-{embedder}.duckdb", create=CREATE_QUERY_VECTORS, count=_COUNT)
 
     def append(self, query_keys: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Commit the embeddings of queries that the memo does not hold yet.
@@ -75,13 +59,10 @@ class QueryMemo:
             expected = (len(query_keys), dimensions or "dim")
             message = f"expected vectors of shape {expected}, got {vectors.shape}"
             raise ValueError(message)
-        if not np.isfinite(vectors).all():
-            message = "The embedder gave vectors with values that are not finite."
-            remedy = 'Its arithmetic may overflow on this device: set `embedder.precision = "float32"`.'
-            raise MachineError(message, remedy=remedy)
+        require_finite(vectors, what="embeddings of queries", section="embedder")
         flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).ravel())
         columns = [pa.array(query_keys, pa.string()), pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])]
-        run_over(self._connection, "batch", pa.table(columns, names=["query_key", "vector"]), _APPEND)
+        self.run_over("batch", pa.table(columns, names=["query_key", "vector"]), _APPEND)
 
     def vectors_of(self, query_keys: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """What is known of some queries.
@@ -95,7 +76,7 @@ class QueryMemo:
         """
         position = pa.array(range(len(query_keys)), pa.int64())
         wanted = pa.table({"position": position, "query_key": pa.array(query_keys, pa.string())})
-        known = run_over(self._connection, "wanted", wanted, _KNOWN)
+        known = self.run_over("wanted", wanted, _KNOWN)
         positions: NDArray[np.int64] = known.column("position").to_numpy()
         if positions.size == 0:
             return positions, np.zeros((0, 0), dtype=np.float32)

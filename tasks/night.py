@@ -27,6 +27,11 @@ class Before:
     same_embedder: bool
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all that a night builds upon is there."""
+        return all(path.is_file() for path in (self.document_digests, self.bm25, self.dense_lists))
+
+    @property
     def document_digests(self) -> Path:
         """As ``Night.document_digests``."""
         return self.folder / "documents.parquet"

@@ -121,6 +121,20 @@ def test_a_night_of_edits_and_another_reranker_at_once_equals_a_rebuild(
     assert_as_a_rebuild(collection, refresh, tmp_path / "rebuild")
 
 
+@pytest.mark.parametrize("name", ["documents.parquet", "bm25.duckdb", "dense.parquet"])
+def test_what_is_lost_of_the_release_before_is_made_again_without_a_model(
+    name: str, collection: Collection, refresh: Refresh, tmp_path: Path
+) -> None:
+    live = refresh(collection).manifest.release_id
+    (collection.workspace / "releases" / live / name).unlink()
+    collection.remove("bees")
+
+    summary = refresh(collection)
+
+    assert (summary.counts.chunks_embedded, summary.counts.queries_embedded, summary.counts.pairs_scored) == (0, 0, 0)
+    assert_as_a_rebuild(collection, refresh, tmp_path / "rebuild")
+
+
 def test_new_queries_meet_the_whole_collection_and_known_ones_only_what_is_new(
     collection: Collection, refresh: Refresh, tmp_path: Path
 ) -> None:
