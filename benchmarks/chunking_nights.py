@@ -13,7 +13,6 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
@@ -28,6 +27,7 @@ from storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from benchmarks.settings_files import Sections
 

@@ -181,7 +181,7 @@ def assert_one_pass(tally: Tally, journal: Journal, undisturbed: Manifest, *, ki
 
 
 def assert_nothing_left_over(workspace: Workspace) -> None:
-    """No orphan that a collection does not remove; no half-made folder, no pair score and no vector that is there twice."""
+    """No orphan that a collection does not remove, no half-made folder, no pair score or vector that is there twice."""
     now = datetime(2026, 1, 2, tzinfo=UTC)
     with writing(workspace, now=now):
         collect(workspace, keep=1, now=now)
