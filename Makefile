@@ -30,6 +30,10 @@ check: lint test
 bench: .venv/installed-for-development
 	$(BIN)/python -m benchmarks.published_figures --data $(DATA)
 	$(BIN)/python -m benchmarks.reranking --data $(DATA)
+	$(BIN)/python -m benchmarks.nights --data $(DATA)
+	$(BIN)/python -m benchmarks.churn --data $(DATA)
+	$(BIN)/python -m benchmarks.chunking_nights --data $(DATA)
+	$(BIN)/python -m benchmarks.soak
 
 .venv/installed: pyproject.toml deployments/constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'nightrank needs Python 3.11 or later; set PYTHON=')"
