@@ -233,7 +233,7 @@ def collect(
         message = f"--keep {keep} would remove the current release."
         raise InputError(message, remedy="Keep at least 1.")
     now = datetime.now(UTC)
-    with writing(configuration.workspace, now=now) as workspace:
+    with writing(configuration.workspace, now=now, tidy=False) as workspace:
         wanted = configuration.settings.retention.keep if keep is None else keep
         collected = collect_unreached(workspace, keep=wanted, now=now, dry_run=dry_run)
     if json_:

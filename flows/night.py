@@ -13,6 +13,7 @@ from flows.artifacts import show_in_prefect
 from flows.summary import Refused, Summary
 from storage.documents import changes_between
 from storage.keys import fingerprint
+from storage.release_files import is_there
 from storage.releases import Counts, Inputs, Manifest, current_manifest, new_release_id, settings_as_json
 from tasks.analysis import Analyser
 from tasks.embedder import plan_embedder
@@ -96,8 +97,12 @@ class Run:
         )
 
     def is_current(self, read: InputsRead) -> bool:
-        """Whether the current release was made from the very same inputs."""
-        return self.current is not None and self.current.inputs == self.inputs_of(read)
+        """Whether the current release was made from the very same inputs, and is there."""
+        return (
+            self.current is not None
+            and self.current.inputs == self.inputs_of(read)
+            and is_there(self.night.workspace, self.current)
+        )
 
     def total_seconds(self) -> dict[str, float]:
         """Seconds by stage, with the total first."""
@@ -168,8 +173,8 @@ def finish(
         Refused: A gate did not pass; the release is kept, marked rejected.
     """
     night = run.night
-    before = None if run.current is None else night.workspace.release(run.current.release_id) / "documents.parquet"
-    changes = changes_between(before if before is not None and before.is_file() else None, night.document_digests)
+    before = None if night.before is None else night.before.document_digests
+    changes = changes_between(before, night.document_digests)
     embedded, queries, pairs = work.embedded, work.queries, work.pairs
     manifest = Manifest(
         release_id=night.release_id,
@@ -230,7 +235,7 @@ def _built_upon(current: Manifest, workspace: Workspace, settings: Settings, emb
         same_chunking=inputs.chunking == chunking_fingerprint(settings.chunking, embedder),
         same_embedder=inputs.embedder == embedder.fingerprint,
     )
-    return before if inputs.pipeline == PIPELINE and before.is_whole else None
+    return before if inputs.pipeline == PIPELINE and before.is_whole(current.files) else None
 
 
 def _warnings(read: InputsRead, not_collected: str | None) -> tuple[str, ...]:

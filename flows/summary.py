@@ -23,6 +23,7 @@ class Summary:
         changed: Whether anything differed from the current release.
         counts: Of this run.
         seconds: Of this run, by stage and in total.
+        warnings: What the user should know, though nothing failed.
     """
 
     manifest: Manifest

@@ -1,4 +1,4 @@
-"""Questions about a release's chunks, answered by DuckDB over the Parquet file that holds them."""
+"""What a night still has to embed, answered by DuckDB over the Parquet file that holds its freshly cut chunks."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _BATCHES = "SELECT chunk_hash, text FROM missing ORDER BY characters DESC, chunk
 
 
 class MissingChunks:
-    """The distinct texts of a release that are not known yet, longest first.
+    """The distinct texts of freshly cut chunks that are not known yet, longest first.
 
     Args:
-        chunks: A file of schema CHUNKS.
+        chunks: A file of schema FRESH_CHUNKS.
         known: A reader with the column ``chunk_hash``.
     """
 

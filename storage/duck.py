@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+
+from storage.errors import WorkspaceBusy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +43,31 @@ def connect(
             "temp_directory": tempfile.gettempdir() if spill_folder is None else str(spill_folder),
         },
     )
+
+
+def connect_for_writing(path: Path, *, patience_seconds: float = 60.0) -> duckdb.DuckDBPyConnection:
+    """Open a file for writing; where another process is reading it, wait for a while.
+
+    Args:
+        path: The file.
+        patience_seconds: How long to wait at most.
+
+    Raises:
+        WorkspaceBusy: Another process held it all the while.
+    """
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return connect(path)
+        except duckdb.IOException as error:
+            if "lock" not in str(error):
+                raise
+            if time.monotonic() >= deadline:
+                message = f"Another process has been reading {path} for {patience_seconds:g} seconds."
+                raise WorkspaceBusy(
+                    message, remedy="Wait for it to end (`nightrank doctor`?), then run again."
+                ) from error
+        time.sleep(0.1)
 
 
 def only_row(connection: duckdb.DuckDBPyConnection, statement: str, parameters: object = None) -> tuple[Any, ...]:

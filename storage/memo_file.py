@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import pyarrow as pa
 
-from storage.duck import connect, only_row
+from storage.duck import connect_for_writing, only_row
 from storage.errors import MachineError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class MemoFile:
 
     def __init__(self, path: Path, *, create: str, count: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = connect(path)
+        self._connection = connect_for_writing(path)
         self._connection.execute(create)
         self._count = count
 

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storage.duck import connect, only_row
+from storage.duck import connect, connect_for_writing, only_row
 from storage.memo import CREATE_PAIR_SCORES
 from storage.query_memo import CREATE_QUERY_VECTORS
 from storage.workspace import sync_folder
@@ -122,7 +122,7 @@ def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], dry_run: bool
         How many entries went.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    with closing(connect(path)) as memo:
+    with closing(connect_for_writing(path)) as memo:
         memo.execute(kind.reached, {"files": [glob.escape(str(file)) for file in files]})
         entries, living = only_row(memo, kind.count)
         dead = int(entries - living)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from storage.chunk_table import ChunkTable
+from storage.errors import MachineError
 from storage.faults import Fault, fault_of
 from storage.keys import sha256_of_file
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from storage.releases import Manifest
+    from storage.workspace import Workspace
 
 
 def file_faults(
@@ -39,6 +42,18 @@ def file_faults(
         *fault_of("files that are empty", empty),
         *fault_of("files whose SHA-256 is not the manifest's", changed),
     ]
+
+
+def is_there(workspace: Workspace, manifest: Manifest) -> bool:
+    """Whether a release has all the files that its manifest names, and LanceDB its tag; nothing in them is looked at."""
+    folder = workspace.release(manifest.release_id)
+    if not all((folder / name).is_file() for name in manifest.files):
+        return False
+    try:
+        ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=manifest.release_id)
+    except MachineError:
+        return False
+    return True
 
 
 def stray_files(folder: Path, manifest: Manifest) -> list[Fault]:

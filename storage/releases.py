@@ -152,7 +152,10 @@ def read_manifest(workspace: Workspace, release_id: str) -> Manifest:
         manifest = Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         message = f"{path} is no manifest that this version reads: {error.error_count()} faults."
-        raise MachineError(message, remedy="Use the version that wrote it, or run `nightrank refresh` anew.") from error
+        raise MachineError(
+            message,
+            remedy="Use the version that wrote it, `nightrank rollback` to a release by its id, or start a new workspace.",
+        ) from error
     if manifest.release_id != release_id:
         message = f"{path} is the manifest of another release, {manifest.release_id!r}."
         raise MachineError(message, remedy="Give the folder its own name or manifest again.")

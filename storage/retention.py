@@ -18,8 +18,8 @@ def kept_releases(releases: Sequence[Manifest], *, current: str | None, keep: in
     Args:
         releases: All of them, oldest first.
         current: The id of the one that readers see, or None where nothing is published.
-        keep: Accepted ones that stay, the current one among them; at least 1. Of rejected ones that are newer than
-            the current one, as many stay.
+        keep: Accepted ones that stay, at least 1: the current one, those that were live before it, the newest others.
+            Of rejected ones that are newer than the current one, as many stay.
 
     Raises:
         MachineError: The current one is not among them.
@@ -29,11 +29,19 @@ def kept_releases(releases: Sequence[Manifest], *, current: str | None, keep: in
         raise MachineError(message, remedy="Restore it, or make another one current with `nightrank rollback`.")
     accepted = [manifest.release_id for manifest in releases if manifest.status == "accepted"]
     rejected = [manifest.release_id for manifest in releases if manifest.status == "rejected"]
-    others = [release_id for release_id in accepted if release_id != current]
+    # What was rolled away is newer than what was good, so the line of what was live comes first.
+    lived = live_line(releases, current=current)
+    wanted = dict.fromkeys([*lived, *reversed(accepted)])
     unseen = [release_id for release_id in rejected if current is None or release_id > current]
-    ids = {current, *_last(others, keep if current is None else keep - 1), *_last(unseen, keep)}
+    ids = {*list(wanted)[:keep], *unseen[max(0, len(unseen) - keep) :]}
     return [manifest for manifest in releases if manifest.release_id in ids]
 
 
-def _last(release_ids: Sequence[str], count: int) -> Sequence[str]:
-    return release_ids[max(0, len(release_ids) - count) :]
+def live_line(releases: Sequence[Manifest], *, current: str | None) -> list[str]:
+    """The current release and those that were live before it, newest first, as far as they are there."""
+    by_id = {manifest.release_id: manifest for manifest in releases}
+    line = []
+    while current in by_id and current not in line:
+        line.append(current)
+        current = by_id[current].previous
+    return line

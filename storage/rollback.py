@@ -10,6 +10,7 @@ from storage.chunk_table import ChunkTable
 from storage.errors import InputError, MachineError
 from storage.release_files import file_faults
 from storage.releases import read_manifest, survey_releases
+from storage.retention import live_line
 from storage.workspace import writing
 
 if TYPE_CHECKING:
@@ -28,16 +29,17 @@ class RolledBack:
 
 
 def roll_back(workspace: Workspace, release_id: str | None, *, now: datetime) -> RolledBack:
-    """Make an accepted release current, once it has proved whole.
+    """Make an accepted release current, once its files have proved whole and its table of vectors is there.
 
     Args:
         workspace: Where the releases are.
-        release_id: The release, or None for the newest accepted one that is older than the current one.
+        release_id: The release, or None for the one that was live before the current one (where it is gone, the newest
+            accepted one that is older).
         now: The time that the pointer carries.
 
     Raises:
         InputError: There is no such release, it was rejected, or it is current already.
-        MachineError: A file or the vectors of the release are not what its manifest says.
+        MachineError: A file of the release is not what its manifest says, or its table of vectors is gone.
         WorkspaceBusy: Another run is at work.
     """
     with writing(workspace, now=now):
@@ -55,9 +57,11 @@ def roll_back(workspace: Workspace, release_id: str | None, *, now: datetime) ->
 def _newest_before_current(workspace: Workspace) -> tuple[Manifest, str]:
     current = workspace.require_current()
     manifests, _ = survey_releases(workspace)
-    for manifest in reversed(manifests):
-        if manifest.release_id < current and manifest.status == "accepted":
-            return manifest, current
+    accepted = {manifest.release_id: manifest for manifest in manifests if manifest.status == "accepted"}
+    older = sorted((release_id for release_id in accepted if release_id < current), reverse=True)
+    for release_id in (*live_line(manifests, current=current)[1:], *older):
+        if release_id in accepted:
+            return accepted[release_id], current
     message = f"There is no accepted release before {current}."
     raise InputError(message, remedy="`nightrank releases` lists what there is.")
 

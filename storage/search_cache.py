@@ -109,7 +109,12 @@ class SearchCache:
         """
         place = Workspace(Path(workspace))
         release_id = place.require_current()
-        return cls(place.release(release_id) / "results.duckdb", release_id=release_id)
+        try:
+            return cls(place.release(release_id) / "results.duckdb", release_id=release_id)
+        except MachineError:
+            if (published_meanwhile := place.require_current()) == release_id:
+                raise
+            return cls(place.release(published_meanwhile) / "results.duckdb", release_id=published_meanwhile)
 
     def __enter__(self) -> Self:
         return self

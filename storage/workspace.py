@@ -112,11 +112,16 @@ def is_release_id(value: object) -> TypeGuard[str]:
 
 
 @contextmanager
-def writing(workspace: Workspace, *, now: datetime) -> Iterator[Workspace]:
-    """Hold the workspace as its one writer; abandoned staging folders are removed on entry.
+def writing(workspace: Workspace, *, now: datetime, tidy: bool = True) -> Iterator[Workspace]:
+    """Hold the workspace as its one writer.
 
     The lock is the operating system's, so it ends with the process that holds it, however that ends.
     A workspace that this made and that is still empty at the end is removed again.
+
+    Args:
+        workspace: Whose writer to be.
+        now: When it begins, for whoever finds it held.
+        tidy: Remove on entry what killed writers left: staging folders, pointers that were not put in place.
 
     Raises:
         WorkspaceBusy: Another process holds it; the message says which.
@@ -128,8 +133,13 @@ def writing(workspace: Workspace, *, now: datetime) -> Iterator[Workspace]:
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat(timespec="seconds")}
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(holder).encode())
-        for abandoned in workspace.releases.glob(f"{STAGING_PREFIX}*"):
-            shutil.rmtree(abandoned)
+        if workspace.lance.is_dir():
+            os.close(_open_readers_lock(workspace))  # made here, for readers who may not
+        if tidy:
+            for abandoned in workspace.releases.glob(f"{STAGING_PREFIX}*"):
+                shutil.rmtree(abandoned)
+            for unfinished in workspace.root.glob(".current.json.*.tmp"):
+                unfinished.unlink()
         yield workspace
     finally:
         path.unlink(missing_ok=True)
@@ -145,14 +155,13 @@ def reading(workspace: Workspace) -> Iterator[Workspace]:
 
     Whoever reads but the writer enters it before it asks for the current release. While files are being removed,
     which takes milliseconds, it waits. The results of a release need it not: an open file survives its removal.
-
-    Raises:
-        InputError: The lock's file cannot be made.
+    Where there is no lock yet and this user may not make one, as on a read-only mount, it does without.
     """
-    if not workspace.lance.is_dir():  # nothing to read, nothing to remove
+    try:
+        descriptor = _open_readers_lock(workspace)
+    except OSError:  # nor is there one where there is nothing to read
         yield workspace
         return
-    descriptor = _open_readers_lock(workspace, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield workspace
@@ -163,7 +172,7 @@ def reading(workspace: Workspace) -> Iterator[Workspace]:
 @contextmanager
 def without_readers(workspace: Workspace) -> Iterator[bool]:
     """Keep readers of LanceDB's tables out, if there are none at this moment; whether it is so. Never waits."""
-    descriptor = _open_readers_lock(workspace, os.O_RDWR)
+    descriptor = _open_readers_lock(workspace)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -175,13 +184,12 @@ def without_readers(workspace: Workspace) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _open_readers_lock(workspace: Workspace, flags: int) -> int:
+def _open_readers_lock(workspace: Workspace) -> int:
     path = workspace.lance / ".readers"
     try:
-        return os.open(path, flags | os.O_CREAT, 0o644)
-    except OSError as error:
-        message = f"The lock {path} cannot be opened: {error.strerror}."
-        raise InputError(message, remedy="Let this user write in the workspace.") from error
+        return os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
 
 
 def _remove_empty(folder: Path) -> None:

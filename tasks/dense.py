@@ -142,8 +142,18 @@ def blocks_of(batches: Iterable[pa.RecordBatch], texts: Texts, *, dimensions: in
 
 def all_blocks(table: ChunkTable, texts: Texts, *, queries: int) -> Iterator[Block]:
     """The vectors of all texts, in blocks whose scores with so many queries fit into memory."""
-    rows = min(max(1, SCORES_HELD // max(1, queries)), 16_384)
-    return blocks_of(table.stream(["chunk_hash", "vector"], batch_rows=rows), texts, dimensions=table.dimensions)
+    batches = table.stream(["chunk_hash", "vector"], batch_rows=_rows_held(queries))
+    return blocks_of(batches, texts, dimensions=table.dimensions)
+
+
+def some_blocks(table: ChunkTable, texts: Texts, chunk_hashes: pa.Array, *, queries: int) -> Iterator[Block]:
+    """The vectors of some texts, string (n,) hashes, in such blocks."""
+    batches = table.batches(chunk_hashes, ["vector"], rows=_rows_held(queries))
+    return blocks_of(batches, texts, dimensions=table.dimensions)
+
+
+def _rows_held(queries: int) -> int:
+    return min(max(1, SCORES_HELD // max(1, queries)), 16_384)
 
 
 def _longest(vectors: NDArray[np.float32]) -> float:

@@ -61,7 +61,7 @@ class Examined:
 
     @property
     def documents(self) -> Path:
-        """``document_id`` and ``document_digest`` of every document."""
+        """The documents' ids and digests: columns ``storage.documents.DIGESTS``."""
         return self.folder / "documents.parquet"
 
     @property

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from storage.keys import sha256_of_file
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from storage.workspace import Workspace
@@ -26,10 +29,10 @@ class Before:
     same_chunking: bool
     same_embedder: bool
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether all that a night builds upon is there."""
-        return all(path.is_file() for path in (self.document_digests, self.bm25, self.dense_lists))
+    def is_whole(self, digests: Mapping[str, str]) -> bool:
+        """Whether all that a night builds upon is there, with the SHA-256 that the manifest names."""
+        files = (self.document_digests, self.bm25, self.dense_lists)
+        return all(path.is_file() and sha256_of_file(path) == digests.get(path.name) for path in files)
 
     @property
     def document_digests(self) -> Path:

@@ -118,12 +118,13 @@ def collect_unreached(night: Night, *, now: datetime) -> str | None:
     """Remove what no kept release reaches.
 
     Returns:
-        Why nothing was removed, where that could not be done: what is published stays published.
+        Why that was not finished, where it was not: what is published stays published, and the next night tries again.
     """
     try:
         collect(night.workspace, keep=night.settings.retention.keep, now=now)
-    except NightrankError as error:
-        return f"Nothing was collected. {error.message}"
+    except Exception as error:  # an old release may be damaged in as many ways as there are stores
+        reason = error.message if isinstance(error, NightrankError) else f"{type(error).__name__}: {error}"
+        return f"The collection was not finished. {reason}"
     return None
 
 

@@ -18,7 +18,7 @@ from storage.query_memo import QueryMemo
 from storage.tables import read_table, write_table
 from tasks.analysis import Analyser
 from tasks.bm25 import retrieve_bm25
-from tasks.dense import all_blocks, blocks_of
+from tasks.dense import all_blocks, some_blocks
 from tasks.dense_lists import DenseLists, bring_up_to_date
 from tasks.fusion import fuse
 from tasks.handed_lists import ListedQueries, lists_by_key, lists_by_number
@@ -117,7 +117,7 @@ def retrieve_semantic(night: Night, version: ChunkTableVersion, *, embedder: str
         lists,
         query_vectors,
         texts,
-        added=blocks_of(table.batches(added, ["vector"]), texts, dimensions=table.dimensions),
+        added=some_blocks(table, texts, added, queries=len(queries)),
         everything=lambda queries: all_blocks(table, texts, queries=queries),
         depth=night.settings.retrieval.candidate_depth,
         slack=SLACK,

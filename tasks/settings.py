@@ -192,7 +192,7 @@ class RetentionSettings(Section):
         default=3,
         ge=1,
         le=1000,
-        description="Accepted releases that `collect` keeps, the current one among them.",
+        description="Accepted releases that `collect` keeps: the current one, those that were live before it, the newest others.",
     )
 
 

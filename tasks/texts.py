@@ -42,8 +42,8 @@ class Texts:
             chunk_numbers: int32 (n_chunks,), ascending; None for 0, 1, 2, ...
 
         >>> texts = Texts.of(pa.array(["b" * 32, "a" * 32, "b" * 32]))
-        >>> [texts.chunks_of(text).tolist() for text in range(2)]
-        [[0, 2], [1]]
+        >>> texts.chunk_numbers.tolist(), texts.starts.tolist()  # the first text stands in the chunks 0 and 2
+        ([0, 2, 1], [0, 2, 3])
         """
         hashes, first, of_chunk = np.unique(as_bytes(chunk_hashes), return_index=True, return_inverse=True)
         numbers = np.empty(hashes.size, dtype=np.int32)
@@ -60,10 +60,6 @@ class Texts:
     def copies(self) -> NDArray[np.int64]:
         """int64 (n_texts,), how many chunks say each text."""
         return np.diff(self.starts)
-
-    def chunks_of(self, text: int) -> NDArray[np.int32]:
-        """The chunks that say a text, ascending."""
-        return self.chunk_numbers[self.starts[text] : self.starts[text + 1]]
 
     def numbers_of(self, chunk_hashes: pa.ChunkedArray | pa.Array) -> NDArray[np.int32]:
         """int32 (n,), the number of each text; -1 for what no chunk says.

@@ -121,18 +121,36 @@ def test_a_night_of_edits_and_another_reranker_at_once_equals_a_rebuild(
     assert_as_a_rebuild(collection, refresh, tmp_path / "rebuild")
 
 
+@pytest.mark.parametrize("damage", ["missing", "cut short"])
 @pytest.mark.parametrize("name", ["documents.parquet", "bm25.duckdb", "dense.parquet"])
-def test_what_is_lost_of_the_release_before_is_made_again_without_a_model(
-    name: str, collection: Collection, refresh: Refresh, tmp_path: Path
+def test_what_is_damaged_of_the_release_before_is_made_again_without_a_model(
+    name: str, damage: str, collection: Collection, refresh: Refresh, tmp_path: Path
 ) -> None:
     live = refresh(collection).manifest.release_id
-    (collection.workspace / "releases" / live / name).unlink()
+    path = collection.workspace / "releases" / live / name
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-100])
     collection.remove("bees")
 
     summary = refresh(collection)
 
     assert (summary.counts.chunks_embedded, summary.counts.queries_embedded, summary.counts.pairs_scored) == (0, 0, 0)
     assert_as_a_rebuild(collection, refresh, tmp_path / "rebuild")
+
+
+def test_a_release_that_is_not_there_any_more_is_made_again_from_the_same_input(
+    collection: Collection, refresh: Refresh
+) -> None:
+    first = refresh(collection).manifest.release_id
+    before = rankings(collection.workspace)
+    (collection.workspace / "releases" / first / "results.duckdb").unlink()
+
+    second = refresh(collection)
+
+    assert (second.changed, second.counts.chunks_embedded, second.counts.pairs_scored) == (True, 0, 0)
+    assert_same_rankings(before, rankings(collection.workspace))
 
 
 def test_new_queries_meet_the_whole_collection_and_known_ones_only_what_is_new(

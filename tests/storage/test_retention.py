@@ -41,6 +41,16 @@ def test_the_current_the_newest_accepted_and_newer_rejected_releases_stay(
     assert [manifest.release_id for manifest in found] == [name[1:] for name in kept.split()]
 
 
+def test_after_a_rollback_what_was_live_stays_and_what_was_rolled_away_goes_first(tmp_path: Path) -> None:
+    like = add_night(Workspace(tmp_path), "x", texts=["a"])
+    line = {"1": None, "2": "1", "3": "2", "4": "3"}
+    manifests = [like.model_copy(update={"release_id": name, "previous": before}) for name, before in line.items()]
+    rolled_back = kept_releases(manifests, current="2", keep=3)
+    assert [manifest.release_id for manifest in rolled_back] == ["1", "2", "4"]
+    night_after = [*manifests, like.model_copy(update={"release_id": "5", "previous": "2"})]
+    assert [manifest.release_id for manifest in kept_releases(night_after, current="5", keep=3)] == ["1", "2", "5"]
+
+
 def test_a_current_release_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     releases = [add_night(Workspace(tmp_path), "n1", texts=["a"])]
     with pytest.raises(MachineError, match="current release n2 is not there"):

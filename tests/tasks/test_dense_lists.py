@@ -169,7 +169,7 @@ def test_a_new_copy_of_a_known_text_is_a_result_without_any_product() -> None:
 def test_texts_are_found_by_hash_and_numbered_by_their_first_chunk() -> None:
     texts = Texts.of(hashes_of([7, 3, 7, 9]), np.array([2, 5, 6, 8], dtype=np.int32))
     assert texts.numbers_of(hashes_of([3, 9, 7, 8])).tolist() == [1, 2, 0, -1]
-    assert [texts.chunks_of(number).tolist() for number in range(3)] == [[2, 6], [5], [8]]
+    assert (texts.chunk_numbers.tolist(), texts.starts.tolist()) == ([2, 6, 5, 8], [0, 2, 3, 4])
     assert texts.hashes_by_number().to_pylist() == [hash_of(7), hash_of(3), hash_of(9)]
     assert texts.copies.tolist() == [2, 1, 1]
     assert as_bytes(hashes_of([7, 3]).slice(1)).tolist() == [hash_of(3).encode()]
