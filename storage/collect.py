@@ -17,7 +17,7 @@ from storage.memo_upkeep import PAIRS, QUERIES
 from storage.reached import unreached_rows
 from storage.releases import list_releases
 from storage.retention import kept_releases
-from storage.workspace import STAGING_PREFIX, sync_folder, without_readers
+from storage.workspace import STAGING_PREFIX, make_readers_lock, sync_folder, without_readers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -179,6 +179,7 @@ def _kept_table(workspace: Workspace, name: str, kept: Sequence[Manifest]) -> _K
 
 def _remove(workspace: Workspace, unwanted: _Unwanted, tables: Sequence[_KeptTable]) -> bool:
     """Remove releases before what they alone reach, so that no release is ever there by half; whether readers wait."""
+    make_readers_lock(workspace)
     for staging in unwanted.staging:
         shutil.rmtree(staging)
     for release_id in unwanted.releases:  # a killed process leaves a staging folder, which the next writer removes

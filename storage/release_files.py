@@ -45,7 +45,7 @@ def file_faults(
 
 
 def is_there(workspace: Workspace, manifest: Manifest) -> bool:
-    """Whether a release has all the files that its manifest names, and LanceDB its tag; nothing in them is looked at."""
+    """Whether a release has all the files that its manifest names, and LanceDB its tag; contents are not looked at."""
     folder = workspace.release(manifest.release_id)
     if not all((folder / name).is_file() for name in manifest.files):
         return False

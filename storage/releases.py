@@ -154,7 +154,7 @@ def read_manifest(workspace: Workspace, release_id: str) -> Manifest:
         message = f"{path} is no manifest that this version reads: {error.error_count()} faults."
         raise MachineError(
             message,
-            remedy="Use the version that wrote it, `nightrank rollback` to a release by its id, or start a new workspace.",
+            remedy="Use the version that wrote it, roll back to a release by its id, or start a new workspace.",
         ) from error
     if manifest.release_id != release_id:
         message = f"{path} is the manifest of another release, {manifest.release_id!r}."

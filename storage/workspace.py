@@ -133,8 +133,6 @@ def writing(workspace: Workspace, *, now: datetime, tidy: bool = True) -> Iterat
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat(timespec="seconds")}
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(holder).encode())
-        if workspace.lance.is_dir():
-            os.close(_open_readers_lock(workspace))  # made here, for readers who may not
         if tidy:
             for abandoned in workspace.releases.glob(f"{STAGING_PREFIX}*"):
                 shutil.rmtree(abandoned)
@@ -182,6 +180,12 @@ def without_readers(workspace: Workspace) -> Iterator[bool]:
         yield alone
     finally:
         os.close(descriptor)
+
+
+def make_readers_lock(workspace: Workspace) -> None:
+    """Make the lock that readers hold, for those who may not; it is there for good."""
+    if workspace.lance.is_dir():
+        os.close(_open_readers_lock(workspace))
 
 
 def _open_readers_lock(workspace: Workspace) -> int:

@@ -192,7 +192,8 @@ class RetentionSettings(Section):
         default=3,
         ge=1,
         le=1000,
-        description="Accepted releases that `collect` keeps: the current one, those that were live before it, the newest others.",
+        description="Accepted releases that `collect` keeps: the current one, those that were live before it, "
+        "the newest others.",
     )
 
 

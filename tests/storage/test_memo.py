@@ -97,7 +97,7 @@ def test_no_pair_is_a_question_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_score_that_is_not_finite_is_never_remembered(tmp_path: Path, bad: float) -> None:
     with PairMemo(tmp_path, reranker="r1") as memo:
-        with pytest.raises(MachineError, match="1 of 2 scores") as caught:
+        with pytest.raises(MachineError, match="1 of 2 pair scores") as caught:
             memo.append(pairs(("1", "a"), ("1", "b")), np.array([1.0, bad], dtype=np.float32))
         assert caught.value.remedy
         assert len(memo) == 0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         ("a1 a2 a3 a4", "a1", 3, "a1 a3 a4"),
         ("a1 r2 a3 r4 r5", "a3", 2, "a1 a3 r4 r5"),
         ("a1 a2 r3", "a1", 1, "a1 r3"),
-        ("r1 r2", None, 1, "r1 r2"),
+        ("r1 r2", None, 1, "r2"),
         ("a1 a2 r3", None, 1, "a2 r3"),
         ("r1 a2", "r1", 1, "r1"),
         ("", None, 3, ""),
