@@ -20,7 +20,7 @@ from storage.keys import digest
 from storage.memo import PairMemo
 from storage.query_memo import QueryMemo
 from storage.releases import list_releases, read_manifest
-from storage.workspace import Workspace, reading
+from storage.workspace import Workspace, make_readers_lock, reading
 from tests.storage.nights import DIMENSIONS, NOW, add_night, chunk_hash, pair_score, vectors_for
 
 if TYPE_CHECKING:
@@ -189,6 +189,7 @@ def test_without_a_release_only_abandoned_folders_go(place: Workspace) -> None:
 def test_a_night_that_changed_nothing_writes_nothing(place: Workspace) -> None:
     add_night(place, "n1", texts=["a1", "a2"], queries=["a"])
     add_night(place, "n2", texts=["a1", "a2"], queries=["a"])
+    make_readers_lock(place)
     before = {name: key for name, key in tree(place.root).items() if "n1" not in name}
     assert run(place).rows_removed == 0
     assert {name: key for name, key in tree(place.root).items() if "n1" not in name} == before
