@@ -5,6 +5,7 @@ Nothing from a document or a query is read as markup, as the name of an emoji, o
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -225,7 +226,8 @@ def _counts_table(summary: Summary) -> Table:
 
 
 def _computed(count: int, done: str, use: MemoUse) -> str:
-    return f"{count:,} {done}, {use.hit_rate:.1%} remembered"
+    tenths = math.floor(1000 * use.hit_rate)  # 100.0 % is all of them, not nearly all
+    return f"{count:,} {done}, {tenths / 10:.1f}% remembered"
 
 
 def _gates_table(manifest: Manifest) -> Table:
