@@ -235,7 +235,7 @@ def collect(
     now = datetime.now(UTC)
     with writing(configuration.workspace, now=now, tidy=False) as workspace:
         wanted = configuration.settings.retention.keep if keep is None else keep
-        collected = collect_unreached(workspace, keep=wanted, now=now, dry_run=dry_run)
+        collected = collect_unreached(workspace, keep=wanted, now=now, thorough=True, dry_run=dry_run)
     if json_:
         _print_json({"dry_run": dry_run, **collected.as_json()})
     else:

@@ -92,7 +92,9 @@ class _KeptTable:
     stale_tags: int
 
 
-def collect(workspace: Workspace, *, keep: int, now: datetime, dry_run: bool = False) -> Collected:
+def collect(
+    workspace: Workspace, *, keep: int, now: datetime, thorough: bool = False, dry_run: bool = False
+) -> Collected:
     """Remove what nothing reaches. The caller holds the workspace as its one writer.
 
     A process that is killed at any point leaves every kept release readable, and the next collection goes on.
@@ -102,6 +104,7 @@ def collect(workspace: Workspace, *, keep: int, now: datetime, dry_run: bool = F
         workspace: Where.
         keep: Accepted releases to keep, the current one among them; at least 1.
         now: When.
+        thorough: Write anew whatever holds something dead, and not only where that is worth its cost every night.
         dry_run: Say what would go, and remove nothing.
 
     Raises:
@@ -113,8 +116,10 @@ def collect(workspace: Workspace, *, keep: int, now: datetime, dry_run: bool = F
     _require_files(workspace, kept)
     tables = [_kept_table(workspace, name, kept) for name in sorted({manifest.chunk_table.name for manifest in kept})]
     unwanted = _unwanted(workspace, releases, kept)
-    waiting = False if dry_run else _remove(workspace, unwanted, tables)
-    removed = {kind: _keep_reached(workspace, kind, kept, dry_run=dry_run) for kind in (PAIRS, QUERIES)}
+    waiting = False if dry_run else _remove(workspace, unwanted, tables, thorough=thorough)
+    removed = {
+        kind: _keep_reached(workspace, kind, kept, thorough=thorough, dry_run=dry_run) for kind in (PAIRS, QUERIES)
+    }
     going = sum(map(_bytes_of, _paths(workspace, unwanted))) if dry_run else 0
     return Collected(
         at=now,
@@ -177,7 +182,7 @@ def _kept_table(workspace: Workspace, name: str, kept: Sequence[Manifest]) -> _K
     )
 
 
-def _remove(workspace: Workspace, unwanted: _Unwanted, tables: Sequence[_KeptTable]) -> bool:
+def _remove(workspace: Workspace, unwanted: _Unwanted, tables: Sequence[_KeptTable], *, thorough: bool) -> bool:
     """Remove releases before what they alone reach, so that no release is ever there by half; whether readers wait."""
     make_readers_lock(workspace)
     for staging in unwanted.staging:
@@ -190,7 +195,8 @@ def _remove(workspace: Workspace, unwanted: _Unwanted, tables: Sequence[_KeptTab
     memo_upkeep.remove_leftovers(workspace.memo)
     for memo in unwanted.memos:
         memo_upkeep.remove_memo(memo)
-    return any([_remove_tables(workspace, unwanted.tables), *(_tidy(workspace, table) for table in tables)])
+    kept = (_tidy(workspace, table, thorough=thorough) for table in tables)
+    return any([_remove_tables(workspace, unwanted.tables), *kept])
 
 
 def _remove_tables(workspace: Workspace, names: Sequence[str]) -> bool:
@@ -203,12 +209,12 @@ def _remove_tables(workspace: Workspace, names: Sequence[str]) -> bool:
     return not alone
 
 
-def _tidy(workspace: Workspace, table: _KeptTable) -> bool:
+def _tidy(workspace: Workspace, table: _KeptTable, *, thorough: bool) -> bool:
     """Remove rows and tags, and put the table together where that is due; whether readers keep its old files."""
     upkeep = table.upkeep
     upkeep.remove(table.unreached)
     upkeep.move_tags(table.release_ids)
-    if not upkeep.is_due():
+    if not (thorough or upkeep.is_due()):
         return False
     with without_readers(workspace) as alone:
         pass
@@ -228,7 +234,7 @@ def _memo(workspace: Workspace, kind: Kind, manifest: Manifest) -> Path:
     return memo_upkeep.memo_path(workspace.memo, kind, fingerprint)
 
 
-def _keep_reached(workspace: Workspace, kind: Kind, kept: Sequence[Manifest], *, dry_run: bool) -> int:
+def _keep_reached(workspace: Workspace, kind: Kind, kept: Sequence[Manifest], *, thorough: bool, dry_run: bool) -> int:
     """Remove from the memos of kept releases what none of them reaches; how many entries went."""
     files: dict[Path, list[Path]] = {}
     for manifest in kept:
@@ -236,7 +242,7 @@ def _keep_reached(workspace: Workspace, kind: Kind, kept: Sequence[Manifest], *,
             workspace.release(manifest.release_id) / kind.file
         )
     return sum(
-        memo_upkeep.keep_reached(memo, kind, files=reaching, dry_run=dry_run)
+        memo_upkeep.keep_reached(memo, kind, files=reaching, thorough=thorough, dry_run=dry_run)
         for memo, reaching in files.items()
         if memo.is_file()
     )

@@ -109,13 +109,14 @@ def remove_leftovers(folder: Path) -> None:
         unfinished.unlink()
 
 
-def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], dry_run: bool) -> int:
+def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], thorough: bool, dry_run: bool) -> int:
     """Write a memo anew without what no release reaches, where a fifth of it is dead or free; at once or not at all.
 
     Args:
         path: The memo.
         kind: What it holds.
         files: Of the releases that the memo serves, the files that the kind names.
+        thorough: Write it anew wherever anything is dead.
         dry_run: Only count.
 
     Returns:
@@ -128,7 +129,8 @@ def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], dry_run: bool
         dead = int(entries - living)
         size, free = only_row(memo, _BYTES)
         alive = (size - free) * living / max(1, entries)
-        if dead <= DEAD_SHARE * entries and size <= alive / (1 - DEAD_SHARE) + DEAD_BYTES:
+        is_due = dead > DEAD_SHARE * entries or size > alive / (1 - DEAD_SHARE) + DEAD_BYTES
+        if not (is_due or (thorough and dead)):
             return 0
         if dry_run:
             return dead

@@ -18,7 +18,7 @@ import pytest
 from storage.chunk_table import ChunkTable
 from storage.collect import collect
 from storage.duck import connect, only_row
-from storage.releases import list_releases
+from storage.releases import list_releases, read_manifest
 from storage.workspace import STAGING_PREFIX, Workspace, writing
 from tests.collection import Collection, small_collection
 from tests.end_to_end.night_process import STEPS, STEPS_OF_COLLECTING
@@ -203,10 +203,11 @@ def assert_nothing_left_over(workspace: Workspace) -> None:
     """No orphan that a collection does not remove, no half-made folder, no pair score or vector that is there twice."""
     now = datetime(2026, 1, 2, tzinfo=UTC)
     with writing(workspace, now=now):
-        collect(workspace, keep=1, now=now)
-        again = collect(workspace, keep=1, now=now)
+        collect(workspace, keep=1, now=now, thorough=True)
+        again = collect(workspace, keep=1, now=now, thorough=True)
     assert (again.releases_removed, again.staging_removed, again.tables_removed, again.memos_removed) == ((), 0, (), ())
     assert (again.rows_removed, again.tags_removed) == (0, 0)
+    assert (again.pair_scores_removed, again.query_vectors_removed) == (0, 0)
     assert [manifest.release_id for manifest in list_releases(workspace)] == [workspace.require_current()]
     assert not list(workspace.releases.glob(f"{STAGING_PREFIX}*"))
     assert not list(workspace.root.rglob("*.tmp"))
@@ -215,7 +216,7 @@ def assert_nothing_left_over(workspace: Workspace) -> None:
             rows, distinct = only_row(
                 connection, "SELECT count(*), count(DISTINCT (query_key, chunk_hash)) FROM pair_scores"
             )
-        assert rows == distinct
+        assert rows == distinct == read_manifest(workspace, workspace.require_current()).counts.pairs
     manifest = check_readable(workspace.root)
     table = ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=manifest.release_id)
     hashes = table.hashes().read_all()

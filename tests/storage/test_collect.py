@@ -33,8 +33,8 @@ def place(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "workspace")
 
 
-def run(place: Workspace, *, keep: int = 1, dry_run: bool = False) -> Collected:
-    return collect(place, keep=keep, now=NOW, dry_run=dry_run)
+def run(place: Workspace, *, keep: int = 1, thorough: bool = False, dry_run: bool = False) -> Collected:
+    return collect(place, keep=keep, now=NOW, thorough=thorough, dry_run=dry_run)
 
 
 def texts_in(place: Workspace, embedder: str = "e1") -> set[str]:
@@ -184,6 +184,25 @@ def test_without_a_release_only_abandoned_folders_go(place: Workspace) -> None:
     assert texts_in(place) == {"a"}
     assert not place.staging("killed").exists()
     assert run(Workspace(place.root / "nowhere")).bytes_before == 0
+
+
+def test_little_that_is_dead_may_wait_for_another_night_and_goes_when_asked(place: Workspace) -> None:
+    queries = [f"a{number}" for number in range(20)]
+    add_night(place, "n1", texts=["a1", "a2"], queries=queries)
+    add_night(place, "n2", texts=["a1"], queries=queries[1:])
+    nightly = run(place)
+    assert (nightly.rows_removed, nightly.query_vectors_removed) == (1, 0)
+    asked = run(place, thorough=True)
+    assert asked.query_vectors_removed == 1
+    assert_whole(place, "n2", ["a1"], queries[1:])
+    table = ChunkTable.find(place.lance, embedder="e1")
+    assert table is not None
+    versions = place.lance / "chunks_e1.lance" / "_versions"
+    assert len([path for path in versions.iterdir() if path.suffix == ".manifest"]) == 1
+    before = tree(place.root)
+    again = run(place, thorough=True)
+    assert (again.rows_removed, again.pair_scores_removed, again.query_vectors_removed) == (0, 0, 0)
+    assert tree(place.root).keys() == before.keys()
 
 
 def test_a_night_that_changed_nothing_writes_nothing(place: Workspace) -> None:
