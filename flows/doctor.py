@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.errors import NightrankError, WorkspaceBusy
+from storage.errors import NightrankError, WorkspaceBusy, reason_of
 from storage.faults import Fault
 from storage.releases import read_manifest, survey_releases
 from storage.workspace import reading
@@ -120,5 +120,4 @@ def _findings_of(check: Callable[[Examined], Findings], examined: Examined) -> F
     except WorkspaceBusy:
         raise
     except Exception as error:  # a damaged store fails in as many ways as there are stores; each is a finding
-        reason = error.message if isinstance(error, NightrankError) else f"{type(error).__name__}: {error}"
-        return Findings({}, [Fault(f"it cannot be checked: {' '.join(reason.split())}")])
+        return Findings({}, [Fault(f"it cannot be checked: {' '.join(reason_of(error).split())}")])

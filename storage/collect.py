@@ -229,8 +229,8 @@ def _tidy(workspace: Workspace, table: _KeptTable, *, thorough: bool) -> bool:
 
 
 def _memo(workspace: Workspace, kind: Kind, manifest: Manifest) -> Path:
-    """The memo that a release was made with; the reranker's weight is no part of what the memo holds."""
-    fingerprint = manifest.inputs.reranker.partition(" at ")[0] if kind is PAIRS else manifest.inputs.embedder
+    """The memo that a release was made with."""
+    fingerprint = manifest.inputs.reranker_fingerprint if kind is PAIRS else manifest.inputs.embedder
     return memo_upkeep.memo_path(workspace.memo, kind, fingerprint)
 
 

@@ -81,3 +81,8 @@ def _rebuild(kind: type[NightrankError], message: str, remedy: str, state: dict[
     error.__dict__.update(state)
     error.message, error.remedy = message, remedy
     return error
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong, for people: our own message, or the kind and words of an error from elsewhere."""
+    return error.message if isinstance(error, NightrankError) else f"{type(error).__name__}: {error}"

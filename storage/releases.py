@@ -37,6 +37,11 @@ class Inputs(_Record):
     analysis: str
     pipeline: str
 
+    @property
+    def reranker_fingerprint(self) -> str:
+        """The reranker's own, without its weight, which is no part of what it says of a pair."""
+        return self.reranker.partition(" at ")[0]
+
 
 class Counts(_Record):
     """How much of what a run saw and did; the same names as in ``refresh --json``."""

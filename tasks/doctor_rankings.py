@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from storage.candidate_faults import candidate_faults, pair_score_faults
 from storage.dense_list_faults import dense_list_faults
 from storage.faults import count_fault, fault_of
+from storage.memo_upkeep import PAIRS, memo_path
 from storage.search_cache import SearchCache
 from storage.tables import read_table
 from tasks.doctor import Findings
@@ -40,8 +41,7 @@ def check_dense_lists(examined: Examined) -> Findings:
 def check_candidates(examined: Examined) -> Findings:
     """Candidates are chunks of the release, ranked as their scores say, with the pair scores of the memo."""
     count, faults = candidate_faults(examined.candidates, queries=examined.queries, bm25=examined.bm25)
-    fingerprint = examined.manifest.inputs.reranker.split(" at ")[0]
-    memo = examined.workspace.memo / f"pairs-{fingerprint}.duckdb"
+    memo = memo_path(examined.workspace.memo, PAIRS, examined.manifest.inputs.reranker_fingerprint)
     compared, of_pairs = pair_score_faults(examined.candidates, memo=memo) if memo.is_file() else (0, [])
     return Findings({"candidates": count, "pair scores": compared}, [*faults, *of_pairs])
 

@@ -105,7 +105,7 @@ def build_statistics(night: Night, version: ChunkTableVersion) -> int:
     Returns:
         Postings that were written: of the chunks that are new.
     """
-    table = ChunkTable.open(night.workspace.lance, name=version.name, version=version.version)
+    table = night.open_chunks(version)
     counts = build_bm25(
         night.bm25,
         night.chunks,

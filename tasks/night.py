@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from storage.chunk_table import ChunkTable
 from storage.keys import sha256_of_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from storage.releases import ChunkTableVersion
     from storage.workspace import Workspace
     from tasks.settings import Settings
 
@@ -69,6 +71,10 @@ class Night:
     release_id: str
     before: Before | None
     seed: int
+
+    def open_chunks(self, version: ChunkTableVersion) -> ChunkTable:
+        """The version of the chunk table that this run reads."""
+        return ChunkTable.open(self.workspace.lance, name=version.name, version=version.version)
 
     @property
     def staging(self) -> Path:

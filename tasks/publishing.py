@@ -14,9 +14,8 @@ from prefect.cache_policies import NO_CACHE
 
 from storage.bm25_store import Bm25Store
 from storage.chunk_listing import texts_without_row
-from storage.chunk_table import ChunkTable
 from storage.collect import collect
-from storage.errors import NightrankError
+from storage.errors import reason_of
 from storage.releases import digests_of, seal
 from storage.search_cache import RESULTS, write_search_cache
 from storage.tables import read_table, row_count, write_table
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from storage.chunk_table import ChunkTable
     from storage.releases import ChunkTableVersion, Gate, Manifest
     from tasks.night import Night
 
@@ -45,7 +45,7 @@ def write_results(night: Night, version: ChunkTableVersion) -> int:
     Returns:
         How many queries it answers.
     """
-    table = ChunkTable.open(night.workspace.lance, name=version.name, version=version.version)
+    table = night.open_chunks(version)
     with Bm25Store.open(night.bm25) as store:
         chunks = store.chunks(["title", "body_start", "metadata"])
     return write_search_cache(night.results, _result_blocks(night, chunks, table))
@@ -81,7 +81,7 @@ def ask_gates(night: Night, version: ChunkTableVersion, *, answered: int) -> lis
         answered: Queries in the search cache.
     """
     settings = night.settings
-    table = ChunkTable.open(night.workspace.lance, name=version.name, version=version.version)
+    table = night.open_chunks(version)
     with Bm25Store.open(night.bm25) as store:
         chunked = pc.count_distinct(store.chunks(["document_id"]).column(0)).as_py()
         faults = {
@@ -107,7 +107,7 @@ def publish(night: Night, manifest: Manifest, *, now: datetime) -> None:
     """Seal the release and, where every gate passed, make it the one that readers see."""
     shutil.rmtree(night.scratch)
     version = manifest.chunk_table
-    ChunkTable.open(night.workspace.lance, name=version.name, version=version.version).pin(night.release_id)
+    night.open_chunks(version).pin(night.release_id)
     seal(night.workspace, manifest.model_copy(update={"files": digests_of(night.staging)}), staging=night.staging)
     if manifest.status == "accepted":
         night.workspace.point_at(night.release_id, now=now)
@@ -123,8 +123,7 @@ def collect_unreached(night: Night, *, now: datetime) -> str | None:
     try:
         collect(night.workspace, keep=night.settings.retention.keep, now=now)
     except Exception as error:  # an old release may be damaged in as many ways as there are stores
-        reason = error.message if isinstance(error, NightrankError) else f"{type(error).__name__}: {error}"
-        return f"The collection was not finished. {reason}"
+        return f"The collection was not finished. {reason_of(error)}"
     return None
 
 

@@ -12,7 +12,6 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.bm25_store import Bm25Store
-from storage.chunk_table import ChunkTable
 from storage.memo import PairMemo
 from storage.records import CANDIDATES
 from storage.tables import read_table, write_table
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from storage.chunk_table import ChunkTable
     from storage.releases import ChunkTableVersion
     from tasks.night import Night
     from tasks.on_demand import RerankerOnDemand
@@ -74,7 +74,7 @@ def rerank_candidates(night: Night, reranker: RerankerOnDemand | None, table: Ch
         pairs = candidates.select(["query_key", "chunk_hash"]).take(pa.array(asked))
         texts = PairTexts(
             queries=dict(zip(*(queries.column(name).to_pylist() for name in queries.schema.names), strict=True)),
-            chunks=ChunkTable.open(night.workspace.lance, name=table.name, version=table.version),
+            chunks=night.open_chunks(table),
         )
         with PairMemo(night.workspace.memo, reranker=reranker.plan.fingerprint) as memo:
             canary = Canary(settings.canary, reranker.plan.precision, np.random.default_rng(night.seed))

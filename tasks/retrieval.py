@@ -12,7 +12,6 @@ from prefect.cache_policies import NO_CACHE
 
 from storage.bm25_store import Bm25Store
 from storage.chunk_listing import texts_added
-from storage.chunk_table import ChunkTable
 from storage.dense_lists import read_dense_lists, write_dense_lists
 from storage.query_memo import QueryMemo
 from storage.tables import read_table, write_table
@@ -77,7 +76,7 @@ def embed_queries(night: Night, embedder: EmbedderOnDemand, version: ChunkTableV
         known, _ = memo.vectors_of(keys)
         missing = np.setdiff1d(np.arange(len(keys)), known)
         if missing.size:
-            table = ChunkTable.open(night.workspace.lance, name=version.name, version=version.version)
+            table = night.open_chunks(version)
             model = embedder.load(table)
             with progress("embedding queries", missing.size) as advance:
                 for first in range(0, missing.size, COMMIT_QUERIES):
@@ -104,7 +103,7 @@ def retrieve_semantic(night: Night, version: ChunkTableVersion, *, embedder: str
     with QueryMemo(night.workspace.memo, embedder=embedder) as memo:
         known, query_vectors = memo.vectors_of(keys.to_pylist())
     assert known.tolist() == list(range(len(keys)))
-    table = ChunkTable.open(night.workspace.lance, name=version.name, version=version.version)
+    table = night.open_chunks(version)
     with Bm25Store.open(night.bm25) as store:
         texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
     queries = ListedQueries.of(keys.combine_chunks(), query_vectors)

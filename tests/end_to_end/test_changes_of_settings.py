@@ -140,6 +140,21 @@ def test_what_is_damaged_of_the_release_before_is_made_again_without_a_model(
     assert_as_a_rebuild(collection, refresh, tmp_path / "rebuild")
 
 
+def test_a_damaged_older_release_holds_up_no_night(collection: Collection, refresh: Refresh) -> None:
+    old = refresh(collection).manifest.release_id
+    collection.remove("bees")
+    assert refresh(collection).warnings == ()
+    statistics = collection.workspace / "releases" / old / "bm25.duckdb"
+    statistics.write_bytes(statistics.read_bytes()[:5000])
+    collection.remove("tea")
+
+    summary = refresh(collection)
+
+    assert summary.published
+    assert [warning.startswith("The collection was not finished. ") for warning in summary.warnings[-1:]] == [True]
+    check_readable(collection.workspace)
+
+
 def test_a_release_that_is_not_there_any_more_is_made_again_from_the_same_input(
     collection: Collection, refresh: Refresh
 ) -> None:

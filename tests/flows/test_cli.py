@@ -250,6 +250,7 @@ def test_collect_removes_what_the_newest_releases_do_not_reach(published: Collec
     (old / "manifest.json").write_text(json.dumps(manifest))
 
     kept = nightrank("collect", "-c", published.settings_file, "--json").json
+    place.staging("killed").mkdir()
     before = sorted(published.workspace.rglob("*"))
     said = nightrank("collect", "-c", published.settings_file, "--keep", "1", "--dry-run", "--json").json
     assert sorted(published.workspace.rglob("*")) == before
@@ -257,6 +258,7 @@ def test_collect_removes_what_the_newest_releases_do_not_reach(published: Collec
 
     assert kept["releases_removed"] == []
     assert (said["dry_run"], said["releases_removed"]) == (True, [old.name])
+    assert said["staging_removed"] == 1
     assert said["bytes_before"] - said["bytes_after"] == sum(
         path.stat().st_size for path in place.release(current).iterdir() if path.name != "manifest.json"
     ) + len(json.dumps(manifest))

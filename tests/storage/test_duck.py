@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
 
-from storage.duck import connect, only_row
+from storage.duck import connect, connect_for_writing, only_row
+from storage.errors import WorkspaceBusy
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 
 def test_nothing_is_installed_or_loaded_by_itself() -> None:
@@ -37,3 +42,46 @@ def test_a_connection_is_free_again_after_its_one_row() -> None:
     with connect() as connection:
         assert only_row(connection, "SELECT 1") == (1,)
         assert only_row(connection, "SELECT $x + 1", {"x": 2}) == (3,)
+
+
+READER = """
+import sys
+from pathlib import Path
+from storage.duck import connect
+
+held = connect(Path(sys.argv[1]), read_only=True)
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def read_elsewhere(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+    """A file that another process is reading until it is told to end."""
+    path = tmp_path / "memo.duckdb"
+    connect(path).close()
+    command = [sys.executable, "-c", READER, str(path)]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield path, process
+
+
+def test_who_wants_to_write_waits_until_readers_have_ended(
+    read_elsewhere: tuple[Path, subprocess.Popen[str]],
+) -> None:
+    path, process = read_elsewhere
+    assert process.stdin is not None
+    end = threading.Timer(0.5, process.stdin.close)
+    end.start()
+    connect_for_writing(path).close()
+    end.join()
+
+
+def test_who_has_waited_long_enough_says_who_may_be_in_the_way(
+    read_elsewhere: tuple[Path, subprocess.Popen[str]],
+) -> None:
+    with pytest.raises(WorkspaceBusy, match="has been reading") as caught:
+        connect_for_writing(read_elsewhere[0], patience_seconds=0.2)
+    assert "doctor" in (caught.value.remedy or "")
