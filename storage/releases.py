@@ -68,13 +68,23 @@ class Counts(_Record):
 
 
 class Gate(_Record):
-    """A check that a release must pass before it is published."""
+    """A check that a release must pass before it is published.
+
+    Attributes:
+        accepted: Whether it was overridden on purpose, and the release published although it failed.
+    """
 
     name: str
     passed: bool
     value: float
     threshold: float
     reason: str
+    accepted: bool = False
+
+    @property
+    def lets_through(self) -> bool:
+        """Whether it is no obstacle: passed, or overridden on purpose."""
+        return self.passed or self.accepted
 
 
 class ChunkTableVersion(_Record):

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.errors import InputError
+from storage.evaluations import EVALUATION
 from tasks.results import cut_results
 
 if TYPE_CHECKING:
@@ -24,15 +25,6 @@ if TYPE_CHECKING:
 
 MEASURES = ("nDCG@10", "RR@10", "R@100", "Judged@10")
 STAGES = ("bm25", "dense", "fused", "reranker", "reranked", "results")
-
-EVALUATION = pa.schema(
-    [
-        pa.field("stage", pa.string(), nullable=False),
-        pa.field("query_id", pa.string(), nullable=False),
-        pa.field("measure", pa.string(), nullable=False),
-        pa.field("value", pa.float64(), nullable=False),
-    ]
-)
 
 
 class Entry(NamedTuple):

@@ -153,5 +153,45 @@ class Night:
 
     @property
     def evaluation(self) -> Path:
-        """Measures of each stage and judged query."""
+        """Measures of each stage and judged query, schema EVALUATION."""
         return self.staging / "evaluation.parquet"
+
+    @property
+    def depths(self) -> Path:
+        """Measures by reranking depth, schema DEPTHS."""
+        return self.staging / "depths.parquet"
+
+    @property
+    def diagnosis(self) -> Path:
+        """Where each relevant document went, schema DIAGNOSIS."""
+        return self.staging / "diagnosis.parquet"
+
+    @property
+    def comparison(self) -> Path:
+        """This release against the one that was live, schema COMPARISON."""
+        return self.staging / "comparison.parquet"
+
+    @property
+    def timings(self) -> Path:
+        """What a query costs online, a ``Timings``."""
+        return self.staging / "timings.json"
+
+    @property
+    def static_lists(self) -> Path:
+        """The lists of the static leg for the next night, schema DENSE_LISTS."""
+        return self.staging / "static.parquet"
+
+    @property
+    def coverage(self) -> Path:
+        """Coverage of a later day against budget, schema COVERAGE."""
+        return self.staging / "coverage.parquet"
+
+    @property
+    def drops(self) -> Path:
+        """What of the log was not kept, schema DROPS."""
+        return self.staging / "drops.parquet"
+
+    @property
+    def report(self) -> Path:
+        """The report, for people."""
+        return self.staging / "report.html"

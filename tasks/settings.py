@@ -2,7 +2,8 @@
 
 They stand together and import nothing heavy, because a cached look-up reads them too and must start in
 a fraction of a second. *What* is computed is in the fingerprint of a release; *where* it runs
-(``execution``, ``workspace``), how it is watched (``canary``) and how long it stays (``retention``) never are.
+(``execution``, ``workspace``), how it is watched (``gates``, ``canary``) and how long it stays (``retention``)
+never are.
 """
 
 from __future__ import annotations
@@ -166,6 +167,28 @@ class ResultsSettings(Section):
     )
 
 
+class EvaluationSettings(Section):
+    """``[evaluation]``: how a release is measured on judged queries."""
+
+    measures: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] = Field(
+        default=("nDCG@10", "RR@10", "R@100", "Judged@10"), description="As ir_measures writes them."
+    )
+    depths: Annotated[tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(strict=False)] = Field(
+        default=(10, 20, 50, 100), description="Reranking depths of the curve of accuracy against depth."
+    )
+    timed_queries: int = Field(
+        default=5,
+        ge=0,
+        le=1000,
+        description="Judged queries that are run one at a time for the milliseconds a query of each stage, whenever a "
+        "model has changed; 0 for none.",
+    )
+
+
+class GatesSettings(Section):
+    """``[gates]``: what a release must be like to be published; never part of a fingerprint."""
+
+
 class CanarySettings(Section):
     """``[canary]``: stored values held against fresh ones wherever a model is loaded; never part of a fingerprint."""
 
@@ -230,6 +253,8 @@ class Settings(Section):
     retrieval: RetrievalSettings = RetrievalSettings()
     reranker: RerankerSettings = RerankerSettings()
     results: ResultsSettings = ResultsSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    gates: GatesSettings = GatesSettings()
     canary: CanarySettings = CanarySettings()
     retention: RetentionSettings = RetentionSettings()
     execution: ExecutionSettings = ExecutionSettings()
@@ -237,7 +262,15 @@ class Settings(Section):
     def what(self) -> dict[str, object]:
         """What is computed: everything that decides a release, and nothing of where it runs or how long it stays."""
         value = self.model_dump(
-            exclude={"workspace": True, "canary": True, "retention": True, "execution": True, "documents": {"source"}}
+            exclude={
+                "workspace": True,
+                "gates": True,
+                "canary": True,
+                "retention": True,
+                "execution": True,
+                "documents": {"source"},
+                "evaluation": {"timed_queries"},
+            }
         )
         value["queries"] = {"budget": self.queries.budget}
         value["judgments"] = {"ignore_identical_ids": self.judgments.ignore_identical_ids}

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.errors import InputError
+from storage.evaluations import EVALUATION
 from storage.records import CANDIDATES, QUERIES, Judgment
-from tasks.measures import EVALUATION, MEASURES, Entry, evaluate_run, evaluate_stages, means
+from tasks.measures import MEASURES, Entry, evaluate_run, evaluate_stages, means
 from tasks.settings import ResultsSettings
 
 if TYPE_CHECKING:
