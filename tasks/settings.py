@@ -262,6 +262,7 @@ class Settings(Section):
     def what(self) -> dict[str, object]:
         """What is computed: everything that decides a release, and nothing of where it runs or how long it stays."""
         value = self.model_dump(
+            mode="json",
             exclude={
                 "workspace": True,
                 "gates": True,
@@ -270,7 +271,7 @@ class Settings(Section):
                 "execution": True,
                 "documents": {"source"},
                 "evaluation": {"timed_queries"},
-            }
+            },
         )
         value["queries"] = {"budget": self.queries.budget}
         value["judgments"] = {"ignore_identical_ids": self.judgments.ignore_identical_ids}
