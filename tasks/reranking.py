@@ -17,7 +17,7 @@ from storage.records import CANDIDATES
 from storage.tables import read_table, write_table
 from tasks.canary import compare_with_stored
 from tasks.progress import progress
-from tasks.ranking import rank_candidates, weighted_scores
+from tasks.ranking import first_stage_scores, legs_of, rank_candidates, weighted_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -80,7 +80,10 @@ def rerank_candidates(night: Night, reranker: RerankerOnDemand | None, table: Ch
             canary = Canary(settings.canary, reranker.plan.precision, np.random.default_rng(night.seed))
             pair_scores[asked], done = score_pairs(pairs, memo, texts, load=reranker.load, canary=canary)
     weight = 0.0 if reranker is None else reranker.plan.weight
-    write_table(night.candidates, settle_order(candidates, fused, pair_scores, weight=weight))
+    write_table(
+        night.candidates,
+        settle_order(candidates, fused, pair_scores, weight=weight, dense_weight=settings.retrieval.dense_weight),
+    )
     return done
 
 
@@ -164,7 +167,9 @@ def score_pairs(
     return scores, PairsScored(pairs=distinct(pairs).num_rows, scored=missing.num_rows, checked=checked)
 
 
-def settle_order(candidates: pa.Table, fused: pa.Table, pair_scores: NDArray[np.float32], *, weight: float) -> pa.Table:
+def settle_order(
+    candidates: pa.Table, fused: pa.Table, pair_scores: NDArray[np.float32], *, weight: float, dense_weight: float
+) -> pa.Table:
     """The candidates in their final order.
 
     Args:
@@ -172,13 +177,16 @@ def settle_order(candidates: pa.Table, fused: pa.Table, pair_scores: NDArray[np.
         fused: Schema FUSED (n,), the same rows.
         pair_scores: float32 (n,), NaN where the reranker was not asked.
         weight: Of the reranker.
+        dense_weight: Of the dense leg in the first stage; BM25 has the rest.
 
     Returns:
         A table of schema CANDIDATES, by query number, then rank.
     """
     queries, chunk_numbers = fused.column("query_number").to_numpy(), fused.column("chunk_number").to_numpy()
     fused_scores, fused_ranks = fused.column("fused_score").to_numpy(), fused.column("fused_rank").to_numpy()
-    scores = weighted_scores(queries, fused_scores, fused_ranks, pair_scores, weight=weight)
+    legs, asked = legs_of(fused, dense_weight=dense_weight), ~np.isnan(pair_scores)
+    first_stage = first_stage_scores(queries, fused_scores, legs=legs, asked=asked)
+    scores = weighted_scores(queries, first_stage, fused_ranks, pair_scores, weight=weight)
     order, ranks = rank_candidates(queries, scores, chunk_numbers)
     columns = {name: candidates.column(name) for name in candidates.schema.names}
     columns |= {name: fused.column(name) for name in fused.schema.names if name != "query_number"}

@@ -5,10 +5,11 @@ from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.ranking import best_of_each, rank_candidates, weighted_scores
+from tasks.ranking import LegScores, best_of_each, first_stage_scores, rank_candidates, weighted_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,6 +104,46 @@ def test_neither_the_scale_nor_the_offset_of_the_reranker_decides(
 ) -> None:
     moved = [(fused, pair * scale + offset) for fused, pair in one]
     np.testing.assert_allclose(weigh([one], weight=weight), weigh([moved], weight=weight), rtol=1e-5, atol=1e-5)
+
+
+LISTS = st.lists(
+    st.lists(
+        st.tuples(st.integers(0, 8), st.none() | st.integers(-8, 8), st.none() | st.integers(-8, 8)),
+        min_size=1,
+        max_size=6,
+    ),
+    max_size=3,
+)
+
+
+@given(LISTS, st.sampled_from([0.0, 0.25, 0.5]))
+def test_the_first_stage_is_fused_score_and_leg_scores_of_equal_weight_as_a_plain_loop_gives(
+    lists: list[list[tuple[int, int | None, int | None]]], dense_weight: float
+) -> None:
+    expected: list[float] = []
+    for one in lists:
+        columns = [[entry[place] for entry in one] for place in range(3)]
+        filled = []
+        for column in columns:
+            listed = [value for value in column if value is not None]
+            lowest = min(listed) if listed else 0
+            filled.append(standardised([float(lowest if value is None else value) for value in column]))
+        for fused, bm25, dense in zip(*filled, strict=True):
+            expected.append(fused + 2 * (1 - dense_weight) * bm25 + 2 * dense_weight * dense)
+    every = [[NAN if value is None else float(value) for value in entry] for one in lists for entry in one]
+    fused, bm25, dense = np.array(every, dtype=np.float32).reshape(-1, 3).T
+    queries = np.repeat(np.arange(len(lists)), [len(one) for one in lists])
+    legs = [LegScores(bm25, 1 - dense_weight), LegScores(dense, dense_weight)]
+    found = first_stage_scores(queries, fused, legs=legs, asked=np.ones(len(every), dtype=bool))
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_candidates_that_are_not_reranked_keep_their_fused_scores_and_do_not_move_the_others() -> None:
+    asked = np.array([True, True, False])
+    leg = LegScores(np.array([1.0, 3.0, 99.0]), 1.0)
+    fused = np.array([0.9, 0.8, 0.7])
+    found = first_stage_scores(np.zeros(3, dtype=int), fused, legs=[leg], asked=asked)
+    assert found.tolist() == pytest.approx([1 - 2, -1 + 2, 0.7])
 
 
 def test_a_query_of_which_nothing_was_reranked_keeps_its_fused_scores_beside_one_that_was() -> None:

@@ -217,7 +217,7 @@ def test_candidates_are_named_and_put_in_their_final_order() -> None:
         {"chunk_id": ["c#0", "b#0", "a#0"], "chunk_hash": ["hc", "hb", "ha"], "document_id": ["c", "b", "a"]}
     )
     candidates = name_candidates(fused, queries, chunks)
-    table = settle_order(candidates, fused, np.array([-1.0, 3.0, np.nan, np.nan], dtype=np.float32), weight=1.0)
+    table = settle_order(candidates, fused, np.array([-1.0, 3.0, np.nan, np.nan], dtype=np.float32), weight=1.0, dense_weight=0.5)
     assert table.schema == CANDIDATES
     columns = ["query_key", "chunk_id", "chunk_hash", "document_id", "chunk_number", "pair_score", "score", "rank"]
     assert [tuple(row.values()) for row in table.select(columns).to_pylist()] == [
@@ -228,9 +228,24 @@ def test_candidates_are_named_and_put_in_their_final_order() -> None:
     ]
 
 
+def test_the_legs_scores_decide_between_candidates_that_fusion_and_reranker_hold_for_equal() -> None:
+    fused = fused_of([(0, 0, 0.5, 1), (0, 1, 0.5, 2), (0, 2, 0.5, 3)])
+    fused = fused.set_column(2, "bm25_score", pa.array([1.0, None, 9.0], pa.float32()))
+    fused = fused.set_column(4, "dense_score", pa.array([0.1, 0.9, 0.2], pa.float32()))
+    candidates = pa.table({name: ["x"] * 3 for name in ("query_key", "chunk_id", "chunk_hash", "document_id")})
+    pair_scores = np.zeros(3, dtype=np.float32)
+
+    def order(dense_weight: float) -> list[int]:
+        table = settle_order(candidates, fused, pair_scores, weight=0.5, dense_weight=dense_weight)
+        return [int(number) for number in table["chunk_number"].to_pylist()]
+
+    assert order(0.0) == [2, 0, 1]  # BM25 alone; the candidate that it does not list counts like its last, ties by number
+    assert order(1.0) == [1, 2, 0]
+
+
 def test_equal_final_scores_go_by_chunk_number() -> None:
     fused = fused_of([(0, 5, 0.5, 1), (0, 3, 0.5, 2), (0, 4, 0.5, 3)])
     candidates = pa.table({name: ["x"] * 3 for name in ("query_key", "chunk_id", "chunk_hash", "document_id")})
-    table = settle_order(candidates, fused, np.array([1, 1, 2], dtype=np.float32), weight=0.5)
+    table = settle_order(candidates, fused, np.array([1, 1, 2], dtype=np.float32), weight=0.5, dense_weight=0.5)
     assert table["chunk_number"].to_pylist() == [4, 3, 5]
     assert table["rank"].to_pylist() == [1, 2, 3]
