@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage.errors import InputError
+from tasks.analysis import ENGLISH_STOP_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ class GroupSettings(BaseModel):
         anywhere: Negatives drawn from the whole collection.
         near_depth: Candidates that count as near.
         untitled_share: Of the groups whose passages are shown without their titles.
+        keyword_share: Of the groups whose query is shown without its stop words, as people type keywords.
         max_lengths: Tokens of a pair, drawn anew each step.
         length_shares: How often each of them is drawn.
         seed: Decides every draw.
@@ -43,6 +45,7 @@ class GroupSettings(BaseModel):
     anywhere: int = Field(default=1, ge=0)
     near_depth: int = Field(default=12, ge=1)
     untitled_share: float = Field(default=0.15, ge=0.0, le=1.0)
+    keyword_share: float = Field(default=0.1, ge=0.0, le=1.0)
     max_lengths: tuple[int, ...] = (128, 192, 256)
     length_shares: tuple[float, ...] = (0.35, 0.45, 0.2)
     seed: int = 20261122
@@ -85,6 +88,16 @@ class Group:
     query: str
     texts: tuple[str, ...]
     opinions: tuple[float, ...]
+
+
+def keywords(query: str) -> str:
+    """A query without stop words and punctuation at words' ends; the query itself where nothing else is left.
+
+    >>> keywords("what is the melting point of iron?"), keywords("to be or not to be")
+    ('what melting point iron', 'to be or not to be')
+    """
+    words = [word.strip(".,;:?!\"'()") for word in query.split()]
+    return " ".join(word for word in words if word and word not in ENGLISH_STOP_WORDS) or query
 
 
 class GroupSampler:
@@ -134,9 +147,10 @@ class GroupSampler:
                 taken.add(place)
                 members.append((place, mined.floor))
         with_title = source.is_titled and randomness.random() >= settings.untitled_share
+        texts = (source.passages[place].model_text(with_title=with_title) for place, _ in members)
         return Group(
-            mined.query,
-            tuple(source.passages[place].model_text(with_title=with_title) for place, _ in members),
+            keywords(mined.query) if randomness.random() < settings.keyword_share else mined.query,
+            tuple(text.replace(mined.struck, "") if mined.struck else text for text in texts),
             tuple(opinion for _, opinion in members),
         )
 

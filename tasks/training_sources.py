@@ -10,10 +10,14 @@ import json
 import random
 import re
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from storage.keys import normalise_query
 from tasks.first_stage import Bm25Matrix, FirstStage, fused_candidates
+from tasks.sentences import split_pieces
 from tasks.training_groups import MinedSource
 from tasks.training_pairs import (
     MinedQuery,
@@ -31,13 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 DEPTH = 50  # candidates of a query, in mining and in validation
 HELD_SHARE = 0.1
+MIN_SENTENCE_WORDS = 6
 QUERIES_AT_ONCE = 512
 
 
@@ -58,6 +62,7 @@ class Recipe:
         has_pages: Documents ``page-part`` belong together and are held out together.
         has_splits: The folder has a split ``val``, whose documents share no page ``page:part`` with those of ``train``.
         from_titles: The queries are the collection's own titles, and the passages are shown without them.
+        from_sentences: The queries are sentences of the passages, one each, and the passages are shown without them.
     """
 
     name: str
@@ -72,8 +77,13 @@ class Recipe:
     has_pages: bool = False
     has_splits: bool = False
     from_titles: bool = False
+    from_sentences: bool = False
 
 
+RECIPES_SENT = (
+    Recipe("sentences", 0.1, "scifact", "abstracts ODC-By", every=2, validation=150, training_queries=2500, from_sentences=True),
+    Recipe("squad_sentences", 0.08, "training/squad_dev.jsonl", "CC BY-SA 4.0", training_queries=1500, validation=60, has_pages=True, from_sentences=True),
+)
 RECIPES = (
     Recipe("scifact", 0.17, "scifact", "claims CC BY 4.0, abstracts ODC-By", validation=150),
     Recipe("titles", 0.16, "scifact", "abstracts ODC-By", every=2, validation=150, from_titles=True),
@@ -95,6 +105,8 @@ class ValidationQuery:
         query: Normalised.
         texts: What models read of its candidates, best of the first stage first.
         fused: The candidates' fused scores.
+        dense: Their cosines; None where the dense leg does not list them.
+        bm25: Their BM25 scores; None where the BM25 leg does not list them.
         grades: The candidates' grades, 0 for none.
         ideal: The grades of all its answers, found or not.
     """
@@ -102,6 +114,8 @@ class ValidationQuery:
     query: str
     texts: tuple[str, ...]
     fused: tuple[float, ...]
+    dense: tuple[float | None, ...]
+    bm25: tuple[float | None, ...]
     grades: tuple[int, ...]
     ideal: tuple[int, ...]
 
@@ -130,6 +144,7 @@ def prepare_source(recipe: Recipe, data: Path, folder: Path, *, embed: Embed, se
     """
     randomness = random.Random(f"{seed}:{recipe.path.split('/')[-1].removesuffix('.jsonl')}")  # noqa: S311 - no secret
     training, tested, held = _split(recipe, data, randomness)
+    struck: list[str] = []
     if recipe.from_titles:
         tested = tested.only([])
         titled = [i for i in range(0, len(training.passages), recipe.every) if i not in held]
@@ -137,15 +152,19 @@ def prepare_source(recipe: Recipe, data: Path, folder: Path, *, embed: Embed, se
         places = tuple((i,) for i in titled)
         titles = tuple(normalise_query(training.passages[i].title) for i in titled)
         training = Source(recipe.name, training.passages, titles, places, tuple((1,) for _ in titled))
-    elif len(training.queries) > recipe.training_queries:
+    elif recipe.from_sentences:
+        tested = tested.only([])
+        training, struck = _ask_sentences(training, recipe, held, randomness)
+    if len(training.queries) > recipe.training_queries:
         drawn = list(range(len(training.queries)))
         randomness.shuffle(drawn)
-        training = training.only(sorted(drawn[: recipe.training_queries]))
+        places_drawn = sorted(drawn[: recipe.training_queries])
+        training, struck = training.only(places_drawn), [struck[i] for i in places_drawn] if struck else struck
     mined = (
         mine(training, place, found, vectors=vectors, held=held)
         for place, (found, vectors) in enumerate(_first_stages(training, embed))
     )
-    _write(folder / "training.jsonl", (asdict(query) for query in mined))
+    _write(folder / "training.jsonl", (asdict(query) | {"struck": cut} for query, cut in zip_longest(mined, struck, fillvalue="")))
     _write(folder / "validation.jsonl", (asdict(query) for query in _validation(tested, embed)))
     _write(
         folder / "passages.jsonl",
@@ -162,6 +181,7 @@ def read_mined(folder: Path, recipe: Recipe) -> MinedSource:
             tuple((place, opinion) for place, opinion in row["answers"]),
             tuple((place, opinion) for place, opinion in row["negatives"]),
             row["floor"],
+            row["struck"],
         )
         for row in _read(folder / "training.jsonl")
     ]
@@ -177,7 +197,7 @@ def read_mined(folder: Path, recipe: Recipe) -> MinedSource:
 def read_validation(folder: Path) -> list[ValidationQuery]:
     """What :func:`prepare_source` wrote to choose weights on."""
     return [
-        ValidationQuery(row["query"], *(tuple(row[name]) for name in ("texts", "fused", "grades", "ideal")))
+        ValidationQuery(row["query"], *(tuple(row[name]) for name in ("texts", "fused", "dense", "bm25", "grades", "ideal")))
         for row in _read(folder / "validation.jsonl")
     ]
 
@@ -208,6 +228,24 @@ def _split(recipe: Recipe, data: Path, randomness: random.Random) -> tuple[Sourc
     return training, tested.only(sorted(drawn[: recipe.validation])), held
 
 
+def _ask_sentences(
+    source: Source, recipe: Recipe, held: frozenset[int], randomness: random.Random
+) -> tuple[Source, list[str]]:
+    """The same passages with one sentence of each as its query, and the sentences as they stand there."""
+    asked: list[tuple[int, str]] = []
+    for place in range(recipe.every - 1, len(source.passages), recipe.every):
+        text = source.passages[place].text
+        sentences = [text[piece.start : piece.end].strip() for piece in split_pieces(text)]
+        sentences = [sentence for sentence in sentences if len(sentence.split()) >= MIN_SENTENCE_WORDS]
+        if place not in held and len(sentences) > 1:
+            asked.append((place, randomness.choice(sentences)))
+    queries = tuple(normalise_query(sentence) for _, sentence in asked)
+    return (
+        Source(recipe.name, source.passages, queries, tuple((i,) for i, _ in asked), tuple((1,) for _ in asked)),
+        [sentence for _, sentence in asked],
+    )
+
+
 def _document_of(passage: Passage) -> str:
     return passage.document_id
 
@@ -232,9 +270,20 @@ def _validation(source: Source, embed: Embed) -> Iterator[ValidationQuery]:
             source.queries[place],
             tuple(source.passages[i].model_text() for i in found.candidates.tolist()),
             tuple(found.fused.tolist()),
+            listed(found.dense, found.candidates, is_found=found.dense > -2),
+            listed(found.bm25, found.candidates, is_found=found.bm25 > 0),
             tuple(grades.get(i, 0) for i in found.candidates.tolist()),
             source.grades[place],
         )
+
+
+def listed(
+    scores: NDArray[np.floating], candidates: NDArray[np.integer], *, is_found: NDArray[np.bool_], depth: int = 100
+) -> tuple[float | None, ...]:
+    """The candidates' scores as far as a leg's list of the best ``depth`` has them."""
+    order = np.argsort(-scores, kind="stable")[:depth]
+    among = set(order[is_found[order]].tolist())
+    return tuple(float(scores[place]) if place in among else None for place in candidates.tolist())
 
 
 def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
