@@ -7,6 +7,7 @@ workspace/
   memo/                     pair scores, embeddings of queries
   releases/<release_id>/    immutable, named by its manifest
   releases/.staging-<id>/   a release being built; abandoned ones are removed by the next writer
+  models/                   what trainings made; see storage.models
 """
 
 from __future__ import annotations
@@ -55,6 +56,11 @@ class Workspace:
     def releases(self) -> Path:
         """The folder of the releases."""
         return self.root / "releases"
+
+    @property
+    def models(self) -> Path:
+        """The folder of trained models."""
+        return self.root / "models"
 
     def release(self, release_id: str) -> Path:
         """The folder of one release."""
@@ -126,25 +132,42 @@ def writing(workspace: Workspace, *, now: datetime, tidy: bool = True) -> Iterat
     Raises:
         WorkspaceBusy: Another process holds it; the message says which.
     """
-    path = workspace.root / ".lock"
     made_here = not workspace.root.exists()
-    descriptor = _acquire(path)
+    try:
+        with held(workspace.root / ".lock", what=f"the workspace {workspace.root}", now=now):
+            if tidy:
+                for abandoned in workspace.releases.glob(f"{STAGING_PREFIX}*"):
+                    shutil.rmtree(abandoned)
+                for unfinished in workspace.root.glob(".current.json.*.tmp"):
+                    unfinished.unlink()
+            yield workspace
+    finally:
+        if made_here:
+            _remove_empty(workspace.releases)
+            _remove_empty(workspace.root)
+
+
+@contextmanager
+def held(path: Path, *, what: str, now: datetime) -> Iterator[None]:
+    """Hold a lock file, which is there while it is held.
+
+    Args:
+        path: The file.
+        what: It stands for, for people.
+        now: When it begins, for whoever finds it held.
+
+    Raises:
+        WorkspaceBusy: Another process holds it; the message says which.
+    """
+    descriptor = _acquire(path, what=what)
     try:
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat(timespec="seconds")}
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(holder).encode())
-        if tidy:
-            for abandoned in workspace.releases.glob(f"{STAGING_PREFIX}*"):
-                shutil.rmtree(abandoned)
-            for unfinished in workspace.root.glob(".current.json.*.tmp"):
-                unfinished.unlink()
-        yield workspace
+        yield
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
-        if made_here:
-            _remove_empty(workspace.releases)
-            _remove_empty(workspace.root)
 
 
 @contextmanager
@@ -202,7 +225,7 @@ def _remove_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _acquire(path: Path) -> int:
+def _acquire(path: Path, *, what: str) -> int:
     """Open and lock the file at ``path``; a lock on a file that has been removed meanwhile is tried again."""
     while True:
         try:
@@ -211,14 +234,14 @@ def _acquire(path: Path) -> int:
         except FileNotFoundError:  # the last writer removed the empty workspace in between
             continue
         except OSError as error:
-            message = f"The workspace {path.parent} cannot be written: {error.strerror}."
+            message = f"{path.parent} cannot be written: {error.strerror}."
             raise InputError(message, remedy="Choose another `workspace` in the settings.") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.pread(descriptor, 1000, 0).decode(errors="replace")
             os.close(descriptor)
-            message = f"Another run holds the workspace {path.parent}: {holder or 'it has just started'}."
+            message = f"Another run holds {what}: {holder or 'it has just started'}."
             raise WorkspaceBusy(message, remedy="Wait for it to end, or stop it.") from error
         try:
             if os.stat(path).st_ino == os.fstat(descriptor).st_ino:  # noqa: PTH116 (its twin takes a descriptor)

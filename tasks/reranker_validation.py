@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks.training_pairs import standardised
+from tasks.hard_negatives import standardised
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,6 +19,7 @@ import numpy as np
 
 from storage.errors import InputError, RowError
 from storage.keys import normalise_query
+from tasks.hard_negatives import opinions_of, too_close
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tasks.first_stage import FirstStage
-
-SAME_TEXT_COSINE = 0.95  # passages this close to an answer are taken for answers themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,9 @@ class Passage:
 
     def model_text(self, *, with_title: bool = True) -> str:
         """What models read: the title on a line of its own, then the text."""
-        return f"{self.title}\n{self.text}" if self.title and with_title else self.text
+        if not (self.title and with_title):
+            return self.text
+        return f"{self.title}\n{self.text}" if self.text else self.title
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,16 +206,6 @@ def hold_out_queries(source: Source, *, count: int, randomness: random.Random) -
     return frozenset(held)
 
 
-def standardised(scores: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Scores with mean 0 and standard deviation 1; all 0 where they are all equal.
-
-    >>> standardised(np.array([-1.0, 3.0, 1.0, 1.0])).round(3).tolist()
-    [-1.414, 1.414, 0.0, 0.0]
-    """
-    spread = float(scores.std())
-    return (scores - scores.mean()) / spread if spread > 0 else np.zeros_like(scores)
-
-
 def mine(
     source: Source,
     place: int,
@@ -238,15 +229,15 @@ def mine(
     answers = sorted(source.answers[place])
     candidates = found.candidates
     pool = np.unique(np.concatenate([candidates, np.asarray(answers)])).astype(np.int64)
-    mean = (standardised(found.dense[pool]) + standardised(found.bm25[pool])) / 2
+    mean = opinions_of(found.dense[pool], found.bm25[pool])
     opinion = dict(zip(pool.tolist(), mean.tolist(), strict=True))
     documents = {source.passages[i].document_id for i in answers}
     texts = {source.passages[i].text for i in answers}
-    closeness = (vectors[answers] @ vectors[candidates].T).max(axis=0)
+    close = too_close(vectors[candidates], vectors[answers])
     negatives = [
         i
-        for i, cosine in zip(candidates.tolist(), closeness.tolist(), strict=True)
-        if cosine < SAME_TEXT_COSINE
+        for i, is_close in zip(candidates.tolist(), close.tolist(), strict=True)
+        if not is_close
         and i not in held
         and source.passages[i].document_id not in documents
         and source.passages[i].text not in texts

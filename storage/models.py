@@ -1,0 +1,140 @@
+"""Trained models: the folders that trainings make, and which of them stand in for a model that the settings name.
+
+models/
+  <kind>-<fingerprint>/       a finished model; it never changes
+  .training-<kind>-<key>/     a training at work, or one that was stopped and goes on when it is asked for again
+  promoted.json               the promotions, replaced atomically
+
+No reader ever sees half of a model: its folder gets its name when everything is in it. Collecting removes none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from storage.errors import InputError, MachineError
+from storage.workspace import held, sync_folder, write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from storage.workspace import Workspace
+
+Kind: TypeAlias = Literal["embedder", "reranker"]
+
+PROMOTIONS = "promoted.json"
+
+
+class Promotion(BaseModel):
+    """A trained model that stands in for one that the settings name.
+
+    Attributes:
+        model: The name of its folder among the workspace's models.
+        instead_of: What the settings name; where they come to name another model, the promotion is without effect.
+        sha256: Of its weights.
+        promoted_at: When, in ISO 8601.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    instead_of: str
+    sha256: str
+    promoted_at: str
+
+
+_PROMOTIONS = TypeAdapter(dict[Kind, Promotion])
+
+
+@contextmanager
+def training(workspace: Workspace, kind: Kind, *, key: str, now: datetime) -> Iterator[Path]:
+    """Hold the folder of a training: what an earlier run of the same one left is in it.
+
+    Nights go on meanwhile: the lock is the training's own, not the workspace's.
+
+    Args:
+        workspace: Where.
+        kind: Of the model.
+        key: The key of everything that decides the training.
+        now: When it begins, for whoever finds it held.
+
+    Raises:
+        WorkspaceBusy: Another process is at this very training.
+    """
+    folder = workspace.models / f".training-{kind}-{key}"
+    with held(folder.with_name(f"{folder.name}.lock"), what=f"the training {folder}", now=now):
+        folder.mkdir(exist_ok=True)
+        yield folder
+
+
+def seal_model(workspace: Workspace, folder: Path, *, kind: Kind, fingerprint: str) -> Path:
+    """Give a folder with a whole model in it its name; the same model made twice is there once.
+
+    Returns:
+        Its folder now.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    target = workspace.models / f"{kind}-{fingerprint}"
+    if target.is_dir():
+        shutil.rmtree(folder)
+        return target
+    folder.rename(target)
+    sync_folder(workspace.models)
+    return target
+
+
+def promotions(workspace: Workspace) -> dict[Kind, Promotion]:
+    """The promotions by kind.
+
+    Raises:
+        MachineError: Their file cannot be read.
+    """
+    path = workspace.models / PROMOTIONS
+    try:
+        return _PROMOTIONS.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValidationError) as error:
+        message = f"{path} does not say which models are promoted."
+        raise MachineError(message, remedy="Restore it, or remove it to go back to what the settings name.") from error
+
+
+def promote(workspace: Workspace, kind: Kind, promotion: Promotion) -> None:
+    """Let a model stand in for the one that the settings name, from the next run on.
+
+    Raises:
+        InputError: There is no such model.
+    """
+    if not (workspace.models / promotion.model).is_dir():
+        message = f"There is no model {promotion.model} in {workspace.models}."
+        raise InputError(message, remedy="Name the folder of a trained model there.")
+    _write(workspace, {**promotions(workspace), kind: promotion})
+
+
+def withdraw(workspace: Workspace, kind: Kind) -> Promotion | None:
+    """Take a promotion back: the settings' own word counts again.
+
+    Returns:
+        The promotion that was; None where there was none.
+    """
+    there = promotions(workspace)
+    promotion = there.pop(kind, None)
+    if promotion is not None:
+        _write(workspace, there)
+    return promotion
+
+
+def _write(workspace: Workspace, all_of_them: dict[Kind, Promotion]) -> None:
+    value = {kind: promotion.model_dump() for kind, promotion in all_of_them.items()}
+    write_atomically(workspace.models / PROMOTIONS, json.dumps(value, indent=2) + "\n")

@@ -1,0 +1,351 @@
+"""Training a dual encoder: contrastive, with the other passages of a batch as negatives, by sentence-transformers.
+
+Both towers are one network. Each query is to prefer its own passage to all others of the batch, the mined negatives of
+all queries among them:
+
+    loss = mean over q of -log( exp(s * cos(q, own(q))) / sum over all passages p of the batch of exp(s * cos(q, p)) )
+
+No text is in a batch twice, so that no answer is its own negative. Held-out queries are looked at several times; each
+time leaves a checkpoint, from which a training that was stopped goes on, and the best of which is the outcome.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import random
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from storage.errors import InputError
+from tasks.dense_examination import MEASURES, examine, mean_of
+from tasks.models import load_quietly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from sentence_transformers import SentenceTransformer
+    from torch.nn import Module
+
+    from tasks.dense_examination import Examination
+    from tasks.settings import EmbedderSettings, ExecutionSettings
+    from tasks.training_set import TrainingSet
+    from tasks.training_settings import EmbedderTraining
+
+WARM_UP_SHARE = 0.1
+CHECKPOINTS_KEPT = 2  # the newest and the best
+WATCHED = "nDCG@10"
+
+LOSSES = pa.schema(
+    [
+        pa.field("step", pa.int32(), nullable=False),
+        pa.field("loss", pa.float64()),
+        pa.field("learning_rate", pa.float64()),
+        pa.field("held_out", pa.float64()),  # nDCG@10 of the watched queries, where they were looked at
+    ]
+)
+
+
+class Learnt(BaseModel):
+    """What a training did.
+
+    Attributes:
+        steps: Updates, those of stopped runs included.
+        steps_planned: As many as there were to be.
+        best_step: After which the model was taken.
+        rows: Pairs, each with its negatives.
+        watched_queries: Held-out queries that were looked at on the way.
+        watched_passages: Over so many passages.
+        watched: nDCG@10 of these queries after the best step.
+        first_loss: Mean over the first tenth of the updates.
+        last_loss: Mean over the last tenth.
+        device: On which it ran.
+        cached: Whether batches were learnt from in parts.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    steps: int
+    steps_planned: int
+    best_step: int
+    rows: int
+    watched_queries: int
+    watched_passages: int
+    watched: float
+    first_loss: float
+    last_loss: float
+    device: str
+    cached: bool
+
+
+def require_training_libraries() -> None:
+    """See whether what trains models is installed.
+
+    Raises:
+        InputError: It is not.
+    """
+    from sentence_transformers.util import is_training_available
+
+    if not is_training_available():
+        message = "Training needs the packages `datasets` and `accelerate`, which are not installed."
+        raise InputError(message, remedy="Install them with `pip install nightrank[train]`.")
+
+
+def training_rows(
+    training_set: TrainingSet, *, negatives: int, generator: random.Random
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Queries, each with a passage that answers it and so many that do not.
+
+    A query with several answers is there once for each. Negatives are drawn among the mined ones; where there are too
+    few, passages drawn at random fill up.
+
+    Args:
+        training_set: What is learnt from.
+        negatives: Of each row.
+        generator: What decides the draw.
+
+    Yields:
+        The query, and the texts: the answer, then the negatives.
+    """
+    passages, held = training_set.passages, training_set.held
+    others = [place for place in range(len(passages)) if place not in held]
+    for query in training_set.mined:
+        answers = [place for place, _ in query.answers]
+        near = [place for place, _ in query.negatives]
+        documents = {passages[place].document_id for place in answers}
+        for answer in answers:
+            drawn = generator.sample(near, min(negatives, len(near)))
+            # A small collection may have nothing else: then a row is given up rather than an answer made a negative.
+            for _ in range(20 * negatives):
+                if len(drawn) == negatives:
+                    break
+                place = generator.choice(others)
+                if passages[place].document_id not in documents and place not in drawn:
+                    drawn.append(place)
+            if len(drawn) == negatives:
+                yield query.query, tuple(passages[place].model_text() for place in (answer, *drawn))
+
+
+def contrastive_loss(model: SentenceTransformer, training: EmbedderTraining) -> Module:
+    """The loss of a batch: in one piece where it fits, else in parts, with the same value and gradients."""
+    from sentence_transformers.sentence_transformer import losses
+
+    if training.batch <= training.mini_batch:
+        return losses.MultipleNegativesRankingLoss(model, scale=training.scale)
+    return losses.CachedMultipleNegativesRankingLoss(
+        model, scale=training.scale, mini_batch_size=training.mini_batch
+    )
+
+
+def load_model(folder: Path, *, device: str) -> SentenceTransformer:
+    """A dual encoder to be trained, in single precision.
+
+    Raises:
+        InputError: The folder holds no model that sentence-transformers reads.
+    """
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    load_quietly()
+    try:
+        return SentenceTransformer(
+            str(folder),
+            device=device,
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+        )
+    except (OSError, ValueError, KeyError) as error:
+        message = f"{folder} holds no model that sentence-transformers reads: {error}"
+        raise InputError(message, remedy="Give the folder or the id of a sentence-transformers model.") from error
+
+
+def train_embedder(
+    rows: Sequence[tuple[str, tuple[str, ...]]],
+    watched: Examination,
+    training: EmbedderTraining,
+    *,
+    base: Path,
+    folder: Path,
+    checkpoints: Path,
+    prompts: EmbedderSettings,
+    execution: ExecutionSettings,
+    device: str,
+    advance: Callable[[int], None] = lambda _done: None,
+) -> tuple[Learnt, pa.Table]:
+    """Train a dual encoder, going on from the newest whole checkpoint if there is one.
+
+    Args:
+        rows: As ``training_rows`` gives them.
+        watched: What is looked at on the way, to keep the best and to stop early.
+        training: How to learn.
+        base: The folder of the model to start from.
+        folder: Where the outcome goes; replaced where it is there.
+        checkpoints: The folder of the checkpoints.
+        prompts: What is put before queries and passages.
+        execution: Threads, and how long a batch may be where the model is only used.
+        device: Where it runs.
+        advance: Told after each update that one more is done.
+
+    Returns:
+        What was done, and the loss curve, schema LOSSES.
+    """
+    import torch
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from sentence_transformers.base.sampler import BatchSamplers
+    from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
+    from transformers import EarlyStoppingCallback, PrinterCallback, set_seed
+
+    if execution.threads is not None:
+        torch.set_num_threads(execution.threads)
+    for name in ("sentence_transformers", "transformers", "accelerate"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    set_seed(training.seed)
+    model = load_model(base, device=device)
+    batch = min(training.batch, len(rows))
+    planned = training.steps or max(1, math.floor(training.epochs * len(rows) / batch))
+    every = max(1, planned // training.evaluations)
+    planned -= planned % every
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=planned,
+        per_device_train_batch_size=batch,
+        learning_rate=training.learning_rate,
+        weight_decay=training.weight_decay,
+        warmup_steps=math.ceil(WARM_UP_SHARE * planned),
+        lr_scheduler_type="linear",
+        batch_sampler=BatchSamplers.NO_DUPLICATES,
+        dataloader_pin_memory=False,
+        seed=training.seed,
+        data_seed=training.seed,
+        use_cpu=device == "cpu",
+        bf16=device.startswith("cuda") and torch.cuda.is_bf16_supported(),
+        logging_strategy="steps",
+        logging_steps=1,
+        eval_strategy="steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=CHECKPOINTS_KEPT,
+        load_best_model_at_end=True,
+        metric_for_best_model=f"eval_{WATCHED}",
+        greater_is_better=True,
+        disable_tqdm=True,
+        report_to="none",
+    )
+    trainer = SentenceTransformerTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=Dataset.from_dict(_columns(rows, prompts)),
+        loss=contrastive_loss(model, training),
+        evaluator=_evaluator(watched, prompts, batch_tokens=execution.batch_tokens),
+        data_collator=SentenceTransformerDataCollator(preprocess_fn=model.preprocess, max_length=training.max_tokens),
+        callbacks=[EarlyStoppingCallback(early_stopping_patience=training.patience), _progress(advance)],
+    )
+    for callback in (PrinterCallback, SentenceTransformerTrainer.model_card_callback_class):
+        trainer.remove_callback(callback)
+    trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints))
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(str(folder), create_model_card=False)
+    losses = loss_table(trainer.state.log_history)
+    known = losses.column("loss").drop_null().to_numpy()
+    tenth = max(1, known.size // 10)
+    state = trainer.state
+    return Learnt(
+        steps=state.global_step,
+        steps_planned=planned,
+        best_step=state.best_global_step or state.global_step,
+        rows=len(rows),
+        watched_queries=len(watched.queries),
+        watched_passages=len(watched.passages),
+        watched=float(state.best_metric or 0.0),
+        first_loss=float(known[:tenth].mean()),
+        last_loss=float(known[-tenth:].mean()),
+        device=device,
+        cached=training.batch > training.mini_batch,
+    ), losses
+
+
+def newest_checkpoint(folder: Path) -> str | None:
+    """The checkpoint to go on from: the newest that is whole; its state is what the trainer writes last."""
+    found = sorted(folder.glob("checkpoint-*/trainer_state.json"), key=lambda path: int(path.parent.name.split("-")[1]))
+    for path in reversed(found):
+        try:
+            json.loads(path.read_bytes())
+        except ValueError:
+            continue
+        return str(path.parent)
+    return None
+
+
+def loss_table(history: Sequence[dict[str, float]]) -> pa.Table:
+    """What a trainer logged, as a table of schema LOSSES, a row a step."""
+    steps: dict[int, dict[str, float]] = {}
+    for entry in history:
+        row = steps.setdefault(int(entry["step"]), {"step": int(entry["step"])})
+        names = {"loss": "loss", "learning_rate": "learning_rate", f"eval_{WATCHED}": "held_out"}
+        row.update({names[name]: float(value) for name, value in entry.items() if name in names})
+    return pa.Table.from_pylist([steps[step] for step in sorted(steps)], schema=LOSSES)
+
+
+def _columns(rows: Sequence[tuple[str, tuple[str, ...]]], prompts: EmbedderSettings) -> dict[str, list[str]]:
+    columns = {"anchor": [prompts.query_prompt + query for query, _ in rows]}
+    for number, texts in enumerate(zip(*(texts for _, texts in rows), strict=True)):
+        name = f"negative_{number}" if number else "positive"
+        columns[name] = [prompts.passage_prompt + text for text in texts]
+    return columns
+
+
+def _evaluator(watched: Examination, prompts: EmbedderSettings, *, batch_tokens: int) -> Any:  # noqa: ANN401 (untyped base)
+    from sentence_transformers.base.evaluation import BaseEvaluator
+
+    class HeldOut(BaseEvaluator):  # type: ignore[misc]  # sentence-transformers is untyped for us
+        """The dense leg of the watched queries."""
+
+        def __call__(
+            self, model: SentenceTransformer, output_path: str | None = None, epoch: float = -1, steps: int = -1
+        ) -> dict[str, float]:
+            def embed(texts: Sequence[str], prompt: str) -> NDArray[np.float32]:
+                vectors: NDArray[np.float32] = model.encode(
+                    [prompt + text for text in texts],
+                    batch_size=max(1, batch_tokens // 128),
+                    show_progress_bar=False,
+                    normalize_embeddings=True,
+                ).astype(np.float32)
+                return vectors
+
+            was_training = model.training
+            evaluation = examine(
+                watched,
+                embed_queries=lambda texts: embed(texts, prompts.query_prompt),
+                embed_passages=lambda texts: embed(texts, prompts.passage_prompt),
+            )
+            model.train(was_training)
+            return {measure: mean_of(evaluation, measure) for measure in MEASURES}
+
+    evaluator = HeldOut()
+    evaluator.primary_metric = WATCHED
+    return evaluator
+
+
+def _progress(advance: Callable[[int], None]) -> Any:  # noqa: ANN401 (untyped base)
+    from transformers import TrainerCallback
+
+    class Advance(TrainerCallback):  # type: ignore[misc]  # transformers is untyped for us
+        """Tells of each update, and of those that a stopped run had done."""
+
+        def on_train_begin(self, args: object, state: Any, control: object, **kwargs: object) -> None:  # noqa: ANN401
+            advance(state.global_step)
+
+        def on_step_end(self, args: object, state: object, control: object, **kwargs: object) -> None:
+            advance(1)
+
+    return Advance()

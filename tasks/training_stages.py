@@ -1,0 +1,285 @@
+"""The stages that both trainings begin with: pairs are gathered, split by document, and mined from the release."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel, ConfigDict
+
+from storage.bm25_store import Bm25Store
+from storage.chunk_table import ChunkTable
+from storage.errors import InputError
+from storage.releases import read_manifest
+from storage.tables import read_table, write_table
+from storage.workspace import reading
+from tasks.analysis import Analyser
+from tasks.embedder import Embedder
+from tasks.pairs import (
+    by_query,
+    pairs_of_clicks,
+    pairs_of_documents,
+    pairs_of_file,
+    pairs_of_judgments,
+    pairs_of_table,
+    query_texts,
+    table_of,
+)
+from tasks.passage_shelf import PassageShelf
+from tasks.progress import progress
+from tasks.release_index import ReleaseIndex
+from tasks.training_mining import Miner
+from tasks.training_set import HeldOutQuery, TrainingSet, write_training_set
+from tasks.training_settings import Origin
+from tasks.training_split import hold_out_documents, split_queries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tasks.pairs import Pair
+    from tasks.release_index import Chunks
+    from tasks.training_run import TrainingRun
+    from tasks.training_settings import PairSettings
+
+CHUNKS_AT_ONCE = 4096
+
+
+class PairsGathered(BaseModel):
+    """Which pairs there are.
+
+    Attributes:
+        origin: Where they come from.
+        release_id: The release that is mined.
+        queries: Distinct ones.
+        queries_left_out: Beyond the most that are wanted.
+        pairs: Of a query and a document.
+        judged: Whether they come from the judgments that releases are measured on.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    origin: Origin
+    release_id: str
+    queries: int
+    queries_left_out: int
+    pairs: int
+    judged: bool
+
+
+class PairsMined(BaseModel):
+    """What is learnt from, and what is measured on.
+
+    Attributes:
+        queries: To learn from.
+        queries_without_passage: Whose documents the release does not hold.
+        queries_between: Some of whose documents are held out, and some are not.
+        held_out_queries: To measure on.
+        held_out_documents: Of these queries.
+        pairs: Of a query and a passage, to learn from.
+        negatives: Mined ones of all queries.
+        refused: Candidates that were no negatives, by reason.
+        passages: Distinct ones of the training.
+        evaluated_passages: Those that held-out queries are measured over.
+        whole_collection: Whether these are all there are.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    queries: int
+    queries_without_passage: int
+    queries_between: int
+    held_out_queries: int
+    held_out_documents: int
+    pairs: int
+    negatives: int
+    refused: dict[str, int]
+    passages: int
+    evaluated_passages: int
+    whole_collection: bool
+
+
+@task(name="gather pairs", cache_policy=NO_CACHE)
+def gather_pairs(run: TrainingRun, asked: PairSettings) -> PairsGathered:
+    """Gather the pairs to learn from, and settle which release is mined.
+
+    Raises:
+        InputError: Nothing is published, the settings have changed since, a file is not as it should be, or there are
+            no pairs.
+    """
+    return run.once("gathered", PairsGathered, lambda: _gather(run, asked))
+
+
+@task(name="mine", cache_policy=NO_CACHE)
+def mine_pairs(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -> PairsMined:
+    """Split the pairs by document, and find each query's negatives, or its candidates, in the release.
+
+    Raises:
+        InputError: Too few pairs are left on a side of the split.
+    """
+    return run.once("mined", PairsMined, lambda: _mine(run, asked, gathered))
+
+
+def _gather(run: TrainingRun, asked: PairSettings) -> PairsGathered:
+    with reading(run.workspace):
+        release_id = run.workspace.require_current()
+        with _index(run, release_id) as index:
+            origin, pairs = _pairs(run, asked, index)
+    grouped = by_query(pair for pair in pairs if pair.query)
+    names = sorted(grouped)
+    if not names:
+        message = f"There is no pair to learn from among the {origin}."
+        raise InputError(message, remedy="Give pairs with --pairs or --qrels, or a log with a column `clicked`.")
+    drawn = np.random.default_rng(asked.seed).permutation(len(names))[: asked.max_pairs]
+    kept = [pair for place in sorted(drawn.tolist()) for pair in grouped[names[place]]]
+    write_table(run.pairs, table_of(kept))
+    return PairsGathered(
+        origin=origin,
+        release_id=release_id,
+        queries=drawn.size,
+        queries_left_out=len(names) - drawn.size,
+        pairs=len(kept),
+        judged=origin == "judgments" and asked.qrels is None,
+    )
+
+
+def _pairs(run: TrainingRun, asked: PairSettings, index: ReleaseIndex) -> tuple[Origin, list[Pair]]:
+    """The pairs, from the first source that is asked for or, where none is, that has any."""
+    log = run.settings.queries.log
+    if asked.pairs is not None:
+        return "pairs", pairs_of_file(asked.pairs)
+    if asked.qrels is not None:
+        return "judgments", pairs_of_judgments(asked.qrels, name=str(asked.qrels), queries=_texts(run, asked))
+    if asked.origin in {"auto", "clicks"}:
+        clicked = pairs_of_clicks(run.base / log, name=log)
+        if clicked or asked.origin == "clicks":
+            return "clicks", clicked
+    qrels = run.settings.judgments.qrels
+    if asked.origin == "judgments" and qrels is None:
+        raise InputError("The settings name no judgments to learn from.", remedy="Give some with --qrels.")
+    if asked.origin in {"auto", "judgments"} and qrels is not None:
+        return "judgments", pairs_of_judgments(run.base / qrels, name=qrels, queries=_texts(run, asked))
+    passages = (passage for chunks in _all_chunks(index) for passage in chunks.passages)
+    return "documents", pairs_of_documents(passages)
+
+
+def _texts(run: TrainingRun, asked: PairSettings) -> dict[str, str]:
+    log = run.settings.queries.log
+    return query_texts(run.base / log, name=log) if asked.queries is None else query_texts(asked.queries, name=str(asked.queries))
+
+
+def _mine(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -> PairsMined:
+    grouped = by_query(pairs_of_table(read_table(run.pairs)))
+    documents_of = {query: {pair.document_id for pair in pairs} for query, pairs in grouped.items()}
+    generator = np.random.default_rng(asked.seed)
+    held = hold_out_documents(
+        documents_of, share=asked.held_out_share, most=asked.held_out_queries, generator=generator
+    )
+    learnt, measured = split_queries(documents_of, held)
+    execution = run.settings.execution
+    embedder = Embedder(run.embedder, batch_tokens=execution.batch_tokens, threads=execution.threads)
+    with reading(run.workspace), _index(run, gathered.release_id) as index:
+        own = index.read(index.numbers_of(held))
+        given = [pair.passage for pairs in grouped.values() for pair in pairs if pair.passage is not None]
+        shelf = PassageShelf(
+            titled=gathered.origin != "documents",
+            held_documents=held,
+            held_passages=[*own.passages, *(passage for passage in given if passage.document_id in held)],
+        )
+        miner = Miner(shelf, embedder.embed_passages, asked.negatives_kept)
+        queries = [*measured, *learnt]
+        held_out: list[HeldOutQuery] = []
+        mined = []
+        with progress("mining", len(queries)) as advance:
+            for number, found in enumerate(index.search(queries, embedder, documents_of=documents_of)):
+                pairs = grouped[found.query]
+                if number < len(measured):
+                    held_out += [query for query in [miner.hold_out(found, pairs)] if query is not None]
+                else:
+                    mined += [query for query in [miner.mine(found, pairs)] if query is not None]
+                advance(1)
+        if not held_out or not mined:
+            message = (
+                f"{len(mined)} queries are left to learn from and {len(held_out)} to measure on, of {len(grouped)}; "
+                "a side is empty."
+            )
+            raise InputError(message, remedy="Give more pairs, whose documents are in the collection.")
+        evaluated = _evaluated(index, shelf, held_out, own, most=asked.evaluated_passages, generator=generator)
+    training_set = TrainingSet(shelf.passages, mined, held_out, shelf.held, evaluated)
+    write_training_set(run.folder, training_set)
+    return PairsMined(
+        queries=len(mined),
+        queries_without_passage=len(queries) - len(mined) - len(held_out),
+        queries_between=len(grouped) - len(queries),
+        held_out_queries=len(held_out),
+        held_out_documents=len(held),
+        pairs=sum(len(query.answers) for query in mined),
+        negatives=sum(len(query.negatives) for query in mined),
+        refused=dict(miner.refused),
+        passages=len(shelf.passages),
+        evaluated_passages=len(evaluated),
+        whole_collection=len(index) <= asked.evaluated_passages,
+    )
+
+
+def _evaluated(
+    index: ReleaseIndex,
+    shelf: PassageShelf,
+    held_out: Sequence[HeldOutQuery],
+    own: Chunks,
+    *,
+    most: int,
+    generator: np.random.Generator,
+) -> tuple[int, ...]:
+    """The places of the passages that held-out queries are measured over: all there are, or the most telling.
+
+    Of a larger collection these are the answers, the candidates of all queries, best first, up to half of them, and
+    others drawn at random.
+    """
+    relevant = {document for query in held_out for document in query.relevant}
+    places = dict.fromkeys(place for place, passage in enumerate(shelf.passages) if passage.document_id in relevant)
+    places |= dict.fromkeys(shelf.put(passage) for passage in own.passages if not shelf.is_empty(passage))
+    if len(index) > most:
+        deepest = max(len(query.candidates) for query in held_out)
+        by_rank = (
+            query.candidates[rank][0] for rank in range(deepest) for query in held_out if rank < len(query.candidates)
+        )
+        for place in by_rank:
+            if len(places) >= most // 2:
+                break
+            places[place] = None
+    drawn = generator.permutation(len(index))[:most].astype(np.int32)
+    for start in range(0, drawn.size, CHUNKS_AT_ONCE):
+        if len(places) >= most and len(index) > most:
+            break
+        for passage in index.read(np.sort(drawn[start : start + CHUNKS_AT_ONCE])).passages:
+            if not shelf.is_empty(passage):
+                places[shelf.put(passage)] = None
+    ordered = list(places)
+    return tuple(sorted(ordered if len(index) <= most else ordered[: max(most, len(relevant))]))
+
+
+def _all_chunks(index: ReleaseIndex) -> Iterator[Chunks]:
+    for start in range(0, len(index), CHUNKS_AT_ONCE):
+        yield index.read(np.arange(start, min(start + CHUNKS_AT_ONCE, len(index)), dtype=np.int32))
+
+
+@contextmanager
+def _index(run: TrainingRun, release_id: str) -> Iterator[ReleaseIndex]:
+    """The release, open; readers' lock is the caller's.
+
+    Raises:
+        InputError: It was made with another embedder or analysis than the settings have.
+    """
+    manifest = read_manifest(run.workspace, release_id)
+    analyser = Analyser.of(run.settings.bm25)
+    if (run.embedder.fingerprint, analyser.fingerprint()) != (manifest.inputs.embedder, manifest.inputs.analysis):
+        message = f"The embedder or the analysis in the settings is not what the release {release_id} was made with."
+        raise InputError(message, remedy="Run `nightrank refresh` first.")
+    folder = run.workspace.release(release_id)
+    table = ChunkTable.of_release(run.workspace.lance, name=manifest.chunk_table.name, release_id=release_id)
+    candidates = read_table(folder / "candidates.parquet", columns=["query_key", "chunk_hash", "pair_score"])
+    with Bm25Store.open(folder / "bm25.duckdb") as store:
+        yield ReleaseIndex.of(run.settings, store, table, candidates=candidates, analyser=analyser)
