@@ -56,8 +56,7 @@ def plan_reranker(settings: RerankerSettings, execution: ExecutionSettings, *, b
         return None
     device = resolve_device(execution.device)
     precision = resolve_precision(settings.precision, device=device)
-    packaged = PRETRAINED / settings.model
-    folder = packaged if Path(settings.model).name == settings.model and packaged.is_dir() else base / settings.model
+    folder = packaged_folder(settings.model) or base / settings.model
     if (folder / CARD_FILE).is_file():
         card = read_card(folder)
         if settings.sha256 not in (None, card.delta_sha256):
@@ -72,6 +71,12 @@ def plan_reranker(settings: RerankerSettings, execution: ExecutionSettings, *, b
     key = files.fingerprint(max_tokens=settings.max_tokens, precision=precision)
     weight = 1.0 if settings.weight is None else settings.weight
     return RerankerPlan(files.folder, False, weight, settings.max_tokens, device, precision, key)
+
+
+def packaged_folder(name: str) -> Path | None:
+    """The folder of a packaged reranker; None where none has that name."""
+    folder = PRETRAINED / name
+    return folder if Path(name).name == name and folder.is_dir() else None
 
 
 class Reranker:

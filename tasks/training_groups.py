@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tasks.training_pairs import MinedQuery, Passage
+    from tasks.training_set import TrainingSet
 
 
 class GroupSettings(BaseModel):
@@ -73,6 +74,11 @@ class MinedSource:
     share: float
     is_titled: bool = True
     held: frozenset[int] = frozenset()
+
+    @classmethod
+    def of(cls, training_set: TrainingSet, *, share: float = 1.0, is_titled: bool = True) -> MinedSource:
+        """What is learnt from a training set."""
+        return cls(training_set.passages, training_set.mined, share, is_titled, training_set.held)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,21 @@
-"""The sources of the packaged reranker: which file each comes from, how much of it is used, what is held out.
+"""The sources of the packaged reranker, each prepared once as a training set: read, split by document, mined.
 
-Each prepared source is a folder of three files: ``passages.jsonl``, ``training.jsonl`` (mined queries) and
-``validation.jsonl`` (queries with the candidates of their first stage, to choose weights on). No test split is read.
+No test split is read.
 """
 
 from __future__ import annotations
 
-import json
 import random
 import re
-from dataclasses import asdict, dataclass
-from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from storage.keys import normalise_query
 from tasks.first_stage import Bm25Matrix, FirstStage, fused_candidates
 from tasks.sentences import split_pieces
-from tasks.training_groups import MinedSource
 from tasks.training_pairs import (
-    MinedQuery,
     Passage,
     Source,
     hold_out_queries,
@@ -30,94 +25,23 @@ from tasks.training_pairs import (
     read_pairs,
     split_by,
 )
+from tasks.training_set import Candidate, HeldOutQuery, TrainingSet, write_training_set
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from tasks.packaged_recipes import Recipe
+
     Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 DEPTH = 50  # candidates of a query, in mining and in validation
+LEG_DEPTH = 100  # passages that a leg lists
 HELD_SHARE = 0.1
-MIN_SENTENCE_WORDS = 6
 QUERIES_AT_ONCE = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a source is made.
-
-    Attributes:
-        name: Of the source.
-        share: Of all groups in training.
-        path: A file of pairs or a folder in BEIR layout, below the folder of the data.
-        licence: Of the data.
-        max_pairs: Pairs that are read, of pages drawn at random; 0 reads all.
-        first_queries: Queries that are read, the first of the file; 0 reads all.
-        training_queries: Queries that are trained on at most, drawn at random.
-        every: One query in so many is used.
-        validation: Queries that are held out, with their documents.
-        has_pages: Documents ``page-part`` belong together and are held out together.
-        has_splits: The folder has a split ``val``, whose documents share no page ``page:part`` with those of ``train``.
-        from_titles: The queries are the collection's own titles, and the passages are shown without them.
-        from_sentences: The queries are sentences of the passages, one each, and the passages are shown without them.
-    """
-
-    name: str
-    share: float
-    path: str
-    licence: str
-    max_pairs: int = 0
-    first_queries: int = 0
-    training_queries: int = 5000
-    every: int = 1
-    validation: int = 0
-    has_pages: bool = False
-    has_splits: bool = False
-    from_titles: bool = False
-    from_sentences: bool = False
-
-
-RECIPES_SENT = (
-    Recipe("sentences", 0.1, "scifact", "abstracts ODC-By", every=2, validation=150, training_queries=2500, from_sentences=True),
-    Recipe("squad_sentences", 0.08, "training/squad_dev.jsonl", "CC BY-SA 4.0", training_queries=1500, validation=60, has_pages=True, from_sentences=True),
-)
-RECIPES = (
-    Recipe("scifact", 0.17, "scifact", "claims CC BY 4.0, abstracts ODC-By", validation=150),
-    Recipe("titles", 0.16, "scifact", "abstracts ODC-By", every=2, validation=150, from_titles=True),
-    Recipe("fairytaleqa", 0.22, "fairytaleqa", "Apache-2.0", every=2, validation=150, has_splits=True),
-    Recipe("squad_dev", 0.12, "training/squad_dev.jsonl", "CC BY-SA 4.0", validation=60, has_pages=True),
-    Recipe("squad_nqg", 0.10, "training/squad_nqg.jsonl", "CC BY-SA 4.0", first_queries=4000, validation=40),
-    Recipe("medquad", 0.07, "training/medquad.jsonl", "CC BY 4.0", max_pairs=2500, validation=60, has_pages=True),
-    Recipe("stackfaq", 0.05, "training/stackfaq.jsonl", "not named with the data", validation=60, has_pages=True),
-    Recipe("pubmedqa", 0.07, "training/pubmedqa.jsonl", "MIT"),
-    Recipe("wikiqa", 0.04, "training/wikiqa.jsonl", "not named with the data"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ValidationQuery:
-    """A held-out query with its first stage.
-
-    Attributes:
-        query: Normalised.
-        texts: What models read of its candidates, best of the first stage first.
-        fused: The candidates' fused scores.
-        dense: Their cosines; None where the dense leg does not list them.
-        bm25: Their BM25 scores; None where the BM25 leg does not list them.
-        grades: The candidates' grades, 0 for none.
-        ideal: The grades of all its answers, found or not.
-    """
-
-    query: str
-    texts: tuple[str, ...]
-    fused: tuple[float, ...]
-    dense: tuple[float | None, ...]
-    bm25: tuple[float | None, ...]
-    grades: tuple[int, ...]
-    ideal: tuple[int, ...]
+MIN_SENTENCE_WORDS = 6
 
 
 def page_of(passage: Passage) -> str:
@@ -130,12 +54,12 @@ def page_of(passage: Passage) -> str:
 
 
 def prepare_source(recipe: Recipe, data: Path, folder: Path, *, embed: Embed, seed: int) -> None:
-    """Read, split and mine a source, and write its three files into ``folder``.
+    """Read, split and mine a source, and write it into ``folder``.
 
     Args:
         recipe: What to make.
         data: The folder of the data.
-        folder: Where the files go; it exists.
+        folder: Where the training set goes; it exists.
         embed: The first stage's encoder: texts to unit vectors, float32 (n, dim).
         seed: Decides what is held out and drawn.
 
@@ -144,62 +68,26 @@ def prepare_source(recipe: Recipe, data: Path, folder: Path, *, embed: Embed, se
     """
     randomness = random.Random(f"{seed}:{recipe.path.split('/')[-1].removesuffix('.jsonl')}")  # noqa: S311 - no secret
     training, tested, held = _split(recipe, data, randomness)
-    struck: list[str] = []
-    if recipe.from_titles:
+    struck = [""] * len(training.queries)
+    if recipe.asks != "queries":
         tested = tested.only([])
-        titled = [i for i in range(0, len(training.passages), recipe.every) if i not in held]
-        titled = [i for i in titled if training.passages[i].title]
-        places = tuple((i,) for i in titled)
-        titles = tuple(normalise_query(training.passages[i].title) for i in titled)
-        training = Source(recipe.name, training.passages, titles, places, tuple((1,) for _ in titled))
-    elif recipe.from_sentences:
-        tested = tested.only([])
-        training, struck = _ask_sentences(training, recipe, held, randomness)
-    if len(training.queries) > recipe.training_queries:
-        drawn = list(range(len(training.queries)))
+        ask = _ask_titles if recipe.asks == "titles" else _ask_sentences
+        training, struck = ask(training, recipe, held, randomness)
+    drawn = list(range(len(training.queries)))
+    if len(drawn) > recipe.training_queries:
         randomness.shuffle(drawn)
-        places_drawn = sorted(drawn[: recipe.training_queries])
-        training, struck = training.only(places_drawn), [struck[i] for i in places_drawn] if struck else struck
-    mined = (
-        mine(training, place, found, vectors=vectors, held=held)
+        drawn = sorted(drawn[: recipe.training_queries])
+    training = training.only(drawn)
+    mined = [
+        replace(mine(training, place, found, vectors=vectors, held=held), struck=struck[drawn[place]])
         for place, (found, vectors) in enumerate(_first_stages(training, embed))
-    )
-    _write(folder / "training.jsonl", (asdict(query) | {"struck": cut} for query, cut in zip_longest(mined, struck, fillvalue="")))
-    _write(folder / "validation.jsonl", (asdict(query) for query in _validation(tested, embed)))
-    _write(
-        folder / "passages.jsonl",
-        ({**asdict(passage), "is_held": i in held} for i, passage in enumerate(training.passages)),
-    )
-
-
-def read_mined(folder: Path, recipe: Recipe) -> MinedSource:
-    """What :func:`prepare_source` wrote to train on."""
-    rows = list(_read(folder / "passages.jsonl"))
-    queries = [
-        MinedQuery(
-            row["query"],
-            tuple((place, opinion) for place, opinion in row["answers"]),
-            tuple((place, opinion) for place, opinion in row["negatives"]),
-            row["floor"],
-            row["struck"],
-        )
-        for row in _read(folder / "training.jsonl")
     ]
-    return MinedSource(
-        [Passage(row["document_id"], row["title"], row["text"]) for row in rows],
-        queries,
-        recipe.share,
-        is_titled=not recipe.from_titles,
-        held=frozenset(i for i, row in enumerate(rows) if row["is_held"]),
-    )
-
-
-def read_validation(folder: Path) -> list[ValidationQuery]:
-    """What :func:`prepare_source` wrote to choose weights on."""
-    return [
-        ValidationQuery(row["query"], *(tuple(row[name]) for name in ("texts", "fused", "dense", "bm25", "grades", "ideal")))
-        for row in _read(folder / "validation.jsonl")
-    ]
+    # A split by another split's documents has passages of its own for what is held out.
+    passages = training.passages if tested.passages == training.passages else (*training.passages, *tested.passages)
+    first = len(passages) - len(tested.passages)
+    held_out = list(_held_out(tested, embed, first=first))
+    held |= frozenset(range(len(training.passages), len(passages)))
+    write_training_set(folder, TrainingSet(passages, mined, held_out, held, tuple(range(first, len(passages)))))
 
 
 def _split(recipe: Recipe, data: Path, randomness: random.Random) -> tuple[Source, Source, frozenset[int]]:
@@ -228,6 +116,16 @@ def _split(recipe: Recipe, data: Path, randomness: random.Random) -> tuple[Sourc
     return training, tested.only(sorted(drawn[: recipe.validation])), held
 
 
+def _ask_titles(
+    source: Source, recipe: Recipe, held: frozenset[int], randomness: random.Random
+) -> tuple[Source, list[str]]:
+    """The same passages with their titles as queries; nothing needs to be struck where titles are not shown."""
+    del randomness
+    titled = [i for i in range(0, len(source.passages), recipe.every) if i not in held and source.passages[i].title]
+    queries = tuple(normalise_query(source.passages[i].title) for i in titled)
+    return _asking(source, recipe, queries, titled), [""] * len(titled)
+
+
 def _ask_sentences(
     source: Source, recipe: Recipe, held: frozenset[int], randomness: random.Random
 ) -> tuple[Source, list[str]]:
@@ -240,10 +138,11 @@ def _ask_sentences(
         if place not in held and len(sentences) > 1:
             asked.append((place, randomness.choice(sentences)))
     queries = tuple(normalise_query(sentence) for _, sentence in asked)
-    return (
-        Source(recipe.name, source.passages, queries, tuple((i,) for i, _ in asked), tuple((1,) for _ in asked)),
-        [sentence for _, sentence in asked],
-    )
+    return _asking(source, recipe, queries, [place for place, _ in asked]), [sentence for _, sentence in asked]
+
+
+def _asking(source: Source, recipe: Recipe, queries: tuple[str, ...], places: Sequence[int]) -> Source:
+    return Source(recipe.name, source.passages, queries, tuple((i,) for i in places), tuple((1,) for _ in places))
 
 
 def _document_of(passage: Passage) -> str:
@@ -259,42 +158,24 @@ def _first_stages(source: Source, embed: Embed) -> Iterator[tuple[FirstStage, ND
     for start in range(0, len(source.queries), QUERIES_AT_ONCE):
         queries = source.queries[start : start + QUERIES_AT_ONCE]
         for bm25, dense in zip(lexical.scores(queries), embed(queries) @ vectors.T, strict=True):
-            candidates, fused = fused_candidates(dense, bm25, depth=DEPTH)
+            candidates, fused = fused_candidates(dense, bm25, depth=DEPTH, leg_depth=LEG_DEPTH)
             yield FirstStage(candidates, fused, dense, bm25), vectors
 
 
-def _validation(source: Source, embed: Embed) -> Iterator[ValidationQuery]:
+def _held_out(source: Source, embed: Embed, *, first: int) -> Iterator[HeldOutQuery]:
     for place, (found, _) in enumerate(_first_stages(source, embed)):
-        grades = dict(zip(source.answers[place], source.grades[place], strict=True))
-        yield ValidationQuery(
+        documents = (source.passages[i].document_id for i in source.answers[place])
+        dense = _listed(found.dense, np.ones(len(found.dense), dtype=bool))
+        bm25 = _listed(found.bm25, found.bm25 > 0)
+        candidates = zip(found.candidates.tolist(), found.fused.tolist(), strict=True)
+        yield HeldOutQuery(
             source.queries[place],
-            tuple(source.passages[i].model_text() for i in found.candidates.tolist()),
-            tuple(found.fused.tolist()),
-            listed(found.dense, found.candidates, is_found=found.dense > -2),
-            listed(found.bm25, found.candidates, is_found=found.bm25 > 0),
-            tuple(grades.get(i, 0) for i in found.candidates.tolist()),
-            source.grades[place],
+            dict(zip(documents, source.grades[place], strict=True)),
+            tuple(Candidate(first + i, fused, dense.get(i), bm25.get(i)) for i, fused in candidates),
         )
 
 
-def listed(
-    scores: NDArray[np.floating], candidates: NDArray[np.integer], *, is_found: NDArray[np.bool_], depth: int = 100
-) -> tuple[float | None, ...]:
-    """The candidates' scores as far as a leg's list of the best ``depth`` has them."""
-    order = np.argsort(-scores, kind="stable")[:depth]
-    among = set(order[is_found[order]].tolist())
-    return tuple(float(scores[place]) if place in among else None for place in candidates.tolist())
-
-
-def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    temporary = path.with_name(path.name + ".writing")
-    with temporary.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    temporary.replace(path)
-
-
-def _read(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
+def _listed(scores: NDArray[np.floating], found: NDArray[np.bool_]) -> dict[int, float]:
+    """The scores of a leg's list, by place."""
+    order = np.argsort(-scores, kind="stable")[:LEG_DEPTH]
+    return {place: float(scores[place]) for place in order[found[order]].tolist()}
