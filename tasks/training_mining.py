@@ -117,7 +117,9 @@ class Miner:
         return HeldOutQuery(
             found.query,
             {pair.document_id: pair.grade for pair in pairs if pair.document_id in there},
-            tuple((self.shelf.put(passage), score) for passage, score in candidates if not self.shelf.is_empty(passage)),
+            tuple(
+                (self.shelf.put(passage), score) for passage, score in candidates if not self.shelf.is_empty(passage)
+            ),
         )
 
     def _answers(self, found: Found, pairs: Sequence[Pair]) -> list[Answer]:
