@@ -114,8 +114,8 @@ class TrainingCard(BaseModel):
         reasons = []
         if figure.low <= 0.0:
             reasons.append(
-                f"{measure} on {figure.queries} held-out queries is {figure.after:.4f} against {figure.before:.4f} now, "
-                f"and the difference may be chance: {figure.difference:+.4f}, from {figure.low:+.4f} to {figure.high:+.4f}"
+                f"{measure} on {figure.queries} held-out queries is {figure.after:.4f} against {figure.before:.4f} "
+                f"now, no gain beyond chance: {figure.difference:+.4f}, from {figure.low:+.4f} to {figure.high:+.4f}"
             )
         if self.guard is not None and self.guard.refuses:
             guard = self.guard

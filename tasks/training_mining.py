@@ -113,13 +113,11 @@ class Miner:
         there = {answer.passage.document_id for answer in answers}
         for answer in answers:
             self.shelf.put(answer.passage)
-        candidates = zip((found.chunks.passages[row] for row in found.rows.tolist()), found.fused.tolist(), strict=True)
+        fused = zip((found.chunks.passages[row] for row in found.rows.tolist()), found.fused.tolist(), strict=True)
         return HeldOutQuery(
             found.query,
             {pair.document_id: pair.grade for pair in pairs if pair.document_id in there},
-            tuple(
-                (self.shelf.put(passage), score) for passage, score in candidates if not self.shelf.is_empty(passage)
-            ),
+            tuple((self.shelf.put(passage), score) for passage, score in fused if not self.shelf.is_empty(passage)),
         )
 
     def _answers(self, found: Found, pairs: Sequence[Pair]) -> list[Answer]:
