@@ -11,7 +11,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flows.train import Trained
+    from flows.promotion import Trained
     from storage.models import Promotion
     from tasks.training_card import Figure
 
@@ -21,27 +21,35 @@ def show_trained(trained: Trained) -> None:
     console = Console(soft_wrap=True, highlight=False)
     card = trained.card
     console.print(Text(f"Trained {trained.folder} ({trained.seconds:.0f} s)."), style="bold")
-    data, learning = card.data, card.training
+    gathered, mined, learning = (part for part in (card.data["gathered"], card.data["mined"], card.training))
     console.print(
         Text(
-            f"{data['queries']} queries from {data['origin']}, {data['pairs']} pairs, {data['negatives']} negatives; "
-            f"{learning['steps']} updates, loss {learning['first_loss']:.3f} to {learning['last_loss']:.3f}, "
-            f"best after update {learning['best_step']}."
+            f"{mined['queries']} queries from {gathered['origin']}, {mined['pairs']} pairs, {mined['negatives']} "
+            f"negatives; {learning['steps']} updates, loss {learning['first_loss']:.3f} to "
+            f"{learning['last_loss']:.3f}, best after update {learning['best_step']}."
         )
     )
-    passages = f"{'all' if data['whole_collection'] else 'a sample of'} {data['evaluated_passages']} passages"
-    console.print(figures_table(card.figures, title=f"{data['held_out_queries']} held-out queries over {passages}"))
+    passages = f"{'all' if mined['whole_collection'] else 'a sample of'} {mined['evaluated_passages']} passages"
+    console.print(figures_table(card.figures, title=f"{mined['held_out_queries']} held-out queries over {passages}"))
     if card.guard is not None:
         title = f"Guard {card.guard.name}, {card.guard.passages} passages"
         console.print(figures_table([card.guard.figure], title=title))
     for remark in card.remarks:
         console.print(Text(f"Note: {remark}"), style="yellow")
     if trained.promoted:
-        console.print("Promoted: the next `nightrank refresh` uses it and computes what depends on it.")
-    elif trained.refusals:
-        console.print(Text(f"No better than the present one: {'; '.join(trained.refusals)}."))
+        show_promoted(trained)
+    elif card.refusals:
+        console.print(Text(f"No better than the present one: {'; '.join(card.refusals)}."))
     else:
-        console.print("Better than the present one. Ask again with --promote, or name its folder in the settings.")
+        console.print(Text(f"Better than the present one: `nightrank train promote {trained.folder.name}`."))
+
+
+def show_promoted(trained: Trained) -> None:
+    """What a promotion does."""
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(
+        Text(f"Promoted {trained.folder.name}: the next `nightrank refresh` uses it and computes what depends on it.")
+    )
 
 
 def figures_table(figures: Sequence[Figure], *, title: str) -> Table:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,12 +16,12 @@ from typing import TYPE_CHECKING
 from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
+from flows.promotion import Trained, promote_model
 from flows.settings import load_settings
-from storage.errors import GateRefused, InputError
+from storage.errors import InputError
 from storage.keys import fingerprint, sha256_of_file
-from storage.models import Promotion, promote, training
+from storage.models import training
 from storage.releases import settings_as_json
-from tasks.dense_examination import STAGE
 from tasks.embedder import plan_embedder
 from tasks.embedder_stages import guard_embedder, learn, measure_embedder, name_model, seal_trained
 from tasks.embedder_training import require_training_libraries
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
     from flows.settings import Configuration
     from storage.models import Kind
-    from storage.records import JsonValue
     from tasks.training_guard import Guard
     from tasks.training_stages import PairsGathered
 
@@ -64,52 +62,6 @@ class EmbedderRequest(BaseModel):
     training: EmbedderTraining = EmbedderTraining()
     guard: Path | None = None
     promote: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What a training made.
-
-    Attributes:
-        folder: Of the model.
-        card: What it says of itself.
-        stage: Whose figures decide about it.
-        promoted: Whether it stands in for the present model from the next run on.
-        seconds: The time of this run.
-    """
-
-    folder: Path
-    card: TrainingCard
-    stage: str
-    promoted: bool
-    seconds: float
-
-    @property
-    def refusals(self) -> list[str]:
-        """Why it may not be promoted."""
-        return self.card.refusals(stage=self.stage)
-
-    def as_json(self) -> dict[str, JsonValue]:
-        """The object of ``train --json``."""
-        refusals: list[JsonValue] = list(self.refusals)
-        return {
-            "model": str(self.folder),
-            "promoted": self.promoted,
-            "refusals": refusals,
-            "seconds": round(self.seconds, 3),
-            "card": settings_as_json(self.card),
-        }
-
-
-class NotPromoted(GateRefused):
-    """A model was trained and kept, and does not stand in for the present one; it carries what was trained."""
-
-    def __init__(self, trained: Trained) -> None:
-        super().__init__(
-            f"The model {trained.folder.name} was trained and is not promoted: {'; '.join(trained.refusals)}.",
-            remedy=f'The present model stays. To use it nevertheless, set model = "{trained.folder}".',
-        )
-        self.trained = trained
 
 
 @flow(name="train embedder")
@@ -143,19 +95,22 @@ def train_embedder(settings_file: str, request: EmbedderRequest) -> Trained:
             **named.model_dump(),
             base=base,
             base_fingerprint=find_model(base, base=run.base, revision=None, sha256=None).fingerprint(),
-            compared_with=run.embedder.files.fingerprint(),
+            compared_with=run.embedder.fingerprint,
             release_id=gathered.release_id,
             created_at=now.isoformat(timespec="seconds"),
             nightrank=version("nightrank"),
             settings={"pairs": settings_as_json(request.pairs), "training": settings_as_json(request.training)},
-            data={**settings_as_json(gathered), **settings_as_json(mined)},
+            data={"gathered": settings_as_json(gathered), "mined": settings_as_json(mined)},
             training=settings_as_json(learnt),
             figures=measured.figures,
             guard=guarded,
             remarks=remarks_of(gathered),
         )
         folder = seal_trained(run, card)
-        return conclude(configuration, run, card, folder, stage=STAGE, wanted=request.promote, now=now)
+        shutil.rmtree(run.folder)
+    seconds = (datetime.now(UTC) - now).total_seconds()
+    trained = Trained(folder=folder, card=card, promoted=False, seconds=seconds)
+    return promote_model(configuration, trained, now=datetime.now(UTC)) if request.promote else trained
 
 
 @contextmanager
@@ -182,48 +137,6 @@ def working(
     decisive = [asked, settings_as_json(how), [sha256_of_file(path) for path in given], embedder.fingerprint]
     with training(workspace, kind, key=fingerprint(decisive), now=now) as folder:
         yield TrainingRun(settings, configuration.base, workspace, kind, folder, embedder)
-
-
-def conclude(
-    configuration: Configuration,
-    run: TrainingRun,
-    card: TrainingCard,
-    folder: Path,
-    *,
-    stage: str,
-    wanted: bool,
-    now: datetime,
-) -> Trained:
-    """Promote a model where that is asked for and it may be, and clear up behind its training.
-
-    Args:
-        configuration: The settings.
-        run: The training.
-        card: Of the model.
-        folder: Of the model.
-        stage: Whose figures decide.
-        wanted: Whether promotion is asked for.
-        now: When the training began.
-
-    Raises:
-        NotPromoted: Promotion is asked for and refused.
-    """
-    promoted = wanted and not card.refusals(stage=stage)
-    if promoted:
-        section = configuration.named.embedder if run.kind == "embedder" else configuration.named.reranker
-        promotion = Promotion(
-            model=folder.name,
-            instead_of=section.model,
-            sha256=card.weights_sha256,
-            promoted_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        promote(run.workspace, run.kind, promotion)
-    shutil.rmtree(run.folder)
-    seconds = (datetime.now(UTC) - now).total_seconds()
-    trained = Trained(folder=folder, card=card, stage=stage, promoted=promoted, seconds=seconds)
-    if wanted and not promoted:
-        raise NotPromoted(trained)
-    return trained
 
 
 def guard_of(path: Path) -> Guard:

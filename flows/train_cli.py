@@ -104,7 +104,8 @@ def embedder(
     )
     quiet_prefect()
     from flows.prefect_api import require_prefect
-    from flows.train import EmbedderRequest, NotPromoted, train_embedder
+    from flows.promotion import NotPromoted
+    from flows.train import EmbedderRequest, train_embedder
 
     require_prefect()
     refused: NotPromoted | None = None
@@ -121,6 +122,30 @@ def embedder(
         show_trained(trained)
     if refused is not None:
         raise refused
+    return 0
+
+
+@train.command
+def promote(
+    model: Annotated[str, Parameter(help="The name of a trained model: its folder in the workspace's models.")],
+    *,
+    config: Config = None,
+    json_: Json = False,
+) -> int:
+    """Let a model that was trained before stand in for the present one, if it is better."""
+    from datetime import UTC, datetime
+
+    from flows.promotion import find_trained, promote_model
+    from flows.settings import find_settings_file, load_settings
+
+    configuration = load_settings(find_settings_file(config))
+    promoted = promote_model(configuration, find_trained(configuration, model), now=datetime.now(UTC))
+    if json_:
+        print_json(promoted.as_json())
+    else:
+        from flows.show_training import show_promoted
+
+        show_promoted(promoted)
     return 0
 
 

@@ -90,7 +90,7 @@ class Found:
         None where the release does not hold the document, or it was not asked for.
         """
         own = self.chunks.rows_of.get(document_id, [])
-        found = [row for row in self.rows.tolist() if row in own]
+        found: list[int] = [row for row in self.rows.tolist() if row in own]
         if found:
             return found[0]
         return max(own, key=lambda row: float(self.chunks.vectors[row] @ self.vector), default=None)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CARD = "training.json"
+SIGNIFICANT = 0.05
 
 
 class Figure(BaseModel):
@@ -70,14 +71,14 @@ class TrainingCard(BaseModel):
         weights_sha256: Of its weights.
         base: The model that it started from, as it was named.
         base_fingerprint: Of that model's files.
-        compared_with: The fingerprint of the model that was present, which it is compared with.
+        compared_with: The fingerprint, as manifests have it, of the model that was present and is compared with.
         release_id: The release that was mined.
         created_at: ISO 8601.
         nightrank: The version that trained it.
         settings: What the training was asked for.
         data: What it learnt from.
         training: What it did.
-        figures: Held-out queries, before and after.
+        figures: Held-out queries, before and after; the first one decides about a promotion.
         guard: A general collection's word.
         remarks: What a user should know.
     """
@@ -96,26 +97,26 @@ class TrainingCard(BaseModel):
     settings: dict[str, JsonValue]
     data: dict[str, JsonValue]
     training: dict[str, JsonValue]
-    figures: list[Figure]
+    figures: list[Figure] = Field(min_length=1)
     guard: Guarded | None
     remarks: list[str]
 
-    def refusals(self, *, stage: str, measure: str = "nDCG@10") -> list[str]:
+    @property
+    def refusals(self) -> list[str]:
         """Why the model may not be promoted; nothing where it may.
 
-        It may where it beats the present one on the held-out queries beyond chance, that is where the lower end of the
-        interval of the difference is above 0, and no guard refuses.
-
-        Args:
-            stage: Whose figures decide.
-            measure: Which of them.
+        It may where it beats the present one on the held-out queries beyond chance, and no guard refuses. Beyond chance
+        is where the whole interval of the difference is above 0 and the test's p-value is below 0.05: of few queries
+        the interval alone says too much.
         """
-        figure = next(figure for figure in self.figures if (figure.stage, figure.measure) == (stage, measure))
+        figure = self.figures[0]
+        measure = figure.measure
         reasons = []
-        if figure.low <= 0.0:
+        if figure.low <= 0.0 or figure.p_value >= SIGNIFICANT:
             reasons.append(
                 f"{measure} on {figure.queries} held-out queries is {figure.after:.4f} against {figure.before:.4f} "
-                f"now, no gain beyond chance: {figure.difference:+.4f}, from {figure.low:+.4f} to {figure.high:+.4f}"
+                f"now, no gain beyond chance: {figure.difference:+.4f}, from {figure.low:+.4f} to {figure.high:+.4f}, "
+                f"p {figure.p_value:.3f}"
             )
         if self.guard is not None and self.guard.refuses:
             guard = self.guard
