@@ -6,18 +6,20 @@ Exit codes: 0 done or nothing to do, 1 a fault of ours or of the machine, 2 the 
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
+from flows.command import Config, Json
+from flows.command import print_json as _print_json
+from flows.command import quiet_prefect as _quiet_prefect
+from flows.train_cli import train
 from storage.errors import GateRefused, InputError, MachineError, NightrankError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 app = App(
     name="nightrank",
@@ -25,11 +27,7 @@ app = App(
     version_flags=["--version"],
 )
 
-Config = Annotated[
-    Path | None,
-    Parameter(name=["--config", "-c"], help="Settings file. Default: nightrank.toml here, else the demo's."),
-]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on standard output, nothing else.")]
+app.command(train)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -269,20 +267,6 @@ def _refresh(settings_file: Path, *, json_: bool) -> int:
     if refused is not None:
         raise refused
     return 0
-
-
-def _quiet_prefect() -> None:
-    """Nothing of Prefect's logs beside our own words, and no word to anyone outside; the user's own settings win."""
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault(
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180"
-    )  # a busy machine is slow, not broken
-
-
-def _print_json(value: Mapping[str, object]) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
 def _complain(error: NightrankError) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ValidationError
 
 from storage.errors import InputError
+from storage.models import promotions
 from storage.workspace import Workspace
 from tasks.settings import Settings
 
@@ -22,10 +23,17 @@ DEFAULT_FILES = (Path("nightrank.toml"), Path("nightrank-demo/nightrank.toml"))
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Settings, and the folder that their paths are relative to."""
+    """Settings, and the folder that their paths are relative to.
+
+    Attributes:
+        settings: What counts: as the file has them, with promoted models in place of those that they stand in for.
+        base: The folder.
+        named: Word for word as the file has them.
+    """
 
     settings: Settings
     base: Path
+    named: Settings
 
     @property
     def workspace(self) -> Workspace:
@@ -72,7 +80,24 @@ def load_settings(path: Path) -> Configuration:
         fault = error.errors()[0]
         place = tuple(str(part) for part in fault["loc"])
         raise _explain(path, place, fault["type"], fault["msg"], fault.get("input")) from error
-    return Configuration(settings, path.resolve().parent)
+    base = path.resolve().parent
+    return Configuration(with_promotions(settings, base=base), base, settings)
+
+
+def with_promotions(settings: Settings, *, base: Path) -> Settings:
+    """Settings with each promoted model in place of the one that it stands in for, if that is the one they name.
+
+    Raises:
+        MachineError: The promotions cannot be read.
+    """
+    changed: dict[str, object] = {}
+    for kind, promotion in promotions(Workspace(base / settings.workspace)).items():
+        section = settings.embedder if kind == "embedder" else settings.reranker
+        if section.model == promotion.instead_of:
+            model = f"{settings.workspace}/models/{promotion.model}"
+            update = {"model": model, "revision": None, "sha256": promotion.sha256}
+            changed[kind] = section.model_copy(update=update)
+    return settings.model_copy(update=changed)
 
 
 def _explain(path: Path, place: Sequence[str], kind: str, reason: str, value: object) -> InputError:

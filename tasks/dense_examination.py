@@ -1,4 +1,4 @@
-"""What a dual encoder is worth on some queries over some passages: the dense leg alone, by the measures of a release."""
+"""What a dual encoder is worth on some queries over some passages: the dense leg alone, measured as releases are."""
 
 from __future__ import annotations
 

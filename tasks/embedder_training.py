@@ -14,23 +14,21 @@ from __future__ import annotations
 import json
 import logging
 import math
-import random
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from storage.errors import InputError
-from tasks.dense_examination import MEASURES, examine, mean_of
+from tasks.dense_examination import MEASURES
 from tasks.models import load_quietly
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
     from torch.nn import Module
 
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
 
 WARM_UP_SHARE = 0.1
 CHECKPOINTS_KEPT = 2  # the newest and the best
-WATCHED = "nDCG@10"
+WATCHED = MEASURES[0]
 
 LOSSES = pa.schema(
     [
@@ -139,9 +137,7 @@ def contrastive_loss(model: SentenceTransformer, training: EmbedderTraining) -> 
 
     if training.batch <= training.mini_batch:
         return losses.MultipleNegativesRankingLoss(model, scale=training.scale)
-    return losses.CachedMultipleNegativesRankingLoss(
-        model, scale=training.scale, mini_batch_size=training.mini_batch
-    )
+    return losses.CachedMultipleNegativesRankingLoss(model, scale=training.scale, mini_batch_size=training.mini_batch)
 
 
 def load_model(folder: Path, *, device: str) -> SentenceTransformer:
@@ -204,6 +200,8 @@ def train_embedder(
     from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
     from transformers import EarlyStoppingCallback, PrinterCallback, set_seed
 
+    from tasks.embedder_watch import Advance, HeldOutEvaluator
+
     if execution.threads is not None:
         torch.set_num_threads(execution.threads)
     for name in ("sentence_transformers", "transformers", "accelerate"):
@@ -211,9 +209,8 @@ def train_embedder(
     set_seed(training.seed)
     model = load_model(base, device=device)
     batch = min(training.batch, len(rows))
-    planned = training.steps or max(1, math.floor(training.epochs * len(rows) / batch))
-    every = max(1, planned // training.evaluations)
-    planned -= planned % every
+    planned = training.planned(len(rows))
+    every = training.every(planned)
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(checkpoints),
         max_steps=planned,
@@ -246,9 +243,9 @@ def train_embedder(
         args=arguments,
         train_dataset=Dataset.from_dict(_columns(rows, prompts)),
         loss=contrastive_loss(model, training),
-        evaluator=_evaluator(watched, prompts, batch_tokens=execution.batch_tokens),
+        evaluator=HeldOutEvaluator(watched, prompts, batch_tokens=execution.batch_tokens),
         data_collator=SentenceTransformerDataCollator(preprocess_fn=model.preprocess, max_length=training.max_tokens),
-        callbacks=[EarlyStoppingCallback(early_stopping_patience=training.patience), _progress(advance)],
+        callbacks=[EarlyStoppingCallback(early_stopping_patience=training.patience), Advance(advance)],
     )
     for callback in (PrinterCallback, SentenceTransformerTrainer.model_card_callback_class):
         trainer.remove_callback(callback)
@@ -302,50 +299,3 @@ def _columns(rows: Sequence[tuple[str, tuple[str, ...]]], prompts: EmbedderSetti
         name = f"negative_{number}" if number else "positive"
         columns[name] = [prompts.passage_prompt + text for text in texts]
     return columns
-
-
-def _evaluator(watched: Examination, prompts: EmbedderSettings, *, batch_tokens: int) -> Any:  # noqa: ANN401 (untyped base)
-    from sentence_transformers.base.evaluation import BaseEvaluator
-
-    class HeldOut(BaseEvaluator):  # type: ignore[misc]  # sentence-transformers is untyped for us
-        """The dense leg of the watched queries."""
-
-        def __call__(
-            self, model: SentenceTransformer, output_path: str | None = None, epoch: float = -1, steps: int = -1
-        ) -> dict[str, float]:
-            def embed(texts: Sequence[str], prompt: str) -> NDArray[np.float32]:
-                vectors: NDArray[np.float32] = model.encode(
-                    [prompt + text for text in texts],
-                    batch_size=max(1, batch_tokens // 128),
-                    show_progress_bar=False,
-                    normalize_embeddings=True,
-                ).astype(np.float32)
-                return vectors
-
-            was_training = model.training
-            evaluation = examine(
-                watched,
-                embed_queries=lambda texts: embed(texts, prompts.query_prompt),
-                embed_passages=lambda texts: embed(texts, prompts.passage_prompt),
-            )
-            model.train(was_training)
-            return {measure: mean_of(evaluation, measure) for measure in MEASURES}
-
-    evaluator = HeldOut()
-    evaluator.primary_metric = WATCHED
-    return evaluator
-
-
-def _progress(advance: Callable[[int], None]) -> Any:  # noqa: ANN401 (untyped base)
-    from transformers import TrainerCallback
-
-    class Advance(TrainerCallback):  # type: ignore[misc]  # transformers is untyped for us
-        """Tells of each update, and of those that a stopped run had done."""
-
-        def on_train_begin(self, args: object, state: Any, control: object, **kwargs: object) -> None:  # noqa: ANN401
-            advance(state.global_step)
-
-        def on_step_end(self, args: object, state: object, control: object, **kwargs: object) -> None:
-            advance(1)
-
-    return Advance()

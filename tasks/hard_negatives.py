@@ -7,8 +7,12 @@ about as high as an answer.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SAME_TEXT_COSINE = 0.95  # passages this close to an answer are taken for answers themselves
 NEAR_SCORE = 0.25  # of the deviation of a query's pair scores: what is no further below an answer is near it

@@ -16,7 +16,7 @@ WEIGHTS = "model.safetensors"
 PACKAGED_EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2"
 # Weights and the files that decide what they compute; a model card or picture does not.
 _DECISIVE = {".safetensors", ".json", ".txt", ".model"}
-_INDECISIVE_NAMES = {"data_config.json", "README.md", "train_script.py"}
+_INDECISIVE_NAMES = {"data_config.json", "README.md", "train_script.py", "training.json"}
 
 
 @dataclass(frozen=True, slots=True)

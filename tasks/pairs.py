@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
@@ -178,10 +179,8 @@ def _logged(path: Path, *, name: str) -> Iterator[tuple[Mapping[str, JsonValue],
 
 def _clicked(value: JsonValue) -> list[str]:
     if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
+        with suppress(ValueError):  # an id may begin with a bracket
             value = json.loads(value)
-        except ValueError:
-            pass  # an id may begin with a bracket
     ids: list[str] = []
     for item in value if isinstance(value, list) else [value]:
         try:

@@ -90,8 +90,10 @@ class Found:
         None where the release does not hold the document, or it was not asked for.
         """
         own = self.chunks.rows_of.get(document_id, [])
-        found = [row for row in self.rows.tolist() if row in own]
-        return found[0] if found else max(own, key=lambda row: float(self.chunks.vectors[row] @ self.vector), default=None)
+        found: list[int] = [row for row in self.rows.tolist() if row in own]
+        if found:
+            return found[0]
+        return max(own, key=lambda row: float(self.chunks.vectors[row] @ self.vector), default=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,10 +183,10 @@ class ReleaseIndex:
         rows = self.table.rows(pc.unique(hashes), ["text", "vector"])
         places = pc.index_in(hashes, value_set=rows.column("chunk_hash")).to_numpy()
         texts = rows.column("text").take(pa.array(places)).to_pylist()
-        said = zip(listed.column("document_id").to_pylist(), texts, listed.column("body_start").to_pylist(), strict=True)
+        document_ids, body_starts = (listed.column(name).to_pylist() for name in ("document_id", "body_start"))
         passages = [
             Passage(document_id, text[:body_start].removesuffix("\n"), text[body_start:])
-            for document_id, text, body_start in said
+            for document_id, text, body_start in zip(document_ids, texts, body_starts, strict=True)
         ]
         return Chunks(numbers, passages, vectors_of(rows, self.table.dimensions)[places])
 

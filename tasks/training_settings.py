@@ -80,3 +80,16 @@ class EmbedderTraining(_Asked):
     watched_queries: int = Field(default=200, ge=1)
     watched_passages: int = Field(default=1500, ge=10)
     seed: int = Field(default=0, ge=0)
+
+    def planned(self, rows: int) -> int:
+        """Updates over so many pairs; the held-out queries are looked at after the last one, and evenly before.
+
+        >>> EmbedderTraining(batch=32, epochs=1.0, evaluations=8).planned(3300)
+        96
+        """
+        steps = self.steps or max(1, int(self.epochs * rows / min(self.batch, rows)))
+        return steps - steps % self.every(steps)
+
+    def every(self, steps: int) -> int:
+        """After how many updates the held-out queries are looked at."""
+        return max(1, steps // self.evaluations)

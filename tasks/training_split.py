@@ -50,9 +50,7 @@ def hold_out_documents(
     return frozenset(held)
 
 
-def split_queries(
-    documents_of: Mapping[str, Collection[str]], held: frozenset[str]
-) -> tuple[list[str], list[str]]:
+def split_queries(documents_of: Mapping[str, Collection[str]], held: frozenset[str]) -> tuple[list[str], list[str]]:
     """The queries to learn from, none of whose documents is held out, and those to measure on, all of whose are.
 
     >>> split_queries({"a": ["1"], "b": ["1", "2"], "c": ["2"]}, frozenset({"2"}))

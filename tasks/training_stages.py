@@ -166,8 +166,10 @@ def _pairs(run: TrainingRun, asked: PairSettings, index: ReleaseIndex) -> tuple[
 
 
 def _texts(run: TrainingRun, asked: PairSettings) -> dict[str, str]:
+    if asked.queries is not None:
+        return query_texts(asked.queries, name=str(asked.queries))
     log = run.settings.queries.log
-    return query_texts(run.base / log, name=log) if asked.queries is None else query_texts(asked.queries, name=str(asked.queries))
+    return query_texts(run.base / log, name=log)
 
 
 def _mine(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -> PairsMined:

@@ -1,0 +1,156 @@
+"""A training, from pairs to a model with a name: read top to bottom, it says what trains a dual encoder.
+
+It may be stopped at any point, also by force: asked for again with the same options, it goes on where it was. Nights
+go on meanwhile, and so does what they publish; a model takes effect by promotion alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict
+
+from flows.promotion import Trained, promote_model
+from flows.settings import load_settings
+from storage.errors import InputError
+from storage.keys import fingerprint, sha256_of_file
+from storage.models import training
+from storage.releases import settings_as_json
+from tasks.embedder import plan_embedder
+from tasks.embedder_stages import guard_embedder, learn, measure_embedder, name_model, seal_trained
+from tasks.embedder_training import require_training_libraries
+from tasks.models import find_model
+from tasks.training_card import TrainingCard
+from tasks.training_guard import GuardFolder, GuardRelease
+from tasks.training_run import TrainingRun
+from tasks.training_settings import EmbedderTraining, PairSettings
+from tasks.training_stages import gather_pairs, mine_pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flows.settings import Configuration
+    from storage.models import Kind
+    from tasks.training_guard import Guard
+    from tasks.training_stages import PairsGathered
+
+JUDGED = (
+    "The training saw judgments that releases are measured on; the measures of a release with this model flatter it. "
+    "The held-out figures do not."
+)
+
+
+class EmbedderRequest(BaseModel):
+    """What a training of a dual encoder is asked for.
+
+    Attributes:
+        pairs: Which pairs.
+        training: How it learns.
+        guard: A folder in BEIR layout, or a settings file; None for no guard.
+        promote: Whether the model is to stand in for the present one, if it is better.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pairs: PairSettings = PairSettings()
+    training: EmbedderTraining = EmbedderTraining()
+    guard: Path | None = None
+    promote: bool = False
+
+
+@flow(name="train embedder")
+def train_embedder(settings_file: str, request: EmbedderRequest) -> Trained:
+    """Train a dual encoder on the pairs of a collection, and promote it where that is asked for and it is better.
+
+    Args:
+        settings_file: Path of the settings.
+        request: What is asked for.
+
+    Raises:
+        InputError: A setting, a file or an option is wrong, nothing is published yet, or there is too little to learn.
+        NotPromoted: Promotion was asked for, and the model is no better, or the guard refuses.
+        WorkspaceBusy: Another process is at this very training.
+    """
+    require_training_libraries()
+    configuration = load_settings(Path(settings_file))
+    now = datetime.now(UTC)
+    guard = None if request.guard is None else guard_of(request.guard)
+    seed = request.pairs.seed
+    with working(configuration, "embedder", request.pairs, request.training, now=now) as run:
+        gathered = gather_pairs(run, request.pairs)
+        mined = mine_pairs(run, request.pairs, gathered)
+        learnt = learn(run, request.training)
+        measured = measure_embedder(run, seed=seed)
+        guarded = None if guard is None else guard_embedder(run, guard, seed=seed)
+        named = name_model(run)
+        base = run.embedder.settings.model if request.training.base is None else request.training.base
+        card = TrainingCard(
+            kind="embedder",
+            **named.model_dump(),
+            base=base,
+            base_fingerprint=find_model(base, base=run.base, revision=None, sha256=None).fingerprint(),
+            compared_with=run.embedder.fingerprint,
+            release_id=gathered.release_id,
+            created_at=now.isoformat(timespec="seconds"),
+            nightrank=version("nightrank"),
+            settings={"pairs": settings_as_json(request.pairs), "training": settings_as_json(request.training)},
+            data={"gathered": settings_as_json(gathered), "mined": settings_as_json(mined)},
+            training=settings_as_json(learnt),
+            figures=measured.figures,
+            guard=guarded,
+            remarks=remarks_of(gathered),
+        )
+        folder = seal_trained(run, card)
+        shutil.rmtree(run.folder)
+    seconds = (datetime.now(UTC) - now).total_seconds()
+    trained = Trained(folder=folder, card=card, promoted=False, seconds=seconds)
+    return promote_model(configuration, trained, now=datetime.now(UTC)) if request.promote else trained
+
+
+@contextmanager
+def working(
+    configuration: Configuration, kind: Kind, pairs: PairSettings, how: BaseModel, *, now: datetime
+) -> Iterator[TrainingRun]:
+    """A training's folder, which the same training finds again until it is done.
+
+    Args:
+        configuration: The settings.
+        kind: Of the model.
+        pairs: Which pairs.
+        how: How the model learns.
+        now: When it begins.
+    """
+    settings, workspace = configuration.settings, configuration.workspace
+    workspace.require_current()
+    embedder = plan_embedder(settings.embedder, settings.execution, base=configuration.base)
+    given = [path for path in (pairs.pairs, pairs.qrels, pairs.queries) if path is not None]
+    for path in given:
+        if not path.is_file():
+            raise InputError(f"There is no file {path}.", remedy="Correct the path.")
+    asked = {**settings_as_json(pairs), **dict.fromkeys(("pairs", "qrels", "queries"))}
+    decisive = [asked, settings_as_json(how), [sha256_of_file(path) for path in given], embedder.fingerprint]
+    with training(workspace, kind, key=fingerprint(decisive), now=now) as folder:
+        yield TrainingRun(settings, configuration.base, workspace, kind, folder, embedder)
+
+
+def guard_of(path: Path) -> Guard:
+    """The collection that a path names: a folder in BEIR layout, or a settings file.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if path.is_dir():
+        return GuardFolder(str(path), path)
+    configuration = load_settings(path)
+    return GuardRelease(str(path), configuration.settings, configuration.base, configuration.workspace)
+
+
+def remarks_of(gathered: PairsGathered) -> list[str]:
+    """What a user should know of the pairs."""
+    return [JUDGED] if gathered.judged else []

@@ -1,0 +1,186 @@
+"""``nightrank train``: models that learn from a collection's own pairs, clicks or documents.
+
+Libraries that train are imported by the command that needs them, as everywhere on the command line.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+from cyclopts import App, Parameter
+
+from flows.command import Config, Json, print_json, quiet_prefect
+from storage.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import BaseModel
+
+    M = TypeVar("M", bound=BaseModel)
+
+train = App(name="train", help="Train a model on your own pairs, clicks or documents, and promote what is better.")
+
+Pairs = Annotated[
+    Path | None, Parameter(help="JSONL of query, title, text, document_id: a question and a passage that answers it.")
+]
+Qrels = Annotated[Path | None, Parameter(help="Judgments to learn from, BEIR TSV or TREC.")]
+Queries = Annotated[Path | None, Parameter(help="Texts of the judged queries. Default: the query log.")]
+From = Annotated[
+    Literal["auto", "clicks", "judgments", "documents"],
+    Parameter(
+        name="--from",
+        help="Where pairs come from: the log's column `clicked`, the settings' judgments, the documents' titles; or "
+        "the first of these that has any.",
+    ),
+]
+HeldOut = Annotated[float, Parameter(help="Share of the queries that are measured on, with all their documents.")]
+Base = Annotated[str | None, Parameter(help="Model to start from: a folder or a hub id. Default: the present one.")]
+Epochs = Annotated[float, Parameter(help="Passes over the pairs.")]
+Steps = Annotated[int | None, Parameter(help="Updates, instead of passes.")]
+Batch = Annotated[int, Parameter(help="Pairs an update; the passages of the others are each query's negatives.")]
+MiniBatch = Annotated[int, Parameter(help="Pairs in memory at one time; a larger batch is learnt from in parts.")]
+Negatives = Annotated[int, Parameter(help="Mined negatives a pair.")]
+LearningRate = Annotated[float, Parameter(help="The highest.")]
+MaxTokens = Annotated[int, Parameter(help="Longer texts are cut in training.")]
+Seed = Annotated[int, Parameter(help="Decides what is drawn and held out.")]
+Guard = Annotated[
+    Path | None,
+    Parameter(help="A general collection, as BEIR folder or settings file: no promotion where the model loses there."),
+]
+Promote = Annotated[
+    bool,
+    Parameter(negative="", help="From the next refresh on the model stands in for the present one, if it is better."),
+]
+
+
+@train.command
+def embedder(
+    *,
+    config: Config = None,
+    pairs: Pairs = None,
+    qrels: Qrels = None,
+    queries: Queries = None,
+    from_: From = "auto",
+    held_out: HeldOut = 0.1,
+    base: Base = None,
+    epochs: Epochs = 1.0,
+    steps: Steps = None,
+    batch: Batch = 32,
+    mini_batch: MiniBatch = 64,
+    negatives: Negatives = 1,
+    learning_rate: LearningRate = 5e-5,
+    max_tokens: MaxTokens = 192,
+    seed: Seed = 0,
+    guard: Guard = None,
+    promote: Promote = False,
+    json_: Json = False,
+) -> int:
+    """Train the dual encoder, with the other passages of a batch and mined candidates as negatives.
+
+    A training that was stopped goes on when it is asked for again.
+    """
+    from flows.settings import find_settings_file, load_settings
+    from tasks.training_settings import EmbedderTraining, PairSettings
+
+    settings_file = find_settings_file(config)
+    load_settings(settings_file)  # a mistake in it is told before Prefect's server starts
+    chosen = {"pairs": pairs, "qrels": qrels, "queries": queries, "origin": from_}
+    asked = checked(PairSettings, {**chosen, "held_out_share": held_out, "seed": seed})
+    how = checked(
+        EmbedderTraining,
+        {
+            "base": base,
+            "epochs": epochs,
+            "steps": steps,
+            "batch": batch,
+            "mini_batch": mini_batch,
+            "negatives": negatives,
+            "learning_rate": learning_rate,
+            "max_tokens": max_tokens,
+            "seed": seed,
+        },
+    )
+    quiet_prefect()
+    from flows.prefect_api import require_prefect
+    from flows.promotion import NotPromoted
+    from flows.train import EmbedderRequest, train_embedder
+
+    require_prefect()
+    refused: NotPromoted | None = None
+    request = EmbedderRequest(pairs=asked, training=how, guard=guard, promote=promote)
+    try:
+        trained = train_embedder(str(settings_file), request)
+    except NotPromoted as error:
+        trained, refused = error.trained, error
+    if json_:
+        print_json(trained.as_json())
+    else:
+        from flows.show_training import show_trained
+
+        show_trained(trained)
+    if refused is not None:
+        raise refused
+    return 0
+
+
+@train.command
+def promote(
+    model: Annotated[str, Parameter(help="The name of a trained model: its folder in the workspace's models.")],
+    *,
+    config: Config = None,
+    json_: Json = False,
+) -> int:
+    """Let a model that was trained before stand in for the present one, if it is better."""
+    from datetime import UTC, datetime
+
+    from flows.promotion import find_trained, promote_model
+    from flows.settings import find_settings_file, load_settings
+
+    configuration = load_settings(find_settings_file(config))
+    promoted = promote_model(configuration, find_trained(configuration, model), now=datetime.now(UTC))
+    if json_:
+        print_json(promoted.as_json())
+    else:
+        from flows.show_training import show_promoted
+
+        show_promoted(promoted)
+    return 0
+
+
+@train.command
+def withdraw(
+    kind: Annotated[Literal["embedder", "reranker"], Parameter(help="Of the promoted model.")],
+    *,
+    config: Config = None,
+    json_: Json = False,
+) -> int:
+    """Take a promotion back: from the next refresh on the settings' own model counts again."""
+    from flows.settings import find_settings_file, load_settings
+    from storage.models import withdraw as withdraw_promotion
+
+    promotion = withdraw_promotion(load_settings(find_settings_file(config)).workspace, kind)
+    if json_:
+        print_json({"kind": kind, "withdrawn": None if promotion is None else promotion.model})
+    else:
+        from flows.show_training import show_withdrawn
+
+        show_withdrawn(kind, promotion)
+    return 0
+
+
+def checked(model: type[M], values: Mapping[str, object]) -> M:
+    """Options as a model has them.
+
+    Raises:
+        InputError: One is out of bounds.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = "--" + ".".join(str(part) for part in fault["loc"]).replace("_", "-")
+        raise InputError(f"{name} {fault['input']} is wrong: {fault['msg']}.", remedy="Correct the option.") from error

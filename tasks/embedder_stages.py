@@ -1,0 +1,190 @@
+"""A dual encoder's own stages of its training: it learns, it is measured, it is guarded, it gets its name."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel, ConfigDict
+
+from storage.errors import InputError
+from storage.keys import fingerprint
+from storage.models import seal_model
+from storage.tables import read_table, write_table
+from storage.workspace import write_atomically
+from tasks.dense_examination import MEASURES, Examination, examine
+from tasks.embedder import Embedder, plan_embedder
+from tasks.embedder_training import Learnt, train_embedder, training_rows
+from tasks.loss_plot import draw_losses
+from tasks.models import find_model
+from tasks.progress import progress
+from tasks.significance import compare_evaluations
+from tasks.training_card import CARD, Figure, Guarded, figures_of
+from tasks.training_set import read_training_set
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from tasks.training_card import TrainingCard
+    from tasks.training_guard import Guard
+    from tasks.training_run import TrainingRun
+    from tasks.training_settings import EmbedderTraining
+
+ALLOWED_LOSS = 0.01  # of nDCG@10 on a guard
+GUARD_QUERIES, GUARD_PASSAGES = 300, 6000
+
+
+class Measured(BaseModel):
+    """The held-out queries, before and after."""
+
+    model_config = ConfigDict(frozen=True)
+
+    figures: list[Figure]
+
+
+class Named(BaseModel):
+    """What a trained model is called."""
+
+    model_config = ConfigDict(frozen=True)
+
+    fingerprint: str
+    weights_sha256: str
+
+
+@task(name="learn", cache_policy=NO_CACHE)
+def learn(run: TrainingRun, training: EmbedderTraining) -> Learnt:
+    """Train the dual encoder, from its last checkpoint where there is one.
+
+    Raises:
+        InputError: There is nothing to learn from, or the model to start from is not there.
+    """
+    return run.once("learnt", Learnt, lambda: _learn(run, training))
+
+
+@task(name="measure", cache_policy=NO_CACHE)
+def measure_embedder(run: TrainingRun, *, seed: int) -> Measured:
+    """Measure the present and the trained model on the held-out queries."""
+
+    def measure() -> Measured:
+        comparison = _compared(run, Examination.held_out(read_training_set(run.folder)), seed=seed)
+        write_table(run.comparison, comparison)
+        return Measured(figures=figures_of(comparison))
+
+    return run.once("measured", Measured, measure)
+
+
+@task(name="guard", cache_policy=NO_CACHE)
+def guard_embedder(run: TrainingRun, collection: Guard, *, seed: int) -> Guarded:
+    """Measure the present and the trained model on a general collection.
+
+    Args:
+        run: The training.
+        collection: Which.
+        seed: Decides what is drawn where the collection is large.
+
+    Raises:
+        InputError: It is not there, or has no judged query.
+    """
+
+    def guard() -> Guarded:
+        small = collection.examination().smaller(
+            queries=GUARD_QUERIES, passages=GUARD_PASSAGES, generator=np.random.default_rng(seed)
+        )
+        figures = figures_of(_compared(run, small, seed=seed))
+        return Guarded(
+            name=collection.name,
+            passages=len(small.passages),
+            allowed_loss=ALLOWED_LOSS,
+            figure=next(figure for figure in figures if figure.measure == MEASURES[0]),
+        )
+
+    return run.once(f"guard-{fingerprint(collection.name)[:8]}", Guarded, guard)
+
+
+@task(name="name model", cache_policy=NO_CACHE)
+def name_model(run: TrainingRun) -> Named:
+    """The fingerprint of the trained model's files."""
+
+    def name() -> Named:
+        files = find_model(str(run.trained), base=run.base, revision=None, sha256=None)
+        return Named(fingerprint=files.fingerprint(), weights_sha256=files.weights_sha256)
+
+    return run.once("named", Named, name)
+
+
+@task(name="seal model", cache_policy=NO_CACHE)
+def seal_trained(run: TrainingRun, card: TrainingCard) -> Path:
+    """Put the card, the figures and the loss curve beside the weights, and give the folder its name.
+
+    Returns:
+        The model's folder.
+    """
+    target = run.workspace.models / f"{run.kind}-{card.fingerprint}"
+    if run.trained.is_dir():  # else a run that was killed right behind this had sealed it
+        losses = read_table(run.losses)
+        write_table(run.trained / "losses.parquet", losses)
+        draw_losses(losses, run.trained / "losses.svg", held_out=f"{MEASURES[0]}, held out")
+        shutil.copyfile(run.comparison, run.trained / "comparison.parquet")
+        write_atomically(run.trained / CARD, card.model_dump_json(indent=2) + "\n")
+        target = seal_model(run.workspace, run.trained, kind=run.kind, fingerprint=card.fingerprint)
+    return target
+
+
+def _learn(run: TrainingRun, training: EmbedderTraining) -> Learnt:
+    training_set = read_training_set(run.folder)
+    generator = random.Random(training.seed)  # noqa: S311 - nothing secret
+    rows = list(training_rows(training_set, negatives=training.negatives, generator=generator))
+    if len(rows) < 2:
+        message = f"{len(rows)} pairs with {training.negatives} negatives each are too few to learn from."
+        raise InputError(message, remedy="Give more pairs, or ask for fewer negatives with --negatives.")
+    watched = Examination.held_out(training_set).smaller(
+        queries=training.watched_queries,
+        passages=training.watched_passages,
+        generator=np.random.default_rng(training.seed),
+    )
+    base = run.embedder.files.folder
+    if training.base is not None:
+        base = find_model(training.base, base=run.base, revision=None, sha256=None).folder
+    with progress("training", training.planned(len(rows))) as advance:
+        learnt, losses = train_embedder(
+            rows,
+            watched,
+            training,
+            base=base,
+            folder=run.trained,
+            checkpoints=run.checkpoints,
+            prompts=run.settings.embedder,
+            execution=run.settings.execution,
+            device=run.embedder.device,
+            advance=advance,
+        )
+    write_table(run.losses, losses)
+    return learnt
+
+
+def _compared(run: TrainingRun, examination: Examination, *, seed: int) -> pa.Table:
+    """The present model against the trained one, schema COMPARISON."""
+    before = _evaluation(run, examination, folder=None)
+    after = _evaluation(run, examination, folder=run.trained)
+    return compare_evaluations(before, after, generator=np.random.default_rng(seed))
+
+
+def _evaluation(run: TrainingRun, examination: Examination, *, folder: Path | None) -> pa.Table:
+    settings, execution = run.settings.embedder, run.settings.execution
+    plan = run.embedder
+    if folder is not None:
+        trained = settings.model_copy(update={"model": str(folder), "revision": None, "sha256": None})
+        plan = plan_embedder(trained, execution, base=run.base)
+    embedder = Embedder(plan, batch_tokens=execution.batch_tokens, threads=execution.threads)
+    with progress("measuring", len(examination.passages)) as advance:
+        return examine(
+            examination,
+            embed_queries=embedder.embed_queries,
+            embed_passages=lambda texts: embedder.embed_passages(texts, on_batch=advance),
+        )
