@@ -74,9 +74,7 @@ def _search(configuration: Configuration, query: str) -> CachedResults:
         tokens = np.array([found[chunk_hash]["tokens"] for chunk_hash in hashes])
         pair_scores[asked] = reranker.score([text] * len(texts), texts, tokens)
     weight = 0.0 if reranker_plan is None else reranker_plan.weight
-    ranked = settle_order(
-        candidates, fused, pair_scores, weight=weight, dense_weight=settings.retrieval.dense_weight
-    )
+    ranked = settle_order(candidates, fused, pair_scores, weight=weight, dense_weight=settings.retrieval.dense_weight)
     results = cut_results(ranked, candidate_depth=depth, settings=settings.results)
     entries = result_entries(results, chunks, table).get(key, [])
     return CachedResults(text, release_id, tuple(Result(**entry) for entry in entries))  # type: ignore[arg-type]  # fields of Result

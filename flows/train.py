@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
-from flows.promotion import Trained, promote_model
+from flows.promotion import Trained, present_model, promote_model
 from flows.settings import load_settings
 from storage.errors import InputError
 from storage.keys import fingerprint, sha256_of_file
@@ -134,7 +134,8 @@ def working(
         if not path.is_file():
             raise InputError(f"There is no file {path}.", remedy="Correct the path.")
     asked = {**settings_as_json(pairs), **dict.fromkeys(("pairs", "qrels", "queries"))}
-    decisive = [asked, settings_as_json(how), [sha256_of_file(path) for path in given], embedder.fingerprint]
+    decisive = [asked, settings_as_json(how), [sha256_of_file(path) for path in given]]
+    decisive += [embedder.fingerprint, present_model(configuration, kind)]
     with training(workspace, kind, key=fingerprint(decisive), now=now) as folder:
         yield TrainingRun(settings, configuration.base, workspace, kind, folder, embedder)
 

@@ -37,6 +37,26 @@ From = Annotated[
 ]
 HeldOut = Annotated[float, Parameter(help="Share of the queries that are measured on, with all their documents.")]
 Base = Annotated[str | None, Parameter(help="Model to start from: a folder or a hub id. Default: the present one.")]
+RerankerBase = Annotated[
+    str | None,
+    Parameter(
+        help="Model to start from: a folder, a hub id, a packaged name, or `embedder` for its weights with a fresh "
+        "head. Default: the present reranker."
+    ),
+]
+MostSteps = Annotated[int, Parameter(help="Updates at most.")]
+QueriesAnUpdate = Annotated[int, Parameter(help="Queries an update.")]
+QueryNegatives = Annotated[int, Parameter(help="Mined negatives of a query in an update.")]
+Loss = Annotated[
+    Literal["listwise", "bce"], Parameter(help="Over a query's passages together, or over each for itself.")
+]
+Teacher = Annotated[
+    str | None, Parameter(help="A reranker whose scores are learnt beside the answers: a folder or a hub id.")
+]
+Weight = Annotated[
+    float | None, Parameter(help="Of the reranker against the first stage. Default: what suits the held-out queries.")
+]
+PairTokens = Annotated[int, Parameter(help="Of a query and a passage, in training and in use; what is longer is cut.")]
 Epochs = Annotated[float, Parameter(help="Passes over the pairs.")]
 Steps = Annotated[int | None, Parameter(help="Updates, instead of passes.")]
 Batch = Annotated[int, Parameter(help="Pairs an update; the passages of the others are each query's negatives.")]
@@ -146,6 +166,79 @@ def promote(
         from flows.show_training import show_promoted
 
         show_promoted(promoted)
+    return 0
+
+
+@train.command
+def reranker(
+    *,
+    config: Config = None,
+    pairs: Pairs = None,
+    qrels: Qrels = None,
+    queries: Queries = None,
+    from_: From = "auto",
+    held_out: HeldOut = 0.1,
+    base: RerankerBase = None,
+    epochs: Epochs = 3.0,
+    steps: MostSteps = 400,
+    batch: QueriesAnUpdate = 4,
+    negatives: QueryNegatives = 7,
+    loss: Loss = "listwise",
+    teacher: Teacher = None,
+    weight: Weight = None,
+    learning_rate: LearningRate = 6e-5,
+    max_tokens: PairTokens = 192,
+    seed: Seed = 0,
+    promote: Promote = False,
+    json_: Json = False,
+) -> int:
+    """Train the reranker, on each query's answers and several mined candidates that are none.
+
+    A training that was stopped goes on when it is asked for again.
+    """
+    from flows.settings import find_settings_file, load_settings
+    from tasks.reranker_options import RerankerTraining
+    from tasks.training_settings import PairSettings
+
+    settings_file = find_settings_file(config)
+    load_settings(settings_file)  # a mistake in it is told before Prefect's server starts
+    chosen = {"pairs": pairs, "qrels": qrels, "queries": queries, "origin": from_}
+    asked = checked(PairSettings, {**chosen, "held_out_share": held_out, "seed": seed})
+    how = checked(
+        RerankerTraining,
+        {
+            "base": base,
+            "epochs": epochs,
+            "steps": steps,
+            "queries": batch,
+            "negatives": negatives,
+            "loss": loss,
+            "teacher": teacher,
+            "weight": weight,
+            "learning_rate": learning_rate,
+            "max_tokens": max_tokens,
+            "seed": seed,
+        },
+    )
+    quiet_prefect()
+    from flows.prefect_api import require_prefect
+    from flows.promotion import NotPromoted
+    from flows.train_reranker import RerankerRequest, train_reranker
+
+    require_prefect()
+    refused: NotPromoted | None = None
+    try:
+        trained = train_reranker(str(settings_file), RerankerRequest(pairs=asked, training=how, promote=promote))
+    except NotPromoted as error:
+        trained, refused = error.trained, error
+    if json_:
+        print_json(trained.as_json())
+    else:
+        from flows.show_training import show_trained
+
+        show_trained(trained)
+    if refused is not None:
+        raise refused
     return 0
 
 

@@ -1,72 +1,90 @@
-"""Training the packaged reranker again, from the data to the folder that ships, with one command.
+"""A reranker's training, from pairs to a model with a name; as a dual encoder's, with stages of its own.
 
-    python -m flows.train_reranker --data DIR --output DIR [--steps N]
-
-It mines, trains (hours on two cores; an interrupted run goes on from its last checkpoint), chooses the weight on
-held-out queries, and writes the model's folder into the output folder. Runs with the same seeds draw the same
-groups; their weights are alike, not equal to the last bit, because threads add in another order.
+It may be stopped at any point, also by force: asked for again with the same options, it goes on where it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
-from cyclopts import App
 from prefect import flow
+from pydantic import BaseModel, ConfigDict
 
-from tasks.reranker_stages import export_reranker, mine_source, train_on_sources
-from tasks.reranker_training import TrainingSettings
-from tasks.training_groups import GroupSettings
-from tasks.training_sources import RECIPES, Recipe
+from flows.promotion import Trained, present_model, promote_model
+from flows.settings import load_settings
+from flows.train import remarks_of, working
+from storage.releases import settings_as_json
+from tasks.embedder_stages import name_model, seal_trained
+from tasks.reranker_base import base_files, base_name
+from tasks.reranker_options import RerankerTraining
+from tasks.reranker_stages import learn_reranker, measure_reranker, teach
+from tasks.training_card import TrainingCard
+from tasks.training_settings import PairSettings
+from tasks.training_stages import gather_pairs, mine_pairs
 
-app = App(name="flows.train_reranker", help="Train nightrank-minilm.")
+
+class RerankerRequest(BaseModel):
+    """What a training of a reranker is asked for.
+
+    Attributes:
+        pairs: Which pairs.
+        training: How it learns.
+        promote: Whether the model is to stand in for the present one, if it is better.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pairs: PairSettings = PairSettings()
+    training: RerankerTraining = RerankerTraining()
+    promote: bool = False
 
 
-@flow(name="train reranker", validate_parameters=False)
-def train_reranker(
-    data: Path,
-    output: Path,
-    *,
-    training: TrainingSettings,
-    groups: GroupSettings,
-    recipes: Sequence[Recipe] = RECIPES,
-) -> Path:
-    """Make the packaged reranker.
+@flow(name="train reranker")
+def train_reranker(settings_file: str, request: RerankerRequest) -> Trained:
+    """Train a reranker on the pairs of a collection, and promote it where that is asked for and it is better.
 
     Args:
-        data: The folder with ``scifact``, ``fairytaleqa`` and ``training``.
-        output: Where mined sources, checkpoints and the model's folder go; what is there already is used.
-        training: How to learn.
-        groups: How to draw.
-        recipes: The sources.
+        settings_file: Path of the settings.
+        request: What is asked for.
 
-    Returns:
-        The model's folder.
+    Raises:
+        InputError: A setting, a file or an option is wrong, nothing is published yet, or there is too little to learn.
+        NotPromoted: Promotion was asked for, and the model is no better.
+        WorkspaceBusy: Another process is at this very training.
     """
-    for recipe in recipes:
-        mine_source(recipe, data, output)
-    weights = train_on_sources(recipes, output, training=training, groups=groups)
-    return export_reranker(recipes, output, weights=weights, training=training, groups=groups)
-
-
-@app.default
-def main(*, data: Path, output: Path, steps: int | None = None, decay_steps: int | None = None) -> None:
-    """Train the packaged reranker.
-
-    Args:
-        data: The folder with the collections.
-        output: Where everything is written.
-        steps: Updates in all; default: as the shipped model.
-        decay_steps: The last of them, with a falling learning rate; default: a quarter, or as the shipped model.
-    """
-    training = TrainingSettings()
-    if steps is not None:
-        training = TrainingSettings(steps=steps, decay_steps=decay_steps or max(steps // 4, 1))
-    elif decay_steps is not None:
-        training = training.model_copy(update={"decay_steps": decay_steps})
-    train_reranker(data, output, training=training, groups=GroupSettings())
-
-
-if __name__ == "__main__":
-    app()
+    configuration = load_settings(Path(settings_file))
+    now = datetime.now(UTC)
+    with working(configuration, "reranker", request.pairs, request.training, now=now) as run:
+        base = base_name(run, request.training.base)
+        _, base_fingerprint = base_files(run, base)
+        gathered = gather_pairs(run, request.pairs)
+        mined = mine_pairs(run, request.pairs, gathered)
+        taught = None if request.training.teacher is None else teach(run, request.training)
+        learnt = learn_reranker(run, request.training)
+        measured = measure_reranker(run, request.training)
+        named = name_model(run)
+        card = TrainingCard(
+            kind="reranker",
+            **named.model_dump(),
+            base=base,
+            base_fingerprint=base_fingerprint,
+            compared_with=present_model(configuration, "reranker"),
+            release_id=gathered.release_id,
+            created_at=now.isoformat(timespec="seconds"),
+            nightrank=version("nightrank"),
+            settings={"pairs": settings_as_json(request.pairs), "training": settings_as_json(request.training)},
+            data={"gathered": settings_as_json(gathered), "mined": settings_as_json(mined)}
+            | ({} if taught is None else {"taught": settings_as_json(taught)}),
+            training=settings_as_json(learnt) | {"measured queries": measured.queries, "depth": measured.depth},
+            figures=measured.figures,
+            guard=None,
+            weight=measured.weight,
+            remarks=remarks_of(gathered),
+        )
+        folder = seal_trained(run, card)
+        shutil.rmtree(run.folder)
+    trained = Trained(folder=folder, card=card, promoted=False, seconds=(datetime.now(UTC) - now).total_seconds())
+    return promote_model(configuration, trained, now=datetime.now(UTC)) if request.promote else trained

@@ -14,6 +14,7 @@ from storage.keys import fingerprint
 from tasks.batching import batches_by_budget, halving_on_memory
 from tasks.models import find_model, load_quietly, resolve_device, resolve_precision
 from tasks.pretrained_reranker import CARD_FILE, load_reranker, read_card
+from tasks.training_card import CARD, read_training_card
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,7 @@ def plan_reranker(settings: RerankerSettings, execution: ExecutionSettings, *, b
     files = find_model(settings.model, base=base, revision=settings.revision, sha256=settings.sha256)
     _require_scoring_head(files.folder, name=settings.model)
     key = files.fingerprint(max_tokens=settings.max_tokens, precision=precision)
-    weight = 1.0 if settings.weight is None else settings.weight
+    weight = _weight_of(files.folder) if settings.weight is None else settings.weight
     return RerankerPlan(files.folder, False, weight, settings.max_tokens, device, precision, key)
 
 
@@ -77,6 +78,14 @@ def packaged_folder(name: str) -> Path | None:
     """The folder of a packaged reranker; None where none has that name."""
     folder = PRETRAINED / name
     return folder if Path(name).name == name and folder.is_dir() else None
+
+
+def _weight_of(folder: Path) -> float:
+    """The weight that a trained reranker's card names; 1.0 of any other."""
+    if not (folder / CARD).is_file():
+        return 1.0
+    weight = read_training_card(folder).weight
+    return 1.0 if weight is None else weight
 
 
 class Reranker:
@@ -136,6 +145,11 @@ class Reranker:
             convert_to_numpy=True,
         )
         return scores.astype(np.float32, copy=False)
+
+
+def about_tokens(texts: Sequence[str]) -> NDArray[np.int64]:
+    """About how many tokens texts have, int64 (n,), where nobody counted: to make batches by."""
+    return np.array([len(text) // 4 + 1 for text in texts], dtype=np.int64)
 
 
 def _require_scoring_head(folder: Path, *, name: str) -> None:

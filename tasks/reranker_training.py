@@ -215,7 +215,7 @@ def train(
     state = _State.fresh(network, settings)
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
-        state.load(torch.load(checkpoint, map_location=network.device, weights_only=True))
+        state.load(checkpoint)
         sampler.used = state.used
     started = saved = time.monotonic()
     earlier = state.seconds
@@ -254,9 +254,7 @@ def train(
         is_over = state.step == settings.steps or state.looks_without_gain == settings.patience
         if now - saved > settings.checkpoint_seconds or is_over:
             state.used = sampler.used
-            temporary = checkpoint.with_suffix(".writing")
-            torch.save(state.dump(), temporary)
-            temporary.replace(checkpoint)
+            state.save(checkpoint)
             saved = now
     return state.outcome()
 
@@ -310,12 +308,22 @@ class _State:
 
     _PLAIN = ("step", "pairs", "tokens", "seconds", "used", "history", "best_value", "best_step", "looks_without_gain")
 
-    def dump(self) -> dict[str, Any]:
-        state = {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
-        tensors = {"average": self.average, "best": self.best}
-        return state | tensors | {name: getattr(self, name) for name in self._PLAIN}
+    def save(self, path: Path) -> None:
+        """Write the checkpoint in place of an older one, at once."""
+        import torch
 
-    def load(self, state: dict[str, Any]) -> None:
+        state = {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
+        state |= {"average": self.average, "best": self.best}
+        state |= {name: getattr(self, name) for name in self._PLAIN}
+        temporary = path.with_suffix(".writing")
+        torch.save(state, temporary)
+        temporary.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        import torch
+
+        state = torch.load(path, map_location=self.network.device, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.average, self.best = state["average"], state["best"]
@@ -323,6 +331,7 @@ class _State:
             setattr(self, name, state[name])
 
     def outcome(self) -> Learnt:
+        """What came out."""
         whole = {name: value.detach().clone().float().cpu() for name, value in self.network.state_dict().items()}
         taken = self.average if self.best is None else self.best
         whole |= {name: tensor.float().cpu() for name, tensor in zip(self.names, taken, strict=True)}

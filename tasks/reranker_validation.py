@@ -108,6 +108,11 @@ def by_weight(
     }
 
 
+def mean_ndcg(queries: Sequence[HeldOutQuery], passages: Sequence[Passage], scores: Scores) -> float:
+    """Mean nDCG@10 of the queries in the order of their first candidates' scores."""
+    return float(np.mean([ndcg_of(query, passages, own) for query, own in zip(queries, scores, strict=True)]))
+
+
 def fused_ndcg(queries: Sequence[HeldOutQuery], passages: Sequence[Passage], *, depth: int) -> NDArray[np.float64]:
     """nDCG@10 of each query in the fused order of its first candidates, float64 (n_queries,)."""
     return np.array([ndcg_of(query, passages, _falling(query, depth)) for query in queries])

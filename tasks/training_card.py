@@ -80,6 +80,7 @@ class TrainingCard(BaseModel):
         training: What it did.
         figures: Held-out queries, before and after; the first one decides about a promotion.
         guard: A general collection's word.
+        weight: Of a reranker against the first stage.
         remarks: What a user should know.
     """
 
@@ -99,6 +100,7 @@ class TrainingCard(BaseModel):
     training: dict[str, JsonValue]
     figures: list[Figure] = Field(min_length=1)
     guard: Guarded | None
+    weight: float | None = Field(default=None, ge=0.0, le=1.0)
     remarks: list[str]
 
     @property

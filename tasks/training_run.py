@@ -72,6 +72,11 @@ class TrainingRun:
         return self.folder / "checkpoints"
 
     @property
+    def taught(self) -> Path:
+        """The folder of the training set with a teacher's opinions."""
+        return self.folder / "taught"
+
+    @property
     def trained(self) -> Path:
         """The folder of the trained model."""
         return self.folder / "trained"

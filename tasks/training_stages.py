@@ -246,7 +246,10 @@ def _evaluated(
     if len(index) > most:
         deepest = max(len(query.candidates) for query in held_out)
         by_rank = (
-            query.candidates[rank].place for rank in range(deepest) for query in held_out if rank < len(query.candidates)
+            query.candidates[rank].place
+            for rank in range(deepest)
+            for query in held_out
+            if rank < len(query.candidates)
         )
         for place in by_rank:
             if len(places) >= most // 2:

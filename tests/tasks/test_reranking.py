@@ -217,7 +217,9 @@ def test_candidates_are_named_and_put_in_their_final_order() -> None:
         {"chunk_id": ["c#0", "b#0", "a#0"], "chunk_hash": ["hc", "hb", "ha"], "document_id": ["c", "b", "a"]}
     )
     candidates = name_candidates(fused, queries, chunks)
-    table = settle_order(candidates, fused, np.array([-1.0, 3.0, np.nan, np.nan], dtype=np.float32), weight=1.0, dense_weight=0.5)
+    table = settle_order(
+        candidates, fused, np.array([-1.0, 3.0, np.nan, np.nan], dtype=np.float32), weight=1.0, dense_weight=0.5
+    )
     assert table.schema == CANDIDATES
     columns = ["query_key", "chunk_id", "chunk_hash", "document_id", "chunk_number", "pair_score", "score", "rank"]
     assert [tuple(row.values()) for row in table.select(columns).to_pylist()] == [
@@ -239,7 +241,11 @@ def test_the_legs_scores_decide_between_candidates_that_fusion_and_reranker_hold
         table = settle_order(candidates, fused, pair_scores, weight=0.5, dense_weight=dense_weight)
         return [int(number) for number in table["chunk_number"].to_pylist()]
 
-    assert order(0.0) == [2, 0, 1]  # BM25 alone; the candidate that it does not list counts like its last, ties by number
+    assert order(0.0) == [
+        2,
+        0,
+        1,
+    ]  # BM25 alone; the candidate that it does not list counts like its last, ties by number
     assert order(1.0) == [1, 2, 0]
 
 

@@ -1,0 +1,182 @@
+"""The stages of making the packaged reranker, as Prefect tasks: they hand on folders, never tensors."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from storage.keys import sha256_of_file
+from tasks.delta_weights import save_delta
+from tasks.embedder import Embedder, plan_embedder
+from tasks.models import resolve_device
+from tasks.packaged_recipes import MAX_LENGTH, NAME, SPLIT_SEED, Recipe
+from tasks.pretrained_reranker import (
+    BASE_PACKAGE,
+    CARD_FILE,
+    DELTA_FILE,
+    RerankerCard,
+    base_folder,
+    base_parameters,
+    load_reranker,
+    read_card,
+)
+from tasks.reranker_base import load_base
+from tasks.reranker_stages import score_held_out
+from tasks.reranker_training import LearningSettings, Progress, train
+from tasks.reranker_validation import WEIGHTS, by_weight, choose_weight, fused_ndcg
+from tasks.settings import EmbedderSettings, ExecutionSettings
+from tasks.training_groups import GroupSampler, GroupSettings, MinedSource
+from tasks.training_set import read_training_set
+from tasks.training_sources import DEPTH, prepare_source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+AVERAGED = "averaged.safetensors"
+REPORT_EVERY = 25  # steps
+COMMAND = "python -m flows.packaged_reranker --data DIR --output DIR"
+
+
+@task(name="mine source", cache_policy=NO_CACHE)
+def mine_source(recipe: Recipe, data: Path, output: Path, *, device: str = "auto") -> Path:
+    """The folder of a prepared source, a training set; made only where it is not there yet."""
+    folder = output / "sources" / recipe.name
+    if folder.is_dir():
+        return folder
+    staging = folder.with_name(f".{recipe.name}.writing")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    execution = ExecutionSettings.model_validate({"device": device})
+    plan = plan_embedder(EmbedderSettings(), execution, base=data)
+    embedder = Embedder(plan, batch_tokens=execution.batch_tokens)
+    prepare_source(recipe, data, staging, embed=embedder.embed_passages, seed=SPLIT_SEED)
+    staging.rename(folder)
+    return folder
+
+
+@task(name="train", cache_policy=NO_CACHE)
+def train_on_sources(
+    recipes: Sequence[Recipe],
+    output: Path,
+    *,
+    learning: LearningSettings,
+    groups: GroupSettings,
+    start: Path | None,
+    device: str = "auto",
+) -> Path:
+    """The file of the trained weights; training goes on from the last checkpoint."""
+    from safetensors.torch import save_file
+
+    logger = get_run_logger()
+    sources = {
+        recipe.name: MinedSource.of(
+            read_training_set(output / "sources" / recipe.name),
+            share=recipe.share,
+            is_titled=recipe.asks != "titles",
+        )
+        for recipe in recipes
+    }
+
+    def report(progress: Progress) -> None:
+        if progress.step % REPORT_EVERY == 0:
+            logger.info(
+                "step %d of %d, %d pairs, %.0f s, loss %.3f",
+                *(progress.step, learning.steps, progress.pairs, progress.seconds, progress.loss),
+            )
+
+    encoder = load_base(
+        base_folder() if start is None else start,
+        max_length=max(groups.max_lengths),
+        device=resolve_device(device),
+        seed=learning.seed,
+    )
+    learnt = train(encoder, GroupSampler(sources, groups), learning, folder=output, report=report)
+    save_file(learnt.parameters, output / AVERAGED)
+    return output / AVERAGED
+
+
+@task(name="export reranker", cache_policy=NO_CACHE)
+def export_reranker(
+    recipes: Sequence[Recipe],
+    output: Path,
+    *,
+    weights: Path,
+    learning: LearningSettings,
+    groups: GroupSettings,
+    start: Path | None,
+    max_length: int = MAX_LENGTH,
+    device: str = "auto",
+) -> Path:
+    """The model's folder: the delta, and a card with the weight that held-out queries chose."""
+    from safetensors.torch import load_file
+
+    folder = output / NAME
+    folder.mkdir(exist_ok=True)
+    base = base_folder()
+    save_delta(folder / DELTA_FILE, base_parameters(base), load_file(weights))
+    settings = {"learning": learning.model_dump(mode="json"), "groups": groups.model_dump(mode="json")}
+    shares = {recipe.name: recipe.share for recipe in recipes}
+    earlier: dict[str, Any] = {}
+    if start is not None:
+        card = read_card(start)
+        earlier = {"started from": {"delta_sha256": card.delta_sha256, "training": card.training}}
+    card = RerankerCard(
+        name=NAME,
+        base_package=BASE_PACKAGE,
+        base_sha256=sha256_of_file(base / "model.safetensors"),
+        delta_sha256=sha256_of_file(folder / DELTA_FILE),
+        max_length=max_length,
+        weight=1.0,
+        data=[{"source": recipe.name, "path": recipe.path, "licence": recipe.licence} for recipe in recipes],
+        training={**settings, "shares": shares, "split_seed": SPLIT_SEED, **earlier},
+        figures={},
+        command=COMMAND if start is None else f"{COMMAND} --start EARLIER",
+        remarks=[],
+    )
+    _write_card(folder, card)  # the folder must be whole to be loaded; the weight is measured with what ships
+    weight, figures = validation_figures(recipes, folder, output, device=resolve_device(device))
+    card = card.model_copy(update={"weight": weight, "figures": {"validation nDCG@10, fused top 50": figures}})
+    _write_card(folder, card)
+    return folder
+
+
+def validation_figures(
+    recipes: Sequence[Recipe], folder: Path, output: Path, *, device: str
+) -> tuple[float, dict[str, dict[str, float]]]:
+    """The weight that suits the held-out queries of all sources, and nDCG@10 of the fused order and of some weights."""
+    model = load_reranker(folder, device=device)
+
+    def score(queries: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
+        pairs = list(zip(queries, texts, strict=True))
+        scores = model.predict(pairs, batch_size=32, show_progress_bar=False, convert_to_numpy=True)
+        return np.asarray(scores, dtype=np.float32)
+
+    measured: dict[str, dict[float, float]] = {}
+    fused: dict[str, float] = {}
+    for recipe in recipes:
+        training_set = read_training_set(output / "sources" / recipe.name)
+        queries = training_set.held_out
+        if queries:
+            scores = score_held_out(score, queries, training_set, depth=DEPTH)
+            values = by_weight(queries, training_set.passages, scores, weights=WEIGHTS)
+            measured[recipe.name] = {weight: float(per_query.mean()) for weight, per_query in values.items()}
+            fused[recipe.name] = float(fused_ndcg(queries, training_set.passages, depth=DEPTH).mean())
+    weight = choose_weight(measured, fused)
+    shown = sorted({0.0, 0.5, 1.0, weight})
+    return weight, {
+        name: {"fused": round(fused[name], 4)} | {f"{one:g}": round(values[one], 4) for one in shown}
+        for name, values in measured.items()
+    }
+
+
+def _write_card(folder: Path, card: RerankerCard) -> None:
+    temporary = folder / f"{CARD_FILE}.writing"
+    temporary.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    temporary.replace(folder / CARD_FILE)
