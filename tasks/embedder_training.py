@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from storage.errors import InputError
 from tasks.dense_examination import MEASURES
+from tasks.loss_plot import LOSSES
 from tasks.models import load_quietly
 
 if TYPE_CHECKING:
@@ -40,15 +41,6 @@ if TYPE_CHECKING:
 WARM_UP_SHARE = 0.1
 CHECKPOINTS_KEPT = 2  # the newest and the best
 WATCHED = MEASURES[0]
-
-LOSSES = pa.schema(
-    [
-        pa.field("step", pa.int32(), nullable=False),
-        pa.field("loss", pa.float64()),
-        pa.field("learning_rate", pa.float64()),
-        pa.field("held_out", pa.float64()),  # nDCG@10 of the watched queries, where they were looked at
-    ]
-)
 
 
 class Learnt(BaseModel):

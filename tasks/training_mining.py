@@ -10,7 +10,7 @@ import numpy as np
 
 from tasks.hard_negatives import opinions_of, scored_like_an_answer, too_close
 from tasks.training_pairs import MinedQuery
-from tasks.training_set import HeldOutQuery
+from tasks.training_set import Candidate, HeldOutQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,11 +113,20 @@ class Miner:
         there = {answer.passage.document_id for answer in answers}
         for answer in answers:
             self.shelf.put(answer.passage)
-        fused = zip((found.chunks.passages[row] for row in found.rows.tolist()), found.fused.tolist(), strict=True)
+        listed = zip(
+            (found.chunks.passages[row] for row in found.rows.tolist()),
+            found.fused.tolist(),
+            *([None if np.isnan(score) else float(score) for score in leg] for leg in (found.dense, found.bm25)),
+            strict=True,
+        )
         return HeldOutQuery(
             found.query,
             {pair.document_id: pair.grade for pair in pairs if pair.document_id in there},
-            tuple((self.shelf.put(passage), score) for passage, score in fused if not self.shelf.is_empty(passage)),
+            tuple(
+                Candidate(self.shelf.put(passage), *scores)
+                for passage, *scores in listed
+                if not self.shelf.is_empty(passage)
+            ),
         )
 
     def _answers(self, found: Found, pairs: Sequence[Pair]) -> list[Answer]:

@@ -90,12 +90,14 @@ class MinedQuery:
         answers: (place of the passage, opinion), at least one.
         negatives: Likewise, best of the first stage first.
         floor: The lowest opinion among the candidates: what a passage gets that is no candidate at all.
+        struck: What is left out of the passages shown, because the query was taken from there.
     """
 
     query: str
     answers: tuple[tuple[int, float], ...]
     negatives: tuple[tuple[int, float], ...]
     floor: float
+    struck: str = ""
 
 
 def read_pairs(path: Path, *, max_pairs: int = 0, page_of: Callable[[Passage], str] | None = None) -> Source:

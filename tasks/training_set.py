@@ -6,7 +6,7 @@ Three Parquet files of a training's folder, written once by mining.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _OPINIONS = pa.list_(pa.struct([pa.field("passage", pa.int32()), pa.field("opinion", pa.float64())]))
+_CANDIDATES = pa.list_(
+    pa.struct(
+        [
+            pa.field("place", pa.int32()),
+            pa.field("fused", pa.float64()),
+            pa.field("dense", pa.float64()),  # null where the leg does not list it
+            pa.field("bm25", pa.float64()),
+        ]
+    )
+)
 _GRADES = pa.list_(pa.struct([pa.field("document_id", pa.string()), pa.field("grade", pa.int32())]))
 
 PASSAGES = pa.schema(
@@ -35,15 +45,25 @@ MINED = pa.schema(
         pa.field("answers", _OPINIONS, nullable=False),
         pa.field("negatives", _OPINIONS, nullable=False),
         pa.field("floor", pa.float64(), nullable=False),
+        pa.field("struck", pa.string(), nullable=False),
     ]
 )
 HELD_OUT = pa.schema(
     [
         pa.field("query", pa.string(), nullable=False),
         pa.field("relevant", _GRADES, nullable=False),
-        pa.field("candidates", _OPINIONS, nullable=False),  # the opinion is the fused score
+        pa.field("candidates", _CANDIDATES, nullable=False),
     ]
 )
+
+
+class Candidate(NamedTuple):
+    """What the first stage says of a passage: its place, and scores, None of a leg that does not list it."""
+
+    place: int
+    fused: float
+    dense: float | None
+    bm25: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +73,12 @@ class HeldOutQuery:
     Attributes:
         query: Normalised.
         relevant: Grades of the documents that answer it.
-        candidates: Places of passages, and fused scores, best of the first stage first.
+        candidates: Of the first stage, best first.
     """
 
     query: str
     relevant: Mapping[str, int]
-    candidates: tuple[tuple[int, float], ...]
+    candidates: tuple[Candidate, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +119,7 @@ def write_training_set(folder: Path, training_set: TrainingSet) -> None:
             "answers": _rows(query.answers),
             "negatives": _rows(query.negatives),
             "floor": query.floor,
+            "struck": query.struck,
         }
         for query in training_set.mined
     ]
@@ -106,7 +127,7 @@ def write_training_set(folder: Path, training_set: TrainingSet) -> None:
         {
             "query": query.query,
             "relevant": [{"document_id": name, "grade": grade} for name, grade in query.relevant.items()],
-            "candidates": _rows(query.candidates),
+            "candidates": [candidate._asdict() for candidate in query.candidates],
         }
         for query in training_set.held_out
     ]
@@ -124,14 +145,14 @@ def read_training_set(folder: Path) -> TrainingSet:
     return TrainingSet(
         passages=[Passage(row["document_id"], row["title"], row["text"]) for row in passages],
         mined=[
-            MinedQuery(row["query"], _pairs(row["answers"]), _pairs(row["negatives"]), row["floor"])
+            MinedQuery(row["query"], _pairs(row["answers"]), _pairs(row["negatives"]), row["floor"], row["struck"])
             for row in read_table(folder / "mined.parquet").to_pylist()
         ],
         held_out=[
             HeldOutQuery(
                 row["query"],
                 {entry["document_id"]: entry["grade"] for entry in row["relevant"]},
-                _pairs(row["candidates"]),
+                tuple(Candidate(**entry) for entry in row["candidates"]),
             )
             for row in read_table(folder / "held_out.parquet").to_pylist()
         ],
