@@ -21,16 +21,15 @@ def show_trained(trained: Trained) -> None:
     console = Console(soft_wrap=True, highlight=False)
     card = trained.card
     console.print(Text(f"Trained {trained.folder} ({trained.seconds:.0f} s)."), style="bold")
-    gathered, mined, learning = (part for part in (card.data["gathered"], card.data["mined"], card.training))
+    gathered, mined, learnt = card.gathered, card.mined, card.training
     console.print(
         Text(
-            f"{mined['queries']} queries from {gathered['origin']}, {mined['pairs']} pairs, {mined['negatives']} "
-            f"negatives; {learning['steps']} updates, loss {learning['first_loss']:.3f} to "
-            f"{learning['last_loss']:.3f}, best after update {learning['best_step']}."
+            f"{mined.queries} queries from {gathered.origin}, {mined.pairs} pairs, {mined.negatives} negatives; "
+            f"{learnt['steps']} updates, best after update {learnt['best_step']}."
         )
     )
-    passages = f"{'all' if mined['whole_collection'] else 'a sample of'} {mined['evaluated_passages']} passages"
-    console.print(figures_table(card.figures, title=f"{mined['held_out_queries']} held-out queries over {passages}"))
+    passages = f"{'all' if mined.whole_collection else 'a sample of'} {mined.evaluated_passages} passages"
+    console.print(figures_table(card.figures, title=f"{mined.held_out_queries} held-out queries over {passages}"))
     if card.guard is not None:
         title = f"Guard {card.guard.name}, {card.guard.passages} passages"
         console.print(figures_table([card.guard.figure], title=title))

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from flows.settings import Configuration
     from storage.models import Kind
     from tasks.training_guard import Guard
-    from tasks.training_stages import PairsGathered
+    from tasks.training_records import PairsGathered
 
 JUDGED = (
     "The training saw judgments that releases are measured on; the measures of a release with this model flatter it. "
@@ -100,8 +100,9 @@ def train_embedder(settings_file: str, request: EmbedderRequest) -> Trained:
             created_at=now.isoformat(timespec="seconds"),
             nightrank=version("nightrank"),
             settings={"pairs": settings_as_json(request.pairs), "training": settings_as_json(request.training)},
-            data={"gathered": settings_as_json(gathered), "mined": settings_as_json(mined)},
-            training=settings_as_json(learnt),
+            gathered=gathered,
+            mined=mined,
+            training=learnt.model_dump(),
             figures=measured.figures,
             guard=guarded,
             remarks=remarks_of(gathered),

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from storage.errors import InputError
 from tasks.dense_examination import MEASURES
+from tasks.loss_plot import LOSSES
 from tasks.models import load_quietly
 
 if TYPE_CHECKING:
@@ -40,15 +41,6 @@ if TYPE_CHECKING:
 WARM_UP_SHARE = 0.1
 CHECKPOINTS_KEPT = 2  # the newest and the best
 WATCHED = MEASURES[0]
-
-LOSSES = pa.schema(
-    [
-        pa.field("step", pa.int32(), nullable=False),
-        pa.field("loss", pa.float64()),
-        pa.field("learning_rate", pa.float64()),
-        pa.field("held_out", pa.float64()),  # nDCG@10 of the watched queries, where they were looked at
-    ]
-)
 
 
 class Learnt(BaseModel):
@@ -195,12 +187,12 @@ def train_embedder(
     """
     import torch
     from datasets import Dataset
-    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from sentence_transformers import SentenceTransformerTrainingArguments
     from sentence_transformers.base.sampler import BatchSamplers
     from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
     from transformers import EarlyStoppingCallback, PrinterCallback, set_seed
 
-    from tasks.embedder_watch import Advance, HeldOutEvaluator
+    from tasks.embedder_watch import Advance, HeldOutEvaluator, Trainer
 
     if execution.threads is not None:
         torch.set_num_threads(execution.threads)
@@ -238,7 +230,7 @@ def train_embedder(
         disable_tqdm=True,
         report_to="none",
     )
-    trainer = SentenceTransformerTrainer(
+    trainer = Trainer(
         model=model,
         args=arguments,
         train_dataset=Dataset.from_dict(_columns(rows, prompts)),
@@ -247,17 +239,17 @@ def train_embedder(
         data_collator=SentenceTransformerDataCollator(preprocess_fn=model.preprocess, max_length=training.max_tokens),
         callbacks=[EarlyStoppingCallback(early_stopping_patience=training.patience), Advance(advance)],
     )
-    for callback in (PrinterCallback, SentenceTransformerTrainer.model_card_callback_class):
-        trainer.remove_callback(callback)
+    trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints))
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(str(folder), create_model_card=False)
-    losses = loss_table(trainer.state.log_history)
+    # Going on from the last checkpoint of all, the trainer makes one more update, at a learning rate of 0.
+    losses = loss_table([entry for entry in trainer.state.log_history if entry["step"] <= planned])
     known = losses.column("loss").drop_null().to_numpy()
     tenth = max(1, known.size // 10)
     state = trainer.state
     return Learnt(
-        steps=state.global_step,
+        steps=min(state.global_step, planned),
         steps_planned=planned,
         best_step=state.best_global_step or state.global_step,
         rows=len(rows),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sentence_transformers import SentenceTransformerTrainer
 from sentence_transformers.base.evaluation import BaseEvaluator
 from transformers import TrainerCallback
 
@@ -65,6 +66,13 @@ class HeldOutEvaluator(BaseEvaluator):
             normalize_embeddings=True,
         )
         return np.asarray(vectors, dtype=np.float32)
+
+
+class Trainer(SentenceTransformerTrainer):
+    """Writes no model card from the training data, as our own card says what the model is."""
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Nothing is collected for it."""
 
 
 class Advance(TrainerCallback):

@@ -5,20 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pyarrow as pa
     from numpy.typing import NDArray
+
+LOSSES = pa.schema(
+    [
+        pa.field("step", pa.int32(), nullable=False),
+        pa.field("loss", pa.float64()),
+        pa.field("learning_rate", pa.float64()),
+        pa.field("held_out", pa.float64()),  # the figure of the watched held-out queries, where they were looked at
+    ]
+)
 
 
 def draw_losses(losses: pa.Table, path: Path, *, held_out: str) -> None:
     """Draw the curve as SVG.
 
     Args:
-        losses: ``step``, ``loss`` and ``held_out``, nulls where there is none.
+        losses: Schema LOSSES.
         path: The file.
         held_out: What the held-out figure is.
     """

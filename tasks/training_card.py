@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from storage.errors import InputError
 from storage.models import Kind
+from tasks.training_records import PairsGathered, PairsMined
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,12 +77,15 @@ class TrainingCard(BaseModel):
         created_at: ISO 8601.
         nightrank: The version that trained it.
         settings: What the training was asked for.
-        data: What it learnt from.
-        training: What it did.
+        gathered: Where its pairs come from.
+        mined: What it learnt from, and what it was measured on.
+        training: What the training did.
         figures: Held-out queries, before and after; the first one decides about a promotion.
         guard: A general collection's word.
         weight: Of a reranker against the first stage.
         remarks: What a user should know.
+        max_length: Tokens of a reranker's pair; longer passages are truncated.
+        weight: Of a reranker against the first stage.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,12 +100,15 @@ class TrainingCard(BaseModel):
     created_at: str
     nightrank: str
     settings: dict[str, JsonValue]
-    data: dict[str, JsonValue]
-    training: dict[str, JsonValue]
+    gathered: PairsGathered
+    mined: PairsMined
+    training: dict[str, int | float | str | bool | None]
     figures: list[Figure] = Field(min_length=1)
     guard: Guarded | None
     weight: float | None = Field(default=None, ge=0.0, le=1.0)
     remarks: list[str]
+    max_length: int | None = None
+    weight: float | None = None
 
     @property
     def refusals(self) -> list[str]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import BaseModel, ConfigDict
 
 from storage.bm25_store import Bm25Store
 from storage.chunk_table import ChunkTable
@@ -32,8 +31,8 @@ from tasks.passage_shelf import PassageShelf
 from tasks.progress import progress
 from tasks.release_index import ReleaseIndex
 from tasks.training_mining import Miner
+from tasks.training_records import PairsGathered, PairsMined
 from tasks.training_set import HeldOutQuery, TrainingSet, write_training_set
-from tasks.training_settings import Origin
 from tasks.training_split import hold_out_documents, split_queries
 
 if TYPE_CHECKING:
@@ -42,63 +41,9 @@ if TYPE_CHECKING:
     from tasks.pairs import Pair
     from tasks.release_index import Chunks
     from tasks.training_run import TrainingRun
-    from tasks.training_settings import PairSettings
+    from tasks.training_settings import Origin, PairSettings
 
 CHUNKS_AT_ONCE = 4096
-
-
-class PairsGathered(BaseModel):
-    """Which pairs there are.
-
-    Attributes:
-        origin: Where they come from.
-        release_id: The release that is mined.
-        queries: Distinct ones.
-        queries_left_out: Beyond the most that are wanted.
-        pairs: Of a query and a document.
-        judged: Whether they come from the judgments that releases are measured on.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    origin: Origin
-    release_id: str
-    queries: int
-    queries_left_out: int
-    pairs: int
-    judged: bool
-
-
-class PairsMined(BaseModel):
-    """What is learnt from, and what is measured on.
-
-    Attributes:
-        queries: To learn from.
-        queries_without_passage: Whose documents the release does not hold.
-        queries_between: Some of whose documents are held out, and some are not.
-        held_out_queries: To measure on.
-        held_out_documents: Of these queries.
-        pairs: Of a query and a passage, to learn from.
-        negatives: Mined ones of all queries.
-        refused: Candidates that were no negatives, by reason.
-        passages: Distinct ones of the training.
-        evaluated_passages: Those that held-out queries are measured over.
-        whole_collection: Whether these are all there are.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    queries: int
-    queries_without_passage: int
-    queries_between: int
-    held_out_queries: int
-    held_out_documents: int
-    pairs: int
-    negatives: int
-    refused: dict[str, int]
-    passages: int
-    evaluated_passages: int
-    whole_collection: bool
 
 
 @task(name="gather pairs", cache_policy=NO_CACHE)
