@@ -76,13 +76,19 @@ def train_reranker(settings_file: str, request: RerankerRequest) -> Trained:
             created_at=now.isoformat(timespec="seconds"),
             nightrank=version("nightrank"),
             settings={"pairs": settings_as_json(request.pairs), "training": settings_as_json(request.training)},
-            data={"gathered": settings_as_json(gathered), "mined": settings_as_json(mined)}
-            | ({} if taught is None else {"taught": settings_as_json(taught)}),
-            training=settings_as_json(learnt) | {"measured queries": measured.queries, "depth": measured.depth},
+            gathered=gathered,
+            mined=mined,
+            training={
+                **learnt.model_dump(),
+                "measured_queries": measured.queries,
+                "measured_depth": measured.depth,
+                "pairs_taught": None if taught is None else taught.pairs,
+            },
             figures=measured.figures,
             guard=None,
-            weight=measured.weight,
             remarks=remarks_of(gathered),
+            max_length=request.training.max_tokens,
+            weight=measured.weight,
         )
         folder = seal_trained(run, card)
         shutil.rmtree(run.folder)

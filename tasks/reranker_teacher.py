@@ -62,7 +62,7 @@ def ask_teacher(
     keys = pa.table(
         {
             "query_key": [query_key(query) for query, _ in pairs],
-            "chunk_hash": [digest("passage", text) for text in texts],
+            "chunk_hash": [digest("chunk", text) for text in texts],
         }
     )
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)

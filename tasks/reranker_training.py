@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.loss_plot import LOSSES
 from tasks.pretrained_reranker import network_of
 
 if TYPE_CHECKING:
@@ -34,14 +35,6 @@ if TYPE_CHECKING:
 
 FROZEN = ("word_embeddings", "position_embeddings", "tok_embeddings")
 CHECKPOINT = "checkpoint.pt"
-LOSSES = pa.schema(
-    [
-        pa.field("step", pa.int32(), nullable=False),
-        pa.field("loss", pa.float64()),
-        pa.field("learning_rate", pa.float64()),
-        pa.field("held_out", pa.float64()),  # nDCG@10 of the watched queries, where they were looked at
-    ]
-)
 
 
 class LearningSettings(BaseModel):

@@ -82,7 +82,6 @@ class TrainingCard(BaseModel):
         training: What the training did.
         figures: Held-out queries, before and after; the first one decides about a promotion.
         guard: A general collection's word.
-        weight: Of a reranker against the first stage.
         remarks: What a user should know.
         max_length: Tokens of a reranker's pair; longer passages are truncated.
         weight: Of a reranker against the first stage.
@@ -105,10 +104,9 @@ class TrainingCard(BaseModel):
     training: dict[str, int | float | str | bool | None]
     figures: list[Figure] = Field(min_length=1)
     guard: Guarded | None
-    weight: float | None = Field(default=None, ge=0.0, le=1.0)
     remarks: list[str]
     max_length: int | None = None
-    weight: float | None = None
+    weight: float | None = Field(default=None, ge=0.0, le=1.0)
 
     @property
     def refusals(self) -> list[str]:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tasks.training_set import TrainingSet
 
 
+DRAWS = 100  # tries a passage before a collection is found too small
+
+
 class GroupSettings(BaseModel):
     """How groups are drawn.
 
@@ -147,11 +150,18 @@ class GroupSampler:
         members += randomness.sample(near, min(settings.near, len(near)))
         members += randomness.sample(far, min(settings.far, len(far)))
         taken = {place for place, _ in (*members, *mined.answers)}
-        while len(members) < settings.size:
+        documents = {source.passages[place].document_id for place, _ in mined.answers}
+        for _ in range(DRAWS * settings.size):
+            if len(members) == settings.size:
+                break
             place = randomness.randrange(len(source.passages))
-            if place not in taken and place not in source.held:
+            document = source.passages[place].document_id
+            if place not in taken and place not in source.held and document not in documents:
                 taken.add(place)
                 members.append((place, mined.floor))
+        if len(members) < settings.size:
+            message = f"The source {name} has too few passages that answer {mined.query!r} not."
+            raise InputError(message, remedy="Ask for fewer negatives, or give more passages.")
         with_title = source.is_titled and randomness.random() >= settings.untitled_share
         texts = (source.passages[place].model_text(with_title=with_title) for place, _ in members)
         return Group(

@@ -1,4 +1,4 @@
-"""The whole flow on a handful of pairs: what it writes opens, and a second run does nothing twice."""
+"""The whole program on a handful of pairs: what it writes opens, and a second run does nothing twice."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.train_reranker import train_reranker
+from flows.packaged_reranker import make_packaged_reranker
+from tasks.packaged_recipes import Recipe
 from tasks.pretrained_reranker import load_reranker, read_card
-from tasks.reranker_training import TrainingSettings
+from tasks.reranker_training import LearningSettings
 from tasks.training_groups import GroupSettings
-from tasks.training_sources import Recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,18 +26,27 @@ def test_the_flow_makes_a_folder_that_opens_and_carries_a_chosen_weight(tmp_path
     ]
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     recipes = [Recipe("pairs", 1.0, "pairs.jsonl", "ours", validation=2)]
-    training = TrainingSettings(steps=2, decay_steps=1, warm_up_steps=1, threads=1)
+    learning = LearningSettings(steps=2, decay_steps=1, warm_up_steps=1, threads=1)
     groups = GroupSettings(groups=2, near=1, far=0, anywhere=1, max_lengths=(32,), length_shares=(1.0,))
     output = tmp_path / "out"
 
-    folder = train_reranker(tmp_path, output, training=training, groups=groups, recipes=recipes)
+    def make(output: Path, start: Path | None = None) -> Path:
+        return make_packaged_reranker(
+            tmp_path, output, learning=learning, groups=groups, recipes=recipes, start=start, device="cpu"
+        )
 
+    folder = make(output)
     card = read_card(folder)
-    assert set(card.figures["validation nDCG@10 by weight"]["pairs"]) >= {"0", "0.5", "1"}
+    assert set(card.figures["validation nDCG@10, fused top 50"]["pairs"]) >= {"fused", "0", "0.5", "1"}
     scores = load_reranker(folder).predict([("apple", "apple grows"), ("apple", "stones")], convert_to_numpy=True)
     assert scores.shape == (2,)
 
-    mined = (output / "sources" / "pairs" / "training.jsonl").stat().st_mtime_ns
-    again = train_reranker(tmp_path, output, training=training, groups=groups, recipes=recipes)
-    assert (output / "sources" / "pairs" / "training.jsonl").stat().st_mtime_ns == mined
+    mined = (output / "sources" / "pairs" / "mined.parquet").stat().st_mtime_ns
+    again = make(output)
+    assert (output / "sources" / "pairs" / "mined.parquet").stat().st_mtime_ns == mined
     assert read_card(again).delta_sha256 == card.delta_sha256
+
+    (tmp_path / "next").mkdir()
+    further = read_card(make(tmp_path / "next", start=folder))
+    assert further.training["started from"]["delta_sha256"] == card.delta_sha256
+    assert further.delta_sha256 != card.delta_sha256

@@ -8,7 +8,7 @@ from storage.errors import InputError
 from tasks.training_groups import Group, GroupSampler, GroupSettings, MinedSource
 from tasks.training_pairs import MinedQuery, Passage
 
-SETTINGS = GroupSettings(groups=4, near=2, far=1, anywhere=1, near_depth=3, untitled_share=0.0)
+SETTINGS = GroupSettings(groups=4, near=2, far=1, anywhere=1, near_depth=3, untitled_share=0.0, keyword_share=0.0)
 
 
 def source(*, queries: int = 6, is_titled: bool = True) -> MinedSource:
@@ -70,6 +70,32 @@ def test_passages_whose_titles_are_the_queries_are_shown_without_them() -> None:
     untitled = draws(GroupSampler({"s": source(is_titled=False)}, SETTINGS), range(5))
     assert all("title" in text for group in titled for text in group.texts)
     assert not any("title" in text for group in untitled for text in group.texts)
+
+
+def test_what_the_query_was_taken_from_is_not_shown() -> None:
+    passages = [Passage(f"d{i}", "", f"Before. Sentence {i}. After.") for i in range(8)]
+    queries = [MinedQuery("sentence 0.", ((0, 1.0),), ((1, 0.5), (2, 0.4)), -1.0, "Sentence 0.")]
+    [group] = draws(
+        GroupSampler({"s": MinedSource(passages, queries, 1.0)}, SETTINGS.model_copy(update={"groups": 1})), range(1)
+    )
+    assert group.texts[0] == "Before.  After."
+    assert "Sentence" in group.texts[1]
+
+
+def test_keywords_are_shown_for_the_share_of_the_queries_that_is_asked_for() -> None:
+    passages = [Passage(f"d{i}", "", f"text {i}") for i in range(20)]
+    queries = [MinedQuery("where is the river?", ((0, 1.0),), ((1, 0.5),), -1.0)]
+    half = SETTINGS.model_copy(update={"keyword_share": 0.5})
+    shown = [group.query for group in draws(GroupSampler({"s": MinedSource(passages, queries, 1.0)}, half), range(200))]
+    assert set(shown) == {"where is the river?", "where river"}
+    assert shown.count("where river") / len(shown) == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_collection_with_too_little_else_is_refused_rather_than_asked_for_ever() -> None:
+    passages = [Passage("d", "", f"text {i}") for i in range(9)]
+    queries = [MinedQuery("q", tuple((i, 1.0) for i in range(8)), (), -1.0)]
+    with pytest.raises(InputError, match="too few passages"):
+        GroupSampler({"s": MinedSource(passages, queries, 1.0)}, SETTINGS).draw(0)
 
 
 def test_a_source_without_queries_is_refused() -> None:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tasks.training_sources import RECIPES, Recipe, prepare_source, read_mined, read_validation
+from storage.keys import normalise_query
+from tasks.packaged_recipes import RECIPES, Recipe
+from tasks.training_set import read_training_set
+from tasks.training_sources import prepare_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,28 +50,56 @@ def data(tmp_path: Path) -> Path:
 def test_what_is_held_out_is_validated_on_and_never_trained_on(data: Path) -> None:
     recipe = Recipe("pairs", 0.5, "pairs.jsonl", "ours", validation=10, has_pages=True)
     prepare_source(recipe, data, data / "out", embed=embed, seed=1)
-    mined, validation = read_mined(data / "out", recipe), read_validation(data / "out")
-    held = {mined.passages[place].title for place in mined.held}
+    made = read_training_set(data / "out")
+    held = {made.passages[place].title for place in made.held}
     assert len(held) == 1  # a tenth of the pages
-    assert {query.query.split()[1] for query in validation} == held
-    assert len(validation) == 2
-    assert not held.intersection(query.query.split()[1] for query in mined.queries)
-    assert len(mined.queries) == 18
-    for query in mined.queries:
-        assert not mined.held.intersection(place for place, _ in query.negatives)
-        assert [mined.passages[place].title for place, _ in query.answers] == [query.query.split()[1]]
+    assert {query.query.split()[1] for query in made.held_out} == held
+    assert len(made.held_out) == 2
+    assert not held.intersection(query.query.split()[1] for query in made.mined)
+    assert len(made.mined) == 18
+    for query in made.mined:
+        assert not made.held.intersection(place for place, _ in query.negatives)
+        assert [made.passages[place].title for place, _ in query.answers] == [query.query.split()[1]]
 
 
-def test_a_validation_query_carries_its_first_stage_and_its_grades(data: Path) -> None:
+def test_a_held_out_query_carries_its_first_stage_and_its_grades(data: Path) -> None:
     recipe = Recipe("pairs", 0.5, "pairs.jsonl", "ours", validation=10, has_pages=True)
     prepare_source(recipe, data, data / "out", embed=embed, seed=1)
-    query = read_validation(data / "out")[0]
+    made = read_training_set(data / "out")
+    query = made.held_out[0]
     word, part = query.query.rstrip("?").split()[1:]
-    assert query.texts[0] == f"{word}\n{word} story {part}"
-    assert query.grades[0] == 1
-    assert sum(query.grades) == 1
-    assert list(query.fused) == sorted(query.fused, reverse=True)
-    assert query.ideal == (1,)
+    best = query.candidates[0]
+    assert made.passages[best.place].model_text() == f"{word}\n{word} story {part}"
+    assert query.relevant == {f"{word}-{part}": 1}
+    fused = [candidate.fused for candidate in query.candidates]
+    assert fused == sorted(fused, reverse=True)
+    assert best.dense == pytest.approx(1.0, abs=1e-6)
+    assert best.bm25 is not None
+    assert best.bm25 > 0
+    listed = [candidate.bm25 for candidate in query.candidates if candidate.bm25 is not None]
+    assert len(listed) == 11  # those that share a word: its own page, and all pages' stories of that part
+
+
+def test_a_sentence_asks_for_its_passage_and_is_struck_from_it(data: Path) -> None:
+    rows = [
+        {
+            "query": "?",
+            "title": "",
+            "text": f"The {word} is a kind of fruit. It grows in very old gardens of {word}.",
+            "document_id": word,
+        }
+        for word in WORDS
+    ]
+    (data / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = Recipe("pairs", 0.5, "pairs.jsonl", "ours", validation=1, has_pages=True, asks="sentences")
+    prepare_source(recipe, data, data / "out", embed=embed, seed=1)
+    made = read_training_set(data / "out")
+    assert len(made.mined) == len(WORDS) - len(made.held) == 9
+    assert not made.held_out
+    for query in made.mined:
+        [(place, _)] = query.answers
+        assert query.struck in made.passages[place].text
+        assert normalise_query(query.struck) == query.query
 
 
 def test_no_recipe_reads_a_test_split_and_the_shares_make_a_whole() -> None:
