@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.summary import memo_use
+from tasks.ladder import STAGE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,14 +32,6 @@ if TYPE_CHECKING:
 
 EXCERPT = 240  # characters of a result's text
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-STAGE_NAMES = {
-    "bm25": "BM25",
-    "dense": "dense",
-    "fused": "fused",
-    "reranker": "reranker alone",
-    "reranked": "reranked (weighted)",
-    "results": "results as published",
-}
 
 
 def show_summary(summary: Summary) -> None:
@@ -53,15 +46,25 @@ def show_summary(summary: Summary) -> None:
     console.print(f"{verb} release {manifest.release_id} ({_seconds(summary)}).", style="bold")
     console.print(_counts_table(summary))
     if manifest.measures:
-        show_measures(manifest.measures, title=f"Measures on {counts.queries_judged} judged queries")
+        milliseconds = {rung.stage: rung.milliseconds for rung in summary.ladder if rung.milliseconds is not None}
+        title = f"Measures on {counts.queries_judged} judged queries"
+        show_measures(manifest.measures, title=title, milliseconds=milliseconds)
     console.print(_gates_table(manifest))
     _show_bad_rows(console, summary)
     for warning in summary.warnings:
         console.print(f"Note: {warning}", style="yellow")
 
 
-def show_measures(measures: Mapping[str, Mapping[str, float]], *, title: str) -> None:
-    """A table of stages and measures."""
+def show_measures(
+    measures: Mapping[str, Mapping[str, float]], *, title: str, milliseconds: Mapping[str, float] | None = None
+) -> None:
+    """A table of stages and measures.
+
+    Args:
+        measures: By stage and name.
+        title: Of the table.
+        milliseconds: Of a query online, by stage, where that is known.
+    """
     console = _console()
     if not measures:
         console.print("Nothing is judged: name a qrels file in [judgments].")
@@ -70,8 +73,13 @@ def show_measures(measures: Mapping[str, Mapping[str, float]], *, title: str) ->
     table.add_column("stage")
     for name in next(iter(measures.values())):
         table.add_column(name, justify="right")
+    if milliseconds:
+        table.add_column("ms a query", justify="right")
     for stage, values in measures.items():
-        table.add_row(STAGE_NAMES[stage], *(f"{value:.4f}" for value in values.values()))
+        cells = [f"{value:.4f}" for value in values.values()]
+        if milliseconds:
+            cells.append(f"{milliseconds[stage]:.1f}" if stage in milliseconds else "")
+        table.add_row(STAGE_NAMES[stage], *cells)
     console.print(table)
 
 

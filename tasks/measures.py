@@ -230,9 +230,7 @@ def rows_of_queries(table: pa.Table, keys: Iterable[str]) -> pa.Table:
     return table.filter(pc.is_in(table.column("query_key"), value_set=pa.array(list(keys), pa.string())))
 
 
-def run_of(
-    ranked: pa.Table, ids_by_key: Mapping[str, Sequence[str]], *, ignore_identical_ids: bool
-) -> list[Entry]:
+def run_of(ranked: pa.Table, ids_by_key: Mapping[str, Sequence[str]], *, ignore_identical_ids: bool) -> list[Entry]:
     """The entries of a ranking: each document once a query, scored by falling ranks, so that the order is ours alone.
 
     Args:

@@ -122,14 +122,17 @@ def _read_matrix(weights: Path, *, rows: int) -> NDArray[np.float32] | None:
     from safetensors import safe_open
 
     with safe_open(weights, framework="numpy") as file:
-        found = [name for end in MATRIX_NAMES for name in sorted(file.keys(), key=len) if f".{name}".endswith(f".{end}")]
+        found = [
+            name for end in MATRIX_NAMES for name in sorted(file.keys(), key=len) if f".{name}".endswith(f".{end}")
+        ]
         for name in found:
             slice_ = file.get_slice(name)
             shape = slice_.get_shape()
             if len(shape) == 2 and shape[0] >= rows and slice_.get_dtype() in _FLOATS:
                 if slice_.get_dtype() == "BF16":
                     return _read_bfloat16(weights, name)
-                return file.get_tensor(name).astype(np.float32, copy=False)
+                matrix: NDArray[np.float32] = file.get_tensor(name).astype(np.float32, copy=False)
+                return matrix
     return None
 
 

@@ -132,9 +132,7 @@ def _embedded(batches: Iterable[pa.RecordBatch], texts: Texts, embedder: StaticE
             yield numbers[known], embedder.embed(batch.column("text").filter(pa.array(known)).to_pylist())
 
 
-def _from_lists(
-    path: Path, queries: pa.Table, texts: Texts, *, depth: int
-) -> tuple[pa.Table, NDArray[np.bool_]]:
+def _from_lists(path: Path, queries: pa.Table, texts: Texts, *, depth: int) -> tuple[pa.Table, NDArray[np.bool_]]:
     """What the lists of a release say of its queries, schema LEG, and bool (n,): of which queries they say enough."""
     batches = list(read_dense_lists(path)) if path.is_file() else []
     stored = pa.Table.from_batches(batches, schema=DENSE_LISTS)
