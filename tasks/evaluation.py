@@ -1,4 +1,4 @@
-"""The stage that measures: what every rung of the ladder is worth, what it costs, and what changed since the last release.
+"""The stage that measures: what every rung of the ladder is worth and costs, and what changed since the last release.
 
 Everything here is about the judged queries. Where nobody judged, the files are there and empty, and nothing is timed.
 """
@@ -8,33 +8,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
-from storage.bm25_store import Bm25Store
-from storage.chunk_listing import distinct_texts
-from storage.evaluations import COMPARISON, Timings
+from storage.evaluations import COMPARISON
 from storage.keys import sha256_of_file
 from storage.tables import read_rows, read_table, write_table
-from storage.workspace import write_atomically
 from tasks.depths import curve_depths, evaluate_depths
 from tasks.diagnosis import diagnose
 from tasks.judged import judged_queries
-from tasks.ladder import read_timings
-from tasks.live import LiveSearch
 from tasks.measures import evaluate_stages, means
 from tasks.reading import judgments_of
 from tasks.settings import Settings
 from tasks.significance import compare_evaluations
 from tasks.static_embedding import StaticEmbedder
 from tasks.static_leg import retrieve_static, static_leg_of_release
-from tasks.timing import Conditions, StaticScan, machine, time_rungs
+from tasks.timings import write_timings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    import pyarrow as pa
 
     from storage.chunk_table import ChunkTable
     from storage.records import Judgment
@@ -77,8 +73,7 @@ def measure_stages(
     write_table(night.diagnosis, _diagnosis(night, candidates, queries, judgments))
     write_table(night.comparison, _comparison(night, previous, table, judgments, evaluation))
     if queries.num_rows and night.settings.evaluation.timed_queries:
-        timings = _timings(night, embedder, reranker, table, static_embedder, queries, previous)
-        write_atomically(night.timings, timings.model_dump_json(indent=2) + "\n")
+        write_timings(night, embedder, reranker, table, static=static_embedder, queries=queries)
     return means(evaluation)
 
 
@@ -174,45 +169,8 @@ def _measured_again(
     return _measured(candidates, queries, judgments, static, made_with=made_with, night=night)
 
 
-def _timings(
-    night: Night,
-    embedder: EmbedderOnDemand,
-    reranker: RerankerOnDemand | None,
-    table: ChunkTable,
-    static_embedder: StaticEmbedder | None,
-    queries: pa.Table,
-    previous: Manifest | None,
-) -> Timings:
-    """Those of the release before where they hold, else measured now."""
-    settings = night.settings
-    plan = None if reranker is None else reranker.plan
-    conditions = Conditions.of(settings, embedder.plan, plan, texts=distinct_texts(night.chunks))
-    if previous is not None:
-        folder = night.workspace.release(previous.release_id)
-        known = read_timings(folder) if _holds(folder, previous, ("timings.json",)) else None
-        if known is not None and conditions.hold_for(known):
-            return known
-    generator = np.random.default_rng(night.seed)
-    count = min(settings.evaluation.timed_queries, queries.num_rows)
-    drawn = generator.choice(queries.num_rows, size=count, replace=False)
-    texts = queries.column("text").take(pa.array(drawn)).to_pylist()
-    with Bm25Store.open(night.bm25) as store:
-        loaded = None if reranker is None else reranker.load()
-        live = LiveSearch.of(settings, store, table, embedder=embedder.load(None), reranker=loaded)
-        static = None if static_embedder is None else StaticScan.of(static_embedder, live, generator=generator)
-        milliseconds = time_rungs(live, static, texts)
-    return Timings(
-        milliseconds=milliseconds,
-        queries=count,
-        measured_in=night.release_id,
-        machine=machine(embedder.plan.device),
-        conditions=conditions.key,
-        texts=conditions.texts,
-    )
-
-
 def _holds(folder: Path, manifest: Manifest, names: Sequence[str]) -> bool:
-    """Whether files of a release are there as its manifest names them."""
+    """Whether files of a release are there, and as its manifest names them."""
     return all(
         (folder / name).is_file() and sha256_of_file(folder / name) == manifest.files.get(name) for name in names
     )
