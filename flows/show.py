@@ -79,7 +79,7 @@ def show_measures(
         cells = [f"{value:.4f}" for value in values.values()]
         if milliseconds:
             cells.append(f"{milliseconds[stage]:.1f}" if stage in milliseconds else "")
-        table.add_row(STAGE_NAMES[stage], *cells)
+        table.add_row(_plain(STAGE_NAMES.get(stage, stage)), *cells)
     console.print(table)
 
 

@@ -253,15 +253,13 @@ def run_of(ranked: pa.Table, ids_by_key: Mapping[str, Sequence[str]], *, ignore_
 
 
 def means(evaluation: pa.Table) -> dict[str, dict[str, float]]:
-    """The mean of each measure by stage, over all judged queries."""
-    grouped = evaluation.group_by(["stage", "measure"]).aggregate([("value", "mean")]).to_pylist()
-    found = {(row["stage"], row["measure"]): row["value_mean"] for row in grouped}
-    names = list(dict.fromkeys(evaluation.column("measure").to_pylist()))
-    return {
-        stage: {name: found[stage, name] for name in names}
-        for stage in STAGES
-        if any((stage, name) in found for name in names)
-    }
+    """The mean of each measure by stage, over all judged queries: the stages of a release first, then others."""
+    grouped = evaluation.group_by(["stage", "measure"], use_threads=False).aggregate([("value", "mean")]).to_pylist()
+    found: dict[str, dict[str, float]] = {}
+    for row in grouped:
+        found.setdefault(row["stage"], {})[row["measure"]] = row["value_mean"]
+    order = [stage for stage in STAGES if stage in found]
+    return {stage: found[stage] for stage in [*order, *(stage for stage in found if stage not in STAGES)]}
 
 
 def _ranked(candidates: pa.Table, stage: str, *, candidate_depth: int, results: ResultsSettings) -> pa.Table:
