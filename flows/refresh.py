@@ -53,7 +53,7 @@ def refresh(settings_file: str = "nightrank.toml") -> Summary:
         pairs = stage(rerank_candidates, night, reranker, embedded.table)
 
         answered = stage(write_results, night, embedded.table)
-        measures = stage(measure_stages, night)
+        measures = stage(measure_stages, night, embedded.table)
         gates = stage(ask_gates, night, embedded.table, answered=answered)
 
         work = Work(chunks, embedded, postings, queries, scanned, pairs)

@@ -21,6 +21,7 @@ from storage.search_cache import RESULTS, write_search_cache
 from storage.tables import read_table, row_count, write_table
 from tasks.analysis import Analyser
 from tasks.bm25_audit import audit_bm25
+from tasks.diversity import stored_vectors
 from tasks.gates import bm25_gate, integrity_gate
 from tasks.measures import evaluate_stages, means
 from tasks.reading import judgments_of
@@ -52,8 +53,12 @@ def write_results(night: Night, version: ChunkTableVersion) -> int:
 
 
 @task(name="measure", cache_policy=NO_CACHE)
-def measure_stages(night: Night) -> dict[str, dict[str, float]]:
+def measure_stages(night: Night, version: ChunkTableVersion) -> dict[str, dict[str, float]]:
     """Measure every stage on the judged queries and keep the figures of each query.
+
+    Args:
+        night: The run.
+        version: Where the vectors are.
 
     Returns:
         Means by stage and measure; empty where there are no judgments.
@@ -66,6 +71,7 @@ def measure_stages(night: Night) -> dict[str, dict[str, float]]:
         candidate_depth=settings.retrieval.candidate_depth,
         results=settings.results,
         ignore_identical_ids=settings.judgments.ignore_identical_ids,
+        vectors=stored_vectors(night.open_chunks(version)),
     )
     write_table(night.evaluation, evaluation)
     return means(evaluation)
@@ -134,6 +140,7 @@ def _result_blocks(night: Night, chunks: pa.Table, table: ChunkTable) -> Iterato
         read_table(night.candidates),
         candidate_depth=settings.retrieval.candidate_depth,
         settings=settings.results,
+        vectors=stored_vectors(table),
     )
     for start in range(0, queries.num_rows, QUERIES_HELD):
         block = queries.slice(start, QUERIES_HELD)
