@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.query_choice import Budget, choose
+from tasks.query_choice import Budget, choose, measured_pairs_per_second
+from tests.storage.test_releases import manifest_of
+
+if TYPE_CHECKING:
+    from storage.releases import Manifest
 
 NOBODY = np.zeros(6, dtype=bool)
 
@@ -15,7 +20,7 @@ NOBODY = np.zeros(6, dtype=bool)
 def chosen(budget: Budget, *, known: list[int] | None = None, always: list[int] | None = None) -> list[int]:
     """Of six queries, 0 being most in demand."""
     masks = [np.isin(np.arange(6), numbers or []) for numbers in (known, always)]
-    return choose(np.arange(6), budget, known=masks[0], always=masks[1]).tolist()
+    return [int(query) for query in choose(np.arange(6), budget, known=masks[0], always=masks[1])]
 
 
 def test_a_budget_of_queries_takes_those_most_in_demand() -> None:
@@ -59,3 +64,17 @@ def test_no_other_choice_within_the_budget_covers_more_demand(
         if sum(not known[query] for query in some) <= new
     )
     assert demands[ours].sum() == best
+
+
+def test_the_speed_of_a_reranker_is_that_of_the_newest_release_it_scored_enough_pairs_for() -> None:
+    def release(name: str, *, scored: int, seconds: float, reranker: str = "m at 0.5") -> Manifest:
+        made = manifest_of(name)
+        inputs = made.inputs.model_copy(update={"reranker": reranker})
+        counts = made.counts.model_copy(update={"pairs_scored": scored})
+        return made.model_copy(update={"inputs": inputs, "counts": counts, "seconds": {"rerank": seconds}})
+
+    old, quiet = release("r1", scored=5000, seconds=100.0), release("r3", scored=10, seconds=9.0)
+    newer, other = release("r2", scored=2000, seconds=20.0), release("r4", scored=9000, seconds=1.0, reranker="n at 1")
+    assert measured_pairs_per_second([old, quiet], reranker="m") == 50.0
+    assert measured_pairs_per_second([old, newer, quiet, other], reranker="m") == 100.0
+    assert measured_pairs_per_second([quiet, other], reranker="m") is None
