@@ -106,7 +106,21 @@ def test_a_timestamp_is_kept_as_iso_8601(tmp_path: Path, value: object, timestam
 
 
 @pytest.mark.parametrize(
-    "value", ["yesterday", "03/06/2024", "2024-13-01", "2024-13", 1717408800000, 20240603, -1, "2024", True, {}, 1e300]
+    "value",
+    [
+        "yesterday",
+        "03/06/2024",
+        "2024-13-01",
+        "2024-13",
+        1717408800000,
+        20240603,
+        -1,
+        "2024",
+        True,
+        {},
+        1e300,
+        "0001-01-01T00:00+14:00",
+    ],
 )
 def test_any_other_timestamp_is_a_bad_row(tmp_path: Path, value: object) -> None:
     assert "neither ISO 8601 nor Unix seconds" in reason(read_row(tmp_path, query="q", timestamp=value))
@@ -146,6 +160,45 @@ def test_a_row_with_a_filter_is_set_aside_because_filters_are_not_applied(tmp_pa
 )
 def test_a_bad_row_says_why(tmp_path: Path, values: dict[str, object], why: str) -> None:
     assert why in reason(read_row(tmp_path, **values))
+
+
+def test_users_and_sessions_become_numbers_that_only_this_reading_can_make(tmp_path: Path) -> None:
+    lines = [
+        {"query": "a", "user": "u1", "session": "s", "user_agent": "Firefox"},
+        {"query": "b", "user_id": "u1", "session_id": "s"},
+        {"query": "c", "user": "u2"},
+        {"query": "d", "user": "", "session": None},
+        {"query": "e", "user": 7},
+        {"query": "f", "user": "7"},
+    ]
+    content = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    rows = [row for row in read(tmp_path, "log.jsonl", content) if isinstance(row, LoggedQuery)]
+    users, sessions = [row.user for row in rows], [row.session for row in rows]
+    assert users[0] == users[1] != users[2]
+    assert (users[3], sessions[3]) == (None, None)
+    assert users[4] == users[5]
+    assert sessions[0] == sessions[1] is not None
+    assert [row.user_agent for row in rows[:2]] == ["Firefox", ""]
+    [again, *_] = read_query_log(tmp_path / "log.jsonl", name="log.jsonl", salt=b"of another run")
+    assert isinstance(again, LoggedQuery)
+    assert again.user != users[0]
+    assert not any("u1" in repr(row) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("values", "secret"),
+    [
+        ({"query": "q", "count": "how to leave my job"}, "leave"),
+        ({"query": "q", "timestamp": "how to leave my job"}, "leave"),
+        ({"query": "q", "timestamp": "+49 30 1234567"}, "1234567"),
+        ({"query": "q", "query_id": "jane@example.org\n"}, "jane"),
+        ({"query": "q", "count": ["how to leave my job"]}, "leave"),
+    ],
+)
+def test_the_reason_of_a_bad_row_quotes_nothing_personal(
+    tmp_path: Path, values: dict[str, object], secret: str
+) -> None:
+    assert secret not in reason(read_row(tmp_path, **values))
 
 
 def test_bad_rows_do_not_stop_the_log(tmp_path: Path) -> None:
