@@ -17,11 +17,14 @@ from storage.release_files import is_there
 from storage.releases import Counts, Inputs, Manifest, current_manifest, new_release_id, settings_as_json
 from tasks.analysis import Analyser
 from tasks.embedder import plan_embedder
+from tasks.gates import source_age_gate
 from tasks.indexing import chunking_fingerprint
+from tasks.measures import parse_measure
 from tasks.night import Before, Night
 from tasks.on_demand import EmbedderOnDemand, RerankerOnDemand
 from tasks.publishing import collect_unreached, publish
 from tasks.reranker import plan_reranker
+from tasks.source_age import source_age_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,6 +129,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
     """Plan a run and give it a staging folder, which goes unless the run has sealed it."""
     settings, base, workspace = configuration.settings, configuration.base, configuration.workspace
     started = time.perf_counter()
+    parse_measure(settings.gates.measure)  # a name that nobody knows is told before the night's work, not after it
     embedder = plan_embedder(settings.embedder, settings.execution, base=base)
     reranker = plan_reranker(settings.reranker, settings.execution, base=base)
     current = current_manifest(workspace)
@@ -161,16 +165,23 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
     nothing = dict.fromkeys(COUNTS_OF_WORK, 0)
     bad = {"documents_bad": read.documents_bad, "queries_bad": read.queries_bad}
     counts = run.current.counts.model_copy(update={**nothing, **bad})
-    return Summary(manifest=run.current, published=False, changed=False, counts=counts, seconds=run.total_seconds())
+    return Summary(
+        manifest=run.current,
+        published=False,
+        changed=False,
+        counts=counts,
+        seconds=run.total_seconds(),
+        warnings=_stale_source(run),
+    )
 
 
 def finish(
     run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[str, float]], gates: list[Gate]
 ) -> Summary:
-    """Seal the release, publish it where every gate passed, collect what it leaves behind, and say what was done.
+    """Seal the release, publish it where its gates let it through, collect what it leaves behind, say what was done.
 
     Raises:
-        Refused: A gate did not pass; the release is kept, marked rejected.
+        Refused: A gate does not let it through; the release is kept, marked rejected.
     """
     night = run.night
     before = None if night.before is None else night.before.document_digests
@@ -179,7 +190,7 @@ def finish(
     manifest = Manifest(
         release_id=night.release_id,
         created_at=run.now,
-        status="accepted" if all(gate.passed for gate in gates) else "rejected",
+        status="accepted" if all(gate.lets_through for gate in gates) else "rejected",
         previous=None if run.current is None else run.current.release_id,
         nightrank=version("nightrank"),
         inputs=run.inputs_of(read),
@@ -242,3 +253,15 @@ def _warnings(read: InputsRead, not_collected: str | None) -> tuple[str, ...]:
     unknown = f"{read.judgments_unknown} judged queries are not among the queries of the release; each scores 0."
     warnings = (unknown if read.judgments_unknown else None, not_collected)
     return tuple(warning for warning in warnings if warning is not None)
+
+
+def _stale_source(run: Run) -> tuple[str, ...]:
+    """A night that finds nothing to do asks no gate, and is what a source that is never delivered looks like."""
+    settings = run.night.settings
+    if settings.gates.max_source_age_days is None:
+        return ()
+    days = source_age_days(settings.documents.source, base=run.night.base, now=run.now)
+    if days is None:
+        return ()
+    gate = source_age_gate(days, max_days=settings.gates.max_source_age_days)
+    return () if gate.passed else (f"The source may be stale: {gate.reason}.",)

@@ -47,6 +47,7 @@ class InputsRead:
     documents_key: str
     queries_key: str
     judgments_key: str
+    coverage: float = 1.0
 
 
 @task(name="read", cache_policy=NO_CACHE)

@@ -25,7 +25,9 @@ def test_more_than_there_should_be_is_a_fault_too() -> None:
 
 
 def test_the_bm25_gate_says_what_the_audit_found() -> None:
-    gate = bm25_gate(Bm25Audit(pairs=200, largest_difference=1e-7, tolerance=1e-5, passed=True))
+    gate = bm25_gate(Bm25Audit(pairs=200, chunks=9, misread=(), largest_difference=1e-7, tolerance=1e-5, passed=True))
     assert (gate.name, gate.passed, gate.value, gate.threshold) == ("bm25_audit", True, 1e-7, 1e-5)
     assert "200 scores" in gate.reason
-    assert not bm25_gate(Bm25Audit(pairs=1, largest_difference=math.inf, tolerance=1e-5, passed=False)).passed
+    assert not bm25_gate(
+        Bm25Audit(pairs=1, chunks=1, misread=(), largest_difference=math.inf, tolerance=1e-5, passed=False)
+    ).passed
