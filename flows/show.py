@@ -90,7 +90,7 @@ def show_results(found: CachedResults, *, source: str) -> None:
 
 
 def show_releases(releases: Sequence[ListedRelease], *, now: datetime) -> None:
-    """A table of releases, newest first, and what is wrong with those that cannot be read.
+    """A table of releases, newest first, why gates refused some, and what is wrong with those that cannot be read.
 
     Args:
         releases: Oldest first.
@@ -105,13 +105,18 @@ def show_releases(releases: Sequence[ListedRelease], *, now: datetime) -> None:
     table.add_column("age", min_width=len("minutes"))
     for name in ("documents", "chunks", "queries", "MB", "nDCG@10"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("status", min_width=len("accepted,"))
+    table.add_column("status", min_width=len("non_inferiority,"))
     for release in reversed(releases):
         table.add_row(release.release_id, *_release_cells(release, now=now))
     console.print(table)
     for release in releases:
         if release.damage:
             console.print(f"{release.release_id} is damaged: {_plain(release.damage)}", style="yellow")
+        for gate in [] if release.manifest is None else release.manifest.gates:
+            if not gate.passed:
+                verb = "published despite" if gate.accepted else "rejected by"
+                line = f"{release.release_id} was {verb} {gate.name}: {_plain(gate.reason)}."
+                console.print(line, style="yellow", highlight=False)
 
 
 def show_rollback(done: RolledBack) -> None:
