@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from storage.errors import InputError
 from storage.releases import Gate
+from tasks.query_names import plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -75,10 +76,13 @@ def integrity_gate(faults: Mapping[str, int]) -> Gate:
 
 
 def bm25_gate(audit: Bm25Audit) -> Gate:
-    """Passes where a sample of chunks has the terms of its text, and of scores what rank-bm25 computes from texts."""
+    """Passes where a sample of scores is what rank-bm25 computes from the texts of chunks, and none is missing."""
     reason = f"{audit.pairs} scores compared with rank-bm25, terms of {audit.chunks} chunks with their text"
     if audit.misread:
-        reason += f"; the index does not hold what the queries' analysis reads in {_listed(audit.misread)}"
+        misread = _listed([*map(plain_name, audit.misread)])
+        reason += f"; the index does not hold what the queries' analysis reads in {misread}"
+    if audit.missed:
+        reason += f"; {audit.missed} that belong among the candidates are not there"
     return Gate(
         name="bm25_audit",
         passed=audit.passed,

@@ -111,6 +111,7 @@ def _audit(night: Night, store: Bm25Store, table: ChunkTable) -> Bm25Audit:
         texts_of=texts_of,
         settings=night.settings.bm25,
         analyser=Analyser.of(night.settings.bm25),
+        depth=night.settings.retrieval.candidate_depth,
         sample=AUDITED_SCORES,
         generator=np.random.default_rng(night.seed),
     )

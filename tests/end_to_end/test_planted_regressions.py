@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import tasks.indexing
+import tasks.retrieval
 from benchmarks.tiny_models import tiny_reranker
 from storage.releases import read_manifest
 from storage.workspace import Workspace
@@ -175,6 +176,21 @@ def test_an_index_that_was_analysed_otherwise_than_the_queries_is_stopped_by_the
 
     monkeypatch.undo()
     assert refresh(collection).published
+
+
+def test_queries_that_are_analysed_otherwise_than_the_index_are_stopped_by_the_audit(
+    collection: Collection, refresh: Refresh, nightrank: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = published_with_default_gates(collection, refresh)
+    monkeypatch.setattr(tasks.retrieval, "Analyser", Unstemmed)
+    collection.document("tea")["shelf"] = 3
+    collection.write()
+
+    found = refused(nightrank("refresh", "-c", collection.settings_file, "--json"))
+
+    assert "bm25_audit" in found
+    assert "that belong among the candidates are not there" in found["bm25_audit"]["reason"]
+    live.assert_untouched(collection)
 
 
 def test_a_refused_release_is_listed_with_the_gates_that_it_failed_and_why(

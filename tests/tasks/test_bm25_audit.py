@@ -39,6 +39,7 @@ def audited(
     sample: int = 100,
     queries: Sequence[str] = QUERIES,
     analyser: WordAnalyser = PLAIN,
+    depth: int = 10,
     texts: Callable[[pa.ChunkedArray], Mapping[str, str]] = texts_of,
 ) -> Bm25Audit:
     return audit_bm25(
@@ -48,6 +49,7 @@ def audited(
         texts_of=texts,
         settings=settings,
         analyser=analyser,
+        depth=depth,
         sample=sample,
         generator=np.random.default_rng(0),
     )
@@ -81,16 +83,18 @@ def _of(variant: Variant) -> Bm25Settings:
 
 def test_a_result_that_shares_no_term_with_its_query_does_not_pass(tmp_path: Path) -> None:
     with Bm25Store.open(build(tmp_path, TEXTS)) as store:
-        leg = pa.table([[3], [0], [0.0], [1]], schema=LEG)  # "u" is in no chunk
-        assert audited(store, leg, Bm25Settings()) == Bm25Audit(1, 5, (), math.inf, 1e-5, passed=False)
+        leg = pa.table([[0], [0], [0.0], [1]], schema=LEG)  # "u" is in no chunk
+        found = audited(store, leg, Bm25Settings(), queries=["u"])
+        assert found == Bm25Audit(1, 5, (), 0, math.inf, 1e-5, passed=False)
 
 
-def test_no_more_than_the_sample_is_compared_and_an_empty_leg_passes(tmp_path: Path) -> None:
+def test_no_more_than_the_sample_is_compared_and_an_empty_leg_of_unknown_words_passes(tmp_path: Path) -> None:
     settings = Bm25Settings()
     with Bm25Store.open(build(tmp_path, TEXTS)) as store:
         leg = retrieve_bm25(store, QUERIES, settings=settings, analyser=PLAIN, depth=10)
         assert audited(store, leg, settings, sample=4).pairs == 4
-        assert audited(store, leg.slice(0, 0), settings) == Bm25Audit(0, 5, (), 0.0, 1e-5, passed=True)
+        nothing = audited(store, leg.slice(0, 0), settings, queries=["u"])
+        assert nothing == Bm25Audit(0, 5, (), 0, 0.0, 1e-5, passed=True)
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def test_an_index_of_another_analysis_is_found_though_no_query_finds_anything_in
     settings = Bm25Settings()
     with Bm25Store.open(build(tmp_path, TEXTS)) as store:
         nothing = LEG.empty_table()
-        audit = audited(store, nothing, settings, analyser=Swapped("v", "y"))
+        audit = audited(store, nothing, settings, analyser=Swapped("v", "y"), queries=["u"])
         assert (audit.pairs, audit.misread, audit.passed) == (0, ("e#0",), False)
 
 
@@ -138,3 +142,37 @@ def test_a_chunk_whose_text_is_gone_or_another_does_not_pass(tmp_path: Path) -> 
             del texts[lost]
             audit = audited(store, leg, settings, texts=lambda _, texts=texts | change: texts)  # type: ignore[misc]
             assert (audit.misread, audit.passed) == (("c#0",), False)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("depth", [2, 10])
+def test_a_chunk_that_belongs_among_the_found_and_is_not_there_does_not_pass(
+    tmp_path: Path, variant: Variant, depth: int
+) -> None:
+    settings = Bm25Settings(variant=variant)
+    with Bm25Store.open(build(tmp_path, TEXTS)) as store:
+        leg = retrieve_bm25(store, QUERIES, settings=settings, analyser=PLAIN, depth=depth)
+        assert audited(store, leg, settings, depth=depth).passed
+        for number in range(leg.num_rows):
+            lost = pa.concat_tables([leg.slice(0, number), leg.slice(number + 1)])
+            audit = audited(store, lost, settings, depth=depth)
+            assert (audit.missed > 0, audit.passed) == (True, False)
+
+
+def test_a_worse_chunk_in_the_place_of_a_better_one_does_not_pass(tmp_path: Path) -> None:
+    settings = Bm25Settings()
+    with Bm25Store.open(build(tmp_path, TEXTS)) as store:
+        leg = retrieve_bm25(store, ["x"], settings=settings, analyser=PLAIN, depth=10)
+        assert leg.num_rows == 3
+        assert audited(store, leg.slice(0, 2), settings, queries=["x"], depth=2).passed
+        worse = audited(store, leg.slice(1, 2), settings, queries=["x"], depth=2)
+        assert (worse.missed, worse.passed) == (1, False)
+
+
+def test_queries_that_were_analysed_otherwise_than_the_index_do_not_pass(tmp_path: Path) -> None:
+    settings = Bm25Settings()
+    with Bm25Store.open(build(tmp_path, TEXTS)) as store:
+        leg = retrieve_bm25(store, ["v v"], settings=settings, analyser=Swapped("v", "unheard"), depth=10)
+        assert leg.num_rows == 0
+        audit = audited(store, leg, settings, queries=["v v"])
+        assert (audit.missed, audit.passed) == (1, False)

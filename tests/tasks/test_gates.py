@@ -45,22 +45,30 @@ def test_more_than_there_should_be_is_a_fault_too() -> None:
 
 
 def test_the_bm25_gate_says_what_the_audit_found() -> None:
-    gate = bm25_gate(Bm25Audit(pairs=200, chunks=9, misread=(), largest_difference=1e-7, tolerance=1e-5, passed=True))
+    gate = bm25_gate(
+        Bm25Audit(pairs=200, chunks=9, misread=(), missed=0, largest_difference=1e-7, tolerance=1e-5, passed=True)
+    )
     assert (gate.name, gate.passed, gate.value, gate.threshold) == ("bm25_audit", True, 1e-7, 1e-5)
     assert "200 scores" in gate.reason
     assert not bm25_gate(
-        Bm25Audit(pairs=1, chunks=1, misread=(), largest_difference=math.inf, tolerance=1e-5, passed=False)
+        Bm25Audit(pairs=1, chunks=1, misread=(), missed=0, largest_difference=math.inf, tolerance=1e-5, passed=False)
     ).passed
 
 
 def test_the_bm25_gate_names_chunks_whose_terms_are_not_those_of_their_text() -> None:
     gate = bm25_gate(
         Bm25Audit(
-            pairs=1, chunks=9, misread=("d1#0", "d2#3"), largest_difference=math.inf, tolerance=1e-5, passed=False
+            pairs=1,
+            chunks=9,
+            misread=("d1#0", "d2#3"),
+            missed=7,
+            largest_difference=math.inf,
+            tolerance=1e-5,
+            passed=False,
         )
     )
     assert not gate.passed
-    assert "d1#0, d2#3" in gate.reason
+    assert '"d1#0", "d2#3"; 7 that belong among the candidates' in gate.reason
 
 
 def change(low: float, *, worst: tuple[str, ...] = ()) -> QualityChange:
