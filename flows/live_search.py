@@ -17,6 +17,7 @@ from storage.workspace import reading
 from tasks.analysis import Analyser
 from tasks.bm25 import retrieve_bm25
 from tasks.dense import all_blocks, retrieve_dense
+from tasks.diversity import stored_vectors
 from tasks.embedder import Embedder, plan_embedder
 from tasks.fusion import fuse
 from tasks.reranker import Reranker, plan_reranker
@@ -75,6 +76,6 @@ def _search(configuration: Configuration, query: str) -> CachedResults:
         pair_scores[asked] = reranker.score([text] * len(texts), texts, tokens)
     weight = 0.0 if reranker_plan is None else reranker_plan.weight
     ranked = settle_order(candidates, fused, pair_scores, weight=weight)
-    results = cut_results(ranked, candidate_depth=depth, settings=settings.results)
+    results = cut_results(ranked, candidate_depth=depth, settings=settings.results, vectors=stored_vectors(table))
     entries = result_entries(results, chunks, table).get(key, [])
     return CachedResults(text, release_id, tuple(Result(**entry) for entry in entries))  # type: ignore[arg-type]  # fields of Result

@@ -57,7 +57,7 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
         pairs = stage(rerank_candidates, night, reranker, embedded.table)
 
         answered = stage(write_results, night, embedded.table)
-        measures = stage(measure_stages, night)
+        measures = stage(measure_stages, night, embedded.table)
         gates = stage(
             ask_gates, night, embedded.table, inputs, current=run.current, answered=answered, now=now, accept=accept
         )

@@ -12,6 +12,7 @@ from tasks.gates import ALWAYS
 if TYPE_CHECKING:
     from storage.records import JsonValue
     from storage.releases import Counts, Gate, Manifest
+    from tasks.reading import Drop
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Summary:
         changed: Whether anything differed from the current release.
         counts: Of this run.
         seconds: Of this run, by stage and in total.
+        coverage: Share of the log's traffic that the chosen queries answer.
+        drops: What of the log was not kept.
         warnings: What the user should know, though nothing failed.
     """
 
@@ -32,6 +35,8 @@ class Summary:
     changed: bool
     counts: Counts
     seconds: dict[str, float]
+    coverage: float
+    drops: tuple[Drop, ...]
     warnings: tuple[str, ...] = ()
 
     @property
@@ -56,6 +61,8 @@ class Summary:
                 for name, use in memo_use(self.counts).items()
             },
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "coverage": round(self.coverage, 6),
+            "drops": {drop.reason: {"rows": drop.rows, "traffic": drop.traffic} for drop in self.drops},
             "measures": {stage: dict(values) for stage, values in self.manifest.measures.items()},
             "gates": [settings_as_json(gate) for gate in self.manifest.gates],
             "warnings": list(self.warnings),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from storage.records import Judgment
+    from tasks.diversity import VectorSource
     from tasks.settings import ResultsSettings
 
 MEASURES = ("nDCG@10", "RR@10", "R@100", "Judged@10")
@@ -94,6 +95,7 @@ def evaluate_stages(
     candidate_depth: int,
     results: ResultsSettings,
     ignore_identical_ids: bool,
+    vectors: VectorSource | None = None,
 ) -> pa.Table:
     """Measure every stage of a release.
 
@@ -105,6 +107,7 @@ def evaluate_stages(
         candidate_depth: Chunks that count as candidates.
         results: What counts as results.
         ignore_identical_ids: Leave out the document that has the query's own id.
+        vectors: Of texts; needed where results are diversified.
 
     Returns:
         A table of schema EVALUATION; without judgments an empty one.
@@ -122,7 +125,7 @@ def evaluate_stages(
     for stage in STAGES:
         if not judgments:
             break
-        ranked = _ranked(candidates, stage, candidate_depth=candidate_depth, results=results)
+        ranked = _ranked(candidates, stage, candidate_depth=candidate_depth, results=results, vectors=vectors)
         if stage == "reranker" and ranked.num_rows == 0:
             continue  # there was no reranker
         run = _as_run(ranked, ids_by_key, ignore_identical_ids=ignore_identical_ids)
@@ -145,7 +148,9 @@ def means(evaluation: pa.Table) -> dict[str, dict[str, float]]:
     }
 
 
-def _ranked(candidates: pa.Table, stage: str, *, candidate_depth: int, results: ResultsSettings) -> pa.Table:
+def _ranked(
+    candidates: pa.Table, stage: str, *, candidate_depth: int, results: ResultsSettings, vectors: VectorSource | None
+) -> pa.Table:
     """(query_key, document_id) of a stage's entries, best first within a query; none where a stage did not run."""
     if stage in {"bm25", "dense"}:
         order, entries = f"{stage}_rank", candidates.filter(pc.is_valid(pc.field(f"{stage}_rank")))
@@ -159,7 +164,7 @@ def _ranked(candidates: pa.Table, stage: str, *, candidate_depth: int, results: 
         keys = [("query_key", "ascending"), (order, "ascending")]
     ranked = entries.sort_by(keys)
     if stage == "results":
-        ranked = cut_results(ranked, candidate_depth=candidate_depth, settings=results)
+        ranked = cut_results(ranked, candidate_depth=candidate_depth, settings=results, vectors=vectors)
     return ranked.select(["query_key", "document_id"])
 
 

@@ -56,7 +56,7 @@ def quality_change(
         return evaluate_run(run, of_these, [measure])
 
     live = measured((pair.query_key, pair.before or ()) for pair in shared)
-    made = measured((pair.query_key, pair.after or ()) for pair in shared)
+    made = measured((pair.query_key, pair.after) for pair in shared)
     before = np.array([value for _, _, value in live])
     after = np.array([value for _, _, value in made])
     losses = sorted((new - old, query_id) for (query_id, _, old), (_, _, new) in zip(live, made, strict=True))
@@ -87,7 +87,7 @@ def judged_share(
     """
     if not judgments:
         return 0.0
-    rankings = ((pair.query_key, pair.after or ()) for pair in pairs)
+    rankings = ((pair.query_key, pair.after) for pair in pairs)
     run = _entries(rankings, ids_by_key, ignore_identical_ids=ignore_identical_ids)
     return float(np.mean([value for _, _, value in evaluate_run(run, judgments, ["Judged@10"])]))
 

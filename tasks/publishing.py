@@ -14,9 +14,11 @@ from prefect.cache_policies import NO_CACHE
 from storage.bm25_store import Bm25Store
 from storage.collect import collect
 from storage.errors import reason_of
+from storage.keys import query_key
 from storage.releases import digests_of, seal
-from storage.search_cache import RESULTS, write_search_cache
+from storage.search_cache import FORMS, RESULTS, write_search_cache
 from storage.tables import read_table, write_table
+from tasks.diversity import stored_vectors
 from tasks.measures import evaluate_stages, means
 from tasks.reading import judgments_of
 from tasks.results import cut_results, result_entries
@@ -42,12 +44,16 @@ def write_results(night: Night, version: ChunkTableVersion) -> int:
     table = night.open_chunks(version)
     with Bm25Store.open(night.bm25) as store:
         chunks = store.chunks(["title", "body_start", "metadata"])
-    return write_search_cache(night.results, _result_blocks(night, chunks, table))
+    return write_search_cache(night.results, _result_blocks(night, chunks, table), forms=_forms(night))
 
 
 @task(name="measure", cache_policy=NO_CACHE)
-def measure_stages(night: Night) -> dict[str, dict[str, float]]:
+def measure_stages(night: Night, version: ChunkTableVersion) -> dict[str, dict[str, float]]:
     """Measure every stage on the judged queries and keep the figures of each query.
+
+    Args:
+        night: The run.
+        version: Where the vectors are.
 
     Returns:
         Means by stage and measure; empty where there are no judgments.
@@ -60,6 +66,7 @@ def measure_stages(night: Night) -> dict[str, dict[str, float]]:
         candidate_depth=settings.retrieval.candidate_depth,
         results=settings.results,
         ignore_identical_ids=settings.judgments.ignore_identical_ids,
+        vectors=stored_vectors(night.open_chunks(version)),
     )
     write_table(night.evaluation, evaluation)
     return means(evaluation)
@@ -90,6 +97,18 @@ def collect_unreached(night: Night, *, now: datetime) -> str | None:
     return None
 
 
+def _forms(night: Night) -> pa.Table:
+    """The near-identical forms that the cache answers too, schema FORMS."""
+    queries = read_table(night.queries, columns=["query_key", "forms"])
+    rows = [
+        (query_key(form), key)
+        for key, forms in zip(*(column.to_pylist() for column in queries.columns), strict=True)
+        for form in forms
+    ]
+    columns = zip(*rows, strict=True) if rows else ([], [])
+    return pa.table([pa.array(column, pa.string()) for column in columns], schema=FORMS)
+
+
 def _result_blocks(night: Night, chunks: pa.Table, table: ChunkTable) -> Iterator[pa.Table]:
     settings = night.settings
     queries = read_table(night.queries, columns=["query_key", "text"])
@@ -97,6 +116,7 @@ def _result_blocks(night: Night, chunks: pa.Table, table: ChunkTable) -> Iterato
         read_table(night.candidates),
         candidate_depth=settings.retrieval.candidate_depth,
         settings=settings.results,
+        vectors=stored_vectors(table),
     )
     for start in range(0, queries.num_rows, QUERIES_HELD):
         block = queries.slice(start, QUERIES_HELD)

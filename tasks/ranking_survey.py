@@ -28,7 +28,7 @@ class RankingSurvey:
         overlap: The mean of their rank-biased overlaps; 1 where none is compared.
         least_alike: A few with the lowest overlap under 1, lowest first.
         top1_changed: Compared queries whose first document is another one.
-        judged: The pairs of the judged queries of the release that was made.
+        judged: The pairs of the judged queries.
     """
 
     queries: int
@@ -55,8 +55,6 @@ def survey_rankings(pairs: Iterable[RankingPair], *, judged: AbstractSet[str], p
     least_alike: list[tuple[float, str]] = []
     kept: list[RankingPair] = []
     for pair in pairs:
-        if pair.after is None:
-            continue
         queries += 1
         if pair.query_key in judged:
             kept.append(pair)

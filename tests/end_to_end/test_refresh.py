@@ -336,7 +336,7 @@ def test_two_spellings_of_a_query_are_one_query_that_both_find(collection: Colle
 
 
 def test_the_budget_keeps_the_most_frequent_queries(collection: Collection, refresh: Refresh) -> None:
-    collection.settings["queries"]["budget"] = 3
+    collection.settings["queries"] |= {"budget": 3, "always_judged": False}
 
     summary = refresh(collection)
 

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
 
 import storage.paired_rankings
+from storage.duck import connect
 from storage.paired_rankings import RankingPair, paired_rankings
-from storage.search_cache import RESULTS, SearchCache, write_search_cache
+from storage.search_cache import FORMS, RESULTS, SearchCache, write_search_cache
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +19,13 @@ if TYPE_CHECKING:
     from storage.records import JsonValue
 
 
-def cache(path: Path, rankings: Mapping[str, Sequence[str]], *, metadata: JsonValue = None) -> Path:
+def cache(
+    path: Path,
+    rankings: Mapping[str, Sequence[str]],
+    *,
+    metadata: JsonValue = None,
+    forms: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
     rows = [
         json.dumps(
             [
@@ -28,19 +36,33 @@ def cache(path: Path, rankings: Mapping[str, Sequence[str]], *, metadata: JsonVa
         )
         for ids in rankings.values()
     ]
-    write_search_cache(path, [pa.table([[*rankings], [*rankings], rows], schema=RESULTS)])
+    blocks = [pa.table([[*rankings], [*rankings], rows], schema=RESULTS)]
+    write_search_cache(path, blocks, forms=pa.table([[*forms], [*forms.values()]], schema=FORMS))
     return path
 
 
-def test_every_query_of_either_release_comes_once_by_its_key_with_both_rankings(tmp_path: Path) -> None:
+def test_every_query_of_the_new_release_comes_once_by_its_key_with_both_rankings(tmp_path: Path) -> None:
     before = cache(tmp_path / "before.duckdb", {"b": ["1", "2"], "gone": ["3"], "a": []})
     after = cache(tmp_path / "after.duckdb", {"new": ["1"], "b": ["2", "1"], "a": ["4"]})
     assert list(paired_rankings(before, after)) == [
         RankingPair("a", [], ["4"]),
         RankingPair("b", ["1", "2"], ["2", "1"]),
-        RankingPair("gone", ["3"], None),
         RankingPair("new", None, ["1"]),
     ]
+
+
+def test_a_query_that_was_a_form_of_another_got_that_ones_results(tmp_path: Path) -> None:
+    before = cache(tmp_path / "before.duckdb", {"what is tea": ["1"]}, forms={"what is tea?": "what is tea"})
+    after = cache(tmp_path / "after.duckdb", {"what is tea?": ["2"]}, forms={"what is tea": "what is tea?"})
+    assert list(paired_rankings(before, after)) == [RankingPair("what is tea?", ["1"], ["2"])]
+
+
+def test_a_release_from_before_there_were_forms_can_be_compared(tmp_path: Path) -> None:
+    before = cache(tmp_path / "before.duckdb", {"a": ["1"]})
+    with connect(before) as connection:
+        connection.execute("DROP TABLE forms")
+    after = cache(tmp_path / "after.duckdb", {"a": ["2"]})
+    assert list(paired_rankings(before, after)) == [RankingPair("a", ["1"], ["2"])]
 
 
 def test_without_a_release_before_there_is_nothing_beside(tmp_path: Path) -> None:
