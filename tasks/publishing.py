@@ -18,7 +18,7 @@ from storage.collect import collect
 from storage.errors import reason_of
 from storage.releases import digests_of, seal
 from storage.search_cache import RESULTS, write_search_cache
-from storage.tables import read_table, row_count, write_table
+from storage.tables import read_table, row_count
 from tasks.analysis import Analyser
 from tasks.bm25_audit import audit_bm25
 from tasks.gates import bm25_gate, integrity_gate
