@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow.compute as pc
 
 from storage.dense_lists import read_dense_lists
@@ -21,6 +20,7 @@ from tasks.texts import Texts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
