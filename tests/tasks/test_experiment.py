@@ -98,7 +98,7 @@ def test_a_variant_equal_to_the_settings_is_the_release_itself(refreshed: Collec
         {"reranker.max_tokens": 16},
         {"results.depth": 2, "results.unit": "chunk"},
     ],
-    ids=lambda changes: ", ".join(changes),
+    ids=", ".join,
 )
 def test_a_variant_is_what_a_refresh_with_these_settings_publishes(
     changes: dict[str, JsonValue], refreshed: Collection
