@@ -12,7 +12,7 @@ from tasks.diagnosis import totals
 from tasks.ladder import STAGE_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from rich.console import Console
 
@@ -62,20 +62,23 @@ def _depths_table(evaluated: Evaluated) -> Table:
 
 
 def _comparison_table(evaluated: Evaluated) -> Table:
+    """Stage by stage, so that 80 columns are enough."""
     assert evaluated.comparison is not None
-    table = Table(title=f"Against {plain(str(evaluated.against))}", title_justify="left")
-    for name in ("stage", "measure"):
-        table.add_column(name)
-    for name in ("before", "after", "difference", "95% interval", "p", "p (Holm)", "wins/ties/losses"):
-        table.add_column(name, justify="right")
+    table = _narrow(f"Against {plain(str(evaluated.against))}")
+    table.add_column("measure", no_wrap=True)
+    for name in ("before", "after", "difference", "95% interval", "p", "p (Holm)", "won/tied/lost"):
+        table.add_column(name, justify="right", no_wrap=True)
+    stage = None
     for row in evaluated.comparison.to_pylist():
+        if row["stage"] != stage:
+            stage = row["stage"]
+            table.add_row(Text(plain(STAGE_NAMES.get(stage, stage)), style="bold"))
         table.add_row(
-            plain(STAGE_NAMES.get(row["stage"], row["stage"])),
-            plain(row["measure"]),
+            f"  {plain(row['measure'])}",
             f"{row['before']:.4f}",
             f"{row['after']:.4f}",
             f"{row['difference']:+.4f}",
-            _interval(row),
+            f"{row['low']:+.3f} to {row['high']:+.3f}",
             f"{row['p_value']:.4f}",
             f"{row['p_holm']:.4f}",
             f"{row['wins']}/{row['ties']}/{row['losses']}",
@@ -84,14 +87,14 @@ def _comparison_table(evaluated: Evaluated) -> Table:
 
 
 def _grid_table(grid: Sequence[Tried]) -> Table:
-    table = Table(title="Variants of the settings, the best results first", title_justify="left")
+    table = _narrow("Variants of the settings, the best results first")
     for key in grid[0].values:
-        table.add_column(key)
+        table.add_column(key.rpartition(".")[2], no_wrap=True)
     names = list(grid[0].measures["results"])
     for name in names:
-        table.add_column(plain(name), justify="right")
-    for name in (f"{plain(names[0])} fused", "difference", "95% interval", "p (Holm)"):
-        table.add_column(name, justify="right")
+        table.add_column(plain(name), justify="right", no_wrap=True)
+    for name in ("hybrid", "difference", "p (Holm)"):
+        table.add_column(name, justify="right", no_wrap=True)
     for tried in grid:
         first = tried.comparison[0]
         figures = [f"{value:.4f}" for value in tried.measures["results"].values()]
@@ -99,15 +102,16 @@ def _grid_table(grid: Sequence[Tried]) -> Table:
             *(Text(plain(str(value))) for value in tried.values.values()),
             *figures,
             f"{tried.measures['fused'][names[0]]:.4f}",
-            "as they are" if tried.as_they_are else f"{first['difference']:+.4f}",
-            "" if tried.as_they_are else _interval(first),
+            "as it is" if tried.as_they_are else f"{first['difference']:+.4f}",
             "" if tried.as_they_are else f"{first['p_holm']:.4f}",
         )
     return table
 
 
-def _interval(row: Mapping[str, object]) -> str:
-    return f"{row['low']:+.4f} to {row['high']:+.4f}"
+def _narrow(title: str) -> Table:
+    return Table(
+        title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim"
+    )
 
 
 def _show_worst(console: Console, evaluated: Evaluated) -> None:
