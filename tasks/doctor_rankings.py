@@ -11,6 +11,7 @@ from storage.faults import count_fault, fault_of
 from storage.memo_upkeep import PAIRS, memo_path
 from storage.search_cache import SearchCache
 from storage.tables import read_table
+from tasks.diversity import stored_vectors
 from tasks.doctor import Findings
 from tasks.measures import means
 from tasks.progress import progress
@@ -91,11 +92,12 @@ def check_measures(examined: Examined) -> Findings:
 def _cut_again(examined: Examined) -> dict[str, Ranking]:
     """The results that the stored candidates give, by query key."""
     settings = examined.settings
-    columns = ["query_key", "chunk_id", "document_id", "fused_rank", "score"]
+    columns = ["query_key", "chunk_id", "chunk_hash", "document_id", "fused_rank", "score"]
     results = cut_results(
         read_table(examined.candidates, columns=columns),
         candidate_depth=settings.retrieval.candidate_depth,
         settings=settings.results,
+        vectors=stored_vectors(examined.table()) if settings.results.diversifies else None,
     )
     rankings: dict[str, Ranking] = {}
     for row in results.to_pylist():

@@ -1,44 +1,43 @@
-"""The stage that measures: what every rung of the ladder is worth, what it costs, and what changed since the last release.
+"""The stage that measures: what every rung of the ladder is worth and costs, and what changed since the last release.
 
 Everything here is about the judged queries. Where nobody judged, the files are there and empty, and nothing is timed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
-from storage.bm25_store import Bm25Store
-from storage.chunk_listing import distinct_texts
-from storage.evaluations import COMPARISON, Timings
+from storage.chunk_table import ChunkTable
+from storage.errors import MachineError
+from storage.evaluations import COMPARISON
 from storage.keys import sha256_of_file
 from storage.tables import read_rows, read_table, write_table
-from storage.workspace import write_atomically
 from tasks.depths import curve_depths, evaluate_depths
 from tasks.diagnosis import diagnose
+from tasks.diversity import stored_vectors
 from tasks.judged import judged_queries
-from tasks.ladder import read_timings
-from tasks.live import LiveSearch
 from tasks.measures import evaluate_stages, means
 from tasks.reading import judgments_of
 from tasks.settings import Settings
 from tasks.significance import compare_evaluations
 from tasks.static_embedding import StaticEmbedder
 from tasks.static_leg import retrieve_static, static_leg_of_release
-from tasks.timing import Conditions, StaticScan, machine, time_rungs
+from tasks.timings import write_timings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from storage.chunk_table import ChunkTable
+    import pyarrow as pa
+
     from storage.records import Judgment
     from storage.releases import ChunkTableVersion, Manifest
+    from tasks.diversity import VectorSource
     from tasks.night import Night
     from tasks.on_demand import EmbedderOnDemand, RerankerOnDemand
 
@@ -64,60 +63,56 @@ def measure_stages(
     Returns:
         Means by stage and measure; empty where there are no judgments.
     """
-    judgments = judgments_of(night)
+    settings, judgments, table = night.settings, judgments_of(night), night.open_chunks(version)
     queries = judged_queries(read_table(night.queries), judgments)
     candidates = read_rows(night.candidates, "query_key", queries.column("query_key"))
-    table = night.open_chunks(version)
     static_embedder = StaticEmbedder.of(embedder.plan.files.folder) if queries.num_rows else None
     static = retrieve_static(night, table, queries, static_embedder)
+    tonight = _Rankings(settings, queries, candidates, static, stored_vectors(table))
 
-    evaluation = _measured(candidates, queries, judgments, static, made_with=night.settings, night=night)
+    evaluation = _measured(tonight, judgments, night)
     write_table(night.evaluation, evaluation)
-    write_table(night.depths, _depth_curve(night, candidates, queries, judgments, reranker))
-    write_table(night.diagnosis, _diagnosis(night, candidates, queries, judgments))
-    write_table(night.comparison, _comparison(night, previous, table, judgments, evaluation))
-    if queries.num_rows and night.settings.evaluation.timed_queries:
-        timings = _timings(night, embedder, reranker, table, static_embedder, queries, previous)
-        write_atomically(night.timings, timings.model_dump_json(indent=2) + "\n")
+    write_table(night.depths, _depth_curve(tonight, judgments, reranker))
+    write_table(night.diagnosis, _diagnosis(tonight, judgments, night))
+    write_table(night.comparison, _comparison(previous, judgments, evaluation, night))
+    if queries.num_rows and settings.evaluation.timed_queries:
+        write_timings(night, embedder, reranker, table, static=static_embedder, queries=queries)
     return means(evaluation)
 
 
-def _measured(
-    candidates: pa.Table,
-    queries: pa.Table,
-    judgments: Sequence[Judgment],
-    static: pa.Table | None,
-    *,
-    made_with: Settings,
-    night: Night,
-) -> pa.Table:
-    """The stages of a release made with some settings, measured as tonight's settings ask, schema EVALUATION."""
+class _Rankings(NamedTuple):
+    """What is measured of a release."""
+
+    settings: Settings  # that it was made with
+    queries: pa.Table  # the judged ones, schema QUERIES
+    candidates: pa.Table  # theirs, schema CANDIDATES
+    static: pa.Table | None  # schema RANKED
+    vectors: VectorSource
+
+
+def _measured(rankings: _Rankings, judgments: Sequence[Judgment], night: Night) -> pa.Table:
+    """The stages of a release, measured as tonight's settings ask, schema EVALUATION."""
     return evaluate_stages(
-        candidates,
-        queries,
+        rankings.candidates,
+        rankings.queries,
         judgments,
-        static=static,
+        static=rankings.static,
         measures=night.settings.evaluation.measures,
-        candidate_depth=made_with.retrieval.candidate_depth,
-        results=made_with.results,
+        candidate_depth=rankings.settings.retrieval.candidate_depth,
+        results=rankings.settings.results,
         ignore_identical_ids=night.settings.judgments.ignore_identical_ids,
+        vectors=rankings.vectors,
     )
 
 
-def _depth_curve(
-    night: Night,
-    candidates: pa.Table,
-    queries: pa.Table,
-    judgments: Sequence[Judgment],
-    reranker: RerankerOnDemand | None,
-) -> pa.Table:
+def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], reranker: RerankerOnDemand | None) -> pa.Table:
     """Schema DEPTHS; without a reranker empty."""
-    settings = night.settings
+    settings = tonight.settings
     candidate_depth = settings.retrieval.candidate_depth
     deepest = min(settings.reranker.depth, candidate_depth)
     return evaluate_depths(
-        candidates,
-        queries,
+        tonight.candidates,
+        tonight.queries,
         judgments,
         depths=[] if reranker is None else curve_depths(settings.evaluation.depths, deepest=deepest),
         weight=0.0 if reranker is None else reranker.plan.weight,
@@ -127,92 +122,53 @@ def _depth_curve(
     )
 
 
-def _diagnosis(night: Night, candidates: pa.Table, queries: pa.Table, judgments: Sequence[Judgment]) -> pa.Table:
+def _diagnosis(tonight: _Rankings, judgments: Sequence[Judgment], night: Night) -> pa.Table:
     """Schema DIAGNOSIS."""
     return diagnose(
-        candidates,
-        queries,
+        tonight.candidates,
+        tonight.queries,
         judgments,
         documents=read_table(night.document_digests, columns=["document_id"]).column(0).combine_chunks(),
-        candidate_depth=night.settings.retrieval.candidate_depth,
-        results=night.settings.results,
-        ignore_identical_ids=night.settings.judgments.ignore_identical_ids,
+        candidate_depth=tonight.settings.retrieval.candidate_depth,
+        results=tonight.settings.results,
+        ignore_identical_ids=tonight.settings.judgments.ignore_identical_ids,
+        vectors=tonight.vectors,
     )
 
 
 def _comparison(
-    night: Night,
-    previous: Manifest | None,
-    table: ChunkTable,
-    judgments: Sequence[Judgment],
-    evaluation: pa.Table,
+    previous: Manifest | None, judgments: Sequence[Judgment], evaluation: pa.Table, night: Night
 ) -> pa.Table:
-    """The release that is live, its candidates measured with today's judgments, against this one: schema COMPARISON."""
-    before = None if previous is None or not judgments else _measured_again(night, previous, table, judgments)
+    """The release that is live, measured again by today's judgments, against this one: schema COMPARISON."""
+    before = None if previous is None or not judgments else _stored(previous, judgments, night)
     if before is None:
         return COMPARISON.empty_table()
-    return compare_evaluations(before, evaluation, generator=np.random.default_rng(night.seed))
+    generator = np.random.default_rng(night.seed)
+    return compare_evaluations(_measured(before, judgments, night), evaluation, generator=generator)
 
 
-def _measured_again(
-    night: Night, previous: Manifest, table: ChunkTable, judgments: Sequence[Judgment]
-) -> pa.Table | None:
-    """An earlier release by today's judgments, schema EVALUATION; None where it can no longer be read."""
-    folder = night.workspace.release(previous.release_id)
-    if not _holds(folder, previous, ("queries.parquet", "candidates.parquet", "bm25.duckdb")):
+def _stored(manifest: Manifest, judgments: Sequence[Judgment], night: Night) -> _Rankings | None:
+    """What can be measured of an earlier release without a model; None where it cannot be read as it was written."""
+    folder = night.workspace.release(manifest.release_id)
+    if not _holds(folder, manifest, ("queries.parquet", "candidates.parquet")):
         return None
     try:
-        made_with = Settings.model_validate(previous.settings)
-    except ValidationError:  # another version's
+        made_with = Settings.model_validate(manifest.settings)
+        name, release_id = manifest.chunk_table.name, manifest.release_id
+        table = ChunkTable.of_release(night.workspace.lance, name=name, release_id=release_id)
+    except (ValidationError, MachineError):  # another version's settings; texts that are gone
         return None
     queries = judged_queries(read_table(folder / "queries.parquet"), judgments)
     candidates = read_rows(folder / "candidates.parquet", "query_key", queries.column("query_key"))
     static = None
-    if _holds(folder, previous, ("static.parquet",)):
+    if night.before is not None and night.before.static_lists.is_file():  # what a night builds upon is whole
         depth = made_with.retrieval.candidate_depth
         static = static_leg_of_release(folder, queries, table, load=lambda: None, depth=depth)
-    return _measured(candidates, queries, judgments, static, made_with=made_with, night=night)
-
-
-def _timings(
-    night: Night,
-    embedder: EmbedderOnDemand,
-    reranker: RerankerOnDemand | None,
-    table: ChunkTable,
-    static_embedder: StaticEmbedder | None,
-    queries: pa.Table,
-    previous: Manifest | None,
-) -> Timings:
-    """Those of the release before where they hold, else measured now."""
-    settings = night.settings
-    plan = None if reranker is None else reranker.plan
-    conditions = Conditions.of(settings, embedder.plan, plan, texts=distinct_texts(night.chunks))
-    if previous is not None:
-        folder = night.workspace.release(previous.release_id)
-        known = read_timings(folder) if _holds(folder, previous, ("timings.json",)) else None
-        if known is not None and conditions.hold_for(known):
-            return known
-    generator = np.random.default_rng(night.seed)
-    count = min(settings.evaluation.timed_queries, queries.num_rows)
-    drawn = generator.choice(queries.num_rows, size=count, replace=False)
-    texts = queries.column("text").take(pa.array(drawn)).to_pylist()
-    with Bm25Store.open(night.bm25) as store:
-        loaded = None if reranker is None else reranker.load()
-        live = LiveSearch.of(settings, store, table, embedder=embedder.load(None), reranker=loaded)
-        static = None if static_embedder is None else StaticScan.of(static_embedder, live, generator=generator)
-        milliseconds = time_rungs(live, static, texts)
-    return Timings(
-        milliseconds=milliseconds,
-        queries=count,
-        measured_in=night.release_id,
-        machine=machine(embedder.plan.device),
-        conditions=conditions.key,
-        texts=conditions.texts,
-    )
+    return _Rankings(made_with, queries, candidates, static, stored_vectors(table))
 
 
 def _holds(folder: Path, manifest: Manifest, names: Sequence[str]) -> bool:
-    """Whether files of a release are there as its manifest names them."""
+    """Whether files of a release are there, and as its manifest names them."""
     return all(
         (folder / name).is_file() and sha256_of_file(folder / name) == manifest.files.get(name) for name in names
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from storage.records import Judgment
+    from tasks.diversity import VectorSource
     from tasks.settings import ResultsSettings
 
 STAGES = ("static", "bm25", "dense", "fused", "reranker", "reranked", "results")
@@ -125,6 +126,7 @@ def evaluate_stages(
     candidate_depth: int,
     results: ResultsSettings,
     ignore_identical_ids: bool,
+    vectors: VectorSource | None = None,
 ) -> pa.Table:
     """Measure every stage of a release.
 
@@ -137,6 +139,7 @@ def evaluate_stages(
         candidate_depth: Chunks that count as candidates.
         results: What counts as results.
         ignore_identical_ids: Leave out the document that has the query's own id.
+        vectors: Of texts; needed where results are diversified.
 
     Returns:
         A table of schema EVALUATION; without judgments an empty one.
@@ -149,6 +152,7 @@ def evaluate_stages(
         candidate_depth=candidate_depth,
         results=results,
         ignore_identical_ids=ignore_identical_ids,
+        vectors=vectors,
     )
     return evaluate_runs(runs, judgments, measures)
 
@@ -162,6 +166,7 @@ def stage_runs(
     candidate_depth: int,
     results: ResultsSettings,
     ignore_identical_ids: bool,
+    vectors: VectorSource | None = None,
 ) -> dict[str, list[Entry]]:
     """What is measured of each stage, as a run that any tool of TREC's measures alike.
 
@@ -173,6 +178,7 @@ def stage_runs(
         candidate_depth: Chunks that count as candidates.
         results: What counts as results.
         ignore_identical_ids: Leave out the document that has the query's own id.
+        vectors: Of texts; needed where results are diversified.
 
     Returns:
         By stage, in the order of STAGES: each document once a query, where its best chunk stands, with falling whole
@@ -183,7 +189,7 @@ def stage_runs(
     runs: dict[str, list[Entry]] = {}
     for stage in STAGES:
         if stage != "static":
-            ranked = _ranked(candidates, stage, candidate_depth=candidate_depth, results=results)
+            ranked = _ranked(candidates, stage, candidate_depth=candidate_depth, results=results, vectors=vectors)
         elif static is not None:
             ranked = rows_of_queries(static, ids_by_key).sort_by([("query_key", "ascending"), ("rank", "ascending")])
         else:
@@ -264,18 +270,18 @@ def run_of(ranked: pa.Table, ids_by_key: Mapping[str, Sequence[str]], *, ignore_
 
 
 def means(evaluation: pa.Table) -> dict[str, dict[str, float]]:
-    """The mean of each measure by stage, over all judged queries; runs that are no stage come last."""
-    grouped = evaluation.group_by(["stage", "measure"]).aggregate([("value", "mean")]).to_pylist()
-    found = {(row["stage"], row["measure"]): row["value_mean"] for row in grouped}
-    names = list(dict.fromkeys(evaluation.column("measure").to_pylist()))
-    return {
-        stage: {name: found[stage, name] for name in names}
-        for stage in dict.fromkeys([*STAGES, *evaluation.column("stage").to_pylist()])
-        if any((stage, name) in found for name in names)
-    }
+    """The mean of each measure by stage, over all judged queries: the stages of a release first, then others."""
+    grouped = evaluation.group_by(["stage", "measure"], use_threads=False).aggregate([("value", "mean")]).to_pylist()
+    found: dict[str, dict[str, float]] = {}
+    for row in grouped:
+        found.setdefault(row["stage"], {})[row["measure"]] = row["value_mean"]
+    order = [stage for stage in STAGES if stage in found]
+    return {stage: found[stage] for stage in [*order, *(stage for stage in found if stage not in STAGES)]}
 
 
-def _ranked(candidates: pa.Table, stage: str, *, candidate_depth: int, results: ResultsSettings) -> pa.Table:
+def _ranked(
+    candidates: pa.Table, stage: str, *, candidate_depth: int, results: ResultsSettings, vectors: VectorSource | None
+) -> pa.Table:
     """(query_key, document_id) of a stage's entries, best first within a query; none where a stage did not run."""
     if stage in {"bm25", "dense"}:
         order, entries = f"{stage}_rank", candidates.filter(pc.is_valid(pc.field(f"{stage}_rank")))
@@ -289,5 +295,5 @@ def _ranked(candidates: pa.Table, stage: str, *, candidate_depth: int, results: 
         keys = [("query_key", "ascending"), (order, "ascending")]
     ranked = entries.sort_by(keys)
     if stage == "results":
-        ranked = cut_results(ranked, candidate_depth=candidate_depth, settings=results)
+        ranked = cut_results(ranked, candidate_depth=candidate_depth, settings=results, vectors=vectors)
     return ranked.select(["query_key", "document_id"])

@@ -21,6 +21,7 @@ from storage.search_cache import RESULTS, write_search_cache
 from storage.tables import read_table, row_count
 from tasks.analysis import Analyser
 from tasks.bm25_audit import audit_bm25
+from tasks.diversity import stored_vectors
 from tasks.gates import bm25_gate, integrity_gate
 from tasks.results import cut_results, result_entries
 
@@ -112,6 +113,7 @@ def _result_blocks(night: Night, chunks: pa.Table, table: ChunkTable) -> Iterato
         read_table(night.candidates),
         candidate_depth=settings.retrieval.candidate_depth,
         settings=settings.results,
+        vectors=stored_vectors(table),
     )
     for start in range(0, queries.num_rows, QUERIES_HELD):
         block = queries.slice(start, QUERIES_HELD)

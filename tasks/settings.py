@@ -163,8 +163,34 @@ class ResultsSettings(Section):
         description="`document`: one entry a document, its best chunk; `chunk`: every chunk for itself.",
     )
     mmr_lambda: float = Field(
-        default=1.0, ge=1.0, le=1.0, description="Maximal marginal relevance; 1.0 (off) is the only value yet."
+        default=1.0,
+        ge=0.0,
+        le=1.0,
+        description="Maximal marginal relevance: weight of the final score against the closeness to results above; "
+        "1.0 (off) keeps the final order.",
     )
+    mmr_pool: int = Field(
+        default=50,
+        ge=1,
+        le=10_000,
+        description="Entries of the final order, `depth` at least, that diverse results are chosen from.",
+    )
+    near_duplicate: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=1.0,
+        description="Cosine with a result above from which on an entry is left out; the results may then be fewer than "
+        "`depth`. Default: none is.",
+    )
+
+    @property
+    def diversifies(self) -> bool:
+        """Whether results differ from the first entries of the final order."""
+        return self.mmr_lambda < 1.0 or self.near_duplicate is not None
+
+    def undiversified(self) -> ResultsSettings:
+        """The same, with the first entries of the final order as the results."""
+        return self.model_copy(update={"mmr_lambda": 1.0, "near_duplicate": None})
 
 
 class EvaluationSettings(Section):

@@ -3,15 +3,10 @@
 The dense and BM25 legs are timed as live search runs them, exact and from the stores of the release. Static embeddings
 are served by nobody here, so their rung is the embedding of the query and an exact scan of static vectors held in
 memory: those of a sample of the collection where it is large, the scan's time scaled up to all of it.
-
-A time is worth taking once a model: a release takes over what an earlier one measured while models, depths and device
-are the same and the collection has not changed its size by more than half.
 """
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from dataclasses import dataclass
 from statistics import median
@@ -19,7 +14,6 @@ from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
-from storage.keys import fingerprint
 from tasks.dense import retrieve_dense
 
 if TYPE_CHECKING:
@@ -27,50 +21,12 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from storage.evaluations import Timings
     from tasks.dense import Block
-    from tasks.embedder import EmbedderPlan
     from tasks.live import LiveSearch
-    from tasks.reranker import RerankerPlan
-    from tasks.settings import Settings
     from tasks.static_embedding import StaticEmbedder
     from tasks.texts import Texts
 
 TEXTS_SAMPLED = 10_000  # whose static vectors are scanned: 15 MB of 384 dimensions
-SIZE_CHANGE = 0.5  # of the collection, beyond which times are taken anew
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What a time depends on.
-
-    Attributes:
-        key: Of models, depths and device.
-        texts: Distinct ones in the collection.
-    """
-
-    key: str
-    texts: int
-
-    @classmethod
-    def of(cls, settings: Settings, embedder: EmbedderPlan, reranker: RerankerPlan | None, *, texts: int) -> Self:
-        """The conditions of a night."""
-        key = fingerprint(
-            {
-                "embedder": embedder.fingerprint,
-                "reranker": None if reranker is None else reranker.fingerprint,
-                "depth": settings.reranker.depth,
-                "candidate_depth": settings.retrieval.candidate_depth,
-                "device": embedder.device,
-                "threads": settings.execution.threads,
-                "queries": settings.evaluation.timed_queries,
-            }
-        )
-        return cls(key, texts)
-
-    def hold_for(self, timings: Timings) -> bool:
-        """Whether what was measured then is what would be measured now."""
-        return self.key == timings.conditions and abs(self.texts - timings.texts) <= SIZE_CHANGE * timings.texts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,19 +78,6 @@ def time_rungs(
     _time_query(live, static, queries[0], clock)  # a model's first call sets up what later ones share
     timed = [_time_query(live, static, query, clock) for query in queries]
     return {stage: 1000.0 * median(seconds[stage] for seconds in timed) for stage in timed[0]}
-
-
-def machine(device: str) -> str:
-    """Where times were taken, in words.
-
-    Args:
-        device: As torch calls it.
-    """
-    if device.startswith("cuda"):
-        import torch
-
-        return f"{torch.cuda.get_device_name(device)}, {os.cpu_count()} CPU cores"
-    return f"{device}, {os.cpu_count()} cores, {platform.machine()}"
 
 
 def _time_query(
