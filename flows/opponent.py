@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from flows.settings import load_settings
 from storage.errors import InputError
 from storage.workspace import is_release_id
 from tasks.opponents import OtherRelease, RunFile, Variant
-from tasks.variants import require_variant
+from tasks.variants import differences, require_variant, varied
 
 if TYPE_CHECKING:
     from flows.settings import Configuration
@@ -41,22 +42,18 @@ def _of_settings(path: Path, configuration: Configuration) -> Opponent:
     other = load_settings(path)
     if other.workspace.root.resolve() != configuration.workspace.root.resolve():
         return OtherRelease(other.workspace, None)
-    settings = _seen_from(configuration.base, other)
-    require_variant(_seen_from(configuration.base, configuration), settings, name=str(path))
-    return Variant(settings)
+    ours, theirs = (_seen_from(configuration.base, each) for each in (configuration, other))
+    require_variant(ours, theirs, name=str(path))
+    return Variant(varied(configuration.settings, differences(ours, theirs)))
 
 
 def _seen_from(base: Path, configuration: Configuration) -> Settings:
-    """The settings with paths that mean the same from another folder."""
-    if configuration.base == base:
-        return configuration.settings
-    settings, own = configuration.settings, configuration.base
-    sections = {"documents": "source", "queries": "log", "embedder": "model", "reranker": "model"}
+    """The settings with paths written alike, whatever folder they were relative to."""
+    settings = configuration.settings
     update = {}
-    for name, key in sections.items():
+    for name, key in (("documents", "source"), ("queries", "log"), ("embedder", "model"), ("reranker", "model")):
         section = getattr(settings, name)
-        path = own / getattr(section, key)
+        path = (configuration.base / getattr(section, key)).resolve()
         if path.exists():
-            shared = path.relative_to(base) if path.is_relative_to(base) else path
-            update[name] = section.model_copy(update={key: str(shared)})
+            update[name] = section.model_copy(update={key: os.path.relpath(path, base)})
     return settings.model_copy(update=update)

@@ -64,9 +64,9 @@ def _depths_table(evaluated: Evaluated) -> Table:
 def _comparison_table(evaluated: Evaluated) -> Table:
     """Stage by stage, so that 80 columns are enough."""
     assert evaluated.comparison is not None
-    table = _narrow(f"Against {plain(str(evaluated.against))}")
+    table = _narrow(f"Before: {plain(str(evaluated.against))}; after: what is evaluated")
     table.add_column("measure", no_wrap=True)
-    for name in ("before", "after", "difference", "95% interval", "p", "p (Holm)", "won/tied/lost"):
+    for name in ("before", "after", "change", "95% interval", "p (Holm)", "w/t/l"):
         table.add_column(name, justify="right", no_wrap=True)
     stage = None
     for row in evaluated.comparison.to_pylist():
@@ -79,7 +79,6 @@ def _comparison_table(evaluated: Evaluated) -> Table:
             f"{row['after']:.4f}",
             f"{row['difference']:+.4f}",
             f"{row['low']:+.3f} to {row['high']:+.3f}",
-            f"{row['p_value']:.4f}",
             f"{row['p_holm']:.4f}",
             f"{row['wins']}/{row['ties']}/{row['losses']}",
         )
@@ -93,7 +92,7 @@ def _grid_table(grid: Sequence[Tried]) -> Table:
     names = list(grid[0].measures["results"])
     for name in names:
         table.add_column(plain(name), justify="right", no_wrap=True)
-    for name in ("hybrid", "difference", "p (Holm)"):
+    for name in ("hybrid", "change", "p (Holm)"):
         table.add_column(name, justify="right", no_wrap=True)
     for tried in grid:
         first = tried.comparison[0]
@@ -109,9 +108,7 @@ def _grid_table(grid: Sequence[Tried]) -> Table:
 
 
 def _narrow(title: str) -> Table:
-    return Table(
-        title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim"
-    )
+    return Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
 
 
 def _show_worst(console: Console, evaluated: Evaluated) -> None:

@@ -20,6 +20,7 @@ from storage.errors import InputError, MachineError
 from storage.query_memo import QueryMemo
 from storage.workspace import reading, writing
 from tasks.analysis import Analyser
+from tasks.diversity import stored_vectors
 from tasks.embedder import plan_embedder
 from tasks.experiment_legs import Legs
 from tasks.experiment_pairs import KnownPairs, PairScoring, stored_scores
@@ -179,6 +180,7 @@ class Experiment:
             measures=self._measures,
             candidate_depth=settings.retrieval.candidate_depth,
             results=settings.results,
+            vectors=stored_vectors(self._table),
             ignore_identical_ids=self.settings.judgments.ignore_identical_ids,
         )
         return Outcome(settings, ranked, evaluation)

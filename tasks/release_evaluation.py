@@ -14,6 +14,7 @@ from storage.evaluations import DEPTHS
 from storage.workspace import reading
 from tasks.depths import curve_depths, evaluate_depths
 from tasks.diagnosis import diagnose, worst_queries
+from tasks.diversity import stored_vectors
 from tasks.embedder import plan_embedder
 from tasks.judgments import read_judgments
 from tasks.ladder import ladder, read_timings
@@ -128,43 +129,8 @@ def explain_release(release_id: str | None, yardstick: Yardstick, evaluation: pa
         yardstick: What it is measured by.
         evaluation: Schema EVALUATION, of its stages.
     """
-    release = StoredRelease.open(yardstick.workspace, release_id)
-    made_with, inputs = release.settings, release.manifest.inputs
-    judgments = yardstick.judgments()
-    queries = release.judged_queries(judgments)
-    candidates = release.candidates(queries)
-    ignore_identical_ids = yardstick.settings.judgments.ignore_identical_ids
-    candidate_depth = made_with.retrieval.candidate_depth
-    depths = DEPTHS.empty_table()
-    if inputs.reranker_fingerprint != "none":
-        deepest = min(made_with.reranker.depth, candidate_depth)
-        depths = evaluate_depths(
-            candidates,
-            queries,
-            judgments,
-            depths=curve_depths(yardstick.settings.evaluation.depths, deepest=deepest),
-            weight=inputs.reranker_weight if made_with.reranker.weight is None else made_with.reranker.weight,
-            measures=yardstick.measures,
-            candidate_depth=candidate_depth,
-            ignore_identical_ids=ignore_identical_ids,
-        )
-    diagnosis = diagnose(
-        candidates,
-        queries,
-        judgments,
-        documents=release.document_ids(),
-        candidate_depth=candidate_depth,
-        results=made_with.results,
-        ignore_identical_ids=ignore_identical_ids,
-    )
-    texts = {query_id: query["text"] for query in queries.to_pylist() for query_id in query["query_ids"]}
-    worst = worst_queries(diagnosis, evaluation, measure=yardstick.measures[0], count=WORST_QUERIES)
-    return Explained(
-        ladder(means(evaluation), read_timings(release.folder)),
-        depths,
-        diagnosis,
-        {query_id: texts.get(query_id, "") for query_id in worst},
-    )
+    with reading(yardstick.workspace):
+        return _explained(StoredRelease.open(yardstick.workspace, release_id), yardstick, evaluation)
 
 
 @task(name="measure run files", cache_policy=NO_CACHE)
@@ -213,7 +179,48 @@ def _runs_of(release: StoredRelease, yardstick: Yardstick, judgments: Sequence[J
         static=_static_leg(release, queries, yardstick),
         candidate_depth=release.settings.retrieval.candidate_depth,
         results=release.settings.results,
+        vectors=stored_vectors(release.chunk_table()),
         ignore_identical_ids=yardstick.settings.judgments.ignore_identical_ids,
+    )
+
+
+def _explained(release: StoredRelease, yardstick: Yardstick, evaluation: pa.Table) -> Explained:
+    made_with, inputs = release.settings, release.manifest.inputs
+    judgments = yardstick.judgments()
+    queries = release.judged_queries(judgments)
+    candidates = release.candidates(queries)
+    ignore_identical_ids = yardstick.settings.judgments.ignore_identical_ids
+    candidate_depth = made_with.retrieval.candidate_depth
+    depths = DEPTHS.empty_table()
+    if inputs.reranker_fingerprint != "none":
+        deepest = min(made_with.reranker.depth, candidate_depth)
+        depths = evaluate_depths(
+            candidates,
+            queries,
+            judgments,
+            depths=curve_depths(yardstick.settings.evaluation.depths, deepest=deepest),
+            weight=inputs.reranker_weight if made_with.reranker.weight is None else made_with.reranker.weight,
+            measures=yardstick.measures,
+            candidate_depth=candidate_depth,
+            ignore_identical_ids=ignore_identical_ids,
+        )
+    diagnosis = diagnose(
+        candidates,
+        queries,
+        judgments,
+        documents=release.document_ids(),
+        candidate_depth=candidate_depth,
+        results=made_with.results,
+        vectors=stored_vectors(release.chunk_table()),
+        ignore_identical_ids=ignore_identical_ids,
+    )
+    texts = {query_id: query["text"] for query in queries.to_pylist() for query_id in query["query_ids"]}
+    worst = worst_queries(diagnosis, evaluation, measure=yardstick.measures[0], count=WORST_QUERIES)
+    return Explained(
+        ladder(means(evaluation), read_timings(release.folder)),
+        depths,
+        diagnosis,
+        {query_id: texts.get(query_id, "") for query_id in worst},
     )
 
 

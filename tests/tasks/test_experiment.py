@@ -97,6 +97,7 @@ def test_a_variant_equal_to_the_settings_is_the_release_itself(refreshed: Collec
         {"reranker.model": "none"},
         {"reranker.max_tokens": 16},
         {"results.depth": 2, "results.unit": "chunk"},
+        {"results.mmr_lambda": 0.3, "results.mmr_pool": 6},
     ],
     ids=", ".join,
 )
