@@ -51,7 +51,7 @@ def test_the_run_files_of_all_stages_measure_to_what_is_told(
     assert list(told["runs"]) == list(told["measures"])
     assert set(told["runs"]) >= {"bm25", "dense", "fused", "reranker", "reranked", "results"}
     for stage, path in told["runs"].items():
-        run = list(ir_measures.read_trec_run(path))
+        run = list(ir_measures.read_trec_run(path))  # type: ignore[no-untyped-call]  # it has no types
         for name in MEASURES:
             values = [metric.value for metric in ir_measures.iter_calc([ir_measures.parse_measure(name)], qrels, run)]
             assert told["measures"][stage][name] == pytest.approx(statistics.fmean(values), abs=1e-12), (stage, name)

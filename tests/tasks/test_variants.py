@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from storage.errors import InputError
 from tasks.settings import Settings
 from tasks.variants import differences, read_grid, require_variant, varied
+
+if TYPE_CHECKING:
+    from storage.records import JsonValue
 
 SETTINGS = Settings.model_validate({"documents": {"source": "a"}, "queries": {"log": "b"}})
 
@@ -67,9 +72,9 @@ def test_values_have_the_bounds_of_the_settings_file(values: dict[str, str | flo
 
 
 def test_a_variant_differs_in_what_was_changed_and_nothing_else() -> None:
-    changes = {"retrieval.fusion": "minmax", "bm25.k1": 2.0}
+    changes: dict[str, JsonValue] = {"retrieval.fusion": "minmax", "bm25.k1": 2.0}
 
-    assert differences(SETTINGS, varied(SETTINGS, dict(changes))) == changes
+    assert differences(SETTINGS, varied(SETTINGS, changes)) == changes
     assert differences(SETTINGS, varied(SETTINGS, {"bm25.k1": SETTINGS.bm25.k1})) == {}
 
 
