@@ -21,6 +21,7 @@ from tasks.indexing import chunking_fingerprint
 from tasks.night import Before, Night
 from tasks.on_demand import EmbedderOnDemand, RerankerOnDemand
 from tasks.publishing import collect_unreached, publish
+from tasks.report import report_night
 from tasks.reranker import plan_reranker
 
 if TYPE_CHECKING:
@@ -211,6 +212,7 @@ def finish(
         gates=gates,
         files={},
     )
+    not_reported = run.stage(report_night, night, manifest, current=run.current)
     run.stage(publish, night, manifest, now=run.now)
     published = manifest.status == "accepted"
     not_collected = run.stage(collect_unreached, night, now=run.now) if published else None
@@ -220,7 +222,7 @@ def finish(
         changed=True,
         counts=manifest.counts,
         seconds=run.total_seconds(),
-        warnings=_warnings(read, not_collected),
+        warnings=_warnings(read, not_reported, not_collected),
     )
     show_in_prefect(summary, folder=night.workspace.release(night.release_id))
     if summary.refused:
@@ -238,7 +240,7 @@ def _built_upon(current: Manifest, workspace: Workspace, settings: Settings, emb
     return before if inputs.pipeline == PIPELINE and before.is_whole(current.files) else None
 
 
-def _warnings(read: InputsRead, not_collected: str | None) -> tuple[str, ...]:
+def _warnings(read: InputsRead, *undone: str | None) -> tuple[str, ...]:
     unknown = f"{read.judgments_unknown} judged queries are not among the queries of the release; each scores 0."
-    warnings = (unknown if read.judgments_unknown else None, not_collected)
+    warnings = (unknown if read.judgments_unknown else None, *undone)
     return tuple(warning for warning in warnings if warning is not None)

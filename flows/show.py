@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from flows.summary import memo_use
+from tasks.memo_use import memo_use
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
     from flows.doctor import Diagnosis
     from flows.releases import ListedRelease
-    from flows.summary import MemoUse, Summary
+    from flows.summary import Summary
     from storage.collect import Collected
     from storage.releases import Manifest
     from storage.rollback import RolledBack
     from storage.search_cache import CachedResults
+    from tasks.memo_use import MemoUse
 
 EXCERPT = 240  # characters of a result's text
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
