@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from tasks.ladder import Rung
     from tasks.report_measures import Compared, CoveragePoint
 
-WIDTH, HEIGHT = 5.4, 3.3  # inches: text stays readable where the page is as narrow as a phone
+LEAST_RANGE = 0.05  # of a measure, on an axis
+WIDTH, HEIGHT = 4.8, 3.1  # inches: text stays readable where the page is as narrow as a phone
 STRATEGIES = {"chosen": "as chosen", "frequency": "the most frequent alone"}
 
 
@@ -36,6 +37,7 @@ def ladder_plot(rungs: Sequence[Rung], *, measure: str) -> Markup | None:
         axes.plot(costs, worths, color=LINE, zorder=1)
         axes.plot(costs, worths, "o", color=ACCENT, zorder=2)
         axes.margins(x=0.12, y=0.2)
+        _not_too_close(axes)
         _name_points(axes, costs, worths, [rung.name for rung in timed])
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
@@ -54,6 +56,7 @@ def depth_plot(depths: Sequence[tuple[int, Mapping[str, float]]], *, measure: st
         axes.plot([depth for depth, _ in points], [worth for _, worth in points], "o-", color=ACCENT)
         axes.set_xticks([depth for depth, _ in points])
         axes.margins(y=0.2)
+        _not_too_close(axes)
         axes.set_xlabel("candidates reranked a query")
         axes.set_ylabel(measure)
         return as_svg(figure, name="depth", title=f"{measure} by how many candidates are reranked")
@@ -80,7 +83,7 @@ def coverage_plot(points: Sequence[CoveragePoint]) -> Markup | None:
 
 
 def interval_plot(rows: Sequence[Compared], *, measure: str) -> Markup | None:
-    """The difference of each stage with its interval, best rung on top; None where the measure was not compared."""
+    """The difference of each stage with its interval, in the order given; None where the measure was not compared."""
     compared = [row for row in rows if row.measure == measure]
     if not compared:
         return None
@@ -92,7 +95,7 @@ def interval_plot(rows: Sequence[Compared], *, measure: str) -> Markup | None:
             axes.plot([row.low, row.high], [place, place], color=colours[row.verdict])
             axes.plot([row.difference], [place], "o", color=colours[row.verdict])
         axes.set_yticks(range(len(compared)), [row.name for row in compared])
-        axes.set_ylim(-0.6, len(compared) - 0.4)
+        axes.set_ylim(len(compared) - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.3g}" if value else "0"))
@@ -103,6 +106,13 @@ def interval_plot(rows: Sequence[Compared], *, measure: str) -> Markup | None:
 def _figure(height: float = HEIGHT) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots()
+
+
+def _not_too_close(axes: Axes) -> None:
+    """A difference of nothing must not look like one: the axis spans a least range around what is drawn."""
+    low, high = axes.get_ylim()
+    missing = max(0.0, LEAST_RANGE - (high - low)) / 2
+    axes.set_ylim(low - missing, high + missing)
 
 
 def _name_points(axes: Axes, costs: Sequence[float], worths: Sequence[float], names: Sequence[str]) -> None:

@@ -54,7 +54,7 @@ def plot_style(name: str) -> Iterator[None]:
         "svg.hashsalt": name,
         "text.parse_math": False,
         "font.family": "DejaVu Sans",
-        "font.size": 9.0,
+        "font.size": 9.5,
         "text.color": INK,
         "axes.labelcolor": MUTED,
         "axes.edgecolor": LINE,
@@ -63,6 +63,7 @@ def plot_style(name: str) -> Iterator[None]:
         "axes.spines.right": False,
         "axes.grid": True,
         "axes.axisbelow": True,
+        "axes.labelpad": 7.0,  # the page's font may be wider than the one that is measured here
         "grid.color": LINE,
         "grid.linewidth": 0.6,
         "xtick.color": LINE,

@@ -53,9 +53,7 @@ def _write(path: Path, schema: pa.Schema, rows: Sequence[tuple[object, ...]]) ->
 
 def _with_static(evaluation: pa.Table) -> pa.Table:
     rows = [row for row in evaluation.to_pylist() if row["stage"] != "static"]
-    static = [
-        {**row, "stage": "static", "value": STATIC * row["value"]} for row in rows if row["stage"] == "dense"
-    ]
+    static = [{**row, "stage": "static", "value": STATIC * row["value"]} for row in rows if row["stage"] == "dense"]
     return pa.Table.from_pylist([*static, *rows], schema=EVALUATION)
 
 
@@ -70,9 +68,7 @@ def _depths(rows: Sequence[dict[str, object]]) -> list[tuple[object, ...]]:
     return found
 
 
-def _diagnosis(
-    qrels: Sequence[tuple[str, str, int]], generator: np.random.Generator
-) -> list[tuple[object, ...]]:
+def _diagnosis(qrels: Sequence[tuple[str, str, int]], generator: np.random.Generator) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for query_id, document_id, grade in sorted(qrels):
         if grade < 1:
