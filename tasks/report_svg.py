@@ -49,33 +49,34 @@ def plot_style(name: str) -> Iterator[None]:
     Args:
         name: Of the plot; ids within its SVG follow from it and from what is drawn alone.
     """
-    settings = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": name,
-        "text.parse_math": False,
-        "font.family": "DejaVu Sans",
-        "font.size": 9.5,
-        "text.color": INK,
-        "axes.labelcolor": MUTED,
-        "axes.edgecolor": LINE,
-        "axes.facecolor": "none",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "axes.labelpad": 7.0,  # the page's font may be wider than the one that is measured here
-        "grid.color": LINE,
-        "grid.linewidth": 0.6,
-        "xtick.color": LINE,
-        "ytick.color": LINE,
-        "xtick.labelcolor": MUTED,
-        "ytick.labelcolor": MUTED,
-        "figure.facecolor": "none",
-        "legend.frameon": False,
-        "lines.linewidth": 1.8,
-        "lines.markersize": 6.0,
-    }
-    with mpl.rc_context(settings):
+    with mpl.rc_context(
+        {
+            "svg.fonttype": "none",
+            "svg.hashsalt": name,
+            "text.parse_math": False,
+            "font.family": "DejaVu Sans",
+            "font.size": 9.5,
+            "text.color": INK,
+            "axes.labelcolor": MUTED,
+            "axes.edgecolor": LINE,
+            "axes.facecolor": "none",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "axes.labelpad": 7.0,  # the page's font may be wider than the one that is measured here
+            "grid.color": LINE,
+            "grid.linewidth": 0.6,
+            "xtick.color": LINE,
+            "ytick.color": LINE,
+            "xtick.labelcolor": MUTED,
+            "ytick.labelcolor": MUTED,
+            "figure.facecolor": "none",
+            "legend.frameon": False,
+            "lines.linewidth": 1.8,
+            "lines.markersize": 6.0,
+        }
+    ):
         yield
 
 
