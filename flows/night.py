@@ -18,6 +18,7 @@ from storage.releases import Counts, Inputs, Manifest, current_manifest, new_rel
 from tasks.analysis import Analyser
 from tasks.embedder import plan_embedder
 from tasks.indexing import chunking_fingerprint
+from tasks.ladder import ladder, read_depths, read_timings
 from tasks.night import Before, Night
 from tasks.on_demand import EmbedderOnDemand, RerankerOnDemand
 from tasks.publishing import collect_unreached, publish
@@ -162,7 +163,16 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
     nothing = dict.fromkeys(COUNTS_OF_WORK, 0)
     bad = {"documents_bad": read.documents_bad, "queries_bad": read.queries_bad}
     counts = run.current.counts.model_copy(update={**nothing, **bad})
-    return Summary(manifest=run.current, published=False, changed=False, counts=counts, seconds=run.total_seconds())
+    folder = run.night.workspace.release(run.current.release_id)
+    return Summary(
+        manifest=run.current,
+        published=False,
+        changed=False,
+        counts=counts,
+        seconds=run.total_seconds(),
+        ladder=tuple(ladder(run.current.measures, read_timings(folder))),
+        depths=tuple(read_depths(folder)),
+    )
 
 
 def finish(
@@ -214,6 +224,7 @@ def finish(
     )
     not_reported = run.stage(report_night, night, manifest, current=run.current)
     run.stage(publish, night, manifest, now=run.now)
+    folder = night.workspace.release(night.release_id)
     published = manifest.status == "accepted"
     not_collected = run.stage(collect_unreached, night, now=run.now) if published else None
     summary = Summary(
@@ -222,9 +233,11 @@ def finish(
         changed=True,
         counts=manifest.counts,
         seconds=run.total_seconds(),
-        warnings=_warnings(read, not_reported, not_collected),
+        ladder=tuple(ladder(measures, read_timings(folder))),
+        depths=tuple(read_depths(folder)),
+        warnings=_warnings(read, measures, not_reported, not_collected),
     )
-    show_in_prefect(summary, folder=night.workspace.release(night.release_id))
+    show_in_prefect(summary, folder=folder)
     if summary.refused:
         raise Refused(summary)
     return summary
@@ -240,7 +253,12 @@ def _built_upon(current: Manifest, workspace: Workspace, settings: Settings, emb
     return before if inputs.pipeline == PIPELINE and before.is_whole(current.files) else None
 
 
-def _warnings(read: InputsRead, *undone: str | None) -> tuple[str, ...]:
+def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *undone: str | None) -> tuple[str, ...]:
     unknown = f"{read.judgments_unknown} judged queries are not among the queries of the release; each scores 0."
-    warnings = (unknown if read.judgments_unknown else None, *undone)
+    no_tokens = "The embedder's weights hold no matrix of token vectors: static embeddings were not measured."
+    warnings = (
+        unknown if read.judgments_unknown else None,
+        no_tokens if measures and "static" not in measures else None,
+        *undone,
+    )
     return tuple(warning for warning in warnings if warning is not None)

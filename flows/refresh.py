@@ -11,8 +11,9 @@ from flows.night import Work, building, finish, nothing_to_do
 from flows.settings import load_settings
 from flows.summary import Summary
 from storage.workspace import writing
+from tasks.evaluation import measure_stages
 from tasks.indexing import build_statistics, chunk_documents, embed_chunks
-from tasks.publishing import ask_gates, measure_stages, write_results
+from tasks.publishing import ask_gates, write_results
 from tasks.reading import read_inputs
 from tasks.reranking import rerank_candidates
 from tasks.retrieval import embed_queries, fuse_legs, retrieve_lexical, retrieve_semantic
@@ -53,7 +54,7 @@ def refresh(settings_file: str = "nightrank.toml") -> Summary:
         pairs = stage(rerank_candidates, night, reranker, embedded.table)
 
         answered = stage(write_results, night, embedded.table)
-        measures = stage(measure_stages, night)
+        measures = stage(measure_stages, night, embedder, reranker, embedded.table, previous=run.current)
         gates = stage(ask_gates, night, embedded.table, answered=answered)
 
         work = Work(chunks, embedded, postings, queries, scanned, pairs)

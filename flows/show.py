@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tasks.ladder import STAGE_NAMES
 from tasks.memo_use import memo_use
 
 if TYPE_CHECKING:
@@ -32,14 +33,6 @@ if TYPE_CHECKING:
 
 EXCERPT = 240  # characters of a result's text
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-STAGE_NAMES = {
-    "bm25": "BM25",
-    "dense": "dense",
-    "fused": "fused",
-    "reranker": "reranker alone",
-    "reranked": "reranked (weighted)",
-    "results": "results as published",
-}
 
 
 def show_summary(summary: Summary) -> None:
@@ -54,15 +47,25 @@ def show_summary(summary: Summary) -> None:
     console.print(f"{verb} release {manifest.release_id} ({_seconds(summary)}).", style="bold")
     console.print(_counts_table(summary))
     if manifest.measures:
-        show_measures(manifest.measures, title=f"Measures on {counts.queries_judged} judged queries")
+        milliseconds = {rung.stage: rung.milliseconds for rung in summary.ladder if rung.milliseconds is not None}
+        title = f"Measures on {counts.queries_judged} judged queries"
+        show_measures(manifest.measures, title=title, milliseconds=milliseconds)
     console.print(_gates_table(manifest))
     _show_bad_rows(console, summary)
     for warning in summary.warnings:
         console.print(f"Note: {warning}", style="yellow")
 
 
-def show_measures(measures: Mapping[str, Mapping[str, float]], *, title: str) -> None:
-    """A table of stages and measures."""
+def show_measures(
+    measures: Mapping[str, Mapping[str, float]], *, title: str, milliseconds: Mapping[str, float] | None = None
+) -> None:
+    """A table of stages and measures.
+
+    Args:
+        measures: By stage and name.
+        title: Of the table.
+        milliseconds: Of a query online, by stage, where that is known.
+    """
     console = _console()
     if not measures:
         console.print("Nothing is judged: name a qrels file in [judgments].")
@@ -71,8 +74,13 @@ def show_measures(measures: Mapping[str, Mapping[str, float]], *, title: str) ->
     table.add_column("stage")
     for name in next(iter(measures.values())):
         table.add_column(name, justify="right")
+    if milliseconds:
+        table.add_column("ms a query", justify="right")
     for stage, values in measures.items():
-        table.add_row(STAGE_NAMES[stage], *(f"{value:.4f}" for value in values.values()))
+        cells = [f"{value:.4f}" for value in values.values()]
+        if milliseconds:
+            cells.append(f"{milliseconds[stage]:.1f}" if stage in milliseconds else "")
+        table.add_row(_plain(STAGE_NAMES.get(stage, stage)), *cells)
     console.print(table)
 
 

@@ -12,6 +12,7 @@ from tasks.memo_use import memo_use
 if TYPE_CHECKING:
     from storage.records import JsonValue
     from storage.releases import Counts, Gate, Manifest
+    from tasks.ladder import Rung
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Summary:
         changed: Whether anything differed from the current release.
         counts: Of this run.
         seconds: Of this run, by stage and in total.
+        ladder: What each rung of the release is worth and costs; empty without judgments.
+        depths: Reranking depths and means by measure; empty without judgments or a reranker.
         warnings: What the user should know, though nothing failed.
     """
 
@@ -32,6 +35,8 @@ class Summary:
     changed: bool
     counts: Counts
     seconds: dict[str, float]
+    ladder: tuple[Rung, ...] = ()
+    depths: tuple[tuple[int, dict[str, float]], ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -52,6 +57,8 @@ class Summary:
             },
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "measures": {stage: dict(values) for stage, values in self.manifest.measures.items()},
+            "ladder": [rung.as_json() for rung in self.ladder],
+            "depths": [{"depth": depth, **measures} for depth, measures in self.depths],
             "gates": [settings_as_json(gate) for gate in self.manifest.gates],
             "warnings": list(self.warnings),
         }

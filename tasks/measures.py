@@ -15,16 +15,26 @@ import pyarrow.compute as pc
 
 from storage.errors import InputError
 from storage.evaluations import EVALUATION
+from storage.records import ranks_within
+from tasks.ranking import best_of_each
 from tasks.results import cut_results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from storage.records import Judgment
     from tasks.settings import ResultsSettings
 
-MEASURES = ("nDCG@10", "RR@10", "R@100", "Judged@10")
-STAGES = ("bm25", "dense", "fused", "reranker", "reranked", "results")
+STAGES = ("static", "bm25", "dense", "fused", "reranker", "reranked", "results")
+
+# A stage's ranking where it is no part of the candidates: documents may come again, their best rank counts.
+RANKED = pa.schema(
+    [
+        pa.field("query_key", pa.string(), nullable=False),
+        pa.field("document_id", pa.string(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),  # from 1
+    ]
+)
 
 
 class Entry(NamedTuple):
@@ -52,9 +62,16 @@ def evaluate_run(
     Raises:
         InputError: ir_measures knows no such measure.
     """
+    return _measured(_without_ties(list(run)), judgments, measures)
+
+
+def _measured(
+    run: Iterable[Entry], judgments: Sequence[Judgment], measures: Sequence[str]
+) -> list[tuple[str, str, float]]:
+    """As ``evaluate_run``, of a run without ties."""
     parsed = {name: parse_measure(name) for name in measures}
     qrels = [ir_measures.Qrel(judgment.query_id, judgment.document_id, judgment.grade) for judgment in judgments]
-    scored = [ir_measures.ScoredDoc(*entry) for entry in _without_ties(run)]
+    scored = [ir_measures.ScoredDoc(*entry) for entry in run]
     values = {
         (metric.query_id, metric.measure): float(metric.value)
         for metric in ir_measures.iter_calc(list(set(parsed.values())), qrels, scored)
@@ -63,13 +80,15 @@ def evaluate_run(
     return [(query_id, name, values[query_id, parsed[name]]) for query_id in query_ids for name in parsed]
 
 
-def _without_ties(run: Iterable[Entry]) -> Iterator[Entry]:
+def _without_ties(run: Sequence[Entry]) -> Iterator[Entry]:
     """The same rankings with falling whole scores: not every measure of ir_measures breaks ties as trec_eval does."""
-    ordered = sorted(run, key=lambda entry: (np.float32(entry.score), entry.doc_id), reverse=True)
+    scores = np.array([entry.score for entry in run], dtype=np.float32).tolist()
+    order = sorted(range(len(run)), key=lambda row: (scores[row], run[row].doc_id), reverse=True)
     places: dict[str, int] = {}
-    for entry in ordered:
-        places[entry.query_id] = places.get(entry.query_id, 0) + 1
-        yield Entry(entry.query_id, entry.doc_id, -float(places[entry.query_id]))
+    for row in order:
+        query_id, document_id, _ = run[row]
+        places[query_id] = places.get(query_id, 0) + 1
+        yield Entry(query_id, document_id, -float(places[query_id]))
 
 
 def parse_measure(name: str) -> ir_measures.Measure:
@@ -90,7 +109,8 @@ def evaluate_stages(
     queries: pa.Table,
     judgments: Sequence[Judgment],
     *,
-    measures: Sequence[str] = MEASURES,
+    static: pa.Table | None = None,
+    measures: Sequence[str],
     candidate_depth: int,
     results: ResultsSettings,
     ignore_identical_ids: bool,
@@ -101,6 +121,7 @@ def evaluate_stages(
         candidates: Schema CANDIDATES.
         queries: Schema QUERIES.
         judgments: The qrels.
+        static: The static leg, schema RANKED; None where there is none.
         measures: Names as ir_measures writes them.
         candidate_depth: Chunks that count as candidates.
         results: What counts as results.
@@ -109,40 +130,136 @@ def evaluate_stages(
     Returns:
         A table of schema EVALUATION; without judgments an empty one.
     """
-    judged = {judgment.query_id for judgment in judgments}
-    ids_by_key = {
-        key: [query_id for query_id in ids if query_id in judged]
-        for key, ids in zip(
-            queries.column("query_key").to_pylist(), queries.column("query_ids").to_pylist(), strict=True
-        )
-    }
-    wanted = pa.array([key for key, ids in ids_by_key.items() if ids], pa.string())
-    candidates = candidates.filter(pc.is_in(candidates.column("query_key"), value_set=wanted))
-    rows: list[tuple[str, str, str, float]] = []
+    runs = stage_runs(
+        candidates,
+        queries,
+        {judgment.query_id for judgment in judgments},
+        static=static,
+        candidate_depth=candidate_depth,
+        results=results,
+        ignore_identical_ids=ignore_identical_ids,
+    )
+    return evaluate_runs(runs, judgments, measures)
+
+
+def stage_runs(
+    candidates: pa.Table,
+    queries: pa.Table,
+    query_ids: Collection[str],
+    *,
+    static: pa.Table | None = None,
+    candidate_depth: int,
+    results: ResultsSettings,
+    ignore_identical_ids: bool,
+) -> dict[str, list[Entry]]:
+    """What is measured of each stage, as a run that any tool of TREC's measures alike.
+
+    Args:
+        candidates: Schema CANDIDATES.
+        queries: Schema QUERIES.
+        query_ids: The queries that are wanted.
+        static: The static leg, schema RANKED; None where there is none.
+        candidate_depth: Chunks that count as candidates.
+        results: What counts as results.
+        ignore_identical_ids: Leave out the document that has the query's own id.
+
+    Returns:
+        By stage, in the order of STAGES: each document once a query, where its best chunk stands, with falling whole
+        scores. A stage that did not run is not there.
+    """
+    ids_by_key = named_queries(queries, query_ids)
+    candidates = rows_of_queries(candidates, ids_by_key)
+    runs: dict[str, list[Entry]] = {}
     for stage in STAGES:
-        if not judgments:
-            break
-        ranked = _ranked(candidates, stage, candidate_depth=candidate_depth, results=results)
+        if stage != "static":
+            ranked = _ranked(candidates, stage, candidate_depth=candidate_depth, results=results)
+        elif static is not None:
+            ranked = rows_of_queries(static, ids_by_key).sort_by([("query_key", "ascending"), ("rank", "ascending")])
+        else:
+            continue  # the dual encoder has no token vectors
         if stage == "reranker" and ranked.num_rows == 0:
             continue  # there was no reranker
-        run = _as_run(ranked, ids_by_key, ignore_identical_ids=ignore_identical_ids)
-        rows += [(stage, *measured) for measured in evaluate_run(run, judgments, measures)]
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(EVALUATION)
-    return pa.table(
-        [pa.array(column, field.type) for column, field in zip(columns, EVALUATION, strict=True)], schema=EVALUATION
+        runs[stage] = run_of(ranked, ids_by_key, ignore_identical_ids=ignore_identical_ids)
+    return runs
+
+
+def evaluate_runs(
+    runs: Mapping[str, Sequence[Entry]], judgments: Sequence[Judgment], measures: Sequence[str]
+) -> pa.Table:
+    """Measure the runs of stages.
+
+    Args:
+        runs: As ``stage_runs`` gives them.
+        judgments: The qrels.
+        measures: Names as ir_measures writes them.
+
+    Returns:
+        A table of schema EVALUATION; without judgments an empty one.
+
+    Raises:
+        InputError: ir_measures knows no such measure.
+    """
+    rows: list[tuple[str, str, str, float]] = []
+    for stage, run in runs.items() if judgments else ():
+        rows += [(stage, *measured) for measured in _measured(run, judgments, measures)]
+    return pa.Table.from_pydict(
+        dict(zip(EVALUATION.names, zip(*rows, strict=True) if rows else [()] * len(EVALUATION), strict=True)),
+        schema=EVALUATION,
     )
 
 
+def named_queries(queries: pa.Table, query_ids: Collection[str]) -> dict[str, list[str]]:
+    """The wanted ids behind each query that has one, by query key.
+
+    Args:
+        queries: Schema QUERIES.
+        query_ids: Those that are wanted.
+    """
+    columns = (queries.column("query_key").to_pylist(), queries.column("query_ids").to_pylist())
+    found = {key: [query_id for query_id in ids if query_id in query_ids] for key, ids in zip(*columns, strict=True)}
+    return {key: ids for key, ids in found.items() if ids}
+
+
+def rows_of_queries(table: pa.Table, keys: Iterable[str]) -> pa.Table:
+    """The rows of some queries.
+
+    Args:
+        table: With ``query_key``.
+        keys: Of the queries.
+    """
+    return table.filter(pc.is_in(table.column("query_key"), value_set=pa.array(list(keys), pa.string())))
+
+
+def run_of(ranked: pa.Table, ids_by_key: Mapping[str, Sequence[str]], *, ignore_identical_ids: bool) -> list[Entry]:
+    """The entries of a ranking: each document once a query, scored by falling ranks, so that the order is ours alone.
+
+    Args:
+        ranked: ``query_key`` and ``document_id``, by query, best first.
+        ids_by_key: The ids of the queries behind each key.
+        ignore_identical_ids: Leave out the document that has the query's own id.
+    """
+    keys, documents = (ranked.column(name).combine_chunks() for name in ("query_key", "document_id"))
+    groups = keys.dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    units = documents.dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    kept = best_of_each(groups, units, depth=max(1, len(keys)))
+    columns = (keys.take(pa.array(kept)).to_pylist(), documents.take(pa.array(kept)).to_pylist())
+    scores = (-ranks_within(groups[kept]).astype(np.float64)).tolist()
+    return [
+        Entry(query_id, document_id, score)
+        for key, document_id, score in zip(*columns, scores, strict=True)
+        for query_id in ids_by_key[key]
+        if not (ignore_identical_ids and document_id == query_id)
+    ]
+
+
 def means(evaluation: pa.Table) -> dict[str, dict[str, float]]:
-    """The mean of each measure by stage, over all judged queries."""
-    grouped = evaluation.group_by(["stage", "measure"]).aggregate([("value", "mean")]).to_pylist()
-    found = {(row["stage"], row["measure"]): row["value_mean"] for row in grouped}
-    names = list(dict.fromkeys(evaluation.column("measure").to_pylist()))
-    return {
-        stage: {name: found[stage, name] for name in names}
-        for stage in STAGES
-        if any((stage, name) in found for name in names)
-    }
+    """The mean of each measure by stage, over all judged queries: the stages of a release first, then others."""
+    grouped = evaluation.group_by(["stage", "measure"], use_threads=False).aggregate([("value", "mean")]).to_pylist()
+    found: dict[str, dict[str, float]] = {}
+    for row in grouped:
+        found.setdefault(row["stage"], {})[row["measure"]] = row["value_mean"]
+    order = [stage for stage in STAGES if stage in found]
+    return {stage: found[stage] for stage in [*order, *(stage for stage in found if stage not in STAGES)]}
 
 
 def _ranked(candidates: pa.Table, stage: str, *, candidate_depth: int, results: ResultsSettings) -> pa.Table:
@@ -161,21 +278,3 @@ def _ranked(candidates: pa.Table, stage: str, *, candidate_depth: int, results: 
     if stage == "results":
         ranked = cut_results(ranked, candidate_depth=candidate_depth, settings=results)
     return ranked.select(["query_key", "document_id"])
-
-
-def _as_run(
-    ranked: pa.Table, ids_by_key: Mapping[str, Sequence[str]], *, ignore_identical_ids: bool
-) -> Iterator[Entry]:
-    """The entries of a run: each document once a query, scored by falling ranks, so that the order is ours alone."""
-    seen: set[str] = set()
-    current, place = "", 0
-    for key, document_id in zip(*(column.to_pylist() for column in ranked.columns), strict=True):
-        if key != current:
-            current, place, seen = key, 0, set()
-        if document_id in seen:
-            continue
-        seen.add(document_id)
-        place += 1
-        for query_id in ids_by_key[key]:
-            if not (ignore_identical_ids and document_id == query_id):
-                yield Entry(query_id, document_id, -float(place))

@@ -33,7 +33,9 @@ class Before:
 
     def is_whole(self, digests: Mapping[str, str]) -> bool:
         """Whether all that a night builds upon is there, with the SHA-256 that the manifest names."""
-        files = (self.document_digests, self.bm25, self.dense_lists)
+        files = [self.document_digests, self.bm25, self.dense_lists]
+        if self.static_lists.name in digests:  # older releases have none
+            files.append(self.static_lists)
         return all(path.is_file() and sha256_of_file(path) == digests.get(path.name) for path in files)
 
     @property
@@ -50,6 +52,11 @@ class Before:
     def dense_lists(self) -> Path:
         """As ``Night.dense_lists``."""
         return self.folder / "dense.parquet"
+
+    @property
+    def static_lists(self) -> Path:
+        """As ``Night.static_lists``."""
+        return self.folder / "static.parquet"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The last stages: results are cut and written, stages are measured, gates are asked, the release is sealed."""
+"""The last stages: results are cut and written, gates are asked, the release is sealed and published."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ from storage.collect import collect
 from storage.errors import reason_of
 from storage.releases import digests_of, seal
 from storage.search_cache import RESULTS, write_search_cache
-from storage.tables import read_table, row_count, write_table
+from storage.tables import read_table, row_count
 from tasks.analysis import Analyser
 from tasks.bm25_audit import audit_bm25
 from tasks.gates import bm25_gate, integrity_gate
-from tasks.measures import evaluate_stages, means
-from tasks.reading import judgments_of
 from tasks.results import cut_results, result_entries
 
 if TYPE_CHECKING:
@@ -49,26 +47,6 @@ def write_results(night: Night, version: ChunkTableVersion) -> int:
     with Bm25Store.open(night.bm25) as store:
         chunks = store.chunks(["title", "body_start", "metadata"])
     return write_search_cache(night.results, _result_blocks(night, chunks, table))
-
-
-@task(name="measure", cache_policy=NO_CACHE)
-def measure_stages(night: Night) -> dict[str, dict[str, float]]:
-    """Measure every stage on the judged queries and keep the figures of each query.
-
-    Returns:
-        Means by stage and measure; empty where there are no judgments.
-    """
-    settings = night.settings
-    evaluation = evaluate_stages(
-        read_table(night.candidates),
-        read_table(night.queries),
-        judgments_of(night),
-        candidate_depth=settings.retrieval.candidate_depth,
-        results=settings.results,
-        ignore_identical_ids=settings.judgments.ignore_identical_ids,
-    )
-    write_table(night.evaluation, evaluation)
-    return means(evaluation)
 
 
 @task(name="gates", cache_policy=NO_CACHE)

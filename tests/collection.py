@@ -141,6 +141,7 @@ def small_collection(folder: Path, *, embedder: str | Path, reranker: str | Path
         "chunking": {"max_tokens": 40},
         "embedder": {"model": str(embedder)},
         "reranker": {"model": str(reranker)},
+        "evaluation": {"timed_queries": 1},
         "execution": {"device": "cpu", "threads": 1},
     }
     collection = Collection(folder, settings)
