@@ -130,7 +130,7 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
 
 
 def _unkept(name: str) -> Missing:
-    return Missing(f"This release keeps no {name}; the next one will.")
+    return Missing(f"{name} is empty, or not there, as in releases of earlier versions: there is nothing to tell.")
 
 
 def _without_previous(manifest: Manifest) -> Missing:
