@@ -189,6 +189,7 @@ def show_next_steps(settings_file: Path) -> None:
         '  nightrank search "read a csv file"            the cached top 10',
         '  nightrank search --live "parse toml"          both stages now, for any query',
         "  nightrank evaluate                            each stage on the judged queries",
+        "  nightrank report                              the report of the release, in the browser",
         "  nightrank refresh                             again: finds nothing to do",
         f"  {folder}/nightrank.toml   the settings; edit, then refresh",
     ):

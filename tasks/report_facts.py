@@ -203,7 +203,8 @@ def _losses(release: ReleaseRead, measure: str | None) -> Losses | Missing:
     diagnosis, evaluation = release.table("diagnosis.parquet"), release.table("evaluation.parquet")
     if diagnosis is None or evaluation is None:
         return _unkept("diagnosis.parquet")
-    return follow_documents(diagnosis, evaluation, measure=measure, texts=release.query_texts())
+    texts = release.query_texts(diagnosis.column("query_id").unique().to_pylist())
+    return follow_documents(diagnosis, evaluation, measure=measure, texts=texts)
 
 
 def _queries(

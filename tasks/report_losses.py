@@ -53,7 +53,7 @@ def follow_documents(diagnosis: pa.Table, evaluation: pa.Table, *, measure: str,
         diagnosis: Schema DIAGNOSIS.
         evaluation: Schema EVALUATION.
         measure: By which the worst queries are found.
-        texts: Of the release's queries, by id.
+        texts: Of the judged queries that the release answers, by id.
     """
     documents = tuple(Loss(**row) for row in diagnosis.to_pylist())
     by_query: dict[str, list[Loss]] = {}

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from tasks.ladder import STAGE_NAMES
 from tasks.report_facts import Missing
@@ -48,6 +48,7 @@ def render_page(report: Report) -> str:
         "seconds": seconds,
         "moment": moment,
         "cut": cut,
+        "with_code": with_code,
     }
     script = _asset(environment, "report.js")
     page = environment.get_template("report.html.jinja").render(
@@ -81,6 +82,16 @@ def cut(text: str, length: int = LONG) -> str:
     ('abc\u2026', 'abcd')
     """
     return text if len(text) <= length else text[: length - 1] + "\u2026"
+
+
+def with_code(text: str) -> Markup:
+    """A sentence of ours, in which what stands between backquotes is code.
+
+    >>> with_code("Set `depth` < 3.")
+    Markup('Set <code>depth</code> &lt; 3.')
+    """
+    escaped = str(escape(UNSHOWABLE.sub(REPLACEMENT, text)))
+    return Markup(re.sub(r"`([^`<>]+)`", r"<code>\1</code>", escaped))  # noqa: S704 (escaped before)
 
 
 def number(value: float, digits: int = 3) -> str:

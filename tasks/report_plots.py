@@ -97,10 +97,15 @@ def interval_plot(rows: Sequence[Compared], *, measure: str) -> Markup | None:
         axes.set_yticks(range(len(compared)), [row.name for row in compared])
         axes.set_ylim(len(compared) - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.3g}" if value else "0"))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _signed(value)))
         axes.set_xlabel(f"difference in {measure}, with its interval")
         return as_svg(figure, name="intervals", title=f"Difference in {measure} by stage, with intervals")
+
+
+def _signed(value: float) -> str:
+    """A difference on an axis; 0 has no sign, and no value of a tick is so near to it."""
+    return "0" if abs(value) < 1e-9 else f"{value:+.3g}".replace("-", "\u2212")
 
 
 def _figure(height: float = HEIGHT) -> tuple[Figure, Axes]:

@@ -112,7 +112,7 @@ def tell_queries(
     after = release.values(measure)
     before = {} if previous is None else previous.values(measure)
     chosen = choose_queries(before, after)
-    texts = release.query_texts()
+    texts = release.query_texts(chosen)
     asked = [texts[query_id] for query_id in chosen if query_id in texts]
     now = release.rankings(asked)
     then = {} if previous is None else previous.rankings(asked)

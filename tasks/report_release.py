@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.search_cache import SearchCache
@@ -13,8 +14,6 @@ from storage.tables import read_table
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-    import pyarrow as pa
 
     from storage.releases import Manifest
     from storage.search_cache import Result
@@ -52,13 +51,16 @@ class ReleaseRead:
         chosen = evaluation.filter((pc.field("stage") == MAIN_STAGE) & (pc.field("measure") == measure))
         return dict(zip(chosen.column("query_id").to_pylist(), chosen.column("value").to_pylist(), strict=True))
 
-    def query_texts(self) -> dict[str, str]:
-        """The text of each query, by the ids that it has in the log."""
+    def query_texts(self, query_ids: Iterable[str]) -> dict[str, str]:
+        """The texts of some queries by their ids in the log; a query that the release does not answer is left out."""
         queries = self.table("queries.parquet")
         if queries is None:
             return {}
-        texts, ids = queries.column("text").to_pylist(), queries.column("query_ids").to_pylist()
-        return {query_id: text for text, query_ids in zip(texts, ids, strict=True) for query_id in query_ids}
+        ids = queries.column("query_ids").combine_chunks()
+        flat = pc.list_flatten(ids)
+        wanted = pc.is_in(flat, value_set=pa.array(list(query_ids), pa.string()))
+        texts = queries.column("text").take(pc.list_parent_indices(ids).filter(wanted))
+        return dict(zip(flat.filter(wanted).to_pylist(), texts.to_pylist(), strict=True))
 
     def rankings(self, texts: Iterable[str]) -> dict[str, tuple[Result, ...]]:
         """The published results of some queries, by their text; a query that was not answered is left out."""

@@ -169,10 +169,10 @@ def test_a_release_of_which_only_the_manifest_is_left_has_a_report(tmp_path: Pat
 
     assert page.faults == []
     words = page.words()
-    assert f"The release before, {FIRST}, cannot be read any more. Raise `keep` in [retention] to keep more." in words
+    assert f"The release before, {FIRST}, cannot be read any more. Raise keep in [retention] to keep more." in words
     assert "depths.parquet is empty, or not there" in words
     assert "timed_queries" in words
-    assert "`timestamp`" in words
+    assert "where the query log has a timestamp column" in words
 
 
 def test_a_first_release_is_compared_with_nothing(nights: tuple[Path, Path]) -> None:
@@ -185,7 +185,7 @@ def test_a_first_release_is_compared_with_nothing(nights: tuple[Path, Path]) -> 
 def test_without_judgments_the_report_says_what_to_set(nights: tuple[Path, Path]) -> None:
     words = Page(page_of(nights[1], nights[0], manifest=manifest_of(measures={}))).words()
 
-    assert words.count("Nothing was measured: name judgments as `qrels` in [judgments].") == 5
+    assert words.count("Nothing was measured: name judgments as qrels in [judgments].") == 5
     assert "Every gate passed. Nothing was measured." in words
 
 
@@ -193,7 +193,7 @@ def test_without_a_reranker_the_depth_curve_says_what_to_set(nights: tuple[Path,
     inputs = manifest_of().inputs.model_copy(update={"reranker": "none"})
     words = Page(page_of(nights[1], nights[0], manifest=manifest_of(inputs=inputs))).words()
 
-    assert "Nothing was reranked: name a `model` in [reranker]." in words
+    assert "Nothing was reranked: name a model in [reranker]." in words
 
 
 def test_a_previous_release_without_the_files_of_an_evaluation_is_no_obstacle(
