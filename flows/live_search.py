@@ -12,6 +12,7 @@ from storage.releases import read_manifest
 from storage.search_cache import CachedResults, Result
 from storage.workspace import reading
 from tasks.analysis import Analyser
+from tasks.diversity import stored_vectors
 from tasks.embedder import Embedder, plan_embedder
 from tasks.live import LiveSearch
 from tasks.reranker import Reranker, plan_reranker
@@ -53,6 +54,11 @@ def _search(configuration: Configuration, query: str) -> CachedResults:
     with Bm25Store.open(workspace.release(release_id) / "bm25.duckdb") as store:
         live = LiveSearch.of(settings, store, table, embedder=embedder, reranker=reranker)
         ranked = live.reranked(text, live.fused(live.bm25(text), live.dense(text)))
-    results = cut_results(ranked, candidate_depth=settings.retrieval.candidate_depth, settings=settings.results)
+    results = cut_results(
+        ranked,
+        candidate_depth=settings.retrieval.candidate_depth,
+        settings=settings.results,
+        vectors=stored_vectors(table),
+    )
     entries = result_entries(results, live.chunks, table).get(key, [])
     return CachedResults(text, release_id, tuple(Result(**entry) for entry in entries))  # type: ignore[arg-type]  # fields of Result

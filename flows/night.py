@@ -14,7 +14,15 @@ from flows.summary import Refused, Summary
 from storage.documents import changes_between
 from storage.keys import fingerprint
 from storage.release_files import is_there
-from storage.releases import Counts, Inputs, Manifest, current_manifest, new_release_id, settings_as_json
+from storage.releases import (
+    Counts,
+    Inputs,
+    Manifest,
+    current_manifest,
+    new_release_id,
+    settings_as_json,
+    survey_releases,
+)
 from tasks.analysis import Analyser
 from tasks.embedder import plan_embedder
 from tasks.indexing import chunking_fingerprint
@@ -22,6 +30,7 @@ from tasks.ladder import ladder, read_depths, read_timings
 from tasks.night import Before, Night
 from tasks.on_demand import EmbedderOnDemand, RerankerOnDemand
 from tasks.publishing import collect_unreached, publish
+from tasks.query_choice import measured_pairs_per_second
 from tasks.report import report_night
 from tasks.reranker import plan_reranker
 
@@ -37,6 +46,7 @@ if TYPE_CHECKING:
     from tasks.embedder import EmbedderPlan
     from tasks.indexing import ChunksEmbedded
     from tasks.reading import InputsRead
+    from tasks.reranker import RerankerPlan
     from tasks.reranking import PairsScored
     from tasks.retrieval import QueriesEmbedded
     from tasks.settings import Settings
@@ -138,7 +148,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
         base=base,
         workspace=workspace,
         release_id=release_id,
-        before=None if current is None else _built_upon(current, workspace, settings, embedder),
+        before=None if current is None else _built_upon(current, workspace, settings, embedder, reranker),
         seed=seed,
     )
     run = Run(
@@ -170,6 +180,8 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
         changed=False,
         counts=counts,
         seconds=run.total_seconds(),
+        coverage=read.coverage,
+        drops=read.drops,
         ladder=tuple(ladder(run.current.measures, read_timings(folder))),
         depths=tuple(read_depths(folder)),
     )
@@ -233,6 +245,8 @@ def finish(
         changed=True,
         counts=manifest.counts,
         seconds=run.total_seconds(),
+        coverage=read.coverage,
+        drops=read.drops,
         ladder=tuple(ladder(measures, read_timings(folder))),
         depths=tuple(read_depths(folder)),
         warnings=_warnings(read, measures, not_reported, not_collected),
@@ -243,12 +257,25 @@ def finish(
     return summary
 
 
-def _built_upon(current: Manifest, workspace: Workspace, settings: Settings, embedder: EmbedderPlan) -> Before | None:
+def _built_upon(
+    current: Manifest,
+    workspace: Workspace,
+    settings: Settings,
+    embedder: EmbedderPlan,
+    reranker: RerankerPlan | None,
+) -> Before | None:
     inputs = current.inputs
+    same_reranker = reranker is not None and inputs.reranker_fingerprint == reranker.fingerprint
+    measured = None
+    if reranker is not None and settings.queries.budget_seconds is not None:
+        manifests, _ = survey_releases(workspace)
+        measured = measured_pairs_per_second(manifests, reranker=reranker.fingerprint)
     before = Before(
         folder=workspace.release(current.release_id),
         same_chunking=inputs.chunking == chunking_fingerprint(settings.chunking, embedder),
         same_embedder=inputs.embedder == embedder.fingerprint,
+        same_reranker=same_reranker,
+        pairs_per_second=measured,
     )
     return before if inputs.pipeline == PIPELINE and before.is_whole(current.files) else None
 

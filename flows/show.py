@@ -227,6 +227,9 @@ def _counts_table(summary: Summary) -> Table:
         f"{counts.queries_judged:,} judged, "
         + _computed(counts.queries_embedded, "embedded", memos["query embeddings"]),
     )
+    dropped = ", ".join(f"{drop.rows:,} {drop.reason}" for drop in summary.drops)
+    covered = f"of the log's traffic answered{'; rows not kept: ' if dropped else ''}{dropped}"
+    table.add_row("coverage", f"{_tenths(summary.coverage)}%", covered)
     table.add_row("pairs", f"{counts.pairs:,}", _computed(counts.pairs_scored, "scored", memos["pair scores"]))
     if checked := counts.vectors_checked + counts.scores_checked:
         table.add_row("canary", f"{checked:,}", "stored values computed again: they agree")
@@ -236,8 +239,12 @@ def _counts_table(summary: Summary) -> Table:
 
 
 def _computed(count: int, done: str, use: MemoUse) -> str:
-    tenths = math.floor(1000 * use.hit_rate)  # 100.0 % is all of them, not nearly all
-    return f"{count:,} {done}, {tenths / 10:.1f}% remembered"
+    return f"{count:,} {done}, {_tenths(use.hit_rate)}% remembered"
+
+
+def _tenths(share: float) -> str:
+    """A share as per cent, rounded down: 100.0 % is all, not nearly all."""
+    return f"{math.floor(1000 * share) / 10:.1f}"
 
 
 def _gates_table(manifest: Manifest) -> Table:

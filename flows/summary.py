@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from storage.records import JsonValue
     from storage.releases import Counts, Gate, Manifest
     from tasks.ladder import Rung
+    from tasks.reading import Drop
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Summary:
         changed: Whether anything differed from the current release.
         counts: Of this run.
         seconds: Of this run, by stage and in total.
+        coverage: Share of the log's traffic that the chosen queries answer.
+        drops: What of the log was not kept.
         ladder: What each rung of the release is worth and costs; empty without judgments.
         depths: Reranking depths and means by measure; empty without judgments or a reranker.
         warnings: What the user should know, though nothing failed.
@@ -35,6 +38,8 @@ class Summary:
     changed: bool
     counts: Counts
     seconds: dict[str, float]
+    coverage: float
+    drops: tuple[Drop, ...]
     ladder: tuple[Rung, ...] = ()
     depths: tuple[tuple[int, dict[str, float]], ...] = ()
     warnings: tuple[str, ...] = ()
@@ -56,6 +61,8 @@ class Summary:
                 for name, use in memo_use(self.counts).items()
             },
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "coverage": round(self.coverage, 6),
+            "drops": {drop.reason: {"rows": drop.rows, "traffic": drop.traffic} for drop in self.drops},
             "measures": {stage: dict(values) for stage, values in self.manifest.measures.items()},
             "ladder": [rung.as_json() for rung in self.ladder],
             "depths": [{"depth": depth, **measures} for depth, measures in self.depths],

@@ -98,6 +98,8 @@ def read_rows(path: Path, column: str, values: pa.Array | pa.ChunkedArray) -> pa
     """
     wanted = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     with pq.ParquetFile(path) as file:
+        if len(wanted) == 0:
+            return file.schema_arrow.empty_table()
         batches = (batch.filter(pc.is_in(batch.column(column), value_set=wanted)) for batch in file.iter_batches())
         return pa.Table.from_batches(batches, schema=file.schema_arrow)
 

@@ -5,6 +5,7 @@ Ranks count documents, a document standing where its best chunk stands, as in th
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from storage.records import Judgment
+    from tasks.diversity import VectorSource
     from tasks.settings import ResultsSettings
 
 OUTCOMES = (
@@ -31,6 +33,7 @@ OUTCOMES = (
     "lost in both legs",
     "lost in fusion",  # a leg found it, and no chunk of it became a candidate
     "lost in reranking",  # the fused order would have published it
+    "lost in diversity",  # the final order would have published it, were results not diversified
     "lost in the cut",  # a candidate that neither order puts high enough
 )
 
@@ -44,6 +47,7 @@ def diagnose(
     candidate_depth: int,
     results: ResultsSettings,
     ignore_identical_ids: bool,
+    vectors: VectorSource | None = None,
 ) -> pa.Table:
     """What became of every relevant document (grade 1 or more) of every judged query.
 
@@ -55,6 +59,7 @@ def diagnose(
         candidate_depth: Chunks that count as candidates.
         results: What counts as results.
         ignore_identical_ids: Leave out the document that has the query's own id: it is neither wanted nor counted.
+        vectors: Of texts; needed where results are diversified.
 
     Returns:
         A table of schema DIAGNOSIS, by query id, then grade descending, then document id. The fused rank counts on
@@ -66,16 +71,20 @@ def diagnose(
     within = pc.field("fused_rank") <= candidate_depth
     fused = _by_rank(candidates, "fused_rank")
     reranked = _by_rank(candidates.filter(within), "rank")
-    published = cut_results(reranked, candidate_depth=candidate_depth, settings=results)
+    plain = results.undiversified()
+    cut = partial(cut_results, candidate_depth=candidate_depth)
     orders = {
         "bm25_rank": _by_rank(candidates.filter(pc.is_valid(pc.field("bm25_rank"))), "bm25_rank"),
         "dense_rank": _by_rank(candidates.filter(pc.is_valid(pc.field("dense_rank"))), "dense_rank"),
         "fused_rank": fused,
         "reranked_rank": reranked,
-        "result_rank": published,
+        "result_rank": cut(reranked, settings=results, vectors=vectors),
     }
     ranks = {name: _ranks(wanted, ranked, ignore_identical_ids=ignore_identical_ids) for name, ranked in orders.items()}
-    unreranked = cut_results(fused, candidate_depth=candidate_depth, settings=results)
+    would_be = {
+        name: _ranks(wanted, cut(orders[name], settings=plain, vectors=None), ignore_identical_ids=ignore_identical_ids)
+        for name in ("fused_rank", "reranked_rank")
+    }
     # The first that holds decides.
     lost = {
         "not in the collection": ~_is_in(wanted.column("document_id"), documents),
@@ -83,7 +92,8 @@ def diagnose(
         "lost in both legs": ranks["fused_rank"] == 0,
         "lost in fusion": ranks["reranked_rank"] == 0,
         "found": ranks["result_rank"] > 0,
-        "lost in reranking": _ranks(wanted, unreranked, ignore_identical_ids=ignore_identical_ids) > 0,
+        "lost in diversity": would_be["reranked_rank"] > 0,
+        "lost in reranking": would_be["fused_rank"] > 0,
     }
     outcomes = np.select(list(lost.values()), list(lost), default="lost in the cut")
     columns = {name: pa.array(values, pa.int32(), mask=values == 0) for name, values in ranks.items()}

@@ -5,18 +5,21 @@ Everything here is about the judged queries. Where nobody judged, the files are 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
+from storage.chunk_table import ChunkTable
+from storage.errors import MachineError
 from storage.evaluations import COMPARISON
 from storage.keys import sha256_of_file
 from storage.tables import read_rows, read_table, write_table
 from tasks.depths import curve_depths, evaluate_depths
 from tasks.diagnosis import diagnose
+from tasks.diversity import stored_vectors
 from tasks.judged import judged_queries
 from tasks.measures import evaluate_stages, means
 from tasks.reading import judgments_of
@@ -32,9 +35,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from storage.chunk_table import ChunkTable
     from storage.records import Judgment
     from storage.releases import ChunkTableVersion, Manifest
+    from tasks.diversity import VectorSource
     from tasks.night import Night
     from tasks.on_demand import EmbedderOnDemand, RerankerOnDemand
 
@@ -60,59 +63,56 @@ def measure_stages(
     Returns:
         Means by stage and measure; empty where there are no judgments.
     """
-    judgments = judgments_of(night)
+    settings, judgments, table = night.settings, judgments_of(night), night.open_chunks(version)
     queries = judged_queries(read_table(night.queries), judgments)
     candidates = read_rows(night.candidates, "query_key", queries.column("query_key"))
-    table = night.open_chunks(version)
     static_embedder = StaticEmbedder.of(embedder.plan.files.folder) if queries.num_rows else None
     static = retrieve_static(night, table, queries, static_embedder)
+    tonight = _Rankings(settings, queries, candidates, static, stored_vectors(table))
 
-    evaluation = _measured(candidates, queries, judgments, static, made_with=night.settings, night=night)
+    evaluation = _measured(tonight, judgments, night)
     write_table(night.evaluation, evaluation)
-    write_table(night.depths, _depth_curve(night, candidates, queries, judgments, reranker))
-    write_table(night.diagnosis, _diagnosis(night, candidates, queries, judgments))
-    write_table(night.comparison, _comparison(night, previous, table, judgments, evaluation))
-    if queries.num_rows and night.settings.evaluation.timed_queries:
+    write_table(night.depths, _depth_curve(tonight, judgments, reranker))
+    write_table(night.diagnosis, _diagnosis(tonight, judgments, night))
+    write_table(night.comparison, _comparison(previous, judgments, evaluation, night))
+    if queries.num_rows and settings.evaluation.timed_queries:
         write_timings(night, embedder, reranker, table, static=static_embedder, queries=queries)
     return means(evaluation)
 
 
-def _measured(
-    candidates: pa.Table,
-    queries: pa.Table,
-    judgments: Sequence[Judgment],
-    static: pa.Table | None,
-    *,
-    made_with: Settings,
-    night: Night,
-) -> pa.Table:
-    """The stages of a release made with some settings, measured as tonight's settings ask, schema EVALUATION."""
+class _Rankings(NamedTuple):
+    """What is measured of a release."""
+
+    settings: Settings  # that it was made with
+    queries: pa.Table  # the judged ones, schema QUERIES
+    candidates: pa.Table  # theirs, schema CANDIDATES
+    static: pa.Table | None  # schema RANKED
+    vectors: VectorSource
+
+
+def _measured(rankings: _Rankings, judgments: Sequence[Judgment], night: Night) -> pa.Table:
+    """The stages of a release, measured as tonight's settings ask, schema EVALUATION."""
     return evaluate_stages(
-        candidates,
-        queries,
+        rankings.candidates,
+        rankings.queries,
         judgments,
-        static=static,
+        static=rankings.static,
         measures=night.settings.evaluation.measures,
-        candidate_depth=made_with.retrieval.candidate_depth,
-        results=made_with.results,
+        candidate_depth=rankings.settings.retrieval.candidate_depth,
+        results=rankings.settings.results,
         ignore_identical_ids=night.settings.judgments.ignore_identical_ids,
+        vectors=rankings.vectors,
     )
 
 
-def _depth_curve(
-    night: Night,
-    candidates: pa.Table,
-    queries: pa.Table,
-    judgments: Sequence[Judgment],
-    reranker: RerankerOnDemand | None,
-) -> pa.Table:
+def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], reranker: RerankerOnDemand | None) -> pa.Table:
     """Schema DEPTHS; without a reranker empty."""
-    settings = night.settings
+    settings = tonight.settings
     candidate_depth = settings.retrieval.candidate_depth
     deepest = min(settings.reranker.depth, candidate_depth)
     return evaluate_depths(
-        candidates,
-        queries,
+        tonight.candidates,
+        tonight.queries,
         judgments,
         depths=[] if reranker is None else curve_depths(settings.evaluation.depths, deepest=deepest),
         weight=0.0 if reranker is None else reranker.plan.weight,
@@ -122,51 +122,49 @@ def _depth_curve(
     )
 
 
-def _diagnosis(night: Night, candidates: pa.Table, queries: pa.Table, judgments: Sequence[Judgment]) -> pa.Table:
+def _diagnosis(tonight: _Rankings, judgments: Sequence[Judgment], night: Night) -> pa.Table:
     """Schema DIAGNOSIS."""
     return diagnose(
-        candidates,
-        queries,
+        tonight.candidates,
+        tonight.queries,
         judgments,
         documents=read_table(night.document_digests, columns=["document_id"]).column(0).combine_chunks(),
-        candidate_depth=night.settings.retrieval.candidate_depth,
-        results=night.settings.results,
-        ignore_identical_ids=night.settings.judgments.ignore_identical_ids,
+        candidate_depth=tonight.settings.retrieval.candidate_depth,
+        results=tonight.settings.results,
+        ignore_identical_ids=tonight.settings.judgments.ignore_identical_ids,
+        vectors=tonight.vectors,
     )
 
 
 def _comparison(
-    night: Night,
-    previous: Manifest | None,
-    table: ChunkTable,
-    judgments: Sequence[Judgment],
-    evaluation: pa.Table,
+    previous: Manifest | None, judgments: Sequence[Judgment], evaluation: pa.Table, night: Night
 ) -> pa.Table:
-    """The release that is live, its candidates measured with today's judgments, against this one: schema COMPARISON."""
-    before = None if previous is None or not judgments else _measured_again(night, previous, table, judgments)
+    """The release that is live, measured again by today's judgments, against this one: schema COMPARISON."""
+    before = None if previous is None or not judgments else _stored(previous, judgments, night)
     if before is None:
         return COMPARISON.empty_table()
-    return compare_evaluations(before, evaluation, generator=np.random.default_rng(night.seed))
+    generator = np.random.default_rng(night.seed)
+    return compare_evaluations(_measured(before, judgments, night), evaluation, generator=generator)
 
 
-def _measured_again(
-    night: Night, previous: Manifest, table: ChunkTable, judgments: Sequence[Judgment]
-) -> pa.Table | None:
-    """An earlier release by today's judgments, schema EVALUATION; None where it can no longer be read."""
-    folder = night.workspace.release(previous.release_id)
-    if not _holds(folder, previous, ("queries.parquet", "candidates.parquet", "bm25.duckdb")):
+def _stored(manifest: Manifest, judgments: Sequence[Judgment], night: Night) -> _Rankings | None:
+    """What can be measured of an earlier release without a model; None where it cannot be read as it was written."""
+    folder = night.workspace.release(manifest.release_id)
+    if not _holds(folder, manifest, ("queries.parquet", "candidates.parquet")):
         return None
     try:
-        made_with = Settings.model_validate(previous.settings)
-    except ValidationError:  # another version's
+        made_with = Settings.model_validate(manifest.settings)
+        name, release_id = manifest.chunk_table.name, manifest.release_id
+        table = ChunkTable.of_release(night.workspace.lance, name=name, release_id=release_id)
+    except (ValidationError, MachineError):  # another version's settings; texts that are gone
         return None
     queries = judged_queries(read_table(folder / "queries.parquet"), judgments)
     candidates = read_rows(folder / "candidates.parquet", "query_key", queries.column("query_key"))
     static = None
-    if _holds(folder, previous, ("static.parquet",)):
+    if night.before is not None and night.before.static_lists.is_file():  # what a night builds upon is whole
         depth = made_with.retrieval.candidate_depth
         static = static_leg_of_release(folder, queries, table, load=lambda: None, depth=depth)
-    return _measured(candidates, queries, judgments, static, made_with=made_with, night=night)
+    return _Rankings(made_with, queries, candidates, static, stored_vectors(table))
 
 
 def _holds(folder: Path, manifest: Manifest, names: Sequence[str]) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from storage.records import Judgment
+    from tasks.diversity import VectorSource
     from tasks.settings import ResultsSettings
 
 STAGES = ("static", "bm25", "dense", "fused", "reranker", "reranked", "results")
@@ -114,6 +115,7 @@ def evaluate_stages(
     candidate_depth: int,
     results: ResultsSettings,
     ignore_identical_ids: bool,
+    vectors: VectorSource | None = None,
 ) -> pa.Table:
     """Measure every stage of a release.
 
@@ -126,6 +128,7 @@ def evaluate_stages(
         candidate_depth: Chunks that count as candidates.
         results: What counts as results.
         ignore_identical_ids: Leave out the document that has the query's own id.
+        vectors: Of texts; needed where results are diversified.
 
     Returns:
         A table of schema EVALUATION; without judgments an empty one.
@@ -138,6 +141,7 @@ def evaluate_stages(
         candidate_depth=candidate_depth,
         results=results,
         ignore_identical_ids=ignore_identical_ids,
+        vectors=vectors,
     )
     return evaluate_runs(runs, judgments, measures)
 
@@ -151,6 +155,7 @@ def stage_runs(
     candidate_depth: int,
     results: ResultsSettings,
     ignore_identical_ids: bool,
+    vectors: VectorSource | None = None,
 ) -> dict[str, list[Entry]]:
     """What is measured of each stage, as a run that any tool of TREC's measures alike.
 
@@ -162,6 +167,7 @@ def stage_runs(
         candidate_depth: Chunks that count as candidates.
         results: What counts as results.
         ignore_identical_ids: Leave out the document that has the query's own id.
+        vectors: Of texts; needed where results are diversified.
 
     Returns:
         By stage, in the order of STAGES: each document once a query, where its best chunk stands, with falling whole
@@ -172,7 +178,7 @@ def stage_runs(
     runs: dict[str, list[Entry]] = {}
     for stage in STAGES:
         if stage != "static":
-            ranked = _ranked(candidates, stage, candidate_depth=candidate_depth, results=results)
+            ranked = _ranked(candidates, stage, candidate_depth=candidate_depth, results=results, vectors=vectors)
         elif static is not None:
             ranked = rows_of_queries(static, ids_by_key).sort_by([("query_key", "ascending"), ("rank", "ascending")])
         else:
@@ -262,7 +268,9 @@ def means(evaluation: pa.Table) -> dict[str, dict[str, float]]:
     return {stage: found[stage] for stage in [*order, *(stage for stage in found if stage not in STAGES)]}
 
 
-def _ranked(candidates: pa.Table, stage: str, *, candidate_depth: int, results: ResultsSettings) -> pa.Table:
+def _ranked(
+    candidates: pa.Table, stage: str, *, candidate_depth: int, results: ResultsSettings, vectors: VectorSource | None
+) -> pa.Table:
     """(query_key, document_id) of a stage's entries, best first within a query; none where a stage did not run."""
     if stage in {"bm25", "dense"}:
         order, entries = f"{stage}_rank", candidates.filter(pc.is_valid(pc.field(f"{stage}_rank")))
@@ -276,5 +284,5 @@ def _ranked(candidates: pa.Table, stage: str, *, candidate_depth: int, results: 
         keys = [("query_key", "ascending"), (order, "ascending")]
     ranked = entries.sort_by(keys)
     if stage == "results":
-        ranked = cut_results(ranked, candidate_depth=candidate_depth, settings=results)
+        ranked = cut_results(ranked, candidate_depth=candidate_depth, settings=results, vectors=vectors)
     return ranked.select(["query_key", "document_id"])

@@ -25,11 +25,15 @@ class Before:
         folder: Its folder.
         same_chunking: Whether its documents were cut as tonight's are.
         same_embedder: Whether its lists hold scores of tonight's embedder.
+        same_reranker: Whether its pairs were scored by tonight's reranker.
+        pairs_per_second: How fast that was when it was last measured; None where it never was.
     """
 
     folder: Path
     same_chunking: bool
     same_embedder: bool
+    same_reranker: bool
+    pairs_per_second: float | None
 
     def is_whole(self, digests: Mapping[str, str]) -> bool:
         """Whether all that a night builds upon is there, with the SHA-256 that the manifest names."""
@@ -57,6 +61,11 @@ class Before:
     def static_lists(self) -> Path:
         """As ``Night.static_lists``."""
         return self.folder / "static.parquet"
+
+    @property
+    def queries(self) -> Path:
+        """As ``Night.queries``."""
+        return self.folder / "queries.parquet"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,13 @@ from storage.bm25_store import Bm25Store
 from storage.chunk_listing import texts_without_row
 from storage.collect import collect
 from storage.errors import reason_of
+from storage.keys import query_key
 from storage.releases import digests_of, seal
-from storage.search_cache import RESULTS, write_search_cache
+from storage.search_cache import FORMS, RESULTS, write_search_cache
 from storage.tables import read_table, row_count
 from tasks.analysis import Analyser
 from tasks.bm25_audit import audit_bm25
+from tasks.diversity import stored_vectors
 from tasks.gates import bm25_gate, integrity_gate
 from tasks.results import cut_results, result_entries
 
@@ -46,7 +48,7 @@ def write_results(night: Night, version: ChunkTableVersion) -> int:
     table = night.open_chunks(version)
     with Bm25Store.open(night.bm25) as store:
         chunks = store.chunks(["title", "body_start", "metadata"])
-    return write_search_cache(night.results, _result_blocks(night, chunks, table))
+    return write_search_cache(night.results, _result_blocks(night, chunks, table), forms=_forms(night))
 
 
 @task(name="gates", cache_policy=NO_CACHE)
@@ -105,6 +107,18 @@ def collect_unreached(night: Night, *, now: datetime) -> str | None:
     return None
 
 
+def _forms(night: Night) -> pa.Table:
+    """The near-identical forms that the cache answers too, schema FORMS."""
+    queries = read_table(night.queries, columns=["query_key", "forms"])
+    rows = [
+        (query_key(form), key)
+        for key, forms in zip(*(column.to_pylist() for column in queries.columns), strict=True)
+        for form in forms
+    ]
+    columns = zip(*rows, strict=True) if rows else ([], [])
+    return pa.table([pa.array(column, pa.string()) for column in columns], schema=FORMS)
+
+
 def _result_blocks(night: Night, chunks: pa.Table, table: ChunkTable) -> Iterator[pa.Table]:
     settings = night.settings
     queries = read_table(night.queries, columns=["query_key", "text"])
@@ -112,6 +126,7 @@ def _result_blocks(night: Night, chunks: pa.Table, table: ChunkTable) -> Iterato
         read_table(night.candidates),
         candidate_depth=settings.retrieval.candidate_depth,
         settings=settings.results,
+        vectors=stored_vectors(table),
     )
     for start in range(0, queries.num_rows, QUERIES_HELD):
         block = queries.slice(start, QUERIES_HELD)

@@ -41,7 +41,8 @@ def faults_of(folder: Path, rows: list[Row]) -> tuple[int, list[str]]:
     """How many lists there are and what is wrong with them, for the queries q1 to q3 and the texts a, b, c."""
     columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), LISTS, strict=True)]
     write_table(folder / "dense.parquet", pa.table(columns, schema=LISTS))
-    queries = {"query_key": ["q1", "q2", "q3"], "text": ["x"] * 3, "count": [1] * 3, "query_ids": [[]] * 3}
+    keys = ["q1", "q2", "q3"]
+    queries = {"query_key": keys, "text": ["x"] * 3, "count": [1] * 3, "query_ids": [[]] * 3, "forms": [[]] * 3}
     write_table(folder / "queries.parquet", pa.table(queries, schema=QUERIES))
     write_table(folder / "candidates.parquet", pa.table(CANDIDATES))
     with connect(folder / "bm25.duckdb") as connection:

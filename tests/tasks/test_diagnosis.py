@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,8 @@ from tasks.settings import ResultsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 COLLECTION = ("a", "b", "c", "d", "e", "f", "g", "q")
 
@@ -104,6 +107,7 @@ def test_each_relevant_document_has_one_outcome_and_its_ranks_as_a_document() ->
         "lost in both legs": 1,
         "lost in fusion": 1,
         "lost in reranking": 1,
+        "lost in diversity": 0,
         "lost in the cut": 1,
     }
     assert tuple(totals(found)) == OUTCOMES
@@ -117,6 +121,28 @@ def test_where_chunks_are_published_one_document_can_take_anothers_place() -> No
     assert found.column("outcome").to_pylist() == ["found", "lost in the cut"]
     assert found.column("reranked_rank").to_pylist() == [1, 2]
     assert diagnosed(FOUND, {"k": ["q1"]}, judgments).column("outcome").to_pylist() == ["found", "found"]
+
+
+def test_what_another_result_says_already_is_lost_in_diversity() -> None:
+    directions = {"a#0": [1.0, 0.0], "a#1": [0.0, 1.0], "c#0": [1.0, 0.0], "d#0": [0.0, 1.0], "b#0": [0.0, -1.0]}
+
+    def vectors(chunk_hashes: pa.Array) -> NDArray[np.float32]:
+        return np.array([directions[chunk_hash] for chunk_hash in chunk_hashes.to_pylist()], dtype=np.float32)
+
+    found = diagnose(
+        pa.Table.from_pylist(FOUND, schema=CANDIDATES),
+        pa.Table.from_pylist([{"query_key": "k", "text": "k", "count": 1, "query_ids": ["q1"]}], schema=QUERIES),
+        [Judgment("q1", document, 1) for document in "abcd"],
+        documents=pa.array(COLLECTION),
+        candidate_depth=5,
+        results=ResultsSettings(depth=2, near_duplicate=0.99),
+        ignore_identical_ids=False,
+        vectors=vectors,
+    )
+    # The final order is a, c, d, b, and c says what a says.
+    assert found.column("outcome").to_pylist() == ["found", "lost in reranking", "lost in diversity", "found"]
+    assert found.column("reranked_rank").to_pylist() == [1, 4, 2, 3]
+    assert found.column("result_rank").to_pylist() == [1, None, None, 2]
 
 
 def test_the_document_with_the_querys_own_id_is_neither_wanted_nor_counted_where_that_is_asked_for() -> None:
