@@ -97,7 +97,7 @@ def interval_plot(rows: Sequence[Compared], *, measure: str) -> Markup | None:
         axes.set_yticks(range(len(compared)), [row.name for row in compared])
         axes.set_ylim(len(compared) - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _signed(value)))
         axes.set_xlabel(f"difference in {measure}, with its interval")
         return as_svg(figure, name="intervals", title=f"Difference in {measure} by stage, with intervals")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Dialog, Page
 
     from tests.conftest import Models
 
@@ -45,6 +45,11 @@ class Opened:
     uri: str
     troubles: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+
+    def dismiss(self, dialog: Dialog) -> None:
+        """Note a dialog and close it, so that the page goes on."""
+        self.troubles.append(dialog.message)
+        dialog.dismiss()
 
     def shown(self) -> int:
         """How many queries of the wins and losses are to be seen."""
@@ -94,7 +99,7 @@ def opened(report: Path, browser: Browser, request: pytest.FixtureRequest) -> It
     shown = Opened(page, report.as_uri())
     page.on("console", lambda message: shown.troubles.append(message.text))
     page.on("pageerror", lambda error: shown.troubles.append(str(error)))
-    page.on("dialog", lambda dialog: (shown.troubles.append(dialog.message), dialog.dismiss()))
+    page.on("dialog", shown.dismiss)
     page.on("request", lambda asked: shown.requests.append(asked.url))
     page.goto(shown.uri)
     yield shown

@@ -12,7 +12,7 @@ from storage.evaluations import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPS, 
 from storage.keys import query_key
 from storage.records import BAD_ROWS, QUERIES
 from storage.releases import ChunkTableVersion, Counts, Inputs, Manifest
-from storage.search_cache import RESULTS, write_search_cache
+from storage.search_cache import FORMS, RESULTS, write_search_cache
 from storage.tables import write_table
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def write_answers(folder: Path, answers: Mapping[str, tuple[str, Sequence[tuple[
         for query_id, (text, results) in answers.items()
     ]
     columns = [list(column) for column in zip(*cached, strict=True)]
-    write_search_cache(folder / "results.duckdb", [pa.table(columns, schema=RESULTS)])
+    blocks = [pa.table(columns, schema=RESULTS)]
+    write_search_cache(folder / "results.duckdb", blocks, forms=FORMS.empty_table())
 
 
 def write_worth(folder: Path, values: Mapping[str, float], *, measure: str = "nDCG@10") -> None:

@@ -1,13 +1,25 @@
 """What the report says has changed between two releases."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from storage.releases import Counts
 from tasks.report_changes import changed_inputs, changed_settings, changed_version, counts_beside
 from tests.tasks.reported import manifest_of
 
+if TYPE_CHECKING:
+    from storage.records import JsonValue
+
 
 def test_settings_are_compared_key_by_key_whatever_stays_is_not_told() -> None:
-    before = {"workspace": "a", "bm25": {"k1": 1.2, "b": 0.75}, "reranker": {"weight": None}}
-    after = {"workspace": "a", "bm25": {"k1": 1.2, "b": 0.5}, "reranker": {"weight": 0.3}, "canary": {"sample": 32}}
+    before: dict[str, JsonValue] = {"workspace": "a", "bm25": {"k1": 1.2, "b": 0.75}, "reranker": {"weight": None}}
+    after: dict[str, JsonValue] = {
+        "workspace": "a",
+        "bm25": {"k1": 1.2, "b": 0.5},
+        "reranker": {"weight": 0.3},
+        "canary": {"sample": 32},
+    }
 
     assert changed_settings(before, after) == [
         ("[bm25].b", "0.75", "0.5"),
