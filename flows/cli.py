@@ -58,18 +58,28 @@ def demo(
     from flows.show import show_next_steps
 
     settings_file = install_demo(folder)
-    code = _refresh(settings_file, json_=json_)
+    code = _refresh(settings_file, accept=(), json_=json_)
     if not json_:
         show_next_steps(settings_file)
     return code
 
 
 @app.command
-def refresh(*, config: Config = None, json_: Json = False) -> int:
+def refresh(
+    *,
+    config: Config = None,
+    accept: Annotated[
+        tuple[str, ...],
+        Parameter(help="A gate that may fail: the release is published all the same; may be repeated.", negative=""),
+    ] = (),
+    json_: Json = False,
+) -> int:
     """One run: a new release, or nothing to do."""
     from flows.settings import find_settings_file
+    from tasks.gates import check_overrides
 
-    return _refresh(find_settings_file(config), json_=json_)
+    check_overrides(accept)
+    return _refresh(find_settings_file(config), accept=accept, json_=json_)
 
 
 @app.command
@@ -268,7 +278,7 @@ def collect(
     return 0
 
 
-def _refresh(settings_file: Path, *, json_: bool) -> int:
+def _refresh(settings_file: Path, *, accept: tuple[str, ...], json_: bool) -> int:
     from flows.settings import load_settings
 
     load_settings(settings_file)  # a mistake in it is told before Prefect's server starts
@@ -280,7 +290,7 @@ def _refresh(settings_file: Path, *, json_: bool) -> int:
     require_prefect()
     refused: GateRefused | None = None
     try:
-        summary = refresh_flow(str(settings_file))
+        summary = refresh_flow(str(settings_file), accept=accept)
     except Refused as error:
         summary, refused = error.summary, error
     if json_:
