@@ -193,6 +193,29 @@ def evaluate(
 
 
 @app.command
+def report(
+    *,
+    config: Config = None,
+    release: Annotated[str | None, Parameter(help="Release id. Default: the current one.")] = None,
+    no_open: Annotated[bool, Parameter(name="--no-open", negative="", help="Only say where it is.")] = False,
+    json_: Json = False,
+) -> int:
+    """Open the report of a release in the browser, and say where it is."""
+    from flows.report import find_report, open_in_browser
+    from flows.settings import find_settings_file, load_settings
+
+    workspace = load_settings(find_settings_file(config)).workspace
+    release_id, path = find_report(workspace, release_id=release)
+    if json_:
+        _print_json({"release_id": release_id, "path": str(path), "uri": path.as_uri()})
+        return 0
+    sys.stdout.write(f"{path}\n")
+    if not no_open:
+        open_in_browser(path)
+    return 0
+
+
+@app.command
 def releases(*, config: Config = None, json_: Json = False) -> int:
     """What there is, and what is current."""
     from datetime import UTC, datetime

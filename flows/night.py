@@ -33,6 +33,7 @@ from tasks.night import Before, Night
 from tasks.on_demand import EmbedderOnDemand, RerankerOnDemand
 from tasks.publishing import collect_unreached, publish
 from tasks.query_choice import measured_pairs_per_second
+from tasks.report import report_night
 from tasks.reranker import plan_reranker
 from tasks.source_age import source_age_days
 
@@ -238,6 +239,7 @@ def finish(
         gates=gates,
         files={},
     )
+    not_reported = run.stage(report_night, night, manifest, current=run.current)
     run.stage(publish, night, manifest, now=run.now)
     folder = night.workspace.release(night.release_id)
     published = manifest.status == "accepted"
@@ -252,7 +254,7 @@ def finish(
         drops=read.drops,
         ladder=tuple(ladder(measures, read_timings(folder))),
         depths=tuple(read_depths(folder)),
-        warnings=_warnings(read, measures, not_collected),
+        warnings=_warnings(read, measures, not_reported, not_collected),
     )
     show_in_prefect(summary, folder=folder)
     if summary.refused:
@@ -283,13 +285,13 @@ def _built_upon(
     return before if inputs.pipeline == PIPELINE and before.is_whole(current.files) else None
 
 
-def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], not_collected: str | None) -> tuple[str, ...]:
+def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *undone: str | None) -> tuple[str, ...]:
     unknown = f"{read.judgments_unknown} judged queries are not among the queries of the release; each scores 0."
     no_tokens = "The embedder's weights hold no matrix of token vectors: static embeddings were not measured."
     warnings = (
         unknown if read.judgments_unknown else None,
         no_tokens if measures and "static" not in measures else None,
-        not_collected,
+        *undone,
     )
     return tuple(warning for warning in warnings if warning is not None)
 

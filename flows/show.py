@@ -14,8 +14,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from flows.summary import memo_use
 from tasks.ladder import STAGE_NAMES
+from tasks.memo_use import memo_use
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
     from flows.doctor import Diagnosis
     from flows.releases import ListedRelease
-    from flows.summary import MemoUse, Summary
+    from flows.summary import Summary
     from storage.collect import Collected
     from storage.releases import Gate, Manifest
     from storage.rollback import RolledBack
     from storage.search_cache import CachedResults
+    from tasks.memo_use import MemoUse
 
 EXCERPT = 240  # characters of a result's text
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -193,6 +194,7 @@ def show_next_steps(settings_file: Path) -> None:
         '  nightrank search "read a csv file"            the cached top 10',
         '  nightrank search --live "parse toml"          both stages now, for any query',
         "  nightrank evaluate                            each stage on the judged queries",
+        "  nightrank report                              the report of the release, in the browser",
         "  nightrank refresh                             again: finds nothing to do",
         f"  {folder}/nightrank.toml   the settings; edit, then refresh",
     ):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from storage.errors import GateRefused
 from storage.releases import settings_as_json
 from tasks.gates import ALWAYS
+from tasks.memo_use import memo_use
 
 if TYPE_CHECKING:
     from storage.records import JsonValue
@@ -74,29 +75,6 @@ class Summary:
             "gates": [settings_as_json(gate) for gate in self.manifest.gates],
             "warnings": list(self.warnings),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class MemoUse:
-    """What a run needed of a memo, and found there."""
-
-    needed: int
-    found: int
-
-    @property
-    def hit_rate(self) -> float:
-        """The share that was found; 1 where nothing was needed."""
-        return self.found / self.needed if self.needed else 1.0
-
-
-def memo_use(counts: Counts) -> dict[str, MemoUse]:
-    """How much of each memo's values a run took from it instead of computing them."""
-    needed_and_new = {
-        "chunk embeddings": (counts.texts, counts.chunks_embedded),
-        "query embeddings": (counts.queries, counts.queries_embedded),
-        "pair scores": (counts.pairs, counts.pairs_scored),
-    }
-    return {name: MemoUse(needed, needed - new) for name, (needed, new) in needed_and_new.items()}
 
 
 class Refused(GateRefused):
