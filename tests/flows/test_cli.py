@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.collection import Collection
     from tests.conftest import Command, Program
 
-COMMANDS = ("demo", "refresh", "search", "evaluate", "releases", "rollback", "doctor", "collect")
+COMMANDS = ("demo", "refresh", "search", "evaluate", "report", "releases", "rollback", "doctor", "collect")
 COUNTS = {
     "documents",
     "documents_added",
@@ -84,6 +84,7 @@ def test_refresh_json_is_one_object_with_what_scripts_rely_on(collection: Collec
     assert (told["published"], told["changed"]) == (True, True)
     assert set(told["counts"]) >= COUNTS
     assert set(told["seconds"]) >= {"total", *STAGES}
+    assert (told["coverage"], told["drops"]) == (1.0, {})
     assert set(told["measures"]) >= {"bm25", "dense", "fused", "reranked", "results"}
     assert set(told["measures"]["results"]) >= {"nDCG@10", "RR@10", "R@100"}
     assert [set(gate) for gate in told["gates"]] == [{"name", "passed", "value", "threshold", "reason"}] * 2
