@@ -27,19 +27,19 @@ class PassageShelf:
         self._titled = titled
         self._held_documents = frozenset(held_documents)
         self._held_keys = frozenset(self.key_of(passage) for passage in held_passages)
-        self._places: dict[tuple[str, str], int] = {}
+        self._places: dict[Passage, int] = {}
 
     def put(self, passage: Passage) -> int:
         """The place of a passage."""
-        name = (passage.document_id, self.key_of(passage))
-        place = self._places.setdefault(name, len(self.passages))
+        shown = self._shown(passage)
+        place = self._places.setdefault(shown, len(self.passages))
         if place == len(self.passages):
-            self.passages.append(self._shown(passage))
+            self.passages.append(shown)
         return place
 
     def key_of(self, passage: Passage) -> str:
-        """The key of what models read of a passage in this training; white space at its ends decides nothing."""
-        return digest("passage", self._shown(passage).model_text().strip())
+        """The key of what a passage says, whatever title it stands under; white space at its ends decides nothing."""
+        return digest("passage", passage.text.strip() or passage.title.strip())
 
     def is_empty(self, passage: Passage) -> bool:
         """Whether models read nothing of it in this training."""

@@ -19,29 +19,7 @@ NOUNS = (
     *("river", "castle", "lantern", "violin", "garden", "hammer", "window", "feather", "compass", "kettle"),
     *("bridge", "mirror", "saddle", "anchor", "blanket", "candle"),
 )
-FILLER = [
-    "the",
-    "old",
-    "tale",
-    "tells",
-    "at",
-    "length",
-    "how",
-    "it",
-    "came",
-    "about",
-    "that",
-    "nobody",
-    "knew",
-    "why",
-    "and",
-    "so",
-    "on",
-    "until",
-    "this",
-    "very",
-    "day",
-]
+TALE = "the old tale tells at length how it came about that nobody knew why until this very day"
 DOCUMENTS = 90
 
 
@@ -61,7 +39,7 @@ def training_collection(folder: Path, *, embedder: str | Path, reranker: str | P
     collection.log, collection.qrels = [], []
     for name in names[:DOCUMENTS]:
         first, second = nouns_of(name)
-        words = [*drawn.choices(FILLER, k=14), first, second]
+        words = [*drawn.choices(TALE.split(), k=14), first, second]
         drawn.shuffle(words)
         collection.documents.append(
             {"_id": name, "title": f"Tale {len(collection.documents)}", "text": " ".join(words)}

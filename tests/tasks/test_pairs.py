@@ -1,0 +1,90 @@
+"""Pairs to learn from, from files of pairs, judgments, clicks and titles."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storage.errors import InputError
+from tasks.pairs import (
+    Pair,
+    by_query,
+    pairs_of_clicks,
+    pairs_of_documents,
+    pairs_of_file,
+    pairs_of_judgments,
+    pairs_of_table,
+    query_texts,
+    table_of,
+)
+from tasks.training_pairs import Passage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write_lines(path: Path, *rows: object) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_a_click_names_one_document_or_several_and_counts_once(tmp_path: Path) -> None:
+    log = write_lines(
+        tmp_path / "log.jsonl",
+        {"query": "Black  TEA", "clicked": "tea", "count": 7},
+        {"query": "black tea", "clicked": ["tea", 42, None]},
+        {"query": "coffee"},
+        {"query": "", "clicked": "tea"},
+        {"query": "salt", "clicked": {"no": "id"}},
+    )
+
+    assert pairs_of_clicks(log, name="log") == [Pair("black tea", "tea", 1), Pair("black tea", "42", 1)]
+
+
+def test_in_csv_a_list_of_clicks_is_json_and_an_id_may_begin_with_a_bracket(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text('query,clicked\ntea,"[""a"", ""b""]"\nsalt,[draft] one\nink,\n', encoding="utf-8")
+
+    assert [pair.document_id for pair in pairs_of_clicks(log, name="log")] == ["a", "b", "[draft] one"]
+
+
+def test_judgments_above_zero_of_queries_with_a_text_are_pairs(tmp_path: Path) -> None:
+    qrels = tmp_path / "train.tsv"
+    qrels.write_text("query-id\tcorpus-id\tscore\n1\ta\t2\n1\tb\t0\n2\tc\t1\n3\td\t1\n", encoding="utf-8")
+    queries = write_lines(tmp_path / "queries.jsonl", {"_id": "1", "text": "Why?"}, {"_id": 2, "text": "Who?"})
+
+    pairs = pairs_of_judgments(qrels, name="train.tsv", queries=query_texts(queries, name="queries"))
+
+    assert pairs == [Pair("why?", "a", 2), Pair("who?", "c", 1)]
+
+
+def test_judgments_of_unknown_queries_alone_are_the_users_fault(tmp_path: Path) -> None:
+    qrels = tmp_path / "train.tsv"
+    qrels.write_text("query-id\tcorpus-id\tscore\n1\ta\t2\n", encoding="utf-8")
+
+    with pytest.raises(InputError, match="None of the 1 judgments") as caught:
+        pairs_of_judgments(qrels, name="train.tsv", queries={"other": "text"})
+    assert "--queries" in caught.value.remedy
+
+
+def test_a_file_of_pairs_gives_the_passages_themselves(tmp_path: Path) -> None:
+    row = {"query": "What IS tea?", "title": "Tea", "text": "Leaves.", "document_id": "tea"}
+
+    assert pairs_of_file(write_lines(tmp_path / "pairs.jsonl", row)) == [
+        Pair("what is tea?", "tea", 1, Passage("tea", "Tea", "Leaves."))
+    ]
+
+
+def test_a_title_asks_for_its_passage_which_is_shown_without_it() -> None:
+    passages = [Passage("a", "Green  Tea", "Leaves."), Passage("b", "", "No title."), Passage("c", "Alone", " ")]
+
+    assert pairs_of_documents(passages) == [Pair("green tea", "a", 1, Passage("a", "", "Leaves."))]
+
+
+def test_pairs_come_back_from_their_table() -> None:
+    pairs = [Pair("q", "a", 2), Pair("q", "b", 1, Passage("b", "", "text")), Pair("r", "a", 1, Passage("a", "T", "t"))]
+
+    assert pairs_of_table(table_of(pairs)) == pairs
+    assert by_query(pairs) == {"q": pairs[:2], "r": pairs[2:]}
