@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from storage.evaluations import DEPTHS
 from tasks.measures import Entry, evaluate_runs, named_queries, rows_of_queries, run_of
-from tasks.ranking import rank_candidates, weighted_scores
+from tasks.ranking import first_stage_scores, legs_of, rank_candidates, weighted_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,6 +41,7 @@ def evaluate_depths(
     *,
     depths: Sequence[int],
     weight: float,
+    dense_weight: float,
     measures: Sequence[str],
     candidate_depth: int,
     ignore_identical_ids: bool,
@@ -53,6 +54,7 @@ def evaluate_depths(
         judgments: The qrels.
         depths: Candidates by fused rank that are reranked; 0 keeps the fused order.
         weight: Of the reranker.
+        dense_weight: Of the dense leg in the first stage; BM25 has the rest.
         measures: Names as ir_measures writes them.
         candidate_depth: Chunks that count as candidates.
         ignore_identical_ids: Leave out the document that has the query's own id.
@@ -65,19 +67,24 @@ def evaluate_depths(
     within = judged.filter(pc.field("fused_rank") <= candidate_depth).sort_by("query_key")
     runs: dict[str, list[Entry]] = {}
     for depth in depths:
-        ranked = _reranked(within, depth=depth, weight=weight)
+        ranked = _reranked(within, depth=depth, weight=weight, dense_weight=dense_weight)
         runs[str(depth)] = run_of(ranked, ids_by_key, ignore_identical_ids=ignore_identical_ids)
     measured = evaluate_runs(runs, judgments, measures)
     return measured.set_column(0, "depth", measured.column("stage").cast(pa.int32())).cast(DEPTHS)
 
 
-def _reranked(candidates: pa.Table, *, depth: int, weight: float) -> pa.Table:
+def _reranked(candidates: pa.Table, *, depth: int, weight: float, dense_weight: float) -> pa.Table:
     """The candidates, by query key, in the order that reranking the first ``depth`` of each query gives."""
     groups = candidates.column("query_key").combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
     fused_ranks, chunk_numbers = (candidates.column(name).to_numpy() for name in ("fused_rank", "chunk_number"))
     pair_scores = candidates.column("pair_score").to_numpy()  # NaN where it is null
     pair_scores = np.where(fused_ranks <= depth, pair_scores, np.float32(np.nan))
-    fused_scores = candidates.column("fused_score").to_numpy()
-    scores = weighted_scores(groups, fused_scores, fused_ranks, pair_scores, weight=weight)
+    first_stage = first_stage_scores(
+        groups,
+        candidates.column("fused_score").to_numpy(),
+        legs=legs_of(candidates, dense_weight=dense_weight),
+        asked=~np.isnan(pair_scores),
+    )
+    scores = weighted_scores(groups, first_stage, fused_ranks, pair_scores, weight=weight)
     order, _ = rank_candidates(groups, scores, chunk_numbers)
     return candidates.take(pa.array(order))

@@ -116,6 +116,7 @@ def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], reranker: Re
         judgments,
         depths=[] if reranker is None else curve_depths(settings.evaluation.depths, deepest=deepest),
         weight=0.0 if reranker is None else reranker.plan.weight,
+        dense_weight=settings.retrieval.dense_weight,
         measures=settings.evaluation.measures,
         candidate_depth=candidate_depth,
         ignore_identical_ids=settings.judgments.ignore_identical_ids,

@@ -172,7 +172,13 @@ class Experiment:
         if plan is not None:
             asked = reranked_rows(fused, settings)
             pair_scores[asked] = self._known_of(plan.fingerprint).scores_of(candidates.take(pa.array(asked)))
-        ranked = settle_order(candidates, fused, pair_scores, weight=_weight(plan, settings))
+        ranked = settle_order(
+            candidates,
+            fused,
+            pair_scores,
+            weight=_weight(plan, settings),
+            dense_weight=settings.retrieval.dense_weight,
+        )
         evaluation = evaluate_stages(
             ranked,
             self.queries,

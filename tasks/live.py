@@ -90,7 +90,8 @@ class LiveSearch:
             hashes = candidates.column("chunk_hash").take(pa.array(asked)).to_pylist()
             pair_scores[asked] = self._pair_scores(query, hashes, self.reranker)
         weight = 0.0 if self.reranker is None else self.reranker.plan.weight
-        return settle_order(candidates, fused, pair_scores, weight=weight)
+        dense_weight = self.settings.retrieval.dense_weight
+        return settle_order(candidates, fused, pair_scores, weight=weight, dense_weight=dense_weight)
 
     @property
     def _candidate_depth(self) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from storage.records import ranking_order, ranks_within
 from tasks.fusion import standardise_within
@@ -21,7 +22,6 @@ from tasks.fusion import standardise_within
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
 
@@ -35,10 +35,8 @@ class LegScores:
 
 def legs_of(candidates: pa.Table, *, dense_weight: float) -> tuple[LegScores, LegScores]:
     """Both legs' scores from a table with ``bm25_score`` and ``dense_score``."""
-    return (
-        LegScores(candidates.column("bm25_score").to_numpy(), 1.0 - dense_weight),
-        LegScores(candidates.column("dense_score").to_numpy(), dense_weight),
-    )
+    bm25, dense = (candidates.column(f"{leg}_score").cast(pa.float64()).to_numpy() for leg in ("bm25", "dense"))
+    return LegScores(bm25, 1.0 - dense_weight), LegScores(dense, dense_weight)  # a null is NaN
 
 
 def first_stage_scores(

@@ -200,6 +200,7 @@ def _explained(release: StoredRelease, yardstick: Yardstick, evaluation: pa.Tabl
             judgments,
             depths=curve_depths(yardstick.settings.evaluation.depths, deepest=deepest),
             weight=inputs.reranker_weight if made_with.reranker.weight is None else made_with.reranker.weight,
+            dense_weight=made_with.retrieval.dense_weight,
             measures=yardstick.measures,
             candidate_depth=candidate_depth,
             ignore_identical_ids=ignore_identical_ids,

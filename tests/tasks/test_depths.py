@@ -33,7 +33,7 @@ def candidates(pair_scores: list[float]) -> pa.Table:
     )
     named = pa.table({"query_key": keys, "chunk_id": names, "chunk_hash": names, "document_id": names})
     scores = np.array(pair_scores * len(QUERY_KEYS), dtype=np.float32)
-    return settle_order(named, fused, scores, weight=WEIGHT).cast(CANDIDATES)
+    return settle_order(named, fused, scores, weight=WEIGHT, dense_weight=0.5).cast(CANDIDATES)
 
 
 QUERIES_JUDGED = pa.Table.from_pylist(
@@ -54,6 +54,7 @@ def curve(
         JUDGMENTS,
         depths=depths,
         weight=weight,
+        dense_weight=0.5,
         measures=["RR@10"],
         candidate_depth=candidate_depth,
         ignore_identical_ids=False,
@@ -113,6 +114,7 @@ def test_without_judgments_the_curve_is_empty() -> None:
         [],
         depths=[0, 2],
         weight=1.0,
+        dense_weight=0.5,
         measures=["RR@10"],
         candidate_depth=8,
         ignore_identical_ids=False,
