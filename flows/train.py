@@ -81,6 +81,8 @@ def train_embedder(settings_file: str, request: EmbedderRequest) -> Trained:
     configuration = load_settings(Path(settings_file))
     now = datetime.now(UTC)
     guard = None if request.guard is None else guard_of(request.guard)
+    base = configuration.settings.embedder.model if request.training.base is None else request.training.base
+    started_from = find_model(base, base=configuration.base, revision=None, sha256=None).fingerprint()
     seed = request.pairs.seed
     with working(configuration, "embedder", request.pairs, request.training, now=now) as run:
         gathered = gather_pairs(run, request.pairs)
@@ -89,12 +91,11 @@ def train_embedder(settings_file: str, request: EmbedderRequest) -> Trained:
         measured = measure_embedder(run, seed=seed)
         guarded = None if guard is None else guard_embedder(run, guard, seed=seed)
         named = name_model(run)
-        base = run.embedder.settings.model if request.training.base is None else request.training.base
         card = TrainingCard(
             kind="embedder",
             **named.model_dump(),
             base=base,
-            base_fingerprint=find_model(base, base=run.base, revision=None, sha256=None).fingerprint(),
+            base_fingerprint=started_from,
             compared_with=run.embedder.fingerprint,
             release_id=gathered.release_id,
             created_at=now.isoformat(timespec="seconds"),
@@ -142,15 +143,17 @@ def working(
 
 
 def guard_of(path: Path) -> Guard:
-    """The collection that a path names: a folder in BEIR layout, or a settings file.
+    """The collection that a path names: a folder in BEIR layout, or a settings file; read once, to see that it can be.
 
     Raises:
-        InputError: It is neither.
+        InputError: It is neither, or has no judged query.
     """
-    if path.is_dir():
-        return GuardFolder(str(path), path)
-    configuration = load_settings(path)
-    return GuardRelease(str(path), configuration.settings, configuration.base, configuration.workspace)
+    guard: Guard = GuardFolder(str(path), path)
+    if not path.is_dir():
+        configuration = load_settings(path)
+        guard = GuardRelease(str(path), configuration.settings, configuration.base, configuration.workspace)
+    guard.examination()
+    return guard
 
 
 def remarks_of(gathered: PairsGathered) -> list[str]:

@@ -75,10 +75,10 @@ class EmbedderTraining(_Asked):
     weight_decay: float = Field(default=0.01, ge=0.0, le=1.0)
     scale: float = Field(default=20.0, gt=0.0, le=1000.0)
     max_tokens: Annotated[int, Field(ge=8, le=8192)] | None = 192
-    evaluations: int = Field(default=8, ge=1, le=1000)
+    evaluations: int = Field(default=6, ge=1, le=1000)
     patience: int = Field(default=3, ge=1)
     watched_queries: int = Field(default=200, ge=1)
-    watched_passages: int = Field(default=1500, ge=10)
+    watched_passages: int = Field(default=1000, ge=10)
     seed: int = Field(default=0, ge=0)
 
     def planned(self, rows: int) -> int:
