@@ -32,14 +32,25 @@ def arguments(description: str, *, limit: bool = False) -> argparse.Namespace:
         description: Of the benchmark.
         limit: Whether it can do with fewer queries than there are.
     """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of BEIR folders")
-    parser.add_argument("--work", type=Path, default=Path(".benchmarks"), help="kept between runs")
-    parser.add_argument("--precision", default="auto", help="of the models, as in the settings")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    command = parser(description)
     if limit:
-        parser.add_argument("--limit", type=int, help="judged queries at most; default: all")
-    options = parser.parse_args()
+        command.add_argument("--limit", type=int, help="judged queries at most; default: all")
+    return parsed(command)
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The same command line, for a benchmark that adds options of its own; ``parsed`` reads it."""
+    command = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of BEIR folders")
+    command.add_argument("--work", type=Path, default=Path(".benchmarks"), help="kept between runs")
+    command.add_argument("--precision", default="auto", help="of the models, as in the settings")
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    return command
+
+
+def parsed(command: argparse.ArgumentParser) -> argparse.Namespace:
+    """What was asked for; ends the program where there is no data."""
+    options = command.parse_args()
     if not options.data.is_dir():
         sys.exit(f"There is no folder {options.data}; name one in BEIR layout with --data.")
     return options
