@@ -54,6 +54,8 @@ Promote = Annotated[
     Parameter(negative="", help="From the next refresh on the model stands in for the present one, if it is better."),
 ]
 
+Fresh = Annotated[bool, Parameter(negative="", help="Begin anew, whatever a stopped run of the same training left.")]
+
 
 @train.command
 def embedder(
@@ -75,6 +77,7 @@ def embedder(
     seed: Seed = 0,
     guard: Guard = None,
     promote: Promote = False,
+    fresh: Fresh = False,
     json_: Json = False,
 ) -> int:
     """Train the dual encoder, with the other passages of a batch and mined candidates as negatives.
@@ -109,7 +112,7 @@ def embedder(
 
     require_prefect()
     refused: NotPromoted | None = None
-    request = EmbedderRequest(pairs=asked, training=how, guard=guard, promote=promote)
+    request = EmbedderRequest(pairs=asked, training=how, guard=guard, promote=promote, fresh=fresh)
     try:
         trained = train_embedder(str(settings_file), request)
     except NotPromoted as error:
