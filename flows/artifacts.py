@@ -1,4 +1,4 @@
-"""What a run leaves on Prefect's pages: its tables and where the release is."""
+"""What a run leaves on Prefect's pages: its tables, and where the release or the trained model is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flows.evaluated import Evaluated
+    from flows.promotion import Trained
     from flows.summary import Summary
 
 
@@ -71,3 +72,20 @@ def show_evaluation_in_prefect(evaluated: Evaluated) -> None:
             key="nightrank-grid",
             description="Variants of the settings, the best results first.",
         )
+
+
+def show_training_in_prefect(trained: Trained) -> None:
+    """Create the artifacts of a training; does nothing outside a flow run."""
+    if FlowRunContext.get() is None:
+        return
+    create_link_artifact(
+        link=trained.folder.resolve().as_uri(),
+        link_text=f"Model {trained.folder.name}",
+        key="nightrank-model",
+        description="The folder of the model, with its card and its loss curve.",
+    )
+    create_table_artifact(
+        table=[figure.model_dump() for figure in trained.card.figures],
+        key="nightrank-training",
+        description="The trained model against the present one, on held-out queries.",
+    )

@@ -45,6 +45,7 @@ class ListedRelease:
             "created_at": None if manifest is None else manifest.created_at.isoformat(timespec="seconds"),
             "size_bytes": self.size_bytes,
             "counts": counts,
+            "models": None if manifest is None else _models(manifest),
             "measures": None if manifest is None else {stage: dict(m) for stage, m in manifest.measures.items()},
             "gates": None if manifest is None else [settings_as_json(gate) for gate in manifest.gates],
         }
@@ -70,3 +71,14 @@ def listed_releases(workspace: Workspace, *, current: str | None) -> list[Listed
         )
         for release_id in sorted(by_id)
     ]
+
+
+def _models(manifest: Manifest) -> dict[str, JsonValue]:
+    """What the settings of a release named, promotions included, with the fingerprints that decide its scores."""
+    fingerprints = {"embedder": manifest.inputs.embedder, "reranker": manifest.inputs.reranker_fingerprint}
+    models: dict[str, JsonValue] = {}
+    for kind, key in fingerprints.items():
+        section = manifest.settings[kind]
+        assert isinstance(section, dict)
+        models[kind] = {"model": section["model"], "fingerprint": key}
+    return models

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
+from flows.artifacts import show_training_in_prefect
 from flows.promotion import Trained, present_model, promote_model
 from flows.settings import load_settings
 from storage.errors import InputError
@@ -54,6 +55,7 @@ class EmbedderRequest(BaseModel):
         training: How it learns.
         guard: A folder in BEIR layout, or a settings file; None for no guard.
         promote: Whether the model is to stand in for the present one, if it is better.
+        fresh: Whether to begin anew, whatever a stopped run of the same training left.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +64,7 @@ class EmbedderRequest(BaseModel):
     training: EmbedderTraining = EmbedderTraining()
     guard: Path | None = None
     promote: bool = False
+    fresh: bool = False
 
 
 @flow(name="train embedder")
@@ -84,7 +87,7 @@ def train_embedder(settings_file: str, request: EmbedderRequest) -> Trained:
     base = configuration.settings.embedder.model if request.training.base is None else request.training.base
     started_from = find_model(base, base=configuration.base, revision=None, sha256=None).fingerprint()
     seed = request.pairs.seed
-    with working(configuration, "embedder", request.pairs, request.training, now=now) as run:
+    with working(configuration, "embedder", request.pairs, request.training, now=now, fresh=request.fresh) as run:
         gathered = gather_pairs(run, request.pairs)
         mined = mine_pairs(run, request.pairs, gathered)
         learnt = learn(run, request.training)
@@ -112,12 +115,13 @@ def train_embedder(settings_file: str, request: EmbedderRequest) -> Trained:
         shutil.rmtree(run.folder)
     seconds = (datetime.now(UTC) - now).total_seconds()
     trained = Trained(folder=folder, card=card, promoted=False, seconds=seconds)
+    show_training_in_prefect(trained)
     return promote_model(configuration, trained, now=datetime.now(UTC)) if request.promote else trained
 
 
 @contextmanager
 def working(
-    configuration: Configuration, kind: Kind, pairs: PairSettings, how: BaseModel, *, now: datetime
+    configuration: Configuration, kind: Kind, pairs: PairSettings, how: BaseModel, *, now: datetime, fresh: bool = False
 ) -> Iterator[TrainingRun]:
     """A training's folder, which the same training finds again until it is done.
 
@@ -127,6 +131,7 @@ def working(
         pairs: Which pairs.
         how: How the model learns.
         now: When it begins.
+        fresh: Whether what a stopped run left is thrown away.
     """
     settings, workspace = configuration.settings, configuration.workspace
     workspace.require_current()
@@ -139,6 +144,9 @@ def working(
     decisive = [asked, settings_as_json(how), [sha256_of_file(path) for path in given]]
     decisive += [embedder.fingerprint, present_model(configuration, kind)]
     with training(workspace, kind, key=fingerprint(decisive), now=now) as folder:
+        if fresh:
+            shutil.rmtree(folder)
+            folder.mkdir()
         yield TrainingRun(settings, configuration.base, workspace, kind, folder, embedder)
 
 

@@ -74,6 +74,8 @@ Promote = Annotated[
     Parameter(negative="", help="From the next refresh on the model stands in for the present one, if it is better."),
 ]
 
+Fresh = Annotated[bool, Parameter(negative="", help="Begin anew, whatever a stopped run of the same training left.")]
+
 
 @train.command
 def embedder(
@@ -95,6 +97,7 @@ def embedder(
     seed: Seed = 0,
     guard: Guard = None,
     promote: Promote = False,
+    fresh: Fresh = False,
     json_: Json = False,
 ) -> int:
     """Train the dual encoder, with the other passages of a batch and mined candidates as negatives.
@@ -129,7 +132,7 @@ def embedder(
 
     require_prefect()
     refused: NotPromoted | None = None
-    request = EmbedderRequest(pairs=asked, training=how, guard=guard, promote=promote)
+    request = EmbedderRequest(pairs=asked, training=how, guard=guard, promote=promote, fresh=fresh)
     try:
         trained = train_embedder(str(settings_file), request)
     except NotPromoted as error:
@@ -190,6 +193,7 @@ def reranker(
     max_tokens: PairTokens = 192,
     seed: Seed = 0,
     promote: Promote = False,
+    fresh: Fresh = False,
     json_: Json = False,
 ) -> int:
     """Train the reranker, on each query's answers and several mined candidates that are none.
@@ -227,8 +231,9 @@ def reranker(
 
     require_prefect()
     refused: NotPromoted | None = None
+    request = RerankerRequest(pairs=asked, training=how, promote=promote, fresh=fresh)
     try:
-        trained = train_reranker(str(settings_file), RerankerRequest(pairs=asked, training=how, promote=promote))
+        trained = train_reranker(str(settings_file), request)
     except NotPromoted as error:
         trained, refused = error.trained, error
     if json_:

@@ -13,6 +13,7 @@ from pathlib import Path
 from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
+from flows.artifacts import show_training_in_prefect
 from flows.promotion import Trained, present_model, promote_model
 from flows.settings import load_settings
 from flows.train import remarks_of, working
@@ -33,6 +34,7 @@ class RerankerRequest(BaseModel):
         pairs: Which pairs.
         training: How it learns.
         promote: Whether the model is to stand in for the present one, if it is better.
+        fresh: Whether to begin anew, whatever a stopped run of the same training left.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +42,7 @@ class RerankerRequest(BaseModel):
     pairs: PairSettings = PairSettings()
     training: RerankerTraining = RerankerTraining()
     promote: bool = False
+    fresh: bool = False
 
 
 @flow(name="train reranker")
@@ -57,7 +60,7 @@ def train_reranker(settings_file: str, request: RerankerRequest) -> Trained:
     """
     configuration = load_settings(Path(settings_file))
     now = datetime.now(UTC)
-    with working(configuration, "reranker", request.pairs, request.training, now=now) as run:
+    with working(configuration, "reranker", request.pairs, request.training, now=now, fresh=request.fresh) as run:
         base = base_name(run, request.training.base)
         _, base_fingerprint = base_files(run, base)
         gathered = gather_pairs(run, request.pairs)
@@ -93,4 +96,5 @@ def train_reranker(settings_file: str, request: RerankerRequest) -> Trained:
         folder = seal_trained(run, card)
         shutil.rmtree(run.folder)
     trained = Trained(folder=folder, card=card, promoted=False, seconds=(datetime.now(UTC) - now).total_seconds())
+    show_training_in_prefect(trained)
     return promote_model(configuration, trained, now=datetime.now(UTC)) if request.promote else trained

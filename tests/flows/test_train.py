@@ -113,7 +113,11 @@ def test_a_promoted_model_is_used_from_the_next_refresh_on_until_it_is_withdrawn
     after = current_manifest(workspace)
     assert after is not None
     assert after.inputs.embedder != before.inputs.embedder
-    assert after.settings["embedder"]["model"] == f"workspace/models/{name}"  # type: ignore[index,call-overload]
+    [*_, newest] = nightrank("releases", "-c", learnable.settings_file, "--json").json["releases"]
+    assert newest["models"]["embedder"] == {
+        "model": f"workspace/models/{name}",
+        "fingerprint": after.inputs.embedder,
+    }
     assert after.measures["dense"]["nDCG@10"] > before.measures["dense"]["nDCG@10"]
     with writing(workspace, now=datetime.now(UTC)):
         pass
