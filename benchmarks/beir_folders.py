@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.settings_files import write_settings_file
+from benchmarks.settings_files import LOOSE_GATES, write_settings_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,6 +82,7 @@ def write_settings(
     everything: dict[str, Mapping[str, Value]] = {
         "documents": {"source": str((data / "corpus.jsonl").resolve())},
         "queries": {"log": f"{name}.queries.jsonl", "budget": 1_000_000},
+        "gates": LOOSE_GATES,
         **sections,
         "judgments": {"qrels": f"{name}.qrels.tsv", **sections.get("judgments", {})},
     }

@@ -25,6 +25,13 @@ def show_in_prefect(summary: Summary, *, folder: Path) -> None:
         key="nightrank-release",
         description="The folder of the release.",
     )
+    if (report := folder / "report.html").is_file():
+        create_link_artifact(
+            link=report.resolve().as_uri(),
+            link_text=f"Report of {manifest.release_id}",
+            key="nightrank-report",
+            description="What changed, what each stage is worth, and which queries won or lost.",
+        )
     create_table_artifact(
         table=[{"what": name, "count": count} for name, count in summary.counts.model_dump().items()],
         key="nightrank-counts",

@@ -58,18 +58,28 @@ def demo(
     from flows.show import show_next_steps
 
     settings_file = install_demo(folder)
-    code = _refresh(settings_file, json_=json_)
+    code = _refresh(settings_file, accept=(), json_=json_)
     if not json_:
         show_next_steps(settings_file)
     return code
 
 
 @app.command
-def refresh(*, config: Config = None, json_: Json = False) -> int:
+def refresh(
+    *,
+    config: Config = None,
+    accept: Annotated[
+        tuple[str, ...],
+        Parameter(help="A gate that may fail: the release is published all the same; may be repeated.", negative=""),
+    ] = (),
+    json_: Json = False,
+) -> int:
     """One run: a new release, or nothing to do."""
     from flows.settings import find_settings_file
+    from tasks.gates import check_overrides
 
-    return _refresh(find_settings_file(config), json_=json_)
+    check_overrides(accept)
+    return _refresh(find_settings_file(config), accept=accept, json_=json_)
 
 
 @app.command
@@ -183,6 +193,29 @@ def evaluate(
 
 
 @app.command
+def report(
+    *,
+    config: Config = None,
+    release: Annotated[str | None, Parameter(help="Release id. Default: the current one.")] = None,
+    no_open: Annotated[bool, Parameter(name="--no-open", negative="", help="Only say where it is.")] = False,
+    json_: Json = False,
+) -> int:
+    """Open the report of a release in the browser, and say where it is."""
+    from flows.report import find_report, open_in_browser
+    from flows.settings import find_settings_file, load_settings
+
+    workspace = load_settings(find_settings_file(config)).workspace
+    release_id, path = find_report(workspace, release_id=release)
+    if json_:
+        _print_json({"release_id": release_id, "path": str(path), "uri": path.as_uri()})
+        return 0
+    sys.stdout.write(f"{path}\n")
+    if not no_open:
+        open_in_browser(path)
+    return 0
+
+
+@app.command
 def releases(*, config: Config = None, json_: Json = False) -> int:
     """What there is, and what is current."""
     from datetime import UTC, datetime
@@ -288,7 +321,7 @@ def collect(
     return 0
 
 
-def _refresh(settings_file: Path, *, json_: bool) -> int:
+def _refresh(settings_file: Path, *, accept: tuple[str, ...], json_: bool) -> int:
     from flows.settings import load_settings
 
     load_settings(settings_file)  # a mistake in it is told before Prefect's server starts
@@ -300,7 +333,7 @@ def _refresh(settings_file: Path, *, json_: bool) -> int:
     require_prefect()
     refused: GateRefused | None = None
     try:
-        summary = refresh_flow(str(settings_file))
+        summary = refresh_flow(str(settings_file), accept=accept)
     except Refused as error:
         summary, refused = error.summary, error
     if json_:

@@ -25,13 +25,17 @@ from storage.releases import (
 )
 from tasks.analysis import Analyser
 from tasks.embedder import plan_embedder
+from tasks.gates import source_age_gate
 from tasks.indexing import chunking_fingerprint
 from tasks.ladder import ladder, read_depths, read_timings
+from tasks.measures import parse_measure
 from tasks.night import Before, Night
 from tasks.on_demand import EmbedderOnDemand, RerankerOnDemand
 from tasks.publishing import collect_unreached, publish
 from tasks.query_choice import measured_pairs_per_second
+from tasks.report import report_night
 from tasks.reranker import plan_reranker
+from tasks.source_age import source_age_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,6 +141,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
     """Plan a run and give it a staging folder, which goes unless the run has sealed it."""
     settings, base, workspace = configuration.settings, configuration.base, configuration.workspace
     started = time.perf_counter()
+    parse_measure(settings.gates.measure)  # a name that nobody knows is told before the night's work, not after it
     embedder = plan_embedder(settings.embedder, settings.execution, base=base)
     reranker = plan_reranker(settings.reranker, settings.execution, base=base)
     current = current_manifest(workspace)
@@ -179,6 +184,7 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
         changed=False,
         counts=counts,
         seconds=run.total_seconds(),
+        warnings=_stale_source(run),
         coverage=read.coverage,
         drops=read.drops,
         ladder=tuple(ladder(run.current.measures, read_timings(folder))),
@@ -189,10 +195,10 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
 def finish(
     run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[str, float]], gates: list[Gate]
 ) -> Summary:
-    """Seal the release, publish it where every gate passed, collect what it leaves behind, and say what was done.
+    """Seal the release, publish it where its gates let it through, collect what it leaves behind, say what was done.
 
     Raises:
-        Refused: A gate did not pass; the release is kept, marked rejected.
+        Refused: A gate does not let it through; the release is kept, marked rejected.
     """
     night = run.night
     before = None if night.before is None else night.before.document_digests
@@ -201,7 +207,7 @@ def finish(
     manifest = Manifest(
         release_id=night.release_id,
         created_at=run.now,
-        status="accepted" if all(gate.passed for gate in gates) else "rejected",
+        status="accepted" if all(gate.lets_through for gate in gates) else "rejected",
         previous=None if run.current is None else run.current.release_id,
         nightrank=version("nightrank"),
         inputs=run.inputs_of(read),
@@ -233,6 +239,7 @@ def finish(
         gates=gates,
         files={},
     )
+    not_reported = run.stage(report_night, night, manifest, current=run.current)
     run.stage(publish, night, manifest, now=run.now)
     folder = night.workspace.release(night.release_id)
     published = manifest.status == "accepted"
@@ -247,7 +254,7 @@ def finish(
         drops=read.drops,
         ladder=tuple(ladder(measures, read_timings(folder))),
         depths=tuple(read_depths(folder)),
-        warnings=_warnings(read, measures, not_collected),
+        warnings=_warnings(read, measures, not_reported, not_collected),
     )
     show_in_prefect(summary, folder=folder)
     if summary.refused:
@@ -278,12 +285,24 @@ def _built_upon(
     return before if inputs.pipeline == PIPELINE and before.is_whole(current.files) else None
 
 
-def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], not_collected: str | None) -> tuple[str, ...]:
+def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *undone: str | None) -> tuple[str, ...]:
     unknown = f"{read.judgments_unknown} judged queries are not among the queries of the release; each scores 0."
     no_tokens = "The embedder's weights hold no matrix of token vectors: static embeddings were not measured."
     warnings = (
         unknown if read.judgments_unknown else None,
         no_tokens if measures and "static" not in measures else None,
-        not_collected,
+        *undone,
     )
     return tuple(warning for warning in warnings if warning is not None)
+
+
+def _stale_source(run: Run) -> tuple[str, ...]:
+    """A night that finds nothing to do asks no gate, and is what a source that is never delivered looks like."""
+    settings = run.night.settings
+    if settings.gates.max_source_age_days is None:
+        return ()
+    days = source_age_days(settings.documents.source, base=run.night.base, now=run.now)
+    if days is None:
+        return ()
+    gate = source_age_gate(days, max_days=settings.gates.max_source_age_days)
+    return () if gate.passed else (f"The source may be stale: {gate.reason}.",)

@@ -14,8 +14,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from flows.summary import memo_use
 from tasks.ladder import STAGE_NAMES
+from tasks.memo_use import memo_use
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
     from flows.doctor import Diagnosis
     from flows.releases import ListedRelease
-    from flows.summary import MemoUse, Summary
+    from flows.summary import Summary
     from storage.collect import Collected
-    from storage.releases import Manifest
+    from storage.releases import Gate, Manifest
     from storage.rollback import RolledBack
     from storage.search_cache import CachedResults
+    from tasks.memo_use import MemoUse
 
 EXCERPT = 240  # characters of a result's text
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -40,19 +41,19 @@ def show_summary(summary: Summary) -> None:
     manifest, counts = summary.manifest, summary.counts
     if not summary.changed:
         console.print(f"Nothing to do: release {manifest.release_id} is up to date ({_seconds(summary)}).")
-        _show_bad_rows(console, summary)
+        _show_notes(console, summary)
         return
     verb = "Published" if summary.published else "Rejected"
-    console.print(f"{verb} release {manifest.release_id} ({_seconds(summary)}).", style="bold")
+    despite = ", ".join(gate.name for gate in summary.overridden) if summary.published else ""
+    head = f"{verb} release {manifest.release_id}{f' despite {despite}' if despite else ''} ({_seconds(summary)})."
+    console.print(head, style="bold")
     console.print(_counts_table(summary))
     if manifest.measures:
         milliseconds = {rung.stage: rung.milliseconds for rung in summary.ladder if rung.milliseconds is not None}
         title = f"Measures on {counts.queries_judged} judged queries"
         show_measures(manifest.measures, title=title, milliseconds=milliseconds)
     console.print(_gates_table(manifest))
-    _show_bad_rows(console, summary)
-    for warning in summary.warnings:
-        console.print(f"Note: {warning}", style="yellow")
+    _show_notes(console, summary)
 
 
 def show_measures(
@@ -98,7 +99,7 @@ def show_results(found: CachedResults, *, source: str) -> None:
 
 
 def show_releases(releases: Sequence[ListedRelease], *, now: datetime) -> None:
-    """A table of releases, newest first, and what is wrong with those that cannot be read.
+    """A table of releases, newest first, why gates refused some, and what is wrong with those that cannot be read.
 
     Args:
         releases: Oldest first.
@@ -113,13 +114,18 @@ def show_releases(releases: Sequence[ListedRelease], *, now: datetime) -> None:
     table.add_column("age", min_width=len("minutes"))
     for name in ("documents", "chunks", "queries", "MB", "nDCG@10"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("status", min_width=len("accepted,"))
+    table.add_column("status", min_width=len("non_inferiority,"))
     for release in reversed(releases):
         table.add_row(release.release_id, *_release_cells(release, now=now))
     console.print(table)
     for release in releases:
         if release.damage:
             console.print(f"{release.release_id} is damaged: {plain(release.damage)}", style="yellow")
+        for gate in [] if release.manifest is None else release.manifest.gates:
+            if not gate.passed:
+                verb = "published despite" if gate.accepted else "rejected by"
+                line = f"{release.release_id} was {verb} {gate.name}: {plain(gate.reason)}."
+                console.print(line, style="yellow", highlight=False)
 
 
 def show_rollback(done: RolledBack) -> None:
@@ -188,6 +194,7 @@ def show_next_steps(settings_file: Path) -> None:
         '  nightrank search "read a csv file"            the cached top 10',
         '  nightrank search --live "parse toml"          both stages now, for any query',
         "  nightrank evaluate                            each stage on the judged queries",
+        "  nightrank report                              the report of the release, in the browser",
         "  nightrank refresh                             again: finds nothing to do",
         f"  {folder}/nightrank.toml   the settings; edit, then refresh",
     ):
@@ -247,18 +254,30 @@ def _tenths(share: float) -> str:
 
 
 def _gates_table(manifest: Manifest) -> Table:
-    table = Table.grid(padding=(0, 2))
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("gate", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("threshold", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("why")
     for gate in manifest.gates:
-        mark = Text("passed", style="green") if gate.passed else Text("FAILED", style="bold red")
-        table.add_row(Text("gate", style="dim"), gate.name, mark, Text(gate.reason))
+        table.add_row(gate.name, f"{gate.value:.4g}", f"{gate.threshold:.4g}", _verdict(gate), Text(plain(gate.reason)))
     return table
 
 
-def _show_bad_rows(console: Console, summary: Summary) -> None:
+def _verdict(gate: Gate) -> Text:
+    if gate.accepted:
+        return Text("ACCEPTED", style="bold yellow")
+    return Text("passed", style="green") if gate.passed else Text("FAILED", style="bold red")
+
+
+def _show_notes(console: Console, summary: Summary) -> None:
     bad = summary.counts.documents_bad + summary.counts.queries_bad
     if bad:
         line = f"Note: {bad} rows were set aside; bad_rows.parquet in the release says which and why."
         console.print(line, style="yellow")
+    for warning in summary.warnings:
+        console.print(f"Note: {warning}", style="yellow")
 
 
 def _seconds(summary: Summary) -> str:
@@ -270,7 +289,7 @@ def _release_cells(release: ListedRelease, *, now: datetime) -> tuple[str, ...]:
     manifest = release.manifest
     if manifest is None:
         return "", "", "", "", size, "", "current, damaged" if release.current else "damaged"
-    counts, failed = manifest.counts, [gate.name for gate in manifest.gates if not gate.passed]
+    counts = manifest.counts
     quality = manifest.measures.get("results", {}).get("nDCG@10")
     return (
         _age((now - manifest.created_at).total_seconds()),
@@ -279,9 +298,18 @@ def _release_cells(release: ListedRelease, *, now: datetime) -> tuple[str, ...]:
         f"{counts.queries:,}",
         size,
         "" if quality is None else f"{quality:.4f}",
-        ("current" if release.current else manifest.status)
-        + (f", failed {', '.join(failed)}" if failed else ", all gates passed"),
+        ("current" if release.current else manifest.status) + _gates_in_words(manifest),
     )
+
+
+def _gates_in_words(manifest: Manifest) -> str:
+    failed = [gate.name for gate in manifest.gates if not gate.lets_through]
+    overridden = [gate.name for gate in manifest.gates if gate.accepted]
+    words = [
+        f", failed {', '.join(failed)}" if failed else "",
+        f", despite {', '.join(overridden)}" if overridden else "",
+    ]
+    return "".join(words) or ", all gates passed"
 
 
 def _age(seconds: float) -> str:

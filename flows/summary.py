@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from storage.errors import GateRefused
 from storage.releases import settings_as_json
+from tasks.gates import ALWAYS
+from tasks.memo_use import memo_use
 
 if TYPE_CHECKING:
     from storage.records import JsonValue
@@ -45,8 +47,13 @@ class Summary:
 
     @property
     def refused(self) -> list[Gate]:
-        """The gates that the release failed."""
-        return [gate for gate in self.manifest.gates if not gate.passed]
+        """The gates that keep the release from being published."""
+        return [gate for gate in self.manifest.gates if not gate.lets_through]
+
+    @property
+    def overridden(self) -> list[Gate]:
+        """The gates that the release failed, and was published all the same."""
+        return [gate for gate in self.manifest.gates if gate.accepted]
 
     def as_json(self) -> dict[str, JsonValue]:
         """The object of ``refresh --json``."""
@@ -70,36 +77,17 @@ class Summary:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class MemoUse:
-    """What a run needed of a memo, and found there."""
-
-    needed: int
-    found: int
-
-    @property
-    def hit_rate(self) -> float:
-        """The share that was found; 1 where nothing was needed."""
-        return self.found / self.needed if self.needed else 1.0
-
-
-def memo_use(counts: Counts) -> dict[str, MemoUse]:
-    """How much of each memo's values a run took from it instead of computing them."""
-    needed_and_new = {
-        "chunk embeddings": (counts.texts, counts.chunks_embedded),
-        "query embeddings": (counts.queries, counts.queries_embedded),
-        "pair scores": (counts.pairs, counts.pairs_scored),
-    }
-    return {name: MemoUse(needed, needed - new) for name, (needed, new) in needed_and_new.items()}
-
-
 class Refused(GateRefused):
     """A gate did not pass; it carries what the run did."""
 
     def __init__(self, summary: Summary) -> None:
-        reasons = "; ".join(f"{gate.name}: {gate.reason}" for gate in summary.refused)
+        reasons = ". ".join(f"{gate.name}: {gate.reason}" for gate in summary.refused)
+        names = [gate.name for gate in summary.refused]
+        remedy = "The release that was live stays live; look into the reason and run again."
+        if ALWAYS not in names:
+            accept = " ".join(f"--accept {name}" for name in names)
+            remedy += f" If this change is meant: `nightrank refresh {accept}`."
         super().__init__(
-            f"The release {summary.manifest.release_id} was built and is not published. {reasons}.",
-            remedy="The release that was live stays live; look into the reason and run again.",
+            f"The release {summary.manifest.release_id} was built and is not published. {reasons}.", remedy=remedy
         )
         self.summary = summary

@@ -291,6 +291,75 @@ class EvaluationSettings(Section):
 class GatesSettings(Section):
     """``[gates]``: what a release must be like to be published; never part of a fingerprint."""
 
+    measure: str = Field(
+        default="nDCG@10",
+        min_length=1,
+        description="Of the results on judged queries, for the gate `non_inferiority`, as ir_measures writes it.",
+    )
+    margin: float = Field(
+        default=0.02,
+        gt=0.0,
+        le=1.0,
+        description="What the mean of `measure` may lose against the current release: the gate `non_inferiority` "
+        "passes where the lower end of the bootstrap interval of the difference is above minus this. Results that "
+        "stay as they were always pass; few judged queries, or many changes, make the interval wide. 1.0: off.",
+    )
+    confidence: float = Field(
+        default=0.95, ge=0.5, le=0.999, description="Of that interval, which is open on the side of gains."
+    )
+    min_overlap: float = Field(
+        default=0.6,
+        ge=0.0,
+        le=1.0,
+        description="Mean rank-biased overlap with the current release's results that the gate `overlap` asks for. "
+        "Where documents come or go at random it is about the share that both releases have: 0.6 stops a night that "
+        "loses half of the collection, and one that doubles it. 0.0: off.",
+    )
+    overlap_persistence: float = Field(
+        default=0.9,
+        gt=0.0,
+        lt=1.0,
+        description="p of the rank-biased overlap: how likely a reader goes on to the next rank. At 0.9 the first ten "
+        "ranks have 86 % of the weight.",
+    )
+    max_top1_changed: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="Share of queries whose first document may be another one than in the current release (gate "
+        "`top1`). 1.0: off.",
+    )
+    max_empty: float = Field(
+        default=0.05,
+        ge=0.0,
+        le=1.0,
+        description="Share of queries that may have no result (gate `empty`). The dense leg finds something for nearly "
+        "any query, so that many without a result mean a fault. 1.0: off.",
+    )
+    min_judged: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Mean Judged@10 of the results that the gate `judged` asks for: the lower, the less measures say, "
+        "since what nobody judged counts as irrelevant. What can be asked for depends on how the judgments were "
+        "made. 0.0: off.",
+    )
+    min_coverage: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of the log's traffic that the chosen queries must answer (gate `coverage`); what a budget "
+        "reaches depends on the log. 0.0: off.",
+    )
+    max_source_age_days: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=36_500.0,
+        description="Days since the newest file of the source was written, by its time of modification (gate "
+        "`source_age`; a night that finds nothing to do warns). For sources that are delivered anew every so often. "
+        "Default: off.",
+    )
+
 
 class CanarySettings(Section):
     """``[canary]``: stored values held against fresh ones wherever a model is loaded; never part of a fingerprint."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.collection import Collection
     from tests.conftest import Command, Program
 
-COMMANDS = ("demo", "refresh", "search", "evaluate", "releases", "rollback", "doctor", "collect")
+COMMANDS = ("demo", "refresh", "search", "evaluate", "report", "releases", "rollback", "doctor", "collect")
 COUNTS = {
     "documents",
     "documents_added",
