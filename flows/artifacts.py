@@ -10,6 +10,7 @@ from prefect.context import FlowRunContext
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from flows.evaluated import Evaluated
     from flows.summary import Summary
 
 
@@ -46,4 +47,27 @@ def show_in_prefect(summary: Summary, *, folder: Path) -> None:
             table=[{"stage": stage, **values} for stage, values in manifest.measures.items()],
             key="nightrank-measures",
             description="What each stage is worth on the judged queries.",
+        )
+
+
+def show_evaluation_in_prefect(evaluated: Evaluated) -> None:
+    """Create an evaluation's artifacts; does nothing outside a flow run."""
+    if FlowRunContext.get() is None:
+        return
+    create_table_artifact(
+        table=[{"stage": stage, **values} for stage, values in evaluated.means.items()],
+        key="nightrank-evaluation",
+        description=f"Measures on {evaluated.queries} judged queries, release {evaluated.release_id}.",
+    )
+    if evaluated.comparison is not None:
+        create_table_artifact(
+            table=evaluated.comparison.to_pylist(),
+            key="nightrank-comparison",
+            description=f"Against {evaluated.against}, query by query.",
+        )
+    if evaluated.grid:
+        create_table_artifact(
+            table=[{**tried.values, **tried.measures["results"]} for tried in evaluated.grid],
+            key="nightrank-grid",
+            description="Variants of the settings, the best results first.",
         )

@@ -131,21 +131,64 @@ def evaluate(
     release: Annotated[str | None, Parameter(help="Release id. Default: the current one.")] = None,
     measures: Annotated[
         tuple[str, ...],
-        Parameter(name=["--measure", "-m"], help="As ir_measures writes them; may be repeated.", negative=""),
-    ] = ("nDCG@10", "RR@10", "R@100", "Judged@10"),
+        Parameter(
+            name=["--measure", "-m"],
+            help="As ir_measures writes them; may be repeated. Default: [evaluation].measures.",
+            negative="",
+        ),
+    ] = (),
+    qrels: Annotated[Path | None, Parameter(help="Judgments. Default: [judgments].qrels of the settings.")] = None,
+    runs: Annotated[
+        tuple[Path, ...],
+        Parameter(name="--run", help="TREC run file to measure beside the release; may be repeated.", negative=""),
+    ] = (),
+    only_runs: Annotated[bool, Parameter(negative="", help="Measure the run files alone.")] = False,
+    write_runs: Annotated[Path | None, Parameter(help="Folder for a TREC run file of each stage.")] = None,
+    against: Annotated[
+        str | None,
+        Parameter(help="Compare, with significance: a release id, a settings file (*.toml), a TREC run file."),
+    ] = None,
+    grid: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="KEY=V1,V2 as in the settings file, such as retrieval.fusion=rrf,minmax; may be repeated: "
+            "every variant of the product is run over the release, judged queries alone.",
+            negative="",
+        ),
+    ] = (),
+    per_query: Annotated[bool, Parameter(negative="", help="The worst queries; with --json, every query.")] = False,
     json_: Json = False,
 ) -> int:
-    """Measure every stage of a release on the judged queries."""
-    from flows.evaluate import evaluate_release
+    """Measure: every stage of a release, run files, another release or settings, grids of settings."""
     from flows.settings import find_settings_file, load_settings
 
-    evaluated = evaluate_release(load_settings(find_settings_file(config)), release_id=release, measures=measures)
+    settings_file = find_settings_file(config)
+    load_settings(settings_file)
+    _quiet_prefect()
+    from flows.evaluate import evaluate as evaluate_flow
+    from flows.prefect_api import has_prefect, require_prefect
+
+    if has_prefect():
+        require_prefect()
+    run = evaluate_flow if has_prefect() else evaluate_flow.fn  # its own server takes 10 to 20 seconds to start
+    evaluated = run(
+        settings_file=str(settings_file),
+        release_id=release,
+        measures=list(measures) or None,
+        qrels=None if qrels is None else str(qrels),
+        runs=[str(path) for path in runs],
+        only_runs=only_runs,
+        write_runs=None if write_runs is None else str(write_runs),
+        against=against,
+        grid=list(grid),
+        per_query=per_query,
+    )
     if json_:
         _print_json(evaluated.as_json())
     else:
-        from flows.show import show_measures
+        from flows.show_evaluation import show_evaluation
 
-        show_measures(evaluated.means, title=f"Release {evaluated.release_id}, {evaluated.queries} judged queries")
+        show_evaluation(evaluated)
     return 0
 
 

@@ -37,7 +37,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 def show_summary(summary: Summary) -> None:
     """What a refresh did."""
-    console = _console()
+    console = terminal()
     manifest, counts = summary.manifest, summary.counts
     if not summary.changed:
         console.print(f"Nothing to do: release {manifest.release_id} is up to date ({_seconds(summary)}).")
@@ -66,7 +66,7 @@ def show_measures(
         title: Of the table.
         milliseconds: Of a query online, by stage, where that is known.
     """
-    console = _console()
+    console = terminal()
     if not measures:
         console.print("Nothing is judged: name a qrels file in [judgments].")
         return
@@ -80,20 +80,20 @@ def show_measures(
         cells = [f"{value:.4f}" for value in values.values()]
         if milliseconds:
             cells.append(f"{milliseconds[stage]:.1f}" if stage in milliseconds else "")
-        table.add_row(_plain(STAGE_NAMES.get(stage, stage)), *cells)
+        table.add_row(plain(STAGE_NAMES.get(stage, stage)), *cells)
     console.print(table)
 
 
 def show_results(found: CachedResults, *, source: str) -> None:
     """The results of a query."""
-    console = _console()
-    console.print(f"{_plain(found.query)}  ({source}, release {found.release_id})", style="bold")
+    console = terminal()
+    console.print(f"{plain(found.query)}  ({source}, release {found.release_id})", style="bold")
     if not found.results:
         console.print("No document matches.")
     for result in found.results:
-        head = Text.assemble((f"{result.rank:>2}  ", "cyan"), (_plain(result.title or result.document_id), "bold"))
-        head.append(f"  {_plain(result.document_id)}  {result.score:.3f}", style="dim")
-        excerpt = _plain(result.text)
+        head = Text.assemble((f"{result.rank:>2}  ", "cyan"), (plain(result.title or result.document_id), "bold"))
+        head.append(f"  {plain(result.document_id)}  {result.score:.3f}", style="dim")
+        excerpt = plain(result.text)
         body = Text(excerpt if len(excerpt) <= EXCERPT else excerpt[: EXCERPT - 1] + "…")
         console.print(Group(head, Padding(body, (0, 0, 0, 4))))
 
@@ -105,7 +105,7 @@ def show_releases(releases: Sequence[ListedRelease], *, now: datetime) -> None:
         releases: Oldest first.
         now: What ages are counted to.
     """
-    console = _console()
+    console = terminal()
     if not releases:
         console.print("There is no release yet: run `nightrank refresh`.")
         return
@@ -120,17 +120,17 @@ def show_releases(releases: Sequence[ListedRelease], *, now: datetime) -> None:
     console.print(table)
     for release in releases:
         if release.damage:
-            console.print(f"{release.release_id} is damaged: {_plain(release.damage)}", style="yellow")
+            console.print(f"{release.release_id} is damaged: {plain(release.damage)}", style="yellow")
         for gate in [] if release.manifest is None else release.manifest.gates:
             if not gate.passed:
                 verb = "published despite" if gate.accepted else "rejected by"
-                line = f"{release.release_id} was {verb} {gate.name}: {_plain(gate.reason)}."
+                line = f"{release.release_id} was {verb} {gate.name}: {plain(gate.reason)}."
                 console.print(line, style="yellow", highlight=False)
 
 
 def show_rollback(done: RolledBack) -> None:
     """Which release is current now, and what the next refresh does with that."""
-    console = _console()
+    console = terminal()
     before = "" if done.before is None else f"; before, it was {done.before}"
     console.print(f"Release {done.current} is current now{before}.", style="bold")
     console.print("The next refresh compares the inputs with it and publishes a new release where they differ.")
@@ -138,7 +138,7 @@ def show_rollback(done: RolledBack) -> None:
 
 def show_diagnosis(diagnosis: Diagnosis) -> None:
     """A table of the doctor's checks, and every fault below it."""
-    console = _console()
+    console = terminal()
     table = Table(title=f"Release {diagnosis.release_id}", title_justify="left")
     for name in ("check", "compared", "verdict"):
         table.add_column(name)
@@ -151,13 +151,13 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
     console.print(table)
     for check in diagnosis.checks:
         for fault in check.findings.faults:
-            console.print(Text.assemble((f"{check.name}: ", "bold"), _plain(str(fault))))
+            console.print(Text.assemble((f"{check.name}: ", "bold"), plain(str(fault))))
     console.print("All stores agree." if diagnosis.healthy else "The stores do not agree.")
 
 
 def show_collected(collected: Collected, *, dry_run: bool) -> None:
     """What a collection removed, or would remove."""
-    console = _console()
+    console = terminal()
     freed = (collected.bytes_before - collected.bytes_after) / 1e6
     verb = "Would free" if dry_run else "Freed"
     at_least = "at least " if dry_run else ""
@@ -188,7 +188,7 @@ def show_collected(collected: Collected, *, dry_run: bool) -> None:
 def show_next_steps(settings_file: Path) -> None:
     """Where to look after the demo."""
     folder = settings_file.parent
-    console = _console()
+    console = terminal()
     console.print("\nNext:", style="bold")
     for line in (
         '  nightrank search "read a csv file"            the cached top 10',
@@ -201,11 +201,12 @@ def show_next_steps(settings_file: Path) -> None:
         console.print(line, highlight=False)
 
 
-def _console() -> Console:
+def terminal() -> Console:
+    """Where people read; what is printed there is never markup."""
     return Console(markup=False, emoji=False)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A text on one line, without the control characters by which it could steer a terminal."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
 
@@ -260,9 +261,7 @@ def _gates_table(manifest: Manifest) -> Table:
     table.add_column("verdict", no_wrap=True)
     table.add_column("why")
     for gate in manifest.gates:
-        table.add_row(
-            gate.name, f"{gate.value:.4g}", f"{gate.threshold:.4g}", _verdict(gate), Text(_plain(gate.reason))
-        )
+        table.add_row(gate.name, f"{gate.value:.4g}", f"{gate.threshold:.4g}", _verdict(gate), Text(plain(gate.reason)))
     return table
 
 

@@ -1,4 +1,4 @@
-"""Checks of what a release says of the queries: dense lists, candidates, results, measures."""
+"""Checks of what a release says of the queries: lists, candidates, results, measures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from storage.candidate_faults import candidate_faults, pair_score_faults
-from storage.dense_list_faults import dense_list_faults
+from storage.dense_list_faults import dense_list_faults, static_list_faults
 from storage.faults import count_fault, fault_of
 from storage.memo_upkeep import PAIRS, memo_path
 from storage.search_cache import SearchCache
@@ -36,6 +36,15 @@ def check_dense_lists(examined: Examined) -> Findings:
     count, faults = dense_list_faults(
         lists, queries=examined.queries, candidates=examined.candidates, bm25=examined.bm25
     )
+    return Findings({"lists": count}, faults)
+
+
+def check_static_lists(examined: Examined) -> Findings:
+    """Each list of a judged query's nearest texts by static embeddings is ordered and above its floor."""
+    if not examined.holds("static.parquet"):
+        return Findings({}, [])
+    lists = examined.folder / "static.parquet"
+    count, faults = static_list_faults(lists, queries=examined.queries, bm25=examined.bm25)
     return Findings({"lists": count}, faults)
 
 

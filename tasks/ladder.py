@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import pyarrow as pa
+
     from storage.records import JsonValue
 
 STAGE_NAMES = {
@@ -81,8 +83,16 @@ def read_depths(folder: Path) -> list[tuple[int, dict[str, float]]]:
     path = folder / "depths.parquet"
     if not path.is_file():
         return []
-    table = read_table(path, columns=["depth", "measure", "value"])
+    return mean_by_depth(read_table(path, columns=["depth", "measure", "value"]))
+
+
+def mean_by_depth(depths: pa.Table) -> list[tuple[int, dict[str, float]]]:
+    """The reranking depths of a curve, ascending, and the mean of each measure.
+
+    Args:
+        depths: Schema DEPTHS.
+    """
     found: dict[int, dict[str, float]] = {}
-    for row in table.group_by(["depth", "measure"], use_threads=False).aggregate([("value", "mean")]).to_pylist():
+    for row in depths.group_by(["depth", "measure"], use_threads=False).aggregate([("value", "mean")]).to_pylist():
         found.setdefault(row["depth"], {})[row["measure"]] = row["value_mean"]
     return sorted(found.items())

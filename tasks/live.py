@@ -13,7 +13,7 @@ from tasks.analysis import Analyser
 from tasks.bm25 import retrieve_bm25
 from tasks.dense import all_blocks, retrieve_dense
 from tasks.fusion import fuse
-from tasks.reranking import name_candidates, settle_order
+from tasks.reranking import name_candidates, reranked_rows, settle_order
 from tasks.texts import Texts
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ class LiveSearch:
         candidates = name_candidates(fused, pa.table({"query_key": [query_key(query)]}), self.chunks)
         pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
         if self.reranker is not None and candidates.num_rows:
-            depth = min(self.settings.reranker.depth, self._candidate_depth)
-            asked = np.flatnonzero(fused.column("fused_rank").to_numpy() <= depth)
+            asked = reranked_rows(fused, self.settings)
             hashes = candidates.column("chunk_hash").take(pa.array(asked)).to_pylist()
             pair_scores[asked] = self._pair_scores(query, hashes, self.reranker)
         weight = 0.0 if self.reranker is None else self.reranker.plan.weight

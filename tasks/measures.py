@@ -6,6 +6,7 @@ chunk stands. The ideal ranking comes from the judgments alone.
 
 from __future__ import annotations
 
+from subprocess import CalledProcessError
 from typing import TYPE_CHECKING, NamedTuple
 
 import ir_measures
@@ -63,7 +64,7 @@ def evaluate_run(
     Raises:
         InputError: ir_measures knows no such measure.
     """
-    return _measured(_without_ties(list(run)), judgments, measures)
+    return _measured(without_ties(list(run)), judgments, measures)
 
 
 def _measured(
@@ -73,15 +74,18 @@ def _measured(
     parsed = {name: parse_measure(name) for name in measures}
     qrels = [ir_measures.Qrel(judgment.query_id, judgment.document_id, judgment.grade) for judgment in judgments]
     scored = [ir_measures.ScoredDoc(*entry) for entry in run]
-    values = {
-        (metric.query_id, metric.measure): float(metric.value)
-        for metric in ir_measures.iter_calc(list(set(parsed.values())), qrels, scored)
-    }
+    try:
+        found = list(ir_measures.iter_calc(list(set(parsed.values())), qrels, scored))
+    except (ValueError, AssertionError, OSError, CalledProcessError) as error:
+        message = f"ir_measures cannot compute {', '.join(measures)} here: {' '.join(str(error).split())}"
+        raise InputError(message, remedy="Leave it out, or install what that measure needs.") from error
+    values = {(metric.query_id, metric.measure): float(metric.value) for metric in found}
     query_ids = sorted({judgment.query_id for judgment in judgments})
-    return [(query_id, name, values[query_id, parsed[name]]) for query_id in query_ids for name in parsed]
+    # Some measures give nothing where nothing was found: that is 0, too.
+    return [(query_id, name, values.get((query_id, parsed[name]), 0.0)) for query_id in query_ids for name in parsed]
 
 
-def _without_ties(run: Sequence[Entry]) -> Iterator[Entry]:
+def without_ties(run: Sequence[Entry]) -> Iterator[Entry]:
     """The same rankings with falling whole scores: not every measure of ir_measures breaks ties as trec_eval does."""
     scores = np.array([entry.score for entry in run], dtype=np.float32).tolist()
     order = sorted(range(len(run)), key=lambda row: (scores[row], run[row].doc_id), reverse=True)
@@ -96,13 +100,20 @@ def parse_measure(name: str) -> ir_measures.Measure:
     """A measure by its name.
 
     Raises:
-        InputError: ir_measures knows none of that name.
+        InputError: ir_measures knows none of that name, or it cannot be asked for so.
     """
+    remedy = "Write it as ir_measures does: nDCG@10, RR@10, R@100, AP, P@5."
     try:
-        return ir_measures.parse_measure(name)
+        measure = ir_measures.parse_measure(name)
     except (NameError, ValueError, SyntaxError) as error:
-        message = f"{name!r} is no measure that ir_measures knows."
-        raise InputError(message, remedy="Write it as ir_measures does: nDCG@10, RR@10, R@100, AP, P@5.") from error
+        raise InputError(f"{name!r} is no measure that ir_measures knows.", remedy=remedy) from error
+    try:
+        measure.validate_params()  # type: ignore[no-untyped-call]  # ir_measures has no types
+    except AssertionError as error:
+        raise InputError(f"The measure {name!r} lacks a parameter, or has one that is wrong.", remedy=remedy) from error
+    if measure.params.get("cutoff", 1) < 1:  # trec_eval would end the process
+        raise InputError(f"The measure {name!r} counts no document.", remedy="Count from 1: nDCG@10.")
+    return measure
 
 
 def evaluate_stages(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-EMAIL = re.compile(r"[\w.%+-]+\s?(?:@|\(at\)|\[at\])\s?[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}")
+EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]+\s?(?:@|\(at\)|\[at\])\s?[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}")
 # 14 to 19 digits, in groups or not; which of them are cards is Luhn's to say.
 CARD = re.compile(r"(?<![\w.,/-])[2-6]\d(?:[ -]?\d){12,17}(?![\w/-])")
 # International (+49 30 123456, 0049 ...), North American (212-555-0100, (212) 555-0100), or a national number whose

@@ -14,6 +14,7 @@ from storage.keys import digest_of_sequence, fingerprint
 from storage.records import BAD_ROWS, BadRow
 from storage.tables import RowWriter, read_table, row_count, write_table
 from tasks.judgments import read_judgments
+from tasks.measures import parse_measure
 from tasks.queries import read_queries
 from tasks.read_documents import read_documents
 
@@ -97,6 +98,8 @@ def judgments_of(night: Night) -> list[Judgment]:
 
 def _check_judgments(night: Night, judgments: Sequence[Judgment]) -> tuple[int, int, str]:
     """How many judged queries the release holds, how many it does not, and the key of the judgments."""
+    for name in night.settings.evaluation.measures:
+        parse_measure(name)  # now, and not when everything has been computed
     judged = {judgment.query_id for judgment in judgments}
     logged = {key for row in read_table(night.queries, columns=["query_ids"]).column(0).to_pylist() for key in row}
     if judged and not judged & logged:

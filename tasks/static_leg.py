@@ -8,24 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from storage.bm25_store import Bm25Store
 from storage.chunk_listing import texts_added
-from storage.dense_lists import DENSE_LISTS, read_dense_lists, write_dense_lists
-from tasks.dense import SCORES_HELD, leg_of, retrieve_dense
+from storage.dense_lists import read_dense_lists, write_dense_lists
+from tasks.dense import SCORES_HELD, retrieve_dense
 from tasks.dense_lists import SLACK, DenseLists, bring_up_to_date
-from tasks.handed_lists import ListedQueries, lists_by_key, lists_by_number
+from tasks.handed_lists import ListedQueries, leg_from_lists, lists_by_key, lists_by_number
 from tasks.measures import RANKED
 from tasks.texts import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from storage.chunk_table import ChunkTable
     from tasks.dense import Block
@@ -98,7 +94,9 @@ def static_leg_of_release(
     with Bm25Store.open(folder / "bm25.duckdb") as store:
         chunks = store.chunks(["chunk_hash", "document_id"])
     texts = Texts.of(chunks.column("chunk_hash"))
-    leg, answered = _from_lists(folder / "static.parquet", queries, texts, depth=depth)
+    path = folder / "static.parquet"
+    lists = read_dense_lists(path) if path.is_file() else ()
+    leg, answered = leg_from_lists(lists, queries.column("query_key").combine_chunks(), texts, depth=depth)
     found, rest = [_named(leg, queries, chunks)], queries.filter(pa.array(~answered))
     if rest.num_rows:
         embedder = load()
@@ -130,22 +128,6 @@ def _embedded(batches: Iterable[pa.RecordBatch], texts: Texts, embedder: StaticE
         known = numbers >= 0
         if known.any():
             yield numbers[known], embedder.embed(batch.column("text").filter(pa.array(known)).to_pylist())
-
-
-def _from_lists(path: Path, queries: pa.Table, texts: Texts, *, depth: int) -> tuple[pa.Table, NDArray[np.bool_]]:
-    """What the lists of a release say of its queries, schema LEG, and bool (n,): of which queries they say enough."""
-    batches = list(read_dense_lists(path)) if path.is_file() else []
-    stored = pa.Table.from_batches(batches, schema=DENSE_LISTS)
-    keys = queries.column("query_key").combine_chunks()
-    places = pc.index_in(keys, value_set=stored.column("query_key").combine_chunks())
-    # The release's own lists: whatever vector their scores came from, it was this query's.
-    listed = ListedQueries(keys, stored.column("vector_key").combine_chunks().take(places))
-    lists = lists_by_number(stored.to_batches(), listed, texts)
-    query_numbers, text_numbers, scores = lists.entries
-    chunks_found = np.bincount(query_numbers, weights=texts.copies[text_numbers], minlength=len(keys))
-    answered = (chunks_found >= depth) | (lists.floors == -np.inf)
-    kept = answered[query_numbers]
-    return leg_of((query_numbers[kept], text_numbers[kept], scores[kept]), texts, depth=depth), answered
 
 
 def _named(leg: pa.Table, queries: pa.Table, chunks: pa.Table) -> pa.Table:

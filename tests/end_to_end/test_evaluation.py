@@ -11,6 +11,7 @@ import tasks.on_demand
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.tiny_models import tiny_embedder, tiny_reranker
 from storage.dense_lists import DENSE_LISTS
+from storage.errors import InputError
 from storage.evaluations import COMPARISON, DEPTHS, DIAGNOSIS, EVALUATION
 from storage.tables import read_table
 from tasks.ladder import RUNGS, read_timings
@@ -264,3 +265,14 @@ def test_what_is_damaged_of_the_release_before_stops_no_measuring(name: str, col
     assert [rung.stage for rung in summary.ladder] == [*RUNGS]
     compared = read_table(folder_of(collection, summary) / "comparison.parquet").num_rows > 0
     assert compared == (name != "candidates.parquet")
+
+
+def test_a_measure_that_nobody_knows_stops_the_night_before_anything_is_computed(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbid_models(monkeypatch)
+    collection.write()
+    settings = collection.settings_file
+    settings.write_text(settings.read_text().replace("[evaluation]", '[evaluation]\nmeasures = ["nDGC@10"]'))
+    with pytest.raises(InputError, match="'nDGC@10' is no measure"):
+        refresh_plainly(settings)

@@ -88,6 +88,19 @@ def test_measures_are_rows_of_stages(capsys: pytest.CaptureFixture[str]) -> None
     assert [[cell.strip() for cell in row] for row in rows] == [["BM25", "0.2500"], ["results as published", "0.3333"]]
 
 
+def test_what_a_query_costs_stands_beside_what_was_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    means = {"static": {"RR": 0.25}, "fused": {"RR": 0.5}, "a run of mine": {"RR": 0.125}}
+    show_measures(means, title="Measures", milliseconds={"static": 0.75, "fused": 12.34})
+    written = capsys.readouterr().out
+    rows = [line.strip().strip("│").split("│") for line in written.splitlines() if "0." in line]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["static embeddings", "0.2500", "0.8"],
+        ["hybrid", "0.5000", "12.3"],
+        ["a run of mine", "0.1250", ""],
+    ]
+    assert "ms a query" in written
+
+
 def test_without_judgments_there_is_a_hint_with_its_brackets(capsys: pytest.CaptureFixture[str]) -> None:
     show_measures({}, title="Measures")
     assert "name a qrels file in [judgments]" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,6 +60,13 @@ def test_other_figures_stay(text: str) -> None:
 
 def test_digits_and_signs_of_every_width_are_seen_once_a_query_is_normalised() -> None:
     assert masked(normalise_query("Jane\uff20Example\uff0eORG \uff0b\uff14\uff19 30 1234567")) == "[email] [phone]"
+
+
+@pytest.mark.parametrize("unit", ["a", "a.", "1", "1 ", "0 ", "+1", "a@a.", "@", "(", "-"])
+def test_the_longest_query_takes_no_longer_than_its_length_asks_for(unit: str) -> None:
+    start = time.process_time()
+    masked((unit * 20_000)[:20_000])
+    assert time.process_time() - start < 1.0  # a search that begins anew at each character takes many seconds
 
 
 @given(st.text(max_size=40))
