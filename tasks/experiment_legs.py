@@ -61,14 +61,14 @@ class Legs:
         self._queries = queries
         self._table = table
         self._vectors = vectors
-        self._depths: dict[object, int] = {}
-        self._legs: dict[object, pa.Table] = {}
+        self._expected: dict[object, int] = {}  # how deep each leg will be asked for
+        self._legs: dict[object, tuple[int, pa.Table]] = {}  # how deep each leg is
 
     def expect(self, variants: Iterable[Settings]) -> None:
         """Say what will be asked for, so that each leg is made once and deep enough for all."""
         for settings in variants:
             for key in (_key(settings.bm25), "dense"):
-                self._depths[key] = max(self._depths.get(key, 0), settings.retrieval.candidate_depth)
+                self._expected[key] = max(self._expected.get(key, 0), settings.retrieval.candidate_depth)
 
     def bm25(self, settings: Bm25Settings, *, depth: int) -> pa.Table:
         """The BM25 leg, schema LEG."""
@@ -85,11 +85,12 @@ class Legs:
         return self._cut("dense", self._dense, depth=depth)
 
     def _cut(self, key: object, make: Callable[[int], pa.Table], *, depth: int) -> pa.Table:
-        deepest = self._depths.get(key, 0)
-        if key not in self._legs or depth > deepest:
-            self._depths[key] = max(depth, deepest)
-            self._legs[key] = make(self._depths[key])
-        return self._legs[key].filter(pc.field("rank") <= depth)
+        made, leg = self._legs.get(key, (0, None))
+        if leg is None or made < depth:
+            made = max(depth, self._expected.get(key, 0))
+            leg = make(made)
+            self._legs[key] = made, leg
+        return leg.filter(pc.field("rank") <= depth)
 
     def _dense(self, depth: int) -> pa.Table:
         keys = self._queries.column("query_key").combine_chunks()

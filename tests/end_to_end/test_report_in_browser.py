@@ -46,11 +46,6 @@ class Opened:
     troubles: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
-    def dismiss(self, dialog: Dialog) -> None:
-        """Note a dialog and close it, so that the page goes on."""
-        self.troubles.append(dialog.message)
-        dialog.dismiss()
-
     def shown(self) -> int:
         """How many queries of the wins and losses are to be seen."""
         return self.page.locator("#queries details.story:visible").count()
@@ -97,9 +92,14 @@ def opened(report: Path, browser: Browser, request: pytest.FixtureRequest) -> It
     """The report, opened anew; whatever the test does, the page must have been quiet."""
     page = browser.new_page(viewport={"width": WIDE, "height": 900}, color_scheme=request.param)
     shown = Opened(page, report.as_uri())
+
+    def dismiss(dialog: Dialog) -> None:
+        shown.troubles.append(dialog.message)
+        dialog.dismiss()
+
     page.on("console", lambda message: shown.troubles.append(message.text))
     page.on("pageerror", lambda error: shown.troubles.append(str(error)))
-    page.on("dialog", shown.dismiss)
+    page.on("dialog", dismiss)
     page.on("request", lambda asked: shown.requests.append(asked.url))
     page.goto(shown.uri)
     yield shown

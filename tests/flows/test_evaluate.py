@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import ir_measures
 import pytest
+from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from benchmarks.plain_nights import refresh_plainly
+from flows.evaluate import evaluate
 from storage.tables import read_table
 from storage.workspace import Workspace
 from tasks.diagnosis import totals
@@ -87,6 +89,21 @@ def test_without_a_server_of_the_users_none_is_started(
 
     assert (ended.code, ended.err) == (0, "")
     assert "6 judged queries" in ended.out
+
+
+def test_a_flow_run_leaves_its_tables_on_prefects_pages(published: Collection, prefect_api: str) -> None:
+    evaluate(
+        str(published.settings_file),
+        measures=["RR@10"],
+        against=str(published.settings_file),
+        grid=["reranker.weight=0.0"],
+    )
+
+    with get_client(sync_client=True) as client:
+        found = client.request("POST", "/artifacts/filter", json={"limit": 200}).json()
+    data = {artifact["key"]: artifact["data"] for artifact in found}
+    assert {"nightrank-evaluation", "nightrank-comparison", "nightrank-grid"} <= set(data)
+    assert [set(row) for row in json.loads(data["nightrank-grid"])] == [{"reranker.weight", "RR@10"}]
 
 
 def test_a_run_file_is_measured_beside_the_stages_and_alone(
