@@ -55,7 +55,7 @@ class LearningSettings(BaseModel):
         watch_every: Updates between two looks at held-out queries; 0 for none.
         patience: Looks in a row without a gain after which training ends; the best average is taken.
         seed: Of the classifier's first weights, where the model has none.
-        checkpoint_seconds: Between two checkpoints.
+        checkpoint_seconds: Between two checkpoints; each look leaves one as well.
         threads: CPU threads; None: torch's own choice.
     """
 
@@ -245,7 +245,7 @@ def train(
         first_share = (logits.argmax(dim=1) == 0).float().mean().item()
         report(Progress(state.step, state.pairs, state.tokens, state.seconds, loss.item(), first_share))
         is_over = state.step == settings.steps or state.looks_without_gain == settings.patience
-        if now - saved > settings.checkpoint_seconds or is_over:
+        if now - saved > settings.checkpoint_seconds or held_out is not None or is_over:
             state.used = sampler.used
             state.save(checkpoint)
             saved = now
