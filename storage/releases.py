@@ -44,7 +44,7 @@ class Inputs(_Record):
 
     @property
     def reranker_weight(self) -> float:
-        """Its weight against the fused score; 0 where there is no reranker."""
+        """Its weight against the first stage; 0 where there is no reranker."""
         return float(self.reranker.partition(" at ")[2] or 0.0)
 
 

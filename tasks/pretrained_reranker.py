@@ -35,7 +35,7 @@ class RerankerCard(BaseModel):
         base_sha256: SHA-256 of those weights.
         delta_sha256: SHA-256 of the folder's own file.
         max_length: Tokens of a pair; longer passages are truncated.
-        weight: Of the reranker against the fused first stage, both standardised per query.
+        weight: Of the reranker against the first stage, both standardised per query.
         data: What it was trained on, with licences.
         training: Settings, seeds and what a run saw.
         figures: What was measured, by collection.

@@ -34,7 +34,7 @@ class RerankerPlan:
     Attributes:
         folder: Its files.
         has_card: Whether it is one of ours: a delta on the packaged base, with a card.
-        weight: Of its score against the fused one.
+        weight: Of its score against the first stage.
         fingerprint: Decides its scores: files, truncation, precision class.
     """
 

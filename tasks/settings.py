@@ -223,8 +223,8 @@ class RerankerSettings(Section):
         default=None,
         ge=0.0,
         le=1.0,
-        description="Of the reranker against the fused score, both standardised per query; 1.0 is the reranker alone. "
-        "Default: what the model's card says, 1.0 without a card.",
+        description="Of the reranker against the first stage (fused score and the legs' own), both standardised per "
+        "query; 1.0 is the reranker alone. Default: what the model's card says, 1.0 without a card.",
     )
     max_tokens: int | None = Field(
         default=None, ge=16, le=8192, description="Tokens of a pair; longer ones are truncated. Default: the model's."
