@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.settings_files import write_settings_file
+from benchmarks.settings_files import LOOSE_GATES, write_settings_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,13 +25,20 @@ if TYPE_CHECKING:
     from flows.summary import Summary
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """The command line that every benchmark on BEIR folders has: where the data is, and where to work."""
+def arguments(description: str, *, limit: bool = False) -> argparse.Namespace:
+    """The command line that every benchmark on BEIR folders has: where the data is, and where to work.
+
+    Args:
+        description: Of the benchmark.
+        limit: Whether it can do with fewer queries than there are.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of BEIR folders")
     parser.add_argument("--work", type=Path, default=Path(".benchmarks"), help="kept between runs")
     parser.add_argument("--precision", default="auto", help="of the models, as in the settings")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    if limit:
+        parser.add_argument("--limit", type=int, help="judged queries at most; default: all")
     options = parser.parse_args()
     if not options.data.is_dir():
         sys.exit(f"There is no folder {options.data}; name one in BEIR layout with --data.")
@@ -75,6 +82,7 @@ def write_settings(
     everything: dict[str, Mapping[str, Value]] = {
         "documents": {"source": str((data / "corpus.jsonl").resolve())},
         "queries": {"log": f"{name}.queries.jsonl", "budget": 1_000_000},
+        "gates": LOOSE_GATES,
         **sections,
         "judgments": {"qrels": f"{name}.qrels.tsv", **sections.get("judgments", {})},
     }

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from benchmarks.beir_folders import run_night
 from benchmarks.night_records import NightLog, Verdict, print_nights, record_of
 from benchmarks.rebuild import from_memos
-from benchmarks.settings_files import tiny_models, write_settings_file
+from benchmarks.settings_files import LOOSE_GATES, tiny_models, write_settings_file
 from benchmarks.synthetic_edits import Churn, churned
 from storage.workspace import Workspace
 
@@ -148,6 +148,7 @@ def _settings(work: Path, options: argparse.Namespace) -> Sections:
         "queries": {"log": "queries.jsonl"},
         "embedder": models.get("embedder", {}),
         "reranker": {**models.get("reranker", {}), "depth": options.depth},
+        "gates": LOOSE_GATES,
     }
 
 

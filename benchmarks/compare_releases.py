@@ -3,6 +3,9 @@
 A shortcut must end where a rebuild ends, so a difference is a fault. One kind is told apart: where the models have run
 again, the same text may get a vector that differs in the seventh digit, and two entries closer than the tolerance may
 change places. Such a query is counted as a tie by rounding.
+
+What was measured is compared to the last bit: the static leg, and the figures of every judged query. Only where a query
+differs by a tie may figures differ too.
 """
 
 from __future__ import annotations
@@ -12,18 +15,27 @@ from enum import Enum
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.chunk_table import ChunkTable
 from storage.releases import read_manifest
 from storage.search_cache import SearchCache
 from storage.tables import read_table
+from tasks.measures import RANKED
+from tasks.settings import Settings
+from tasks.static_leg import static_leg_of_release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from storage.releases import Manifest
     from storage.workspace import Workspace
 
 TOLERANCE = 1e-5
 LEGS = ("bm25", "dense")
+MEASURED = ("evaluation.parquet", "depths.parquet", "diagnosis.parquet")
 COUNTS = ("documents", "chunks", "queries", "pairs")  # what is there, not what was done
 
 
@@ -45,6 +57,7 @@ class Comparison:
         different: All other queries.
         counts_equal: Whether both hold as many documents, chunks, queries and pairs.
         first: The first thing that differs, a tie included; None where nothing does.
+        measures_equal: Whether the static leg and all that was measured are the same.
     """
 
     equal: int
@@ -52,6 +65,7 @@ class Comparison:
     different: int
     counts_equal: bool
     first: str | None
+    measures_equal: bool = True  # records of earlier versions lack it
 
     @property
     def is_exact(self) -> bool:
@@ -61,7 +75,7 @@ class Comparison:
     @property
     def is_same_but_for_ties(self) -> bool:
         """Whether nothing differs but ties by rounding."""
-        return self.counts_equal and self.different == 0
+        return self.counts_equal and self.different == 0 and (self.measures_equal or self.ties > 0)
 
     def __str__(self) -> str:
         if self.is_exact:
@@ -88,12 +102,14 @@ def compare_releases(left: Workspace, right: Workspace) -> Comparison:
         tally[agreement] += 1
         if reason is not None:
             reasons.append(f"{text!r}: {reason}")
+    differing = [f"other rows in {name}" for name in ours.measured if ours.measured[name] != theirs.measured[name]]
     return Comparison(
         equal=tally[Agreement.SAME],
         ties=tally[Agreement.TIE],
         different=tally[Agreement.DIFFERENT],
         counts_equal=counts_equal,
-        first=reasons[0] if reasons else None,
+        measures_equal=not differing,
+        first=next(iter(reasons + differing), None),
     )
 
 
@@ -145,6 +161,7 @@ class _Query:
 class _Release:
     counts: dict[str, int]
     queries: dict[str, _Query]
+    measured: dict[str, list[tuple[object, ...]]]
 
 
 def _read(workspace: Workspace) -> _Release:
@@ -160,8 +177,31 @@ def _read(workspace: Workspace) -> _Release:
                 ranking = query.candidates if stage == "fused" else query.legs[stage]
                 ranking.append(Scored(chunk_id, score))
                 assert rank == len(ranking)
-    counts = read_manifest(workspace, release_id).counts.model_dump()
-    return _Release({name: counts[name] for name in COUNTS}, queries)
+    manifest = read_manifest(workspace, release_id)
+    counts = manifest.counts.model_dump()
+    measured = {name: _sorted_rows(read_table(folder / name)) for name in MEASURED if (folder / name).is_file()}
+    measured["static.parquet"] = _sorted_rows(_static_leg(workspace, manifest))
+    return _Release({name: counts[name] for name in COUNTS}, queries, measured)
+
+
+def _static_leg(workspace: Workspace, manifest: Manifest) -> pa.Table:
+    """The static leg by its lists, schema RANKED: how much more a list holds depends on the nights that made it."""
+    folder = workspace.release(manifest.release_id)
+    if not (folder / "static.parquet").is_file():
+        return RANKED.empty_table()
+    listed = read_table(folder / "static.parquet", columns=["query_key"]).column(0).combine_chunks()
+    queries = read_table(folder / "queries.parquet")
+    table = ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=manifest.release_id)
+    depth = Settings.model_validate(manifest.settings).retrieval.candidate_depth
+    judged = queries.filter(pc.is_in(queries.column("query_key"), value_set=listed))
+    leg = static_leg_of_release(folder, judged, table, load=lambda: None, depth=depth)
+    assert leg is not None  # every list is as long as the leg
+    return leg
+
+
+def _sorted_rows(table: pa.Table) -> list[tuple[object, ...]]:
+    ordered = table.sort_by([(name, "ascending") for name in table.schema.names])
+    return list(zip(*(column.to_pylist() for column in ordered.columns), strict=True))
 
 
 def _rows_of(path: Path, columns: list[str]) -> Iterator[tuple[Any, ...]]:

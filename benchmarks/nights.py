@@ -25,7 +25,7 @@ from benchmarks.beir_folders import run_night
 from benchmarks.night_records import NightLog, NightRecord, Verdict, print_nights, record_of, total_of
 from benchmarks.page_queries import page_queries
 from benchmarks.rebuild import Rebuilt, from_memos, from_nothing
-from benchmarks.settings_files import Sections, tiny_models, write_settings_file
+from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
 from storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def settings(work: Path, *, queries: int, depth: int, first: Path, tiny: bool) -
         "queries": {"log": log.name},
         "embedder": models.get("embedder", {}),
         "reranker": {**models.get("reranker", {}), "depth": depth},
+        "gates": LOOSE_GATES,
     }
 
 

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.night_records import Verdict
 from benchmarks.plain_nights import refresh_plainly
-from benchmarks.settings_files import tiny_models, write_settings_file
+from benchmarks.settings_files import LOOSE_GATES, tiny_models, write_settings_file
 from benchmarks.synthetic_edits import Churn, churned
 from storage.workspace import Workspace
 from tasks.sentences import split_pieces
@@ -181,6 +181,7 @@ def _settings(work: Path, sentences: Sequence[str], *, keep: int, generator: ran
         "retrieval": {"candidate_depth": 30},
         "reranker": {**models["reranker"], "depth": 20},
         "retention": {"keep": keep},
+        "gates": LOOSE_GATES,
     }
 
 

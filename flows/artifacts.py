@@ -10,6 +10,7 @@ from prefect.context import FlowRunContext
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from flows.evaluated import Evaluated
     from flows.promotion import Trained
     from flows.summary import Summary
 
@@ -25,6 +26,13 @@ def show_in_prefect(summary: Summary, *, folder: Path) -> None:
         key="nightrank-release",
         description="The folder of the release.",
     )
+    if (report := folder / "report.html").is_file():
+        create_link_artifact(
+            link=report.resolve().as_uri(),
+            link_text=f"Report of {manifest.release_id}",
+            key="nightrank-report",
+            description="What changed, what each stage is worth, and which queries won or lost.",
+        )
     create_table_artifact(
         table=[{"what": name, "count": count} for name, count in summary.counts.model_dump().items()],
         key="nightrank-counts",
@@ -58,3 +66,26 @@ def show_training_in_prefect(trained: Trained) -> None:
         key="nightrank-training",
         description="The trained model against the present one, on held-out queries.",
     )
+
+
+def show_evaluation_in_prefect(evaluated: Evaluated) -> None:
+    """Create an evaluation's artifacts; does nothing outside a flow run."""
+    if FlowRunContext.get() is None:
+        return
+    create_table_artifact(
+        table=[{"stage": stage, **values} for stage, values in evaluated.means.items()],
+        key="nightrank-evaluation",
+        description=f"Measures on {evaluated.queries} judged queries, release {evaluated.release_id}.",
+    )
+    if evaluated.comparison is not None:
+        create_table_artifact(
+            table=evaluated.comparison.to_pylist(),
+            key="nightrank-comparison",
+            description=f"Against {evaluated.against}, query by query.",
+        )
+    if evaluated.grid:
+        create_table_artifact(
+            table=[{**tried.values, **tried.measures["results"]} for tried in evaluated.grid],
+            key="nightrank-grid",
+            description="Variants of the settings, the best results first.",
+        )

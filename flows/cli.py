@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
-from flows.command import Config, Json
-from flows.command import print_json as _print_json
-from flows.command import quiet_prefect as _quiet_prefect
+from flows.command import Config, Json, print_json, quiet_prefect
 from flows.train_cli import train
 from storage.errors import GateRefused, InputError, MachineError, NightrankError
 
@@ -56,18 +54,28 @@ def demo(
     from flows.show import show_next_steps
 
     settings_file = install_demo(folder)
-    code = _refresh(settings_file, json_=json_)
+    code = _refresh(settings_file, accept=(), json_=json_)
     if not json_:
         show_next_steps(settings_file)
     return code
 
 
 @app.command
-def refresh(*, config: Config = None, json_: Json = False) -> int:
+def refresh(
+    *,
+    config: Config = None,
+    accept: Annotated[
+        tuple[str, ...],
+        Parameter(help="A gate that may fail: the release is published all the same; may be repeated.", negative=""),
+    ] = (),
+    json_: Json = False,
+) -> int:
     """One run: a new release, or nothing to do."""
     from flows.settings import find_settings_file
+    from tasks.gates import check_overrides
 
-    return _refresh(find_settings_file(config), json_=json_)
+    check_overrides(accept)
+    return _refresh(find_settings_file(config), accept=accept, json_=json_)
 
 
 @app.command
@@ -104,7 +112,7 @@ def search(
         from dataclasses import asdict
 
         results = [asdict(result) for result in found.results]
-        _print_json({"query": found.query, "source": source, "release_id": found.release_id, "results": results})
+        print_json({"query": found.query, "source": source, "release_id": found.release_id, "results": results})
     else:
         from flows.show import show_results
 
@@ -119,21 +127,87 @@ def evaluate(
     release: Annotated[str | None, Parameter(help="Release id. Default: the current one.")] = None,
     measures: Annotated[
         tuple[str, ...],
-        Parameter(name=["--measure", "-m"], help="As ir_measures writes them; may be repeated.", negative=""),
-    ] = ("nDCG@10", "RR@10", "R@100", "Judged@10"),
+        Parameter(
+            name=["--measure", "-m"],
+            help="As ir_measures writes them; may be repeated. Default: [evaluation].measures.",
+            negative="",
+        ),
+    ] = (),
+    qrels: Annotated[Path | None, Parameter(help="Judgments. Default: [judgments].qrels of the settings.")] = None,
+    runs: Annotated[
+        tuple[Path, ...],
+        Parameter(name="--run", help="TREC run file to measure beside the release; may be repeated.", negative=""),
+    ] = (),
+    only_runs: Annotated[bool, Parameter(negative="", help="Measure the run files alone.")] = False,
+    write_runs: Annotated[Path | None, Parameter(help="Folder for a TREC run file of each stage.")] = None,
+    against: Annotated[
+        str | None,
+        Parameter(help="Compare, with significance: a release id, a settings file (*.toml), a TREC run file."),
+    ] = None,
+    grid: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="KEY=V1,V2 as in the settings file, such as retrieval.fusion=rrf,minmax; may be repeated: "
+            "every variant of the product is run over the release, judged queries alone.",
+            negative="",
+        ),
+    ] = (),
+    per_query: Annotated[bool, Parameter(negative="", help="The worst queries; with --json, every query.")] = False,
     json_: Json = False,
 ) -> int:
-    """Measure every stage of a release on the judged queries."""
-    from flows.evaluate import evaluate_release
+    """Measure: every stage of a release, run files, another release or settings, grids of settings."""
     from flows.settings import find_settings_file, load_settings
 
-    evaluated = evaluate_release(load_settings(find_settings_file(config)), release_id=release, measures=measures)
-    if json_:
-        _print_json(evaluated.as_json())
-    else:
-        from flows.show import show_measures
+    settings_file = find_settings_file(config)
+    load_settings(settings_file)
+    quiet_prefect()
+    from flows.evaluate import evaluate as evaluate_flow
+    from flows.prefect_api import has_prefect, require_prefect
 
-        show_measures(evaluated.means, title=f"Release {evaluated.release_id}, {evaluated.queries} judged queries")
+    if has_prefect():
+        require_prefect()
+    run = evaluate_flow if has_prefect() else evaluate_flow.fn  # its own server takes 10 to 20 seconds to start
+    evaluated = run(
+        settings_file=str(settings_file),
+        release_id=release,
+        measures=list(measures) or None,
+        qrels=None if qrels is None else str(qrels),
+        runs=[str(path) for path in runs],
+        only_runs=only_runs,
+        write_runs=None if write_runs is None else str(write_runs),
+        against=against,
+        grid=list(grid),
+        per_query=per_query,
+    )
+    if json_:
+        print_json(evaluated.as_json())
+    else:
+        from flows.show_evaluation import show_evaluation
+
+        show_evaluation(evaluated)
+    return 0
+
+
+@app.command
+def report(
+    *,
+    config: Config = None,
+    release: Annotated[str | None, Parameter(help="Release id. Default: the current one.")] = None,
+    no_open: Annotated[bool, Parameter(name="--no-open", negative="", help="Only say where it is.")] = False,
+    json_: Json = False,
+) -> int:
+    """Open the report of a release in the browser, and say where it is."""
+    from flows.report import find_report, open_in_browser
+    from flows.settings import find_settings_file, load_settings
+
+    workspace = load_settings(find_settings_file(config)).workspace
+    release_id, path = find_report(workspace, release_id=release)
+    if json_:
+        print_json({"release_id": release_id, "path": str(path), "uri": path.as_uri()})
+        return 0
+    sys.stdout.write(f"{path}\n")
+    if not no_open:
+        open_in_browser(path)
     return 0
 
 
@@ -153,7 +227,7 @@ def releases(*, config: Config = None, json_: Json = False) -> int:
         current, unreadable = None, error
     listed = listed_releases(workspace, current=current)
     if json_:
-        _print_json({"current": current, "releases": [release.as_json() for release in listed]})
+        print_json({"current": current, "releases": [release.as_json() for release in listed]})
     else:
         from flows.show import show_releases
 
@@ -180,7 +254,7 @@ def rollback(
     workspace = load_settings(find_settings_file(config)).workspace
     done = roll_back(workspace, release_id, now=datetime.now(UTC))
     if json_:
-        _print_json({"current": done.current, "before": done.before})
+        print_json({"current": done.current, "before": done.before})
     else:
         from flows.show import show_rollback
 
@@ -201,7 +275,7 @@ def doctor(
 
     diagnosis = examine(load_settings(find_settings_file(config)).workspace, release_id=release)
     if json_:
-        _print_json(diagnosis.as_json())
+        print_json(diagnosis.as_json())
     else:
         from flows.show import show_diagnosis
 
@@ -235,7 +309,7 @@ def collect(
         wanted = configuration.settings.retention.keep if keep is None else keep
         collected = collect_unreached(workspace, keep=wanted, now=now, thorough=True, dry_run=dry_run)
     if json_:
-        _print_json({"dry_run": dry_run, **collected.as_json()})
+        print_json({"dry_run": dry_run, **collected.as_json()})
     else:
         from flows.show import show_collected
 
@@ -243,11 +317,11 @@ def collect(
     return 0
 
 
-def _refresh(settings_file: Path, *, json_: bool) -> int:
+def _refresh(settings_file: Path, *, accept: tuple[str, ...], json_: bool) -> int:
     from flows.settings import load_settings
 
     load_settings(settings_file)  # a mistake in it is told before Prefect's server starts
-    _quiet_prefect()
+    quiet_prefect()
     from flows.prefect_api import require_prefect
     from flows.refresh import refresh as refresh_flow
     from flows.summary import Refused
@@ -255,11 +329,11 @@ def _refresh(settings_file: Path, *, json_: bool) -> int:
     require_prefect()
     refused: GateRefused | None = None
     try:
-        summary = refresh_flow(str(settings_file))
+        summary = refresh_flow(str(settings_file), accept=accept)
     except Refused as error:
         summary, refused = error.summary, error
     if json_:
-        _print_json(summary.as_json())
+        print_json(summary.as_json())
     else:
         from flows.show import show_summary
 

@@ -18,7 +18,13 @@ from storage.workspace import reading
 from tasks.doctor import Examined, Findings
 from tasks.doctor_collection import check_chunks, check_documents, check_statistics, check_vectors
 from tasks.doctor_files import check_files, check_pointer
-from tasks.doctor_rankings import check_candidates, check_dense_lists, check_measures, check_results
+from tasks.doctor_rankings import (
+    check_candidates,
+    check_dense_lists,
+    check_measures,
+    check_results,
+    check_static_lists,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +41,7 @@ CHECKS: Mapping[str, Callable[[Examined], Findings]] = {
     "vectors": check_vectors,
     "bm25": check_statistics,
     "dense_lists": check_dense_lists,
+    "static_lists": check_static_lists,
     "candidates": check_candidates,
     "results": check_results,
     "measures": check_measures,

@@ -1,64 +1,92 @@
-"""Offline evaluation: every stage of a stored release against judged queries."""
+"""Offline evaluation: what a release is worth and why, against what, and what other settings would make of it.
+
+Nothing of the workspace is changed, but that pairs which a variant of the settings needs and nobody has scored yet are
+scored and remembered.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from pathlib import Path
 
-from storage.errors import InputError
-from storage.releases import read_manifest
-from storage.tables import read_table
-from tasks.judgments import read_judgments
-from tasks.measures import evaluate_stages, means
+import pyarrow as pa
+from prefect import flow
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from flows.settings import Configuration
-    from storage.records import JsonValue
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluated:
-    """The means of each stage of a release, over all judged queries."""
-
-    release_id: str
-    queries: int
-    means: dict[str, dict[str, float]]
-
-    def as_json(self) -> dict[str, JsonValue]:
-        """The object of ``evaluate --json``."""
-        measures: dict[str, JsonValue] = {stage: dict(values) for stage, values in self.means.items()}
-        return {"release_id": self.release_id, "queries": self.queries, "measures": measures}
+from flows.artifacts import show_evaluation_in_prefect
+from flows.evaluated import Evaluated
+from flows.evaluation_inputs import check_inputs, yardstick_of
+from flows.opponent import find_opponent
+from flows.settings import load_settings
+from flows.steps import step
+from tasks.grid import try_grid
+from tasks.opponents import compare_with
+from tasks.release_evaluation import explain_release, measure_release, measure_run_files, run_names
+from tasks.variants import read_grid
 
 
-def evaluate_release(configuration: Configuration, *, release_id: str | None, measures: Sequence[str]) -> Evaluated:
-    """Measure a stored release against the judgments that the settings name now.
+@flow(name="evaluate")
+def evaluate(
+    settings_file: str = "nightrank.toml",
+    *,
+    release_id: str | None = None,
+    measures: list[str] | None = None,
+    qrels: str | None = None,
+    runs: list[str] | None = None,
+    only_runs: bool = False,
+    write_runs: str | None = None,
+    against: str | None = None,
+    grid: list[str] | None = None,
+    per_query: bool = False,
+    seed: int = 0,
+) -> Evaluated:
+    """Measure a stored release, and TREC run files, on judged queries.
 
     Args:
-        configuration: Where the workspace and the judgments are.
-        release_id: The release, or None for the current one.
-        measures: As ir_measures writes them.
+        settings_file: Path of the settings.
+        release_id: Of the release; None for the current one.
+        measures: As ir_measures writes them; None for those of the settings.
+        qrels: A file of judgments; None for that of the settings.
+        runs: TREC run files to measure beside the release.
+        only_runs: Measure them alone.
+        write_runs: A folder for a TREC run file of each stage.
+        against: What to compare with: a release's id, a settings file (``*.toml``), a TREC run file.
+        grid: Axes such as ``retrieval.fusion=rrf,minmax``; every variant of their product is run over the release.
+        per_query: Tell the figures of single queries.
+        seed: Of everything random in it.
+
+    Returns:
+        What was found.
 
     Raises:
-        InputError: There is no such release, no judgments are named, or a measure is unknown.
+        InputError: A setting, a file, a measure or a value is wrong, or there is nothing to evaluate.
+        WorkspaceBusy: Pairs must be scored, and another run holds the workspace.
     """
-    settings, workspace = configuration.settings, configuration.workspace
-    release_id = workspace.require_current() if release_id is None else release_id
-    manifest = read_manifest(workspace, release_id)
-    if settings.judgments.qrels is None:
-        message = "The settings name no judgments to evaluate against."
-        raise InputError(message, remedy="Set `qrels` in [judgments].")
-    judgments = read_judgments(configuration.base / settings.judgments.qrels, name=settings.judgments.qrels)
-    folder = workspace.release(release_id)
-    made_with = type(settings).model_validate(manifest.settings)
-    evaluation = evaluate_stages(
-        read_table(folder / "candidates.parquet"),
-        read_table(folder / "queries.parquet"),
-        judgments,
-        measures=measures,
-        candidate_depth=made_with.retrieval.candidate_depth,
-        results=made_with.results,
-        ignore_identical_ids=settings.judgments.ignore_identical_ids,
+    configuration = load_settings(Path(settings_file))
+    yardstick = yardstick_of(configuration, measures=measures, qrels=qrels, now=datetime.now(UTC), seed=seed)
+    files, variants = run_names([Path(run) for run in runs or []]), read_grid(grid or [])
+    opponent = None if against is None else find_opponent(against, configuration)
+    release_id = check_inputs(configuration, release_id, files, only_runs=only_runs)
+
+    evaluation, explained = step(measure_run_files, files, yardstick), None
+    written: dict[str, Path] = {}
+    if not only_runs:
+        of_release, written = step(measure_release, release_id, yardstick, write_to=write_runs)
+        explained = step(explain_release, release_id, yardstick, of_release)
+        evaluation = pa.concat_tables([of_release, evaluation])
+    compared = None
+    if opponent is not None:
+        compared = step(compare_with, opponent, evaluation, yardstick, release_id=release_id)
+    tried = step(try_grid, variants, yardstick, release_id=release_id) if variants else []
+
+    evaluated = Evaluated(
+        release_id=release_id,
+        evaluation=evaluation,
+        explained=explained,
+        against=against,
+        comparison=compared,
+        grid=tried,
+        runs=written,
+        per_query=per_query,
     )
-    return Evaluated(release_id, len({judgment.query_id for judgment in judgments}), means(evaluation))
+    show_evaluation_in_prefect(evaluated)
+    return evaluated

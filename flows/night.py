@@ -14,14 +14,28 @@ from flows.summary import Refused, Summary
 from storage.documents import changes_between
 from storage.keys import fingerprint
 from storage.release_files import is_there
-from storage.releases import Counts, Inputs, Manifest, current_manifest, new_release_id, settings_as_json
+from storage.releases import (
+    Counts,
+    Inputs,
+    Manifest,
+    current_manifest,
+    new_release_id,
+    settings_as_json,
+    survey_releases,
+)
 from tasks.analysis import Analyser
 from tasks.embedder import plan_embedder
+from tasks.gates import source_age_gate
 from tasks.indexing import chunking_fingerprint
+from tasks.ladder import ladder, read_depths, read_timings
+from tasks.measures import parse_measure
 from tasks.night import Before, Night
 from tasks.on_demand import EmbedderOnDemand, RerankerOnDemand
 from tasks.publishing import collect_unreached, publish
+from tasks.query_choice import measured_pairs_per_second
+from tasks.report import report_night
 from tasks.reranker import plan_reranker
+from tasks.source_age import source_age_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +49,7 @@ if TYPE_CHECKING:
     from tasks.embedder import EmbedderPlan
     from tasks.indexing import ChunksEmbedded
     from tasks.reading import InputsRead
+    from tasks.reranker import RerankerPlan
     from tasks.reranking import PairsScored
     from tasks.retrieval import QueriesEmbedded
     from tasks.settings import Settings
@@ -126,6 +141,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
     """Plan a run and give it a staging folder, which goes unless the run has sealed it."""
     settings, base, workspace = configuration.settings, configuration.base, configuration.workspace
     started = time.perf_counter()
+    parse_measure(settings.gates.measure)  # a name that nobody knows is told before the night's work, not after it
     embedder = plan_embedder(settings.embedder, settings.execution, base=base)
     reranker = plan_reranker(settings.reranker, settings.execution, base=base)
     current = current_manifest(workspace)
@@ -136,7 +152,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
         base=base,
         workspace=workspace,
         release_id=release_id,
-        before=None if current is None else _built_upon(current, workspace, settings, embedder),
+        before=None if current is None else _built_upon(current, workspace, settings, embedder, reranker),
         seed=seed,
     )
     run = Run(
@@ -161,16 +177,28 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
     nothing = dict.fromkeys(COUNTS_OF_WORK, 0)
     bad = {"documents_bad": read.documents_bad, "queries_bad": read.queries_bad}
     counts = run.current.counts.model_copy(update={**nothing, **bad})
-    return Summary(manifest=run.current, published=False, changed=False, counts=counts, seconds=run.total_seconds())
+    folder = run.night.workspace.release(run.current.release_id)
+    return Summary(
+        manifest=run.current,
+        published=False,
+        changed=False,
+        counts=counts,
+        seconds=run.total_seconds(),
+        warnings=_stale_source(run),
+        coverage=read.coverage,
+        drops=read.drops,
+        ladder=tuple(ladder(run.current.measures, read_timings(folder))),
+        depths=tuple(read_depths(folder)),
+    )
 
 
 def finish(
     run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[str, float]], gates: list[Gate]
 ) -> Summary:
-    """Seal the release, publish it where every gate passed, collect what it leaves behind, and say what was done.
+    """Seal the release, publish it where its gates let it through, collect what it leaves behind, say what was done.
 
     Raises:
-        Refused: A gate did not pass; the release is kept, marked rejected.
+        Refused: A gate does not let it through; the release is kept, marked rejected.
     """
     night = run.night
     before = None if night.before is None else night.before.document_digests
@@ -179,7 +207,7 @@ def finish(
     manifest = Manifest(
         release_id=night.release_id,
         created_at=run.now,
-        status="accepted" if all(gate.passed for gate in gates) else "rejected",
+        status="accepted" if all(gate.lets_through for gate in gates) else "rejected",
         previous=None if run.current is None else run.current.release_id,
         nightrank=version("nightrank"),
         inputs=run.inputs_of(read),
@@ -211,7 +239,9 @@ def finish(
         gates=gates,
         files={},
     )
+    not_reported = run.stage(report_night, night, manifest, current=run.current)
     run.stage(publish, night, manifest, now=run.now)
+    folder = night.workspace.release(night.release_id)
     published = manifest.status == "accepted"
     not_collected = run.stage(collect_unreached, night, now=run.now) if published else None
     summary = Summary(
@@ -220,25 +250,59 @@ def finish(
         changed=True,
         counts=manifest.counts,
         seconds=run.total_seconds(),
-        warnings=_warnings(read, not_collected),
+        coverage=read.coverage,
+        drops=read.drops,
+        ladder=tuple(ladder(measures, read_timings(folder))),
+        depths=tuple(read_depths(folder)),
+        warnings=_warnings(read, measures, not_reported, not_collected),
     )
-    show_in_prefect(summary, folder=night.workspace.release(night.release_id))
+    show_in_prefect(summary, folder=folder)
     if summary.refused:
         raise Refused(summary)
     return summary
 
 
-def _built_upon(current: Manifest, workspace: Workspace, settings: Settings, embedder: EmbedderPlan) -> Before | None:
+def _built_upon(
+    current: Manifest,
+    workspace: Workspace,
+    settings: Settings,
+    embedder: EmbedderPlan,
+    reranker: RerankerPlan | None,
+) -> Before | None:
     inputs = current.inputs
+    same_reranker = reranker is not None and inputs.reranker_fingerprint == reranker.fingerprint
+    measured = None
+    if reranker is not None and settings.queries.budget_seconds is not None:
+        manifests, _ = survey_releases(workspace)
+        measured = measured_pairs_per_second(manifests, reranker=reranker.fingerprint)
     before = Before(
         folder=workspace.release(current.release_id),
         same_chunking=inputs.chunking == chunking_fingerprint(settings.chunking, embedder),
         same_embedder=inputs.embedder == embedder.fingerprint,
+        same_reranker=same_reranker,
+        pairs_per_second=measured,
     )
     return before if inputs.pipeline == PIPELINE and before.is_whole(current.files) else None
 
 
-def _warnings(read: InputsRead, not_collected: str | None) -> tuple[str, ...]:
+def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *undone: str | None) -> tuple[str, ...]:
     unknown = f"{read.judgments_unknown} judged queries are not among the queries of the release; each scores 0."
-    warnings = (unknown if read.judgments_unknown else None, not_collected)
+    no_tokens = "The embedder's weights hold no matrix of token vectors: static embeddings were not measured."
+    warnings = (
+        unknown if read.judgments_unknown else None,
+        no_tokens if measures and "static" not in measures else None,
+        *undone,
+    )
     return tuple(warning for warning in warnings if warning is not None)
+
+
+def _stale_source(run: Run) -> tuple[str, ...]:
+    """A night that finds nothing to do asks no gate, and is what a source that is never delivered looks like."""
+    settings = run.night.settings
+    if settings.gates.max_source_age_days is None:
+        return ()
+    days = source_age_days(settings.documents.source, base=run.night.base, now=run.now)
+    if days is None:
+        return ()
+    gate = source_age_gate(days, max_days=settings.gates.max_source_age_days)
+    return () if gate.passed else (f"The source may be stale: {gate.reason}.",)

@@ -7,6 +7,13 @@ import sys
 from storage.errors import MachineError
 
 
+def has_prefect() -> bool:
+    """Whether the user's settings name a Prefect API."""
+    from prefect.settings import PREFECT_API_URL
+
+    return bool(PREFECT_API_URL.value())
+
+
 def require_prefect() -> None:
     """Reach the Prefect API that the user's settings name, or start Prefect's own in-process server.
 

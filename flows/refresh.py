@@ -11,28 +11,33 @@ from flows.night import Work, building, finish, nothing_to_do
 from flows.settings import load_settings
 from flows.summary import Summary
 from storage.workspace import writing
+from tasks.evaluation import measure_stages
+from tasks.gates import check_overrides
+from tasks.gating import ask_gates
 from tasks.indexing import build_statistics, chunk_documents, embed_chunks
-from tasks.publishing import ask_gates, measure_stages, write_results
+from tasks.publishing import write_results
 from tasks.reading import read_inputs
 from tasks.reranking import rerank_candidates
 from tasks.retrieval import embed_queries, fuse_legs, retrieve_lexical, retrieve_semantic
 
 
 @flow(name="refresh")
-def refresh(settings_file: str = "nightrank.toml") -> Summary:
+def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ()) -> Summary:
     """Bring the published release up to date with its inputs, or find that it is.
 
     Args:
         settings_file: Path of the settings.
+        accept: Gates that the release may fail and be published all the same.
 
     Returns:
-        What was done; its release is published where every gate passed.
+        What was done; its release is published where every gate passed or is in ``accept``.
 
     Raises:
         InputError: A setting, a file or too many rows are wrong; nothing has changed.
         GateRefused: The release was built and kept, and is not published.
         WorkspaceBusy: Another run is at work.
     """
+    check_overrides(accept)
     configuration = load_settings(Path(settings_file))
     now = datetime.now(UTC)
     with writing(configuration.workspace, now=now), building(configuration, now=now) as run:
@@ -53,8 +58,10 @@ def refresh(settings_file: str = "nightrank.toml") -> Summary:
         pairs = stage(rerank_candidates, night, reranker, embedded.table)
 
         answered = stage(write_results, night, embedded.table)
-        measures = stage(measure_stages, night)
-        gates = stage(ask_gates, night, embedded.table, answered=answered)
+        measures = stage(measure_stages, night, embedder, reranker, embedded.table, previous=run.current)
+        gates = stage(
+            ask_gates, night, embedded.table, inputs, current=run.current, answered=answered, now=now, accept=accept
+        )
 
         work = Work(chunks, embedded, postings, queries, scanned, pairs)
         return finish(run, inputs, work, measures=measures, gates=gates)

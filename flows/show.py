@@ -14,7 +14,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from flows.summary import memo_use
+from tasks.ladder import STAGE_NAMES
+from tasks.memo_use import memo_use
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,46 +24,49 @@ if TYPE_CHECKING:
 
     from flows.doctor import Diagnosis
     from flows.releases import ListedRelease
-    from flows.summary import MemoUse, Summary
+    from flows.summary import Summary
     from storage.collect import Collected
-    from storage.releases import Manifest
+    from storage.releases import Gate, Manifest
     from storage.rollback import RolledBack
     from storage.search_cache import CachedResults
+    from tasks.memo_use import MemoUse
 
 EXCERPT = 240  # characters of a result's text
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-STAGE_NAMES = {
-    "bm25": "BM25",
-    "dense": "dense",
-    "fused": "fused",
-    "reranker": "reranker alone",
-    "reranked": "reranked (weighted)",
-    "results": "results as published",
-}
 
 
 def show_summary(summary: Summary) -> None:
     """What a refresh did."""
-    console = _console()
+    console = terminal()
     manifest, counts = summary.manifest, summary.counts
     if not summary.changed:
         console.print(f"Nothing to do: release {manifest.release_id} is up to date ({_seconds(summary)}).")
-        _show_bad_rows(console, summary)
+        _show_notes(console, summary)
         return
     verb = "Published" if summary.published else "Rejected"
-    console.print(f"{verb} release {manifest.release_id} ({_seconds(summary)}).", style="bold")
+    despite = ", ".join(gate.name for gate in summary.overridden) if summary.published else ""
+    head = f"{verb} release {manifest.release_id}{f' despite {despite}' if despite else ''} ({_seconds(summary)})."
+    console.print(head, style="bold")
     console.print(_counts_table(summary))
     if manifest.measures:
-        show_measures(manifest.measures, title=f"Measures on {counts.queries_judged} judged queries")
+        milliseconds = {rung.stage: rung.milliseconds for rung in summary.ladder if rung.milliseconds is not None}
+        title = f"Measures on {counts.queries_judged} judged queries"
+        show_measures(manifest.measures, title=title, milliseconds=milliseconds)
     console.print(_gates_table(manifest))
-    _show_bad_rows(console, summary)
-    for warning in summary.warnings:
-        console.print(f"Note: {warning}", style="yellow")
+    _show_notes(console, summary)
 
 
-def show_measures(measures: Mapping[str, Mapping[str, float]], *, title: str) -> None:
-    """A table of stages and measures."""
-    console = _console()
+def show_measures(
+    measures: Mapping[str, Mapping[str, float]], *, title: str, milliseconds: Mapping[str, float] | None = None
+) -> None:
+    """A table of stages and measures.
+
+    Args:
+        measures: By stage and name.
+        title: Of the table.
+        milliseconds: Of a query online, by stage, where that is known.
+    """
+    console = terminal()
     if not measures:
         console.print("Nothing is judged: name a qrels file in [judgments].")
         return
@@ -70,33 +74,38 @@ def show_measures(measures: Mapping[str, Mapping[str, float]], *, title: str) ->
     table.add_column("stage")
     for name in next(iter(measures.values())):
         table.add_column(name, justify="right")
+    if milliseconds:
+        table.add_column("ms a query", justify="right")
     for stage, values in measures.items():
-        table.add_row(STAGE_NAMES[stage], *(f"{value:.4f}" for value in values.values()))
+        cells = [f"{value:.4f}" for value in values.values()]
+        if milliseconds:
+            cells.append(f"{milliseconds[stage]:.1f}" if stage in milliseconds else "")
+        table.add_row(plain(STAGE_NAMES.get(stage, stage)), *cells)
     console.print(table)
 
 
 def show_results(found: CachedResults, *, source: str) -> None:
     """The results of a query."""
-    console = _console()
-    console.print(f"{_plain(found.query)}  ({source}, release {found.release_id})", style="bold")
+    console = terminal()
+    console.print(f"{plain(found.query)}  ({source}, release {found.release_id})", style="bold")
     if not found.results:
         console.print("No document matches.")
     for result in found.results:
-        head = Text.assemble((f"{result.rank:>2}  ", "cyan"), (_plain(result.title or result.document_id), "bold"))
-        head.append(f"  {_plain(result.document_id)}  {result.score:.3f}", style="dim")
-        excerpt = _plain(result.text)
+        head = Text.assemble((f"{result.rank:>2}  ", "cyan"), (plain(result.title or result.document_id), "bold"))
+        head.append(f"  {plain(result.document_id)}  {result.score:.3f}", style="dim")
+        excerpt = plain(result.text)
         body = Text(excerpt if len(excerpt) <= EXCERPT else excerpt[: EXCERPT - 1] + "…")
         console.print(Group(head, Padding(body, (0, 0, 0, 4))))
 
 
 def show_releases(releases: Sequence[ListedRelease], *, now: datetime) -> None:
-    """A table of releases, newest first, and what is wrong with those that cannot be read.
+    """A table of releases, newest first, why gates refused some, and what is wrong with those that cannot be read.
 
     Args:
         releases: Oldest first.
         now: What ages are counted to.
     """
-    console = _console()
+    console = terminal()
     if not releases:
         console.print("There is no release yet: run `nightrank refresh`.")
         return
@@ -105,18 +114,23 @@ def show_releases(releases: Sequence[ListedRelease], *, now: datetime) -> None:
     table.add_column("age", min_width=len("minutes"))
     for name in ("documents", "chunks", "queries", "MB", "nDCG@10"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("status", min_width=len("accepted,"))
+    table.add_column("status", min_width=len("non_inferiority,"))
     for release in reversed(releases):
         table.add_row(release.release_id, *_release_cells(release, now=now))
     console.print(table)
     for release in releases:
         if release.damage:
-            console.print(f"{release.release_id} is damaged: {_plain(release.damage)}", style="yellow")
+            console.print(f"{release.release_id} is damaged: {plain(release.damage)}", style="yellow")
+        for gate in [] if release.manifest is None else release.manifest.gates:
+            if not gate.passed:
+                verb = "published despite" if gate.accepted else "rejected by"
+                line = f"{release.release_id} was {verb} {gate.name}: {plain(gate.reason)}."
+                console.print(line, style="yellow", highlight=False)
 
 
 def show_rollback(done: RolledBack) -> None:
     """Which release is current now, and what the next refresh does with that."""
-    console = _console()
+    console = terminal()
     before = "" if done.before is None else f"; before, it was {done.before}"
     console.print(f"Release {done.current} is current now{before}.", style="bold")
     console.print("The next refresh compares the inputs with it and publishes a new release where they differ.")
@@ -124,7 +138,7 @@ def show_rollback(done: RolledBack) -> None:
 
 def show_diagnosis(diagnosis: Diagnosis) -> None:
     """A table of the doctor's checks, and every fault below it."""
-    console = _console()
+    console = terminal()
     table = Table(title=f"Release {diagnosis.release_id}", title_justify="left")
     for name in ("check", "compared", "verdict"):
         table.add_column(name)
@@ -137,13 +151,13 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
     console.print(table)
     for check in diagnosis.checks:
         for fault in check.findings.faults:
-            console.print(Text.assemble((f"{check.name}: ", "bold"), _plain(str(fault))))
+            console.print(Text.assemble((f"{check.name}: ", "bold"), plain(str(fault))))
     console.print("All stores agree." if diagnosis.healthy else "The stores do not agree.")
 
 
 def show_collected(collected: Collected, *, dry_run: bool) -> None:
     """What a collection removed, or would remove."""
-    console = _console()
+    console = terminal()
     freed = (collected.bytes_before - collected.bytes_after) / 1e6
     verb = "Would free" if dry_run else "Freed"
     at_least = "at least " if dry_run else ""
@@ -174,23 +188,25 @@ def show_collected(collected: Collected, *, dry_run: bool) -> None:
 def show_next_steps(settings_file: Path) -> None:
     """Where to look after the demo."""
     folder = settings_file.parent
-    console = _console()
+    console = terminal()
     console.print("\nNext:", style="bold")
     for line in (
         '  nightrank search "read a csv file"            the cached top 10',
         '  nightrank search --live "parse toml"          both stages now, for any query',
         "  nightrank evaluate                            each stage on the judged queries",
+        "  nightrank report                              the report of the release, in the browser",
         "  nightrank refresh                             again: finds nothing to do",
         f"  {folder}/nightrank.toml   the settings; edit, then refresh",
     ):
         console.print(line, highlight=False)
 
 
-def _console() -> Console:
+def terminal() -> Console:
+    """Where people read; what is printed there is never markup."""
     return Console(markup=False, emoji=False)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A text on one line, without the control characters by which it could steer a terminal."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
 
@@ -217,6 +233,9 @@ def _counts_table(summary: Summary) -> Table:
         f"{counts.queries_judged:,} judged, "
         + _computed(counts.queries_embedded, "embedded", memos["query embeddings"]),
     )
+    dropped = ", ".join(f"{drop.rows:,} {drop.reason}" for drop in summary.drops)
+    covered = f"of the log's traffic answered{'; rows not kept: ' if dropped else ''}{dropped}"
+    table.add_row("coverage", f"{_tenths(summary.coverage)}%", covered)
     table.add_row("pairs", f"{counts.pairs:,}", _computed(counts.pairs_scored, "scored", memos["pair scores"]))
     if checked := counts.vectors_checked + counts.scores_checked:
         table.add_row("canary", f"{checked:,}", "stored values computed again: they agree")
@@ -226,23 +245,39 @@ def _counts_table(summary: Summary) -> Table:
 
 
 def _computed(count: int, done: str, use: MemoUse) -> str:
-    tenths = math.floor(1000 * use.hit_rate)  # 100.0 % is all of them, not nearly all
-    return f"{count:,} {done}, {tenths / 10:.1f}% remembered"
+    return f"{count:,} {done}, {_tenths(use.hit_rate)}% remembered"
+
+
+def _tenths(share: float) -> str:
+    """A share as per cent, rounded down: 100.0 % is all, not nearly all."""
+    return f"{math.floor(1000 * share) / 10:.1f}"
 
 
 def _gates_table(manifest: Manifest) -> Table:
-    table = Table.grid(padding=(0, 2))
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("gate", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("threshold", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("why")
     for gate in manifest.gates:
-        mark = Text("passed", style="green") if gate.passed else Text("FAILED", style="bold red")
-        table.add_row(Text("gate", style="dim"), gate.name, mark, Text(gate.reason))
+        table.add_row(gate.name, f"{gate.value:.4g}", f"{gate.threshold:.4g}", _verdict(gate), Text(plain(gate.reason)))
     return table
 
 
-def _show_bad_rows(console: Console, summary: Summary) -> None:
+def _verdict(gate: Gate) -> Text:
+    if gate.accepted:
+        return Text("ACCEPTED", style="bold yellow")
+    return Text("passed", style="green") if gate.passed else Text("FAILED", style="bold red")
+
+
+def _show_notes(console: Console, summary: Summary) -> None:
     bad = summary.counts.documents_bad + summary.counts.queries_bad
     if bad:
         line = f"Note: {bad} rows were set aside; bad_rows.parquet in the release says which and why."
         console.print(line, style="yellow")
+    for warning in summary.warnings:
+        console.print(f"Note: {warning}", style="yellow")
 
 
 def _seconds(summary: Summary) -> str:
@@ -254,7 +289,7 @@ def _release_cells(release: ListedRelease, *, now: datetime) -> tuple[str, ...]:
     manifest = release.manifest
     if manifest is None:
         return "", "", "", "", size, "", "current, damaged" if release.current else "damaged"
-    counts, failed = manifest.counts, [gate.name for gate in manifest.gates if not gate.passed]
+    counts = manifest.counts
     quality = manifest.measures.get("results", {}).get("nDCG@10")
     return (
         _age((now - manifest.created_at).total_seconds()),
@@ -263,9 +298,18 @@ def _release_cells(release: ListedRelease, *, now: datetime) -> tuple[str, ...]:
         f"{counts.queries:,}",
         size,
         "" if quality is None else f"{quality:.4f}",
-        ("current" if release.current else manifest.status)
-        + (f", failed {', '.join(failed)}" if failed else ", all gates passed"),
+        ("current" if release.current else manifest.status) + _gates_in_words(manifest),
     )
+
+
+def _gates_in_words(manifest: Manifest) -> str:
+    failed = [gate.name for gate in manifest.gates if not gate.lets_through]
+    overridden = [gate.name for gate in manifest.gates if gate.accepted]
+    words = [
+        f", failed {', '.join(failed)}" if failed else "",
+        f", despite {', '.join(overridden)}" if overridden else "",
+    ]
+    return "".join(words) or ", all gates passed"
 
 
 def _age(seconds: float) -> str:

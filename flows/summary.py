@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 from storage.errors import GateRefused
 from storage.releases import settings_as_json
+from tasks.gates import ALWAYS
+from tasks.memo_use import memo_use
 
 if TYPE_CHECKING:
     from storage.records import JsonValue
     from storage.releases import Counts, Gate, Manifest
+    from tasks.ladder import Rung
+    from tasks.reading import Drop
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,10 @@ class Summary:
         changed: Whether anything differed from the current release.
         counts: Of this run.
         seconds: Of this run, by stage and in total.
+        coverage: Share of the log's traffic that the chosen queries answer.
+        drops: What of the log was not kept.
+        ladder: What each rung of the release is worth and costs; empty without judgments.
+        depths: Reranking depths and means by measure; empty without judgments or a reranker.
         warnings: What the user should know, though nothing failed.
     """
 
@@ -31,12 +39,21 @@ class Summary:
     changed: bool
     counts: Counts
     seconds: dict[str, float]
+    coverage: float
+    drops: tuple[Drop, ...]
+    ladder: tuple[Rung, ...] = ()
+    depths: tuple[tuple[int, dict[str, float]], ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
     def refused(self) -> list[Gate]:
-        """The gates that the release failed."""
-        return [gate for gate in self.manifest.gates if not gate.passed]
+        """The gates that keep the release from being published."""
+        return [gate for gate in self.manifest.gates if not gate.lets_through]
+
+    @property
+    def overridden(self) -> list[Gate]:
+        """The gates that the release failed, and was published all the same."""
+        return [gate for gate in self.manifest.gates if gate.accepted]
 
     def as_json(self) -> dict[str, JsonValue]:
         """The object of ``refresh --json``."""
@@ -50,42 +67,27 @@ class Summary:
                 for name, use in memo_use(self.counts).items()
             },
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "coverage": round(self.coverage, 6),
+            "drops": {drop.reason: {"rows": drop.rows, "traffic": drop.traffic} for drop in self.drops},
             "measures": {stage: dict(values) for stage, values in self.manifest.measures.items()},
+            "ladder": [rung.as_json() for rung in self.ladder],
+            "depths": [{"depth": depth, **measures} for depth, measures in self.depths],
             "gates": [settings_as_json(gate) for gate in self.manifest.gates],
             "warnings": list(self.warnings),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class MemoUse:
-    """What a run needed of a memo, and found there."""
-
-    needed: int
-    found: int
-
-    @property
-    def hit_rate(self) -> float:
-        """The share that was found; 1 where nothing was needed."""
-        return self.found / self.needed if self.needed else 1.0
-
-
-def memo_use(counts: Counts) -> dict[str, MemoUse]:
-    """How much of each memo's values a run took from it instead of computing them."""
-    needed_and_new = {
-        "chunk embeddings": (counts.texts, counts.chunks_embedded),
-        "query embeddings": (counts.queries, counts.queries_embedded),
-        "pair scores": (counts.pairs, counts.pairs_scored),
-    }
-    return {name: MemoUse(needed, needed - new) for name, (needed, new) in needed_and_new.items()}
 
 
 class Refused(GateRefused):
     """A gate did not pass; it carries what the run did."""
 
     def __init__(self, summary: Summary) -> None:
-        reasons = "; ".join(f"{gate.name}: {gate.reason}" for gate in summary.refused)
+        reasons = ". ".join(f"{gate.name}: {gate.reason}" for gate in summary.refused)
+        names = [gate.name for gate in summary.refused]
+        remedy = "The release that was live stays live; look into the reason and run again."
+        if ALWAYS not in names:
+            accept = " ".join(f"--accept {name}" for name in names)
+            remedy += f" If this change is meant: `nightrank refresh {accept}`."
         super().__init__(
-            f"The release {summary.manifest.release_id} was built and is not published. {reasons}.",
-            remedy="The release that was live stays live; look into the reason and run again.",
+            f"The release {summary.manifest.release_id} was built and is not published. {reasons}.", remedy=remedy
         )
         self.summary = summary

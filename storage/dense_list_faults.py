@@ -1,4 +1,4 @@
-"""Whether the dense lists of a release, each query's nearest texts, agree with its queries, chunks and candidates."""
+"""Whether the lists of a release, each query's nearest texts, agree with its queries, chunks and candidates."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ CREATE TEMP TABLE candidates AS
 SELECT query_key, chunk_hash, dense_score FROM read_parquet($candidates) WHERE dense_score IS NOT NULL
 """
 
+# Of any lists: those of the dense leg, and those of the static leg, which judged queries alone have.
 _FAULTS = {
-    "queries without a list": """
-        SELECT query_key AS example FROM queries ANTI JOIN lists USING (query_key)
-    """,
     "lists of no query of the release": """
         SELECT query_key AS example FROM lists ANTI JOIN queries USING (query_key)
     """,
@@ -50,6 +48,12 @@ _FAULTS = {
         SELECT query_key AS example FROM lists
         WHERE floor = '-inf'::FLOAT AND len(chunk_hashes) < (SELECT count(DISTINCT chunk_hash) FROM chunks)
     """,
+}
+_FAULTS_OF_DENSE_LISTS = {
+    "queries without a list": """
+        SELECT query_key AS example FROM queries ANTI JOIN lists USING (query_key)
+    """,
+    **_FAULTS,
     "lists that give a candidate another score": """
         SELECT DISTINCT query_key AS example
         FROM (SELECT query_key, unnest(chunk_hashes) AS chunk_hash, unnest(scores) AS score FROM lists)
@@ -75,5 +79,23 @@ def dense_list_faults(lists: Path, *, queries: Path, candidates: Path, bm25: Pat
         connection.execute(_READ_LISTS, {"lists": str(lists)})
         connection.execute(_READ_QUERIES, {"queries": str(queries)})
         connection.execute(_READ_CANDIDATES, {"candidates": str(candidates)})
+        count = int(only_row(connection, "SELECT count(*) FROM lists")[0])
+        return count, find_faults(connection, _FAULTS_OF_DENSE_LISTS)
+
+
+def static_list_faults(lists: Path, *, queries: Path, bm25: Path) -> tuple[int, list[Fault]]:
+    """What is wrong with the static lists of a release.
+
+    Args:
+        lists: As those of the dense leg, one row a judged query.
+        queries: A file of schema QUERIES.
+        bm25: The file with the table of chunks.
+
+    Returns:
+        How many lists there are, and the faults; they name the query's key.
+    """
+    with connect(bm25, read_only=True) as connection:
+        connection.execute(_READ_LISTS, {"lists": str(lists)})
+        connection.execute(_READ_QUERIES, {"queries": str(queries)})
         count = int(only_row(connection, "SELECT count(*) FROM lists")[0])
         return count, find_faults(connection, _FAULTS)

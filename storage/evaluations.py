@@ -87,6 +87,8 @@ class Timings(BaseModel):
         queries: How many were timed.
         measured_in: The release in which it was measured; a later one with the same models takes it over.
         machine: On what, in words.
+        conditions: The key of what the figures depend on but for the size of the collection.
+        texts: Distinct ones in the collection then.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,3 +97,5 @@ class Timings(BaseModel):
     queries: int
     measured_in: str
     machine: str
+    conditions: str = ""
+    texts: int = 0

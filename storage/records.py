@@ -90,7 +90,12 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class LoggedQuery:
-    """One row of a query log, as it was written."""
+    """One row of a query log, as it was written.
+
+    Attributes:
+        user: What stands for the user while the log is read, and is never stored.
+        session: What stands for the session, likewise.
+    """
 
     text: str
     query_id: str | None
@@ -98,6 +103,9 @@ class LoggedQuery:
     timestamp: str | None
     file: str
     row: int
+    user: int | None = None
+    session: int | None = None
+    user_agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +168,7 @@ QUERIES = pa.schema(
         pa.field("text", pa.string(), nullable=False),  # normalised: what models read
         pa.field("count", pa.int64(), nullable=False),
         pa.field("query_ids", pa.list_(pa.string()), nullable=False),
+        pa.field("forms", pa.list_(pa.string()), nullable=False),  # near-identical texts that it answers too
     ]
 )
 

@@ -42,6 +42,11 @@ class Inputs(_Record):
         """The reranker's own, without its weight, which is no part of what it says of a pair."""
         return self.reranker.partition(" at ")[0]
 
+    @property
+    def reranker_weight(self) -> float:
+        """Its weight against the fused score; 0 where there is no reranker."""
+        return float(self.reranker.partition(" at ")[2] or 0.0)
+
 
 class Counts(_Record):
     """How much of what a run saw and did; the same names as in ``refresh --json``."""

@@ -36,9 +36,21 @@ RESULTS = pa.schema(
     ]
 )
 
+# Near-identical texts of a query that the release answers; `query_key` is that query's.
+FORMS = pa.schema(
+    [
+        pa.field("form_key", pa.string(), nullable=False),
+        pa.field("query_key", pa.string(), nullable=False),
+    ]
+)
+
 _CREATE = "CREATE TABLE results (query_key VARCHAR PRIMARY KEY, query VARCHAR NOT NULL, results VARCHAR NOT NULL)"
 _INSERT = "INSERT INTO results SELECT query_key, query, results FROM block"
+_CREATE_FORMS = "CREATE TABLE forms (form_key VARCHAR PRIMARY KEY, query_key VARCHAR NOT NULL)"
+_INSERT_FORMS = "INSERT INTO forms SELECT form_key, query_key FROM block"
+_HAS_FORMS = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'forms'"
 _GET = "SELECT query, results FROM results WHERE query_key = ?"
+_GET_FORM = "SELECT query, results FROM forms JOIN results USING (query_key) WHERE form_key = ?"
 _COUNT = "SELECT count(*) FROM results"
 
 
@@ -64,22 +76,27 @@ class CachedResults:
     results: tuple[Result, ...]
 
 
-def write_search_cache(path: Path, blocks: Iterable[pa.Table]) -> int:
+def write_search_cache(path: Path, blocks: Iterable[pa.Table], *, forms: pa.Table) -> int:
     """Write the search cache of a release.
 
     Args:
         path: The file to make; it must not exist.
         blocks: Tables of schema RESULTS, each query once.
+        forms: Schema FORMS, each form once and none of them a query of its own.
 
     Returns:
-        How many queries it holds.
+        How many queries it holds, forms not counted.
     """
     with connect(path) as connection:
         connection.execute(_CREATE)
+        connection.execute(_CREATE_FORMS)
         for block in blocks:
             connection.register("block", block)
             connection.execute(_INSERT)
             connection.unregister("block")
+        connection.register("block", forms)
+        connection.execute(_INSERT_FORMS)
+        connection.unregister("block")
         connection.execute("CHECKPOINT")
         return int(only_row(connection, _COUNT)[0])
 
@@ -96,6 +113,7 @@ class SearchCache:
             raise MachineError(message, remedy="Run `nightrank refresh` to build a new release.")
         self.release_id = release_id
         self._connection = connect(path, read_only=True)
+        self._has_forms = bool(only_row(self._connection, _HAS_FORMS)[0])  # older releases have none
 
     @classmethod
     def open(cls, workspace: str | Path) -> Self:
@@ -137,9 +155,15 @@ class SearchCache:
 
         Args:
             query: As typed; it is normalised here.
+
+        Returns:
+            Its results; for a near-identical form of a query those of that query, whose text they name.
         """
+        key = query_key(query)
         with self._connection.cursor() as cursor:
-            rows = cursor.execute(_GET, [query_key(query)]).fetchall()
+            rows = cursor.execute(_GET, [key]).fetchall()
+            if not rows and self._has_forms:
+                rows = cursor.execute(_GET_FORM, [key]).fetchall()
         if not rows:
             return None
         [(text, results)] = rows

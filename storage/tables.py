@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
@@ -85,6 +86,22 @@ def read_table(path: Path, *, columns: list[str] | None = None) -> pa.Table:
     """Read a whole file, or some of its columns."""
     with pq.ParquetFile(path) as file:
         return file.read(columns=columns)
+
+
+def read_rows(path: Path, column: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """The rows of a file whose column has one of some values, in their order; the others are never in memory at once.
+
+    Args:
+        path: The file.
+        column: A column of strings.
+        values: string (n,).
+    """
+    wanted = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    with pq.ParquetFile(path) as file:
+        if len(wanted) == 0:
+            return file.schema_arrow.empty_table()
+        batches = (batch.filter(pc.is_in(batch.column(column), value_set=wanted)) for batch in file.iter_batches())
+        return pa.Table.from_batches(batches, schema=file.schema_arrow)
 
 
 def stream_rows(path: Path, *, batch_rows: int = 256) -> Iterator[dict[str, Any]]:

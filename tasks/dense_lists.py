@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tasks.texts import Texts
     from tasks.topk import Entries
 
+SLACK = 50  # texts that a night's list holds beyond the candidates: removals that it outlives
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DenseLists:

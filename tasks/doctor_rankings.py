@@ -1,4 +1,4 @@
-"""Checks of what a release says of the queries: dense lists, candidates, results, measures."""
+"""Checks of what a release says of the queries: lists, candidates, results, measures."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from storage.candidate_faults import candidate_faults, pair_score_faults
-from storage.dense_list_faults import dense_list_faults
+from storage.dense_list_faults import dense_list_faults, static_list_faults
 from storage.faults import count_fault, fault_of
 from storage.memo_upkeep import PAIRS, memo_path
 from storage.search_cache import SearchCache
 from storage.tables import read_table
+from tasks.diversity import stored_vectors
 from tasks.doctor import Findings
 from tasks.measures import means
 from tasks.progress import progress
@@ -38,6 +39,15 @@ def check_dense_lists(examined: Examined) -> Findings:
     return Findings({"lists": count}, faults)
 
 
+def check_static_lists(examined: Examined) -> Findings:
+    """Each list of a judged query's nearest texts by static embeddings is ordered and above its floor."""
+    if not examined.holds("static.parquet"):
+        return Findings({}, [])
+    lists = examined.folder / "static.parquet"
+    count, faults = static_list_faults(lists, queries=examined.queries, bm25=examined.bm25)
+    return Findings({"lists": count}, faults)
+
+
 def check_candidates(examined: Examined) -> Findings:
     """Candidates are chunks of the release, ranked as their scores say, with the pair scores of the memo."""
     count, faults = candidate_faults(examined.candidates, queries=examined.queries, bm25=examined.bm25)
@@ -47,19 +57,20 @@ def check_candidates(examined: Examined) -> Findings:
 
 
 def check_results(examined: Examined) -> Findings:
-    """The search cache answers every query with what its candidates, cut again, give."""
-    queries = read_table(examined.queries, columns=["query_key", "text"])
+    """The search cache answers every query, in all its forms, with what its candidates, cut again, give."""
+    queries = read_table(examined.queries)
     expected = _cut_again(examined)
     differing, missing = [], []
     release_id, path = examined.manifest.release_id, examined.folder / "results.duckdb"
     with SearchCache(path, release_id=release_id) as cache, progress("results", queries.num_rows) as advance:
         answered = len(cache)
-        for key, text in zip(*(column.to_pylist() for column in queries.columns), strict=True):
-            found = cache.get(text)
-            if found is None:
-                missing.append(text)
-            elif not _is_ranked(found) or _ranking(found) != expected.get(key, []):
-                differing.append(text)
+        for row in queries.to_pylist():
+            for text in (row["text"], *row.get("forms", ())):  # older releases have no forms
+                found = cache.get(text)
+                if found is None:
+                    missing.append(text)
+                elif not _is_ranked(found) or _ranking(found) != expected.get(row["query_key"], []):
+                    differing.append(text)
             advance(1)
     count = examined.manifest.counts.queries
     faults = [
@@ -91,11 +102,12 @@ def check_measures(examined: Examined) -> Findings:
 def _cut_again(examined: Examined) -> dict[str, Ranking]:
     """The results that the stored candidates give, by query key."""
     settings = examined.settings
-    columns = ["query_key", "chunk_id", "document_id", "fused_rank", "score"]
+    columns = ["query_key", "chunk_id", "chunk_hash", "document_id", "fused_rank", "score"]
     results = cut_results(
         read_table(examined.candidates, columns=columns),
         candidate_depth=settings.retrieval.candidate_depth,
         settings=settings.results,
+        vectors=stored_vectors(examined.table()) if settings.results.diversifies else None,
     )
     rankings: dict[str, Ranking] = {}
     for row in results.to_pylist():

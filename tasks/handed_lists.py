@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from storage.dense_lists import DENSE_LISTS
 from storage.keys import digest_of_bytes
+from tasks.dense import leg_of
 from tasks.dense_lists import DenseLists
 
 if TYPE_CHECKING:
@@ -68,6 +69,32 @@ def lists_by_number(batches: Iterable[pa.RecordBatch], queries: ListedQueries, t
         parts.append((query_numbers[kept], text_numbers[kept], scores[kept]))
     query_numbers, text_numbers, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
     return DenseLists(floors, (query_numbers, text_numbers, scores))
+
+
+def leg_from_lists(
+    batches: Iterable[pa.RecordBatch], query_keys: pa.Array, texts: Texts, *, depth: int
+) -> tuple[pa.Table, NDArray[np.bool_]]:
+    """The leg of some queries as a release's own lists tell it, whatever vectors gave the scores.
+
+    Args:
+        batches: Schema DENSE_LISTS.
+        query_keys: string (n,).
+        texts: The release's.
+        depth: Chunks a query.
+
+    Returns:
+        A table of schema LEG, and bool (n,): of which queries the lists reach so deep. The leg is of these alone.
+    """
+    stored = [batch.filter(pc.is_in(batch.column("query_key"), value_set=query_keys)) for batch in batches]
+    listed = pa.Table.from_batches(stored, schema=DENSE_LISTS)
+    places = pc.index_in(query_keys, value_set=listed.column("query_key").combine_chunks())
+    queries = ListedQueries(query_keys, listed.column("vector_key").combine_chunks().take(places))
+    lists = lists_by_number(stored, queries, texts)
+    query_numbers, text_numbers, scores = lists.entries
+    chunks_found = np.bincount(query_numbers, weights=texts.copies[text_numbers], minlength=len(query_keys))
+    answered = (chunks_found >= depth) | (lists.floors == -np.inf)
+    kept = answered[query_numbers]
+    return leg_of((query_numbers[kept], text_numbers[kept], scores[kept]), texts, depth=depth), answered
 
 
 def lists_by_key(lists: DenseLists, queries: ListedQueries, texts: Texts) -> Iterator[pa.Table]:

@@ -6,6 +6,7 @@ chunk stands. The ideal ranking comes from the judgments alone.
 
 from __future__ import annotations
 
+from subprocess import CalledProcessError
 from typing import TYPE_CHECKING, NamedTuple
 
 import ir_measures
@@ -15,16 +16,27 @@ import pyarrow.compute as pc
 
 from storage.errors import InputError
 from storage.evaluations import EVALUATION
+from storage.records import ranks_within
+from tasks.ranking import best_of_each
 from tasks.results import cut_results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from storage.records import Judgment
+    from tasks.diversity import VectorSource
     from tasks.settings import ResultsSettings
 
-MEASURES = ("nDCG@10", "RR@10", "R@100", "Judged@10")
-STAGES = ("bm25", "dense", "fused", "reranker", "reranked", "results")
+STAGES = ("static", "bm25", "dense", "fused", "reranker", "reranked", "results")
+
+# A stage's ranking where it is no part of the candidates: documents may come again, their best rank counts.
+RANKED = pa.schema(
+    [
+        pa.field("query_key", pa.string(), nullable=False),
+        pa.field("document_id", pa.string(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),  # from 1
+    ]
+)
 
 
 class Entry(NamedTuple):
@@ -52,37 +64,56 @@ def evaluate_run(
     Raises:
         InputError: ir_measures knows no such measure.
     """
+    return _measured(without_ties(list(run)), judgments, measures)
+
+
+def _measured(
+    run: Iterable[Entry], judgments: Sequence[Judgment], measures: Sequence[str]
+) -> list[tuple[str, str, float]]:
+    """As ``evaluate_run``, of a run without ties."""
     parsed = {name: parse_measure(name) for name in measures}
     qrels = [ir_measures.Qrel(judgment.query_id, judgment.document_id, judgment.grade) for judgment in judgments]
-    scored = [ir_measures.ScoredDoc(*entry) for entry in _without_ties(run)]
-    values = {
-        (metric.query_id, metric.measure): float(metric.value)
-        for metric in ir_measures.iter_calc(list(set(parsed.values())), qrels, scored)
-    }
+    scored = [ir_measures.ScoredDoc(*entry) for entry in run]
+    try:
+        found = list(ir_measures.iter_calc(list(set(parsed.values())), qrels, scored))
+    except (ValueError, AssertionError, OSError, CalledProcessError) as error:
+        message = f"ir_measures cannot compute {', '.join(measures)} here: {' '.join(str(error).split())}"
+        raise InputError(message, remedy="Leave it out, or install what that measure needs.") from error
+    values = {(metric.query_id, metric.measure): float(metric.value) for metric in found}
     query_ids = sorted({judgment.query_id for judgment in judgments})
-    return [(query_id, name, values[query_id, parsed[name]]) for query_id in query_ids for name in parsed]
+    # Some measures give nothing where nothing was found: that is 0, too.
+    return [(query_id, name, values.get((query_id, parsed[name]), 0.0)) for query_id in query_ids for name in parsed]
 
 
-def _without_ties(run: Iterable[Entry]) -> Iterator[Entry]:
+def without_ties(run: Sequence[Entry]) -> Iterator[Entry]:
     """The same rankings with falling whole scores: not every measure of ir_measures breaks ties as trec_eval does."""
-    ordered = sorted(run, key=lambda entry: (np.float32(entry.score), entry.doc_id), reverse=True)
+    scores = np.array([entry.score for entry in run], dtype=np.float32).tolist()
+    order = sorted(range(len(run)), key=lambda row: (scores[row], run[row].doc_id), reverse=True)
     places: dict[str, int] = {}
-    for entry in ordered:
-        places[entry.query_id] = places.get(entry.query_id, 0) + 1
-        yield Entry(entry.query_id, entry.doc_id, -float(places[entry.query_id]))
+    for row in order:
+        query_id, document_id, _ = run[row]
+        places[query_id] = places.get(query_id, 0) + 1
+        yield Entry(query_id, document_id, -float(places[query_id]))
 
 
 def parse_measure(name: str) -> ir_measures.Measure:
     """A measure by its name.
 
     Raises:
-        InputError: ir_measures knows none of that name.
+        InputError: ir_measures knows none of that name, or it cannot be asked for so.
     """
+    remedy = "Write it as ir_measures does: nDCG@10, RR@10, R@100, AP, P@5."
     try:
-        return ir_measures.parse_measure(name)
+        measure = ir_measures.parse_measure(name)
     except (NameError, ValueError, SyntaxError) as error:
-        message = f"{name!r} is no measure that ir_measures knows."
-        raise InputError(message, remedy="Write it as ir_measures does: nDCG@10, RR@10, R@100, AP, P@5.") from error
+        raise InputError(f"{name!r} is no measure that ir_measures knows.", remedy=remedy) from error
+    try:
+        measure.validate_params()  # type: ignore[no-untyped-call]  # ir_measures has no types
+    except AssertionError as error:
+        raise InputError(f"The measure {name!r} lacks a parameter, or has one that is wrong.", remedy=remedy) from error
+    if measure.params.get("cutoff", 1) < 1:  # trec_eval would end the process
+        raise InputError(f"The measure {name!r} counts no document.", remedy="Count from 1: nDCG@10.")
+    return measure
 
 
 def evaluate_stages(
@@ -90,10 +121,12 @@ def evaluate_stages(
     queries: pa.Table,
     judgments: Sequence[Judgment],
     *,
-    measures: Sequence[str] = MEASURES,
+    static: pa.Table | None = None,
+    measures: Sequence[str],
     candidate_depth: int,
     results: ResultsSettings,
     ignore_identical_ids: bool,
+    vectors: VectorSource | None = None,
 ) -> pa.Table:
     """Measure every stage of a release.
 
@@ -101,51 +134,154 @@ def evaluate_stages(
         candidates: Schema CANDIDATES.
         queries: Schema QUERIES.
         judgments: The qrels.
+        static: The static leg, schema RANKED; None where there is none.
         measures: Names as ir_measures writes them.
         candidate_depth: Chunks that count as candidates.
         results: What counts as results.
         ignore_identical_ids: Leave out the document that has the query's own id.
+        vectors: Of texts; needed where results are diversified.
 
     Returns:
         A table of schema EVALUATION; without judgments an empty one.
     """
-    judged = {judgment.query_id for judgment in judgments}
-    ids_by_key = {
-        key: [query_id for query_id in ids if query_id in judged]
-        for key, ids in zip(
-            queries.column("query_key").to_pylist(), queries.column("query_ids").to_pylist(), strict=True
-        )
-    }
-    wanted = pa.array([key for key, ids in ids_by_key.items() if ids], pa.string())
-    candidates = candidates.filter(pc.is_in(candidates.column("query_key"), value_set=wanted))
-    rows: list[tuple[str, str, str, float]] = []
+    runs = stage_runs(
+        candidates,
+        queries,
+        {judgment.query_id for judgment in judgments},
+        static=static,
+        candidate_depth=candidate_depth,
+        results=results,
+        ignore_identical_ids=ignore_identical_ids,
+        vectors=vectors,
+    )
+    return evaluate_runs(runs, judgments, measures)
+
+
+def stage_runs(
+    candidates: pa.Table,
+    queries: pa.Table,
+    query_ids: Collection[str],
+    *,
+    static: pa.Table | None = None,
+    candidate_depth: int,
+    results: ResultsSettings,
+    ignore_identical_ids: bool,
+    vectors: VectorSource | None = None,
+) -> dict[str, list[Entry]]:
+    """What is measured of each stage, as a run that any tool of TREC's measures alike.
+
+    Args:
+        candidates: Schema CANDIDATES.
+        queries: Schema QUERIES.
+        query_ids: The queries that are wanted.
+        static: The static leg, schema RANKED; None where there is none.
+        candidate_depth: Chunks that count as candidates.
+        results: What counts as results.
+        ignore_identical_ids: Leave out the document that has the query's own id.
+        vectors: Of texts; needed where results are diversified.
+
+    Returns:
+        By stage, in the order of STAGES: each document once a query, where its best chunk stands, with falling whole
+        scores. A stage that did not run is not there.
+    """
+    ids_by_key = named_queries(queries, query_ids)
+    candidates = rows_of_queries(candidates, ids_by_key)
+    runs: dict[str, list[Entry]] = {}
     for stage in STAGES:
-        if not judgments:
-            break
-        ranked = _ranked(candidates, stage, candidate_depth=candidate_depth, results=results)
+        if stage != "static":
+            ranked = _ranked(candidates, stage, candidate_depth=candidate_depth, results=results, vectors=vectors)
+        elif static is not None:
+            ranked = rows_of_queries(static, ids_by_key).sort_by([("query_key", "ascending"), ("rank", "ascending")])
+        else:
+            continue  # the dual encoder has no token vectors
         if stage == "reranker" and ranked.num_rows == 0:
             continue  # there was no reranker
-        run = _as_run(ranked, ids_by_key, ignore_identical_ids=ignore_identical_ids)
-        rows += [(stage, *measured) for measured in evaluate_run(run, judgments, measures)]
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(EVALUATION)
-    return pa.table(
-        [pa.array(column, field.type) for column, field in zip(columns, EVALUATION, strict=True)], schema=EVALUATION
+        runs[stage] = run_of(ranked, ids_by_key, ignore_identical_ids=ignore_identical_ids)
+    return runs
+
+
+def evaluate_runs(
+    runs: Mapping[str, Sequence[Entry]], judgments: Sequence[Judgment], measures: Sequence[str]
+) -> pa.Table:
+    """Measure the runs of stages.
+
+    Args:
+        runs: As ``stage_runs`` gives them.
+        judgments: The qrels.
+        measures: Names as ir_measures writes them.
+
+    Returns:
+        A table of schema EVALUATION; without judgments an empty one.
+
+    Raises:
+        InputError: ir_measures knows no such measure.
+    """
+    rows: list[tuple[str, str, str, float]] = []
+    for stage, run in runs.items() if judgments else ():
+        rows += [(stage, *measured) for measured in _measured(run, judgments, measures)]
+    return pa.Table.from_pydict(
+        dict(zip(EVALUATION.names, zip(*rows, strict=True) if rows else [()] * len(EVALUATION), strict=True)),
+        schema=EVALUATION,
     )
 
 
+def named_queries(queries: pa.Table, query_ids: Collection[str]) -> dict[str, list[str]]:
+    """The wanted ids behind each query that has one, by query key.
+
+    Args:
+        queries: Schema QUERIES.
+        query_ids: Those that are wanted.
+    """
+    columns = (queries.column("query_key").to_pylist(), queries.column("query_ids").to_pylist())
+    found = {key: [query_id for query_id in ids if query_id in query_ids] for key, ids in zip(*columns, strict=True)}
+    return {key: ids for key, ids in found.items() if ids}
+
+
+def rows_of_queries(table: pa.Table, keys: Iterable[str]) -> pa.Table:
+    """The rows of some queries.
+
+    Args:
+        table: With ``query_key``.
+        keys: Of the queries.
+    """
+    return table.filter(pc.is_in(table.column("query_key"), value_set=pa.array(list(keys), pa.string())))
+
+
+def run_of(ranked: pa.Table, ids_by_key: Mapping[str, Sequence[str]], *, ignore_identical_ids: bool) -> list[Entry]:
+    """The entries of a ranking: each document once a query, scored by falling ranks, so that the order is ours alone.
+
+    Args:
+        ranked: ``query_key`` and ``document_id``, by query, best first.
+        ids_by_key: The ids of the queries behind each key.
+        ignore_identical_ids: Leave out the document that has the query's own id.
+    """
+    keys, documents = (ranked.column(name).combine_chunks() for name in ("query_key", "document_id"))
+    groups = keys.dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    units = documents.dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    kept = best_of_each(groups, units, depth=max(1, len(keys)))
+    columns = (keys.take(pa.array(kept)).to_pylist(), documents.take(pa.array(kept)).to_pylist())
+    scores = (-ranks_within(groups[kept]).astype(np.float64)).tolist()
+    return [
+        Entry(query_id, document_id, score)
+        for key, document_id, score in zip(*columns, scores, strict=True)
+        for query_id in ids_by_key[key]
+        if not (ignore_identical_ids and document_id == query_id)
+    ]
+
+
 def means(evaluation: pa.Table) -> dict[str, dict[str, float]]:
-    """The mean of each measure by stage, over all judged queries."""
-    grouped = evaluation.group_by(["stage", "measure"]).aggregate([("value", "mean")]).to_pylist()
-    found = {(row["stage"], row["measure"]): row["value_mean"] for row in grouped}
-    names = list(dict.fromkeys(evaluation.column("measure").to_pylist()))
-    return {
-        stage: {name: found[stage, name] for name in names}
-        for stage in STAGES
-        if any((stage, name) in found for name in names)
-    }
+    """The mean of each measure by stage, over all judged queries: the stages of a release first, then others."""
+    grouped = evaluation.group_by(["stage", "measure"], use_threads=False).aggregate([("value", "mean")]).to_pylist()
+    found: dict[str, dict[str, float]] = {}
+    for row in grouped:
+        found.setdefault(row["stage"], {})[row["measure"]] = row["value_mean"]
+    order = [stage for stage in STAGES if stage in found]
+    return {stage: found[stage] for stage in [*order, *(stage for stage in found if stage not in STAGES)]}
 
 
-def _ranked(candidates: pa.Table, stage: str, *, candidate_depth: int, results: ResultsSettings) -> pa.Table:
+def _ranked(
+    candidates: pa.Table, stage: str, *, candidate_depth: int, results: ResultsSettings, vectors: VectorSource | None
+) -> pa.Table:
     """(query_key, document_id) of a stage's entries, best first within a query; none where a stage did not run."""
     if stage in {"bm25", "dense"}:
         order, entries = f"{stage}_rank", candidates.filter(pc.is_valid(pc.field(f"{stage}_rank")))
@@ -159,23 +295,5 @@ def _ranked(candidates: pa.Table, stage: str, *, candidate_depth: int, results: 
         keys = [("query_key", "ascending"), (order, "ascending")]
     ranked = entries.sort_by(keys)
     if stage == "results":
-        ranked = cut_results(ranked, candidate_depth=candidate_depth, settings=results)
+        ranked = cut_results(ranked, candidate_depth=candidate_depth, settings=results, vectors=vectors)
     return ranked.select(["query_key", "document_id"])
-
-
-def _as_run(
-    ranked: pa.Table, ids_by_key: Mapping[str, Sequence[str]], *, ignore_identical_ids: bool
-) -> Iterator[Entry]:
-    """The entries of a run: each document once a query, scored by falling ranks, so that the order is ours alone."""
-    seen: set[str] = set()
-    current, place = "", 0
-    for key, document_id in zip(*(column.to_pylist() for column in ranked.columns), strict=True):
-        if key != current:
-            current, place, seen = key, 0, set()
-        if document_id in seen:
-            continue
-        seen.add(document_id)
-        place += 1
-        for query_id in ids_by_key[key]:
-            if not (ignore_identical_ids and document_id == query_id):
-                yield Entry(query_id, document_id, -float(place))

@@ -25,15 +25,21 @@ class Before:
         folder: Its folder.
         same_chunking: Whether its documents were cut as tonight's are.
         same_embedder: Whether its lists hold scores of tonight's embedder.
+        same_reranker: Whether its pairs were scored by tonight's reranker.
+        pairs_per_second: How fast that was when it was last measured; None where it never was.
     """
 
     folder: Path
     same_chunking: bool
     same_embedder: bool
+    same_reranker: bool
+    pairs_per_second: float | None
 
     def is_whole(self, digests: Mapping[str, str]) -> bool:
         """Whether all that a night builds upon is there, with the SHA-256 that the manifest names."""
-        files = (self.document_digests, self.bm25, self.dense_lists)
+        files = [self.document_digests, self.bm25, self.dense_lists]
+        if self.static_lists.name in digests:  # older releases have none
+            files.append(self.static_lists)
         return all(path.is_file() and sha256_of_file(path) == digests.get(path.name) for path in files)
 
     @property
@@ -50,6 +56,16 @@ class Before:
     def dense_lists(self) -> Path:
         """As ``Night.dense_lists``."""
         return self.folder / "dense.parquet"
+
+    @property
+    def static_lists(self) -> Path:
+        """As ``Night.static_lists``."""
+        return self.folder / "static.parquet"
+
+    @property
+    def queries(self) -> Path:
+        """As ``Night.queries``."""
+        return self.folder / "queries.parquet"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The last stages: results are cut and written, stages are measured, gates are asked, the release is sealed."""
+"""The last stages: results are cut and written, the release is sealed and published."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ import json
 import shutil
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.bm25_store import Bm25Store
-from storage.chunk_listing import texts_without_row
 from storage.collect import collect
 from storage.errors import reason_of
+from storage.keys import query_key
 from storage.releases import digests_of, seal
-from storage.search_cache import RESULTS, write_search_cache
-from storage.tables import read_table, row_count, write_table
-from tasks.analysis import Analyser
-from tasks.bm25_audit import audit_bm25
-from tasks.gates import bm25_gate, integrity_gate
-from tasks.measures import evaluate_stages, means
-from tasks.reading import judgments_of
+from storage.search_cache import FORMS, RESULTS, write_search_cache
+from storage.tables import read_table
+from tasks.diversity import stored_vectors
 from tasks.results import cut_results, result_entries
 
 if TYPE_CHECKING:
@@ -31,11 +26,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from storage.chunk_table import ChunkTable
-    from storage.releases import ChunkTableVersion, Gate, Manifest
+    from storage.releases import ChunkTableVersion, Manifest
     from tasks.night import Night
 
 QUERIES_HELD = 2000  # queries whose results are in memory at one time
-AUDITED_SCORES = 200
 
 
 @task(name="results", cache_policy=NO_CACHE)
@@ -48,63 +42,12 @@ def write_results(night: Night, version: ChunkTableVersion) -> int:
     table = night.open_chunks(version)
     with Bm25Store.open(night.bm25) as store:
         chunks = store.chunks(["title", "body_start", "metadata"])
-    return write_search_cache(night.results, _result_blocks(night, chunks, table))
-
-
-@task(name="measure", cache_policy=NO_CACHE)
-def measure_stages(night: Night) -> dict[str, dict[str, float]]:
-    """Measure every stage on the judged queries and keep the figures of each query.
-
-    Returns:
-        Means by stage and measure; empty where there are no judgments.
-    """
-    settings = night.settings
-    evaluation = evaluate_stages(
-        read_table(night.candidates),
-        read_table(night.queries),
-        judgments_of(night),
-        candidate_depth=settings.retrieval.candidate_depth,
-        results=settings.results,
-        ignore_identical_ids=settings.judgments.ignore_identical_ids,
-    )
-    write_table(night.evaluation, evaluation)
-    return means(evaluation)
-
-
-@task(name="gates", cache_policy=NO_CACHE)
-def ask_gates(night: Night, version: ChunkTableVersion, *, answered: int) -> list[Gate]:
-    """Ask every gate.
-
-    Args:
-        night: The run.
-        version: Where the vectors are.
-        answered: Queries in the search cache.
-    """
-    settings = night.settings
-    table = night.open_chunks(version)
-    with Bm25Store.open(night.bm25) as store:
-        chunked = pc.count_distinct(store.chunks(["document_id"]).column(0)).as_py()
-        faults = {
-            "texts without a vector": texts_without_row(night.chunks, table.hashes()),
-            "chunks that BM25 lacks": row_count(night.chunks) - store.chunk_count,
-            "documents without a chunk": row_count(night.documents) - chunked,
-            "queries without an entry in the cache": row_count(night.queries) - answered,
-        }
-        audit = audit_bm25(
-            store,
-            read_table(night.queries, columns=["text"]).column(0).to_pylist(),
-            read_table(night.leg_bm25),
-            settings=settings.bm25,
-            analyser=Analyser.of(settings.bm25),
-            sample=AUDITED_SCORES,
-            generator=np.random.default_rng(night.seed),
-        )
-    return [integrity_gate(faults), bm25_gate(audit)]
+    return write_search_cache(night.results, _result_blocks(night, chunks, table), forms=_forms(night))
 
 
 @task(name="publish", cache_policy=NO_CACHE)
 def publish(night: Night, manifest: Manifest, *, now: datetime) -> None:
-    """Seal the release and, where every gate passed, make it the one that readers see."""
+    """Seal the release and, where every gate lets it through, make it the one that readers see."""
     shutil.rmtree(night.scratch)
     version = manifest.chunk_table
     night.open_chunks(version).pin(night.release_id)
@@ -127,6 +70,18 @@ def collect_unreached(night: Night, *, now: datetime) -> str | None:
     return None
 
 
+def _forms(night: Night) -> pa.Table:
+    """The near-identical forms that the cache answers too, schema FORMS."""
+    queries = read_table(night.queries, columns=["query_key", "forms"])
+    rows = [
+        (query_key(form), key)
+        for key, forms in zip(*(column.to_pylist() for column in queries.columns), strict=True)
+        for form in forms
+    ]
+    columns = zip(*rows, strict=True) if rows else ([], [])
+    return pa.table([pa.array(column, pa.string()) for column in columns], schema=FORMS)
+
+
 def _result_blocks(night: Night, chunks: pa.Table, table: ChunkTable) -> Iterator[pa.Table]:
     settings = night.settings
     queries = read_table(night.queries, columns=["query_key", "text"])
@@ -134,6 +89,7 @@ def _result_blocks(night: Night, chunks: pa.Table, table: ChunkTable) -> Iterato
         read_table(night.candidates),
         candidate_depth=settings.retrieval.candidate_depth,
         settings=settings.results,
+        vectors=stored_vectors(table),
     )
     for start in range(0, queries.num_rows, QUERIES_HELD):
         block = queries.slice(start, QUERIES_HELD)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -11,20 +11,28 @@ from prefect.cache_policies import NO_CACHE
 from storage.documents import DIGESTS, RAW_DOCUMENTS, documents_digest, raw_row, settle_documents
 from storage.errors import InputError
 from storage.keys import digest_of_sequence, fingerprint
-from storage.records import BAD_ROWS, QUERIES, BadRow, LoggedQuery
+from storage.records import BAD_ROWS, BadRow
 from storage.tables import RowWriter, read_table, row_count, write_table
 from tasks.judgments import read_judgments
-from tasks.query_log import merge_queries, read_query_log
+from tasks.measures import parse_measure
+from tasks.queries import read_queries
 from tasks.read_documents import read_documents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from storage.records import Judgment
     from tasks.night import Night
 
 BAD_ROWS_SHOWN = 5
+
+
+class Drop(NamedTuple):
+    """Rows of the log that were not kept for one reason, and the sum of their counts."""
+
+    reason: str
+    rows: int
+    traffic: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,9 @@ class InputsRead:
         documents_key: Key of the collection, whatever the order or the files it came in.
         queries_key: Key of the chosen queries.
         judgments_key: Key of the judgments.
-        judgments_unknown: Judged queries that the log, or the budget, left out; they score 0.
+        judgments_unknown: Judged queries that the log, a rule or the budget left out; they score 0.
+        coverage: Share of the log's traffic, robots and the drop list aside, that the chosen queries answer.
+        drops: Rows and traffic of the log that were not kept, by reason.
     """
 
     documents: int
@@ -47,6 +57,8 @@ class InputsRead:
     documents_key: str
     queries_key: str
     judgments_key: str
+    coverage: float
+    drops: tuple[Drop, ...]
 
 
 @task(name="read", cache_policy=NO_CACHE)
@@ -57,21 +69,24 @@ def read_inputs(night: Night) -> InputsRead:
         InputError: A file is missing or unreadable, nothing usable is in it, or too many of its rows are bad.
     """
     night.scratch.mkdir(parents=True)
+    judgments = judgments_of(night)
     with RowWriter(night.bad_rows, BAD_ROWS) as bad:
-        queries_bad = _read_queries(night, bad)
-        judged, unknown, judgments_key = _check_judgments(night)
+        log = read_queries(night, bad, judged={judgment.query_id for judgment in judgments})
+        judged, unknown, judgments_key = _check_judgments(night, judgments)
         documents_bad = _read_documents(night, bad)
     queries = read_table(night.queries)
     return InputsRead(
         documents=row_count(night.documents),
         documents_bad=documents_bad,
         queries=queries.num_rows,
-        queries_bad=queries_bad,
+        queries_bad=log.bad,
         queries_judged=judged,
         judgments_unknown=unknown,
         documents_key=documents_digest(night.documents),
         queries_key=fingerprint(queries.to_pylist()),
         judgments_key=judgments_key,
+        coverage=log.coverage,
+        drops=tuple(Drop(**row) for row in read_table(night.drops).to_pylist()),
     )
 
 
@@ -81,30 +96,10 @@ def judgments_of(night: Night) -> list[Judgment]:
     return [] if name is None else read_judgments(night.base / name, name=name)
 
 
-def _read_queries(night: Night, bad: RowWriter) -> int:
-    settings = night.settings.queries
-    set_aside: list[BadRow] = []
-
-    def usable(path: Path) -> Iterator[LoggedQuery]:
-        for row in read_query_log(path, name=settings.log):
-            if isinstance(row, BadRow):
-                set_aside.append(row)
-                bad.write(asdict(row))
-            else:
-                yield row
-
-    queries = merge_queries(usable(night.base / settings.log), budget=settings.budget)
-    if queries.num_rows == 0:
-        first = f" The first fault: {_where(set_aside[0])}." if set_aside else ""
-        message = f"The query log {settings.log} has no usable query.{first}"
-        raise InputError(message, remedy="Give a log with a column `query`.")
-    write_table(night.queries, queries.cast(QUERIES))
-    return len(set_aside)
-
-
-def _check_judgments(night: Night) -> tuple[int, int, str]:
-    """How many judged queries the log holds, how many it does not, and the key of the judgments."""
-    judgments = judgments_of(night)
+def _check_judgments(night: Night, judgments: Sequence[Judgment]) -> tuple[int, int, str]:
+    """How many judged queries the release holds, how many it does not, and the key of the judgments."""
+    for name in night.settings.evaluation.measures:
+        parse_measure(name)  # now, and not when everything has been computed
     judged = {judgment.query_id for judgment in judgments}
     logged = {key for row in read_table(night.queries, columns=["query_ids"]).column(0).to_pylist() for key in row}
     if judged and not judged & logged:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from storage.releases import ChunkTableVersion
     from tasks.night import Night
     from tasks.on_demand import RerankerOnDemand
-    from tasks.settings import CanarySettings
+    from tasks.settings import CanarySettings, Settings
 
 COMMIT_PAIRS = 1024  # pairs scored between two commits: what a killed run loses at most
 TEXTS_HELD = 32_768  # pairs whose texts are in memory at one time
@@ -69,8 +69,7 @@ def rerank_candidates(night: Night, reranker: RerankerOnDemand | None, table: Ch
     pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
     done = PairsScored(0, 0, 0)
     if reranker is not None:
-        depth = min(settings.reranker.depth, settings.retrieval.candidate_depth)
-        asked = np.flatnonzero(fused.column("fused_rank").to_numpy() <= depth)
+        asked = reranked_rows(fused, settings)
         pairs = candidates.select(["query_key", "chunk_hash"]).take(pa.array(asked))
         texts = PairTexts(
             queries=dict(zip(*(queries.column(name).to_pylist() for name in queries.schema.names), strict=True)),
@@ -95,6 +94,12 @@ def name_candidates(fused: pa.Table, queries: pa.Table, chunks: pa.Table) -> pa.
     chunk_numbers, query_numbers = fused.column("chunk_number"), fused.column("query_number")
     named = {name: chunks.column(name).take(chunk_numbers) for name in ("chunk_id", "chunk_hash", "document_id")}
     return pa.table({"query_key": queries.column("query_key").take(query_numbers), **named})
+
+
+def reranked_rows(fused: pa.Table, settings: Settings) -> NDArray[np.intp]:
+    """Int (n,), the rows of schema FUSED whose pairs the reranker is asked for."""
+    depth = min(settings.reranker.depth, settings.retrieval.candidate_depth)
+    return np.flatnonzero(fused.column("fused_rank").to_numpy() <= depth)
 
 
 @dataclass(frozen=True, slots=True)

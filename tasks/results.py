@@ -5,34 +5,51 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.diversity import choose, cosines_of
+from tasks.fusion import minmax_within
 from tasks.ranking import best_of_each
 
 if TYPE_CHECKING:
-    import numpy as np
+    from numpy.typing import NDArray
 
     from storage.chunk_table import ChunkTable
+    from tasks.diversity import VectorSource
     from tasks.settings import ResultsSettings
 
+ENTRIES_HELD = 50_000  # entries of pools whose vectors are in memory at one time
 
-def cut_results(candidates: pa.Table, *, candidate_depth: int, settings: ResultsSettings) -> pa.Table:
-    """The entries of the final rankings.
+
+def cut_results(
+    candidates: pa.Table, *, candidate_depth: int, settings: ResultsSettings, vectors: VectorSource | None
+) -> pa.Table:
+    """The entries of the final rankings: the one place that decides what is published.
 
     Args:
-        candidates: Schema CANDIDATES, by query, then rank.
+        candidates: Schema CANDIDATES, by query, then rank. ``chunk_hash`` and ``score`` are needed only where results
+            are diversified.
         candidate_depth: Chunks that count as candidates.
-        settings: Results a query, and what may come once in them: a document or a chunk.
+        settings: Results a query, what may come once in them (a document or a chunk), and how different they must be.
+        vectors: Of texts; asked, for pools alone, only where results are diversified.
 
     Returns:
-        The rows that stay, by query, then rank.
+        The rows that stay, by query, in the order in which they are published.
+
+    Raises:
+        ValueError: Results are diversified, and there are no vectors.
     """
     within = candidates.filter(pc.field("fused_rank") <= candidate_depth)
     queries = _codes(within.column("query_key"))
     units = _codes(within.column("document_id" if settings.unit == "document" else "chunk_id"))
-    kept = best_of_each(queries, units, depth=settings.depth)
-    return within.take(pa.array(kept))
+    if not settings.diversifies:
+        return within.take(pa.array(best_of_each(queries, units, depth=settings.depth)))
+    if vectors is None:
+        raise ValueError("results that are diversified need the vectors of their texts")
+    pools = best_of_each(queries, units, depth=max(settings.mmr_pool, settings.depth))
+    return within.take(pa.array(pools[_diverse(within.take(pa.array(pools)), settings, vectors)]))
 
 
 def result_entries(results: pa.Table, chunks: pa.Table, table: ChunkTable) -> dict[str, list[dict[str, object]]]:
@@ -61,6 +78,31 @@ def result_entries(results: pa.Table, chunks: pa.Table, table: ChunkTable) -> di
             }
         )
     return found
+
+
+def _diverse(pools: pa.Table, settings: ResultsSettings, vectors: VectorSource) -> NDArray[np.intp]:
+    """Which entries of pools (n,), by query, then rank, are published; int (m,), by query, in their new order."""
+    queries = _codes(pools.column("query_key"))
+    relevance = minmax_within(queries, pools.column("score").to_numpy())
+    starts = np.flatnonzero(np.r_[True, queries[1:] != queries[:-1]]) if queries.size else queries
+    ends = np.r_[starts[1:], queries.size]
+    chosen = [np.zeros(0, dtype=np.intp)]
+    queries_held = max(1, ENTRIES_HELD // max(settings.mmr_pool, settings.depth))
+    for first in range(0, starts.size, queries_held):
+        held = range(first, min(first + queries_held, starts.size))
+        begin = starts[held[0]]
+        of_texts = vectors(pools.column("chunk_hash").slice(begin, ends[held[-1]] - begin).combine_chunks())
+        for query in held:
+            pool = slice(starts[query], ends[query])
+            places = choose(
+                relevance[pool],
+                cosines_of(of_texts[pool.start - begin : pool.stop - begin]),
+                depth=settings.depth,
+                mmr_lambda=settings.mmr_lambda,
+                near_duplicate=settings.near_duplicate,
+            )
+            chosen.append(pool.start + places)
+    return np.concatenate(chosen)
 
 
 def _codes(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.int32]]:

@@ -18,7 +18,7 @@ from storage.tables import read_table, write_table
 from tasks.analysis import Analyser
 from tasks.bm25 import retrieve_bm25
 from tasks.dense import all_blocks, some_blocks
-from tasks.dense_lists import DenseLists, bring_up_to_date
+from tasks.dense_lists import SLACK, DenseLists, bring_up_to_date
 from tasks.fusion import fuse
 from tasks.handed_lists import ListedQueries, lists_by_key, lists_by_number
 from tasks.progress import progress
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from tasks.on_demand import EmbedderOnDemand
 
 COMMIT_QUERIES = 1024  # queries embedded between two commits: what a killed run loses at most
-SLACK = 50  # texts that a list of the dense leg holds beyond the candidates: removals that it outlives
 
 
 @dataclass(frozen=True, slots=True)

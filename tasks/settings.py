@@ -46,10 +46,87 @@ class QueriesSettings(Section):
     log: str = Field(
         min_length=1,
         description="JSONL, CSV, TSV or Parquet with `query` (or BEIR's `text`) and optional `count`, `timestamp`, "
-        "`query_id`. Relative to the settings file.",
+        "`query_id`, `user`, `session`, `user_agent`. Relative to the settings file.",
     )
     budget: int = Field(
-        default=10_000, ge=1, le=100_000_000, description="Queries a release answers, the most frequent first."
+        default=10_000, ge=1, le=100_000_000, description="Queries a release answers, those most in demand first."
+    )
+    budget_seconds: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=1e7,
+        description="Seconds of reranking that a run may spend on queries new to the release; those that the release "
+        "before answered count as free. Default: no such limit.",
+    )
+    pairs_per_second: float = Field(
+        default=50.0,
+        gt=0.0,
+        le=1e7,
+        description="Pairs the reranker scores in a second, for `budget_seconds`, until a release has measured it.",
+    )
+    always_judged: bool = Field(
+        default=True, description="Keep judged queries whatever the budget; they are counted in it."
+    )
+    merge: Literal["near", "exact"] = Field(
+        default="near",
+        description="Queries that are one: `near`: also those that differ in punctuation at the end, hyphens or "
+        "apostrophes, of which the most frequent is the one that models read; `exact`: those that normalise alike.",
+    )
+    half_life_days: float = Field(
+        default=730.0,
+        ge=0.0,
+        le=36_500.0,
+        description="Age at which a count weighs half, in days back from the log's newest timestamp; 0: never.",
+    )
+    count_power: float = Field(
+        default=0.5,
+        gt=0.0,
+        le=1.0,
+        description="What each day's count is raised to before days are added up: below 1, steady demand outweighs one "
+        "busy day. 1.0: plain counts.",
+    )
+    min_users: int = Field(
+        default=1,
+        ge=1,
+        le=1_000_000,
+        description="Distinct users that a query must have; fewer, and it is not kept. Above 1 the log needs `user`.",
+    )
+    personal_data: Literal["drop", "mask", "keep"] = Field(
+        default="drop",
+        description="Queries with an e-mail address, a telephone number or the number of a payment card: `drop`; "
+        "`mask`: keep them with [email], [phone], [card] instead, as nobody types them; `keep`.",
+    )
+    max_per_minute: int = Field(
+        default=60,
+        ge=0,
+        le=1_000_000,
+        description="Queries of one `user` (else `session`) in a minute; with more it is a robot, and none of its rows "
+        "is kept. Only rows with a time of day count. 0: off.",
+    )
+    robot_agents: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = Field(
+        default=(
+            "bot/",
+            "bot;",
+            "googlebot",
+            "bingbot",
+            "crawler",
+            "spider",
+            "headless",
+            "curl/",
+            "wget/",
+            "python-requests/",
+            "python-urllib/",
+            "aiohttp/",
+            "httpx/",
+            "go-http-client/",
+            "nightrank",
+        ),
+        description="Parts of a `user_agent`, whatever their case, by which robots and replays of ours are known.",
+    )
+    drop_list: str | None = Field(
+        default=None,
+        description="Table with `query` or `user`, or both: rows of the log with one of them are not kept. "
+        "Relative to the settings file.",
     )
 
 
@@ -163,8 +240,34 @@ class ResultsSettings(Section):
         description="`document`: one entry a document, its best chunk; `chunk`: every chunk for itself.",
     )
     mmr_lambda: float = Field(
-        default=1.0, ge=1.0, le=1.0, description="Maximal marginal relevance; 1.0 (off) is the only value yet."
+        default=1.0,
+        ge=0.0,
+        le=1.0,
+        description="Maximal marginal relevance: weight of the final score against the closeness to results above; "
+        "1.0 (off) keeps the final order.",
     )
+    mmr_pool: int = Field(
+        default=50,
+        ge=1,
+        le=10_000,
+        description="Entries of the final order, `depth` at least, that diverse results are chosen from.",
+    )
+    near_duplicate: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=1.0,
+        description="Cosine with a result above from which on an entry is left out; the results may then be fewer than "
+        "`depth`. Default: none is.",
+    )
+
+    @property
+    def diversifies(self) -> bool:
+        """Whether results differ from the first entries of the final order."""
+        return self.mmr_lambda < 1.0 or self.near_duplicate is not None
+
+    def undiversified(self) -> ResultsSettings:
+        """The same, with the first entries of the final order as the results."""
+        return self.model_copy(update={"mmr_lambda": 1.0, "near_duplicate": None})
 
 
 class EvaluationSettings(Section):
@@ -187,6 +290,75 @@ class EvaluationSettings(Section):
 
 class GatesSettings(Section):
     """``[gates]``: what a release must be like to be published; never part of a fingerprint."""
+
+    measure: str = Field(
+        default="nDCG@10",
+        min_length=1,
+        description="Of the results on judged queries, for the gate `non_inferiority`, as ir_measures writes it.",
+    )
+    margin: float = Field(
+        default=0.02,
+        gt=0.0,
+        le=1.0,
+        description="What the mean of `measure` may lose against the current release: the gate `non_inferiority` "
+        "passes where the lower end of the bootstrap interval of the difference is above minus this. Results that "
+        "stay as they were always pass; few judged queries, or many changes, make the interval wide. 1.0: off.",
+    )
+    confidence: float = Field(
+        default=0.95, ge=0.5, le=0.999, description="Of that interval, which is open on the side of gains."
+    )
+    min_overlap: float = Field(
+        default=0.6,
+        ge=0.0,
+        le=1.0,
+        description="Mean rank-biased overlap with the current release's results that the gate `overlap` asks for. "
+        "Where documents come or go at random it is about the share that both releases have: 0.6 stops a night that "
+        "loses half of the collection, and one that doubles it. 0.0: off.",
+    )
+    overlap_persistence: float = Field(
+        default=0.9,
+        gt=0.0,
+        lt=1.0,
+        description="p of the rank-biased overlap: how likely a reader goes on to the next rank. At 0.9 the first ten "
+        "ranks have 86 % of the weight.",
+    )
+    max_top1_changed: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="Share of queries whose first document may be another one than in the current release (gate "
+        "`top1`). 1.0: off.",
+    )
+    max_empty: float = Field(
+        default=0.05,
+        ge=0.0,
+        le=1.0,
+        description="Share of queries that may have no result (gate `empty`). The dense leg finds something for nearly "
+        "any query, so that many without a result mean a fault. 1.0: off.",
+    )
+    min_judged: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Mean Judged@10 of the results that the gate `judged` asks for: the lower, the less measures say, "
+        "since what nobody judged counts as irrelevant. What can be asked for depends on how the judgments were "
+        "made. 0.0: off.",
+    )
+    min_coverage: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of the log's traffic that the chosen queries must answer (gate `coverage`); what a budget "
+        "reaches depends on the log. 0.0: off.",
+    )
+    max_source_age_days: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=36_500.0,
+        description="Days since the newest file of the source was written, by its time of modification (gate "
+        "`source_age`; a night that finds nothing to do warns). For sources that are delivered anew every so often. "
+        "Default: off.",
+    )
 
 
 class CanarySettings(Section):
@@ -270,9 +442,9 @@ class Settings(Section):
                 "retention": True,
                 "execution": True,
                 "documents": {"source"},
+                "queries": {"log", "drop_list", "pairs_per_second"},
                 "evaluation": {"timed_queries"},
             },
         )
-        value["queries"] = {"budget": self.queries.budget}
         value["judgments"] = {"ignore_identical_ids": self.judgments.ignore_identical_ids}
         return value

@@ -61,4 +61,6 @@ def _line(name: str, required: bool, default: object, description: str | None) -
 def _as_toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_as_toml, value))}]"
     return f'"{value}"' if isinstance(value, str) else str(value)

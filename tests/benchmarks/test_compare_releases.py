@@ -75,6 +75,19 @@ def test_candidates_in_another_order_differ_though_the_results_are_the_same(
     assert "candidate 1" in comparison.first
 
 
+@pytest.mark.parametrize("name", ["evaluation.parquet", "depths.parquet", "diagnosis.parquet", "static.parquet"])
+def test_other_figures_of_the_same_rankings_differ(name: str, workspace: Workspace, tmp_path: Path) -> None:
+    other = Workspace(tmp_path / "other")
+    shutil.copytree(workspace.root, other.root)
+    path = other.release(other.require_current()) / name
+    table = read_table(path)
+    write_table(path, table.slice(1))
+    comparison = compare_releases(workspace, other)
+    assert (comparison.different, comparison.measures_equal) == (0, False)
+    assert not comparison.is_same_but_for_ties
+    assert comparison.first == f"other rows in {name}"
+
+
 def entries(*pairs: tuple[str, float]) -> list[Scored]:
     return [Scored(*pair) for pair in pairs]
 

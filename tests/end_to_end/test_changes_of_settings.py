@@ -55,6 +55,7 @@ def assert_as_a_rebuild(collection: Collection, refresh: Refresh, folder: Path) 
         ("retrieval", {"fusion": "minmax"}, []),
         ("retrieval", {"candidate_depth": 99}, []),
         ("results", {"depth": 3}, []),
+        ("results", {"mmr_lambda": 0.5}, []),
         ("reranker", {"weight": 0.25}, []),
         # Chunks move, and with them everything that is made of texts, but no query reads otherwise.
         ("chunking", {"max_tokens": 60}, ["chunks", "postings", "pairs"]),

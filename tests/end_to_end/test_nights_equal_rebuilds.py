@@ -16,6 +16,8 @@ from tests.collection import LOG, LONG_SENTENCES, TEXTS, Collection
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.collection import TomlValue
+
 WORDS = sorted({word for _, text in TEXTS.values() for word in text.split()})
 NIGHTS = 4
 SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12))]
@@ -59,12 +61,15 @@ def change(collection: Collection, generator: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("candidate_depth", [4, 100])
+@pytest.mark.parametrize(
+    ("candidate_depth", "results"), [(4, {}), (100, {"mmr_lambda": 0.6, "near_duplicate": 0.9999})]
+)
 def test_any_history_ends_where_a_rebuild_ends(
-    seed: int, candidate_depth: int, collection: Collection, tmp_path: Path
+    seed: int, candidate_depth: int, results: dict[str, TomlValue], collection: Collection, tmp_path: Path
 ) -> None:
     generator = np.random.default_rng(seed)
     collection.settings["retrieval"] = {"candidate_depth": candidate_depth}
+    collection.settings["results"] = results
     collection.write()
     refresh_plainly(collection.settings_file)
     for night in range(NIGHTS):

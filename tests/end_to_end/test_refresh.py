@@ -9,17 +9,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+import tasks.gating
 import tasks.on_demand
-import tasks.publishing
 import tasks.retrieval
 from benchmarks.tiny_models import tiny_reranker
 from flows.summary import Refused
+from storage.duck import connect
 from storage.errors import InputError
 from storage.releases import list_releases
 from storage.search_cache import SearchCache
 from storage.tables import read_table
 from storage.workspace import Workspace, writing
 from tasks.bm25 import retrieve_bm25
+from tasks.gates import GATES
+from tasks.measures import STAGES
 from tasks.models import PACKAGED_EMBEDDER
 from tests.collection import LOG, LONG_SENTENCES, small_collection
 from tests.published import assert_same_rankings, check_readable, pointer, rankings, snapshot
@@ -88,13 +91,14 @@ def test_a_first_refresh_publishes_results_that_readers_get_by_the_query(
 def test_every_stage_is_measured_on_the_judged_queries(collection: Collection, refresh: Refresh) -> None:
     summary = refresh(collection)
 
-    assert set(summary.manifest.measures) == {"bm25", "dense", "fused", "reranker", "reranked", "results"}
+    assert list(summary.manifest.measures) == [*STAGES]
     for values in summary.manifest.measures.values():
         assert set(values) >= {"nDCG@10", "RR@10", "R@100"}
         assert all(0.0 <= value <= 1.0 for value in values.values())
     # Every query shares a word with the best document of its judgments: BM25 finds them all.
     assert summary.manifest.measures["bm25"]["R@100"] > 0.9
-    assert [(gate.name, gate.passed) for gate in summary.manifest.gates] == [("integrity", True), ("bm25_audit", True)]
+    assert [gate.name for gate in summary.manifest.gates] == [name for name in GATES if name != "source_age"]
+    assert all(gate.passed for gate in summary.manifest.gates)
 
 
 def test_a_second_refresh_on_the_same_input_loads_no_model_and_changes_nothing(
@@ -333,8 +337,52 @@ def test_two_spellings_of_a_query_are_one_query_that_both_find(collection: Colle
     ]
 
 
+def test_near_identical_queries_are_one_and_each_form_is_found_and_judged(
+    collection: Collection, refresh: Refresh, nightrank: Command
+) -> None:
+    collection.log = [("a", "black-tea?", 3), ("b", "Black tea", 4), ("c", "sun and salt", 5)]
+    collection.qrels = [("a", "tea", 1), ("b", "tea", 1)]
+
+    summary = refresh(collection)
+
+    assert (summary.counts.queries, summary.counts.queries_judged) == (2, 2)
+    with SearchCache.open(collection.workspace) as cache:
+        found = cache.get("black tea")
+        assert found is not None
+        assert cache.get("black-tea?") == found
+        assert cache.get("black-tea") is None  # nobody asked like this
+    folder = Workspace(collection.workspace).release(summary.manifest.release_id)
+    values = read_table(folder / "evaluation.parquet").to_pylist()
+    by_id = [[row["value"] for row in values if row["query_id"] == query_id] for query_id in ("a", "b")]
+    assert by_id[0] == by_id[1] != []
+    assert nightrank("doctor", "-c", collection.settings_file).code == 0
+
+    with connect(folder / "results.duckdb") as connection:
+        connection.execute("DELETE FROM forms")
+
+    damaged = nightrank("doctor", "-c", collection.settings_file, "--json")
+    results = next(check for check in damaged.json["checks"] if check["name"] == "results")
+    assert results["faults"] == [{"what": "queries without an answer", "count": 1, "examples": ["black-tea?"]}]
+
+
+def test_a_refresh_tells_its_coverage_and_what_of_the_log_it_dropped(
+    collection: Collection, refresh: Refresh, nightrank: Command
+) -> None:
+    collection.log = [("a", "black tea", 6), ("b", "mail jane@example.org", 2), ("c", "sun and salt", 4)]
+    collection.qrels = [("a", "tea", 1)]
+    collection.settings["queries"]["budget"] = 1
+
+    told = refresh(collection).as_json()
+
+    assert told["coverage"] == 0.5
+    dropped = {"personal data": {"rows": 1, "traffic": 2}, "over the budget": {"rows": 1, "traffic": 4}}
+    assert told["drops"] == dropped
+    again = nightrank("refresh", "-c", collection.settings_file, "--json").json
+    assert (again["changed"], again["coverage"], again["drops"]) == (False, 0.5, dropped)
+
+
 def test_the_budget_keeps_the_most_frequent_queries(collection: Collection, refresh: Refresh) -> None:
-    collection.settings["queries"]["budget"] = 3
+    collection.settings["queries"] |= {"budget": 3, "always_judged": False}
 
     summary = refresh(collection)
 
@@ -404,7 +452,7 @@ def test_a_wrong_bm25_score_is_refused_and_what_was_live_stays_live(
 def test_a_chunk_without_a_vector_is_refused(
     collection: Collection, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks.publishing, "texts_without_row", lambda *_: 1)
+    monkeypatch.setattr(tasks.gating, "texts_without_row", lambda *_: 1)
 
     with pytest.raises(Refused, match="1 texts without a vector"):
         refresh(collection)

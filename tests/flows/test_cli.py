@@ -14,6 +14,7 @@ import pytest
 from benchmarks.compare_releases import TOLERANCE
 from storage.search_cache import SearchCache
 from storage.workspace import Workspace
+from tasks.gates import GATES
 from tests.collection import LOG
 from tests.published import snapshot
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tests.collection import Collection
     from tests.conftest import Command, Program
 
-COMMANDS = ("demo", "refresh", "search", "evaluate", "releases", "rollback", "doctor", "collect")
+COMMANDS = ("demo", "refresh", "search", "evaluate", "report", "releases", "rollback", "doctor", "collect")
 COUNTS = {
     "documents",
     "documents_added",
@@ -84,9 +85,11 @@ def test_refresh_json_is_one_object_with_what_scripts_rely_on(collection: Collec
     assert (told["published"], told["changed"]) == (True, True)
     assert set(told["counts"]) >= COUNTS
     assert set(told["seconds"]) >= {"total", *STAGES}
+    assert (told["coverage"], told["drops"]) == (1.0, {})
     assert set(told["measures"]) >= {"bm25", "dense", "fused", "reranked", "results"}
     assert set(told["measures"]["results"]) >= {"nDCG@10", "RR@10", "R@100"}
-    assert [set(gate) for gate in told["gates"]] == [{"name", "passed", "value", "threshold", "reason"}] * 2
+    assert [gate["name"] for gate in told["gates"]] == list(GATES)
+    assert all(set(gate) == {"name", "passed", "value", "threshold", "reason", "accepted"} for gate in told["gates"])
 
     again = nightrank("refresh", "-c", collection.settings_file, "--json")
 

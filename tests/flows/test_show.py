@@ -16,7 +16,9 @@ from flows.show import (
     show_releases,
     show_results,
     show_rollback,
+    show_summary,
 )
+from flows.summary import Summary
 from storage.collect import Collected
 from storage.faults import Fault
 from storage.releases import Counts, Gate, Manifest
@@ -86,6 +88,19 @@ def test_measures_are_rows_of_stages(capsys: pytest.CaptureFixture[str]) -> None
     assert [[cell.strip() for cell in row] for row in rows] == [["BM25", "0.2500"], ["results as published", "0.3333"]]
 
 
+def test_what_a_query_costs_stands_beside_what_was_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    means = {"static": {"RR": 0.25}, "fused": {"RR": 0.5}, "a run of mine": {"RR": 0.125}}
+    show_measures(means, title="Measures", milliseconds={"static": 0.75, "fused": 12.34})
+    written = capsys.readouterr().out
+    rows = [line.strip().strip("│").split("│") for line in written.splitlines() if "0." in line]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["static embeddings", "0.2500", "0.8"],
+        ["hybrid", "0.5000", "12.3"],
+        ["a run of mine", "0.1250", ""],
+    ]
+    assert "ms a query" in written
+
+
 def test_without_judgments_there_is_a_hint_with_its_brackets(capsys: pytest.CaptureFixture[str]) -> None:
     show_measures({}, title="Measures")
     assert "name a qrels file in [judgments]" in capsys.readouterr().out
@@ -93,7 +108,9 @@ def test_without_judgments_there_is_a_hint_with_its_brackets(capsys: pytest.Capt
 
 def manifest(release_id: str, *, status: Literal["accepted", "rejected"], gate: str = "") -> Manifest:
     """Only what the table of releases reads."""
-    failed = [Gate(name=gate, passed=False, value=1.0, threshold=0.0, reason="")] if gate else []
+    why = "so \x1b[2J [bold]"
+    accepted = status == "accepted"
+    failed = [Gate(name=gate, passed=False, value=1.0, threshold=0.0, reason=why, accepted=accepted)] if gate else []
     values: dict[str, Any] = {
         "release_id": release_id,
         "status": status,
@@ -123,7 +140,47 @@ def test_releases_are_shown_newest_first_with_what_is_current_and_what_failed(
     assert rows(capsys.readouterr().out) == [
         "r2 just now 1,234 1,234 1,234 1.5 0.5000 rejected, failed bm25_audit",
         "r1 just now 1,234 1,234 1,234 1.5 0.5000 current, all gates passed",
+        "r2 was rejected by bm25_audit: so \N{REPLACEMENT CHARACTER}[2J [bold].",
     ]
+
+
+def test_a_release_that_was_published_despite_a_gate_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    show_releases([listed("r1", current=True, gate="overlap")], now=CREATED)
+    assert rows(capsys.readouterr().out) == [
+        "r1 just now 1,234 1,234 1,234 1.5 0.5000 current, despite overlap",
+        "r1 was published despite overlap: so \N{REPLACEMENT CHARACTER}[2J [bold].",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "head", "verdict"),
+    [
+        ("accepted", "Published release r1 despite overlap (1.0 s).", "ACCEPTED"),
+        ("rejected", "Rejected release r1 (1.0 s).", "FAILED"),
+    ],
+)
+def test_a_refresh_shows_value_threshold_verdict_and_reason_of_each_gate(
+    capsys: pytest.CaptureFixture[str], status: Literal["accepted", "rejected"], head: str, verdict: str
+) -> None:
+    made = manifest("r1", status=status, gate="overlap")
+    show_summary(
+        Summary(
+            manifest=made.model_copy(update={"measures": {}}),
+            published=status == "accepted",
+            changed=True,
+            counts=made.counts,
+            seconds={"total": 1.0},
+            warnings=("mind [this]",),
+            coverage=1.0,
+            drops=(),
+        )
+    )
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == head
+    assert "gate value threshold verdict why" in lines
+    assert "fine 0 0 passed" in lines
+    assert f"overlap 1 0 {verdict} so \N{REPLACEMENT CHARACTER}[2J [bold]" in lines
+    assert "Note: mind [this]" in lines
 
 
 def test_a_release_that_cannot_be_read_is_listed_as_damaged_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from storage.dense_list_faults import dense_list_faults
+from storage.dense_list_faults import dense_list_faults, static_list_faults
 from storage.duck import connect
 from storage.records import QUERIES
 from storage.tables import write_table
@@ -41,7 +41,8 @@ def faults_of(folder: Path, rows: list[Row]) -> tuple[int, list[str]]:
     """How many lists there are and what is wrong with them, for the queries q1 to q3 and the texts a, b, c."""
     columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), LISTS, strict=True)]
     write_table(folder / "dense.parquet", pa.table(columns, schema=LISTS))
-    queries = {"query_key": ["q1", "q2", "q3"], "text": ["x"] * 3, "count": [1] * 3, "query_ids": [[]] * 3}
+    keys = ["q1", "q2", "q3"]
+    queries = {"query_key": keys, "text": ["x"] * 3, "count": [1] * 3, "query_ids": [[]] * 3, "forms": [[]] * 3}
     write_table(folder / "queries.parquet", pa.table(queries, schema=QUERIES))
     write_table(folder / "candidates.parquet", pa.table(CANDIDATES))
     with connect(folder / "bm25.duckdb") as connection:
@@ -99,3 +100,15 @@ def test_a_score_that_is_no_number_is_a_fault(tmp_path: Path, scores: list[float
     count, faults = faults_of(tmp_path, [*SOUND[1:], ("q1", 0.0, ["b", "c"], scores)])
     assert count == 3
     assert faults == ["lists with a score that is no number above the floor (1): q1"]
+
+
+def test_static_lists_are_those_of_some_queries_and_may_score_candidates_otherwise(tmp_path: Path) -> None:
+    faults_of(tmp_path, [("q1", 0.25, ["a"], [0.5])])  # no list of q2 and q3; the dense leg gives a 0.75
+    files = {"queries": tmp_path / "queries.parquet", "bm25": tmp_path / "bm25.duckdb"}
+    assert static_list_faults(tmp_path / "dense.parquet", **files) == (1, [])
+    faults_of(tmp_path, [("q1", 0.25, ["a", "lost"], [0.5, 0.75])])
+    _, faults = static_list_faults(tmp_path / "dense.parquet", **files)
+    assert [str(fault) for fault in faults] == [
+        "lists with a text that no chunk of the release has (1): q1",
+        "lists whose scores rise (1): q1",
+    ]

@@ -10,12 +10,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from storage.duck import connect
 from storage.errors import InputError, MachineError
 from storage.keys import normalise_query, query_key
-from storage.search_cache import RESULTS, CachedResults, Result, SearchCache, write_search_cache
+from storage.search_cache import FORMS, RESULTS, CachedResults, Result, SearchCache, write_search_cache
 from storage.workspace import Workspace
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+NO_FORMS = FORMS.empty_table()
 HOSTILE = ["'; DROP TABLE results; --", '" OR 1=1', "%", "_", "?", "$1", "\x00", "\\", "results", "\ud83d"]
 
 
@@ -40,7 +42,7 @@ def block(queries: dict[str, list[dict[str, object]]]) -> pa.Table:
 
 def publish(place: Workspace, release_id: str, queries: dict[str, list[dict[str, object]]]) -> None:
     place.release(release_id).mkdir(parents=True)
-    write_search_cache(place.release(release_id) / "results.duckdb", [block(queries)])
+    write_search_cache(place.release(release_id) / "results.duckdb", [block(queries)], forms=NO_FORMS)
     place.point_at(release_id, now=NOW)
 
 
@@ -86,11 +88,31 @@ def test_a_query_is_only_ever_a_key(place: Workspace) -> None:
 
 def test_several_blocks_make_one_cache_and_a_query_comes_once(tmp_path: Path) -> None:
     path = tmp_path / "results.duckdb"
-    assert write_search_cache(path, [block({"a": []}), block({"b": [], "c": []})]) == 3
+    assert write_search_cache(path, [block({"a": []}), block({"b": [], "c": []})], forms=NO_FORMS) == 3
     with SearchCache(path, release_id="r1") as cache:
         assert [cache.get(query) is not None for query in "abcd"] == [True, True, True, False]
     with pytest.raises(Exception, match=r"[Dd]uplicate key"):
-        write_search_cache(tmp_path / "twice.duckdb", [block({"a": []}), block({"A": []})])
+        write_search_cache(tmp_path / "twice.duckdb", [block({"a": []}), block({"A": []})], forms=NO_FORMS)
+
+
+def test_a_near_identical_form_finds_the_results_of_its_query_and_is_no_query_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "results.duckdb"
+    forms = pa.table([[query_key("e-mail?")], [query_key("e mail")]], schema=FORMS)
+    assert write_search_cache(path, [block({"e mail": [entry("d1")]})], forms=forms) == 1
+    with SearchCache(path, release_id="r1") as cache:
+        assert len(cache) == 1
+        assert cache.get(" E-Mail? ") == cache.get("e mail") is not None
+        assert cache.get("e-mail") is None
+
+
+def test_a_release_from_before_there_were_forms_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "results.duckdb"
+    write_search_cache(path, [block({"q": [entry("d1")]})], forms=NO_FORMS)
+    with connect(path) as connection:
+        connection.execute("DROP TABLE forms")
+    with SearchCache(path, release_id="r1") as cache:
+        assert cache.get("q") is not None
+        assert cache.get("q?") is None
 
 
 def test_a_reader_keeps_its_release_while_a_new_one_is_published(place: Workspace) -> None:
@@ -118,7 +140,7 @@ def test_several_processes_read_one_release_at_the_same_time(place: Workspace) -
 
 def test_threads_that_share_a_cache_get_the_answers_to_their_own_queries(tmp_path: Path) -> None:
     queries = [f"query {number}" for number in range(300)]
-    write_search_cache(tmp_path / "r.duckdb", [block({query: [entry(query)] for query in queries})])
+    write_search_cache(tmp_path / "r.duckdb", [block({query: [entry(query)] for query in queries})], forms=NO_FORMS)
     with SearchCache(tmp_path / "r.duckdb", release_id="r1") as cache, ThreadPoolExecutor(8) as pool:
         found = list(pool.map(cache.get, queries))
     assert [None if hit is None else hit.results[0].document_id for hit in found] == queries

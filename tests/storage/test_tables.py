@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from storage import tables as module
-from storage.tables import RowWriter, read_table, row_count, stream_rows, table_writer, write_table
+from storage.tables import RowWriter, read_rows, read_table, row_count, stream_rows, table_writer, write_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,3 +85,11 @@ def test_a_row_that_the_schema_refuses_leaves_nothing_behind(tmp_path: Path, row
     with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError)):
         write_one(tmp_path / "t.parquet", row)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_rows_of_some_values_are_read_in_their_order(tmp_path: Path) -> None:
+    table = pa.table({"name": ["b", "a", "c", "b", "d"], "size": [1, 2, 3, 4, 5]}).cast(SCHEMA)
+    write_table(tmp_path / "table.parquet", table)
+    for values, expected in ((["b", "d", "nobody"], [1, 4, 5]), (["nobody"], []), ([], [])):
+        found = read_rows(tmp_path / "table.parquet", "name", pa.chunked_array([pa.array(values, pa.string())]))
+        assert (found.schema, found.column("size").to_pylist()) == (SCHEMA, expected)

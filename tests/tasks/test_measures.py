@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from storage.errors import InputError
 from storage.evaluations import EVALUATION
 from storage.records import CANDIDATES, QUERIES, Judgment
-from tasks.measures import MEASURES, Entry, evaluate_run, evaluate_stages, means
-from tasks.settings import ResultsSettings
+from tasks.measures import Entry, evaluate_run, evaluate_stages, means
+from tasks.settings import EvaluationSettings, ResultsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -253,5 +253,5 @@ def test_without_judgments_nothing_is_measured() -> None:
 
 
 def test_the_measures_of_the_contract_are_known() -> None:
-    found = evaluate_run([Entry("q1", "d1", 1.0)], judged({("q1", "d1"): 1}), MEASURES)
+    found = evaluate_run([Entry("q1", "d1", 1.0)], judged({("q1", "d1"): 1}), EvaluationSettings().measures)
     assert [name for _, name, _ in found] == ["nDCG@10", "RR@10", "R@100", "Judged@10"]

@@ -13,17 +13,20 @@ from hypothesis import strategies as st
 
 from storage.errors import InputError
 from storage.keys import normalise_query, query_key
-from storage.records import QUERIES, BadRow, LoggedQuery
-from tasks.query_log import merge_queries, read_query_log
+from storage.records import BadRow, LoggedQuery
+from tasks.query_log import read_query_log
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+SALT = b"of this run"
+
+
 def read(folder: Path, name: str, content: bytes) -> list[LoggedQuery | BadRow]:
     path = folder / name
     path.write_bytes(content)
-    return list(read_query_log(path, name=name))
+    return list(read_query_log(path, name=name, salt=SALT))
 
 
 def read_row(folder: Path, **values: object) -> LoggedQuery | BadRow:
@@ -34,10 +37,6 @@ def read_row(folder: Path, **values: object) -> LoggedQuery | BadRow:
 def reason(row: LoggedQuery | BadRow) -> str:
     assert isinstance(row, BadRow), row
     return row.reason
-
-
-def logged(text: str, *, count: int = 1, query_id: str | None = None, row: int = 1) -> LoggedQuery:
-    return LoggedQuery(text, query_id, count, timestamp=None, file="log.jsonl", row=row)
 
 
 def test_beir_queries_are_read_as_they_are(tmp_path: Path) -> None:
@@ -59,7 +58,7 @@ def test_the_four_formats_say_the_same(tmp_path: Path) -> None:
         "jsonl": read(tmp_path, "log.jsonl", jsonl),
         "csv": read(tmp_path, "log.csv.gz", gzip.compress(csv)),
         "tsv": read(tmp_path, "log.tsv", tsv),
-        "parquet": list(read_query_log(tmp_path / "log.parquet", name="log.parquet")),
+        "parquet": list(read_query_log(tmp_path / "log.parquet", name="log.parquet", salt=SALT)),
     }
     for name, queries in found.items():
         values = [(q.text, q.count, q.timestamp, q.query_id) for q in queries if isinstance(q, LoggedQuery)]
@@ -107,7 +106,21 @@ def test_a_timestamp_is_kept_as_iso_8601(tmp_path: Path, value: object, timestam
 
 
 @pytest.mark.parametrize(
-    "value", ["yesterday", "03/06/2024", "2024-13-01", "2024-13", 1717408800000, 20240603, -1, "2024", True, {}, 1e300]
+    "value",
+    [
+        "yesterday",
+        "03/06/2024",
+        "2024-13-01",
+        "2024-13",
+        1717408800000,
+        20240603,
+        -1,
+        "2024",
+        True,
+        {},
+        1e300,
+        "0001-01-01T00:00+14:00",
+    ],
 )
 def test_any_other_timestamp_is_a_bad_row(tmp_path: Path, value: object) -> None:
     assert "neither ISO 8601 nor Unix seconds" in reason(read_row(tmp_path, query="q", timestamp=value))
@@ -149,6 +162,45 @@ def test_a_bad_row_says_why(tmp_path: Path, values: dict[str, object], why: str)
     assert why in reason(read_row(tmp_path, **values))
 
 
+def test_users_and_sessions_become_numbers_that_only_this_reading_can_make(tmp_path: Path) -> None:
+    lines = [
+        {"query": "a", "user": "u1", "session": "s", "user_agent": "Firefox"},
+        {"query": "b", "user_id": "u1", "session_id": "s"},
+        {"query": "c", "user": "u2"},
+        {"query": "d", "user": "", "session": None},
+        {"query": "e", "user": 7},
+        {"query": "f", "user": "7"},
+    ]
+    content = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    rows = [row for row in read(tmp_path, "log.jsonl", content) if isinstance(row, LoggedQuery)]
+    users, sessions = [row.user for row in rows], [row.session for row in rows]
+    assert users[0] == users[1] != users[2]
+    assert (users[3], sessions[3]) == (None, None)
+    assert users[4] == users[5]
+    assert sessions[0] == sessions[1] is not None
+    assert [row.user_agent for row in rows[:2]] == ["Firefox", ""]
+    [again, *_] = read_query_log(tmp_path / "log.jsonl", name="log.jsonl", salt=b"of another run")
+    assert isinstance(again, LoggedQuery)
+    assert again.user != users[0]
+    assert not any("u1" in repr(row) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("values", "secret"),
+    [
+        ({"query": "q", "count": "how to leave my job"}, "leave"),
+        ({"query": "q", "timestamp": "how to leave my job"}, "leave"),
+        ({"query": "q", "timestamp": "+49 30 1234567"}, "1234567"),
+        ({"query": "q", "query_id": "jane@example.org\n"}, "jane"),
+        ({"query": "q", "count": ["how to leave my job"]}, "leave"),
+    ],
+)
+def test_the_reason_of_a_bad_row_quotes_nothing_personal(
+    tmp_path: Path, values: dict[str, object], secret: str
+) -> None:
+    assert secret not in reason(read_row(tmp_path, **values))
+
+
 def test_bad_rows_do_not_stop_the_log(tmp_path: Path) -> None:
     first, bad, last = read(tmp_path, "log.jsonl", b'{"query": "a"}\n{"id": 1}\n{"query": "b"}\n')
     assert isinstance(first, LoggedQuery)
@@ -176,40 +228,6 @@ def test_a_file_that_is_no_log_is_refused_as_a_whole(tmp_path: Path, name: str, 
     assert caught.value.remedy
 
 
-def test_rows_that_normalise_alike_are_one_query() -> None:
-    rows = [
-        logged("Read a CSV", count=2, query_id="q1"),
-        logged("write", count=4),
-        logged("read  a\u00a0csv", count=3, query_id="q2"),
-        logged("READ A CSV", query_id="q1"),
-    ]
-    table = merge_queries(rows, budget=10)
-    assert table.schema == QUERIES
-    assert table.to_pylist() == [
-        {"query_key": query_key("read a csv"), "text": "read a csv", "count": 6, "query_ids": ["q1", "q2"]},
-        {"query_key": query_key("write"), "text": "write", "count": 4, "query_ids": []},
-    ]
-
-
-def test_the_budget_keeps_the_most_frequent_and_ties_go_by_text() -> None:
-    rows = [logged("b"), logged("c"), logged("a"), logged("z", count=2)]
-    assert merge_queries(rows, budget=3)["text"].to_pylist() == ["z", "a", "b"]
-    assert merge_queries(reversed(rows), budget=3)["text"].to_pylist() == ["z", "a", "b"]
-
-
-def test_no_row_is_an_empty_table() -> None:
-    assert merge_queries([], budget=3).to_pylist() == []
-
-
-def test_one_id_for_two_queries_is_an_input_error_that_names_both_rows() -> None:
-    rows = [logged("a", query_id="q1", row=3), logged("A", query_id="q1", row=4), logged("b", query_id="q1", row=9)]
-    with pytest.raises(InputError) as caught:
-        merge_queries(rows, budget=10)
-    assert caught.value.message == (
-        "log.jsonl, row 9: the query_id 'q1' belongs to 'a' (log.jsonl, row 3), and here to 'b'."
-    )
-
-
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=8))
 def test_normalising_twice_changes_nothing_so_the_text_models_read_has_the_querys_key(text: str) -> None:
     once = normalise_query(text)
@@ -223,17 +241,13 @@ def test_case_folding_leaves_nothing_that_normalising_would_change(text: str) ->
 
 
 def test_the_long_queries_of_arguana_are_read(shared_data: Path) -> None:
-    rows = list(read_query_log(shared_data / "arguana" / "queries.jsonl", name="queries.jsonl"))
+    rows = list(read_query_log(shared_data / "arguana" / "queries.jsonl", name="queries.jsonl", salt=SALT))
     queries = [row for row in rows if isinstance(row, LoggedQuery)]
     assert len(queries) == len(rows) == 1_406
-    merged = merge_queries(queries, budget=10_000)
-    assert sum(len(ids) for ids in merged["query_ids"].to_pylist()) == 1_406
+    assert len({row.query_id for row in queries}) == 1_406
 
 
 def test_a_real_log_is_read_row_by_row(shared_data: Path) -> None:
-    rows = list(read_query_log(shared_data / "berlin-search-terms.tsv", name="berlin"))
+    rows = list(read_query_log(shared_data / "berlin-search-terms.tsv", name="berlin", salt=SALT))
     queries = [row for row in rows if isinstance(row, LoggedQuery)]
     assert len(queries) == len(rows)
-    merged = merge_queries(queries, budget=100)
-    assert merged.num_rows == 100
-    assert merged["count"].to_pylist() == sorted(merged["count"].to_pylist(), reverse=True)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 
 def candidates(rows: Sequence[tuple[str, str, int, int]]) -> pa.Table:
     """CANDIDATES from (query key, chunk id, rank, fused rank); the hash is "h" and the chunk's document."""
@@ -54,6 +56,7 @@ def cut(
         candidates(CHUNKS_OF_TWO_QUERIES),
         candidate_depth=candidate_depth,
         settings=ResultsSettings(depth=depth, unit=unit),
+        vectors=None,
     )
     return list(zip(table["query_key"].to_pylist(), table["chunk_id"].to_pylist(), strict=True))
 
@@ -76,7 +79,66 @@ def test_what_lies_below_the_candidates_is_no_result() -> None:
 
 
 def test_no_candidates_have_no_results() -> None:
-    assert cut_results(candidates([]), candidate_depth=10, settings=ResultsSettings()).num_rows == 0
+    found = cut_results(candidates([]), candidate_depth=10, settings=ResultsSettings(), vectors=None)
+    assert found.num_rows == 0
+
+
+def pointing(chunk_hashes: pa.Array) -> NDArray[np.float32]:
+    """Vectors of documents: a and b say the same, c something else, d the opposite of c."""
+    directions = {"ha": [1.0, 0.0], "hb": [1.0, 0.0], "hc": [0.0, 1.0], "hd": [0.0, -1.0]}
+    return np.array([directions[chunk_hash] for chunk_hash in chunk_hashes.to_pylist()], dtype=np.float32)
+
+
+RANKED = [("k1", f"{document}#0", rank, rank) for rank, document in enumerate("abcd", start=1)]
+
+
+def diverse(rows: Sequence[tuple[str, str, int, int]], settings: ResultsSettings) -> list[str]:
+    table = cut_results(candidates(rows), candidate_depth=100, settings=settings, vectors=pointing)
+    return [chunk_id.partition("#")[0] for chunk_id in table["chunk_id"].to_pylist()]
+
+
+def test_a_result_that_says_what_one_above_says_stands_below_what_is_new() -> None:
+    # Scores 1, 1/2, 1/3, 1/4 scale to 1, 1/3, 1/9, 0. With lambda 0.5: b is worth 1/6 - 1/2, c 1/18, d 0 at first
+    # and then 0 + 1/2 * 0, as it points away from c and is at a right angle to a.
+    assert diverse(RANKED, ResultsSettings(mmr_lambda=0.5)) == ["a", "c", "d", "b"]
+    assert diverse(RANKED, ResultsSettings(mmr_lambda=0.5, depth=2)) == ["a", "c"]
+    assert diverse(RANKED, ResultsSettings(mmr_lambda=0.9)) == ["a", "b", "c", "d"]
+
+
+def test_a_near_duplicate_is_left_out_whatever_the_weight() -> None:
+    assert diverse(RANKED, ResultsSettings(near_duplicate=0.95)) == ["a", "c", "d"]
+    assert diverse(RANKED, ResultsSettings(near_duplicate=0.95, mmr_lambda=0.9, depth=2)) == ["a", "c"]
+
+
+def test_diverse_results_come_from_the_pool_which_is_never_shallower_than_the_results() -> None:
+    assert diverse(RANKED, ResultsSettings(mmr_lambda=0.5, mmr_pool=2, depth=2)) == ["a", "b"]
+    assert diverse(RANKED, ResultsSettings(mmr_lambda=0.5, mmr_pool=1, depth=3)) == ["a", "c", "b"]
+
+
+def test_chunks_of_a_document_compete_where_the_unit_is_the_chunk() -> None:
+    rows = [("k1", "a#0", 1, 1), ("k1", "a#1", 2, 2), ("k1", "c#0", 3, 3)]
+    assert diverse(rows, ResultsSettings(near_duplicate=0.95, unit="chunk")) == ["a", "c"]
+    assert diverse(rows, ResultsSettings(mmr_lambda=0.5, unit="chunk")) == ["a", "c", "a"]
+
+
+def test_queries_are_diversified_each_for_itself_however_many_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [*RANKED, ("k0", "b#0", 1, 1), ("k0", "a#0", 2, 2), *[("k2", *row[1:]) for row in RANKED[1:]]]
+    expected = ["a", "c", "d", "b", "b", "a", "b", "c", "d"]
+    assert diverse(rows, ResultsSettings(mmr_lambda=0.5)) == expected
+    monkeypatch.setattr("tasks.results.ENTRIES_HELD", 1)
+    assert diverse(rows, ResultsSettings(mmr_lambda=0.5)) == expected
+    assert diverse([], ResultsSettings(mmr_lambda=0.5)) == []
+
+
+def test_results_as_they_are_ask_for_no_vector() -> None:
+    def none_asked(_: pa.Array) -> NDArray[np.float32]:
+        raise AssertionError("a vector was asked for")
+
+    table = candidates(RANKED)
+    kept = cut_results(table, candidate_depth=100, settings=ResultsSettings(mmr_pool=2), vectors=none_asked)
+    assert kept == table
+    with pytest.raises(ValueError, match="need the vectors"):
+        cut_results(table, candidate_depth=100, settings=ResultsSettings(mmr_lambda=0.5), vectors=None)
 
 
 @pytest.fixture

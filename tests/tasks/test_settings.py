@@ -46,6 +46,9 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         {"reranker": {"weight": 0.25}},
         {"results": {"depth": 5}},
         {"queries": {"budget": 5}},
+        {"queries": {"merge": "exact"}},
+        {"queries": {"half_life_days": 30.0}},
+        {"queries": {"min_users": 5}},
         {"judgments": {"ignore_identical_ids": True}},
         {"documents": {"max_document_bytes": 5000}},
     ],
@@ -61,6 +64,7 @@ def test_what_is_computed_changes_the_fingerprint(change: dict[str, dict[str, ob
         {"retention": {"keep": 1}},
         {"documents": {"source": "elsewhere"}},
         {"queries": {"log": "elsewhere"}},
+        {"queries": {"drop_list": "elsewhere", "pairs_per_second": 7.0}},
         {"judgments": {"qrels": "elsewhere"}},
     ],
 )

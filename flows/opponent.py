@@ -1,0 +1,59 @@
+"""Finding out what `--against` means: a settings file, a release, or a run file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.settings import load_settings
+from storage.errors import InputError
+from storage.workspace import is_release_id
+from tasks.opponents import OtherRelease, RunFile, Variant
+from tasks.variants import differences, require_variant, varied
+
+if TYPE_CHECKING:
+    from flows.settings import Configuration
+    from tasks.opponents import Opponent
+    from tasks.settings import Settings
+
+
+def find_opponent(against: str, configuration: Configuration) -> Opponent:
+    """What an evaluation is held against.
+
+    Args:
+        against: A settings file (its name ends in ``.toml``), a release's id, or a TREC run file.
+        configuration: Whose release is evaluated.
+
+    Raises:
+        InputError: It is none of these, or settings that share the workspace and are no variant.
+    """
+    if against.endswith(".toml"):
+        return _of_settings(Path(against), configuration)
+    if is_release_id(against) and configuration.workspace.release(against).is_dir():
+        return OtherRelease(configuration.workspace, against)
+    if Path(against).is_file():
+        return RunFile(Path(against))
+    message = f"{against!r} is neither a release of {configuration.workspace.root} nor a file."
+    raise InputError(message, remedy="Give a release's id, a settings file (*.toml) or a TREC run file.")
+
+
+def _of_settings(path: Path, configuration: Configuration) -> Opponent:
+    other = load_settings(path)
+    if other.workspace.root.resolve() != configuration.workspace.root.resolve():
+        return OtherRelease(other.workspace, None)
+    ours, theirs = (_seen_from(configuration.base, each) for each in (configuration, other))
+    require_variant(ours, theirs, name=str(path))
+    return Variant(varied(configuration.settings, differences(ours, theirs)))
+
+
+def _seen_from(base: Path, configuration: Configuration) -> Settings:
+    """The settings with paths written alike, whatever folder they were relative to."""
+    settings = configuration.settings
+    update = {}
+    for name, key in (("documents", "source"), ("queries", "log"), ("embedder", "model"), ("reranker", "model")):
+        section = getattr(settings, name)
+        path = (configuration.base / getattr(section, key)).resolve()
+        if path.exists():
+            update[name] = section.model_copy(update={key: os.path.relpath(path, base)})
+    return settings.model_copy(update=update)

@@ -1,0 +1,174 @@
+"""The stage that measures: what every rung of the ladder is worth and costs, and what changed since the last release.
+
+Everything here is about the judged queries. Where nobody judged, the files are there and empty, and nothing is timed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import ValidationError
+
+from storage.chunk_table import ChunkTable
+from storage.errors import MachineError
+from storage.evaluations import COMPARISON
+from storage.keys import sha256_of_file
+from storage.tables import read_rows, read_table, write_table
+from tasks.depths import curve_depths, evaluate_depths
+from tasks.diagnosis import diagnose
+from tasks.diversity import stored_vectors
+from tasks.judged import judged_queries
+from tasks.measures import evaluate_stages, means
+from tasks.reading import judgments_of
+from tasks.settings import Settings
+from tasks.significance import compare_evaluations
+from tasks.static_embedding import StaticEmbedder
+from tasks.static_leg import retrieve_static, static_leg_of_release
+from tasks.timings import write_timings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from storage.records import Judgment
+    from storage.releases import ChunkTableVersion, Manifest
+    from tasks.diversity import VectorSource
+    from tasks.night import Night
+    from tasks.on_demand import EmbedderOnDemand, RerankerOnDemand
+
+
+@task(name="measure", cache_policy=NO_CACHE)
+def measure_stages(
+    night: Night,
+    embedder: EmbedderOnDemand,
+    reranker: RerankerOnDemand | None,
+    version: ChunkTableVersion,
+    *,
+    previous: Manifest | None,
+) -> dict[str, dict[str, float]]:
+    """Measure every stage on the judged queries, follow each relevant document, and time the rungs of the ladder.
+
+    Args:
+        night: The run.
+        embedder: Loaded only where something must be timed anew.
+        reranker: Loaded only then; None where the fused order is kept.
+        version: Where texts and vectors are.
+        previous: The release that is live, to be compared with.
+
+    Returns:
+        Means by stage and measure; empty where there are no judgments.
+    """
+    settings, judgments, table = night.settings, judgments_of(night), night.open_chunks(version)
+    queries = judged_queries(read_table(night.queries), judgments)
+    candidates = read_rows(night.candidates, "query_key", queries.column("query_key"))
+    static_embedder = StaticEmbedder.of(embedder.plan.files.folder) if queries.num_rows else None
+    static = retrieve_static(night, table, queries, static_embedder)
+    tonight = _Rankings(settings, queries, candidates, static, stored_vectors(table))
+
+    evaluation = _measured(tonight, judgments, night)
+    write_table(night.evaluation, evaluation)
+    write_table(night.depths, _depth_curve(tonight, judgments, reranker))
+    write_table(night.diagnosis, _diagnosis(tonight, judgments, night))
+    write_table(night.comparison, _comparison(previous, judgments, evaluation, night))
+    if queries.num_rows and settings.evaluation.timed_queries:
+        write_timings(night, embedder, reranker, table, static=static_embedder, queries=queries)
+    return means(evaluation)
+
+
+class _Rankings(NamedTuple):
+    """What is measured of a release."""
+
+    settings: Settings  # that it was made with
+    queries: pa.Table  # the judged ones, schema QUERIES
+    candidates: pa.Table  # theirs, schema CANDIDATES
+    static: pa.Table | None  # schema RANKED
+    vectors: VectorSource
+
+
+def _measured(rankings: _Rankings, judgments: Sequence[Judgment], night: Night) -> pa.Table:
+    """The stages of a release, measured as tonight's settings ask, schema EVALUATION."""
+    return evaluate_stages(
+        rankings.candidates,
+        rankings.queries,
+        judgments,
+        static=rankings.static,
+        measures=night.settings.evaluation.measures,
+        candidate_depth=rankings.settings.retrieval.candidate_depth,
+        results=rankings.settings.results,
+        ignore_identical_ids=night.settings.judgments.ignore_identical_ids,
+        vectors=rankings.vectors,
+    )
+
+
+def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], reranker: RerankerOnDemand | None) -> pa.Table:
+    """Schema DEPTHS; without a reranker empty."""
+    settings = tonight.settings
+    candidate_depth = settings.retrieval.candidate_depth
+    deepest = min(settings.reranker.depth, candidate_depth)
+    return evaluate_depths(
+        tonight.candidates,
+        tonight.queries,
+        judgments,
+        depths=[] if reranker is None else curve_depths(settings.evaluation.depths, deepest=deepest),
+        weight=0.0 if reranker is None else reranker.plan.weight,
+        measures=settings.evaluation.measures,
+        candidate_depth=candidate_depth,
+        ignore_identical_ids=settings.judgments.ignore_identical_ids,
+    )
+
+
+def _diagnosis(tonight: _Rankings, judgments: Sequence[Judgment], night: Night) -> pa.Table:
+    """Schema DIAGNOSIS."""
+    return diagnose(
+        tonight.candidates,
+        tonight.queries,
+        judgments,
+        documents=read_table(night.document_digests, columns=["document_id"]).column(0).combine_chunks(),
+        candidate_depth=tonight.settings.retrieval.candidate_depth,
+        results=tonight.settings.results,
+        ignore_identical_ids=tonight.settings.judgments.ignore_identical_ids,
+        vectors=tonight.vectors,
+    )
+
+
+def _comparison(
+    previous: Manifest | None, judgments: Sequence[Judgment], evaluation: pa.Table, night: Night
+) -> pa.Table:
+    """The release that is live, measured again by today's judgments, against this one: schema COMPARISON."""
+    before = None if previous is None or not judgments else _stored(previous, judgments, night)
+    if before is None:
+        return COMPARISON.empty_table()
+    generator = np.random.default_rng(night.seed)
+    return compare_evaluations(_measured(before, judgments, night), evaluation, generator=generator)
+
+
+def _stored(manifest: Manifest, judgments: Sequence[Judgment], night: Night) -> _Rankings | None:
+    """What can be measured of an earlier release without a model; None where it cannot be read as it was written."""
+    folder = night.workspace.release(manifest.release_id)
+    if not _holds(folder, manifest, ("queries.parquet", "candidates.parquet")):
+        return None
+    try:
+        made_with = Settings.model_validate(manifest.settings)
+        name, release_id = manifest.chunk_table.name, manifest.release_id
+        table = ChunkTable.of_release(night.workspace.lance, name=name, release_id=release_id)
+    except (ValidationError, MachineError):  # another version's settings; texts that are gone
+        return None
+    queries = judged_queries(read_table(folder / "queries.parquet"), judgments)
+    candidates = read_rows(folder / "candidates.parquet", "query_key", queries.column("query_key"))
+    static = None
+    if night.before is not None and night.before.static_lists.is_file():  # what a night builds upon is whole
+        depth = made_with.retrieval.candidate_depth
+        static = static_leg_of_release(folder, queries, table, load=lambda: None, depth=depth)
+    return _Rankings(made_with, queries, candidates, static, stored_vectors(table))
+
+
+def _holds(folder: Path, manifest: Manifest, names: Sequence[str]) -> bool:
+    """Whether files of a release are there, and as its manifest names them."""
+    return all(
+        (folder / name).is_file() and sha256_of_file(folder / name) == manifest.files.get(name) for name in names
+    )

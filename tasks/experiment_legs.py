@@ -1,0 +1,106 @@
+"""Both legs of some queries over a stored release, each made once, as deep as any variant of the settings wants it.
+
+A leg that is cut is the leg of a lesser depth, because the order of a ranking is one. The dense leg is read from the
+release's own lists as far as they reach; beyond, the queries meet the whole collection once more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+from storage.dense_lists import read_dense_lists
+from tasks.analysis import Analyser
+from tasks.bm25 import retrieve_bm25
+from tasks.dense import all_blocks, retrieve_dense
+from tasks.handed_lists import leg_from_lists
+from tasks.texts import Texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from storage.bm25_store import Bm25Store
+    from storage.chunk_table import ChunkTable
+    from tasks.settings import Bm25Settings, Settings
+    from tasks.stored_release import StoredRelease
+
+
+class Legs:
+    """The legs of some queries over a release.
+
+    Args:
+        release: Whose.
+        store: Its statistics, open.
+        chunk_hashes: string (n_chunks,), by chunk number.
+        queries: Schema QUERIES.
+        table: Gives the vectors of its texts; called for a scan.
+        vectors: Gives those of the queries, float32 (n_queries, dim); called for a scan.
+
+    Attributes:
+        texts: Of the release.
+    """
+
+    def __init__(
+        self,
+        release: StoredRelease,
+        store: Bm25Store,
+        chunk_hashes: pa.ChunkedArray,
+        queries: pa.Table,
+        *,
+        table: Callable[[], ChunkTable],
+        vectors: Callable[[], NDArray[np.float32]],
+    ) -> None:
+        self.texts = Texts.of(chunk_hashes)
+        self._release = release
+        self._store = store
+        self._queries = queries
+        self._table = table
+        self._vectors = vectors
+        self._expected: dict[object, int] = {}  # how deep each leg will be asked for
+        self._legs: dict[object, tuple[int, pa.Table]] = {}  # how deep each leg is
+
+    def expect(self, variants: Iterable[Settings]) -> None:
+        """Say what will be asked for, so that each leg is made once and deep enough for all."""
+        for settings in variants:
+            for key in (_key(settings.bm25), "dense"):
+                self._expected[key] = max(self._expected.get(key, 0), settings.retrieval.candidate_depth)
+
+    def bm25(self, settings: Bm25Settings, *, depth: int) -> pa.Table:
+        """The BM25 leg, schema LEG."""
+
+        def make(deepest: int) -> pa.Table:
+            texts = self._queries.column("text").to_pylist()
+            analyser = Analyser.of(settings)
+            return retrieve_bm25(self._store, texts, settings=settings, analyser=analyser, depth=deepest)
+
+        return self._cut(_key(settings), make, depth=depth)
+
+    def dense(self, *, depth: int) -> pa.Table:
+        """The dense leg, schema LEG."""
+        return self._cut("dense", self._dense, depth=depth)
+
+    def _cut(self, key: object, make: Callable[[int], pa.Table], *, depth: int) -> pa.Table:
+        made, leg = self._legs.get(key, (0, None))
+        if leg is None or made < depth:
+            made = max(depth, self._expected.get(key, 0))
+            leg = make(made)
+            self._legs[key] = made, leg
+        return leg.filter(pc.field("rank") <= depth)
+
+    def _dense(self, depth: int) -> pa.Table:
+        keys = self._queries.column("query_key").combine_chunks()
+        leg, answered = leg_from_lists(read_dense_lists(self._release.dense_lists), keys, self.texts, depth=depth)
+        if answered.all():
+            return leg
+        blocks = all_blocks(self._table(), self.texts, queries=len(keys))
+        return retrieve_dense(self._vectors(), blocks, self.texts, depth=depth)
+
+
+def _key(settings: Bm25Settings) -> tuple[str, float, float]:
+    """What a BM25 leg depends on, over statistics that are there."""
+    return settings.variant, settings.k1, settings.b

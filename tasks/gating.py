@@ -1,0 +1,172 @@
+"""The stage that asks the gates: facts about the new release are gathered, and held against the one that is live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow.compute as pc
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage.bm25_store import Bm25Store
+from storage.chunk_listing import texts_without_row
+from storage.keys import sha256_of_file
+from storage.paired_rankings import paired_rankings
+from storage.tables import read_table, row_count
+from tasks.analysis import Analyser
+from tasks.bm25_audit import audit_bm25
+from tasks.gates import (
+    Incomparable,
+    bm25_gate,
+    coverage_gate,
+    empty_gate,
+    integrity_gate,
+    judged_gate,
+    non_inferiority_gate,
+    overlap_gate,
+    overridden,
+    source_age_gate,
+    top1_gate,
+)
+from tasks.published_quality import judged_share, quality_change
+from tasks.query_names import query_names
+from tasks.ranking_survey import survey_rankings
+from tasks.reading import judgments_of
+from tasks.source_age import source_age_days
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from storage.chunk_table import ChunkTable
+    from storage.releases import ChunkTableVersion, Gate, Manifest
+    from tasks.bm25_audit import Bm25Audit
+    from tasks.gates import QualityChange
+    from tasks.night import Night
+    from tasks.ranking_survey import RankingSurvey
+    from tasks.reading import InputsRead
+
+AUDITED_SCORES = 200
+
+
+@task(name="gates", cache_policy=NO_CACHE)
+def ask_gates(
+    night: Night,
+    version: ChunkTableVersion,
+    inputs: InputsRead,
+    *,
+    current: Manifest | None,
+    answered: int,
+    now: datetime,
+    accept: Sequence[str] = (),
+) -> list[Gate]:
+    """Ask every gate.
+
+    Args:
+        night: The run.
+        version: Where the vectors are.
+        inputs: What was read.
+        current: The release that readers see; None before the first.
+        answered: Queries in the search cache.
+        now: When the run began.
+        accept: Gates that may fail: they are marked as accepted where they do.
+    """
+    gates = [*_soundness(night, version, answered=answered), *_changes(night, current)]
+    limits = night.settings.gates
+    gates.append(coverage_gate(inputs.coverage, min_coverage=limits.min_coverage))
+    if limits.max_source_age_days is not None:
+        days = source_age_days(night.settings.documents.source, base=night.base, now=now)
+        gates += [] if days is None else [source_age_gate(days, max_days=limits.max_source_age_days)]
+    return overridden(gates, accept)
+
+
+def _soundness(night: Night, version: ChunkTableVersion, *, answered: int) -> list[Gate]:
+    """Whether the new release is what its inputs make of it."""
+    table = night.open_chunks(version)
+    with Bm25Store.open(night.bm25) as store:
+        chunked = pc.count_distinct(store.chunks(["document_id"]).column(0)).as_py()
+        faults = {
+            "texts without a vector": texts_without_row(night.chunks, table.hashes()),
+            "chunks that BM25 lacks": row_count(night.chunks) - store.chunk_count,
+            "documents without a chunk": row_count(night.documents) - chunked,
+            "queries without an entry in the cache": row_count(night.queries) - answered,
+        }
+        return [integrity_gate(faults), bm25_gate(_audit(night, store, table))]
+
+
+def _audit(night: Night, store: Bm25Store, table: ChunkTable) -> Bm25Audit:
+    def texts_of(hashes: pa.Array) -> dict[str, str]:
+        rows = table.rows(hashes, ["text"])
+        return dict(zip(rows.column("chunk_hash").to_pylist(), rows.column("text").to_pylist(), strict=True))
+
+    return audit_bm25(
+        store,
+        read_table(night.queries, columns=["text"]).column(0).to_pylist(),
+        read_table(night.leg_bm25),
+        texts_of=texts_of,
+        settings=night.settings.bm25,
+        analyser=Analyser.of(night.settings.bm25),
+        depth=night.settings.retrieval.candidate_depth,
+        sample=AUDITED_SCORES,
+        generator=np.random.default_rng(night.seed),
+    )
+
+
+def _changes(night: Night, current: Manifest | None) -> list[Gate]:
+    """What readers would see change, and what that is worth on judged queries."""
+    limits, queries, judgments = night.settings.gates, read_table(night.queries), judgments_of(night)
+    ignore_identical_ids = night.settings.judgments.ignore_identical_ids
+    judged = {judgment.query_id for judgment in judgments}
+    ids_by_key = _ids_by_key(queries, judged)
+    live = _live_results(night, current)
+    survey = survey_rankings(
+        paired_rankings(live if isinstance(live, Path) else None, night.results),
+        judged=ids_by_key.keys(),
+        persistence=limits.overlap_persistence,
+    )
+    quality: QualityChange | Incomparable
+    alike: RankingSurvey | Incomparable
+    if isinstance(live, Incomparable):
+        quality = alike = live
+    else:
+        quality = quality_change(
+            survey.judged,
+            ids_by_key,
+            judgments,
+            measure=limits.measure,
+            confidence=limits.confidence,
+            ignore_identical_ids=ignore_identical_ids,
+            generator=np.random.default_rng(night.seed),
+        )
+        alike = survey if survey.compared else Incomparable("no query has results in both releases")
+    judged_at_10 = judged_share(survey.judged, ids_by_key, judgments, ignore_identical_ids=ignore_identical_ids)
+    least_alike, empty = (query_names(queries, keys) for keys in (survey.least_alike, survey.empty_keys))
+    return [
+        non_inferiority_gate(quality, margin=limits.margin),
+        overlap_gate(alike, least_alike=least_alike, min_overlap=limits.min_overlap),
+        top1_gate(alike, max_top1_changed=limits.max_top1_changed),
+        empty_gate(survey, named=empty, max_empty=limits.max_empty),
+        judged_gate(judged_at_10, queries=len(judged), min_judged=limits.min_judged),
+    ]
+
+
+def _live_results(night: Night, current: Manifest | None) -> Path | Incomparable:
+    """The search cache that readers see, where it is as its manifest says."""
+    if current is None:
+        return Incomparable("it is the first release")
+    path = night.workspace.release(current.release_id) / night.results.name
+    if not path.is_file() or sha256_of_file(path) != current.files.get(path.name):
+        return Incomparable(f"the results of the current release {current.release_id} are missing or damaged")
+    return path
+
+
+def _ids_by_key(queries: pa.Table, judged: AbstractSet[str]) -> dict[str, list[str]]:
+    """The ids of the judged queries by query key."""
+    rows = zip(*(queries.column(name).to_pylist() for name in ("query_key", "query_ids")), strict=True)
+    found = ((key, [query_id for query_id in ids if query_id in judged]) for key, ids in rows)
+    return {key: ids for key, ids in found if ids}

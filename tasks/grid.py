@@ -1,0 +1,114 @@
+"""A grid of variants of the settings over one release: what each is worth, and whether it differs from the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.experiment import Experiment
+from tasks.progress import progress
+from tasks.significance import compare_evaluations, holm
+from tasks.variants import differences, varied
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from storage.records import JsonValue
+    from tasks.release_evaluation import Yardstick
+
+COMPARED = "results"  # what readers see, and what a variant is chosen by
+SHOWN = ("fused", COMPARED)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tried:
+    """What a variant is worth.
+
+    Attributes:
+        values: Of the keys that the grid varies.
+        as_they_are: Whether it is the settings themselves.
+        measures: Means by stage and measure, of the fused order and the results.
+        comparison: Rows of COMPARISON, its results against those of the settings as they are, with Holm's correction
+            over the whole grid.
+    """
+
+    values: Mapping[str, JsonValue]
+    as_they_are: bool
+    measures: Mapping[str, Mapping[str, float]]
+    comparison: Sequence[Mapping[str, JsonValue]]
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The variant in ``evaluate --json``."""
+        measures: dict[str, JsonValue] = {stage: dict(values) for stage, values in self.measures.items()}
+        compared: list[JsonValue] = [dict(row) for row in self.comparison]
+        return {
+            "values": dict(self.values),
+            "as_they_are": self.as_they_are,
+            "measures": measures,
+            "comparison": compared,
+        }
+
+
+@task(name="grid", cache_policy=NO_CACHE)
+def try_grid(
+    grid: Sequence[Mapping[str, JsonValue]], yardstick: Yardstick, *, release_id: str | None = None
+) -> list[Tried]:
+    """Run every variant over a release, the judged queries alone.
+
+    Args:
+        grid: Values by key of each variant.
+        yardstick: What they are measured by; its settings are what they vary.
+        release_id: Of the release; None for the current one.
+
+    Returns:
+        The variants, the best results by the first measure first, equal ones in the grid's order.
+
+    Raises:
+        InputError: A value is not allowed, or the release was made with other chunks, vectors or terms.
+    """
+    settings = yardstick.settings
+    variants = [varied(settings, values) for values in grid]
+    generator = np.random.default_rng(yardstick.seed)
+    with Experiment.open(
+        yardstick.workspace,
+        settings,
+        yardstick.judgments(),
+        base=yardstick.base,
+        now=yardstick.now,
+        release_id=release_id,
+        measures=yardstick.measures,
+        seed=yardstick.seed,
+    ) as experiment:
+        experiment.prepare([settings, *variants])
+        baseline = _of(experiment.run(settings).evaluation, COMPARED)
+        means, compared = [], []
+        with progress("variants", len(variants)) as advance:
+            for variant in variants:
+                outcome = experiment.run(variant)
+                means.append({stage: outcome.means[stage] for stage in SHOWN})
+                after = _of(outcome.evaluation, COMPARED)
+                compared.append(compare_evaluations(baseline, after, generator=generator))
+                advance(1)
+    rows = iter(_corrected(compared))
+    tried = [
+        Tried(values, not differences(settings, variant), measured, [next(rows) for _ in range(table.num_rows)])
+        for values, variant, measured, table in zip(grid, variants, means, compared, strict=True)
+    ]
+    return sorted(tried, key=lambda one: -one.measures[COMPARED][yardstick.measures[0]])
+
+
+def _of(evaluation: pa.Table, stage: str) -> pa.Table:
+    return evaluation.filter(pc.field("stage") == stage)
+
+
+def _corrected(comparisons: Sequence[pa.Table]) -> list[dict[str, JsonValue]]:
+    """The rows of all comparisons, with Holm's correction over all of them."""
+    rows: list[dict[str, JsonValue]] = pa.concat_tables(comparisons).to_pylist() if comparisons else []
+    p_values = holm([float(str(row["p_value"])) for row in rows])
+    return [row | {"p_holm": p_value} for row, p_value in zip(rows, p_values, strict=True)]

@@ -1,0 +1,98 @@
+"""The ladder that explains two-stage retrieval: from embeddings without a network to the reranked hybrid.
+
+Each rung adds one thing to what stands below it, with what it is worth and what it costs. Only files of a release are
+read here, so that whoever shows a ladder loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from storage.evaluations import Timings
+from storage.tables import read_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from storage.records import JsonValue
+
+STAGE_NAMES = {
+    "static": "static embeddings",
+    "bm25": "BM25",
+    "dense": "dual encoder",
+    "fused": "hybrid",
+    "reranker": "reranker alone",
+    "reranked": "hybrid, reranked",
+    "results": "results as published",
+}
+RUNGS = ("static", "bm25", "dense", "fused", "reranked")
+
+
+class Rung(NamedTuple):
+    """A rung of the ladder.
+
+    Attributes:
+        stage: As the release's files call it.
+        name: As people call it.
+        measures: Means over all judged queries.
+        milliseconds: Of a query online, where it was timed.
+    """
+
+    stage: str
+    name: str
+    measures: Mapping[str, float]
+    milliseconds: float | None
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The rung in ``refresh --json``."""
+        return {"stage": self.stage, "name": self.name, **self.measures, "milliseconds": self.milliseconds}
+
+
+def ladder(means: Mapping[str, Mapping[str, float]], timings: Timings | None) -> list[Rung]:
+    """The rungs that were measured, from the lowest up; the last one only where there was a reranker.
+
+    Args:
+        means: By stage and measure, as a manifest keeps them.
+        timings: What a query costs, where that was measured.
+    """
+    milliseconds = {} if timings is None else timings.milliseconds
+    without = set() if "reranker" in means else {"reranked"}
+    rungs = [stage for stage in RUNGS if stage in means and stage not in without]
+    return [Rung(stage, STAGE_NAMES[stage], means[stage], milliseconds.get(stage)) for stage in rungs]
+
+
+def read_timings(folder: Path) -> Timings | None:
+    """The timings of a release; None where nothing was timed, or nobody timed yet.
+
+    Args:
+        folder: Of the release.
+    """
+    path = folder / "timings.json"
+    return Timings.model_validate_json(path.read_bytes()) if path.is_file() else None
+
+
+def read_depths(folder: Path) -> list[tuple[int, dict[str, float]]]:
+    """The reranking depths of a release's curve, ascending, and the mean of each measure; empty where there is none.
+
+    Args:
+        folder: Of the release.
+    """
+    path = folder / "depths.parquet"
+    if not path.is_file():
+        return []
+    return mean_by_depth(read_table(path, columns=["depth", "measure", "value"]))
+
+
+def mean_by_depth(depths: pa.Table) -> list[tuple[int, dict[str, float]]]:
+    """The reranking depths of a curve, ascending, and the mean of each measure.
+
+    Args:
+        depths: Schema DEPTHS.
+    """
+    found: dict[int, dict[str, float]] = {}
+    for row in depths.group_by(["depth", "measure"], use_threads=False).aggregate([("value", "mean")]).to_pylist():
+        found.setdefault(row["depth"], {})[row["measure"]] = row["value_mean"]
+    return sorted(found.items())

@@ -1,0 +1,104 @@
+"""The online path: one query through both stages, on one collection, stage by stage. Slow, exact, unstored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import pyarrow as pa
+
+from storage.keys import query_key
+from tasks.analysis import Analyser
+from tasks.bm25 import retrieve_bm25
+from tasks.dense import all_blocks, retrieve_dense
+from tasks.fusion import fuse
+from tasks.reranking import name_candidates, reranked_rows, settle_order
+from tasks.texts import Texts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from storage.bm25_store import Bm25Store
+    from storage.chunk_table import ChunkTable
+    from tasks.embedder import Embedder
+    from tasks.reranker import Reranker
+    from tasks.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveSearch:
+    """Loaded models and open stores; made by ``of``.
+
+    Queries are given normalised, as models read them.
+
+    Attributes:
+        settings: What is computed.
+        store: The chunks and the BM25 statistics, open.
+        table: Texts and vectors.
+        embedder: The one that the vectors are of.
+        reranker: None where the fused order is kept.
+        chunks: All chunks by chunk number, as readers see them.
+        texts: What they say.
+    """
+
+    settings: Settings
+    store: Bm25Store
+    table: ChunkTable
+    embedder: Embedder
+    reranker: Reranker | None
+    chunks: pa.Table
+    texts: Texts
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        store: Bm25Store,
+        table: ChunkTable,
+        *,
+        embedder: Embedder,
+        reranker: Reranker | None,
+    ) -> Self:
+        """The online path of the collection in a store and a table."""
+        chunks = store.chunks(["chunk_id", "chunk_hash", "document_id", "title", "body_start", "metadata"])
+        return cls(settings, store, table, embedder, reranker, chunks, Texts.of(chunks.column("chunk_hash")))
+
+    def bm25(self, query: str) -> pa.Table:
+        """The BM25 leg, schema LEG."""
+        settings = self.settings.bm25
+        return retrieve_bm25(
+            self.store, [query], settings=settings, analyser=Analyser.of(settings), depth=self._candidate_depth
+        )
+
+    def dense(self, query: str) -> pa.Table:
+        """The dense leg, schema LEG: the query is embedded and meets every text."""
+        vectors = self.embedder.embed_queries([query])
+        blocks = all_blocks(self.table, self.texts, queries=1)
+        return retrieve_dense(vectors, blocks, self.texts, depth=self._candidate_depth)
+
+    def fused(self, bm25: pa.Table, dense: pa.Table) -> pa.Table:
+        """Both legs as one ranking, schema FUSED."""
+        return fuse(bm25, dense, settings=self.settings.retrieval)
+
+    def reranked(self, query: str, fused: pa.Table) -> pa.Table:
+        """The candidates in their final order, schema CANDIDATES; all pairs of the reranker's depth are scored."""
+        candidates = name_candidates(fused, pa.table({"query_key": [query_key(query)]}), self.chunks)
+        pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
+        if self.reranker is not None and candidates.num_rows:
+            asked = reranked_rows(fused, self.settings)
+            hashes = candidates.column("chunk_hash").take(pa.array(asked)).to_pylist()
+            pair_scores[asked] = self._pair_scores(query, hashes, self.reranker)
+        weight = 0.0 if self.reranker is None else self.reranker.plan.weight
+        return settle_order(candidates, fused, pair_scores, weight=weight)
+
+    @property
+    def _candidate_depth(self) -> int:
+        return self.settings.retrieval.candidate_depth
+
+    def _pair_scores(self, query: str, chunk_hashes: list[str], reranker: Reranker) -> NDArray[np.float32]:
+        rows = self.table.rows(pa.array(sorted(set(chunk_hashes))), ["text", "tokens"]).to_pylist()
+        found = {row["chunk_hash"]: row for row in rows}
+        texts = [found[chunk_hash]["text"] for chunk_hash in chunk_hashes]
+        tokens = np.array([found[chunk_hash]["tokens"] for chunk_hash in chunk_hashes])
+        return reranker.score([query] * len(texts), texts, tokens)

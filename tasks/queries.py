@@ -1,0 +1,214 @@
+"""The queries of a release: from the rows of a log to the texts that are answered in advance, and what that covers."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.bursts import BurstCounter
+from storage.errors import InputError
+from storage.keys import normalise_query, query_key
+from storage.records import QUERIES, BadRow
+from storage.tables import read_table, write_table
+from tasks.personal_data import masked
+from tasks.query_choice import Budget, choose
+from tasks.query_coverage import Candidates, coverage_curve
+from tasks.query_demand import PLAIN_FREQUENCY, Rule, by_demand, demand
+from tasks.query_drops import BAD_ROW, OVER_BUDGET, PERSONAL, TOO_FEW_USERS, Tally
+from tasks.query_log import read_query_log
+from tasks.query_merging import merge_forms
+from tasks.query_screening import DropList, Screen, count_rate, read_drop_list
+from tasks.query_traffic import TrafficCounter
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from numpy.typing import NDArray
+
+    from storage.tables import RowWriter
+    from tasks.night import Before, Night
+    from tasks.query_merging import Merged
+    from tasks.query_traffic import Traffic
+    from tasks.settings import QueriesSettings
+
+SALT_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class QueriesRead:
+    """What became of a log.
+
+    Attributes:
+        bad: Rows that were set aside.
+        coverage: Share of the people's traffic that the chosen queries answer; what robots sent and what the drop
+            list names is no part of it.
+    """
+
+    bad: int
+    coverage: float
+
+
+def read_queries(night: Night, bad: RowWriter, *, judged: AbstractSet[str]) -> QueriesRead:
+    """Read the log, choose the queries, and write them with their coverage and what was dropped.
+
+    Args:
+        night: The run.
+        bad: Takes the rows that are set aside.
+        judged: Ids of judged queries.
+
+    Raises:
+        InputError: The log or the drop list cannot be read, ``min_users`` lacks users, or nothing usable is left.
+    """
+    settings = night.settings.queries
+    traffic, tally, set_aside = _read_log(night)
+    for row in set_aside:
+        bad.write(asdict(row))
+    if settings.min_users > 1 and not traffic.has_users:
+        message = f"[queries].min_users = {settings.min_users} needs to know users, and {settings.log} names none."
+        raise InputError(message, remedy="Give the log a column `user`, or leave `min_users` out.")
+    merged = merge_forms(traffic, near=settings.merge == "near")
+    allowed = merged.users >= settings.min_users if settings.min_users > 1 else np.ones(len(merged.texts), dtype=bool)
+    chosen = _choose(night, merged, allowed, judged=judged)
+    _count_left_out(tally, merged, allowed=allowed, chosen=chosen)
+    if chosen.size == 0:
+        raise _nothing_usable(settings, tally, set_aside)
+    write_table(night.queries, _queries_table(merged, chosen))
+    write_table(night.coverage, _coverage(night, traffic, merged, allowed))
+    write_table(night.drops, tally.table())
+    total = int(merged.counts.sum()) + sum(traffic.unanswered.values())
+    return QueriesRead(bad=len(set_aside), coverage=int(merged.counts[chosen].sum()) / total)
+
+
+def _read_log(night: Night) -> tuple[Traffic, Tally, list[BadRow]]:
+    """The traffic of people; the log is read again without the robots where there are any."""
+    settings = night.settings.queries
+    salt = secrets.token_bytes(SALT_BYTES)  # of this reading alone: nothing that is stored depends on it
+    listed = DropList()
+    if settings.drop_list is not None:
+        listed = read_drop_list(night.base / settings.drop_list, name=settings.drop_list, salt=salt)
+    screen = Screen(tuple(part.casefold() for part in settings.robot_agents), listed)
+    with BurstCounter() as counter:
+        read = _count_rows(night, screen, salt=salt, counter=counter)
+        robots = counter.users_over(settings.max_per_minute) if settings.max_per_minute else frozenset()
+    return _count_rows(night, replace(screen, robots=robots), salt=salt, counter=None) if robots else read
+
+
+def _count_rows(
+    night: Night, screen: Screen, *, salt: bytes, counter: BurstCounter | None
+) -> tuple[Traffic, Tally, list[BadRow]]:
+    settings = night.settings.queries
+    tally, set_aside = Tally(), list[BadRow]()
+    traffic = TrafficCounter(most_users=settings.min_users)
+    for row in read_query_log(night.base / settings.log, name=settings.log, salt=salt):
+        if isinstance(row, BadRow):
+            set_aside.append(row)
+            tally.add(BAD_ROW, traffic=0)
+            continue
+        text = normalise_query(row.text)
+        if (reason := screen.reason_to_drop(row, text)) is not None:
+            tally.add(reason, traffic=row.count)
+            continue
+        if counter is not None and settings.max_per_minute:
+            count_rate(row, counter)
+        without = text if settings.personal_data == "keep" else masked(text)
+        if without != text and settings.personal_data == "drop":
+            tally.add(PERSONAL, traffic=row.count)
+            traffic.add_unanswered(row)
+        else:
+            traffic.add(row, without)
+    return traffic.traffic(), tally, set_aside
+
+
+def _choose(night: Night, merged: Merged, allowed: NDArray[np.bool_], *, judged: AbstractSet[str]) -> NDArray[np.int64]:
+    settings, before = night.settings.queries, night.before
+    demands = demand(merged.entries, size=len(merged.texts), rule=_rule(settings))
+    order = by_demand(demands, merged.counts, merged.texts, among=np.flatnonzero(allowed))
+    rate = settings.pairs_per_second
+    if before is not None and before.pairs_per_second is not None:
+        rate = before.pairs_per_second
+    seconds = settings.budget_seconds
+    budget = Budget(
+        queries=settings.budget,
+        pairs=None if seconds is None else int(seconds * rate),
+        pairs_a_query=_pairs_a_query(night),
+    )
+    is_judged = [settings.always_judged and not judged.isdisjoint(ids) for ids in merged.query_ids]
+    return choose(order, budget, known=_known(before, merged.texts), always=np.array(is_judged, dtype=bool))
+
+
+def _rule(settings: QueriesSettings) -> Rule:
+    return Rule(half_life_days=settings.half_life_days, count_power=settings.count_power)
+
+
+def _pairs_a_query(night: Night) -> int:
+    """What a new query costs at most."""
+    settings = night.settings
+    without = settings.reranker.model == "none"
+    return 0 if without else min(settings.reranker.depth, settings.retrieval.candidate_depth)
+
+
+def _known(before: Before | None, texts: list[str]) -> NDArray[np.bool_]:
+    """Whether the release before scored the pairs of each text (n,) with the same reranker: bool (n,)."""
+    if before is None or not (before.same_reranker and before.same_chunking and before.queries.is_file()):
+        return np.zeros(len(texts), dtype=bool)
+    keys = read_table(before.queries, columns=["query_key"]).column(0)
+    found = pc.is_in(pa.array(map(query_key, texts), pa.string()), value_set=keys.combine_chunks())
+    known: NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
+    return known
+
+
+def _queries_table(merged: Merged, chosen: NDArray[np.int64]) -> pa.Table:
+    """The chosen queries, schema QUERIES."""
+    numbers = chosen.tolist()
+    columns = {
+        "query_key": [query_key(merged.texts[number]) for number in numbers],
+        "text": [merged.texts[number] for number in numbers],
+        "count": merged.counts[chosen].tolist(),
+        "query_ids": [merged.query_ids[number] for number in numbers],
+        "forms": [merged.forms[number] for number in numbers],
+    }
+    return pa.Table.from_pydict(columns, schema=QUERIES)
+
+
+def _coverage(night: Night, traffic: Traffic, merged: Merged, allowed: NDArray[np.bool_]) -> pa.Table:
+    """Coverage by our rule, and by plain frequency of the texts as they came."""
+    before = night.before
+    ours = Candidates(merged.texts, merged.entries, allowed, _known(before, merged.texts))
+    single = merge_forms(traffic, near=False)
+    users = np.array([len(users) for users in traffic.users])
+    least = night.settings.queries.min_users
+    plain = Candidates(
+        single.texts,
+        single.entries,
+        users >= least if least > 1 else np.ones(len(single.texts), dtype=bool),
+        _known(before, single.texts),
+    )
+    return coverage_curve(
+        {"chosen": (ours, _rule(night.settings.queries)), "frequency": (plain, PLAIN_FREQUENCY)},
+        unanswered=traffic.unanswered,
+        budget=night.settings.queries.budget,
+        pairs_a_query=_pairs_a_query(night),
+    )
+
+
+def _count_left_out(tally: Tally, merged: Merged, *, allowed: NDArray[np.bool_], chosen: NDArray[np.int64]) -> None:
+    """Count what was left out after the log was read."""
+    over = allowed.copy()
+    over[chosen] = False
+    for reason, mask in ((TOO_FEW_USERS, ~allowed), (OVER_BUDGET, over)):
+        tally.add(reason, rows=int(merged.rows[mask].sum()), traffic=int(merged.counts[mask].sum()))
+
+
+def _nothing_usable(settings: QueriesSettings, tally: Tally, set_aside: list[BadRow]) -> InputError:
+    first = set_aside[0] if set_aside else None
+    fault = "" if first is None else f" The first fault: {first.file}, row {first.row}: {first.reason}."
+    dropped = ", ".join(f"{row['rows']} {row['reason']}" for row in tally.table().to_pylist())
+    return InputError(
+        f"The query log {settings.log} has no usable query. Rows not kept: {dropped}.{fault}",
+        remedy="Give a log with a column `query`, or loosen the rules in [queries].",
+    )

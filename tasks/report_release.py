@@ -1,0 +1,73 @@
+"""A release as its report reads it: the manifest, and those of its files that are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.search_cache import SearchCache
+from storage.tables import read_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from storage.releases import Manifest
+    from storage.search_cache import Result
+
+MAIN_MEASURE = "nDCG@10"
+MAIN_STAGE = "results"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRead:
+    """A release and where its files lie; a file that it does not have reads as None."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def measure(self) -> str | None:
+        """The measure that the report speaks of: nDCG@10 where it was asked for; None where nothing was measured."""
+        measured = next(iter(self.manifest.measures.values()), {})
+        return MAIN_MEASURE if MAIN_MEASURE in measured else next(iter(measured), None)
+
+    def table(self, name: str) -> pa.Table | None:
+        """The rows of a Parquet file; None where there is no such file, or no row in it."""
+        path = self.folder / name
+        if not path.is_file():
+            return None
+        table = read_table(path)
+        return table if table.num_rows else None
+
+    def values(self, measure: str) -> dict[str, float]:
+        """What the published results are worth, by query id."""
+        evaluation = self.table("evaluation.parquet")
+        if evaluation is None:
+            return {}
+        chosen = evaluation.filter((pc.field("stage") == MAIN_STAGE) & (pc.field("measure") == measure))
+        return dict(zip(chosen.column("query_id").to_pylist(), chosen.column("value").to_pylist(), strict=True))
+
+    def query_texts(self, query_ids: Iterable[str]) -> dict[str, str]:
+        """The texts of some queries by their ids in the log; a query that the release does not answer is left out."""
+        queries = self.table("queries.parquet")
+        if queries is None:
+            return {}
+        ids = queries.column("query_ids").combine_chunks()
+        flat = pc.list_flatten(ids)
+        wanted = pc.is_in(flat, value_set=pa.array(list(query_ids), pa.string()))
+        texts = queries.column("text").take(pc.list_parent_indices(ids).filter(wanted))
+        return dict(zip(flat.filter(wanted).to_pylist(), texts.to_pylist(), strict=True))
+
+    def rankings(self, texts: Iterable[str]) -> dict[str, tuple[Result, ...]]:
+        """The published results of some queries, by their text; a query that was not answered is left out."""
+        path = self.folder / "results.duckdb"
+        if not path.is_file():
+            return {}
+        cache = SearchCache(path, release_id=self.manifest.release_id)
+        with cache:
+            found = {text: cache.get(text) for text in texts}
+        return {text: cached.results for text, cached in found.items() if cached is not None}

@@ -1,0 +1,141 @@
+"""The static leg: the judged queries against every text by static embeddings, the lowest rung of the ladder.
+
+It is kept from night to night as the dense leg is (``tasks.dense_lists``), so that a night embeds the texts that came,
+and a release's leg can be read again without its collection. Nothing that is published is made of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from storage.bm25_store import Bm25Store
+from storage.chunk_listing import texts_added
+from storage.dense_lists import read_dense_lists, write_dense_lists
+from tasks.dense import SCORES_HELD, retrieve_dense
+from tasks.dense_lists import SLACK, DenseLists, bring_up_to_date
+from tasks.handed_lists import ListedQueries, leg_from_lists, lists_by_key, lists_by_number
+from tasks.measures import RANKED
+from tasks.texts import Texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from storage.chunk_table import ChunkTable
+    from tasks.dense import Block
+    from tasks.night import Night
+    from tasks.static_embedding import StaticEmbedder
+
+TEXTS_HELD = 2048  # embedded at one time: some 20 MB of tokens
+
+
+def retrieve_static(
+    night: Night, table: ChunkTable, queries: pa.Table, embedder: StaticEmbedder | None
+) -> pa.Table | None:
+    """Tonight's static leg, and its lists for the next night.
+
+    Args:
+        night: The run.
+        table: The texts.
+        queries: The judged ones, schema QUERIES.
+        embedder: None where the dual encoder has no token vectors.
+
+    Returns:
+        A table of schema RANKED; None without an embedder.
+    """
+    if embedder is None or queries.num_rows == 0:
+        write_dense_lists(night.static_lists, [])
+        return None
+    with Bm25Store.open(night.bm25) as store:
+        chunks = store.chunks(["chunk_hash", "document_id"])
+    texts = Texts.of(chunks.column("chunk_hash"))
+    vectors = embedder.embed(queries.column("text").to_pylist())
+    listed = ListedQueries.of(queries.column("query_key").combine_chunks(), vectors)
+    lists, added = DenseLists.unknown(len(listed)), pa.array([], pa.string())
+    if night.before is not None and night.before.same_embedder and night.before.static_lists.is_file():
+        lists = lists_by_number(read_dense_lists(night.before.static_lists), listed, texts)
+        with Bm25Store.open(night.before.bm25) as store:
+            added = texts_added(night.chunks, store.chunk_reader(["chunk_hash"]))
+    outcome = bring_up_to_date(
+        lists,
+        vectors,
+        texts,
+        added=some_texts(table, texts, added, embedder, queries=len(listed)),
+        everything=lambda count: all_texts(table, texts, embedder, queries=count),
+        depth=night.settings.retrieval.candidate_depth,
+        slack=SLACK,
+    )
+    write_dense_lists(night.static_lists, lists_by_key(outcome.lists, listed, texts))
+    return _named(outcome.leg, queries, chunks)
+
+
+def static_leg_of_release(
+    folder: Path,
+    queries: pa.Table,
+    table: ChunkTable,
+    *,
+    load: Callable[[], StaticEmbedder | None],
+    depth: int,
+) -> pa.Table | None:
+    """The static leg of a stored release, from its lists where it has them; nothing is written.
+
+    Args:
+        folder: Of the release.
+        queries: Some of its own, schema QUERIES.
+        table: Its texts.
+        load: Gives its static embedder; called where a query must be embedded and meet the whole collection.
+        depth: Chunks a query.
+
+    Returns:
+        A table of schema RANKED, or None where there is no static embedder and not every query has a list.
+    """
+    with Bm25Store.open(folder / "bm25.duckdb") as store:
+        chunks = store.chunks(["chunk_hash", "document_id"])
+    texts = Texts.of(chunks.column("chunk_hash"))
+    path = folder / "static.parquet"
+    lists = read_dense_lists(path) if path.is_file() else ()
+    leg, answered = leg_from_lists(lists, queries.column("query_key").combine_chunks(), texts, depth=depth)
+    found, rest = [_named(leg, queries, chunks)], queries.filter(pa.array(~answered))
+    if rest.num_rows:
+        embedder = load()
+        if embedder is None:
+            return None
+        vectors = embedder.embed(rest.column("text").to_pylist())
+        blocks = all_texts(table, texts, embedder, queries=rest.num_rows)
+        found.append(_named(retrieve_dense(vectors, blocks, texts, depth=depth), rest, chunks))
+    return pa.concat_tables(found)
+
+
+def all_texts(table: ChunkTable, texts: Texts, embedder: StaticEmbedder, *, queries: int) -> Iterator[Block]:
+    """The static vectors of all texts, in blocks whose scores with so many queries fit into memory."""
+    batches = table.stream(["chunk_hash", "text"], batch_rows=_rows_held(queries))
+    return _embedded(batches, texts, embedder)
+
+
+def some_texts(
+    table: ChunkTable, texts: Texts, chunk_hashes: pa.Array, embedder: StaticEmbedder, *, queries: int
+) -> Iterator[Block]:
+    """The static vectors of some texts, string (n,) hashes, in such blocks."""
+    return _embedded(table.batches(chunk_hashes, ["text"], rows=_rows_held(queries)), texts, embedder)
+
+
+def _embedded(batches: Iterable[pa.RecordBatch], texts: Texts, embedder: StaticEmbedder) -> Iterator[Block]:
+    """Batches of a chunk table as blocks; rows that are no text of the collection are passed over."""
+    for batch in batches:
+        numbers = texts.numbers_of(batch.column("chunk_hash"))
+        known = numbers >= 0
+        if known.any():
+            yield numbers[known], embedder.embed(batch.column("text").filter(pa.array(known)).to_pylist())
+
+
+def _named(leg: pa.Table, queries: pa.Table, chunks: pa.Table) -> pa.Table:
+    """A leg, schema LEG, by the keys of queries and the ids of documents: schema RANKED."""
+    keys = queries.column("query_key").combine_chunks().take(leg.column("query_number").combine_chunks())
+    documents = chunks.column("document_id").take(leg.column("chunk_number"))
+    return pa.table([keys, documents, leg.column("rank")], schema=RANKED)
+
+
+def _rows_held(queries: int) -> int:
+    return min(max(1, SCORES_HELD // max(1, queries)), TEXTS_HELD)

@@ -1,0 +1,143 @@
+"""The timings of a release: taken over from an earlier one while they hold, measured anew where they do not.
+
+They hold while models, depths and device are the same and the collection has not changed its size by more than half,
+so that a small night loads no model for them.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import pyarrow as pa
+
+from storage.bm25_store import Bm25Store
+from storage.chunk_listing import distinct_texts
+from storage.evaluations import Timings
+from storage.keys import fingerprint
+from storage.releases import survey_releases
+from storage.workspace import write_atomically
+from tasks.ladder import read_timings
+from tasks.live import LiveSearch
+from tasks.timing import StaticScan, time_rungs
+
+if TYPE_CHECKING:
+    from storage.chunk_table import ChunkTable
+    from storage.workspace import Workspace
+    from tasks.embedder import EmbedderPlan
+    from tasks.night import Night
+    from tasks.on_demand import EmbedderOnDemand, RerankerOnDemand
+    from tasks.reranker import RerankerPlan
+    from tasks.settings import Settings
+    from tasks.static_embedding import StaticEmbedder
+
+SIZE_CHANGE = 0.5  # of the collection, beyond which times are taken anew
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a time depends on.
+
+    Attributes:
+        key: Of models, depths and device.
+        texts: Distinct ones in the collection.
+    """
+
+    key: str
+    texts: int
+
+    @classmethod
+    def of(cls, settings: Settings, embedder: EmbedderPlan, reranker: RerankerPlan | None, *, texts: int) -> Self:
+        """The conditions of a night."""
+        key = fingerprint(
+            {
+                "embedder": embedder.fingerprint,
+                "reranker": None if reranker is None else reranker.fingerprint,
+                "depth": settings.reranker.depth,
+                "candidate_depth": settings.retrieval.candidate_depth,
+                "device": embedder.device,
+                "threads": settings.execution.threads,
+                "queries": settings.evaluation.timed_queries,
+            }
+        )
+        return cls(key, texts)
+
+    def hold_for(self, timings: Timings) -> bool:
+        """Whether what was measured then is what would be measured now.
+
+        >>> then = Timings(milliseconds={}, queries=1, measured_in="", machine="", conditions="k", texts=100)
+        >>> [Conditions("k", texts).hold_for(then) for texts in (49, 50, 150, 151)]
+        [False, True, True, False]
+        """
+        return self.key == timings.conditions and abs(self.texts - timings.texts) <= SIZE_CHANGE * timings.texts
+
+
+def write_timings(
+    night: Night,
+    embedder: EmbedderOnDemand,
+    reranker: RerankerOnDemand | None,
+    table: ChunkTable,
+    *,
+    static: StaticEmbedder | None,
+    queries: pa.Table,
+) -> None:
+    """Write tonight's timings; models are loaded only where no kept release has any that hold.
+
+    Args:
+        night: The run.
+        embedder: Of the dense leg.
+        reranker: None where the fused order is kept.
+        table: Texts and vectors.
+        static: None where there are no static embeddings.
+        queries: Those to draw from, schema QUERIES, at least one.
+    """
+    plan = None if reranker is None else reranker.plan
+    conditions = Conditions.of(night.settings, embedder.plan, plan, texts=distinct_texts(night.chunks))
+    timings = known_timings(night.workspace, conditions)
+    if timings is None:
+        generator = np.random.default_rng(night.seed)
+        count = min(night.settings.evaluation.timed_queries, queries.num_rows)
+        drawn = generator.choice(queries.num_rows, size=count, replace=False)
+        with Bm25Store.open(night.bm25) as store:
+            loaded = None if reranker is None else reranker.load()
+            live = LiveSearch.of(night.settings, store, table, embedder=embedder.load(None), reranker=loaded)
+            scan = None if static is None else StaticScan.of(static, live, generator=generator)
+            milliseconds = time_rungs(live, scan, queries.column("text").take(pa.array(drawn)).to_pylist())
+        timings = Timings(
+            milliseconds=milliseconds,
+            queries=count,
+            measured_in=night.release_id,
+            machine=machine(embedder.plan.device),
+            conditions=conditions.key,
+            texts=conditions.texts,
+        )
+    write_atomically(night.timings, timings.model_dump_json(indent=2) + "\n")
+
+
+def known_timings(workspace: Workspace, conditions: Conditions) -> Timings | None:
+    """The timings of the newest release whose timings hold, or None."""
+    manifests, _ = survey_releases(workspace)
+    for manifest in reversed(manifests):
+        try:
+            timings = read_timings(workspace.release(manifest.release_id))
+        except ValueError:  # damaged, or another version's
+            continue
+        if timings is not None and conditions.hold_for(timings):
+            return timings
+    return None
+
+
+def machine(device: str) -> str:
+    """Where times were taken, in words.
+
+    Args:
+        device: As torch calls it.
+    """
+    if device.startswith("cuda"):
+        import torch
+
+        return f"{torch.cuda.get_device_name(device)}, {os.cpu_count()} CPU cores"
+    return f"{device}, {os.cpu_count()} cores, {platform.machine()}"

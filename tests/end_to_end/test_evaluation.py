@@ -1,0 +1,278 @@
+"""What nights measure: the ladder, its costs, what changed; and what they do not measure again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+import tasks.on_demand
+from benchmarks.plain_nights import refresh_plainly
+from benchmarks.tiny_models import tiny_embedder, tiny_reranker
+from storage.dense_lists import DENSE_LISTS
+from storage.errors import InputError
+from storage.evaluations import COMPARISON, DEPTHS, DIAGNOSIS, EVALUATION
+from storage.tables import read_table
+from tasks.ladder import RUNGS, read_timings
+from tasks.static_embedding import StaticEmbedder
+from tests.collection import LOG, QRELS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from flows.summary import Summary
+    from storage.evaluations import Timings
+    from tests.collection import Collection
+
+JUDGED = {query_id for query_id, *_ in QRELS}
+SCHEMAS = {
+    "evaluation.parquet": EVALUATION,
+    "depths.parquet": DEPTHS,
+    "diagnosis.parquet": DIAGNOSIS,
+    "comparison.parquet": COMPARISON,
+    "static.parquet": DENSE_LISTS,
+}
+
+
+def night(collection: Collection) -> Summary:
+    collection.write()
+    return refresh_plainly(collection.settings_file)
+
+
+def folder_of(collection: Collection, summary: Summary) -> Path:
+    return collection.workspace / "releases" / summary.manifest.release_id
+
+
+def timings_of(collection: Collection, summary: Summary) -> Timings:
+    timings = read_timings(folder_of(collection, summary))
+    assert timings is not None
+    return timings
+
+
+def load_no_model(*arguments: object, **options: object) -> NoReturn:
+    message = "a model was loaded"
+    raise AssertionError(message)
+
+
+def forbid_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks.on_demand, "Embedder", load_no_model)
+    monkeypatch.setattr(tasks.on_demand, "Reranker", load_no_model)
+
+
+def watch_static_embeddings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every text that is embedded statically from here on."""
+    embedded: list[str] = []
+    embed = StaticEmbedder.embed
+
+    def watched(self: StaticEmbedder, texts: Sequence[str]) -> NDArray[np.float32]:
+        embedded.extend(texts)
+        return embed(self, texts)
+
+    monkeypatch.setattr(StaticEmbedder, "embed", watched)
+    return embedded
+
+
+def test_a_night_measures_every_rung_and_says_what_a_query_costs_there(collection: Collection) -> None:
+    summary = night(collection)
+
+    assert [rung.stage for rung in summary.ladder] == [*RUNGS]
+    costs = [rung.milliseconds for rung in summary.ladder]
+    assert all(cost is not None and cost > 0.0 for cost in costs)
+    static, bm25, dense, fused, reranked = (cost or 0.0 for cost in costs)
+    assert static < reranked
+    assert max(bm25, dense) < fused < reranked
+    timings = timings_of(collection, summary)
+    assert (timings.queries, timings.measured_in) == (1, summary.manifest.release_id)
+    assert [depth for depth, _ in summary.depths] == [0, 10, 20, 50, 100]
+    measures = summary.manifest.measures
+    assert summary.depths[0][1] == pytest.approx(measures["fused"])
+    assert summary.depths[-1][1] == pytest.approx(measures["reranked"])
+    told = summary.as_json()
+    assert told["depths"] == [{"depth": depth, **values} for depth, values in summary.depths]
+    assert told["ladder"] == [rung.as_json() for rung in summary.ladder]
+
+
+def test_a_night_without_anything_to_do_tells_the_same_ladder(collection: Collection) -> None:
+    first, second = night(collection), night(collection)
+    assert not second.changed
+    assert (second.ladder, second.depths) == (first.ladder, first.depths)
+
+
+def test_the_measures_and_depths_of_the_settings_are_those_that_are_measured(collection: Collection) -> None:
+    collection.settings["reranker"]["depth"] = 7
+    settings = collection.settings_file
+    collection.write()
+    settings.write_text(settings.read_text().replace("[evaluation]", '[evaluation]\nmeasures = ["P@1"]\ndepths = [3]'))
+    summary = refresh_plainly(settings)
+    assert {name for values in summary.manifest.measures.values() for name in values} == {"P@1"}
+    assert [depth for depth, _ in summary.depths] == [0, 3, 7]
+
+
+def test_without_judgments_the_files_are_empty_and_nothing_is_timed_or_embedded(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = watch_static_embeddings(monkeypatch)
+    del collection.settings["judgments"]
+
+    summary = night(collection)
+
+    assert (summary.ladder, summary.depths, summary.manifest.measures, summary.warnings) == ((), (), {}, ())
+    for name, schema in SCHEMAS.items():
+        table = read_table(folder_of(collection, summary) / name)
+        assert (table.schema, table.num_rows) == (schema, 0), name
+    assert not (folder_of(collection, summary) / "timings.json").exists()
+    assert embedded == []
+
+
+def test_a_night_embeds_statically_the_queries_and_the_texts_that_came(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night(collection)
+    embedded = watch_static_embeddings(monkeypatch)
+    said = "Leaves of one bush make green and black tea, said the gardener."
+    collection.document("tea")["text"] = said
+    collection.document("bread")["letters"] = 77
+
+    night(collection)
+
+    queries = sorted(text.casefold() for query_id, text, _ in LOG if query_id in JUDGED)
+    assert sorted(embedded) == sorted(
+        [*queries, "Tea\nLeaves of one bush make green and black tea, said the gardener."]
+    )
+
+
+def test_a_query_that_is_judged_now_meets_the_whole_collection(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks = night(collection).counts.texts
+    embedded = watch_static_embeddings(monkeypatch)
+    collection.qrels.append(("q-sun", "salt", 1))
+
+    summary = night(collection)
+
+    assert len(embedded) == len(JUDGED) + 1 + chunks
+    assert read_table(folder_of(collection, summary) / "static.parquet").num_rows == len(JUDGED) + 1
+
+
+def test_static_lists_of_another_embedder_are_not_taken_over(collection: Collection, tmp_path: Path) -> None:
+    collection.settings["evaluation"] = {"timed_queries": 0}
+    before = night(collection)
+    collection.settings["embedder"]["model"] = str(tiny_embedder(tmp_path / "another", seed=8))
+    after = night(collection)
+    lists = [read_table(folder_of(collection, summary) / "static.parquet") for summary in (before, after)]
+    assert lists[0].column("vector_key").to_pylist() != lists[1].column("vector_key").to_pylist()
+    assert before.manifest.measures["bm25"] == after.manifest.measures["bm25"]
+
+
+def test_an_embedder_without_token_vectors_leaves_the_lowest_rung_out_and_the_night_says_so(
+    collection: Collection, tmp_path: Path
+) -> None:
+    folder = tiny_embedder(tmp_path / "another")
+    weights = load_file(folder / "model.safetensors")
+    # Read by its shape alone: half a vocabulary is no vocabulary.
+    assert StaticEmbedder.of(folder) is not None
+    weights["embeddings.word_embeddings.weight"] = weights["embeddings.word_embeddings.weight"].clone()
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"vocab_size": 30522', '"vocab_size": 30400'))
+    weights["embeddings.word_embeddings.weight"] = weights["embeddings.word_embeddings.weight"][:30400].clone()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    collection.settings["embedder"]["model"] = str(folder)
+
+    summary = night(collection)
+
+    assert [rung.stage for rung in summary.ladder] == [*RUNGS[1:]]
+    assert "static" not in timings_of(collection, summary).milliseconds
+    assert len(summary.warnings) == 1
+    assert "static embeddings were not measured" in summary.warnings[0]
+
+
+def test_without_a_reranker_the_ladder_ends_at_the_hybrid(collection: Collection) -> None:
+    collection.settings["reranker"]["model"] = "none"
+    summary = night(collection)
+    assert [rung.stage for rung in summary.ladder] == [*RUNGS[:-1]]
+    assert summary.depths == ()
+    assert set(timings_of(collection, summary).milliseconds) == {*RUNGS[:-1]}
+
+
+def test_a_night_with_the_same_models_takes_times_over_and_loads_none(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = night(collection)
+    forbid_models(monkeypatch)
+    collection.document("bread")["letters"] = 77
+
+    second = night(collection)
+
+    assert second.changed
+    assert timings_of(collection, second) == timings_of(collection, first)
+    assert [rung.milliseconds for rung in second.ladder] == [rung.milliseconds for rung in first.ladder]
+
+
+def test_another_model_depth_or_size_is_timed_anew(collection: Collection, tmp_path: Path) -> None:
+    measured_in = [timings_of(collection, night(collection)).measured_in]
+    for section, name, value in (
+        ("reranker", "model", str(tiny_reranker(tmp_path / "another", seed=12))),
+        ("reranker", "depth", 5),
+        ("retrieval", "candidate_depth", 20),
+        ("evaluation", "timed_queries", 2),
+    ):
+        collection.settings.setdefault(section, {})[name] = value
+        collection.documents.append({**collection.document("tea"), "_id": f"copy-{section}-{name}"})
+        measured_in.append(timings_of(collection, night(collection)).measured_in)
+    assert len(set(measured_in)) == len(measured_in)
+    collection.documents = [document for document in collection.documents if document["_id"] in {"tea", "bees"}]
+    collection.qrels = [("q-tea", "tea", 1)]
+    assert timings_of(collection, night(collection)).measured_in not in measured_in
+
+
+def test_no_query_is_timed_where_none_is_asked_for(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    collection.settings["evaluation"] = {"timed_queries": 0}
+    summary = night(collection)
+    assert not (folder_of(collection, summary) / "timings.json").exists()
+    assert {rung.milliseconds for rung in summary.ladder} == {None}
+
+
+def test_the_release_that_is_live_is_measured_again_by_todays_judgments(collection: Collection) -> None:
+    first = night(collection)
+    assert read_table(folder_of(collection, first) / "comparison.parquet").num_rows == 0
+    collection.qrels.remove(("q-tea", "tea", 2))
+    collection.qrels.append(("q-tea", "coffee", 2))
+
+    second = night(collection)
+
+    rows = read_table(folder_of(collection, second) / "comparison.parquet").to_pylist()
+    stages = {row["stage"] for row in rows}
+    assert stages == set(second.manifest.measures)  # the static leg of the release before is read from its lists
+    # Nothing else changed, so by one and the same judgments both are alike.
+    assert {row["difference"] for row in rows} == {0.0}
+    for row in rows:
+        assert row["before"] == pytest.approx(second.manifest.measures[row["stage"]][row["measure"]])
+
+
+@pytest.mark.parametrize("name", ["static.parquet", "candidates.parquet", "timings.json"])
+def test_what_is_damaged_of_the_release_before_stops_no_measuring(name: str, collection: Collection) -> None:
+    path = folder_of(collection, night(collection)) / name
+    path.write_bytes(path.read_bytes()[:-10])
+    collection.remove("bees")
+
+    summary = night(collection)
+
+    assert [rung.stage for rung in summary.ladder] == [*RUNGS]
+    compared = read_table(folder_of(collection, summary) / "comparison.parquet").num_rows > 0
+    assert compared == (name != "candidates.parquet")
+
+
+def test_a_measure_that_nobody_knows_stops_the_night_before_anything_is_computed(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbid_models(monkeypatch)
+    collection.write()
+    settings = collection.settings_file
+    settings.write_text(settings.read_text().replace("[evaluation]", '[evaluation]\nmeasures = ["nDGC@10"]'))
+    with pytest.raises(InputError, match="'nDGC@10' is no measure"):
+        refresh_plainly(settings)

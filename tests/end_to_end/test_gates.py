@@ -1,0 +1,177 @@
+"""Gates on whole nights: what they hold the new release against, and what a night without a new one tells."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flows.summary import Refused
+from storage.errors import InputError
+from storage.workspace import Workspace
+from tests.collection import QRELS
+
+if TYPE_CHECKING:
+    from flows.summary import Summary
+    from storage.releases import Gate
+    from tests.collection import Collection
+    from tests.conftest import Command
+    from tests.end_to_end.conftest import Refresh
+
+COMPARING = ("non_inferiority", "overlap", "top1")
+
+
+def gates_of(summary: Summary) -> dict[str, Gate]:
+    return {gate.name: gate for gate in summary.manifest.gates}
+
+
+def assert_nothing_compared(summary: Summary, reason: str) -> None:
+    gates = gates_of(summary)
+    assert all(gates[name].passed for name in COMPARING)
+    assert {gates[name].reason for name in COMPARING} == {f"not compared: {reason}"}
+
+
+def test_the_first_release_passes_what_holds_it_against_another(collection: Collection, refresh: Refresh) -> None:
+    collection.settings["gates"] = {"margin": 0.001, "min_overlap": 1.0, "max_top1_changed": 0.0, "max_empty": 0.0}
+
+    summary = refresh(collection)
+
+    assert summary.published
+    assert_nothing_compared(summary, "it is the first release")
+    assert gates_of(summary)["empty"].value == 0.0
+
+
+def test_a_night_that_changes_no_result_passes_the_strictest_gates(collection: Collection, refresh: Refresh) -> None:
+    collection.settings["gates"] = {"margin": 0.001, "min_overlap": 1.0, "max_top1_changed": 0.0, "max_empty": 0.0}
+    refresh(collection)
+    collection.document("tea")["shelf"] = 3
+
+    gates = gates_of(refresh(collection))
+
+    assert [gates[name].value for name in COMPARING] == [0.0, 1.0, 0.0]
+    assert "6 judged queries" in gates["non_inferiority"].reason
+    assert "over 7 queries" in gates["overlap"].reason
+
+
+def test_results_of_the_current_release_that_are_damaged_are_not_compared(
+    collection: Collection, refresh: Refresh
+) -> None:
+    live = refresh(collection).manifest.release_id
+    path = Workspace(collection.workspace).release(live) / "results.duckdb"
+    path.write_bytes(path.read_bytes()[:-10])
+    collection.settings["gates"] = {}
+    collection.documents = collection.documents[::2]
+
+    summary = refresh(collection)
+
+    assert summary.published
+    assert_nothing_compared(summary, f"the results of the current release {live} are missing or damaged")
+
+
+def test_todays_judgments_measure_the_release_that_was_made_without_them(
+    collection: Collection, refresh: Refresh
+) -> None:
+    collection.qrels = [row for row in QRELS if row[0] == "q-moon"]
+    refresh(collection)
+    collection.qrels = list(QRELS)
+    collection.settings["gates"] = {"margin": 0.001}
+
+    gate = gates_of(refresh(collection))["non_inferiority"]
+
+    assert (gate.passed, gate.value) == (True, 0.0)  # the collection is the same, and so are the results
+    assert "on 6 judged queries" in gate.reason
+
+
+def test_judged_queries_that_only_one_release_answers_are_not_compared(
+    collection: Collection, refresh: Refresh
+) -> None:
+    whole = list(collection.log)
+    collection.log = [row for row in whole if row[0] in {"q-sun", "q-tea"}]
+    collection.qrels = [row for row in QRELS if row[0] == "q-tea"]
+    refresh(collection)
+    collection.log = [row for row in whole if row[0] != "q-tea"]
+    collection.qrels = list(QRELS)
+    collection.settings["gates"] = {}
+
+    gates = gates_of(refresh(collection))
+
+    assert gates["non_inferiority"].passed
+    assert gates["non_inferiority"].reason == ("not compared: the current release holds none of the judged queries")
+    assert "over 1 queries" in gates["overlap"].reason
+
+
+@pytest.mark.parametrize(("settings", "gate"), [({"min_judged": 0.9}, "judged"), ({"min_coverage": 0.9}, "coverage")])
+def test_a_first_release_too_is_refused_for_what_it_is_itself(
+    collection: Collection, refresh: Refresh, settings: dict[str, float], gate: str
+) -> None:
+    collection.settings["gates"] = dict(settings)
+    collection.settings["queries"]["budget"] = 2
+
+    with pytest.raises(Refused, match=gate) as refused:
+        refresh(collection)
+
+    assert [found.name for found in refused.value.summary.refused] == [gate]
+    assert not (collection.workspace / "current.json").exists()
+
+
+def test_a_source_that_is_too_old_is_refused_and_warned_of_where_there_is_nothing_to_do(
+    collection: Collection, refresh: Refresh, nightrank: Command
+) -> None:
+    collection.settings["gates"] = {"max_source_age_days": 2.0, "margin": 1.0}
+    assert "source_age" in gates_of(refresh(collection))
+    old = (datetime.now(UTC) - timedelta(days=3)).timestamp()
+    os.utime(collection.folder / "corpus.jsonl", (old, old))
+
+    nothing = nightrank("refresh", "-c", collection.settings_file, "--json")
+    shown = nightrank("refresh", "-c", collection.settings_file)
+
+    assert (nothing.code, nothing.json["changed"]) == (0, False)
+    [warning] = nothing.json["warnings"]
+    assert "was written 3.0 days ago, up to 2 are allowed" in warning
+    assert "Note: The source may be stale" in " ".join(shown.out.split())
+
+    collection.settings["retrieval"] = {"rrf_k": 61}
+    collection.write()
+    os.utime(collection.folder / "corpus.jsonl", (old, old))
+    changed = nightrank("refresh", "-c", collection.settings_file, "--json")
+    accepted = nightrank("refresh", "-c", collection.settings_file, "--json", "--accept", "source_age")
+
+    assert changed.code == 3
+    assert [gate["name"] for gate in changed.json["gates"] if not gate["passed"]] == ["source_age"]
+    assert (accepted.code, accepted.json["published"]) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "remedy"),
+    [
+        ("overlp", "There is no gate 'overlp'.", 'Did you mean "overlap"?'),
+        ("integrity", "The gate integrity cannot be overridden", "nightrank refresh"),
+    ],
+)
+def test_a_gate_that_cannot_be_accepted_is_the_users_mistake_before_anything_is_done(
+    collection: Collection, nightrank: Command, name: str, message: str, remedy: str
+) -> None:
+    ended = nightrank("refresh", "-c", collection.settings_file, "--accept", "overlap", "--accept", name)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert message in ended.err
+    assert remedy in ended.err
+    assert not collection.workspace.exists()
+
+
+def test_the_flow_itself_refuses_names_of_gates_that_are_not_there(collection: Collection, prefect_api: str) -> None:
+    from flows.refresh import refresh
+
+    with pytest.raises(InputError, match="no gate 'nDCG'"):
+        refresh(str(collection.settings_file), accept=("nDCG",))
+
+
+def test_a_measure_that_nobody_knows_is_told_before_the_nights_work(collection: Collection, refresh: Refresh) -> None:
+    collection.settings["gates"] = {"measure": "nDGC@10"}
+
+    with pytest.raises(InputError, match="nDGC@10"):
+        refresh(collection)
+
+    assert not list((collection.workspace / "lance").glob("*"))

@@ -1,0 +1,252 @@
+"""Regressions planted on purpose: each is stopped by the gate that is there for it, and readers never see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+import tasks.indexing
+import tasks.retrieval
+from benchmarks.tiny_models import tiny_reranker
+from storage.releases import read_manifest
+from storage.workspace import Workspace
+from tasks.analysis import Analyser
+from tests.end_to_end.test_refresh import forbid_models
+from tests.published import check_readable, pointer, rankings, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from tests.collection import Collection
+    from tests.conftest import Command, Ended
+    from tests.end_to_end.conftest import Refresh
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What was published before the regression."""
+
+    release_id: str
+    pointer: dict[str, str]
+    files: dict[str, bytes | None]
+    answers: object
+
+    @classmethod
+    def of(cls, collection: Collection) -> Live:
+        release_id = check_readable(collection.workspace).release_id
+        folder = Workspace(collection.workspace).release(release_id)
+        return cls(release_id, pointer(collection.workspace), snapshot(folder), rankings(collection.workspace))
+
+    def assert_untouched(self, collection: Collection) -> None:
+        assert Live.of(collection) == self
+
+
+def published_with_default_gates(collection: Collection, refresh: Refresh) -> Live:
+    del collection.settings["gates"]
+    assert refresh(collection).published
+    return Live.of(collection)
+
+
+def refused(ended: Ended) -> dict[str, dict[str, Any]]:
+    """The gates that keep the release from being published, from ``refresh --json``."""
+    assert ended.code == 3, ended.err
+    assert "Traceback" not in ended.err
+    report = ended.json
+    assert report["published"] is False
+    found = {gate["name"]: gate for gate in report["gates"] if not gate["passed"] and not gate["accepted"]}
+    for name, gate in found.items():
+        assert f"{name}: {gate['reason']}" in ended.err
+    return found
+
+
+def shuffled(model: Path, folder: Path) -> Path:
+    """A reranker of the same shape, each of its tensors with its numbers in another order."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    network = AutoModelForSequenceClassification.from_pretrained(model, local_files_only=True)
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            order = torch.randperm(parameter.numel(), generator=generator)
+            parameter.copy_(parameter.flatten()[order].view_as(parameter))
+    tiny_reranker(folder)  # its tokenizer stays
+    network.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def packaged_reranker(tmp_path: Path) -> Path:
+    """The packaged reranker as a plain folder of weights."""
+    from tasks.pretrained_reranker import load_reranker, network_of
+    from tasks.reranker import PRETRAINED
+
+    folder = tiny_reranker(tmp_path / "packaged")
+    network_of(load_reranker(PRETRAINED / "nightrank-minilm")).save_pretrained(folder)
+    return folder
+
+
+def plant_shuffled_reranker(collection: Collection, refresh: Refresh, packaged: Path) -> Live:
+    """Publish with a good reranker, then plant one with shuffled weights."""
+    collection.settings["reranker"] = {"model": str(packaged), "weight": 1.0}
+    live = published_with_default_gates(collection, refresh)
+    assert read_manifest(Workspace(collection.workspace), live.release_id).measures["results"]["nDCG@10"] > 0.9
+    collection.settings["reranker"]["model"] = str(shuffled(packaged, collection.folder / "shuffled"))
+    collection.write()
+    return live
+
+
+def plant_half_a_collection(collection: Collection, refresh: Refresh) -> Live:
+    """Publish by words alone, which finds what is judged, then lose every second document."""
+    collection.settings["reranker"] = {"model": "none"}
+    collection.settings["retrieval"] = {"dense_weight": 0.0}
+    live = published_with_default_gates(collection, refresh)
+    collection.documents = collection.documents[1::2]
+    collection.write()
+    return live
+
+
+def test_a_reranker_with_shuffled_weights_is_stopped_by_its_quality(
+    collection: Collection, refresh: Refresh, packaged_reranker: Path, nightrank: Command
+) -> None:
+    live = plant_shuffled_reranker(collection, refresh, packaged_reranker)
+
+    found = refused(nightrank("refresh", "-c", collection.settings_file, "--json"))
+
+    assert "non_inferiority" in found
+    gate = found["non_inferiority"]
+    assert gate["value"] < gate["threshold"] == -0.02
+    assert "nDCG@10 on 6 judged queries" in gate["reason"]
+    assert any(f'"{query_id}" (-' in gate["reason"] for query_id, _, _ in collection.qrels)
+    live.assert_untouched(collection)
+
+
+def test_half_of_the_collection_missing_is_stopped_by_the_overlap_where_nothing_is_judged(
+    collection: Collection, refresh: Refresh, nightrank: Command
+) -> None:
+    del collection.settings["judgments"]
+    live = plant_half_a_collection(collection, refresh)
+
+    found = refused(nightrank("refresh", "-c", collection.settings_file, "--json"))
+
+    assert "overlap" in found
+    assert found["overlap"]["value"] < found["overlap"]["threshold"] == 0.6
+    assert set(found) <= {"overlap", "top1"}
+    live.assert_untouched(collection)
+
+
+def test_half_of_the_collection_missing_is_stopped_by_the_quality_where_queries_are_judged(
+    collection: Collection, refresh: Refresh, nightrank: Command
+) -> None:
+    live = plant_half_a_collection(collection, refresh)
+    collection.settings["gates"] = {"min_overlap": 0.0, "max_top1_changed": 1.0}
+    collection.write()
+
+    found = refused(nightrank("refresh", "-c", collection.settings_file, "--json"))
+
+    assert set(found) == {"non_inferiority"}
+    live.assert_untouched(collection)
+
+
+class Unstemmed(Analyser):
+    """A bug: words are their own terms, and it goes by the name of the analysis with stems."""
+
+    def __call__(self, words: list[str], /) -> Sequence[str | None]:
+        return [None if word in self.stop_words else word for word in words]
+
+
+def test_an_index_that_was_analysed_otherwise_than_the_queries_is_stopped_by_the_audit(
+    collection: Collection, refresh: Refresh, nightrank: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = published_with_default_gates(collection, refresh)
+    monkeypatch.setattr(tasks.indexing, "Analyser", Unstemmed)
+    collection.document("tea")["text"] = f"{collection.document('tea')['text']} Cups are warmed."
+    collection.write()
+
+    found = refused(nightrank("refresh", "-c", collection.settings_file, "--json"))
+
+    assert "bm25_audit" in found
+    assert "tea#0" in found["bm25_audit"]["reason"]
+    assert found["bm25_audit"]["value"] == "Infinity"
+    live.assert_untouched(collection)
+
+    monkeypatch.undo()
+    assert refresh(collection).published
+
+
+def test_queries_that_are_analysed_otherwise_than_the_index_are_stopped_by_the_audit(
+    collection: Collection, refresh: Refresh, nightrank: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = published_with_default_gates(collection, refresh)
+    monkeypatch.setattr(tasks.retrieval, "Analyser", Unstemmed)
+    collection.document("tea")["shelf"] = 3
+    collection.write()
+
+    found = refused(nightrank("refresh", "-c", collection.settings_file, "--json"))
+
+    assert "bm25_audit" in found
+    assert "that belong among the candidates are not there" in found["bm25_audit"]["reason"]
+    live.assert_untouched(collection)
+
+
+def test_a_refused_release_is_listed_with_the_gates_that_it_failed_and_why(
+    collection: Collection, refresh: Refresh, nightrank: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    live = plant_half_a_collection(collection, refresh)
+    found = refused(nightrank("refresh", "-c", collection.settings_file, "--json"))
+
+    listed = nightrank("releases", "-c", collection.settings_file, "--json")
+    shown = nightrank("releases", "-c", collection.settings_file)
+
+    assert (listed.code, listed.json["current"]) == (0, live.release_id)
+    first, rejected = listed.json["releases"]
+    assert (first["status"], rejected["status"], rejected["current"]) == ("accepted", "rejected", False)
+    reasons = {gate["name"]: gate["reason"] for gate in rejected["gates"] if not gate["passed"]}
+    assert reasons == {name: gate["reason"] for name, gate in found.items()}
+    words = " ".join(shown.out.split())
+    assert f"rejected, failed {', '.join(found)}" in words
+    for name, reason in reasons.items():
+        assert f"{rejected['release_id']} was rejected by {name}: {reason}." in words
+
+
+@pytest.mark.parametrize("planted", ["reranker", "collection"])
+def test_a_gate_that_is_accepted_on_purpose_publishes_at_the_price_of_a_look_at_the_memos(
+    planted: str,
+    collection: Collection,
+    refresh: Refresh,
+    packaged_reranker: Path,
+    nightrank: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    if planted == "reranker":
+        live = plant_shuffled_reranker(collection, refresh, packaged_reranker)
+    else:
+        live = plant_half_a_collection(collection, refresh)
+    found = refused(nightrank("refresh", "-c", collection.settings_file, "--json"))
+    assert "non_inferiority" in found
+    forbid_models(monkeypatch)
+    others = [argument for name in found if name != "non_inferiority" for argument in ("--accept", name)]
+
+    if others:  # one of several is not enough
+        ended = nightrank("refresh", "-c", collection.settings_file, "--json", *others)
+        assert set(refused(ended)) == {"non_inferiority"}
+        live.assert_untouched(collection)
+    accept = ["--accept", "non_inferiority", "--accept", "empty", *others]
+    ended = nightrank("refresh", "-c", collection.settings_file, "--json", *accept)
+
+    assert (ended.code, ended.json["published"]) == (0, True)
+    counts = ended.json["counts"]
+    assert (counts["chunks_embedded"], counts["queries_embedded"], counts["pairs_scored"]) == (0, 0, 0)
+    manifest = check_readable(collection.workspace)
+    assert manifest.status == "accepted"
+    assert {gate.name for gate in manifest.gates if gate.accepted} == set(found)  # "empty" passed: nothing to accept
+    assert {gate.name for gate in manifest.gates if not gate.passed} == set(found)
+    shown = " ".join(nightrank("releases", "-c", collection.settings_file).out.split())
+    assert f"current, despite {', '.join(found)}" in shown
+    assert nightrank("refresh", "-c", collection.settings_file, "--json").json["changed"] is False

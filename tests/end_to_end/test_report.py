@@ -1,0 +1,42 @@
+"""A night leaves a report, and is worth more than it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storage.workspace import Workspace
+from tests.published import check_readable
+
+if TYPE_CHECKING:
+    from tests.collection import Collection
+    from tests.end_to_end.conftest import Refresh
+
+
+def test_every_release_has_its_report_which_the_manifest_names(collection: Collection, refresh: Refresh) -> None:
+    first = refresh(collection)
+    collection.remove("tea")
+    second = refresh(collection)
+
+    for summary in (first, second):
+        release_id = summary.manifest.release_id
+        manifest = check_readable(collection.workspace, release_id)
+        assert "report.html" in manifest.files
+        assert "report" in summary.seconds
+    page = (Workspace(collection.workspace).release(release_id) / "report.html").read_text(encoding="utf-8")
+    assert first.manifest.release_id in page
+    assert "0 added, 0 edited, 1 removed" in page
+
+
+def test_a_night_whose_report_cannot_be_written_is_published_without_and_says_why(
+    collection: Collection, refresh: Refresh
+) -> None:
+    first = refresh(collection)
+    folder = Workspace(collection.workspace).release(first.manifest.release_id)
+    (folder / "results.duckdb").write_bytes(b"torn")
+    collection.remove("tea")
+
+    second = refresh(collection)
+
+    assert second.published
+    assert [warning for warning in second.warnings if warning.startswith("The report was not written. ")]
+    assert "report.html" not in check_readable(collection.workspace).files

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from storage.paired_rankings import RankingPair
+from storage.records import Judgment
+from tasks.gates import Incomparable, QualityChange
+from tasks.published_quality import judged_share, quality_change
+
+IDS = {"key-1": ["q1"], "key-2": ["q2", "q2-again"], "key-3": ["q3"]}
+JUDGMENTS = [Judgment("q1", "a", 1), Judgment("q2", "b", 1), Judgment("q2-again", "c", 1), Judgment("q9", "z", 1)]
+SECOND = 1 / math.log2(3)  # the gain of a relevant document at rank 2
+
+
+def change(
+    *pairs: RankingPair,
+    judgments: list[Judgment] = JUDGMENTS,
+    measure: str = "nDCG@10",
+    ignore_identical_ids: bool = False,
+) -> QualityChange | Incomparable:
+    return quality_change(
+        pairs,
+        IDS,
+        judgments,
+        measure=measure,
+        confidence=0.95,
+        ignore_identical_ids=ignore_identical_ids,
+        generator=np.random.default_rng(0),
+    )
+
+
+def test_both_releases_are_measured_with_the_same_judgments_and_losses_are_named() -> None:
+    found = change(RankingPair("key-1", ["a"], ["a", "x"]), RankingPair("key-2", ["b", "c"], ["c"]))
+    assert isinstance(found, QualityChange)
+    assert (found.measure, found.queries) == ("nDCG@10", 3)
+    assert found.before == pytest.approx((1 + 1 + SECOND) / 3)
+    assert found.after == pytest.approx((1 + 0 + 1) / 3)
+    assert found.worst == ('"q2" (-1.000)',)
+    assert found.low < found.after - found.before < 0
+
+
+def test_a_query_that_one_release_does_not_hold_is_not_compared_and_one_without_results_scores_0() -> None:
+    found = change(RankingPair("key-1", ["a"], []), RankingPair("key-2", None, ["b"]))
+    assert isinstance(found, QualityChange)
+    assert (found.queries, found.before, found.after, found.low) == (1, 1.0, 0.0, -1.0)
+
+
+def test_rankings_that_stay_are_no_loss_at_any_confidence() -> None:
+    found = change(RankingPair("key-1", ["x", "a"], ["x", "a"]), RankingPair("key-2", ["b"], ["b"]))
+    assert isinstance(found, QualityChange)
+    assert (found.low, found.worst) == (0.0, ())
+
+
+def test_another_measure_may_be_asked_for() -> None:
+    found = change(RankingPair("key-1", ["a"], ["x", "a"]), measure="RR@10")
+    assert isinstance(found, QualityChange)
+    assert (found.before, found.after) == (1.0, 0.5)
+
+
+def test_the_querys_own_document_is_left_out_where_that_is_asked_for() -> None:
+    pair = RankingPair("key-1", ["q1", "a"], ["a"])
+    assert [getattr(change(pair, ignore_identical_ids=ignore), "before", None) for ignore in (False, True)] == [
+        pytest.approx(SECOND),
+        1.0,
+    ]
+
+
+def test_without_judgments_or_queries_in_common_there_is_nothing_to_compare() -> None:
+    assert change(RankingPair("key-1", ["a"], ["a"]), judgments=[]) == Incomparable("nothing is judged")
+    found = change(RankingPair("key-1", None, ["a"]))
+    assert isinstance(found, Incomparable)
+    assert "holds none of the judged queries" in found.reason
+
+
+def test_the_share_of_judged_results_counts_every_judged_query() -> None:
+    pairs = [RankingPair("key-1", ["z"], ["a", "x"]), RankingPair("key-2", None, ["b"])]
+
+    def share(judgments: list[Judgment]) -> float:
+        return judged_share(pairs, IDS, judgments, ignore_identical_ids=False)
+
+    # Judged@10 of q1 is 1/2, of q2 1, of q2-again 0 (only b is there), of q9 (not in the release) 0
+    assert share(JUDGMENTS) == pytest.approx(1.5 / 4)
+    assert share([]) == 0.0

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from storage.bm25_store import Bm25Store
+from storage.chunk_table import ChunkTable
+from storage.evaluations import Timings
+from storage.releases import read_manifest
+from storage.workspace import Workspace
+from tasks.embedder import Embedder, plan_embedder
+from tasks.live import LiveSearch
+from tasks.reranker import Reranker, plan_reranker
+from tasks.settings import Settings
+from tasks.static_embedding import StaticEmbedder
+from tasks.timing import StaticScan, time_rungs
+from tasks.timings import Conditions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.collection import Collection
+
+
+@pytest.fixture
+def live(published: Collection) -> Iterator[LiveSearch]:
+    """The online path of the small collection."""
+    workspace = Workspace(published.workspace)
+    release_id = workspace.require_current()
+    manifest = read_manifest(workspace, release_id)
+    settings = Settings.model_validate(manifest.settings)
+    table = ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=release_id)
+    embedder = plan_embedder(settings.embedder, settings.execution, base=published.folder)
+    reranker = plan_reranker(settings.reranker, settings.execution, base=published.folder)
+    assert reranker is not None
+    with Bm25Store.open(workspace.release(release_id) / "bm25.duckdb") as store:
+        yield LiveSearch.of(
+            settings,
+            store,
+            table,
+            embedder=Embedder(embedder, batch_tokens=4096),
+            reranker=Reranker(reranker, batch_tokens=4096),
+        )
+
+
+def scan_of(live: LiveSearch) -> StaticScan:
+    embedder = StaticEmbedder.of(live.embedder.plan.files.folder)
+    assert embedder is not None
+    return StaticScan.of(embedder, live, generator=np.random.default_rng(1))
+
+
+def test_each_rung_costs_what_its_own_answer_needs(live: LiveSearch) -> None:
+    ticks = count()  # every look at the clock is a second later than the one before
+    milliseconds = time_rungs(live, scan_of(live), ["black tea", "sun and salt"], clock=lambda: float(next(ticks)))
+    # One look between beginning and end, but two steps for static embeddings; the hybrid needs both legs and fusion.
+    assert milliseconds == {"static": 2000.0, "bm25": 1000.0, "dense": 1000.0, "fused": 3000.0, "reranked": 4000.0}
+
+
+def test_the_scan_of_a_sample_counts_for_the_whole_collection(live: LiveSearch) -> None:
+    scan = scan_of(live)
+    assert scan.scale == 1.0
+    numbers, vectors = scan.block
+    third = replace(scan, block=(numbers[::3], vectors[::3]))
+    assert third.scale == pytest.approx(3.0)
+    ticks = count()
+    found = time_rungs(live, third, ["black tea"], clock=lambda: float(next(ticks)))
+    assert found["static"] == pytest.approx(1000.0 * (1 + third.scale))
+
+
+def test_what_is_not_there_is_not_timed(live: LiveSearch) -> None:
+    without = replace(live, reranker=None)
+    assert set(time_rungs(without, None, ["black tea"])) == {"bm25", "dense", "fused"}
+
+
+def test_timings_without_conditions_hold_for_nothing() -> None:
+    old = Timings(milliseconds={}, queries=1, measured_in="r", machine="m")
+    assert not Conditions("k", 10).hold_for(old)
