@@ -241,6 +241,7 @@ def train_embedder(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints))
+    blend(model, load_model(base, device=device), share=training.base_share)
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(str(folder), create_model_card=False)
     # Going on from the last checkpoint of all, the trainer makes one more update, at a learning rate of 0.
@@ -261,6 +262,21 @@ def train_embedder(
         device=device,
         cached=training.batch > training.mini_batch,
     ), losses
+
+
+def blend(model: SentenceTransformer, base: SentenceTransformer, *, share: float) -> None:
+    """Give each weight of a model a share of the weight that another one of the same shape has there.
+
+    Args:
+        model: Changed in place.
+        base: The other one.
+        share: Of the other one; 0 changes nothing.
+    """
+    import torch
+
+    with torch.no_grad():
+        for weight, other in zip(model.parameters(), base.parameters(), strict=True):
+            weight.lerp_(other.to(weight.device), share)
 
 
 def newest_checkpoint(folder: Path) -> str | None:

@@ -237,6 +237,19 @@ def test_training_ends_early_and_takes_the_best_where_nothing_is_gained(models: 
     assert losses.num_rows == 6
 
 
+def test_the_outcome_keeps_a_share_of_the_model_it_started_from(
+    undisturbed: tuple[Path, Learnt, pa.Table, SentenceTransformer], models: Models, tmp_path: Path
+) -> None:
+    folder, *_, trained = undisturbed
+    shutil.copytree(folder / "checkpoints", tmp_path / "checkpoints")  # learnt, and not yet blended
+
+    *_, blended = train(tmp_path, models.embedder, base_share=0.25)
+
+    base = load_model(models.embedder, device="cpu").state_dict()
+    for name, weights in trained.state_dict().items():
+        torch.testing.assert_close(blended.state_dict()[name], 0.75 * weights + 0.25 * base[name])
+
+
 def test_a_longer_text_is_cut_in_training(models: Models, tmp_path: Path) -> None:
     lengths = []
     loaded = load_model(models.embedder, device="cpu")
