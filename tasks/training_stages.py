@@ -37,6 +37,7 @@ from tasks.training_split import hold_out_documents, split_queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -88,7 +89,7 @@ def _gather(run: TrainingRun, asked: PairSettings) -> PairsGathered:
         queries=drawn.size,
         queries_left_out=len(names) - drawn.size,
         pairs=len(kept),
-        judged=origin == "judgments" and asked.qrels is None,
+        judged=origin == "judgments" and _are_the_settings_own(run, asked.qrels),
     )
 
 
@@ -111,6 +112,11 @@ def _pairs(run: TrainingRun, asked: PairSettings, index: ReleaseIndex) -> tuple[
     drawn = np.random.default_rng(asked.seed).permutation(len(index))[: asked.max_pairs]
     passages = (passage for chunks in _blocks(index, drawn) for passage in chunks.passages)
     return "documents", pairs_of_documents(passages)
+
+
+def _are_the_settings_own(run: TrainingRun, qrels: Path | None) -> bool:
+    own = run.settings.judgments.qrels
+    return qrels is None or (own is not None and (run.base / own).resolve() == qrels.resolve())
 
 
 def _texts(run: TrainingRun, asked: PairSettings) -> dict[str, str]:
