@@ -125,7 +125,7 @@ def _request(options: argparse.Namespace) -> EmbedderRequest:
     from flows.train import EmbedderRequest
 
     learnt = options.data / LEARNT
-    chosen = ("steps", "epochs", "batch", "negatives", "learning_rate", "max_tokens", "seed")
+    chosen = ("steps", "epochs", "batch", "negatives", "learning_rate", "max_tokens", "base_share", "seed")
     return EmbedderRequest(
         pairs=PairSettings(qrels=learnt / "qrels" / "train.tsv", queries=learnt / "queries.jsonl", seed=options.seed),
         training=EmbedderTraining(
@@ -162,6 +162,7 @@ def _arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=kind, help="as of `nightrank train embedder`")
     parser.add_argument("--learning-rate", type=float, help="likewise")
     parser.add_argument("--max-tokens", type=int, help="likewise")
+    parser.add_argument("--base-share", type=float, help="likewise")
     options = parser.parse_args()
     if not options.data.is_dir():
         sys.exit(f"There is no folder {options.data}; name one of BEIR folders with --data.")

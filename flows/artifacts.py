@@ -51,6 +51,23 @@ def show_in_prefect(summary: Summary, *, folder: Path) -> None:
         )
 
 
+def show_training_in_prefect(trained: Trained) -> None:
+    """Create the artifacts of a training; does nothing outside a flow run."""
+    if FlowRunContext.get() is None:
+        return
+    create_link_artifact(
+        link=trained.folder.resolve().as_uri(),
+        link_text=f"Model {trained.folder.name}",
+        key="nightrank-model",
+        description="The folder of the model, with its card and its loss curve.",
+    )
+    create_table_artifact(
+        table=[figure.model_dump() for figure in trained.card.figures],
+        key="nightrank-training",
+        description="The trained model against the present one, on held-out queries.",
+    )
+
+
 def show_evaluation_in_prefect(evaluated: Evaluated) -> None:
     """Create an evaluation's artifacts; does nothing outside a flow run."""
     if FlowRunContext.get() is None:
@@ -72,20 +89,3 @@ def show_evaluation_in_prefect(evaluated: Evaluated) -> None:
             key="nightrank-grid",
             description="Variants of the settings, the best results first.",
         )
-
-
-def show_training_in_prefect(trained: Trained) -> None:
-    """Create the artifacts of a training; does nothing outside a flow run."""
-    if FlowRunContext.get() is None:
-        return
-    create_link_artifact(
-        link=trained.folder.resolve().as_uri(),
-        link_text=f"Model {trained.folder.name}",
-        key="nightrank-model",
-        description="The folder of the model, with its card and its loss curve.",
-    )
-    create_table_artifact(
-        table=[figure.model_dump() for figure in trained.card.figures],
-        key="nightrank-training",
-        description="The trained model against the present one, on held-out queries.",
-    )

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
-from flows.command import Config, Json
-from flows.command import print_json as _print_json
-from flows.command import quiet_prefect as _quiet_prefect
+from flows.command import Config, Json, print_json, quiet_prefect
 from flows.train_cli import train
 from storage.errors import GateRefused, InputError, MachineError, NightrankError
 
@@ -114,7 +112,7 @@ def search(
         from dataclasses import asdict
 
         results = [asdict(result) for result in found.results]
-        _print_json({"query": found.query, "source": source, "release_id": found.release_id, "results": results})
+        print_json({"query": found.query, "source": source, "release_id": found.release_id, "results": results})
     else:
         from flows.show import show_results
 
@@ -162,7 +160,7 @@ def evaluate(
 
     settings_file = find_settings_file(config)
     load_settings(settings_file)
-    _quiet_prefect()
+    quiet_prefect()
     from flows.evaluate import evaluate as evaluate_flow
     from flows.prefect_api import has_prefect, require_prefect
 
@@ -182,7 +180,7 @@ def evaluate(
         per_query=per_query,
     )
     if json_:
-        _print_json(evaluated.as_json())
+        print_json(evaluated.as_json())
     else:
         from flows.show_evaluation import show_evaluation
 
@@ -205,7 +203,7 @@ def report(
     workspace = load_settings(find_settings_file(config)).workspace
     release_id, path = find_report(workspace, release_id=release)
     if json_:
-        _print_json({"release_id": release_id, "path": str(path), "uri": path.as_uri()})
+        print_json({"release_id": release_id, "path": str(path), "uri": path.as_uri()})
         return 0
     sys.stdout.write(f"{path}\n")
     if not no_open:
@@ -229,7 +227,7 @@ def releases(*, config: Config = None, json_: Json = False) -> int:
         current, unreadable = None, error
     listed = listed_releases(workspace, current=current)
     if json_:
-        _print_json({"current": current, "releases": [release.as_json() for release in listed]})
+        print_json({"current": current, "releases": [release.as_json() for release in listed]})
     else:
         from flows.show import show_releases
 
@@ -256,7 +254,7 @@ def rollback(
     workspace = load_settings(find_settings_file(config)).workspace
     done = roll_back(workspace, release_id, now=datetime.now(UTC))
     if json_:
-        _print_json({"current": done.current, "before": done.before})
+        print_json({"current": done.current, "before": done.before})
     else:
         from flows.show import show_rollback
 
@@ -277,7 +275,7 @@ def doctor(
 
     diagnosis = examine(load_settings(find_settings_file(config)).workspace, release_id=release)
     if json_:
-        _print_json(diagnosis.as_json())
+        print_json(diagnosis.as_json())
     else:
         from flows.show import show_diagnosis
 
@@ -311,7 +309,7 @@ def collect(
         wanted = configuration.settings.retention.keep if keep is None else keep
         collected = collect_unreached(workspace, keep=wanted, now=now, thorough=True, dry_run=dry_run)
     if json_:
-        _print_json({"dry_run": dry_run, **collected.as_json()})
+        print_json({"dry_run": dry_run, **collected.as_json()})
     else:
         from flows.show import show_collected
 
@@ -323,7 +321,7 @@ def _refresh(settings_file: Path, *, accept: tuple[str, ...], json_: bool) -> in
     from flows.settings import load_settings
 
     load_settings(settings_file)  # a mistake in it is told before Prefect's server starts
-    _quiet_prefect()
+    quiet_prefect()
     from flows.prefect_api import require_prefect
     from flows.refresh import refresh as refresh_flow
     from flows.summary import Refused
@@ -335,7 +333,7 @@ def _refresh(settings_file: Path, *, accept: tuple[str, ...], json_: bool) -> in
     except Refused as error:
         summary, refused = error.summary, error
     if json_:
-        _print_json(summary.as_json())
+        print_json(summary.as_json())
     else:
         from flows.show import show_summary
 

@@ -84,8 +84,8 @@ def train_embedder(settings_file: str, request: EmbedderRequest) -> Trained:
     configuration = load_settings(Path(settings_file))
     now = datetime.now(UTC)
     guard = None if request.guard is None else guard_of(request.guard)
-    base = configuration.settings.embedder.model if request.training.base is None else request.training.base
-    started_from = find_model(base, base=configuration.base, revision=None, sha256=None).fingerprint()
+    base = request.training.base
+    started_from = None if base is None else find_model(base, base=configuration.base, revision=None, sha256=None)
     seed = request.pairs.seed
     with working(configuration, "embedder", request.pairs, request.training, now=now, fresh=request.fresh) as run:
         gathered = gather_pairs(run, request.pairs)
@@ -97,8 +97,8 @@ def train_embedder(settings_file: str, request: EmbedderRequest) -> Trained:
         card = TrainingCard(
             kind="embedder",
             **named.model_dump(),
-            base=base,
-            base_fingerprint=started_from,
+            base=run.settings.embedder.model if base is None else base,
+            base_fingerprint=(run.embedder.files if started_from is None else started_from).fingerprint(),
             compared_with=run.embedder.fingerprint,
             release_id=gathered.release_id,
             created_at=now.isoformat(timespec="seconds"),

@@ -64,6 +64,9 @@ MiniBatch = Annotated[int, Parameter(help="Pairs in memory at one time; a larger
 Negatives = Annotated[int, Parameter(help="Mined negatives a pair.")]
 LearningRate = Annotated[float, Parameter(help="The highest.")]
 MaxTokens = Annotated[int, Parameter(help="Longer texts are cut in training.")]
+BaseShare = Annotated[
+    float, Parameter(help="Of the outcome's weights, that the model it started from keeps: less is lost elsewhere.")
+]
 Seed = Annotated[int, Parameter(help="Decides what is drawn and held out.")]
 Guard = Annotated[
     Path | None,
@@ -94,6 +97,7 @@ def embedder(
     negatives: Negatives = 1,
     learning_rate: LearningRate = 5e-5,
     max_tokens: MaxTokens = 192,
+    base_share: BaseShare = 0.0,
     seed: Seed = 0,
     guard: Guard = None,
     promote: Promote = False,
@@ -122,6 +126,7 @@ def embedder(
             "negatives": negatives,
             "learning_rate": learning_rate,
             "max_tokens": max_tokens,
+            "base_share": base_share,
             "seed": seed,
         },
     )

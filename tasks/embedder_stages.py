@@ -18,12 +18,13 @@ from storage.tables import read_table, write_table
 from storage.workspace import write_atomically
 from tasks.dense_examination import MEASURES, Examination, examine
 from tasks.embedder import Embedder, plan_embedder
-from tasks.embedder_training import Learnt, train_embedder, training_rows
+from tasks.embedder_training import Learnt, train_embedder
 from tasks.loss_plot import draw_losses
 from tasks.models import find_model
 from tasks.progress import progress
 from tasks.significance import compare_evaluations
 from tasks.training_card import CARD, Figure, Guarded, figures_of
+from tasks.training_rows import training_rows
 from tasks.training_set import read_training_set
 
 if TYPE_CHECKING:

@@ -26,8 +26,7 @@ from tasks.loss_plot import LOSSES
 from tasks.models import load_quietly
 
 if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from sentence_transformers import SentenceTransformer
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     from tasks.dense_examination import Examination
     from tasks.settings import EmbedderSettings, ExecutionSettings
-    from tasks.training_set import TrainingSet
     from tasks.training_settings import EmbedderTraining
 
 WARM_UP_SHARE = 0.1
@@ -88,41 +86,6 @@ def require_training_libraries() -> None:
         raise InputError(message, remedy="Install them with `pip install nightrank[train]`.")
 
 
-def training_rows(
-    training_set: TrainingSet, *, negatives: int, generator: random.Random
-) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Queries, each with a passage that answers it and so many that do not.
-
-    A query with several answers is there once for each. Negatives are drawn among the mined ones; where there are too
-    few, passages drawn at random fill up.
-
-    Args:
-        training_set: What is learnt from.
-        negatives: Of each row.
-        generator: What decides the draw.
-
-    Yields:
-        The query, and the texts: the answer, then the negatives.
-    """
-    passages, held = training_set.passages, training_set.held
-    others = [place for place in range(len(passages)) if place not in held]
-    for query in training_set.mined:
-        answers = [place for place, _ in query.answers]
-        near = [place for place, _ in query.negatives]
-        documents = {passages[place].document_id for place in answers}
-        for answer in answers:
-            drawn = generator.sample(near, min(negatives, len(near)))
-            # A small collection may have nothing else: then a row is given up rather than an answer made a negative.
-            for _ in range(20 * negatives):
-                if len(drawn) == negatives:
-                    break
-                place = generator.choice(others)
-                if passages[place].document_id not in documents and place not in drawn:
-                    drawn.append(place)
-            if len(drawn) == negatives:
-                yield query.query, tuple(passages[place].model_text() for place in (answer, *drawn))
-
-
 def contrastive_loss(model: SentenceTransformer, training: EmbedderTraining) -> Module:
     """The loss of a batch: in one piece where it fits, else in parts, with the same value and gradients."""
     from sentence_transformers.sentence_transformer import losses
@@ -171,7 +134,7 @@ def train_embedder(
     """Train a dual encoder, going on from the newest whole checkpoint if there is one.
 
     Args:
-        rows: As ``training_rows`` gives them.
+        rows: As ``tasks.training_rows`` gives them.
         watched: What is looked at on the way, to keep the best and to stop early.
         training: How to learn.
         base: The folder of the model to start from.
@@ -241,6 +204,7 @@ def train_embedder(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints))
+    blend(model, load_model(base, device=device), share=training.base_share)
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(str(folder), create_model_card=False)
     # Going on from the last checkpoint of all, the trainer makes one more update, at a learning rate of 0.
@@ -261,6 +225,21 @@ def train_embedder(
         device=device,
         cached=training.batch > training.mini_batch,
     ), losses
+
+
+def blend(model: SentenceTransformer, base: SentenceTransformer, *, share: float) -> None:
+    """Give each weight of a model a share of the weight that another one of the same shape has there.
+
+    Args:
+        model: Changed in place.
+        base: The other one.
+        share: Of the other one; 0 changes nothing.
+    """
+    import torch
+
+    with torch.no_grad():
+        for weight, other in zip(model.parameters(), base.parameters(), strict=True):
+            weight.lerp_(other.to(weight.device), share)
 
 
 def newest_checkpoint(folder: Path) -> str | None:

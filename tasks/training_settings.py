@@ -58,6 +58,9 @@ class EmbedderTraining(_Asked):
         weight_decay: Of AdamW.
         scale: What cosines are multiplied with before the softmax.
         max_tokens: Longer queries and passages are cut in training; the model itself keeps its own limit.
+        base_share: Of the outcome's weights, that the model it started from keeps: what is learnt of one collection
+            costs less elsewhere (Xiao et al. 2023, "LM-Cocktail: Resilient Tuning of Language Models via Model
+            Merging"). Evaluations on the way do not see it.
         evaluations: How often the held-out queries are looked at, and a checkpoint is kept.
         patience: Evaluations in a row without a gain after which training ends; the best checkpoint is taken.
         watched_queries: Held-out queries of these evaluations at most.
@@ -75,6 +78,7 @@ class EmbedderTraining(_Asked):
     weight_decay: float = Field(default=0.01, ge=0.0, le=1.0)
     scale: float = Field(default=20.0, gt=0.0, le=1000.0)
     max_tokens: Annotated[int, Field(ge=8, le=8192)] | None = 192
+    base_share: float = Field(default=0.0, ge=0.0, lt=1.0)
     evaluations: int = Field(default=6, ge=1, le=1000)
     patience: int = Field(default=3, ge=1)
     watched_queries: int = Field(default=200, ge=1)

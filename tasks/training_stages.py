@@ -37,6 +37,9 @@ from tasks.training_split import hold_out_documents, split_queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from tasks.pairs import Pair
     from tasks.release_index import Chunks
@@ -86,7 +89,7 @@ def _gather(run: TrainingRun, asked: PairSettings) -> PairsGathered:
         queries=drawn.size,
         queries_left_out=len(names) - drawn.size,
         pairs=len(kept),
-        judged=origin == "judgments" and asked.qrels is None,
+        judged=origin == "judgments" and _are_the_settings_own(run, asked.qrels),
     )
 
 
@@ -106,8 +109,14 @@ def _pairs(run: TrainingRun, asked: PairSettings, index: ReleaseIndex) -> tuple[
         raise InputError("The settings name no judgments to learn from.", remedy="Give some with --qrels.")
     if asked.origin in {"auto", "judgments"} and qrels is not None:
         return "judgments", pairs_of_judgments(run.base / qrels, name=qrels, queries=_texts(run, asked))
-    passages = (passage for chunks in _all_chunks(index) for passage in chunks.passages)
+    drawn = np.random.default_rng(asked.seed).permutation(len(index))[: asked.max_pairs]
+    passages = (passage for chunks in _blocks(index, drawn) for passage in chunks.passages)
     return "documents", pairs_of_documents(passages)
+
+
+def _are_the_settings_own(run: TrainingRun, qrels: Path | None) -> bool:
+    own = run.settings.judgments.qrels
+    return qrels is None or (own is not None and (run.base / own).resolve() == qrels.resolve())
 
 
 def _texts(run: TrainingRun, asked: PairSettings) -> dict[str, str]:
@@ -188,6 +197,7 @@ def _evaluated(
     relevant = {document for query in held_out for document in query.relevant}
     places = dict.fromkeys(place for place, passage in enumerate(shelf.passages) if passage.document_id in relevant)
     places |= dict.fromkeys(shelf.put(passage) for passage in own.passages if not shelf.is_empty(passage))
+    needed = len(places)
     if len(index) > most:
         deepest = max(len(query.candidates) for query in held_out)
         by_rank = (
@@ -200,20 +210,18 @@ def _evaluated(
             if len(places) >= most // 2:
                 break
             places[place] = None
-    drawn = generator.permutation(len(index))[:most].astype(np.int32)
-    for start in range(0, drawn.size, CHUNKS_AT_ONCE):
-        if len(places) >= most and len(index) > most:
-            break
-        for passage in index.read(np.sort(drawn[start : start + CHUNKS_AT_ONCE])).passages:
+    for chunks in _blocks(index, generator.permutation(len(index))[:most]):
+        for passage in chunks.passages:
             if not shelf.is_empty(passage):
                 places[shelf.put(passage)] = None
     ordered = list(places)
-    return tuple(sorted(ordered if len(index) <= most else ordered[: max(most, len(relevant))]))
+    return tuple(sorted(ordered if len(index) <= most else ordered[: max(most, needed)]))
 
 
-def _all_chunks(index: ReleaseIndex) -> Iterator[Chunks]:
-    for start in range(0, len(index), CHUNKS_AT_ONCE):
-        yield index.read(np.arange(start, min(start + CHUNKS_AT_ONCE, len(index)), dtype=np.int32))
+def _blocks(index: ReleaseIndex, numbers: NDArray[np.integer]) -> Iterator[Chunks]:
+    """Some chunks, a block of them in memory at a time."""
+    for start in range(0, numbers.size, CHUNKS_AT_ONCE):
+        yield index.read(np.sort(numbers[start : start + CHUNKS_AT_ONCE]).astype(np.int32))
 
 
 @contextmanager

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.embedder_training import newest_checkpoint
+from tasks.embedder_watch import Advance
 from tests.training_collection import training_collection
 
 if TYPE_CHECKING:
+    from transformers import TrainerState
+
     from tests.collection import Collection
     from tests.conftest import Command, Models
 
@@ -44,7 +47,7 @@ def killed_behind_a_checkpoint(collection: Collection, api: str) -> int:
 
 
 def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_figure(
-    prefect_api: str, nightrank: Command, models: Models, tmp_path: Path
+    prefect_api: str, nightrank: Command, models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     collection = training_collection(tmp_path / "project", embedder=models.embedder)
     assert nightrank("refresh", "-c", collection.settings_file, "--json").code == 0
@@ -56,8 +59,15 @@ def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_figure(
     models_folder = collection.workspace / "models"
     assert not list(models_folder.glob("embedder-*"))  # half of a model is never seen
     assert 0 < step < 96
+    begun: list[int] = []
+
+    def note(_self: Advance, _args: object, state: TrainerState, _control: object, **_more: object) -> None:
+        begun.append(state.global_step)
+
+    monkeypatch.setattr(Advance, "on_train_begin", note)
     went_on = nightrank("train", "embedder", "-c", collection.settings_file, *HOW).json["card"]
     whole = nightrank("train", "embedder", "-c", undisturbed / "nightrank.toml", *HOW).json["card"]
+    assert begun == [step, 0]
     assert went_on["training"]["steps"] == whole["training"]["steps"] == 96
     for ours, theirs in zip(went_on["figures"], whole["figures"], strict=True):
         assert ours["after"] == pytest.approx(theirs["after"], abs=0.01), ours["measure"]

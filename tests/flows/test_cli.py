@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.collection import Collection
     from tests.conftest import Command, Program
 
-COMMANDS = ("demo", "refresh", "search", "evaluate", "report", "releases", "rollback", "doctor", "collect")
+COMMANDS = ("demo", "refresh", "search", "evaluate", "report", "releases", "rollback", "doctor", "collect", "train")
 COUNTS = {
     "documents",
     "documents_added",
@@ -59,7 +59,7 @@ print(*(name for name in {HEAVY!r} if name in sys.modules), file=sys.stderr)
     return set(ended.stderr.split()), ended.stdout
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("command", ["", *COMMANDS, "train embedder"])
 def test_help_loads_neither_an_orchestrator_nor_a_model(command: str, tmp_path: Path) -> None:
     loaded, printed = loaded_by(*command.split(), "--help", folder=tmp_path)
 

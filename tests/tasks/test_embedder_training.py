@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +17,8 @@ from tasks.embedder_training import (
     loss_table,
     newest_checkpoint,
     train_embedder,
-    training_rows,
 )
 from tasks.settings import EmbedderSettings, ExecutionSettings
-from tasks.training_pairs import MinedQuery, Passage
-from tasks.training_set import TrainingSet
 from tasks.training_settings import EmbedderTraining
 from tests.collection import TEXTS
 
@@ -124,29 +120,6 @@ def test_in_parts_a_batch_has_the_same_gradients(model: SentenceTransformer) -> 
         torch.testing.assert_close(whole, parts, rtol=1e-3, atol=1e-5)
 
 
-def mined(*negatives: int) -> TrainingSet:
-    passages = [Passage(str(number), "", f"text {number}") for number in range(5)]
-    query = MinedQuery("q", ((0, 1.0),), tuple((place, 0.0) for place in negatives), 0.0)
-    return TrainingSet(passages, [query], [], frozenset({3, 4}), ())
-
-
-def test_a_row_is_a_query_its_answer_and_mined_negatives() -> None:
-    drawn = {texts for seed in range(20) for _, texts in training_rows(mined(1, 2), negatives=1, generator=rng(seed))}
-
-    assert drawn == {("text 0", "text 1"), ("text 0", "text 2")}
-
-
-def test_what_is_held_out_never_fills_up_a_row() -> None:
-    drawn = {texts for seed in range(20) for _, texts in training_rows(mined(), negatives=1, generator=rng(seed))}
-
-    assert drawn == {("text 0", "text 1"), ("text 0", "text 2")}
-    assert list(training_rows(mined(1), negatives=3, generator=rng(0))) == []  # only two others may be shown
-
-
-def rng(seed: int) -> random.Random:
-    return random.Random(seed)
-
-
 def train(
     folder: Path, base: Path, *, checkpoints: Path | None = None, **how: float
 ) -> tuple[Learnt, pa.Table, SentenceTransformer]:
@@ -235,6 +208,19 @@ def test_training_ends_early_and_takes_the_best_where_nothing_is_gained(models: 
     assert learnt.steps == 6
     assert learnt.best_step == 2
     assert losses.num_rows == 6
+
+
+def test_the_outcome_keeps_a_share_of_the_model_it_started_from(
+    undisturbed: tuple[Path, Learnt, pa.Table, SentenceTransformer], models: Models, tmp_path: Path
+) -> None:
+    folder, *_, trained = undisturbed
+    shutil.copytree(folder / "checkpoints", tmp_path / "checkpoints")  # learnt, and not yet blended
+
+    *_, blended = train(tmp_path, models.embedder, base_share=0.25)
+
+    base = load_model(models.embedder, device="cpu").state_dict()
+    for name, weights in trained.state_dict().items():
+        torch.testing.assert_close(blended.state_dict()[name], 0.75 * weights + 0.25 * base[name])
 
 
 def test_a_longer_text_is_cut_in_training(models: Models, tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""The rows that a dual encoder learns from."""
+
+from __future__ import annotations
+
+import random
+
+from tasks.training_pairs import MinedQuery, Passage
+from tasks.training_rows import training_rows
+from tasks.training_set import TrainingSet
+
+
+def mined(*negatives: int) -> TrainingSet:
+    passages = [Passage(str(number), "", f"text {number}") for number in range(5)]
+    query = MinedQuery("q", ((0, 1.0),), tuple((place, 0.0) for place in negatives), 0.0)
+    return TrainingSet(passages, [query], [], frozenset({3, 4}), ())
+
+
+def test_a_row_is_a_query_its_answer_and_mined_negatives() -> None:
+    drawn = {texts for seed in range(20) for _, texts in training_rows(mined(1, 2), negatives=1, generator=rng(seed))}
+
+    assert drawn == {("text 0", "text 1"), ("text 0", "text 2")}
+
+
+def test_what_is_held_out_never_fills_up_a_row() -> None:
+    drawn = {texts for seed in range(20) for _, texts in training_rows(mined(), negatives=1, generator=rng(seed))}
+
+    assert drawn == {("text 0", "text 1"), ("text 0", "text 2")}
+    assert list(training_rows(mined(1), negatives=3, generator=rng(0))) == []  # only two others may be shown
+
+
+def rng(seed: int) -> random.Random:
+    return random.Random(seed)
