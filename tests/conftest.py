@@ -36,7 +36,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["DO_NOT_TRACK"] = "1"
     os.environ["HF_HUB_OFFLINE"] = "1"
     # How long an example takes says how busy the machine is, not whether the code is right.
-    hypothesis.settings.register_profile("nightrank", deadline=None)
+    hypothesis.settings.register_profile(
+        "nightrank", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
     hypothesis.settings.load_profile("nightrank")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -88,7 +89,7 @@ def test_refresh_json_is_one_object_with_what_scripts_rely_on(collection: Collec
     assert (told["coverage"], told["drops"]) == (1.0, {})
     assert set(told["measures"]) >= {"bm25", "dense", "fused", "reranked", "results"}
     assert set(told["measures"]["results"]) >= {"nDCG@10", "RR@10", "R@100"}
-    assert [gate["name"] for gate in told["gates"]] == list(GATES)
+    assert [gate["name"] for gate in told["gates"]] == [name for name in GATES if name != "source_age"]  # off
     assert all(set(gate) == {"name", "passed", "value", "threshold", "reason", "accepted"} for gate in told["gates"])
 
     again = nightrank("refresh", "-c", collection.settings_file, "--json")
@@ -105,7 +106,7 @@ def test_refresh_for_people_says_what_was_done(collection: Collection, nightrank
 
     assert (first.code, second.code, first.err, second.err) == (0, 0, "", "")
     assert "Published release" in first.out
-    assert "gate  bm25_audit" in first.out
+    assert re.search(r"^bm25_audit +\S+ +\S+ +passed ", first.out, re.MULTILINE)
     assert second.out.startswith("Nothing to do")
 
 

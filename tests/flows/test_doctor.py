@@ -172,13 +172,13 @@ def test_json_names_every_check_with_what_was_compared_and_its_faults(patient: P
 
 
 def test_for_people_there_is_a_table_and_every_fault(patient: Patient, nightrank: Command) -> None:
-    (patient.folder / "report.html").write_text("mine")
+    (patient.folder / "notes.txt").write_text("mine")
 
     ended = nightrank("doctor", "-c", patient.settings_file)
 
     assert (ended.code, ended.err) == (1, "")
     assert "FAULTY" in ended.out
-    assert "files: files that the manifest does not name (1): report.html" in ended.out
+    assert "files: files that the manifest does not name (1): notes.txt" in ended.out
     assert "The stores do not agree." in ended.out
 
 
