@@ -31,6 +31,8 @@ MAX_COUNT = 10**12
 EMPTY_FILTERS = ("null", "{}", "[]")
 UNIX_SECONDS = re.compile(r"\d{9,11}(\.\d*)?")
 YEAR_AND_MONTH = re.compile(r"\d{4}-\d{2}")
+NOBODY = frozenset({"", "-", "0", "anonymous", "n/a", "nan", "none", "null", "undefined", "unknown"})
+"""What logs write where they do not know a user; taken for a user, all strangers would be one robot."""
 FIGURES = re.compile(r"[\d\s.,:/+-]{1,24}")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 SECONDS_FROM, SECONDS_TO = 10**8, 10**11
@@ -110,8 +112,8 @@ def _logged_query(values: Mapping[str, JsonValue], *, name: str, row: int, salt:
         timestamp=_timestamp(values.get("timestamp")),
         file=name,
         row=row,
-        user=hashed(_first(values, USER_COLUMNS), salt=salt),
-        session=hashed(_first(values, SESSION_COLUMNS), salt=salt),
+        user=_sender(values, USER_COLUMNS, salt=salt),
+        session=_sender(values, SESSION_COLUMNS, salt=salt),
         user_agent=str(values.get("user_agent") or ""),
     )
 
@@ -119,6 +121,13 @@ def _logged_query(values: Mapping[str, JsonValue], *, name: str, row: int, salt:
 def _first(values: Mapping[str, JsonValue], columns: tuple[str, ...]) -> JsonValue:
     """The first of some columns that has a value."""
     return next((values[column] for column in columns if values.get(column) not in (None, "")), None)
+
+
+def _sender(values: Mapping[str, JsonValue], columns: tuple[str, ...], *, salt: bytes) -> int | None:
+    """What stands for whom the first of some columns names; None where they name nobody."""
+    named = (values[column] for column in columns if column in values)
+    known = (name for name in named if name is not None and str(name).strip().casefold() not in NOBODY)
+    return hashed(next(known, None), salt=salt)
 
 
 def _query_id(value: JsonValue) -> str:

@@ -185,6 +185,16 @@ def test_users_and_sessions_become_numbers_that_only_this_reading_can_make(tmp_p
     assert not any("u1" in repr(row) for row in rows)
 
 
+@pytest.mark.parametrize("user", ["-", "anonymous", "0", 0, "NULL", "none", " Unknown ", "n/a", "", None])
+def test_whoever_is_not_known_is_no_user(tmp_path: Path, user: object) -> None:
+    row = read_row(tmp_path, query="q", user=user, session=user)
+    assert isinstance(row, LoggedQuery)
+    assert (row.user, row.session) == (None, None)
+    named = read_row(tmp_path, query="q", user=user, user_id="u1")
+    assert isinstance(named, LoggedQuery)
+    assert named.user is not None
+
+
 @pytest.mark.parametrize(
     ("values", "secret"),
     [
