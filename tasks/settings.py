@@ -77,7 +77,8 @@ class QueriesSettings(Section):
         default=730.0,
         ge=0.0,
         le=36_500.0,
-        description="Age at which a count weighs half, in days back from the log's newest day with enough traffic; 0: never.",
+        description="Age at which a count weighs half, in days back from the log's newest day with "
+        "enough traffic; 0: never.",
     )
     count_power: float = Field(
         default=0.5,
