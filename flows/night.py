@@ -13,7 +13,7 @@ from flows.artifacts import show_in_prefect
 from flows.summary import Refused, Summary
 from storage.documents import changes_between
 from storage.keys import fingerprint
-from storage.release_files import is_there
+from storage.release_files import is_there, whole_file
 from storage.releases import (
     Counts,
     Inputs,
@@ -40,6 +40,7 @@ from tasks.source_age import source_age_days
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
+    from pathlib import Path
 
     from prefect import Task
 
@@ -70,6 +71,8 @@ COUNTS_OF_WORK = (
     "pairs_scored",
     "scores_checked",
 )
+
+MOST_SCREENED = 0.5  # of a log's traffic; with more it is likelier that a rule is wrong than that the log is
 
 # Raise it when a stage comes to compute something else from the same inputs: then everything is made from nothing.
 PIPELINE = "2"
@@ -154,6 +157,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
         release_id=release_id,
         before=None if current is None else _built_upon(current, workspace, settings, embedder, reranker),
         seed=seed,
+        answered=None if current is None else _answered(current, workspace, settings),
     )
     run = Run(
         night=night,
@@ -184,7 +188,7 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
         changed=False,
         counts=counts,
         seconds=run.total_seconds(),
-        warnings=_stale_source(run),
+        warnings=(*_much_screened(read), *_stale_source(run)),
         coverage=read.coverage,
         drops=read.drops,
         ladder=tuple(ladder(run.current.measures, read_timings(folder))),
@@ -285,15 +289,30 @@ def _built_upon(
     return before if inputs.pipeline == PIPELINE and before.is_whole(current.files) else None
 
 
+def _answered(current: Manifest, workspace: Workspace, settings: Settings) -> Path | None:
+    """What is live stays answered whatever a run builds upon, so this asks for no model and no release before."""
+    if settings.queries.budget_seconds is None:
+        return None
+    return whole_file(workspace.release(current.release_id), current, "queries.parquet")
+
+
 def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *undone: str | None) -> tuple[str, ...]:
     unknown = f"{read.judgments_unknown} judged queries are not among the queries of the release; each scores 0."
     no_tokens = "The embedder's weights hold no matrix of token vectors: static embeddings were not measured."
     warnings = (
         unknown if read.judgments_unknown else None,
+        *_much_screened(read),
         no_tokens if measures and "static" not in measures else None,
         *undone,
     )
     return tuple(warning for warning in warnings if warning is not None)
+
+
+def _much_screened(read: InputsRead) -> tuple[str, ...]:
+    if read.screened <= MOST_SCREENED:
+        return ()
+    rules = "[queries].max_per_minute, robot_agents and drop_list"
+    return (f"{read.screened:.0%} of the log's traffic was taken for robots' or was on the drop list: check {rules}.",)
 
 
 def _stale_source(run: Run) -> tuple[str, ...]:

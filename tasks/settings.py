@@ -55,8 +55,9 @@ class QueriesSettings(Section):
         default=None,
         gt=0.0,
         le=1e7,
-        description="Seconds of reranking that a run may spend on queries new to the release; those that the release "
-        "before answered count as free. Default: no such limit.",
+        description="Seconds of reranking that a run may spend on queries new to the release; those that the live "
+        "release answers are free, under a new model too. Each run on the same log may add queries until all are in. "
+        "Default: no such limit.",
     )
     pairs_per_second: float = Field(
         default=50.0,
@@ -76,7 +77,8 @@ class QueriesSettings(Section):
         default=730.0,
         ge=0.0,
         le=36_500.0,
-        description="Age at which a count weighs half, in days back from the log's newest timestamp; 0: never.",
+        description="Age at which a count weighs half, in days back from the log's newest day with "
+        "enough traffic; 0: never.",
     )
     count_power: float = Field(
         default=0.5,
@@ -100,8 +102,8 @@ class QueriesSettings(Section):
         default=60,
         ge=0,
         le=1_000_000,
-        description="Queries of one `user` (else `session`) in a minute; with more it is a robot, and none of its rows "
-        "is kept. Only rows with a time of day count. 0: off.",
+        description="Rows of one `user` (else `session`) in a minute, whatever their `count`; with more it is a robot, "
+        "and none of its rows is kept. Only rows with a time of day other than 00:00:00 count. 0: off.",
     )
     robot_agents: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = Field(
         default=(
@@ -127,6 +129,9 @@ class QueriesSettings(Section):
         default=None,
         description="Table with `query` or `user`, or both: rows of the log with one of them are not kept. "
         "Relative to the settings file.",
+    )
+    max_bad_rows: float = Field(
+        default=0.1, ge=0.0, le=1.0, description="Share of the log's rows that may be bad before the run stops."
     )
 
 
