@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from tasks.bm25_audit import Bm25Audit
-    from tasks.ranking_survey import RankingSurvey
+    from tasks.ranking_survey import FormerSurvey, RankingSurvey
 
 GATES = (
     "integrity",
@@ -25,6 +25,7 @@ GATES = (
     "non_inferiority",
     "overlap",
     "top1",
+    "kept",
     "empty",
     "judged",
     "coverage",
@@ -43,7 +44,7 @@ class Incomparable:
 
 @dataclass(frozen=True, slots=True)
 class QualityChange:
-    """What a measure did on the judged queries that both releases answer: after less before.
+    """What a measure did on the judged queries that either release answers: after less before.
 
     Attributes:
         measure: Its name.
@@ -138,6 +139,27 @@ def top1_gate(survey: RankingSurvey | Incomparable, *, max_top1_changed: float) 
         f"up to {max_top1_changed:.1%} may"
     )
     return Gate(name="top1", passed=share <= max_top1_changed, value=share, threshold=max_top1_changed, reason=reason)
+
+
+def kept_gate(survey: FormerSurvey | Incomparable, *, named: Sequence[str], min_kept: float) -> Gate:
+    """Passes where enough of the current release's queries are still answered.
+
+    Args:
+        survey: Of the current release's rankings; it holds at least one query.
+        named: Names of a few that are lost.
+        min_kept: The share that must be kept at least.
+    """
+    if isinstance(survey, Incomparable):
+        return _not_compared("kept", survey, value=1.0, threshold=min_kept)
+    kept = survey.queries - survey.lost
+    share = kept / survey.queries
+    reason = (
+        f"{kept} of the {survey.queries} queries of the current release are still answered ({share:.1%}), "
+        f"at least {min_kept:.1%} is asked"
+    )
+    if named:
+        reason += f"; among those lost: {_listed(named)}"
+    return Gate(name="kept", passed=share >= min_kept, value=share, threshold=min_kept, reason=reason)
 
 
 def empty_gate(survey: RankingSurvey, *, named: Sequence[str], max_empty: float) -> Gate:

@@ -329,6 +329,14 @@ class GatesSettings(Section):
         description="Share of queries whose first document may be another one than in the current release (gate "
         "`top1`). 1.0: off.",
     )
+    min_kept: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="Share of the current release's queries that must still be answered, each counted once, by "
+        "themselves or as a form of another (gate `kept`): it stops a log that was cut off. Ask for less where each "
+        "night's log is of one day alone. 0.0: off.",
+    )
     max_empty: float = Field(
         default=0.05,
         ge=0.0,

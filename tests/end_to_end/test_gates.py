@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.conftest import Command
     from tests.end_to_end.conftest import Refresh
 
-COMPARING = ("non_inferiority", "overlap", "top1")
+COMPARING = ("non_inferiority", "overlap", "top1", "kept")
 
 
 def gates_of(summary: Summary) -> dict[str, Gate]:
@@ -34,7 +34,7 @@ def assert_nothing_compared(summary: Summary, reason: str) -> None:
 
 
 def test_the_first_release_passes_what_holds_it_against_another(collection: Collection, refresh: Refresh) -> None:
-    collection.settings["gates"] = {"margin": 0.001, "min_overlap": 1.0, "max_top1_changed": 0.0, "max_empty": 0.0}
+    collection.settings["gates"] = {"margin": 0.001, "min_overlap": 1.0, "max_top1_changed": 0.0, "min_kept": 1.0}
 
     summary = refresh(collection)
 
@@ -44,13 +44,13 @@ def test_the_first_release_passes_what_holds_it_against_another(collection: Coll
 
 
 def test_a_night_that_changes_no_result_passes_the_strictest_gates(collection: Collection, refresh: Refresh) -> None:
-    collection.settings["gates"] = {"margin": 0.001, "min_overlap": 1.0, "max_top1_changed": 0.0, "max_empty": 0.0}
+    collection.settings["gates"] = {"margin": 0.001, "min_overlap": 1.0, "max_top1_changed": 0.0, "min_kept": 1.0}
     refresh(collection)
     collection.document("tea")["shelf"] = 3
 
     gates = gates_of(refresh(collection))
 
-    assert [gates[name].value for name in COMPARING] == [0.0, 1.0, 0.0]
+    assert [gates[name].value for name in COMPARING] == [0.0, 1.0, 0.0, 1.0]
     assert "6 judged queries" in gates["non_inferiority"].reason
     assert "over 7 queries" in gates["overlap"].reason
 
@@ -84,22 +84,68 @@ def test_todays_judgments_measure_the_release_that_was_made_without_them(
     assert "on 6 judged queries" in gate.reason
 
 
-def test_judged_queries_that_only_one_release_answers_are_not_compared(
-    collection: Collection, refresh: Refresh
-) -> None:
+def test_a_judged_query_scores_0_in_the_release_that_lacks_it(collection: Collection, refresh: Refresh) -> None:
     whole = list(collection.log)
     collection.log = [row for row in whole if row[0] in {"q-sun", "q-tea"}]
     collection.qrels = [row for row in QRELS if row[0] == "q-tea"]
     refresh(collection)
     collection.log = [row for row in whole if row[0] != "q-tea"]
     collection.qrels = list(QRELS)
+    collection.settings["gates"] = {"margin": 1.0}
+
+    gates = gates_of(refresh(collection))
+
+    assert "on 6 judged queries" in gates["non_inferiority"].reason
+    assert '"q-tea" (-' in gates["non_inferiority"].reason
+    assert "over 1 queries" in gates["overlap"].reason
+    assert (gates["kept"].passed, gates["kept"].value) == (True, 0.5)
+
+
+def test_where_the_live_release_answers_no_judged_query_quality_is_not_compared(
+    collection: Collection, refresh: Refresh
+) -> None:
+    whole = list(collection.log)
+    collection.log = [row for row in whole if row[0] in {"q-sun", "q-tea"}]
+    collection.qrels = [row for row in QRELS if row[0] == "q-tea"]
+    refresh(collection)
+    collection.log = whole
+    collection.qrels = [row for row in QRELS if row[0] == "q-moon"]
     collection.settings["gates"] = {}
 
     gates = gates_of(refresh(collection))
 
-    assert gates["non_inferiority"].passed
     assert gates["non_inferiority"].reason == ("not compared: the current release holds none of the judged queries")
-    assert "over 1 queries" in gates["overlap"].reason
+
+
+def test_a_log_that_was_cut_off_is_refused_for_the_queries_that_it_lost(
+    collection: Collection, refresh: Refresh
+) -> None:
+    collection.settings["gates"] = {}
+    refresh(collection)
+    collection.log = collection.log[:1]
+
+    with pytest.raises(Refused) as refused:
+        refresh(collection)
+
+    gates = gates_of(refused.value.summary)
+    assert not gates["kept"].passed
+    assert gates["kept"].value == pytest.approx(1 / 7)
+    assert 'lost: "q-' in gates["kept"].reason
+    assert not gates["non_inferiority"].passed
+    assert "on 6 judged queries" in gates["non_inferiority"].reason
+
+
+def test_a_query_that_is_answered_as_a_form_of_another_is_kept(collection: Collection, refresh: Refresh) -> None:
+    collection.settings["gates"] = {"margin": 0.001, "min_kept": 1.0}
+    refresh(collection)
+    text = next(text for query_id, text, _ in collection.log if query_id == "q-tea")
+    collection.log.append(("q-asked", f"{text}?", 100))
+
+    gates = gates_of(refresh(collection))
+
+    assert gates["kept"].value == 1.0
+    assert gates["non_inferiority"].passed
+    assert "on 6 judged queries" in gates["non_inferiority"].reason
 
 
 @pytest.mark.parametrize(("settings", "gate"), [({"min_judged": 0.9}, "judged"), ({"min_coverage": 0.9}, "coverage")])

@@ -17,13 +17,14 @@ from tasks.gates import (
     empty_gate,
     integrity_gate,
     judged_gate,
+    kept_gate,
     non_inferiority_gate,
     overlap_gate,
     overridden,
     source_age_gate,
     top1_gate,
 )
-from tasks.ranking_survey import RankingSurvey
+from tasks.ranking_survey import FormerSurvey, RankingSurvey
 
 
 def test_a_whole_release_passes_the_integrity_gate() -> None:
@@ -156,16 +157,26 @@ def test_the_source_must_be_fresh_enough(days: float, passed: bool) -> None:
     assert f"{days:.1f} days ago" in gate.reason
 
 
+@pytest.mark.parametrize(("lost", "least", "passed"), [(5, 0.5, True), (6, 0.5, False), (10, 0.0, True)])
+def test_enough_of_the_live_queries_must_still_be_answered(lost: int, least: float, passed: bool) -> None:
+    former = FormerSurvey(queries=10, lost=lost, lost_keys=(), judged=())
+    gate = kept_gate(former, named=['"q1"', '"q2"'], min_kept=least)
+    assert (gate.name, gate.passed, gate.value, gate.threshold) == ("kept", passed, (10 - lost) / 10, least)
+    assert f"{10 - lost} of the 10 queries of the current release" in gate.reason
+    assert 'lost: "q1", "q2"' in gate.reason
+
+
 def test_what_cannot_be_compared_passes_and_says_why() -> None:
     why = Incomparable("it is the first release")
     gates = [
         non_inferiority_gate(why, margin=0.02),
         overlap_gate(why, least_alike=[], min_overlap=1.0),
         top1_gate(why, max_top1_changed=0.0),
+        kept_gate(why, named=[], min_kept=1.0),
     ]
     assert all(gate.passed for gate in gates)
     assert {gate.reason for gate in gates} == {"not compared: it is the first release"}
-    assert [gate.threshold for gate in gates] == [-0.02, 1.0, 0.0]
+    assert [gate.threshold for gate in gates] == [-0.02, 1.0, 0.0, 1.0]
 
 
 def gate(name: str, *, passed: bool) -> Gate:
