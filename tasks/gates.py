@@ -51,6 +51,7 @@ class QualityChange:
         queries: How many.
         before: Mean of the current release.
         after: Mean of the new one.
+        difference: Of the means; 0 where it is rounding.
         low: Lower end of the one-sided interval of the mean difference.
         worst: Ids of the queries that lost most, the worst first; those alone that lost something.
     """
@@ -59,6 +60,7 @@ class QualityChange:
     queries: int
     before: float
     after: float
+    difference: float
     low: float
     worst: Sequence[str]
 
@@ -94,16 +96,24 @@ def bm25_gate(audit: Bm25Audit) -> Gate:
 
 
 def non_inferiority_gate(change: QualityChange | Incomparable, *, margin: float) -> Gate:
-    """Passes where the new release's results are, with confidence, worse by less than a margin."""
+    """Fails where the mean fell, and may have fallen by a margin or more: results must not be worse, with confidence.
+
+    Where the mean did not fall, a wide interval says only that few queries are judged, or that many results changed.
+    """
     if isinstance(change, Incomparable):
         return _not_compared("non_inferiority", change, value=0.0, threshold=-margin)
+    above = change.low > -margin
     reason = (
         f"{change.measure} on {change.queries} judged queries: {change.before:.4f} live, {change.after:.4f} now; the "
-        f"difference may be as low as {change.low:+.4f}, and must be above {-margin:g}"
+        f"difference may be as low as {change.low:+.4f}"
     )
+    if above or change.difference < 0.0:
+        reason += f", and must be above {-margin:g}"
+    else:
+        reason += f": the interval is wide ({change.queries} judged queries), but the mean did not fall"
     if change.worst:
         reason += f"; lost most: {_listed(change.worst)}"
-    passed = change.low > -margin or margin >= OFF
+    passed = above or change.difference >= 0.0 or margin >= OFF
     return Gate(name="non_inferiority", passed=passed, value=change.low, threshold=-margin, reason=reason)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from tasks.gates import Incomparable, QualityChange
 from tasks.measures import Entry, evaluate_run
 from tasks.query_names import plain_name
-from tasks.significance import lower_bound
+from tasks.significance import TIE, lower_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -79,11 +79,13 @@ def quality_change(
     before = np.array([value for _, _, value in live])
     after = np.array([value for _, _, value in made])
     losses = sorted((new - old, query_id) for (query_id, _, old), (_, _, new) in zip(live, made, strict=True))
+    difference = float((after - before).mean())
     return QualityChange(
         measure=measure,
         queries=len(ids),
         before=float(before.mean()),
         after=float(after.mean()),
+        difference=0.0 if abs(difference) <= TIE else difference,
         low=lower_bound(before, after, generator=generator, confidence=confidence),
         worst=tuple(f"{plain_name(query_id)} ({loss:+.3f})" for loss, query_id in losses[:NAMED] if loss < 0),
     )

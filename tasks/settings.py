@@ -301,8 +301,9 @@ class GatesSettings(Section):
         gt=0.0,
         le=1.0,
         description="What the mean of `measure` may lose against the current release: the gate `non_inferiority` "
-        "passes where the lower end of the bootstrap interval of the difference is above minus this. Results that "
-        "stay as they were always pass; few judged queries, or many changes, make the interval wide. 1.0: off.",
+        "fails where that mean fell and the lower end of the bootstrap interval of the difference is not above minus "
+        "this. Few judged queries, or many changes, make the interval wide; where the mean did not fall that is told, "
+        "and the gate passes. 1.0: off.",
     )
     confidence: float = Field(
         default=0.95, ge=0.5, le=0.999, description="Of that interval, which is open on the side of gains."

@@ -72,8 +72,9 @@ def test_the_bm25_gate_names_chunks_whose_terms_are_not_those_of_their_text() ->
     assert '"d1#0", "d2#3"; 7 that belong among the candidates' in gate.reason
 
 
-def change(low: float, *, worst: tuple[str, ...] = ()) -> QualityChange:
-    return QualityChange(measure="nDCG@10", queries=7, before=0.8, after=0.75, low=low, worst=worst)
+def change(low: float, *, difference: float = -0.05, worst: tuple[str, ...] = ()) -> QualityChange:
+    after = 0.8 + difference
+    return QualityChange("nDCG@10", queries=7, before=0.8, after=after, difference=difference, low=low, worst=worst)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,14 @@ def change(low: float, *, worst: tuple[str, ...] = ()) -> QualityChange:
 def test_quality_may_be_lower_by_less_than_the_margin(low: float, margin: float, passed: bool) -> None:
     gate = non_inferiority_gate(change(low), margin=margin)
     assert (gate.name, gate.passed, gate.value, gate.threshold) == ("non_inferiority", passed, low, -margin)
+
+
+@pytest.mark.parametrize(("difference", "passed"), [(0.0, True), (0.01, True), (-1e-6, False)])
+def test_a_wide_interval_is_told_and_stops_nothing_where_the_mean_did_not_fall(difference: float, passed: bool) -> None:
+    gate = non_inferiority_gate(change(-0.074, difference=difference), margin=0.02)
+    assert gate.passed == passed
+    assert ("the interval is wide (7 judged queries), but the mean did not fall" in gate.reason) == passed
+    assert ("must be above -0.02" in gate.reason) != passed
 
 
 def test_the_quality_gate_says_what_was_measured_and_which_queries_lost() -> None:

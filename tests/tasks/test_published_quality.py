@@ -7,8 +7,8 @@ import pytest
 
 from storage.paired_rankings import RankingPair
 from storage.records import Judgment
-from tasks.gates import Incomparable, QualityChange
-from tasks.published_quality import judged_rankings, judged_share, quality_change
+from tasks.gates import Incomparable, QualityChange, non_inferiority_gate
+from tasks.published_quality import JudgedRankings, judged_rankings, judged_share, quality_change
 
 IDS = {"key-1": ["q1"], "key-2": ["q2", "q2-again"], "key-3": ["q3"]}
 JUDGMENTS = [Judgment("q1", "a", 1), Judgment("q2", "b", 1), Judgment("q2-again", "c", 1), Judgment("q9", "z", 1)]
@@ -74,6 +74,23 @@ def test_rankings_that_stay_are_no_loss_at_any_confidence() -> None:
     found = change(RankingPair("key-1", ["x", "a"], ["x", "a"]), RankingPair("key-2", ["b"], ["b"]))
     assert isinstance(found, QualityChange)
     assert (found.low, found.worst) == (0.0, ())
+
+
+def test_a_win_and_an_equal_loss_are_no_difference_to_the_last_bit() -> None:
+    judgments = [Judgment(f"q{number}", "a", 1) for number in range(10)]
+    rankings = {f"q{number}": ["a"] for number in range(10)}
+    found = quality_change(
+        JudgedRankings({**rankings, "q3": ["x", "a"]}, {**rankings, "q7": ["x", "a"]}),
+        judgments,
+        measure="nDCG@10",
+        confidence=0.95,
+        ignore_identical_ids=False,
+        generator=np.random.default_rng(0),
+    )
+    assert isinstance(found, QualityChange)
+    assert found.difference == 0.0
+    assert found.low == pytest.approx((SECOND - 1) / 5)  # two of the ten drawn are the one that lost
+    assert non_inferiority_gate(found, margin=0.02).passed
 
 
 def test_another_measure_may_be_asked_for() -> None:
