@@ -58,7 +58,9 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
         pairs = stage(rerank_candidates, night, reranker, embedded.table)
 
         answered = stage(write_results, night, embedded.table)
-        measures = stage(measure_stages, night, embedder, reranker, embedded.table, previous=run.current)
+        measures = stage(
+            measure_stages, night, embedder, reranker, embedded.table, previous=run.current, seed=inputs.seed
+        )
         gates = stage(
             ask_gates, night, embedded.table, inputs, current=run.current, answered=answered, now=now, accept=accept
         )

@@ -78,7 +78,7 @@ def ask_gates(
         now: When the run began.
         accept: Gates that may fail: they are marked as accepted where they do.
     """
-    gates = [*_soundness(night, version, answered=answered), *_changes(night, current)]
+    gates = [*_soundness(night, version, answered=answered), *_changes(night, current, seed=inputs.seed)]
     limits = night.settings.gates
     gates.append(coverage_gate(inputs.coverage, min_coverage=limits.min_coverage))
     if limits.max_source_age_days is not None:
@@ -127,7 +127,7 @@ class _Live:
     queries: pa.Table
 
 
-def _changes(night: Night, current: Manifest | None) -> list[Gate]:
+def _changes(night: Night, current: Manifest | None, *, seed: int) -> list[Gate]:
     """What readers would see change, and what that is worth on judged queries."""
     limits, queries, judgments = night.settings.gates, read_table(night.queries), judgments_of(night)
     ignore_identical_ids = night.settings.judgments.ignore_identical_ids
@@ -156,7 +156,7 @@ def _changes(night: Night, current: Manifest | None) -> list[Gate]:
             measure=limits.measure,
             confidence=limits.confidence,
             ignore_identical_ids=ignore_identical_ids,
-            generator=np.random.default_rng(night.seed),
+            generator=np.random.default_rng(seed),
         )
         alike = survey if survey.compared else Incomparable("no query has results in both releases")
     judged_at_10 = judged_share(rankings.after, judgments, ignore_identical_ids=ignore_identical_ids)

@@ -78,7 +78,7 @@ class Night:
         workspace: Where state lies.
         release_id: Of the release that this run builds.
         before: What it builds upon; None where everything is made from nothing.
-        seed: Of everything random in this run; another one every night.
+        seed: Of samples that this run draws; another one every night.
     """
 
     settings: Settings

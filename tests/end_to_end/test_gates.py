@@ -10,8 +10,9 @@ import pytest
 
 from flows.summary import Refused
 from storage.errors import InputError
+from storage.tables import read_table
 from storage.workspace import Workspace
-from tests.collection import QRELS
+from tests.collection import LOOSE_GATES, QRELS
 
 if TYPE_CHECKING:
     from flows.summary import Summary
@@ -146,6 +147,25 @@ def test_a_query_that_is_answered_as_a_form_of_another_is_kept(collection: Colle
     assert gates["kept"].value == 1.0
     assert gates["non_inferiority"].passed
     assert "on 6 judged queries" in gates["non_inferiority"].reason
+
+
+def test_the_same_inputs_give_the_same_figures_run_after_run(collection: Collection, refresh: Refresh) -> None:
+    refresh(collection)
+    collection.settings["gates"] = {**LOOSE_GATES, "min_judged": 1.0}
+    collection.documents = collection.documents[::2]
+
+    def again() -> tuple[float, list[dict[str, object]]]:
+        with pytest.raises(Refused) as refused:
+            refresh(collection)
+        summary = refused.value.summary
+        folder = Workspace(collection.workspace).release(summary.manifest.release_id)
+        return gates_of(summary)["non_inferiority"].value, read_table(folder / "comparison.parquet").to_pylist()
+
+    first, second = again(), again()
+
+    assert first[0] < 0.0
+    assert len(first[1]) > 0
+    assert first == second
 
 
 @pytest.mark.parametrize(("settings", "gate"), [({"min_judged": 0.9}, "judged"), ({"min_coverage": 0.9}, "coverage")])
