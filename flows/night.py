@@ -195,7 +195,7 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
 def finish(
     run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[str, float]], gates: list[Gate]
 ) -> Summary:
-    """Seal the release, publish it where its gates let it through, collect what it leaves behind, say what was done.
+    """Seal the release, publish it where its gates let it through, collect what no kept one reaches, say what was done.
 
     Raises:
         Refused: A gate does not let it through; the release is kept, marked rejected.
@@ -242,11 +242,10 @@ def finish(
     not_reported = run.stage(report_night, night, manifest, current=run.current)
     run.stage(publish, night, manifest, now=run.now)
     folder = night.workspace.release(night.release_id)
-    published = manifest.status == "accepted"
-    not_collected = run.stage(collect_unreached, night, now=run.now) if published else None
+    not_collected = run.stage(collect_unreached, night, now=run.now)
     summary = Summary(
         manifest=manifest,
-        published=published,
+        published=manifest.status == "accepted",
         changed=True,
         counts=manifest.counts,
         seconds=run.total_seconds(),

@@ -10,9 +10,12 @@ import pytest
 
 from flows.summary import Refused
 from storage.errors import InputError
+from storage.releases import list_releases
 from storage.tables import read_table
 from storage.workspace import Workspace
 from tests.collection import LOOSE_GATES, QRELS
+from tests.end_to_end.test_refresh import forbid_models
+from tests.published import check_readable, pointer, snapshot
 
 if TYPE_CHECKING:
     from flows.summary import Summary
@@ -241,3 +244,32 @@ def test_a_measure_that_nobody_knows_is_told_before_the_nights_work(collection: 
         refresh(collection)
 
     assert not list((collection.workspace / "lance").glob("*"))
+
+
+def test_refused_nights_leave_the_live_release_and_the_newest_of_their_own(
+    collection: Collection, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection.settings["retention"] = {"keep": 1}
+    live = refresh(collection).manifest.release_id
+    workspace = Workspace(collection.workspace)
+    before = pointer(collection.workspace), snapshot(workspace.release(live))
+    collection.settings["gates"] = {**LOOSE_GATES, "min_judged": 1.0}
+
+    def refused_night(text: str) -> str:
+        collection.document("tea")["text"] = text
+        with pytest.raises(Refused) as refused:
+            refresh(collection)
+        assert refused.value.summary.warnings == ()
+        return refused.value.summary.manifest.release_id
+
+    for number in range(5):
+        newest = refused_night(f"Tea number {number} is black or green.")
+
+    assert [manifest.release_id for manifest in list_releases(workspace)] == [live, newest]
+    assert (pointer(collection.workspace), snapshot(workspace.release(live))) == before
+    check_readable(collection.workspace)
+    check_readable(collection.workspace, newest)
+    forbid_models(monkeypatch)  # what the newest refused release needs is still remembered
+    collection.settings["gates"] = dict(LOOSE_GATES)
+    counts = refresh(collection).counts
+    assert (counts.chunks_embedded, counts.queries_embedded, counts.pairs_scored) == (0, 0, 0)
