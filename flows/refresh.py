@@ -61,9 +61,9 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
         measures = stage(
             measure_stages, night, embedder, reranker, embedded.table, previous=run.current, seed=inputs.seed
         )
-        gates = stage(
+        asked = stage(
             ask_gates, night, embedded.table, inputs, current=run.current, answered=answered, now=now, accept=accept
         )
 
         work = Work(chunks, embedded, postings, queries, scanned, pairs)
-        return finish(run, inputs, work, measures=measures, gates=gates)
+        return finish(run, inputs, work, measures=measures, asked=asked)

@@ -32,14 +32,21 @@ GATES = (
     "source_age",
 )
 ALWAYS = "integrity"  # the gate that nobody can override
+FAULTS = (ALWAYS, "bm25_audit")  # where these fail something is broken: nobody means that
 OFF = 1.0  # a margin, or a share that may be lost, which is everything
 
 
 @dataclass(frozen=True, slots=True)
 class Incomparable:
-    """Why a release cannot be held against the one that is live, as a clause."""
+    """Why a release cannot be held against the one that is live.
+
+    Attributes:
+        reason: A clause.
+        damaged: Whether there is one that could be compared with, were it whole.
+    """
 
     reason: str
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
@@ -56,6 +56,13 @@ if TYPE_CHECKING:
 AUDITED_SCORES = 200
 
 
+class Asked(NamedTuple):
+    """What the gates said, and what the user should know of it though nothing failed."""
+
+    gates: list[Gate]
+    warnings: tuple[str, ...]
+
+
 @task(name="gates", cache_policy=NO_CACHE)
 def ask_gates(
     night: Night,
@@ -66,7 +73,7 @@ def ask_gates(
     answered: int,
     now: datetime,
     accept: Sequence[str] = (),
-) -> list[Gate]:
+) -> Asked:
     """Ask every gate.
 
     Args:
@@ -78,13 +85,17 @@ def ask_gates(
         now: When the run began.
         accept: Gates that may fail: they are marked as accepted where they do.
     """
-    gates = [*_soundness(night, version, answered=answered), *_changes(night, current, seed=inputs.seed)]
+    live = _live(night, current)
+    gates = [*_soundness(night, version, answered=answered), *_changes(night, live, seed=inputs.seed)]
     limits = night.settings.gates
     gates.append(coverage_gate(inputs.coverage, min_coverage=limits.min_coverage))
     if limits.max_source_age_days is not None:
         days = source_age_days(night.settings.documents.source, base=night.base, now=now)
         gates += [] if days is None else [source_age_gate(days, max_days=limits.max_source_age_days)]
-    return overridden(gates, accept)
+    warnings: tuple[str, ...] = ()
+    if isinstance(live, Incomparable) and live.damaged:
+        warnings = (f"Nothing was compared with what readers see: {live.reason}.",)
+    return Asked(overridden(gates, accept), warnings)
 
 
 def _soundness(night: Night, version: ChunkTableVersion, *, answered: int) -> list[Gate]:
@@ -127,13 +138,12 @@ class _Live:
     queries: pa.Table
 
 
-def _changes(night: Night, current: Manifest | None, *, seed: int) -> list[Gate]:
+def _changes(night: Night, live: _Live | Incomparable, *, seed: int) -> list[Gate]:
     """What readers would see change, and what that is worth on judged queries."""
     limits, queries, judgments = night.settings.gates, read_table(night.queries), judgments_of(night)
     ignore_identical_ids = night.settings.judgments.ignore_identical_ids
     judged = {judgment.query_id for judgment in judgments}
     ids_by_key = named_queries(queries, judged)
-    live = _live(night, current)
     survey = survey_rankings(
         paired_rankings(live.results if isinstance(live, _Live) else None, night.results),
         judged=ids_by_key.keys(),
@@ -179,5 +189,6 @@ def _live(night: Night, current: Manifest | None) -> _Live | Incomparable:
     results, queries = folder / night.results.name, folder / night.queries.name
     for path, what in ((results, "results"), (queries, "queries")):
         if not path.is_file() or sha256_of_file(path) != current.files.get(path.name):
-            return Incomparable(f"the {what} of the current release {current.release_id} are missing or damaged")
+            reason = f"the {what} of the current release {current.release_id} are missing or damaged"
+            return Incomparable(reason, damaged=True)
     return _Live(results, read_table(queries))

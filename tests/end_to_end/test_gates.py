@@ -71,7 +71,9 @@ def test_results_of_the_current_release_that_are_damaged_are_not_compared(
     summary = refresh(collection)
 
     assert summary.published
-    assert_nothing_compared(summary, f"the results of the current release {live} are missing or damaged")
+    reason = f"the results of the current release {live} are missing or damaged"
+    assert_nothing_compared(summary, reason)
+    assert f"Nothing was compared with what readers see: {reason}." in summary.warnings
 
 
 def test_todays_judgments_measure_the_release_that_was_made_without_them(
