@@ -184,6 +184,7 @@ def test_a_first_release_too_is_refused_for_what_it_is_itself(
         refresh(collection)
 
     assert [found.name for found in refused.value.summary.refused] == [gate]
+    assert f"`nightrank refresh --accept {gate}`" in refused.value.remedy
     assert not (collection.workspace / "current.json").exists()
 
 
