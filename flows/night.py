@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from prefect import Task
 
     from flows.settings import Configuration
-    from storage.releases import Gate
     from storage.workspace import Workspace
     from tasks.embedder import EmbedderPlan
+    from tasks.gating import Asked
     from tasks.indexing import ChunksEmbedded
     from tasks.reading import InputsRead
     from tasks.reranker import RerankerPlan
@@ -196,10 +196,8 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
     )
 
 
-def finish(
-    run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[str, float]], gates: list[Gate]
-) -> Summary:
-    """Seal the release, publish it where its gates let it through, collect what it leaves behind, say what was done.
+def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[str, float]], asked: Asked) -> Summary:
+    """Seal the release, publish it where its gates let it through, collect what no kept one reaches, say what was done.
 
     Raises:
         Refused: A gate does not let it through; the release is kept, marked rejected.
@@ -211,7 +209,7 @@ def finish(
     manifest = Manifest(
         release_id=night.release_id,
         created_at=run.now,
-        status="accepted" if all(gate.lets_through for gate in gates) else "rejected",
+        status="accepted" if all(gate.lets_through for gate in asked.gates) else "rejected",
         previous=None if run.current is None else run.current.release_id,
         nightrank=version("nightrank"),
         inputs=run.inputs_of(read),
@@ -240,17 +238,16 @@ def finish(
         ),
         seconds=run.total_seconds(),
         measures=measures,
-        gates=gates,
+        gates=asked.gates,
         files={},
     )
     not_reported = run.stage(report_night, night, manifest, current=run.current)
     run.stage(publish, night, manifest, now=run.now)
     folder = night.workspace.release(night.release_id)
-    published = manifest.status == "accepted"
-    not_collected = run.stage(collect_unreached, night, now=run.now) if published else None
+    not_collected = run.stage(collect_unreached, night, now=run.now)
     summary = Summary(
         manifest=manifest,
-        published=published,
+        published=manifest.status == "accepted",
         changed=True,
         counts=manifest.counts,
         seconds=run.total_seconds(),
@@ -258,7 +255,7 @@ def finish(
         drops=read.drops,
         ladder=tuple(ladder(measures, read_timings(folder))),
         depths=tuple(read_depths(folder)),
-        warnings=_warnings(read, measures, not_reported, not_collected),
+        warnings=_warnings(read, measures, *asked.warnings, not_reported, not_collected),
     )
     show_in_prefect(summary, folder=folder)
     if summary.refused:
@@ -296,14 +293,14 @@ def _answered(current: Manifest, workspace: Workspace, settings: Settings) -> Pa
     return whole_file(workspace.release(current.release_id), current, "queries.parquet")
 
 
-def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *undone: str | None) -> tuple[str, ...]:
+def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *others: str | None) -> tuple[str, ...]:
     unknown = f"{read.judgments_unknown} judged queries are not among the queries of the release; each scores 0."
     no_tokens = "The embedder's weights hold no matrix of token vectors: static embeddings were not measured."
     warnings = (
         unknown if read.judgments_unknown else None,
         *_much_screened(read),
         no_tokens if measures and "static" not in measures else None,
-        *undone,
+        *others,
     )
     return tuple(warning for warning in warnings if warning is not None)
 

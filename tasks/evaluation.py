@@ -50,6 +50,7 @@ def measure_stages(
     version: ChunkTableVersion,
     *,
     previous: Manifest | None,
+    seed: int,
 ) -> dict[str, dict[str, float]]:
     """Measure every stage on the judged queries, follow each relevant document, and time the rungs of the ladder.
 
@@ -59,6 +60,7 @@ def measure_stages(
         reranker: Loaded only then; None where the fused order is kept.
         version: Where texts and vectors are.
         previous: The release that is live, to be compared with.
+        seed: Of that comparison.
 
     Returns:
         Means by stage and measure; empty where there are no judgments.
@@ -74,7 +76,7 @@ def measure_stages(
     write_table(night.evaluation, evaluation)
     write_table(night.depths, _depth_curve(tonight, judgments, reranker))
     write_table(night.diagnosis, _diagnosis(tonight, judgments, night))
-    write_table(night.comparison, _comparison(previous, judgments, evaluation, night))
+    write_table(night.comparison, _comparison(previous, judgments, evaluation, night, seed=seed))
     if queries.num_rows and settings.evaluation.timed_queries:
         write_timings(night, embedder, reranker, table, static=static_embedder, queries=queries)
     return means(evaluation)
@@ -137,13 +139,13 @@ def _diagnosis(tonight: _Rankings, judgments: Sequence[Judgment], night: Night) 
 
 
 def _comparison(
-    previous: Manifest | None, judgments: Sequence[Judgment], evaluation: pa.Table, night: Night
+    previous: Manifest | None, judgments: Sequence[Judgment], evaluation: pa.Table, night: Night, *, seed: int
 ) -> pa.Table:
     """The release that is live, measured again by today's judgments, against this one: schema COMPARISON."""
     before = None if previous is None or not judgments else _stored(previous, judgments, night)
     if before is None:
         return COMPARISON.empty_table()
-    generator = np.random.default_rng(night.seed)
+    generator = np.random.default_rng(seed)
     return compare_evaluations(_measured(before, judgments, night), evaluation, generator=generator)
 
 

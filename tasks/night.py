@@ -73,7 +73,7 @@ class Night:
         workspace: Where state lies.
         release_id: Of the release that this run builds.
         before: What it builds upon; None where everything is made from nothing.
-        seed: Of everything random in this run; another one every night.
+        seed: Of samples that this run draws; another one every night.
         answered: The live release's queries, schema QUERIES, where a budget in seconds asks for them; None where it
             does not, or where the file is not the one that was published.
     """

@@ -62,6 +62,11 @@ class InputsRead:
     drops: tuple[Drop, ...]
     screened: float
 
+    @property
+    def seed(self) -> int:
+        """Of what is random where releases are compared: the same inputs give the same figures, run after run."""
+        return int(fingerprint([self.documents_key, self.queries_key, self.judgments_key])[:8], 16)
+
 
 @task(name="read", cache_policy=NO_CACHE)
 def read_inputs(night: Night) -> InputsRead:

@@ -306,8 +306,9 @@ class GatesSettings(Section):
         gt=0.0,
         le=1.0,
         description="What the mean of `measure` may lose against the current release: the gate `non_inferiority` "
-        "passes where the lower end of the bootstrap interval of the difference is above minus this. Results that "
-        "stay as they were always pass; few judged queries, or many changes, make the interval wide. 1.0: off.",
+        "fails where that mean fell and the lower end of the bootstrap interval of the difference is not above minus "
+        "this. Few judged queries, or many changes, make the interval wide; where the mean did not fall that is told, "
+        "and the gate passes. 1.0: off.",
     )
     confidence: float = Field(
         default=0.95, ge=0.5, le=0.999, description="Of that interval, which is open on the side of gains."
@@ -333,6 +334,14 @@ class GatesSettings(Section):
         le=1.0,
         description="Share of queries whose first document may be another one than in the current release (gate "
         "`top1`). 1.0: off.",
+    )
+    min_kept: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="Share of the current release's queries that must still be answered, each counted once, by "
+        "themselves or as a form of another (gate `kept`): it stops a log that was cut off. Ask for less where each "
+        "night's log is of one day alone. 0.0: off.",
     )
     max_empty: float = Field(
         default=0.05,

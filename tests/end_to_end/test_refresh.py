@@ -443,6 +443,9 @@ def test_a_wrong_bm25_score_is_refused_and_what_was_live_stays_live(
     assert [gate["name"] for gate in ended.json["gates"] if not gate["passed"]] == ["bm25_audit"]
     assert "bm25_audit" in ended.err
     assert "Traceback" not in ended.err
+    words = " ".join(ended.err.split())
+    assert f"nightrank report --release {ended.json['release_id']}" in words
+    assert "--accept" not in words
     assert pointer(collection.workspace) == before
 
     monkeypatch.undo()
