@@ -121,10 +121,7 @@ def known_timings(workspace: Workspace, conditions: Conditions) -> Timings | Non
     """The timings of the newest release whose timings hold, or None."""
     manifests, _ = survey_releases(workspace)
     for manifest in reversed(manifests):
-        try:
-            timings = read_timings(workspace.release(manifest.release_id))
-        except ValueError:  # damaged, or another version's
-            continue
+        timings = read_timings(workspace.release(manifest.release_id))
         if timings is not None and conditions.hold_for(timings):
             return timings
     return None

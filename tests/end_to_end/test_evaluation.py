@@ -267,6 +267,20 @@ def test_what_is_damaged_of_the_release_before_stops_no_measuring(name: str, col
     assert compared == (name != "candidates.parquet")
 
 
+@pytest.mark.parametrize("name", ["timings.json", "depths.parquet"])
+def test_what_is_damaged_stops_no_night_that_has_nothing_to_do(name: str, collection: Collection) -> None:
+    first = night(collection)
+    path = folder_of(collection, first) / name
+    path.write_bytes(path.read_bytes()[:-10])
+
+    second = night(collection)
+
+    assert (first.changed, second.changed) == (True, False)
+    assert second.depths == (() if name == "depths.parquet" else first.depths)
+    assert [rung.stage for rung in second.ladder] == [*RUNGS]
+    assert all((rung.milliseconds is None) == (name == "timings.json") for rung in second.ladder)
+
+
 def test_a_measure_that_nobody_knows_stops_the_night_before_anything_is_computed(
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,16 @@ def test_a_plain_evaluation_tells_what_the_release_keeps_and_changes_nothing(
     assert snapshot(published.workspace) == before
 
 
+def test_costs_that_cannot_be_read_are_not_told(published: Collection, nightrank: Command, tmp_path: Path) -> None:
+    collection = copy_of(published, tmp_path / "copied")
+    path = release_folder(collection) / "timings.json"
+    path.write_bytes(path.read_bytes()[:-10])
+
+    told = nightrank("evaluate", "-c", collection.settings_file, "--json").json
+
+    assert {rung["milliseconds"] for rung in told["ladder"]} == {None}
+
+
 def test_without_a_server_of_the_users_none_is_started(
     published: Collection, nightrank: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
