@@ -27,6 +27,8 @@ def test_ends_of_lines_stay_where_lines_are_shown() -> None:
     assert plain_text("a\tb\nc") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"
 
 
-@pytest.mark.parametrize("text", ["Crème brûlée 3 × 4", "می\u200cخواهم", "שלום", "👩\u200d🚀", "日本語", "a\u00a0b\u00adc"])
+@pytest.mark.parametrize(
+    "text", ["Crème brûlée 3 × 4", "می\u200cخواهم", "שלום", "👩\u200d🚀", "日本語", "a\u00a0b\u00adc"]
+)
 def test_what_people_write_stays(text: str) -> None:
     assert plain_text(text) == text
