@@ -15,6 +15,7 @@ from storage.errors import InputError
 from storage.evaluations import COMPARISON, DEPTHS, DIAGNOSIS, EVALUATION
 from storage.tables import read_table
 from tasks.ladder import RUNGS, read_timings
+from tasks.measures import means
 from tasks.static_embedding import StaticEmbedder
 from tests.collection import LOG, QRELS
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 JUDGED = {query_id for query_id, *_ in QRELS}
 SCHEMAS = {
     "evaluation.parquet": EVALUATION,
+    "before.parquet": EVALUATION,
     "depths.parquet": DEPTHS,
     "diagnosis.parquet": DIAGNOSIS,
     "comparison.parquet": COMPARISON,
@@ -252,6 +254,9 @@ def test_the_release_that_is_live_is_measured_again_by_todays_judgments(collecti
     assert {row["difference"] for row in rows} == {0.0}
     for row in rows:
         assert row["before"] == pytest.approx(second.manifest.measures[row["stage"]][row["measure"]])
+    before = means(read_table(folder_of(collection, second) / "before.parquet"))
+    assert before == {stage: pytest.approx(values) for stage, values in second.manifest.measures.items()}
+    assert before != first.manifest.measures
 
 
 @pytest.mark.parametrize("name", ["static.parquet", "candidates.parquet", "timings.json"])
