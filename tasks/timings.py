@@ -1,7 +1,7 @@
 """The timings of a release: taken over from an earlier one while they hold, measured anew where they do not.
 
-They hold while models, depths, device, processor and threads are the same and the collection has not changed its size by more than half,
-so that a small night loads no model for them.
+They hold while models, depths, device, processor and threads are the same and the collection has not changed its size
+by more than half, so that a small night loads no model for them.
 """
 
 from __future__ import annotations
