@@ -35,7 +35,7 @@ class Tried:
         as_they_are: Whether it is the settings themselves.
         measures: Means by stage and measure, of the fused order and the results.
         comparison: Rows of COMPARISON, its results against those of the settings as they are, with Holm's correction
-            over the whole grid.
+            over all variants but the settings themselves.
     """
 
     values: Mapping[str, JsonValue]
@@ -95,10 +95,11 @@ def try_grid(
                 after = _of(outcome.evaluation, COMPARED)
                 compared.append(compare_evaluations(baseline, after, generator=generator))
                 advance(1)
-    rows = iter(_corrected(compared))
+    as_they_are = [not differences(settings, variant) for variant in variants]
+    others = iter(_corrected([table for table, same in zip(compared, as_they_are, strict=True) if not same]))
     tried = [
-        Tried(values, not differences(settings, variant), measured, [next(rows) for _ in range(table.num_rows)])
-        for values, variant, measured, table in zip(grid, variants, means, compared, strict=True)
+        Tried(values, same, measured, table.to_pylist() if same else [next(others) for _ in range(table.num_rows)])
+        for values, same, measured, table in zip(grid, as_they_are, means, compared, strict=True)
     ]
     return sorted(tried, key=lambda one: -one.measures[COMPARED][yardstick.measures[0]])
 

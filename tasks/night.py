@@ -186,6 +186,11 @@ class Night:
         return self.staging / "comparison.parquet"
 
     @property
+    def before_again(self) -> Path:
+        """What the release that was live is worth by today's judgments, schema EVALUATION."""
+        return self.staging / "before.parquet"
+
+    @property
     def timings(self) -> Path:
         """What a query costs online, a ``Timings``."""
         return self.staging / "timings.json"
