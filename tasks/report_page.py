@@ -106,11 +106,11 @@ def number(value: float, digits: int = 3) -> str:
 def signed(value: float, digits: int = 3) -> str:
     r"""A difference with its sign; 0 has none.
 
-    >>> signed(0.0125), signed(-2.0, 0), signed(0.0)
-    ('+0.013', '\u22122', '0.000')
+    >>> signed(0.0125), signed(-2240.0, 0), signed(0.0)
+    ('+0.013', '\u22122,240', '0.000')
     """
-    shown = f"{value:+.{digits}f}"
-    return shown[1:] if float(shown) == 0 else shown.replace("-", MINUS)
+    shown = f"{value:+,.{digits}f}"
+    return shown[1:] if round(value, digits) == 0 else shown.replace("-", MINUS)
 
 
 def count(value: float) -> str:
