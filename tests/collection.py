@@ -145,7 +145,7 @@ def small_collection(folder: Path, *, embedder: str | Path, reranker: str | Path
         "chunking": {"max_tokens": 40},
         "embedder": {"model": str(embedder)},
         "reranker": {"model": str(reranker)},
-        "evaluation": {"timed_queries": 1},
+        "evaluation": {"timed_queries": 0},  # timing loads models, and most tests are not about it
         "gates": dict(LOOSE_GATES),
         "execution": {"device": "cpu", "threads": 1},
     }

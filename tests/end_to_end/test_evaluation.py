@@ -41,6 +41,14 @@ SCHEMAS = {
 }
 
 
+@pytest.fixture
+def collection(collection: Collection) -> Collection:
+    """The small collection, its queries timed."""
+    collection.settings["evaluation"] = {"timed_queries": 1}
+    collection.write()
+    return collection
+
+
 def night(collection: Collection) -> Summary:
     collection.write()
     return refresh_plainly(collection.settings_file)
