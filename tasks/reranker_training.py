@@ -9,6 +9,7 @@ are, dropout is off, and the weights that come out are a running average.
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks.pretrained_reranker import network_of, new_cross_encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -112,6 +113,19 @@ def rate_factor(step: int, settings: TrainingSettings) -> float:
     return rise * fall
 
 
+@contextmanager
+def _denormals_flushed() -> Iterator[None]:
+    """Numbers too small to matter are 0 meanwhile: they would slow a CPU down. The processor's state is set back."""
+    import torch
+
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@_denormals_flushed()
 def train(
     sampler: GroupSampler,
     settings: TrainingSettings,
@@ -135,7 +149,6 @@ def train(
     import torch
 
     torch.set_num_threads(settings.threads)
-    torch.set_flush_denormal(True)
     torch.manual_seed(settings.seed)
     encoder = new_cross_encoder(base, max_length=max(sampler.settings.max_lengths))
     network, tokenizer = network_of(encoder), encoder.tokenizer
