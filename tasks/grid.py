@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.experiment import Experiment
 from tasks.progress import progress
 from tasks.significance import compare_evaluations, holm
 from tasks.variants import differences, varied
@@ -75,16 +74,7 @@ def try_grid(
     settings = yardstick.settings
     variants = [varied(settings, values) for values in grid]
     generator = np.random.default_rng(yardstick.seed)
-    with Experiment.open(
-        yardstick.workspace,
-        settings,
-        yardstick.judgments(),
-        base=yardstick.base,
-        now=yardstick.now,
-        release_id=release_id,
-        measures=yardstick.measures,
-        seed=yardstick.seed,
-    ) as experiment:
+    with yardstick.experiment(release_id) as experiment:
         experiment.prepare([settings, *variants])
         baseline = _of(experiment.run(settings).evaluation, COMPARED)
         means, compared = [], []

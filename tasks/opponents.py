@@ -12,7 +12,6 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.evaluations import EVALUATION
-from tasks.experiment import Experiment
 from tasks.measures import STAGES
 from tasks.release_evaluation import measure_release, measure_run_files
 from tasks.significance import compare_evaluations
@@ -87,16 +86,7 @@ def _measured(opponent: Opponent, evaluation: pa.Table, yardstick: Yardstick, *,
         run = measure_run_files.fn({"run": opponent.path}, yardstick)
         stages = evaluation.column("stage").unique().to_pylist()
         return pa.concat_tables([_as_stage(run, stage) for stage in stages])
-    with Experiment.open(
-        yardstick.workspace,
-        yardstick.settings,
-        yardstick.judgments(),
-        base=yardstick.base,
-        now=yardstick.now,
-        release_id=release_id,
-        measures=yardstick.measures,
-        seed=yardstick.seed,
-    ) as experiment:
+    with yardstick.experiment(release_id) as experiment:
         return experiment.run(opponent.settings).evaluation
 
 
