@@ -66,10 +66,10 @@ def climb(
         limit: At most so many judged queries; None for all.
         sections: Settings by section, beside the sources.
     """
-    from flows.evaluate import evaluate
-
     settings_file = write_settings(data, work, "ladder", split="test", query_limit=limit, sections=sections or {})
     run_night(settings_file)
+    from flows.evaluate import evaluate  # behind the night, which quiets Prefect before it is imported
+
     evaluated = evaluate.fn(str(settings_file), measures=list(MEASURES), write_runs=str(work / "ladder.runs"))
     assert evaluated.explained is not None
     return Ladder(

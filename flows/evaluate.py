@@ -65,7 +65,15 @@ def evaluate(
     yardstick = yardstick_of(configuration, measures=measures, qrels=qrels, now=datetime.now(UTC), seed=seed)
     files, variants = run_names([Path(run) for run in runs or []]), read_grid(grid or [])
     opponent = None if against is None else find_opponent(against, configuration)
-    release_id = check_inputs(configuration, release_id, files, only_runs=only_runs)
+    release_id = check_inputs(
+        configuration,
+        release_id,
+        files,
+        only_runs=only_runs,
+        grid=bool(variants),
+        write_runs=write_runs is not None,
+        opponent=opponent,
+    )
 
     evaluation, explained = step(measure_run_files, files, yardstick), None
     written: dict[str, Path] = {}
@@ -79,7 +87,7 @@ def evaluate(
     tried = step(try_grid, variants, yardstick, release_id=release_id) if variants else []
 
     evaluated = Evaluated(
-        release_id=release_id,
+        release_id=None if only_runs else release_id,
         evaluation=evaluation,
         explained=explained,
         against=against,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from storage.errors import InputError
 from tasks.measures import parse_measure
+from tasks.opponents import Variant
 from tasks.release_evaluation import Yardstick
 from tasks.stored_release import StoredRelease
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flows.settings import Configuration
+    from tasks.opponents import Opponent
 
 
 def yardstick_of(
@@ -52,16 +54,29 @@ def yardstick_of(
 
 
 def check_inputs(
-    configuration: Configuration, release_id: str | None, runs: Mapping[str, Path], *, only_runs: bool
+    configuration: Configuration,
+    release_id: str | None,
+    runs: Mapping[str, Path],
+    *,
+    only_runs: bool,
+    grid: bool,
+    write_runs: bool,
+    opponent: Opponent | None,
 ) -> str | None:
-    """The id of the release to evaluate; None where run files are evaluated alone.
+    """The id of the release to evaluate; None where run files are evaluated alone and nothing needs a release.
 
     Raises:
-        InputError: There is no such release, or no run file where these alone are wanted.
+        InputError: There is no such release, or no run file where these alone are wanted, or what is asked for beside
+            these alone is of a release.
     """
     if not only_runs:
         return StoredRelease.open(configuration.workspace, release_id).release_id
     if not runs:
         message = "There is nothing to evaluate: --only-runs, and no --run."
         raise InputError(message, remedy="Name TREC run files with --run.")
-    return None
+    for option, is_there in (("--grid", grid), ("--write-runs", write_runs)):
+        if is_there:
+            message = f"{option} is about a release, and --only-runs evaluates none."
+            raise InputError(message, remedy=f"Leave out --only-runs or {option}.")
+    is_run_over_a_release = isinstance(opponent, Variant)
+    return StoredRelease.open(configuration.workspace, release_id).release_id if is_run_over_a_release else None

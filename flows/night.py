@@ -13,7 +13,7 @@ from flows.artifacts import show_in_prefect
 from flows.summary import Refused, Summary
 from storage.documents import changes_between
 from storage.keys import fingerprint
-from storage.release_files import is_there
+from storage.release_files import is_there, whole_file
 from storage.releases import (
     Counts,
     Inputs,
@@ -40,13 +40,14 @@ from tasks.source_age import source_age_days
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
+    from pathlib import Path
 
     from prefect import Task
 
     from flows.settings import Configuration
-    from storage.releases import Gate
     from storage.workspace import Workspace
     from tasks.embedder import EmbedderPlan
+    from tasks.gating import Asked
     from tasks.indexing import ChunksEmbedded
     from tasks.reading import InputsRead
     from tasks.reranker import RerankerPlan
@@ -70,6 +71,8 @@ COUNTS_OF_WORK = (
     "pairs_scored",
     "scores_checked",
 )
+
+MOST_SCREENED = 0.5  # of a log's traffic; with more it is likelier that a rule is wrong than that the log is
 
 # Raise it when a stage comes to compute something else from the same inputs: then everything is made from nothing.
 PIPELINE = "3"
@@ -154,6 +157,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
         release_id=release_id,
         before=None if current is None else _built_upon(current, workspace, settings, embedder, reranker),
         seed=seed,
+        answered=None if current is None else _answered(current, workspace, settings),
     )
     run = Run(
         night=night,
@@ -184,7 +188,7 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
         changed=False,
         counts=counts,
         seconds=run.total_seconds(),
-        warnings=_stale_source(run),
+        warnings=(*_much_screened(read), *_stale_source(run)),
         coverage=read.coverage,
         drops=read.drops,
         ladder=tuple(ladder(run.current.measures, read_timings(folder))),
@@ -192,10 +196,8 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
     )
 
 
-def finish(
-    run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[str, float]], gates: list[Gate]
-) -> Summary:
-    """Seal the release, publish it where its gates let it through, collect what it leaves behind, say what was done.
+def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[str, float]], asked: Asked) -> Summary:
+    """Seal the release, publish it where its gates let it through, collect what no kept one reaches, say what was done.
 
     Raises:
         Refused: A gate does not let it through; the release is kept, marked rejected.
@@ -207,7 +209,7 @@ def finish(
     manifest = Manifest(
         release_id=night.release_id,
         created_at=run.now,
-        status="accepted" if all(gate.lets_through for gate in gates) else "rejected",
+        status="accepted" if all(gate.lets_through for gate in asked.gates) else "rejected",
         previous=None if run.current is None else run.current.release_id,
         nightrank=version("nightrank"),
         inputs=run.inputs_of(read),
@@ -236,17 +238,16 @@ def finish(
         ),
         seconds=run.total_seconds(),
         measures=measures,
-        gates=gates,
+        gates=asked.gates,
         files={},
     )
     not_reported = run.stage(report_night, night, manifest, current=run.current)
     run.stage(publish, night, manifest, now=run.now)
     folder = night.workspace.release(night.release_id)
-    published = manifest.status == "accepted"
-    not_collected = run.stage(collect_unreached, night, now=run.now) if published else None
+    not_collected = run.stage(collect_unreached, night, now=run.now)
     summary = Summary(
         manifest=manifest,
-        published=published,
+        published=manifest.status == "accepted",
         changed=True,
         counts=manifest.counts,
         seconds=run.total_seconds(),
@@ -254,7 +255,7 @@ def finish(
         drops=read.drops,
         ladder=tuple(ladder(measures, read_timings(folder))),
         depths=tuple(read_depths(folder)),
-        warnings=_warnings(read, measures, not_reported, not_collected),
+        warnings=_warnings(read, measures, *asked.warnings, not_reported, not_collected),
     )
     show_in_prefect(summary, folder=folder)
     if summary.refused:
@@ -285,15 +286,30 @@ def _built_upon(
     return before if inputs.pipeline == PIPELINE and before.is_whole(current.files) else None
 
 
-def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *undone: str | None) -> tuple[str, ...]:
+def _answered(current: Manifest, workspace: Workspace, settings: Settings) -> Path | None:
+    """What is live stays answered whatever a run builds upon, so this asks for no model and no release before."""
+    if settings.queries.budget_seconds is None:
+        return None
+    return whole_file(workspace.release(current.release_id), current, "queries.parquet")
+
+
+def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *others: str | None) -> tuple[str, ...]:
     unknown = f"{read.judgments_unknown} judged queries are not among the queries of the release; each scores 0."
     no_tokens = "The embedder's weights hold no matrix of token vectors: static embeddings were not measured."
     warnings = (
         unknown if read.judgments_unknown else None,
+        *_much_screened(read),
         no_tokens if measures and "static" not in measures else None,
-        *undone,
+        *others,
     )
     return tuple(warning for warning in warnings if warning is not None)
+
+
+def _much_screened(read: InputsRead) -> tuple[str, ...]:
+    if read.screened <= MOST_SCREENED:
+        return ()
+    rules = "[queries].max_per_minute, robot_agents and drop_list"
+    return (f"{read.screened:.0%} of the log's traffic was taken for robots' or was on the drop list: check {rules}.",)
 
 
 def _stale_source(run: Run) -> tuple[str, ...]:

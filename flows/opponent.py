@@ -10,12 +10,16 @@ from flows.settings import load_settings
 from storage.errors import InputError
 from storage.workspace import is_release_id
 from tasks.opponents import OtherRelease, RunFile, Variant
+from tasks.source_ir_datasets import PREFIX
 from tasks.variants import differences, require_variant, varied
 
 if TYPE_CHECKING:
     from flows.settings import Configuration
     from tasks.opponents import Opponent
-    from tasks.settings import Settings
+    from tasks.settings import Section, Settings
+
+MODELS = {"embedder": ("model",), "reranker": ("model",)}
+PATHS = {"documents": ("source",), "queries": ("log", "drop_list"), **MODELS}
 
 
 def find_opponent(against: str, configuration: Configuration) -> Opponent:
@@ -50,10 +54,22 @@ def _of_settings(path: Path, configuration: Configuration) -> Opponent:
 def _seen_from(base: Path, configuration: Configuration) -> Settings:
     """The settings with paths written alike, whatever folder they were relative to."""
     settings = configuration.settings
-    update = {}
-    for name, key in (("documents", "source"), ("queries", "log"), ("embedder", "model"), ("reranker", "model")):
-        section = getattr(settings, name)
-        path = (configuration.base / getattr(section, key)).resolve()
-        if path.exists():
-            update[name] = section.model_copy(update={key: os.path.relpath(path, base)})
+    update: dict[str, Section] = {}
+    for name, keys in PATHS.items():
+        section: Section = getattr(settings, name)
+        written = {key: getattr(section, key) for key in keys}
+        update[name] = section.model_copy(
+            update={
+                key: os.path.relpath((configuration.base / value).resolve(), base.resolve())
+                for key, value in written.items()
+                if value is not None and _is_path(configuration.base, name, value)
+            }
+        )
     return settings.model_copy(update=update)
+
+
+def _is_path(base: Path, section: str, value: str) -> bool:
+    """Documents and queries are paths, there or not, and globs; a model's name is one where there is such a folder."""
+    if section in MODELS:
+        return (base / value).exists()
+    return not value.startswith(PREFIX)

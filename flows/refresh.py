@@ -58,10 +58,12 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
         pairs = stage(rerank_candidates, night, reranker, embedded.table)
 
         answered = stage(write_results, night, embedded.table)
-        measures = stage(measure_stages, night, embedder, reranker, embedded.table, previous=run.current)
-        gates = stage(
+        measures = stage(
+            measure_stages, night, embedder, reranker, embedded.table, previous=run.current, seed=inputs.seed
+        )
+        asked = stage(
             ask_gates, night, embedded.table, inputs, current=run.current, answered=answered, now=now, accept=accept
         )
 
         work = Work(chunks, embedded, postings, queries, scanned, pairs)
-        return finish(run, inputs, work, measures=measures, gates=gates)
+        return finish(run, inputs, work, measures=measures, asked=asked)

@@ -6,7 +6,6 @@ Nothing from a document or a query is read as markup, as the name of an emoji, o
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -14,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from storage.plain_text import plain_text
 from tasks.ladder import STAGE_NAMES
 from tasks.memo_use import memo_use
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from tasks.memo_use import MemoUse
 
 EXCERPT = 240  # characters of a result's text
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def show_summary(summary: Summary) -> None:
@@ -207,8 +206,8 @@ def terminal() -> Console:
 
 
 def plain(text: str) -> str:
-    """A text on one line, without the control characters by which it could steer a terminal."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
+    """A text on one line, without the characters by which it could steer a terminal."""
+    return plain_text(" ".join(text.split()))
 
 
 def _counts_table(summary: Summary) -> Table:
@@ -277,7 +276,7 @@ def _show_notes(console: Console, summary: Summary) -> None:
         line = f"Note: {bad} rows were set aside; bad_rows.parquet in the release says which and why."
         console.print(line, style="yellow")
     for warning in summary.warnings:
-        console.print(f"Note: {warning}", style="yellow")
+        console.print(f"Note: {plain(warning)}", style="yellow")
 
 
 def _seconds(summary: Summary) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from storage.errors import GateRefused
 from storage.releases import settings_as_json
-from tasks.gates import ALWAYS
+from tasks.gates import FAULTS
 from tasks.memo_use import memo_use
 
 if TYPE_CHECKING:
@@ -83,11 +83,13 @@ class Refused(GateRefused):
     def __init__(self, summary: Summary) -> None:
         reasons = ". ".join(f"{gate.name}: {gate.reason}" for gate in summary.refused)
         names = [gate.name for gate in summary.refused]
-        remedy = "The release that was live stays live; look into the reason and run again."
-        if ALWAYS not in names:
+        release_id = summary.manifest.release_id
+        remedy = (
+            "The release that was live stays live; look into the reason "
+            f"(`nightrank report --release {release_id}`) and run again."
+        )
+        if not any(name in FAULTS for name in names):
             accept = " ".join(f"--accept {name}" for name in names)
             remedy += f" If this change is meant: `nightrank refresh {accept}`."
-        super().__init__(
-            f"The release {summary.manifest.release_id} was built and is not published. {reasons}.", remedy=remedy
-        )
+        super().__init__(f"The release {release_id} was built and is not published. {reasons}.", remedy=remedy)
         self.summary = summary

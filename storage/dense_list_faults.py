@@ -8,7 +8,10 @@ from storage.duck import connect, only_row
 from storage.faults import find_faults
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    import duckdb
 
     from storage.faults import Fault
 
@@ -76,11 +79,8 @@ def dense_list_faults(lists: Path, *, queries: Path, candidates: Path, bm25: Pat
         How many lists there are, and the faults; they name the query's key.
     """
     with connect(bm25, read_only=True) as connection:
-        connection.execute(_READ_LISTS, {"lists": str(lists)})
-        connection.execute(_READ_QUERIES, {"queries": str(queries)})
         connection.execute(_READ_CANDIDATES, {"candidates": str(candidates)})
-        count = int(only_row(connection, "SELECT count(*) FROM lists")[0])
-        return count, find_faults(connection, _FAULTS_OF_DENSE_LISTS)
+        return _faults(connection, lists, queries, _FAULTS_OF_DENSE_LISTS)
 
 
 def static_list_faults(lists: Path, *, queries: Path, bm25: Path) -> tuple[int, list[Fault]]:
@@ -95,7 +95,13 @@ def static_list_faults(lists: Path, *, queries: Path, bm25: Path) -> tuple[int, 
         How many lists there are, and the faults; they name the query's key.
     """
     with connect(bm25, read_only=True) as connection:
-        connection.execute(_READ_LISTS, {"lists": str(lists)})
-        connection.execute(_READ_QUERIES, {"queries": str(queries)})
-        count = int(only_row(connection, "SELECT count(*) FROM lists")[0])
-        return count, find_faults(connection, _FAULTS)
+        return _faults(connection, lists, queries, _FAULTS)
+
+
+def _faults(
+    connection: duckdb.DuckDBPyConnection, lists: Path, queries: Path, wanted: Mapping[str, str]
+) -> tuple[int, list[Fault]]:
+    connection.execute(_READ_LISTS, {"lists": str(lists)})
+    connection.execute(_READ_QUERIES, {"queries": str(queries)})
+    count = int(only_row(connection, "SELECT count(*) FROM lists")[0])
+    return count, find_faults(connection, wanted)

@@ -6,6 +6,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 # evaluation.parquet: what each stage is worth on each judged query.
+# before.parquet: what it was worth in the release that was live, measured again by the same judgments.
 EVALUATION = pa.schema(
     [
         pa.field("stage", pa.string(), nullable=False),

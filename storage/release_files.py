@@ -56,6 +56,12 @@ def is_there(workspace: Workspace, manifest: Manifest) -> bool:
     return True
 
 
+def whole_file(folder: Path, manifest: Manifest, name: str) -> Path | None:
+    """A file of a release; None where it is missing or not the one that the manifest names."""
+    path = folder / name
+    return path if path.is_file() and sha256_of_file(path) == manifest.files.get(name) else None
+
+
 def stray_files(folder: Path, manifest: Manifest) -> list[Fault]:
     """Which files of a release its manifest does not name."""
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from storage.chunk_table import ChunkTable
 from storage.errors import MachineError
-from storage.evaluations import COMPARISON
+from storage.evaluations import COMPARISON, EVALUATION
 from storage.keys import sha256_of_file
 from storage.tables import read_rows, read_table, write_table
 from tasks.depths import curve_depths, evaluate_depths
@@ -50,6 +50,7 @@ def measure_stages(
     version: ChunkTableVersion,
     *,
     previous: Manifest | None,
+    seed: int,
 ) -> dict[str, dict[str, float]]:
     """Measure every stage on the judged queries, follow each relevant document, and time the rungs of the ladder.
 
@@ -59,6 +60,7 @@ def measure_stages(
         reranker: Loaded only then; None where the fused order is kept.
         version: Where texts and vectors are.
         previous: The release that is live, to be compared with.
+        seed: Of that comparison.
 
     Returns:
         Means by stage and measure; empty where there are no judgments.
@@ -74,7 +76,9 @@ def measure_stages(
     write_table(night.evaluation, evaluation)
     write_table(night.depths, _depth_curve(tonight, judgments, reranker))
     write_table(night.diagnosis, _diagnosis(tonight, judgments, night))
-    write_table(night.comparison, _comparison(previous, judgments, evaluation, night))
+    before = _measured_again(previous, judgments, night)
+    write_table(night.before_again, before)
+    write_table(night.comparison, _comparison(before, evaluation, seed=seed))
     if queries.num_rows and settings.evaluation.timed_queries:
         write_timings(night, embedder, reranker, table, static=static_embedder, queries=queries)
     return means(evaluation)
@@ -137,15 +141,17 @@ def _diagnosis(tonight: _Rankings, judgments: Sequence[Judgment], night: Night) 
     )
 
 
-def _comparison(
-    previous: Manifest | None, judgments: Sequence[Judgment], evaluation: pa.Table, night: Night
-) -> pa.Table:
-    """The release that is live, measured again by today's judgments, against this one: schema COMPARISON."""
+def _measured_again(previous: Manifest | None, judgments: Sequence[Judgment], night: Night) -> pa.Table:
+    """The release that is live, by today's judgments: schema EVALUATION; empty where there is none, or none whole."""
     before = None if previous is None or not judgments else _stored(previous, judgments, night)
-    if before is None:
+    return EVALUATION.empty_table() if before is None else _measured(before, judgments, night)
+
+
+def _comparison(before: pa.Table, evaluation: pa.Table, *, seed: int) -> pa.Table:
+    """Schema COMPARISON."""
+    if before.num_rows == 0:
         return COMPARISON.empty_table()
-    generator = np.random.default_rng(night.seed)
-    return compare_evaluations(_measured(before, judgments, night), evaluation, generator=generator)
+    return compare_evaluations(before, evaluation, generator=np.random.default_rng(seed))
 
 
 def _stored(manifest: Manifest, judgments: Sequence[Judgment], night: Night) -> _Rankings | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from tasks.bm25_audit import Bm25Audit
-    from tasks.ranking_survey import RankingSurvey
+    from tasks.ranking_survey import FormerSurvey, RankingSurvey
 
 GATES = (
     "integrity",
@@ -25,31 +25,40 @@ GATES = (
     "non_inferiority",
     "overlap",
     "top1",
+    "kept",
     "empty",
     "judged",
     "coverage",
     "source_age",
 )
 ALWAYS = "integrity"  # the gate that nobody can override
+FAULTS = (ALWAYS, "bm25_audit")  # where these fail something is broken: nobody means that
 OFF = 1.0  # a margin, or a share that may be lost, which is everything
 
 
 @dataclass(frozen=True, slots=True)
 class Incomparable:
-    """Why a release cannot be held against the one that is live, as a clause."""
+    """Why a release cannot be held against the one that is live.
+
+    Attributes:
+        reason: A clause.
+        damaged: Whether there is one that could be compared with, were it whole.
+    """
 
     reason: str
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class QualityChange:
-    """What a measure did on the judged queries that both releases answer: after less before.
+    """What a measure did on the judged queries that the live release answers: after less before.
 
     Attributes:
         measure: Its name.
         queries: How many.
         before: Mean of the current release.
         after: Mean of the new one.
+        difference: Of the means; 0 where it is rounding.
         low: Lower end of the one-sided interval of the mean difference.
         worst: Ids of the queries that lost most, the worst first; those alone that lost something.
     """
@@ -58,6 +67,7 @@ class QualityChange:
     queries: int
     before: float
     after: float
+    difference: float
     low: float
     worst: Sequence[str]
 
@@ -93,16 +103,24 @@ def bm25_gate(audit: Bm25Audit) -> Gate:
 
 
 def non_inferiority_gate(change: QualityChange | Incomparable, *, margin: float) -> Gate:
-    """Passes where the new release's results are, with confidence, worse by less than a margin."""
+    """Fails where the mean fell, and may have fallen by a margin or more: results must not be worse, with confidence.
+
+    Where the mean did not fall, a wide interval says only that few queries are judged, or that many results changed.
+    """
     if isinstance(change, Incomparable):
         return _not_compared("non_inferiority", change, value=0.0, threshold=-margin)
+    above = change.low > -margin
     reason = (
         f"{change.measure} on {change.queries} judged queries: {change.before:.4f} live, {change.after:.4f} now; the "
-        f"difference may be as low as {change.low:+.4f}, and must be above {-margin:g}"
+        f"difference may be as low as {change.low:+.4f}"
     )
+    if above or change.difference < 0.0:
+        reason += f", and must be above {-margin:g}"
+    else:
+        reason += f": the interval is wide ({change.queries} judged queries), but the mean did not fall"
     if change.worst:
         reason += f"; lost most: {_listed(change.worst)}"
-    passed = change.low > -margin or margin >= OFF
+    passed = above or change.difference >= 0.0 or margin >= OFF
     return Gate(name="non_inferiority", passed=passed, value=change.low, threshold=-margin, reason=reason)
 
 
@@ -138,6 +156,27 @@ def top1_gate(survey: RankingSurvey | Incomparable, *, max_top1_changed: float) 
         f"up to {max_top1_changed:.1%} may"
     )
     return Gate(name="top1", passed=share <= max_top1_changed, value=share, threshold=max_top1_changed, reason=reason)
+
+
+def kept_gate(survey: FormerSurvey | Incomparable, *, named: Sequence[str], min_kept: float) -> Gate:
+    """Passes where enough of the current release's queries are still answered.
+
+    Args:
+        survey: Of the current release's rankings; it holds at least one query.
+        named: Names of a few that are lost.
+        min_kept: The share that must be kept at least.
+    """
+    if isinstance(survey, Incomparable):
+        return _not_compared("kept", survey, value=1.0, threshold=min_kept)
+    kept = survey.queries - survey.lost
+    share = kept / survey.queries
+    reason = (
+        f"{kept} of the {survey.queries} queries of the current release are still answered ({share:.1%}), "
+        f"at least {min_kept:.1%} is asked"
+    )
+    if named:
+        reason += f"; among those lost: {_listed(named)}"
+    return Gate(name="kept", passed=share >= min_kept, value=share, threshold=min_kept, reason=reason)
 
 
 def empty_gate(survey: RankingSurvey, *, named: Sequence[str], max_empty: float) -> Gate:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from storage.bm25_store import Bm25Store
 from storage.chunk_listing import texts_without_row
 from storage.keys import sha256_of_file
-from storage.paired_rankings import paired_rankings
+from storage.paired_rankings import former_rankings, paired_rankings
 from storage.tables import read_table, row_count
 from tasks.analysis import Analyser
 from tasks.bm25_audit import audit_bm25
@@ -24,22 +24,24 @@ from tasks.gates import (
     empty_gate,
     integrity_gate,
     judged_gate,
+    kept_gate,
     non_inferiority_gate,
     overlap_gate,
     overridden,
     source_age_gate,
     top1_gate,
 )
-from tasks.published_quality import judged_share, quality_change
+from tasks.measures import named_queries
+from tasks.published_quality import judged_rankings, judged_share, quality_change
 from tasks.query_names import query_names
-from tasks.ranking_survey import survey_rankings
+from tasks.ranking_survey import survey_former, survey_rankings
 from tasks.reading import judgments_of
 from tasks.source_age import source_age_days
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from collections.abc import Set as AbstractSet
     from datetime import datetime
+    from pathlib import Path
 
     import pyarrow as pa
 
@@ -48,10 +50,17 @@ if TYPE_CHECKING:
     from tasks.bm25_audit import Bm25Audit
     from tasks.gates import QualityChange
     from tasks.night import Night
-    from tasks.ranking_survey import RankingSurvey
+    from tasks.ranking_survey import FormerSurvey, RankingSurvey
     from tasks.reading import InputsRead
 
 AUDITED_SCORES = 200
+
+
+class Asked(NamedTuple):
+    """What the gates said, and what the user should know of it though nothing failed."""
+
+    gates: list[Gate]
+    warnings: tuple[str, ...]
 
 
 @task(name="gates", cache_policy=NO_CACHE)
@@ -64,7 +73,7 @@ def ask_gates(
     answered: int,
     now: datetime,
     accept: Sequence[str] = (),
-) -> list[Gate]:
+) -> Asked:
     """Ask every gate.
 
     Args:
@@ -76,13 +85,17 @@ def ask_gates(
         now: When the run began.
         accept: Gates that may fail: they are marked as accepted where they do.
     """
-    gates = [*_soundness(night, version, answered=answered), *_changes(night, current)]
+    live = _live(night, current)
+    gates = [*_soundness(night, version, answered=answered), *_changes(night, live, seed=inputs.seed)]
     limits = night.settings.gates
     gates.append(coverage_gate(inputs.coverage, min_coverage=limits.min_coverage))
     if limits.max_source_age_days is not None:
         days = source_age_days(night.settings.documents.source, base=night.base, now=now)
         gates += [] if days is None else [source_age_gate(days, max_days=limits.max_source_age_days)]
-    return overridden(gates, accept)
+    warnings: tuple[str, ...] = ()
+    if isinstance(live, Incomparable) and live.damaged:
+        warnings = (f"Nothing was compared with what readers see: {live.reason}.",)
+    return Asked(overridden(gates, accept), warnings)
 
 
 def _soundness(night: Night, version: ChunkTableVersion, *, answered: int) -> list[Gate]:
@@ -117,56 +130,65 @@ def _audit(night: Night, store: Bm25Store, table: ChunkTable) -> Bm25Audit:
     )
 
 
-def _changes(night: Night, current: Manifest | None) -> list[Gate]:
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """What readers see, as its manifest says: the search cache, and its queries, schema QUERIES."""
+
+    results: Path
+    queries: pa.Table
+
+
+def _changes(night: Night, live: _Live | Incomparable, *, seed: int) -> list[Gate]:
     """What readers would see change, and what that is worth on judged queries."""
     limits, queries, judgments = night.settings.gates, read_table(night.queries), judgments_of(night)
     ignore_identical_ids = night.settings.judgments.ignore_identical_ids
     judged = {judgment.query_id for judgment in judgments}
-    ids_by_key = _ids_by_key(queries, judged)
-    live = _live_results(night, current)
+    ids_by_key = named_queries(queries, judged)
     survey = survey_rankings(
-        paired_rankings(live if isinstance(live, Path) else None, night.results),
+        paired_rankings(live.results if isinstance(live, _Live) else None, night.results),
         judged=ids_by_key.keys(),
         persistence=limits.overlap_persistence,
     )
     quality: QualityChange | Incomparable
     alike: RankingSurvey | Incomparable
+    former: FormerSurvey | Incomparable
     if isinstance(live, Incomparable):
-        quality = alike = live
+        quality = alike = former = live
+        rankings, lost = judged_rankings((survey.judged, ids_by_key)), []
     else:
+        former_ids = named_queries(live.queries, judged)
+        former = survey_former(former_rankings(live.results, night.results), judged=former_ids.keys())
+        rankings = judged_rankings((survey.judged, ids_by_key), (former.judged, former_ids))
+        lost = query_names(live.queries, former.lost_keys)
         quality = quality_change(
-            survey.judged,
-            ids_by_key,
+            rankings,
             judgments,
             measure=limits.measure,
             confidence=limits.confidence,
             ignore_identical_ids=ignore_identical_ids,
-            generator=np.random.default_rng(night.seed),
+            generator=np.random.default_rng(seed),
         )
         alike = survey if survey.compared else Incomparable("no query has results in both releases")
-    judged_at_10 = judged_share(survey.judged, ids_by_key, judgments, ignore_identical_ids=ignore_identical_ids)
+    judged_at_10 = judged_share(rankings.after, judgments, ignore_identical_ids=ignore_identical_ids)
     least_alike, empty = (query_names(queries, keys) for keys in (survey.least_alike, survey.empty_keys))
     return [
         non_inferiority_gate(quality, margin=limits.margin),
         overlap_gate(alike, least_alike=least_alike, min_overlap=limits.min_overlap),
         top1_gate(alike, max_top1_changed=limits.max_top1_changed),
+        kept_gate(former, named=lost, min_kept=limits.min_kept),
         empty_gate(survey, named=empty, max_empty=limits.max_empty),
         judged_gate(judged_at_10, queries=len(judged), min_judged=limits.min_judged),
     ]
 
 
-def _live_results(night: Night, current: Manifest | None) -> Path | Incomparable:
-    """The search cache that readers see, where it is as its manifest says."""
+def _live(night: Night, current: Manifest | None) -> _Live | Incomparable:
+    """The release that readers see, where it is as its manifest says."""
     if current is None:
         return Incomparable("it is the first release")
-    path = night.workspace.release(current.release_id) / night.results.name
-    if not path.is_file() or sha256_of_file(path) != current.files.get(path.name):
-        return Incomparable(f"the results of the current release {current.release_id} are missing or damaged")
-    return path
-
-
-def _ids_by_key(queries: pa.Table, judged: AbstractSet[str]) -> dict[str, list[str]]:
-    """The ids of the judged queries by query key."""
-    rows = zip(*(queries.column(name).to_pylist() for name in ("query_key", "query_ids")), strict=True)
-    found = ((key, [query_id for query_id in ids if query_id in judged]) for key, ids in rows)
-    return {key: ids for key, ids in found if ids}
+    folder = night.workspace.release(current.release_id)
+    results, queries = folder / night.results.name, folder / night.queries.name
+    for path, what in ((results, "results"), (queries, "queries")):
+        if not path.is_file() or sha256_of_file(path) != current.files.get(path.name):
+            reason = f"the {what} of the current release {current.release_id} are missing or damaged"
+            return Incomparable(reason, damaged=True)
+    return _Live(results, read_table(queries))

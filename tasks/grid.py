@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.experiment import Experiment
 from tasks.progress import progress
 from tasks.significance import compare_evaluations, holm
 from tasks.variants import differences, varied
@@ -35,7 +34,7 @@ class Tried:
         as_they_are: Whether it is the settings themselves.
         measures: Means by stage and measure, of the fused order and the results.
         comparison: Rows of COMPARISON, its results against those of the settings as they are, with Holm's correction
-            over the whole grid.
+            over all variants but the settings themselves.
     """
 
     values: Mapping[str, JsonValue]
@@ -75,16 +74,7 @@ def try_grid(
     settings = yardstick.settings
     variants = [varied(settings, values) for values in grid]
     generator = np.random.default_rng(yardstick.seed)
-    with Experiment.open(
-        yardstick.workspace,
-        settings,
-        yardstick.judgments(),
-        base=yardstick.base,
-        now=yardstick.now,
-        release_id=release_id,
-        measures=yardstick.measures,
-        seed=yardstick.seed,
-    ) as experiment:
+    with yardstick.experiment(release_id) as experiment:
         experiment.prepare([settings, *variants])
         baseline = _of(experiment.run(settings).evaluation, COMPARED)
         means, compared = [], []
@@ -95,10 +85,11 @@ def try_grid(
                 after = _of(outcome.evaluation, COMPARED)
                 compared.append(compare_evaluations(baseline, after, generator=generator))
                 advance(1)
-    rows = iter(_corrected(compared))
+    as_they_are = [not differences(settings, variant) for variant in variants]
+    others = iter(_corrected([table for table, same in zip(compared, as_they_are, strict=True) if not same]))
     tried = [
-        Tried(values, not differences(settings, variant), measured, [next(rows) for _ in range(table.num_rows)])
-        for values, variant, measured, table in zip(grid, variants, means, compared, strict=True)
+        Tried(values, same, measured, table.to_pylist() if same else [next(others) for _ in range(table.num_rows)])
+        for values, same, measured, table in zip(grid, as_they_are, means, compared, strict=True)
     ]
     return sorted(tried, key=lambda one: -one.measures[COMPARED][yardstick.measures[0]])
 

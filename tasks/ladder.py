@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import pyarrow as pa
+
 from storage.evaluations import Timings
 from storage.tables import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    import pyarrow as pa
 
     from storage.records import JsonValue
 
@@ -28,6 +28,8 @@ STAGE_NAMES = {
     "reranked": "hybrid, reranked",
     "results": "results as published",
 }
+# What a damaged file is told by, or one of another version: it says nothing, and nothing depends on it.
+UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException)
 RUNGS = ("static", "bm25", "dense", "fused", "reranked")
 
 
@@ -65,17 +67,22 @@ def ladder(means: Mapping[str, Mapping[str, float]], timings: Timings | None) ->
 
 
 def read_timings(folder: Path) -> Timings | None:
-    """The timings of a release; None where nothing was timed, or nobody timed yet.
+    """The timings of a release; None where nothing was timed, or the file cannot be read.
 
     Args:
         folder: Of the release.
     """
     path = folder / "timings.json"
-    return Timings.model_validate_json(path.read_bytes()) if path.is_file() else None
+    try:
+        return Timings.model_validate_json(path.read_bytes()) if path.is_file() else None
+    except UNREADABLE:
+        return None
 
 
 def read_depths(folder: Path) -> list[tuple[int, dict[str, float]]]:
-    """The reranking depths of a release's curve, ascending, and the mean of each measure; empty where there is none.
+    """The reranking depths of a release's curve, ascending, and the mean of each measure.
+
+    Empty where there is none, or the file cannot be read.
 
     Args:
         folder: Of the release.
@@ -83,7 +90,10 @@ def read_depths(folder: Path) -> list[tuple[int, dict[str, float]]]:
     path = folder / "depths.parquet"
     if not path.is_file():
         return []
-    return mean_by_depth(read_table(path, columns=["depth", "measure", "value"]))
+    try:
+        return mean_by_depth(read_table(path, columns=["depth", "measure", "value"]))
+    except UNREADABLE:
+        return []
 
 
 def mean_by_depth(depths: pa.Table) -> list[tuple[int, dict[str, float]]]:

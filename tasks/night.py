@@ -62,11 +62,6 @@ class Before:
         """As ``Night.static_lists``."""
         return self.folder / "static.parquet"
 
-    @property
-    def queries(self) -> Path:
-        """As ``Night.queries``."""
-        return self.folder / "queries.parquet"
-
 
 @dataclass(frozen=True, slots=True)
 class Night:
@@ -78,7 +73,9 @@ class Night:
         workspace: Where state lies.
         release_id: Of the release that this run builds.
         before: What it builds upon; None where everything is made from nothing.
-        seed: Of everything random in this run; another one every night.
+        seed: Of samples that this run draws; another one every night.
+        answered: The live release's queries, schema QUERIES, where a budget in seconds asks for them; None where it
+            does not, or where the file is not the one that was published.
     """
 
     settings: Settings
@@ -87,6 +84,7 @@ class Night:
     release_id: str
     before: Before | None
     seed: int
+    answered: Path | None = None
 
     def open_chunks(self, version: ChunkTableVersion) -> ChunkTable:
         """The version of the chunk table that this run reads."""
@@ -186,6 +184,11 @@ class Night:
     def comparison(self) -> Path:
         """This release against the one that was live, schema COMPARISON."""
         return self.staging / "comparison.parquet"
+
+    @property
+    def before_again(self) -> Path:
+        """What the release that was live is worth by today's judgments, schema EVALUATION."""
+        return self.staging / "before.parquet"
 
     @property
     def timings(self) -> Path:

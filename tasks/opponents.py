@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.evaluations import EVALUATION
-from tasks.experiment import Experiment
+from tasks.measures import STAGES
 from tasks.release_evaluation import measure_release, measure_run_files
 from tasks.significance import compare_evaluations
 
@@ -45,12 +46,15 @@ class RunFile:
     path: Path
 
 
+PUBLISHED = "results"  # what readers see of a release, and run files of other systems are held against
 Opponent = OtherRelease | Variant | RunFile
 
 
 @task(name="compare", cache_policy=NO_CACHE)
 def compare_with(opponent: Opponent, evaluation: pa.Table, yardstick: Yardstick, *, release_id: str | None) -> pa.Table:
     """Hold an evaluation against an opponent, query by query; differences are in favour of the evaluation.
+
+    A stage is held against the same stage, a run file against the opponent's results.
 
     Args:
         opponent: What comes before.
@@ -65,6 +69,10 @@ def compare_with(opponent: Opponent, evaluation: pa.Table, yardstick: Yardstick,
         InputError: The opponent is not there, or is none.
     """
     before = _measured(opponent, evaluation, yardstick, release_id=release_id)
+    known = set(before.column("stage").to_pylist())
+    runs = [stage for stage in evaluation.column("stage").unique().to_pylist() if stage not in STAGES]
+    results = before.filter(pc.field("stage") == PUBLISHED)
+    before = pa.concat_tables([before, *(_as_stage(results, run) for run in runs if run not in known)])
     return compare_evaluations(before, evaluation, generator=np.random.default_rng(yardstick.seed))
 
 
@@ -78,16 +86,7 @@ def _measured(opponent: Opponent, evaluation: pa.Table, yardstick: Yardstick, *,
         run = measure_run_files.fn({"run": opponent.path}, yardstick)
         stages = evaluation.column("stage").unique().to_pylist()
         return pa.concat_tables([_as_stage(run, stage) for stage in stages])
-    with Experiment.open(
-        yardstick.workspace,
-        yardstick.settings,
-        yardstick.judgments(),
-        base=yardstick.base,
-        now=yardstick.now,
-        release_id=release_id,
-        measures=yardstick.measures,
-        seed=yardstick.seed,
-    ) as experiment:
+    with yardstick.experiment(release_id) as experiment:
         return experiment.run(opponent.settings).evaluation
 
 

@@ -8,8 +8,19 @@ from __future__ import annotations
 import re
 
 EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]+\s?(?:@|\(at\)|\[at\])\s?[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}")
-# 14 to 19 digits, in groups or not; which of them are cards is Luhn's to say.
-CARD = re.compile(r"(?<![\w.,/-])[2-6]\d(?:[ -]?\d){12,17}(?![\w/-])")
+FIGURES = re.compile(r"\d+(?:[ .-]\d+)*")
+# How the numbers of cards begin and how long they are, by issuer; 13 digits are an article's number more often.
+ISSUED = re.compile(
+    r"""
+      4\d{15}(?:\d{3})?                          # Visa
+    | 5[1-5]\d{14} | 2(?:2[2-9]|[3-6]\d|7[0-2])\d{13}  # Mastercard
+    | (?:5[06-9]|6\d)\d{12,17}                  # Maestro, Discover, UnionPay
+    | 3[47]\d{13}                               # American Express
+    | 3(?:0[0-5]|[689]\d)\d{11,16} | 35\d{14,17}  # Diners Club, JCB
+    """,
+    re.VERBOSE,
+)
+LONGEST_CARD = 19
 # International (+49 30 123456, 0049 ...), North American (212-555-0100, (212) 555-0100), or a national number whose
 # leading 0 is followed by groups (030 1234567, 0151/2345678). A bare run of digits is more often an article's number.
 PHONE = re.compile(
@@ -38,10 +49,44 @@ def masked(text: str) -> str:
     >>> masked("4111 1111 1111 1111"), masked("4111 1111 1111 1112")
     ('[card]', '4111 1111 1111 1112')
     """
-    text = CARD.sub(lambda found: "[card]" if passes_luhn(found[0]) else found[0], text)
+    text = FIGURES.sub(_without_cards, text)
     for name, form in FORMS:
         text = form.sub(name, text)
     return text
+
+
+def _without_cards(found: re.Match[str]) -> str:
+    """A run of groups of digits, in which groups that make up a card's number are replaced.
+
+    A check value or a date may stand before or behind the card, so each sequence of groups is tried, the longest first.
+    """
+    run, text = found[0], found.string
+    groups = [(group.start(), group.end()) for group in re.finditer(r"\d+", run)]
+    if found.start() and re.match(r"[\w.,/-]", text[found.start() - 1]):
+        groups = groups[1:]  # a part of a word, of a decimal or of a path
+    if re.match(r"[\w/-]", text[found.end() : found.end() + 1]):
+        groups = groups[:-1]
+    kept, done, place = [], 0, 0
+    while place < len(groups):
+        start = groups[place][0]
+        size = _groups_of_card(run, groups[place : place + LONGEST_CARD])
+        if size:
+            kept.append(run[done:start] + "[card]")
+            done = groups[place + size - 1][1]
+        place += size or 1
+    return "".join(kept) + run[done:]
+
+
+def _groups_of_card(run: str, groups: list[tuple[int, int]]) -> int:
+    """How many groups, from the first, make up a card's number; 0 where none do."""
+    digits, found = "", 0
+    for size, (start, end) in enumerate(groups, start=1):
+        if len(digits) + end - start > LONGEST_CARD:
+            break
+        digits += run[start:end]
+        if ISSUED.fullmatch(digits) and passes_luhn(digits):
+            found = size
+    return found
 
 
 def passes_luhn(digits: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,7 @@ from tasks.personal_data import masked
 from tasks.query_choice import Budget, choose
 from tasks.query_coverage import Candidates, coverage_curve
 from tasks.query_demand import PLAIN_FREQUENCY, Rule, by_demand, demand
-from tasks.query_drops import BAD_ROW, OVER_BUDGET, PERSONAL, TOO_FEW_USERS, Tally
+from tasks.query_drops import AGENT, BAD_ROW, BURST, LISTED, OVER_BUDGET, PERSONAL, TOO_FEW_USERS, Tally
 from tasks.query_log import read_query_log
 from tasks.query_merging import merge_forms
 from tasks.query_screening import DropList, Screen, count_rate, read_drop_list
@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from storage.tables import RowWriter
-    from tasks.night import Before, Night
+    from tasks.night import Night
     from tasks.query_merging import Merged
     from tasks.query_traffic import Traffic
     from tasks.settings import QueriesSettings
 
 SALT_BYTES = 32
+FAULTS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,27 @@ class QueriesRead:
         bad: Rows that were set aside.
         coverage: Share of the people's traffic that the chosen queries answer; what robots sent and what the drop
             list names is no part of it.
+        screened: Share of all traffic that robots sent or the drop list names.
     """
 
     bad: int
     coverage: float
+    screened: float
+
+
+@dataclass(slots=True)
+class Faults:
+    """Rows that were set aside: how many of how many, and the first of them."""
+
+    rows: int = 0
+    bad: int = 0
+    first: list[BadRow] = field(default_factory=list)
+
+    def add(self, row: BadRow) -> None:
+        """Count a row that was set aside."""
+        self.bad += 1
+        if len(self.first) < FAULTS_SHOWN:
+            self.first.append(row)
 
 
 def read_queries(night: Night, bad: RowWriter, *, judged: AbstractSet[str]) -> QueriesRead:
@@ -62,30 +80,36 @@ def read_queries(night: Night, bad: RowWriter, *, judged: AbstractSet[str]) -> Q
         judged: Ids of judged queries.
 
     Raises:
-        InputError: The log or the drop list cannot be read, ``min_users`` lacks users, or nothing usable is left.
+        InputError: The log or the drop list cannot be read, too many rows are bad, ``min_users`` lacks users, or
+            nothing usable is left, or nothing that the budget pays for.
     """
     settings = night.settings.queries
-    traffic, tally, set_aside = _read_log(night)
-    for row in set_aside:
-        bad.write(asdict(row))
+    traffic, tally, faults = _read_log(night, bad)
     if settings.min_users > 1 and not traffic.has_users:
         message = f"[queries].min_users = {settings.min_users} needs to know users, and {settings.log} names none."
         raise InputError(message, remedy="Give the log a column `user`, or leave `min_users` out.")
     merged = merge_forms(traffic, near=settings.merge == "near")
     allowed = merged.users >= settings.min_users if settings.min_users > 1 else np.ones(len(merged.texts), dtype=bool)
-    chosen = _choose(night, merged, allowed, judged=judged)
+    budget = _budget(night)
+    chosen = _choose(night, merged, allowed, budget, judged=judged)
     _count_left_out(tally, merged, allowed=allowed, chosen=chosen)
     if chosen.size == 0:
-        raise _nothing_usable(settings, tally, set_aside)
+        raise _too_small(night, budget) if allowed.any() else _nothing_usable(settings, tally, faults)
     write_table(night.queries, _queries_table(merged, chosen))
     write_table(night.coverage, _coverage(night, traffic, merged, allowed))
     write_table(night.drops, tally.table())
     total = int(merged.counts.sum()) + sum(traffic.unanswered.values())
-    return QueriesRead(bad=len(set_aside), coverage=int(merged.counts[chosen].sum()) / total)
+    screened = tally.traffic_of(BURST, AGENT, LISTED)
+    return QueriesRead(
+        bad=faults.bad, coverage=int(merged.counts[chosen].sum()) / total, screened=screened / (screened + total)
+    )
 
 
-def _read_log(night: Night) -> tuple[Traffic, Tally, list[BadRow]]:
-    """The traffic of people; the log is read again without the robots where there are any."""
+def _read_log(night: Night, bad: RowWriter) -> tuple[Traffic, Tally, Faults]:
+    """The traffic of people; the log is read again without the robots where there are any.
+
+    Which rows are bad is known from the first reading, so they are written then, and none is held.
+    """
     settings = night.settings.queries
     salt = secrets.token_bytes(SALT_BYTES)  # of this reading alone: nothing that is stored depends on it
     listed = DropList()
@@ -93,20 +117,27 @@ def _read_log(night: Night) -> tuple[Traffic, Tally, list[BadRow]]:
         listed = read_drop_list(night.base / settings.drop_list, name=settings.drop_list, salt=salt)
     screen = Screen(tuple(part.casefold() for part in settings.robot_agents), listed)
     with BurstCounter() as counter:
-        read = _count_rows(night, screen, salt=salt, counter=counter)
+        read = _count_rows(night, screen, bad, salt=salt, counter=counter)
+        _refuse_too_many(settings, read[2])
         robots = counter.users_over(settings.max_per_minute) if settings.max_per_minute else frozenset()
-    return _count_rows(night, replace(screen, robots=robots), salt=salt, counter=None) if robots else read
+    if not robots:
+        return read
+    del read  # before the same is counted again
+    return _count_rows(night, replace(screen, robots=robots), None, salt=salt, counter=None)
 
 
 def _count_rows(
-    night: Night, screen: Screen, *, salt: bytes, counter: BurstCounter | None
-) -> tuple[Traffic, Tally, list[BadRow]]:
+    night: Night, screen: Screen, bad: RowWriter | None, *, salt: bytes, counter: BurstCounter | None
+) -> tuple[Traffic, Tally, Faults]:
     settings = night.settings.queries
-    tally, set_aside = Tally(), list[BadRow]()
+    tally, faults = Tally(), Faults()
     traffic = TrafficCounter(most_users=settings.min_users)
     for row in read_query_log(night.base / settings.log, name=settings.log, salt=salt):
+        faults.rows += 1
         if isinstance(row, BadRow):
-            set_aside.append(row)
+            faults.add(row)
+            if bad is not None:
+                bad.write(asdict(row))
             tally.add(BAD_ROW, traffic=0)
             continue
         text = normalise_query(row.text)
@@ -121,24 +152,33 @@ def _count_rows(
             traffic.add_unanswered(row)
         else:
             traffic.add(row, without)
-    return traffic.traffic(), tally, set_aside
+    return traffic.traffic(), tally, faults
 
 
-def _choose(night: Night, merged: Merged, allowed: NDArray[np.bool_], *, judged: AbstractSet[str]) -> NDArray[np.int64]:
-    settings, before = night.settings.queries, night.before
-    demands = demand(merged.entries, size=len(merged.texts), rule=_rule(settings))
-    order = by_demand(demands, merged.counts, merged.texts, among=np.flatnonzero(allowed))
-    rate = settings.pairs_per_second
-    if before is not None and before.pairs_per_second is not None:
-        rate = before.pairs_per_second
-    seconds = settings.budget_seconds
-    budget = Budget(
+def _budget(night: Night) -> Budget:
+    settings, seconds = night.settings.queries, night.settings.queries.budget_seconds
+    return Budget(
         queries=settings.budget,
-        pairs=None if seconds is None else int(seconds * rate),
+        pairs=None if seconds is None else int(seconds * _rate(night)),
         pairs_a_query=_pairs_a_query(night),
     )
+
+
+def _rate(night: Night) -> float:
+    """Pairs a second: as measured, else as the settings say."""
+    before = night.before
+    measured = None if before is None else before.pairs_per_second
+    return night.settings.queries.pairs_per_second if measured is None else measured
+
+
+def _choose(
+    night: Night, merged: Merged, allowed: NDArray[np.bool_], budget: Budget, *, judged: AbstractSet[str]
+) -> NDArray[np.int64]:
+    settings = night.settings.queries
+    demands = demand(merged.entries, size=len(merged.texts), rule=_rule(settings))
+    order = by_demand(demands, merged.counts, merged.texts, among=np.flatnonzero(allowed))
     is_judged = [settings.always_judged and not judged.isdisjoint(ids) for ids in merged.query_ids]
-    return choose(order, budget, known=_known(before, merged.texts), always=np.array(is_judged, dtype=bool))
+    return choose(order, budget, known=_known(night, merged.texts), always=np.array(is_judged, dtype=bool))
 
 
 def _rule(settings: QueriesSettings) -> Rule:
@@ -152,11 +192,11 @@ def _pairs_a_query(night: Night) -> int:
     return 0 if without else min(settings.reranker.depth, settings.retrieval.candidate_depth)
 
 
-def _known(before: Before | None, texts: list[str]) -> NDArray[np.bool_]:
-    """Whether the release before scored the pairs of each text (n,) with the same reranker: bool (n,)."""
-    if before is None or not (before.same_reranker and before.same_chunking and before.queries.is_file()):
+def _known(night: Night, texts: list[str]) -> NDArray[np.bool_]:
+    """Whether the live release answers each text (n,), as far as a budget in seconds asks for it: bool (n,)."""
+    if night.answered is None:
         return np.zeros(len(texts), dtype=bool)
-    keys = read_table(before.queries, columns=["query_key"]).column(0)
+    keys = read_table(night.answered, columns=["query_key"]).column(0)
     found = pc.is_in(pa.array(map(query_key, texts), pa.string()), value_set=keys.combine_chunks())
     known: NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
     return known
@@ -177,8 +217,7 @@ def _queries_table(merged: Merged, chosen: NDArray[np.int64]) -> pa.Table:
 
 def _coverage(night: Night, traffic: Traffic, merged: Merged, allowed: NDArray[np.bool_]) -> pa.Table:
     """Coverage by our rule, and by plain frequency of the texts as they came."""
-    before = night.before
-    ours = Candidates(merged.texts, merged.entries, allowed, _known(before, merged.texts))
+    ours = Candidates(merged.texts, merged.entries, allowed, _known(night, merged.texts))
     single = merge_forms(traffic, near=False)
     users = np.array([len(users) for users in traffic.users])
     least = night.settings.queries.min_users
@@ -186,7 +225,7 @@ def _coverage(night: Night, traffic: Traffic, merged: Merged, allowed: NDArray[n
         single.texts,
         single.entries,
         users >= least if least > 1 else np.ones(len(single.texts), dtype=bool),
-        _known(before, single.texts),
+        _known(night, single.texts),
     )
     return coverage_curve(
         {"chosen": (ours, _rule(night.settings.queries)), "frequency": (plain, PLAIN_FREQUENCY)},
@@ -204,8 +243,27 @@ def _count_left_out(tally: Tally, merged: Merged, *, allowed: NDArray[np.bool_],
         tally.add(reason, rows=int(merged.rows[mask].sum()), traffic=int(merged.counts[mask].sum()))
 
 
-def _nothing_usable(settings: QueriesSettings, tally: Tally, set_aside: list[BadRow]) -> InputError:
-    first = set_aside[0] if set_aside else None
+def _refuse_too_many(settings: QueriesSettings, faults: Faults) -> None:
+    if faults.bad > settings.max_bad_rows * faults.rows:
+        listed = "; ".join(f"{row.file}, row {row.row}: {row.reason}" for row in faults.first)
+        raise InputError(
+            f"{faults.bad} of {faults.rows} rows of {settings.log} cannot be used, more than "
+            f"queries.max_bad_rows = {settings.max_bad_rows:g} allows: {listed}.",
+            remedy="Mend these rows, or raise `max_bad_rows` in [queries] to go on without them.",
+        )
+
+
+def _too_small(night: Night, budget: Budget) -> InputError:
+    settings, rate = night.settings.queries, _rate(night)
+    return InputError(
+        f"[queries].budget_seconds = {settings.budget_seconds} pays for no query: at {rate:g} pairs a second that is "
+        f"{budget.pairs} pairs, and a query takes up to {budget.pairs_a_query}.",
+        remedy="Raise `budget_seconds`, or `pairs_per_second` where the reranker is faster than it says.",
+    )
+
+
+def _nothing_usable(settings: QueriesSettings, tally: Tally, faults: Faults) -> InputError:
+    first = next(iter(faults.first), None)
     fault = "" if first is None else f" The first fault: {first.file}, row {first.row}: {first.reason}."
     dropped = ", ".join(f"{row['rows']} {row['reason']}" for row in tally.table().to_pylist())
     return InputError(

@@ -37,13 +37,14 @@ def choose(
 ) -> NDArray[np.int64]:
     """The queries that cover most demand within a budget.
 
-    Queries cost either nothing, where the release before has scored their pairs, or all the same, so taking them by
-    demand and passing over new ones once the pairs are spent is the best choice there is.
+    Queries cost either nothing, where the live release answers them, or all the same, so taking them by demand and
+    passing over new ones once the pairs are spent is the best choice there is. What is answered costs nothing even
+    where a new model scores it again: otherwise the day of a new model would be the day that answers go.
 
     Args:
         order: Queries by demand, the highest first, int64 (m,).
         budget: What may be spent.
-        known: Whether a query's pairs are scored, bool (n,), by query.
+        known: Whether the live release answers a query, bool (n,), by query.
         always: Whether a query is kept whatever the budget, bool (n,); what it costs is counted first.
 
     Returns:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from storage.evaluations import COVERAGE
-from tasks.query_demand import by_demand, demand
+from tasks.query_demand import by_demand, days_with_enough, demand
 from tasks.query_traffic import UNDATED, totals
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from tasks.query_demand import Rule
     from tasks.query_traffic import Entries
 
-LEAST_OF_A_DAY = 0.1  # of the median day's traffic: a day with less is cut off, or its date is a mistake
-
 
 class Candidates(NamedTuple):
     """Queries that may be chosen, as one strategy sees them.
@@ -29,7 +27,7 @@ class Candidates(NamedTuple):
         texts: (n,).
         entries: Traffic by query and day.
         allowed: Whether a query may be kept, bool (n,).
-        known: Whether its pairs are scored, bool (n,).
+        known: Whether the live release answers it, bool (n,).
     """
 
     texts: Sequence[str]
@@ -96,14 +94,9 @@ def chosen_before(candidates: Candidates, rule: Rule, *, day: int) -> tuple[NDAr
 
 def held_out_day(entries: Entries) -> int | None:
     """The newest day with traffic enough to measure on; None where no other day comes before it."""
-    dated = entries.where(entries.days != UNDATED)
-    days, places = np.unique(dated.days, return_inverse=True)
-    if len(days) < 2:
-        return None
-    traffic = np.zeros(len(days), dtype=np.int64)
-    np.add.at(traffic, places, dated.counts)
-    enough = days[1:][traffic[1:] >= LEAST_OF_A_DAY * np.median(traffic)]
-    return int(enough[-1]) if enough.size else None
+    enough = days_with_enough(entries)
+    is_first = enough.size == 0 or not (entries.where(entries.days != UNDATED).days < enough[-1]).any()
+    return None if is_first else int(enough[-1])
 
 
 def budgets_up_to(most: int, *, budget: int) -> list[int]:

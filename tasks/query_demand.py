@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tasks.query_traffic import Entries
 
 
+LEAST_OF_A_DAY = 0.1  # of the median day's traffic: a day with less is cut off, or its date is a mistake
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """How past traffic counts.
@@ -36,9 +39,10 @@ PLAIN_FREQUENCY = Rule(half_life_days=0.0, count_power=1.0)
 def demand(entries: Entries, *, size: int, rule: Rule) -> NDArray[np.float64]:
     """The demand for each query: the sum over its days of count ** count_power * 2 ** (-age / half_life_days).
 
-    Age is in days, back from the newest day of the entries, so that the same log gives the same demand whenever it is
-    read; what has no date counts as of that day. A power below 1 lets a query that comes day after day outweigh one
-    that came as often on one day. On a log of one day, or without dates, the order is that of plain frequency.
+    Age is in days, back from the newest day with enough traffic, so that the same log gives the same demand whenever
+    it is read, and a date in the far future makes nothing old; what is later or has no date counts as of that day. A
+    power below 1 lets a query that comes day after day outweigh one that came as often on one day. On a log of one
+    day, or without dates, the order is that of plain frequency.
 
     Args:
         entries: Traffic by query and day.
@@ -55,12 +59,28 @@ def demand(entries: Entries, *, size: int, rule: Rule) -> NDArray[np.float64]:
     """
     weights = entries.counts.astype(np.float64) ** rule.count_power
     if rule.half_life_days and len(entries):
-        newest = entries.days.max()
-        ages = np.where(entries.days == UNDATED, 0, newest - entries.days)
+        enough = days_with_enough(entries)
+        newest = enough[-1] if enough.size else UNDATED
+        ages = np.where(entries.days == UNDATED, 0, np.maximum(newest - entries.days, 0))
         weights *= np.exp2(-ages / rule.half_life_days)
     demands = np.zeros(size, dtype=np.float64)
     np.add.at(demands, entries.numbers, weights)
     return demands
+
+
+def days_with_enough(entries: Entries) -> NDArray[np.int64]:
+    """The days whose traffic is at least a tenth of the median day's, int64 (n,), ascending; undated rows have none.
+
+    >>> from tasks.query_traffic import Entries
+    >>> log = Entries(np.arange(4), np.array([UNDATED, 7, 8, 9000]), np.ones(4, np.int64), np.array([50, 40, 30, 1]))
+    >>> days_with_enough(log).tolist()
+    [7, 8]
+    """
+    dated = entries.where(entries.days != UNDATED)
+    days, places = np.unique(dated.days, return_inverse=True)
+    traffic = np.zeros(len(days), dtype=np.int64)
+    np.add.at(traffic, places, dated.counts)
+    return days[traffic >= LEAST_OF_A_DAY * np.median(traffic)] if len(days) else days
 
 
 def by_demand(

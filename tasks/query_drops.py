@@ -30,6 +30,10 @@ class Tally:
         self._rows[reason] = self._rows.get(reason, 0) + rows
         self._traffic[reason] = self._traffic.get(reason, 0) + traffic
 
+    def traffic_of(self, *reasons: str) -> int:
+        """The traffic that some reasons took together."""
+        return sum(self._traffic.get(reason, 0) for reason in reasons)
+
     def table(self) -> pa.Table:
         """The tally, schema DROPS, in the order of ``REASONS``; reasons that met no row are left out."""
         met = [reason for reason in REASONS if self._rows.get(reason)]

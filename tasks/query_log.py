@@ -31,7 +31,10 @@ MAX_COUNT = 10**12
 EMPTY_FILTERS = ("null", "{}", "[]")
 UNIX_SECONDS = re.compile(r"\d{9,11}(\.\d*)?")
 YEAR_AND_MONTH = re.compile(r"\d{4}-\d{2}")
+NOBODY = frozenset({"", "-", "0", "anonymous", "n/a", "nan", "none", "null", "undefined", "unknown"})
+"""What logs write where they do not know a user; taken for a user, all strangers would be one robot."""
 FIGURES = re.compile(r"[\d\s.,:/+-]{1,24}")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 SECONDS_FROM, SECONDS_TO = 10**8, 10**11
 """1973 to 5138: a smaller number is a date written as digits, a larger one milliseconds."""
 
@@ -104,13 +107,13 @@ def _logged_query(values: Mapping[str, JsonValue], *, name: str, row: int, salt:
     query_id = _first(values, ID_COLUMNS)
     return LoggedQuery(
         text=text,
-        query_id=None if query_id is None else identifier(query_id),
+        query_id=None if query_id is None else _query_id(query_id),
         count=_count(values.get("count")),
         timestamp=_timestamp(values.get("timestamp")),
         file=name,
         row=row,
-        user=hashed(_first(values, USER_COLUMNS), salt=salt),
-        session=hashed(_first(values, SESSION_COLUMNS), salt=salt),
+        user=_sender(values, USER_COLUMNS, salt=salt),
+        session=_sender(values, SESSION_COLUMNS, salt=salt),
         user_agent=str(values.get("user_agent") or ""),
     )
 
@@ -118,6 +121,23 @@ def _logged_query(values: Mapping[str, JsonValue], *, name: str, row: int, salt:
 def _first(values: Mapping[str, JsonValue], columns: tuple[str, ...]) -> JsonValue:
     """The first of some columns that has a value."""
     return next((values[column] for column in columns if values.get(column) not in (None, "")), None)
+
+
+def _sender(values: Mapping[str, JsonValue], columns: tuple[str, ...], *, salt: bytes) -> int | None:
+    """What stands for whom the first of some columns names; None where they name nobody."""
+    named = (values[column] for column in columns if column in values)
+    known = (name for name in named if name is not None and str(name).strip().casefold() not in NOBODY)
+    return hashed(next(known, None), salt=salt)
+
+
+def _query_id(value: JsonValue) -> str:
+    try:
+        return identifier(value)
+    except ValueError:
+        # The reason quotes the id, cut: what is cut may be masked no more.
+        if isinstance(value, str) and masked(whole := normalise_query(value)) != whole:
+            raise ValueError("the id holds personal data, and cannot be an id") from None
+        raise
 
 
 def _count(value: JsonValue) -> int:
@@ -165,7 +185,10 @@ def _figures(value: JsonValue) -> str:
 
 def _require_text_column(values: Mapping[str, JsonValue], *, name: str) -> None:
     if not set(TEXT_COLUMNS) & set(values):
+        # A log without a header has its first row there, which is somebody's.
+        are_names = all(NAME.fullmatch(column) for column in values)
+        found = shown(", ".join(values)) if are_names else f"{len(values)} columns, not all of them named"
         raise InputError(
-            f"{name} has no query column: expected {' or '.join(TEXT_COLUMNS)}, found {shown(', '.join(values))}.",
+            f"{name} has no query column: expected {' or '.join(TEXT_COLUMNS)}, found {found}.",
             remedy="Rename the column, or name the right file as [queries].log.",
         )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from storage.plain_text import plain_text
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -34,4 +36,4 @@ def plain_name(name: str) -> str:
     62
     """
     shown = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
-    return '"' + "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in shown) + '"'
+    return f'"{plain_text(shown)}"'

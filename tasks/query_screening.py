@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
 from storage.errors import InputError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from storage.records import LoggedQuery
 
 DATE_LENGTH = len("2024-06-03")
+MIDNIGHT = time()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,17 @@ def sender_of(row: LoggedQuery) -> int | None:
 
 
 def count_rate(row: LoggedQuery, counter: BurstCounter) -> None:
-    """Count a row by its sender and minute, where both are known; a date alone is no time of day."""
+    """Count a row, whatever its count, by its sender and minute, where both are known.
+
+    A date alone is no time of day, and neither is midnight to the second: whole days are written so. A count above 1
+    says how many searches were added up, and not within which time.
+    """
     sender = sender_of(row)
     if sender is not None and row.timestamp is not None and len(row.timestamp) > DATE_LENGTH:
         at = datetime.fromisoformat(row.timestamp)
-        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-        counter.add(sender, minute=int(at.timestamp() // 60), queries=row.count)
+        if at.time() != MIDNIGHT:
+            at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+            counter.add(sender, minute=int(at.timestamp() // 60), queries=1)
 
 
 def read_drop_list(path: Path, *, name: str, salt: bytes) -> DropList:

@@ -1,6 +1,7 @@
 """The traffic of a query log: how often each distinct text was searched for on each day, and by how many users.
 
-It grows with the distinct queries of each day, 28 bytes each, and with the distinct texts; never with the rows.
+It grows with the distinct queries of each day, 32 bytes each, with the distinct texts, and with the distinct query
+ids: a log that gives each row an id of its own grows with its rows.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from storage.errors import InputError
+from tasks.personal_data import masked
 from tasks.values import shown
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ class TrafficCounter:
         self._most_users = most_users
         self._numbers: dict[str, int] = {}
         self._ids: dict[int, list[str]] = {}
-        self._owners: dict[str, tuple[int, LoggedQuery]] = {}
+        self._owners: dict[str, tuple[int, int]] = {}  # of an id: its text, and the row that said so
         self._users: dict[int, set[int]] = {}
         self._has_users = False
         self._unanswered: dict[int, int] = {}
@@ -117,7 +119,7 @@ class TrafficCounter:
             if len(users) < self._most_users:
                 users.add(row.user)
         if row.query_id is not None:
-            self._note_id(row.query_id, number, text, row)
+            self._note_id(row.query_id, number, row)
 
     def add_unanswered(self, row: LoggedQuery) -> None:
         """Count a row as traffic, and forget its text."""
@@ -138,16 +140,17 @@ class TrafficCounter:
             has_users=self._has_users,
         )
 
-    def _note_id(self, query_id: str, number: int, text: str, row: LoggedQuery) -> None:
-        owner, first = self._owners.setdefault(query_id, (number, row))
+    def _note_id(self, query_id: str, number: int, row: LoggedQuery) -> None:
+        if query_id not in self._owners:
+            self._owners[query_id] = number, row.row
+            self._ids.setdefault(number, []).append(query_id)
+        owner, first = self._owners[query_id]
         if owner != number:
             raise InputError(
-                f"{row.file}, row {row.row}: the query_id {shown(query_id)} belongs to "
-                f"{shown(list(self._numbers)[owner])} ({first.file}, row {first.row}), and here to {shown(text)}.",
+                f"{row.file}, rows {first} and {row.row}: the query_id {shown(masked(query_id))} "
+                "stands for two different queries.",
                 remedy="Give each query text an id of its own.",
             )
-        if first is row:
-            self._ids.setdefault(number, []).append(query_id)
 
     def _flush(self) -> None:
         if self._buffer:

@@ -41,6 +41,23 @@ class RankingSurvey:
     judged: tuple[RankingPair, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class FormerSurvey:
+    """What becomes of the queries of the release that is live.
+
+    Attributes:
+        queries: How many it answers, forms not counted.
+        lost: Those that the release that was made does not answer, neither by themselves nor as a form of another.
+        lost_keys: The first few of these.
+        judged: The pairs of the judged queries.
+    """
+
+    queries: int
+    lost: int
+    lost_keys: tuple[str, ...]
+    judged: tuple[RankingPair, ...]
+
+
 def survey_rankings(pairs: Iterable[RankingPair], *, judged: AbstractSet[str], persistence: float) -> RankingSurvey:
     """Look at every query once; only the rankings of the judged ones stay in memory.
 
@@ -78,3 +95,23 @@ def survey_rankings(pairs: Iterable[RankingPair], *, judged: AbstractSet[str], p
         top1_changed=top1_changed,
         judged=tuple(kept),
     )
+
+
+def survey_former(pairs: Iterable[RankingPair], *, judged: AbstractSet[str]) -> FormerSurvey:
+    """Look at every query of the live release once; only the rankings of the judged ones stay in memory.
+
+    Args:
+        pairs: As ``storage.paired_rankings.former_rankings`` has them.
+        judged: Keys of the judged queries.
+    """
+    queries = lost = 0
+    lost_keys: list[str] = []
+    kept: list[RankingPair] = []
+    for pair in pairs:
+        queries += 1
+        if pair.query_key in judged:
+            kept.append(pair)
+        if pair.after is None:
+            lost += 1
+            lost_keys = [*lost_keys, pair.query_key][:NAMED]
+    return FormerSurvey(queries=queries, lost=lost, lost_keys=tuple(lost_keys), judged=tuple(kept))

@@ -46,6 +46,7 @@ class InputsRead:
         judgments_unknown: Judged queries that the log, a rule or the budget left out; they score 0.
         coverage: Share of the log's traffic, robots and the drop list aside, that the chosen queries answer.
         drops: Rows and traffic of the log that were not kept, by reason.
+        screened: Share of the log's traffic that robots sent or the drop list names.
     """
 
     documents: int
@@ -59,6 +60,12 @@ class InputsRead:
     judgments_key: str
     coverage: float
     drops: tuple[Drop, ...]
+    screened: float
+
+    @property
+    def seed(self) -> int:
+        """Of what is random where releases are compared: the same inputs give the same figures, run after run."""
+        return int(fingerprint([self.documents_key, self.queries_key, self.judgments_key])[:8], 16)
 
 
 @task(name="read", cache_policy=NO_CACHE)
@@ -87,6 +94,7 @@ def read_inputs(night: Night) -> InputsRead:
         judgments_key=judgments_key,
         coverage=log.coverage,
         drops=tuple(Drop(**row) for row in read_table(night.drops).to_pylist()),
+        screened=log.screened,
     )
 
 

@@ -16,6 +16,7 @@ from tasks.depths import curve_depths, evaluate_depths
 from tasks.diagnosis import diagnose, worst_queries
 from tasks.diversity import stored_vectors
 from tasks.embedder import plan_embedder
+from tasks.experiment import Experiment
 from tasks.judgments import read_judgments
 from tasks.ladder import ladder, read_timings
 from tasks.measures import STAGES, evaluate_runs, means, stage_runs, without_ties
@@ -26,6 +27,7 @@ from tasks.stored_release import StoredRelease
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     import pyarrow as pa
@@ -71,6 +73,19 @@ class Yardstick:
             InputError: The file is not there, or a row of it is wrong.
         """
         return read_judgments(self.qrels, name=self.qrels_name)
+
+    def experiment(self, release_id: str | None) -> AbstractContextManager[Experiment]:
+        """Variants of the settings over a release, or the current one, measured by this yardstick."""
+        return Experiment.open(
+            self.workspace,
+            self.settings,
+            self.judgments(),
+            base=self.base,
+            now=self.now,
+            release_id=release_id,
+            measures=self.measures,
+            seed=self.seed,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

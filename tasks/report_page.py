@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from storage.plain_text import plain_text
 from tasks.ladder import STAGE_NAMES
 from tasks.report_facts import Missing
 from tasks.report_measures import SIGNIFICANT
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
     from tasks.report_facts import Report
 
-# Besides control characters: marks that turn the direction of what follows, and halves of characters.
-UNSHOWABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-REPLACEMENT = "\ufffd"
 LONG = 200  # characters of a text that are shown
 MINUS = "\u2212"
 
@@ -71,7 +69,7 @@ def showable(value: object) -> object:
     'a\ufffd[31m\ufffdb'
     """
     if isinstance(value, str) and not isinstance(value, Markup):
-        return UNSHOWABLE.sub(REPLACEMENT, value)
+        return plain_text(value, lines=True)
     return value
 
 
@@ -90,7 +88,7 @@ def with_code(text: str) -> Markup:
     >>> with_code("Set `depth` < 3.")
     Markup('Set <code>depth</code> &lt; 3.')
     """
-    escaped = str(escape(UNSHOWABLE.sub(REPLACEMENT, text)))
+    escaped = str(escape(plain_text(text, lines=True)))
     return Markup(re.sub(r"`([^`<>]+)`", r"<code>\1</code>", escaped))  # noqa: S704 (escaped before)
 
 
@@ -108,11 +106,11 @@ def number(value: float, digits: int = 3) -> str:
 def signed(value: float, digits: int = 3) -> str:
     r"""A difference with its sign; 0 has none.
 
-    >>> signed(0.0125), signed(-2.0, 0), signed(0.0)
-    ('+0.013', '\u22122', '0.000')
+    >>> signed(0.0125), signed(-2240.0, 0), signed(0.0)
+    ('+0.013', '\u22122,240', '0.000')
     """
-    shown = f"{value:+.{digits}f}"
-    return shown[1:] if float(shown) == 0 else shown.replace("-", MINUS)
+    shown = f"{value:+,.{digits}f}"
+    return shown[1:] if round(value, digits) == 0 else shown.replace("-", MINUS)
 
 
 def count(value: float) -> str:

@@ -60,11 +60,16 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Stories:
-    """The queries that the report tells of, and how many there are of each outcome."""
+    """The queries that the report tells of, and how many there are of each outcome.
+
+    Attributes:
+        measured_again: Whether what a query was worth before is by today's judgments.
+    """
 
     told: tuple[Story, ...]
     judged: int
     outcomes: Mapping[Outcome, int]
+    measured_again: bool
 
 
 def outcome_of(before: float | None, after: float) -> Outcome:
@@ -110,7 +115,7 @@ def tell_queries(
         measure: By which queries are compared.
     """
     after = release.values(measure)
-    before = {} if previous is None else previous.values(measure)
+    before = {} if previous is None else release.values_before(previous, measure)
     chosen = choose_queries(before, after)
     texts = release.query_texts(chosen)
     asked = [texts[query_id] for query_id in chosen if query_id in texts]
@@ -138,7 +143,7 @@ def tell_queries(
     outcomes: dict[Outcome, int] = {"win": 0, "loss": 0, "tie": 0, "new": 0}
     for query_id, value in after.items():
         outcomes[outcome_of(before.get(query_id), value)] += 1
-    return Stories(told=tuple(map(story, chosen)), judged=len(after), outcomes=outcomes)
+    return Stories(tuple(map(story, chosen)), len(after), outcomes, measured_again=release.measured_again)
 
 
 def _ranked(results: Sequence[Result], others: Sequence[Result], grades: Mapping[str, int]) -> tuple[Ranked, ...]:

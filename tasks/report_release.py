@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAIN_MEASURE = "nDCG@10"
 MAIN_STAGE = "results"
+MEASURED_AGAIN = "before.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,28 @@ class ReleaseRead:
         table = read_table(path)
         return table if table.num_rows else None
 
-    def values(self, measure: str) -> dict[str, float]:
-        """What the published results are worth, by query id."""
-        evaluation = self.table("evaluation.parquet")
+    @property
+    def measured_again(self) -> bool:
+        """Whether it says what the release before is worth by its own judgments; older versions did not."""
+        return (self.folder / MEASURED_AGAIN).is_file()
+
+    def values_before(self, previous: ReleaseRead, measure: str) -> dict[str, float]:
+        """What the published results of the release before are worth, by query id.
+
+        Args:
+            previous: That release; its own figures are taken where it was not measured again.
+            measure: As ir_measures writes it.
+        """
+        return self.values(measure, name=MEASURED_AGAIN) if self.measured_again else previous.values(measure)
+
+    def values(self, measure: str, *, name: str = "evaluation.parquet") -> dict[str, float]:
+        """What the published results are worth, by query id.
+
+        Args:
+            measure: As ir_measures writes it.
+            name: The file, schema EVALUATION.
+        """
+        evaluation = self.table(name)
         if evaluation is None:
             return {}
         chosen = evaluation.filter((pc.field("stage") == MAIN_STAGE) & (pc.field("measure") == measure))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import pyarrow.compute as pc
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -59,13 +61,15 @@ def bad_rows(table: pa.Table) -> list[BadRows]:
     Args:
         table: Schema BAD_ROWS.
     """
-    found: dict[str, BadRows] = {}
-    for row in table.to_pylist():
-        reason = row["reason"]
-        first = found.get(reason, BadRows(reason, 0, f"{row['file']}, row {row['row']}"))
-        found[reason] = first._replace(rows=first.rows + 1)
-    ordered = sorted(found.values(), key=lambda bad: (-bad.rows, bad.reason))
-    told, others = ordered[:REASONS], ordered[REASONS:]
-    if others:
-        told.append(BadRows(f"{len(others)} other reasons", sum(bad.rows for bad in others), others[0].first))
+    groups = table.group_by("reason", use_threads=False)  # with threads there is no first one
+    counted = groups.aggregate([([], "count_all"), ("file", "first"), ("row", "first")])
+    ordered = counted.sort_by([("count_all", "descending"), ("reason", "ascending")])
+    told = [
+        BadRows(row["reason"], row["count_all"], f"{row['file_first']}, row {row['row_first']}")
+        for row in ordered.slice(0, REASONS + 1).to_pylist()
+    ]
+    if len(told) > REASONS:
+        others = ordered.slice(REASONS)
+        rows = pc.sum(others.column("count_all")).as_py()
+        told[REASONS] = BadRows(f"{len(others)} other reasons", rows, told[REASONS].first)
     return told

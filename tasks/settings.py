@@ -55,8 +55,9 @@ class QueriesSettings(Section):
         default=None,
         gt=0.0,
         le=1e7,
-        description="Seconds of reranking that a run may spend on queries new to the release; those that the release "
-        "before answered count as free. Default: no such limit.",
+        description="Seconds of reranking that a run may spend on queries new to the release; those that the live "
+        "release answers are free, under a new model too. Each run on the same log may add queries until all are in. "
+        "Default: no such limit.",
     )
     pairs_per_second: float = Field(
         default=50.0,
@@ -76,7 +77,8 @@ class QueriesSettings(Section):
         default=730.0,
         ge=0.0,
         le=36_500.0,
-        description="Age at which a count weighs half, in days back from the log's newest timestamp; 0: never.",
+        description="Age at which a count weighs half, in days back from the log's newest day with "
+        "enough traffic; 0: never.",
     )
     count_power: float = Field(
         default=0.5,
@@ -100,8 +102,8 @@ class QueriesSettings(Section):
         default=60,
         ge=0,
         le=1_000_000,
-        description="Queries of one `user` (else `session`) in a minute; with more it is a robot, and none of its rows "
-        "is kept. Only rows with a time of day count. 0: off.",
+        description="Rows of one `user` (else `session`) in a minute, whatever their `count`; with more it is a robot, "
+        "and none of its rows is kept. Only rows with a time of day other than 00:00:00 count. 0: off.",
     )
     robot_agents: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = Field(
         default=(
@@ -127,6 +129,9 @@ class QueriesSettings(Section):
         default=None,
         description="Table with `query` or `user`, or both: rows of the log with one of them are not kept. "
         "Relative to the settings file.",
+    )
+    max_bad_rows: float = Field(
+        default=0.1, ge=0.0, le=1.0, description="Share of the log's rows that may be bad before the run stops."
     )
 
 
@@ -301,8 +306,9 @@ class GatesSettings(Section):
         gt=0.0,
         le=1.0,
         description="What the mean of `measure` may lose against the current release: the gate `non_inferiority` "
-        "passes where the lower end of the bootstrap interval of the difference is above minus this. Results that "
-        "stay as they were always pass; few judged queries, or many changes, make the interval wide. 1.0: off.",
+        "fails where that mean fell and the lower end of the bootstrap interval of the difference is not above minus "
+        "this. Few judged queries, or many changes, make the interval wide; where the mean did not fall that is told, "
+        "and the gate passes. 1.0: off.",
     )
     confidence: float = Field(
         default=0.95, ge=0.5, le=0.999, description="Of that interval, which is open on the side of gains."
@@ -328,6 +334,14 @@ class GatesSettings(Section):
         le=1.0,
         description="Share of queries whose first document may be another one than in the current release (gate "
         "`top1`). 1.0: off.",
+    )
+    min_kept: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="Share of the current release's queries that must still be answered, each counted once, by "
+        "themselves or as a form of another (gate `kept`): it stops a log that was cut off. Ask for less where each "
+        "night's log is of one day alone. 0.0: off.",
     )
     max_empty: float = Field(
         default=0.05,

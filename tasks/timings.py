@@ -1,7 +1,7 @@
 """The timings of a release: taken over from an earlier one while they hold, measured anew where they do not.
 
-They hold while models, depths and device are the same and the collection has not changed its size by more than half,
-so that a small night loads no model for them.
+They hold while models, depths, device, processor and threads are the same and the collection has not changed its size
+by more than half, so that a small night loads no model for them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from tasks.settings import Settings
     from tasks.static_embedding import StaticEmbedder
 
+CPUINFO = Path("/proc/cpuinfo")
 SIZE_CHANGE = 0.5  # of the collection, beyond which times are taken anew
 
 
@@ -42,7 +44,7 @@ class Conditions:
     """What a time depends on.
 
     Attributes:
-        key: Of models, depths and device.
+        key: Of models, depths, device and machine.
         texts: Distinct ones in the collection.
     """
 
@@ -59,6 +61,7 @@ class Conditions:
                 "depth": settings.reranker.depth,
                 "candidate_depth": settings.retrieval.candidate_depth,
                 "device": embedder.device,
+                "machine": machine(embedder.device),
                 "threads": settings.execution.threads,
                 "queries": settings.evaluation.timed_queries,
             }
@@ -121,10 +124,7 @@ def known_timings(workspace: Workspace, conditions: Conditions) -> Timings | Non
     """The timings of the newest release whose timings hold, or None."""
     manifests, _ = survey_releases(workspace)
     for manifest in reversed(manifests):
-        try:
-            timings = read_timings(workspace.release(manifest.release_id))
-        except ValueError:  # damaged, or another version's
-            continue
+        timings = read_timings(workspace.release(manifest.release_id))
         if timings is not None and conditions.hold_for(timings):
             return timings
     return None
@@ -140,4 +140,14 @@ def machine(device: str) -> str:
         import torch
 
         return f"{torch.cuda.get_device_name(device)}, {os.cpu_count()} CPU cores"
-    return f"{device}, {os.cpu_count()} cores, {platform.machine()}"
+    return f"{device}, {os.cpu_count()} cores, {_processor()}"
+
+
+def _processor() -> str:
+    """The processor's model where the system tells it, else its kind."""
+    try:
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # no Linux
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())

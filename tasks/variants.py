@@ -108,7 +108,10 @@ def varied(settings: Settings, changes: Mapping[str, JsonValue]) -> Settings:
 
 def differences(before: Settings, after: Settings) -> dict[str, JsonValue]:
     """What is computed otherwise: the keys that differ, such as ``bm25.k1``, with their later values."""
-    sides = [settings.model_dump(mode="json", include=_COMPUTED) for settings in (before, after)]
+    sides = [
+        settings.model_dump(mode="json", include=_COMPUTED, exclude={"queries": {"pairs_per_second"}})
+        for settings in (before, after)
+    ]
     return {
         f"{section}.{key}": value
         for section, values in sides[1].items()

@@ -78,7 +78,7 @@ QRELS = (
 
 
 # The models are random and nights change much of the collection: what is published here need not be good.
-LOOSE_GATES: dict[str, TomlValue] = {"margin": 1.0, "min_overlap": 0.0, "max_top1_changed": 1.0}
+LOOSE_GATES: dict[str, TomlValue] = {"margin": 1.0, "min_overlap": 0.0, "max_top1_changed": 1.0, "min_kept": 0.0}
 
 
 def _documents() -> list[dict[str, JsonValue]]:
@@ -145,7 +145,7 @@ def small_collection(folder: Path, *, embedder: str | Path, reranker: str | Path
         "chunking": {"max_tokens": 40},
         "embedder": {"model": str(embedder)},
         "reranker": {"model": str(reranker)},
-        "evaluation": {"timed_queries": 1},
+        "evaluation": {"timed_queries": 0},  # timing loads models, and most tests are not about it
         "gates": dict(LOOSE_GATES),
         "execution": {"device": "cpu", "threads": 1},
     }

@@ -96,6 +96,8 @@ def published(prefect_api: str, models: Models, tmp_path_factory: pytest.TempPat
 
     folder = tmp_path_factory.mktemp("published") / "project"
     collection = small_collection(folder, embedder=models.embedder, reranker=models.reranker)
+    collection.settings["evaluation"] = {"timed_queries": 1}
+    collection.write()
     refresh(str(collection.settings_file))
     return collection
 

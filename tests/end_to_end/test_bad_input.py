@@ -123,7 +123,7 @@ CASES = (
     Case(
         "log without a usable row",
         text("queries.jsonl", '{"query": " "}\n'),
-        ("queries.jsonl has no usable query", "queries.jsonl, row 1: the query is empty"),
+        ("1 of 1 rows of queries.jsonl cannot", "queries.jsonl, row 1: the query is empty", "max_bad_rows"),
     ),
     Case(
         "malformed judgment",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -123,7 +124,7 @@ def test_a_night_of_edits_and_another_reranker_at_once_equals_a_rebuild(
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut short"])
-@pytest.mark.parametrize("name", ["documents.parquet", "bm25.duckdb", "dense.parquet"])
+@pytest.mark.parametrize("name", ["documents.parquet", "bm25.duckdb", "dense.parquet", "queries.parquet"])
 def test_what_is_damaged_of_the_release_before_is_made_again_without_a_model(
     name: str, damage: str, collection: Collection, refresh: Refresh, tmp_path: Path
 ) -> None:
@@ -139,6 +140,30 @@ def test_what_is_damaged_of_the_release_before_is_made_again_without_a_model(
 
     assert (summary.counts.chunks_embedded, summary.counts.queries_embedded, summary.counts.pairs_scored) == (0, 0, 0)
     assert_as_a_rebuild(collection, refresh, tmp_path / "rebuild")
+
+
+@pytest.mark.parametrize("damage", [False, True])
+def test_a_budget_in_seconds_keeps_what_is_answered_under_another_reranker(
+    damage: bool, collection: Collection, refresh: Refresh, tmp_path: Path
+) -> None:
+    first = refresh(collection)
+    collection.settings["queries"] |= {"budget_seconds": 1.0, "always_judged": False, "pairs_per_second": 100.0}
+    collection.settings["reranker"]["model"] = str(tiny_reranker(tmp_path / "another", seed=12))
+    if damage:  # then nothing is known, and one second buys less than the log
+        queries = collection.workspace / "releases" / first.manifest.release_id / "queries.parquet"
+        queries.write_bytes(queries.read_bytes()[:-100])
+    second = refresh(collection)
+    assert (second.counts.queries < first.counts.queries) == damage
+
+
+def test_a_log_of_which_the_drop_list_took_most_is_warned_of(collection: Collection, refresh: Refresh) -> None:
+    most = [text for _, text, _ in collection.log[:-1]]
+    (collection.folder / "drop.jsonl").write_text("".join(json.dumps({"query": text}) + "\n" for text in most))
+    collection.settings["queries"] |= {"drop_list": "drop.jsonl"}
+    for _ in range(2):  # a run that finds nothing to do says it too
+        warnings = [warning for warning in refresh(collection).warnings if "of the log's traffic" in warning]
+        assert len(warnings) == 1
+        assert "[queries].max_per_minute" in warnings[0]
 
 
 def test_a_damaged_older_release_holds_up_no_night(collection: Collection, refresh: Refresh) -> None:

@@ -15,6 +15,7 @@ from storage.errors import InputError
 from storage.evaluations import COMPARISON, DEPTHS, DIAGNOSIS, EVALUATION
 from storage.tables import read_table
 from tasks.ladder import RUNGS, read_timings
+from tasks.measures import means
 from tasks.static_embedding import StaticEmbedder
 from tests.collection import LOG, QRELS
 
@@ -32,11 +33,20 @@ if TYPE_CHECKING:
 JUDGED = {query_id for query_id, *_ in QRELS}
 SCHEMAS = {
     "evaluation.parquet": EVALUATION,
+    "before.parquet": EVALUATION,
     "depths.parquet": DEPTHS,
     "diagnosis.parquet": DIAGNOSIS,
     "comparison.parquet": COMPARISON,
     "static.parquet": DENSE_LISTS,
 }
+
+
+@pytest.fixture
+def collection(collection: Collection) -> Collection:
+    """The small collection, its queries timed."""
+    collection.settings["evaluation"] = {"timed_queries": 1}
+    collection.write()
+    return collection
 
 
 def night(collection: Collection) -> Summary:
@@ -252,6 +262,9 @@ def test_the_release_that_is_live_is_measured_again_by_todays_judgments(collecti
     assert {row["difference"] for row in rows} == {0.0}
     for row in rows:
         assert row["before"] == pytest.approx(second.manifest.measures[row["stage"]][row["measure"]])
+    before = means(read_table(folder_of(collection, second) / "before.parquet"))
+    assert before == {stage: pytest.approx(values) for stage, values in second.manifest.measures.items()}
+    assert before != first.manifest.measures
 
 
 @pytest.mark.parametrize("name", ["static.parquet", "candidates.parquet", "timings.json"])
@@ -265,6 +278,20 @@ def test_what_is_damaged_of_the_release_before_stops_no_measuring(name: str, col
     assert [rung.stage for rung in summary.ladder] == [*RUNGS]
     compared = read_table(folder_of(collection, summary) / "comparison.parquet").num_rows > 0
     assert compared == (name != "candidates.parquet")
+
+
+@pytest.mark.parametrize("name", ["timings.json", "depths.parquet"])
+def test_what_is_damaged_stops_no_night_that_has_nothing_to_do(name: str, collection: Collection) -> None:
+    first = night(collection)
+    path = folder_of(collection, first) / name
+    path.write_bytes(path.read_bytes()[:-10])
+
+    second = night(collection)
+
+    assert (first.changed, second.changed) == (True, False)
+    assert second.depths == (() if name == "depths.parquet" else first.depths)
+    assert [rung.stage for rung in second.ladder] == [*RUNGS]
+    assert all((rung.milliseconds is None) == (name == "timings.json") for rung in second.ladder)
 
 
 def test_a_measure_that_nobody_knows_stops_the_night_before_anything_is_computed(

@@ -10,8 +10,12 @@ import pytest
 
 from flows.summary import Refused
 from storage.errors import InputError
+from storage.releases import list_releases
+from storage.tables import read_table
 from storage.workspace import Workspace
-from tests.collection import QRELS
+from tests.collection import LOOSE_GATES, QRELS
+from tests.end_to_end.test_refresh import forbid_models
+from tests.published import check_readable, pointer, snapshot
 
 if TYPE_CHECKING:
     from flows.summary import Summary
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from tests.conftest import Command
     from tests.end_to_end.conftest import Refresh
 
-COMPARING = ("non_inferiority", "overlap", "top1")
+COMPARING = ("non_inferiority", "overlap", "top1", "kept")
 
 
 def gates_of(summary: Summary) -> dict[str, Gate]:
@@ -34,7 +38,7 @@ def assert_nothing_compared(summary: Summary, reason: str) -> None:
 
 
 def test_the_first_release_passes_what_holds_it_against_another(collection: Collection, refresh: Refresh) -> None:
-    collection.settings["gates"] = {"margin": 0.001, "min_overlap": 1.0, "max_top1_changed": 0.0, "max_empty": 0.0}
+    collection.settings["gates"] = {"margin": 0.001, "min_overlap": 1.0, "max_top1_changed": 0.0, "min_kept": 1.0}
 
     summary = refresh(collection)
 
@@ -44,13 +48,13 @@ def test_the_first_release_passes_what_holds_it_against_another(collection: Coll
 
 
 def test_a_night_that_changes_no_result_passes_the_strictest_gates(collection: Collection, refresh: Refresh) -> None:
-    collection.settings["gates"] = {"margin": 0.001, "min_overlap": 1.0, "max_top1_changed": 0.0, "max_empty": 0.0}
+    collection.settings["gates"] = {"margin": 0.001, "min_overlap": 1.0, "max_top1_changed": 0.0, "min_kept": 1.0}
     refresh(collection)
     collection.document("tea")["shelf"] = 3
 
     gates = gates_of(refresh(collection))
 
-    assert [gates[name].value for name in COMPARING] == [0.0, 1.0, 0.0]
+    assert [gates[name].value for name in COMPARING] == [0.0, 1.0, 0.0, 1.0]
     assert "6 judged queries" in gates["non_inferiority"].reason
     assert "over 7 queries" in gates["overlap"].reason
 
@@ -67,7 +71,9 @@ def test_results_of_the_current_release_that_are_damaged_are_not_compared(
     summary = refresh(collection)
 
     assert summary.published
-    assert_nothing_compared(summary, f"the results of the current release {live} are missing or damaged")
+    reason = f"the results of the current release {live} are missing or damaged"
+    assert_nothing_compared(summary, reason)
+    assert f"Nothing was compared with what readers see: {reason}." in summary.warnings
 
 
 def test_todays_judgments_measure_the_release_that_was_made_without_them(
@@ -84,7 +90,7 @@ def test_todays_judgments_measure_the_release_that_was_made_without_them(
     assert "on 6 judged queries" in gate.reason
 
 
-def test_judged_queries_that_only_one_release_answers_are_not_compared(
+def test_a_judged_query_that_is_lost_scores_0_and_new_ones_do_not_make_up_for_it(
     collection: Collection, refresh: Refresh
 ) -> None:
     whole = list(collection.log)
@@ -93,13 +99,80 @@ def test_judged_queries_that_only_one_release_answers_are_not_compared(
     refresh(collection)
     collection.log = [row for row in whole if row[0] != "q-tea"]
     collection.qrels = list(QRELS)
+    collection.settings["gates"] = {"margin": 1.0}
+
+    gates = gates_of(refresh(collection))
+
+    assert "on 1 judged queries" in gates["non_inferiority"].reason
+    assert '"q-tea" (-' in gates["non_inferiority"].reason
+    assert "over 1 queries" in gates["overlap"].reason
+    assert (gates["kept"].passed, gates["kept"].value) == (True, 0.5)
+
+
+def test_where_the_live_release_answers_no_judged_query_quality_is_not_compared(
+    collection: Collection, refresh: Refresh
+) -> None:
+    whole = list(collection.log)
+    collection.log = [row for row in whole if row[0] in {"q-sun", "q-tea"}]
+    collection.qrels = [row for row in QRELS if row[0] == "q-tea"]
+    refresh(collection)
+    collection.log = whole
+    collection.qrels = [row for row in QRELS if row[0] == "q-moon"]
     collection.settings["gates"] = {}
 
     gates = gates_of(refresh(collection))
 
-    assert gates["non_inferiority"].passed
     assert gates["non_inferiority"].reason == ("not compared: the current release holds none of the judged queries")
-    assert "over 1 queries" in gates["overlap"].reason
+
+
+def test_a_log_that_was_cut_off_is_refused_for_the_queries_that_it_lost(
+    collection: Collection, refresh: Refresh
+) -> None:
+    collection.settings["gates"] = {}
+    refresh(collection)
+    collection.log = collection.log[:1]
+
+    with pytest.raises(Refused) as refused:
+        refresh(collection)
+
+    gates = gates_of(refused.value.summary)
+    assert not gates["kept"].passed
+    assert gates["kept"].value == pytest.approx(1 / 7)
+    assert 'lost: "q-' in gates["kept"].reason
+    assert not gates["non_inferiority"].passed
+    assert "on 6 judged queries" in gates["non_inferiority"].reason
+
+
+def test_a_query_that_is_answered_as_a_form_of_another_is_kept(collection: Collection, refresh: Refresh) -> None:
+    collection.settings["gates"] = {"margin": 0.001, "min_kept": 1.0}
+    refresh(collection)
+    text = next(text for query_id, text, _ in collection.log if query_id == "q-tea")
+    collection.log.append(("q-asked", f"{text}?", 100))
+
+    gates = gates_of(refresh(collection))
+
+    assert gates["kept"].value == 1.0
+    assert gates["non_inferiority"].passed
+    assert "on 6 judged queries" in gates["non_inferiority"].reason
+
+
+def test_the_same_inputs_give_the_same_figures_run_after_run(collection: Collection, refresh: Refresh) -> None:
+    refresh(collection)
+    collection.settings["gates"] = {**LOOSE_GATES, "min_judged": 1.0}
+    collection.documents = collection.documents[::2]
+
+    def again() -> tuple[float, list[dict[str, object]]]:
+        with pytest.raises(Refused) as refused:
+            refresh(collection)
+        summary = refused.value.summary
+        folder = Workspace(collection.workspace).release(summary.manifest.release_id)
+        return gates_of(summary)["non_inferiority"].value, read_table(folder / "comparison.parquet").to_pylist()
+
+    first, second = again(), again()
+
+    assert first[0] < 0.0
+    assert len(first[1]) > 0
+    assert first == second
 
 
 @pytest.mark.parametrize(("settings", "gate"), [({"min_judged": 0.9}, "judged"), ({"min_coverage": 0.9}, "coverage")])
@@ -113,6 +186,7 @@ def test_a_first_release_too_is_refused_for_what_it_is_itself(
         refresh(collection)
 
     assert [found.name for found in refused.value.summary.refused] == [gate]
+    assert f"`nightrank refresh --accept {gate}`" in refused.value.remedy
     assert not (collection.workspace / "current.json").exists()
 
 
@@ -175,3 +249,32 @@ def test_a_measure_that_nobody_knows_is_told_before_the_nights_work(collection: 
         refresh(collection)
 
     assert not list((collection.workspace / "lance").glob("*"))
+
+
+def test_refused_nights_leave_the_live_release_and_the_newest_of_their_own(
+    collection: Collection, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection.settings["retention"] = {"keep": 1}
+    live = refresh(collection).manifest.release_id
+    workspace = Workspace(collection.workspace)
+    before = pointer(collection.workspace), snapshot(workspace.release(live))
+    collection.settings["gates"] = {**LOOSE_GATES, "min_judged": 1.0}
+
+    def refused_night(text: str) -> str:
+        collection.document("tea")["text"] = text
+        with pytest.raises(Refused) as refused:
+            refresh(collection)
+        assert refused.value.summary.warnings == ()
+        return refused.value.summary.manifest.release_id
+
+    for number in range(5):
+        newest = refused_night(f"Tea number {number} is black or green.")
+
+    assert [manifest.release_id for manifest in list_releases(workspace)] == [live, newest]
+    assert (pointer(collection.workspace), snapshot(workspace.release(live))) == before
+    check_readable(collection.workspace)
+    check_readable(collection.workspace, newest)
+    forbid_models(monkeypatch)  # what the newest refused release needs is still remembered
+    collection.settings["gates"] = dict(LOOSE_GATES)
+    counts = refresh(collection).counts
+    assert (counts.chunks_embedded, counts.queries_embedded, counts.pairs_scored) == (0, 0, 0)

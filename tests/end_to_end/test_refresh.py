@@ -443,6 +443,9 @@ def test_a_wrong_bm25_score_is_refused_and_what_was_live_stays_live(
     assert [gate["name"] for gate in ended.json["gates"] if not gate["passed"]] == ["bm25_audit"]
     assert "bm25_audit" in ended.err
     assert "Traceback" not in ended.err
+    words = " ".join(ended.err.split())
+    assert f"nightrank report --release {ended.json['release_id']}" in words
+    assert "--accept" not in words
     assert pointer(collection.workspace) == before
 
     monkeypatch.undo()
@@ -473,12 +476,10 @@ def test_a_second_run_beside_the_first_ends_at_once_and_says_who_holds_the_works
     assert "pid" in ended.err
 
 
-def test_an_unknown_id_of_a_log_used_for_two_texts_is_the_users_mistake(
-    collection: Collection, refresh: Refresh
-) -> None:
+def test_an_id_of_a_log_used_for_two_texts_is_the_users_mistake(collection: Collection, refresh: Refresh) -> None:
     collection.log = [("a", "black tea", 1), ("a", "green tea", 1)]
 
-    with pytest.raises(InputError, match=r"queries.jsonl, row 2: the query_id 'a' belongs to 'black tea'"):
+    with pytest.raises(InputError, match=r"queries.jsonl, rows 1 and 2: the query_id 'a' stands for two"):
         refresh(collection)
 
 

@@ -63,6 +63,7 @@ def report(prefect_api: str, models: Models, tmp_path_factory: pytest.TempPathFa
     )
     collection.log.append(("q-hostile", QUERY, 8))
     collection.qrels += [("q-hostile", "hostile", 2), ("q-hostile", "beeswax", 1)]
+    collection.settings["evaluation"] = {"timed_queries": 1}
     collection.write()
     refresh(str(collection.settings_file))
     collection.document("bees")["text"] = "Nothing of what it said before."

@@ -18,6 +18,7 @@ from storage.tables import read_table
 from storage.workspace import Workspace
 from tasks.diagnosis import totals
 from tasks.ladder import read_depths
+from tasks.significance import holm
 from tests.collection import QRELS, Collection
 from tests.published import snapshot
 
@@ -76,6 +77,16 @@ def test_a_plain_evaluation_tells_what_the_release_keeps_and_changes_nothing(
     assert snapshot(published.workspace) == before
 
 
+def test_costs_that_cannot_be_read_are_not_told(published: Collection, nightrank: Command, tmp_path: Path) -> None:
+    collection = copy_of(published, tmp_path / "copied")
+    path = release_folder(collection) / "timings.json"
+    path.write_bytes(path.read_bytes()[:-10])
+
+    told = nightrank("evaluate", "-c", collection.settings_file, "--json").json
+
+    assert {rung["milliseconds"] for rung in told["ladder"]} == {None}
+
+
 def test_without_a_server_of_the_users_none_is_started(
     published: Collection, nightrank: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,9 +111,11 @@ def test_a_flow_run_leaves_its_tables_on_prefects_pages(published: Collection, p
     )
 
     with get_client(sync_client=True) as client:
-        found = client.request("POST", "/artifacts/filter", json={"limit": 200}).json()
-    data = {artifact["key"]: artifact["data"] for artifact in found}
-    assert {"nightrank-evaluation", "nightrank-comparison", "nightrank-grid"} <= set(data)
+        keys = ["nightrank-evaluation", "nightrank-comparison", "nightrank-grid"]
+        wanted = {"artifacts": {"key": {"any_": keys}}, "sort": "CREATED_DESC"}
+        found = client.request("POST", "/artifacts/filter", json=wanted).json()
+    data = {artifact["key"]: artifact["data"] for artifact in reversed(found)}  # the newest of each
+    assert set(data) == set(keys)
     assert [set(row) for row in json.loads(data["nightrank-grid"])] == [{"reranker.weight", "RR@10"}]
 
 
@@ -134,6 +147,57 @@ def test_against_a_run_file_every_stage_is_held(published: Collection, nightrank
         assert row["wins"] == 0
         assert row["low"] <= row["difference"] <= row["high"]
         assert row["ties"] + row["losses"] == row["queries"] == 6
+
+
+def test_a_run_file_is_held_against_the_results_of_a_release_or_of_a_variant(
+    published: Collection, nightrank: Command, tmp_path: Path
+) -> None:
+    run = tmp_path / "theirs.run"
+    run.write_text("".join(f"{query_id} Q0 {document_id} 1 {grade} x\n" for query_id, document_id, grade in QRELS))
+    variant = published.folder / "minmax.toml"
+    variant.write_text(published.settings_file.read_text() + '[retrieval]\nfusion = "minmax"\n')
+    common = ("evaluate", "-c", published.settings_file, "--json", "-m", "nDCG@10", "--run", run)
+    release_id = Workspace(published.workspace).require_current()
+
+    told = nightrank(*common).json["measures"]["results"]["nDCG@10"]
+    tried = nightrank(*common, "--grid", "retrieval.fusion=minmax").json["grid"][0]["measures"]["results"]["nDCG@10"]
+    against = {
+        name: nightrank(*common, "--only-runs", "--against", name).json for name in (release_id, str(variant), str(run))
+    }
+    beside = nightrank(*common, "--against", release_id).json
+
+    assert all(found["release_id"] is None for found in against.values())
+    befores = [[(row["stage"], row["before"]) for row in found["comparison"]] for found in against.values()]
+    assert befores == [[("theirs", pytest.approx(before))] for before in (told, tried, 1.0)]
+    compared = {row["stage"]: row for row in beside["comparison"]}
+    assert set(compared) == set(beside["measures"])
+    assert compared["theirs"]["before"] == pytest.approx(told)
+
+
+def test_run_files_alone_need_no_release(collection: Collection, nightrank: Command) -> None:
+    run = collection.folder / "theirs.run"
+    run.write_text("q-honey Q0 bees 1 1.0 x\n")
+
+    ended = nightrank("evaluate", "-c", collection.settings_file, "--json", "--run", run, "--only-runs")
+    held = nightrank(
+        "evaluate", "-c", collection.settings_file, "--json", "--run", run, "--only-runs", "--against", run
+    )
+
+    assert (ended.code, held.code) == (0, 0)
+    assert {row["difference"] for row in held.json["comparison"]} == {0.0}
+
+
+@pytest.mark.parametrize("option", [("--grid", "retrieval.fusion=minmax"), ("--write-runs", "runs")])
+def test_what_only_a_release_has_is_refused_where_run_files_are_evaluated_alone(
+    option: tuple[str, str], published: Collection, nightrank: Command, tmp_path: Path
+) -> None:
+    run = tmp_path / "theirs.run"
+    run.write_text("q-honey Q0 bees 1 1.0 x\n")
+
+    ended = nightrank("evaluate", "-c", published.settings_file, "--run", run, "--only-runs", *option)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert f"{option[0]} is about a release" in ended.err
 
 
 def test_other_qrels_are_other_queries(published: Collection, nightrank: Command, tmp_path: Path) -> None:
@@ -232,6 +296,24 @@ def test_a_grid_comes_best_first_and_holds_the_settings_as_they_are(published: C
     assert "minmax" in shown.out
 
 
+def test_the_settings_as_they_are_are_no_part_of_what_holms_correction_is_over(
+    published: Collection, nightrank: Command
+) -> None:
+    axis = ("--grid", "retrieval.fusion=rrf,minmax", "--grid", "bm25.k1=1.2,0.1")
+
+    told = nightrank("evaluate", "-c", published.settings_file, "--json", *axis).json["grid"]
+
+    others = {json.dumps(row["values"]): row["comparison"] for row in told if not row["as_they_are"]}
+    in_the_grids_order = [
+        compared
+        for fusion, k1 in (("rrf", 0.1), ("minmax", 1.2), ("minmax", 0.1))
+        for compared in others.pop(json.dumps({"retrieval.fusion": fusion, "bm25.k1": k1}))
+    ]
+    assert others == {}
+    p_values = [compared["p_value"] for compared in in_the_grids_order]
+    assert [compared["p_holm"] for compared in in_the_grids_order] == holm(p_values)
+
+
 def test_the_worst_queries_are_shown_where_single_queries_are_asked_for(
     published: Collection, nightrank: Command
 ) -> None:
@@ -292,6 +374,31 @@ def test_settings_over_the_same_workspace_that_cut_otherwise_are_refused_with_a_
     assert (ended.code, ended.out) == (2, "")
     assert "differs in chunking.max_tokens" in ended.err
     assert "`workspace` of its own" in ended.err
+
+
+def test_a_variant_may_lie_in_a_folder_of_its_own_and_name_paths_from_there(
+    collection: Collection, nightrank: Command
+) -> None:
+    collection.settings["documents"]["source"] = "c*.jsonl"
+    collection.settings["queries"]["drop_list"] = "drop.csv"
+    (collection.folder / "drop.csv").write_text("query\nsun and salt\n")
+    collection.write()
+    refresh_plainly(collection.settings_file)
+    text = collection.settings_file.read_text()
+    for name in ("c*.jsonl", "queries.jsonl", "drop.csv", "workspace"):
+        text = text.replace(f'"{name}"', f'"../{name}"')
+    text = text.replace("[queries]", "[queries]\npairs_per_second = 10.0")
+    (collection.folder / "variants").mkdir()
+    other = collection.folder / "variants" / "other.toml"
+    other.write_text(text + "[bm25]\nk1 = 0.9\n")
+
+    same = nightrank("evaluate", "-c", collection.settings_file, "--json", "--against", other)
+    other.write_text(text.replace("../drop.csv", "drop.csv"))
+    another = nightrank("evaluate", "-c", collection.settings_file, "--json", "--against", other)
+
+    assert (same.code, same.err) == (0, "")
+    assert another.code == 2
+    assert "differs in queries.drop_list" in another.err
 
 
 def test_without_judgments_one_is_told_where_to_name_them(

@@ -52,13 +52,15 @@ def test_nothing_from_a_document_or_a_query_is_read_as_markup(capsys: pytest.Cap
     assert shown(capsys, found).count(HOSTILE) == 4
 
 
-@pytest.mark.parametrize("code", ["\x1b[2J", "\x1b]0;owned\x07", "\x9b31m", "\x00", "\x08"])
+@pytest.mark.parametrize(
+    "code", ["\x1b[2J", "\x1b]0;owned\x07", "\x9b31m", "\x00", "\x08", "\u202e", "\u2066", "\u200f"]
+)
 def test_nothing_from_a_document_or_a_query_reaches_the_terminal_as_a_command(
     capsys: pytest.CaptureFixture[str], code: str
 ) -> None:
     found = CachedResults(code, "r1", (result(title=code, text=code, document_id=code), result(title="")))
     written = shown(capsys, found)
-    assert not any(character in written for character in "\x1b\x9b\x07\x00\x08")
+    assert not any(character in written for character in "\x1b\x9b\x07\x00\x08\u202e\u2066\u200f")
     assert "\N{REPLACEMENT CHARACTER}" in written
 
 

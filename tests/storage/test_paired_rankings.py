@@ -9,7 +9,7 @@ import pytest
 
 import storage.paired_rankings
 from storage.duck import connect
-from storage.paired_rankings import RankingPair, paired_rankings
+from storage.paired_rankings import RankingPair, former_rankings, paired_rankings
 from storage.search_cache import FORMS, RESULTS, SearchCache, write_search_cache
 
 if TYPE_CHECKING:
@@ -63,6 +63,18 @@ def test_a_release_from_before_there_were_forms_can_be_compared(tmp_path: Path) 
         connection.execute("DROP TABLE forms")
     after = cache(tmp_path / "after.duckdb", {"a": ["2"]})
     assert list(paired_rankings(before, after)) == [RankingPair("a", ["1"], ["2"])]
+
+
+def test_every_query_of_the_release_before_comes_with_what_it_would_get_and_with_none_where_it_is_lost(
+    tmp_path: Path,
+) -> None:
+    before = cache(tmp_path / "before.duckdb", {"b": ["1"], "gone": ["3"], "a?": ["2", "2"]}, forms={"c": "b"})
+    after = cache(tmp_path / "after.duckdb", {"new": ["1"], "b": [], "a": ["4"]}, forms={"a?": "a"})
+    assert list(former_rankings(before, after)) == [
+        RankingPair("a?", ["2"], ["4"]),
+        RankingPair("b", ["1"], []),
+        RankingPair("gone", ["3"], None),
+    ]
 
 
 def test_without_a_release_before_there_is_nothing_beside(tmp_path: Path) -> None:

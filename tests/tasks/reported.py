@@ -65,10 +65,12 @@ def write_answers(folder: Path, answers: Mapping[str, tuple[str, Sequence[tuple[
     write_search_cache(folder / "results.duckdb", blocks, forms=FORMS.empty_table())
 
 
-def write_worth(folder: Path, values: Mapping[str, float], *, measure: str = "nDCG@10") -> None:
-    """Write evaluation.parquet: what the results of each query are worth."""
+def write_worth(
+    folder: Path, values: Mapping[str, float], *, measure: str = "nDCG@10", name: str = "evaluation.parquet"
+) -> None:
+    """Write a file of schema EVALUATION: what the results of each query are worth."""
     rows = [("results", query_id, measure, value) for query_id, value in values.items()]
-    write_rows(folder / "evaluation.parquet", EVALUATION, rows)
+    write_rows(folder / name, EVALUATION, rows)
 
 
 def write_everything_else(folder: Path, diagnosis: Sequence[tuple[Any, ...]]) -> None:

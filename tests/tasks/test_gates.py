@@ -17,13 +17,14 @@ from tasks.gates import (
     empty_gate,
     integrity_gate,
     judged_gate,
+    kept_gate,
     non_inferiority_gate,
     overlap_gate,
     overridden,
     source_age_gate,
     top1_gate,
 )
-from tasks.ranking_survey import RankingSurvey
+from tasks.ranking_survey import FormerSurvey, RankingSurvey
 
 
 def test_a_whole_release_passes_the_integrity_gate() -> None:
@@ -71,8 +72,9 @@ def test_the_bm25_gate_names_chunks_whose_terms_are_not_those_of_their_text() ->
     assert '"d1#0", "d2#3"; 7 that belong among the candidates' in gate.reason
 
 
-def change(low: float, *, worst: tuple[str, ...] = ()) -> QualityChange:
-    return QualityChange(measure="nDCG@10", queries=7, before=0.8, after=0.75, low=low, worst=worst)
+def change(low: float, *, difference: float = -0.05, worst: tuple[str, ...] = ()) -> QualityChange:
+    after = 0.8 + difference
+    return QualityChange("nDCG@10", queries=7, before=0.8, after=after, difference=difference, low=low, worst=worst)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,14 @@ def change(low: float, *, worst: tuple[str, ...] = ()) -> QualityChange:
 def test_quality_may_be_lower_by_less_than_the_margin(low: float, margin: float, passed: bool) -> None:
     gate = non_inferiority_gate(change(low), margin=margin)
     assert (gate.name, gate.passed, gate.value, gate.threshold) == ("non_inferiority", passed, low, -margin)
+
+
+@pytest.mark.parametrize(("difference", "passed"), [(0.0, True), (0.01, True), (-1e-6, False)])
+def test_a_wide_interval_is_told_and_stops_nothing_where_the_mean_did_not_fall(difference: float, passed: bool) -> None:
+    gate = non_inferiority_gate(change(-0.074, difference=difference), margin=0.02)
+    assert gate.passed == passed
+    assert ("the interval is wide (7 judged queries), but the mean did not fall" in gate.reason) == passed
+    assert ("must be above -0.02" in gate.reason) != passed
 
 
 def test_the_quality_gate_says_what_was_measured_and_which_queries_lost() -> None:
@@ -156,16 +166,26 @@ def test_the_source_must_be_fresh_enough(days: float, passed: bool) -> None:
     assert f"{days:.1f} days ago" in gate.reason
 
 
+@pytest.mark.parametrize(("lost", "least", "passed"), [(5, 0.5, True), (6, 0.5, False), (10, 0.0, True)])
+def test_enough_of_the_live_queries_must_still_be_answered(lost: int, least: float, passed: bool) -> None:
+    former = FormerSurvey(queries=10, lost=lost, lost_keys=(), judged=())
+    gate = kept_gate(former, named=['"q1"', '"q2"'], min_kept=least)
+    assert (gate.name, gate.passed, gate.value, gate.threshold) == ("kept", passed, (10 - lost) / 10, least)
+    assert f"{10 - lost} of the 10 queries of the current release" in gate.reason
+    assert 'lost: "q1", "q2"' in gate.reason
+
+
 def test_what_cannot_be_compared_passes_and_says_why() -> None:
     why = Incomparable("it is the first release")
     gates = [
         non_inferiority_gate(why, margin=0.02),
         overlap_gate(why, least_alike=[], min_overlap=1.0),
         top1_gate(why, max_top1_changed=0.0),
+        kept_gate(why, named=[], min_kept=1.0),
     ]
     assert all(gate.passed for gate in gates)
     assert {gate.reason for gate in gates} == {"not compared: it is the first release"}
-    assert [gate.threshold for gate in gates] == [-0.02, 1.0, 0.0]
+    assert [gate.threshold for gate in gates] == [-0.02, 1.0, 0.0, 1.0]
 
 
 def gate(name: str, *, passed: bool) -> Gate:

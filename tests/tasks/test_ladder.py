@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pytest
 
 from storage.evaluations import DEPTHS, Timings
 from storage.tables import write_table
@@ -49,6 +50,21 @@ def test_timings_and_depths_of_a_release_are_read_or_missing(tmp_path: Path) -> 
     write_table(tmp_path / "depths.parquet", table)
     assert read_timings(tmp_path) == TIMINGS
     assert read_depths(tmp_path) == [(0, {"RR": 0.25}), (20, {"RR": 0.75, "P@1": 0.0})]
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"\xff\xfe", b"PAR1" * 9, "cut short"])
+def test_timings_and_depths_that_cannot_be_read_are_not_known(tmp_path: Path, damage: bytes | str) -> None:
+    (tmp_path / "timings.json").write_text(TIMINGS.model_dump_json())
+    write_table(tmp_path / "depths.parquet", DEPTHS.empty_table())
+    for name in ("timings.json", "depths.parquet"):
+        path = tmp_path / name
+        path.write_bytes(path.read_bytes()[:-10] if isinstance(damage, str) else damage)
+    assert (read_timings(tmp_path), read_depths(tmp_path)) == (None, [])
+
+
+def test_depths_of_another_schema_are_not_known(tmp_path: Path) -> None:
+    write_table(tmp_path / "depths.parquet", pa.table({"depth": [1]}))
+    assert read_depths(tmp_path) == []
 
 
 def test_a_ladder_is_shown_without_loading_anything_heavy() -> None:

@@ -30,6 +30,15 @@ if TYPE_CHECKING:
         ("4111-1111-1111-1111", "[card]"),
         ("378282246310005", "[card]"),
         ("is 5555 5555 5555 4444 mine", "is [card] mine"),
+        ("4111 1111 1111 1111 123", "[card] 123"),  # a check value
+        ("4111111111111111 12 25", "[card] 12 25"),
+        ("visa 4111 1111 1111 1111 12 25 123", "visa [card] 12 25 123"),
+        ("4111 1111 1111 1111 12/25", "[card] 12/25"),
+        ("20 4111111111111111", "20 [card]"),
+        ("4111.1111.1111.1111", "[card]"),
+        ("4111111111111111, 5555555555554444", "[card], [card]"),
+        ("4111111111111111 5555555555554444", "[card] [card]"),
+        ("6304000000000000 and 30569309025904", "[card] and [card]"),
     ],
 )
 def test_addresses_telephone_numbers_and_cards_are_masked(text: str, expected: str) -> None:
@@ -49,6 +58,10 @@ def test_addresses_telephone_numbers_and_cards_are_masked(text: str, expected: s
         "4111 1111 1111 1112",  # does not pass Luhn
         "1,000,000,000 dollars",
         "0306406152",
+        "order-4111111111111111",
+        "4111111111111111a",
+        "2021 2022 2023 2024 2025 2026",
+        "3.14159265358979323846",
         "rfc 2616 section 14",
         "0.05 to 0.001",
         "error 0x80070057",
@@ -62,7 +75,9 @@ def test_digits_and_signs_of_every_width_are_seen_once_a_query_is_normalised() -
     assert masked(normalise_query("Jane\uff20Example\uff0eORG \uff0b\uff14\uff19 30 1234567")) == "[email] [phone]"
 
 
-@pytest.mark.parametrize("unit", ["a", "a.", "1", "1 ", "0 ", "+1", "a@a.", "@", "(", "-"])
+@pytest.mark.parametrize(
+    "unit", ["a", "a.", "1", "1 ", "4 ", "41.", "4111111111111111 ", "0 ", "+1", "a@a.", "@", "(", "-"]
+)
 def test_the_longest_query_takes_no_longer_than_its_length_asks_for(unit: str) -> None:
     start = time.process_time()
     masked((unit * 20_000)[:20_000])

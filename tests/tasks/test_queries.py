@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -27,13 +26,17 @@ class Log:
         self.folder = folder
         self.nights = 0
         self.before: Before | None = None
+        self.answered: Path | None = None
 
     def night(self, rows: list[dict[str, Any]], **settings: object) -> Night:
         (self.folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        values = {"documents": {"source": "-"}, "queries": {"log": "log.jsonl", **settings}}
+        queries = {"log": "log.jsonl", "max_bad_rows": 1.0, **settings}
+        values = {"documents": {"source": "-"}, "queries": queries}
         self.nights += 1
         workspace = Workspace(self.folder / "workspace")
-        night = Night(Settings.model_validate(values), self.folder, workspace, f"r{self.nights}", self.before, seed=0)
+        night = Night(
+            Settings.model_validate(values), self.folder, workspace, f"r{self.nights}", self.before, 0, self.answered
+        )
         night.scratch.mkdir(parents=True)
         return night
 
@@ -75,7 +78,7 @@ def test_each_row_that_is_not_kept_is_counted_with_its_reason(log: Log) -> None:
         *({"query": "usual", "count": 1, "user": user} for user in ("u1", "u2")),
     ]
     (log.folder / "drop.csv").write_text("query\nout\n", encoding="utf-8")
-    drops, read = log.drops(rows, max_per_minute=7, drop_list="drop.csv", min_users=2, budget=1)
+    drops, read = log.drops(rows, max_per_minute=3, drop_list="drop.csv", min_users=2, budget=1)
     assert drops == {
         "bad row": (1, 0),
         "robot by rate": (5, 9),
@@ -86,7 +89,7 @@ def test_each_row_that_is_not_kept_is_counted_with_its_reason(log: Log) -> None:
         "over the budget": (2, 2),
     }
     # People searched 2 + 3 + 8 + 2 times, and "common" is answered.
-    assert read == QueriesRead(bad=1, coverage=8 / 15)
+    assert read == QueriesRead(bad=1, coverage=8 / 15, screened=21 / 36)
 
 
 def test_robots_leave_no_traffic_behind_and_bad_rows_are_told_once(log: Log) -> None:
@@ -158,16 +161,42 @@ def test_a_budget_in_seconds_buys_new_queries_and_known_ones_are_free(log: Log) 
     rows = [{"query": text, "count": 9 - place} for place, text in enumerate("abcde")]
     seconds: dict[str, Any] = {"budget_seconds": 4.0, "pairs_per_second": 50.0}  # 200 pairs: two new queries of 100
     assert log.texts(rows, **seconds) == ["a", "b"]
-    folder = log.folder / "before"
-    folder.mkdir()
-    known = {"query_key": [query_key("a"), query_key("d")]}
-    write_table(folder / "queries.parquet", pa.table(known))
-    log.before = Before(folder, same_chunking=True, same_embedder=True, same_reranker=True, pairs_per_second=None)
+    log.answered = log.folder / "queries.parquet"
+    write_table(log.answered, pa.table({"query_key": [query_key("a"), query_key("d")]}))
     assert log.texts(rows, **seconds) == ["a", "b", "c", "d"]
-    log.before = replace(log.before, pairs_per_second=25.0)  # as measured: one new query
+    nothing_same = {"same_chunking": False, "same_embedder": False, "same_reranker": False}
+    log.before = Before(log.folder, **nothing_same, pairs_per_second=25.0)  # as measured: one new query
     assert log.texts(rows, **seconds) == ["a", "b", "d"]
-    log.before = replace(log.before, same_reranker=False)
-    assert log.texts(rows, **seconds) == ["a"]
+
+
+def test_a_budget_in_seconds_that_pays_for_no_query_says_what_it_would_take(log: Log) -> None:
+    with pytest.raises(InputError) as caught:
+        log.texts([{"query": "a"}], budget_seconds=1.5, pairs_per_second=50.0)
+    assert caught.value.message == (
+        "[queries].budget_seconds = 1.5 pays for no query: at 50 pairs a second that is 75 pairs, "
+        "and a query takes up to 100."
+    )
+    rows = [{"query": "a", "query_id": "q1"}]
+    assert log.texts(rows, judged=("q1",), budget_seconds=1.5, pairs_per_second=50.0) == ["a"]
+
+
+def test_a_log_whose_timestamps_have_changed_their_form_stops_the_run(log: Log) -> None:
+    rows = [{"query": f"q{day}", "timestamp": f"0{day}/06/2024"} for day in range(1, 7)] + [{"query": "b"}] * 14
+    with pytest.raises(InputError) as caught:
+        log.texts(rows, max_bad_rows=0.29)
+    assert caught.value.message.startswith(
+        "6 of 20 rows of log.jsonl cannot be used, more than queries.max_bad_rows = 0.29 allows: "
+        "log.jsonl, row 1: the timestamp is '01/06/2024', neither ISO 8601 nor Unix seconds; log.jsonl, row 2:"
+    )
+    assert "row 6" not in caught.value.message
+    assert log.texts(rows, max_bad_rows=0.3) == ["b"]
+
+
+def test_strangers_are_neither_one_robot_nor_users(log: Log) -> None:
+    rows = [{"query": "a", "user": "-", "timestamp": f"2024-06-03T10:00:{second}Z"} for second in range(10, 59)]
+    assert log.drops(rows, max_per_minute=5)[0] == {}
+    with pytest.raises(InputError, match="names none"):
+        log.texts(rows, min_users=2)
 
 
 def test_the_order_of_rows_decides_nothing(log: Log) -> None:

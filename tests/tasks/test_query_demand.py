@@ -41,6 +41,12 @@ def test_what_has_no_date_counts_as_of_the_newest_day() -> None:
     assert order_of(*rows, rule=rule) == ["today", "undated", "yesterday"]
 
 
+def test_one_row_dated_far_in_the_future_makes_nothing_else_old() -> None:
+    rule = Rule(half_life_days=30.0, count_power=0.5)
+    rows = [("much", 101, "2020-11-01"), ("now", 100, "2026-11-01"), ("undated", 90, None), ("stray", 1, "2202-01-01")]
+    assert order_of(*rows, rule=rule) == ["now", "undated", "stray", "much"]
+
+
 def test_demand_depends_on_no_clock_but_on_the_log_alone() -> None:
     rule = Rule(half_life_days=7.0, count_power=0.5)
     earlier = [("a", 3, "1999-01-01"), ("b", 5, "1998-12-20")]

@@ -185,6 +185,16 @@ def test_users_and_sessions_become_numbers_that_only_this_reading_can_make(tmp_p
     assert not any("u1" in repr(row) for row in rows)
 
 
+@pytest.mark.parametrize("user", ["-", "anonymous", "0", 0, "NULL", "none", " Unknown ", "n/a", "", None])
+def test_whoever_is_not_known_is_no_user(tmp_path: Path, user: object) -> None:
+    row = read_row(tmp_path, query="q", user=user, session=user)
+    assert isinstance(row, LoggedQuery)
+    assert (row.user, row.session) == (None, None)
+    named = read_row(tmp_path, query="q", user=user, user_id="u1")
+    assert isinstance(named, LoggedQuery)
+    assert named.user is not None
+
+
 @pytest.mark.parametrize(
     ("values", "secret"),
     [
@@ -192,6 +202,10 @@ def test_users_and_sessions_become_numbers_that_only_this_reading_can_make(tmp_p
         ({"query": "q", "timestamp": "how to leave my job"}, "leave"),
         ({"query": "q", "timestamp": "+49 30 1234567"}, "1234567"),
         ({"query": "q", "query_id": "jane@example.org\n"}, "jane"),
+        (
+            {"query": "q", "query_id": "mail to the address given by them: jane.doe-the-third@example-company.org\n"},
+            "jane",
+        ),
         ({"query": "q", "count": ["how to leave my job"]}, "leave"),
     ],
 )
@@ -214,7 +228,12 @@ def test_bad_rows_do_not_stop_the_log(tmp_path: Path) -> None:
         (
             "log.tsv",
             b"1048585\twhat is it\n2\tandrogen\n",
-            "has no query column: expected query or text, found '1048585",
+            "has no query column: expected query or text, found 2 columns, not all of them named.",
+        ),
+        (
+            "log.csv",
+            b"term,at\na,2024-06-03\n",
+            "has no query column: expected query or text, found 'term, at'.",
         ),
         ("log.jsonl", b"", "log.jsonl holds no query"),
         ("log.csv", b"query,count\n", "log.csv holds no query"),
@@ -226,6 +245,13 @@ def test_a_file_that_is_no_log_is_refused_as_a_whole(tmp_path: Path, name: str, 
         read(tmp_path, name, content)
     assert message in caught.value.message
     assert caught.value.remedy
+
+
+def test_the_first_row_of_a_log_without_a_header_is_not_quoted(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, "log.csv", b"divorce lawyer berlin,jane.doe@example.org,joe\nother,x,y\n")
+    assert "found 3 columns" in caught.value.message
+    assert not any(word in caught.value.message for word in ("divorce", "jane", "joe"))
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=8))

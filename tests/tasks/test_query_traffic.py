@@ -65,9 +65,7 @@ def test_one_id_for_two_texts_is_an_input_error_that_names_both_rows() -> None:
     rows = [logged("a", query_id="q1", row=3), logged("A", query_id="q1", row=4), logged("b", query_id="q1", row=9)]
     with pytest.raises(InputError) as caught:
         traffic_of(rows)
-    assert caught.value.message == (
-        "log.jsonl, row 9: the query_id 'q1' belongs to 'a' (log.jsonl, row 3), and here to 'b'."
-    )
+    assert caught.value.message == ("log.jsonl, rows 3 and 9: the query_id 'q1' stands for two different queries.")
 
 
 def test_what_may_not_be_kept_is_traffic_without_a_text() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from storage.paired_rankings import RankingPair
-from tasks.ranking_survey import RankingSurvey, survey_rankings
+from tasks.ranking_survey import RankingSurvey, survey_former, survey_rankings
 
 
 def survey(*pairs: tuple[str, str | None, str], judged: str = "") -> RankingSurvey:
@@ -45,3 +45,11 @@ def test_the_rankings_of_judged_queries_are_kept() -> None:
 def test_where_nothing_is_compared_nothing_has_changed() -> None:
     found = survey(("p", None, "a"))
     assert (found.compared, found.overlap, found.top1_changed, found.least_alike) == (0, 1.0, 0, ())
+
+
+def test_former_queries_that_nothing_answers_any_more_are_counted_and_named() -> None:
+    rankings = [("p", "a", None), ("q", "a", ""), ("r", "a", "b"), ("s", "", None), ("t", "a", None), ("u", "a", None)]
+    pairs = [RankingPair(key, [*before], None if after is None else [*after]) for key, before, after in rankings]
+    found = survey_former(pairs, judged={"q", "t"})
+    assert (found.queries, found.lost, found.lost_keys) == (6, 4, ("p", "s", "t"))
+    assert found.judged == (RankingPair("q", ["a"], []), RankingPair("t", ["a"], None))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from storage.evaluations import COMPARISON
 from storage.releases import Gate, Manifest
 from tasks.report import write_report
 from tests.tasks.reported import (
@@ -141,6 +142,28 @@ def test_the_same_release_gives_the_same_page(nights: tuple[Path, Path]) -> None
     assert page_of(nights[1], nights[0]) == page_of(nights[1], nights[0])
 
 
+def test_the_headline_gives_the_p_by_which_its_verdict_is_decided(nights: tuple[Path, Path]) -> None:
+    before, now = nights
+    row = ("results", "nDCG@10", 2, 0.5, 0.25, -0.25, -0.4, -0.1, 0.011, 0.176, 0, 1, 1)
+    write_rows(now / "comparison.parquet", COMPARISON, [row])
+
+    words = Page(page_of(now, before)).words()
+
+    assert "corrected p = 0.176): no evidence of a difference." in words.partition("Gates")[0]
+    assert "0.011" not in words.partition("Gates")[0]
+
+
+def test_what_a_query_was_worth_before_is_by_the_judgments_of_then_only_where_it_was_not_measured_again(
+    nights: tuple[Path, Path],
+) -> None:
+    before, now = nights
+    inputs = manifest_of().inputs.model_copy(update={"judgments": "fedcba9876543210"})
+    changed = manifest_of(inputs=inputs)
+    assert "by the judgments of then" in page_of(now, before, manifest=changed)
+    write_worth(now, {"q": 0.75}, name="before.parquet")
+    assert "by the judgments of then" not in page_of(now, before, manifest=changed)
+
+
 def test_the_headline_tells_a_significant_loss(nights: tuple[Path, Path]) -> None:
     words = Page(page_of(nights[1], nights[0])).words()
 
@@ -232,7 +255,7 @@ def test_the_page_stays_small_however_much_is_judged_and_however_long_it_is(tmp_
 
 def test_a_page_that_could_not_be_finished_is_not_there(nights: tuple[Path, Path]) -> None:
     before, now = nights
-    (now / "depths.parquet").write_bytes(b"torn")
+    (now / "coverage.parquet").write_bytes(b"torn")
 
     with pytest.raises(Exception, match=r"[Pp]arquet"):
         page_of(now, before)

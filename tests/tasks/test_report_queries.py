@@ -28,6 +28,27 @@ def test_the_most_lost_come_first_then_the_most_won_then_the_worst_each_once() -
     assert choose_queries({}, after, count=2) == ["fell far", "low"]
 
 
+def test_what_a_query_was_worth_before_is_what_the_comparison_measured(tmp_path: Path) -> None:
+    now, before = tmp_path / "now", tmp_path / "before"
+    for folder in (now, before):
+        write_answers(folder, {"q": ("trees", [A, B]), "p": ("more trees", [A])})
+    write_worth(before, {"q": 1.0, "p": 0.25})
+    write_worth(now, {"q": 0.5, "p": 0.25})
+    releases = ReleaseRead(now, manifest_of()), ReleaseRead(before, manifest_of(FIRST))
+
+    old = tell_queries(*releases, [], measure="nDCG@10")
+    write_worth(now, {"q": 0.25, "p": 0.25}, name="before.parquet")
+    again = tell_queries(*releases, [], measure="nDCG@10")
+    write_worth(now, {}, name="before.parquet")
+    unmeasured = tell_queries(*releases, [], measure="nDCG@10")
+
+    assert [(told.query_id, told.before) for told in old.told] == [("q", 1.0), ("p", 0.25)]
+    assert [(told.query_id, told.before) for told in again.told] == [("q", 0.25), ("p", 0.25)]
+    assert (again.outcomes["win"], again.outcomes["tie"]) == (1, 1)
+    assert unmeasured.outcomes["new"] == 2
+    assert [stories.measured_again for stories in (old, again, unmeasured)] == [False, True, True]
+
+
 def test_however_many_queries_are_judged_few_are_told() -> None:
     before = {f"q{number}": 0.5 for number in range(1000)}
     after = {f"q{number}": number / 1000 for number in range(1000)}
