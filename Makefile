@@ -2,6 +2,7 @@
 PYTHON ?= python3
 DATA ?= ../shared/data
 BIN := .venv/bin
+IN_PARALLEL := -n logical --maxprocesses 4 --dist worksteal
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c deployments/constraints.txt
 
 .PHONY: demo install test test-all check lint bench clean
@@ -14,7 +15,7 @@ demo: .venv/installed
 install: .venv/installed
 
 test: .venv/installed-for-development
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow and not gpu"
 
 test-all: .venv/installed-for-development
 	$(BIN)/python -m pytest

@@ -35,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
     os.environ["DO_NOT_TRACK"] = "1"
     os.environ["HF_HUB_OFFLINE"] = "1"
+    if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: more threads would only wait for each other
+        os.environ["OMP_NUM_THREADS"] = "1"
     # How long an example takes says how busy the machine is, not whether the code is right.
     hypothesis.settings.register_profile(
         "nightrank", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

@@ -20,7 +20,7 @@ from storage.collect import collect
 from storage.duck import connect, only_row
 from storage.releases import list_releases, read_manifest
 from storage.workspace import STAGING_PREFIX, Workspace, writing
-from tests.collection import Collection, small_collection
+from tests.collection import Collection
 from tests.end_to_end.night_process import STEPS, STEPS_OF_COLLECTING
 from tests.published import assert_same_rankings, check_readable, rankings
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from storage.releases import Manifest
-    from tests.conftest import Models
 
 
 class Nights:
@@ -291,13 +290,14 @@ def kill_at_random_moments(nights: Nights, collection: Collection, *, kills: int
     return tally
 
 
-def test_killed_at_random_moments(nights: Nights, collection: Collection, tmp_path: Path) -> None:
-    tally = kill_at_random_moments(nights, collection, kills=30, seed=20261122, folder=tmp_path)
-    print(tally)  # noqa: T201 (shown by pytest -rP)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_killed_at_many_random_moments(seed: int, nights: Nights, models: Models, tmp_path: Path) -> None:
-    collection = small_collection(tmp_path / "project", embedder=models.embedder, reranker=models.reranker)
-    print(kill_at_random_moments(nights, collection, kills=60, seed=seed, folder=tmp_path))  # noqa: T201 (as above)
+@pytest.mark.parametrize(
+    ("kills", "seed"),
+    [
+        (8, 0),
+        *(pytest.param(*rounds, marks=pytest.mark.slow) for rounds in ((30, 20261122), (60, 1), (60, 2), (60, 3))),
+    ],
+)
+def test_killed_at_random_moments(
+    kills: int, seed: int, nights: Nights, collection: Collection, tmp_path: Path
+) -> None:
+    print(kill_at_random_moments(nights, collection, kills=kills, seed=seed, folder=tmp_path))  # noqa: T201 (shown by pytest -rP)
