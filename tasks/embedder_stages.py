@@ -23,7 +23,7 @@ from tasks.loss_plot import draw_losses
 from tasks.models import find_model
 from tasks.progress import progress
 from tasks.significance import compare_evaluations
-from tasks.training_card import CARD, Figure, Guarded, figures_of
+from tasks.training_card import CARD, LOSSES_FILE, Figure, Guarded, figures_of
 from tasks.training_rows import training_rows
 from tasks.training_set import read_training_set
 
@@ -129,7 +129,7 @@ def seal_trained(run: TrainingRun, card: TrainingCard) -> Path:
     target = run.workspace.models / f"{run.kind}-{card.fingerprint}"
     if run.trained.is_dir():  # else a run that was killed right behind this had sealed it
         losses = read_table(run.losses)
-        write_table(run.trained / "losses.parquet", losses)
+        write_table(run.trained / LOSSES_FILE, losses)
         draw_losses(losses, run.trained / "losses.svg", held_out=f"{MEASURES[0]}, held out")
         shutil.copyfile(run.comparison, run.trained / "comparison.parquet")
         write_atomically(run.trained / CARD, card.model_dump_json(indent=2) + "\n")

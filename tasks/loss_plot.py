@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
 LOSSES = pa.schema(
@@ -38,17 +39,29 @@ def draw_losses(losses: pa.Table, path: Path, *, held_out: str) -> None:
     with rc_context({"svg.hashsalt": "nightrank", "svg.fonttype": "none"}):  # the same curve, the same file
         figure = Figure(figsize=(7.0, 3.2), layout="constrained")
         FigureCanvasSVG(figure)
-        left = figure.add_subplot()
-        steps, values = _known(losses, "loss")
-        left.plot(steps, values, color="#9db8d2", linewidth=0.8)
-        window = max(1, values.size // 20)
-        left.plot(*_running_mean(steps, values, window), color="#1f5a91", linewidth=1.6, label="loss")
-        left.set_xlabel("update")
-        left.set_ylabel("loss", color="#1f5a91")
-        right = left.twinx()
-        right.plot(*_known(losses, "held_out"), color="#b3541e", marker="o", markersize=3.5, linewidth=1.2)
-        right.set_ylabel(held_out, color="#b3541e")
+        plot_losses(figure.add_subplot(), losses, held_out=held_out, colours=("#9db8d2", "#1f5a91", "#b3541e"))
         figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+def plot_losses(left: Axes, losses: pa.Table, *, held_out: str, colours: tuple[str, str, str]) -> None:
+    """Plot the loss of each update, its running mean, and on an axis at the right the held-out figure.
+
+    Args:
+        left: Where.
+        losses: Schema LOSSES.
+        held_out: What the held-out figure is.
+        colours: Of the three lines.
+    """
+    each, mean, watched = colours
+    steps, values = _known(losses, "loss")
+    left.plot(steps, values, color=each, linewidth=0.8)
+    left.plot(*_running_mean(steps, values, max(1, values.size // 20)), color=mean, linewidth=1.6)
+    left.set_xlabel("update")
+    left.set_ylabel("loss", color=mean)
+    right = left.twinx()
+    right.plot(*_known(losses, "held_out"), color=watched, marker="o", markersize=3.5, linewidth=1.2)
+    right.set_ylabel(held_out, color=watched)
+    right.grid(visible=False)
 
 
 def _known(losses: pa.Table, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

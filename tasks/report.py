@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from tasks.night import Night
 
 
-def write_report(folder: Path, manifest: Manifest, *, previous: tuple[Path, Manifest] | None, path: Path) -> None:
+def write_report(
+    folder: Path, manifest: Manifest, *, previous: tuple[Path, Manifest] | None, models: Path, path: Path
+) -> None:
     """Write the report of a release: one HTML file, the same for the same inputs.
 
     Args:
@@ -25,13 +27,14 @@ def write_report(folder: Path, manifest: Manifest, *, previous: tuple[Path, Mani
         manifest: Of the release.
         previous: The folder and the manifest of the release that it is held against; None for a first release, or
             where the one before is gone.
+        models: The folder of trained models; those that the release uses are told of.
         path: Where the page goes; it appears when it is whole.
     """
     # matplotlib is loaded where a report is written, and nowhere else.
     from tasks.report_facts import gather_facts
     from tasks.report_page import render_page
 
-    write_atomically(path, render_page(gather_facts(folder, manifest, previous)))
+    write_atomically(path, render_page(gather_facts(folder, manifest, previous, models=models)))
 
 
 @task(name="report", cache_policy=NO_CACHE)
@@ -50,7 +53,7 @@ def report_night(night: Night, manifest: Manifest, *, current: Manifest | None) 
     if current is not None and (folder := night.workspace.release(current.release_id)).is_dir():
         previous = folder, current
     try:
-        write_report(night.staging, manifest, previous=previous, path=night.report)
+        write_report(night.staging, manifest, previous=previous, models=night.workspace.models, path=night.report)
     except Exception as error:  # files of an old release may be damaged in as many ways as there are formats
         return f"The report was not written. {reason_of(error)}"
     return None

@@ -12,6 +12,7 @@ from tasks.report_losses import follow_documents
 from tasks.report_measures import comparison_rows, coverage_points, stages_beside
 from tasks.report_queries import tell_queries
 from tasks.report_release import MAIN_STAGE, ReleaseRead
+from tasks.report_training import trained_models
 from tasks.report_work import bad_rows, drops, stage_seconds
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tasks.report_losses import Losses
     from tasks.report_measures import Compared, CoveragePoint
     from tasks.report_queries import Stories
+    from tasks.report_training import TrainedModel
     from tasks.report_work import BadRows, Drop, StageSeconds
 
 
@@ -84,6 +86,7 @@ class Report:
     comparison: Sequence[Compared] | Missing
     queries: Stories | Missing
     losses: Losses | Missing
+    trained: Sequence[TrainedModel] | Missing
     seconds: Sequence[StageSeconds]
     memos: Mapping[str, MemoUse]
     drops: Sequence[Drop] | Missing
@@ -91,16 +94,20 @@ class Report:
 
 
 UNMEASURED = Missing("Nothing was measured: name judgments as `qrels` in [judgments].")
+UNTRAINED = Missing(
+    "No model here was trained in this workspace: `nightrank train` makes one of your own pairs or clicks."
+)
 FIRST = Missing("This is the first release: there is nothing to compare it with.")
 
 
-def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifest] | None) -> Report:
+def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifest] | None, *, models: Path) -> Report:
     """The facts of a report.
 
     Args:
         folder: Where the release's files are.
         manifest: Of the release.
         previous: The folder and the manifest of the release before, where it is still there.
+        models: The folder of trained models.
     """
     release = ReleaseRead(folder, manifest)
     before = None if previous is None else ReleaseRead(*previous)
@@ -122,6 +129,7 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
         comparison=comparison,
         queries=_queries(release, before, losses, measure),
         losses=losses,
+        trained=trained_models(manifest.settings, models) or UNTRAINED,
         seconds=stage_seconds(manifest.seconds, {} if before is None else before.manifest.seconds),
         memos=memo_use(manifest.counts),
         drops=_drops(release),

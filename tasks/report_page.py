@@ -15,7 +15,7 @@ from storage.plain_text import plain_text
 from tasks.ladder import STAGE_NAMES
 from tasks.report_facts import Missing
 from tasks.report_measures import SIGNIFICANT
-from tasks.report_plots import STRATEGIES, coverage_plot, depth_plot, interval_plot, ladder_plot
+from tasks.report_plots import STRATEGIES, coverage_plot, depth_plot, interval_plot, ladder_plot, loss_plot
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -173,6 +173,9 @@ def _plots(report: Report) -> dict[str, Markup | None]:
         plots["coverage"] = coverage_plot(report.coverage)
     if measure is not None and not isinstance(report.comparison, Missing):
         plots["comparison"] = interval_plot(report.comparison, measure=measure)
+    for model in () if isinstance(report.trained, Missing) else report.trained:
+        name = f"losses-{model.card.kind}"
+        plots[name] = None if model.losses is None else loss_plot(model.losses, name=name)
     return plots
 
 

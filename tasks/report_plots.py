@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from tasks.dense_examination import MEASURES
+from tasks.loss_plot import plot_losses
 from tasks.report_svg import ACCENT, BAD, GOOD, INK, LINE, MUTED, SECOND, as_svg, plot_style
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pyarrow as pa
     from markupsafe import Markup
     from matplotlib.axes import Axes
 
@@ -101,6 +104,16 @@ def interval_plot(rows: Sequence[Compared], *, measure: str) -> Markup | None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _signed(value)))
         axes.set_xlabel(f"difference in {measure}, with its interval")
         return as_svg(figure, name="intervals", title=f"Difference in {measure} by stage, with intervals")
+
+
+def loss_plot(losses: pa.Table, *, name: str) -> Markup | None:
+    """The loss of each update of a training, and the held-out figure where it was taken; None of fewer than two."""
+    if losses.num_rows < 2:
+        return None
+    with plot_style(name):
+        figure, axes = _figure()
+        plot_losses(axes, losses, held_out=f"{MEASURES[0]}, held out", colours=(LINE, ACCENT, SECOND))
+        return as_svg(figure, name=name, title="Loss of each update, and what held-out queries said")
 
 
 def _signed(value: float) -> str:

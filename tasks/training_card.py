@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CARD = "training.json"
+LOSSES_FILE = "losses.parquet"  # beside the card
 SIGNIFICANT = 0.05
 
 

@@ -8,11 +8,16 @@ import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 
 from storage.evaluations import COMPARISON
 from storage.releases import Gate, Manifest
+from storage.tables import write_table
+from tasks.loss_plot import LOSSES
 from tasks.report import write_report
+from tasks.training_card import CARD, LOSSES_FILE
+from tests.tasks.carded import card, figure
 from tests.tasks.reported import (
     FIRST,
     SECOND,
@@ -85,7 +90,9 @@ def nights(tmp_path: Path) -> tuple[Path, Path]:
 def page_of(now: Path, before: Path | None = None, *, manifest: Manifest | None = None) -> str:
     previous = None if before is None else (before, manifest_of(FIRST))
     path = now / "report.html"
-    write_report(now, manifest_of() if manifest is None else manifest, previous=previous, path=path)
+    write_report(
+        now, manifest_of() if manifest is None else manifest, previous=previous, models=now.parent / "models", path=path
+    )
     return path.read_text(encoding="utf-8")
 
 
@@ -279,3 +286,33 @@ def test_files_without_rows_read_as_no_data(nights: tuple[Path, Path]) -> None:
 
     assert "No row of the query log was left out by a rule." in words
     assert "diagnosis.parquet is empty, or not there" in words
+
+
+def manifest_with(model: str) -> Manifest:
+    return manifest_of(settings={"workspace": "w", "embedder": {"model": model}, "reranker": {"model": "none"}})
+
+
+def test_a_model_that_was_trained_here_shows_its_figures_and_its_loss_curve(nights: tuple[Path, Path]) -> None:
+    _, now = nights
+    folder = now.parent / "models" / "embedder-f00d"
+    folder.mkdir(parents=True)
+    hostile = card(figure(difference=0.125)).model_copy(update={"base": HOSTILE_TITLE})
+    (folder / CARD).write_text(hostile.model_dump_json())
+    rows = [{"step": step, "loss": 3.0 / step, "learning_rate": 0.1, "held_out": 0.5} for step in (1, 2, 3)]
+    write_table(folder / LOSSES_FILE, pa.Table.from_pylist(rows, schema=LOSSES))
+
+    text = page_of(now, manifest=manifest_with("w/models/embedder-f00d"))
+    page = Page(text)
+
+    assert page.faults == []
+    assert HOSTILE_TITLE not in text
+    assert "8 queries from clicks, 3 updates" in page.words()
+    assert "dual encoder nDCG@10 0.500 0.625 +0.125" in page.words()
+    assert "Loss of each update, and what held-out queries said" in page.words()
+
+
+@pytest.mark.parametrize("model", ["w/models/embedder-gone", "models/../..", "nightrank-minilm", "w/models/", ""])
+def test_a_model_of_which_nothing_is_known_here_is_told_in_a_sentence(nights: tuple[Path, Path], model: str) -> None:
+    _, now = nights
+
+    assert "No model here was trained in this workspace" in Page(page_of(now, manifest=manifest_with(model))).words()
