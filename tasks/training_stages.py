@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
     from tasks.pairs import Pair
     from tasks.release_index import Chunks
+    from tasks.training_pairs import Passage
     from tasks.training_run import TrainingRun
     from tasks.training_settings import Origin, PairSettings
 
@@ -140,7 +143,7 @@ def _mine(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -> Pai
         own = index.read(index.numbers_of(held))
         given = [pair.passage for pairs in grouped.values() for pair in pairs if pair.passage is not None]
         shelf = PassageShelf(
-            titled=gathered.origin != "documents",
+            titled=gathered.origin != "documents" and not _lacks_titles(index, given),
             held_documents=held,
             held_passages=[*own.passages, *(passage for passage in given if passage.document_id in held)],
         )
@@ -178,6 +181,13 @@ def _mine(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -> Pai
         evaluated_passages=len(evaluated),
         whole_collection=len(index) <= asked.evaluated_passages,
     )
+
+
+def _lacks_titles(index: ReleaseIndex, given: Sequence[Passage]) -> bool:
+    """Whether a passage without a title was given of a document whose title the release does not know either."""
+    untitled = pa.array(sorted({passage.document_id for passage in given if not passage.title}), pa.string())
+    known = pc.is_in(untitled, value_set=index.listing.column("document_id").combine_chunks())
+    return not pc.all(known, min_count=0).as_py()
 
 
 def _evaluated(

@@ -118,6 +118,18 @@ def test_a_passage_that_was_given_is_the_answer_and_is_embedded_where_the_releas
     assert "the answer" in texts(work, mined.negatives)  # nothing says any more that it is one
 
 
+def test_an_answer_has_the_form_of_the_releases_chunks_whatever_title_its_file_gives() -> None:
+    chunks = [Passage("deep", "Deep > First", "one"), Passage("deep", "Deep > Second", "two")]
+    work = miner()
+
+    pairs = [Pair("q", "deep", 1, Passage("deep", "", text)) for text in ("two", "two ", "a part of one")]
+    mined = work.mine(found(extra=chunks), pairs)
+
+    assert mined is not None
+    answers = [work.shelf.passages[place] for place, _ in mined.answers]
+    assert answers == [chunks[1], Passage("deep", "Deep > First", "a part of one")]
+
+
 def test_a_query_without_a_passage_that_may_be_learnt_is_none() -> None:
     assert miner().mine(found(), [Pair("q", "gone", 1)]) is None
     assert miner().mine(found(), [Pair("q", "other", 1, Passage("other", "", "held out"))]) is None
