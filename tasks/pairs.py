@@ -19,7 +19,7 @@ from storage.records import BadRow
 from tasks.judgments import read_judgments
 from tasks.query_log import ID_COLUMNS, MAX_ROW_BYTES, TEXT_COLUMNS
 from tasks.source_rows import read_rows
-from tasks.training_pairs import Passage, read_pairs
+from tasks.training_pairs import Passage, given_pairs
 from tasks.values import clean_text, identifier
 
 if TYPE_CHECKING:
@@ -56,18 +56,13 @@ class Pair(NamedTuple):
 
 
 def pairs_of_file(path: Path) -> list[Pair]:
-    """The pairs of a JSONL file.
+    """The pairs of a file; two documents that say the same stay two.
 
     Raises:
         InputError: The file cannot be read, a row is not as it should be, or there is none.
     """
-    source = read_pairs(path)
-    return [
-        Pair(query, source.passages[place].document_id, grade, source.passages[place])
-        for query, places, grades in zip(source.queries, source.answers, source.grades, strict=True)
-        for place, grade in zip(places, grades, strict=True)
-        if query
-    ]
+    pairs = (Pair(query, passage.document_id, 1, passage) for query, passage in given_pairs(path))
+    return list(dict.fromkeys(pairs))
 
 
 def pairs_of_judgments(path: Path, *, name: str, queries: Mapping[str, str]) -> list[Pair]:

@@ -47,13 +47,16 @@ class GuardFolder:
         """Its judged queries, over all its documents; of its splits the one that is most for testing.
 
         Raises:
-            InputError: It is no such folder.
+            InputError: It is no such folder, or no document of it answers a query.
         """
         split = next((split for split in SPLITS if (self.folder / "qrels" / f"{split}.tsv").is_file()), None)
         if split is None:
             message = f"{self.name} has no qrels/{SPLITS[0]}.tsv."
             raise InputError(message, remedy="Give a folder in BEIR layout, or a settings file, as --guard.")
         source = read_beir(self.folder, split)
+        if not source.queries:
+            message = f"{self.name} has no query that a document answers in its split {split}."
+            raise InputError(message, remedy="Give judgments with a grade above 0.")
         relevant = [
             {source.passages[place].document_id: grade for place, grade in zip(places, grades, strict=True)}
             for places, grades in zip(source.answers, source.grades, strict=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage.errors import InputError
+from storage.errors import InputError, RowError
 from tasks.pairs import (
     Pair,
     by_query,
@@ -75,6 +75,59 @@ def test_a_file_of_pairs_gives_the_passages_themselves(tmp_path: Path) -> None:
     assert pairs_of_file(write_lines(tmp_path / "pairs.jsonl", row)) == [
         Pair("what is tea?", "tea", 1, Passage("tea", "Tea", "Leaves."))
     ]
+
+
+def test_documents_that_say_the_same_stay_two(tmp_path: Path) -> None:
+    rows = [
+        {"query": query, "title": "", "text": text, "document_id": document_id}
+        for query, text, document_id in (
+            ("q", "same", "d"),
+            ("q2", "same", "d2"),
+            ("q2", "same", "d2"),
+            ("q3", "", "d3"),
+            ("q4", "", "d4"),
+        )
+    ]
+
+    pairs = pairs_of_file(write_lines(tmp_path / "pairs.jsonl", *rows))
+
+    assert [(pair.query, pair.document_id) for pair in pairs] == [("q", "d"), ("q2", "d2"), ("q3", "d3"), ("q4", "d4")]
+
+
+def test_a_title_may_be_missing_or_null_and_an_id_a_number(tmp_path: Path) -> None:
+    rows = [{"query": "a", "text": "A", "document_id": 7}, {"query": "b", "title": None, "text": "B", "document_id": 8}]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("\n" + "\n\n".join(json.dumps(row) for row in rows) + "\n", encoding="utf-8")
+
+    pairs = pairs_of_file(path)
+
+    assert pairs == [Pair("a", "7", 1, Passage("7", "", "A")), Pair("b", "8", 1, Passage("8", "", "B"))]
+    assert pairs_of_table(table_of(pairs)) == pairs
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"query": 5}, "'query' is a number, not a text"),
+        ({"document_id": None}, "the id is empty"),
+        ({"text": ["a"]}, "'text' is a list, not a text"),
+        ({"title": {}}, "'title' is an object, not a text"),
+    ],
+)
+def test_a_row_that_is_no_pair_is_named(tmp_path: Path, change: dict[str, object], reason: str) -> None:
+    good = {"query": "q", "title": "", "text": "t", "document_id": "d"}
+
+    with pytest.raises(RowError, match=f"row 2: {reason}"):
+        pairs_of_file(write_lines(tmp_path / "pairs.jsonl", good, {**good, **change}))
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", '{"query": "café"}\n'.encode("latin-1"), b"[1]\n", b"{"])
+def test_a_file_without_pairs_is_the_users_fault(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_bytes(content)
+
+    with pytest.raises(InputError, match=r"pairs\.jsonl"):
+        pairs_of_file(path)
 
 
 def test_a_title_asks_for_its_passage_which_is_shown_without_it() -> None:

@@ -41,6 +41,14 @@ def test_a_folder_without_judgments_is_the_users_fault(tmp_path: Path) -> None:
         beir(tmp_path).examination()
 
 
+def test_a_folder_without_a_relevant_document_is_the_users_fault(tmp_path: Path) -> None:
+    guard = beir(tmp_path, "test")
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\ntest\ta\t0\n")
+
+    with pytest.raises(InputError, match="general has no query"):
+        guard.examination()
+
+
 def guard_of(collection: Collection) -> GuardRelease:
     configuration = load_settings(collection.settings_file)
     return GuardRelease("general", configuration.settings, configuration.base, configuration.workspace)
