@@ -150,13 +150,12 @@ class GroupSampler:
         members += randomness.sample(near, min(settings.near, len(near)))
         members += randomness.sample(far, min(settings.far, len(far)))
         taken = {place for place, _ in (*members, *mined.answers)}
-        documents = {source.passages[place].document_id for place, _ in mined.answers}
+        may_answer = mined.may_answer(source.passages)
         for _ in range(DRAWS * settings.size):
             if len(members) == settings.size:
                 break
             place = randomness.randrange(len(source.passages))
-            document = source.passages[place].document_id
-            if place not in taken and place not in source.held and document not in documents:
+            if place not in taken and place not in source.held and not may_answer(source.passages[place]):
                 taken.add(place)
                 members.append((place, mined.floor))
         if len(members) < settings.size:

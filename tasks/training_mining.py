@@ -81,23 +81,25 @@ class Miner:
         own_bm25 = np.array([np.nan if place is None else found.bm25[place] for place in answer_places])
         opinions = opinions_of(np.append(found.dense, own_dense), np.append(found.bm25, own_bm25))
         negatives: list[tuple[int, float]] = []
+        refused: set[int] = set()
         for place, row in enumerate(found.rows.tolist()):
-            if len(negatives) == self.negatives:
-                break
             passage = found.chunks.passages[row]
             if passage.document_id in documents or self.shelf.key_of(passage) in keys or self.shelf.is_empty(passage):
                 continue
             reasons = {"held out": self.shelf.is_held(passage), "close": close[place], "score": scored[place]}
             if reason := next((name for name, holds in reasons.items() if holds), None):
                 self.refused[reason] += 1
-                continue
-            negatives.append((self.shelf.put(passage), float(opinions[place])))
+                if reason != "held out":
+                    refused.add(self.shelf.put(passage))
+            elif len(negatives) < self.negatives:
+                negatives.append((self.shelf.put(passage), float(opinions[place])))
         own = opinions[found.rows.size :]
         return MinedQuery(
             found.query,
             tuple((self.shelf.put(answer.passage), float(o)) for answer, o in zip(answers, own, strict=True)),
             tuple(negatives),
             float(opinions.min()),
+            refused=tuple(sorted(refused)),
         )
 
     def hold_out(self, found: Found, pairs: Sequence[Pair]) -> HeldOutQuery | None:

@@ -102,6 +102,7 @@ class MinedQuery:
         negatives: Likewise, best of the first stage first.
         floor: The lowest opinion among the candidates: what a passage gets that is no candidate at all.
         struck: What is left out of the passages shown, because the query was taken from there.
+        refused: Places of the candidates that are no negatives because they probably answer too; ascending.
     """
 
     query: str
@@ -109,6 +110,20 @@ class MinedQuery:
     negatives: tuple[tuple[int, float], ...]
     floor: float
     struck: str = ""
+    refused: tuple[int, ...] = ()
+
+    def may_answer(self, passages: Sequence[Passage]) -> Callable[[Passage], bool]:
+        """Tells which passages may answer, so that they are never shown as ones that do not.
+
+        They are of a document that answers, or say what an answer or a refused candidate says.
+
+        Args:
+            passages: The collection that places point into.
+        """
+        answers = [passages[place] for place, _ in self.answers]
+        documents = {passage.document_id for passage in answers}
+        said = {passage.said for passage in (*answers, *(passages[place] for place in self.refused))}
+        return lambda passage: passage.document_id in documents or passage.said in said
 
 
 def given_pairs(path: Path) -> list[tuple[str, Passage]]:
@@ -279,19 +294,17 @@ def mine(
     documents = {source.passages[i].document_id for i in answers}
     texts = {source.passages[i].text for i in answers}
     close = too_close(vectors[candidates], vectors[answers])
-    negatives = [
-        i
+    others = [
+        (i, is_close)
         for i, is_close in zip(candidates.tolist(), close.tolist(), strict=True)
-        if not is_close
-        and i not in held
-        and source.passages[i].document_id not in documents
-        and source.passages[i].text not in texts
+        if i not in held and source.passages[i].document_id not in documents and source.passages[i].text not in texts
     ]
     return MinedQuery(
         source.queries[place],
         tuple((i, opinion[i]) for i in answers),
-        tuple((i, opinion[i]) for i in negatives),
+        tuple((i, opinion[i]) for i, is_close in others if not is_close),
         float(mean.min()),
+        refused=tuple(sorted(i for i, is_close in others if is_close)),
     )
 
 

@@ -32,7 +32,7 @@ def training_rows(
     for query in training_set.mined:
         answers = [place for place, _ in query.answers]
         near = [place for place, _ in query.negatives]
-        documents = {passages[place].document_id for place in answers}
+        may_answer = query.may_answer(passages)
         for answer in answers:
             drawn = generator.sample(near, min(negatives, len(near)))
             # A small collection may have nothing else: then a row is given up rather than an answer made a negative.
@@ -40,7 +40,7 @@ def training_rows(
                 if len(drawn) == negatives:
                     break
                 place = generator.choice(others)
-                if passages[place].document_id not in documents and place not in drawn:
+                if place not in drawn and not may_answer(passages[place]):
                     drawn.append(place)
             if len(drawn) == negatives:
                 yield query.query, tuple(passages[place].model_text() for place in (answer, *drawn))

@@ -28,5 +28,20 @@ def test_what_is_held_out_never_fills_up_a_row() -> None:
     assert list(training_rows(mined(1), negatives=3, generator=rng(0))) == []  # only two others may be shown
 
 
+def test_what_says_an_answers_words_or_was_refused_never_fills_up_a_row() -> None:
+    same, near, other = (
+        Passage("copy", "Its own title", " same "),
+        Passage("near", "", "near"),
+        Passage("o", "", "other"),
+    )
+    query = MinedQuery("q", ((0, 1.0),), (), 0.0, refused=(2,))
+    passages = [Passage("answer", "", "same"), same, near, Passage("near's copy", "", "near"), other]
+    made = TrainingSet(passages, [query], [], frozenset(), ())
+
+    drawn = {texts for seed in range(20) for _, texts in training_rows(made, negatives=1, generator=rng(seed))}
+
+    assert drawn == {("same", "other")}
+
+
 def rng(seed: int) -> random.Random:
     return random.Random(seed)
