@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from tasks.pairs import (
 )
 from tasks.passage_shelf import PassageShelf
 from tasks.progress import progress
+from tasks.queries import SALT_BYTES
 from tasks.release_index import ReleaseIndex
 from tasks.training_mining import Miner
 from tasks.training_records import PairsGathered, PairsMined
@@ -98,13 +100,12 @@ def _gather(run: TrainingRun, asked: PairSettings) -> PairsGathered:
 
 def _pairs(run: TrainingRun, asked: PairSettings, index: ReleaseIndex) -> tuple[Origin, list[Pair]]:
     """The pairs, from the first source that is asked for or, where none is, that has any."""
-    log = run.settings.queries.log
     if asked.pairs is not None:
         return "pairs", pairs_of_file(asked.pairs)
     if asked.qrels is not None:
         return "judgments", pairs_of_judgments(asked.qrels, name=str(asked.qrels), queries=_texts(run, asked))
     if asked.origin in {"auto", "clicks"}:
-        clicked = pairs_of_clicks(run.base / log, name=log)
+        clicked = pairs_of_clicks(run.settings.queries, base=run.base, salt=secrets.token_bytes(SALT_BYTES))
         if clicked or asked.origin == "clicks":
             return "clicks", clicked
     qrels = run.settings.judgments.qrels
@@ -123,10 +124,9 @@ def _are_the_settings_own(run: TrainingRun, qrels: Path | None) -> bool:
 
 
 def _texts(run: TrainingRun, asked: PairSettings) -> dict[str, str]:
-    if asked.queries is not None:
-        return query_texts(asked.queries, name=str(asked.queries))
-    log = run.settings.queries.log
-    return query_texts(run.base / log, name=log)
+    own = run.settings.queries
+    path, name = (run.base / own.log, own.log) if asked.queries is None else (asked.queries, str(asked.queries))
+    return query_texts(path, name=name, personal_data=own.personal_data)
 
 
 def _mine(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -> PairsMined:
