@@ -101,11 +101,23 @@ def test_keywords_are_shown_for_the_share_of_the_queries_that_is_asked_for() -> 
     assert shown.count("where river") / len(shown) == pytest.approx(0.5, abs=0.06)
 
 
-def test_a_collection_with_too_little_else_is_refused_rather_than_asked_for_ever() -> None:
-    passages = [Passage("d", "", f"text {i}") for i in range(9)]
-    queries = [MinedQuery("q", tuple((i, 1.0) for i in range(8)), (), -1.0)]
-    with pytest.raises(InputError, match="too few passages"):
-        GroupSampler({"s": MinedSource(passages, queries, 1.0)}, SETTINGS).draw(0)
+def test_a_query_with_too_little_else_is_left_out_and_counted() -> None:
+    passages = [Passage(f"d{i}", "", f"text {i}") for i in range(9)]
+    greedy = MinedQuery("greedy", tuple((i, 1.0) for i in range(8)), (), -1.0)
+    modest = MinedQuery("modest", ((0, 1.0),), ((1, 0.5),), -1.0)
+    sampler = GroupSampler({"s": MinedSource(passages, [greedy, modest], 1.0)}, SETTINGS)
+    assert sampler.left_out == {"s": 1}
+    assert {group.query for group in draws(sampler, range(5))} == {"modest"}
+    with pytest.raises(InputError, match="for none of them 4 passages"):
+        GroupSampler({"s": MinedSource(passages, [greedy], 1.0)}, SETTINGS)
+
+
+def test_the_few_passages_that_are_none_are_found_among_many_that_are() -> None:
+    passages = [Passage("d" if i > 3 else f"d{i}", "", f"text {i}") for i in range(20_000)]
+    queries = [MinedQuery("q", ((9, 1.0),), (), -1.0)]
+    settings = SETTINGS.model_copy(update={"groups": 1})
+    [group] = draws(GroupSampler({"s": MinedSource(passages, queries, 1.0)}, settings), range(1))
+    assert sorted(number(text) for text in group.texts[1:]) == [0, 1, 2, 3]
 
 
 def test_a_source_without_queries_is_refused() -> None:
