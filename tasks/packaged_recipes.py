@@ -6,7 +6,7 @@ among it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from tasks.reranker_training import LearningSettings
@@ -49,6 +49,10 @@ class Recipe:
     has_pages: bool = False
     has_splits: bool = False
     asks: Literal["queries", "titles", "sentences"] = "queries"
+
+    def mined(self) -> dict[str, object]:
+        """What decides the mined source: all but its share of the groups, and the licence."""
+        return {name: value for name, value in asdict(self).items() if name not in {"share", "licence"}}
 
 
 _ABSTRACTS = "abstracts ODC-By"
