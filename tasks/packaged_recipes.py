@@ -1,7 +1,7 @@
 """What the packaged reranker is made of: sources, how much of each is used, what is held out, and how it is learnt.
 
-Nothing of a test split, and no query or judgment of a collection that the reranker is measured on as a stranger, is
-among it.
+No query of a test split, and nothing of a collection that the reranker is measured on as a stranger, is among it;
+where titles or sentences are the queries, no passage that a test split judges is either.
 """
 
 from __future__ import annotations
