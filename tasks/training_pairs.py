@@ -25,7 +25,7 @@ from tasks.source_rows import read_rows
 from tasks.values import clean_text, identifier, kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -195,36 +195,58 @@ def read_beir(folder: Path, split: str) -> Source:
     Raises:
         InputError: A file is missing or not as it should be, or a judgment names what is not there.
     """
-    passages: list[Passage] = []
+    passages = tuple(beir_passages(folder))
+    places = {passage.document_id: place for place, passage in enumerate(passages)}
+    answered = beir_queries(folder, split, known=places)
+    return Source(
+        folder.name,
+        passages,
+        tuple(query for query, _ in answered),
+        tuple(tuple(places[document] for document in graded) for _, graded in answered),
+        tuple(tuple(graded.values()) for _, graded in answered),
+    )
+
+
+def beir_passages(folder: Path) -> Iterator[Passage]:
+    """The collection of a folder in BEIR layout, one by one.
+
+    Raises:
+        InputError: The file is missing or not as it should be.
+    """
     for number, values in _rows(folder / "corpus.jsonl"):
         try:
-            passages.append(Passage(_id(values, "_id"), _title(values), _text(values, "text")))
+            yield Passage(_id(values, "_id"), _title(values), _text(values, "text"))
         except ValueError as error:
             raise RowError(str(folder / "corpus.jsonl"), number, str(error)) from None
+
+
+def beir_queries(folder: Path, split: str, *, known: Container[str]) -> list[tuple[str, dict[str, int]]]:
+    """The queries of a split that some document answers, normalised, each with the grades of these documents.
+
+    Args:
+        folder: In BEIR layout.
+        split: Which.
+        known: The ids of its documents.
+
+    Raises:
+        InputError: A file is missing or not as it should be, or a judgment names what is not there.
+    """
     texts: dict[str, str] = {}
     for number, values in _rows(folder / "queries.jsonl"):
         try:
             texts[_id(values, "_id")] = normalise_query(_text(values, "text"))
         except ValueError as error:
             raise RowError(str(folder / "queries.jsonl"), number, str(error)) from None
-    places = {passage.document_id: place for place, passage in enumerate(passages)}
-    judged: dict[str, dict[int, int]] = defaultdict(dict)
+    judged: dict[str, dict[str, int]] = defaultdict(dict)
     qrels = qrels_of(folder, split)
     for judgment in read_judgments(qrels, name=str(qrels)):
         query, document = judgment.query_id, judgment.document_id
-        if query not in texts or document not in places:
+        if query not in texts or document not in known:
             message = f"{qrels} judges {query} and {document}, which {folder} does not hold."
             raise InputError(message, remedy="Give a folder whose files belong together.")
         if judgment.grade > 0:
-            judged[query][places[document]] = judgment.grade
-    ordered = [(texts[query], graded) for query, graded in judged.items()]
-    return Source(
-        folder.name,
-        tuple(passages),
-        tuple(text for text, _ in ordered),
-        tuple(tuple(graded) for _, graded in ordered),
-        tuple(tuple(graded.values()) for _, graded in ordered),
-    )
+            judged[query][document] = judgment.grade
+    return [(texts[query], graded) for query, graded in judged.items()]
 
 
 def qrels_of(folder: Path, split: str) -> Path:
