@@ -160,7 +160,7 @@ def guard_of(path: Path) -> Guard:
     if not path.is_dir():
         configuration = load_settings(path)
         guard = GuardRelease(str(path), configuration.settings, configuration.base, configuration.workspace)
-    guard.examination()
+    guard.check()
     return guard
 
 

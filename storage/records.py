@@ -95,6 +95,7 @@ class LoggedQuery:
     Attributes:
         user: What stands for the user while the log is read, and is never stored.
         session: What stands for the session, likewise.
+        clicked: The documents that were opened, in whatever form the log has them.
     """
 
     text: str
@@ -106,6 +107,7 @@ class LoggedQuery:
     user: int | None = None
     session: int | None = None
     user_agent: str = ""
+    clicked: JsonValue = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,18 +62,41 @@ class Examination:
             passages: At most so many, and in any case those that answer the queries.
             generator: What decides the draw.
         """
-        asked = np.sort(generator.permutation(len(self.queries))[:queries]).tolist()
-        answers = {document for place in asked for document in self.relevant[place]}
-        order = generator.permutation(len(self.passages)).tolist()
-        order.sort(key=lambda place: self.document_ids[place] not in answers)  # stable: the others stay shuffled
-        needed = sum(document in answers for document in self.document_ids)
-        shown = sorted(order[: max(passages, needed)])
+        asked, shown = draw(self.relevant, self.document_ids, queries=queries, passages=passages, generator=generator)
         return Examination(
             [self.queries[place] for place in asked],
             [self.relevant[place] for place in asked],
             [self.passages[place] for place in shown],
             [self.document_ids[place] for place in shown],
         )
+
+
+def draw(
+    relevant: Sequence[Mapping[str, int]],
+    document_ids: Sequence[str],
+    *,
+    queries: int,
+    passages: int,
+    generator: np.random.Generator,
+) -> tuple[list[int], list[int]]:
+    """Which queries are asked over which passages, where all of them would be too many.
+
+    Args:
+        relevant: (n_queries,) grades of the documents that answer each.
+        document_ids: (n_passages,) whose they are.
+        queries: At most so many, drawn at random.
+        passages: At most so many, drawn at random, and in any case those that answer the queries.
+        generator: What decides the draw.
+
+    Returns:
+        The numbers of the queries and of the passages, ascending.
+    """
+    asked = np.sort(generator.permutation(len(relevant))[:queries]).tolist()
+    answers = {document for place in asked for document in relevant[place]}
+    order = generator.permutation(len(document_ids)).tolist()
+    order.sort(key=lambda place: document_ids[place] not in answers)  # stable: the others stay shuffled
+    needed = sum(document in answers for document in document_ids)
+    return asked, sorted(order[: max(passages, needed)])
 
 
 def examine(

@@ -94,7 +94,7 @@ def guard_embedder(run: TrainingRun, collection: Guard, *, seed: int) -> Guarded
     """
 
     def guard() -> Guarded:
-        small = collection.examination().smaller(
+        small = collection.examination(
             queries=GUARD_QUERIES, passages=GUARD_PASSAGES, generator=np.random.default_rng(seed)
         )
         figures = figures_of(_compared(run, small, seed=seed))

@@ -5,7 +5,8 @@ all queries among them:
 
     loss = mean over q of -log( exp(s * cos(q, own(q))) / sum over all passages p of the batch of exp(s * cos(q, p)) )
 
-No text is in a batch twice, so that no answer is its own negative. Held-out queries are looked at several times; each
+No text is in a batch twice, and no row that shows what is known to answer another one's query, so that no answer is a
+negative. Held-out queries are looked at several times; each
 time leaves a checkpoint, from which a training that was stopped goes on, and the best of which is the outcome.
 """
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from tasks.dense_examination import Examination
     from tasks.settings import EmbedderSettings, ExecutionSettings
+    from tasks.training_rows import TrainingRow
     from tasks.training_settings import EmbedderTraining
 
 WARM_UP_SHARE = 0.1
@@ -119,7 +121,7 @@ def load_model(folder: Path, *, device: str) -> SentenceTransformer:
 
 
 def train_embedder(
-    rows: Sequence[tuple[str, tuple[str, ...]]],
+    rows: Sequence[TrainingRow],
     watched: Examination,
     training: EmbedderTraining,
     *,
@@ -151,7 +153,6 @@ def train_embedder(
     import torch
     from datasets import Dataset
     from sentence_transformers import SentenceTransformerTrainingArguments
-    from sentence_transformers.base.sampler import BatchSamplers
     from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
     from transformers import EarlyStoppingCallback, PrinterCallback, set_seed
 
@@ -174,7 +175,6 @@ def train_embedder(
         weight_decay=training.weight_decay,
         warmup_steps=math.ceil(WARM_UP_SHARE * planned),
         lr_scheduler_type="linear",
-        batch_sampler=BatchSamplers.NO_DUPLICATES,
         dataloader_pin_memory=False,
         seed=training.seed,
         data_seed=training.seed,
@@ -194,6 +194,7 @@ def train_embedder(
         report_to="none",
     )
     trainer = Trainer(
+        rows,
         model=model,
         args=arguments,
         train_dataset=Dataset.from_dict(_columns(rows, prompts)),
@@ -264,9 +265,9 @@ def loss_table(history: Sequence[dict[str, float]]) -> pa.Table:
     return pa.Table.from_pylist([steps[step] for step in sorted(steps)], schema=LOSSES)
 
 
-def _columns(rows: Sequence[tuple[str, tuple[str, ...]]], prompts: EmbedderSettings) -> dict[str, list[str]]:
-    columns = {"anchor": [prompts.query_prompt + query for query, _ in rows]}
-    for number, texts in enumerate(zip(*(texts for _, texts in rows), strict=True)):
+def _columns(rows: Sequence[TrainingRow], prompts: EmbedderSettings) -> dict[str, list[str]]:
+    columns = {"anchor": [prompts.query_prompt + row.query for row in rows]}
+    for number, texts in enumerate(zip(*(row.texts for row in rows), strict=True)):
         name = f"negative_{number}" if number else "positive"
         columns[name] = [prompts.passage_prompt + text for text in texts]
     return columns

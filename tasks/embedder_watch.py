@@ -10,16 +10,20 @@ from sentence_transformers.base.evaluation import BaseEvaluator
 from transformers import TrainerCallback
 
 from tasks.dense_examination import MEASURES, examine, mean_of
+from tasks.embedder_batches import AnswerAwareBatches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import torch
+    from datasets import Dataset
     from numpy.typing import NDArray
     from sentence_transformers.base.model import BaseModel
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
     from tasks.dense_examination import Examination
     from tasks.settings import EmbedderSettings
+    from tasks.training_rows import TrainingRow
 
 WATCHED = MEASURES[0]
 TOKENS_A_TEXT = 128  # about; decides how many texts make a batch
@@ -69,7 +73,28 @@ class HeldOutEvaluator(BaseEvaluator):
 
 
 class Trainer(SentenceTransformerTrainer):
-    """Writes no model card from the training data, as our own card says what the model is."""
+    """Keeps answers apart in batches, and writes no model card, as our own card says what the model is.
+
+    Args:
+        rows: What is learnt from; the training data set has the same rows.
+        arguments: As the class above takes them.
+    """
+
+    def __init__(self, rows: Sequence[TrainingRow], **arguments: Any) -> None:  # noqa: ANN401
+        self._rows = rows
+        super().__init__(**arguments)
+
+    def get_batch_sampler(  # noqa: PLR0917 - as the class above has it
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        drop_last: bool,  # noqa: ARG002 - as the class above calls it
+        valid_label_columns: list[str] | None = None,  # noqa: ARG002
+        generator: torch.Generator | None = None,
+        seed: int = 0,
+    ) -> AnswerAwareBatches:
+        """Which rows make a batch."""
+        return AnswerAwareBatches(dataset, self._rows, batch_size=batch_size, generator=generator, seed=seed)
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Nothing is collected for it."""

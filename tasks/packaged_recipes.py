@@ -1,12 +1,12 @@
 """What the packaged reranker is made of: sources, how much of each is used, what is held out, and how it is learnt.
 
-Nothing of a test split, and no query or judgment of a collection that the reranker is measured on as a stranger, is
-among it.
+No query of a test split, and nothing of a collection that the reranker is measured on as a stranger, is among it;
+where titles or sentences are the queries, no passage that a test split judges is either.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from tasks.reranker_training import LearningSettings
@@ -49,6 +49,10 @@ class Recipe:
     has_pages: bool = False
     has_splits: bool = False
     asks: Literal["queries", "titles", "sentences"] = "queries"
+
+    def mined(self) -> dict[str, object]:
+        """What decides the mined source: all but its share of the groups, and the licence."""
+        return {name: value for name, value in asdict(self).items() if name not in {"share", "licence"}}
 
 
 _ABSTRACTS = "abstracts ODC-By"

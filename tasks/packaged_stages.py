@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,9 @@ import numpy as np
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
+from storage.errors import InputError
 from storage.keys import sha256_of_file
+from storage.workspace import write_atomically
 from tasks.delta_weights import save_delta
 from tasks.embedder import Embedder, plan_embedder
 from tasks.models import resolve_device
@@ -26,7 +29,7 @@ from tasks.pretrained_reranker import (
 )
 from tasks.reranker_base import load_base
 from tasks.reranker_stages import score_held_out
-from tasks.reranker_training import LearningSettings, Progress, train
+from tasks.reranker_training import CHECKPOINT, LearningSettings, Progress, train
 from tasks.reranker_validation import WEIGHTS, by_weight, choose_weight, fused_ndcg
 from tasks.settings import EmbedderSettings, ExecutionSettings
 from tasks.training_groups import GroupSampler, GroupSettings, MinedSource
@@ -34,11 +37,13 @@ from tasks.training_set import read_training_set
 from tasks.training_sources import DEPTH, prepare_source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+MADE_OF = "made_of.json"  # beside each source, and beside the checkpoint
+NOT_DECISIVE = {"steps", "decay_steps", "threads", "checkpoint_seconds"}  # a training may go on to more steps
 AVERAGED = "averaged.safetensors"
 REPORT_EVERY = 25  # steps
 COMMAND = "python -m flows.packaged_reranker --data DIR --output DIR"
@@ -46,17 +51,29 @@ COMMAND = "python -m flows.packaged_reranker --data DIR --output DIR"
 
 @task(name="mine source", cache_policy=NO_CACHE)
 def mine_source(recipe: Recipe, data: Path, output: Path, *, device: str = "auto") -> Path:
-    """The folder of a prepared source, a training set; made only where it is not there yet."""
+    """The folder of a prepared source, a training set; made only where it is not there yet.
+
+    Raises:
+        InputError: It is there, made of another recipe, data, seed or encoder.
+    """
     folder = output / "sources" / recipe.name
+    execution = ExecutionSettings.model_validate({"device": device})
+    plan = plan_embedder(EmbedderSettings(), execution, base=data)
+    made_of = {
+        **recipe.mined(),
+        "data": digests_of(data / recipe.path),
+        "seed": SPLIT_SEED,
+        "encoder": plan.fingerprint,
+    }
     if folder.is_dir():
+        require_made_of(made_of, folder / MADE_OF)
         return folder
     staging = folder.with_name(f".{recipe.name}.writing")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
-    execution = ExecutionSettings.model_validate({"device": device})
-    plan = plan_embedder(EmbedderSettings(), execution, base=data)
     embedder = Embedder(plan, batch_tokens=execution.batch_tokens)
     prepare_source(recipe, data, staging, embed=embedder.embed_passages, seed=SPLIT_SEED)
+    write_json(staging / MADE_OF, made_of)
     staging.rename(folder)
     return folder
 
@@ -71,9 +88,25 @@ def train_on_sources(
     start: Path | None,
     device: str = "auto",
 ) -> Path:
-    """The file of the trained weights; training goes on from the last checkpoint."""
+    """The file of the trained weights; training goes on from the last checkpoint.
+
+    Raises:
+        InputError: What was begun here learns otherwise, or from something else.
+    """
     from safetensors.torch import save_file
 
+    made_of = {
+        "learning": learning.model_dump(mode="json", exclude=NOT_DECISIVE),
+        "groups": groups.model_dump(mode="json"),
+        "start": None if start is None else read_card(start).delta_sha256,
+        "sources": {
+            recipe.name: [recipe.share, sha256_of_file(output / "sources" / recipe.name / MADE_OF)]
+            for recipe in recipes
+        },
+    }
+    if (output / MADE_OF).exists() or (output / CHECKPOINT).exists():
+        require_made_of(made_of, output / MADE_OF)
+    write_json(output / MADE_OF, made_of)
     logger = get_run_logger()
     sources = {
         recipe.name: MinedSource.of(
@@ -97,7 +130,10 @@ def train_on_sources(
         device=resolve_device(device),
         seed=learning.seed,
     )
-    learnt = train(encoder, GroupSampler(sources, groups), learning, folder=output, report=report)
+    sampler = GroupSampler(sources, groups)
+    for name, left_out in sampler.left_out.items():
+        logger.info("%s: %d queries are left out, with too few passages that are no answer", name, left_out)
+    learnt = train(encoder, sampler, learning, folder=output, report=report)
     save_file(learnt.parameters, output / AVERAGED)
     return output / AVERAGED
 
@@ -117,8 +153,9 @@ def export_reranker(
     """The model's folder: the delta, and a card with the weight that held-out queries chose."""
     from safetensors.torch import load_file
 
-    folder = output / NAME
-    folder.mkdir(exist_ok=True)
+    folder = output / f".{NAME}.writing"  # until its weight is known, nobody is to use it
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     base = base_folder()
     save_delta(folder / DELTA_FILE, base_parameters(base), load_file(weights))
     settings = {"learning": learning.model_dump(mode="json"), "groups": groups.model_dump(mode="json")}
@@ -144,7 +181,8 @@ def export_reranker(
     weight, figures = validation_figures(recipes, folder, output, device=resolve_device(device))
     card = card.model_copy(update={"weight": weight, "figures": {"validation nDCG@10, fused top 50": figures}})
     _write_card(folder, card)
-    return folder
+    shutil.rmtree(output / NAME, ignore_errors=True)
+    return folder.rename(output / NAME)
 
 
 def validation_figures(
@@ -176,7 +214,39 @@ def validation_figures(
     }
 
 
+def digests_of(path: Path) -> dict[str, str]:
+    """The digests of a file of pairs, or of the files of a folder in BEIR layout, by name."""
+    if path.is_file():
+        return {path.name: sha256_of_file(path)}
+    files = [*path.glob("*.jsonl"), *path.glob("qrels/*.tsv")]
+    return {str(file.relative_to(path)): sha256_of_file(file) for file in sorted(files)}
+
+
+def require_made_of(expected: Mapping[str, object], record: Path) -> None:
+    """See whether something was made of what it would be made of now.
+
+    Args:
+        expected: What it would be made of.
+        record: Says what it was made of.
+
+    Raises:
+        InputError: It was made of something else, or the record is not there.
+    """
+    try:
+        found = json.loads(record.read_bytes())
+    except (OSError, ValueError):
+        found = {}
+    differing = sorted(name for name, value in expected.items() if found.get(name) != value)
+    if differing:
+        message = f"What is in {record.parent} was made with another {', another '.join(differing)}."
+        message = message if found else f"What is in {record.parent} does not say what it was made of."
+        raise InputError(message, remedy="Remove it, or give another --output.")
+
+
+def write_json(path: Path, values: Mapping[str, object]) -> None:
+    """Write values as JSON, whole or not at all."""
+    write_atomically(path, json.dumps(values, indent=2) + "\n")
+
+
 def _write_card(folder: Path, card: RerankerCard) -> None:
-    temporary = folder / f"{CARD_FILE}.writing"
-    temporary.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    temporary.replace(folder / CARD_FILE)
+    write_atomically(folder / CARD_FILE, card.model_dump_json(indent=2) + "\n")

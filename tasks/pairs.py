@@ -9,24 +9,32 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
+from storage.bursts import BurstCounter
 from storage.errors import InputError
 from storage.keys import normalise_query
 from storage.records import BadRow
 from tasks.judgments import read_judgments
-from tasks.query_log import ID_COLUMNS, MAX_ROW_BYTES, TEXT_COLUMNS
+from tasks.personal_data import kept
+from tasks.query_log import ID_COLUMNS, MAX_ROW_BYTES, TEXT_COLUMNS, read_query_log
+from tasks.query_merging import near_form
+from tasks.query_screening import count_rate, screen_of
 from tasks.source_rows import read_rows
-from tasks.training_pairs import Passage, read_pairs
+from tasks.training_pairs import Passage, given_pairs
 from tasks.values import clean_text, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from storage.records import JsonValue
+    from storage.records import JsonValue, LoggedQuery
+    from tasks.personal_data import PersonalData
+    from tasks.query_screening import Screen
+    from tasks.settings import QueriesSettings
 
 PAIRS = pa.schema(
     [
@@ -56,18 +64,13 @@ class Pair(NamedTuple):
 
 
 def pairs_of_file(path: Path) -> list[Pair]:
-    """The pairs of a JSONL file.
+    """The pairs of a file; two documents that say the same stay two.
 
     Raises:
         InputError: The file cannot be read, a row is not as it should be, or there is none.
     """
-    source = read_pairs(path)
-    return [
-        Pair(query, source.passages[place].document_id, grade, source.passages[place])
-        for query, places, grades in zip(source.queries, source.answers, source.grades, strict=True)
-        for place, grade in zip(places, grades, strict=True)
-        if query
-    ]
+    pairs = (Pair(query, passage.document_id, 1, passage) for query, passage in given_pairs(path))
+    return list(dict.fromkeys(pairs))
 
 
 def pairs_of_judgments(path: Path, *, name: str, queries: Mapping[str, str]) -> list[Pair]:
@@ -93,33 +96,58 @@ def pairs_of_judgments(path: Path, *, name: str, queries: Mapping[str, str]) -> 
     return pairs
 
 
-def query_texts(path: Path, *, name: str) -> dict[str, str]:
+def query_texts(path: Path, *, name: str, personal_data: PersonalData = "keep") -> dict[str, str]:
     """The texts of queries by their id; rows that cannot be used are passed over.
+
+    Args:
+        path: A table of queries, such as the log.
+        name: What the user calls it.
+        personal_data: What becomes of queries with such, as in ``[queries]``.
 
     Raises:
         InputError: The file as a whole cannot be read.
     """
     texts: dict[str, str] = {}
-    for values, text in _logged(path, name=name):
-        query_id = next((values[column] for column in ID_COLUMNS if values.get(column) not in (None, "")), None)
-        if query_id is not None:
-            texts[str(query_id)] = text
+    for row in read_rows(path, name=name, max_bytes=MAX_ROW_BYTES):
+        if isinstance(row, BadRow):
+            continue
+        text = next((row.values[column] for column in TEXT_COLUMNS if column in row.values), None)
+        query_id = next((row.values[column] for column in ID_COLUMNS if row.values.get(column) not in (None, "")), None)
+        if query_id is None or not isinstance(text, str):
+            continue
+        if shown := kept(normalise_query(clean_text(text)), personal_data):
+            texts[str(query_id)] = shown
     return texts
 
 
-def pairs_of_clicks(path: Path, *, name: str) -> list[Pair]:
-    """The pairs that a log's column ``clicked`` names: a document id or a list of them, in CSV as JSON.
+def pairs_of_clicks(settings: QueriesSettings, *, base: Path, salt: bytes) -> list[Pair]:
+    """The pairs that the log's column ``clicked`` names: a document id or a list of them, in CSV as JSON.
 
-    A pair that was clicked often is one pair.
+    A pair that was clicked often is one pair. The rules of ``[queries]`` hold as for the queries of a release: rows of
+    robots and of the drop list give no pair, personal data is dropped or masked, and a query that fewer than
+    ``min_users`` people sent gives none.
+
+    Args:
+        settings: ``[queries]``.
+        base: The folder that paths in it are relative to.
+        salt: Of the hashes that stand for users while the log is read.
 
     Raises:
-        InputError: The file as a whole cannot be read.
+        InputError: The log or the drop list as a whole cannot be read, or ``min_users`` needs to know users and the
+            log names none.
     """
-    found: dict[Pair, None] = {}
-    for values, text in _logged(path, name=name):
-        for document_id in _clicked(values.get("clicked")):
-            found[Pair(normalise_query(text), document_id, 1)] = None
-    return list(found)
+    found: dict[Pair, str] = {}
+    users: dict[str, set[int]] = defaultdict(set)
+    for row, text in _rows_of_people(settings, base=base, salt=salt):
+        form = near_form(text) if settings.merge == "near" else text
+        if settings.min_users > 1 and row.user is not None and len(users[form]) < settings.min_users:
+            users[form].add(row.user)
+        for document_id in _clicked(row.clicked):
+            found[Pair(text, document_id, 1)] = form
+    if settings.min_users > 1 and not users:
+        message = f"[queries].min_users = {settings.min_users} needs to know users, and {settings.log} names none."
+        raise InputError(message, remedy="Give the log a column `user`, or leave `min_users` out.")
+    return [pair for pair, form in found.items() if settings.min_users == 1 or len(users[form]) >= settings.min_users]
 
 
 def pairs_of_documents(passages: Iterable[Passage]) -> list[Pair]:
@@ -167,14 +195,25 @@ def by_query(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
     return dict(grouped)
 
 
-def _logged(path: Path, *, name: str) -> Iterator[tuple[Mapping[str, JsonValue], str]]:
-    """The usable rows of a query log, each with its text."""
-    for row in read_rows(path, name=name, max_bytes=MAX_ROW_BYTES):
-        if isinstance(row, BadRow):
-            continue
-        text = next((row.values[column] for column in TEXT_COLUMNS if column in row.values), None)
-        if isinstance(text, str) and normalise_query(text):
-            yield row.values, clean_text(text)
+def _rows_of_people(settings: QueriesSettings, *, base: Path, salt: bytes) -> Iterator[tuple[LoggedQuery, str]]:
+    """The rows that the rules keep, each with its text as it may be kept; the log is read twice."""
+    screen = screen_of(settings, base=base, salt=salt)
+    if settings.max_per_minute:
+        with BurstCounter() as counter:
+            for row, _ in _screened(settings, screen, base=base, salt=salt):
+                count_rate(row, counter)
+            screen = replace(screen, robots=counter.users_over(settings.max_per_minute))
+    for row, text in _screened(settings, screen, base=base, salt=salt):
+        if (shown := kept(text, settings.personal_data)) is not None:
+            yield row, shown
+
+
+def _screened(
+    settings: QueriesSettings, screen: Screen, *, base: Path, salt: bytes
+) -> Iterator[tuple[LoggedQuery, str]]:
+    for row in read_query_log(base / settings.log, name=settings.log, salt=salt):
+        if not isinstance(row, BadRow) and screen.reason_to_drop(row, text := normalise_query(row.text)) is None:
+            yield row, text
 
 
 def _clicked(value: JsonValue) -> list[str]:

@@ -38,8 +38,8 @@ class PassageShelf:
         return place
 
     def key_of(self, passage: Passage) -> str:
-        """The key of what a passage says, whatever title it stands under; white space at its ends decides nothing."""
-        return digest("passage", passage.text.strip() or passage.title.strip())
+        """The key of what a passage says, whatever title it stands under."""
+        return digest("passage", passage.said)
 
     def is_empty(self, passage: Passage) -> bool:
         """Whether models read nothing of it in this training."""

@@ -6,6 +6,9 @@ No form catches everything: a name is no form. What guards against rare queries 
 from __future__ import annotations
 
 import re
+from typing import Literal, TypeAlias
+
+PersonalData: TypeAlias = Literal["drop", "mask", "keep"]
 
 EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]+\s?(?:@|\(at\)|\[at\])\s?[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}")
 FIGURES = re.compile(r"\d+(?:[ .-]\d+)*")
@@ -53,6 +56,18 @@ def masked(text: str) -> str:
     for name, form in FORMS:
         text = form.sub(name, text)
     return text
+
+
+def kept(text: str, how: PersonalData) -> str | None:
+    """A text as a setting wants it kept; None where it is dropped.
+
+    >>> [kept("write to a@b.org", how) for how in ("keep", "mask", "drop")]
+    ['write to a@b.org', 'write to [email]', None]
+    """
+    if how == "keep":
+        return text
+    without = masked(text)
+    return None if how == "drop" and without != text else without
 
 
 def _without_cards(found: re.Match[str]) -> str:

@@ -22,7 +22,7 @@ from tasks.query_demand import PLAIN_FREQUENCY, Rule, by_demand, demand
 from tasks.query_drops import AGENT, BAD_ROW, BURST, LISTED, OVER_BUDGET, PERSONAL, TOO_FEW_USERS, Tally
 from tasks.query_log import read_query_log
 from tasks.query_merging import merge_forms
-from tasks.query_screening import DropList, Screen, count_rate, read_drop_list
+from tasks.query_screening import count_rate, screen_of
 from tasks.query_traffic import TrafficCounter
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from storage.tables import RowWriter
     from tasks.night import Night
     from tasks.query_merging import Merged
+    from tasks.query_screening import Screen
     from tasks.query_traffic import Traffic
     from tasks.settings import QueriesSettings
 
@@ -112,10 +113,7 @@ def _read_log(night: Night, bad: RowWriter) -> tuple[Traffic, Tally, Faults]:
     """
     settings = night.settings.queries
     salt = secrets.token_bytes(SALT_BYTES)  # of this reading alone: nothing that is stored depends on it
-    listed = DropList()
-    if settings.drop_list is not None:
-        listed = read_drop_list(night.base / settings.drop_list, name=settings.drop_list, salt=salt)
-    screen = Screen(tuple(part.casefold() for part in settings.robot_agents), listed)
+    screen = screen_of(settings, base=night.base, salt=salt)
     with BurstCounter() as counter:
         read = _count_rows(night, screen, bad, salt=salt, counter=counter)
         _refuse_too_many(settings, read[2])

@@ -44,8 +44,8 @@ def read_query_log(path: Path, *, name: str, salt: bytes) -> Iterator[LoggedQuer
 
     Columns: ``query`` (or ``text``), and where there are any ``query_id`` (or ``_id``, or ``id``), ``count``
     (a positive integer; 1 without it), ``timestamp`` (ISO 8601, or Unix seconds, which become ISO 8601 in UTC),
-    ``user`` (or ``user_id``), ``session`` (or ``session_id``), ``user_agent`` and ``filter``. Others are ignored.
-    Control characters become spaces.
+    ``user`` (or ``user_id``), ``session`` (or ``session_id``), ``user_agent``, ``clicked`` and ``filter``. Others are
+    ignored. Control characters become spaces.
 
     Args:
         path: The file.
@@ -115,6 +115,7 @@ def _logged_query(values: Mapping[str, JsonValue], *, name: str, row: int, salt:
         user=_sender(values, USER_COLUMNS, salt=salt),
         session=_sender(values, SESSION_COLUMNS, salt=salt),
         user_agent=str(values.get("user_agent") or ""),
+        clicked=values.get("clicked"),
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from storage.bursts import BurstCounter
     from storage.records import LoggedQuery
+    from tasks.settings import QueriesSettings
 
 DATE_LENGTH = len("2024-06-03")
 MIDNIGHT = time()
@@ -65,6 +66,23 @@ class Screen:
         if row.user in self.listed.users or (self.listed.queries and near_form(text) in self.listed.queries):
             return LISTED
         return BURST if sender_of(row) in self.robots else None
+
+
+def screen_of(settings: QueriesSettings, *, base: Path, salt: bytes) -> Screen:
+    """The rules of ``[queries]``; who sends too much is not known yet.
+
+    Args:
+        settings: The rules.
+        base: The folder that paths in them are relative to.
+        salt: As for the log.
+
+    Raises:
+        InputError: The drop list cannot be read.
+    """
+    listed = DropList()
+    if settings.drop_list is not None:
+        listed = read_drop_list(base / settings.drop_list, name=settings.drop_list, salt=salt)
+    return Screen(tuple(part.casefold() for part in settings.robot_agents), listed)
 
 
 def sender_of(row: LoggedQuery) -> int | None:

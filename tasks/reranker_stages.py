@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
@@ -181,6 +181,8 @@ def _learn(run: TrainingRun, training: RerankerTraining) -> RerankerLearnt:
 
     run.checkpoints.mkdir(exist_ok=True)
     sampler = GroupSampler({"pairs": MinedSource.of(training_set)}, training.groups)
+    if left_out := sampler.left_out["pairs"]:
+        get_run_logger().warning("%d queries are left out: too few passages are known not to answer them", left_out)
     with progress("training", learning.steps) as advance:
         learnt = train(
             encoder, sampler, learning, folder=run.checkpoints, report=lambda _progress: advance(1), watch=watch

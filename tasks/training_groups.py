@@ -7,7 +7,8 @@ up. A run that was interrupted therefore goes on with exactly the groups it woul
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tasks.training_set import TrainingSet
 
 
-DRAWS = 100  # tries a passage before a collection is found too small
+DRAWS = 100  # tries a passage before all passages are looked through
 
 
 class GroupSettings(BaseModel):
@@ -109,25 +110,57 @@ def keywords(query: str) -> str:
     return " ".join(word for word in words if word and word not in ENGLISH_STOP_WORDS) or query
 
 
+def _with_enough(source: MinedSource, *, others: int) -> list[MinedQuery]:
+    """The queries of a source for which there are so many passages that do not answer them."""
+    documents = Counter(passage.document_id for passage in source.passages)
+    said = Counter(passage.said for passage in source.passages)
+
+    def has_enough(query: MinedQuery) -> bool:
+        answers = [source.passages[place] for place, _ in query.answers]
+        refused = [source.passages[place] for place in query.refused]
+        barred = sum(documents[name] for name in {passage.document_id for passage in answers})
+        barred += sum(said[words] for words in {passage.said for passage in (*answers, *refused)})
+        # Nearly always there are far more than enough, and nobody needs to know how many.
+        return len(source.passages) - len(source.held) - barred >= others or len(_strangers(source, query)) >= others
+
+    return [query for query in source.queries if has_enough(query)]
+
+
+def _strangers(source: MinedSource, query: MinedQuery) -> list[int]:
+    """The places of all passages that may be shown as ones that do not answer a query."""
+    may_answer = query.may_answer(source.passages)
+    return [
+        place for place, passage in enumerate(source.passages) if place not in source.held and not may_answer(passage)
+    ]
+
+
 class GroupSampler:
     """Draws the groups of each step, in order.
 
+    Queries to which too few passages are known not to answer are left out; ``left_out`` counts them by source.
+
     Args:
-        sources: By name; each holds at least one query and more passages than a group has.
+        sources: By name; each holds at least one query for which there are enough passages.
         settings: How to draw.
         used: How many queries of each source were drawn before, for a run that goes on.
+
+    Raises:
+        InputError: A source has no query, or none for which there are enough passages.
     """
 
     def __init__(
         self, sources: Mapping[str, MinedSource], settings: GroupSettings, used: Mapping[str, int] | None = None
     ) -> None:
+        self.sources: dict[str, MinedSource] = {}
+        self.left_out: dict[str, int] = {}
         for name, source in sources.items():
-            if not source.queries or len(source.passages) - len(source.held) <= settings.size:
-                raise InputError(
-                    f"The source {name} has {len(source.queries)} queries and {len(source.passages)} passages.",
-                    remedy=f"Leave it out, or give it queries and more than {settings.size} passages.",
-                )
-        self.sources = sources
+            queries = _with_enough(source, others=settings.size - 1)
+            if not queries:
+                given = f"The source {name} has {len(source.queries)} queries and {len(source.passages)} passages"
+                message = f"{given}: for none of them {settings.size - 1} passages that are no answer."
+                raise InputError(message, remedy="Ask for fewer negatives, or give more queries and passages.")
+            self.sources[name] = replace(source, queries=queries)
+            self.left_out[name] = len(source.queries) - len(queries)
         self.settings = settings
         self.used = dict.fromkeys(sources, 0) | dict(used or {})
         self._orders: dict[str, tuple[int, list[int]]] = {}
@@ -150,18 +183,17 @@ class GroupSampler:
         members += randomness.sample(near, min(settings.near, len(near)))
         members += randomness.sample(far, min(settings.far, len(far)))
         taken = {place for place, _ in (*members, *mined.answers)}
-        documents = {source.passages[place].document_id for place, _ in mined.answers}
+        may_answer = mined.may_answer(source.passages)
         for _ in range(DRAWS * settings.size):
             if len(members) == settings.size:
                 break
             place = randomness.randrange(len(source.passages))
-            document = source.passages[place].document_id
-            if place not in taken and place not in source.held and document not in documents:
+            if place not in taken and place not in source.held and not may_answer(source.passages[place]):
                 taken.add(place)
                 members.append((place, mined.floor))
-        if len(members) < settings.size:
-            message = f"The source {name} has too few passages that answer {mined.query!r} not."
-            raise InputError(message, remedy="Ask for fewer negatives, or give more passages.")
+        if missing := settings.size - len(members):  # hardly any passage is none: then all of them are looked through
+            others = [place for place in _strangers(source, mined) if place not in taken]
+            members += [(place, mined.floor) for place in randomness.sample(others, missing)]
         with_title = source.is_titled and randomness.random() >= settings.untitled_share
         texts = (source.passages[place].model_text(with_title=with_title) for place, _ in members)
         return Group(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,23 +81,25 @@ class Miner:
         own_bm25 = np.array([np.nan if place is None else found.bm25[place] for place in answer_places])
         opinions = opinions_of(np.append(found.dense, own_dense), np.append(found.bm25, own_bm25))
         negatives: list[tuple[int, float]] = []
+        refused: set[int] = set()
         for place, row in enumerate(found.rows.tolist()):
-            if len(negatives) == self.negatives:
-                break
             passage = found.chunks.passages[row]
             if passage.document_id in documents or self.shelf.key_of(passage) in keys or self.shelf.is_empty(passage):
                 continue
             reasons = {"held out": self.shelf.is_held(passage), "close": close[place], "score": scored[place]}
             if reason := next((name for name, holds in reasons.items() if holds), None):
                 self.refused[reason] += 1
-                continue
-            negatives.append((self.shelf.put(passage), float(opinions[place])))
+                if reason != "held out":
+                    refused.add(self.shelf.put(passage))
+            elif len(negatives) < self.negatives:
+                negatives.append((self.shelf.put(passage), float(opinions[place])))
         own = opinions[found.rows.size :]
         return MinedQuery(
             found.query,
             tuple((self.shelf.put(answer.passage), float(o)) for answer, o in zip(answers, own, strict=True)),
             tuple(negatives),
             float(opinions.min()),
+            refused=tuple(sorted(refused)),
         )
 
     def hold_out(self, found: Found, pairs: Sequence[Pair]) -> HeldOutQuery | None:
@@ -130,19 +132,25 @@ class Miner:
         )
 
     def _answers(self, found: Found, pairs: Sequence[Pair]) -> list[Answer]:
+        """The passages that answer, in the form in which the release has its chunks, as candidates have it.
+
+        Else the form alone would tell answers from negatives: a file of pairs may have other titles, or none.
+        """
         answers: list[Answer] = []
         strange: list[Passage] = []
         for pair in pairs:
             row = found.best_row(pair.document_id) if pair.passage is None else self._row_of(found, pair.passage)
             if row is not None:
-                passage = found.chunks.passages[row] if pair.passage is None else pair.passage
-                answers.append(Answer(passage, found.chunks.vectors[row], row))
+                answers.append(Answer(found.chunks.passages[row], found.chunks.vectors[row], row))
             elif pair.passage is not None:
-                strange.append(pair.passage)
+                own = found.chunks.rows_of.get(pair.document_id, [])
+                titled = replace(pair.passage, title=found.chunks.passages[own[0]].title) if own else pair.passage
+                strange.append(titled)
         if strange:
             vectors = self.embed([passage.model_text() for passage in strange])
             answers += [Answer(passage, vector, None) for passage, vector in zip(strange, vectors, strict=True)]
-        return [answer for answer in answers if not self.shelf.is_empty(answer.passage)]
+        each = {answer.passage: answer for answer in answers if not self.shelf.is_empty(answer.passage)}
+        return list(each.values())
 
     def _row_of(self, found: Found, passage: Passage) -> int | None:
         """The chunk of the same document that says what a given passage says."""

@@ -8,7 +8,6 @@ are probably answers too.
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -19,15 +18,22 @@ import numpy as np
 
 from storage.errors import InputError, RowError
 from storage.keys import normalise_query
+from storage.records import BadRow
 from tasks.hard_negatives import opinions_of, too_close
+from tasks.judgments import read_judgments
+from tasks.source_rows import read_rows
+from tasks.values import clean_text, identifier, kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from storage.records import JsonValue
     from tasks.first_stage import FirstStage
+
+MAX_ROW_BYTES = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,11 @@ class Passage:
     document_id: str
     title: str
     text: str
+
+    @property
+    def said(self) -> str:
+        """What it says, whatever title it stands under; white space at its ends decides nothing."""
+        return self.text.strip() or self.title.strip()
 
     def model_text(self, *, with_title: bool = True) -> str:
         """What models read: the title on a line of its own, then the text."""
@@ -91,6 +102,7 @@ class MinedQuery:
         negatives: Likewise, best of the first stage first.
         floor: The lowest opinion among the candidates: what a passage gets that is no candidate at all.
         struck: What is left out of the passages shown, because the query was taken from there.
+        refused: Places of the candidates that are no negatives because they probably answer too; ascending.
     """
 
     query: str
@@ -98,12 +110,53 @@ class MinedQuery:
     negatives: tuple[tuple[int, float], ...]
     floor: float
     struck: str = ""
+    refused: tuple[int, ...] = ()
+
+    def may_answer(self, passages: Sequence[Passage]) -> Callable[[Passage], bool]:
+        """Tells which passages may answer, so that they are never shown as ones that do not.
+
+        They are of a document that answers, or say what an answer or a refused candidate says.
+
+        Args:
+            passages: The collection that places point into.
+        """
+        answers = [passages[place] for place, _ in self.answers]
+        documents = {passage.document_id for passage in answers}
+        said = {passage.said for passage in (*answers, *(passages[place] for place in self.refused))}
+        return lambda passage: passage.document_id in documents or passage.said in said
+
+
+def given_pairs(path: Path) -> list[tuple[str, Passage]]:
+    """Queries, normalised, each with a passage that answers it: the rows of a file of pairs, in its order.
+
+    Args:
+        path: A table with ``query``, ``text``, ``document_id`` and, where there is one, ``title``. Rows whose query is
+            empty are passed over.
+
+    Raises:
+        InputError: The file cannot be read or holds no pair.
+        RowError: A row is not as it should be.
+    """
+    pairs = []
+    for number, values in _rows(path):
+        try:
+            query = normalise_query(_text(values, "query"))
+            passage = Passage(_id(values, "document_id"), _title(values), _text(values, "text"))
+        except ValueError as error:
+            raise RowError(str(path), number, str(error)) from None
+        if query:
+            pairs.append((query, passage))
+    if not pairs:
+        remedy = "Give JSONL rows of query, title, text, document_id."
+        raise InputError(f"{path} holds no training pair.", remedy=remedy)
+    return pairs
 
 
 def read_pairs(path: Path, *, max_pairs: int = 0, page_of: Callable[[Passage], str] | None = None) -> Source:
-    """A source from JSONL rows of ``query``, ``title``, ``text``, ``document_id``.
+    """A source from a file of pairs, as a collection of its own.
 
-    Equal texts are one passage, queries equal after normalisation one query with all their passages.
+    Equal texts are one passage, the first that says it, whatever its document; queries equal after normalisation are
+    one query with all their passages.
 
     Args:
         path: The file.
@@ -112,18 +165,9 @@ def read_pairs(path: Path, *, max_pairs: int = 0, page_of: Callable[[Passage], s
 
     Raises:
         InputError: The file cannot be read or holds no pair.
-        RowError: A row is not such an object.
+        RowError: A row is not as it should be.
     """
-    pairs: list[tuple[str, Passage]] = []
-    for number, row in _rows(path):
-        try:
-            pairs.append((row["query"], Passage(row["document_id"], row["title"], row["text"])))
-        except KeyError as error:
-            raise RowError(str(path), number, f"it lacks {error}") from error
-    if not pairs:
-        raise InputError(
-            f"{path} holds no training pair.", remedy="Give JSONL rows of query, title, text, document_id."
-        )
+    pairs = given_pairs(path)
     if max_pairs and page_of is not None:
         counts = Counter(page_of(passage) for _, passage in pairs)
         pages = sorted(counts)
@@ -134,8 +178,8 @@ def read_pairs(path: Path, *, max_pairs: int = 0, page_of: Callable[[Passage], s
     passages: dict[str, tuple[int, Passage]] = {}
     answers: dict[str, dict[int, int]] = defaultdict(dict)
     for query, passage in pairs:
-        place, _ = passages.setdefault(passage.text, (len(passages), passage))
-        answers[normalise_query(query)][place] = 1
+        place, _ = passages.setdefault(passage.said, (len(passages), passage))
+        answers[query][place] = 1
     return Source(
         path.stem,
         tuple(passage for _, passage in passages.values()),
@@ -149,27 +193,65 @@ def read_beir(folder: Path, split: str) -> Source:
     """A source from a folder in BEIR layout: its whole collection and the questions of one split.
 
     Raises:
-        InputError: A file is missing or a judgment names what is not there.
+        InputError: A file is missing or not as it should be, or a judgment names what is not there.
     """
-    passages = [Passage(row["_id"], row["title"], row["text"]) for _, row in _rows(folder / "corpus.jsonl")]
-    texts = {row["_id"]: normalise_query(row["text"]) for _, row in _rows(folder / "queries.jsonl")}
+    passages = tuple(beir_passages(folder))
     places = {passage.document_id: place for place, passage in enumerate(passages)}
-    judged: dict[str, dict[int, int]] = defaultdict(dict)
-    qrels = folder / "qrels" / f"{split}.tsv"
-    for line in _lines(qrels)[1:]:
-        query, document, grade = line.split("\t")
-        if query not in texts or document not in places:
-            raise InputError(f"{qrels} judges {query} and {document}, which {folder} does not hold.")
-        if int(grade) > 0:
-            judged[query][places[document]] = int(grade)
-    ordered = [(texts[query], graded) for query, graded in judged.items()]
+    answered = beir_queries(folder, split, known=places)
     return Source(
         folder.name,
-        tuple(passages),
-        tuple(text for text, _ in ordered),
-        tuple(tuple(graded) for _, graded in ordered),
-        tuple(tuple(graded.values()) for _, graded in ordered),
+        passages,
+        tuple(query for query, _ in answered),
+        tuple(tuple(places[document] for document in graded) for _, graded in answered),
+        tuple(tuple(graded.values()) for _, graded in answered),
     )
+
+
+def beir_passages(folder: Path) -> Iterator[Passage]:
+    """The collection of a folder in BEIR layout, one by one.
+
+    Raises:
+        InputError: The file is missing or not as it should be.
+    """
+    for number, values in _rows(folder / "corpus.jsonl"):
+        try:
+            yield Passage(_id(values, "_id"), _title(values), _text(values, "text"))
+        except ValueError as error:
+            raise RowError(str(folder / "corpus.jsonl"), number, str(error)) from None
+
+
+def beir_queries(folder: Path, split: str, *, known: Container[str]) -> list[tuple[str, dict[str, int]]]:
+    """The queries of a split that some document answers, normalised, each with the grades of these documents.
+
+    Args:
+        folder: In BEIR layout.
+        split: Which.
+        known: The ids of its documents.
+
+    Raises:
+        InputError: A file is missing or not as it should be, or a judgment names what is not there.
+    """
+    texts: dict[str, str] = {}
+    for number, values in _rows(folder / "queries.jsonl"):
+        try:
+            texts[_id(values, "_id")] = normalise_query(_text(values, "text"))
+        except ValueError as error:
+            raise RowError(str(folder / "queries.jsonl"), number, str(error)) from None
+    judged: dict[str, dict[str, int]] = defaultdict(dict)
+    qrels = qrels_of(folder, split)
+    for judgment in read_judgments(qrels, name=str(qrels)):
+        query, document = judgment.query_id, judgment.document_id
+        if query not in texts or document not in known:
+            message = f"{qrels} judges {query} and {document}, which {folder} does not hold."
+            raise InputError(message, remedy="Give a folder whose files belong together.")
+        if judgment.grade > 0:
+            judged[query][document] = judgment.grade
+    return [(texts[query], graded) for query, graded in judged.items()]
+
+
+def qrels_of(folder: Path, split: str) -> Path:
+    """The file of a split's judgments in a folder in BEIR layout, there or not."""
+    return folder / "qrels" / f"{split}.tsv"
 
 
 def split_by(source: Source, held: frozenset[int]) -> tuple[Source, Source]:
@@ -234,35 +316,41 @@ def mine(
     documents = {source.passages[i].document_id for i in answers}
     texts = {source.passages[i].text for i in answers}
     close = too_close(vectors[candidates], vectors[answers])
-    negatives = [
-        i
+    others = [
+        (i, is_close)
         for i, is_close in zip(candidates.tolist(), close.tolist(), strict=True)
-        if not is_close
-        and i not in held
-        and source.passages[i].document_id not in documents
-        and source.passages[i].text not in texts
+        if i not in held and source.passages[i].document_id not in documents and source.passages[i].text not in texts
     ]
     return MinedQuery(
         source.queries[place],
         tuple((i, opinion[i]) for i in answers),
-        tuple((i, opinion[i]) for i in negatives),
+        tuple((i, opinion[i]) for i, is_close in others if not is_close),
         float(mean.min()),
+        refused=tuple(sorted(i for i, is_close in others if is_close)),
     )
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\n").split("\n")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.", remedy="Check the folder of the data.") from error
+def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, JsonValue]]]:
+    for row in read_rows(path, name=str(path), max_bytes=MAX_ROW_BYTES):
+        if isinstance(row, BadRow):
+            raise RowError(row.file, row.row, row.reason)
+        yield row.number, row.values
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    for number, line in enumerate(_lines(path), start=1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise RowError(str(path), number, "it is no JSON") from error
-        if not isinstance(row, dict):
-            raise RowError(str(path), number, "it is no JSON object")
-        yield number, row
+def _id(values: Mapping[str, JsonValue], column: str) -> str:
+    if column not in values:
+        raise ValueError(f"it lacks {column!r}")
+    return identifier(values[column])
+
+
+def _text(values: Mapping[str, JsonValue], column: str) -> str:
+    if column not in values:
+        raise ValueError(f"it lacks {column!r}")
+    value = values[column]
+    if not isinstance(value, str):
+        raise ValueError(f"{column!r} is {kind(value)}, not a text")
+    return clean_text(value)
+
+
+def _title(values: Mapping[str, JsonValue]) -> str:
+    return "" if values.get("title") is None else _text(values, "title")

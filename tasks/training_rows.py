@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
 
+    from tasks.training_pairs import Passage
     from tasks.training_set import TrainingSet
 
 
-def training_rows(
-    training_set: TrainingSet, *, negatives: int, generator: random.Random
-) -> Iterator[tuple[str, tuple[str, ...]]]:
+class TrainingRow(NamedTuple):
+    """A query, a passage that answers it, and some that do not.
+
+    Attributes:
+        query: Normalised.
+        texts: As models read them: the answer, then the others.
+        shown: What the passages say, and whose they are, in one set.
+        answering: What may answer the query, likewise: the documents that do, and what their passages and the refused
+            candidates say.
+    """
+
+    query: str
+    texts: tuple[str, ...]
+    shown: frozenset[str] = frozenset()
+    answering: frozenset[str] = frozenset()
+
+
+def training_rows(training_set: TrainingSet, *, negatives: int, generator: random.Random) -> Iterator[TrainingRow]:
     """Queries, each with a passage that answers it and so many that do not.
 
     A query with several answers is there once for each. Negatives are drawn among the mined ones; where there are too
@@ -23,16 +39,15 @@ def training_rows(
         training_set: What is learnt from.
         negatives: Of each row.
         generator: What decides the draw.
-
-    Yields:
-        The query, and the texts: the answer, then the negatives.
     """
     passages, held = training_set.passages, training_set.held
     others = [place for place in range(len(passages)) if place not in held]
     for query in training_set.mined:
         answers = [place for place, _ in query.answers]
         near = [place for place, _ in query.negatives]
-        documents = {passages[place].document_id for place in answers}
+        may_answer = query.may_answer(passages)
+        answering = frozenset(_document(passages[place]) for place in answers)
+        answering |= {_words(passages[place]) for place in (*answers, *query.refused)}
         for answer in answers:
             drawn = generator.sample(near, min(negatives, len(near)))
             # A small collection may have nothing else: then a row is given up rather than an answer made a negative.
@@ -40,7 +55,17 @@ def training_rows(
                 if len(drawn) == negatives:
                     break
                 place = generator.choice(others)
-                if passages[place].document_id not in documents and place not in drawn:
+                if place not in drawn and not may_answer(passages[place]):
                     drawn.append(place)
             if len(drawn) == negatives:
-                yield query.query, tuple(passages[place].model_text() for place in (answer, *drawn))
+                row = [passages[place] for place in (answer, *drawn)]
+                shown = frozenset(name for passage in row for name in (_document(passage), _words(passage)))
+                yield TrainingRow(query.query, tuple(passage.model_text() for passage in row), shown, answering)
+
+
+def _document(passage: Passage) -> str:
+    return f"document {passage.document_id}"
+
+
+def _words(passage: Passage) -> str:
+    return f"words {passage.said}"

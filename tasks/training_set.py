@@ -46,6 +46,7 @@ MINED = pa.schema(
         pa.field("negatives", _OPINIONS, nullable=False),
         pa.field("floor", pa.float64(), nullable=False),
         pa.field("struck", pa.string(), nullable=False),
+        pa.field("refused", pa.list_(pa.int32()), nullable=False),
     ]
 )
 HELD_OUT = pa.schema(
@@ -120,6 +121,7 @@ def write_training_set(folder: Path, training_set: TrainingSet) -> None:
             "negatives": _rows(query.negatives),
             "floor": query.floor,
             "struck": query.struck,
+            "refused": query.refused,
         }
         for query in training_set.mined
     ]
@@ -145,7 +147,14 @@ def read_training_set(folder: Path) -> TrainingSet:
     return TrainingSet(
         passages=[Passage(row["document_id"], row["title"], row["text"]) for row in passages],
         mined=[
-            MinedQuery(row["query"], _pairs(row["answers"]), _pairs(row["negatives"]), row["floor"], row["struck"])
+            MinedQuery(
+                row["query"],
+                _pairs(row["answers"]),
+                _pairs(row["negatives"]),
+                row["floor"],
+                row["struck"],
+                tuple(row["refused"]),
+            )
             for row in read_table(folder / "mined.parquet").to_pylist()
         ],
         held_out=[

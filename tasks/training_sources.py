@@ -1,6 +1,8 @@
 """The sources of the packaged reranker, each prepared once as a training set: read, split by document, mined.
 
-No test split is read.
+No query of a test split is read. Of its judgments only the documents are, and where titles or sentences are the
+queries, passages that a test split judges are neither asked for nor shown: whoever measures on that split finds
+strangers.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import numpy as np
 
 from storage.keys import normalise_query
 from tasks.first_stage import Bm25Matrix, FirstStage, fused_candidates
+from tasks.judgments import read_judgments
 from tasks.sentences import split_pieces
 from tasks.training_pairs import (
     Passage,
@@ -21,6 +24,7 @@ from tasks.training_pairs import (
     hold_out_queries,
     hold_out_share,
     mine,
+    qrels_of,
     read_beir,
     read_pairs,
     split_by,
@@ -71,6 +75,7 @@ def prepare_source(recipe: Recipe, data: Path, folder: Path, *, embed: Embed, se
     struck = [""] * len(training.queries)
     if recipe.asks != "queries":
         tested = tested.only([])
+        held |= _judged_in_test(training, data / recipe.path)
         ask = _ask_titles if recipe.asks == "titles" else _ask_sentences
         training, struck = ask(training, recipe, held, randomness)
     drawn = list(range(len(training.queries)))
@@ -114,6 +119,16 @@ def _split(recipe: Recipe, data: Path, randomness: random.Random) -> tuple[Sourc
     drawn = list(range(len(tested.queries)))
     randomness.shuffle(drawn)
     return training, tested.only(sorted(drawn[: recipe.validation])), held
+
+
+def _judged_in_test(source: Source, path: Path) -> frozenset[int]:
+    """The places of the passages that the test split of a folder judges, and of those that say the same."""
+    qrels = qrels_of(path, "test")
+    if not qrels.is_file():
+        return frozenset()
+    documents = {judgment.document_id for judgment in read_judgments(qrels, name=str(qrels))}
+    said = {passage.said for passage in source.passages if passage.document_id in documents}
+    return frozenset(place for place, passage in enumerate(source.passages) if passage.said in said)
 
 
 def _ask_titles(

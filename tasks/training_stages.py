@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -29,6 +32,7 @@ from tasks.pairs import (
 )
 from tasks.passage_shelf import PassageShelf
 from tasks.progress import progress
+from tasks.queries import SALT_BYTES
 from tasks.release_index import ReleaseIndex
 from tasks.training_mining import Miner
 from tasks.training_records import PairsGathered, PairsMined
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
 
     from tasks.pairs import Pair
     from tasks.release_index import Chunks
+    from tasks.training_pairs import Passage
     from tasks.training_run import TrainingRun
     from tasks.training_settings import Origin, PairSettings
 
@@ -95,13 +100,12 @@ def _gather(run: TrainingRun, asked: PairSettings) -> PairsGathered:
 
 def _pairs(run: TrainingRun, asked: PairSettings, index: ReleaseIndex) -> tuple[Origin, list[Pair]]:
     """The pairs, from the first source that is asked for or, where none is, that has any."""
-    log = run.settings.queries.log
     if asked.pairs is not None:
         return "pairs", pairs_of_file(asked.pairs)
     if asked.qrels is not None:
         return "judgments", pairs_of_judgments(asked.qrels, name=str(asked.qrels), queries=_texts(run, asked))
     if asked.origin in {"auto", "clicks"}:
-        clicked = pairs_of_clicks(run.base / log, name=log)
+        clicked = pairs_of_clicks(run.settings.queries, base=run.base, salt=secrets.token_bytes(SALT_BYTES))
         if clicked or asked.origin == "clicks":
             return "clicks", clicked
     qrels = run.settings.judgments.qrels
@@ -120,10 +124,9 @@ def _are_the_settings_own(run: TrainingRun, qrels: Path | None) -> bool:
 
 
 def _texts(run: TrainingRun, asked: PairSettings) -> dict[str, str]:
-    if asked.queries is not None:
-        return query_texts(asked.queries, name=str(asked.queries))
-    log = run.settings.queries.log
-    return query_texts(run.base / log, name=log)
+    own = run.settings.queries
+    path, name = (run.base / own.log, own.log) if asked.queries is None else (asked.queries, str(asked.queries))
+    return query_texts(path, name=name, personal_data=own.personal_data)
 
 
 def _mine(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -> PairsMined:
@@ -140,7 +143,7 @@ def _mine(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -> Pai
         own = index.read(index.numbers_of(held))
         given = [pair.passage for pairs in grouped.values() for pair in pairs if pair.passage is not None]
         shelf = PassageShelf(
-            titled=gathered.origin != "documents",
+            titled=gathered.origin != "documents" and not _lacks_titles(index, given),
             held_documents=held,
             held_passages=[*own.passages, *(passage for passage in given if passage.document_id in held)],
         )
@@ -178,6 +181,13 @@ def _mine(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -> Pai
         evaluated_passages=len(evaluated),
         whole_collection=len(index) <= asked.evaluated_passages,
     )
+
+
+def _lacks_titles(index: ReleaseIndex, given: Sequence[Passage]) -> bool:
+    """Whether a passage without a title was given of a document whose title the release does not know either."""
+    untitled = pa.array(sorted({passage.document_id for passage in given if not passage.title}), pa.string())
+    known = pc.is_in(untitled, value_set=index.listing.column("document_id").combine_chunks())
+    return not pc.all(known, min_count=0).as_py()
 
 
 def _evaluated(

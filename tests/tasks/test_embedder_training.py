@@ -19,6 +19,7 @@ from tasks.embedder_training import (
     train_embedder,
 )
 from tasks.settings import EmbedderSettings, ExecutionSettings
+from tasks.training_rows import TrainingRow
 from tasks.training_settings import EmbedderTraining
 from tests.collection import TEXTS
 
@@ -37,7 +38,7 @@ QUERIES = ["how do bees make honey", "black tea", "wild yeast"]
 ANSWERS = ["Bees dry nectar until it is honey.", "Black tea is left to wilt.", "A sourdough holds wild yeast."]
 NEGATIVES = ["Young bees sweat wax.", "Coffee beans are seeds.", "Knead the dough and bake it."]
 NAMES = list(TEXTS)
-ROWS = [(TEXTS[name][0].lower(), (TEXTS[name][1], TEXTS[NAMES[i - 1]][1])) for i, name in enumerate(NAMES)]
+ROWS = [TrainingRow(TEXTS[name][0].lower(), (TEXTS[name][1], TEXTS[NAMES[i - 1]][1])) for i, name in enumerate(NAMES)]
 WATCHED = Examination([row[0] for row in ROWS], [{name: 1} for name in NAMES], [row[1][0] for row in ROWS], NAMES)
 
 

@@ -44,6 +44,16 @@ def test_a_group_has_one_answer_first_and_no_other_answer_and_nothing_held_out()
         assert {9, 10, 11}.issuperset(others[2:3])
 
 
+def test_what_says_an_answers_words_or_was_refused_is_no_stranger() -> None:
+    said = ("answer", "answer", "refused", "refused", "wrong", "wronger")
+    passages = [Passage(f"d{i}", "", text) for i, text in enumerate(said)]
+    queries = [MinedQuery("q", ((0, 1.0),), (), -1.0, refused=(2,))]
+    settings = SETTINGS.model_copy(update={"groups": 1, "near": 0, "far": 0, "anywhere": 2})
+    for group in draws(GroupSampler({"s": MinedSource(passages, queries, 1.0)}, settings), range(10)):
+        assert group.texts[0] == "answer"
+        assert set(group.texts[1:]) == {"wrong", "wronger"}
+
+
 def test_each_passage_keeps_the_first_stages_opinion_and_a_stranger_gets_the_lowest() -> None:
     for group in draws(GroupSampler({"s": source()}, SETTINGS), range(10)):
         assert group.opinions[0] in {2.0, 1.5}
@@ -91,11 +101,23 @@ def test_keywords_are_shown_for_the_share_of_the_queries_that_is_asked_for() -> 
     assert shown.count("where river") / len(shown) == pytest.approx(0.5, abs=0.06)
 
 
-def test_a_collection_with_too_little_else_is_refused_rather_than_asked_for_ever() -> None:
-    passages = [Passage("d", "", f"text {i}") for i in range(9)]
-    queries = [MinedQuery("q", tuple((i, 1.0) for i in range(8)), (), -1.0)]
-    with pytest.raises(InputError, match="too few passages"):
-        GroupSampler({"s": MinedSource(passages, queries, 1.0)}, SETTINGS).draw(0)
+def test_a_query_with_too_little_else_is_left_out_and_counted() -> None:
+    passages = [Passage(f"d{i}", "", f"text {i}") for i in range(9)]
+    greedy = MinedQuery("greedy", tuple((i, 1.0) for i in range(8)), (), -1.0)
+    modest = MinedQuery("modest", ((0, 1.0),), ((1, 0.5),), -1.0)
+    sampler = GroupSampler({"s": MinedSource(passages, [greedy, modest], 1.0)}, SETTINGS)
+    assert sampler.left_out == {"s": 1}
+    assert {group.query for group in draws(sampler, range(5))} == {"modest"}
+    with pytest.raises(InputError, match="for none of them 4 passages"):
+        GroupSampler({"s": MinedSource(passages, [greedy], 1.0)}, SETTINGS)
+
+
+def test_the_few_passages_that_are_none_are_found_among_many_that_are() -> None:
+    passages = [Passage("d" if i > 3 else f"d{i}", "", f"text {i}") for i in range(20_000)]
+    queries = [MinedQuery("q", ((9, 1.0),), (), -1.0)]
+    settings = SETTINGS.model_copy(update={"groups": 1})
+    [group] = draws(GroupSampler({"s": MinedSource(passages, queries, 1.0)}, settings), range(1))
+    assert sorted(number(text) for text in group.texts[1:]) == [0, 1, 2, 3]
 
 
 def test_a_source_without_queries_is_refused() -> None:

@@ -71,6 +71,7 @@ def test_what_is_probably_an_answer_is_no_negative() -> None:
     assert texts(work, mined.answers) == ["the answer"]  # its best chunk by the first stage
     assert texts(work, mined.negatives) == ["wrong", "wrong too"]
     assert work.refused == {"close": 1, "held out": 1, "score": 1}
+    assert texts(work, [(place, 0.0) for place in mined.refused]) == ["nearly the answer", "the reranker likes it"]
 
 
 def test_no_more_negatives_are_kept_than_asked_for_the_best_first() -> None:
@@ -80,7 +81,7 @@ def test_no_more_negatives_are_kept_than_asked_for_the_best_first() -> None:
 
     assert mined is not None
     assert texts(work, mined.negatives) == ["wrong"]
-    assert len(work.shelf.passages) == 2
+    assert "wrong too" not in {passage.text for passage in work.shelf.passages}
 
 
 def test_opinions_are_the_means_of_both_standardised_legs() -> None:
@@ -116,6 +117,18 @@ def test_a_passage_that_was_given_is_the_answer_and_is_embedded_where_the_releas
     assert mined is not None
     assert texts(work, mined.answers) == ["given"]
     assert "the answer" in texts(work, mined.negatives)  # nothing says any more that it is one
+
+
+def test_an_answer_has_the_form_of_the_releases_chunks_whatever_title_its_file_gives() -> None:
+    chunks = [Passage("deep", "Deep > First", "one"), Passage("deep", "Deep > Second", "two")]
+    work = miner()
+
+    pairs = [Pair("q", "deep", 1, Passage("deep", "", text)) for text in ("two", "two ", "a part of one")]
+    mined = work.mine(found(extra=chunks), pairs)
+
+    assert mined is not None
+    answers = [work.shelf.passages[place] for place, _ in mined.answers]
+    assert answers == [chunks[1], Passage("deep", "Deep > First", "a part of one")]
 
 
 def test_a_query_without_a_passage_that_may_be_learnt_is_none() -> None:

@@ -89,6 +89,37 @@ def test_a_folder_in_beir_layout_gives_one_split_and_its_positive_grades(tmp_pat
         read_beir(tmp_path, "train")
 
 
+def test_a_folder_in_beir_layout_may_lack_titles_and_judge_as_trec_does(tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").write_text('{"_id": 1, "text": "x"}\n\n{"_id": "b", "title": null, "text": "y"}\n')
+    (tmp_path / "queries.jsonl").write_text('{"_id": 5, "text": "One"}\n')
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "qrels" / "test.tsv").write_text("5 0 1 2\n5 0 b 0\n")
+    read = read_beir(tmp_path, "test")
+    assert read.passages == (Passage("1", "", "x"), Passage("b", "", "y"))
+    assert (read.queries, read.answers, read.grades) == (("one",), ((0,),), ((2,),))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("corpus.jsonl", '{"_id": "a", "text": 5}\n', r"corpus\.jsonl, row 1: 'text' is a number"),
+        ("queries.jsonl", '{"_id": "1"}\n', r"queries\.jsonl, row 1: it lacks 'text'"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\n1\ta\t1.0\n", "the grade '1.0' is no integer"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\n", "holds no judgment"),
+    ],
+)
+def test_what_is_wrong_in_a_folder_in_beir_layout_is_the_users_fault(
+    tmp_path: Path, name: str, content: str, reason: str
+) -> None:
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "a", "text": "x"}\n')
+    (tmp_path / "queries.jsonl").write_text('{"_id": "1", "text": "One"}\n')
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n1\ta\t1\n")
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=reason):
+        read_beir(tmp_path, "test")
+
+
 def test_what_is_held_out_answers_no_training_query() -> None:
     passages = tuple(Passage(f"p{i // 2}-{i}", "", f"t{i}") for i in range(20))
     whole = source(*passages, answers=(*((i,) for i in range(20)), (0, 19)))
@@ -130,6 +161,7 @@ def test_probable_answers_and_held_out_passages_are_no_negatives() -> None:
         held=frozenset({4}),
     )
     assert [place for place, _ in found.negatives] == [6, 5]
+    assert found.refused == (3,)
     assert [place for place, _ in found.answers] == [0]
 
 

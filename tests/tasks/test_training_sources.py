@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
@@ -100,6 +100,27 @@ def test_a_sentence_asks_for_its_passage_and_is_struck_from_it(data: Path) -> No
         [(place, _)] = query.answers
         assert query.struck in made.passages[place].text
         assert normalise_query(query.struck) == query.query
+
+
+@pytest.mark.parametrize("asks", ["titles", "sentences"])
+def test_what_a_test_split_judges_is_neither_asked_for_nor_shown(
+    data: Path, asks: Literal["titles", "sentences"]
+) -> None:
+    (data / "beir" / "qrels").mkdir(parents=True)
+    text = "The {} is a kind of fruit. It grows in very old gardens of {}."
+    documents = [{"_id": word, "title": word, "text": text.format(word, word)} for word in WORDS]
+    documents.append({**documents[0], "_id": "copy"})
+    (data / "beir" / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in documents))
+    (data / "beir" / "queries.jsonl").write_text('{"_id": "1", "text": "Which?"}\n')
+    for split, judged in (("train", "banana"), ("test", "apple")):
+        path = data / "beir" / "qrels" / f"{split}.tsv"
+        path.write_text(f"query-id\tcorpus-id\tscore\n1\t{judged}\t1\n")
+    prepare_source(Recipe("made", 0.5, "beir", "ours", asks=asks), data, data / "out", embed=embed, seed=1)
+    made = read_training_set(data / "out")
+    assert {made.passages[place].document_id for place in made.held} == {"apple", "copy"}
+    shown = {place for query in made.mined for place, _ in (*query.answers, *query.negatives)}
+    assert {made.passages[place].title for place in shown} == set(WORDS) - {"apple"}
+    assert len(made.mined) == len(WORDS) - 1
 
 
 def test_no_recipe_reads_a_test_split_and_the_shares_make_a_whole() -> None:

@@ -98,6 +98,25 @@ def test_in_the_documents_own_pairs_no_passage_shows_its_title(judged: Collectio
     assert all(query.query.startswith("tale ") for query in training_set.mined)
 
 
+@pytest.mark.parametrize(("prefix", "titled"), [("", True), ("of my own ", False)])
+def test_titles_tell_no_answer_of_a_file_from_a_negative(
+    judged: Collection, tmp_path: Path, prefix: str, *, titled: bool
+) -> None:
+    rows = [
+        {"query": text, "title": "", "text": judged.document(key)["text"], "document_id": prefix + key}
+        for name, text, _ in judged.log
+        for key in [name.removeprefix("q-")]
+    ]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    _, _, training_set, _ = prepared(judged, pairs=path)
+
+    for side in ("answers", "negatives"):
+        places = {place for query in training_set.mined for place, _ in getattr(query, side)}
+        assert {bool(training_set.passages[place].title) for place in places} == {titled}
+
+
 def test_a_passage_of_the_release_is_the_text_that_its_hash_is_of(judged: Collection) -> None:
     gathered, _, training_set, _ = prepared(judged, origin="judgments")
 
