@@ -76,12 +76,12 @@ def find_trained(configuration: Configuration, name: str) -> Trained:
 
 
 def present_model(configuration: Configuration, kind: Kind) -> str:
-    """The fingerprint of the model that the settings, and promotions, name now; for no reranker ``none``."""
+    """What the settings, and promotions, name now, as manifests have it: of a reranker the weight as well."""
     settings, base = configuration.settings, configuration.base
     if kind == "embedder":
         return plan_embedder(settings.embedder, settings.execution, base=base).fingerprint
     plan = plan_reranker(settings.reranker, settings.execution, base=base)
-    return "none" if plan is None else plan.fingerprint
+    return "none" if plan is None else plan.key
 
 
 def promote_model(configuration: Configuration, trained: Trained, *, now: datetime) -> Trained:

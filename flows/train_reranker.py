@@ -17,6 +17,7 @@ from flows.artifacts import show_training_in_prefect
 from flows.promotion import Trained, present_model, promote_model
 from flows.settings import load_settings
 from flows.train import remarks_of, working
+from storage.errors import InputError
 from storage.releases import settings_as_json
 from tasks.embedder_stages import name_model, seal_trained
 from tasks.reranker_base import base_files, base_name
@@ -59,6 +60,7 @@ def train_reranker(settings_file: str, request: RerankerRequest) -> Trained:
         WorkspaceBusy: Another process is at this very training.
     """
     configuration = load_settings(Path(settings_file))
+    require_one_weight(configuration.settings.reranker.weight, request.training.weight)
     now = datetime.now(UTC)
     with working(configuration, "reranker", request.pairs, request.training, now=now, fresh=request.fresh) as run:
         base = base_name(run, request.training.base)
@@ -98,3 +100,14 @@ def train_reranker(settings_file: str, request: RerankerRequest) -> Trained:
     trained = Trained(folder=folder, card=card, promoted=False, seconds=(datetime.now(UTC) - now).total_seconds())
     show_training_in_prefect(trained)
     return promote_model(configuration, trained, now=datetime.now(UTC)) if request.promote else trained
+
+
+def require_one_weight(settings: float | None, asked: float | None) -> None:
+    """See that a weight which is asked for will be used.
+
+    Raises:
+        InputError: The settings name another one, which counts.
+    """
+    if None not in (settings, asked) and settings != asked:
+        message = f"--weight {asked:g} would be without effect: [reranker].weight = {settings:g} counts."
+        raise InputError(message, remedy="Leave one of the two out.")

@@ -22,7 +22,7 @@ from tasks.reranker import Reranker, about_tokens, plan_reranker
 from tasks.reranker_base import base_files, base_name, load_base
 from tasks.reranker_teacher import ask_teacher
 from tasks.reranker_training import train
-from tasks.reranker_validation import by_weight, evaluate_reranker, fold_weights, mean_ndcg
+from tasks.reranker_validation import WEIGHTS, by_weight, evaluate_reranker, fold_weights, mean_ndcg
 from tasks.significance import compare_evaluations
 from tasks.training_card import figures_of
 from tasks.training_groups import GroupSampler, MinedSource
@@ -149,7 +149,10 @@ def learn_reranker(run: TrainingRun, training: RerankerTraining) -> RerankerLear
 
 @task(name="measure", cache_policy=NO_CACHE)
 def measure_reranker(run: TrainingRun, training: RerankerTraining) -> RerankerMeasured:
-    """Measure the present and the trained reranker on the held-out queries, and choose the trained one's weight."""
+    """Measure the present and the trained reranker on the held-out queries, and choose the trained one's weight.
+
+    Both are measured at weights that are chosen in the same way; where the settings name one, at that.
+    """
     return run.once("measured", RerankerMeasured, lambda: _measure(run, training))
 
 
@@ -218,16 +221,13 @@ def _measure(run: TrainingRun, training: RerankerTraining) -> RerankerMeasured:
     )
     assert trained is not None
     after_scores = _scores(trained, run, queries, training_set, depth=depth)
-    values = by_weight(queries, training_set.passages, after_scores, dense_weight=dense_weight)
-    weights = fold_weights(values) if training.weight is None else np.full(len(queries), training.weight)
-    means = {weight: float(per_query.mean()) for weight, per_query in values.items()}
-    weight = max(sorted(means), key=lambda one: means[one]) if training.weight is None else training.weight
-    after = evaluate_reranker(queries, training_set.passages, after_scores, weights=weights, dense_weight=dense_weight)
+    choices = weights_to_try(settings.weight, training.weight)
+    weight, after = _at_chosen_weights(queries, training_set, after_scores, choices, dense_weight=dense_weight)
     before = _stage(after, "fused", called=DECISIVE[0])  # without a reranker the fused order is what is published
     if present is not None:
         scores = _scores(present, run, queries, training_set, depth=depth)
-        own = np.full(len(queries), present.weight)
-        before = evaluate_reranker(queries, training_set.passages, scores, weights=own, dense_weight=dense_weight)
+        choices = weights_to_try(settings.weight, training.weight, own=present.weight)
+        _, before = _at_chosen_weights(queries, training_set, scores, choices, dense_weight=dense_weight)
     generator = np.random.default_rng(training.seed)
     comparison = compare_evaluations(before, after, generator=generator)
     over_fused = compare_evaluations(
@@ -239,6 +239,24 @@ def _measure(run: TrainingRun, training: RerankerTraining) -> RerankerMeasured:
     figures = [figure for figure in figures_of(comparison) if figure.stage != "fused"]
     figures.sort(key=lambda figure: (figure.stage, figure.measure) != DECISIVE)
     return RerankerMeasured(figures=figures + figures_of(over_fused), weight=weight, queries=len(queries), depth=depth)
+
+
+def weights_to_try(settings: float | None, asked: float | None, *, own: float | None = None) -> tuple[float, ...]:
+    """The weights that a reranker may be measured at: the trained and the present one are equally free.
+
+    A gain then is the model's, not that of a weight which the present one was not allowed.
+
+    Args:
+        settings: What the settings say; every reranker is used with it.
+        asked: What the training was asked for.
+        own: That of the present model, which it may have beside those of the trained one.
+
+    >>> weights_to_try(0.5, 0.7, own=1.0), weights_to_try(None, 0.7, own=1.0), weights_to_try(None, 0.7)
+    ((0.5,), (0.7, 1.0), (0.7,))
+    """
+    if settings is not None:
+        return (settings,)
+    return tuple(sorted({*(WEIGHTS if asked is None else (asked,)), *(() if own is None else (own,))}))
 
 
 def score_held_out(
@@ -253,6 +271,22 @@ def score_held_out(
         for candidate in query.candidates[:size]
     ]
     return np.split(score(asked, texts), np.cumsum(sizes)[:-1])
+
+
+def _at_chosen_weights(
+    queries: Sequence[HeldOutQuery],
+    training_set: TrainingSet,
+    scores: Sequence[NDArray[np.float32]],
+    choices: Sequence[float],
+    *,
+    dense_weight: float,
+) -> tuple[float, pa.Table]:
+    """The best of some weights, and every query's measures at one that was chosen without it, schema EVALUATION."""
+    values = by_weight(queries, training_set.passages, scores, weights=choices, dense_weight=dense_weight)
+    means = {weight: float(per_query.mean()) for weight, per_query in values.items()}
+    weights = fold_weights(values)
+    evaluation = evaluate_reranker(queries, training_set.passages, scores, weights=weights, dense_weight=dense_weight)
+    return max(sorted(means), key=lambda one: means[one]), evaluation
 
 
 def _scores(

@@ -73,7 +73,7 @@ class TrainingCard(BaseModel):
         weights_sha256: Of its weights.
         base: The model that it started from, as it was named.
         base_fingerprint: Of that model's files.
-        compared_with: The fingerprint, as manifests have it, of the model that was present and is compared with.
+        compared_with: The model that was present and is compared with, as manifests have it.
         release_id: The release that was mined.
         created_at: ISO 8601.
         nightrank: The version that trained it.
