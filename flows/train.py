@@ -6,7 +6,6 @@ go on meanwhile, and so does what they publish; a model takes effect by promotio
 
 from __future__ import annotations
 
-import shutil
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,7 +20,7 @@ from flows.promotion import Trained, present_model, promote_model
 from flows.settings import load_settings
 from storage.errors import InputError
 from storage.keys import fingerprint, sha256_of_file
-from storage.models import training
+from storage.models import discard, training
 from storage.releases import settings_as_json
 from tasks.embedder import plan_embedder
 from tasks.embedder_stages import guard_embedder, learn, measure_embedder, name_model, seal_trained
@@ -112,7 +111,7 @@ def train_embedder(settings_file: str, request: EmbedderRequest) -> Trained:
             remarks=remarks_of(gathered),
         )
         folder = seal_trained(run, card)
-        shutil.rmtree(run.folder)
+        discard(run.folder)
     seconds = (datetime.now(UTC) - now).total_seconds()
     trained = Trained(folder=folder, card=card, promoted=False, seconds=seconds)
     show_training_in_prefect(trained)
@@ -145,7 +144,7 @@ def working(
     decisive += [embedder.fingerprint, present_model(configuration, kind)]
     with training(workspace, kind, key=fingerprint(decisive), now=now) as folder:
         if fresh:
-            shutil.rmtree(folder)
+            discard(folder)
             folder.mkdir()
         yield TrainingRun(settings, configuration.base, workspace, kind, folder, embedder)
 

@@ -5,7 +5,6 @@ It may be stopped at any point, also by force: asked for again with the same opt
 
 from __future__ import annotations
 
-import shutil
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +17,7 @@ from flows.promotion import Trained, present_model, promote_model
 from flows.settings import load_settings
 from flows.train import remarks_of, working
 from storage.errors import InputError
+from storage.models import discard
 from storage.releases import settings_as_json
 from tasks.embedder_stages import name_model, seal_trained
 from tasks.reranker_base import base_files, base_name
@@ -96,7 +96,7 @@ def train_reranker(settings_file: str, request: RerankerRequest) -> Trained:
             weight=measured.weight,
         )
         folder = seal_trained(run, card)
-        shutil.rmtree(run.folder)
+        discard(run.folder)
     trained = Trained(folder=folder, card=card, promoted=False, seconds=(datetime.now(UTC) - now).total_seconds())
     show_training_in_prefect(trained)
     return promote_model(configuration, trained, now=datetime.now(UTC)) if request.promote else trained
@@ -108,6 +108,6 @@ def require_one_weight(settings: float | None, asked: float | None) -> None:
     Raises:
         InputError: The settings name another one, which counts.
     """
-    if None not in (settings, asked) and settings != asked:
+    if settings is not None and asked is not None and settings != asked:
         message = f"--weight {asked:g} would be without effect: [reranker].weight = {settings:g} counts."
         raise InputError(message, remedy="Leave one of the two out.")

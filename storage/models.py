@@ -1,8 +1,9 @@
 """Trained models: the folders that trainings make, and which of them stand in for a model that the settings name.
 
 models/
-  <kind>-<fingerprint>/       a finished model; it never changes
+  <kind>-<fingerprint>/       a finished model; its weights never change
   .training-<kind>-<key>/     a training at work, or one that was stopped and goes on when it is asked for again
+  .done-training-...          one that is over, on its way out
   promoted.json               the promotions, replaced atomically
 
 No reader ever sees half of a model: its folder gets its name when everything is in it. Collecting removes none.
@@ -22,7 +23,7 @@ from storage.errors import InputError, MachineError
 from storage.workspace import held, sync_folder, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["embedder", "reranker"]
 
 PROMOTIONS = "promoted.json"
+DISCARDED_PREFIX = ".done-"
 
 
 class Promotion(BaseModel):
@@ -71,12 +73,32 @@ def training(workspace: Workspace, kind: Kind, *, key: str, now: datetime) -> It
     """
     folder = workspace.models / f".training-{kind}-{key}"
     with held(folder.with_name(f"{folder.name}.lock"), what=f"the training {folder}", now=now):
+        for discarded in workspace.models.glob(f"{DISCARDED_PREFIX}*"):
+            shutil.rmtree(discarded, ignore_errors=True)  # its own process may be at it
         folder.mkdir(exist_ok=True)
         yield folder
 
 
-def seal_model(workspace: Workspace, folder: Path, *, kind: Kind, fingerprint: str) -> Path:
+def discard(folder: Path) -> None:
+    """Remove the folder of a training, in one step as others see it: there is never half of one."""
+    gone = folder.with_name(f"{DISCARDED_PREFIX}{folder.name.removeprefix('.')}")
+    folder.rename(gone)
+    sync_folder(folder.parent)
+    shutil.rmtree(gone, ignore_errors=True)  # what is left the next training removes
+
+
+def seal_model(
+    workspace: Workspace, folder: Path, *, kind: Kind, fingerprint: str, told_in: Sequence[str] = ()
+) -> Path:
     """Give a folder with a whole model in it its name; the same model made twice is there once.
+
+    Args:
+        workspace: Where.
+        folder: With the model.
+        kind: Of the model.
+        fingerprint: Of its files.
+        told_in: Names of the files that tell of the model, the most telling last: those of a model that is made again
+            take the place of the earlier ones, one by one.
 
     Returns:
         Its folder now.
@@ -87,6 +109,9 @@ def seal_model(workspace: Workspace, folder: Path, *, kind: Kind, fingerprint: s
                 os.fsync(file.fileno())
     target = workspace.models / f"{kind}-{fingerprint}"
     if target.is_dir():
+        for name in told_in:
+            (folder / name).replace(target / name)
+        sync_folder(target)
         shutil.rmtree(folder)
         return target
     folder.rename(target)

@@ -123,18 +123,20 @@ def name_model(run: TrainingRun) -> Named:
 def seal_trained(run: TrainingRun, card: TrainingCard) -> Path:
     """Put the card, the figures and the loss curve beside the weights, and give the folder its name.
 
+    Where the same weights were made before, the newest card counts: it has what was asked for last.
+
     Returns:
         The model's folder.
     """
-    target = run.workspace.models / f"{run.kind}-{card.fingerprint}"
-    if run.trained.is_dir():  # else a run that was killed right behind this had sealed it
-        losses = read_table(run.losses)
-        write_table(run.trained / LOSSES_FILE, losses)
-        draw_losses(losses, run.trained / "losses.svg", held_out=f"{MEASURES[0]}, held out")
-        shutil.copyfile(run.comparison, run.trained / "comparison.parquet")
-        write_atomically(run.trained / CARD, card.model_dump_json(indent=2) + "\n")
-        target = seal_model(run.workspace, run.trained, kind=run.kind, fingerprint=card.fingerprint)
-    return target
+    losses = read_table(run.losses)
+    shutil.rmtree(run.sealed, ignore_errors=True)
+    shutil.copytree(run.trained, run.sealed)  # a run that is killed behind this finds again what it was asked to make
+    write_table(run.sealed / LOSSES_FILE, losses)
+    draw_losses(losses, run.sealed / "losses.svg", held_out=f"{MEASURES[0]}, held out")
+    shutil.copyfile(run.comparison, run.sealed / "comparison.parquet")
+    write_atomically(run.sealed / CARD, card.model_dump_json(indent=2) + "\n")
+    told_in = (LOSSES_FILE, "losses.svg", "comparison.parquet", CARD)
+    return seal_model(run.workspace, run.sealed, kind=run.kind, fingerprint=card.fingerprint, told_in=told_in)
 
 
 def _learn(run: TrainingRun, training: EmbedderTraining) -> Learnt:

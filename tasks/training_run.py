@@ -82,6 +82,11 @@ class TrainingRun:
         return self.folder / "trained"
 
     @property
+    def sealed(self) -> Path:
+        """The folder of the trained model with its card, before it has its name."""
+        return self.folder / "sealed"
+
+    @property
     def losses(self) -> Path:
         """The loss curve, schema LOSSES."""
         return self.folder / "losses.parquet"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,8 +19,6 @@ from tasks.loss_plot import LOSSES
 from tests.training_collection import training_collection
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.collection import Collection
     from tests.conftest import Command, Ended, Models
 
@@ -148,6 +147,20 @@ def test_promotion_is_refused_where_the_guard_loses_and_the_model_is_kept(
     assert "by more than 0.01" in ended.err
     assert promotions(Workspace(learnable.workspace)) == {}
     assert read_table(Workspace(learnable.workspace).models / told["model"] / "comparison.parquet").num_rows == 3
+
+
+def test_a_guard_that_comes_later_is_on_the_card_of_the_same_weights(
+    learnable: Collection, nightrank: Command, tmp_path: Path
+) -> None:
+    general = guard(tmp_path / "general", learnable, queries=40)
+    idle = ("--steps", "2", "--batch", "8", "--learning-rate", "1e-9", "--seed", "7", "--json")
+    first = nightrank("train", "embedder", "-c", learnable.settings_file, *idle).json
+
+    second = nightrank("train", "embedder", "-c", learnable.settings_file, *idle, "--guard", general).json
+
+    assert (first["model"], first["card"]["guard"]) == (second["model"], None)
+    assert json.loads((Path(first["model"]) / "training.json").read_text()) == second["card"]
+    assert second["card"]["guard"]["name"] == str(general)
 
 
 def test_promotion_is_refused_where_nothing_is_gained(learnable: Collection, nightrank: Command) -> None:

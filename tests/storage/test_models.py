@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storage.errors import InputError, MachineError, WorkspaceBusy
-from storage.models import Promotion, promote, promotions, seal_model, training, withdraw
+from storage.models import Promotion, discard, promote, promotions, seal_model, training, withdraw
 from storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -22,13 +22,43 @@ def place(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "workspace")
 
 
-def made(place: Workspace, *, weights: str = "weights") -> Path:
+def made(place: Workspace, *, weights: str = "weights", card: str = "card") -> Path:
     """A trained folder within a training's, sealed."""
     with training(place, "embedder", key="k", now=NOW) as folder:
         trained = folder / "trained"
         trained.mkdir()
         (trained / "model.safetensors").write_text(weights)
-        return seal_model(place, trained, kind="embedder", fingerprint="f00d")
+        (trained / "training.json").write_text(card)
+        return seal_model(place, trained, kind="embedder", fingerprint="f00d", told_in=["training.json"])
+
+
+def test_a_model_that_is_made_again_has_the_newest_card_beside_its_first_weights(place: Workspace) -> None:
+    first = made(place, card="no guard")
+    assert made(place, weights="not looked at", card="a guard refuses") == first
+    assert (first / "training.json").read_text() == "a guard refuses"
+    assert (first / "model.safetensors").read_text() == "weights"
+
+
+def test_a_training_that_is_over_leaves_nothing_though_it_is_killed_while_it_is_removed(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(folder: Path, **_how: object) -> None:
+        next(folder.glob("pairs")).unlink()
+        raise KeyboardInterrupt
+
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(KeyboardInterrupt),
+        training(place, "embedder", key="k", now=NOW) as folder,
+    ):
+        (folder / "pairs").write_text("needed")
+        (folder / "gathered.json").write_text("done")
+        patched.setattr("shutil.rmtree", killed)
+        discard(folder)
+
+    with training(place, "embedder", key="k", now=NOW) as again:
+        assert list(again.iterdir()) == []
+        assert [path.name for path in place.models.iterdir() if path.is_dir()] == [again.name]
 
 
 def promotion(model: str = "embedder-f00d") -> Promotion:
