@@ -115,7 +115,7 @@ def train_embedder(settings_file: str, request: EmbedderRequest) -> Trained:
     seconds = (datetime.now(UTC) - now).total_seconds()
     trained = Trained(folder=folder, card=card, promoted=False, seconds=seconds)
     show_training_in_prefect(trained)
-    return promote_model(configuration, trained, now=datetime.now(UTC)) if request.promote else trained
+    return promote_model(Path(settings_file), trained, now=datetime.now(UTC)) if request.promote else trained
 
 
 @contextmanager

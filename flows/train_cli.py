@@ -166,8 +166,9 @@ def promote(
     from flows.promotion import find_trained, promote_model
     from flows.settings import find_settings_file, load_settings
 
-    configuration = load_settings(find_settings_file(config))
-    promoted = promote_model(configuration, find_trained(configuration, model), now=datetime.now(UTC))
+    settings_file = find_settings_file(config)
+    trained = find_trained(load_settings(settings_file), model)
+    promoted = promote_model(settings_file, trained, now=datetime.now(UTC))
     if json_:
         print_json(promoted.as_json())
     else:

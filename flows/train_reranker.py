@@ -99,7 +99,7 @@ def train_reranker(settings_file: str, request: RerankerRequest) -> Trained:
         discard(run.folder)
     trained = Trained(folder=folder, card=card, promoted=False, seconds=(datetime.now(UTC) - now).total_seconds())
     show_training_in_prefect(trained)
-    return promote_model(configuration, trained, now=datetime.now(UTC)) if request.promote else trained
+    return promote_model(Path(settings_file), trained, now=datetime.now(UTC)) if request.promote else trained
 
 
 def require_one_weight(settings: float | None, asked: float | None) -> None:

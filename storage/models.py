@@ -5,12 +5,14 @@ models/
   .training-<kind>-<key>/     a training at work, or one that was stopped and goes on when it is asked for again
   .done-training-...          one that is over, on its way out
   promoted.json               the promotions, replaced atomically
+  .promoted.lock              locked while one is decided
 
 No reader ever sees half of a model: its folder gets its name when everything is in it. Collecting removes none.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -135,8 +137,20 @@ def promotions(workspace: Workspace) -> dict[Kind, Promotion]:
         raise MachineError(message, remedy="Restore it, or remove it to go back to what the settings name.") from error
 
 
+@contextmanager
+def deciding(workspace: Workspace) -> Iterator[None]:
+    """Hold the promotions: nobody else changes one meanwhile. It takes seconds, so others wait for it."""
+    workspace.models.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(workspace.models / ".promoted.lock", os.O_RDONLY | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def promote(workspace: Workspace, kind: Kind, promotion: Promotion) -> None:
-    """Let a model stand in for the one that the settings name, from the next run on.
+    """Let a model stand in for the one that the settings name, from the next run on; within :func:`deciding`.
 
     Raises:
         InputError: There is no such model.
@@ -153,10 +167,13 @@ def withdraw(workspace: Workspace, kind: Kind) -> Promotion | None:
     Returns:
         The promotion that was; None where there was none.
     """
-    there = promotions(workspace)
-    promotion = there.pop(kind, None)
-    if promotion is not None:
-        _write(workspace, there)
+    if not promotions(workspace):
+        return None
+    with deciding(workspace):
+        there = promotions(workspace)
+        promotion = there.pop(kind, None)
+        if promotion is not None:
+            _write(workspace, there)
     return promotion
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from storage.errors import InputError, MachineError, WorkspaceBusy
-from storage.models import Promotion, discard, promote, promotions, seal_model, training, withdraw
+from storage.models import Promotion, deciding, discard, promote, promotions, seal_model, training, withdraw
 from storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -104,6 +105,19 @@ def test_a_promotion_is_there_until_it_is_withdrawn(place: Workspace) -> None:
     assert withdraw(place, "embedder") == promotion()
     assert promotions(place) == {}
     assert withdraw(place, "embedder") is None
+
+
+def test_one_promotion_waits_for_another(place: Workspace) -> None:
+    made(place)
+    with ThreadPoolExecutor() as pool:
+        with deciding(place):
+            promote(place, "embedder", promotion())
+            withdrawn = pool.submit(withdraw, place, "embedder")
+            with pytest.raises(TimeoutError):
+                withdrawn.result(timeout=0.2)
+            promote(place, "reranker", promotion())
+        assert withdrawn.result() == promotion()
+    assert promotions(place) == {"reranker": promotion()}
 
 
 def test_what_is_not_there_is_not_promoted(place: Workspace) -> None:
