@@ -107,14 +107,13 @@ def promote_model(settings_file: Path, trained: Trained, *, now: datetime) -> Tr
             raise InputError(message, remedy="Train again, from what is present now.")
         if card.refusals:
             raise NotPromoted(trained)
-        files = find_model(str(trained.folder), base=configuration.base, revision=None, sha256=card.weights_sha256)
-        if files.fingerprint() != card.fingerprint:
-            message = f"{trained.folder} is not as it was when it was measured."
-            raise InputError(message, remedy="Train the model again.")
+        find_model(str(trained.folder), base=configuration.base, revision=None, sha256=card.weights_sha256)
         named = configuration.named.embedder if card.kind == "embedder" else configuration.named.reranker
         promotion = Promotion(
             model=trained.folder.name,
             instead_of=named.model,
+            instead_of_revision=named.revision,
+            instead_of_sha256=named.sha256,
             sha256=card.weights_sha256,
             promoted_at=now.isoformat(timespec="seconds"),
         )

@@ -22,14 +22,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from storage.errors import InputError, MachineError
-from storage.workspace import held, sync_folder, write_atomically
+from storage.workspace import Workspace, held, sync_folder, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
-
-    from storage.workspace import Workspace
 
 Kind: TypeAlias = Literal["embedder", "reranker"]
 
@@ -42,7 +40,10 @@ class Promotion(BaseModel):
 
     Attributes:
         model: The name of its folder among the workspace's models.
-        instead_of: What the settings name; where they come to name another model, the promotion is without effect.
+        instead_of: The model that the settings name; where they come to name another one, or another revision or digest
+            of it, the promotion is without effect.
+        instead_of_revision: The revision that they name.
+        instead_of_sha256: The digest that they name.
         sha256: Of its weights.
         promoted_at: When, in ISO 8601.
     """
@@ -51,6 +52,8 @@ class Promotion(BaseModel):
 
     model: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     instead_of: str
+    instead_of_revision: str | None = None
+    instead_of_sha256: str | None = None
     sha256: str
     promoted_at: str
 
@@ -135,6 +138,13 @@ def promotions(workspace: Workspace) -> dict[Kind, Promotion]:
     except (OSError, ValidationError) as error:
         message = f"{path} does not say which models are promoted."
         raise MachineError(message, remedy="Restore it, or remove it to go back to what the settings name.") from error
+
+
+def promoted_as(folder: Path) -> Kind | None:
+    """As what a folder is promoted in the workspace that it is, or was, in; None where it is not."""
+    workspace = Workspace(folder.parent.parent)
+    there = promotions(workspace).items()
+    return next((kind for kind, promotion in there if workspace.models / promotion.model == folder), None)
 
 
 @contextmanager

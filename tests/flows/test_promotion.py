@@ -1,4 +1,4 @@
-"""A promotion is decided by what counts at that moment."""
+"""A promotion: what it is decided by, what it holds for, and what is told where its model is not as it was."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from flows.promotion import Trained, find_trained, present_model, promote_model
 from flows.settings import load_settings
 from storage.errors import InputError
 from storage.models import promotions
+from tasks.embedder import plan_embedder
 from tasks.models import find_model
 from tasks.training_card import CARD
 from tests.tasks.carded import card, figure
@@ -66,3 +67,42 @@ def test_settings_that_were_changed_meanwhile_count(place: Collection, models: M
 
     with pytest.raises(InputError, match="compared with another embedder"):
         promote_model(place.settings_file, model, now=NOW)
+
+
+@pytest.mark.parametrize("key", ["revision", "sha256"])
+def test_another_revision_or_digest_in_the_settings_ends_a_promotion(
+    place: Collection, models: Models, key: str
+) -> None:
+    model = trained(place, models, marked="first")
+    promote_model(place.settings_file, model, now=NOW)
+    assert load_settings(place.settings_file).settings.embedder.model.endswith(model.folder.name)
+
+    place.settings["embedder"][key] = "a" * 64
+    place.write()
+
+    assert load_settings(place.settings_file).settings.embedder.model == str(models.embedder)
+
+
+def test_a_promoted_model_that_is_gone_is_told_with_the_way_back(place: Collection, models: Models) -> None:
+    model = trained(place, models, marked="first")
+    promote_model(place.settings_file, model, now=NOW)
+    shutil.rmtree(model.folder)
+
+    settings = load_settings(place.settings_file).settings
+    with pytest.raises(InputError, match="There is no model folder") as caught:
+        plan_embedder(settings.embedder, settings.execution, base=place.folder)
+    assert "nightrank train withdraw embedder" in caught.value.remedy
+
+
+def test_a_model_whose_files_changed_is_neither_promoted_nor_used(place: Collection, models: Models) -> None:
+    model = trained(place, models, marked="first")
+    (model.folder / "marked.txt").write_text("changed")
+    with pytest.raises(InputError, match="not as it was"):
+        promote_model(place.settings_file, model, now=NOW)
+
+    (model.folder / "marked.txt").write_text("first")
+    promote_model(place.settings_file, model, now=NOW)
+    (model.folder / "marked.txt").write_text("changed")
+    settings = load_settings(place.settings_file).settings
+    with pytest.raises(InputError, match="not as it was"):
+        plan_embedder(settings.embedder, settings.execution, base=place.folder)
