@@ -37,12 +37,17 @@ if TYPE_CHECKING:
 
     from flows.settings import Configuration
     from storage.models import Kind
+    from tasks.embedder_stages import Measured
     from tasks.training_guard import Guard
     from tasks.training_records import PairsGathered
 
 JUDGED = (
-    "The training saw judgments that releases are measured on; the measures of a release with this model flatter it. "
-    "The held-out figures do not."
+    "The training saw judgments that releases are measured on; the measures of a release with this model flatter it."
+)
+UNSEEN = "The held-out figures do not."
+WATCHED_TOO = (
+    "The held-out queries are too few to be split: they chose the best of the training's models as well as they "
+    "measured it, and their figures flatter it a little."
 )
 
 
@@ -90,7 +95,7 @@ def train_embedder(settings_file: str, request: EmbedderRequest) -> Trained:
         gathered = gather_pairs(run, request.pairs)
         mined = mine_pairs(run, request.pairs, gathered)
         learnt = learn(run, request.training)
-        measured = measure_embedder(run, seed=seed)
+        measured = measure_embedder(run, request.training, seed=seed)
         guarded = None if guard is None else guard_embedder(run, guard, seed=seed)
         named = name_model(run)
         card = TrainingCard(
@@ -108,7 +113,7 @@ def train_embedder(settings_file: str, request: EmbedderRequest) -> Trained:
             training=learnt.model_dump(),
             figures=measured.figures,
             guard=guarded,
-            remarks=remarks_of(gathered),
+            remarks=remarks_of(gathered, measured),
         )
         folder = seal_trained(run, card)
         discard(run.folder)
@@ -163,6 +168,7 @@ def guard_of(path: Path) -> Guard:
     return guard
 
 
-def remarks_of(gathered: PairsGathered) -> list[str]:
-    """What a user should know of the pairs."""
-    return [JUDGED] if gathered.judged else []
+def remarks_of(gathered: PairsGathered, measured: Measured) -> list[str]:
+    """What a user should know of the pairs and the figures."""
+    judged = [JUDGED if measured.watched_too else f"{JUDGED} {UNSEEN}"] if gathered.judged else []
+    return [*judged, *([WATCHED_TOO] if measured.watched_too else [])]

@@ -91,7 +91,7 @@ def train_reranker(settings_file: str, request: RerankerRequest) -> Trained:
             },
             figures=measured.figures,
             guard=None,
-            remarks=remarks_of(gathered),
+            remarks=remarks_of(gathered, measured),
             max_length=request.training.max_tokens,
             weight=measured.weight,
         )

@@ -26,6 +26,7 @@ from tasks.significance import compare_evaluations
 from tasks.training_card import CARD, LOSSES_FILE, Figure, Guarded, figures_of
 from tasks.training_rows import training_rows
 from tasks.training_set import read_training_set
+from tasks.training_split import watched_and_measured
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,11 +43,17 @@ GUARD_QUERIES, GUARD_PASSAGES = 300, 6000
 
 
 class Measured(BaseModel):
-    """The held-out queries, before and after."""
+    """The held-out queries, before and after.
+
+    Attributes:
+        figures: What they come to.
+        watched_too: Whether they were looked at in training, for they were too few to be split.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     figures: list[Figure]
+    watched_too: bool = False
 
 
 class Named(BaseModel):
@@ -69,13 +76,15 @@ def learn(run: TrainingRun, training: EmbedderTraining) -> Learnt:
 
 
 @task(name="measure", cache_policy=NO_CACHE)
-def measure_embedder(run: TrainingRun, *, seed: int) -> Measured:
-    """Measure the present and the trained model on the held-out queries."""
+def measure_embedder(run: TrainingRun, training: EmbedderTraining, *, seed: int) -> Measured:
+    """Measure the present and the trained model on held-out queries that chose nothing of the trained one."""
 
     def measure() -> Measured:
-        comparison = _compared(run, Examination.held_out(read_training_set(run.folder)), seed=seed)
+        training_set = read_training_set(run.folder)
+        watched, queries = watched_and_measured(training_set.held_out, most_watched=training.watched_queries)
+        comparison = _compared(run, Examination.held_out(training_set, queries), seed=seed)
         write_table(run.comparison, comparison)
-        return Measured(figures=figures_of(comparison))
+        return Measured(figures=figures_of(comparison), watched_too=watched[0] in queries)
 
     return run.once("measured", Measured, measure)
 
@@ -146,8 +155,9 @@ def _learn(run: TrainingRun, training: EmbedderTraining) -> Learnt:
     if len(rows) < 2:
         message = f"{len(rows)} pairs with {training.negatives} negatives each are too few to learn from."
         raise InputError(message, remedy="Give more pairs, or ask for fewer negatives with --negatives.")
-    watched = Examination.held_out(training_set).smaller(
-        queries=training.watched_queries,
+    queries, _ = watched_and_measured(training_set.held_out, most_watched=training.watched_queries)
+    watched = Examination.held_out(training_set, queries).smaller(
+        queries=len(queries),
         passages=training.watched_passages,
         generator=np.random.default_rng(training.seed),
     )

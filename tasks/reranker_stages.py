@@ -27,6 +27,7 @@ from tasks.significance import compare_evaluations
 from tasks.training_card import figures_of
 from tasks.training_groups import GroupSampler, MinedSource
 from tasks.training_set import read_training_set, write_training_set
+from tasks.training_split import watched_and_measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -163,7 +164,7 @@ def _learn(run: TrainingRun, training: RerankerTraining) -> RerankerLearnt:
     folder, _ = base_files(run, base_name(run, training.base))
     encoder = load_base(folder, max_length=training.max_tokens, device=device, seed=training.seed)
     learning = training.learning(len(training_set.mined), threads=execution.threads)
-    watched = _drawn(training_set.held_out, training.watched_queries, seed=training.seed)
+    watched, _ = watched_and_measured(training_set.held_out, most_watched=training.watched_queries)
 
     def watch() -> float:
         scores = score_held_out(
@@ -211,7 +212,8 @@ def _measure(run: TrainingRun, training: RerankerTraining) -> RerankerMeasured:
     training_set = read_training_set(run.folder)
     settings, execution = run.settings.reranker, run.settings.execution
     dense_weight = run.settings.retrieval.dense_weight
-    queries = _drawn(training_set.held_out, training.measured_queries, seed=training.seed)
+    watched, unseen = watched_and_measured(training_set.held_out, most_watched=training.watched_queries)
+    queries = _drawn(unseen, training.measured_queries, seed=training.seed)
     depth = min(training.measured_depth, settings.depth, run.settings.retrieval.candidate_depth)
     present = plan_reranker(settings, execution, base=run.base)
     trained = plan_reranker(
@@ -238,7 +240,13 @@ def _measure(run: TrainingRun, training: RerankerTraining) -> RerankerMeasured:
     write_table(run.comparison, pa.concat_tables([comparison, over_fused]))
     figures = [figure for figure in figures_of(comparison) if figure.stage != "fused"]
     figures.sort(key=lambda figure: (figure.stage, figure.measure) != DECISIVE)
-    return RerankerMeasured(figures=figures + figures_of(over_fused), weight=weight, queries=len(queries), depth=depth)
+    return RerankerMeasured(
+        figures=figures + figures_of(over_fused),
+        watched_too=watched[0] in unseen,
+        weight=weight,
+        queries=len(queries),
+        depth=depth,
+    )
 
 
 def weights_to_try(settings: float | None, asked: float | None, *, own: float | None = None) -> tuple[float, ...]:
