@@ -140,18 +140,34 @@ def working(
     settings, workspace = configuration.settings, configuration.workspace
     workspace.require_current()
     embedder = plan_embedder(settings.embedder, settings.execution, base=configuration.base)
-    given = [path for path in (pairs.pairs, pairs.qrels, pairs.queries) if path is not None]
-    for path in given:
-        if not path.is_file():
+    for path in (pairs.pairs, pairs.qrels, pairs.queries):
+        if path is not None and not path.is_file():
             raise InputError(f"There is no file {path}.", remedy="Correct the path.")
     asked = {**settings_as_json(pairs), **dict.fromkeys(("pairs", "qrels", "queries"))}
-    decisive = [asked, settings_as_json(how), [sha256_of_file(path) for path in given]]
-    decisive += [embedder.fingerprint, present_model(configuration, kind)]
+    decisive = [version("nightrank"), asked, settings_as_json(how), embedder.fingerprint]
+    decisive += [present_model(configuration, kind), *what_is_read(configuration, pairs)]
     with training(workspace, kind, key=fingerprint(decisive), now=now) as folder:
         if fresh:
             discard(folder)
             folder.mkdir()
         yield TrainingRun(settings, configuration.base, workspace, kind, folder, embedder)
+
+
+def what_is_read(configuration: Configuration, pairs: PairSettings) -> list[object]:
+    """What decides a training beside what it is asked for: the settings of its stages, the files that it reads."""
+    settings, base = configuration.settings, configuration.base
+    log, own = base / settings.queries.log, settings.judgments.qrels
+    texts = log if pairs.queries is None else pairs.queries
+    judged = [] if own is None else [base / own, texts]
+    if pairs.pairs is not None:
+        files = [pairs.pairs]
+    elif pairs.qrels is not None:
+        files = [pairs.qrels, texts]
+    else:
+        files = {"clicks": [log], "judgments": judged, "documents": [], "auto": [log, *judged]}[pairs.origin]
+    sections = [settings.bm25, settings.retrieval, settings.reranker, *([settings.queries] if log in files else [])]
+    digests = [sha256_of_file(path) if path.is_file() else None for path in files]
+    return [*digests, *(settings_as_json(section) for section in sections)]
 
 
 def guard_of(path: Path) -> Guard:

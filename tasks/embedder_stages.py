@@ -101,11 +101,11 @@ def guard_embedder(run: TrainingRun, collection: Guard, *, seed: int) -> Guarded
     Raises:
         InputError: It is not there, or has no judged query.
     """
+    small = collection.examination().smaller(
+        queries=GUARD_QUERIES, passages=GUARD_PASSAGES, generator=np.random.default_rng(seed)
+    )
 
     def guard() -> Guarded:
-        small = collection.examination().smaller(
-            queries=GUARD_QUERIES, passages=GUARD_PASSAGES, generator=np.random.default_rng(seed)
-        )
         figures = figures_of(_compared(run, small, seed=seed))
         return Guarded(
             name=collection.name,
@@ -114,7 +114,8 @@ def guard_embedder(run: TrainingRun, collection: Guard, *, seed: int) -> Guarded
             figure=next(figure for figure in figures if figure.measure == MEASURES[0]),
         )
 
-    return run.once(f"guard-{fingerprint(collection.name)[:8]}", Guarded, guard)
+    key = fingerprint([collection.name, small.queries, small.relevant, small.passages, small.document_ids])
+    return run.once(f"guard-{key[:8]}", Guarded, guard)
 
 
 @task(name="name model", cache_policy=NO_CACHE)

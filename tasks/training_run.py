@@ -54,12 +54,23 @@ class TrainingRun:
             record: What it gives.
             work: Does it.
         """
-        path = self.folder / f"{stage}.json"
-        if path.is_file():
+        path = self._record(stage)
+        if self.has_done(stage):
             return record.model_validate_json(path.read_bytes())
         done = work()
         write_atomically(path, json.dumps(done.model_dump(mode="json"), indent=2) + "\n")
         return done
+
+    def has_done(self, stage: str) -> bool:
+        """Whether a stage has left its record."""
+        return self._record(stage).is_file()
+
+    def forget(self, stage: str) -> None:
+        """Have a stage done again, whether it was done or not."""
+        self._record(stage).unlink(missing_ok=True)
+
+    def _record(self, stage: str) -> Path:
+        return self.folder / f"{stage}.json"
 
     @property
     def pairs(self) -> Path:

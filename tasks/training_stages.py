@@ -53,10 +53,16 @@ CHUNKS_AT_ONCE = 4096
 def gather_pairs(run: TrainingRun, asked: PairSettings) -> PairsGathered:
     """Gather the pairs to learn from, and settle which release is mined.
 
+    They are gathered anew where the release that was to be mined has been collected meanwhile.
+
     Raises:
         InputError: Nothing is published, the settings have changed since, a file is not as it should be, or there are
             no pairs.
     """
+    gathered = run.once("gathered", PairsGathered, lambda: _gather(run, asked))
+    if run.has_done("mined") or (run.workspace.release(gathered.release_id) / "manifest.json").is_file():
+        return gathered
+    run.forget("gathered")
     return run.once("gathered", PairsGathered, lambda: _gather(run, asked))
 
 
@@ -67,7 +73,11 @@ def mine_pairs(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -
     Raises:
         InputError: Too few pairs are left on a side of the split.
     """
-    return run.once("mined", PairsMined, lambda: _mine(run, asked, gathered))
+    try:
+        return run.once("mined", PairsMined, lambda: _mine(run, asked, gathered))
+    except InputError:
+        run.forget("gathered")  # from these pairs, or this release, it would fail for ever
+        raise
 
 
 def _gather(run: TrainingRun, asked: PairSettings) -> PairsGathered:

@@ -47,15 +47,12 @@ def test_a_training_that_is_over_leaves_nothing_though_it_is_killed_while_it_is_
         next(folder.glob("pairs")).unlink()
         raise KeyboardInterrupt
 
-    with (
-        monkeypatch.context() as patched,
-        pytest.raises(KeyboardInterrupt),
-        training(place, "embedder", key="k", now=NOW) as folder,
-    ):
+    with training(place, "embedder", key="k", now=NOW) as folder, monkeypatch.context() as patched:
         (folder / "pairs").write_text("needed")
         (folder / "gathered.json").write_text("done")
         patched.setattr("shutil.rmtree", killed)
-        discard(folder)
+        with pytest.raises(KeyboardInterrupt):
+            discard(folder)
 
     with training(place, "embedder", key="k", now=NOW) as again:
         assert list(again.iterdir()) == []
