@@ -68,7 +68,7 @@ def train_reranker(settings_file: str, request: RerankerRequest) -> Trained:
         gathered = gather_pairs(run, request.pairs)
         mined = mine_pairs(run, request.pairs, gathered)
         taught = None if request.training.teacher is None else teach(run, request.training)
-        learnt = learn_reranker(run, request.training)
+        learnt = learn_reranker(run, request.training, queries=mined.queries)
         measured = measure_reranker(run, request.training)
         named = name_model(run)
         card = TrainingCard(

@@ -139,13 +139,18 @@ def teach(run: TrainingRun, training: RerankerTraining) -> TeacherAsked:
 
 
 @task(name="learn", cache_policy=NO_CACHE)
-def learn_reranker(run: TrainingRun, training: RerankerTraining) -> RerankerLearnt:
+def learn_reranker(run: TrainingRun, training: RerankerTraining, *, queries: int) -> RerankerLearnt:
     """Train the reranker, from its last checkpoint where there is one.
+
+    Args:
+        run: The training.
+        training: How to learn.
+        queries: That there are to learn from, those that no teacher was asked for included: passes are over them.
 
     Raises:
         InputError: There is too little to learn from, or the model to start from is not there.
     """
-    return run.once("learnt", RerankerLearnt, lambda: _learn(run, training))
+    return run.once("learnt", RerankerLearnt, lambda: _learn(run, training, queries=queries))
 
 
 @task(name="measure", cache_policy=NO_CACHE)
@@ -157,20 +162,20 @@ def measure_reranker(run: TrainingRun, training: RerankerTraining) -> RerankerMe
     return run.once("measured", RerankerMeasured, lambda: _measure(run, training))
 
 
-def _learn(run: TrainingRun, training: RerankerTraining) -> RerankerLearnt:
+def _learn(run: TrainingRun, training: RerankerTraining, *, queries: int) -> RerankerLearnt:
     training_set = read_training_set(run.folder if training.teacher is None else run.taught)
     execution = run.settings.execution
     device = resolve_device(execution.device)
     folder, _ = base_files(run, base_name(run, training.base))
     encoder = load_base(folder, max_length=training.max_tokens, device=device, seed=training.seed)
-    learning = training.learning(len(training_set.mined), threads=execution.threads)
+    learning = training.learning(queries, threads=execution.threads)
     watched, _ = watched_and_measured(training_set.held_out, most_watched=training.watched_queries)
 
     def watch() -> float:
         scores = score_held_out(
-            lambda queries, texts: np.asarray(
+            lambda asked, texts: np.asarray(
                 encoder.predict(
-                    list(zip(queries, texts, strict=True)),
+                    list(zip(asked, texts, strict=True)),
                     batch_size=learning.micro_batch,
                     show_progress_bar=False,
                     convert_to_numpy=True,

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from tests.collection import Collection
     from tests.conftest import Models
 
-PAIRS = PairSettings(origin="judgments", held_out_share=0.3)
+PAIRS = PairSettings(origin="judgments", held_out_share=0.45)
 TRAINING = RerankerTraining(
-    base="embedder", steps=90, epochs=50, queries=4, negatives=3, learning_rate=3e-3, max_tokens=40, evaluations=3
+    base="embedder", steps=150, epochs=50, queries=4, negatives=3, learning_rate=3e-3, max_tokens=40, evaluations=3
 )
 
 
@@ -98,3 +98,11 @@ def test_the_weight_of_the_settings_is_the_one_that_is_measured_with(unpromoted:
     another = RerankerRequest(pairs=PAIRS, training=IDLE.model_copy(update={"weight": 0.8}))
     with pytest.raises(InputError, match=r"--weight 0\.8 would be without effect"):
         train_reranker(settings_file, another)
+
+
+def test_half_a_pass_is_half_a_pass_whether_a_teacher_is_asked_or_not(learnable: Collection, models: Models) -> None:
+    half = TRAINING.model_copy(update={"epochs": 0.5, "evaluations": 1, "teacher": str(models.reranker)})
+
+    card = train_reranker(str(learnable.settings_file), RerankerRequest(pairs=PAIRS, training=half)).card
+
+    assert card.training["steps_planned"] == int(0.5 * card.mined.queries / 4)
