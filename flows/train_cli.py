@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
     M = TypeVar("M", bound=BaseModel)
 
+# Options that are not called as the field that they fill.
+OPTIONS = {
+    ("PairSettings", "origin"): "from",
+    ("PairSettings", "held_out_share"): "held_out",
+    ("RerankerTraining", "queries"): "batch",
+}
+
 train = App(name="train", help="Train a model on your own pairs, clicks or documents, and promote what is better.")
 
 Pairs = Annotated[
@@ -278,7 +285,7 @@ def checked(model: type[M], values: Mapping[str, object]) -> M:
     """Options as a model has them.
 
     Raises:
-        InputError: One is out of bounds.
+        InputError: One is out of bounds; it is told by the name that users know it by.
     """
     from pydantic import ValidationError
 
@@ -286,5 +293,6 @@ def checked(model: type[M], values: Mapping[str, object]) -> M:
         return model.model_validate(dict(values))
     except ValidationError as error:
         fault = error.errors()[0]
-        name = "--" + ".".join(str(part) for part in fault["loc"]).replace("_", "-")
+        field = str(fault["loc"][0])
+        name = "--" + OPTIONS.get((model.__name__, field), field).replace("_", "-")
         raise InputError(f"{name} {fault['input']} is wrong: {fault['msg']}.", remedy="Correct the option.") from error

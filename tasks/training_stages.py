@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from storage.bm25_store import Bm25Store
 from storage.chunk_table import ChunkTable
 from storage.errors import InputError
+from storage.keys import sha256_of_file
 from storage.releases import read_manifest
 from storage.tables import read_table, write_table
 from storage.workspace import reading
@@ -125,8 +126,12 @@ def _pairs(run: TrainingRun, asked: PairSettings, index: ReleaseIndex) -> tuple[
 
 
 def _are_the_settings_own(run: TrainingRun, qrels: Path | None) -> bool:
+    """Whether they say the same, wherever they lie."""
     own = run.settings.judgments.qrels
-    return qrels is None or (own is not None and (run.base / own).resolve() == qrels.resolve())
+    if qrels is None:
+        return True
+    own_file = None if own is None else run.base / own
+    return own_file is not None and own_file.is_file() and sha256_of_file(own_file) == sha256_of_file(qrels)
 
 
 def _texts(run: TrainingRun, asked: PairSettings) -> dict[str, str]:

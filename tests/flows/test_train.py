@@ -192,16 +192,18 @@ def test_for_people_the_figures_are_a_table(learnable: Collection, nightrank: Co
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--batch", "1"), "--batch 1 is wrong"),
-        (("--pairs", "nowhere.jsonl"), "There is no file nowhere.jsonl"),
-        (("--guard", "nowhere"), "There is no settings file nowhere"),
-        (("--base", "./nowhere"), "There is no model folder './nowhere'"),
+        (("embedder", "--batch", "1"), "--batch 1 is wrong"),
+        (("embedder", "--held-out", "0.9"), "--held-out 0.9 is wrong"),
+        (("reranker", "--batch", "0"), "--batch 0 is wrong"),
+        (("embedder", "--pairs", "nowhere.jsonl"), "There is no file nowhere.jsonl"),
+        (("embedder", "--guard", "nowhere"), "There is no settings file nowhere"),
+        (("embedder", "--base", "./nowhere"), "There is no model folder './nowhere'"),
     ],
 )
 def test_a_wrong_option_is_told_in_a_line(
     learnable: Collection, nightrank: Command, options: tuple[str, ...], told: str
 ) -> None:
-    ended = nightrank("train", "embedder", "-c", learnable.settings_file, *options)
+    ended = nightrank("train", *options, "-c", learnable.settings_file)
 
     assert ended.code == 2
     assert told in ended.err

@@ -152,6 +152,15 @@ def test_automatically_clicks_come_before_judgments(judged: Collection) -> None:
     assert (gathered.origin, gathered.judged) == ("clicks", False)
 
 
+def test_a_copy_of_the_settings_judgments_is_what_releases_are_measured_on(judged: Collection, tmp_path: Path) -> None:
+    own = judged.folder / str(judged.settings["judgments"]["qrels"])
+    same = shutil.copyfile(own, tmp_path / "same.tsv")
+    other = tmp_path / "other.tsv"
+    other.write_text("".join(own.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
+
+    assert [prepared(judged, qrels=path)[0].judged for path in (same, other)] == [True, False]
+
+
 def test_too_few_pairs_are_the_users_fault(judged: Collection, tmp_path: Path) -> None:
     qrels = tmp_path / "one.tsv"
     name = judged.qrels[0]
