@@ -14,9 +14,12 @@ from flows.command import Config, Json, print_json, quiet_prefect
 from storage.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pydantic import BaseModel
+
+    from flows.promotion import Trained
+    from tasks.training_settings import PairSettings
 
     M = TypeVar("M", bound=BaseModel)
 
@@ -115,13 +118,10 @@ def embedder(
 
     A training that was stopped goes on when it is asked for again.
     """
-    from flows.settings import find_settings_file, load_settings
-    from tasks.training_settings import EmbedderTraining, PairSettings
+    from tasks.training_settings import EmbedderTraining
 
-    settings_file = find_settings_file(config)
-    load_settings(settings_file)  # a mistake in it is told before Prefect's server starts
-    chosen = {"pairs": pairs, "qrels": qrels, "queries": queries, "origin": from_}
-    asked = checked(PairSettings, {**chosen, "held_out_share": held_out, "seed": seed})
+    settings_file = settings_file_of(config)
+    asked = pairs_asked(pairs, qrels, queries, from_, held_out=held_out, seed=seed)
     how = checked(
         EmbedderTraining,
         {
@@ -138,26 +138,10 @@ def embedder(
         },
     )
     quiet_prefect()
-    from flows.prefect_api import require_prefect
-    from flows.promotion import NotPromoted
     from flows.train import EmbedderRequest, train_embedder
 
-    require_prefect()
-    refused: NotPromoted | None = None
     request = EmbedderRequest(pairs=asked, training=how, guard=guard, promote=promote, fresh=fresh)
-    try:
-        trained = train_embedder(str(settings_file), request)
-    except NotPromoted as error:
-        trained, refused = error.trained, error
-    if json_:
-        print_json(trained.as_json())
-    else:
-        from flows.show_training import show_trained
-
-        show_trained(trained)
-    if refused is not None:
-        raise refused
-    return 0
+    return told(lambda: train_embedder(str(settings_file), request), json_=json_)
 
 
 @train.command
@@ -213,14 +197,10 @@ def reranker(
 
     A training that was stopped goes on when it is asked for again.
     """
-    from flows.settings import find_settings_file, load_settings
     from tasks.reranker_options import RerankerTraining
-    from tasks.training_settings import PairSettings
 
-    settings_file = find_settings_file(config)
-    load_settings(settings_file)  # a mistake in it is told before Prefect's server starts
-    chosen = {"pairs": pairs, "qrels": qrels, "queries": queries, "origin": from_}
-    asked = checked(PairSettings, {**chosen, "held_out_share": held_out, "seed": seed})
+    settings_file = settings_file_of(config)
+    asked = pairs_asked(pairs, qrels, queries, from_, held_out=held_out, seed=seed)
     how = checked(
         RerankerTraining,
         {
@@ -238,26 +218,10 @@ def reranker(
         },
     )
     quiet_prefect()
-    from flows.prefect_api import require_prefect
-    from flows.promotion import NotPromoted
     from flows.train_reranker import RerankerRequest, train_reranker
 
-    require_prefect()
-    refused: NotPromoted | None = None
     request = RerankerRequest(pairs=asked, training=how, promote=promote, fresh=fresh)
-    try:
-        trained = train_reranker(str(settings_file), request)
-    except NotPromoted as error:
-        trained, refused = error.trained, error
-    if json_:
-        print_json(trained.as_json())
-    else:
-        from flows.show_training import show_trained
-
-        show_trained(trained)
-    if refused is not None:
-        raise refused
-    return 0
+    return told(lambda: train_reranker(str(settings_file), request), json_=json_)
 
 
 @train.command
@@ -278,6 +242,51 @@ def withdraw(
         from flows.show_training import show_withdrawn
 
         show_withdrawn(kind, promotion)
+    return 0
+
+
+def settings_file_of(config: Path | None) -> Path:
+    """The settings file, read once: a mistake in it is told before Prefect's server starts."""
+    from flows.settings import find_settings_file, load_settings
+
+    settings_file = find_settings_file(config)
+    load_settings(settings_file)
+    return settings_file
+
+
+def pairs_asked(
+    pairs: Path | None, qrels: Path | None, queries: Path | None, origin: str, *, held_out: float, seed: int
+) -> PairSettings:
+    """Which pairs the options of both trainings ask for."""
+    from tasks.training_settings import PairSettings
+
+    chosen = {"pairs": pairs, "qrels": qrels, "queries": queries, "origin": origin}
+    return checked(PairSettings, {**chosen, "held_out_share": held_out, "seed": seed})
+
+
+def told(training: Callable[[], Trained], *, json_: bool) -> int:
+    """Run a training and tell what it made, also where that is not promoted.
+
+    Raises:
+        NotPromoted: Promotion was asked for and refused.
+    """
+    from flows.prefect_api import require_prefect
+    from flows.promotion import NotPromoted
+
+    require_prefect()
+    refused: NotPromoted | None = None
+    try:
+        trained = training()
+    except NotPromoted as error:
+        trained, refused = error.trained, error
+    if json_:
+        print_json(trained.as_json())
+    else:
+        from flows.show_training import show_trained
+
+        show_trained(trained)
+    if refused is not None:
+        raise refused
     return 0
 
 

@@ -37,6 +37,7 @@ class TrainingRun:
         kind: Of the model.
         folder: Where the training works.
         embedder: The present one, which the release was made with.
+        key: The key of everything that decides the training.
     """
 
     settings: Settings
@@ -45,6 +46,7 @@ class TrainingRun:
     kind: Kind
     folder: Path
     embedder: EmbedderPlan
+    key: str = ""
 
     def once(self, stage: str, record: type[R], work: Callable[[], R]) -> R:
         """What a stage did: from its record where it is done already, else from doing it now.

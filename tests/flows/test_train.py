@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flows.settings import load_settings
-from flows.train import JUDGED, UNSEEN, WATCHED_TOO
+from flows.training import JUDGED, UNSEEN, WATCHED_TOO
 from storage.models import promotions
 from storage.releases import current_manifest
 from storage.tables import read_table

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.plain_nights import refresh_plainly
 from flows.settings import load_settings
-from flows.train import working
+from flows.training import working
 from storage.errors import InputError
 from storage.keys import digest, query_key
 from storage.tables import read_table
