@@ -7,7 +7,7 @@ split with this release's candidates as negatives. Both are measured on the test
 dense leg over the whole collection. The guard is SciFact's test split, of which nothing is learnt.
 
 About 40 minutes on two quiet cores. A run that was stopped goes on behind what it had done; a model that was trained
-with the same options is taken, not trained again.
+with the same options on the same data is taken, not trained again.
 """
 
 from __future__ import annotations
@@ -137,11 +137,16 @@ def _request(options: argparse.Namespace) -> EmbedderRequest:
 
 def _trained(settings_file: Path, request: EmbedderRequest) -> Path:
     """The folder of the model that the request gives; trained where it is not there yet."""
+    from flows.settings import load_settings
     from flows.train import train_embedder
+    from flows.training import training_key
 
-    asked = json.loads(request.training.model_dump_json())
-    for path in sorted((settings_file.parent / "workspace" / "models").glob(f"embedder-*/{CARD}")):
-        if read_training_card(path.parent).settings["training"] == asked:
+    configuration = load_settings(settings_file)
+    key = training_key(configuration, "embedder", request.pairs, request.training)
+    for path in sorted(configuration.workspace.models.glob(f"embedder-*/{CARD}")):
+        card = read_training_card(path.parent)
+        guarded_by = None if card.guard is None else card.guard.name
+        if (card.key, guarded_by) == (key, str(request.guard)):
             return path.parent
     return train_embedder(str(settings_file), request).folder
 

@@ -2,12 +2,12 @@
 
     python -m benchmarks.training_reranker --data FOLDER --work FOLDER [--collection NAME ...]
 
-A release of the test split's queries is made with the packaged reranker, which is then trained on the judged queries of
-the train split with this release's candidates as negatives; a second release is made with what came out. Its figures
-are the whole pipeline's: fused candidates, reranked, weighed.
+A release of the test split's judged queries, of 300 at most (--limit), is made with the packaged reranker, which is
+then trained on the judged queries of the train split with this release's candidates as negatives; a second release is
+made with what came out. Its figures are the whole pipeline's: fused candidates, reranked, weighed.
 
 About 40 minutes a collection on two quiet cores. A run that was stopped goes on behind what it had done; a model that
-was trained with the same options is taken, not trained again.
+was trained with the same options on the same data is taken, not trained again.
 """
 
 from __future__ import annotations
@@ -123,11 +123,15 @@ def _request(name: str, options: argparse.Namespace) -> RerankerRequest:
 
 def _trained(settings_file: Path, request: RerankerRequest) -> Path:
     """The folder of the model that the request gives; trained where it is not there yet."""
+    from flows.settings import load_settings
     from flows.train_reranker import train_reranker
+    from flows.training import training_key
 
-    asked = json.loads(request.training.model_dump_json())
-    for path in sorted((settings_file.parent / "workspace" / "models").glob(f"reranker-*/{CARD}")):
-        if read_training_card(path.parent).settings["training"] == asked:
+    configuration = load_settings(settings_file)
+    key = training_key(configuration, "reranker", request.pairs, request.training)
+    for path in sorted(configuration.workspace.models.glob(f"reranker-*/{CARD}")):
+        card = read_training_card(path.parent)
+        if card.key == key:
             return path.parent
     return train_reranker(str(settings_file), request).folder
 

@@ -109,7 +109,7 @@ class Run:
             settings=fingerprint(settings.what()),
             chunking=chunking_fingerprint(settings.chunking, embedder),
             embedder=embedder.fingerprint,
-            reranker="none" if plan is None else f"{plan.fingerprint} at {plan.weight:g}",
+            reranker="none" if plan is None else plan.key,
             analysis=self.analyser.fingerprint(),
             pipeline=PIPELINE,
         )

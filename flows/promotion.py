@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from flows.settings import load_settings
 from storage.errors import GateRefused, InputError
-from storage.models import Promotion, promote
+from storage.models import Promotion, deciding, promote
 from storage.releases import settings_as_json
 from tasks.embedder import plan_embedder
 from tasks.models import find_model
@@ -76,19 +77,21 @@ def find_trained(configuration: Configuration, name: str) -> Trained:
 
 
 def present_model(configuration: Configuration, kind: Kind) -> str:
-    """The fingerprint of the model that the settings, and promotions, name now; for no reranker ``none``."""
+    """What the settings, and promotions, name now, as manifests have it: of a reranker the weight as well."""
     settings, base = configuration.settings, configuration.base
     if kind == "embedder":
         return plan_embedder(settings.embedder, settings.execution, base=base).fingerprint
     plan = plan_reranker(settings.reranker, settings.execution, base=base)
-    return "none" if plan is None else plan.fingerprint
+    return "none" if plan is None else plan.key
 
 
-def promote_model(configuration: Configuration, trained: Trained, *, now: datetime) -> Trained:
+def promote_model(settings_file: Path, trained: Trained, *, now: datetime) -> Trained:
     """Let a trained model stand in for the one that the settings name, from the next run on.
 
+    It counts what the settings and the promotions say at this moment, however long the training took.
+
     Args:
-        configuration: The settings.
+        settings_file: Path of the settings.
         trained: The model.
         now: When.
 
@@ -97,21 +100,22 @@ def promote_model(configuration: Configuration, trained: Trained, *, now: dateti
         NotPromoted: It is no better than the present one, or a guard refuses.
     """
     card = trained.card
-    if card.compared_with != present_model(configuration, card.kind):
-        message = f"The model {trained.folder.name} was compared with another {card.kind} than the present one."
-        raise InputError(message, remedy="Train again, from what is present now.")
-    if card.refusals:
-        raise NotPromoted(trained)
-    named = configuration.named.embedder if card.kind == "embedder" else configuration.named.reranker
-    files = find_model(str(trained.folder), base=configuration.base, revision=None, sha256=card.weights_sha256)
-    if files.fingerprint() != card.fingerprint:
-        message = f"{trained.folder} is not as it was when it was measured."
-        raise InputError(message, remedy="Train the model again.")
-    promotion = Promotion(
-        model=trained.folder.name,
-        instead_of=named.model,
-        sha256=card.weights_sha256,
-        promoted_at=now.isoformat(timespec="seconds"),
-    )
-    promote(configuration.workspace, card.kind, promotion)
+    with deciding(load_settings(settings_file).workspace):
+        configuration = load_settings(settings_file)  # what another one promoted before this one's turn is in it
+        if card.compared_with != present_model(configuration, card.kind):
+            message = f"The model {trained.folder.name} was compared with another {card.kind} than the present one."
+            raise InputError(message, remedy="Train again, from what is present now.")
+        if card.refusals:
+            raise NotPromoted(trained)
+        find_model(str(trained.folder), base=configuration.base, revision=None, sha256=card.weights_sha256)
+        named = configuration.named.embedder if card.kind == "embedder" else configuration.named.reranker
+        promotion = Promotion(
+            model=trained.folder.name,
+            instead_of=named.model,
+            instead_of_revision=named.revision,
+            instead_of_sha256=named.sha256,
+            sha256=card.weights_sha256,
+            promoted_at=now.isoformat(timespec="seconds"),
+        )
+        promote(configuration.workspace, card.kind, promotion)
     return replace(trained, promoted=True)

@@ -93,7 +93,8 @@ def with_promotions(settings: Settings, *, base: Path) -> Settings:
     changed: dict[str, object] = {}
     for kind, promotion in promotions(Workspace(base / settings.workspace)).items():
         section = settings.embedder if kind == "embedder" else settings.reranker
-        if section.model == promotion.instead_of:
+        named = (section.model, section.revision, section.sha256)
+        if named == (promotion.instead_of, promotion.instead_of_revision, promotion.instead_of_sha256):
             model = f"{settings.workspace}/models/{promotion.model}"
             update = {"model": model, "revision": None, "sha256": promotion.sha256}
             changed[kind] = section.model_copy(update=update)

@@ -29,7 +29,7 @@ def show_trained(trained: Trained) -> None:
         )
     )
     passages = f"{'all' if mined.whole_collection else 'a sample of'} {mined.evaluated_passages} passages"
-    console.print(figures_table(card.figures, title=f"{mined.held_out_queries} held-out queries over {passages}"))
+    console.print(figures_table(card.figures, title=f"{card.figures[0].queries} held-out queries over {passages}"))
     if card.guard is not None:
         title = f"Guard {card.guard.name}, {card.guard.passages} passages"
         console.print(figures_table([card.guard.figure], title=title))

@@ -6,65 +6,36 @@ go on meanwhile, and so does what they publish; a model takes effect by promotio
 
 from __future__ import annotations
 
-import shutil
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect import flow
-from pydantic import BaseModel, ConfigDict
 
-from flows.artifacts import show_training_in_prefect
-from flows.promotion import Trained, present_model, promote_model
+from flows.promotion import Trained
 from flows.settings import load_settings
-from storage.errors import InputError
-from storage.keys import fingerprint, sha256_of_file
-from storage.models import training
-from storage.releases import settings_as_json
-from tasks.embedder import plan_embedder
-from tasks.embedder_stages import guard_embedder, learn, measure_embedder, name_model, seal_trained
+from flows.training import Made, TrainingRequest, conclude, keep, working
+from tasks.embedder_stages import guard_embedder, learn, measure_embedder
 from tasks.embedder_training import require_training_libraries
 from tasks.models import find_model
-from tasks.training_card import TrainingCard
 from tasks.training_guard import GuardFolder, GuardRelease
-from tasks.training_run import TrainingRun
-from tasks.training_settings import EmbedderTraining, PairSettings
+from tasks.training_settings import EmbedderTraining
 from tasks.training_stages import gather_pairs, mine_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from flows.settings import Configuration
-    from storage.models import Kind
     from tasks.training_guard import Guard
-    from tasks.training_records import PairsGathered
-
-JUDGED = (
-    "The training saw judgments that releases are measured on; the measures of a release with this model flatter it. "
-    "The held-out figures do not."
-)
 
 
-class EmbedderRequest(BaseModel):
+class EmbedderRequest(TrainingRequest):
     """What a training of a dual encoder is asked for.
 
     Attributes:
-        pairs: Which pairs.
         training: How it learns.
         guard: A folder in BEIR layout, or a settings file; None for no guard.
-        promote: Whether the model is to stand in for the present one, if it is better.
-        fresh: Whether to begin anew, whatever a stopped run of the same training left.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    pairs: PairSettings = PairSettings()
     training: EmbedderTraining = EmbedderTraining()
     guard: Path | None = None
-    promote: bool = False
-    fresh: bool = False
 
 
 @flow(name="train embedder")
@@ -84,70 +55,25 @@ def train_embedder(settings_file: str, request: EmbedderRequest) -> Trained:
     configuration = load_settings(Path(settings_file))
     now = datetime.now(UTC)
     guard = None if request.guard is None else guard_of(request.guard)
-    base = request.training.base
+    how, seed = request.training, request.pairs.seed
+    base = how.base
     started_from = None if base is None else find_model(base, base=configuration.base, revision=None, sha256=None)
-    seed = request.pairs.seed
-    with working(configuration, "embedder", request.pairs, request.training, now=now, fresh=request.fresh) as run:
+    with working(configuration, "embedder", request.pairs, how, now=now, fresh=request.fresh) as run:
         gathered = gather_pairs(run, request.pairs)
         mined = mine_pairs(run, request.pairs, gathered)
-        learnt = learn(run, request.training)
-        measured = measure_embedder(run, seed=seed)
-        guarded = None if guard is None else guard_embedder(run, guard, seed=seed)
-        named = name_model(run)
-        card = TrainingCard(
-            kind="embedder",
-            **named.model_dump(),
+        learnt = learn(run, how)
+        measured = measure_embedder(run, how, seed=seed)
+        made = Made(
+            how=how,
             base=run.settings.embedder.model if base is None else base,
             base_fingerprint=(run.embedder.files if started_from is None else started_from).fingerprint(),
             compared_with=run.embedder.fingerprint,
-            release_id=gathered.release_id,
-            created_at=now.isoformat(timespec="seconds"),
-            nightrank=version("nightrank"),
-            settings={"pairs": settings_as_json(request.pairs), "training": settings_as_json(request.training)},
-            gathered=gathered,
-            mined=mined,
             training=learnt.model_dump(),
-            figures=measured.figures,
-            guard=guarded,
-            remarks=remarks_of(gathered),
+            measured=measured,
+            guard=None if guard is None else guard_embedder(run, guard, seed=seed),
         )
-        folder = seal_trained(run, card)
-        shutil.rmtree(run.folder)
-    seconds = (datetime.now(UTC) - now).total_seconds()
-    trained = Trained(folder=folder, card=card, promoted=False, seconds=seconds)
-    show_training_in_prefect(trained)
-    return promote_model(configuration, trained, now=datetime.now(UTC)) if request.promote else trained
-
-
-@contextmanager
-def working(
-    configuration: Configuration, kind: Kind, pairs: PairSettings, how: BaseModel, *, now: datetime, fresh: bool = False
-) -> Iterator[TrainingRun]:
-    """A training's folder, which the same training finds again until it is done.
-
-    Args:
-        configuration: The settings.
-        kind: Of the model.
-        pairs: Which pairs.
-        how: How the model learns.
-        now: When it begins.
-        fresh: Whether what a stopped run left is thrown away.
-    """
-    settings, workspace = configuration.settings, configuration.workspace
-    workspace.require_current()
-    embedder = plan_embedder(settings.embedder, settings.execution, base=configuration.base)
-    given = [path for path in (pairs.pairs, pairs.qrels, pairs.queries) if path is not None]
-    for path in given:
-        if not path.is_file():
-            raise InputError(f"There is no file {path}.", remedy="Correct the path.")
-    asked = {**settings_as_json(pairs), **dict.fromkeys(("pairs", "qrels", "queries"))}
-    decisive = [asked, settings_as_json(how), [sha256_of_file(path) for path in given]]
-    decisive += [embedder.fingerprint, present_model(configuration, kind)]
-    with training(workspace, kind, key=fingerprint(decisive), now=now) as folder:
-        if fresh:
-            shutil.rmtree(folder)
-            folder.mkdir()
-        yield TrainingRun(settings, configuration.base, workspace, kind, folder, embedder)
+        trained = keep(run, request, gathered, mined, made, now=now)
+    return conclude(Path(settings_file), trained, promote=request.promote)
 
 
 def guard_of(path: Path) -> Guard:
@@ -162,8 +88,3 @@ def guard_of(path: Path) -> Guard:
         guard = GuardRelease(str(path), configuration.settings, configuration.base, configuration.workspace)
     guard.check()
     return guard
-
-
-def remarks_of(gathered: PairsGathered) -> list[str]:
-    """What a user should know of the pairs."""
-    return [JUDGED] if gathered.judged else []

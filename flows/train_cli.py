@@ -14,11 +14,21 @@ from flows.command import Config, Json, print_json, quiet_prefect
 from storage.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pydantic import BaseModel
 
+    from flows.promotion import Trained
+    from tasks.training_settings import PairSettings
+
     M = TypeVar("M", bound=BaseModel)
+
+# Options that are not called as the field that they fill.
+OPTIONS = {
+    ("PairSettings", "origin"): "from",
+    ("PairSettings", "held_out_share"): "held_out",
+    ("RerankerTraining", "queries"): "batch",
+}
 
 train = App(name="train", help="Train a model on your own pairs, clicks or documents, and promote what is better.")
 
@@ -108,13 +118,10 @@ def embedder(
 
     A training that was stopped goes on when it is asked for again.
     """
-    from flows.settings import find_settings_file, load_settings
-    from tasks.training_settings import EmbedderTraining, PairSettings
+    from tasks.training_settings import EmbedderTraining
 
-    settings_file = find_settings_file(config)
-    load_settings(settings_file)  # a mistake in it is told before Prefect's server starts
-    chosen = {"pairs": pairs, "qrels": qrels, "queries": queries, "origin": from_}
-    asked = checked(PairSettings, {**chosen, "held_out_share": held_out, "seed": seed})
+    settings_file = settings_file_of(config)
+    asked = pairs_asked(pairs, qrels, queries, from_, held_out=held_out, seed=seed)
     how = checked(
         EmbedderTraining,
         {
@@ -131,26 +138,10 @@ def embedder(
         },
     )
     quiet_prefect()
-    from flows.prefect_api import require_prefect
-    from flows.promotion import NotPromoted
     from flows.train import EmbedderRequest, train_embedder
 
-    require_prefect()
-    refused: NotPromoted | None = None
     request = EmbedderRequest(pairs=asked, training=how, guard=guard, promote=promote, fresh=fresh)
-    try:
-        trained = train_embedder(str(settings_file), request)
-    except NotPromoted as error:
-        trained, refused = error.trained, error
-    if json_:
-        print_json(trained.as_json())
-    else:
-        from flows.show_training import show_trained
-
-        show_trained(trained)
-    if refused is not None:
-        raise refused
-    return 0
+    return told(lambda: train_embedder(str(settings_file), request), json_=json_)
 
 
 @train.command
@@ -166,8 +157,9 @@ def promote(
     from flows.promotion import find_trained, promote_model
     from flows.settings import find_settings_file, load_settings
 
-    configuration = load_settings(find_settings_file(config))
-    promoted = promote_model(configuration, find_trained(configuration, model), now=datetime.now(UTC))
+    settings_file = find_settings_file(config)
+    trained = find_trained(load_settings(settings_file), model)
+    promoted = promote_model(settings_file, trained, now=datetime.now(UTC))
     if json_:
         print_json(promoted.as_json())
     else:
@@ -205,14 +197,10 @@ def reranker(
 
     A training that was stopped goes on when it is asked for again.
     """
-    from flows.settings import find_settings_file, load_settings
     from tasks.reranker_options import RerankerTraining
-    from tasks.training_settings import PairSettings
 
-    settings_file = find_settings_file(config)
-    load_settings(settings_file)  # a mistake in it is told before Prefect's server starts
-    chosen = {"pairs": pairs, "qrels": qrels, "queries": queries, "origin": from_}
-    asked = checked(PairSettings, {**chosen, "held_out_share": held_out, "seed": seed})
+    settings_file = settings_file_of(config)
+    asked = pairs_asked(pairs, qrels, queries, from_, held_out=held_out, seed=seed)
     how = checked(
         RerankerTraining,
         {
@@ -230,26 +218,10 @@ def reranker(
         },
     )
     quiet_prefect()
-    from flows.prefect_api import require_prefect
-    from flows.promotion import NotPromoted
     from flows.train_reranker import RerankerRequest, train_reranker
 
-    require_prefect()
-    refused: NotPromoted | None = None
     request = RerankerRequest(pairs=asked, training=how, promote=promote, fresh=fresh)
-    try:
-        trained = train_reranker(str(settings_file), request)
-    except NotPromoted as error:
-        trained, refused = error.trained, error
-    if json_:
-        print_json(trained.as_json())
-    else:
-        from flows.show_training import show_trained
-
-        show_trained(trained)
-    if refused is not None:
-        raise refused
-    return 0
+    return told(lambda: train_reranker(str(settings_file), request), json_=json_)
 
 
 @train.command
@@ -273,11 +245,56 @@ def withdraw(
     return 0
 
 
+def settings_file_of(config: Path | None) -> Path:
+    """The settings file, read once: a mistake in it is told before Prefect's server starts."""
+    from flows.settings import find_settings_file, load_settings
+
+    settings_file = find_settings_file(config)
+    load_settings(settings_file)
+    return settings_file
+
+
+def pairs_asked(
+    pairs: Path | None, qrels: Path | None, queries: Path | None, origin: str, *, held_out: float, seed: int
+) -> PairSettings:
+    """Which pairs the options of both trainings ask for."""
+    from tasks.training_settings import PairSettings
+
+    chosen = {"pairs": pairs, "qrels": qrels, "queries": queries, "origin": origin}
+    return checked(PairSettings, {**chosen, "held_out_share": held_out, "seed": seed})
+
+
+def told(training: Callable[[], Trained], *, json_: bool) -> int:
+    """Run a training and tell what it made, also where that is not promoted.
+
+    Raises:
+        NotPromoted: Promotion was asked for and refused.
+    """
+    from flows.prefect_api import require_prefect
+    from flows.promotion import NotPromoted
+
+    require_prefect()
+    refused: NotPromoted | None = None
+    try:
+        trained = training()
+    except NotPromoted as error:
+        trained, refused = error.trained, error
+    if json_:
+        print_json(trained.as_json())
+    else:
+        from flows.show_training import show_trained
+
+        show_trained(trained)
+    if refused is not None:
+        raise refused
+    return 0
+
+
 def checked(model: type[M], values: Mapping[str, object]) -> M:
     """Options as a model has them.
 
     Raises:
-        InputError: One is out of bounds.
+        InputError: One is out of bounds; it is told by the name that users know it by.
     """
     from pydantic import ValidationError
 
@@ -285,5 +302,6 @@ def checked(model: type[M], values: Mapping[str, object]) -> M:
         return model.model_validate(dict(values))
     except ValidationError as error:
         fault = error.errors()[0]
-        name = "--" + ".".join(str(part) for part in fault["loc"]).replace("_", "-")
+        field = str(fault["loc"][0])
+        name = "--" + OPTIONS.get((model.__name__, field), field).replace("_", "-")
         raise InputError(f"{name} {fault['input']} is wrong: {fault['msg']}.", remedy="Correct the option.") from error

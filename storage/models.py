@@ -1,15 +1,18 @@
 """Trained models: the folders that trainings make, and which of them stand in for a model that the settings name.
 
 models/
-  <kind>-<fingerprint>/       a finished model; it never changes
+  <kind>-<fingerprint>/       a finished model; its weights never change
   .training-<kind>-<key>/     a training at work, or one that was stopped and goes on when it is asked for again
+  .done-training-...          one that is over, on its way out
   promoted.json               the promotions, replaced atomically
+  .promoted.lock              locked while one is decided
 
 No reader ever sees half of a model: its folder gets its name when everything is in it. Collecting removes none.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -19,18 +22,17 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from storage.errors import InputError, MachineError
-from storage.workspace import held, sync_folder, write_atomically
+from storage.workspace import Workspace, held, sync_folder, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
-
-    from storage.workspace import Workspace
 
 Kind: TypeAlias = Literal["embedder", "reranker"]
 
 PROMOTIONS = "promoted.json"
+DISCARDED_PREFIX = ".done-"
 
 
 class Promotion(BaseModel):
@@ -38,7 +40,10 @@ class Promotion(BaseModel):
 
     Attributes:
         model: The name of its folder among the workspace's models.
-        instead_of: What the settings name; where they come to name another model, the promotion is without effect.
+        instead_of: The model that the settings name; where they come to name another one, or another revision or digest
+            of it, the promotion is without effect.
+        instead_of_revision: The revision that they name.
+        instead_of_sha256: The digest that they name.
         sha256: Of its weights.
         promoted_at: When, in ISO 8601.
     """
@@ -47,6 +52,8 @@ class Promotion(BaseModel):
 
     model: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     instead_of: str
+    instead_of_revision: str | None = None
+    instead_of_sha256: str | None = None
     sha256: str
     promoted_at: str
 
@@ -71,12 +78,32 @@ def training(workspace: Workspace, kind: Kind, *, key: str, now: datetime) -> It
     """
     folder = workspace.models / f".training-{kind}-{key}"
     with held(folder.with_name(f"{folder.name}.lock"), what=f"the training {folder}", now=now):
+        for discarded in workspace.models.glob(f"{DISCARDED_PREFIX}*"):
+            shutil.rmtree(discarded, ignore_errors=True)  # its own process may be at it
         folder.mkdir(exist_ok=True)
         yield folder
 
 
-def seal_model(workspace: Workspace, folder: Path, *, kind: Kind, fingerprint: str) -> Path:
+def discard(folder: Path) -> None:
+    """Remove the folder of a training, in one step as others see it: there is never half of one."""
+    gone = folder.with_name(f"{DISCARDED_PREFIX}{folder.name.removeprefix('.')}")
+    folder.rename(gone)
+    sync_folder(folder.parent)
+    shutil.rmtree(gone, ignore_errors=True)  # what is left the next training removes
+
+
+def seal_model(
+    workspace: Workspace, folder: Path, *, kind: Kind, fingerprint: str, told_in: Sequence[str] = ()
+) -> Path:
     """Give a folder with a whole model in it its name; the same model made twice is there once.
+
+    Args:
+        workspace: Where.
+        folder: With the model.
+        kind: Of the model.
+        fingerprint: Of its files.
+        told_in: Names of the files that tell of the model, the most telling last: those of a model that is made again
+            take the place of the earlier ones, one by one.
 
     Returns:
         Its folder now.
@@ -87,6 +114,9 @@ def seal_model(workspace: Workspace, folder: Path, *, kind: Kind, fingerprint: s
                 os.fsync(file.fileno())
     target = workspace.models / f"{kind}-{fingerprint}"
     if target.is_dir():
+        for name in told_in:
+            (folder / name).replace(target / name)
+        sync_folder(target)
         shutil.rmtree(folder)
         return target
     folder.rename(target)
@@ -110,8 +140,27 @@ def promotions(workspace: Workspace) -> dict[Kind, Promotion]:
         raise MachineError(message, remedy="Restore it, or remove it to go back to what the settings name.") from error
 
 
+def promoted_as(folder: Path) -> Kind | None:
+    """As what a folder is promoted in the workspace that it is, or was, in; None where it is not."""
+    workspace = Workspace(folder.parent.parent)
+    there = promotions(workspace).items()
+    return next((kind for kind, promotion in there if workspace.models / promotion.model == folder), None)
+
+
+@contextmanager
+def deciding(workspace: Workspace) -> Iterator[None]:
+    """Hold the promotions: nobody else changes one meanwhile. It takes seconds, so others wait for it."""
+    workspace.models.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(workspace.models / ".promoted.lock", os.O_RDONLY | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def promote(workspace: Workspace, kind: Kind, promotion: Promotion) -> None:
-    """Let a model stand in for the one that the settings name, from the next run on.
+    """Let a model stand in for the one that the settings name, from the next run on; within :func:`deciding`.
 
     Raises:
         InputError: There is no such model.
@@ -128,10 +177,13 @@ def withdraw(workspace: Workspace, kind: Kind) -> Promotion | None:
     Returns:
         The promotion that was; None where there was none.
     """
-    there = promotions(workspace)
-    promotion = there.pop(kind, None)
-    if promotion is not None:
-        _write(workspace, there)
+    if not promotions(workspace):
+        return None
+    with deciding(workspace):
+        there = promotions(workspace)
+        promotion = there.pop(kind, None)
+        if promotion is not None:
+            _write(workspace, there)
     return promotion
 
 

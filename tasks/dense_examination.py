@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tasks.training_set import TrainingSet
+    from tasks.training_set import HeldOutQuery, TrainingSet
 
     Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
@@ -44,12 +44,12 @@ class Examination:
     document_ids: Sequence[str]
 
     @classmethod
-    def held_out(cls, training_set: TrainingSet) -> Examination:
-        """The held-out queries of a training, over the passages that they are measured over."""
+    def held_out(cls, training_set: TrainingSet, queries: Sequence[HeldOutQuery]) -> Examination:
+        """Held-out queries of a training, over the passages that they are measured over."""
         passages = [training_set.passages[place] for place in training_set.evaluated]
         return cls(
-            [query.query for query in training_set.held_out],
-            [query.relevant for query in training_set.held_out],
+            [query.query for query in queries],
+            [query.relevant for query in queries],
             [passage.model_text() for passage in passages],
             [passage.document_id for passage in passages],
         )

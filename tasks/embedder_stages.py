@@ -26,6 +26,7 @@ from tasks.significance import compare_evaluations
 from tasks.training_card import CARD, LOSSES_FILE, Figure, Guarded, figures_of
 from tasks.training_rows import training_rows
 from tasks.training_set import read_training_set
+from tasks.training_split import watched_and_measured
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,11 +43,17 @@ GUARD_QUERIES, GUARD_PASSAGES = 300, 6000
 
 
 class Measured(BaseModel):
-    """The held-out queries, before and after."""
+    """The held-out queries, before and after.
+
+    Attributes:
+        figures: What they come to.
+        watched_too: Whether they were looked at in training, for they were too few to be split.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     figures: list[Figure]
+    watched_too: bool = False
 
 
 class Named(BaseModel):
@@ -69,13 +76,15 @@ def learn(run: TrainingRun, training: EmbedderTraining) -> Learnt:
 
 
 @task(name="measure", cache_policy=NO_CACHE)
-def measure_embedder(run: TrainingRun, *, seed: int) -> Measured:
-    """Measure the present and the trained model on the held-out queries."""
+def measure_embedder(run: TrainingRun, training: EmbedderTraining, *, seed: int) -> Measured:
+    """Measure the present and the trained model on held-out queries that chose nothing of the trained one."""
 
     def measure() -> Measured:
-        comparison = _compared(run, Examination.held_out(read_training_set(run.folder)), seed=seed)
+        training_set = read_training_set(run.folder)
+        watched, queries = watched_and_measured(training_set.held_out, most_watched=training.watched_queries)
+        comparison = _compared(run, Examination.held_out(training_set, queries), seed=seed)
         write_table(run.comparison, comparison)
-        return Measured(figures=figures_of(comparison))
+        return Measured(figures=figures_of(comparison), watched_too=watched[0] in queries)
 
     return run.once("measured", Measured, measure)
 
@@ -92,11 +101,11 @@ def guard_embedder(run: TrainingRun, collection: Guard, *, seed: int) -> Guarded
     Raises:
         InputError: It is not there, or has no judged query.
     """
+    small = collection.examination(
+        queries=GUARD_QUERIES, passages=GUARD_PASSAGES, generator=np.random.default_rng(seed)
+    )
 
     def guard() -> Guarded:
-        small = collection.examination(
-            queries=GUARD_QUERIES, passages=GUARD_PASSAGES, generator=np.random.default_rng(seed)
-        )
         figures = figures_of(_compared(run, small, seed=seed))
         return Guarded(
             name=collection.name,
@@ -105,7 +114,8 @@ def guard_embedder(run: TrainingRun, collection: Guard, *, seed: int) -> Guarded
             figure=next(figure for figure in figures if figure.measure == MEASURES[0]),
         )
 
-    return run.once(f"guard-{fingerprint(collection.name)[:8]}", Guarded, guard)
+    key = fingerprint([collection.name, small.queries, small.relevant, small.passages, small.document_ids])
+    return run.once(f"guard-{key[:8]}", Guarded, guard)
 
 
 @task(name="name model", cache_policy=NO_CACHE)
@@ -123,18 +133,20 @@ def name_model(run: TrainingRun) -> Named:
 def seal_trained(run: TrainingRun, card: TrainingCard) -> Path:
     """Put the card, the figures and the loss curve beside the weights, and give the folder its name.
 
+    Where the same weights were made before, the newest card counts: it has what was asked for last.
+
     Returns:
         The model's folder.
     """
-    target = run.workspace.models / f"{run.kind}-{card.fingerprint}"
-    if run.trained.is_dir():  # else a run that was killed right behind this had sealed it
-        losses = read_table(run.losses)
-        write_table(run.trained / LOSSES_FILE, losses)
-        draw_losses(losses, run.trained / "losses.svg", held_out=f"{MEASURES[0]}, held out")
-        shutil.copyfile(run.comparison, run.trained / "comparison.parquet")
-        write_atomically(run.trained / CARD, card.model_dump_json(indent=2) + "\n")
-        target = seal_model(run.workspace, run.trained, kind=run.kind, fingerprint=card.fingerprint)
-    return target
+    losses = read_table(run.losses)
+    shutil.rmtree(run.sealed, ignore_errors=True)
+    shutil.copytree(run.trained, run.sealed)  # a run that is killed behind this finds again what it was asked to make
+    write_table(run.sealed / LOSSES_FILE, losses)
+    draw_losses(losses, run.sealed / "losses.svg", held_out=f"{MEASURES[0]}, held out")
+    shutil.copyfile(run.comparison, run.sealed / "comparison.parquet")
+    write_atomically(run.sealed / CARD, card.model_dump_json(indent=2) + "\n")
+    told_in = (LOSSES_FILE, "losses.svg", "comparison.parquet", CARD)
+    return seal_model(run.workspace, run.sealed, kind=run.kind, fingerprint=card.fingerprint, told_in=told_in)
 
 
 def _learn(run: TrainingRun, training: EmbedderTraining) -> Learnt:
@@ -144,8 +156,9 @@ def _learn(run: TrainingRun, training: EmbedderTraining) -> Learnt:
     if len(rows) < 2:
         message = f"{len(rows)} pairs with {training.negatives} negatives each are too few to learn from."
         raise InputError(message, remedy="Give more pairs, or ask for fewer negatives with --negatives.")
-    watched = Examination.held_out(training_set).smaller(
-        queries=training.watched_queries,
+    queries, _ = watched_and_measured(training_set.held_out, most_watched=training.watched_queries)
+    watched = Examination.held_out(training_set, queries).smaller(
+        queries=len(queries),
         passages=training.watched_passages,
         generator=np.random.default_rng(training.seed),
     )

@@ -16,6 +16,7 @@ import json
 import logging
 import math
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -28,7 +29,6 @@ from tasks.models import load_quietly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from sentence_transformers import SentenceTransformer
     from torch.nn import Module
@@ -167,9 +167,11 @@ def train_embedder(
     batch = min(training.batch, len(rows))
     planned = training.planned(len(rows))
     every = training.every(planned)
+    checkpoint = newest_checkpoint(checkpoints)
+    last = given_up_at(checkpoint, patience=training.patience) or planned
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(checkpoints),
-        max_steps=planned,
+        max_steps=last,
         per_device_train_batch_size=batch,
         learning_rate=training.learning_rate,
         weight_decay=training.weight_decay,
@@ -187,6 +189,7 @@ def train_embedder(
         save_strategy="steps",
         save_steps=every,
         save_total_limit=CHECKPOINTS_KEPT,
+        restore_callback_states_from_checkpoint=True,  # looks without a gain are counted on
         load_best_model_at_end=True,
         metric_for_best_model=f"eval_{WATCHED}",
         greater_is_better=True,
@@ -204,17 +207,17 @@ def train_embedder(
         callbacks=[EarlyStoppingCallback(early_stopping_patience=training.patience), Advance(advance)],
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints))
+    trainer.train(resume_from_checkpoint=checkpoint)
     blend(model, load_model(base, device=device), share=training.base_share)
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(str(folder), create_model_card=False)
     # Going on from the last checkpoint of all, the trainer makes one more update, at a learning rate of 0.
-    losses = loss_table([entry for entry in trainer.state.log_history if entry["step"] <= planned])
+    losses = loss_table([entry for entry in trainer.state.log_history if entry["step"] <= last])
     known = losses.column("loss").drop_null().to_numpy()
     tenth = max(1, known.size // 10)
     state = trainer.state
     return Learnt(
-        steps=min(state.global_step, planned),
+        steps=min(state.global_step, last),
         steps_planned=planned,
         best_step=state.best_global_step or state.global_step,
         rows=len(rows),
@@ -253,6 +256,15 @@ def newest_checkpoint(folder: Path) -> str | None:
             continue
         return str(path.parent)
     return None
+
+
+def given_up_at(checkpoint: str | None, *, patience: int) -> int | None:
+    """After how many updates a training had ended early that left this checkpoint; None where it had not."""
+    if checkpoint is None:
+        return None
+    state = json.loads((Path(checkpoint) / "trainer_state.json").read_bytes())
+    looks = state["stateful_callbacks"]["EarlyStoppingCallback"]["attributes"]["early_stopping_patience_counter"]
+    return int(state["global_step"]) if looks >= patience else None
 
 
 def loss_table(history: Sequence[dict[str, float]]) -> pa.Table:

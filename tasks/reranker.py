@@ -46,6 +46,11 @@ class RerankerPlan:
     precision: str
     fingerprint: str
 
+    @property
+    def key(self) -> str:
+        """Decides a ranking: the scores, and how much they count."""
+        return f"{self.fingerprint} at {self.weight:g}"
+
 
 def plan_reranker(settings: RerankerSettings, execution: ExecutionSettings, *, base: Path) -> RerankerPlan | None:
     """Find a reranker's files, check them, and take its fingerprint; None where the settings say "none".

@@ -34,7 +34,8 @@ class RerankerTraining(BaseModel):
         watched_depth: Candidates of each that are scored.
         measured_queries: Held-out queries of the figures before and after at most.
         measured_depth: Candidates of each that are scored; no more than a release reranks.
-        weight: Of the reranker against the first stage; None: the best one for the held-out queries.
+        weight: Of the reranker against the first stage; None: that of the settings, else the best one for the held-out
+            queries.
         seed: Decides what is drawn, and a fresh head.
     """
 

@@ -22,11 +22,12 @@ from tasks.reranker import Reranker, about_tokens, plan_reranker
 from tasks.reranker_base import base_files, base_name, load_base
 from tasks.reranker_teacher import ask_teacher
 from tasks.reranker_training import train
-from tasks.reranker_validation import by_weight, evaluate_reranker, fold_weights, mean_ndcg
+from tasks.reranker_validation import WEIGHTS, by_weight, evaluate_reranker, fold_weights, mean_ndcg
 from tasks.significance import compare_evaluations
 from tasks.training_card import figures_of
 from tasks.training_groups import GroupSampler, MinedSource
 from tasks.training_set import read_training_set, write_training_set
+from tasks.training_split import watched_and_measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -138,35 +139,43 @@ def teach(run: TrainingRun, training: RerankerTraining) -> TeacherAsked:
 
 
 @task(name="learn", cache_policy=NO_CACHE)
-def learn_reranker(run: TrainingRun, training: RerankerTraining) -> RerankerLearnt:
+def learn_reranker(run: TrainingRun, training: RerankerTraining, *, queries: int) -> RerankerLearnt:
     """Train the reranker, from its last checkpoint where there is one.
+
+    Args:
+        run: The training.
+        training: How to learn.
+        queries: That there are to learn from, those that no teacher was asked for included: passes are over them.
 
     Raises:
         InputError: There is too little to learn from, or the model to start from is not there.
     """
-    return run.once("learnt", RerankerLearnt, lambda: _learn(run, training))
+    return run.once("learnt", RerankerLearnt, lambda: _learn(run, training, queries=queries))
 
 
 @task(name="measure", cache_policy=NO_CACHE)
 def measure_reranker(run: TrainingRun, training: RerankerTraining) -> RerankerMeasured:
-    """Measure the present and the trained reranker on the held-out queries, and choose the trained one's weight."""
+    """Measure the present and the trained reranker on the held-out queries, and choose the trained one's weight.
+
+    Both are measured at weights that are chosen in the same way; where the settings name one, at that.
+    """
     return run.once("measured", RerankerMeasured, lambda: _measure(run, training))
 
 
-def _learn(run: TrainingRun, training: RerankerTraining) -> RerankerLearnt:
+def _learn(run: TrainingRun, training: RerankerTraining, *, queries: int) -> RerankerLearnt:
     training_set = read_training_set(run.folder if training.teacher is None else run.taught)
     execution = run.settings.execution
     device = resolve_device(execution.device)
     folder, _ = base_files(run, base_name(run, training.base))
     encoder = load_base(folder, max_length=training.max_tokens, device=device, seed=training.seed)
-    learning = training.learning(len(training_set.mined), threads=execution.threads)
-    watched = _drawn(training_set.held_out, training.watched_queries, seed=training.seed)
+    learning = training.learning(queries, threads=execution.threads)
+    watched, _ = watched_and_measured(training_set.held_out, most_watched=training.watched_queries)
 
     def watch() -> float:
         scores = score_held_out(
-            lambda queries, texts: np.asarray(
+            lambda asked, texts: np.asarray(
                 encoder.predict(
-                    list(zip(queries, texts, strict=True)),
+                    list(zip(asked, texts, strict=True)),
                     batch_size=learning.micro_batch,
                     show_progress_bar=False,
                     convert_to_numpy=True,
@@ -210,7 +219,8 @@ def _measure(run: TrainingRun, training: RerankerTraining) -> RerankerMeasured:
     training_set = read_training_set(run.folder)
     settings, execution = run.settings.reranker, run.settings.execution
     dense_weight = run.settings.retrieval.dense_weight
-    queries = _drawn(training_set.held_out, training.measured_queries, seed=training.seed)
+    watched, unseen = watched_and_measured(training_set.held_out, most_watched=training.watched_queries)
+    queries = _drawn(unseen, training.measured_queries, seed=training.seed)
     depth = min(training.measured_depth, settings.depth, run.settings.retrieval.candidate_depth)
     present = plan_reranker(settings, execution, base=run.base)
     trained = plan_reranker(
@@ -220,16 +230,13 @@ def _measure(run: TrainingRun, training: RerankerTraining) -> RerankerMeasured:
     )
     assert trained is not None
     after_scores = _scores(trained, run, queries, training_set, depth=depth)
-    values = by_weight(queries, training_set.passages, after_scores, dense_weight=dense_weight)
-    weights = fold_weights(values) if training.weight is None else np.full(len(queries), training.weight)
-    means = {weight: float(per_query.mean()) for weight, per_query in values.items()}
-    weight = max(sorted(means), key=lambda one: means[one]) if training.weight is None else training.weight
-    after = evaluate_reranker(queries, training_set.passages, after_scores, weights=weights, dense_weight=dense_weight)
+    choices = weights_to_try(settings.weight, training.weight)
+    weight, after = _at_chosen_weights(queries, training_set, after_scores, choices, dense_weight=dense_weight)
     before = _stage(after, "fused", called=DECISIVE[0])  # without a reranker the fused order is what is published
     if present is not None:
         scores = _scores(present, run, queries, training_set, depth=depth)
-        own = np.full(len(queries), present.weight)
-        before = evaluate_reranker(queries, training_set.passages, scores, weights=own, dense_weight=dense_weight)
+        choices = weights_to_try(settings.weight, training.weight, own=present.weight)
+        _, before = _at_chosen_weights(queries, training_set, scores, choices, dense_weight=dense_weight)
     generator = np.random.default_rng(training.seed)
     comparison = compare_evaluations(before, after, generator=generator)
     over_fused = compare_evaluations(
@@ -240,7 +247,31 @@ def _measure(run: TrainingRun, training: RerankerTraining) -> RerankerMeasured:
     write_table(run.comparison, pa.concat_tables([comparison, over_fused]))
     figures = [figure for figure in figures_of(comparison) if figure.stage != "fused"]
     figures.sort(key=lambda figure: (figure.stage, figure.measure) != DECISIVE)
-    return RerankerMeasured(figures=figures + figures_of(over_fused), weight=weight, queries=len(queries), depth=depth)
+    return RerankerMeasured(
+        figures=figures + figures_of(over_fused),
+        watched_too=watched[0] in unseen,
+        weight=weight,
+        queries=len(queries),
+        depth=depth,
+    )
+
+
+def weights_to_try(settings: float | None, asked: float | None, *, own: float | None = None) -> tuple[float, ...]:
+    """The weights that a reranker may be measured at: the trained and the present one are equally free.
+
+    A gain then is the model's, not that of a weight which the present one was not allowed.
+
+    Args:
+        settings: What the settings say; every reranker is used with it.
+        asked: What the training was asked for.
+        own: That of the present model, which it may have beside those of the trained one.
+
+    >>> weights_to_try(0.5, 0.7, own=1.0), weights_to_try(None, 0.7, own=1.0), weights_to_try(None, 0.7)
+    ((0.5,), (0.7, 1.0), (0.7,))
+    """
+    if settings is not None:
+        return (settings,)
+    return tuple(sorted({*(WEIGHTS if asked is None else (asked,)), *(() if own is None else (own,))}))
 
 
 def score_held_out(
@@ -255,6 +286,22 @@ def score_held_out(
         for candidate in query.candidates[:size]
     ]
     return np.split(score(asked, texts), np.cumsum(sizes)[:-1])
+
+
+def _at_chosen_weights(
+    queries: Sequence[HeldOutQuery],
+    training_set: TrainingSet,
+    scores: Sequence[NDArray[np.float32]],
+    choices: Sequence[float],
+    *,
+    dense_weight: float,
+) -> tuple[float, pa.Table]:
+    """The best of some weights, and every query's measures at one that was chosen without it, schema EVALUATION."""
+    values = by_weight(queries, training_set.passages, scores, weights=choices, dense_weight=dense_weight)
+    means = {weight: float(per_query.mean()) for weight, per_query in values.items()}
+    weights = fold_weights(values)
+    evaluation = evaluate_reranker(queries, training_set.passages, scores, weights=weights, dense_weight=dense_weight)
+    return max(sorted(means), key=lambda one: means[one]), evaluation
 
 
 def _scores(

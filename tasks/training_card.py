@@ -71,9 +71,10 @@ class TrainingCard(BaseModel):
         kind: Of the model.
         fingerprint: Of its files.
         weights_sha256: Of its weights.
+        key: The key of what decided the training; empty where an older version made it.
         base: The model that it started from, as it was named.
         base_fingerprint: Of that model's files.
-        compared_with: The fingerprint, as manifests have it, of the model that was present and is compared with.
+        compared_with: The model that was present and is compared with, as manifests have it.
         release_id: The release that was mined.
         created_at: ISO 8601.
         nightrank: The version that trained it.
@@ -93,6 +94,7 @@ class TrainingCard(BaseModel):
     kind: Kind
     fingerprint: str = Field(min_length=1)
     weights_sha256: str
+    key: str = ""
     base: str
     base_fingerprint: str
     compared_with: str

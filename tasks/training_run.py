@@ -37,6 +37,7 @@ class TrainingRun:
         kind: Of the model.
         folder: Where the training works.
         embedder: The present one, which the release was made with.
+        key: The key of everything that decides the training.
     """
 
     settings: Settings
@@ -45,6 +46,7 @@ class TrainingRun:
     kind: Kind
     folder: Path
     embedder: EmbedderPlan
+    key: str = ""
 
     def once(self, stage: str, record: type[R], work: Callable[[], R]) -> R:
         """What a stage did: from its record where it is done already, else from doing it now.
@@ -54,12 +56,23 @@ class TrainingRun:
             record: What it gives.
             work: Does it.
         """
-        path = self.folder / f"{stage}.json"
-        if path.is_file():
+        path = self._record(stage)
+        if self.has_done(stage):
             return record.model_validate_json(path.read_bytes())
         done = work()
         write_atomically(path, json.dumps(done.model_dump(mode="json"), indent=2) + "\n")
         return done
+
+    def has_done(self, stage: str) -> bool:
+        """Whether a stage has left its record."""
+        return self._record(stage).is_file()
+
+    def forget(self, stage: str) -> None:
+        """Have a stage done again, whether it was done or not."""
+        self._record(stage).unlink(missing_ok=True)
+
+    def _record(self, stage: str) -> Path:
+        return self.folder / f"{stage}.json"
 
     @property
     def pairs(self) -> Path:
@@ -80,6 +93,11 @@ class TrainingRun:
     def trained(self) -> Path:
         """The folder of the trained model."""
         return self.folder / "trained"
+
+    @property
+    def sealed(self) -> Path:
+        """The folder of the trained model with its card, before it has its name."""
+        return self.folder / "sealed"
 
     @property
     def losses(self) -> Path:

@@ -24,7 +24,8 @@ class PairSettings(_Asked):
         origin: Where pairs come from; ``auto`` takes the file of pairs or the judgments that are given here, else the
             log's clicks, else the judgments of the settings, else the titles of the documents.
         max_pairs: Queries beyond so many are left out, drawn at random.
-        held_out_share: Of the queries, that are kept to measure on, with all their documents.
+        held_out_share: Of the queries, that are kept to measure on, with all their documents. A third of these is
+            looked at in training, to take the best model; the others are measured on once.
         held_out_queries: At most so many of them.
         negatives_kept: Passages a query that are near its answers and none of them, at most.
         evaluated_passages: The held-out queries are measured over so many passages of the collection at most.

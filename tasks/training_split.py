@@ -1,14 +1,27 @@
-"""The split of training pairs: whole documents are held out, so that nothing measured on was ever learnt from."""
+"""The split of training pairs: whole documents are held out, so that nothing measured on was ever learnt from.
+
+What is held out is split once more: what chooses the best of a training's models says too much of that one.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from storage.keys import fingerprint
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     import numpy as np
+
+    from tasks.training_set import HeldOutQuery
+
+WATCHED_SHARE = 3  # one held-out query in so many is looked at in training
+LEAST_TO_SPLIT = 20
 
 
 def hold_out_documents(
@@ -59,3 +72,41 @@ def split_queries(documents_of: Mapping[str, Collection[str]], held: frozenset[s
     learnt = [query for query, documents in documents_of.items() if held.isdisjoint(documents)]
     measured = [query for query, documents in documents_of.items() if held.issuperset(documents)]
     return learnt, measured
+
+
+def watched_and_measured(
+    held_out: Sequence[HeldOutQuery], *, most_watched: int
+) -> tuple[list[HeldOutQuery], list[HeldOutQuery]]:
+    """The held-out queries that are looked at in training, to take the best, and those that are measured on once.
+
+    A third is looked at; no document answers queries of both. Fewer than 20 queries, or such as all share documents,
+    are not split: those that are looked at are measured on as well.
+
+    Args:
+        held_out: All of them.
+        most_watched: At most so many are looked at.
+    """
+    answered: dict[str, int] = {}
+    pairs = [
+        (number, answered.setdefault(document, len(answered)))
+        for number, query in enumerate(held_out)
+        for document in query.relevant
+    ]
+    size = len(held_out) + len(answered)
+    rows, columns = [number for number, _ in pairs], [len(held_out) + place for _, place in pairs]
+    _, labels = connected_components(coo_array(([1] * len(pairs), (rows, columns)), shape=(size, size)), directed=False)
+    together: dict[int, list[HeldOutQuery]] = defaultdict(list)
+    for query, label in zip(held_out, labels[: len(held_out)].tolist(), strict=True):
+        together[label].append(query)
+    wanted = min(most_watched, len(held_out) // WATCHED_SHARE)
+    watched: set[str] = set()
+    # In an order that says nothing of the queries, and is another training's as well.
+    for queries in sorted(together.values(), key=lambda queries: min(fingerprint(query.query) for query in queries)):
+        if len(watched) + len(queries) <= wanted:
+            watched |= {query.query for query in queries}
+    if len(held_out) < LEAST_TO_SPLIT or not watched:
+        return list(held_out)[:most_watched], list(held_out)
+    return (
+        [query for query in held_out if query.query in watched],
+        [query for query in held_out if query.query not in watched],
+    )

@@ -15,6 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from storage.bm25_store import Bm25Store
 from storage.chunk_table import ChunkTable
 from storage.errors import InputError
+from storage.keys import sha256_of_file
 from storage.releases import read_manifest
 from storage.tables import read_table, write_table
 from storage.workspace import reading
@@ -58,10 +59,16 @@ CHUNKS_AT_ONCE = 4096
 def gather_pairs(run: TrainingRun, asked: PairSettings) -> PairsGathered:
     """Gather the pairs to learn from, and settle which release is mined.
 
+    They are gathered anew where the release that was to be mined has been collected meanwhile.
+
     Raises:
         InputError: Nothing is published, the settings have changed since, a file is not as it should be, or there are
             no pairs.
     """
+    gathered = run.once("gathered", PairsGathered, lambda: _gather(run, asked))
+    if run.has_done("mined") or (run.workspace.release(gathered.release_id) / "manifest.json").is_file():
+        return gathered
+    run.forget("gathered")
     return run.once("gathered", PairsGathered, lambda: _gather(run, asked))
 
 
@@ -72,7 +79,11 @@ def mine_pairs(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -
     Raises:
         InputError: Too few pairs are left on a side of the split.
     """
-    return run.once("mined", PairsMined, lambda: _mine(run, asked, gathered))
+    try:
+        return run.once("mined", PairsMined, lambda: _mine(run, asked, gathered))
+    except InputError:
+        run.forget("gathered")  # from these pairs, or this release, it would fail for ever
+        raise
 
 
 def _gather(run: TrainingRun, asked: PairSettings) -> PairsGathered:
@@ -119,8 +130,12 @@ def _pairs(run: TrainingRun, asked: PairSettings, index: ReleaseIndex) -> tuple[
 
 
 def _are_the_settings_own(run: TrainingRun, qrels: Path | None) -> bool:
+    """Whether they say the same, wherever they lie."""
     own = run.settings.judgments.qrels
-    return qrels is None or (own is not None and (run.base / own).resolve() == qrels.resolve())
+    if qrels is None:
+        return True
+    own_file = None if own is None else run.base / own
+    return own_file is not None and own_file.is_file() and sha256_of_file(own_file) == sha256_of_file(qrels)
 
 
 def _texts(run: TrainingRun, asked: PairSettings) -> dict[str, str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from flows.settings import load_settings
+from flows.training import JUDGED, UNSEEN, WATCHED_TOO
 from storage.models import promotions
 from storage.releases import current_manifest
 from storage.tables import read_table
@@ -18,8 +20,6 @@ from tasks.loss_plot import LOSSES
 from tests.training_collection import training_collection
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.collection import Collection
     from tests.conftest import Command, Ended, Models
 
@@ -78,11 +78,12 @@ def test_a_model_is_kept_with_its_card_its_figures_and_its_loss_curve(
     assert read_table(folder / "losses.parquet").schema == LOSSES
     assert (folder / "losses.svg").read_text().startswith("<?xml")
     figure = card["figures"][0]
-    assert (figure["stage"], figure["measure"], figure["queries"]) == ("dense", "nDCG@10", 27)
+    assert (figure["stage"], figure["measure"]) == ("dense", "nDCG@10")
+    assert (figure["queries"], card["training"]["watched_queries"]) == (18, 9)  # of 27 that are held out
     assert figure["low"] > 0.0
     assert {row["measure"] for row in card["figures"]} == {"nDCG@10", "RR@10", "R@100"}
     assert card["gathered"]["origin"] == "judgments"
-    assert "measured on" in card["remarks"][0]
+    assert card["remarks"] == [f"{JUDGED} {UNSEEN}"]
     assert not list(models.glob(".training-*"))
 
 
@@ -150,6 +151,20 @@ def test_promotion_is_refused_where_the_guard_loses_and_the_model_is_kept(
     assert read_table(Workspace(learnable.workspace).models / told["model"] / "comparison.parquet").num_rows == 3
 
 
+def test_a_guard_that_comes_later_is_on_the_card_of_the_same_weights(
+    learnable: Collection, nightrank: Command, tmp_path: Path
+) -> None:
+    general = guard(tmp_path / "general", learnable, queries=40)
+    idle = ("--steps", "2", "--batch", "8", "--learning-rate", "1e-9", "--seed", "7", "--json")
+    first = nightrank("train", "embedder", "-c", learnable.settings_file, *idle).json
+
+    second = nightrank("train", "embedder", "-c", learnable.settings_file, *idle, "--guard", general).json
+
+    assert (first["model"], first["card"]["guard"]) == (second["model"], None)
+    assert json.loads((Path(first["model"]) / "training.json").read_text()) == second["card"]
+    assert second["card"]["guard"]["name"] == str(general)
+
+
 def test_promotion_is_refused_where_nothing_is_gained(learnable: Collection, nightrank: Command) -> None:
     ended = nightrank(
         *("train", "embedder", "-c", learnable.settings_file, "--json", "--promote"),
@@ -157,6 +172,7 @@ def test_promotion_is_refused_where_nothing_is_gained(learnable: Collection, nig
     )
 
     assert (ended.code, ended.json["promoted"]) == (3, False)
+    assert ended.json["card"]["remarks"] == [JUDGED, WATCHED_TOO]  # 9 held-out queries
     assert "no gain beyond chance" in ended.err
     assert promotions(Workspace(learnable.workspace)) == {}
 
@@ -176,16 +192,18 @@ def test_for_people_the_figures_are_a_table(learnable: Collection, nightrank: Co
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--batch", "1"), "--batch 1 is wrong"),
-        (("--pairs", "nowhere.jsonl"), "There is no file nowhere.jsonl"),
-        (("--guard", "nowhere"), "There is no settings file nowhere"),
-        (("--base", "./nowhere"), "There is no model folder './nowhere'"),
+        (("embedder", "--batch", "1"), "--batch 1 is wrong"),
+        (("embedder", "--held-out", "0.9"), "--held-out 0.9 is wrong"),
+        (("reranker", "--batch", "0"), "--batch 0 is wrong"),
+        (("embedder", "--pairs", "nowhere.jsonl"), "There is no file nowhere.jsonl"),
+        (("embedder", "--guard", "nowhere"), "There is no settings file nowhere"),
+        (("embedder", "--base", "./nowhere"), "There is no model folder './nowhere'"),
     ],
 )
 def test_a_wrong_option_is_told_in_a_line(
     learnable: Collection, nightrank: Command, options: tuple[str, ...], told: str
 ) -> None:
-    ended = nightrank("train", "embedder", "-c", learnable.settings_file, *options)
+    ended = nightrank("train", *options, "-c", learnable.settings_file)
 
     assert ended.code == 2
     assert told in ended.err

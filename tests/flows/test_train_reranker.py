@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from flows.promotion import NotPromoted
 from flows.refresh import refresh
 from flows.settings import load_settings
 from flows.train_reranker import RerankerRequest, train_reranker
+from storage.errors import InputError
 from storage.models import promotions, withdraw
 from storage.tables import read_table
 from storage.workspace import Workspace
@@ -43,7 +45,9 @@ def learnable(prefect_api: str, models: Models, tmp_path_factory: pytest.TempPat
 
 def test_a_better_reranker_is_promoted_and_the_next_release_uses_it_with_its_weight(learnable: Collection) -> None:
     settings_file = str(learnable.settings_file)
-    trained = train_reranker(settings_file, RerankerRequest(pairs=PAIRS, training=TRAINING, promote=True))
+    # Of few queries a gain is beyond chance where the rerankers count much; a present one that knows nothing would not.
+    mostly = TRAINING.model_copy(update={"weight": 0.9})
+    trained = train_reranker(settings_file, RerankerRequest(pairs=PAIRS, training=mostly, promote=True))
     card = trained.card
     assert trained.promoted
     assert (card.figures[0].stage, card.figures[0].measure) == ("reranked", "nDCG@10")
@@ -56,20 +60,51 @@ def test_a_better_reranker_is_promoted_and_the_next_release_uses_it_with_its_wei
     assert promotions(configuration.workspace)["reranker"].model == trained.folder.name
     plan = plan_reranker(configuration.settings.reranker, configuration.settings.execution, base=configuration.base)
     assert plan is not None
-    assert (plan.folder.name, plan.weight) == (trained.folder.name, card.weight)
+    assert (plan.folder.name, plan.weight, card.weight) == (trained.folder.name, 0.9, 0.9)
     assert Reranker(plan, batch_tokens=512).max_tokens == 40
     summary = refresh(settings_file)
     assert str(summary.manifest.inputs.reranker).startswith(plan.fingerprint)
 
 
-def test_a_model_that_is_no_better_is_kept_and_not_promoted(learnable: Collection, tmp_path: Path) -> None:
-    idle = TRAINING.model_copy(
-        update={"base": None, "steps": 2, "learning_rate": 1e-9, "evaluations": 1, "weight": 1.0}
-    )
+@pytest.fixture
+def unpromoted(learnable: Collection, tmp_path: Path) -> Collection:
+    """The collection on its own, with the reranker that its settings name."""
     shutil.copytree(learnable.folder, tmp_path / "copy")
-    collection = replace(learnable, folder=tmp_path / "copy")
+    collection = replace(learnable, folder=tmp_path / "copy", settings=copy.deepcopy(learnable.settings))
     withdraw(Workspace(collection.workspace), "reranker")
+    return collection
+
+
+IDLE = TRAINING.model_copy(update={"base": None, "steps": 2, "learning_rate": 1e-9, "evaluations": 1})
+
+
+def test_a_training_that_changes_nothing_gains_nothing_at_any_weight(unpromoted: Collection) -> None:
     with pytest.raises(NotPromoted) as refused:
-        train_reranker(str(collection.settings_file), RerankerRequest(pairs=PAIRS, training=idle, promote=True))
-    assert refused.value.trained.folder.is_dir()
-    assert not refused.value.trained.promoted
+        train_reranker(str(unpromoted.settings_file), RerankerRequest(pairs=PAIRS, training=IDLE, promote=True))
+    trained = refused.value.trained
+    assert trained.folder.is_dir()
+    assert not trained.promoted
+    assert trained.card.figures[0].difference == 0.0
+    assert trained.card.compared_with.endswith(" at 1")
+
+
+def test_the_weight_of_the_settings_is_the_one_that_is_measured_with(unpromoted: Collection) -> None:
+    unpromoted.settings["reranker"]["weight"] = 0.35
+    unpromoted.write()
+    settings_file = str(unpromoted.settings_file)
+
+    card = train_reranker(settings_file, RerankerRequest(pairs=PAIRS, training=IDLE)).card
+
+    assert (card.weight, card.figures[0].difference) == (0.35, 0.0)
+    assert card.compared_with.endswith(" at 0.35")
+    another = RerankerRequest(pairs=PAIRS, training=IDLE.model_copy(update={"weight": 0.8}))
+    with pytest.raises(InputError, match=r"--weight 0\.8 would be without effect"):
+        train_reranker(settings_file, another)
+
+
+def test_half_a_pass_is_half_a_pass_whether_a_teacher_is_asked_or_not(learnable: Collection, models: Models) -> None:
+    half = TRAINING.model_copy(update={"epochs": 0.5, "evaluations": 1, "teacher": str(models.reranker)})
+
+    card = train_reranker(str(learnable.settings_file), RerankerRequest(pairs=PAIRS, training=half)).card
+
+    assert card.training["steps_planned"] == int(0.5 * card.mined.queries / 4)

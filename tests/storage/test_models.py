@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from storage.errors import InputError, MachineError, WorkspaceBusy
-from storage.models import Promotion, promote, promotions, seal_model, training, withdraw
+from storage.models import Promotion, deciding, discard, promote, promotions, seal_model, training, withdraw
 from storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -22,13 +23,40 @@ def place(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "workspace")
 
 
-def made(place: Workspace, *, weights: str = "weights") -> Path:
+def made(place: Workspace, *, weights: str = "weights", card: str = "card") -> Path:
     """A trained folder within a training's, sealed."""
     with training(place, "embedder", key="k", now=NOW) as folder:
         trained = folder / "trained"
         trained.mkdir()
         (trained / "model.safetensors").write_text(weights)
-        return seal_model(place, trained, kind="embedder", fingerprint="f00d")
+        (trained / "training.json").write_text(card)
+        return seal_model(place, trained, kind="embedder", fingerprint="f00d", told_in=["training.json"])
+
+
+def test_a_model_that_is_made_again_has_the_newest_card_beside_its_first_weights(place: Workspace) -> None:
+    first = made(place, card="no guard")
+    assert made(place, weights="not looked at", card="a guard refuses") == first
+    assert (first / "training.json").read_text() == "a guard refuses"
+    assert (first / "model.safetensors").read_text() == "weights"
+
+
+def test_a_training_that_is_over_leaves_nothing_though_it_is_killed_while_it_is_removed(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(folder: Path, **_how: object) -> None:
+        next(folder.glob("pairs")).unlink()
+        raise KeyboardInterrupt
+
+    with training(place, "embedder", key="k", now=NOW) as folder, monkeypatch.context() as patched:
+        (folder / "pairs").write_text("needed")
+        (folder / "gathered.json").write_text("done")
+        patched.setattr("shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            discard(folder)
+
+    with training(place, "embedder", key="k", now=NOW) as again:
+        assert list(again.iterdir()) == []
+        assert [path.name for path in place.models.iterdir() if path.is_dir()] == [again.name]
 
 
 def promotion(model: str = "embedder-f00d") -> Promotion:
@@ -74,6 +102,19 @@ def test_a_promotion_is_there_until_it_is_withdrawn(place: Workspace) -> None:
     assert withdraw(place, "embedder") == promotion()
     assert promotions(place) == {}
     assert withdraw(place, "embedder") is None
+
+
+def test_one_promotion_waits_for_another(place: Workspace) -> None:
+    made(place)
+    with ThreadPoolExecutor() as pool:
+        with deciding(place):
+            promote(place, "embedder", promotion())
+            withdrawn = pool.submit(withdraw, place, "embedder")
+            with pytest.raises(TimeoutError):
+                withdrawn.result(timeout=0.2)
+            promote(place, "reranker", promotion())
+        assert withdrawn.result() == promotion()
+    assert promotions(place) == {"reranker": promotion()}
 
 
 def test_what_is_not_there_is_not_promoted(place: Workspace) -> None:

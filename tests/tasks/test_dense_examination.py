@@ -73,6 +73,6 @@ def test_held_out_queries_are_asked_over_the_passages_that_are_evaluated() -> No
     passages = [Passage("a", "A", "x"), Passage("b", "", "y"), Passage("c", "", "z")]
     held_out = [HeldOutQuery("q", {"b": 2}, (Candidate(0, 1.0, None, None),))]
 
-    asked = Examination.held_out(TrainingSet(passages, [], held_out, frozenset({1}), (0, 1)))
+    asked = Examination.held_out(TrainingSet(passages, [], held_out, frozenset({1}), (0, 1)), held_out)
 
     assert asked == Examination(["q"], [{"b": 2}], ["A\nx", "y"], ["a", "b"])

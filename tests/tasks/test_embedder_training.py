@@ -211,6 +211,24 @@ def test_training_ends_early_and_takes_the_best_where_nothing_is_gained(models: 
     assert losses.num_rows == 6
 
 
+@pytest.mark.parametrize("newest", [4, 6])
+def test_a_training_that_was_stopped_ends_early_where_it_would_have(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newest: int
+) -> None:
+    monkeypatch.setattr("tasks.embedder_training.CHECKPOINTS_KEPT", 9)
+    learnt, losses, _ = train(tmp_path, models.embedder, learning_rate=1e-12, evaluations=12, patience=2)
+    stopped = tmp_path / "stopped"
+    for step in range(2, newest + 1, 2):
+        shutil.copytree(tmp_path / "checkpoints" / f"checkpoint-{step}", stopped / f"checkpoint-{step}")
+
+    again, losses_again, _ = train(
+        tmp_path, models.embedder, checkpoints=stopped, learning_rate=1e-12, evaluations=12, patience=2
+    )
+
+    assert learnt.steps == 6
+    assert (again, losses_again) == (learnt, losses)
+
+
 def test_the_outcome_keeps_a_share_of_the_model_it_started_from(
     undisturbed: tuple[Path, Learnt, pa.Table, SentenceTransformer], models: Models, tmp_path: Path
 ) -> None:

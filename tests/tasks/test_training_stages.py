@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.plain_nights import refresh_plainly
 from flows.settings import load_settings
-from flows.train import working
+from flows.training import working
 from storage.errors import InputError
 from storage.keys import digest, query_key
 from storage.tables import read_table
@@ -22,9 +22,11 @@ from tests.training_collection import training_collection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from tasks.training_records import PairsGathered, PairsMined
+    from tasks.training_run import TrainingRun
     from tasks.training_set import TrainingSet
     from tests.collection import Collection
     from tests.conftest import Models
@@ -169,6 +171,15 @@ def test_automatically_clicks_come_before_judgments(judged: Collection) -> None:
     assert (gathered.origin, gathered.judged) == ("clicks", False)
 
 
+def test_a_copy_of_the_settings_judgments_is_what_releases_are_measured_on(judged: Collection, tmp_path: Path) -> None:
+    own = judged.folder / str(judged.settings["judgments"]["qrels"])
+    same = shutil.copyfile(own, tmp_path / "same.tsv")
+    other = tmp_path / "other.tsv"
+    other.write_text("".join(own.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
+
+    assert [prepared(judged, qrels=path)[0].judged for path in (same, other)] == [True, False]
+
+
 def test_too_few_pairs_are_the_users_fault(judged: Collection, tmp_path: Path) -> None:
     qrels = tmp_path / "one.tsv"
     name = judged.qrels[0]
@@ -176,6 +187,61 @@ def test_too_few_pairs_are_the_users_fault(judged: Collection, tmp_path: Path) -
 
     with pytest.raises(InputError, match="a side is empty"):
         prepared(judged, qrels=qrels)
+
+
+def clicked(collection: Collection, count: int) -> None:
+    rows = [{"query": text, "clicked": name.removeprefix("q-")} for name, text, _ in collection.log[:count]]
+    (collection.folder / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def test_more_pairs_in_the_same_file_are_another_training(judged: Collection) -> None:
+    settings = PairSettings(origin="clicks")
+    judged.settings["queries"] = {"log": "some.jsonl"}
+    judged.write()
+    try:
+        clicked(judged, 1)
+        with pytest.raises(InputError, match="a side is empty"):
+            stopped(judged, settings)
+        clicked(judged, 90)
+        gathered, _ = stopped(judged, settings)
+    finally:
+        judged.settings["queries"] = {"log": "queries.jsonl"}
+        judged.write()
+    assert gathered.queries == 90
+
+
+def test_what_a_training_that_failed_had_gathered_is_gathered_anew(judged: Collection, tmp_path: Path) -> None:
+    qrels, settings = tmp_path / "qrels.tsv", PairSettings(qrels=tmp_path / "qrels.tsv")
+    head, rows = "query-id\tcorpus-id\tscore\n", [f"{name}\t{document}\t1\n" for name, document, _ in judged.qrels]
+    qrels.write_text(head + "".join(rows), encoding="utf-8")
+    gathered, _ = stopped(judged, settings, mining=False)
+    with at_work(judged, settings) as run:
+        record = run.folder / "gathered.json"
+        assert record.is_file()
+        record.write_text(gathered.model_copy(update={"release_id": "collected"}).model_dump_json())
+        with pytest.raises(InputError, match="There is no release 'collected'"):
+            mine_pairs.fn(run, settings, gathered.model_copy(update={"release_id": "collected"}))
+        assert not record.is_file()
+        record.write_text(gathered.model_copy(update={"release_id": "collected"}).model_dump_json())
+
+    again, mined = stopped(judged, settings)
+
+    assert again == gathered
+    assert mined is not None
+
+
+def at_work(collection: Collection, settings: PairSettings) -> AbstractContextManager[TrainingRun]:
+    configuration = load_settings(collection.settings_file)
+    return working(configuration, "embedder", settings, EmbedderTraining(), now=datetime.now(UTC))
+
+
+def stopped(
+    collection: Collection, settings: PairSettings, *, mining: bool = True
+) -> tuple[PairsGathered, PairsMined | None]:
+    """A training that is stopped early, and leaves its folder."""
+    with at_work(collection, settings) as run:
+        gathered = gather_pairs.fn(run, settings)
+        return gathered, mine_pairs.fn(run, settings, gathered) if mining else None
 
 
 def test_settings_that_the_release_was_not_made_with_are_told(judged: Collection) -> None:
