@@ -95,6 +95,7 @@ class LoggedQuery:
     Attributes:
         user: What stands for the user while the log is read, and is never stored.
         session: What stands for the session, likewise.
+        condition: The canonical text of its filter; None without one.
     """
 
     text: str
@@ -106,6 +107,7 @@ class LoggedQuery:
     user: int | None = None
     session: int | None = None
     user_agent: str = ""
+    condition: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ QUERIES = pa.schema(
         pa.field("count", pa.int64(), nullable=False),
         pa.field("query_ids", pa.list_(pa.string()), nullable=False),
         pa.field("forms", pa.list_(pa.string()), nullable=False),  # near-identical texts that it answers too
+        pa.field("filter", pa.string()),  # its filter's canonical text; null without one
     ]
 )
 

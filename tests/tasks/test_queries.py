@@ -16,6 +16,7 @@ from tasks.queries import QueriesRead, read_queries
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 
@@ -27,6 +28,10 @@ class Log:
         self.nights = 0
         self.before: Before | None = None
         self.answered: Path | None = None
+        self.refused: dict[str, str] = {}
+
+    def refuse(self, conditions: Collection[str]) -> dict[str, str]:
+        return {condition: self.refused[condition] for condition in conditions if condition in self.refused}
 
     def night(self, rows: list[dict[str, Any]], **settings: object) -> Night:
         (self.folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -42,7 +47,7 @@ class Log:
 
     def read(self, night: Night, *, judged: tuple[str, ...] = ()) -> QueriesRead:
         with RowWriter(night.bad_rows, BAD_ROWS) as bad:
-            return read_queries(night, bad, judged=set(judged))
+            return read_queries(night, bad, judged=set(judged), refuse=self.refuse)
 
     def texts(self, rows: list[dict[str, Any]], *, judged: tuple[str, ...] = (), **settings: object) -> list[str]:
         night = self.night(rows, **settings)
