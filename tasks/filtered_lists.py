@@ -77,11 +77,11 @@ class Handed:
 def bring_filtered_up_to_date(
     lists: DenseLists,
     query_vectors: NDArray[np.float32],
+    *,
     texts: Texts,
     filters: QueryFilters,
     vectors: Vectors,
     handed: Handed,
-    *,
     depth: int,
 ) -> DenseNight:
     """The dense leg of tonight's collection, and tonight's lists: ``bring_up_to_date``, filter by filter.

@@ -13,7 +13,7 @@ import numpy as np
 
 from storage.allowed_chunks import AllowedChunks
 from storage.filters import And, AnyOf, Exists, Not, Or, Range, leaves, parse_filter
-from tasks.filter_fields import Fields, moment
+from tasks.filter_fields import OBJECT, Fields, moment
 from tasks.values import shown
 
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ def _within(field: Field, bounds: Range) -> NDArray[np.bool_]:
     for name, bound in bounds.bounds.items():
         kind, comparable = _comparable(field, bound)
         if kind == "texts":
-            raise ValueError(f"the field {shown(field.name)} holds texts; lt, lte, gt and gte are for numbers and dates")
+            raise ValueError(
+                f"the field {shown(field.name)} holds texts; lt, lte, gt and gte are for numbers and dates"
+            )
         kinds.add(kind)
         read[name] = comparable
     [kind] = kinds
@@ -126,7 +128,9 @@ def _within(field: Field, bounds: Range) -> NDArray[np.bool_]:
 def _comparable(field: Field, value: Value) -> tuple[str, Value]:
     """The reading of a field that a value can be compared with, and the value as it has it."""
     if not field.readings:
-        what = f"{field.types}; name a field in them" if field.types == "objects" else f"{field.types}, of several types"
+        what = (
+            f"{field.types}; name a field in them" if field.types == "objects" else f"{field.types}, of several types"
+        )
         raise ValueError(f"the field {shown(field.name)} holds {what}")
     if isinstance(value, bool):
         kind = "truth values"

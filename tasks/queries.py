@@ -109,7 +109,9 @@ def read_queries(night: Night, bad: RowWriter, *, judged: AbstractSet[str], refu
     total = int(merged.counts.sum()) + sum(traffic.unanswered.values())
     screened = tally.traffic_of(BURST, AGENT, LISTED)
     return QueriesRead(
-        bad=faults.bad + tally.rows_of(FILTER), coverage=int(merged.counts[chosen].sum()) / total, screened=screened / (screened + total)
+        bad=faults.bad + tally.rows_of(FILTER),
+        coverage=int(merged.counts[chosen].sum()) / total,
+        screened=screened / (screened + total),
     )
 
 

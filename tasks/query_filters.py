@@ -1,4 +1,4 @@
-"""Queries by their filters: what has the same filter meets the same part of the collection, and is retrieved together."""
+"""Queries by their filters: those with the same one meet the same part of the collection, and do so together."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -80,6 +81,29 @@ class QueryFilters:
             numbers.setdefault(condition, []).append(number)
         order = sorted(numbers, key=lambda condition: condition or "")
         return [(condition, np.array(numbers[condition], dtype=np.int64)) for condition in order]
+
+    def letting_nothing_through(self, query_keys: pa.ChunkedArray) -> frozenset[str]:
+        """The keys, of string (n_queries,), of queries that no chunk could answer."""
+        empty = {condition for condition, bits in self.allowed.packed.items() if not any(bits)}
+        keys = zip(query_keys.to_pylist(), self.conditions, strict=True)
+        return frozenset(key for key, condition in keys if condition in empty)
+
+    def outside(self, query_keys: pa.ChunkedArray, candidates: pa.Table) -> NDArray[np.int64]:
+        """The rows of candidates that their query's filter does not let through, int64 (n,), ascending.
+
+        Args:
+            query_keys: string (n_queries,).
+            candidates: ``query_key`` and ``chunk_number``.
+        """
+        places = pc.index_in(candidates.column("query_key"), value_set=query_keys.combine_chunks())
+        numbers = pc.fill_null(places, -1).to_numpy()
+        chunks = candidates.column("chunk_number").to_numpy()
+        found = [np.zeros(0, dtype=np.int64)]
+        for condition, queries in self.groups():
+            if condition is not None:
+                rows = np.flatnonzero(np.isin(numbers, queries))
+                found.append(rows[~self.allowed.by(condition)[chunks[rows]]])
+        return np.sort(np.concatenate(found))
 
     def leg(self, make: Callable[[NDArray[np.int64], NDArray[np.bool_] | None], pa.Table]) -> pa.Table:
         """A leg of all queries, made filter by filter.

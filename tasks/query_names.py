@@ -23,7 +23,11 @@ def query_names(queries: pa.Table, keys: Sequence[str]) -> list[str]:
         keys: Of queries that are in it.
     """
     rows = queries.filter(pc.is_in(queries.column("query_key"), value_set=pa.array(keys, pa.string()))).to_pylist()
-    names = {row["query_key"]: row["query_ids"][0] if row["query_ids"] else row["text"] for row in rows}
+    words = (" ".join(filter(None, (row["text"], row.get("filter")))) for row in rows)
+    names = {
+        row["query_key"]: row["query_ids"][0] if row["query_ids"] else text
+        for row, text in zip(rows, words, strict=True)
+    }
     return [plain_name(names[key]) for key in keys]
 
 

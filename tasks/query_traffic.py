@@ -1,6 +1,6 @@
 """The traffic of a query log: how often each distinct query was searched for on each day, and by how many users.
 
-A query is its text and its filter. Traffic grows with the distinct queries of each day, 32 bytes each, with the distinct
+A query is its text and its filter. It grows with the distinct queries of each day, 32 bytes each, with the distinct
 texts, and with the distinct query ids: a log that gives each row an id of its own grows with its rows.
 """
 

@@ -122,10 +122,10 @@ def retrieve_semantic(night: Night, version: ChunkTableVersion, *, embedder: str
     outcome = bring_filtered_up_to_date(
         lists,
         query_vectors,
-        texts,
-        QueryFilters.of_night(night, asked),
-        StoredVectors(night.open_chunks(version)),
-        handed,
+        texts=texts,
+        filters=QueryFilters.of_night(night, asked),
+        vectors=StoredVectors(night.open_chunks(version)),
+        handed=handed,
         depth=night.settings.retrieval.candidate_depth,
     )
     write_table(night.leg_dense, outcome.leg)
