@@ -108,9 +108,8 @@ def search(
         with SearchCache.open(configuration.workspace.root) as cache:
             cached = cache.get(query, filter_by=filter_)
         if cached is None:
-            message = (
-                f"The release {cache.release_id} holds no results for {query!r}{' with this filter' * bool(filter_)}."
-            )
+            asked = repr(query) if filter_ is None else f"{query!r} with this filter"
+            message = f"The release {cache.release_id} holds no results for {asked}."
             raise InputError(message, remedy="Use --live to run both stages now, or add the query to the log.")
         found = cached
     source = "live" if live else "cache"
@@ -119,8 +118,8 @@ def search(
         from dataclasses import asdict
 
         results = [asdict(result) for result in found.results]
-        asked = {"query": found.query} | ({} if found.condition is None else {"filter": json.loads(found.condition)})
-        print_json({**asked, "source": source, "release_id": found.release_id, "results": results})
+        told = {"filter": json.loads(found.condition)} if found.condition is not None else {}
+        print_json({"query": found.query, **told, "source": source, "release_id": found.release_id, "results": results})
     else:
         from flows.show import show_results
 

@@ -34,7 +34,8 @@ DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ].*)?", re.DOTALL)
 NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,300})(?:\.\d{1,300})?(?:[eE][+-]?\d{1,3})?")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-OBJECT = "objects"
+# What values are, in words.
+NUMBERS, DATES, TEXTS, TRUTHS, OBJECTS = "numbers", "dates", "texts", "truth values", "objects"
 FIELDS_NAMED = 12
 
 
@@ -89,9 +90,9 @@ class Field:
     Attributes:
         name: As filters write it.
         rows: int32 (n,), the row of metadata that each entry stands in; a row may have several.
-        readings: The entries as numbers, dates (microseconds since 1970, UTC), texts, or truth values: how they may be
-            compared. Texts that are all dates are read as texts too, and so are those that are all numbers; none where
-            they are of several types.
+        readings: The entries by how they may be compared: as numbers, dates (microseconds since 1970, UTC), texts or
+            truth values. Texts that are all dates, or all numbers, are read as these too; values of several types, and
+            objects, in no way.
         types: What the values are, in words.
     """
 
@@ -197,19 +198,19 @@ class _Column:
 
     def add(self, row: int, values: Iterable[JsonValue]) -> None:
         for value in values:
-            key = _typed(value)
+            plain = value if isinstance(value, str | int | float) else ""
             self.rows.append(row)
-            self.entries.append(self.numbers.setdefault(key, len(self.numbers)))
+            self.entries.append(self.numbers.setdefault((type_of(value), plain), len(self.numbers)))
 
     def typed(self, name: str) -> Field:
         types = list(dict.fromkeys(kind for kind, _ in self.numbers))
         values = [value for _, value in self.numbers]
         numbers = np.array(self.entries, dtype=np.int32)
         readings: dict[str, Values] = {}
-        if len(types) == 1 and types[0] != OBJECT:
+        if len(types) == 1 and types[0] != OBJECTS:
             readings[types[0]] = Values.of(values, numbers)
-            if types == ["texts"]:
-                for kind, read in (("dates", moment), ("numbers", _number)):
+            if types == [TEXTS]:
+                for kind, read in ((DATES, moment), (NUMBERS, _number)):
                     if (others := _read_all(values, read)) is not None:
                         readings[kind] = Values.of(others, numbers)
         return Field(name, np.array(self.rows, dtype=np.int32), readings, " and ".join(types))
@@ -241,12 +242,14 @@ def _flat(value: JsonValue) -> Iterator[JsonValue]:
         yield value
 
 
-def _typed(value: JsonValue) -> tuple[str, Plain]:
-    """A value with what it is, in words."""
+def type_of(value: JsonValue) -> str:
+    """What a value is, in words.
+
+    >>> [type_of(value) for value in (1.5, True, "x", {})]
+    ['numbers', 'truth values', 'texts', 'objects']
+    """
     if isinstance(value, bool):
-        return "truth values", value
+        return TRUTHS
     if isinstance(value, str):
-        return "texts", value
-    if isinstance(value, int | float):
-        return "numbers", value
-    return OBJECT, ""
+        return TEXTS
+    return NUMBERS if isinstance(value, int | float) else OBJECTS

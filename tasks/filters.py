@@ -13,7 +13,7 @@ import numpy as np
 
 from storage.allowed_chunks import AllowedChunks
 from storage.filters import And, AnyOf, Exists, Not, Or, Range, leaves, parse_filter
-from tasks.filter_fields import OBJECT, Fields, moment
+from tasks.filter_fields import DATES, OBJECTS, TEXTS, Fields, moment, type_of
 from tasks.values import shown
 
 if TYPE_CHECKING:
@@ -112,37 +112,26 @@ def _by_kind(field: Field, values: Iterable[Value]) -> Mapping[str, list[Value]]
 
 
 def _within(field: Field, bounds: Range) -> NDArray[np.bool_]:
-    kinds, read = set(), {}
-    for name, bound in bounds.bounds.items():
-        kind, comparable = _comparable(field, bound)
-        if kind == "texts":
-            raise ValueError(
-                f"the field {shown(field.name)} holds texts; lt, lte, gt and gte are for numbers and dates"
-            )
-        kinds.add(kind)
-        read[name] = comparable
+    read: dict[str, tuple[str, Value]] = {name: _comparable(field, bound) for name, bound in bounds.bounds.items()}
+    kinds = {kind for kind, _ in read.values()}
+    if TEXTS in kinds:
+        raise ValueError(f"the field {shown(field.name)} holds texts; lt, lte, gt and gte ask for numbers or dates")
     [kind] = kinds
-    return field.readings[kind].within(replace(bounds, **read))  # type: ignore[arg-type]  # bounds by their names
+    among = {name: bound for name, (_, bound) in read.items()}
+    return field.readings[kind].within(replace(bounds, **among))  # type: ignore[arg-type]  # bounds by their names
 
 
 def _comparable(field: Field, value: Value) -> tuple[str, Value]:
     """The reading of a field that a value can be compared with, and the value as it has it."""
     if not field.readings:
-        what = (
-            f"{field.types}; name a field in them" if field.types == "objects" else f"{field.types}, of several types"
-        )
-        raise ValueError(f"the field {shown(field.name)} holds {what}")
-    if isinstance(value, bool):
-        kind = "truth values"
-    elif isinstance(value, str):
-        if "dates" in field.readings and (at := moment(value)) is not None:
-            return "dates", at
-        kind = "texts"
-    else:
-        kind = "numbers"
-    if kind not in field.readings or (kind == "texts" and "dates" in field.readings):
-        holds = "dates" if "dates" in field.readings else field.types
-        of = {"texts": "a text", "numbers": "a number", "truth values": "true or false"}[kind]
-        what = "what is no date" if holds == "dates" and kind == "texts" else of
-        raise ValueError(f"the field {shown(field.name)} holds {holds}, and is compared with {what}")
+        what = "name a field in them" if field.types == OBJECTS else "its values are of several types"
+        raise ValueError(f"the field {shown(field.name)} holds {field.types}; {what}")
+    kind = type_of(value)
+    holds = DATES if DATES in field.readings else field.types
+    if kind == TEXTS and holds == DATES:
+        if (at := moment(str(value))) is None:
+            raise ValueError(f"the field {shown(field.name)} holds dates, and is compared with what is no date")
+        return DATES, at
+    if kind not in field.readings:
+        raise ValueError(f"the field {shown(field.name)} holds {holds}, and is compared with {kind}")
     return kind, value
