@@ -83,6 +83,7 @@ def bring_filtered_up_to_date(
     vectors: Vectors,
     handed: Handed,
     depth: int,
+    slack: int = SLACK,
 ) -> DenseNight:
     """The dense leg of tonight's collection, and tonight's lists: ``bring_up_to_date``, filter by filter.
 
@@ -94,6 +95,7 @@ def bring_filtered_up_to_date(
         vectors: Of texts.
         handed: What the lists were made from.
         depth: Chunks of the leg.
+        slack: Texts that a list holds beyond ``depth``, so that it outlives some removals.
     """
     seen = texts.numbers_of(handed.chunk_hashes)
     floors = lists.floors.copy()
@@ -110,7 +112,7 @@ def bring_filtered_up_to_date(
             added=vectors.some(part.texts, part.added, queries=numbers.size),
             everything=partial(part.everything, vectors),
             depth=depth,
-            slack=SLACK,
+            slack=slack,
         )
         query_numbers, text_numbers, scores = outcome.lists.entries
         floors[numbers] = outcome.lists.floors
