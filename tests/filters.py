@@ -1,23 +1,17 @@
-"""Filters for tests: what they mean, said again as plainly as Python can, and strategies that draw them."""
+"""Metadata and filters on it, drawn by Hypothesis."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
+from benchmarks.plain_filters import COMPARE
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from storage.records import JsonValue
-
-COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
-    "lt": lambda value, bound: value < bound,
-    "lte": lambda value, bound: value <= bound,
-    "gt": lambda value, bound: value > bound,
-    "gte": lambda value, bound: value >= bound,
-}
 
 # Fields that a generated collection may have, and values of their types.
 KINDS = st.sampled_from(["guide", "reference", "blog", "2", ""])
@@ -31,11 +25,6 @@ VALUES: Mapping[str, st.SearchStrategy[Any]] = {
     "live": TRUTHS,
     "author.name": st.sampled_from(["Ada", "Grace", "Ada "]),
 }
-
-
-def matches(metadata: Mapping[str, JsonValue], wanted: Mapping[str, Any]) -> bool:
-    """Whether a document's metadata satisfies a filter, as written."""
-    return all(_holds(metadata, name, operand) for name, operand in wanted.items())
 
 
 def metadata() -> st.SearchStrategy[dict[str, JsonValue]]:
@@ -79,43 +68,3 @@ def filters() -> st.SearchStrategy[dict[str, Any]]:
         )
 
     return st.recursive(st.one_of(single, both), combined, max_leaves=5)
-
-
-def _holds(metadata: Mapping[str, JsonValue], name: str, operand: Any) -> bool:
-    if name == "and":
-        return all(matches(metadata, part) for part in operand)
-    if name == "or":
-        return any(matches(metadata, part) for part in operand)
-    if name == "not":
-        return not matches(metadata, operand)
-    values = [_comparable(value) for value in _values(metadata, name)]
-    if not isinstance(operand, dict):
-        wanted = [_comparable(value) for value in (operand if isinstance(operand, list) else [operand])]
-        return any(value == one for value in values for one in wanted)
-    bounds = {operator: _comparable(operand[operator]) for operator in COMPARE if operator in operand}
-    within = any(all(COMPARE[operator](value, bound) for operator, bound in bounds.items()) for value in values)
-    others = {
-        "eq": lambda wanted: _holds(metadata, name, [wanted]),
-        "in": lambda wanted: _holds(metadata, name, wanted),
-        "exists": lambda wanted: bool(values) == wanted,
-        "not": lambda wanted: not _holds(metadata, name, wanted),
-    }
-    return (within or not bounds) and all(others[key](operand[key]) for key in operand if key not in COMPARE)
-
-
-def _values(value: JsonValue, name: str) -> list[JsonValue]:
-    for step in name.split("."):
-        value = [part.get(step) for part in _flat(value) if isinstance(part, dict)]
-    return [part for part in _flat(value) if part not in (None, "")]
-
-
-def _flat(value: JsonValue) -> list[JsonValue]:
-    return [inner for part in value for inner in _flat(part)] if isinstance(value, list) else [value]
-
-
-def _comparable(value: Any) -> Any:
-    try:
-        at = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return value
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

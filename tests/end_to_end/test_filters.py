@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pytest
 
 from benchmarks.compare_releases import compare_releases
+from benchmarks.plain_filters import matches
 from benchmarks.plain_nights import refresh_plainly
 from flows.doctor import examine
 from storage.bm25_store import Bm25Store
@@ -23,7 +24,6 @@ from storage.tables import read_table
 from storage.workspace import Workspace
 from tests.collection import LOG, Collection
 from tests.end_to_end.test_nights_equal_rebuilds import change
-from tests.filters import matches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +78,7 @@ def candidates_of(workspace: Path, text: str, condition: str | None) -> dict[str
 
 
 def require_brute_force(collection: Collection, whole: Collection, *, depth: int) -> int:
-    """Each leg of each filtered query is the whole ranking, filtered by plain Python and cut; how many were compared."""
+    """Each leg of each filtered query is the whole ranking, filtered plainly and cut; how many were compared."""
     metadata = {str(document["_id"]): document for document in collection.documents}
     place = Workspace(collection.workspace)
     queries = read_table(place.release(place.require_current()) / "queries.parquet").to_pylist()
@@ -199,9 +199,10 @@ def test_what_models_said_of_filtered_queries_is_kept_and_shared(collection: Col
 def test_a_filter_that_documents_do_not_bear_out_sets_its_queries_aside_and_the_night_goes_on(
     collection: Collection,
 ) -> None:
-    for number, condition in enumerate(({"colour": "red"}, {"letters": "many"}, {"letters": {"lt": 9}}) * 4):
+    conditions: tuple[JsonValue, ...] = ({"colour": "red"}, {"letters": "many"}, {"letters": {"lt": 9}})
+    for number, condition in enumerate(conditions * 4):
         collection.log.append((f"f{number}", f"query {number}", 3))
-        collection.filters[f"f{number}"] = dict(condition)
+        collection.filters[f"f{number}"] = condition
     collection.write()
 
     summary = refresh_plainly(collection.settings_file)

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -10,11 +11,17 @@ from hypothesis import strategies as st
 from storage.filters import And, AnyOf, Exists, Filter, Not, Or, Range, canonical, leaves, parse_filter, values_of
 from tests.filters import filters
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from storage.records import JsonValue
+
 TYPE, WEIGHT = AnyOf("type", ("docs",)), Range("weight", lt=2000)
 
 
 @pytest.mark.parametrize("empty", [None, "", "  ", "null", "{}", "[]", {}, []])
-def test_an_empty_filter_is_none(empty: Any) -> None:
+def test_an_empty_filter_is_none(empty: JsonValue) -> None:
     assert parse_filter(empty) is None
 
 
@@ -39,7 +46,7 @@ def test_an_empty_filter_is_none(empty: Any) -> None:
         ('{"type": "docs"}', TYPE),
     ],
 )
-def test_filters_are_written_as_people_write_them(written: Any, found: Filter) -> None:
+def test_filters_are_written_as_people_write_them(written: JsonValue, found: Filter) -> None:
     assert parse_filter(written) == found
 
 
@@ -69,20 +76,19 @@ def test_filters_are_written_as_people_write_them(written: Any, found: Filter) -
         ({"type": "x" * 20_001}, "more than 20,000 characters"),
     ],
 )
-def test_what_is_no_filter_is_refused_with_its_reason(written: Any, reason: str) -> None:
-    with pytest.raises(ValueError, match=".") as raised:
+def test_what_is_no_filter_is_refused_with_its_reason(written: JsonValue, reason: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(reason)):
         parse_filter(written)
-    assert reason in str(raised.value)
 
 
 @pytest.mark.parametrize("nest", [lambda inner: {"not": inner}, lambda inner: {"and": [inner, {"a": 1}]}])
-def test_a_filter_that_is_nested_without_end_is_refused(nest: Any) -> None:
-    written: Any = {"type": "docs"}
+def test_a_filter_that_is_nested_without_end_is_refused(nest: Callable[[JsonValue], JsonValue]) -> None:
+    written: JsonValue = {"type": "docs"}
     for _ in range(5_000):
         written = nest(written)
     with pytest.raises(ValueError, match="nested deeper than 16 levels"):
         parse_filter(written)
-    deep: Any = "x"
+    deep: JsonValue = "x"
     for _ in range(20):
         deep = {"not": deep}
     with pytest.raises(ValueError, match="nested deeper than 16 levels"):
@@ -90,7 +96,7 @@ def test_a_filter_that_is_nested_without_end_is_refused(nest: Any) -> None:
 
 
 @given(filters())
-def test_the_canonical_text_reads_back_as_the_same_filter(written: dict[str, Any]) -> None:
+def test_the_canonical_text_reads_back_as_the_same_filter(written: dict[str, JsonValue]) -> None:
     found = parse_filter(written)
     assert found is not None
     text = canonical(found)
@@ -101,8 +107,8 @@ def test_the_canonical_text_reads_back_as_the_same_filter(written: dict[str, Any
 
 
 @given(filters(), st.randoms(use_true_random=False))
-def test_the_order_in_which_a_filter_is_written_does_not_matter(written: dict[str, Any], random: Any) -> None:
-    def shuffled(value: Any) -> Any:
+def test_the_order_in_which_a_filter_is_written_does_not_matter(written: dict[str, JsonValue], random: Random) -> None:
+    def shuffled(value: JsonValue) -> JsonValue:
         if isinstance(value, dict):
             items = [(key, shuffled(inner)) for key, inner in value.items()]
             random.shuffle(items)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from storage.allowed_chunks import AllowedChunks
 from storage.dense_lists import DENSE_LISTS
-from tasks.dense_lists import DenseNight
 from tasks.filtered_lists import Handed, bring_filtered_up_to_date
 from tasks.handed_lists import ListedQueries, lists_by_key, lists_by_number
 from tasks.query_filters import QueryFilters
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tasks.dense import Block
+    from tasks.dense_lists import DenseNight
 
 CONDITIONS = ("0", "01", "12", "3")  # which labels each lets through
 
@@ -41,7 +41,7 @@ class Counted:
     def everything(self, texts: Texts, *, queries: int) -> Iterator[Block]:
         return self.some(texts, texts.hashes_by_number(), queries=queries)
 
-    def some(self, texts: Texts, chunk_hashes: pa.Array, *, queries: int) -> Iterator[Block]:
+    def some(self, texts: Texts, chunk_hashes: pa.Array, *, queries: int) -> Iterator[Block]:  # noqa: ARG002 (as asked)
         self.asked |= set(chunk_hashes.to_pylist())
         return blocks(texts, {int(value, 16) for value in chunk_hashes.to_pylist()})
 
@@ -131,7 +131,8 @@ def test_any_history_gives_each_query_the_whole_ranking_filtered_and_cut(
 
 
 def test_a_document_that_a_filter_comes_to_let_through_joins_its_list_without_a_scan() -> None:
-    history, asked = History(), [(100, "0"), (101, None), (101, "12")]
+    history = History()
+    asked: list[Query] = [(100, "0"), (101, None), (101, "12")]
     chunks = [(text, text % 3) for text in range(9)]
     assert history.night(chunks, asked, Counted(), depth=2, slack=3).scanned == 3
     vectors = Counted()
@@ -146,8 +147,8 @@ def test_a_document_that_a_filter_comes_to_let_through_joins_its_list_without_a_
 
 def test_a_list_is_made_anew_where_nothing_is_known_of_what_its_filter_let_through() -> None:
     history = History()
-    chunks, asked = [(text, 0) for text in range(9)], [(100, "0")]
-    history.night(chunks, asked, Counted(), depth=2, slack=3)
+    chunks = [(text, 0) for text in range(9)]
+    history.night(chunks, [(100, "0")], Counted(), depth=2, slack=3)
     queries = ListedQueries.of(pa.array(["100 0"]), np.stack([vector_of(100)]))
     texts = Texts.of(hashes_of([*range(9)]))
     outcome = bring_filtered_up_to_date(
@@ -162,3 +163,10 @@ def test_a_list_is_made_anew_where_nothing_is_known_of_what_its_filter_let_throu
     )
     assert outcome.scanned == 1
     assert legs(outcome, 1) == [brute_force(chunks, (100, "0"), depth=2)]
+
+
+def test_ties_fall_to_the_first_chunk_that_the_filter_lets_through() -> None:
+    indifferent = next(query for query in range(1000) if not vector_of(query).any())
+    chunks = [(0, 3), (1, 3), (2, 3), (2, 0), (1, 0), (0, 0)]
+    night = History().night(chunks, [(indifferent, "0")], Counted(), depth=1, slack=0)
+    assert legs(night, 1) == [[(3, 0.0)]]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,10 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.plain_filters import matches
 from storage.filters import canonical, parse_filter
 from tasks.filter_fields import Fields
 from tasks.filters import allowed_rows, fields_named, refused
-from tests.filters import filters, matches, metadata
+from tests.filters import filters, metadata
+
+if TYPE_CHECKING:
+    from storage.records import JsonValue
 
 # Each field has values, whatever else is drawn, so that every filter can be applied.
 KNOWN: dict[str, Any] = {
@@ -24,7 +28,7 @@ KNOWN: dict[str, Any] = {
 }
 
 
-def condition(written: Any) -> str:
+def condition(written: JsonValue) -> str:
     found = parse_filter(written)
     assert found is not None
     return canonical(found)
@@ -35,7 +39,7 @@ def columns(rows: list[dict[str, Any]], *, at_a_time: int = 3) -> list[pa.Array]
     return [texts.slice(start, at_a_time) for start in range(0, len(rows), at_a_time)]
 
 
-def let_through(rows: list[dict[str, Any]], written: Any) -> list[int]:
+def let_through(rows: list[dict[str, Any]], written: JsonValue) -> list[int]:
     """The places of the rows that a filter lets through."""
     found = parse_filter(written)
     assert found is not None
@@ -70,7 +74,7 @@ def test_a_filter_lets_through_what_satisfies_it_and_nothing_else(
     ],
 )
 def test_filters_mean_what_they_say(written: dict[str, Any], places: list[int]) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"weight": 2, "author": {"name": "Ada"}, "day": "2024-06-01", "price": "10"},
         {"weight": 1.0, "author": {"name": "ada"}, "day": "2024-06-02", "price": "9.50"},
         {"weight": [1, 2, None], "draft": False},
@@ -98,7 +102,7 @@ def test_filters_mean_what_they_say(written: dict[str, Any], places: list[int]) 
         ({"or": [{"weight": 1}, {"not": {"mixed": 1}}]}, "'mixed' holds numbers and texts"),
     ],
 )
-def test_a_filter_that_does_not_fit_the_documents_is_refused_with_its_reason(written: Any, reason: str) -> None:
+def test_a_filter_that_does_not_fit_the_documents_is_refused_with_its_reason(written: JsonValue, reason: str) -> None:
     rows: list[dict[str, Any]] = [
         {"weight": 2, "title": "b", "draft": False, "day": "2024-06-01", "mixed": 1, "author": {"name": "Ada"}},
         {"weight": 3.5, "title": "2", "mixed": "one", "nothing": [None, ""]},
