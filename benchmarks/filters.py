@@ -4,9 +4,9 @@
 
 Pages of the Dapr documentation with the metadata of their front matter; 50 queries made by rule from the pages, each
 with a filter, and the same queries without. Three nights: the pages of a first day, those of a day eight weeks later of
-which a tenth has other metadata, and the same with metadata changed alone. After each, every filtered query is checked against brute force in this
-process: the whole ranking of each leg is filtered by plain Python over the pages' own front matter, cut, fused, ordered
-and cut again. And a second workspace, made from nothing but the memos, must hold the same.
+which a tenth has other metadata, and the same with metadata changed alone. After each, every filtered query is checked
+against brute force in this process: the whole ranking of each leg is filtered by plain Python over the pages' own front
+matter, cut, fused, ordered and cut again. And a second workspace, made from nothing but the memos, must hold the same.
 """
 
 from __future__ import annotations
