@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -29,6 +30,7 @@ COMBINING = ("and", "or", "not")
 OPERATORS = ("eq", "in", *BOUNDS, "exists", "not")
 MAX_LEVELS = 16
 MAX_CHARACTERS = 20_000  # of the canonical form
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 EXACT_UP_TO = 2.0**53  # below, a whole float and its integer are written alike
 
 
@@ -109,8 +111,11 @@ def parse_filter(value: JsonValue) -> Filter | None:
     if not value and not isinstance(value, bool | int | float):
         return None
     found = _object(value, MAX_LEVELS)
-    if len(canonical(found)) > MAX_CHARACTERS:
+    text = canonical(found)
+    if len(text) > MAX_CHARACTERS:
         raise ValueError(f"the filter has more than {MAX_CHARACTERS:,} characters")
+    if SURROGATE.search(text):
+        raise ValueError("the filter holds half of a surrogate pair, which is no character")
     return found
 
 

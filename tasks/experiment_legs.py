@@ -6,6 +6,7 @@ release's own lists as far as they reach; beyond, the queries meet the whole col
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -103,6 +104,7 @@ class Legs:
 
     def _dense(self, depth: int) -> pa.Table:
         keys = self._queries.column("query_key").combine_chunks()
+        vectors = cache(self._vectors)
 
         def of_filter(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
             asked = keys.take(pa.array(numbers))
@@ -111,7 +113,7 @@ class Legs:
             if answered.all():
                 return leg
             blocks = all_blocks(self._table(), texts, queries=numbers.size)
-            return retrieve_dense(self._vectors()[numbers], blocks, texts, depth=depth)
+            return retrieve_dense(vectors()[numbers], blocks, texts, depth=depth)
 
         return self._filters.leg(of_filter)
 

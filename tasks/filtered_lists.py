@@ -114,6 +114,8 @@ def bring_filtered_up_to_date(
             depth=depth,
             slack=slack,
         )
+        if condition is None and numbers.size == len(filters):
+            return outcome
         query_numbers, text_numbers, scores = outcome.lists.entries
         floors[numbers] = outcome.lists.floors
         entries.append((numbers.astype(np.int32)[query_numbers], part.numbers_here(text_numbers), scores))

@@ -112,10 +112,12 @@ class QueryFilters:
             make: Gives the leg, schema LEG, of some queries by their numbers, int64 (n,), over the chunks that a filter
                 lets through, bool (n_chunks,), or over all.
         """
-        legs = []
-        for condition, numbers in self.groups():
-            legs.append((numbers, make(numbers, None if condition is None else self.allowed.by(condition))))
-        return joined_legs(legs)
+        if not any(self.conditions):
+            return make(np.arange(len(self), dtype=np.int64), None)
+        return joined_legs(
+            (numbers, make(numbers, None if condition is None else self.allowed.by(condition)))
+            for condition, numbers in self.groups()
+        )
 
 
 def joined_legs(legs: Iterable[tuple[NDArray[np.int64], pa.Table]]) -> pa.Table:
@@ -128,8 +130,6 @@ def joined_legs(legs: Iterable[tuple[NDArray[np.int64], pa.Table]]) -> pa.Table:
         leg.set_column(0, LEG.field(0), pa.array(numbers.astype(np.int32)[leg.column("query_number").to_numpy()]))
         for numbers, leg in legs
     ]
-    if len(parts) == 1:
-        return parts[0]
     joined = pa.concat_tables([LEG.empty_table(), *parts])
     return joined.take(pa.array(np.argsort(joined.column("query_number").to_numpy(), kind="stable")))
 

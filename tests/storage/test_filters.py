@@ -74,6 +74,9 @@ def test_filters_are_written_as_people_write_them(written: JsonValue, found: Fil
         ({"or": [{}]}, "would let everything through"),
         ({"not": []}, "a JSON object"),
         ({"type": "x" * 20_001}, "more than 20,000 characters"),
+        ('{"type": "\\ud83d"}', "half of a surrogate pair"),
+        ('{"weight": {"lt": NaN}}', "no number"),
+        ('{"weight": 1e999}', "no number"),
     ],
 )
 def test_what_is_no_filter_is_refused_with_its_reason(written: JsonValue, reason: str) -> None:
