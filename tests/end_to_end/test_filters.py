@@ -14,15 +14,19 @@ from benchmarks.compare_releases import compare_releases
 from benchmarks.plain_filters import matches
 from benchmarks.plain_nights import refresh_plainly
 from flows.doctor import examine
+from flows.settings import load_settings
 from storage.bm25_store import Bm25Store
 from storage.collect import collect
 from storage.keys import query_key
 from storage.memo import PairMemo
 from storage.releases import read_manifest
 from storage.search_cache import SearchCache
-from storage.tables import read_table
+from storage.tables import read_table, write_table
 from storage.workspace import Workspace
-from tests.collection import LOG, Collection
+from tasks.experiment import Experiment
+from tasks.judgments import read_judgments
+from tasks.variants import varied
+from tests.collection import LOG, QRELS, Collection
 from tests.end_to_end.test_nights_equal_rebuilds import change
 
 if TYPE_CHECKING:
@@ -56,11 +60,12 @@ def shelve(collection: Collection, generator: np.random.Generator, *, share: flo
 
 
 def ask_with_filters(collection: Collection) -> None:
-    """Each query of the log once more with each filter, as other queries."""
-    for query_id, text, count in LOG:
-        for name, condition in FILTERS.items():
+    """Each query of the log once more with each filter, as other queries, and judged as it is without."""
+    for name, condition in FILTERS.items():
+        for query_id, text, count in LOG:
             collection.log.append((f"{query_id}-{name}", text, count))
             collection.filters[f"{query_id}-{name}"] = condition
+        collection.qrels += [(f"{query_id}-{name}", document_id, grade) for query_id, document_id, grade in QRELS]
 
 
 def candidates_of(workspace: Path, text: str, condition: str | None) -> dict[str, list[tuple[str, float]]]:
@@ -129,25 +134,68 @@ def test_any_history_of_texts_and_metadata_ends_where_a_rebuild_and_brute_force_
             collection.settings,
             collection.documents,
             collection.log,
-            filters=collection.filters,
+            collection.qrels,
+            collection.filters,
         )
         rebuild.write()
         refresh_plainly(rebuild.settings_file)
         comparison = compare_releases(Workspace(collection.workspace), Workspace(rebuild.workspace))
         assert comparison.is_exact, (night, comparison.first)
-        plain = Collection(
-            tmp_path / f"whole-{night}",
-            {**collection.settings, "retrieval": {"candidate_depth": 1000}},
-            collection.documents,
-            list(LOG),
-        )
-        plain.write()
-        refresh_plainly(plain.settings_file)
-        most = 2 * len(LOG) * len(FILTERS)
-        assert most - 2 * NIGHTS <= require_brute_force(collection, plain, depth=depth) <= most
-        assert examine(Workspace(collection.workspace), release_id=None).healthy
-        for folder in (rebuild.folder, plain.folder):
-            shutil.rmtree(folder)
+        shutil.rmtree(rebuild.folder)
+    whole = {**collection.settings, "retrieval": {"candidate_depth": 1000}}
+    plain = Collection(tmp_path / "whole", whole, collection.documents, list(LOG))
+    plain.write()
+    refresh_plainly(plain.settings_file)
+    most = 2 * len(LOG) * len(FILTERS)
+    assert most - 2 * NIGHTS <= require_brute_force(collection, plain, depth=depth) <= most
+    assert examine(Workspace(collection.workspace), release_id=None).healthy
+
+
+def test_an_evaluation_gives_filtered_queries_what_the_release_holds(collection: Collection) -> None:
+    shelve(collection, np.random.default_rng(3), share=1.0)
+    ask_with_filters(collection)
+    collection.settings["retrieval"] = {"candidate_depth": 3}
+    collection.settings["gates"]["max_empty"] = 1.0
+    collection.write()
+    summary = refresh_plainly(collection.settings_file)
+    configuration = load_settings(collection.settings_file)
+    place = configuration.workspace
+    release = place.release(place.require_current())
+    judgments = read_judgments(collection.folder / "qrels.tsv", name="qrels")
+
+    with Experiment.open(
+        place, configuration.settings, judgments, base=configuration.base, now=summary.manifest.created_at
+    ) as experiment:
+        outcome = experiment.run(experiment.settings)
+        deeper = experiment.run(varied(experiment.settings, {"retrieval.candidate_depth": 200}))
+
+    stored = read_table(release / "candidates.parquet")
+    keys = pc.unique(outcome.candidates.column("query_key"))
+    assert len(keys) > len(LOG)
+    assert outcome.candidates.equals(stored.filter(pc.is_in(stored.column("query_key"), value_set=keys)))
+    assert deeper.candidates.num_rows > outcome.candidates.num_rows
+    metadata = {str(document["_id"]): document for document in collection.documents}
+    conditions = {row["query_key"]: row["filter"] for row in read_table(release / "queries.parquet").to_pylist()}
+    for row in deeper.candidates.to_pylist():
+        condition = conditions[row["query_key"]]
+        assert condition is None or matches(metadata[row["document_id"]], json.loads(condition))
+
+
+def test_a_candidate_that_its_filter_does_not_let_through_is_found_by_the_doctor(collection: Collection) -> None:
+    collection.log.append(("few", "black tea", 1))
+    collection.filters["few"] = FILTERS["few"]
+    collection.write()
+    refresh_plainly(collection.settings_file)
+    place = Workspace(collection.workspace)
+    assert examine(place, release_id=None).healthy
+    path = place.release(place.require_current()) / "queries.parquet"
+    rows = read_table(path)
+    wrong = pc.if_else(pc.is_valid(rows.column("filter")), '{"letters":{"lt":4}}', rows.column("filter"))
+    write_table(path, rows.set_column(rows.schema.get_field_index("filter"), rows.schema.field("filter"), wrong))
+
+    told = json.dumps(examine(place, release_id=None).as_json())
+
+    assert "candidates that their query's filter does not let through" in told
 
 
 def test_a_change_of_metadata_moves_no_model_and_scans_nothing(collection: Collection) -> None:

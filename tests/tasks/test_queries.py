@@ -274,7 +274,7 @@ def test_the_same_text_with_another_filter_is_another_query_and_forms_are_merged
 
 def test_queries_whose_filter_is_refused_are_set_aside_with_its_reason_and_end_no_night(log: Log) -> None:
     log.refused = {'{"wieght":1}': "no document has the field 'wieght' jane@example.org"}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"query": "a", "count": 2},
         *({"query": "a", "count": 4, "filter": {"wieght": 1}} for _ in range(9)),
         {"query": "b", "filter": {"weight": 1}, "count": 2},
@@ -293,7 +293,10 @@ def test_queries_whose_filter_is_refused_are_set_aside_with_its_reason_and_end_n
 
 
 def test_a_filter_that_holds_personal_data_is_dropped_unless_it_may_be_kept(log: Log) -> None:
-    rows = [{"query": "mail", "filter": {"author": ["Ada", "jane@example.org"]}}, {"query": "mail", "count": 2}]
+    rows: list[dict[str, Any]] = [
+        {"query": "mail", "filter": {"author": ["Ada", "jane@example.org"]}},
+        {"query": "mail", "count": 2},
+    ]
     assert log.texts(rows) == ["mail"]
     assert log.texts(rows, personal_data="mask") == ["mail"]
     assert log.texts(rows, personal_data="keep") == ["mail", "mail"]
