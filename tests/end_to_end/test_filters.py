@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from storage.records import JsonValue
+    from tests.collection import TomlValue
     from tests.conftest import Command
 
 NIGHTS = 3
@@ -142,7 +143,7 @@ def test_any_history_of_texts_and_metadata_ends_where_a_rebuild_and_brute_force_
         comparison = compare_releases(Workspace(collection.workspace), Workspace(rebuild.workspace))
         assert comparison.is_exact, (night, comparison.first)
         shutil.rmtree(rebuild.folder)
-    whole = {**collection.settings, "retrieval": {"candidate_depth": 1000}}
+    whole: dict[str, dict[str, TomlValue]] = {**collection.settings, "retrieval": {"candidate_depth": 1000}}
     plain = Collection(tmp_path / "whole", whole, collection.documents, list(LOG))
     plain.write()
     refresh_plainly(plain.settings_file)
