@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.chunk_table import ChunkTable
+from storage.filtered_queries import conditions_of
 from storage.releases import read_manifest
 from storage.search_cache import SearchCache
 from storage.tables import read_table
@@ -114,10 +115,14 @@ def compare_releases(left: Workspace, right: Workspace) -> Comparison:
 
 
 def rankings_of(workspace: Workspace, release_id: str | None = None) -> dict[str, list[Entry]]:
-    """Every answered query of a release (by default the current one) and its results, read as readers read them."""
+    """Every answered query of a release (by default the current one) and its results, read as readers read them.
+
+    A query with a filter goes by its text and its filter.
+    """
     release_id = workspace.require_current() if release_id is None else release_id
     folder = workspace.release(release_id)
-    queries = read_table(folder / "queries.parquet", columns=["text"]).column(0).to_pylist()
+    table = read_table(folder / "queries.parquet")
+    queries = list(zip(table.column("text").to_pylist(), conditions_of(table), strict=True))
     with SearchCache(folder / "results.duckdb", release_id=release_id) as cache:
         assert len(cache) == len(queries)
         return dict(_rankings(cache, queries))
@@ -167,7 +172,9 @@ class _Release:
 def _read(workspace: Workspace) -> _Release:
     release_id = workspace.require_current()
     folder = workspace.release(release_id)
-    texts = {key: text for text, key in _rows_of(folder / "queries.parquet", ["text", "query_key"])}
+    asked = read_table(folder / "queries.parquet")
+    names = map(_name, asked.column("text").to_pylist(), conditions_of(asked))
+    texts = dict(zip(asked.column("query_key").to_pylist(), names, strict=True))
     queries = {text: _Query(results, [], {leg: [] for leg in LEGS}) for text, results in rankings_of(workspace).items()}
     for stage in ("fused", *LEGS):
         columns = ["query_key", "chunk_id", f"{stage}_score", f"{stage}_rank"]
@@ -210,12 +217,20 @@ def _rows_of(path: Path, columns: list[str]) -> Iterator[tuple[Any, ...]]:
     return zip(*(column.to_pylist() for column in table.select(columns).columns), strict=True)
 
 
-def _rankings(cache: SearchCache, queries: list[str]) -> Iterator[tuple[str, list[Entry]]]:
-    for query in queries:
-        found = cache.get(query)
+def _name(text: str, condition: str | None) -> str:
+    """What a query is told by: its text, and its filter where it has one."""
+    return text if condition is None else f"{text} {condition}"
+
+
+def _rankings(cache: SearchCache, queries: Sequence[tuple[str, str | None]]) -> Iterator[tuple[str, list[Entry]]]:
+    for text, condition in queries:
+        found = cache.get(text, filter_by=condition)
         assert found is not None
         assert [result.rank for result in found.results] == list(range(1, len(found.results) + 1))
-        yield query, [Entry(result.document_id, result.chunk_id, result.score) for result in found.results]
+        yield (
+            _name(text, condition),
+            [Entry(result.document_id, result.chunk_id, result.score) for result in found.results],
+        )
 
 
 def _compare(left: _Query | None, right: _Query | None) -> tuple[Agreement, str | None]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from flows.settings import find_settings_file, load_settings
+from storage.filtered_queries import conditions_of
 from storage.search_cache import SearchCache
 from storage.tables import read_table
 
@@ -33,12 +34,15 @@ def main() -> None:
     options = parser.parse_args()
     settings_file = find_settings_file(options.config)
     workspace = load_settings(settings_file).workspace
-    queries = read_table(workspace.release(workspace.require_current()) / "queries.parquet").column("text").to_pylist()
+    table = read_table(workspace.release(workspace.require_current()) / "queries.parquet")
+    queries = list(zip(table.column("text").to_pylist(), conditions_of(table), strict=True))
     with SearchCache.open(workspace.root) as cache:
         seconds = [
-            _timed(cache, query) for _ in range(ROUNDS) for query in random.Random(0).sample(queries, len(queries))
+            _timed(cache, *query) for _ in range(ROUNDS) for query in random.Random(0).sample(queries, len(queries))
         ]
-    command = [sys.executable, "-m", "flows.cli", "search", "-c", str(settings_file), queries[0]]
+    text, condition = queries[0]
+    with_filter = [] if condition is None else ["--filter", condition]
+    command = [sys.executable, "-m", "flows.cli", "search", "-c", str(settings_file), text, *with_filter]
     wall = []
     for _ in range(RUNS):
         start = time.perf_counter()
@@ -58,9 +62,9 @@ def main() -> None:
         print(f"`nightrank search` as a command: median {found['command_median_seconds']:.2f} s of {RUNS}")
 
 
-def _timed(cache: SearchCache, query: str) -> float:
+def _timed(cache: SearchCache, query: str, condition: str | None) -> float:
     start = time.perf_counter()
-    found = cache.get(query)
+    found = cache.get(query, filter_by=condition)
     assert found is not None
     return time.perf_counter() - start
 

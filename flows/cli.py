@@ -84,6 +84,10 @@ def search(
     *,
     config: Config = None,
     live: Annotated[bool, Parameter(negative="", help="Run both stages now, on the current release.")] = False,
+    filter_: Annotated[
+        str | None,
+        Parameter(name="--filter", help='A filter on metadata, as JSON: {"type": "docs", "weight": {"lt": 2000}}.'),
+    ] = None,
     json_: Json = False,
 ) -> int:
     """The top results of a query: from the cache, or computed now with --live."""
@@ -97,22 +101,25 @@ def search(
     if live:
         from flows.live_search import search_live
 
-        found = search_live(configuration, query)
+        found = search_live(configuration, query, filter_by=filter_)
     else:
         from storage.search_cache import SearchCache
 
         with SearchCache.open(configuration.workspace.root) as cache:
-            cached = cache.get(query)
+            cached = cache.get(query, filter_by=filter_)
         if cached is None:
-            message = f"The release {cache.release_id} holds no results for {query!r}."
+            asked = repr(query) if filter_ is None else f"{query!r} with this filter"
+            message = f"The release {cache.release_id} holds no results for {asked}."
             raise InputError(message, remedy="Use --live to run both stages now, or add the query to the log.")
         found = cached
     source = "live" if live else "cache"
     if json_:
+        import json
         from dataclasses import asdict
 
         results = [asdict(result) for result in found.results]
-        print_json({"query": found.query, "source": source, "release_id": found.release_id, "results": results})
+        told = {"filter": json.loads(found.condition)} if found.condition is not None else {}
+        print_json({"query": found.query, **told, "source": source, "release_id": found.release_id, "results": results})
     else:
         from flows.show import show_results
 

@@ -9,7 +9,7 @@ from storage.chunk_table import ChunkTable
 from storage.errors import InputError
 from storage.keys import normalise_query, query_key
 from storage.releases import read_manifest
-from storage.search_cache import CachedResults, Result
+from storage.search_cache import CachedResults, Result, condition_of
 from storage.workspace import reading
 from tasks.analysis import Analyser
 from tasks.diversity import stored_vectors
@@ -20,23 +20,26 @@ from tasks.results import cut_results, result_entries
 
 if TYPE_CHECKING:
     from flows.settings import Configuration
+    from storage.records import JsonValue
 
 
-def search_live(configuration: Configuration, query: str) -> CachedResults:
+def search_live(configuration: Configuration, query: str, *, filter_by: JsonValue = None) -> CachedResults:
     """The results that a refresh would publish for this query.
 
     Args:
         configuration: Settings; what they compute must be what the release was made with.
         query: As typed.
+        filter_by: Its filter, as ``storage.filters`` has it.
 
     Raises:
-        InputError: Nothing is published, or the settings have changed since.
+        InputError: Nothing is published, the settings have changed since, or the filter cannot be applied.
     """
+    condition = condition_of(filter_by)
     with reading(configuration.workspace):
-        return _search(configuration, query)
+        return _search(configuration, query, condition)
 
 
-def _search(configuration: Configuration, query: str) -> CachedResults:
+def _search(configuration: Configuration, query: str, condition: str | None) -> CachedResults:
     settings, base, workspace = configuration.settings, configuration.base, configuration.workspace
     release_id = workspace.require_current()
     manifest = read_manifest(workspace, release_id)
@@ -53,7 +56,8 @@ def _search(configuration: Configuration, query: str) -> CachedResults:
     text, key = normalise_query(query), query_key(query)
     with Bm25Store.open(workspace.release(release_id) / "bm25.duckdb") as store:
         live = LiveSearch.of(settings, store, table, embedder=embedder, reranker=reranker)
-        ranked = live.reranked(text, live.fused(live.bm25(text), live.dense(text)))
+        allowed = live.allowed(condition)
+        ranked = live.reranked(text, live.fused(live.bm25(text, allowed), live.dense(text, allowed)))
     results = cut_results(
         ranked,
         candidate_depth=settings.retrieval.candidate_depth,
@@ -61,4 +65,5 @@ def _search(configuration: Configuration, query: str) -> CachedResults:
         vectors=stored_vectors(table),
     )
     entries = result_entries(results, live.chunks, table).get(key, [])
-    return CachedResults(text, release_id, tuple(Result(**entry) for entry in entries))  # type: ignore[arg-type]  # fields of Result
+    found = tuple(Result(**entry) for entry in entries)  # type: ignore[arg-type]  # fields of Result
+    return CachedResults(text, release_id, found, condition)

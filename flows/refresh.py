@@ -16,6 +16,7 @@ from tasks.gates import check_overrides
 from tasks.gating import ask_gates
 from tasks.indexing import build_statistics, chunk_documents, embed_chunks
 from tasks.publishing import write_results
+from tasks.query_filters import compile_filters
 from tasks.reading import read_inputs
 from tasks.reranking import rerank_candidates
 from tasks.retrieval import embed_queries, fuse_legs, retrieve_lexical, retrieve_semantic
@@ -51,6 +52,7 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
         embedded = stage(embed_chunks, night, embedder)
         postings = stage(build_statistics, night, embedded.table)
 
+        stage(compile_filters, night)
         queries = stage(embed_queries, night, embedder, embedded.table)
         stage(retrieve_lexical, night)
         scanned = stage(retrieve_semantic, night, embedded.table, embedder=embedder.plan.fingerprint)

@@ -86,7 +86,8 @@ def show_measures(
 def show_results(found: CachedResults, *, source: str) -> None:
     """The results of a query."""
     console = terminal()
-    console.print(f"{plain(found.query)}  ({source}, release {found.release_id})", style="bold")
+    condition = "" if found.condition is None else f"  {plain(found.condition)}"
+    console.print(f"{plain(found.query)}{condition}  ({source}, release {found.release_id})", style="bold")
     if not found.results:
         console.print("No document matches.")
     for result in found.results:

@@ -9,6 +9,7 @@ import duckdb
 from storage.duck import connect, only_row
 from storage.errors import WorkspaceBusy
 from storage.faults import find_faults
+from storage.filtered_queries import text_keys_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,9 +80,9 @@ _FAULTS = {
 
 _READ_PAIRS = """
 CREATE TEMP TABLE pairs AS
-SELECT query_key || ' ' || chunk_id AS name, try_cast(query_key AS UUID) AS query_key,
+SELECT query_key || ' ' || chunk_id AS name, try_cast(coalesce(text_key, query_key) AS UUID) AS query_key,
     try_cast(chunk_hash AS UUID) AS chunk_hash, pair_score
-FROM read_parquet($candidates) WHERE pair_score IS NOT NULL
+FROM read_parquet($candidates) LEFT JOIN text_keys USING (query_key) WHERE pair_score IS NOT NULL
 """
 _REMEMBERED = "SELECT count(*) FROM pairs JOIN pair_scores USING (query_key, chunk_hash)"
 _OF_PAIRS = {
@@ -110,11 +111,12 @@ def candidate_faults(candidates: Path, *, queries: Path, bm25: Path) -> tuple[in
         return count, find_faults(connection, _FAULTS)
 
 
-def pair_score_faults(candidates: Path, *, memo: Path) -> tuple[int, list[Fault]]:
+def pair_score_faults(candidates: Path, *, queries: Path, memo: Path) -> tuple[int, list[Fault]]:
     """Which pair scores are not what the memo remembers; what it no longer remembers is passed over.
 
     Args:
         candidates: A file of schema CANDIDATES.
+        queries: A file of schema QUERIES.
         memo: The memo's file.
 
     Returns:
@@ -124,6 +126,7 @@ def pair_score_faults(candidates: Path, *, memo: Path) -> tuple[int, list[Fault]
         WorkspaceBusy: A run is writing the memo.
     """
     with _open_memo(memo) as connection:
+        connection.register("text_keys", text_keys_in([queries]))
         connection.execute(_READ_PAIRS, {"candidates": str(candidates)})
         return int(only_row(connection, _REMEMBERED)[0]), find_faults(connection, _OF_PAIRS)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from storage.duck import connect, only_row
 from storage.faults import find_faults
+from storage.filtered_queries import text_keys_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +50,7 @@ _FAULTS = {
     """,
     "lists without a floor that lack a text": """
         SELECT query_key AS example FROM lists
+        ANTI JOIN filtered USING (query_key)
         WHERE floor = '-inf'::FLOAT AND len(chunk_hashes) < (SELECT count(DISTINCT chunk_hash) FROM chunks)
     """,
 }
@@ -103,5 +105,6 @@ def _faults(
 ) -> tuple[int, list[Fault]]:
     connection.execute(_READ_LISTS, {"lists": str(lists)})
     connection.execute(_READ_QUERIES, {"queries": str(queries)})
+    connection.register("filtered", text_keys_in([queries]))  # their lists have what the filter lets through
     count = int(only_row(connection, "SELECT count(*) FROM lists")[0])
     return count, find_faults(connection, wanted)

@@ -70,6 +70,12 @@ def normalise_query(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
-def query_key(text: str) -> str:
-    """The key of a query's normalised text: two spellings that normalise alike share it."""
-    return digest("query", normalise_query(text))
+def query_key(text: str, condition: str | None = None) -> str:
+    """The key of a query: of its normalised text, so that two spellings that normalise alike share it, and its filter.
+
+    Args:
+        text: As typed, or normalised.
+        condition: The canonical text of its filter; the same text with another filter is another query.
+    """
+    parts = () if condition is None else (condition,)
+    return digest("query", normalise_query(text), *parts)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storage.duck import connect, connect_for_writing, only_row
+from storage.filtered_queries import text_keys_in
 from storage.memo import CREATE_PAIR_SCORES
 from storage.query_memo import CREATE_QUERY_VECTORS
 from storage.workspace import sync_folder
@@ -40,7 +41,7 @@ class Kind:
         prefix: Of its files' names.
         file: The file of a release that names the keys that it reaches.
         create: Makes its table.
-        reached: Makes the temporary table of the keys that releases' files reach.
+        reached: Makes the temporary table of the keys that releases' files reach, from these and ``text_keys``.
         count: Gives how many entries there are, and how many of them are reached.
         living: Gives the entries that are reached.
         insert: Takes them from ``living``.
@@ -61,8 +62,8 @@ PAIRS = Kind(
     create=CREATE_PAIR_SCORES,
     reached="""
 CREATE TEMP TABLE reached AS
-SELECT DISTINCT query_key::UUID AS query_key, chunk_hash::UUID AS chunk_hash
-FROM read_parquet($files) WHERE pair_score IS NOT NULL
+SELECT DISTINCT coalesce(text_key, query_key)::UUID AS query_key, chunk_hash::UUID AS chunk_hash
+FROM read_parquet($files) LEFT JOIN text_keys USING (query_key) WHERE pair_score IS NOT NULL
 """,
     count="""
 SELECT (SELECT count(*) FROM pair_scores),
@@ -77,7 +78,9 @@ QUERIES = Kind(
     file="queries.parquet",
     create=CREATE_QUERY_VECTORS,
     reached="""
-CREATE TEMP TABLE reached AS SELECT DISTINCT query_key::UUID AS query_key FROM read_parquet($files)
+CREATE TEMP TABLE reached AS
+SELECT DISTINCT coalesce(text_key, query_key)::UUID AS query_key
+FROM read_parquet($files) LEFT JOIN text_keys USING (query_key)
 """,
     count="""
 SELECT (SELECT count(*) FROM query_vectors), (SELECT count(*) FROM query_vectors SEMI JOIN reached USING (query_key))
@@ -115,7 +118,7 @@ def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], thorough: boo
     Args:
         path: The memo.
         kind: What it holds.
-        files: Of the releases that the memo serves, the files that the kind names.
+        files: Of the releases that the memo serves, the files that the kind names; those of their queries lie beside.
         thorough: Write it anew wherever anything is dead.
         dry_run: Only count.
 
@@ -124,7 +127,9 @@ def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], thorough: boo
     """
     temporary = path.with_name(f".{path.name}.tmp")
     with closing(connect_for_writing(path)) as memo:
+        memo.register("text_keys", text_keys_in(file.with_name(QUERIES.file) for file in files))
         memo.execute(kind.reached, {"files": [glob.escape(str(file)) for file in files]})
+        memo.unregister("text_keys")
         entries, living = only_row(memo, kind.count)
         dead = int(entries - living)
         size, free = only_row(memo, _BYTES)

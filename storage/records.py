@@ -96,6 +96,7 @@ class LoggedQuery:
         user: What stands for the user while the log is read, and is never stored.
         session: What stands for the session, likewise.
         clicked: The documents that were opened, in whatever form the log has them.
+        condition: The canonical text of its filter; None without one.
     """
 
     text: str
@@ -108,6 +109,7 @@ class LoggedQuery:
     session: int | None = None
     user_agent: str = ""
     clicked: JsonValue = None
+    condition: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,7 @@ QUERIES = pa.schema(
         pa.field("count", pa.int64(), nullable=False),
         pa.field("query_ids", pa.list_(pa.string()), nullable=False),
         pa.field("forms", pa.list_(pa.string()), nullable=False),  # near-identical texts that it answers too
+        pa.field("filter", pa.string()),  # its filter's canonical text; null without one
     ]
 )
 

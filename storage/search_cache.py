@@ -6,6 +6,7 @@ A search front end needs this module alone; it loads neither a model nor an orch
 
     with SearchCache.open("workspace") as cache:
         found = cache.get("read a csv file")
+        found = cache.get("read a csv file", filter_by={"type": "docs"})  # another query, where the log had it
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 
 from storage.duck import connect, only_row
-from storage.errors import MachineError
+from storage.errors import InputError, MachineError
+from storage.filters import canonical, parse_filter
 from storage.keys import query_key
 from storage.workspace import Workspace
 
@@ -69,11 +71,17 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class CachedResults:
-    """The final ranking of one query, as a release holds it."""
+    """The final ranking of one query, as a release holds it.
+
+    Attributes:
+        query: Its text, normalised.
+        condition: The canonical text of its filter; None without one.
+    """
 
     query: str
     release_id: str
     results: tuple[Result, ...]
+    condition: str | None = None
 
 
 def write_search_cache(path: Path, blocks: Iterable[pa.Table], *, forms: pa.Table) -> int:
@@ -150,16 +158,21 @@ class SearchCache:
         """Close the file; later look-ups fail."""
         self._connection.close()
 
-    def get(self, query: str) -> CachedResults | None:
+    def get(self, query: str, *, filter_by: JsonValue = None) -> CachedResults | None:
         """The results of a query, or None where it was not answered in advance.
 
         Args:
             query: As typed; it is normalised here.
+            filter_by: Its filter, as ``storage.filters`` has it; the order in which it is written does not matter.
 
         Returns:
             Its results; for a near-identical form of a query those of that query, whose text they name.
+
+        Raises:
+            InputError: The filter is none.
         """
-        key = query_key(query)
+        condition = condition_of(filter_by)
+        key = query_key(query, condition)
         with self._connection.cursor() as cursor:
             rows = cursor.execute(_GET, [key]).fetchall()
             if not rows and self._has_forms:
@@ -167,4 +180,18 @@ class SearchCache:
         if not rows:
             return None
         [(text, results)] = rows
-        return CachedResults(text, self.release_id, tuple(Result(**entry) for entry in json.loads(results)))
+        entries = tuple(Result(**entry) for entry in json.loads(results))
+        return CachedResults(text, self.release_id, entries, condition)
+
+
+def condition_of(value: JsonValue) -> str | None:
+    """The canonical text of a filter as it was given; None for an empty one.
+
+    Raises:
+        InputError: It is none.
+    """
+    try:
+        found = parse_filter(value)
+    except ValueError as error:
+        raise InputError(f"The filter cannot be used: {error}.", remedy='Write it as {"field": value}.') from error
+    return None if found is None else canonical(found)

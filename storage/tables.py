@@ -88,6 +88,13 @@ def read_table(path: Path, *, columns: list[str] | None = None) -> pa.Table:
         return file.read(columns=columns)
 
 
+def read_column(path: Path, name: str) -> Iterator[pa.Array]:
+    """A column of a file, some thousand rows in memory at a time."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=65_536, columns=[name]):
+            yield batch.column(0)
+
+
 def read_rows(path: Path, column: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
     """The rows of a file whose column has one of some values, in their order; the others are never in memory at once.
 

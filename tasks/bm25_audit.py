@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from storage.bm25_store import Bm25Store
     from storage.bm25_words import WordAnalyser
+    from tasks.query_filters import QueryFilters
     from tasks.settings import Bm25Settings
 
 TextsOf: TypeAlias = "Callable[[pa.ChunkedArray], Mapping[str, str]]"
@@ -69,6 +70,7 @@ def audit_bm25(
     depth: int,
     sample: int,
     generator: np.random.Generator,
+    filters: QueryFilters | None = None,
 ) -> Bm25Audit:
     """Compare a sample of a leg's scores with rank-bm25's.
 
@@ -83,6 +85,7 @@ def audit_bm25(
         sample: Scores to compare, at most; as many chunks of the whole collection are compared with their texts, beside
             those of the scores.
         generator: Chooses them.
+        filters: Of the queries; None where no query has any.
 
     Raises:
         MachineError: The collection was analysed in another way, and says so.
@@ -97,10 +100,11 @@ def audit_bm25(
     theirs = _Theirs(
         asked, query_terms, _sampled(store, query_terms["term_number"].to_numpy(), read, settings), settings.variant
     )
-    missed = sum(
-        _missed(theirs, query, chunks, leg.filter(pc.field("query_number") == query), depth=depth)
-        for query in watched.tolist()
-    )
+    missed = 0
+    for query in watched.tolist():
+        allowed = None if filters is None else filters.by_query(query)
+        eligible = np.ones(chunks.size, dtype=np.bool_) if allowed is None else allowed[chunks]
+        missed += _missed(theirs, query, chunks, eligible, leg.filter(pc.field("query_number") == query), depth=depth)
     largest = math.inf if misread or missed else 0.0
     places = np.searchsorted(chunks, rows["chunk_number"].to_numpy())
     for query, place, ours in zip(rows["query_number"].to_pylist(), places, rows["score"].to_pylist(), strict=True):
@@ -134,11 +138,14 @@ class _Theirs:
         return self._reference.get_batch_scores(matching, [place])[0] if matching else None
 
 
-def _missed(theirs: _Theirs, query: int, chunks: NDArray[np.int32], found: pa.Table, *, depth: int) -> int:
-    """How many of the chunks belong among those found for a query, and are not there."""
+def _missed(
+    theirs: _Theirs, query: int, chunks: NDArray[np.int32], eligible: NDArray[np.bool_], found: pa.Table, *, depth: int
+) -> int:
+    """How many of the chunks (n,) that are eligible, bool (n,), belong among those found for a query, and are not."""
     held = set(found["chunk_number"].to_pylist())
     lowest = min(found["score"].to_pylist()) if len(held) >= depth else -math.inf
-    scores = (theirs.score(query, place) for place, chunk in enumerate(chunks.tolist()) if chunk not in held)
+    places = np.flatnonzero(eligible).tolist()
+    scores = (theirs.score(query, place) for place in places if int(chunks[place]) not in held)
     return sum(score is not None and score > lowest + TOLERANCE * (1 + abs(score)) for score in scores)
 
 

@@ -9,6 +9,7 @@ from another night and a scan of tonight's whole collection agree to the last bi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -150,6 +151,21 @@ def some_blocks(table: ChunkTable, texts: Texts, chunk_hashes: pa.Array, *, quer
     """The vectors of some texts, string (n,) hashes, in such blocks."""
     batches = table.batches(chunk_hashes, ["vector"], rows=_rows_held(queries))
     return blocks_of(batches, texts, dimensions=table.dimensions)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVectors:
+    """The vectors of texts as a chunk table holds them."""
+
+    table: ChunkTable
+
+    def everything(self, texts: Texts, *, queries: int) -> Iterator[Block]:
+        """The vectors of all texts, in blocks whose scores with so many queries fit into memory."""
+        return all_blocks(self.table, texts, queries=queries)
+
+    def some(self, texts: Texts, chunk_hashes: pa.Array, *, queries: int) -> Iterator[Block]:
+        """The vectors of some texts, string (n,) hashes, in such blocks."""
+        return some_blocks(self.table, texts, chunk_hashes, queries=queries)
 
 
 def _rows_held(queries: int) -> int:

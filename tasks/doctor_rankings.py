@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
+from storage.bm25_store import Bm25Store
 from storage.candidate_faults import candidate_faults, pair_score_faults
 from storage.dense_list_faults import dense_list_faults, static_list_faults
 from storage.faults import count_fault, fault_of
+from storage.filtered_queries import conditions_of
 from storage.memo_upkeep import PAIRS, memo_path
 from storage.search_cache import SearchCache
 from storage.tables import read_table
@@ -15,11 +19,13 @@ from tasks.diversity import stored_vectors
 from tasks.doctor import Findings
 from tasks.measures import means
 from tasks.progress import progress
+from tasks.query_filters import QueryFilters
 from tasks.results import cut_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from storage.faults import Fault
     from storage.search_cache import CachedResults
     from tasks.doctor import Examined
 
@@ -52,8 +58,11 @@ def check_candidates(examined: Examined) -> Findings:
     """Candidates are chunks of the release, ranked as their scores say, with the pair scores of the memo."""
     count, faults = candidate_faults(examined.candidates, queries=examined.queries, bm25=examined.bm25)
     memo = memo_path(examined.workspace.memo, PAIRS, examined.manifest.inputs.reranker_fingerprint)
-    compared, of_pairs = pair_score_faults(examined.candidates, memo=memo) if memo.is_file() else (0, [])
-    return Findings({"candidates": count, "pair scores": compared}, [*faults, *of_pairs])
+    compared: int = 0
+    of_pairs: list[Fault] = []
+    if memo.is_file():
+        compared, of_pairs = pair_score_faults(examined.candidates, queries=examined.queries, memo=memo)
+    return Findings({"candidates": count, "pair scores": compared}, [*faults, *of_pairs, *_outside_filters(examined)])
 
 
 def check_results(examined: Examined) -> Findings:
@@ -66,7 +75,7 @@ def check_results(examined: Examined) -> Findings:
         answered = len(cache)
         for row in queries.to_pylist():
             for text in (row["text"], *row.get("forms", ())):  # older releases have no forms
-                found = cache.get(text)
+                found = cache.get(text, filter_by=row.get("filter"))
                 if found is None:
                     missing.append(text)
                 elif not _is_ranked(found) or _ranking(found) != expected.get(row["query_key"], []):
@@ -97,6 +106,19 @@ def check_measures(examined: Examined) -> Findings:
     ]
     faults = fault_of("measures that are not the mean of their queries' values", differing)
     return Findings({"measures": len(told)}, faults)
+
+
+def _outside_filters(examined: Examined) -> list[Fault]:
+    """Candidates that their query's filter, applied once more, does not let through."""
+    queries = read_table(examined.queries)
+    if not any(conditions_of(queries)):
+        return []
+    with Bm25Store.open(examined.bm25) as store:
+        filters = QueryFilters.of_release(queries, store)
+    candidates = read_table(examined.candidates, columns=["query_key", "chunk_id", "chunk_number"])
+    rows = candidates.take(pa.array(filters.outside(queries.column("query_key"), candidates))).to_pylist()
+    names = [f"{row['query_key']} {row['chunk_id']}" for row in rows]
+    return fault_of("candidates that their query's filter does not let through", names)
 
 
 def _cut_again(examined: Examined) -> dict[str, Ranking]:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from storage.bm25_store import Bm25Store
 from storage.errors import InputError, MachineError
+from storage.filtered_queries import by_text
 from storage.query_memo import QueryMemo
 from storage.workspace import reading, writing
 from tasks.analysis import Analyser
@@ -259,7 +260,7 @@ class Experiment:
 
     def _query_vectors(self) -> NDArray[np.float32]:
         """Float32 (n_queries, dim), from the memo, which no other run may be writing."""
-        keys = self.queries.column("query_key").to_pylist()
+        keys = by_text(self.queries, self.queries).column("query_key").to_pylist()
         workspace, embedder = self.release.workspace, self.release.manifest.inputs.embedder
         with writing(workspace, now=self._now, tidy=False), QueryMemo(workspace.memo, embedder=embedder) as memo:
             known, vectors = memo.vectors_of(keys)

@@ -6,8 +6,10 @@ release's own lists as far as they reach; beyond, the queries meet the whole col
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.dense_lists import read_dense_lists
@@ -15,13 +17,13 @@ from tasks.analysis import Analyser
 from tasks.bm25 import retrieve_bm25
 from tasks.dense import all_blocks, retrieve_dense
 from tasks.handed_lists import leg_from_lists
+from tasks.query_filters import QueryFilters
 from tasks.texts import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import numpy as np
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from storage.bm25_store import Bm25Store
@@ -59,6 +61,7 @@ class Legs:
         self._release = release
         self._store = store
         self._queries = queries
+        self._filters = QueryFilters.of_release(queries, store)
         self._table = table
         self._vectors = vectors
         self._expected: dict[object, int] = {}  # how deep each leg will be asked for
@@ -76,7 +79,14 @@ class Legs:
         def make(deepest: int) -> pa.Table:
             texts = self._queries.column("text").to_pylist()
             analyser = Analyser.of(settings)
-            return retrieve_bm25(self._store, texts, settings=settings, analyser=analyser, depth=deepest)
+
+            def leg(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
+                asked = [texts[number] for number in numbers.tolist()]
+                return retrieve_bm25(
+                    self._store, asked, settings=settings, analyser=analyser, depth=deepest, allowed=allowed
+                )
+
+            return self._filters.leg(leg)
 
         return self._cut(_key(settings), make, depth=depth)
 
@@ -94,11 +104,18 @@ class Legs:
 
     def _dense(self, depth: int) -> pa.Table:
         keys = self._queries.column("query_key").combine_chunks()
-        leg, answered = leg_from_lists(read_dense_lists(self._release.dense_lists), keys, self.texts, depth=depth)
-        if answered.all():
-            return leg
-        blocks = all_blocks(self._table(), self.texts, queries=len(keys))
-        return retrieve_dense(self._vectors(), blocks, self.texts, depth=depth)
+        vectors = cache(self._vectors)
+
+        def of_filter(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
+            asked = keys.take(pa.array(numbers))
+            texts = self.texts if allowed is None else self.texts.only(allowed)[0]
+            leg, answered = leg_from_lists(read_dense_lists(self._release.dense_lists), asked, texts, depth=depth)
+            if answered.all():
+                return leg
+            blocks = all_blocks(self._table(), texts, queries=numbers.size)
+            return retrieve_dense(vectors()[numbers], blocks, texts, depth=depth)
+
+        return self._filters.leg(of_filter)
 
 
 def _key(settings: Bm25Settings) -> tuple[str, float, float]:

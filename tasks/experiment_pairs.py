@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from storage.filtered_queries import by_text
 from storage.memo import PairMemo
 from tasks.on_demand import RerankerOnDemand
 from tasks.reranking import Canary, PairsScored, PairTexts, score_pairs
@@ -87,11 +88,11 @@ class PairScoring:
         Raises:
             MachineError: The reranker does not say again what the memo holds.
         """
-        columns = (self.queries.column(name).to_pylist() for name in ("query_key", "text"))
-        texts = PairTexts(queries=dict(zip(*columns, strict=True)), chunks=self.table)
+        texts = PairTexts.of(self.queries, self.table)
         canary = Canary(self.settings.canary, plan.precision, self.generator)
         with PairMemo(self.workspace.memo, reranker=plan.fingerprint) as memo:
-            return score_pairs(pairs, memo, texts, load=RerankerOnDemand(plan, self.settings).load, canary=canary)
+            asked = by_text(pairs, self.queries)
+            return score_pairs(asked, memo, texts, load=RerankerOnDemand(plan, self.settings).load, canary=canary)
 
 
 def stored_scores(candidates: pa.Table) -> tuple[pa.Table, NDArray[np.float32]]:

@@ -33,6 +33,7 @@ from tasks.gates import (
 )
 from tasks.measures import named_queries
 from tasks.published_quality import judged_rankings, judged_share, quality_change
+from tasks.query_filters import QueryFilters
 from tasks.query_names import query_names
 from tasks.ranking_survey import survey_former, survey_rankings
 from tasks.reading import judgments_of
@@ -100,26 +101,35 @@ def ask_gates(
 
 def _soundness(night: Night, version: ChunkTableVersion, *, answered: int) -> list[Gate]:
     """Whether the new release is what its inputs make of it."""
-    table = night.open_chunks(version)
+    table, queries = night.open_chunks(version), read_table(night.queries, columns=["query_key", "text", "filter"])
+    filters = QueryFilters.of_night(night, queries)
     with Bm25Store.open(night.bm25) as store:
         chunked = pc.count_distinct(store.chunks(["document_id"]).column(0)).as_py()
         faults = {
             "texts without a vector": texts_without_row(night.chunks, table.hashes()),
             "chunks that BM25 lacks": row_count(night.chunks) - store.chunk_count,
             "documents without a chunk": row_count(night.documents) - chunked,
-            "queries without an entry in the cache": row_count(night.queries) - answered,
+            "queries without an entry in the cache": queries.num_rows - answered,
+            "candidates that a filter does not let through": _outside_filters(night, filters, queries),
         }
-        return [integrity_gate(faults), bm25_gate(_audit(night, store, table))]
+        return [integrity_gate(faults), bm25_gate(_audit(night, store, table, queries, filters))]
 
 
-def _audit(night: Night, store: Bm25Store, table: ChunkTable) -> Bm25Audit:
+def _outside_filters(night: Night, filters: QueryFilters, queries: pa.Table) -> int:
+    if not filters.allowed.packed:
+        return 0
+    candidates = read_table(night.candidates, columns=["query_key", "chunk_number"])
+    return filters.outside(queries.column("query_key"), candidates).size
+
+
+def _audit(night: Night, store: Bm25Store, table: ChunkTable, queries: pa.Table, filters: QueryFilters) -> Bm25Audit:
     def texts_of(hashes: pa.Array) -> dict[str, str]:
         rows = table.rows(hashes, ["text"])
         return dict(zip(rows.column("chunk_hash").to_pylist(), rows.column("text").to_pylist(), strict=True))
 
     return audit_bm25(
         store,
-        read_table(night.queries, columns=["text"]).column(0).to_pylist(),
+        queries.column("text").to_pylist(),
         read_table(night.leg_bm25),
         texts_of=texts_of,
         settings=night.settings.bm25,
@@ -127,6 +137,7 @@ def _audit(night: Night, store: Bm25Store, table: ChunkTable) -> Bm25Audit:
         depth=night.settings.retrieval.candidate_depth,
         sample=AUDITED_SCORES,
         generator=np.random.default_rng(night.seed),
+        filters=filters,
     )
 
 
@@ -148,6 +159,7 @@ def _changes(night: Night, live: _Live | Incomparable, *, seed: int) -> list[Gat
         paired_rankings(live.results if isinstance(live, _Live) else None, night.results),
         judged=ids_by_key.keys(),
         persistence=limits.overlap_persistence,
+        unanswerable=QueryFilters.of_night(night, queries).letting_nothing_through(queries.column("query_key")),
     )
     quality: QualityChange | Incomparable
     alike: RankingSurvey | Incomparable

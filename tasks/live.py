@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import pyarrow as pa
 
+from storage.errors import InputError
 from storage.keys import query_key
 from tasks.analysis import Analyser
 from tasks.bm25 import retrieve_bm25
 from tasks.dense import all_blocks, retrieve_dense
+from tasks.filters import compiled, refused
 from tasks.fusion import fuse
 from tasks.reranking import name_candidates, reranked_rows, settle_order
 from tasks.texts import Texts
@@ -64,18 +66,32 @@ class LiveSearch:
         chunks = store.chunks(["chunk_id", "chunk_hash", "document_id", "title", "body_start", "metadata"])
         return cls(settings, store, table, embedder, reranker, chunks, Texts.of(chunks.column("chunk_hash")))
 
-    def bm25(self, query: str) -> pa.Table:
-        """The BM25 leg, schema LEG."""
-        settings = self.settings.bm25
-        return retrieve_bm25(
-            self.store, [query], settings=settings, analyser=Analyser.of(settings), depth=self._candidate_depth
-        )
+    def allowed(self, condition: str | None) -> NDArray[np.bool_] | None:
+        """The chunks that a filter, as its canonical text, lets through, bool (n_chunks,); None without one.
 
-    def dense(self, query: str) -> pa.Table:
-        """The dense leg, schema LEG: the query is embedded and meets every text."""
+        Raises:
+            InputError: It cannot be applied to this collection.
+        """
+        if condition is None:
+            return None
+        reasons = refused([condition], [self.chunks.column("metadata").combine_chunks()])
+        if condition in reasons:
+            message = f"The filter cannot be applied: {reasons[condition]}."
+            raise InputError(message, remedy="Compare a field that documents have with values of its own type.")
+        return compiled([condition], self.store).by(condition)
+
+    def bm25(self, query: str, allowed: NDArray[np.bool_] | None = None) -> pa.Table:
+        """The BM25 leg, schema LEG, over chunks bool (n_chunks,) that a filter lets through, or all."""
+        settings = self.settings.bm25
+        analyser, depth = Analyser.of(settings), self._candidate_depth
+        return retrieve_bm25(self.store, [query], settings=settings, analyser=analyser, depth=depth, allowed=allowed)
+
+    def dense(self, query: str, allowed: NDArray[np.bool_] | None = None) -> pa.Table:
+        """The dense leg, schema LEG: the query is embedded and meets every text that a filter lets through, or all."""
         vectors = self.embedder.embed_queries([query])
-        blocks = all_blocks(self.table, self.texts, queries=1)
-        return retrieve_dense(vectors, blocks, self.texts, depth=self._candidate_depth)
+        texts = self.texts if allowed is None else self.texts.only(allowed)[0]
+        blocks = all_blocks(self.table, texts, queries=1)
+        return retrieve_dense(vectors, blocks, texts, depth=self._candidate_depth)
 
     def fused(self, bm25: pa.Table, dense: pa.Table) -> pa.Table:
         """Both legs as one ranking, schema FUSED."""

@@ -116,6 +116,16 @@ class Night:
         return self.scratch / "chunks.parquet"
 
     @property
+    def allowed(self) -> Path:
+        """The chunks that each filter lets through, schema ALLOWED_CHUNKS; not there without filters."""
+        return self.scratch / "allowed.parquet"
+
+    @property
+    def allowed_before(self) -> Path:
+        """The same of the collection that the night builds upon, of filters that could be applied to it."""
+        return self.scratch / "allowed_before.parquet"
+
+    @property
     def leg_bm25(self) -> Path:
         """The BM25 leg, schema LEG."""
         return self.scratch / "bm25.parquet"

@@ -72,10 +72,10 @@ def collect_unreached(night: Night, *, now: datetime) -> str | None:
 
 def _forms(night: Night) -> pa.Table:
     """The near-identical forms that the cache answers too, schema FORMS."""
-    queries = read_table(night.queries, columns=["query_key", "forms"])
+    queries = read_table(night.queries, columns=["query_key", "forms", "filter"])
     rows = [
-        (query_key(form), key)
-        for key, forms in zip(*(column.to_pylist() for column in queries.columns), strict=True)
+        (query_key(form, condition), key)
+        for key, forms, condition in zip(*(column.to_pylist() for column in queries.columns), strict=True)
         for form in forms
     ]
     columns = zip(*rows, strict=True) if rows else ([], [])

@@ -12,30 +12,37 @@ import pyarrow.compute as pc
 
 from storage.bursts import BurstCounter
 from storage.errors import InputError
+from storage.filters import leaves, values_of
 from storage.keys import normalise_query, query_key
 from storage.records import QUERIES, BadRow
 from storage.tables import read_table, write_table
+from tasks.filters import filter_of
 from tasks.personal_data import masked
 from tasks.query_choice import Budget, choose
 from tasks.query_coverage import Candidates, coverage_curve
 from tasks.query_demand import PLAIN_FREQUENCY, Rule, by_demand, demand
-from tasks.query_drops import AGENT, BAD_ROW, BURST, LISTED, OVER_BUDGET, PERSONAL, TOO_FEW_USERS, Tally
+from tasks.query_drops import AGENT, BAD_ROW, BURST, FILTER, LISTED, OVER_BUDGET, PERSONAL, TOO_FEW_USERS, Tally
 from tasks.query_log import read_query_log
 from tasks.query_merging import merge_forms
 from tasks.query_screening import count_rate, screen_of
 from tasks.query_traffic import TrafficCounter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
     from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
 
+    from storage.records import LoggedQuery
     from storage.tables import RowWriter
     from tasks.night import Night
     from tasks.query_merging import Merged
     from tasks.query_screening import Screen
     from tasks.query_traffic import Traffic
     from tasks.settings import QueriesSettings
+
+    # Why some filters, given by their canonical texts, cannot be applied to tonight's documents.
+    Refuse = Callable[[Collection[str]], Mapping[str, str]]
 
 SALT_BYTES = 32
 FAULTS_SHOWN = 5
@@ -72,20 +79,21 @@ class Faults:
             self.first.append(row)
 
 
-def read_queries(night: Night, bad: RowWriter, *, judged: AbstractSet[str]) -> QueriesRead:
+def read_queries(night: Night, bad: RowWriter, *, judged: AbstractSet[str], refuse: Refuse) -> QueriesRead:
     """Read the log, choose the queries, and write them with their coverage and what was dropped.
 
     Args:
         night: The run.
         bad: Takes the rows that are set aside.
         judged: Ids of judged queries.
+        refuse: Says which filters cannot be applied; asked where the log has any.
 
     Raises:
         InputError: The log or the drop list cannot be read, too many rows are bad, ``min_users`` lacks users, or
             nothing usable is left, or nothing that the budget pays for.
     """
     settings = night.settings.queries
-    traffic, tally, faults = _read_log(night, bad)
+    traffic, tally, faults = _read_log(night, bad, refuse)
     if settings.min_users > 1 and not traffic.has_users:
         message = f"[queries].min_users = {settings.min_users} needs to know users, and {settings.log} names none."
         raise InputError(message, remedy="Give the log a column `user`, or leave `min_users` out.")
@@ -102,12 +110,14 @@ def read_queries(night: Night, bad: RowWriter, *, judged: AbstractSet[str]) -> Q
     total = int(merged.counts.sum()) + sum(traffic.unanswered.values())
     screened = tally.traffic_of(BURST, AGENT, LISTED)
     return QueriesRead(
-        bad=faults.bad, coverage=int(merged.counts[chosen].sum()) / total, screened=screened / (screened + total)
+        bad=faults.bad + tally.rows_of(FILTER),
+        coverage=int(merged.counts[chosen].sum()) / total,
+        screened=screened / (screened + total),
     )
 
 
-def _read_log(night: Night, bad: RowWriter) -> tuple[Traffic, Tally, Faults]:
-    """The traffic of people; the log is read again without the robots where there are any.
+def _read_log(night: Night, bad: RowWriter, refuse: Refuse) -> tuple[Traffic, Tally, Faults]:
+    """The traffic of people; the log is read again without robots and refused filters where there are any.
 
     Which rows are bad is known from the first reading, so they are written then, and none is held.
     """
@@ -118,15 +128,18 @@ def _read_log(night: Night, bad: RowWriter) -> tuple[Traffic, Tally, Faults]:
         read = _count_rows(night, screen, bad, salt=salt, counter=counter)
         _refuse_too_many(settings, read[2])
         robots = counter.users_over(settings.max_per_minute) if settings.max_per_minute else frozenset()
-    if not robots:
+    conditions = {condition for condition in read[0].conditions if condition is not None}
+    refused = refuse(sorted(conditions)) if conditions else {}
+    if not robots and not refused:
         return read
     del read  # before the same is counted again
-    return _count_rows(night, replace(screen, robots=robots), None, salt=salt, counter=None)
+    return _count_rows(night, replace(screen, robots=robots, refused=refused), bad, salt=salt, counter=None)
 
 
 def _count_rows(
-    night: Night, screen: Screen, bad: RowWriter | None, *, salt: bytes, counter: BurstCounter | None
+    night: Night, screen: Screen, bad: RowWriter, *, salt: bytes, counter: BurstCounter | None
 ) -> tuple[Traffic, Tally, Faults]:
+    """The traffic that a screen lets through; bad rows are written in a first reading, which has a counter of rates."""
     settings = night.settings.queries
     tally, faults = Tally(), Faults()
     traffic = TrafficCounter(most_users=settings.min_users)
@@ -134,23 +147,36 @@ def _count_rows(
         faults.rows += 1
         if isinstance(row, BadRow):
             faults.add(row)
-            if bad is not None:
+            if counter is not None:
                 bad.write(asdict(row))
             tally.add(BAD_ROW, traffic=0)
             continue
         text = normalise_query(row.text)
         if (reason := screen.reason_to_drop(row, text)) is not None:
             tally.add(reason, traffic=row.count)
+            if reason == FILTER and row.condition is not None:
+                bad.write(asdict(BadRow(row.file, row.row, masked(screen.refused[row.condition]))))
+                traffic.add_unanswered(row)
             continue
         if counter is not None and settings.max_per_minute:
             count_rate(row, counter)
         without = text if settings.personal_data == "keep" else masked(text)
-        if without != text and settings.personal_data == "drop":
+        is_dropped = without != text and settings.personal_data == "drop"
+        # What a filter compares with cannot be masked: it would match nothing.
+        if is_dropped or (settings.personal_data != "keep" and _names_persons(row)):
             tally.add(PERSONAL, traffic=row.count)
             traffic.add_unanswered(row)
         else:
             traffic.add(row, without)
     return traffic.traffic(), tally, faults
+
+
+def _names_persons(row: LoggedQuery) -> bool:
+    """Whether the filter of a row holds personal data by its form."""
+    if row.condition is None:
+        return False
+    compared = (value for leaf in leaves(filter_of(row.condition)) for value in values_of(leaf))
+    return any(isinstance(value, str) and masked(value) != value for value in compared)
 
 
 def _budget(night: Night) -> Budget:
@@ -174,9 +200,9 @@ def _choose(
 ) -> NDArray[np.int64]:
     settings = night.settings.queries
     demands = demand(merged.entries, size=len(merged.texts), rule=_rule(settings))
-    order = by_demand(demands, merged.counts, merged.texts, among=np.flatnonzero(allowed))
+    order = by_demand(demands, merged.counts, merged.names, among=np.flatnonzero(allowed))
     is_judged = [settings.always_judged and not judged.isdisjoint(ids) for ids in merged.query_ids]
-    return choose(order, budget, known=_known(night, merged.texts), always=np.array(is_judged, dtype=bool))
+    return choose(order, budget, known=_known(night, merged), always=np.array(is_judged, dtype=bool))
 
 
 def _rule(settings: QueriesSettings) -> Rule:
@@ -190,12 +216,13 @@ def _pairs_a_query(night: Night) -> int:
     return 0 if without else min(settings.reranker.depth, settings.retrieval.candidate_depth)
 
 
-def _known(night: Night, texts: list[str]) -> NDArray[np.bool_]:
-    """Whether the live release answers each text (n,), as far as a budget in seconds asks for it: bool (n,)."""
+def _known(night: Night, merged: Merged) -> NDArray[np.bool_]:
+    """Whether the live release answers each query (n,), as far as a budget in seconds asks for it: bool (n,)."""
     if night.answered is None:
-        return np.zeros(len(texts), dtype=bool)
+        return np.zeros(len(merged.texts), dtype=bool)
     keys = read_table(night.answered, columns=["query_key"]).column(0)
-    found = pc.is_in(pa.array(map(query_key, texts), pa.string()), value_set=keys.combine_chunks())
+    asked = pa.array(map(query_key, merged.texts, merged.conditions), pa.string())
+    found = pc.is_in(asked, value_set=keys.combine_chunks())
     known: NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
     return known
 
@@ -204,26 +231,27 @@ def _queries_table(merged: Merged, chosen: NDArray[np.int64]) -> pa.Table:
     """The chosen queries, schema QUERIES."""
     numbers = chosen.tolist()
     columns = {
-        "query_key": [query_key(merged.texts[number]) for number in numbers],
+        "query_key": [query_key(merged.texts[number], merged.conditions[number]) for number in numbers],
         "text": [merged.texts[number] for number in numbers],
         "count": merged.counts[chosen].tolist(),
         "query_ids": [merged.query_ids[number] for number in numbers],
         "forms": [merged.forms[number] for number in numbers],
+        "filter": [merged.conditions[number] for number in numbers],
     }
     return pa.Table.from_pydict(columns, schema=QUERIES)
 
 
 def _coverage(night: Night, traffic: Traffic, merged: Merged, allowed: NDArray[np.bool_]) -> pa.Table:
     """Coverage by our rule, and by plain frequency of the texts as they came."""
-    ours = Candidates(merged.texts, merged.entries, allowed, _known(night, merged.texts))
+    ours = Candidates(merged.names, merged.entries, allowed, _known(night, merged))
     single = merge_forms(traffic, near=False)
     users = np.array([len(users) for users in traffic.users])
     least = night.settings.queries.min_users
     plain = Candidates(
-        single.texts,
+        single.names,
         single.entries,
         users >= least if least > 1 else np.ones(len(single.texts), dtype=bool),
-        _known(night, single.texts),
+        _known(night, single),
     )
     return coverage_curve(
         {"chosen": (ours, _rule(night.settings.queries)), "frequency": (plain, PLAIN_FREQUENCY)},

@@ -24,13 +24,13 @@ class Candidates(NamedTuple):
     """Queries that may be chosen, as one strategy sees them.
 
     Attributes:
-        texts: (n,).
+        names: What tells each query from all others, (n,).
         entries: Traffic by query and day.
         allowed: Whether a query may be kept, bool (n,).
         known: Whether the live release answers it, bool (n,).
     """
 
-    texts: Sequence[str]
+    names: Sequence[str]
     entries: Entries
     allowed: NDArray[np.bool_]
     known: NDArray[np.bool_]
@@ -84,12 +84,12 @@ def chosen_before(candidates: Candidates, rule: Rule, *, day: int) -> tuple[NDAr
     Returns:
         Queries in the order in which they are chosen, int64 (m,), and each query's searches on the day, int64 (n,).
     """
-    entries, size = candidates.entries, len(candidates.texts)
+    entries, size = candidates.entries, len(candidates.names)
     before = entries.where(entries.days < day)
     on_the_day = entries.where(entries.days == day)
     seen, traffic = (totals(part, part.counts, size=size) for part in (before, on_the_day))
     demands = demand(before, size=size, rule=rule)
-    return by_demand(demands, seen, candidates.texts, among=np.flatnonzero(candidates.allowed & (seen > 0))), traffic
+    return by_demand(demands, seen, candidates.names, among=np.flatnonzero(candidates.allowed & (seen > 0))), traffic
 
 
 def held_out_day(entries: Entries) -> int | None:

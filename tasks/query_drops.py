@@ -13,9 +13,10 @@ BURST = "robot by rate"
 AGENT = "robot by user agent"
 LISTED = "drop list"
 PERSONAL = "personal data"
+FILTER = "filter that cannot be applied"
 TOO_FEW_USERS = "too few users"
 OVER_BUDGET = "over the budget"
-REASONS = (BAD_ROW, BURST, AGENT, LISTED, PERSONAL, TOO_FEW_USERS, OVER_BUDGET)
+REASONS = (BAD_ROW, BURST, AGENT, LISTED, FILTER, PERSONAL, TOO_FEW_USERS, OVER_BUDGET)
 
 
 @dataclass(slots=True)
@@ -33,6 +34,10 @@ class Tally:
     def traffic_of(self, *reasons: str) -> int:
         """The traffic that some reasons took together."""
         return sum(self._traffic.get(reason, 0) for reason in reasons)
+
+    def rows_of(self, reason: str) -> int:
+        """How many rows a reason took."""
+        return self._rows.get(reason, 0)
 
     def table(self) -> pa.Table:
         """The tally, schema DROPS, in the order of ``REASONS``; reasons that met no row are left out."""

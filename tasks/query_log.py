@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from storage.errors import InputError
+from storage.filters import canonical, parse_filter
 from storage.keys import normalise_query
 from storage.records import BadRow, LoggedQuery
 from tasks.personal_data import masked
@@ -28,7 +29,6 @@ SESSION_COLUMNS = ("session", "session_id")
 MAX_ROW_BYTES = 1_000_000
 MAX_CHARACTERS = 20_000
 MAX_COUNT = 10**12
-EMPTY_FILTERS = ("null", "{}", "[]")
 UNIX_SECONDS = re.compile(r"\d{9,11}(\.\d*)?")
 YEAR_AND_MONTH = re.compile(r"\d{4}-\d{2}")
 NOBODY = frozenset({"", "-", "0", "anonymous", "n/a", "nan", "none", "null", "undefined", "unknown"})
@@ -44,8 +44,9 @@ def read_query_log(path: Path, *, name: str, salt: bytes) -> Iterator[LoggedQuer
 
     Columns: ``query`` (or ``text``), and where there are any ``query_id`` (or ``_id``, or ``id``), ``count``
     (a positive integer; 1 without it), ``timestamp`` (ISO 8601, or Unix seconds, which become ISO 8601 in UTC),
-    ``user`` (or ``user_id``), ``session`` (or ``session_id``), ``user_agent``, ``clicked`` and ``filter``. Others are
-    ignored. Control characters become spaces.
+    ``user`` (or ``user_id``), ``session`` (or ``session_id``), ``user_agent``, ``clicked`` and ``filter`` (a JSON
+    object as ``storage.filters`` has it, or a text that holds one). Others are ignored. Control characters become
+    spaces.
 
     Args:
         path: The file.
@@ -55,8 +56,8 @@ def read_query_log(path: Path, *, name: str, salt: bytes) -> Iterator[LoggedQuer
 
     Yields:
         Each row, or a ``BadRow`` in its place: an empty query or one of more than 20,000 characters when normalised,
-        a count or a timestamp of another form, an id that cannot be one, or a filter. A filter is not applied yet,
-        and a result that ignored it would be wrong. Reasons quote no free text.
+        a count or a timestamp of another form, an id that cannot be one, or a filter that is none: a result that
+        ignored it would be wrong. Reasons quote no free text but what a filter calls its fields and operators.
 
     Raises:
         InputError: The file as a whole cannot be read, its first row has no query column, or it has no row.
@@ -91,8 +92,6 @@ def hashed(value: JsonValue, *, salt: bytes) -> int | None:
 
 
 def _logged_query(values: Mapping[str, JsonValue], *, name: str, row: int, salt: bytes) -> LoggedQuery:
-    if (condition := values.get("filter")) and condition not in EMPTY_FILTERS:
-        raise ValueError("it has a filter; filters are not applied yet, and a result that ignored it would be wrong")
     text = next((values[column] for column in TEXT_COLUMNS if column in values), None)
     if text is None:
         raise ValueError("the query is missing")
@@ -116,7 +115,13 @@ def _logged_query(values: Mapping[str, JsonValue], *, name: str, row: int, salt:
         session=_sender(values, SESSION_COLUMNS, salt=salt),
         user_agent=str(values.get("user_agent") or ""),
         clicked=values.get("clicked"),
+        condition=_condition(values.get("filter")),
     )
+
+
+def _condition(value: JsonValue) -> str | None:
+    found = parse_filter(value)
+    return None if found is None else canonical(found)
 
 
 def _first(values: Mapping[str, JsonValue], columns: tuple[str, ...]) -> JsonValue:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from tasks.query_traffic import totals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from numpy.typing import NDArray
 
     from tasks.query_traffic import Entries, Traffic
+
+Form = TypeVar("Form")
 
 # A dash beside a letter: covid-19, e-mail, not 2019-2020, not a leading minus.
 HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u2010-\u2015](?=[^\W_])|(?<=\d)[-\u2010-\u2015](?=[^\W\d_])")
@@ -40,11 +42,11 @@ def near_form(text: str) -> str:
     return " ".join(plain.split()) or text
 
 
-def group_forms(texts: Sequence[str], *, key: Callable[[str], str]) -> NDArray[np.int64]:
+def group_forms(forms: Sequence[Form], *, key: Callable[[Form], Hashable]) -> NDArray[np.int64]:
     """Which query each form belongs to.
 
     Args:
-        texts: The forms (n,), distinct.
+        forms: (n,), distinct.
         key: What forms of one query share.
 
     Returns:
@@ -53,9 +55,9 @@ def group_forms(texts: Sequence[str], *, key: Callable[[str], str]) -> NDArray[n
     >>> group_forms(["a", "b", "a?"], key=near_form).tolist()
     [0, 1, 0]
     """
-    numbers: dict[str, int] = {}
-    groups = (numbers.setdefault(key(text), len(numbers)) for text in texts)
-    return np.fromiter(groups, np.int64, len(texts))
+    numbers: dict[Hashable, int] = {}
+    groups = (numbers.setdefault(key(form), len(numbers)) for form in forms)
+    return np.fromiter(groups, np.int64, len(forms))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Merged:
 
     Attributes:
         texts: The most frequent form of each, the first by text among equals, (n,).
+        conditions: The canonical text of each query's filter, (n,); None without one.
         forms: The other forms of each, by text, (n,).
         query_ids: Of all forms, in the order met, (n,).
         users: How many distinct users each had, counted no further than was asked for, int64 (n,).
@@ -73,6 +76,7 @@ class Merged:
     """
 
     texts: list[str]
+    conditions: list[str | None]
     forms: list[list[str]]
     query_ids: list[list[str]]
     users: NDArray[np.int64]
@@ -80,16 +84,25 @@ class Merged:
     rows: NDArray[np.int64]
     entries: Entries
 
+    @property
+    def names(self) -> list[str]:
+        """What tells each query from all others, (n,): its text, with its filter in a line of its own."""
+        if not any(self.conditions):
+            return self.texts
+        named = zip(self.texts, self.conditions, strict=True)
+        return [text if condition is None else f"{text}\n{condition}" for text, condition in named]
+
 
 def merge_forms(traffic: Traffic, *, near: bool) -> Merged:
     """The queries of a log.
 
     Args:
-        traffic: By distinct text.
-        near: Whether near-identical texts are one query; else each text is one.
+        traffic: By distinct text and filter.
+        near: Whether near-identical texts with the same filter are one query; else each text is one.
     """
-    texts = traffic.texts
-    groups = group_forms(texts, key=near_form if near else str)
+    texts, same = traffic.texts, near_form if near else str
+    queries = list(zip(texts, traffic.conditions, strict=True))
+    groups = group_forms(queries, key=lambda query: (same(query[0]), query[1]))
     counts = totals(traffic.entries, traffic.entries.counts, size=len(texts))
     members: list[list[int]] = [[] for _ in range(int(groups.max(initial=-1)) + 1)]
     for form, group in enumerate(groups.tolist()):
@@ -99,6 +112,7 @@ def merge_forms(traffic: Traffic, *, near: bool) -> Merged:
     users = [len(frozenset().union(*(traffic.users[form] for form in forms))) for forms in members]
     return Merged(
         texts=[texts[form] for form in kept],
+        conditions=[traffic.conditions[form] for form in kept],
         forms=[
             sorted(texts[form] for form in forms if form != first) for forms, first in zip(members, kept, strict=True)
         ],

@@ -23,7 +23,10 @@ def query_names(queries: pa.Table, keys: Sequence[str]) -> list[str]:
         keys: Of queries that are in it.
     """
     rows = queries.filter(pc.is_in(queries.column("query_key"), value_set=pa.array(keys, pa.string()))).to_pylist()
-    names = {row["query_key"]: row["query_ids"][0] if row["query_ids"] else row["text"] for row in rows}
+    names: dict[str, str] = {}
+    for row in rows:
+        words = row["text"] if row.get("filter") is None else f"{row['text']} {row['filter']}"
+        names[row["query_key"]] = row["query_ids"][0] if row["query_ids"] else words
     return [plain_name(names[key]) for key in keys]
 
 

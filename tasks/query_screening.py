@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
 from storage.errors import InputError
 from storage.keys import normalise_query
 from storage.records import BadRow
-from tasks.query_drops import AGENT, BURST, LISTED
+from tasks.query_drops import AGENT, BURST, FILTER, LISTED
 from tasks.query_log import MAX_ROW_BYTES, USER_COLUMNS, hashed
 from tasks.query_merging import near_form
 from tasks.source_rows import read_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from storage.bursts import BurstCounter
@@ -46,11 +47,13 @@ class Screen:
         agents: Parts of user agents, case folded.
         listed: The drop list.
         robots: Who sent too many queries in a minute.
+        refused: Why filters cannot be applied, by their canonical texts.
     """
 
     agents: tuple[str, ...]
     listed: DropList
     robots: frozenset[int] = frozenset()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def reason_to_drop(self, row: LoggedQuery, text: str) -> str | None:
         """Why a row is not kept, one of ``tasks.query_drops.REASONS``; None where it is.
@@ -65,7 +68,9 @@ class Screen:
                 return AGENT
         if row.user in self.listed.users or (self.listed.queries and near_form(text) in self.listed.queries):
             return LISTED
-        return BURST if sender_of(row) in self.robots else None
+        if sender_of(row) in self.robots:
+            return BURST
+        return FILTER if row.condition in self.refused else None
 
 
 def screen_of(settings: QueriesSettings, *, base: Path, salt: bytes) -> Screen:

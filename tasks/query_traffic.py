@@ -1,7 +1,7 @@
-"""The traffic of a query log: how often each distinct text was searched for on each day, and by how many users.
+"""The traffic of a query log: how often each distinct query was searched for on each day, and by how many users.
 
-It grows with the distinct queries of each day, 32 bytes each, with the distinct texts, and with the distinct query
-ids: a log that gives each row an id of its own grows with its rows.
+A query is its text and its filter. It grows with the distinct queries of each day, 32 bytes each, with the distinct
+texts, and with the distinct query ids: a log that gives each row an id of its own grows with its rows.
 """
 
 from __future__ import annotations
@@ -62,18 +62,20 @@ class Entries:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What a log holds, distinct text by distinct text.
+    """What a log holds, distinct query by distinct query.
 
     Attributes:
-        texts: Normalised, in the order in which they first came, (k,).
-        query_ids: Of each text, in the order met, each once, (k,).
-        users: What stands for the users of each text, (k,); as many as were asked for at most.
-        entries: Traffic by text and day.
+        texts: Normalised, in the order in which the queries first came, (k,).
+        conditions: The canonical text of each query's filter, (k,); None without one.
+        query_ids: Of each query, in the order met, each once, (k,).
+        users: What stands for the users of each query, (k,); as many as were asked for at most.
+        entries: Traffic by query and day.
         unanswered: Searches by day that count as traffic though their text may not be kept.
         has_users: Whether any row named its user.
     """
 
     texts: list[str]
+    conditions: list[str | None]
     query_ids: list[Sequence[str]]
     users: list[frozenset[int]]
     entries: Entries
@@ -85,14 +87,14 @@ class TrafficCounter:
     """Counts the rows of a log.
 
     Args:
-        most_users: How many users of a text to tell apart; no more are remembered.
+        most_users: How many users of a query to tell apart; no more are remembered.
     """
 
     def __init__(self, *, most_users: int) -> None:
         self._most_users = most_users
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[tuple[str, str | None], int] = {}
         self._ids: dict[int, list[str]] = {}
-        self._owners: dict[str, tuple[int, int]] = {}  # of an id: its text, and the row that said so
+        self._owners: dict[str, tuple[int, int]] = {}  # of an id: its query, and the row that said so
         self._users: dict[int, set[int]] = {}
         self._has_users = False
         self._unanswered: dict[int, int] = {}
@@ -107,9 +109,9 @@ class TrafficCounter:
             text: What is kept of its query, normalised.
 
         Raises:
-            InputError: Its ``query_id`` was another text's before.
+            InputError: Its ``query_id`` was another query's before.
         """
-        number = self._numbers.setdefault(text, len(self._numbers))
+        number = self._numbers.setdefault((text, row.condition), len(self._numbers))
         self._buffer.append((number, day_of(row), 1, row.count))
         if len(self._buffer) >= BUFFERED:
             self._flush()
@@ -132,7 +134,8 @@ class TrafficCounter:
         self._flush()
         numbers = range(len(self._numbers))
         return Traffic(
-            texts=list(self._numbers),
+            texts=[text for text, _ in self._numbers],
+            conditions=[condition for _, condition in self._numbers],
             query_ids=[self._ids.get(number, []) for number in numbers],
             users=[frozenset(self._users.get(number, ())) for number in numbers],
             entries=self._entries,
@@ -149,7 +152,7 @@ class TrafficCounter:
             raise InputError(
                 f"{row.file}, rows {first} and {row.row}: the query_id {shown(masked(query_id))} "
                 "stands for two different queries.",
-                remedy="Give each query text an id of its own.",
+                remedy="Give each query an id of its own; the same text with another filter is another query.",
             )
 
     def _flush(self) -> None:

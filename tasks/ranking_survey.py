@@ -22,7 +22,7 @@ class RankingSurvey:
 
     Attributes:
         queries: Of the release that was made.
-        empty: Those of them without a result.
+        empty: Those of them without a result, though a chunk could be one.
         empty_keys: The first few of these.
         compared: Queries that both releases answer.
         overlap: The mean of their rank-biased overlaps; 1 where none is compared.
@@ -58,13 +58,20 @@ class FormerSurvey:
     judged: tuple[RankingPair, ...]
 
 
-def survey_rankings(pairs: Iterable[RankingPair], *, judged: AbstractSet[str], persistence: float) -> RankingSurvey:
+def survey_rankings(
+    pairs: Iterable[RankingPair],
+    *,
+    judged: AbstractSet[str],
+    persistence: float,
+    unanswerable: AbstractSet[str] = frozenset(),
+) -> RankingSurvey:
     """Look at every query once; only the rankings of the judged ones stay in memory.
 
     Args:
         pairs: As ``storage.paired_rankings`` has them.
         judged: Keys of the judged queries.
         persistence: p of the rank-biased overlap.
+        unanswerable: Keys of queries whose filters let nothing through: that they have no result is no fault.
     """
     queries = empty = compared = top1_changed = 0
     total = 0.0
@@ -76,8 +83,9 @@ def survey_rankings(pairs: Iterable[RankingPair], *, judged: AbstractSet[str], p
         if pair.query_key in judged:
             kept.append(pair)
         if not pair.after:
-            empty += 1
-            empty_keys = [*empty_keys, pair.query_key][:NAMED]
+            if pair.query_key not in unanswerable:
+                empty += 1
+                empty_keys = [*empty_keys, pair.query_key][:NAMED]
         elif pair.before:
             overlap = rank_biased_overlap(pair.before, pair.after, persistence=persistence)
             compared += 1

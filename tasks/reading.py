@@ -12,14 +12,17 @@ from storage.documents import DIGESTS, RAW_DOCUMENTS, documents_digest, raw_row,
 from storage.errors import InputError
 from storage.keys import digest_of_sequence, fingerprint
 from storage.records import BAD_ROWS, BadRow
-from storage.tables import RowWriter, read_table, row_count, write_table
+from storage.tables import RowWriter, read_column, read_table, row_count, write_table
+from tasks.filters import refused
 from tasks.judgments import read_judgments
 from tasks.measures import parse_measure
 from tasks.queries import read_queries
 from tasks.read_documents import read_documents
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
+
+    import pyarrow as pa
 
     from storage.records import Judgment
     from tasks.night import Night
@@ -77,10 +80,19 @@ def read_inputs(night: Night) -> InputsRead:
     """
     night.scratch.mkdir(parents=True)
     judgments = judgments_of(night)
-    with RowWriter(night.bad_rows, BAD_ROWS) as bad:
-        log = read_queries(night, bad, judged={judgment.query_id for judgment in judgments})
-        judged, unknown, judgments_key = _check_judgments(night, judgments)
+    documents_bad: int | None = None
+
+    def refuse(conditions: Collection[str]) -> Mapping[str, str]:
+        """Filters are held against the documents, which then must be read before the queries are chosen."""
+        nonlocal documents_bad
         documents_bad = _read_documents(night, bad)
+        return refused(conditions, read_column(night.documents, "metadata"))
+
+    with RowWriter(night.bad_rows, BAD_ROWS) as bad:
+        log = read_queries(night, bad, judged={judgment.query_id for judgment in judgments}, refuse=refuse)
+        judged, unknown, judgments_key = _check_judgments(night, judgments)
+        if documents_bad is None:  # last, since a fault of the log is found sooner
+            documents_bad = _read_documents(night, bad)
     queries = read_table(night.queries)
     return InputsRead(
         documents=row_count(night.documents),
@@ -90,12 +102,21 @@ def read_inputs(night: Night) -> InputsRead:
         queries_judged=judged,
         judgments_unknown=unknown,
         documents_key=documents_digest(night.documents),
-        queries_key=fingerprint(queries.to_pylist()),
+        queries_key=_queries_key(queries),
         judgments_key=judgments_key,
         coverage=log.coverage,
         drops=tuple(Drop(**row) for row in read_table(night.drops).to_pylist()),
         screened=log.screened,
     )
+
+
+def _queries_key(queries: pa.Table) -> str:
+    """The key of the chosen queries; that of queries without filters is what it was before there were any."""
+    rows = queries.to_pylist()
+    for row in rows:
+        if row["filter"] is None:
+            del row["filter"]
+    return fingerprint(rows)
 
 
 def judgments_of(night: Night) -> list[Judgment]:

@@ -211,7 +211,8 @@ def _losses(release: ReleaseRead, measure: str | None) -> Losses | Missing:
     diagnosis, evaluation = release.table("diagnosis.parquet"), release.table("evaluation.parquet")
     if diagnosis is None or evaluation is None:
         return _unkept("diagnosis.parquet")
-    texts = release.query_texts(diagnosis.column("query_id").unique().to_pylist())
+    asked = release.queries_asked(diagnosis.column("query_id").unique().to_pylist())
+    texts = {query_id: query.shown for query_id, query in asked.items()}
     return follow_documents(diagnosis, evaluation, measure=measure, texts=texts)
 
 

@@ -117,8 +117,8 @@ def tell_queries(
     after = release.values(measure)
     before = {} if previous is None else release.values_before(previous, measure)
     chosen = choose_queries(before, after)
-    texts = release.query_texts(chosen)
-    asked = [texts[query_id] for query_id in chosen if query_id in texts]
+    queries = release.queries_asked(chosen)
+    asked = [queries[query_id] for query_id in chosen if query_id in queries]
     now = release.rankings(asked)
     then = {} if previous is None else previous.rankings(asked)
     by_query: dict[str, list[Loss]] = {}
@@ -126,12 +126,12 @@ def tell_queries(
         by_query.setdefault(loss.query_id, []).append(loss)
 
     def story(query_id: str) -> Story:
-        text, relevant = texts.get(query_id), by_query.get(query_id, [])
+        query, relevant = queries.get(query_id), by_query.get(query_id, [])
         grades = {loss.document_id: loss.grade for loss in relevant}
-        ranking, ranking_before = now.get(text or "", ()), then.get(text or "", ())
+        ranking, ranking_before = (() if query is None else found.get(query, ()) for found in (now, then))
         return Story(
             query_id=query_id,
-            text=text,
+            text=None if query is None else query.shown,
             outcome=outcome_of(before.get(query_id), after[query_id]),
             before=before.get(query_id),
             after=after[query_id],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from storage.filtered_queries import conditions_of
 from storage.search_cache import SearchCache
 from storage.tables import read_table
 
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
 MAIN_MEASURE = "nDCG@10"
 MAIN_STAGE = "results"
 MEASURED_AGAIN = "before.parquet"
+
+
+class Asked(NamedTuple):
+    """A query: its text, and the canonical text of its filter."""
+
+    text: str
+    condition: str | None
+
+    @property
+    def shown(self) -> str:
+        """The query as people read it."""
+        return self.text if self.condition is None else f"{self.text} {self.condition}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +84,24 @@ class ReleaseRead:
         chosen = evaluation.filter((pc.field("stage") == MAIN_STAGE) & (pc.field("measure") == measure))
         return dict(zip(chosen.column("query_id").to_pylist(), chosen.column("value").to_pylist(), strict=True))
 
-    def query_texts(self, query_ids: Iterable[str]) -> dict[str, str]:
-        """The texts of some queries by their ids in the log; a query that the release does not answer is left out."""
+    def queries_asked(self, query_ids: Iterable[str]) -> dict[str, Asked]:
+        """Some queries by their ids in the log; a query that the release does not answer is left out."""
         queries = self.table("queries.parquet")
         if queries is None:
             return {}
         ids = queries.column("query_ids").combine_chunks()
         flat = pc.list_flatten(ids)
         wanted = pc.is_in(flat, value_set=pa.array(list(query_ids), pa.string()))
-        texts = queries.column("text").take(pc.list_parent_indices(ids).filter(wanted))
-        return dict(zip(flat.filter(wanted).to_pylist(), texts.to_pylist(), strict=True))
+        rows = queries.take(pc.list_parent_indices(ids).filter(wanted))
+        asked = map(Asked, rows.column("text").to_pylist(), conditions_of(rows))
+        return dict(zip(flat.filter(wanted).to_pylist(), asked, strict=True))
 
-    def rankings(self, texts: Iterable[str]) -> dict[str, tuple[Result, ...]]:
-        """The published results of some queries, by their text; a query that was not answered is left out."""
+    def rankings(self, queries: Iterable[Asked]) -> dict[Asked, tuple[Result, ...]]:
+        """The published results of some queries; a query that was not answered is left out."""
         path = self.folder / "results.duckdb"
         if not path.is_file():
             return {}
         cache = SearchCache(path, release_id=self.manifest.release_id)
         with cache:
-            found = {text: cache.get(text) for text in texts}
-        return {text: cached.results for text, cached in found.items() if cached is not None}
+            found = {query: cache.get(query.text, filter_by=query.condition) for query in queries}
+        return {query: cached.results for query, cached in found.items() if cached is not None}

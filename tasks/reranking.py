@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.bm25_store import Bm25Store
+from storage.filtered_queries import by_text
 from storage.memo import PairMemo
 from storage.records import CANDIDATES
 from storage.tables import read_table, write_table
@@ -62,7 +63,7 @@ def rerank_candidates(night: Night, reranker: RerankerOnDemand | None, table: Ch
     """Score every candidate pair that has no score yet, and set the final order of the candidates."""
     settings = night.settings
     fused = read_table(night.fused)
-    queries = read_table(night.queries, columns=["query_key", "text"])
+    queries = read_table(night.queries, columns=["query_key", "text", "filter"])
     with Bm25Store.open(night.bm25) as store:
         chunks = store.chunks(["chunk_id", "chunk_hash", "document_id"])
     candidates = name_candidates(fused, queries, chunks)
@@ -70,11 +71,8 @@ def rerank_candidates(night: Night, reranker: RerankerOnDemand | None, table: Ch
     done = PairsScored(0, 0, 0)
     if reranker is not None:
         asked = reranked_rows(fused, settings)
-        pairs = candidates.select(["query_key", "chunk_hash"]).take(pa.array(asked))
-        texts = PairTexts(
-            queries=dict(zip(*(queries.column(name).to_pylist() for name in queries.schema.names), strict=True)),
-            chunks=night.open_chunks(table),
-        )
+        pairs = by_text(candidates.select(["query_key", "chunk_hash"]).take(pa.array(asked)), queries)
+        texts = PairTexts.of(queries, night.open_chunks(table))
         with PairMemo(night.workspace.memo, reranker=reranker.plan.fingerprint) as memo:
             canary = Canary(settings.canary, reranker.plan.precision, np.random.default_rng(night.seed))
             pair_scores[asked], done = score_pairs(pairs, memo, texts, load=reranker.load, canary=canary)
@@ -110,12 +108,18 @@ class PairTexts:
     """What pairs say.
 
     Attributes:
-        queries: Normalised texts by key.
+        queries: Normalised texts by their keys.
         chunks: Where the texts of chunks are, and their lengths.
     """
 
     queries: dict[str, str]
     chunks: ChunkTable
+
+    @classmethod
+    def of(cls, queries: pa.Table, chunks: ChunkTable) -> Self:
+        """What pairs of some queries, schema QUERIES, say: the keys are those of the queries' texts."""
+        columns = (by_text(queries, queries).column(name).to_pylist() for name in ("query_key", "text"))
+        return cls(dict(zip(*columns, strict=True)), chunks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,20 +11,24 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.bm25_store import Bm25Store
-from storage.chunk_listing import texts_added
 from storage.dense_lists import read_dense_lists, write_dense_lists
+from storage.filtered_queries import by_text
 from storage.query_memo import QueryMemo
 from storage.tables import read_table, write_table
 from tasks.analysis import Analyser
 from tasks.bm25 import retrieve_bm25
-from tasks.dense import all_blocks, some_blocks
-from tasks.dense_lists import SLACK, DenseLists, bring_up_to_date
+from tasks.dense import StoredVectors
+from tasks.dense_lists import DenseLists
+from tasks.filtered_lists import Handed, bring_filtered_up_to_date
 from tasks.fusion import fuse
 from tasks.handed_lists import ListedQueries, lists_by_key, lists_by_number
 from tasks.progress import progress
+from tasks.query_filters import QueryFilters
 from tasks.texts import Texts
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from storage.releases import ChunkTableVersion
     from tasks.night import Night
     from tasks.on_demand import EmbedderOnDemand
@@ -52,16 +56,21 @@ def retrieve_lexical(night: Night) -> int:
     Returns:
         How many entries it has.
     """
-    settings = night.settings
-    texts = read_table(night.queries, columns=["text"]).column(0).to_pylist()
+    settings, queries = night.settings, read_table(night.queries, columns=["text", "filter"])
+    texts = queries.column("text").to_pylist()
     with Bm25Store.open(night.bm25) as store:
-        leg = retrieve_bm25(
-            store,
-            texts,
-            settings=settings.bm25,
-            analyser=Analyser.of(settings.bm25),
-            depth=settings.retrieval.candidate_depth,
-        )
+
+        def leg_of(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
+            return retrieve_bm25(
+                store,
+                [texts[number] for number in numbers.tolist()],
+                settings=settings.bm25,
+                analyser=Analyser.of(settings.bm25),
+                depth=settings.retrieval.candidate_depth,
+                allowed=allowed,
+            )
+
+        leg = QueryFilters.of_night(night, queries).leg(leg_of)
     write_table(night.leg_bm25, leg)
     return int(leg.num_rows)
 
@@ -69,7 +78,8 @@ def retrieve_lexical(night: Night) -> int:
 @task(name="embed queries", cache_policy=NO_CACHE)
 def embed_queries(night: Night, embedder: EmbedderOnDemand, version: ChunkTableVersion) -> QueriesEmbedded:
     """Embed the queries that have no vector yet, batch by batch; the model is loaded only where one is missing."""
-    queries = read_table(night.queries, columns=["query_key", "text"])
+    queries = read_table(night.queries, columns=["query_key", "text", "filter"])
+    queries = _each_once(by_text(queries, queries))
     keys = queries.column("query_key").to_pylist()
     with QueryMemo(night.workspace.memo, embedder=embedder.plan.fingerprint) as memo:
         known, _ = memo.vectors_of(keys)
@@ -98,31 +108,36 @@ def retrieve_semantic(night: Night, version: ChunkTableVersion, *, embedder: str
     Returns:
         How many queries met the whole collection.
     """
-    keys = read_table(night.queries, columns=["query_key"]).column(0)
+    asked = read_table(night.queries, columns=["query_key", "text", "filter"])
     with QueryMemo(night.workspace.memo, embedder=embedder) as memo:
-        known, query_vectors = memo.vectors_of(keys.to_pylist())
-    assert known.tolist() == list(range(len(keys)))
-    table = night.open_chunks(version)
+        known, query_vectors = memo.vectors_of(by_text(asked, asked).column("query_key").to_pylist())
+    assert known.tolist() == list(range(asked.num_rows))
     with Bm25Store.open(night.bm25) as store:
         texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
-    queries = ListedQueries.of(keys.combine_chunks(), query_vectors)
-    lists, added = DenseLists.unknown(len(queries)), pa.array([], pa.string())
+    queries = ListedQueries.of(asked.column("query_key").combine_chunks(), query_vectors)
+    lists, handed = DenseLists.unknown(len(queries)), Handed.nothing()
     if night.before is not None and night.before.same_embedder:
         lists = lists_by_number(read_dense_lists(night.before.dense_lists), queries, texts)
-        with Bm25Store.open(night.before.bm25) as store:
-            added = texts_added(night.chunks, store.chunk_reader(["chunk_hash"]))
-    outcome = bring_up_to_date(
+        handed = Handed.over_to(night, night.before)
+    outcome = bring_filtered_up_to_date(
         lists,
         query_vectors,
-        texts,
-        added=some_blocks(table, texts, added, queries=len(queries)),
-        everything=lambda queries: all_blocks(table, texts, queries=queries),
+        texts=texts,
+        filters=QueryFilters.of_night(night, asked),
+        vectors=StoredVectors(night.open_chunks(version)),
+        handed=handed,
         depth=night.settings.retrieval.candidate_depth,
-        slack=SLACK,
     )
     write_table(night.leg_dense, outcome.leg)
     write_dense_lists(night.dense_lists, lists_by_key(outcome.lists, queries, texts))
     return outcome.scanned
+
+
+def _each_once(queries: pa.Table) -> pa.Table:
+    """The queries, each key where it comes first."""
+    codes = queries.column("query_key").combine_chunks().dictionary_encode().indices.to_numpy()
+    _, first = np.unique(codes, return_index=True)
+    return queries if first.size == queries.num_rows else queries.take(pa.array(np.sort(first)))
 
 
 @task(name="fuse", cache_policy=NO_CACHE)

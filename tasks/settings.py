@@ -46,7 +46,7 @@ class QueriesSettings(Section):
     log: str = Field(
         min_length=1,
         description="JSONL, CSV, TSV or Parquet with `query` (or BEIR's `text`) and optional `count`, `timestamp`, "
-        "`query_id`, `user`, `session`, `user_agent`. Relative to the settings file.",
+        "`query_id`, `filter`, `user`, `session`, `user_agent`. Relative to the settings file.",
     )
     budget: int = Field(
         default=10_000, ge=1, le=100_000_000, description="Queries a release answers, those most in demand first."

@@ -6,17 +6,19 @@ and a release's leg can be read again without its collection. Nothing that is pu
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from storage.bm25_store import Bm25Store
-from storage.chunk_listing import texts_added
 from storage.dense_lists import read_dense_lists, write_dense_lists
 from tasks.dense import SCORES_HELD, retrieve_dense
-from tasks.dense_lists import SLACK, DenseLists, bring_up_to_date
+from tasks.dense_lists import DenseLists
+from tasks.filtered_lists import Handed, bring_filtered_up_to_date
 from tasks.handed_lists import ListedQueries, leg_from_lists, lists_by_key, lists_by_number
 from tasks.measures import RANKED
+from tasks.query_filters import QueryFilters
 from tasks.texts import Texts
 
 if TYPE_CHECKING:
@@ -53,19 +55,18 @@ def retrieve_static(
     texts = Texts.of(chunks.column("chunk_hash"))
     vectors = embedder.embed(queries.column("text").to_pylist())
     listed = ListedQueries.of(queries.column("query_key").combine_chunks(), vectors)
-    lists, added = DenseLists.unknown(len(listed)), pa.array([], pa.string())
+    lists, handed = DenseLists.unknown(len(listed)), Handed.nothing()
     if night.before is not None and night.before.same_embedder and night.before.static_lists.is_file():
         lists = lists_by_number(read_dense_lists(night.before.static_lists), listed, texts)
-        with Bm25Store.open(night.before.bm25) as store:
-            added = texts_added(night.chunks, store.chunk_reader(["chunk_hash"]))
-    outcome = bring_up_to_date(
+        handed = Handed.over_to(night, night.before)
+    outcome = bring_filtered_up_to_date(
         lists,
         vectors,
-        texts,
-        added=some_texts(table, texts, added, embedder, queries=len(listed)),
-        everything=lambda count: all_texts(table, texts, embedder, queries=count),
+        texts=texts,
+        filters=QueryFilters.of_night(night, queries),
+        vectors=StaticVectors(table, embedder),
+        handed=handed,
         depth=night.settings.retrieval.candidate_depth,
-        slack=SLACK,
     )
     write_dense_lists(night.static_lists, lists_by_key(outcome.lists, listed, texts))
     return _named(outcome.leg, queries, chunks)
@@ -93,19 +94,41 @@ def static_leg_of_release(
     """
     with Bm25Store.open(folder / "bm25.duckdb") as store:
         chunks = store.chunks(["chunk_hash", "document_id"])
+        filters = QueryFilters.of_release(queries, store)
     texts = Texts.of(chunks.column("chunk_hash"))
     path = folder / "static.parquet"
-    lists = read_dense_lists(path) if path.is_file() else ()
-    leg, answered = leg_from_lists(lists, queries.column("query_key").combine_chunks(), texts, depth=depth)
-    found, rest = [_named(leg, queries, chunks)], queries.filter(pa.array(~answered))
-    if rest.num_rows:
-        embedder = load()
-        if embedder is None:
-            return None
-        vectors = embedder.embed(rest.column("text").to_pylist())
-        blocks = all_texts(table, texts, embedder, queries=rest.num_rows)
-        found.append(_named(retrieve_dense(vectors, blocks, texts, depth=depth), rest, chunks))
-    return pa.concat_tables(found)
+    found = []
+    for condition, numbers in filters.groups():
+        part = texts if condition is None else texts.only(filters.allowed.by(condition))[0]
+        asked = queries.take(pa.array(numbers))
+        lists = read_dense_lists(path) if path.is_file() else ()
+        leg, answered = leg_from_lists(lists, asked.column("query_key").combine_chunks(), part, depth=depth)
+        found.append(_named(leg, asked, chunks))
+        rest = asked.filter(pa.array(~answered))
+        if rest.num_rows:
+            embedder = load()
+            if embedder is None:
+                return None
+            vectors = embedder.embed(rest.column("text").to_pylist())
+            blocks = all_texts(table, part, embedder, queries=rest.num_rows)
+            found.append(_named(retrieve_dense(vectors, blocks, part, depth=depth), rest, chunks))
+    return pa.concat_tables([RANKED.empty_table(), *found])
+
+
+@dataclass(frozen=True, slots=True)
+class StaticVectors:
+    """The static vectors of texts, made from what a chunk table says."""
+
+    table: ChunkTable
+    embedder: StaticEmbedder
+
+    def everything(self, texts: Texts, *, queries: int) -> Iterator[Block]:
+        """Those of all texts, in blocks whose scores with so many queries fit into memory."""
+        return all_texts(self.table, texts, self.embedder, queries=queries)
+
+    def some(self, texts: Texts, chunk_hashes: pa.Array, *, queries: int) -> Iterator[Block]:
+        """Those of some texts, string (n,) hashes, in such blocks."""
+        return some_texts(self.table, texts, chunk_hashes, self.embedder, queries=queries)
 
 
 def all_texts(table: ChunkTable, texts: Texts, embedder: StaticEmbedder, *, queries: int) -> Iterator[Block]:

@@ -61,6 +61,33 @@ class Texts:
         """int64 (n_texts,), how many chunks say each text."""
         return np.diff(self.starts)
 
+    def only(self, allowed: NDArray[np.bool_]) -> tuple[Texts, NDArray[np.int32]]:
+        """The texts of some of the chunks, as a collection of its own: numbered by the first chunk that is left.
+
+        Args:
+            allowed: bool (chunk_count,), by chunk number.
+
+        Returns:
+            The texts, and int32 (n,), the number that each of them has here.
+
+        >>> texts = Texts.of(pa.array(["b" * 32, "a" * 32, "b" * 32]))
+        >>> rest, numbers = texts.only(np.array([False, True, True]))
+        >>> numbers.tolist(), rest.chunk_numbers.tolist(), rest.starts.tolist()
+        ([1, 0], [1, 2], [0, 1, 2])
+        """
+        kept = allowed[self.chunk_numbers]
+        chunk_numbers = self.chunk_numbers[kept]
+        of_chunk = np.repeat(np.arange(len(self), dtype=np.int32), self.copies)[kept]
+        numbers, first, copies = np.unique(of_chunk, return_index=True, return_counts=True)
+        order = np.argsort(chunk_numbers[first])
+        numbers, copies = numbers[order], copies[order]
+        places = np.full(len(self), -1, dtype=np.int32)
+        places[numbers] = np.arange(numbers.size, dtype=np.int32)
+        by_hash = places[self.numbers]
+        starts = np.append(0, np.cumsum(copies)).astype(np.int64)
+        by_text = chunk_numbers[np.argsort(places[of_chunk], kind="stable")]
+        return Texts(self.hashes[by_hash >= 0], by_hash[by_hash >= 0], by_text, starts), numbers
+
     def numbers_of(self, chunk_hashes: pa.ChunkedArray | pa.Array) -> NDArray[np.int32]:
         """int32 (n,), the number of each text; -1 for what no chunk says.
 

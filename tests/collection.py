@@ -99,6 +99,7 @@ class Collection:
     Args:
         folder: Where it lies.
         settings: Sections of the settings file by name; ``""`` holds the keys before the first section.
+        filters: Of queries, by their ids.
     """
 
     folder: Path
@@ -106,6 +107,7 @@ class Collection:
     documents: list[dict[str, JsonValue]] = field(default_factory=lambda: copy.deepcopy(DOCUMENTS))
     log: list[tuple[str, str, int]] = field(default_factory=lambda: list(LOG))
     qrels: list[tuple[str, str, int]] = field(default_factory=lambda: list(QRELS))
+    filters: dict[str, JsonValue] = field(default_factory=dict)
 
     @property
     def settings_file(self) -> Path:
@@ -126,7 +128,10 @@ class Collection:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.settings_file.write_text(toml(self.settings), encoding="utf-8")
         self._write("corpus.jsonl", (json.dumps(document) for document in self.documents))
-        rows = ({"query_id": key, "query": text, "count": count} for key, text, count in self.log)
+        rows = (
+            {"query_id": key, "query": text, "count": count, "filter": self.filters.get(key)}
+            for key, text, count in self.log
+        )
         self._write("queries.jsonl", (json.dumps(row) for row in rows))
         judged = ("\t".join(map(str, row)) for row in self.qrels)
         self._write("qrels.tsv", ("query-id\tcorpus-id\tscore", *judged))

@@ -42,8 +42,8 @@ def faults_of(folder: Path, rows: list[Row]) -> tuple[int, list[str]]:
     columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), LISTS, strict=True)]
     write_table(folder / "dense.parquet", pa.table(columns, schema=LISTS))
     keys = ["q1", "q2", "q3"]
-    queries = {"query_key": keys, "text": ["x"] * 3, "count": [1] * 3, "query_ids": [[]] * 3, "forms": [[]] * 3}
-    write_table(folder / "queries.parquet", pa.table(queries, schema=QUERIES))
+    queries = [{"query_key": key, "text": "x", "count": 1, "query_ids": [], "forms": []} for key in keys]
+    write_table(folder / "queries.parquet", pa.Table.from_pylist(queries, schema=QUERIES))
     write_table(folder / "candidates.parquet", pa.table(CANDIDATES))
     with connect(folder / "bm25.duckdb") as connection:
         connection.execute("CREATE OR REPLACE TABLE chunks AS SELECT unnest(['a', 'b', 'c', 'c']) AS chunk_hash")

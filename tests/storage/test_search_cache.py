@@ -74,6 +74,31 @@ def test_another_spelling_finds_the_same_and_an_unknown_query_nothing(place: Wor
         assert cache.get(query_key("read a csv")) is None
 
 
+def test_the_same_text_with_another_filter_is_another_query(place: Workspace) -> None:
+    folder = place.release("r1")
+    folder.mkdir(parents=True)
+    condition = '{"and":[{"type":"docs"},{"weight":{"lt":2000}}]}'
+    rows = {None: [entry("d1")], condition: [entry("d2")]}
+    columns = [[query_key("tea", key) for key in rows], ["tea"] * 2, [json.dumps(row) for row in rows.values()]]
+    forms = pa.table([[query_key("tea?", condition)], [query_key("tea", condition)]], schema=FORMS)
+    write_search_cache(folder / "results.duckdb", [pa.table(columns, schema=RESULTS)], forms=forms)
+    place.point_at("r1", now=NOW)
+    with SearchCache.open(place.root) as cache:
+        found = cache.get("Tea", filter_by={"weight": {"lt": 2000.0}, "type": ["docs"]})
+        assert found is not None
+        assert ([result.document_id for result in found.results], found.condition) == (["d2"], condition)
+        assert cache.get("tea?", filter_by=condition) == found
+        assert cache.get("tea?") is None
+        plain = cache.get("tea", filter_by={})
+        assert plain is not None
+        assert ([result.document_id for result in plain.results], plain.condition) == (["d1"], None)
+        assert cache.get("tea", filter_by={"type": "docs"}) is None
+        for hostile in HOSTILE[:-1]:
+            assert cache.get("tea", filter_by={hostile: hostile}) is None
+        with pytest.raises(InputError, match="the filter is no JSON"):
+            cache.get("tea", filter_by="type = docs")
+
+
 def test_a_query_is_only_ever_a_key(place: Workspace) -> None:
     writable = [query for query in HOSTILE if query != "\ud83d"]  # half a pair cannot be stored, and may be asked for
     publish(place, "r1", {"a": [entry("a")]} | {query: [entry(f"d{row}")] for row, query in enumerate(writable)})

@@ -54,7 +54,9 @@ def write_answers(folder: Path, answers: Mapping[str, tuple[str, Sequence[tuple[
     """Write the queries and the search cache: by query id, its text and the (document id, title) of its results."""
     folder.mkdir(parents=True, exist_ok=True)
     keys = {query_id: query_key(text) for query_id, (text, _) in answers.items()}
-    rows: list[tuple[Any, ...]] = [(keys[query_id], text, 1, [query_id], []) for query_id, (text, _) in answers.items()]
+    rows: list[tuple[Any, ...]] = [
+        (keys[query_id], text, 1, [query_id], [], None) for query_id, (text, _) in answers.items()
+    ]
     write_rows(folder / "queries.parquet", QUERIES, rows)
     cached = [
         (keys[query_id], text, json.dumps([_entry(*entry) for entry in enumerate(results, start=1)]))

@@ -8,10 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from storage.allowed_chunks import AllowedChunks
 from storage.bm25_store import Bm25Store
 from storage.records import LEG, Chunk
 from tasks.bm25 import retrieve_bm25
 from tasks.bm25_audit import Bm25Audit, audit_bm25
+from tasks.query_filters import QueryFilters
 from tasks.settings import Bm25Settings
 from tests.tasks.bm25_collections import PLAIN, VARIANTS, Variant, build
 
@@ -41,6 +43,7 @@ def audited(
     analyser: WordAnalyser = PLAIN,
     depth: int = 10,
     texts: Callable[[pa.ChunkedArray], Mapping[str, str]] = texts_of,
+    filters: QueryFilters | None = None,
 ) -> Bm25Audit:
     return audit_bm25(
         store,
@@ -52,6 +55,7 @@ def audited(
         depth=depth,
         sample=sample,
         generator=np.random.default_rng(0),
+        filters=filters,
     )
 
 
@@ -176,3 +180,16 @@ def test_queries_that_were_analysed_otherwise_than_the_index_do_not_pass(tmp_pat
         assert leg.num_rows == 0
         audit = audited(store, leg, settings, queries=["v v"])
         assert (audit.missed, audit.passed) == (1, False)
+
+
+def test_a_chunk_that_a_filter_keeps_out_is_not_missed_and_one_that_it_lets_through_is(tmp_path: Path) -> None:
+    settings = Bm25Settings()
+    with Bm25Store.open(build(tmp_path, TEXTS)) as store:
+        allowed = np.array([True, False] * store.chunk_count)[: store.chunk_count]
+        sets = AllowedChunks.of({"odd": allowed}, chunk_count=store.chunk_count)
+        filters = QueryFilters(["odd"] * len(QUERIES), sets)
+        leg = retrieve_bm25(store, QUERIES, settings=settings, analyser=PLAIN, depth=10, allowed=allowed)
+        assert leg.num_rows > 2
+        assert audited(store, leg, settings, filters=filters).passed
+        assert not audited(store, leg, settings).passed
+        assert audited(store, leg.slice(1), settings, filters=filters).missed == 1

@@ -16,6 +16,7 @@ from tasks.queries import QueriesRead, read_queries
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 
@@ -27,6 +28,10 @@ class Log:
         self.nights = 0
         self.before: Before | None = None
         self.answered: Path | None = None
+        self.refused: dict[str, str] = {}
+
+    def refuse(self, conditions: Collection[str]) -> dict[str, str]:
+        return {condition: self.refused[condition] for condition in conditions if condition in self.refused}
 
     def night(self, rows: list[dict[str, Any]], **settings: object) -> Night:
         (self.folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -42,7 +47,7 @@ class Log:
 
     def read(self, night: Night, *, judged: tuple[str, ...] = ()) -> QueriesRead:
         with RowWriter(night.bad_rows, BAD_ROWS) as bad:
-            return read_queries(night, bad, judged=set(judged))
+            return read_queries(night, bad, judged=set(judged), refuse=self.refuse)
 
     def texts(self, rows: list[dict[str, Any]], *, judged: tuple[str, ...] = (), **settings: object) -> list[str]:
         night = self.night(rows, **settings)
@@ -243,3 +248,56 @@ def test_a_log_of_which_nothing_is_left_says_what_became_of_it(log: Log) -> None
         "The query log log.jsonl has no usable query. Rows not kept: 1 bad row, 1 robot by user agent, 1 personal data."
         " The first fault: log.jsonl, row 3: the query is empty."
     )
+
+
+def test_the_same_text_with_another_filter_is_another_query_and_forms_are_merged_within_each(log: Log) -> None:
+    docs, blog = {"type": "docs"}, {"type": {"in": ["blog"]}}
+    rows = [
+        {"query": "tea", "count": 5, "query_id": "q1"},
+        {"query": "Tea", "count": 3, "filter": docs, "query_id": "q2"},
+        {"query": "tea?", "count": 1, "filter": '{"type": {"$eq": "docs"}}', "query_id": "q3"},
+        {"query": "tea", "count": 2, "filter": blog},
+        {"query": "tea", "count": 1, "filter": {}},
+    ]
+    night = log.night(rows)
+    read = log.read(night)
+    assert [tuple(row.values()) for row in read_table(night.queries).to_pylist()] == [
+        (query_key("tea"), "tea", 6, ["q1"], [], None),
+        (query_key("tea", '{"type":"docs"}'), "tea", 4, ["q2", "q3"], ["tea?"], '{"type":"docs"}'),
+        (query_key("tea", '{"type":"blog"}'), "tea", 2, [], [], '{"type":"blog"}'),
+    ]
+    assert read == QueriesRead(bad=0, coverage=1.0, screened=0.0)
+    log.answered = night.queries
+    known = log.texts(rows, budget_seconds=1.0, pairs_per_second=50.0)  # too little for a new query
+    assert known == ["tea", "tea", "tea"]
+
+
+def test_queries_whose_filter_is_refused_are_set_aside_with_its_reason_and_end_no_night(log: Log) -> None:
+    log.refused = {'{"wieght":1}': "no document has the field 'wieght' jane@example.org"}
+    rows: list[dict[str, Any]] = [
+        {"query": "a", "count": 2},
+        *({"query": "a", "count": 4, "filter": {"wieght": 1}} for _ in range(9)),
+        {"query": "b", "filter": {"weight": 1}, "count": 2},
+        {"query": "c", "filter": "weight"},
+    ]
+    dropped, read = log.drops(rows, max_bad_rows=0.1)
+    assert dropped == {"bad row": (1, 0), "filter that cannot be applied": (9, 36)}
+    assert read == QueriesRead(bad=10, coverage=4 / 40, screened=0.0)
+    night = log.night(rows)
+    log.read(night)
+    bad = [(row["row"], row["reason"]) for row in read_table(night.bad_rows).to_pylist()]
+    assert bad == [
+        (12, "the filter is no JSON"),
+        *((row, "no document has the field 'wieght' [email]") for row in range(2, 11)),
+    ]
+
+
+def test_a_filter_that_holds_personal_data_is_dropped_unless_it_may_be_kept(log: Log) -> None:
+    rows: list[dict[str, Any]] = [
+        {"query": "mail", "filter": {"author": ["Ada", "jane@example.org"]}},
+        {"query": "mail", "count": 2},
+    ]
+    assert log.texts(rows) == ["mail"]
+    assert log.texts(rows, personal_data="mask") == ["mail"]
+    assert log.texts(rows, personal_data="keep") == ["mail", "mail"]
+    assert log.drops(rows, personal_data="mask")[0] == {"personal data": (1, 1)}

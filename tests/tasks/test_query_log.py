@@ -140,12 +140,30 @@ def test_a_query_may_be_as_long_as_a_document_but_no_longer(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("value", [None, "", "null", "{}", "[]", {}, []])
 def test_an_empty_filter_is_none(tmp_path: Path, value: object) -> None:
-    assert isinstance(read_row(tmp_path, query="q", filter=value), LoggedQuery)
+    row = read_row(tmp_path, query="q", filter=value)
+    assert isinstance(row, LoggedQuery)
+    assert row.condition is None
 
 
-@pytest.mark.parametrize("value", [{"year": 1999}, "year = 1999", ["x"], 1])
-def test_a_row_with_a_filter_is_set_aside_because_filters_are_not_applied(tmp_path: Path, value: object) -> None:
-    assert "filters are not applied yet" in reason(read_row(tmp_path, query="q", filter=value))
+@pytest.mark.parametrize("value", [{"year": {"lt": 1999.0}}, '{"year": {"$lt": 1999}}'])
+def test_a_filter_is_kept_in_its_one_form_however_it_is_written(tmp_path: Path, value: object) -> None:
+    row = read_row(tmp_path, query="q", filter=value)
+    assert isinstance(row, LoggedQuery)
+    assert row.condition == '{"year":{"lt":1999}}'
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("year = 1999", "the filter is no JSON"),
+        (["x"], "a filter is a JSON object"),
+        (1, "a filter is a JSON object"),
+        ({"year": {"like": 1}}, 'the condition on "year" has the unknown operator "like"'),
+        ({"jane@example.org": None}, '"[email]" is compared with null'),
+    ],
+)
+def test_a_row_with_a_filter_that_is_none_is_set_aside(tmp_path: Path, value: object, why: str) -> None:
+    assert why in reason(read_row(tmp_path, query="q", filter=value))
 
 
 @pytest.mark.parametrize(

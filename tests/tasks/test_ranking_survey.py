@@ -6,10 +6,10 @@ from storage.paired_rankings import RankingPair
 from tasks.ranking_survey import RankingSurvey, survey_former, survey_rankings
 
 
-def survey(*pairs: tuple[str, str | None, str], judged: str = "") -> RankingSurvey:
+def survey(*pairs: tuple[str, str | None, str], judged: str = "", unanswerable: str = "") -> RankingSurvey:
     """Of rankings whose documents are letters."""
     as_lists = (RankingPair(key, None if before is None else [*before], [*after]) for key, before, after in pairs)
-    return survey_rankings(as_lists, judged={*judged}, persistence=0.9)
+    return survey_rankings(as_lists, judged={*judged}, persistence=0.9, unanswerable={*unanswerable})
 
 
 def test_the_overlap_is_the_mean_over_the_queries_that_both_releases_answer() -> None:
@@ -30,6 +30,11 @@ def test_the_overlap_is_the_mean_over_the_queries_that_both_releases_answer() ->
 def test_queries_of_the_new_release_without_a_result_are_counted_and_named() -> None:
     found = survey(("p", "a", ""), ("q", None, ""), ("s", "a", "a"), ("t", "a", ""), ("u", "a", ""))
     assert (found.queries, found.empty, found.empty_keys) == (5, 4, ("p", "q", "t"))
+
+
+def test_a_query_whose_filter_lets_nothing_through_is_not_missing_a_result() -> None:
+    found = survey(("p", "a", ""), ("q", None, ""), ("s", "a", "a"), unanswerable="qs")
+    assert (found.queries, found.empty, found.empty_keys) == (3, 1, ("p",))
 
 
 def test_the_least_alike_come_first_and_are_three_at_most() -> None:
