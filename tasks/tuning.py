@@ -1,0 +1,281 @@
+"""Tuning: which fusion, weight and depth judged queries ask for, and what that is worth on queries that did not ask.
+
+The fusion is chosen by the recall of its candidates, which is all that a reranker sees of it, or by nDCG@10 where
+there is none; then the reranker's weight and depth, and whether there is one at all, by nDCG@10. The whole choice is
+made once a fold, without the fold's queries, and these tell what it is worth; the queries are cut into folds a few
+times over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage.errors import InputError
+from tasks.significance import compare_paired
+from tasks.tuning_choice import choose, folds_of, splits
+from tasks.tuning_values import (
+    Reranking,
+    Variant,
+    fused_values,
+    fusions_to_try,
+    leg_values,
+    reranked_values,
+    rerankings_to_try,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from storage.records import JsonValue
+    from tasks.experiment import Experiment
+    from tasks.judged_pool import JudgedPool
+    from tasks.release_evaluation import Yardstick
+    from tasks.settings import Settings
+    from tasks.significance import Comparison
+
+TIMES = 4  # that the queries are cut into folds: one cut alone gives a figure that hangs on its seed
+AS_THEY_ARE = "settings as they are"
+LEGS = {"bm25": "BM25 alone", "dense": "dual encoder alone"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tuned:
+    """What tuning found.
+
+    Attributes:
+        release_id: Over whose stores.
+        queries: Judged ones.
+        folds: How many the queries were cut into, each time.
+        tried: How many variants.
+        pairs_scored: Pairs that nobody had scored yet.
+        present: The values of what is tuned, by key of the settings file.
+        chosen: What all queries together choose.
+        changes: The keys that change, with their new values.
+        by_fold: What the queries outside of each fold choose, fold by fold and time by time.
+        optimistic: nDCG@10 of what is chosen, on the very queries that chose it.
+        against: The nDCG@10 of what is chosen without a query, on that query, against something, by its name; the
+            mean over the times that the queries were cut.
+        recall: The recall of the candidates, against that of the present ones, in the same way.
+    """
+
+    release_id: str
+    queries: int
+    folds: int
+    tried: int
+    pairs_scored: int
+    present: Mapping[str, JsonValue]
+    chosen: Mapping[str, JsonValue]
+    changes: Mapping[str, JsonValue]
+    by_fold: Sequence[Mapping[str, JsonValue]]
+    optimistic: float
+    against: Mapping[str, Comparison]
+    recall: Comparison
+
+    @property
+    def gain(self) -> Comparison:
+        """What choosing is worth against the settings as they are."""
+        return self.against[AS_THEY_ARE]
+
+    @property
+    def recommended(self) -> bool:
+        """Whether something would change, and queries that did not choose it prove it better."""
+        return bool(self.changes) and self.gain.low > 0.0
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The object of ``tune --json``."""
+        by_fold: list[JsonValue] = [dict(values) for values in self.by_fold]
+        against: dict[str, JsonValue] = {name: found._asdict() for name, found in self.against.items()}
+        return {
+            "release_id": self.release_id,
+            "queries": self.queries,
+            "folds": self.folds,
+            "tried": self.tried,
+            "pairs_scored": self.pairs_scored,
+            "present": dict(self.present),
+            "chosen": dict(self.chosen),
+            "changes": dict(self.changes),
+            "by_fold": by_fold,
+            "optimistic": self.optimistic,
+            "against": against,
+            "recall": self.recall._asdict(),
+            "recommended": self.recommended,
+        }
+
+
+@task(name="tune", cache_policy=NO_CACHE)
+def tune_settings(
+    yardstick: Yardstick, *, release_id: str | None = None, folds: int = 5, max_depth: int | None = None
+) -> Tuned:
+    """Tune the settings of a yardstick over a release, on its judged queries.
+
+    Args:
+        yardstick: What is tuned, and by which judgments.
+        release_id: Of the release; None for the current one.
+        folds: How many the queries are cut into.
+        max_depth: Candidates that may be reranked; None for as many as the settings rerank.
+
+    Raises:
+        InputError: There is no such release, it was made with other chunks, vectors or terms, or fewer than two
+            judged queries are answered.
+        WorkspaceBusy: Pairs must be scored, and another run holds the workspace.
+    """
+    with yardstick.experiment(release_id) as experiment:
+        return tune(experiment, yardstick.settings, folds=folds, max_depth=max_depth, seed=yardstick.seed)
+
+
+def tune(experiment: Experiment, settings: Settings, *, folds: int, max_depth: int | None, seed: int) -> Tuned:
+    """As ``tune_settings``, over an experiment that is open.
+
+    Args:
+        experiment: Over the release.
+        settings: What is tuned.
+        folds: As there.
+        max_depth: As there.
+        seed: Of the folds and of the comparisons.
+    """
+    judged = experiment.judged_pool(settings)
+    units = _units(experiment, judged)
+    if len(set(units[: judged.query_of.size])) < 2:
+        message = f"The release {experiment.release.release_id} answers fewer than two judged queries."
+        raise InputError(message, remedy="Judge more queries, or refresh with a log that has them.")
+    generator = np.random.default_rng(seed)
+    folds = min(folds, len(set(units)))
+    cuts = [split for _ in range(TIMES) for split in splits(folds_of(units, folds=folds, generator=generator))]
+    search = Search(experiment, settings, judged, max_depth=max_depth)
+    everything = np.ones(len(units), dtype=np.bool_)
+    scored = search.prepare([everything, *(choosing for choosing, _ in cuts)])
+
+    tuned, recall = np.zeros(len(units)), np.zeros(len(units))
+    by_fold: list[Variant] = []
+    for choosing, held_out in cuts:
+        variant = search.choose(choosing)
+        by_fold.append(variant)
+        tuned[held_out] += search.values(variant)[held_out] / TIMES
+        recall[held_out] += search.recall(variant)[held_out] / TIMES
+    chosen = search.choose(everything)
+    others = {AS_THEY_ARE: search.values(search.present)}
+    others |= {name: leg_values(judged, leg) for leg, name in LEGS.items()}
+    return Tuned(
+        release_id=experiment.release.release_id,
+        queries=len(units),
+        folds=folds,
+        tried=search.tried,
+        pairs_scored=scored,
+        present=search.present.values(),
+        chosen=chosen.values(),
+        changes=changes(search.present, chosen),
+        by_fold=[variant.values() for variant in by_fold],
+        optimistic=float(search.values(chosen).mean()),
+        against={name: compare_paired(values, tuned, generator=generator) for name, values in others.items()},
+        recall=compare_paired(search.recall(search.present), recall, generator=generator),
+    )
+
+
+class Search:
+    """The variants of some settings over a pool, and what each is worth.
+
+    Args:
+        experiment: Over the release.
+        settings: What is tuned.
+        judged: What both legs found.
+        max_depth: Candidates that may be reranked; None for as many as the settings rerank.
+
+    Attributes:
+        present: The settings as they are.
+        tried: How many variants there are.
+    """
+
+    def __init__(
+        self, experiment: Experiment, settings: Settings, judged: JudgedPool, *, max_depth: int | None
+    ) -> None:
+        self._experiment = experiment
+        self._settings = settings
+        self._judged = judged
+        self._fusions = fusions_to_try(settings.retrieval)
+        self._ndcg, self._recall = fused_values(judged, self._fusions)
+        self._rerankings: list[Reranking] = []
+        if settings.reranker.model != "none":
+            limit = settings.retrieval.candidate_depth
+            present = Reranking(experiment.weight_of(settings), min(settings.reranker.depth, limit))
+            deepest = min(present.depth if max_depth is None else max_depth, limit)
+            self._rerankings = rerankings_to_try(present, deepest=deepest)
+        self._reranked: dict[int, NDArray[np.float64]] = {}  # by fusion
+        self.present = Variant(settings.retrieval, self._rerankings[0] if self._rerankings else None)
+        self.tried = len(self._fusions)
+
+    def prepare(self, subsets: Sequence[NDArray[np.bool_]]) -> int:
+        """Have the pair scores at hand that choosing by some subsets of the queries needs; how many had to be scored.
+
+        Args:
+            subsets: bool (n_ids,) each.
+        """
+        if not self._rerankings:
+            return 0
+        wanted = sorted({0, *(self._by_recall(subset) for subset in subsets)})
+        deepest = max(reranking.depth for reranking in self._rerankings)
+        reranker = self._settings.reranker.model_copy(update={"depth": deepest})
+        variants = [
+            self._settings.model_copy(update={"retrieval": self._fusions[row], "reranker": reranker}) for row in wanted
+        ]
+        scored = self._experiment.prepare(variants)
+        pair_scores = self._experiment.known_pair_scores(self._judged, self._settings)
+        for row in wanted:
+            fusion = self._fusions[row]
+            self._reranked[row] = reranked_values(self._judged, pair_scores, fusion, self._rerankings)
+        self.tried = len(self._fusions) + len(wanted) * len(self._rerankings)
+        return scored
+
+    def choose(self, subset: NDArray[np.bool_]) -> Variant:
+        """What a subset of the queries chooses, once ``prepare`` has been told of it.
+
+        Args:
+            subset: bool (n_ids,).
+        """
+        by_ndcg = choose(self._ndcg[:, subset], present=0)
+        kept = Variant(self._fusions[by_ndcg], None)
+        if not self._rerankings:
+            return kept
+        fusions = dict.fromkeys((0, self._by_recall(subset)))
+        variants = [Variant(self._fusions[row], reranking) for row in fusions for reranking in self._rerankings]
+        values = np.vstack([*(self._reranked[row] for row in fusions), self._ndcg[by_ndcg]])
+        return [*variants, kept][choose(values[:, subset], present=0)]
+
+    def values(self, variant: Variant) -> NDArray[np.float64]:
+        """The nDCG@10 of a variant on each query: float64 (n_ids,)."""
+        row = self._fusions.index(variant.fusion)
+        if variant.reranking is None:
+            return self._ndcg[row]
+        return self._reranked[row][self._rerankings.index(variant.reranking)]
+
+    def recall(self, variant: Variant) -> NDArray[np.float64]:
+        """The recall of a variant's candidates on each query: float64 (n_ids,)."""
+        return self._recall[self._fusions.index(variant.fusion)]
+
+    def _by_recall(self, subset: NDArray[np.bool_]) -> int:
+        return choose(self._recall[:, subset], present=0)
+
+
+def changes(present: Variant, chosen: Variant) -> dict[str, JsonValue]:
+    """The keys of the settings file that a choice changes, with their new values.
+
+    >>> from tasks.settings import RetrievalSettings
+    >>> present = Variant(RetrievalSettings(), Reranking(0.3, 100))
+    >>> changes(present, Variant(RetrievalSettings(dense_weight=0.2), Reranking(0.3, 50)))
+    {'retrieval.dense_weight': 0.2, 'reranker.depth': 50}
+    """
+    before = present.values()
+    return {key: value for key, value in chosen.values().items() if before.get(key) != value}
+
+
+def _units(experiment: Experiment, judged: JudgedPool) -> list[str]:
+    """What must not be torn apart by folds: the query behind each judged id, or the id where none is answered."""
+    keys = experiment.queries.column("query_key").to_pylist()
+    answered = [keys[number] for number in judged.query_of]
+    return [*answered, *(f"unanswered {query_id}" for query_id in judged.query_ids[len(answered) :])]
