@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from tasks.significance import Comparison
 
 TIMES = 4  # that the queries are cut into folds: one cut alone gives a figure that hangs on its seed
-AS_THEY_ARE = "settings as they are"
-LEGS = {"bm25": "BM25 alone", "dense": "dual encoder alone"}
+PRESENT = "present"
+LEGS = ("bm25", "dense")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,8 +60,8 @@ class Tuned:
         changes: The keys that change, with their new values.
         by_fold: What the queries outside of each fold choose, fold by fold and time by time.
         optimistic: nDCG@10 of what is chosen, on the very queries that chose it.
-        against: The nDCG@10 of what is chosen without a query, on that query, against something, by its name; the
-            mean over the times that the queries were cut.
+        against: The nDCG@10 of what is chosen without a query, on that query, against the settings as they are
+            (``present``) and each leg alone; the mean over the times that the queries were cut.
         recall: The recall of the candidates, against that of the present ones, in the same way.
     """
 
@@ -81,7 +81,7 @@ class Tuned:
     @property
     def gain(self) -> Comparison:
         """What choosing is worth against the settings as they are."""
-        return self.against[AS_THEY_ARE]
+        return self.against[PRESENT]
 
     @property
     def recommended(self) -> bool:
@@ -160,8 +160,8 @@ def tune(experiment: Experiment, settings: Settings, *, folds: int, max_depth: i
         tuned[held_out] += search.values(variant)[held_out] / TIMES
         recall[held_out] += search.recall(variant)[held_out] / TIMES
     chosen = search.choose(everything)
-    others = {AS_THEY_ARE: search.values(search.present)}
-    others |= {name: leg_values(judged, leg) for leg, name in LEGS.items()}
+    others = {PRESENT: search.values(search.present)}
+    others |= {leg: leg_values(judged, leg) for leg in LEGS}
     return Tuned(
         release_id=experiment.release.release_id,
         queries=len(units),
