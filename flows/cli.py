@@ -198,6 +198,9 @@ def tune(
     max_depth: Annotated[
         int | None, Parameter(help="Candidates that may be reranked. Default: [reranker].depth of the settings.")
     ] = None,
+    no_scoring: Annotated[
+        bool, Parameter(name="--no-scoring", negative="", help="Try only what needs no pair to be scored.")
+    ] = False,
     seed: Annotated[int, Parameter(help="Of the folds.")] = 0,
     write: Annotated[
         bool, Parameter(negative="", help="Write what is proved better into the settings file, with its evidence.")
@@ -222,6 +225,7 @@ def tune(
         qrels=None if qrels is None else str(qrels),
         folds=folds,
         max_depth=max_depth,
+        scoring=not no_scoring,
         write=write,
         seed=seed,
     )

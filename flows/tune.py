@@ -51,6 +51,7 @@ def tune(
     qrels: str | None = None,
     folds: int = 5,
     max_depth: int | None = None,
+    scoring: bool = True,
     write: bool = False,
     seed: int = 0,
 ) -> Tuning:
@@ -61,7 +62,8 @@ def tune(
         release_id: Of the release over which they are tuned; None for the current one.
         qrels: A file of judgments; None for that of the settings.
         folds: How many the judged queries are cut into.
-        max_depth: Candidates that may be reranked; None for as many as the settings rerank.
+        max_depth: Candidates that may be reranked, where that is more than the settings rerank.
+        scoring: Whether pairs that nobody has scored yet are scored; without it fewer fusions are tried.
         write: Write what is proved better into the settings file.
         seed: Of the folds, and of everything else random in it.
 
@@ -79,7 +81,7 @@ def tune(
     configuration = load_settings(path)
     yardstick = yardstick_of(configuration, measures=None, qrels=qrels, now=now, seed=seed)
     release_id = StoredRelease.open(configuration.workspace, release_id).release_id
-    tuned = step(tune_settings, yardstick, release_id=release_id, folds=folds, max_depth=max_depth)
+    tuned = step(tune_settings, yardstick, release_id=release_id, folds=folds, max_depth=max_depth, scoring=scoring)
     writes = write and tuned.recommended
     if writes:
         write_tuned(path, tuned, named=configuration.named, now=now)

@@ -23,6 +23,7 @@ from tasks.tuning_values import (
     Variant,
     fused_values,
     fusions_to_try,
+    are_scored,
     leg_values,
     reranked_values,
     rerankings_to_try,
@@ -111,7 +112,12 @@ class Tuned:
 
 @task(name="tune", cache_policy=NO_CACHE)
 def tune_settings(
-    yardstick: Yardstick, *, release_id: str | None = None, folds: int = 5, max_depth: int | None = None
+    yardstick: Yardstick,
+    *,
+    release_id: str | None = None,
+    folds: int = 5,
+    max_depth: int | None = None,
+    scoring: bool = True,
 ) -> Tuned:
     """Tune the settings of a yardstick over a release, on its judged queries.
 
@@ -119,7 +125,9 @@ def tune_settings(
         yardstick: What is tuned, and by which judgments.
         release_id: Of the release; None for the current one.
         folds: How many the queries are cut into.
-        max_depth: Candidates that may be reranked; None for as many as the settings rerank.
+        max_depth: Candidates that may be reranked, where that is more than the settings rerank.
+        scoring: Whether pairs that nobody has scored yet are scored; without it only fusions and depths are tried
+            whose candidates all have a score.
 
     Raises:
         InputError: There is no such release, it was made with other chunks, vectors or terms, or fewer than two
@@ -127,28 +135,22 @@ def tune_settings(
         WorkspaceBusy: Pairs must be scored, and another run holds the workspace.
     """
     with yardstick.experiment(release_id) as experiment:
-        return tune(experiment, yardstick.settings, folds=folds, max_depth=max_depth, seed=yardstick.seed)
+        search = Search(experiment, yardstick.settings, max_depth=max_depth, scoring=scoring)
+        return tune(search, folds=folds, seed=yardstick.seed)
 
 
-def tune(experiment: Experiment, settings: Settings, *, folds: int, max_depth: int | None, seed: int) -> Tuned:
+def tune(search: Search, *, folds: int, seed: int) -> Tuned:
     """As ``tune_settings``, over an experiment that is open.
 
     Args:
-        experiment: Over the release.
-        settings: What is tuned.
+        search: The variants.
         folds: As there.
-        max_depth: As there.
         seed: Of the folds and of the comparisons.
     """
-    judged = experiment.judged_pool(settings)
-    units = _units(experiment, judged)
-    if len(set(units[: judged.query_of.size])) < 2:
-        message = f"The release {experiment.release.release_id} answers fewer than two judged queries."
-        raise InputError(message, remedy="Judge more queries, or refresh with a log that has them.")
+    units = search.units
     generator = np.random.default_rng(seed)
     folds = min(folds, len(set(units)))
     cuts = [split for _ in range(TIMES) for split in splits(folds_of(units, folds=folds, generator=generator))]
-    search = Search(experiment, settings, judged, max_depth=max_depth)
     everything = np.ones(len(units), dtype=np.bool_)
     scored = search.prepare([everything, *(choosing for choosing, _ in cuts)])
 
@@ -161,9 +163,9 @@ def tune(experiment: Experiment, settings: Settings, *, folds: int, max_depth: i
         recall[held_out] += search.recall(variant)[held_out] / TIMES
     chosen = search.choose(everything)
     others = {PRESENT: search.values(search.present)}
-    others |= {leg: leg_values(judged, leg) for leg in LEGS}
+    others |= {leg: search.leg_values(leg) for leg in LEGS}
     return Tuned(
-        release_id=experiment.release.release_id,
+        release_id=search.release_id,
         queries=len(units),
         folds=folds,
         tried=search.tried,
@@ -182,30 +184,43 @@ class Search:
     """The variants of some settings over a pool, and what each is worth.
 
     Args:
-        experiment: Over the release.
+        experiment: Over a release.
         settings: What is tuned.
-        judged: What both legs found.
-        max_depth: Candidates that may be reranked; None for as many as the settings rerank.
+        max_depth: Candidates that may be reranked, where that is more than the settings rerank.
+        scoring: Whether pairs that nobody has scored yet are scored.
 
     Attributes:
+        release_id: Of the release.
         present: The settings as they are.
         tried: How many variants there are.
+        units: What folds must not tear apart: the query behind each judged id, or the id where none is answered.
+
+    Raises:
+        InputError: The release answers fewer than two judged queries.
     """
 
     def __init__(
-        self, experiment: Experiment, settings: Settings, judged: JudgedPool, *, max_depth: int | None
+        self, experiment: Experiment, settings: Settings, *, max_depth: int | None = None, scoring: bool = True
     ) -> None:
+        judged = experiment.judged_pool(settings)
+        self.release_id = experiment.release.release_id
+        self.units = _units(experiment, judged)
+        if len(set(self.units[: judged.query_of.size])) < 2:
+            message = f"The release {self.release_id} answers fewer than two judged queries."
+            raise InputError(message, remedy="Judge more queries, or refresh with a log that has them.")
         self._experiment = experiment
         self._settings = settings
         self._judged = judged
+        self._scoring = scoring
         self._fusions = fusions_to_try(settings.retrieval)
         self._ndcg, self._recall = fused_values(judged, self._fusions)
         self._rerankings: list[Reranking] = []
+        self._max_depth = 0
         if settings.reranker.model != "none":
             limit = settings.retrieval.candidate_depth
             present = Reranking(experiment.weight_of(settings), min(settings.reranker.depth, limit))
-            deepest = min(present.depth if max_depth is None else max_depth, limit)
-            self._rerankings = rerankings_to_try(present, deepest=deepest)
+            self._max_depth = max(present.depth, min(max_depth or 0, limit))
+            self._rerankings = rerankings_to_try(present, deepest=self._max_depth)
         self._reranked: dict[int, NDArray[np.float64]] = {}  # by fusion
         self.present = Variant(settings.retrieval, self._rerankings[0] if self._rerankings else None)
         self.tried = len(self._fusions)
@@ -218,18 +233,17 @@ class Search:
         """
         if not self._rerankings:
             return 0
-        wanted = sorted({0, *(self._by_recall(subset) for subset in subsets)})
-        deepest = max(reranking.depth for reranking in self._rerankings)
-        reranker = self._settings.reranker.model_copy(update={"depth": deepest})
-        variants = [
-            self._settings.model_copy(update={"retrieval": self._fusions[row], "reranker": reranker}) for row in wanted
-        ]
-        scored = self._experiment.prepare(variants)
+        wanted = sorted({0, *(choose(self._recall[:, subset], present=0) for subset in subsets)})
+        scored = self._experiment.prepare([self._deepest(row) for row in wanted]) if self._scoring else 0
         pair_scores = self._experiment.known_pair_scores(self._judged, self._settings)
         for row in wanted:
             fusion = self._fusions[row]
-            self._reranked[row] = reranked_values(self._judged, pair_scores, fusion, self._rerankings)
-        self.tried = len(self._fusions) + len(wanted) * len(self._rerankings)
+            if are_scored(self._judged, pair_scores, fusion, depth=self._max_depth):
+                self._reranked[row] = reranked_values(self._judged, pair_scores, fusion, self._rerankings)
+        if 0 not in self._reranked:
+            message = f"The release {self.release_id} has candidates that the reranker has not scored yet."
+            raise InputError(message, remedy="Leave out --no-scoring, or rerank no deeper than the release does.")
+        self.tried = len(self._fusions) + len(self._reranked) * len(self._rerankings)
         return scored
 
     def choose(self, subset: NDArray[np.bool_]) -> Variant:
@@ -258,8 +272,18 @@ class Search:
         """The recall of a variant's candidates on each query: float64 (n_ids,)."""
         return self._recall[self._fusions.index(variant.fusion)]
 
+    def leg_values(self, leg: str) -> NDArray[np.float64]:
+        """The nDCG@10 of a leg alone on each query: float64 (n_ids,)."""
+        return leg_values(self._judged, leg)
+
     def _by_recall(self, subset: NDArray[np.bool_]) -> int:
-        return choose(self._recall[:, subset], present=0)
+        row = choose(self._recall[:, subset], present=0)
+        return row if row in self._reranked else 0
+
+    def _deepest(self, row: int) -> Settings:
+        """The settings under which everything is reranked that is asked for under some variant of a fusion."""
+        reranker = self._settings.reranker.model_copy(update={"depth": self._max_depth})
+        return self._settings.model_copy(update={"retrieval": self._fusions[row], "reranker": reranker})
 
 
 def changes(present: Variant, chosen: Variant) -> dict[str, JsonValue]:

@@ -72,11 +72,11 @@ def rerankings_to_try(present: Reranking, *, deepest: int) -> list[Reranking]:
 
     Args:
         present: As the settings have them.
-        deepest: Candidates at most.
+        deepest: Candidates at most; not fewer than at present.
     """
     depths = sorted({deepest, present.depth, *(depth for depth in DEPTHS if depth < deepest)}, reverse=True)
     weights = sorted({*RERANKER_WEIGHTS, present.weight}, key=lambda weight: abs(weight - present.weight))
-    tried = [Reranking(weight, depth) for weight in weights for depth in depths if depth <= max(deepest, present.depth)]
+    tried = [Reranking(weight, depth) for weight in weights for depth in depths]
     return [present, *(reranking for reranking in tried if reranking != present)]
 
 
@@ -126,6 +126,21 @@ def fused_values(
         ndcg[row] = judged.ndcg(fused.scores, fused.among, depth=NDCG_DEPTH)
         recall[row] = judged.recall(fused.among)
     return ndcg, recall
+
+
+def are_scored(
+    judged: JudgedPool, pair_scores: NDArray[np.float32], settings: RetrievalSettings, *, depth: int
+) -> bool:
+    """Whether the first ``depth`` candidates of a fusion all have a pair score.
+
+    Args:
+        judged: The pool.
+        pair_scores: float32 (n,), NaN where there is none.
+        settings: The fusion.
+        depth: Of the reranking.
+    """
+    asked = Fused.of(judged, settings).ranks <= min(depth, settings.candidate_depth)
+    return not np.isnan(pair_scores[asked]).any()
 
 
 def reranked_values(
