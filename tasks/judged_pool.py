@@ -170,9 +170,7 @@ class JudgedPool:
         return np.bincount(self.judged_groups[order][counts], gains, len(self.query_ids))
 
 
-def _places(
-    pairs: NDArray[np.int64], groups: NDArray[np.int64], documents: NDArray[np.int64]
-) -> NDArray[np.intp]:
+def _places(pairs: NDArray[np.int64], groups: NDArray[np.int64], documents: NDArray[np.int64]) -> NDArray[np.intp]:
     """Where each (query id, document) stands among ascending pairs; -1 where it does not, or there is no document."""
     wanted = (groups << 32) | documents
     places = np.minimum(np.searchsorted(pairs, wanted), max(pairs.size - 1, 0))
