@@ -1,4 +1,4 @@
-"""Writing tuned values into the settings file: its comments and its order stay, and each value says what it rests on."""
+"""Writing tuned values into the settings file: its comments and order stay, and each value says what it rests on."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def evidence(tuned: Tuned, *, now: datetime) -> str:
     gain = tuned.gain
     return (
         f"{MARK}{now:%Y-%m-%d} on {tuned.queries} judged queries of the release {tuned.release_id}: "
-        f"nDCG@10 {gain.before:.4f} to {gain.after:.4f} (by {gain.low:+.4f} to {gain.high:+.4f}, p {gain.p_value:.4f}), "
-        f"cross-validated"
+        f"nDCG@10 {gain.before:.4f} to {gain.after:.4f} "
+        f"(by {gain.low:+.4f} to {gain.high:+.4f}, p {gain.p_value:.4f}), cross-validated"
     )
 
 

@@ -21,6 +21,7 @@ from storage.query_memo import QueryMemo
 from storage.workspace import reading, writing
 from tasks.analysis import Analyser
 from tasks.diversity import stored_vectors
+from tasks.diversity_worth import compare_diversity
 from tasks.embedder import plan_embedder
 from tasks.experiment_legs import Legs
 from tasks.experiment_pairs import KnownPairs, PairScoring, stored_scores
@@ -216,6 +217,21 @@ class Experiment:
             if np.isnan(self._known_of(plan.fingerprint).scores_of(pairs)).any():
                 incomplete.add(plan.fingerprint)
         return self._score([wanted[fingerprint] for fingerprint in wanted if fingerprint in incomplete])
+
+    def diversity(self, outcome: Outcome) -> pa.Table:
+        """What a variant's diverse results cost and gain, schema COMPARISON; empty where they are not diversified."""
+        settings = outcome.settings
+        return compare_diversity(
+            outcome.candidates,
+            self.queries,
+            self.judgments,
+            measures=self._measures,
+            candidate_depth=settings.retrieval.candidate_depth,
+            results=settings.results,
+            ignore_identical_ids=self.settings.judgments.ignore_identical_ids,
+            vectors=stored_vectors(self._table),
+            generator=np.random.default_rng(self._seed),
+        )
 
     def judged_pool(self, settings: Settings) -> JudgedPool:
         """What both legs find for the judged queries, as arrays, under a variant's BM25 and candidate depth."""

@@ -186,6 +186,11 @@ class Night:
         return self.staging / "comparison.parquet"
 
     @property
+    def diversity(self) -> Path:
+        """Diverse results against those that the final order gives, schema COMPARISON; only where there are such."""
+        return self.staging / "diversity.parquet"
+
+    @property
     def before_again(self) -> Path:
         """What the release that was live is worth by today's judgments, schema EVALUATION."""
         return self.staging / "before.parquet"

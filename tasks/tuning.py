@@ -21,9 +21,9 @@ from tasks.tuning_choice import choose, folds_of, splits
 from tasks.tuning_values import (
     Reranking,
     Variant,
+    are_scored,
     fused_values,
     fusions_to_try,
-    are_scored,
     leg_values,
     reranked_values,
     rerankings_to_try,
@@ -46,7 +46,7 @@ PRESENT = "present"
 LEGS = ("bm25", "dense")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Tuned:
     """What tuning found.
 
