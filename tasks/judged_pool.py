@@ -167,7 +167,9 @@ class JudgedPool:
         ranks = ranks_within(self.judged_groups[order])
         counts = ranks <= depth
         gains = self.judged_gains[order][counts] / np.log2(1.0 + ranks[counts])
-        return np.bincount(self.judged_groups[order][counts], gains, len(self.query_ids))
+        return np.bincount(self.judged_groups[order][counts], weights=gains, minlength=len(self.query_ids)).astype(
+            np.float64
+        )
 
 
 def _places(pairs: NDArray[np.int64], groups: NDArray[np.int64], documents: NDArray[np.int64]) -> NDArray[np.intp]:

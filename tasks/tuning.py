@@ -265,12 +265,15 @@ class Search:
         """The nDCG@10 of a variant on each query: float64 (n_ids,)."""
         row = self._fusions.index(variant.fusion)
         if variant.reranking is None:
-            return self._ndcg[row]
-        return self._reranked[row][self._rerankings.index(variant.reranking)]
+            values: NDArray[np.float64] = self._ndcg[row]
+        else:
+            values = self._reranked[row][self._rerankings.index(variant.reranking)]
+        return values
 
     def recall(self, variant: Variant) -> NDArray[np.float64]:
         """The recall of a variant's candidates on each query: float64 (n_ids,)."""
-        return self._recall[self._fusions.index(variant.fusion)]
+        values: NDArray[np.float64] = self._recall[self._fusions.index(variant.fusion)]
+        return values
 
     def leg_values(self, leg: str) -> NDArray[np.float64]:
         """The nDCG@10 of a leg alone on each query: float64 (n_ids,)."""

@@ -26,6 +26,7 @@ from tests.published import snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from storage.records import JsonValue
     from tasks.experiment import Experiment
     from tasks.release_evaluation import Yardstick
     from tests.collection import Collection, TomlValue
@@ -73,7 +74,11 @@ def test_a_variants_figures_are_those_of_a_night_with_it(
     fusion: str, dense_weight: float, reranking: Reranking | None, stored: Collection
 ) -> None:
     with experiment_over(stored) as experiment:
-        retrieval = {"retrieval.fusion": fusion, "retrieval.rrf_k": 10, "retrieval.dense_weight": dense_weight}
+        retrieval: dict[str, JsonValue] = {
+            "retrieval.fusion": fusion,
+            "retrieval.rrf_k": 10,
+            "retrieval.dense_weight": dense_weight,
+        }
         present = varied(experiment.settings, retrieval)
         if reranking is not None:
             present = varied(present, {"reranker.weight": reranking.weight, "reranker.depth": reranking.depth})
