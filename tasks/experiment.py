@@ -29,6 +29,7 @@ from tasks.fusion import fuse, pool_legs
 from tasks.indexing import chunking_fingerprint
 from tasks.judged_pool import JudgedPool
 from tasks.measures import evaluate_stages, means, named_queries
+from tasks.reading import runs_of
 from tasks.reranker import plan_reranker
 from tasks.reranking import distinct, name_candidates, reranked_rows, settle_order
 from tasks.stored_release import StoredRelease
@@ -336,6 +337,8 @@ def _require_same_stores(release: StoredRelease, settings: Settings, *, base: Pa
     }
     made_with = release.manifest.inputs.model_dump()
     changed = [CHANGED[name] for name, key in now.items() if made_with[name] != key]
+    if runs_of(settings.retrieval).keys() != runs_of(release.settings.retrieval).keys():
+        changed.append("[retrieval].bm25_run or dense_run")
     if changed:
         message = f"The release {release.release_id} was made with another {' and another '.join(changed)}."
         raise InputError(message, remedy="Run `nightrank refresh` first, or give the settings of the release back.")

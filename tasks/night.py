@@ -115,14 +115,18 @@ class Night:
         """All chunks by chunk number, schema CHUNKS."""
         return self.scratch / "chunks.parquet"
 
+    def outside_run(self, leg: str) -> Path:
+        """The run that stands in for a leg, schema OUTSIDE_RUN; only where the settings name one."""
+        return self.scratch / f"outside_{leg}.parquet"
+
     @property
     def leg_bm25(self) -> Path:
-        """The BM25 leg, schema LEG."""
+        """Our own BM25 leg, schema LEG."""
         return self.scratch / "bm25.parquet"
 
     @property
     def leg_dense(self) -> Path:
-        """The dense leg, schema LEG."""
+        """Our own dense leg, schema LEG."""
         return self.scratch / "dense.parquet"
 
     @property
