@@ -85,12 +85,12 @@ def test_what_is_told_is_written_only_where_that_is_asked_for(weak_leg: Collecti
 
 
 def test_a_refresh_with_what_was_written_is_worth_what_was_told(weak_leg: Collection) -> None:
-    told = tune(str(weak_leg.settings_file), write=True).tuned
+    told = tune.fn(str(weak_leg.settings_file), write=True).tuned
 
     summary = refresh_plainly(weak_leg.settings_file)
 
     assert summary.manifest.measures["results"]["nDCG@10"] == pytest.approx(told.optimistic, abs=1e-12)
-    again = tune(str(weak_leg.settings_file), write=True)
+    again = tune.fn(str(weak_leg.settings_file), write=True)
     assert again.tuned.present == told.chosen
     assert again.written is None
 
