@@ -19,7 +19,7 @@ from storage.records import LEG, ranking_order, ranks_within
 from tasks.run_files import read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -117,7 +117,14 @@ def read_outside_run(
     return known, read
 
 
-def run_as_leg(run: pa.Table, own: Mapping[str, pa.Table], document_of_chunk: pa.Array, *, depth: int) -> pa.Table:
+def run_as_leg(
+    run: pa.Table,
+    own: Mapping[str, pa.Table],
+    document_of_chunk: pa.Array,
+    *,
+    depth: int,
+    allowed: Callable[[int], NDArray[np.bool_] | None] | None = None,
+) -> pa.Table:
     """A run as a leg of chunks.
 
     Args:
@@ -125,6 +132,7 @@ def run_as_leg(run: pa.Table, own: Mapping[str, pa.Table], document_of_chunk: pa
         own: Our own legs, schema LEG, by name.
         document_of_chunk: string (n_chunks,), by chunk number; chunks of a document are neighbours.
         depth: Entries a query.
+        allowed: Gives the chunks that a query's filter lets through, bool (n_chunks,), by query number; None for all.
 
     Returns:
         A table of schema LEG: by score, equal ones by document id descending, as trec_eval has it.
@@ -140,11 +148,27 @@ def run_as_leg(run: pa.Table, own: Mapping[str, pa.Table], document_of_chunk: pa
         places = np.minimum(np.searchsorted(best_pairs, pairs), best_pairs.size - 1)
         chunks = np.where(best_pairs[places] == pairs, best_chunks[places], chunks)
     scores = run.column("score").to_numpy()
+    if allowed is not None:  # before the cut, so that a filter leaves no leg short
+        stay = _let_through(queries, chunks, allowed)
+        queries, chunks, scores = queries[stay], chunks[stay], scores[stay]
     order = ranking_order(queries, scores, chunks)
     ranks = ranks_within(queries[order])
     kept = order[ranks <= depth]
     columns = queries[kept], chunks[kept].astype(np.int32), scores[kept], ranks[ranks <= depth]
     return pa.table(dict(zip(LEG.names, columns, strict=True)), schema=LEG)
+
+
+def _let_through(
+    queries: NDArray[np.integer], chunks: NDArray[np.integer], allowed: Callable[[int], NDArray[np.bool_] | None]
+) -> NDArray[np.bool_]:
+    """Bool (n,), the entries whose chunk the filter of their query lets through."""
+    stay = np.ones(queries.size, dtype=np.bool_)
+    for query in np.unique(queries).tolist():
+        chunks_allowed = allowed(query)
+        if chunks_allowed is not None:
+            of_query = queries == query
+            stay[of_query] = chunks_allowed[chunks[of_query]]
+    return stay
 
 
 def _best_chunks(

@@ -73,6 +73,21 @@ def test_a_leg_is_as_deep_as_it_is_asked_to_be() -> None:
     assert placed(outside, bm25=leg(), dense=leg(), depth=1) == [(0, 3, 3.0, 1), (1, 0, 1.0, 1)]
 
 
+def test_a_filter_leaves_documents_out_before_the_leg_is_cut() -> None:
+    outside = run((0, "a", 3.0), (0, "b", 2.0), (0, "c", 1.0), (1, "a", 1.0))
+    without_a = np.array([True, True, True, False, False, False])
+
+    table = run_as_leg(
+        outside,
+        {"bm25": leg(), "dense": leg()},
+        DOCUMENT_OF_CHUNK,
+        depth=2,
+        allowed=lambda query: without_a if query == 0 else None,
+    )
+
+    assert [tuple(row.values()) for row in table.to_pylist()] == [(0, 2, 2.0, 1), (0, 0, 1.0, 2), (1, 3, 1.0, 1)]
+
+
 def test_a_run_without_entries_is_an_empty_leg() -> None:
     assert placed(run(), bm25=leg((0, 4, 1)), dense=leg()) == []
 
