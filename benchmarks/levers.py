@@ -135,7 +135,8 @@ def pull(name: str, options: argparse.Namespace) -> Levers:
     sections = {**precision, "reranker": reranker}
     reranked = write_settings(data, work, "levers", split="test", query_limit=options.limit, sections=sections)
     run_night(reranked)
-    from tasks.tuning import Search, tune  # behind the night, which quiets Prefect before it is imported
+    from tasks.tuning import tune  # behind the night, which quiets Prefect before it is imported
+    from tasks.tuning_search import Search
 
     with _experiment(reranked) as experiment:
         outcome = experiment.run(experiment.settings)

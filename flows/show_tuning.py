@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tasks.tuning import Tuned
 
 CHOICES_SHOWN = 5
+SEGMENTS = (
+    "Settings hold for all queries: a segment that should have others needs a settings file and a log of its own."
+)
 NAMES = {"present": "as they are", **STAGE_NAMES}
 
 
@@ -39,6 +42,9 @@ def show_tuning(tuning: Tuning) -> None:
         soft_wrap=True,
     )
     console.print(_choices_table(tuned.by_fold))
+    if tuned.segments:
+        console.print(_segments_table(tuned))
+        console.print(SEGMENTS, highlight=False, soft_wrap=True)
     console.print(_verdict(tuning), highlight=False, soft_wrap=True)
 
 
@@ -92,6 +98,26 @@ def _choices_table(by_fold: Sequence[Mapping[str, JsonValue]]) -> Table:
     rest = counted.total() - sum(count for _, count in counted.most_common(CHOICES_SHOWN))
     if rest:
         table.add_row(str(rest), "others")
+    return table
+
+
+def _segments_table(tuned: Tuned) -> Table:
+    table = _narrow("What segments of the log would choose for themselves, nDCG@10 on their queries")
+    table.add_column("segment")
+    for name in ("queries", "as they are", "tuned", "95% interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("values")
+    for name, segment in tuned.segments.items():
+        gain = segment.gain
+        values = ", ".join(f"{key.partition('.')[2]} {_shown(value)}" for key, value in segment.changes.items())
+        table.add_row(
+            plain(name),
+            str(gain.queries),
+            f"{gain.before:.4f}",
+            f"{gain.after:.4f}",
+            f"{gain.low:+.3f} to {gain.high:+.3f}",
+            values or "no change",
+        )
     return table
 
 

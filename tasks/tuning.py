@@ -8,26 +8,17 @@ times over.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from storage.errors import InputError
+from tasks.query_segments import read_segments
 from tasks.significance import compare_paired
-from tasks.tuning_choice import choose, folds_of, splits
-from tasks.tuning_values import (
-    Reranking,
-    Variant,
-    are_scored,
-    fused_values,
-    fusions_to_try,
-    leg_values,
-    reranked_values,
-    rerankings_to_try,
-)
+from tasks.tuning_choice import folds_of, splits
+from tasks.tuning_search import Search, changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,15 +26,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from storage.records import JsonValue
-    from tasks.experiment import Experiment
-    from tasks.judged_pool import JudgedPool
     from tasks.release_evaluation import Yardstick
-    from tasks.settings import Settings
     from tasks.significance import Comparison
+    from tasks.tuning_values import Variant
 
 TIMES = 4  # that the queries are cut into folds: one cut alone gives a figure that hangs on its seed
+SEGMENT_QUERIES = 20  # judged ones that a segment needs
 PRESENT = "present"
 LEGS = ("bm25", "dense")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What a segment of the log would choose for itself.
+
+    Attributes:
+        changes: The keys that would change, with their values.
+        gain: nDCG@10 on its queries of what other queries of it choose, against the settings as they are.
+    """
+
+    changes: Mapping[str, JsonValue]
+    gain: Comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Tuned:
         against: The nDCG@10 of what is chosen without a query, on that query, against the settings as they are
             (``present``) and each leg alone; the mean over the times that the queries were cut.
         recall: The recall of the candidates, against that of the present ones, in the same way.
+        segments: By name, where the log has any with enough judged queries.
     """
 
     release_id: str
@@ -78,6 +82,7 @@ class Tuned:
     optimistic: float
     against: Mapping[str, Comparison]
     recall: Comparison
+    segments: Mapping[str, Segment] = field(default_factory=dict)
 
     @property
     def gain(self) -> Comparison:
@@ -107,6 +112,10 @@ class Tuned:
             "against": against,
             "recall": self.recall._asdict(),
             "recommended": self.recommended,
+            "segments": {
+                name: {"changes": dict(segment.changes), **segment.gain._asdict()}
+                for name, segment in self.segments.items()
+            },
         }
 
 
@@ -136,173 +145,84 @@ def tune_settings(
     """
     with yardstick.experiment(release_id) as experiment:
         search = Search(experiment, yardstick.settings, max_depth=max_depth, scoring=scoring)
-        return tune(search, folds=folds, seed=yardstick.seed)
+        log = yardstick.settings.queries.log
+        segments = read_segments(yardstick.base / log, name=log)
+        return tune(search, folds=folds, seed=yardstick.seed, segments=segments)
 
 
-def tune(search: Search, *, folds: int, seed: int) -> Tuned:
+def tune(search: Search, *, folds: int, seed: int, segments: Mapping[str, str] | None = None) -> Tuned:
     """As ``tune_settings``, over an experiment that is open.
 
     Args:
         search: The variants.
         folds: As there.
         seed: Of the folds and of the comparisons.
+        segments: Of the log, by query id; None for none.
     """
-    units = search.units
     generator = np.random.default_rng(seed)
-    folds = min(folds, len(set(units)))
-    cuts = [split for _ in range(TIMES) for split in splits(folds_of(units, folds=folds, generator=generator))]
-    everything = np.ones(len(units), dtype=np.bool_)
-    scored = search.prepare([everything, *(choosing for choosing, _ in cuts)])
+    folds = min(folds, len(set(search.units)))
+    cuts = [split for _ in range(TIMES) for split in splits(folds_of(search.units, folds=folds, generator=generator))]
+    everything = np.ones(len(search.units), dtype=np.bool_)
+    parts = _parts(search.query_ids, segments or {})
+    scored = search.prepare([choosing & part for part in (everything, *parts.values()) for choosing in _choosing(cuts)])
 
-    tuned, recall = np.zeros(len(units)), np.zeros(len(units))
-    by_fold: list[Variant] = []
-    for choosing, held_out in cuts:
-        variant = search.choose(choosing)
-        by_fold.append(variant)
-        tuned[held_out] += search.values(variant)[held_out] / TIMES
-        recall[held_out] += search.recall(variant)[held_out] / TIMES
+    held = _held_out(search, cuts, everything)
     chosen = search.choose(everything)
     others = {PRESENT: search.values(search.present)}
     others |= {leg: search.leg_values(leg) for leg in LEGS}
     return Tuned(
         release_id=search.release_id,
-        queries=len(units),
+        queries=len(search.units),
         folds=folds,
         tried=search.tried,
         pairs_scored=scored,
         present=search.present.values(),
         chosen=chosen.values(),
         changes=changes(search.present, chosen),
-        by_fold=[variant.values() for variant in by_fold],
+        by_fold=[variant.values() for variant in held.by_fold],
         optimistic=float(search.values(chosen).mean()),
-        against={name: compare_paired(values, tuned, generator=generator) for name, values in others.items()},
-        recall=compare_paired(search.recall(search.present), recall, generator=generator),
+        against={name: compare_paired(values, held.ndcg, generator=generator) for name, values in others.items()},
+        recall=compare_paired(search.recall(search.present), held.recall, generator=generator),
+        segments={
+            name: Segment(
+                changes=changes(search.present, search.choose(part)),
+                gain=compare_paired(
+                    others[PRESENT][part], _held_out(search, cuts, part).ndcg[part], generator=generator
+                ),
+            )
+            for name, part in parts.items()
+        },
     )
 
 
-class Search:
-    """The variants of some settings over a pool, and what each is worth.
+class _HeldOut(NamedTuple):
+    """What the queries of a part are worth with what others of it choose."""
 
-    Args:
-        experiment: Over a release.
-        settings: What is tuned.
-        max_depth: Candidates that may be reranked, where that is more than the settings rerank.
-        scoring: Whether pairs that nobody has scored yet are scored.
-
-    Attributes:
-        release_id: Of the release.
-        present: The settings as they are.
-        tried: How many variants there are.
-        units: What folds must not tear apart: the query behind each judged id, or the id where none is answered.
-
-    Raises:
-        InputError: The release answers fewer than two judged queries.
-    """
-
-    def __init__(
-        self, experiment: Experiment, settings: Settings, *, max_depth: int | None = None, scoring: bool = True
-    ) -> None:
-        judged = experiment.judged_pool(settings)
-        self.release_id = experiment.release.release_id
-        self.units = _units(experiment, judged)
-        if len(set(self.units[: judged.query_of.size])) < 2:
-            message = f"The release {self.release_id} answers fewer than two judged queries."
-            raise InputError(message, remedy="Judge more queries, or refresh with a log that has them.")
-        self._experiment = experiment
-        self._settings = settings
-        self._judged = judged
-        self._scoring = scoring
-        self._fusions = fusions_to_try(settings.retrieval)
-        self._ndcg, self._recall = fused_values(judged, self._fusions)
-        self._rerankings: list[Reranking] = []
-        self._max_depth = 0
-        if settings.reranker.model != "none":
-            limit = settings.retrieval.candidate_depth
-            present = Reranking(experiment.weight_of(settings), min(settings.reranker.depth, limit))
-            self._max_depth = max(present.depth, min(max_depth or 0, limit))
-            self._rerankings = rerankings_to_try(present, deepest=self._max_depth)
-        self._reranked: dict[int, NDArray[np.float64]] = {}  # by fusion
-        self.present = Variant(settings.retrieval, self._rerankings[0] if self._rerankings else None)
-        self.tried = len(self._fusions)
-
-    def prepare(self, subsets: Sequence[NDArray[np.bool_]]) -> int:
-        """Have the pair scores at hand that choosing by some subsets of the queries needs; how many had to be scored.
-
-        Args:
-            subsets: bool (n_ids,) each.
-        """
-        if not self._rerankings:
-            return 0
-        wanted = sorted({0, *(choose(self._recall[:, subset], present=0) for subset in subsets)})
-        scored = self._experiment.prepare([self._deepest(row) for row in wanted]) if self._scoring else 0
-        pair_scores = self._experiment.known_pair_scores(self._judged, self._settings)
-        for row in wanted:
-            fusion = self._fusions[row]
-            if are_scored(self._judged, pair_scores, fusion, depth=self._max_depth):
-                self._reranked[row] = reranked_values(self._judged, pair_scores, fusion, self._rerankings)
-        if 0 not in self._reranked:
-            message = f"The release {self.release_id} has candidates that the reranker has not scored yet."
-            raise InputError(message, remedy="Leave out --no-scoring, or rerank no deeper than the release does.")
-        self.tried = len(self._fusions) + len(self._reranked) * len(self._rerankings)
-        return scored
-
-    def choose(self, subset: NDArray[np.bool_]) -> Variant:
-        """What a subset of the queries chooses, once ``prepare`` has been told of it.
-
-        Args:
-            subset: bool (n_ids,).
-        """
-        by_ndcg = choose(self._ndcg[:, subset], present=0)
-        kept = Variant(self._fusions[by_ndcg], None)
-        if not self._rerankings:
-            return kept
-        fusions = dict.fromkeys((0, self._by_recall(subset)))
-        variants = [Variant(self._fusions[row], reranking) for row in fusions for reranking in self._rerankings]
-        values = np.vstack([*(self._reranked[row] for row in fusions), self._ndcg[by_ndcg]])
-        return [*variants, kept][choose(values[:, subset], present=0)]
-
-    def values(self, variant: Variant) -> NDArray[np.float64]:
-        """The nDCG@10 of a variant on each query: float64 (n_ids,)."""
-        row = self._fusions.index(variant.fusion)
-        if variant.reranking is None:
-            values: NDArray[np.float64] = self._ndcg[row]
-        else:
-            values = self._reranked[row][self._rerankings.index(variant.reranking)]
-        return values
-
-    def recall(self, variant: Variant) -> NDArray[np.float64]:
-        """The recall of a variant's candidates on each query: float64 (n_ids,)."""
-        values: NDArray[np.float64] = self._recall[self._fusions.index(variant.fusion)]
-        return values
-
-    def leg_values(self, leg: str) -> NDArray[np.float64]:
-        """The nDCG@10 of a leg alone on each query: float64 (n_ids,)."""
-        return leg_values(self._judged, leg)
-
-    def _by_recall(self, subset: NDArray[np.bool_]) -> int:
-        row = choose(self._recall[:, subset], present=0)
-        return row if row in self._reranked else 0
-
-    def _deepest(self, row: int) -> Settings:
-        """The settings under which everything is reranked that is asked for under some variant of a fusion."""
-        reranker = self._settings.reranker.model_copy(update={"depth": self._max_depth})
-        return self._settings.model_copy(update={"retrieval": self._fusions[row], "reranker": reranker})
+    ndcg: NDArray[np.float64]  # (n_ids,), 0 outside of the part
+    recall: NDArray[np.float64]
+    by_fold: list[Variant]
 
 
-def changes(present: Variant, chosen: Variant) -> dict[str, JsonValue]:
-    """The keys of the settings file that a choice changes, with their new values.
+def _held_out(
+    search: Search, cuts: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]], part: NDArray[np.bool_]
+) -> _HeldOut:
+    ndcg, recall = np.zeros(part.size), np.zeros(part.size)
+    by_fold: list[Variant] = []
+    for choosing, held_out in cuts:
+        variant, measured = search.choose(choosing & part), held_out & part
+        by_fold.append(variant)
+        ndcg[measured] += search.values(variant)[measured] / TIMES
+        recall[measured] += search.recall(variant)[measured] / TIMES
+    return _HeldOut(ndcg, recall, by_fold)
 
-    >>> from tasks.settings import RetrievalSettings
-    >>> present = Variant(RetrievalSettings(), Reranking(0.3, 100))
-    >>> changes(present, Variant(RetrievalSettings(dense_weight=0.2), Reranking(0.3, 50)))
-    {'retrieval.dense_weight': 0.2, 'reranker.depth': 50}
-    """
-    before = present.values()
-    return {key: value for key, value in chosen.values().items() if before.get(key) != value}
+
+def _choosing(cuts: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> list[NDArray[np.bool_]]:
+    """All queries, and those outside of each fold."""
+    return [np.ones(cuts[0][0].size, dtype=np.bool_), *(choosing for choosing, _ in cuts)]
 
 
-def _units(experiment: Experiment, judged: JudgedPool) -> list[str]:
-    """What must not be torn apart by folds: the query behind each judged id, or the id where none is answered."""
-    keys = experiment.queries.column("query_key").to_pylist()
-    answered = [keys[number] for number in judged.query_of]
-    return [*answered, *(f"unanswered {query_id}" for query_id in judged.query_ids[len(answered) :])]
+def _parts(query_ids: Sequence[str], segments: Mapping[str, str]) -> dict[str, NDArray[np.bool_]]:
+    """The queries of each segment that has enough of them, by name: bool (n_ids,)."""
+    of_id = [segments.get(query_id) for query_id in query_ids]
+    parts = {name: np.array([each == name for each in of_id]) for name in sorted(set(segments.values()))}
+    return {name: part for name, part in parts.items() if part.sum() >= SEGMENT_QUERIES}

@@ -56,10 +56,10 @@ def choose(values: NDArray[np.float64], *, present: int) -> int:
     >>> choose(np.array([[0.5, 0.5, 0.5], [0.9, 0.1, 0.6]]), present=0)  # better by 0.03, which is noise
     0
     """
+    if values.shape[1] < 2:
+        return present
     means = values.mean(axis=1)
     best = int(np.argmax(means >= means.max() - ROUNDING))
     gains = values[best] - values[present]
-    if gains.size < 2:
-        return present
     error = gains.std(ddof=1) / np.sqrt(gains.size)
     return best if gains.mean() > error + ROUNDING else present

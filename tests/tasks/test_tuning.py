@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 import tasks.on_demand
+import tasks.tuning
 from benchmarks.plain_nights import refresh_plainly
 from flows.evaluation_inputs import yardstick_of
 from flows.settings import load_settings
 from storage.errors import InputError
 from tasks.settings import RetrievalSettings
-from tasks.tuning import Search, tune, tune_settings
+from tasks.tuning import tune, tune_settings
 from tasks.tuning_choice import choose
+from tasks.tuning_search import Search
 from tasks.tuning_values import Reranking, Variant, fusions_to_try, rerankings_to_try
 from tasks.variants import varied
 from tests.collection import small_collection
@@ -109,6 +111,26 @@ def test_the_figure_that_is_told_is_of_queries_that_did_not_choose(stored: Colle
     assert tuned.gain.after == pytest.approx(np.mean(expected), abs=1e-12)
     everything = np.ones(len(search.units), dtype=np.bool_)
     assert tuned.optimistic == pytest.approx(search.values(search.choose(everything)).mean(), abs=1e-12)
+
+
+def test_a_segment_chooses_by_its_own_queries_alone(stored: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks.tuning, "SEGMENT_QUERIES", 3)
+    segments = {"q-honey": "food", "q-yeast": "food", "q-tea": "food", "q-moon": "rest", "q-sun": "rest"}
+    with experiment_over(stored) as experiment:
+        search = Search(experiment, experiment.settings)
+        tuned = tune(search, folds=6, seed=0, segments=segments)
+
+    part = np.array([segments.get(query_id) == "food" for query_id in search.query_ids])
+    expected = []
+    for place in np.flatnonzero(part):
+        others = part & (np.arange(part.size) != place)
+        expected.append(search.values(search.choose(others))[place])
+    assert list(tuned.segments) == ["food"]  # of the rest too few are judged
+    assert tuned.segments["food"].gain.queries == 3
+    assert tuned.segments["food"].gain.after == pytest.approx(np.mean(expected), abs=1e-12)
+    assert tuned.segments["food"].gain.before == pytest.approx(search.values(search.present)[part].mean(), abs=1e-12)
+    with experiment_over(stored) as experiment:
+        assert replace(tuned, segments={}) == tune(Search(experiment, experiment.settings), folds=6, seed=0)
 
 
 def test_a_weak_leg_is_left_out_and_that_is_proved(collection: Collection) -> None:

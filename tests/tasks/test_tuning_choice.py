@@ -56,8 +56,9 @@ def test_of_equally_good_variants_the_first_is_chosen() -> None:
     assert choose(values, present=0) == 1
 
 
-def test_one_query_changes_nothing() -> None:
+def test_one_query_changes_nothing_and_none_neither() -> None:
     assert choose(np.array([[0.0], [1.0]]), present=0) == 0
+    assert choose(np.zeros((2, 0)), present=1) == 1
 
 
 def test_what_noise_chooses_is_worth_nothing_on_what_did_not_choose() -> None:
