@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from flows.evaluated import Evaluated
     from flows.promotion import Trained
     from flows.summary import Summary
+    from tasks.tuning import Tuned
 
 
 def show_in_prefect(summary: Summary, *, folder: Path) -> None:
@@ -89,3 +90,19 @@ def show_evaluation_in_prefect(evaluated: Evaluated) -> None:
             key="nightrank-grid",
             description="Variants of the settings, the best results first.",
         )
+
+
+def show_tuning_in_prefect(tuned: Tuned) -> None:
+    """Create a tuning's artifacts; does nothing outside a flow run."""
+    if FlowRunContext.get() is None:
+        return
+    create_table_artifact(
+        table=[{"key": key, "now": tuned.present.get(key), "chosen": tuned.chosen.get(key)} for key in tuned.chosen],
+        key="nightrank-tuning",
+        description=f"What {tuned.queries} judged queries choose, release {tuned.release_id}.",
+    )
+    create_table_artifact(
+        table=[{"against": name, **found._asdict()} for name, found in tuned.against.items()],
+        key="nightrank-tuning-worth",
+        description="nDCG@10 of what is chosen, cross-validated.",
+    )

@@ -196,6 +196,56 @@ def evaluate(
 
 
 @app.command
+def tune(
+    *,
+    config: Config = None,
+    release: Annotated[str | None, Parameter(help="Release id. Default: the current one.")] = None,
+    qrels: Annotated[Path | None, Parameter(help="Judgments. Default: [judgments].qrels of the settings.")] = None,
+    folds: Annotated[int, Parameter(help="How many the judged queries are cut into.")] = 5,
+    max_depth: Annotated[
+        int | None, Parameter(help="Candidates that may be reranked. Default: [reranker].depth of the settings.")
+    ] = None,
+    no_scoring: Annotated[
+        bool, Parameter(name="--no-scoring", negative="", help="Try only what needs no pair to be scored.")
+    ] = False,
+    seed: Annotated[int, Parameter(help="Of the folds.")] = 0,
+    write: Annotated[
+        bool, Parameter(negative="", help="Write what is proved better into the settings file, with its evidence.")
+    ] = False,
+    json_: Json = False,
+) -> int:
+    """Find fusion, weight and depth by judged queries, and tell what that is worth on queries that did not choose."""
+    from flows.settings import find_settings_file, load_settings
+
+    settings_file = find_settings_file(config)
+    load_settings(settings_file)
+    quiet_prefect()
+    from flows.prefect_api import has_prefect, require_prefect
+    from flows.tune import tune as tune_flow
+
+    if has_prefect():
+        require_prefect()
+    run = tune_flow if has_prefect() else tune_flow.fn  # its own server takes 10 to 20 seconds to start
+    tuning = run(
+        settings_file=str(settings_file),
+        release_id=release,
+        qrels=None if qrels is None else str(qrels),
+        folds=folds,
+        max_depth=max_depth,
+        scoring=not no_scoring,
+        write=write,
+        seed=seed,
+    )
+    if json_:
+        print_json(tuning.as_json())
+    else:
+        from flows.show_tuning import show_tuning
+
+        show_tuning(tuning)
+    return 0
+
+
+@app.command
 def report(
     *,
     config: Config = None,

@@ -80,6 +80,8 @@ class Evaluated:
             told["ladder"] = [rung.as_json() for rung in self.explained.ladder]
             told["depths"] = [{"depth": depth, **values} for depth, values in self.depths]
             told["diagnosis"] = dict(totals(self.explained.diagnosis))
+            if self.explained.diversity.num_rows:
+                told["diversity"] = self.explained.diversity.to_pylist()
         if self.comparison is not None:
             told["against"] = self.against
             told["comparison"] = self.comparison.to_pylist()

@@ -102,11 +102,12 @@ class Run:
         """The keys of everything that decides the release."""
         settings, embedder = self.night.settings, self.embedder.plan
         plan = None if self.reranker is None else self.reranker.plan
+        runs = {run.leg: run.key for run in read.runs}
         return Inputs(
             documents=read.documents_key,
             queries=read.queries_key,
             judgments=read.judgments_key,
-            settings=fingerprint(settings.what()),
+            settings=fingerprint(settings.what() | ({"runs": runs} if runs else {})),
             chunking=chunking_fingerprint(settings.chunking, embedder),
             embedder=embedder.fingerprint,
             reranker="none" if plan is None else plan.key,
@@ -188,7 +189,7 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
         changed=False,
         counts=counts,
         seconds=run.total_seconds(),
-        warnings=(*_much_screened(read), *_stale_source(run)),
+        warnings=(*_much_screened(read), *_from_outside(read), *_stale_source(run)),
         coverage=read.coverage,
         drops=read.drops,
         ladder=tuple(ladder(run.current.measures, read_timings(folder))),
@@ -299,6 +300,7 @@ def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *others: 
     warnings = (
         unknown if read.judgments_unknown else None,
         *_much_screened(read),
+        *_from_outside(read),
         no_tokens if measures and "static" not in measures else None,
         *others,
     )
@@ -310,6 +312,10 @@ def _much_screened(read: InputsRead) -> tuple[str, ...]:
         return ()
     rules = "[queries].max_per_minute, robot_agents and drop_list"
     return (f"{read.screened:.0%} of the log's traffic was taken for robots' or was on the drop list: check {rules}.",)
+
+
+def _from_outside(read: InputsRead) -> tuple[str, ...]:
+    return tuple(warning for run in read.runs for warning in run.warnings(queries=read.queries))
 
 
 def _stale_source(run: Run) -> tuple[str, ...]:

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from tasks.settings import Section, Settings
 
 MODELS = {"embedder": ("model",), "reranker": ("model",)}
-PATHS = {"documents": ("source",), "queries": ("log", "drop_list"), **MODELS}
+PATHS = {
+    "documents": ("source",),
+    "queries": ("log", "drop_list"),
+    "retrieval": ("bm25_run", "dense_run"),
+    **MODELS,
+}
 
 
 def find_opponent(against: str, configuration: Configuration) -> Opponent:

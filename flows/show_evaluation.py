@@ -14,11 +14,13 @@ from tasks.ladder import STAGE_NAMES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pyarrow as pa
     from rich.console import Console
 
     from flows.evaluated import Evaluated
     from tasks.grid import Tried
 
+DIVERSITY = "Before: the final order; after: diverse results, and how different they are"
 OPTIMISTIC = (
     "The best of many variants on the queries that chose it is optimistic: confirm it on queries that did not, "
     "before you rely on the difference."
@@ -40,10 +42,13 @@ def show_evaluation(evaluated: Evaluated) -> None:
         counted = totals(evaluated.explained.diagnosis)
         outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in counted.items() if count)
         console.print(f"Of {sum(counted.values()):,} relevant documents: {outcomes}.")
+        if evaluated.explained.diversity.num_rows:
+            console.print(_comparison_table(evaluated.explained.diversity, title=DIVERSITY))
     if evaluated.per_query:
         _show_worst(console, evaluated)
     if evaluated.comparison is not None:
-        console.print(_comparison_table(evaluated))
+        title = f"Before: {plain(str(evaluated.against))}; after: what is evaluated"
+        console.print(_comparison_table(evaluated.comparison, title=title))
     if evaluated.grid:
         console.print(_grid_table(evaluated.grid))
         console.print(OPTIMISTIC, style="yellow")
@@ -61,15 +66,14 @@ def _depths_table(evaluated: Evaluated) -> Table:
     return table
 
 
-def _comparison_table(evaluated: Evaluated) -> Table:
+def _comparison_table(comparison: pa.Table, *, title: str) -> Table:
     """Stage by stage, so that 80 columns are enough."""
-    assert evaluated.comparison is not None
-    table = _narrow(f"Before: {plain(str(evaluated.against))}; after: what is evaluated")
+    table = _narrow(title)
     table.add_column("measure", no_wrap=True)
     for name in ("before", "after", "change", "95% interval", "p (Holm)", "w/t/l"):
         table.add_column(name, justify="right", no_wrap=True)
     stage = None
-    for row in evaluated.comparison.to_pylist():
+    for row in comparison.to_pylist():
         if row["stage"] != stage:
             stage = row["stage"]
             table.add_row(Text(plain(STAGE_NAMES.get(stage, stage)), style="bold"))

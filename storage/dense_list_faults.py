@@ -59,6 +59,8 @@ _FAULTS_OF_DENSE_LISTS = {
         SELECT query_key AS example FROM queries ANTI JOIN lists USING (query_key)
     """,
     **_FAULTS,
+}
+_FAULTS_BESIDE_CANDIDATES = {
     "lists that give a candidate another score": """
         SELECT DISTINCT query_key AS example
         FROM (SELECT query_key, unnest(chunk_hashes) AS chunk_hash, unnest(scores) AS score FROM lists)
@@ -68,21 +70,23 @@ _FAULTS_OF_DENSE_LISTS = {
 }
 
 
-def dense_list_faults(lists: Path, *, queries: Path, candidates: Path, bm25: Path) -> tuple[int, list[Fault]]:
+def dense_list_faults(lists: Path, *, queries: Path, candidates: Path | None, bm25: Path) -> tuple[int, list[Fault]]:
     """What is wrong with the dense lists of a release.
 
     Args:
         lists: A Parquet file with ``query_key``, ``floor``, ``chunk_hashes`` and ``scores``, one row a query.
         queries: A file of schema QUERIES.
-        candidates: A file of schema CANDIDATES.
+        candidates: A file of schema CANDIDATES; None where its dense leg is a run from outside.
         bm25: The file with the table of chunks.
 
     Returns:
         How many lists there are, and the faults; they name the query's key.
     """
     with connect(bm25, read_only=True) as connection:
+        if candidates is None:
+            return _faults(connection, lists, queries, _FAULTS_OF_DENSE_LISTS)
         connection.execute(_READ_CANDIDATES, {"candidates": str(candidates)})
-        return _faults(connection, lists, queries, _FAULTS_OF_DENSE_LISTS)
+        return _faults(connection, lists, queries, _FAULTS_OF_DENSE_LISTS | _FAULTS_BESIDE_CANDIDATES)
 
 
 def static_list_faults(lists: Path, *, queries: Path, bm25: Path) -> tuple[int, list[Fault]]:

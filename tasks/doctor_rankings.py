@@ -39,9 +39,8 @@ def check_dense_lists(examined: Examined) -> Findings:
     if not examined.holds("dense.parquet"):
         return Findings({}, [])
     lists = examined.folder / "dense.parquet"
-    count, faults = dense_list_faults(
-        lists, queries=examined.queries, candidates=examined.candidates, bm25=examined.bm25
-    )
+    candidates = examined.candidates if examined.settings.retrieval.dense_run is None else None
+    count, faults = dense_list_faults(lists, queries=examined.queries, candidates=candidates, bm25=examined.bm25)
     return Findings({"lists": count}, faults)
 
 

@@ -20,6 +20,7 @@ from storage.tables import read_rows, read_table, write_table
 from tasks.depths import curve_depths, evaluate_depths
 from tasks.diagnosis import diagnose
 from tasks.diversity import stored_vectors
+from tasks.diversity_worth import compare_diversity
 from tasks.judged import judged_queries
 from tasks.measures import evaluate_stages, means
 from tasks.reading import judgments_of
@@ -76,6 +77,8 @@ def measure_stages(
     write_table(night.evaluation, evaluation)
     write_table(night.depths, _depth_curve(tonight, judgments, reranker))
     write_table(night.diagnosis, _diagnosis(tonight, judgments, night))
+    if settings.results.diversifies:
+        write_table(night.diversity, _diversity(tonight, judgments, seed=seed))
     before = _measured_again(previous, judgments, night)
     write_table(night.before_again, before)
     write_table(night.comparison, _comparison(before, evaluation, seed=seed))
@@ -138,6 +141,22 @@ def _diagnosis(tonight: _Rankings, judgments: Sequence[Judgment], night: Night) 
         results=tonight.settings.results,
         ignore_identical_ids=tonight.settings.judgments.ignore_identical_ids,
         vectors=tonight.vectors,
+    )
+
+
+def _diversity(tonight: _Rankings, judgments: Sequence[Judgment], *, seed: int) -> pa.Table:
+    """Schema COMPARISON."""
+    settings = tonight.settings
+    return compare_diversity(
+        tonight.candidates,
+        tonight.queries,
+        judgments,
+        measures=settings.evaluation.measures,
+        candidate_depth=settings.retrieval.candidate_depth,
+        results=settings.results,
+        ignore_identical_ids=settings.judgments.ignore_identical_ids,
+        vectors=tonight.vectors,
+        generator=np.random.default_rng(seed),
     )
 
 

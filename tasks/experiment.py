@@ -22,12 +22,15 @@ from storage.query_memo import QueryMemo
 from storage.workspace import reading, writing
 from tasks.analysis import Analyser
 from tasks.diversity import stored_vectors
+from tasks.diversity_worth import compare_diversity
 from tasks.embedder import plan_embedder
 from tasks.experiment_legs import Legs
 from tasks.experiment_pairs import KnownPairs, PairScoring, stored_scores
-from tasks.fusion import fuse
+from tasks.fusion import fuse, pool_legs
 from tasks.indexing import chunking_fingerprint
-from tasks.measures import evaluate_stages, means
+from tasks.judged_pool import JudgedPool
+from tasks.measures import evaluate_stages, means, named_queries
+from tasks.reading import runs_of
 from tasks.reranker import plan_reranker
 from tasks.reranking import distinct, name_candidates, reranked_rows, settle_order
 from tasks.stored_release import StoredRelease
@@ -217,6 +220,54 @@ class Experiment:
                 incomplete.add(plan.fingerprint)
         return self._score([wanted[fingerprint] for fingerprint in wanted if fingerprint in incomplete])
 
+    def diversity(self, outcome: Outcome) -> pa.Table:
+        """What a variant's diverse results cost and gain, schema COMPARISON; empty where they are not diversified."""
+        settings = outcome.settings
+        return compare_diversity(
+            outcome.candidates,
+            self.queries,
+            self.judgments,
+            measures=self._measures,
+            candidate_depth=settings.retrieval.candidate_depth,
+            results=settings.results,
+            ignore_identical_ids=self.settings.judgments.ignore_identical_ids,
+            vectors=stored_vectors(self._table),
+            generator=np.random.default_rng(self._seed),
+        )
+
+    def judged_pool(self, settings: Settings) -> JudgedPool:
+        """What both legs find for the judged queries, as arrays, under a variant's BM25 and candidate depth."""
+        documents = self._chunks.column("document_id").combine_chunks().dictionary_encode()
+        return JudgedPool.of(
+            pool_legs(*self._both_legs(settings)),
+            documents.indices.to_numpy(),
+            documents.dictionary.to_pylist(),
+            self._judged_ids(),
+            self.judgments,
+            ignore_identical_ids=self.settings.judgments.ignore_identical_ids,
+        )
+
+    def known_pair_scores(self, judged: JudgedPool, settings: Settings) -> NDArray[np.float32]:
+        """What a variant's reranker says of the rows of a pool, float32 (n,); NaN where it was not asked yet."""
+        plan = self._plan(settings.reranker)
+        if plan is None:
+            return np.full(judged.rows.size, np.nan, dtype=np.float32)
+        numbers = judged.query_of[judged.pool.queries]
+        pairs = {
+            "query_key": self.queries.column("query_key").take(pa.array(numbers)),
+            "chunk_hash": self._chunks.column("chunk_hash").take(pa.array(judged.pool.chunks)),
+        }
+        return self._known_of(plan.fingerprint).scores_of(pa.table(pairs))
+
+    def weight_of(self, settings: Settings) -> float:
+        """The weight of a variant's reranker: the settings', else its own; 0 without a reranker."""
+        return _weight(self._plan(settings.reranker), settings)
+
+    def _judged_ids(self) -> list[list[str]]:
+        """The judged ids of each query, by query number."""
+        named = named_queries(self.queries, {judgment.query_id for judgment in self.judgments})
+        return [named[key] for key in self.queries.column("query_key").to_pylist()]
+
     def _score(self, wanted: Sequence[tuple[RerankerPlan, list[pa.Table]]]) -> int:
         if not wanted:
             return 0
@@ -238,9 +289,11 @@ class Experiment:
         return candidates.select(["query_key", "chunk_hash"]).take(pa.array(reranked_rows(fused, settings)))
 
     def _fused(self, settings: Settings) -> pa.Table:
+        return fuse(*self._both_legs(settings), settings=settings.retrieval)
+
+    def _both_legs(self, settings: Settings) -> tuple[pa.Table, pa.Table]:
         depth = settings.retrieval.candidate_depth
-        legs = self._legs.bm25(settings.bm25, depth=depth), self._legs.dense(depth=depth)
-        return fuse(*legs, settings=settings.retrieval)
+        return self._legs.bm25(settings.bm25, depth=depth), self._legs.dense(depth=depth)
 
     def _plan(self, settings: RerankerSettings) -> RerankerPlan | None:
         """The plan of a reranker with its own weight, made once: its files are read for it."""
@@ -285,6 +338,8 @@ def _require_same_stores(release: StoredRelease, settings: Settings, *, base: Pa
     }
     made_with = release.manifest.inputs.model_dump()
     changed = [CHANGED[name] for name, key in now.items() if made_with[name] != key]
+    if runs_of(settings.retrieval).keys() != runs_of(release.settings.retrieval).keys():
+        changed.append("[retrieval].bm25_run or dense_run")
     if changed:
         message = f"The release {release.release_id} was made with another {' and another '.join(changed)}."
         raise InputError(message, remedy="Run `nightrank refresh` first, or give the settings of the release back.")

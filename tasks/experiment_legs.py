@@ -1,7 +1,8 @@
 """Both legs of some queries over a stored release, each made once, as deep as any variant of the settings wants it.
 
 A leg that is cut is the leg of a lesser depth, because the order of a ranking is one. The dense leg is read from the
-release's own lists as far as they reach; beyond, the queries meet the whole collection once more.
+release's own lists as far as they reach; beyond, the queries meet the whole collection once more. A leg for which a
+run from outside stands in is what the release's candidates hold of it, however deep one asks.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.dense_lists import read_dense_lists
+from storage.records import LEG
 from tasks.analysis import Analyser
 from tasks.bm25 import retrieve_bm25
 from tasks.dense import all_blocks, retrieve_dense
 from tasks.handed_lists import leg_from_lists
 from tasks.query_filters import QueryFilters
+from tasks.reading import runs_of
 from tasks.texts import Texts
 
 if TYPE_CHECKING:
@@ -64,6 +67,7 @@ class Legs:
         self._filters = QueryFilters.of_release(queries, store)
         self._table = table
         self._vectors = vectors
+        self._outside = runs_of(release.settings.retrieval)
         self._expected: dict[object, int] = {}  # how deep each leg will be asked for
         self._legs: dict[object, tuple[int, pa.Table]] = {}  # how deep each leg is
 
@@ -75,6 +79,8 @@ class Legs:
 
     def bm25(self, settings: Bm25Settings, *, depth: int) -> pa.Table:
         """The BM25 leg, schema LEG."""
+        if "bm25" in self._outside:
+            return self._cut("outside bm25", lambda _: self._stored("bm25"), depth=depth)
 
         def make(deepest: int) -> pa.Table:
             texts = self._queries.column("text").to_pylist()
@@ -92,6 +98,8 @@ class Legs:
 
     def dense(self, *, depth: int) -> pa.Table:
         """The dense leg, schema LEG."""
+        if "dense" in self._outside:
+            return self._cut("outside dense", lambda _: self._stored("dense"), depth=depth)
         return self._cut("dense", self._dense, depth=depth)
 
     def _cut(self, key: object, make: Callable[[int], pa.Table], *, depth: int) -> pa.Table:
@@ -101,6 +109,19 @@ class Legs:
             leg = make(made)
             self._legs[key] = made, leg
         return leg.filter(pc.field("rank") <= depth)
+
+    def _stored(self, leg: str) -> pa.Table:
+        """What the release's candidates hold of a leg, schema LEG."""
+        candidates = self._release.candidates(self._queries).filter(pc.is_valid(pc.field(f"{leg}_rank")))
+        keys = self._queries.column("query_key").combine_chunks()
+        columns = {
+            "query_number": pc.index_in(candidates.column("query_key"), value_set=keys),
+            "chunk_number": candidates.column("chunk_number"),
+            "score": candidates.column(f"{leg}_score"),
+            "rank": candidates.column(f"{leg}_rank"),
+        }
+        order = [("query_number", "ascending"), ("rank", "ascending")]
+        return pa.table(columns).sort_by(order).cast(LEG)
 
     def _dense(self, depth: int) -> pa.Table:
         keys = self._queries.column("query_key").combine_chunks()

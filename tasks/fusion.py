@@ -9,6 +9,7 @@ did not find has 0 there (Bruch, Gai, Ingber, "An analysis of fusion functions f
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,8 @@ import pyarrow as pa
 from storage.records import ranking_order, ranks_within
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from tasks.settings import RetrievalSettings
@@ -88,6 +91,58 @@ def _range_within(
     return low[groups], (high - low)[groups]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """Every chunk that a leg found for a query, once, by query, then chunk number.
+
+    Attributes:
+        queries: int32 (n,).
+        chunks: int32 (n,).
+        scores: float32 (n,) by leg, NaN where it did not find the chunk.
+        ranks: int32 (n,) by leg, 0 where it did not find the chunk.
+    """
+
+    queries: NDArray[np.int32]
+    chunks: NDArray[np.int32]
+    scores: Mapping[str, NDArray[np.float32]]
+    ranks: Mapping[str, NDArray[np.int32]]
+
+
+def pool_legs(bm25: pa.Table, dense: pa.Table) -> Pool:
+    """What both legs found together.
+
+    Args:
+        bm25: A table of schema LEG.
+        dense: A table of schema LEG.
+    """
+    legs = {name: _columns(leg) for name, leg in (("bm25", bm25), ("dense", dense))}
+    pairs, place = np.unique(np.concatenate([_pair_keys(leg) for leg in legs.values()]), return_inverse=True)
+    places = dict(zip(legs, np.split(place, [bm25.num_rows]), strict=True))
+    scores = {name: np.full(pairs.size, np.nan, dtype=np.float32) for name in legs}
+    ranks = {name: np.zeros(pairs.size, dtype=np.int32) for name in legs}
+    for name, (_, _, leg_scores, leg_ranks) in legs.items():
+        scores[name][places[name]] = leg_scores
+        ranks[name][places[name]] = leg_ranks
+    return Pool((pairs >> 32).astype(np.int32), (pairs & 0xFFFFFFFF).astype(np.int32), scores, ranks)
+
+
+def fused_scores(pool: Pool, *, settings: RetrievalSettings) -> NDArray[np.float32]:
+    """What a fusion makes of each chunk of a pool: float32 (n,).
+
+    Args:
+        pool: Of both legs.
+        settings: The fusion and its weights.
+    """
+    fused = np.zeros(pool.queries.size)
+    for name, weight in (("bm25", 1.0 - settings.dense_weight), ("dense", settings.dense_weight)):
+        found = pool.ranks[name] > 0
+        if settings.fusion == "rrf":
+            fused[found] += weight * reciprocal_rank(pool.ranks[name][found], k=settings.rrf_k)
+        else:
+            fused[found] += weight * minmax_within(pool.queries[found], pool.scores[name][found])
+    return fused.astype(np.float32)
+
+
 def fuse(bm25: pa.Table, dense: pa.Table, *, settings: RetrievalSettings) -> pa.Table:
     """Fuse both legs, in full: every chunk that a leg found keeps its place.
 
@@ -101,32 +156,16 @@ def fuse(bm25: pa.Table, dense: pa.Table, *, settings: RetrievalSettings) -> pa.
     Returns:
         A table of schema FUSED, by query number, then fused rank.
     """
-    legs = {name: _columns(leg) for name, leg in (("bm25", bm25), ("dense", dense))}
-    pairs, place = np.unique(np.concatenate([_pair_keys(leg) for leg in legs.values()]), return_inverse=True)
-    places = dict(zip(legs, np.split(place, [bm25.num_rows]), strict=True))
-    query_numbers, chunk_numbers = (pairs >> 32).astype(np.int32), (pairs & 0xFFFFFFFF).astype(np.int32)
-    weights = {"bm25": 1.0 - settings.dense_weight, "dense": settings.dense_weight}
-    fused = np.zeros(pairs.size)
-    columns: dict[str, pa.Array] = {}
-    for name, (queries, _, scores, ranks) in legs.items():
-        found = np.zeros(pairs.size, dtype=bool)
-        found[places[name]] = True
-        rrf = settings.fusion == "rrf"
-        share = reciprocal_rank(ranks, k=settings.rrf_k) if rrf else minmax_within(queries, scores)
-        fused[places[name]] += weights[name] * share
-        columns[f"{name}_score"] = _spread(scores, places[name], found)
-        columns[f"{name}_rank"] = _spread(ranks, places[name], found)
-    fused_score = fused.astype(np.float32)
-    order = ranking_order(query_numbers, fused_score, chunk_numbers)
-    table = pa.table(
-        {
-            "query_number": query_numbers,
-            "chunk_number": chunk_numbers,
-            **columns,
-            "fused_score": fused_score,
-        }
-    ).take(pa.array(order))
-    return table.append_column("fused_rank", pa.array(ranks_within(query_numbers[order]))).cast(FUSED)
+    pool = pool_legs(bm25, dense)
+    fused = fused_scores(pool, settings=settings)
+    order = ranking_order(pool.queries, fused, pool.chunks)
+    columns: dict[str, pa.Array | NDArray[np.generic]] = {"query_number": pool.queries, "chunk_number": pool.chunks}
+    for name in ("bm25", "dense"):
+        missing = pool.ranks[name] == 0
+        columns[f"{name}_score"] = pa.array(pool.scores[name], mask=missing)
+        columns[f"{name}_rank"] = pa.array(pool.ranks[name], mask=missing)
+    table = pa.table(columns | {"fused_score": fused}).take(pa.array(order))
+    return table.append_column("fused_rank", pa.array(ranks_within(pool.queries[order]))).cast(FUSED)
 
 
 def _columns(leg: pa.Table) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
@@ -135,9 +174,3 @@ def _columns(leg: pa.Table) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArr
 
 def _pair_keys(leg: tuple[NDArray[np.int32], NDArray[np.int32], object, object]) -> NDArray[np.int64]:
     return (leg[0].astype(np.int64) << 32) | leg[1].astype(np.int64)
-
-
-def _spread(values: NDArray[np.generic], places: NDArray[np.intp], found: NDArray[np.bool_]) -> pa.Array:
-    whole = np.zeros(found.size, dtype=values.dtype)
-    whole[places] = values
-    return pa.array(whole, mask=~found)

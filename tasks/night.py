@@ -115,6 +115,10 @@ class Night:
         """All chunks by chunk number, schema CHUNKS."""
         return self.scratch / "chunks.parquet"
 
+    def outside_run(self, leg: str) -> Path:
+        """The run that stands in for a leg, schema OUTSIDE_RUN; only where the settings name one."""
+        return self.scratch / f"outside_{leg}.parquet"
+
     @property
     def allowed(self) -> Path:
         """The chunks that each filter lets through, schema ALLOWED_CHUNKS; not there without filters."""
@@ -127,12 +131,12 @@ class Night:
 
     @property
     def leg_bm25(self) -> Path:
-        """The BM25 leg, schema LEG."""
+        """Our own BM25 leg, schema LEG."""
         return self.scratch / "bm25.parquet"
 
     @property
     def leg_dense(self) -> Path:
-        """The dense leg, schema LEG."""
+        """Our own dense leg, schema LEG."""
         return self.scratch / "dense.parquet"
 
     @property
@@ -194,6 +198,11 @@ class Night:
     def comparison(self) -> Path:
         """This release against the one that was live, schema COMPARISON."""
         return self.staging / "comparison.parquet"
+
+    @property
+    def diversity(self) -> Path:
+        """Diverse results against those that the final order gives, schema COMPARISON; only where there are such."""
+        return self.staging / "diversity.parquet"
 
     @property
     def before_again(self) -> Path:

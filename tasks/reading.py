@@ -16,16 +16,18 @@ from storage.tables import RowWriter, read_column, read_table, row_count, write_
 from tasks.filters import refused
 from tasks.judgments import read_judgments
 from tasks.measures import parse_measure
+from tasks.outside_run import LEGS, RunRead, read_outside_run
 from tasks.queries import read_queries
 from tasks.read_documents import read_documents
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
     from storage.records import Judgment
     from tasks.night import Night
+    from tasks.settings import RetrievalSettings
 
 BAD_ROWS_SHOWN = 5
 
@@ -49,6 +51,7 @@ class InputsRead:
         judgments_unknown: Judged queries that the log, a rule or the budget left out; they score 0.
         coverage: Share of the log's traffic, robots and the drop list aside, that the chosen queries answer.
         drops: Rows and traffic of the log that were not kept, by reason.
+        runs: What was read of run files that stand in for legs.
         screened: Share of the log's traffic that robots sent or the drop list names.
     """
 
@@ -64,6 +67,7 @@ class InputsRead:
     coverage: float
     drops: tuple[Drop, ...]
     screened: float
+    runs: tuple[RunRead, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -107,6 +111,7 @@ def read_inputs(night: Night) -> InputsRead:
         coverage=log.coverage,
         drops=tuple(Drop(**row) for row in read_table(night.drops).to_pylist()),
         screened=log.screened,
+        runs=tuple(_read_runs(night, queries)),
     )
 
 
@@ -119,10 +124,26 @@ def _queries_key(queries: pa.Table) -> str:
     return fingerprint(rows)
 
 
+def runs_of(settings: RetrievalSettings) -> dict[str, str]:
+    """The run files that stand in for legs, as the settings name them, by leg."""
+    named = {leg: getattr(settings, f"{leg}_run") for leg in LEGS}
+    return {leg: name for leg, name in named.items() if name is not None}
+
+
 def judgments_of(night: Night) -> list[Judgment]:
     """The judgments that the settings name; none where they name none."""
     name = night.settings.judgments.qrels
     return [] if name is None else read_judgments(night.base / name, name=name)
+
+
+def _read_runs(night: Night, queries: pa.Table) -> Iterator[RunRead]:
+    runs = runs_of(night.settings.retrieval)
+    document_ids = read_table(night.document_digests, columns=["document_id"]).column(0) if runs else None
+    for leg, name in runs.items():
+        path = night.base / name
+        table, read = read_outside_run(path, name=name, leg=leg, queries=queries, document_ids=document_ids)
+        write_table(night.outside_run(leg), table)
+        yield read
 
 
 def _check_judgments(night: Night, judgments: Sequence[Judgment]) -> tuple[int, int, str]:

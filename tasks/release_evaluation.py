@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -15,6 +16,7 @@ from storage.workspace import reading
 from tasks.depths import curve_depths, evaluate_depths
 from tasks.diagnosis import diagnose, worst_queries
 from tasks.diversity import stored_vectors
+from tasks.diversity_worth import compare_diversity
 from tasks.embedder import plan_embedder
 from tasks.experiment import Experiment
 from tasks.judgments import read_judgments
@@ -96,12 +98,14 @@ class Explained:
         ladder: What each rung is worth, and costs.
         depths: Schema DEPTHS.
         diagnosis: Schema DIAGNOSIS.
+        diversity: What diverse results cost and gain, schema COMPARISON; empty where they are not diversified.
         worst: The texts of the queries that it serves worst, by query id, the worst first.
     """
 
     ladder: Sequence[Rung]
     depths: pa.Table
     diagnosis: pa.Table
+    diversity: pa.Table
     worst: Mapping[str, str]
 
 
@@ -230,12 +234,24 @@ def _explained(release: StoredRelease, yardstick: Yardstick, evaluation: pa.Tabl
         vectors=stored_vectors(release.chunk_table()),
         ignore_identical_ids=ignore_identical_ids,
     )
+    diversity = compare_diversity(
+        candidates,
+        queries,
+        judgments,
+        measures=yardstick.measures,
+        candidate_depth=candidate_depth,
+        results=made_with.results,
+        ignore_identical_ids=ignore_identical_ids,
+        vectors=stored_vectors(release.chunk_table()),
+        generator=np.random.default_rng(yardstick.seed),
+    )
     texts = {query_id: query["text"] for query in queries.to_pylist() for query_id in query["query_ids"]}
     worst = worst_queries(diagnosis, evaluation, measure=yardstick.measures[0], count=WORST_QUERIES)
     return Explained(
         ladder(means(evaluation), read_timings(release.folder)),
         depths,
         diagnosis,
+        diversity,
         {query_id: texts.get(query_id, "") for query_id in worst},
     )
 

@@ -68,6 +68,7 @@ class Report:
     Attributes:
         measure: The one that headline and plots speak of; None where nothing was measured.
         worth: Of the published results; None where nothing was measured.
+        diversity: Diverse results against the final order's; none where they are not diversified.
         worth_before: Of those of the release before, as its own run measured them.
         headline: The comparison of the published results; None where there was none.
     """
@@ -82,6 +83,7 @@ class Report:
     changes: Changes | Missing
     ladder: Ladder | Missing
     depths: Sequence[tuple[int, Mapping[str, float]]] | Missing
+    diversity: Sequence[Compared]
     coverage: Sequence[CoveragePoint] | Missing
     comparison: Sequence[Compared] | Missing
     queries: Stories | Missing
@@ -125,6 +127,7 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
         changes=_changes(manifest, before),
         ladder=_ladder(release),
         depths=_depths(release),
+        diversity=_diversity(release),
         coverage=_coverage(release),
         comparison=comparison,
         queries=_queries(release, before, losses, measure),
@@ -182,6 +185,11 @@ def _depths(release: ReleaseRead) -> Sequence[tuple[int, Mapping[str, float]]] |
     if release.manifest.inputs.reranker == "none":
         return Missing("Nothing was reranked: name a `model` in [reranker].")
     return read_depths(release.folder) or _unkept("depths.parquet")
+
+
+def _diversity(release: ReleaseRead) -> Sequence[Compared]:
+    table = release.table("diversity.parquet")
+    return [] if table is None else comparison_rows(table)
 
 
 def _coverage(release: ReleaseRead) -> Sequence[CoveragePoint] | Missing:

@@ -22,8 +22,10 @@ from tasks.dense_lists import DenseLists
 from tasks.filtered_lists import Handed, bring_filtered_up_to_date
 from tasks.fusion import fuse
 from tasks.handed_lists import ListedQueries, lists_by_key, lists_by_number
+from tasks.outside_run import run_as_leg
 from tasks.progress import progress
 from tasks.query_filters import QueryFilters
+from tasks.reading import runs_of
 from tasks.texts import Texts
 
 if TYPE_CHECKING:
@@ -142,11 +144,21 @@ def _each_once(queries: pa.Table) -> pa.Table:
 
 @task(name="fuse", cache_policy=NO_CACHE)
 def fuse_legs(night: Night) -> int:
-    """Both legs as one ranking.
+    """Both legs as one ranking; a run from outside in place of the leg that it stands in for.
 
     Returns:
         How many entries it has, candidates and what lies below them.
     """
-    fused = fuse(read_table(night.leg_bm25), read_table(night.leg_dense), settings=night.settings.retrieval)
+    own = {"bm25": read_table(night.leg_bm25), "dense": read_table(night.leg_dense)}
+    settings, legs = night.settings.retrieval, dict(own)
+    runs = runs_of(settings)
+    if runs:
+        with Bm25Store.open(night.bm25) as store:
+            documents = store.chunks(["document_id"]).column(0).combine_chunks()
+        filters = QueryFilters.of_night(night, read_table(night.queries, columns=["filter"]))
+        for leg in runs:
+            run = read_table(night.outside_run(leg))
+            legs[leg] = run_as_leg(run, own, documents, depth=settings.candidate_depth, allowed=filters.by_query)
+    fused = fuse(legs["bm25"], legs["dense"], settings=settings)
     write_table(night.fused, fused)
     return int(fused.num_rows)

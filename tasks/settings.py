@@ -206,6 +206,15 @@ class RetrievalSettings(Section):
     dense_weight: float = Field(
         default=0.5, ge=0.0, le=1.0, description="Weight of the dense leg against BM25, in both fusions."
     )
+    bm25_run: str | None = Field(
+        default=None,
+        min_length=1,
+        description="TREC run file (gzipped or not) that stands in for the BM25 leg: another engine's first stage, by "
+        "the log's query ids. Relative to the settings file.",
+    )
+    dense_run: str | None = Field(
+        default=None, min_length=1, description="The same in place of the dense leg. Relative to the settings file."
+    )
 
 
 class RerankerSettings(Section):
@@ -456,6 +465,7 @@ class Settings(Section):
                 "retention": True,
                 "execution": True,
                 "documents": {"source"},
+                "retrieval": {"bm25_run", "dense_run"},
                 "queries": {"log", "drop_list", "pairs_per_second"},
                 "evaluation": {"timed_queries"},
             },

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_VARIANTS = 1000
 OF_THE_TERMS = {"bm25.language", "bm25.stop_words"}
+FROM_OUTSIDE = {"retrieval.bm25_run", "retrieval.dense_run"}  # a release holds what it read of them, and nothing else
 VARIABLE = {
     f"{section}.{key}"
     for section, model in (
@@ -33,7 +34,7 @@ VARIABLE = {
         ("results", ResultsSettings),
     )
     for key in model.model_fields
-} - OF_THE_TERMS
+} - (OF_THE_TERMS | FROM_OUTSIDE)
 WORD = re.compile(r"[A-Za-z0-9_./-]+")
 ANOTHER_WORKSPACE = (
     "Write another settings file with a `workspace` of its own, refresh it, and compare: "
@@ -148,7 +149,7 @@ def _require_variable(key: str) -> None:
     model = Settings.model_fields.get(section)
     fields: Iterable[str] = getattr(model.annotation, "model_fields", ()) if model is not None else ()
     if name in fields:
-        varies = key in OF_THE_TERMS or section in _COMPUTED
+        varies = section in _COMPUTED
         reason = "would make other chunks, vectors, terms or queries" if varies else "decides no ranking"
         message = f"{key} cannot vary over one release: it {reason}."
         raise InputError(message, remedy=ANOTHER_WORKSPACE if varies else f"May vary: {', '.join(sorted(VARIABLE))}.")
