@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from storage.errors import InputError
 from storage.models import promotions
 from storage.workspace import Workspace
+from tasks.hosted_plan import NOT_HOSTED
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def with_promotions(settings: Settings, *, base: Path) -> Settings:
     changed: dict[str, object] = {}
     for kind, promotion in promotions(Workspace(base / settings.workspace)).items():
         section = settings.embedder if kind == "embedder" else settings.reranker
-        if section.model == promotion.instead_of:
+        is_hosted = kind == "reranker" and settings.reranker.hosted.api != NOT_HOSTED
+        if section.model == promotion.instead_of and not is_hosted:
             model = f"{settings.workspace}/models/{promotion.model}"
             update = {"model": model, "revision": None, "sha256": promotion.sha256}
             changed[kind] = section.model_copy(update=update)

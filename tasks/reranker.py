@@ -12,6 +12,7 @@ import numpy as np
 from storage.errors import InputError
 from storage.keys import fingerprint
 from tasks.batching import batches_by_budget, halving_on_memory
+from tasks.hosted_plan import NOT_HOSTED, plan_hosted
 from tasks.models import find_model, load_quietly, resolve_device, resolve_precision
 from tasks.pretrained_reranker import CARD_FILE, load_reranker, read_card
 from tasks.training_card import CARD, read_training_card
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tasks.hosted_plan import HostedPlan
     from tasks.settings import ExecutionSettings, RerankerSettings
 
 NO_RERANKER = "none"
@@ -47,14 +49,28 @@ class RerankerPlan:
     fingerprint: str
 
 
-def plan_reranker(settings: RerankerSettings, execution: ExecutionSettings, *, base: Path) -> RerankerPlan | None:
-    """Find a reranker's files, check them, and take its fingerprint; None where the settings say "none".
+def plan_reranker(
+    settings: RerankerSettings, execution: ExecutionSettings, *, base: Path
+) -> RerankerPlan | HostedPlan | None:
+    """Find a reranker, check what is there of it, and take its fingerprint; None where the settings say "none".
+
+    Raises:
+        InputError: The model or the device is not there, the weights are not the expected ones, or a hosted
+            reranker's settings do not go together.
+    """
+    if settings.model == NO_RERANKER:
+        return None
+    if settings.hosted.api != NOT_HOSTED:
+        return plan_hosted(settings)
+    return plan_local(settings, execution, base=base)
+
+
+def plan_local(settings: RerankerSettings, execution: ExecutionSettings, *, base: Path) -> RerankerPlan:
+    """The plan of a reranker that runs here.
 
     Raises:
         InputError: The model or the device is not there, or the weights are not the expected ones.
     """
-    if settings.model == NO_RERANKER:
-        return None
     device = resolve_device(execution.device)
     precision = resolve_precision(settings.precision, device=device)
     folder = packaged_folder(settings.model) or base / settings.model

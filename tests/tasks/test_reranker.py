@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from storage.errors import InputError
-from tasks.reranker import Reranker, RerankerPlan, plan_reranker
+from tasks.reranker import Reranker, RerankerPlan, plan_local, plan_reranker
 from tasks.settings import ExecutionSettings, RerankerSettings
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ PAIRS = [
 
 def plan(model: str | Path, **changes: object) -> RerankerPlan:
     settings = RerankerSettings.model_validate({"model": str(model), **changes})
-    made = plan_reranker(settings, ExecutionSettings(device="cpu"), base=Path("/nowhere"))
-    assert made is not None
-    return made
+    return plan_local(settings, ExecutionSettings(device="cpu"), base=Path("/nowhere"))
 
 
 def scores_of(reranker: Reranker, pairs: list[tuple[str, str]]) -> list[float]:
