@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from storage.chunk_table import vectors_of
 from tasks.canary import compare_with_stored
 from tasks.embedder import Embedder
 from tasks.hosted_plan import HostedPlan
+from tasks.openvino_reranker import OpenvinoReranker
 from tasks.reranker import Reranker
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from tasks.hosted_reranker import HostedReranker
     from tasks.reranker import RerankerPlan
     from tasks.settings import Settings
+
+LoadedReranker: TypeAlias = "Reranker | OpenvinoReranker | HostedReranker"
 
 
 class EmbedderOnDemand:
@@ -86,9 +89,9 @@ class RerankerOnDemand:
     def __init__(self, plan: RerankerPlan | HostedPlan, settings: Settings) -> None:
         self.plan = plan
         self._execution = settings.execution
-        self._loaded: Reranker | HostedReranker | None = None
+        self._loaded: LoadedReranker | None = None
 
-    def load(self) -> Reranker | HostedReranker:
+    def load(self) -> LoadedReranker:
         """The reranker.
 
         Raises:
@@ -98,8 +101,9 @@ class RerankerOnDemand:
             self._loaded = _hosted(self.plan) if isinstance(self.plan, HostedPlan) else self._local(self.plan)
         return self._loaded
 
-    def _local(self, plan: RerankerPlan) -> Reranker:
-        return Reranker(plan, batch_tokens=self._execution.batch_tokens, threads=self._execution.threads)
+    def _local(self, plan: RerankerPlan) -> Reranker | OpenvinoReranker:
+        kind = OpenvinoReranker if plan.runtime == "openvino" else Reranker
+        return kind(plan, batch_tokens=self._execution.batch_tokens, threads=self._execution.threads)
 
 
 def _hosted(plan: HostedPlan) -> HostedReranker:

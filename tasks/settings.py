@@ -457,7 +457,7 @@ class CanarySettings(Section):
         gt=0.0,
         le=10.0,
         description="By how much a stored and a fresh value may differ before the run fails. Default: by precision, "
-        "0.0001 for float32, 0.02 for float16, 0.1 for bfloat16.",
+        "0.0001 for float32, 0.02 for float16, 0.1 for bfloat16 and int8.",
     )
 
 

@@ -237,9 +237,9 @@ def test_a_key_can_come_from_a_prefect_secret(
         refresh(hosted)
     del hosted.settings["reranker.hosted"]["key_variable"]
     hosted.settings["reranker.hosted"]["key_block"] = "rerank-key"
-    with pytest.raises(InputError, match="no key .* block 'rerank-key' is not there"):
+    with pytest.raises(InputError, match=r"no key .* block 'rerank-key' is not there"):
         refresh(hosted)
-    Secret(value=KEY).save("rerank-key", overwrite=True)  # type: ignore[unused-coroutine]  # in a synchronous caller it is none
+    Secret(value=KEY).save("rerank-key", overwrite=True)
     assert refresh(hosted).published
     assert KEY.encode() not in bytes_under(hosted.folder)
     assert len(provider.paid) > 0
@@ -291,8 +291,8 @@ def test_a_grid_over_pairs_that_may_not_be_paid_for_is_refused_and_keeps_what_wa
     known = len(provider.paid)
     hosted.settings["reranker.hosted"]["max_pairs"] = 4
     hosted.write()
-    with pytest.raises(InputError, match="spending cap leaves .* pairs of .* queries without a score"):
-        evaluate(str(hosted.settings_file), grid=("reranker.depth=20,22",))
+    with pytest.raises(InputError, match=r"spending cap leaves .* pairs of .* queries without a score"):
+        evaluate(str(hosted.settings_file), grid=["reranker.depth=20,22"])
     assert len(provider.paid) == known + 4
     assert max(provider.paid.values()) == 1
 
