@@ -19,7 +19,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.beir_folders import parsed, parser, run_night, write_settings
+from benchmarks.beir_folders import parsed, parser, write_settings
+from benchmarks.plain_nights import refresh_plainly
 from flows.settings import load_settings
 from storage.workspace import reading
 from tasks.experiment import Experiment
@@ -87,7 +88,7 @@ def _quality(configuration: Configuration, models: list[str]) -> list[tuple[floa
     """The reranker alone and the weighed order, by model."""
     settings, base = configuration.settings, configuration.base
     assert settings.judgments.qrels is not None
-    judgments = read_judgments(base / settings.judgments.qrels)
+    judgments = read_judgments(base / settings.judgments.qrels, name=settings.judgments.qrels)
     values = []
     now = datetime.now(UTC)
     with Experiment.open(configuration.workspace, settings, judgments, base=base, now=now) as experiment:
@@ -112,12 +113,11 @@ def main() -> None:
         split=SPLITS[options.collection],
         query_limit=options.limit,
         sections={
-            "": {"workspace": "workspace-open-rerankers"},
             "reranker": {"depth": DEPTH},
             "evaluation": {"timed_queries": 0},
         },
     )
-    run_night(settings_file)
+    refresh_plainly(settings_file)
     rows = measure(load_settings(settings_file), work, timed=options.timed)
     if options.json:
         print(json.dumps([asdict(row) for row in rows], indent=2))

@@ -59,7 +59,8 @@ def convert(
     except ImportError as error:
         raise InputError(NO_TOOLS, remedy=INSTALL) from error
     encoder = load_cross_encoder(plan)
-    network, tokenizer = network_of(encoder).to(dtype=torch.float32).eval(), encoder.tokenizer
+    network, tokenizer = network_of(encoder), encoder.tokenizer
+    torch.nn.Module.eval(torch.nn.Module.float(network))
     max_tokens = plan.max_tokens or encoder.max_seq_length or 512
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or tokenizer.pad_token_id is None:
