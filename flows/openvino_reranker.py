@@ -97,7 +97,7 @@ def main(
     sys.stdout.write(
         f"{output}: {after:.0f} pairs a second instead of {before:.0f}. Scores correlate by {agreed.correlation:.4f}; "
         f"{agreed.top:.1%} of the best ten and {agreed.first:.0%} of the first are the same.\n"
-        f'Name it as [reranker].model = "{output}"; try it first: `nightrank evaluate --grid reranker.model={output}`.\n'
+        f'Name it as [reranker].model = "{output}"; try it: `nightrank evaluate --grid reranker.model={output}`.\n'
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from storage.errors import InputError
 from storage.keys import sha256_of_file
 from storage.workspace import write_atomically
-from tasks.openvino_reranker import CARD_FILE, FILES, NETWORK, TOKENIZER, OpenvinoCard
+from tasks.openvino_reranker import CARD_FILE, FILES, NETWORK, TOKENIZER, OpenvinoCard, import_openvino
 from tasks.pretrained_reranker import network_of
 from tasks.reranker import load_cross_encoder
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tasks.reranker import RerankerPlan
-
-NO_TOOLS = "Making a model for OpenVINO needs packages that are not installed."
-INSTALL = "Install them: `pip install nightrank[openvino]`."
 
 
 def convert(
@@ -53,11 +50,9 @@ def convert(
     """
     if folder.exists():
         raise InputError(f"{folder} is there already.", remedy="Name a folder that is not.")
-    try:
-        import openvino
-        import torch
-    except ImportError as error:
-        raise InputError(NO_TOOLS, remedy=INSTALL) from error
+    import torch
+
+    openvino = import_openvino()
     encoder = load_cross_encoder(plan)
     network, tokenizer = network_of(encoder), encoder.tokenizer
     torch.nn.Module.eval(torch.nn.Module.float(network))
@@ -106,7 +101,8 @@ def _quantised(model: Any, inputs: Sequence[dict[str, Any]]) -> Any:  # noqa: AN
     try:
         import nncf
     except ImportError as error:
-        raise InputError(NO_TOOLS, remedy=INSTALL) from error
+        message = "To quantise a reranker takes a package that is not installed."
+        raise InputError(message, remedy="Install it: `pip install nightrank[openvino]`.") from error
     names = [entry.any_name for entry in model.inputs]
     sample = nncf.Dataset(inputs, lambda one: {name: one[name].numpy() for name in names})
     return nncf.quantize(model, sample, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(inputs))

@@ -6,6 +6,7 @@ named in ``[reranker].model``, fingerprinted by its files, watched by the canary
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -81,7 +82,7 @@ class OpenvinoReranker:
     """
 
     def __init__(self, plan: RerankerPlan, *, batch_tokens: int, threads: int | None = None) -> None:
-        openvino = _openvino()
+        openvino = import_openvino()
         self.plan = plan
         self._card = read_openvino_card(plan.folder)
         self._batch_tokens = batch_tokens
@@ -131,10 +132,18 @@ def _tokenizer(folder: Path, card: OpenvinoCard) -> Any:  # noqa: ANN401 (tokeni
     return tokenizer
 
 
-def _openvino() -> Any:  # noqa: ANN401 (an extra, whose types are not there without it)
+def import_openvino() -> Any:  # noqa: ANN401 (an extra, whose types are not there without it)
+    """The module ``openvino``, without its telemetry: from here on this process finds no package of that.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    if "openvino" not in sys.modules:
+        # The import alone would tell its makers of each use; where the package is missing they leave it.
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # what Python takes for "not there"
     try:
         import openvino
     except ImportError as error:
-        message = "The reranker was made for OpenVINO, which is not installed."
-        raise InputError(message, remedy="Install it: `pip install nightrank[openvino]`.") from error
+        message = "Rerankers for OpenVINO need packages that are not installed."
+        raise InputError(message, remedy="Install them: `pip install nightrank[openvino]`.") from error
     return openvino

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,8 @@ from tasks.settings import ExecutionSettings, RerankerSettings
 if TYPE_CHECKING:
     from tests.conftest import Models
 
-pytest.importorskip("openvino", reason="the extra openvino is not installed")
+if find_spec("openvino") is None:
+    pytest.skip("the extra openvino is not installed", allow_module_level=True)
 
 TEXTS = ["sort", "The csv module reads and writes tabular data.", "A lock file keeps a second run away. " * 60, ""]
 PAIRS = [(query, text) for query in ("read csv", "sort a list", "a much longer query " * 5) for text in TEXTS]
@@ -95,3 +98,10 @@ def test_a_folder_that_is_there_is_not_written_over(models: Models, converted: P
         convert(plan(models.reranker), [], converted.parent / "none", name="tiny")
     assert read_openvino_card(converted) == before
     assert sorted(path.name for path in converted.parent.iterdir()) == ["exact"]
+
+
+def test_nobody_is_told_of_its_use(converted: Path) -> None:
+    OpenvinoReranker(plan(converted), batch_tokens=512)
+    assert "openvino_telemetry" in sys.modules
+    assert sys.modules.get("openvino_telemetry") is None
+    assert not [name for name in sys.modules if name.startswith("openvino_telemetry.")]
