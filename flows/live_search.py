@@ -15,7 +15,8 @@ from tasks.analysis import Analyser
 from tasks.diversity import stored_vectors
 from tasks.embedder import Embedder, plan_embedder
 from tasks.live import LiveSearch
-from tasks.reranker import Reranker, plan_reranker
+from tasks.on_demand import RerankerOnDemand
+from tasks.reranker import plan_reranker
 from tasks.results import cut_results, result_entries
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
     table = ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=release_id)
     batch_tokens, threads = settings.execution.batch_tokens, settings.execution.threads
     embedder = Embedder(embedder_plan, batch_tokens=batch_tokens, threads=threads)
-    reranker = None if reranker_plan is None else Reranker(reranker_plan, batch_tokens=batch_tokens, threads=threads)
+    reranker = None if reranker_plan is None else RerankerOnDemand(reranker_plan, settings).load()
     text, key = normalise_query(query), query_key(query)
     with Bm25Store.open(workspace.release(release_id) / "bm25.duckdb") as store:
         live = LiveSearch.of(settings, store, table, embedder=embedder, reranker=reranker)

@@ -36,6 +36,7 @@ from tasks.query_choice import measured_pairs_per_second
 from tasks.report import report_night
 from tasks.reranker import plan_reranker
 from tasks.source_age import source_age_days
+from tasks.spending_cap import spending_cap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from storage.workspace import Workspace
     from tasks.embedder import EmbedderPlan
     from tasks.gating import Asked
+    from tasks.hosted_plan import HostedPlan
     from tasks.indexing import ChunksEmbedded
     from tasks.reading import InputsRead
     from tasks.reranker import RerankerPlan
@@ -70,6 +72,7 @@ COUNTS_OF_WORK = (
     "queries_scanned",
     "pairs_scored",
     "scores_checked",
+    "searches",
 )
 
 MOST_SCREENED = 0.5  # of a log's traffic; with more it is likelier that a rule is wrong than that the log is
@@ -116,10 +119,11 @@ class Run:
         )
 
     def is_current(self, read: InputsRead) -> bool:
-        """Whether the current release was made from the very same inputs, and is there."""
+        """Whether the current release was made from the very same inputs, lacks no score, and is there."""
         return (
             self.current is not None
             and self.current.inputs == self.inputs_of(read)
+            and self.current.counts.pairs_left == 0
             and is_there(self.night.workspace, self.current)
         )
 
@@ -236,6 +240,9 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
             pairs=pairs.pairs,
             pairs_scored=pairs.scored,
             scores_checked=pairs.checked,
+            pairs_left=pairs.left,
+            queries_left=pairs.queries_left,
+            searches=pairs.searches,
         ),
         seconds=run.total_seconds(),
         measures=measures,
@@ -256,7 +263,7 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
         drops=read.drops,
         ladder=tuple(ladder(measures, read_timings(folder))),
         depths=tuple(read_depths(folder)),
-        warnings=_warnings(read, measures, *asked.warnings, not_reported, not_collected),
+        warnings=_warnings(read, measures, spending_cap(manifest.counts), *asked.warnings, not_reported, not_collected),
     )
     show_in_prefect(summary, folder=folder)
     if summary.refused:
@@ -269,7 +276,7 @@ def _built_upon(
     workspace: Workspace,
     settings: Settings,
     embedder: EmbedderPlan,
-    reranker: RerankerPlan | None,
+    reranker: RerankerPlan | HostedPlan | None,
 ) -> Before | None:
     inputs = current.inputs
     same_reranker = reranker is not None and inputs.reranker_fingerprint == reranker.fingerprint

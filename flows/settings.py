@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from storage.errors import InputError
 from storage.models import promotions
 from storage.workspace import Workspace
+from tasks.hosted_plan import NOT_HOSTED
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ def with_promotions(settings: Settings, *, base: Path) -> Settings:
     for kind, promotion in promotions(Workspace(base / settings.workspace)).items():
         section = settings.embedder if kind == "embedder" else settings.reranker
         named = (section.model, section.revision, section.sha256)
-        if named == (promotion.instead_of, promotion.instead_of_revision, promotion.instead_of_sha256):
+        replaced = (promotion.instead_of, promotion.instead_of_revision, promotion.instead_of_sha256)
+        is_hosted = kind == "reranker" and settings.reranker.hosted.api != NOT_HOSTED
+        if named == replaced and not is_hosted:
             model = f"{settings.workspace}/models/{promotion.model}"
             update = {"model": model, "revision": None, "sha256": promotion.sha256}
             changed[kind] = section.model_copy(update=update)

@@ -63,7 +63,11 @@ PAIRS = Kind(
     reached="""
 CREATE TEMP TABLE reached AS
 SELECT DISTINCT coalesce(text_key, query_key)::UUID AS query_key, chunk_hash::UUID AS chunk_hash
-FROM read_parquet($files) LEFT JOIN text_keys USING (query_key) WHERE pair_score IS NOT NULL
+FROM (
+    FROM read_parquet($files, filename = true)
+    -- A query that a spending cap left unfinished shows no score, and what was paid for it is wanted the next night.
+    QUALIFY pair_score IS NOT NULL OR count(pair_score) OVER (PARTITION BY filename, query_key) = 0
+) LEFT JOIN text_keys USING (query_key)
 """,
     count="""
 SELECT (SELECT count(*) FROM pair_scores),

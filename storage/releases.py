@@ -70,6 +70,9 @@ class Counts(_Record):
     pairs: int
     pairs_scored: int
     scores_checked: int  # stored ones that were computed again and agreed
+    pairs_left: int = 0  # without a score, because no more was to be spent on a hosted reranker
+    queries_left: int = 0  # that keep the fused order for that
+    searches: int = 0  # that a hosted reranker's provider billed
 
 
 class Gate(_Record):

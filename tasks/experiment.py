@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from storage.chunk_table import ChunkTable
     from storage.records import Judgment
     from storage.workspace import Workspace
+    from tasks.hosted_plan import HostedPlan
     from tasks.reranker import RerankerPlan
     from tasks.settings import RerankerSettings, Settings
 
@@ -109,7 +110,7 @@ class Experiment:
         self._chunks = store.chunks(["chunk_id", "chunk_hash", "document_id"])
         hashes = self._chunks.column("chunk_hash")
         self._legs = Legs(release, store, hashes, self.queries, table=lambda: self._table, vectors=self._query_vectors)
-        self._plans: dict[RerankerSettings, RerankerPlan | None] = {}
+        self._plans: dict[RerankerSettings, RerankerPlan | HostedPlan | None] = {}
         self._known: dict[str, KnownPairs] = {}
         self._known_of(release.manifest.inputs.reranker_fingerprint).add(
             *stored_scores(release.candidates(self.queries))
@@ -202,13 +203,14 @@ class Experiment:
             How many pairs had to be scored.
 
         Raises:
-            InputError: One is no variant: it would make other chunks, vectors, terms or queries.
+            InputError: One is no variant: it would make other chunks, vectors, terms or queries; or a hosted reranker's
+                spending cap leaves pairs without a score.
             WorkspaceBusy: Pairs must be scored, and another run holds the workspace.
         """
         for settings in variants:
             require_variant(self.settings, settings, name="The variant")
         self._legs.expect(variants)
-        wanted: dict[str, tuple[RerankerPlan, list[pa.Table]]] = {}
+        wanted: dict[str, tuple[RerankerPlan | HostedPlan, list[pa.Table]]] = {}
         incomplete: set[str] = set()
         for settings in variants:
             plan = self._plan(settings.reranker)
@@ -268,7 +270,7 @@ class Experiment:
         named = named_queries(self.queries, {judgment.query_id for judgment in self.judgments})
         return [named[key] for key in self.queries.column("query_key").to_pylist()]
 
-    def _score(self, wanted: Sequence[tuple[RerankerPlan, list[pa.Table]]]) -> int:
+    def _score(self, wanted: Sequence[tuple[RerankerPlan | HostedPlan, list[pa.Table]]]) -> int:
         if not wanted:
             return 0
         scored = 0
@@ -295,7 +297,7 @@ class Experiment:
         depth = settings.retrieval.candidate_depth
         return self._legs.bm25(settings.bm25, depth=depth), self._legs.dense(depth=depth)
 
-    def _plan(self, settings: RerankerSettings) -> RerankerPlan | None:
+    def _plan(self, settings: RerankerSettings) -> RerankerPlan | HostedPlan | None:
         """The plan of a reranker with its own weight, made once: its files are read for it."""
         key = settings.model_copy(update={"weight": None, "depth": 1})
         if key not in self._plans:
@@ -323,7 +325,7 @@ class Experiment:
         return vectors
 
 
-def _weight(plan: RerankerPlan | None, settings: Settings) -> float:
+def _weight(plan: RerankerPlan | HostedPlan | None, settings: Settings) -> float:
     if plan is None:
         return 0.0
     return plan.weight if settings.reranker.weight is None else settings.reranker.weight

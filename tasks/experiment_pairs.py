@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from storage.errors import InputError
 from storage.filtered_queries import by_text
 from storage.memo import PairMemo
 from tasks.on_demand import RerankerOnDemand
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from storage.chunk_table import ChunkTable
     from storage.workspace import Workspace
+    from tasks.hosted_plan import HostedPlan
     from tasks.reranker import RerankerPlan
     from tasks.settings import Settings
     from tasks.texts import Texts
@@ -82,17 +84,28 @@ class PairScoring:
     table: ChunkTable
     generator: np.random.Generator
 
-    def score(self, pairs: pa.Table, plan: RerankerPlan) -> tuple[NDArray[np.float32], PairsScored]:
+    def score(self, pairs: pa.Table, plan: RerankerPlan | HostedPlan) -> tuple[NDArray[np.float32], PairsScored]:
         """The scores of pairs, ``query_key`` and ``chunk_hash`` (n,), from the memo or the reranker: float32 (n,).
 
         Raises:
             MachineError: The reranker does not say again what the memo holds.
+            InputError: A spending cap leaves pairs without a score, so that variants could not be compared.
         """
         texts = PairTexts.of(self.queries, self.table)
         canary = Canary(self.settings.canary, plan.precision, self.generator)
         with PairMemo(self.workspace.memo, reranker=plan.fingerprint) as memo:
-            asked = by_text(pairs, self.queries)
-            return score_pairs(asked, memo, texts, load=RerankerOnDemand(plan, self.settings).load, canary=canary)
+            scores, done = score_pairs(
+                by_text(pairs, self.queries),
+                memo,
+                texts,
+                load=RerankerOnDemand(plan, self.settings).load,
+                canary=canary,
+            )
+        if done.left:
+            message = f"The spending cap leaves {done.left:,} pairs of {done.queries_left:,} queries without a score."
+            remedy = "Run again, what was paid for is kept; or raise `max_pairs`, `max_searches` in [reranker.hosted]."
+            raise InputError(message, remedy=remedy)
+        return scores, done
 
 
 def stored_scores(candidates: pa.Table) -> tuple[pa.Table, NDArray[np.float32]]:

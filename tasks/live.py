@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from storage.bm25_store import Bm25Store
     from storage.chunk_table import ChunkTable
     from tasks.embedder import Embedder
-    from tasks.reranker import Reranker
+    from tasks.on_demand import LoadedReranker
     from tasks.settings import Settings
 
 
@@ -48,7 +48,7 @@ class LiveSearch:
     store: Bm25Store
     table: ChunkTable
     embedder: Embedder
-    reranker: Reranker | None
+    reranker: LoadedReranker | None
     chunks: pa.Table
     texts: Texts
 
@@ -60,7 +60,7 @@ class LiveSearch:
         table: ChunkTable,
         *,
         embedder: Embedder,
-        reranker: Reranker | None,
+        reranker: LoadedReranker | None,
     ) -> Self:
         """The online path of the collection in a store and a table."""
         chunks = store.chunks(["chunk_id", "chunk_hash", "document_id", "title", "body_start", "metadata"])
@@ -113,7 +113,7 @@ class LiveSearch:
     def _candidate_depth(self) -> int:
         return self.settings.retrieval.candidate_depth
 
-    def _pair_scores(self, query: str, chunk_hashes: list[str], reranker: Reranker) -> NDArray[np.float32]:
+    def _pair_scores(self, query: str, chunk_hashes: list[str], reranker: LoadedReranker) -> NDArray[np.float32]:
         rows = self.table.rows(pa.array(sorted(set(chunk_hashes))), ["text", "tokens"]).to_pylist()
         found = {row["chunk_hash"]: row for row in rows}
         texts = [found[chunk_hash]["text"] for chunk_hash in chunk_hashes]

@@ -27,6 +27,6 @@ def memo_use(counts: Counts) -> dict[str, MemoUse]:
     needed_and_new = {
         "chunk embeddings": (counts.texts, counts.chunks_embedded),
         "query embeddings": (counts.queries, counts.queries_embedded),
-        "pair scores": (counts.pairs, counts.pairs_scored),
+        "pair scores": (counts.pairs - counts.pairs_left, counts.pairs_scored),
     }
     return {name: MemoUse(needed, needed - new) for name, (needed, new) in needed_and_new.items()}

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from storage.chunk_table import vectors_of
 from tasks.canary import compare_with_stored
 from tasks.embedder import Embedder
+from tasks.hosted_plan import HostedPlan
+from tasks.openvino_reranker import OpenvinoReranker
 from tasks.reranker import Reranker
 
 if TYPE_CHECKING:
     from storage.chunk_table import ChunkTable
     from tasks.embedder import EmbedderPlan
+    from tasks.hosted_reranker import HostedReranker
     from tasks.reranker import RerankerPlan
     from tasks.settings import Settings
+
+LoadedReranker: TypeAlias = "Reranker | OpenvinoReranker | HostedReranker"
 
 
 class EmbedderOnDemand:
@@ -81,18 +86,27 @@ class RerankerOnDemand:
         plan: As given.
     """
 
-    def __init__(self, plan: RerankerPlan, settings: Settings) -> None:
+    def __init__(self, plan: RerankerPlan | HostedPlan, settings: Settings) -> None:
         self.plan = plan
         self._execution = settings.execution
-        self._loaded: Reranker | None = None
+        self._loaded: LoadedReranker | None = None
 
-    def load(self) -> Reranker:
+    def load(self) -> LoadedReranker:
         """The reranker.
 
         Raises:
-            InputError: The folder holds no cross-encoder with one output.
+            InputError: The folder holds no cross-encoder with one output, or there is no key for a hosted one.
         """
         if self._loaded is None:
-            execution = self._execution
-            self._loaded = Reranker(self.plan, batch_tokens=execution.batch_tokens, threads=execution.threads)
+            self._loaded = _hosted(self.plan) if isinstance(self.plan, HostedPlan) else self._local(self.plan)
         return self._loaded
+
+    def _local(self, plan: RerankerPlan) -> Reranker | OpenvinoReranker:
+        kind = OpenvinoReranker if plan.runtime == "openvino" else Reranker
+        return kind(plan, batch_tokens=self._execution.batch_tokens, threads=self._execution.threads)
+
+
+def _hosted(plan: HostedPlan) -> HostedReranker:
+    from tasks.hosted_reranker import HostedReranker  # its HTTP client is needed nowhere else
+
+    return HostedReranker.connect(plan)

@@ -14,6 +14,7 @@ from tasks.report_queries import tell_queries
 from tasks.report_release import MAIN_STAGE, ReleaseRead
 from tasks.report_training import trained_models
 from tasks.report_work import bad_rows, drops, stage_seconds
+from tasks.spending_cap import spending_cap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,6 +72,7 @@ class Report:
         diversity: Diverse results against the final order's; none where they are not diversified.
         worth_before: Of those of the release before, as its own run measured them.
         headline: The comparison of the published results; None where there was none.
+        spending_cap: What a cap on a hosted reranker left out; None where it left out nothing.
     """
 
     manifest: Manifest
@@ -91,6 +93,7 @@ class Report:
     trained: Sequence[TrainedModel] | Missing
     seconds: Sequence[StageSeconds]
     memos: Mapping[str, MemoUse]
+    spending_cap: str | None
     drops: Sequence[Drop] | Missing
     bad_rows: Sequence[BadRows] | Missing
 
@@ -135,6 +138,7 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
         trained=trained_models(manifest.settings, models) or UNTRAINED,
         seconds=stage_seconds(manifest.seconds, {} if before is None else before.manifest.seconds),
         memos=memo_use(manifest.counts),
+        spending_cap=spending_cap(manifest.counts),
         drops=_drops(release),
         bad_rows=_bad_rows(release),
     )

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from storage.errors import InputError
-from storage.keys import fingerprint
+from storage.keys import fingerprint, sha256_of_file
 from tasks.batching import batches_by_budget, halving_on_memory
+from tasks.hosted_plan import NOT_HOSTED, plan_hosted
 from tasks.models import find_model, load_quietly, resolve_device, resolve_precision
+from tasks.openvino_reranker import CARD_FILE as OPENVINO_CARD
+from tasks.openvino_reranker import FILES as OPENVINO_FILES
+from tasks.openvino_reranker import WEIGHTS as OPENVINO_WEIGHTS
+from tasks.openvino_reranker import read_openvino_card
 from tasks.pretrained_reranker import CARD_FILE, load_reranker, read_card
 from tasks.training_card import CARD, read_training_card
 
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tasks.hosted_plan import HostedPlan
     from tasks.settings import ExecutionSettings, RerankerSettings
 
 NO_RERANKER = "none"
@@ -36,6 +42,7 @@ class RerankerPlan:
         has_card: Whether it is one of ours: a delta on the packaged base, with a card.
         weight: Of its score against the first stage.
         fingerprint: Decides its scores: files, truncation, precision class.
+        runtime: What runs it.
     """
 
     folder: Path
@@ -45,6 +52,7 @@ class RerankerPlan:
     device: str
     precision: str
     fingerprint: str
+    runtime: Literal["torch", "openvino"] = "torch"
 
     @property
     def key(self) -> str:
@@ -52,14 +60,28 @@ class RerankerPlan:
         return f"{self.fingerprint} at {self.weight:g}"
 
 
-def plan_reranker(settings: RerankerSettings, execution: ExecutionSettings, *, base: Path) -> RerankerPlan | None:
-    """Find a reranker's files, check them, and take its fingerprint; None where the settings say "none".
+def plan_reranker(
+    settings: RerankerSettings, execution: ExecutionSettings, *, base: Path
+) -> RerankerPlan | HostedPlan | None:
+    """Find a reranker, check what is there of it, and take its fingerprint; None where the settings say "none".
+
+    Raises:
+        InputError: The model or the device is not there, the weights are not the expected ones, or a hosted
+            reranker's settings do not go together.
+    """
+    if settings.model == NO_RERANKER:
+        return None
+    if settings.hosted.api != NOT_HOSTED:
+        return plan_hosted(settings)
+    return plan_local(settings, execution, base=base)
+
+
+def plan_local(settings: RerankerSettings, execution: ExecutionSettings, *, base: Path) -> RerankerPlan:
+    """The plan of a reranker that runs here.
 
     Raises:
         InputError: The model or the device is not there, or the weights are not the expected ones.
     """
-    if settings.model == NO_RERANKER:
-        return None
     device = resolve_device(execution.device)
     precision = resolve_precision(settings.precision, device=device)
     folder = packaged_folder(settings.model) or base / settings.model
@@ -72,11 +94,35 @@ def plan_reranker(settings: RerankerSettings, execution: ExecutionSettings, *, b
         weight = card.weight if settings.weight is None else settings.weight
         key = fingerprint([card.base_sha256, card.delta_sha256, max_tokens, precision])
         return RerankerPlan(folder, True, weight, max_tokens, device, precision, key)
+    if (folder / OPENVINO_CARD).is_file():
+        return _plan_openvino(settings, folder)
     files = find_model(settings.model, base=base, revision=settings.revision, sha256=settings.sha256)
     _require_scoring_head(files.folder, name=settings.model)
     key = files.fingerprint(max_tokens=settings.max_tokens, precision=precision)
     weight = _weight_of(files.folder) if settings.weight is None else settings.weight
     return RerankerPlan(files.folder, False, weight, settings.max_tokens, device, precision, key)
+
+
+def _plan_openvino(settings: RerankerSettings, folder: Path) -> RerankerPlan:
+    card = read_openvino_card(folder)
+    remedy = "Make the folder again with `python -m flows.openvino_reranker`, or restore it."
+    changed = [name for name, digest in card.sha256.items() if not _has_digest(folder / name, digest)]
+    if changed or set(card.sha256) != set(OPENVINO_FILES):
+        message = f"{folder} is not as it was made: {', '.join(changed) or 'its card names other files'}."
+        raise InputError(message, remedy=remedy)
+    if settings.max_tokens not in (None, card.max_tokens) or settings.precision not in ("auto", card.precision):
+        message = f"The reranker in {folder} was made for {card.max_tokens} tokens in {card.precision}."
+        raise InputError(message, remedy="Leave `max_tokens` and `precision` out, or make it again from its source.")
+    if settings.sha256 not in (None, card.sha256[OPENVINO_WEIGHTS]):
+        message = f"{folder / OPENVINO_WEIGHTS} has another SHA-256 than the settings expect."
+        raise InputError(message, remedy="Restore the folder, or correct `sha256` if the change is meant.")
+    weight = card.weight if settings.weight is None else settings.weight
+    key = fingerprint(["openvino", card.precision, card.max_tokens, card.sha256])
+    return RerankerPlan(folder, False, weight, card.max_tokens, "cpu", card.precision, key, runtime="openvino")
+
+
+def _has_digest(path: Path, digest: str) -> bool:
+    return path.is_file() and sha256_of_file(path) == digest
 
 
 def packaged_folder(name: str) -> Path | None:
@@ -111,7 +157,7 @@ class Reranker:
         load_quietly()
         if threads is not None:
             torch.set_num_threads(threads)
-        self._model = _load(plan)
+        self._model = load_cross_encoder(plan)
         if plan.max_tokens is not None:
             self._model.max_seq_length = plan.max_tokens
         self._model.model.to(getattr(torch, plan.precision))
@@ -171,7 +217,12 @@ def _require_scoring_head(folder: Path, *, name: str) -> None:
         raise InputError(message, remedy=remedy)
 
 
-def _load(plan: RerankerPlan) -> Any:  # noqa: ANN401 (its network's type differs from model to model)
+def load_cross_encoder(plan: RerankerPlan) -> Any:  # noqa: ANN401 (its network's type differs from model to model)
+    """The model of a plan, as sentence-transformers knows it.
+
+    Raises:
+        InputError: The folder holds no cross-encoder.
+    """
     from sentence_transformers import CrossEncoder
 
     if plan.has_card:

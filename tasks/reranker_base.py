@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from storage.errors import InputError
 from storage.keys import fingerprint
+from tasks.hosted_plan import NOT_HOSTED
 from tasks.models import find_model, load_quietly
 from tasks.pretrained_reranker import CARD_FILE, load_reranker, new_cross_encoder, read_card
 from tasks.reranker import NO_RERANKER, packaged_folder
@@ -22,7 +23,14 @@ PACKAGED = "nightrank-minilm"
 
 
 def base_name(run: TrainingRun, asked: str | None) -> str:
-    """The name of the model to start from: what is asked for, else the present reranker, else the packaged one."""
+    """The name of the model to start from: what is asked for, else the present reranker, else the packaged one.
+
+    Raises:
+        InputError: The present reranker is a hosted one, with which no trained one can be compared for nothing.
+    """
+    if run.settings.reranker.hosted.api != NOT_HOSTED:
+        message = "A trained reranker is compared with the present one, which is a hosted one here and would be paid."
+        raise InputError(message, remedy="Train under settings without [reranker.hosted].")
     if asked is not None:
         return asked
     present = run.settings.reranker.model

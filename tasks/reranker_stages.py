@@ -18,7 +18,7 @@ from tasks.embedder_stages import Measured
 from tasks.models import resolve_device
 from tasks.pretrained_reranker import network_of
 from tasks.progress import progress
-from tasks.reranker import Reranker, about_tokens, plan_reranker
+from tasks.reranker import NO_RERANKER, Reranker, about_tokens, plan_local
 from tasks.reranker_base import base_files, base_name, load_base
 from tasks.reranker_teacher import ask_teacher
 from tasks.reranker_training import train
@@ -118,9 +118,9 @@ def teach(run: TrainingRun, training: RerankerTraining) -> TeacherAsked:
         settings = run.settings.reranker.model_copy(
             update={"model": training.teacher, "revision": None, "sha256": None, "max_tokens": None}
         )
-        plan = plan_reranker(settings, run.settings.execution, base=run.base)
-        if plan is None:
+        if training.teacher == NO_RERANKER:
             raise InputError("There is no teacher 'none'.", remedy="Name a reranker, or leave --teacher out.")
+        plan = plan_local(settings, run.settings.execution, base=run.base)
         queries = [whole.mined[place] for place in drawn.tolist()]
         taught, known = ask_teacher(
             queries,
@@ -222,13 +222,12 @@ def _measure(run: TrainingRun, training: RerankerTraining) -> RerankerMeasured:
     watched, unseen = watched_and_measured(training_set.held_out, most_watched=training.watched_queries)
     queries = _drawn(unseen, training.measured_queries, seed=training.seed)
     depth = min(training.measured_depth, settings.depth, run.settings.retrieval.candidate_depth)
-    present = plan_reranker(settings, execution, base=run.base)
-    trained = plan_reranker(
+    present = None if settings.model == NO_RERANKER else plan_local(settings, execution, base=run.base)
+    trained = plan_local(
         settings.model_copy(update={"model": str(run.trained), "revision": None, "sha256": None}),
         execution,
         base=run.base,
     )
-    assert trained is not None
     after_scores = _scores(trained, run, queries, training_set, depth=depth)
     choices = weights_to_try(settings.weight, training.weight)
     weight, after = _at_chosen_weights(queries, training_set, after_scores, choices, dense_weight=dense_weight)

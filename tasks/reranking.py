@@ -1,9 +1,14 @@
-"""The fourth stage: pairs that the memo does not hold are scored over the whole log, and the final order is set."""
+"""The fourth stage: pairs that the memo does not hold are scored over the whole log, and the final order is set.
+
+A model that runs here takes pairs in batches of like length. A hosted reranker takes one query at a time, those most in
+demand first, and stops where no more may be spent: a query that lacks a score then keeps the fused order, whatever is
+known of it, and the next run goes on.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
 
     from storage.chunk_table import ChunkTable
     from storage.releases import ChunkTableVersion
+    from tasks.hosted_reranker import Answer
     from tasks.night import Night
     from tasks.on_demand import RerankerOnDemand
     from tasks.settings import CanarySettings, Settings
@@ -36,10 +42,33 @@ TEXTS_HELD = 32_768  # pairs whose texts are in memory at one time
 
 
 class Scorer(Protocol):
-    """What scores pairs: the reranker."""
+    """What scores pairs: a reranker."""
 
     def score(self, queries: Sequence[str], texts: Sequence[str], lengths: NDArray[np.integer]) -> NDArray[np.float32]:
         """Raw scores of pairs, float32 (n,); higher is more relevant."""
+        ...
+
+
+@runtime_checkable
+class PaidScorer(Scorer, Protocol):
+    """What scores pairs for money: a hosted reranker."""
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing more may be spent."""
+        ...
+
+    @property
+    def searches(self) -> int:
+        """Searches that were billed so far."""
+        ...
+
+    def answers(self, query: str, texts: Sequence[str]) -> Iterator[Answer]:
+        """Scores of a query's texts as they arrive; those for which nothing more may be spent never do."""
+        ...
+
+    def close(self) -> None:
+        """Close its connection; the next question opens it again."""
         ...
 
 
@@ -49,13 +78,19 @@ class PairsScored:
 
     Attributes:
         pairs: Distinct ones that it needed.
-        scored: Those of them that no earlier run had scored.
+        scored: Those of them that no earlier run had scored, and this one did.
         checked: Scores of earlier runs that were computed again and agreed.
+        left: Pairs without a score, because no more was to be spent.
+        queries_left: Queries with such a pair, which keep the fused order.
+        searches: That a provider billed.
     """
 
     pairs: int
     scored: int
     checked: int
+    left: int = 0
+    queries_left: int = 0
+    searches: int = 0
 
 
 @task(name="rerank", cache_policy=NO_CACHE)
@@ -145,7 +180,9 @@ def score_pairs(
     load: Callable[[], Scorer],
     canary: Canary,
 ) -> tuple[NDArray[np.float32], PairsScored]:
-    """The score of every pair; what the memo does not hold is computed, committed batch by batch.
+    """The score of every pair; what the memo does not hold is computed or asked for, committed batch by batch.
+
+    Scores that were paid for are not watched by the canary: that would be to pay for them again.
 
     Args:
         pairs: ``query_key`` and ``chunk_hash`` (n,); a pair may come more than once.
@@ -155,25 +192,42 @@ def score_pairs(
         canary: Watches what the memo holds, before anything is added.
 
     Returns:
-        float32 (n,), and what was done for it.
+        float32 (n,), NaN for all pairs of a query that lacks one because of a spending cap; and what was done for it.
 
     Raises:
-        MachineError: The reranker does not say again what the memo holds.
+        MachineError: The reranker does not say again what the memo holds, or a hosted one does not answer.
     """
     known, stored = memo.scores_of(pairs)
     unknown = np.ones(pairs.num_rows, dtype=bool)
     unknown[known] = False
     missing = distinct(pairs.filter(pa.array(unknown)))
-    checked = 0
+    checked = searches = 0
     if missing.num_rows:
         reranker = load()
-        checked = _check_stored(pairs.take(pa.array(known)), stored, texts, reranker, canary)
-        _compute(missing, memo, texts, reranker)
+        if isinstance(reranker, PaidScorer):
+            try:
+                _ask(missing, memo, texts, reranker)
+            finally:
+                reranker.close()
+            searches = reranker.searches
+        else:
+            checked = _check_stored(pairs.take(pa.array(known)), stored, texts, reranker, canary)
+            _compute(missing, memo, texts, reranker)
         known, stored = memo.scores_of(pairs)
     scores = np.full(pairs.num_rows, np.nan, dtype=np.float32)
     scores[known] = stored
-    assert not np.isnan(scores).any()
-    return scores, PairsScored(pairs=distinct(pairs).num_rows, scored=missing.num_rows, checked=checked)
+    left = distinct(pairs.filter(pa.array(np.isnan(scores))))
+    done = PairsScored(
+        pairs=distinct(pairs).num_rows,
+        scored=missing.num_rows - left.num_rows,
+        checked=checked,
+        left=left.num_rows,
+        queries_left=pc.count_distinct(left.column("query_key")).as_py(),
+        searches=searches,
+    )
+    unfinished = pc.is_in(pairs.column("query_key"), value_set=left.column("query_key").combine_chunks())
+    scores[unfinished.to_numpy()] = np.nan
+    return scores, done
 
 
 def settle_order(
@@ -233,6 +287,29 @@ def _check_stored(
     return size
 
 
+def _ask(missing: pa.Table, memo: PairMemo, texts: PairTexts, reranker: PaidScorer) -> None:
+    """Ask for scores query by query, in the queries' order; each answer is committed before the next is asked for."""
+    with progress("reranking", missing.num_rows) as advance:
+        for held, says in _with_texts(_by_query(missing, texts), texts):
+            queries = held.column("query_key").to_pylist()
+            starts = [row for row in range(len(queries)) if row == 0 or queries[row] != queries[row - 1]]
+            for start, end in zip(starts, [*starts[1:], len(queries)], strict=True):
+                pairs = held.slice(start, end - start)
+                passages = [says[chunk_hash] for chunk_hash in pairs.column("chunk_hash").to_pylist()]
+                for answer in reranker.answers(texts.queries[queries[start]], passages):
+                    memo.append(pairs.take(pa.array(answer.places)), answer.scores)
+                    advance(len(answer.places))
+                if reranker.is_spent:
+                    return
+
+
+def _by_query(pairs: pa.Table, texts: PairTexts) -> pa.Table:
+    """Pairs by the place of their query among the texts, which is its demand's."""
+    places = pc.index_in(pairs.column("query_key"), value_set=pa.array(list(texts.queries)))
+    order = [("place", "ascending"), ("chunk_hash", "ascending")]
+    return pairs.append_column("place", places).sort_by(order).drop_columns(["place"])
+
+
 def _compute(missing: pa.Table, memo: PairMemo, texts: PairTexts, reranker: Scorer) -> None:
     with progress("reranking", missing.num_rows) as advance:
         for batch, scores in _scores(_by_length(missing, texts), texts, reranker, at_a_time=COMMIT_PAIRS):
@@ -252,10 +329,7 @@ def _scores(
     pairs: pa.Table, texts: PairTexts, reranker: Scorer, *, at_a_time: int
 ) -> Iterator[tuple[pa.Table, NDArray[np.float32]]]:
     """Batches of the pairs, in order, and their scores."""
-    for start in range(0, pairs.num_rows, TEXTS_HELD):
-        held = pairs.slice(start, TEXTS_HELD)
-        rows = texts.chunks.rows(pc.unique(held.column("chunk_hash")), ["text"])
-        says = dict(zip(rows.column("chunk_hash").to_pylist(), rows.column("text").to_pylist(), strict=True))
+    for held, says in _with_texts(pairs, texts):
         for first in range(0, held.num_rows, at_a_time):
             batch = held.slice(first, at_a_time)
             yield (
@@ -266,3 +340,11 @@ def _scores(
                     batch.column("tokens").to_numpy(),
                 ),
             )
+
+
+def _with_texts(pairs: pa.Table, texts: PairTexts) -> Iterator[tuple[pa.Table, dict[str, str]]]:
+    """The pairs in order, as many at a time as may have their texts in memory, and these texts by chunk hash."""
+    for start in range(0, pairs.num_rows, TEXTS_HELD):
+        held = pairs.slice(start, TEXTS_HELD)
+        rows = texts.chunks.rows(pc.unique(held.column("chunk_hash")), ["text"])
+        yield held, dict(zip(rows.column("chunk_hash").to_pylist(), rows.column("text").to_pylist(), strict=True))

@@ -217,15 +217,76 @@ class RetrievalSettings(Section):
     )
 
 
+class HostedSettings(Section):
+    """``[reranker.hosted]``: a reranker that answers over HTTP, what may be spent on it, and how it is asked."""
+
+    api: Literal["none", "cohere", "vectara", "jina", "vllm", "infinity", "tei"] = Field(
+        default="none",
+        description="The API that `reranker.model` is asked by: `cohere` (v2), `vectara`, `jina`, or a server of your "
+        "own: `vllm`, `infinity`, `tei` (text-embeddings-inference); `none`: the model runs here.",
+    )
+    url: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Where the API is, without its path. Default: the provider's own; servers have none.",
+    )
+    key_variable: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Name of the environment variable that holds the key; the key itself stands nowhere.",
+    )
+    key_block: str | None = Field(
+        default=None, min_length=1, description="Name of the Prefect Secret block that holds the key, instead."
+    )
+    corpus: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_=-]+$",
+        description="`vectara`: key of the corpus that passages are put into, because Vectara reranks nothing else.",
+    )
+    max_pairs: int = Field(
+        default=100_000,
+        ge=1,
+        le=10**9,
+        description="Pairs that a run may pay for. Queries beyond keep the fused order, and the next run goes on.",
+    )
+    max_searches: int | None = Field(
+        default=None,
+        ge=1,
+        le=10**9,
+        description="The same in searches, as they are billed: what the answer says, else one for each request, and "
+        "for each 100 pairs of it with `cohere`. Default: no such limit.",
+    )
+    pairs_a_request: int | None = Field(
+        default=None, ge=1, le=10_000, description="Default: what the API recommends or allows (100; 32 with `tei`)."
+    )
+    requests_a_minute: float | None = Field(
+        default=None, gt=0.0, le=1e6, description="Requests are spread so that there are no more. Default: no limit."
+    )
+    timeout_seconds: float = Field(default=60.0, gt=0.0, le=3600.0, description="For a request, after which it failed.")
+    attempts: int = Field(
+        default=6, ge=1, le=100, description="For a request that met 429, a 5xx, a time-out or a broken answer."
+    )
+    longest_wait_seconds: float = Field(
+        default=120.0,
+        gt=0.0,
+        le=86_400.0,
+        description="Between two attempts; a `Retry-After` beyond it ends the run.",
+    )
+
+
 class RerankerSettings(Section):
     """``[reranker]``: the cross-encoder."""
 
     model: str = Field(
         default="nightrank-minilm",
         min_length=1,
-        description='`nightrank-minilm` (packaged), a folder, a hub id, or "none": the fused order is kept.',
+        description="`nightrank-minilm` (packaged), a folder, a hub id, the name that a hosted API knows it by, or "
+        '"none": the fused order is kept.',
     )
-    revision: str | None = Field(default=None, description="Commit of a hub model.")
+    revision: str | None = Field(
+        default=None,
+        description="Commit of a hub model; of a hosted one any word: with another, pairs are scored anew.",
+    )
     sha256: Sha256 | None = Field(
         default=None, description="SHA-256 that model.safetensors must have, delta.safetensors for a model of ours."
     )
@@ -241,7 +302,13 @@ class RerankerSettings(Section):
         "query; 1.0 is the reranker alone. Default: what the model's card says, 1.0 without a card.",
     )
     max_tokens: int | None = Field(
-        default=None, ge=16, le=8192, description="Tokens of a pair; longer ones are truncated. Default: the model's."
+        default=None,
+        ge=16,
+        le=8192,
+        description="Tokens of a pair (of a passage with `cohere`); longer ones are truncated. Default: the model's.",
+    )
+    hosted: HostedSettings = Field(
+        default=HostedSettings(), description="A section of its own: a reranker that answers over HTTP."
     )
 
 
@@ -399,7 +466,7 @@ class CanarySettings(Section):
         gt=0.0,
         le=10.0,
         description="By how much a stored and a fresh value may differ before the run fails. Default: by precision, "
-        "0.0001 for float32, 0.02 for float16, 0.1 for bfloat16.",
+        "0.0001 for float32, 0.02 for float16, 0.1 for bfloat16 and int8.",
     )
 
 
@@ -468,6 +535,7 @@ class Settings(Section):
                 "retrieval": {"bm25_run", "dense_run"},
                 "queries": {"log", "drop_list", "pairs_per_second"},
                 "evaluation": {"timed_queries"},
+                "reranker": {"hosted"},  # what of it decides scores is in the reranker's fingerprint
             },
         )
         value["judgments"] = {"ignore_identical_ids": self.judgments.ignore_identical_ids}

@@ -21,6 +21,7 @@ from storage.evaluations import Timings
 from storage.keys import fingerprint
 from storage.releases import survey_releases
 from storage.workspace import write_atomically
+from tasks.hosted_plan import HostedPlan
 from tasks.ladder import read_timings
 from tasks.live import LiveSearch
 from tasks.timing import StaticScan, time_rungs
@@ -52,7 +53,9 @@ class Conditions:
     texts: int
 
     @classmethod
-    def of(cls, settings: Settings, embedder: EmbedderPlan, reranker: RerankerPlan | None, *, texts: int) -> Self:
+    def of(
+        cls, settings: Settings, embedder: EmbedderPlan, reranker: RerankerPlan | HostedPlan | None, *, texts: int
+    ) -> Self:
         """The conditions of a night."""
         key = fingerprint(
             {
@@ -105,7 +108,9 @@ def write_timings(
         count = min(night.settings.evaluation.timed_queries, queries.num_rows)
         drawn = generator.choice(queries.num_rows, size=count, replace=False)
         with Bm25Store.open(night.bm25) as store:
-            loaded = None if reranker is None else reranker.load()
+            # To time a hosted reranker would be to pay for pairs that were paid for already.
+            local = reranker is not None and not isinstance(reranker.plan, HostedPlan)
+            loaded = reranker.load() if reranker is not None and local else None
             live = LiveSearch.of(night.settings, store, table, embedder=embedder.load(None), reranker=loaded)
             scan = None if static is None else StaticScan.of(static, live, generator=generator)
             milliseconds = time_rungs(live, scan, queries.column("text").take(pa.array(drawn)).to_pylist())

@@ -1,8 +1,9 @@
 """The README and the code say the same."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import TypeGuard, get_args
 
 from flows.cli import app
 from tasks.settings import Section, Settings
@@ -15,9 +16,8 @@ def settings_table() -> str:
     lines = ["| key | default | what |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         section = field.annotation
-        if isinstance(section, type) and issubclass(section, Section):
-            for key, inner in section.model_fields.items():
-                lines.append(_line(f"[{name}].{key}", inner.is_required(), inner.default, inner.description))
+        if _is_section(section):
+            lines += _section_lines(name, section)
         else:
             lines.append(_line(name, field.is_required(), field.default, field.description))
     return "\n".join(lines)
@@ -50,7 +50,19 @@ def test_every_section_of_settings_is_described() -> None:
         kinds = (field.annotation, *get_args(field.annotation))
         section = next((kind for kind in kinds if isinstance(kind, type)), str)
         if issubclass(section, Section):
-            assert all(inner.description for inner in section.model_fields.values())
+            assert all(inner.description or _is_section(inner.annotation) for inner in section.model_fields.values())
+
+
+def _is_section(annotation: object) -> TypeGuard[type[Section]]:
+    return isinstance(annotation, type) and issubclass(annotation, Section)
+
+
+def _section_lines(name: str, section: type[Section]) -> Iterator[str]:
+    for key, field in section.model_fields.items():
+        if _is_section(field.annotation):
+            yield from _section_lines(f"{name}.{key}", field.annotation)
+        else:
+            yield _line(f"[{name}].{key}", field.is_required(), field.default, field.description)
 
 
 def _line(name: str, required: bool, default: object, description: str | None) -> str:

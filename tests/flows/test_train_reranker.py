@@ -17,7 +17,7 @@ from storage.errors import InputError
 from storage.models import promotions, withdraw
 from storage.tables import read_table
 from storage.workspace import Workspace
-from tasks.reranker import Reranker, plan_reranker
+from tasks.reranker import Reranker, plan_local
 from tasks.reranker_options import RerankerTraining
 from tasks.training_settings import PairSettings
 from tests.training_collection import training_collection
@@ -58,8 +58,7 @@ def test_a_better_reranker_is_promoted_and_the_next_release_uses_it_with_its_wei
     assert losses.num_rows == card.training["steps"]
     configuration = load_settings(learnable.settings_file)
     assert promotions(configuration.workspace)["reranker"].model == trained.folder.name
-    plan = plan_reranker(configuration.settings.reranker, configuration.settings.execution, base=configuration.base)
-    assert plan is not None
+    plan = plan_local(configuration.settings.reranker, configuration.settings.execution, base=configuration.base)
     assert (plan.folder.name, plan.weight, card.weight) == (trained.folder.name, 0.9, 0.9)
     assert Reranker(plan, batch_tokens=512).max_tokens == 40
     summary = refresh(settings_file)

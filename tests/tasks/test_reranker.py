@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 
 from storage.errors import InputError
-from tasks.reranker import Reranker, RerankerPlan, plan_reranker
+from tasks.reranker import Reranker, RerankerPlan, plan_local, plan_reranker
 from tasks.settings import ExecutionSettings, RerankerSettings
 
 if TYPE_CHECKING:
@@ -26,9 +28,7 @@ PAIRS = [
 
 def plan(model: str | Path, **changes: object) -> RerankerPlan:
     settings = RerankerSettings.model_validate({"model": str(model), **changes})
-    made = plan_reranker(settings, ExecutionSettings(device="cpu"), base=Path("/nowhere"))
-    assert made is not None
-    return made
+    return plan_local(settings, ExecutionSettings(device="cpu"), base=Path("/nowhere"))
 
 
 def scores_of(reranker: Reranker, pairs: list[tuple[str, str]]) -> list[float]:
@@ -81,6 +81,33 @@ def test_other_weights_than_expected_are_refused(models: Models) -> None:
     assert plan(models.reranker, sha256=right).fingerprint == plan(models.reranker).fingerprint
     with pytest.raises(InputError, match="the settings expect"):
         plan(models.reranker, sha256="0" * 64)
+
+
+def test_a_hub_model_of_a_revision_is_the_model_of_that_snapshot(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants
+
+    commits = {"main": "a" * 40, "v2": "b" * 40}
+    for name, commit in commits.items():  # as the hub's own cache lies on the disk
+        snapshot = tmp_path / "models--owner--cross" / "snapshots" / commit
+        shutil.copytree(models.reranker, snapshot)
+        (snapshot / "special.json").write_text(json.dumps({"of": name}))
+        refs = tmp_path / "models--owner--cross" / "refs" / name
+        refs.parent.mkdir(parents=True, exist_ok=True)
+        refs.write_text(commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+
+    main, named, pinned = (plan("owner/cross", revision=revision) for revision in (None, "v2", "b" * 40))
+
+    assert main.folder.name == commits["main"]
+    assert named.folder == pinned.folder
+    assert pinned.folder.name == commits["v2"]
+    assert pinned.fingerprint == named.fingerprint != main.fingerprint
+    assert scores_of(Reranker(pinned, batch_tokens=512), PAIRS) == pytest.approx(
+        scores_of(Reranker(plan(models.reranker), batch_tokens=512), PAIRS), abs=1e-5
+    )
 
 
 def test_a_model_of_several_outputs_is_no_reranker(tmp_path: Path, models: Models) -> None:

@@ -12,7 +12,7 @@ from storage.errors import InputError
 from storage.workspace import Workspace
 from tasks.embedder import plan_embedder
 from tasks.pretrained_reranker import network_of
-from tasks.reranker import Reranker, plan_reranker
+from tasks.reranker import Reranker, plan_local
 from tasks.reranker_base import base_files, base_name, load_base
 from tasks.settings import ExecutionSettings, RerankerSettings, Settings
 from tasks.training_run import TrainingRun
@@ -39,10 +39,9 @@ def run_of(models: Models, folder: Path, *, reranker: str) -> TrainingRun:
 
 def test_a_cross_encoder_starts_with_the_scores_that_it_gives(models: Models) -> None:
     pairs = [("read csv", "The csv module reads tables."), ("read csv", "A lock file.")]
-    plan = plan_reranker(
+    plan = plan_local(
         RerankerSettings(model=str(models.reranker)), ExecutionSettings(device="cpu"), base=models.reranker
     )
-    assert plan is not None
     lengths = np.array([6, 4])
     expected = Reranker(plan, batch_tokens=512).score(
         [query for query, _ in pairs], [text for _, text in pairs], lengths

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tasks import reranker_teacher
-from tasks.reranker import Reranker, plan_reranker
+from tasks.reranker import Reranker, plan_local
 from tasks.reranker_teacher import ask_teacher
 from tasks.settings import ExecutionSettings, RerankerSettings
 from tasks.training_pairs import MinedQuery, Passage
@@ -29,9 +29,7 @@ QUERIES = [
 
 @pytest.fixture
 def plan(models: Models, tmp_path: Path) -> RerankerPlan:
-    found = plan_reranker(RerankerSettings(model=str(models.reranker)), EXECUTION, base=tmp_path)
-    assert found is not None
-    return found
+    return plan_local(RerankerSettings(model=str(models.reranker)), EXECUTION, base=tmp_path)
 
 
 def test_opinions_become_the_teachers_scores_standardised_over_each_query(plan: RerankerPlan, tmp_path: Path) -> None:

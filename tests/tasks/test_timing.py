@@ -14,7 +14,7 @@ from storage.releases import read_manifest
 from storage.workspace import Workspace
 from tasks.embedder import Embedder, plan_embedder
 from tasks.live import LiveSearch
-from tasks.reranker import Reranker, plan_reranker
+from tasks.reranker import Reranker, plan_local
 from tasks.settings import Settings
 from tasks.static_embedding import StaticEmbedder
 from tasks.timing import StaticScan, time_rungs
@@ -35,8 +35,7 @@ def live(published: Collection) -> Iterator[LiveSearch]:
     settings = Settings.model_validate(manifest.settings)
     table = ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=release_id)
     embedder = plan_embedder(settings.embedder, settings.execution, base=published.folder)
-    reranker = plan_reranker(settings.reranker, settings.execution, base=published.folder)
-    assert reranker is not None
+    reranker = plan_local(settings.reranker, settings.execution, base=published.folder)
     with Bm25Store.open(workspace.release(release_id) / "bm25.duckdb") as store:
         yield LiveSearch.of(
             settings,

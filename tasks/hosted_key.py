@@ -1,0 +1,67 @@
+"""The key of a hosted reranker: read where a request is about to be made, and handed to nothing else.
+
+It is the one thing below ``flows/`` that reads the environment, on purpose: settings, plans and records are stored,
+compared and shown, and what never stands in one of them cannot be stored or shown with it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from storage.errors import InputError, MachineError
+
+if TYPE_CHECKING:
+    from tasks.settings import HostedSettings
+
+
+def read_key(settings: HostedSettings) -> str | None:
+    """The key; None where the settings name none, as for a server of one's own.
+
+    Raises:
+        InputError: The variable or the block is not there, or what it holds cannot be a key.
+        MachineError: Prefect's API does not answer.
+    """
+    if settings.key_variable is not None:
+        name = f"the environment variable {settings.key_variable}"
+        return _checked(os.environ.get(settings.key_variable), name)
+    if settings.key_block is not None:
+        return _checked(_from_block(settings.key_block), f"Prefect's Secret block {settings.key_block!r}")
+    return None
+
+
+def key_place(settings: HostedSettings) -> str:
+    """Where the key is looked for, in words."""
+    if settings.key_variable is not None:
+        return f"the environment variable {settings.key_variable}"
+    if settings.key_block is not None:
+        return f"Prefect's Secret block {settings.key_block!r}"
+    return "nowhere: set [reranker.hosted].key_variable or key_block"
+
+
+def _checked(value: object, place: str) -> str:
+    """The key, as a header can carry it. What is wrong is told without the key."""
+    if value is None:
+        message = f"There is no key for the hosted reranker: {place} is not there."
+        raise InputError(message, remedy="Set it where the run takes place; what was done so far is kept.")
+    key = value.strip() if isinstance(value, str) else ""
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        message = f"What {place} holds cannot be the key of a hosted reranker: it is empty or no plain word."
+        raise InputError(message, remedy="Set it to the key and nothing else.")
+    return key
+
+
+def _from_block(name: str) -> object:
+    """What a Secret block holds; None where there is no such block."""
+    from prefect.blocks.system import Secret
+    from prefect.exceptions import PrefectException
+
+    reason = ""
+    try:
+        return Secret.load(name).get()  # type: ignore[union-attr]  # in a synchronous caller it is no coroutine
+    except ValueError:  # no block of that name
+        return None
+    except (PrefectException, OSError) as error:  # nothing of the block's content is in its name
+        reason = type(error).__name__
+    message = f"Prefect's Secret block {name!r} could not be read: {reason}."
+    raise MachineError(message, remedy="See that Prefect's API answers, and run again.")
