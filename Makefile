@@ -33,6 +33,7 @@ bench: .venv/installed-for-development
 	$(BIN)/python -m benchmarks.ladder --data $(DATA)
 	$(BIN)/python -m benchmarks.reranking --data $(DATA)
 	$(BIN)/python -m benchmarks.levers --data $(DATA)
+	$(BIN)/python -m benchmarks.filters --data $(DATA)
 	$(BIN)/python -m benchmarks.nights --data $(DATA)
 	$(BIN)/python -m benchmarks.churn --data $(DATA)
 	$(BIN)/python -m benchmarks.chunking_nights --data $(DATA)
