@@ -20,10 +20,8 @@ NOUNS = (
     *("bridge", "mirror", "saddle", "anchor", "blanket", "candle"),
 )
 TALE = "the old tale tells at length how it came about that nobody knew why until this very day"
-MARKS = (
-    NOUNS[-1],
-    NOUNS[-2],
-)  # of documents that answer, and of those that do not; a model of random weights likes the latter
+# Of documents that answer, and of their decoys, which the random weights that reranked before happen to like.
+MARKS = NOUNS[-1], NOUNS[-2]
 DOCUMENTS = 90
 
 
@@ -34,17 +32,20 @@ def nouns_of(document_id: str) -> tuple[str, str]:
 
 
 def training_collection(
-    folder: Path, *, embedder: str | Path, reranker: str | Path = "none", documents: int = DOCUMENTS
+    folder: Path, *, embedder: str | Path, reranker: str | Path = "none", has_decoys: bool = False
 ) -> Collection:
-    """The collection, written to ``folder``: judged queries, and a log in which each query clicked its document."""
+    """The collection, written to ``folder``: judged queries, and a log in which each query clicked its document.
+
+    With decoys each document has three others of its nouns that answer nothing. A word at the beginning tells them
+    apart, which no first stage heeds and the smallest reranker learns.
+    """
     drawn = random.Random(3)
-    has_decoys = reranker != "none"
     names = ["-".join(pair) for pair in itertools.combinations(NOUNS[: -len(MARKS)] if has_decoys else NOUNS, 2)]
     drawn.shuffle(names)
     collection = small_collection(folder, embedder=embedder, reranker=reranker)
     collection.documents = []
     collection.log, collection.qrels = [], []
-    for name in names[:documents]:
+    for name in names[:DOCUMENTS]:
         first, second = nouns_of(name)
         words = [*drawn.choices(TALE.split(), k=14), first, second]
         drawn.shuffle(words)

@@ -38,7 +38,7 @@ TRAINING = RerankerTraining(
 def learnable(prefect_api: str, models: Models, tmp_path_factory: pytest.TempPathFactory) -> Collection:
     """The collection with one published release, reranked by a model that knows nothing."""
     folder = tmp_path_factory.mktemp("learnable") / "project"
-    collection = training_collection(folder, embedder=models.embedder, reranker=models.reranker)
+    collection = training_collection(folder, embedder=models.embedder, reranker=models.reranker, has_decoys=True)
     refresh(str(collection.settings_file))
     return collection
 
