@@ -133,7 +133,7 @@ def promotions(workspace: Workspace) -> dict[Kind, Promotion]:
     path = workspace.models / PROMOTIONS
     try:
         return _PROMOTIONS.validate_json(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a workspace that is a file is told where it is opened
         return {}
     except (OSError, ValidationError) as error:
         message = f"{path} does not say which models are promoted."
