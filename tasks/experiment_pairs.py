@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.errors import InputError
-from storage.filtered_queries import by_text
 from storage.memo import PairMemo
 from tasks.on_demand import RerankerOnDemand
 from tasks.reranking import Canary, PairsScored, PairTexts, score_pairs
@@ -95,7 +94,7 @@ class PairScoring:
         canary = Canary(self.settings.canary, plan.precision, self.generator)
         with PairMemo(self.workspace.memo, reranker=plan.fingerprint) as memo:
             scores, done = score_pairs(
-                by_text(pairs, self.queries),
+                pairs,
                 memo,
                 texts,
                 load=RerankerOnDemand(plan, self.settings).load,
