@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from storage.errors import InputError
 from storage.keys import fingerprint
+from storage.memo import PAID
 from tasks.hosted_apis import APIS
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def plan_hosted(settings: RerankerSettings) -> HostedPlan:
         model=settings.model,
         max_tokens=settings.max_tokens,
         weight=1.0 if settings.weight is None else settings.weight,
-        fingerprint=fingerprint(decisive),
+        fingerprint=f"{PAID}{fingerprint(decisive)}",
         hosted=hosted,
     )
 
