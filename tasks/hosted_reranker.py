@@ -14,7 +14,6 @@ from storage.errors import MachineError
 from tasks.hosted_apis import APIS, Asked, MalformedAnswer, passage_id
 from tasks.hosted_http import Clock, Connection, Transient
 from tasks.hosted_key import read_key
-from tasks.hosted_spending import Spending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from tasks.hosted_apis import Scored
     from tasks.hosted_plan import HostedPlan
+    from tasks.hosted_spending import Spending
 
 FIRST_WAIT_SECONDS = 1.0  # after the first failure; doubled after each other one
 JITTER = 0.5  # of a wait, so that clients that failed together do not come back together
@@ -47,18 +47,21 @@ class HostedReranker:
     Args:
         plan: Where it is, and what may be spent.
         key: Its key; None for none.
+        spending: What the run spent so far, and adds to.
         clock: The time.
         generator: Draws the jitter of waits.
 
     Attributes:
         plan: As given.
-        spending: What was spent so far.
+        spending: As given.
     """
 
-    def __init__(self, plan: HostedPlan, *, key: str | None, clock: Clock, generator: np.random.Generator) -> None:
+    def __init__(
+        self, plan: HostedPlan, *, key: str | None, spending: Spending, clock: Clock, generator: np.random.Generator
+    ) -> None:
         self.plan = plan
         self._api = APIS[plan.hosted.api]
-        self.spending = Spending(self._api, plan.hosted)
+        self.spending = spending
         self._connection = Connection(plan, self._api, key=key, clock=clock)
         self._generator = generator
         self._pairs_a_request = plan.hosted.pairs_a_request or self._api.pairs_a_request
@@ -72,13 +75,17 @@ class HostedReranker:
         )
 
     @classmethod
-    def connect(cls, plan: HostedPlan) -> Self:
+    def connect(cls, plan: HostedPlan, spending: Spending) -> Self:
         """The hosted reranker of a plan, with the key that its settings name.
+
+        Args:
+            plan: Where it is, and what may be spent.
+            spending: What the run spent so far, and adds to.
 
         Raises:
             InputError: The key is not where the settings say.
         """
-        return cls(plan, key=read_key(plan.hosted), clock=Clock(), generator=np.random.default_rng())
+        return cls(plan, key=read_key(plan.hosted), spending=spending, clock=Clock(), generator=np.random.default_rng())
 
     @property
     def is_spent(self) -> bool:

@@ -60,7 +60,7 @@ class PaidScorer(Scorer, Protocol):
 
     @property
     def searches(self) -> int:
-        """Searches that were billed so far."""
+        """Searches that were billed so far, in the whole run."""
         ...
 
     def answers(self, query: str, texts: Sequence[str]) -> Iterator[Answer]:
@@ -214,11 +214,12 @@ def score_pairs(
     if missing.num_rows:
         reranker = load()
         if isinstance(reranker, PaidScorer):
+            before = reranker.searches
             try:
                 _ask(_first_of_each(_by_query(missing, texts)), memo, texts, reranker)
             finally:
                 reranker.close()
-            searches = reranker.searches
+            searches = reranker.searches - before
         else:
             checked = _check_stored(pairs.take(pa.array(known)), stored, texts, reranker, canary)
             _compute(_first_of_each(missing), memo, texts, reranker)

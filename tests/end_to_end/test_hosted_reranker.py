@@ -297,6 +297,25 @@ def test_a_grid_over_pairs_that_may_not_be_paid_for_is_refused_and_keeps_what_wa
     assert max(provider.paid.values()) == 1
 
 
+def test_all_that_one_evaluation_asks_for_is_under_one_cap(
+    hosted: Collection, refresh: Refresh, provider: RerankServer
+) -> None:
+    refresh(hosted)
+    known = provider.paid.total()
+    evaluate(str(hosted.settings_file), grid=["reranker.revision=first"])
+    of_the_judged = provider.paid.total() - known
+    other = hosted.folder / "other.toml"
+    hosted.settings["reranker.hosted"]["max_pairs"] = of_the_judged
+    hosted.settings["reranker"]["revision"] = "second"
+    hosted.write()
+    other.write_bytes(hosted.settings_file.read_bytes())
+    del hosted.settings["reranker"]["revision"]
+    hosted.write()
+    with pytest.raises(InputError, match=f"spending cap leaves {of_the_judged} pairs"):
+        evaluate(str(hosted.settings_file), against=str(other), grid=["reranker.revision=third"])
+    assert provider.paid.total() == known + 2 * of_the_judged
+
+
 def test_no_reranker_is_trained_against_one_that_costs_money(
     hosted: Collection, refresh: Refresh, nightrank: Command, provider: RerankServer
 ) -> None:

@@ -15,6 +15,7 @@ from storage.errors import InputError, MachineError
 from tasks.hosted_http import Clock
 from tasks.hosted_plan import HostedPlan, plan_hosted
 from tasks.hosted_reranker import HostedReranker
+from tasks.hosted_spending import RunSpending
 from tasks.settings import RerankerSettings
 from tests.tasks.hosted_server import KEY, Hang, HangUp, RerankServer, Spoilt, Status, relevance, serve
 
@@ -67,9 +68,17 @@ def plan(server: RerankServer, *, max_tokens: int | None = None, **hosted: objec
     return plan_hosted(settings)
 
 
-def hosted(server: RerankServer, time: Time | None = None, key: str | None = KEY, **changes: Any) -> HostedReranker:  # noqa: ANN401
+def hosted(
+    server: RerankServer,
+    time: Time | None = None,
+    key: str | None = KEY,
+    seed: int = 3,
+    **changes: Any,  # noqa: ANN401
+) -> HostedReranker:
     clock = (time or Time()).clock
-    return HostedReranker(plan(server, **changes), key=key, clock=clock, generator=np.random.default_rng(3))
+    planned = plan(server, **changes)
+    spending = RunSpending().under(planned.hosted)
+    return HostedReranker(planned, key=key, spending=spending, clock=clock, generator=np.random.default_rng(seed))
 
 
 def scores_of(reranker: HostedReranker, texts: list[str] = TEXTS) -> list[float]:
@@ -177,7 +186,7 @@ def test_waits_double_and_no_two_clients_wait_the_same(cohere: RerankServer) -> 
     for seed in (1, 2):
         time = Time()
         cohere.faults = [Status(500)] * 5
-        reranker = HostedReranker(plan(cohere), key=KEY, clock=time.clock, generator=np.random.default_rng(seed))
+        reranker = hosted(cohere, time, seed=seed)
         scores_of(reranker)
         waits.append(time.slept)
     for slept in waits:
