@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from tasks.settings import HostedSettings, RerankerSettings
 
 NOT_HOSTED = "none"
-VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Narrower than what a shell takes, so that a key that was put in its place is told from it, and is shown nowhere.
+VARIABLE_NAME = re.compile(r"(?=.{1,64}\Z)(?=.*_)[A-Z][A-Z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ def plan_hosted(settings: RerankerSettings) -> HostedPlan:
     _require(
         hosted.key_variable is None or VARIABLE_NAME.fullmatch(hosted.key_variable) is not None,
         "[reranker.hosted].key_variable is no name of an environment variable.",
-        'Give the name, such as "COHERE_API_KEY"; the key itself must not stand in the settings.',
+        'Give the name, such as "COHERE_API_KEY": up to 64 capitals and digits, an underscore among them. The key '
+        "itself must not stand in the settings.",
     )
     _require(
         settings.max_tokens is None or api.takes_max_tokens,

@@ -392,7 +392,15 @@ def test_everything_that_decides_a_score_is_in_the_fingerprint_and_nothing_else(
         {"weight": 0.3},
         {"depth": 5},
         {"hosted": {"url": "https://API.cohere.com/"}},
-        {"hosted": {"key_variable": "K", "max_pairs": 3, "max_searches": 9, "attempts": 2, "timeout_seconds": 1.0}},
+        {
+            "hosted": {
+                "key_variable": "THE_KEY",
+                "max_pairs": 3,
+                "max_searches": 9,
+                "attempts": 2,
+                "timeout_seconds": 1.0,
+            }
+        },
     ]
     assert {fingerprint(**other) for other in same} == {known}
 
@@ -406,6 +414,10 @@ def test_everything_that_decides_a_score_is_in_the_fingerprint_and_nothing_else(
         ({"api": "cohere", "url": "ftp://api.cohere.com"}, "no plain http"),
         ({"api": "cohere", "url": "https://api.cohere.com:port"}, "no plain http"),
         ({"api": "cohere", "key_variable": KEY}, "no name of an environment variable"),
+        ({"api": "cohere", "key_variable": KEY.partition("-")[2]}, "no name of an environment variable"),
+        ({"api": "cohere", "key_variable": KEY.partition("-")[2].upper()}, "no name of an environment variable"),
+        ({"api": "cohere", "key_variable": "co_" + KEY[3:]}, "no name of an environment variable"),
+        ({"api": "cohere", "key_variable": "A_" + "0" * 63}, "no name of an environment variable"),
         ({"api": "cohere", "key_variable": "A", "key_block": "b"}, "a `key_variable` and a `key_block`"),
         ({"api": "vectara"}, "corpus is missing"),
         ({"api": "jina", "corpus": "passages"}, "corpus is set"),
@@ -417,4 +429,5 @@ def test_settings_that_cannot_be_meant_are_told_without_what_could_be_a_key(
     settings = RerankerSettings.model_validate({"model": "m", "hosted": hosted})
     with pytest.raises(InputError, match=why) as failure:
         plan_hosted(settings)
-    assert KEY not in str(failure.value)
+    told = f"{failure.value} {failure.value.remedy}".upper()
+    assert KEY[3:].upper() not in told
