@@ -41,6 +41,10 @@ class Spent(Exception):
     """Nothing more may be sent."""
 
 
+class Undocumented(Transient):
+    """An answer was not as the API's documentation says; the next may be."""
+
+
 class HostedReranker:
     """A hosted reranker for one run.
 
@@ -158,8 +162,13 @@ class HostedReranker:
                 self._retrying(self._upload, asked, text)
             return self._retrying(self._attempt, asked)
         except Transient as failure:
-            reason = failure.reason
-        message = f"{self._connection.host} did not answer in {self.plan.hosted.attempts} attempts; the last: {reason}."
+            last = failure
+        host, attempts = self._connection.host, f"{self.plan.hosted.attempts} attempts; the last: {last.reason}"
+        if isinstance(last, Undocumented):
+            message = f"{host} does not answer as {self.plan.hosted.api!r} is documented, in {attempts}."
+            remedy = "Check [reranker.hosted].api and url. Nothing of such answers was kept; what was scored before is."
+            raise MachineError(message, remedy=remedy)
+        message = f"{host} did not answer in {attempts}."
         raise MachineError(
             message, remedy="Run again when it answers: what was scored is kept, and goes on from there."
         )
@@ -179,16 +188,12 @@ class HostedReranker:
             scored = self._api.read(answer, asked)
         except MalformedAnswer as malformed:
             self.spending.add(pairs)
-            reason = str(malformed)
-        else:
-            self.spending.add(pairs, searches=scored.searches)
-            if scored.scores:
-                return scored
-            message = f"it scored none of {pairs} passages"
-            raise Transient(message)
-        message = f"{self._connection.host} does not answer as {self.plan.hosted.api!r} is documented: {reason}."
-        remedy = "Check [reranker.hosted].api and url. Nothing of that answer was kept; what was scored before is."
-        raise MachineError(message, remedy=remedy)
+            raise Undocumented(str(malformed)) from malformed
+        self.spending.add(pairs, searches=scored.searches)
+        if scored.scores:
+            return scored
+        message = f"it scored none of {pairs} passages"
+        raise Transient(message)
 
     def _upload(self, asked: Asked, text: str) -> None:
         """Make a passage known to the API; that it is known already is fine."""

@@ -20,7 +20,7 @@ from tasks.settings import RerankerSettings
 from tests.tasks.hosted_server import KEY, Hang, HangUp, RerankServer, Spoilt, Status, relevance, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 APIS = ("cohere", "jina", "vllm", "infinity", "tei", "vectara")
 QUERY = "wild yeast and flour"
@@ -253,18 +253,25 @@ def test_a_stopped_server_ends_the_run(cohere: RerankServer) -> None:
         (lambda rows: ["rows", *rows], "none of the passages"),
     ],
 )
-def test_an_answer_that_is_not_as_documented_is_kept_out_and_ends_the_run(
-    cohere: RerankServer, spoilt: object, why: str
+def test_an_answer_that_is_not_as_documented_is_kept_out_and_asked_for_again_until_the_run_ends(
+    cohere: RerankServer, spoilt: Callable[[list[dict[str, Any]]], object], why: str
 ) -> None:
-    cohere.faults = [None, Spoilt(rows=spoilt)]  # type: ignore[arg-type]  # a function of rows
-    reranker = hosted(cohere, pairs_a_request=4)
+    cohere.faults = [Spoilt(rows=spoilt), None]
+    assert scores_of(hosted(cohere)) == EXPECTED
+    assert len(cohere.requests) == 2
+    cohere.requests.clear()
+
+    cohere.faults = [None, *[Spoilt(rows=spoilt)] * 3]
+    reranker = hosted(cohere, pairs_a_request=4, attempts=3)
     arrived: list[int] = []
-    refused = pytest.raises(MachineError, match=f"does not answer as 'cohere' is documented: .*{why}")
+    says = f"does not answer as 'cohere' is documented, in 3 attempts; the last: .*{why}"
+    refused = pytest.raises(MachineError, match=says)
     with refused, closing(reranker):
         for answer in reranker.answers(QUERY, TEXTS):
             arrived += answer.places.tolist()
     assert sorted(arrived) == [0, 1, 2, 3]
-    assert len(cohere.requests) == 2
+    assert len(cohere.requests) == 1 + 3
+    assert reranker.spending.pairs == 4 + 3 * 3  # each may have been billed
 
 
 def test_passages_that_an_answer_leaves_out_are_asked_for_again_and_no_others(server: RerankServer) -> None:
