@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NOT_HOSTED = "none"
 # Narrower than what a shell takes, so that a key that was put in its place is told from it, and is shown nowhere.
 VARIABLE_NAME = re.compile(r"(?=.{1,64}\Z)(?=.*_)[A-Z][A-Z0-9_]*")
+HOST = re.compile(r"[A-Za-z0-9._:-]+")  # as it is sent: ASCII, and colons in an IPv6 address
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,23 @@ def _checked_url(url: str | None, *, api: str) -> str:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
         sound = sound and not parts.query and not parts.fragment and (parts.port is None or parts.port > 0)
+        sound = sound and _can_be_asked_for(url)
     except ValueError:  # a port that is no number
         sound = False
     _require(sound, "[reranker.hosted].url is no plain http or https address.", remedy)
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def _can_be_asked_for(url: str) -> bool:
+    """Whether the HTTP client takes an address, and its host can be looked up."""
+    import httpx  # is needed nowhere else where nothing is asked for
+
+    try:
+        host = httpx.URL(url).raw_host.decode("ascii")
+        host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError):  # of labels that are empty or too long
+        return False
+    return HOST.fullmatch(host) is not None
 
 
 def _require(condition: bool, message: str, remedy: str) -> None:

@@ -413,6 +413,21 @@ def test_everything_that_decides_a_score_is_in_the_fingerprint_and_nothing_else(
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:8080",
+        "http://[::1]:80/v1",
+        "https://10.0.0.7",
+        "https://rerank_1.example.com",
+        "http://bücher.de",
+    ],
+)
+def test_hosts_of_every_form_are_taken(url: str) -> None:
+    settings = RerankerSettings.model_validate({"model": "m", "hosted": {"api": "vllm", "url": url}})
+    assert plan_hosted(settings).url == url
+
+
+@pytest.mark.parametrize(
     ("hosted", "why"),
     [
         ({"api": "tei"}, "url is missing"),
@@ -420,6 +435,12 @@ def test_everything_that_decides_a_score_is_in_the_fingerprint_and_nothing_else(
         ({"api": "cohere", "url": f"https://api.cohere.com/?key={KEY}"}, "no plain http"),
         ({"api": "cohere", "url": "ftp://api.cohere.com"}, "no plain http"),
         ({"api": "cohere", "url": "https://api.cohere.com:port"}, "no plain http"),
+        ({"api": "cohere", "url": "https://api..cohere.com"}, "no plain http"),
+        ({"api": "cohere", "url": f"https://{'a' * 64}.com"}, "no plain http"),
+        ({"api": "cohere", "url": "https://999.1.1.1"}, "no plain http"),
+        ({"api": "cohere", "url": "https://api cohere.com"}, "no plain http"),
+        ({"api": "cohere", "url": "https://\u2603.com"}, "no plain http"),
+        ({"api": "cohere", "url": "https://api.cohere.com/\x01"}, "no plain http"),
         ({"api": "cohere", "key_variable": KEY}, "no name of an environment variable"),
         ({"api": "cohere", "key_variable": KEY.partition("-")[2]}, "no name of an environment variable"),
         ({"api": "cohere", "key_variable": KEY.partition("-")[2].upper()}, "no name of an environment variable"),
