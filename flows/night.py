@@ -26,6 +26,7 @@ from storage.releases import (
 from tasks.analysis import Analyser
 from tasks.embedder import plan_embedder
 from tasks.gates import source_age_gate
+from tasks.hosted_key import without_key_place
 from tasks.indexing import chunking_fingerprint
 from tasks.ladder import ladder, read_depths, read_timings
 from tasks.measures import parse_measure
@@ -218,7 +219,7 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
         previous=None if run.current is None else run.current.release_id,
         nightrank=version("nightrank"),
         inputs=run.inputs_of(read),
-        settings=settings_as_json(night.settings),
+        settings=settings_as_json(without_key_place(night.settings)),
         chunk_table=embedded.table,
         counts=Counts(
             documents=read.documents,

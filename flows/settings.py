@@ -112,7 +112,8 @@ def _explain(path: Path, place: Sequence[str], kind: str, reason: str, value: ob
         return InputError(f"{path}: unknown setting {name}.", remedy=remedy)
     if kind == "missing":
         return InputError(f"{path}: the setting {name} is missing.", remedy="Add it; it has no default.")
-    return InputError(f"{path}: {name} = {value!r} is wrong: {reason}.", remedy="Correct it.")
+    shown = "" if place[:2] == ("reranker", "hosted") else f" = {value!r}"  # a key may have been put there
+    return InputError(f"{path}: {name}{shown} is wrong: {reason}.", remedy="Correct it.")
 
 
 def _known_names(place: Sequence[str]) -> list[str]:

@@ -1,7 +1,8 @@
 """Collects: removes what no kept release reaches, so that a workspace grows with its collection and not by the night.
 
 What kept releases reach stays: their texts' rows in LanceDB, the pair scores behind their candidates, the embeddings of
-their queries. Which releases are kept is ``storage.retention``'s matter.
+their queries; and all pair scores of their texts that were paid for, whoever asked for them. Which releases are kept is
+``storage.retention``'s matter.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from storage import chunk_upkeep, memo_upkeep
 from storage.chunk_upkeep import ChunkUpkeep
 from storage.errors import MachineError
-from storage.memo_upkeep import PAIRS, QUERIES
+from storage.memo_upkeep import PAID_PAIRS, PAIRS, QUERIES
 from storage.reached import unreached_rows
 from storage.releases import list_releases
 from storage.retention import kept_releases
@@ -46,7 +47,7 @@ class Collected:
         tags_removed: Tags in LanceDB that named no kept release.
         tables_removed: Names of LanceDB's tables of embedders that no kept release names.
         rows_removed: From the other tables.
-        memos_removed: Names of memos of models that no kept release names.
+        memos_removed: Names of memos of models that no kept release names and that are not paid for.
         pair_scores_removed: From the other memos.
         query_vectors_removed: From the other memos.
         waiting_for_readers: Whether files of LanceDB stayed because somebody was reading; they go another time.
@@ -118,7 +119,8 @@ def collect(
     unwanted = _unwanted(workspace, releases, kept)
     waiting = False if dry_run else _remove(workspace, unwanted, tables, thorough=thorough)
     removed = {
-        kind: _keep_reached(workspace, kind, kept, thorough=thorough, dry_run=dry_run) for kind in (PAIRS, QUERIES)
+        kind: _keep_reached(workspace, kind, kept, thorough=thorough, dry_run=dry_run)
+        for kind in (PAIRS, PAID_PAIRS, QUERIES)
     }
     going = sum(map(_bytes_of, _paths(workspace, unwanted))) if dry_run else 0
     return Collected(
@@ -129,7 +131,7 @@ def collect(
         tables_removed=unwanted.tables,
         rows_removed=sum(len(table.unreached) for table in tables),
         memos_removed=tuple(path.name for path in unwanted.memos),
-        pair_scores_removed=removed[PAIRS],
+        pair_scores_removed=removed[PAIRS] + removed[PAID_PAIRS],
         query_vectors_removed=removed[QUERIES],
         waiting_for_readers=waiting,
         bytes_before=bytes_before,
@@ -153,6 +155,7 @@ def _unwanted(workspace: Workspace, releases: Sequence[Manifest], kept: Sequence
     names = {manifest.chunk_table.name for manifest in kept}
     memos = {path for kind in (PAIRS, QUERIES) for path in memo_upkeep.memos(workspace.memo, kind)}
     memos -= {_memo(workspace, kind, manifest) for kind in (PAIRS, QUERIES) for manifest in kept}
+    memos -= set(memo_upkeep.memos(workspace.memo, PAID_PAIRS))
     return _Unwanted(
         releases=tuple(manifest.release_id for manifest in releases if manifest.release_id not in ids),
         staging=staging,
@@ -235,17 +238,26 @@ def _memo(workspace: Workspace, kind: Kind, manifest: Manifest) -> Path:
 
 
 def _keep_reached(workspace: Workspace, kind: Kind, kept: Sequence[Manifest], *, thorough: bool, dry_run: bool) -> int:
-    """Remove from the memos of kept releases what none of them reaches; how many entries went."""
-    files: dict[Path, list[Path]] = {}
-    for manifest in kept:
-        files.setdefault(_memo(workspace, kind, manifest), []).append(
-            workspace.release(manifest.release_id) / kind.file
-        )
+    """Remove from memos what no kept release reaches; how many entries went."""
     return sum(
         memo_upkeep.keep_reached(memo, kind, files=reaching, thorough=thorough, dry_run=dry_run)
-        for memo, reaching in files.items()
+        for memo, reaching in _reaching(workspace, kind, kept).items()
         if memo.is_file()
     )
+
+
+def _reaching(workspace: Workspace, kind: Kind, kept: Sequence[Manifest]) -> dict[Path, list[Path]]:
+    """The memos of a kind that stay, and the files of kept releases that decide what of them does."""
+    if not kept:
+        return {}
+    paid = memo_upkeep.memos(workspace.memo, PAID_PAIRS)
+    if kind is PAID_PAIRS:
+        return {memo: [workspace.release(manifest.release_id) / kind.file for manifest in kept] for memo in paid}
+    files: dict[Path, list[Path]] = {}
+    for manifest in kept:
+        file = workspace.release(manifest.release_id) / kind.file
+        files.setdefault(_memo(workspace, kind, manifest), []).append(file)
+    return {memo: reaching for memo, reaching in files.items() if memo not in paid}
 
 
 def _bytes_of(path: Path) -> int:

@@ -72,10 +72,21 @@ def by_text(rows: pa.Table, queries: pa.Table) -> pa.Table:
     known = text_keys(queries)
     if known.num_rows == 0:
         return rows
-    keys = rows.column("query_key")
-    places = pc.index_in(keys, value_set=known.column("query_key").combine_chunks())
-    of_texts = pc.coalesce(known.column("text_key").combine_chunks().take(_combined(places)), _combined(keys))
+    of_texts = keys_of_texts(rows.column("query_key"), known)
     return rows.set_column(rows.schema.get_field_index("query_key"), "query_key", of_texts)
+
+
+def keys_of_texts(keys: pa.Array | pa.ChunkedArray, known: pa.Table) -> pa.Array | pa.ChunkedArray:
+    """The keys of the texts of some queries (n,), by the keys of these.
+
+    Args:
+        keys: Of the queries (n,).
+        known: Those of them that have a filter, schema TEXT_KEYS.
+    """
+    if known.num_rows == 0:
+        return keys
+    places = pc.index_in(keys, value_set=known.column("query_key").combine_chunks())
+    return pc.coalesce(known.column("text_key").combine_chunks().take(_combined(places)), _combined(keys))
 
 
 def _combined(column: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -25,6 +25,8 @@ PAIR_SCORES = pa.schema(
     ]
 )
 
+PAID = "hosted-"  # begins the fingerprints of rerankers whose scores cost money: their memos are kept for longer
+
 # Keys are 128-bit digests, kept as UUIDs: 16 bytes instead of 32 characters.
 CREATE_PAIR_SCORES = """
 CREATE TABLE IF NOT EXISTS pair_scores (query_key UUID NOT NULL, chunk_hash UUID NOT NULL, score FLOAT NOT NULL)

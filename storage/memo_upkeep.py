@@ -3,6 +3,9 @@
 DuckDB gives the room of deleted rows back slowly, and deleting a few rows here and there writes almost as much as the
 file holds; appending to a file now and then doubles it. So what nothing reaches stays until it is worth a new file, and
 then all of it goes.
+
+Scores that were paid for are never dropped for that a release does not reach them: a comparison or a tuning may have
+asked for them, or settings that come back will. They go with the texts that they are about.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ from typing import TYPE_CHECKING
 
 from storage.duck import connect, connect_for_writing, only_row
 from storage.filtered_queries import text_keys_in
-from storage.memo import CREATE_PAIR_SCORES
+from storage.memo import CREATE_PAIR_SCORES, PAID
 from storage.query_memo import CREATE_QUERY_VECTORS
+from storage.reached import reach_chunks
 from storage.workspace import sync_folder
 
 if TYPE_CHECKING:
@@ -41,7 +45,8 @@ class Kind:
         prefix: Of its files' names.
         file: The file of a release that names the keys that it reaches.
         create: Makes its table.
-        reached: Makes the temporary table of the keys that releases' files reach, from these and ``text_keys``.
+        reached: Makes the temporary table of the keys that releases' files reach, from these and ``text_keys``; None
+            where whatever is about their chunks is kept.
         count: Gives how many entries there are, and how many of them are reached.
         living: Gives the entries that are reached.
         insert: Takes them from ``living``.
@@ -50,7 +55,7 @@ class Kind:
     prefix: str
     file: str
     create: str
-    reached: str
+    reached: str | None
     count: str
     living: str
     insert: str
@@ -75,6 +80,22 @@ SELECT (SELECT count(*) FROM pair_scores),
 """,
     living="SELECT query_key, chunk_hash, score FROM pair_scores SEMI JOIN reached USING (query_key, chunk_hash)",
     insert="INSERT INTO pair_scores SELECT query_key::UUID, chunk_hash::UUID, score FROM living",
+)
+
+# Of rerankers whose scores cost money. Their files are among those of ``PAIRS``.
+PAID_PAIRS = Kind(
+    prefix=f"{PAIRS.prefix}{PAID}",
+    file="bm25.duckdb",
+    create=CREATE_PAIR_SCORES,
+    reached=None,
+    count="""
+SELECT (SELECT count(*) FROM pair_scores),
+       (SELECT count(*) FROM pair_scores WHERE chunk_hash IN (SELECT chunk_hash::UUID FROM reached))
+""",
+    living="""
+SELECT query_key, chunk_hash, score FROM pair_scores WHERE chunk_hash IN (SELECT chunk_hash::UUID FROM reached)
+""",
+    insert=PAIRS.insert,
 )
 
 QUERIES = Kind(
@@ -131,9 +152,12 @@ def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], thorough: boo
     """
     temporary = path.with_name(f".{path.name}.tmp")
     with closing(connect_for_writing(path)) as memo:
-        memo.register("text_keys", text_keys_in(file.with_name(QUERIES.file) for file in files))
-        memo.execute(kind.reached, {"files": [glob.escape(str(file)) for file in files]})
-        memo.unregister("text_keys")
+        if kind.reached is None:
+            reach_chunks(memo, files)
+        else:
+            memo.register("text_keys", text_keys_in(file.with_name(QUERIES.file) for file in files))
+            memo.execute(kind.reached, {"files": [glob.escape(str(file)) for file in files]})
+            memo.unregister("text_keys")
         entries, living = only_row(memo, kind.count)
         dead = int(entries - living)
         size, free = only_row(memo, _BYTES)

@@ -42,9 +42,7 @@ def unreached_rows(rows: pa.RecordBatchReader, statistics: Iterable[Path]) -> ND
         connection.register("table_rows", rows)
         connection.execute(_PRESENT)
         connection.unregister("table_rows")
-        connection.execute(_REACHED)
-        for path in statistics:
-            _reach(connection, path)
+        reach_chunks(connection, statistics)
         [missing] = only_row(connection, _MISSING)
         if missing:
             message = f"LanceDB lacks {missing} texts that kept releases hold; nothing is removed."
@@ -53,8 +51,16 @@ def unreached_rows(rows: pa.RecordBatchReader, statistics: Iterable[Path]) -> ND
         return row_ids
 
 
-def _reach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    with closing(connect(path, read_only=True)) as release:
-        connection.register("hashes", release.sql(_HASHES).to_arrow_reader())
-        connection.execute(_REACH)
-        connection.unregister("hashes")
+def reach_chunks(connection: duckdb.DuckDBPyConnection, statistics: Iterable[Path]) -> None:
+    """Make the temporary table ``reached`` of the ``chunk_hash`` of all texts that releases hold.
+
+    Args:
+        connection: Where.
+        statistics: The releases' files ``bm25.duckdb``.
+    """
+    connection.execute(_REACHED)
+    for path in statistics:
+        with closing(connect(path, read_only=True)) as release:
+            connection.register("hashes", release.sql(_HASHES).to_arrow_reader())
+            connection.execute(_REACH)
+            connection.unregister("hashes")

@@ -27,6 +27,7 @@ from tasks.embedder import plan_embedder
 from tasks.experiment_legs import Legs
 from tasks.experiment_pairs import KnownPairs, PairScoring, stored_scores
 from tasks.fusion import fuse, pool_legs
+from tasks.hosted_spending import RunSpending
 from tasks.indexing import chunking_fingerprint
 from tasks.judged_pool import JudgedPool
 from tasks.measures import evaluate_stages, means, named_queries
@@ -98,6 +99,7 @@ class Experiment:
         measures: Sequence[str],
         now: datetime,
         seed: int,
+        spending: RunSpending,
     ) -> None:
         self.release = release
         self.settings = settings
@@ -107,6 +109,7 @@ class Experiment:
         self._measures = measures
         self._now = now
         self._seed = seed
+        self._spending = spending
         self._chunks = store.chunks(["chunk_id", "chunk_hash", "document_id"])
         hashes = self._chunks.column("chunk_hash")
         self._legs = Legs(release, store, hashes, self.queries, table=lambda: self._table, vectors=self._query_vectors)
@@ -129,6 +132,7 @@ class Experiment:
         release_id: str | None = None,
         measures: Sequence[str] | None = None,
         seed: int = 0,
+        spending: RunSpending | None = None,
     ) -> Iterator[Experiment]:
         """Open the stores of a release; while they are open, no version of its vectors is removed.
 
@@ -141,6 +145,7 @@ class Experiment:
             release_id: Of the release; None for the current one.
             measures: As ir_measures writes them; None for the settings' own.
             seed: Of the sample by which a reranker is watched.
+            spending: What the run spent so far on hosted rerankers; None where it begins here.
 
         Raises:
             InputError: There is no such release, or the settings would make other chunks, vectors or terms than it has.
@@ -158,6 +163,7 @@ class Experiment:
                     measures=settings.evaluation.measures if measures is None else measures,
                     now=now,
                     seed=seed,
+                    spending=RunSpending() if spending is None else spending,
                 )
 
     def run(self, settings: Settings) -> Outcome:
@@ -276,7 +282,7 @@ class Experiment:
         scored = 0
         workspace, generator = self.release.workspace, np.random.default_rng(self._seed)
         with writing(workspace, now=self._now, tidy=False):
-            scoring = PairScoring(workspace, self.settings, self.queries, self._table, generator)
+            scoring = PairScoring(workspace, self.settings, self.queries, self._table, generator, self._spending)
             for plan, parts in wanted:
                 pairs = distinct(pa.concat_tables(parts))
                 scores, done = scoring.score(pairs, plan)

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.errors import InputError
-from storage.filtered_queries import by_text
 from storage.memo import PairMemo
 from tasks.on_demand import RerankerOnDemand
 from tasks.reranking import Canary, PairsScored, PairTexts, score_pairs
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from storage.chunk_table import ChunkTable
     from storage.workspace import Workspace
     from tasks.hosted_plan import HostedPlan
+    from tasks.hosted_spending import RunSpending
     from tasks.reranker import RerankerPlan
     from tasks.settings import Settings
     from tasks.texts import Texts
@@ -76,6 +76,7 @@ class PairScoring:
         queries: Schema QUERIES.
         table: Texts of chunks.
         generator: Draws the canary's sample.
+        spending: What the run spent so far on hosted rerankers.
     """
 
     workspace: Workspace
@@ -83,6 +84,7 @@ class PairScoring:
     queries: pa.Table
     table: ChunkTable
     generator: np.random.Generator
+    spending: RunSpending
 
     def score(self, pairs: pa.Table, plan: RerankerPlan | HostedPlan) -> tuple[NDArray[np.float32], PairsScored]:
         """The scores of pairs, ``query_key`` and ``chunk_hash`` (n,), from the memo or the reranker: float32 (n,).
@@ -95,10 +97,10 @@ class PairScoring:
         canary = Canary(self.settings.canary, plan.precision, self.generator)
         with PairMemo(self.workspace.memo, reranker=plan.fingerprint) as memo:
             scores, done = score_pairs(
-                by_text(pairs, self.queries),
+                pairs,
                 memo,
                 texts,
-                load=RerankerOnDemand(plan, self.settings).load,
+                load=RerankerOnDemand(plan, self.settings, spending=self.spending).load,
                 canary=canary,
             )
         if done.left:

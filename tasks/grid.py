@@ -11,15 +11,20 @@ import pyarrow.compute as pc
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from storage.errors import InputError
+from tasks.hosted_plan import NOT_HOSTED
 from tasks.progress import progress
+from tasks.reranker import NO_RERANKER, packaged_folder
 from tasks.significance import compare_evaluations, holm
-from tasks.variants import differences, varied
+from tasks.variants import BESIDE_HOSTED, differences, varied
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from storage.records import JsonValue
     from tasks.release_evaluation import Yardstick
+    from tasks.settings import Settings
 
 COMPARED = "results"  # what readers see, and what a variant is chosen by
 SHOWN = ("fused", COMPARED)
@@ -73,6 +78,7 @@ def try_grid(
     """
     settings = yardstick.settings
     variants = [varied(settings, values) for values in grid]
+    require_names_of_the_api(settings, variants, base=yardstick.base)
     generator = np.random.default_rng(yardstick.seed)
     with yardstick.experiment(release_id) as experiment:
         experiment.prepare([settings, *variants])
@@ -92,6 +98,27 @@ def try_grid(
         for values, same, measured, table in zip(grid, as_they_are, means, compared, strict=True)
     ]
     return sorted(tried, key=lambda one: -one.measures[COMPARED][yardstick.measures[0]])
+
+
+def require_names_of_the_api(settings: Settings, variants: Sequence[Settings], *, base: Path) -> None:
+    """Refuse variants by which a hosted API would be asked for a model that is here.
+
+    Args:
+        settings: What they are variants of.
+        variants: With the same ``[reranker.hosted]``.
+        base: The folder that paths in the settings are relative to.
+
+    Raises:
+        InputError: One names such a model.
+    """
+    if settings.reranker.hosted.api == NOT_HOSTED:
+        return
+    for model in sorted({variant.reranker.model for variant in variants} - {settings.reranker.model, NO_RERANKER}):
+        if packaged_folder(model) is not None or (base / model).is_dir():
+            message = (
+                f"--grid reranker.model: {model!r} is a model that runs here, and {settings.reranker.hosted.api!r} "
+            )
+            raise InputError(f"{message}would be asked for it.", remedy=BESIDE_HOSTED)
 
 
 def _of(evaluation: pa.Table, stage: str) -> pa.Table:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from storage.errors import InputError, MachineError
 
 if TYPE_CHECKING:
-    from tasks.settings import HostedSettings
+    from tasks.settings import HostedSettings, Settings
 
 
 def read_key(settings: HostedSettings) -> str | None:
@@ -23,15 +23,21 @@ def read_key(settings: HostedSettings) -> str | None:
         MachineError: Prefect's API does not answer.
     """
     if settings.key_variable is not None:
-        name = f"the environment variable {settings.key_variable}"
+        name = "the environment variable that [reranker.hosted].key_variable names"
         return _checked(os.environ.get(settings.key_variable), name)
     if settings.key_block is not None:
-        return _checked(_from_block(settings.key_block), f"Prefect's Secret block {settings.key_block!r}")
+        return _checked(_from_block(settings.key_block), f"{_BLOCK} names")
     return None
 
 
+def without_key_place(settings: Settings) -> Settings:
+    """Settings as they may be stored and shown: without the place of the key, lest the key itself stands there."""
+    hosted = settings.reranker.hosted.model_copy(update={"key_variable": None, "key_block": None})
+    return settings.model_copy(update={"reranker": settings.reranker.model_copy(update={"hosted": hosted})})
+
+
 def key_place(settings: HostedSettings) -> str:
-    """Where the key is looked for, in words."""
+    """Where a key was found, in words."""
     if settings.key_variable is not None:
         return f"the environment variable {settings.key_variable}"
     if settings.key_block is not None:
@@ -39,8 +45,11 @@ def key_place(settings: HostedSettings) -> str:
     return "nowhere: set [reranker.hosted].key_variable or key_block"
 
 
+_BLOCK = "the Prefect Secret block that [reranker.hosted].key_block"
+
+
 def _checked(value: object, place: str) -> str:
-    """The key, as a header can carry it. What is wrong is told without the key."""
+    """The key, as a header can carry it. What is wrong is told without the key, and without what could be one."""
     if value is None:
         message = f"There is no key for the hosted reranker: {place} is not there."
         raise InputError(message, remedy="Set it where the run takes place; what was done so far is kept.")
@@ -63,5 +72,5 @@ def _from_block(name: str) -> object:
         return None
     except (PrefectException, OSError) as error:  # nothing of the block's content is in its name
         reason = type(error).__name__
-    message = f"Prefect's Secret block {name!r} could not be read: {reason}."
+    message = f"{_BLOCK[0].upper()}{_BLOCK[1:]} names could not be read: {reason}."
     raise MachineError(message, remedy="See that Prefect's API answers, and run again.")

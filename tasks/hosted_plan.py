@@ -9,13 +9,16 @@ from urllib.parse import urlsplit
 
 from storage.errors import InputError
 from storage.keys import fingerprint
+from storage.memo import PAID
 from tasks.hosted_apis import APIS
 
 if TYPE_CHECKING:
     from tasks.settings import HostedSettings, RerankerSettings
 
 NOT_HOSTED = "none"
-VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Narrower than what a shell takes, so that a key that was put in its place is told from it, and is shown nowhere.
+VARIABLE_NAME = re.compile(r"(?=.{1,64}\Z)(?=.*_)[A-Z][A-Z0-9_]*")
+HOST = re.compile(r"[A-Za-z0-9._:-]+")  # as it is sent: ASCII, and colons in an IPv6 address
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ def plan_hosted(settings: RerankerSettings) -> HostedPlan:
     _require(
         hosted.key_variable is None or VARIABLE_NAME.fullmatch(hosted.key_variable) is not None,
         "[reranker.hosted].key_variable is no name of an environment variable.",
-        'Give the name, such as "COHERE_API_KEY"; the key itself must not stand in the settings.',
+        'Give the name, such as "COHERE_API_KEY": up to 64 capitals and digits, an underscore among them. The key '
+        "itself must not stand in the settings.",
     )
     _require(
         settings.max_tokens is None or api.takes_max_tokens,
@@ -81,7 +85,7 @@ def plan_hosted(settings: RerankerSettings) -> HostedPlan:
         model=settings.model,
         max_tokens=settings.max_tokens,
         weight=1.0 if settings.weight is None else settings.weight,
-        fingerprint=fingerprint(decisive),
+        fingerprint=f"{PAID}{fingerprint(decisive)}",
         hosted=hosted,
     )
 
@@ -94,10 +98,23 @@ def _checked_url(url: str | None, *, api: str) -> str:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
         sound = sound and not parts.query and not parts.fragment and (parts.port is None or parts.port > 0)
+        sound = sound and _can_be_asked_for(url)
     except ValueError:  # a port that is no number
         sound = False
     _require(sound, "[reranker.hosted].url is no plain http or https address.", remedy)
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def _can_be_asked_for(url: str) -> bool:
+    """Whether the HTTP client takes an address, and its host can be looked up."""
+    import httpx  # is needed nowhere else where nothing is asked for
+
+    try:
+        host = httpx.URL(url).raw_host.decode("ascii")
+        host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError):  # of labels that are empty or too long
+        return False
+    return HOST.fullmatch(host) is not None
 
 
 def _require(condition: bool, message: str, remedy: str) -> None:

@@ -14,7 +14,6 @@ from storage.errors import MachineError
 from tasks.hosted_apis import APIS, Asked, MalformedAnswer, passage_id
 from tasks.hosted_http import Clock, Connection, Transient
 from tasks.hosted_key import read_key
-from tasks.hosted_spending import Spending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from tasks.hosted_apis import Scored
     from tasks.hosted_plan import HostedPlan
+    from tasks.hosted_spending import Spending
 
 FIRST_WAIT_SECONDS = 1.0  # after the first failure; doubled after each other one
 JITTER = 0.5  # of a wait, so that clients that failed together do not come back together
@@ -41,24 +41,31 @@ class Spent(Exception):
     """Nothing more may be sent."""
 
 
+class Undocumented(Transient):
+    """An answer was not as the API's documentation says; the next may be."""
+
+
 class HostedReranker:
     """A hosted reranker for one run.
 
     Args:
         plan: Where it is, and what may be spent.
         key: Its key; None for none.
+        spending: What the run spent so far, and adds to.
         clock: The time.
         generator: Draws the jitter of waits.
 
     Attributes:
         plan: As given.
-        spending: What was spent so far.
+        spending: As given.
     """
 
-    def __init__(self, plan: HostedPlan, *, key: str | None, clock: Clock, generator: np.random.Generator) -> None:
+    def __init__(
+        self, plan: HostedPlan, *, key: str | None, spending: Spending, clock: Clock, generator: np.random.Generator
+    ) -> None:
         self.plan = plan
         self._api = APIS[plan.hosted.api]
-        self.spending = Spending(self._api, plan.hosted)
+        self.spending = spending
         self._connection = Connection(plan, self._api, key=key, clock=clock)
         self._generator = generator
         self._pairs_a_request = plan.hosted.pairs_a_request or self._api.pairs_a_request
@@ -72,13 +79,17 @@ class HostedReranker:
         )
 
     @classmethod
-    def connect(cls, plan: HostedPlan) -> Self:
+    def connect(cls, plan: HostedPlan, spending: Spending) -> Self:
         """The hosted reranker of a plan, with the key that its settings name.
+
+        Args:
+            plan: Where it is, and what may be spent.
+            spending: What the run spent so far, and adds to.
 
         Raises:
             InputError: The key is not where the settings say.
         """
-        return cls(plan, key=read_key(plan.hosted), clock=Clock(), generator=np.random.default_rng())
+        return cls(plan, key=read_key(plan.hosted), spending=spending, clock=Clock(), generator=np.random.default_rng())
 
     @property
     def is_spent(self) -> bool:
@@ -151,8 +162,13 @@ class HostedReranker:
                 self._retrying(self._upload, asked, text)
             return self._retrying(self._attempt, asked)
         except Transient as failure:
-            reason = failure.reason
-        message = f"{self._connection.host} did not answer in {self.plan.hosted.attempts} attempts; the last: {reason}."
+            last = failure
+        host, attempts = self._connection.host, f"{self.plan.hosted.attempts} attempts; the last: {last.reason}"
+        if isinstance(last, Undocumented):
+            message = f"{host} does not answer as {self.plan.hosted.api!r} is documented, in {attempts}."
+            remedy = "Check [reranker.hosted].api and url. Nothing of such answers was kept; what was scored before is."
+            raise MachineError(message, remedy=remedy)
+        message = f"{host} did not answer in {attempts}."
         raise MachineError(
             message, remedy="Run again when it answers: what was scored is kept, and goes on from there."
         )
@@ -172,16 +188,12 @@ class HostedReranker:
             scored = self._api.read(answer, asked)
         except MalformedAnswer as malformed:
             self.spending.add(pairs)
-            reason = str(malformed)
-        else:
-            self.spending.add(pairs, searches=scored.searches)
-            if scored.scores:
-                return scored
-            message = f"it scored none of {pairs} passages"
-            raise Transient(message)
-        message = f"{self._connection.host} does not answer as {self.plan.hosted.api!r} is documented: {reason}."
-        remedy = "Check [reranker.hosted].api and url. Nothing of that answer was kept; what was scored before is."
-        raise MachineError(message, remedy=remedy)
+            raise Undocumented(str(malformed)) from malformed
+        self.spending.add(pairs, searches=scored.searches)
+        if scored.scores:
+            return scored
+        message = f"it scored none of {pairs} passages"
+        raise Transient(message)
 
     def _upload(self, asked: Asked, text: str) -> None:
         """Make a passage known to the API; that it is known already is fine."""

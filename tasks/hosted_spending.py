@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tasks.hosted_apis import APIS
+
 if TYPE_CHECKING:
     from tasks.hosted_apis import Api
     from tasks.settings import HostedSettings
@@ -48,3 +50,19 @@ class Spending:
         """
         self.pairs += pairs
         self.searches += self._api.searches(pairs) if searches is None else searches
+
+
+class RunSpending:
+    """What one run spends on all hosted rerankers that it asks, however often each is made anew.
+
+    Whatever was varied beside it, a section ``[reranker.hosted]`` is one cap.
+    """
+
+    def __init__(self) -> None:
+        self._by_section: dict[HostedSettings, Spending] = {}
+
+    def under(self, settings: HostedSettings) -> Spending:
+        """What was spent so far under the cap of a section."""
+        if settings not in self._by_section:
+            self._by_section[settings] = Spending(APIS[settings.api], settings)
+        return self._by_section[settings]

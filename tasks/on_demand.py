@@ -10,6 +10,7 @@ from storage.chunk_table import vectors_of
 from tasks.canary import compare_with_stored
 from tasks.embedder import Embedder
 from tasks.hosted_plan import HostedPlan
+from tasks.hosted_spending import RunSpending
 from tasks.openvino_reranker import OpenvinoReranker
 from tasks.reranker import Reranker
 
@@ -81,13 +82,17 @@ class RerankerOnDemand:
     Args:
         plan: What to load.
         settings: Where it runs.
+        spending: What the run spent so far on hosted ones; None where this is the only one of its run.
 
     Attributes:
         plan: As given.
     """
 
-    def __init__(self, plan: RerankerPlan | HostedPlan, settings: Settings) -> None:
+    def __init__(
+        self, plan: RerankerPlan | HostedPlan, settings: Settings, *, spending: RunSpending | None = None
+    ) -> None:
         self.plan = plan
+        self._spending = RunSpending() if spending is None else spending
         self._execution = settings.execution
         self._loaded: LoadedReranker | None = None
 
@@ -98,15 +103,14 @@ class RerankerOnDemand:
             InputError: The folder holds no cross-encoder with one output, or there is no key for a hosted one.
         """
         if self._loaded is None:
-            self._loaded = _hosted(self.plan) if isinstance(self.plan, HostedPlan) else self._local(self.plan)
+            self._loaded = self._hosted(self.plan) if isinstance(self.plan, HostedPlan) else self._local(self.plan)
         return self._loaded
 
     def _local(self, plan: RerankerPlan) -> Reranker | OpenvinoReranker:
         kind = OpenvinoReranker if plan.runtime == "openvino" else Reranker
         return kind(plan, batch_tokens=self._execution.batch_tokens, threads=self._execution.threads)
 
+    def _hosted(self, plan: HostedPlan) -> HostedReranker:
+        from tasks.hosted_reranker import HostedReranker  # its HTTP client is needed nowhere else
 
-def _hosted(plan: HostedPlan) -> HostedReranker:
-    from tasks.hosted_reranker import HostedReranker  # its HTTP client is needed nowhere else
-
-    return HostedReranker.connect(plan)
+        return HostedReranker.connect(plan, self._spending.under(plan.hosted))

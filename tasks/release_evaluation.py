@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from tasks.diversity import stored_vectors
 from tasks.diversity_worth import compare_diversity
 from tasks.embedder import plan_embedder
 from tasks.experiment import Experiment
+from tasks.hosted_spending import RunSpending
 from tasks.judgments import read_judgments
 from tasks.ladder import ladder, read_timings
 from tasks.measures import STAGES, evaluate_runs, means, stage_runs, without_ties
@@ -57,6 +58,7 @@ class Yardstick:
         measures: Names as ir_measures writes them.
         now: When the evaluation began.
         seed: Of everything random in it.
+        spending: What it spent so far on hosted rerankers.
     """
 
     workspace: Workspace
@@ -67,6 +69,7 @@ class Yardstick:
     measures: tuple[str, ...]
     now: datetime
     seed: int
+    spending: RunSpending = field(default_factory=RunSpending)
 
     def judgments(self) -> list[Judgment]:
         """The judgments, read anew: steps hand on files, not what is in them.
@@ -87,6 +90,7 @@ class Yardstick:
             release_id=release_id,
             measures=self.measures,
             seed=self.seed,
+            spending=self.spending,
         )
 
 

@@ -8,6 +8,8 @@ from storage.errors import InputError
 from storage.keys import fingerprint
 from tasks.hosted_plan import NOT_HOSTED
 from tasks.models import find_model, load_quietly
+from tasks.openvino_reranker import CARD_FILE as OPENVINO_CARD
+from tasks.openvino_reranker import read_openvino_card
 from tasks.pretrained_reranker import CARD_FILE, load_reranker, new_cross_encoder, read_card
 from tasks.reranker import NO_RERANKER, packaged_folder
 
@@ -41,11 +43,15 @@ def base_files(run: TrainingRun, name: str) -> tuple[Path, str]:
     """The folder of the model to start from, and the fingerprint of its files.
 
     Raises:
-        InputError: It is not there.
+        InputError: It is not there, or it is made for OpenVINO.
     """
     if name == EMBEDDER:
         return run.embedder.files.folder, run.embedder.files.fingerprint()
     folder = packaged_folder(name) or run.base / name
+    if (folder / OPENVINO_CARD).is_file():
+        source = read_openvino_card(folder).source
+        message = f"The reranker {name!r} is made for OpenVINO, which trains none."
+        raise InputError(message, remedy=f"Start from the model that it was made from: --base {source}.")
     if (folder / CARD_FILE).is_file():
         card = read_card(folder)
         return folder, fingerprint([card.base_sha256, card.delta_sha256])

@@ -7,7 +7,7 @@ known of it, and the next run goes on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -17,7 +17,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.bm25_store import Bm25Store
-from storage.filtered_queries import by_text
+from storage.filtered_queries import TEXT_KEYS, keys_of_texts, text_keys
 from storage.memo import PairMemo
 from storage.records import CANDIDATES
 from storage.tables import read_table, write_table
@@ -60,7 +60,7 @@ class PaidScorer(Scorer, Protocol):
 
     @property
     def searches(self) -> int:
-        """Searches that were billed so far."""
+        """Searches that were billed so far, in the whole run."""
         ...
 
     def answers(self, query: str, texts: Sequence[str]) -> Iterator[Answer]:
@@ -106,7 +106,7 @@ def rerank_candidates(night: Night, reranker: RerankerOnDemand | None, table: Ch
     done = PairsScored(0, 0, 0)
     if reranker is not None:
         asked = reranked_rows(fused, settings)
-        pairs = by_text(candidates.select(["query_key", "chunk_hash"]).take(pa.array(asked)), queries)
+        pairs = candidates.select(["query_key", "chunk_hash"]).take(pa.array(asked))
         texts = PairTexts.of(queries, night.open_chunks(table))
         with PairMemo(night.workspace.memo, reranker=reranker.plan.fingerprint) as memo:
             canary = Canary(settings.canary, reranker.plan.precision, np.random.default_rng(night.seed))
@@ -143,18 +143,25 @@ class PairTexts:
     """What pairs say.
 
     Attributes:
-        queries: Normalised texts by their keys.
+        queries: Normalised texts by the queries' keys, those most in demand first.
         chunks: Where the texts of chunks are, and their lengths.
+        text_keys: The queries with a filter and the keys of their texts, schema TEXT_KEYS.
     """
 
     queries: dict[str, str]
     chunks: ChunkTable
+    text_keys: pa.Table = field(default_factory=TEXT_KEYS.empty_table)
 
     @classmethod
     def of(cls, queries: pa.Table, chunks: ChunkTable) -> Self:
-        """What pairs of some queries, schema QUERIES, say: the keys are those of the queries' texts."""
-        columns = (by_text(queries, queries).column(name).to_pylist() for name in ("query_key", "text"))
-        return cls(dict(zip(*columns, strict=True)), chunks)
+        """What pairs of some queries, schema QUERIES, say."""
+        columns = (queries.column(name).to_pylist() for name in ("query_key", "text"))
+        return cls(dict(zip(*columns, strict=True)), chunks, text_keys(queries))
+
+    def with_text_keys(self, pairs: pa.Table) -> pa.Table:
+        """Pairs, ``query_key`` and ``chunk_hash``, with the ``text_key`` by which models know the query."""
+        keys = keys_of_texts(pairs.column("query_key"), self.text_keys)
+        return pairs.select(["query_key", "chunk_hash"]).append_column("text_key", keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +189,8 @@ def score_pairs(
 ) -> tuple[NDArray[np.float32], PairsScored]:
     """The score of every pair; what the memo does not hold is computed or asked for, committed batch by batch.
 
-    Scores that were paid for are not watched by the canary: that would be to pay for them again.
+    Queries that differ in their filters alone share what is known of their text: a pair of text and chunk is computed
+    or paid for once. Scores that were paid for are not watched by the canary: that would be to pay for them again.
 
     Args:
         pairs: ``query_key`` and ``chunk_hash`` (n,); a pair may come more than once.
@@ -197,36 +205,39 @@ def score_pairs(
     Raises:
         MachineError: The reranker does not say again what the memo holds, or a hosted one does not answer.
     """
-    known, stored = memo.scores_of(pairs)
+    pairs = texts.with_text_keys(pairs)
+    known, stored = memo.scores_of(_as_remembered(pairs))
     unknown = np.ones(pairs.num_rows, dtype=bool)
     unknown[known] = False
-    missing = distinct(pairs.filter(pa.array(unknown)))
+    missing = pairs.filter(pa.array(unknown))
     checked = searches = 0
     if missing.num_rows:
         reranker = load()
         if isinstance(reranker, PaidScorer):
+            before = reranker.searches
             try:
-                _ask(missing, memo, texts, reranker)
+                _ask(_first_of_each(_by_query(missing, texts)), memo, texts, reranker)
             finally:
                 reranker.close()
-            searches = reranker.searches
+            searches = reranker.searches - before
         else:
             checked = _check_stored(pairs.take(pa.array(known)), stored, texts, reranker, canary)
-            _compute(missing, memo, texts, reranker)
-        known, stored = memo.scores_of(pairs)
+            _compute(_first_of_each(missing), memo, texts, reranker)
+        known, stored = memo.scores_of(_as_remembered(pairs))
     scores = np.full(pairs.num_rows, np.nan, dtype=np.float32)
     scores[known] = stored
-    left = distinct(pairs.filter(pa.array(np.isnan(scores))))
+    left = pairs.filter(pa.array(np.isnan(scores)))
+    pairs_left = _first_of_each(left).num_rows
+    unfinished = pc.unique(left.column("query_key"))
     done = PairsScored(
-        pairs=distinct(pairs).num_rows,
-        scored=missing.num_rows - left.num_rows,
+        pairs=_first_of_each(pairs).num_rows,
+        scored=_first_of_each(missing).num_rows - pairs_left,
         checked=checked,
-        left=left.num_rows,
-        queries_left=pc.count_distinct(left.column("query_key")).as_py(),
+        left=pairs_left,
+        queries_left=len(unfinished),
         searches=searches,
     )
-    unfinished = pc.is_in(pairs.column("query_key"), value_set=left.column("query_key").combine_chunks())
-    scores[unfinished.to_numpy()] = np.nan
+    scores[pc.is_in(pairs.column("query_key"), value_set=unfinished).to_numpy()] = np.nan
     return scores, done
 
 
@@ -264,6 +275,18 @@ def distinct(pairs: pa.Table) -> pa.Table:
     return pairs.group_by(["query_key", "chunk_hash"]).aggregate([])
 
 
+def _first_of_each(pairs: pa.Table) -> pa.Table:
+    """Each (text_key, chunk_hash) once, for the query by which it comes first, in their order."""
+    numbered = pairs.append_column("row", pa.array(np.arange(pairs.num_rows)))
+    rows = numbered.group_by(["text_key", "chunk_hash"]).aggregate([("row", "min")]).column("row_min").to_numpy()
+    return pairs.take(pa.array(np.sort(rows)))
+
+
+def _as_remembered(pairs: pa.Table) -> pa.Table:
+    """Pairs with ``text_key`` as the memo knows them."""
+    return pa.table({"query_key": pairs.column("text_key"), "chunk_hash": pairs.column("chunk_hash")})
+
+
 def _check_stored(
     pairs: pa.Table,
     stored: NDArray[np.float32],
@@ -297,7 +320,7 @@ def _ask(missing: pa.Table, memo: PairMemo, texts: PairTexts, reranker: PaidScor
                 pairs = held.slice(start, end - start)
                 passages = [says[chunk_hash] for chunk_hash in pairs.column("chunk_hash").to_pylist()]
                 for answer in reranker.answers(texts.queries[queries[start]], passages):
-                    memo.append(pairs.take(pa.array(answer.places)), answer.scores)
+                    memo.append(_as_remembered(pairs.take(pa.array(answer.places))), answer.scores)
                     advance(len(answer.places))
                 if reranker.is_spent:
                     return
@@ -313,7 +336,7 @@ def _by_query(pairs: pa.Table, texts: PairTexts) -> pa.Table:
 def _compute(missing: pa.Table, memo: PairMemo, texts: PairTexts, reranker: Scorer) -> None:
     with progress("reranking", missing.num_rows) as advance:
         for batch, scores in _scores(_by_length(missing, texts), texts, reranker, at_a_time=COMMIT_PAIRS):
-            memo.append(batch, scores)
+            memo.append(_as_remembered(batch), scores)
             advance(batch.num_rows)
 
 
@@ -321,7 +344,7 @@ def _by_length(pairs: pa.Table, texts: PairTexts) -> pa.Table:
     """Pairs with the ``tokens`` of their chunks, the longest first."""
     lengths = texts.chunks.rows(pc.unique(pairs.column("chunk_hash")), ["tokens"])
     # A whole order, so that the same pairs make the same batches, and the same scores to the last bit.
-    order = [("tokens", "descending"), ("chunk_hash", "ascending"), ("query_key", "ascending")]
+    order = [("tokens", "descending"), ("chunk_hash", "ascending"), ("text_key", "ascending")]
     return pairs.join(lengths, "chunk_hash").sort_by(order)
 
 

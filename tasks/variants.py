@@ -35,9 +35,14 @@ VARIABLE = {
     )
     for key in model.model_fields
 } - (OF_THE_TERMS | FROM_OUTSIDE)
+HOSTED = "reranker.hosted"
 WORD = re.compile(r"[A-Za-z0-9_./-]+")
 ANOTHER_WORKSPACE = (
     "Write another settings file with a `workspace` of its own, refresh it, and compare: "
+    "`nightrank evaluate -c this.toml --against other.toml`."
+)
+BESIDE_HOSTED = (
+    "Hold a hosted reranker against another, or against one that runs here, with a settings file of its own: "
     "`nightrank evaluate -c this.toml --against other.toml`."
 )
 
@@ -66,6 +71,11 @@ def read_grid(axes: Sequence[str]) -> list[dict[str, JsonValue]]:
         if not equals or not text.strip():
             message = f"--grid {axis!r} names no values."
             raise InputError(message, remedy="Write KEY=V1,V2, such as retrieval.fusion=rrf,minmax.")
+        if key == HOSTED:
+            message = (
+                f"--grid {key}: a whole section is no value, and what of it decides scores is where they come from."
+            )
+            raise InputError(message, remedy=BESIDE_HOSTED)
         _require_variable(key)
         if key in values:
             message = f"--grid {key} is there twice."

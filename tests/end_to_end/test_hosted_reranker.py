@@ -225,6 +225,7 @@ def test_the_key_is_nowhere_but_in_the_requests(
     for text in (ended.out, ended.err, caplog.text, str(summary.as_json()), told):
         assert KEY not in text
     assert secret not in bytes_under(hosted.folder)
+    assert VARIABLE.encode() not in bytes_under(hosted.workspace)
 
 
 def test_a_key_can_come_from_a_prefect_secret(
@@ -233,11 +234,11 @@ def test_a_key_can_come_from_a_prefect_secret(
     from prefect.blocks.system import Secret
 
     monkeypatch.delenv(VARIABLE)
-    with pytest.raises(InputError, match=f"no key .* variable {VARIABLE} is not there"):
+    with pytest.raises(InputError, match=r"no key .*key_variable names is not there"):
         refresh(hosted)
     del hosted.settings["reranker.hosted"]["key_variable"]
     hosted.settings["reranker.hosted"]["key_block"] = "rerank-key"
-    with pytest.raises(InputError, match=r"no key .* block 'rerank-key' is not there"):
+    with pytest.raises(InputError, match=r"no key .*key_block names is not there"):
         refresh(hosted)
     Secret(value=KEY).save("rerank-key", overwrite=True)
     assert refresh(hosted).published
@@ -295,6 +296,25 @@ def test_a_grid_over_pairs_that_may_not_be_paid_for_is_refused_and_keeps_what_wa
         evaluate(str(hosted.settings_file), grid=["reranker.depth=20,22"])
     assert len(provider.paid) == known + 4
     assert max(provider.paid.values()) == 1
+
+
+def test_all_that_one_evaluation_asks_for_is_under_one_cap(
+    hosted: Collection, refresh: Refresh, provider: RerankServer
+) -> None:
+    refresh(hosted)
+    known = provider.paid.total()
+    evaluate(str(hosted.settings_file), grid=["reranker.revision=first"])
+    of_the_judged = provider.paid.total() - known
+    other = hosted.folder / "other.toml"
+    hosted.settings["reranker.hosted"]["max_pairs"] = of_the_judged
+    hosted.settings["reranker"]["revision"] = "second"
+    hosted.write()
+    other.write_bytes(hosted.settings_file.read_bytes())
+    del hosted.settings["reranker"]["revision"]
+    hosted.write()
+    with pytest.raises(InputError, match=f"spending cap leaves {of_the_judged} pairs"):
+        evaluate(str(hosted.settings_file), against=str(other), grid=["reranker.revision=third"])
+    assert provider.paid.total() == known + 2 * of_the_judged
 
 
 def test_no_reranker_is_trained_against_one_that_costs_money(

@@ -17,7 +17,7 @@ from storage.chunk_upkeep import ChunkUpkeep
 from storage.collect import Collected, collect
 from storage.errors import MachineError
 from storage.keys import digest
-from storage.memo import PairMemo
+from storage.memo import PAID, PairMemo
 from storage.query_memo import QueryMemo
 from storage.releases import list_releases, read_manifest
 from storage.workspace import Workspace, make_readers_lock, reading
@@ -118,6 +118,33 @@ def test_models_that_no_kept_release_names_go_with_all_they_left(place: Workspac
     assert ChunkTable.find(place.lance, embedder="e1") is None
     assert_whole(place, "n2", ["a1", "a2"], ["a"])
     assert_whole(place, "n3", ["a1", "a2"], ["a"])
+
+
+def test_scores_that_were_paid_for_stay_as_long_as_their_texts_whoever_asked_for_them(place: Workspace) -> None:
+    texts = ["a1", "a2", "a3", "b1"]
+    add_night(place, "n1", texts=texts, queries=["a"], reranker=f"{PAID}r1 at 1")
+    pairs = [(query, text) for query in ("tuned", "compared") for text in texts]
+    columns = [[digest("query", query) for query, _ in pairs], [chunk_hash(text) for _, text in pairs]]
+    asked = pa.table([pa.array(column, pa.string()) for column in columns], names=["query_key", "chunk_hash"])
+    scores = np.array([pair_score(*pair) for pair in pairs], dtype=np.float32)
+    for reranker in (f"{PAID}r1", f"{PAID}r2", "r3"):  # the second no release ever named; the third is not paid for
+        with PairMemo(place.memo, reranker=reranker) as memo:
+            memo.append(asked, scores)
+    add_night(place, "n2", texts=texts, queries=["a"], reranker="none at 1")
+    collected = run(place, keep=1, thorough=True)
+    assert (collected.releases_removed, collected.pair_scores_removed) == (("n1",), 0)
+    assert collected.memos_removed == ("pairs-r3.duckdb",)
+    for reranker in (f"{PAID}r1", f"{PAID}r2"):
+        with PairMemo(place.memo, reranker=reranker) as memo:
+            assert memo.scores_of(asked)[1].size == len(pairs)
+
+    add_night(place, "n3", texts=["a1", "b1"], queries=["a"], reranker="none at 1")
+    assert run(place, keep=1, thorough=True).pair_scores_removed == 2 + 4 + 4  # "a2" and "a3", of "a" and of the others
+    for reranker in (f"{PAID}r1", f"{PAID}r2"):
+        with PairMemo(place.memo, reranker=reranker) as memo:
+            positions, kept = memo.scores_of(asked)
+        assert sorted(pairs[position] for position in positions) == sorted(pair for pair in pairs if pair[1] in "a1 b1")
+        np.testing.assert_array_equal(kept, scores[positions])
 
 
 def test_a_dry_run_says_what_would_go_and_touches_nothing(place: Workspace) -> None:

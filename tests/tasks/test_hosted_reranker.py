@@ -15,11 +15,12 @@ from storage.errors import InputError, MachineError
 from tasks.hosted_http import Clock
 from tasks.hosted_plan import HostedPlan, plan_hosted
 from tasks.hosted_reranker import HostedReranker
+from tasks.hosted_spending import RunSpending
 from tasks.settings import RerankerSettings
 from tests.tasks.hosted_server import KEY, Hang, HangUp, RerankServer, Spoilt, Status, relevance, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 APIS = ("cohere", "jina", "vllm", "infinity", "tei", "vectara")
 QUERY = "wild yeast and flour"
@@ -67,9 +68,17 @@ def plan(server: RerankServer, *, max_tokens: int | None = None, **hosted: objec
     return plan_hosted(settings)
 
 
-def hosted(server: RerankServer, time: Time | None = None, key: str | None = KEY, **changes: Any) -> HostedReranker:  # noqa: ANN401
+def hosted(
+    server: RerankServer,
+    time: Time | None = None,
+    key: str | None = KEY,
+    seed: int = 3,
+    **changes: Any,  # noqa: ANN401
+) -> HostedReranker:
     clock = (time or Time()).clock
-    return HostedReranker(plan(server, **changes), key=key, clock=clock, generator=np.random.default_rng(3))
+    planned = plan(server, **changes)
+    spending = RunSpending().under(planned.hosted)
+    return HostedReranker(planned, key=key, spending=spending, clock=clock, generator=np.random.default_rng(seed))
 
 
 def scores_of(reranker: HostedReranker, texts: list[str] = TEXTS) -> list[float]:
@@ -177,7 +186,7 @@ def test_waits_double_and_no_two_clients_wait_the_same(cohere: RerankServer) -> 
     for seed in (1, 2):
         time = Time()
         cohere.faults = [Status(500)] * 5
-        reranker = HostedReranker(plan(cohere), key=KEY, clock=time.clock, generator=np.random.default_rng(seed))
+        reranker = hosted(cohere, time, seed=seed)
         scores_of(reranker)
         waits.append(time.slept)
     for slept in waits:
@@ -244,18 +253,25 @@ def test_a_stopped_server_ends_the_run(cohere: RerankServer) -> None:
         (lambda rows: ["rows", *rows], "none of the passages"),
     ],
 )
-def test_an_answer_that_is_not_as_documented_is_kept_out_and_ends_the_run(
-    cohere: RerankServer, spoilt: object, why: str
+def test_an_answer_that_is_not_as_documented_is_kept_out_and_asked_for_again_until_the_run_ends(
+    cohere: RerankServer, spoilt: Callable[[list[dict[str, Any]]], object], why: str
 ) -> None:
-    cohere.faults = [None, Spoilt(rows=spoilt)]  # type: ignore[arg-type]  # a function of rows
-    reranker = hosted(cohere, pairs_a_request=4)
+    cohere.faults = [Spoilt(rows=spoilt), None]
+    assert scores_of(hosted(cohere)) == EXPECTED
+    assert len(cohere.requests) == 2
+    cohere.requests.clear()
+
+    cohere.faults = [None, *[Spoilt(rows=spoilt)] * 3]
+    reranker = hosted(cohere, pairs_a_request=4, attempts=3)
     arrived: list[int] = []
-    refused = pytest.raises(MachineError, match=f"does not answer as 'cohere' is documented: .*{why}")
+    says = f"does not answer as 'cohere' is documented, in 3 attempts; the last: .*{why}"
+    refused = pytest.raises(MachineError, match=says)
     with refused, closing(reranker):
         for answer in reranker.answers(QUERY, TEXTS):
             arrived += answer.places.tolist()
     assert sorted(arrived) == [0, 1, 2, 3]
-    assert len(cohere.requests) == 2
+    assert len(cohere.requests) == 1 + 3
+    assert reranker.spending.pairs == 4 + 3 * 3  # each may have been billed
 
 
 def test_passages_that_an_answer_leaves_out_are_asked_for_again_and_no_others(server: RerankServer) -> None:
@@ -383,9 +399,32 @@ def test_everything_that_decides_a_score_is_in_the_fingerprint_and_nothing_else(
         {"weight": 0.3},
         {"depth": 5},
         {"hosted": {"url": "https://API.cohere.com/"}},
-        {"hosted": {"key_variable": "K", "max_pairs": 3, "max_searches": 9, "attempts": 2, "timeout_seconds": 1.0}},
+        {
+            "hosted": {
+                "key_variable": "THE_KEY",
+                "max_pairs": 3,
+                "max_searches": 9,
+                "attempts": 2,
+                "timeout_seconds": 1.0,
+            }
+        },
     ]
     assert {fingerprint(**other) for other in same} == {known}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:8080",
+        "http://[::1]:80/v1",
+        "https://10.0.0.7",
+        "https://rerank_1.example.com",
+        "http://bücher.de",
+    ],
+)
+def test_hosts_of_every_form_are_taken(url: str) -> None:
+    settings = RerankerSettings.model_validate({"model": "m", "hosted": {"api": "vllm", "url": url}})
+    assert plan_hosted(settings).url == url
 
 
 @pytest.mark.parametrize(
@@ -396,7 +435,17 @@ def test_everything_that_decides_a_score_is_in_the_fingerprint_and_nothing_else(
         ({"api": "cohere", "url": f"https://api.cohere.com/?key={KEY}"}, "no plain http"),
         ({"api": "cohere", "url": "ftp://api.cohere.com"}, "no plain http"),
         ({"api": "cohere", "url": "https://api.cohere.com:port"}, "no plain http"),
+        ({"api": "cohere", "url": "https://api..cohere.com"}, "no plain http"),
+        ({"api": "cohere", "url": f"https://{'a' * 64}.com"}, "no plain http"),
+        ({"api": "cohere", "url": "https://999.1.1.1"}, "no plain http"),
+        ({"api": "cohere", "url": "https://api cohere.com"}, "no plain http"),
+        ({"api": "cohere", "url": "https://\u2603.com"}, "no plain http"),
+        ({"api": "cohere", "url": "https://api.cohere.com/\x01"}, "no plain http"),
         ({"api": "cohere", "key_variable": KEY}, "no name of an environment variable"),
+        ({"api": "cohere", "key_variable": KEY.partition("-")[2]}, "no name of an environment variable"),
+        ({"api": "cohere", "key_variable": KEY.partition("-")[2].upper()}, "no name of an environment variable"),
+        ({"api": "cohere", "key_variable": "co_" + KEY[3:]}, "no name of an environment variable"),
+        ({"api": "cohere", "key_variable": "A_" + "0" * 63}, "no name of an environment variable"),
         ({"api": "cohere", "key_variable": "A", "key_block": "b"}, "a `key_variable` and a `key_block`"),
         ({"api": "vectara"}, "corpus is missing"),
         ({"api": "jina", "corpus": "passages"}, "corpus is set"),
@@ -408,4 +457,5 @@ def test_settings_that_cannot_be_meant_are_told_without_what_could_be_a_key(
     settings = RerankerSettings.model_validate({"model": "m", "hosted": hosted})
     with pytest.raises(InputError, match=why) as failure:
         plan_hosted(settings)
-    assert KEY not in str(failure.value)
+    told = f"{failure.value} {failure.value.remedy}".upper()
+    assert KEY[3:].upper() not in told

@@ -11,6 +11,7 @@ import torch
 from storage.errors import InputError
 from storage.workspace import Workspace
 from tasks.embedder import plan_embedder
+from tasks.openvino_reranker import CARD_FILE, OpenvinoCard
 from tasks.pretrained_reranker import network_of
 from tasks.reranker import Reranker, plan_local
 from tasks.reranker_base import base_files, base_name, load_base
@@ -77,3 +78,25 @@ def test_without_a_word_it_starts_from_the_present_reranker_and_without_one_from
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no model that a reranker can be made of"):
         load_base(tmp_path, max_length=64, device="cpu", seed=1)
+
+
+def test_a_reranker_that_is_made_for_openvino_is_no_start_and_its_source_is_named(
+    models: Models, tmp_path: Path
+) -> None:
+    card = OpenvinoCard(
+        source="models/cross",
+        source_fingerprint="f",
+        precision="int8",
+        max_tokens=64,
+        pad_token_id=0,
+        weight=1.0,
+        openvino="2026.1",
+        pairs=3,
+        sha256={},
+    )
+    (tmp_path / "fast").mkdir()
+    (tmp_path / "fast" / CARD_FILE).write_text(card.model_dump_json())
+    run = run_of(models, tmp_path, reranker="fast")
+    with pytest.raises(InputError, match="'fast' is made for OpenVINO") as refused:
+        base_files(run, base_name(run, None))
+    assert "--base models/cross" in refused.value.remedy

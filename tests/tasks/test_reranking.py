@@ -13,7 +13,8 @@ from storage.memo import PairMemo
 from storage.records import CANDIDATES
 from tasks import reranking as module
 from tasks.fusion import FUSED
-from tasks.reranking import Canary, PairTexts, distinct, name_candidates, score_pairs, settle_order
+from tasks.hosted_reranker import Answer
+from tasks.reranking import Canary, PairsScored, PairTexts, distinct, name_candidates, score_pairs, settle_order
 from tasks.settings import CanarySettings
 
 if TYPE_CHECKING:
@@ -196,6 +197,100 @@ def test_a_sample_of_the_memo_is_scored_again_wherever_something_is_missing(memo
     assert set(scorer.asked[:3]) < set(EVERY[:5])
     _, done = score_pairs(pairs(*EVERY), memo, texts, load=never, canary=canary(3))
     assert (done.scored, done.checked) == (0, 0)
+
+
+class Paid:
+    """Scores by ``score`` as long as it may; keeps what it was asked."""
+
+    def __init__(self, *, cap: int) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.searches = 0
+        self._cap = cap
+
+    @property
+    def is_spent(self) -> bool:
+        return len(self.asked) >= self._cap
+
+    def answers(self, query: str, texts: Sequence[str]) -> Iterator[Answer]:
+        sold = texts[: self._cap - len(self.asked)]
+        self.searches += 1
+        self.asked += [(query, text) for text in sold]
+        scores = np.array([score(query, text) for text in sold], dtype=np.float32)
+        yield Answer(np.arange(len(sold)), scores)
+
+    def score(self, queries: Sequence[str], texts: Sequence[str], lengths: NDArray[np.integer]) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        pass
+
+
+def filtered(text: str, condition: str | None) -> str:
+    """The key of a query."""
+    return query_key(text) if condition is None else digest("filtered", text, condition)
+
+
+def asked_with_filters(texts: PairTexts, memo: PairMemo, cap: int) -> tuple[list[float], PairsScored, Paid]:
+    """What a cap leaves of the pairs of ``DEMAND``."""
+    rows = [(filtered(*query), hash_of(text)) for query, found in DEMAND.items() for text in found]
+    columns = (pa.array(column, pa.string()) for column in zip(*reversed(rows), strict=True))
+    scorer = Paid(cap=cap)
+    wanted = pa.table(list(columns), names=["query_key", "chunk_hash"])
+    scores, done = score_pairs(wanted, memo, texts, load=lambda: scorer, canary=canary(0))
+    return scores.tolist()[::-1], done, scorer
+
+
+# Those most in demand first; the same text comes with no filter, then with two.
+DEMAND: dict[tuple[str, str | None], tuple[str, ...]] = {
+    ("read csv", None): TEXTS[:2],
+    ("sort a list", None): TEXTS[1:3],
+    ("read csv", "a"): TEXTS[1:3],  # one of them is known of the text by then
+    ("read csv", "b"): TEXTS[:1],  # so is this one
+    ("read csv", "c"): TEXTS[3:],
+}
+
+
+@pytest.fixture
+def texts_with_filters(chunks: ChunkTable) -> PairTexts:
+    names = ("query_key", "text", "filter")
+    rows = [(filtered(text, condition), text, condition) for text, condition in DEMAND]
+    queries = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+    return PairTexts.of(pa.table(queries, names=names), chunks)
+
+
+@pytest.mark.parametrize(
+    ("cap", "unfinished"),
+    [
+        (3, {("sort a list", None), ("read csv", "a"), ("read csv", "c")}),
+        (4, {("read csv", "a"), ("read csv", "c")}),
+        (5, {("read csv", "c")}),
+        (6, set()),
+    ],
+)
+def test_under_a_cap_queries_are_paid_for_by_demand_whatever_their_filters_and_each_is_finished_by_itself(
+    memo: PairMemo, texts_with_filters: PairTexts, cap: int, unfinished: set[tuple[str, str | None]]
+) -> None:
+    scores, done, scorer = asked_with_filters(texts_with_filters, memo, cap)
+
+    in_order = [query for query, found in DEMAND.items() for _ in found]
+    assert {query for query, value in zip(in_order, scores, strict=True) if np.isnan(value)} == unfinished
+    assert done.queries_left == len(unfinished)
+    bought = ["read csv", "read csv", "sort a list", "sort a list", "read csv", "read csv"]
+    assert [query for query, _ in scorer.asked] == bought[:cap]
+    assert len(set(scorer.asked)) == len(scorer.asked) == len(memo) == cap
+    assert (done.pairs, done.scored, done.left) == (6, cap, 6 - cap)
+    expected = [score(query, text) for (query, _), found in DEMAND.items() for text in found]
+    assert all(np.isnan(value) or value == expected[row] for row, value in enumerate(scores))
+
+
+def test_a_pair_of_one_text_under_many_filters_is_computed_once(memo: PairMemo, texts_with_filters: PairTexts) -> None:
+    scorer = Counting()
+    rows = [(filtered(*query), hash_of(text)) for query, found in DEMAND.items() for text in found]
+    columns = (pa.array(column, pa.string()) for column in zip(*rows, strict=True))
+    wanted = pa.table(list(columns), names=["query_key", "chunk_hash"])
+    scores, done = score_pairs(wanted, memo, texts_with_filters, load=lambda: scorer, canary=canary(0))
+    assert scores.tolist() == [score(query, text) for (query, _), found in DEMAND.items() for text in found]
+    assert (done.pairs, done.scored, len(scorer.asked), len(memo)) == (6, 6, 6, 6)
 
 
 def test_each_pair_is_distinct_once() -> None:

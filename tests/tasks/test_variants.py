@@ -38,6 +38,7 @@ def test_a_value_that_is_given_twice_is_one_variant() -> None:
         (["embedder.model=x"], "other chunks, vectors", "`workspace` of its own"),
         (["documents.source=x"], "other chunks", "--against"),
         (["bm25.language=german"], "terms", "--against"),
+        (["reranker.hosted=cohere"], "a whole section", "--against other.toml"),
         (["execution.threads=1"], "decides no ranking", "May vary"),
         (["bm25.k1=1", "bm25.k1=2"], "is there twice", "at once"),
         (["bm25.k1=1]\nx=[2"], "plain numbers", "KEY=V1,V2"),
