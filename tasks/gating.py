@@ -181,7 +181,7 @@ def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltere
         paired_rankings(live.results if isinstance(live, _Live) else None, night.results),
         judged=ids_by_key.keys(),
         persistence=limits.overlap_persistence,
-        unanswerable=without_chunks.union(emptied.to_pylist()),
+        unanswerable=without_chunks.union(queries.column("query_key").take(pa.array(emptied, pa.int32())).to_pylist()),
     )
     quality: QualityChange | Incomparable
     alike: RankingSurvey | Incomparable
