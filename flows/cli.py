@@ -99,8 +99,10 @@ def search(
         raise InputError(message, remedy="Give some words to look for.")
     configuration = load_settings(find_settings_file(config))
     if live:
-        from flows.live_search import search_live
+        from flows.live_search import live_warnings, search_live
 
+        for warning in live_warnings(configuration):
+            sys.stderr.write(f"Note: {warning}\n")
         found = search_live(configuration, query, filter_by=filter_)
     else:
         from storage.search_cache import SearchCache

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+
 from storage.bm25_store import Bm25Store
 from storage.chunk_table import ChunkTable
 from storage.errors import InputError
 from storage.keys import normalise_query, query_key
 from storage.releases import read_manifest
 from storage.search_cache import CachedResults, Result, condition_of
+from storage.tables import read_rows, read_table
 from storage.workspace import reading
 from tasks.analysis import Analyser
 from tasks.diversity import stored_vectors
 from tasks.embedder import Embedder, plan_embedder
 from tasks.live import LiveSearch
 from tasks.on_demand import RerankerOnDemand
+from tasks.reading import runs_of
 from tasks.reranker import plan_reranker
 from tasks.results import cut_results, result_entries
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flows.settings import Configuration
     from storage.records import JsonValue
+    from storage.releases import Counts
+    from tasks.settings import Settings
 
 
 def search_live(configuration: Configuration, query: str, *, filter_by: JsonValue = None) -> CachedResults:
-    """The results that a refresh would publish for this query.
+    """The results of both stages now, our own legs and every pair of the reranker's depth.
+
+    A refresh under these settings publishes the same, but where ``live_warnings`` names a reason. Pair scores that the
+    release holds of the same reranker are taken as they are: only other pairs are scored, or paid for.
 
     Args:
         configuration: Settings; what they compute must be what the release was made with.
@@ -38,6 +49,31 @@ def search_live(configuration: Configuration, query: str, *, filter_by: JsonValu
     condition = condition_of(filter_by)
     with reading(configuration.workspace):
         return _search(configuration, query, condition)
+
+
+def live_warnings(configuration: Configuration) -> tuple[str, ...]:
+    """Why live results may differ from what a refresh publishes, or has published.
+
+    Raises:
+        InputError: Nothing is published.
+    """
+    with reading(configuration.workspace):
+        manifest = read_manifest(configuration.workspace, configuration.workspace.require_current())
+    return differences(configuration.settings, manifest.counts)
+
+
+def differences(settings: Settings, counts: Counts) -> tuple[str, ...]:
+    """As ``live_warnings``, of settings and of what was counted in the current release."""
+    found = [
+        f"Live search asks our own {leg} leg: {name}, which a refresh takes for it, knows the log's queries alone."
+        for leg, name in runs_of(settings.retrieval).items()
+    ]
+    if counts.queries_left:
+        found.append(
+            f"Live search scores every pair; {counts.queries_left:,} queries of the release keep the fused order, "
+            "since its spending cap was reached."
+        )
+    return tuple(found)
 
 
 def _search(configuration: Configuration, query: str, condition: str | None) -> CachedResults:
@@ -58,7 +94,10 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
     with Bm25Store.open(workspace.release(release_id) / "bm25.duckdb") as store:
         live = LiveSearch.of(settings, store, table, embedder=embedder, reranker=reranker)
         allowed = live.allowed(condition)
-        ranked = live.reranked(text, live.fused(live.bm25(text, allowed), live.dense(text, allowed)))
+        fused = live.fused(live.bm25(text, allowed), live.dense(text, allowed))
+        same = reranker_plan is not None and reranker_plan.fingerprint == manifest.inputs.reranker_fingerprint
+        known = _known_scores(workspace.release(release_id), text) if same else {}
+        ranked = live.reranked(text, fused, known=known)
     results = cut_results(
         ranked,
         candidate_depth=settings.retrieval.candidate_depth,
@@ -68,3 +107,12 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
     entries = result_entries(results, live.chunks, table).get(key, [])
     found = tuple(Result(**entry) for entry in entries)  # type: ignore[arg-type]  # fields of Result
     return CachedResults(text, release_id, found, condition)
+
+
+def _known_scores(folder: Path, text: str) -> dict[str, float]:
+    """The pair scores of a text in a release, under whatever filter, by chunk hash."""
+    queries = read_table(folder / "queries.parquet", columns=["query_key", "text"])
+    keys = queries.filter(pc.equal(queries.column("text"), text)).column("query_key")
+    rows = read_rows(folder / "candidates.parquet", "query_key", keys)
+    rows = rows.filter(pc.is_valid(rows.column("pair_score")))
+    return dict(zip(*(rows.column(name).to_pylist() for name in ("chunk_hash", "pair_score")), strict=True))

@@ -28,6 +28,8 @@ def show_trained(trained: Trained) -> None:
             f"{learnt['steps']} updates, best after update {learnt['best_step']}."
         )
     )
+    if gathered.filtered:
+        console.print(Text(f"Left out: {gathered.filtered} pairs whose query has a filter."))
     passages = f"{'all' if mined.whole_collection else 'a sample of'} {mined.evaluated_passages} passages"
     console.print(figures_table(card.figures, title=f"{card.figures[0].queries} held-out queries over {passages}"))
     if card.guard is not None:

@@ -17,6 +17,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from storage.json_text import NamedTwice, read_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -100,7 +102,7 @@ def parse_filter(value: JsonValue) -> Filter | None:
         What it says, whatever order and spelling it was written in; None for an empty one: ``{}``, null, ``""``.
 
     Raises:
-        ValueError: It is no filter; the message is the reason.
+        ValueError: It is no filter, or an object of a text names a key twice; the message is the reason.
 
     >>> one, other = {"weight": {"$lt": 20.0}, "type": "docs"}, '{"type": ["docs"], "weight": {"lt": 20}}'
     >>> parse_filter(one) == parse_filter(other)
@@ -154,10 +156,11 @@ def values_of(leaf: AnyOf | Range | Exists) -> tuple[Value, ...]:
 
 def _from_text(text: str) -> JsonValue:
     try:
-        value: JsonValue = json.loads(text)
+        return read_json(text)
+    except NamedTwice as error:
+        raise ValueError(f"the filter is ambiguous: {error}") from None
     except (ValueError, RecursionError):
         raise ValueError("the filter is no JSON") from None
-    return value
 
 
 def _object(value: JsonValue, levels: int) -> Filter:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -32,11 +33,12 @@ from tasks.gates import (
     top1_gate,
 )
 from tasks.measures import named_queries
+from tasks.outside_run import run_filtered
 from tasks.published_quality import judged_rankings, judged_share, quality_change
 from tasks.query_filters import QueryFilters
 from tasks.query_names import query_names
 from tasks.ranking_survey import survey_former, survey_rankings
-from tasks.reading import judgments_of
+from tasks.reading import judgments_of, runs_of
 from tasks.source_age import source_age_days
 
 if TYPE_CHECKING:
@@ -44,13 +46,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    import pyarrow as pa
-
     from storage.chunk_table import ChunkTable
     from storage.releases import ChunkTableVersion, Gate, Manifest
     from tasks.bm25_audit import Bm25Audit
     from tasks.gates import QualityChange
     from tasks.night import Night
+    from tasks.outside_run import RunFiltered
     from tasks.ranking_survey import FormerSurvey, RankingSurvey
     from tasks.reading import InputsRead
 
@@ -87,16 +88,17 @@ def ask_gates(
         accept: Gates that may fail: they are marked as accepted where they do.
     """
     live = _live(night, current)
-    gates = [*_soundness(night, version, answered=answered), *_changes(night, live, seed=inputs.seed)]
+    runs = _runs_filtered(night)
+    gates = [*_soundness(night, version, answered=answered), *_changes(night, live, runs, seed=inputs.seed)]
     limits = night.settings.gates
     gates.append(coverage_gate(inputs.coverage, min_coverage=limits.min_coverage))
     if limits.max_source_age_days is not None:
         days = source_age_days(night.settings.documents.source, base=night.base, now=now)
         gates += [] if days is None else [source_age_gate(days, max_days=limits.max_source_age_days)]
-    warnings: tuple[str, ...] = ()
+    warnings = [warning for run in runs for warning in run.warnings()]
     if isinstance(live, Incomparable) and live.damaged:
-        warnings = (f"Nothing was compared with what readers see: {live.reason}.",)
-    return Asked(overridden(gates, accept), warnings)
+        warnings.append(f"Nothing was compared with what readers see: {live.reason}.")
+    return Asked(overridden(gates, accept), tuple(warnings))
 
 
 def _soundness(night: Night, version: ChunkTableVersion, *, answered: int) -> list[Gate]:
@@ -141,6 +143,19 @@ def _audit(night: Night, store: Bm25Store, table: ChunkTable, queries: pa.Table,
     )
 
 
+def _runs_filtered(night: Night) -> list[RunFiltered]:
+    """What filters leave out of the runs that stand in for legs."""
+    runs, filters = runs_of(night.settings.retrieval), QueryFilters.of_night(night, read_table(night.queries))
+    if not runs or not filters.allowed.packed:
+        return []
+    with Bm25Store.open(night.bm25) as store:
+        documents = store.chunks(["document_id"]).column(0).combine_chunks()
+    return [
+        run_filtered(read_table(night.outside_run(leg)), documents, name=name, allowed=filters.by_query)
+        for leg, name in runs.items()
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Live:
     """What readers see, as its manifest says: the search cache, and its queries, schema QUERIES."""
@@ -149,17 +164,24 @@ class _Live:
     queries: pa.Table
 
 
-def _changes(night: Night, live: _Live | Incomparable, *, seed: int) -> list[Gate]:
-    """What readers would see change, and what that is worth on judged queries."""
+def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltered], *, seed: int) -> list[Gate]:
+    """What readers would see change, and what that is worth on judged queries.
+
+    Where a filter leaves nothing of another engine's leg, the other leg alone answers, and may have nothing either.
+    """
     limits, queries, judgments = night.settings.gates, read_table(night.queries), judgments_of(night)
     ignore_identical_ids = night.settings.judgments.ignore_identical_ids
     judged = {judgment.query_id for judgment in judgments}
     ids_by_key = named_queries(queries, judged)
+    emptied = queries.column("query_key").take(
+        pa.array(sorted({query for run in runs for query in run.emptied}), pa.int32())
+    )
+    without_chunks = QueryFilters.of_night(night, queries).letting_nothing_through(queries.column("query_key"))
     survey = survey_rankings(
         paired_rankings(live.results if isinstance(live, _Live) else None, night.results),
         judged=ids_by_key.keys(),
         persistence=limits.overlap_persistence,
-        unanswerable=QueryFilters.of_night(night, queries).letting_nothing_through(queries.column("query_key")),
+        unanswerable=without_chunks.union(queries.column("query_key").take(pa.array(emptied, pa.int32())).to_pylist()),
     )
     quality: QualityChange | Incomparable
     alike: RankingSurvey | Incomparable

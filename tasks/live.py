@@ -19,6 +19,8 @@ from tasks.reranking import name_candidates, reranked_rows, settle_order
 from tasks.texts import Texts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from storage.bm25_store import Bm25Store
@@ -97,14 +99,20 @@ class LiveSearch:
         """Both legs as one ranking, schema FUSED."""
         return fuse(bm25, dense, settings=self.settings.retrieval)
 
-    def reranked(self, query: str, fused: pa.Table) -> pa.Table:
-        """The candidates in their final order, schema CANDIDATES; all pairs of the reranker's depth are scored."""
+    def reranked(self, query: str, fused: pa.Table, *, known: Mapping[str, float] | None = None) -> pa.Table:
+        """The candidates in their final order, schema CANDIDATES; all pairs of the reranker's depth are scored.
+
+        Args:
+            query: As the models read it.
+            fused: Schema FUSED.
+            known: Pair scores of the query under this reranker by chunk hash, which are not computed again.
+        """
         candidates = name_candidates(fused, pa.table({"query_key": [query_key(query)]}), self.chunks)
         pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
         if self.reranker is not None and candidates.num_rows:
             asked = reranked_rows(fused, self.settings)
             hashes = candidates.column("chunk_hash").take(pa.array(asked)).to_pylist()
-            pair_scores[asked] = self._pair_scores(query, hashes, self.reranker)
+            pair_scores[asked] = self._pair_scores(query, hashes, self.reranker, known or {})
         weight = 0.0 if self.reranker is None else self.reranker.plan.weight
         dense_weight = self.settings.retrieval.dense_weight
         return settle_order(candidates, fused, pair_scores, weight=weight, dense_weight=dense_weight)
@@ -113,9 +121,17 @@ class LiveSearch:
     def _candidate_depth(self) -> int:
         return self.settings.retrieval.candidate_depth
 
-    def _pair_scores(self, query: str, chunk_hashes: list[str], reranker: LoadedReranker) -> NDArray[np.float32]:
-        rows = self.table.rows(pa.array(sorted(set(chunk_hashes))), ["text", "tokens"]).to_pylist()
-        found = {row["chunk_hash"]: row for row in rows}
-        texts = [found[chunk_hash]["text"] for chunk_hash in chunk_hashes]
-        tokens = np.array([found[chunk_hash]["tokens"] for chunk_hash in chunk_hashes])
-        return reranker.score([query] * len(texts), texts, tokens)
+    def _pair_scores(
+        self, query: str, chunk_hashes: list[str], reranker: LoadedReranker, known: Mapping[str, float]
+    ) -> NDArray[np.float32]:
+        """Each passage is scored once, however many chunks say it: a hosted reranker is paid by the passage."""
+        scores = dict(known)
+        missing = [chunk_hash for chunk_hash in dict.fromkeys(chunk_hashes) if chunk_hash not in scores]
+        if missing:
+            rows = self.table.rows(pa.array(sorted(missing)), ["text", "tokens"]).to_pylist()
+            found = {row["chunk_hash"]: row for row in rows}
+            texts = [found[chunk_hash]["text"] for chunk_hash in missing]
+            tokens = np.array([found[chunk_hash]["tokens"] for chunk_hash in missing])
+            scored = reranker.score([query] * len(texts), texts, tokens)
+            scores |= dict(zip(missing, scored.tolist(), strict=True))
+        return np.array([scores[chunk_hash] for chunk_hash in chunk_hashes], dtype=np.float32)

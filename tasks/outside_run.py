@@ -67,6 +67,28 @@ class RunRead(NamedTuple):
         return told
 
 
+class RunFiltered(NamedTuple):
+    """What the filters of queries leave out of a run, which its engine cut without knowing them.
+
+    Attributes:
+        name: What the user calls it.
+        entries: That are left out.
+        emptied: Numbers of the queries of which it has entries, and none that is let through: their leg is empty.
+    """
+
+    name: str
+    entries: int
+    emptied: frozenset[int]
+
+    def warnings(self) -> list[str]:
+        """What the user should know of it."""
+        if not self.entries:
+            return []
+        told = f"Filters leave {self.entries:,} entries out of {self.name}"
+        told += f"; it has no other ones for {len(self.emptied):,} of the queries" if self.emptied else ""
+        return [f"{told}: let its engine filter, or write a longer run."]
+
+
 def read_outside_run(
     path: Path, *, name: str, leg: str, queries: pa.Table, document_ids: pa.Array | pa.ChunkedArray
 ) -> tuple[pa.Table, RunRead]:
@@ -128,7 +150,7 @@ def run_as_leg(
     """A run as a leg of chunks.
 
     Args:
-        run: Schema OUTSIDE_RUN; every document has a chunk.
+        run: Schema OUTSIDE_RUN, by query number; every document has a chunk.
         own: Our own legs, schema LEG, by name.
         document_of_chunk: string (n_chunks,), by chunk number; chunks of a document are neighbours.
         depth: Entries a query.
@@ -158,16 +180,34 @@ def run_as_leg(
     return pa.table(dict(zip(LEG.names, columns, strict=True)), schema=LEG)
 
 
+def run_filtered(
+    run: pa.Table, document_of_chunk: pa.Array, *, name: str, allowed: Callable[[int], NDArray[np.bool_] | None]
+) -> RunFiltered:
+    """What filters leave out of a run; a filter lets all chunks of a document through, or none.
+
+    Args:
+        run: Schema OUTSIDE_RUN, by query number; every document has a chunk.
+        document_of_chunk: As ``run_as_leg`` has it.
+        name: What the user calls the run.
+        allowed: As there.
+    """
+    first_chunks = pc.index_in(run.column("document_id").combine_chunks(), value_set=document_of_chunk)
+    queries = run.column("query_number").to_numpy()
+    stay = _let_through(queries, first_chunks.to_numpy(zero_copy_only=False), allowed)
+    emptied = np.setdiff1d(queries, queries[stay])
+    return RunFiltered(name, int(np.count_nonzero(~stay)), frozenset(emptied.tolist()))
+
+
 def _let_through(
     queries: NDArray[np.integer], chunks: NDArray[np.integer], allowed: Callable[[int], NDArray[np.bool_] | None]
 ) -> NDArray[np.bool_]:
-    """Bool (n,), the entries whose chunk the filter of their query lets through."""
+    """Bool (n,), the entries whose chunk the filter of their query lets through; entries are by query number."""
     stay = np.ones(queries.size, dtype=np.bool_)
-    for query in np.unique(queries).tolist():
+    distinct, first = np.unique(queries, return_index=True)
+    for query, start, end in zip(distinct.tolist(), first, [*first[1:], queries.size], strict=True):
         chunks_allowed = allowed(query)
         if chunks_allowed is not None:
-            of_query = queries == query
-            stay[of_query] = chunks_allowed[chunks[of_query]]
+            stay[start:end] = chunks_allowed[chunks[start:end]]
     return stay
 
 

@@ -2,6 +2,9 @@
 
 They come from a file of pairs, from judged queries, from clicks in the query log, or, where there are none of
 these, from the documents themselves, whose titles stand in for queries.
+
+A query with a filter gives no pair: what answers it is the best of a part of the collection, and its negatives would
+be mined from all of it, among them what answers the same text better.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import pyarrow as pa
 
 from storage.bursts import BurstCounter
 from storage.errors import InputError
+from storage.filters import parse_filter
 from storage.keys import normalise_query
 from storage.records import BadRow
 from tasks.judgments import read_judgments
@@ -63,6 +67,30 @@ class Pair(NamedTuple):
     passage: Passage | None = None
 
 
+class PairsFound(NamedTuple):
+    """The pairs of a log or of judgments.
+
+    Attributes:
+        pairs: Distinct ones, in the order met.
+        filtered: Others, which are left out because their queries have a filter.
+    """
+
+    pairs: list[Pair]
+    filtered: int
+
+
+class NamedQuery(NamedTuple):
+    """What a table of queries says of an id.
+
+    Attributes:
+        text: Normalised.
+        has_filter: Whether it is asked of a part of the collection.
+    """
+
+    text: str
+    has_filter: bool
+
+
 def pairs_of_file(path: Path) -> list[Pair]:
     """The pairs of a file; two documents that say the same stay two.
 
@@ -73,31 +101,33 @@ def pairs_of_file(path: Path) -> list[Pair]:
     return list(dict.fromkeys(pairs))
 
 
-def pairs_of_judgments(path: Path, *, name: str, queries: Mapping[str, str]) -> list[Pair]:
+def pairs_of_judgments(path: Path, *, name: str, queries: Mapping[str, NamedQuery]) -> PairsFound:
     """The pairs that judgments call relevant.
 
     Args:
         path: The file of judgments.
         name: What the user calls it.
-        queries: Texts of queries by id; judgments of others are left out.
+        queries: By id; judgments of others are left out.
 
     Raises:
-        InputError: The file cannot be read, or none of its queries has a text.
+        InputError: The file cannot be read, or none of its queries has a text, and no filter.
     """
     judgments = read_judgments(path, name=name)
+    relevant = [judgment for judgment in judgments if judgment.grade > 0 and judgment.query_id in queries]
     pairs = [
-        Pair(normalise_query(queries[judgment.query_id]), judgment.document_id, judgment.grade)
-        for judgment in judgments
-        if judgment.grade > 0 and judgment.query_id in queries
+        Pair(queries[judgment.query_id].text, judgment.document_id, judgment.grade)
+        for judgment in relevant
+        if not queries[judgment.query_id].has_filter
     ]
     if not pairs:
-        message = f"None of the {len(judgments)} judgments of {name} is a relevant document of a query with a text."
+        message = f"None of the {len(judgments)} judgments of {name} is a relevant document of a query with a text"
+        message += f"; {len(relevant)} are of queries with a filter, which are not learnt from." if relevant else "."
         raise InputError(message, remedy="Name the file of the judged queries with --queries.")
-    return pairs
+    return PairsFound(pairs, len(relevant) - len(pairs))
 
 
-def query_texts(path: Path, *, name: str, personal_data: PersonalData = "keep") -> dict[str, str]:
-    """The texts of queries by their id; rows that cannot be used are passed over.
+def queries_by_id(path: Path, *, name: str, personal_data: PersonalData = "keep") -> dict[str, NamedQuery]:
+    """The queries of a table by their id; rows that cannot be used are passed over.
 
     Args:
         path: A table of queries, such as the log.
@@ -107,7 +137,7 @@ def query_texts(path: Path, *, name: str, personal_data: PersonalData = "keep") 
     Raises:
         InputError: The file as a whole cannot be read.
     """
-    texts: dict[str, str] = {}
+    queries: dict[str, NamedQuery] = {}
     for row in read_rows(path, name=name, max_bytes=MAX_ROW_BYTES):
         if isinstance(row, BadRow):
             continue
@@ -115,17 +145,19 @@ def query_texts(path: Path, *, name: str, personal_data: PersonalData = "keep") 
         query_id = next((row.values[column] for column in ID_COLUMNS if row.values.get(column) not in (None, "")), None)
         if query_id is None or not isinstance(text, str):
             continue
-        if shown := kept(normalise_query(clean_text(text)), personal_data):
-            texts[str(query_id)] = shown
-    return texts
+        with suppress(ValueError):  # of a filter that is none
+            has_filter = parse_filter(row.values.get("filter")) is not None
+            if shown := kept(normalise_query(clean_text(text)), personal_data):
+                queries[str(query_id)] = NamedQuery(shown, has_filter)
+    return queries
 
 
-def pairs_of_clicks(settings: QueriesSettings, *, base: Path, salt: bytes) -> list[Pair]:
+def pairs_of_clicks(settings: QueriesSettings, *, base: Path, salt: bytes) -> PairsFound:
     """The pairs that the log's column ``clicked`` names: a document id or a list of them, in CSV as JSON.
 
-    A pair that was clicked often is one pair. The rules of ``[queries]`` hold as for the queries of a release: rows of
-    robots and of the drop list give no pair, personal data is dropped or masked, and a query that fewer than
-    ``min_users`` people sent gives none.
+    A pair that was clicked often is one pair, and with another filter another one. The rules of ``[queries]`` hold as
+    for the queries of a release: rows of robots and of the drop list give no pair, personal data is dropped or masked,
+    and a query that fewer than ``min_users`` people sent gives none.
 
     Args:
         settings: ``[queries]``.
@@ -136,18 +168,25 @@ def pairs_of_clicks(settings: QueriesSettings, *, base: Path, salt: bytes) -> li
         InputError: The log or the drop list as a whole cannot be read, or ``min_users`` needs to know users and the
             log names none.
     """
-    found: dict[Pair, str] = {}
-    users: dict[str, set[int]] = defaultdict(set)
+    found: dict[tuple[Pair, str | None], str] = {}
+    users: dict[tuple[str, str | None], set[int]] = defaultdict(set)
     for row, text in _rows_of_people(settings, base=base, salt=salt):
         form = near_form(text) if settings.merge == "near" else text
-        if settings.min_users > 1 and row.user is not None and len(users[form]) < settings.min_users:
-            users[form].add(row.user)
+        sent = form, row.condition
+        if settings.min_users > 1 and row.user is not None and len(users[sent]) < settings.min_users:
+            users[sent].add(row.user)
         for document_id in _clicked(row.clicked):
-            found[Pair(text, document_id, 1)] = form
+            found[Pair(text, document_id, 1), row.condition] = form
     if settings.min_users > 1 and not users:
         message = f"[queries].min_users = {settings.min_users} needs to know users, and {settings.log} names none."
         raise InputError(message, remedy="Give the log a column `user`, or leave `min_users` out.")
-    return [pair for pair, form in found.items() if settings.min_users == 1 or len(users[form]) >= settings.min_users]
+    clicked = [
+        (pair, condition)
+        for (pair, condition), form in found.items()
+        if settings.min_users == 1 or len(users[form, condition]) >= settings.min_users
+    ]
+    pairs = [pair for pair, condition in clicked if condition is None]
+    return PairsFound(pairs, len(clicked) - len(pairs))
 
 
 def pairs_of_documents(passages: Iterable[Passage]) -> list[Pair]:

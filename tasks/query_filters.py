@@ -99,9 +99,16 @@ class QueryFilters:
         numbers = pc.fill_null(places, -1).to_numpy()
         chunks = candidates.column("chunk_number").to_numpy()
         found = [np.zeros(0, dtype=np.int64)]
-        for condition, queries in self.groups():
+        groups = self.groups()
+        group_of = np.full(len(self) + 1, -1, dtype=np.int64)  # the last place is that of queries that are not these
+        for group, (_, queries) in enumerate(groups):
+            group_of[queries] = group
+        of_row = group_of[numbers]
+        by_group = np.argsort(of_row, kind="stable")
+        bounds = np.searchsorted(of_row[by_group], np.arange(len(groups) + 1))
+        for group, (condition, _) in enumerate(groups):
             if condition is not None:
-                rows = np.flatnonzero(np.isin(numbers, queries))
+                rows = by_group[bounds[group] : bounds[group + 1]]
                 found.append(rows[~self.allowed.by(condition)[chunks[rows]]])
         return np.sort(np.concatenate(found))
 

@@ -106,7 +106,8 @@ class ReleaseIndex:
         table: Its texts and vectors.
         listing: chunk_hash, document_id and body_start of all chunks, by chunk number.
         texts: What they say.
-        pair_scores: query_key, chunk_hash and pair_score of the release's candidates, as far as they are scored.
+        pair_scores: query_key (of the text alone), chunk_hash and pair_score of the release's candidates, as far as
+            they are scored; a pair that stands under several filters has one score.
         analyser: As the statistics were made.
     """
 
@@ -128,7 +129,7 @@ class ReleaseIndex:
             settings: What it was made with.
             store: Its BM25 statistics, open.
             table: Its texts and vectors.
-            candidates: Its candidates: query_key, chunk_hash and pair_score.
+            candidates: Its candidates: query_key (of the text alone), chunk_hash and pair_score.
             analyser: As the statistics were made.
         """
         listing = store.chunks(["chunk_hash", "document_id", "body_start"])

@@ -17,6 +17,7 @@ class PairsGathered(BaseModel):
         queries_left_out: Beyond the most that are wanted.
         pairs: Of a query and a document.
         judged: Whether they come from the judgments that releases are measured on.
+        filtered: Pairs that were left out because their queries have a filter.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -27,6 +28,7 @@ class PairsGathered(BaseModel):
     queries_left_out: int
     pairs: int
     judged: bool
+    filtered: int = 0
 
 
 class PairsMined(BaseModel):

@@ -15,6 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from storage.bm25_store import Bm25Store
 from storage.chunk_table import ChunkTable
 from storage.errors import InputError
+from storage.filtered_queries import by_text
 from storage.keys import sha256_of_file
 from storage.releases import read_manifest
 from storage.tables import read_table, write_table
@@ -22,13 +23,14 @@ from storage.workspace import reading
 from tasks.analysis import Analyser
 from tasks.embedder import Embedder
 from tasks.pairs import (
+    PairsFound,
     by_query,
     pairs_of_clicks,
     pairs_of_documents,
     pairs_of_file,
     pairs_of_judgments,
     pairs_of_table,
-    query_texts,
+    queries_by_id,
     table_of,
 )
 from tasks.passage_shelf import PassageShelf
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tasks.pairs import Pair
+    from tasks.pairs import NamedQuery
     from tasks.release_index import Chunks
     from tasks.training_pairs import Passage
     from tasks.training_run import TrainingRun
@@ -90,11 +92,12 @@ def _gather(run: TrainingRun, asked: PairSettings) -> PairsGathered:
     with reading(run.workspace):
         release_id = run.workspace.require_current()
         with _index(run, release_id) as index:
-            origin, pairs = _pairs(run, asked, index)
+            origin, (pairs, filtered) = _pairs(run, asked, index)
     grouped = by_query(pair for pair in pairs if pair.query)
     names = sorted(grouped)
     if not names:
-        message = f"There is no pair to learn from among the {origin}."
+        message = f"There is no pair to learn from among the {origin}"
+        message += f"; {filtered} are of queries with a filter, which are not learnt from." if filtered else "."
         raise InputError(message, remedy="Give pairs with --pairs or --qrels, or a log with a column `clicked`.")
     drawn = np.random.default_rng(asked.seed).permutation(len(names))[: asked.max_pairs]
     kept = [pair for place in sorted(drawn.tolist()) for pair in grouped[names[place]]]
@@ -106,27 +109,28 @@ def _gather(run: TrainingRun, asked: PairSettings) -> PairsGathered:
         queries_left_out=len(names) - drawn.size,
         pairs=len(kept),
         judged=origin == "judgments" and _are_the_settings_own(run, asked.qrels),
+        filtered=filtered,
     )
 
 
-def _pairs(run: TrainingRun, asked: PairSettings, index: ReleaseIndex) -> tuple[Origin, list[Pair]]:
+def _pairs(run: TrainingRun, asked: PairSettings, index: ReleaseIndex) -> tuple[Origin, PairsFound]:
     """The pairs, from the first source that is asked for or, where none is, that has any."""
     if asked.pairs is not None:
-        return "pairs", pairs_of_file(asked.pairs)
+        return "pairs", PairsFound(pairs_of_file(asked.pairs), 0)
     if asked.qrels is not None:
-        return "judgments", pairs_of_judgments(asked.qrels, name=str(asked.qrels), queries=_texts(run, asked))
+        return "judgments", pairs_of_judgments(asked.qrels, name=str(asked.qrels), queries=_queries(run, asked))
     if asked.origin in {"auto", "clicks"}:
         clicked = pairs_of_clicks(run.settings.queries, base=run.base, salt=secrets.token_bytes(SALT_BYTES))
-        if clicked or asked.origin == "clicks":
+        if clicked.pairs or asked.origin == "clicks":
             return "clicks", clicked
     qrels = run.settings.judgments.qrels
     if asked.origin == "judgments" and qrels is None:
         raise InputError("The settings name no judgments to learn from.", remedy="Give some with --qrels.")
     if asked.origin in {"auto", "judgments"} and qrels is not None:
-        return "judgments", pairs_of_judgments(run.base / qrels, name=qrels, queries=_texts(run, asked))
+        return "judgments", pairs_of_judgments(run.base / qrels, name=qrels, queries=_queries(run, asked))
     drawn = np.random.default_rng(asked.seed).permutation(len(index))[: asked.max_pairs]
     passages = (passage for chunks in _blocks(index, drawn) for passage in chunks.passages)
-    return "documents", pairs_of_documents(passages)
+    return "documents", PairsFound(pairs_of_documents(passages), 0)
 
 
 def _are_the_settings_own(run: TrainingRun, qrels: Path | None) -> bool:
@@ -138,10 +142,10 @@ def _are_the_settings_own(run: TrainingRun, qrels: Path | None) -> bool:
     return own_file is not None and own_file.is_file() and sha256_of_file(own_file) == sha256_of_file(qrels)
 
 
-def _texts(run: TrainingRun, asked: PairSettings) -> dict[str, str]:
+def _queries(run: TrainingRun, asked: PairSettings) -> dict[str, NamedQuery]:
     own = run.settings.queries
     path, name = (run.base / own.log, own.log) if asked.queries is None else (asked.queries, str(asked.queries))
-    return query_texts(path, name=name, personal_data=own.personal_data)
+    return queries_by_id(path, name=name, personal_data=own.personal_data)
 
 
 def _mine(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -> PairsMined:
@@ -264,5 +268,6 @@ def _index(run: TrainingRun, release_id: str) -> Iterator[ReleaseIndex]:
     folder = run.workspace.release(release_id)
     table = ChunkTable.of_release(run.workspace.lance, name=manifest.chunk_table.name, release_id=release_id)
     candidates = read_table(folder / "candidates.parquet", columns=["query_key", "chunk_hash", "pair_score"])
+    candidates = by_text(candidates, read_table(folder / "queries.parquet"))
     with Bm25Store.open(folder / "bm25.duckdb") as store:
         yield ReleaseIndex.of(run.settings, store, table, candidates=candidates, analyser=analyser)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from storage.errors import InputError
+from storage.filtered_queries import by_text
 from tasks.tuning_choice import choose
 from tasks.tuning_values import (
     Reranking,
@@ -44,10 +45,11 @@ class Search:
         present: The settings as they are.
         tried: How many variants there are.
         query_ids: Judged ones; what is told of queries is told in their order.
-        units: What folds must not tear apart: the query behind each judged id, or the id where none is answered.
+        units: What folds must not tear apart: the key of the text behind each judged id, whatever its filter, or the id
+            where none is answered.
 
     Raises:
-        InputError: The release answers fewer than two judged queries.
+        InputError: The release answers fewer than two judged queries, the same text counted once.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class Search:
         self.query_ids = judged.query_ids
         self.units = _units(experiment, judged)
         if len(set(self.units[: judged.query_of.size])) < 2:
-            message = f"The release {self.release_id} answers fewer than two judged queries."
+            message = f"The release {self.release_id} answers fewer than two judged queries with other texts."
             raise InputError(message, remedy="Judge more queries, or refresh with a log that has them.")
         self._experiment = experiment
         self._settings = settings
@@ -154,7 +156,7 @@ def changes(present: Variant, chosen: Variant) -> dict[str, JsonValue]:
 
 
 def _units(experiment: Experiment, judged: JudgedPool) -> list[str]:
-    """What must not be torn apart by folds: the query behind each judged id, or the id where none is answered."""
-    keys = experiment.queries.column("query_key").to_pylist()
+    """What must not be torn apart by folds: one text, which models score alike under all filters."""
+    keys = by_text(experiment.queries, experiment.queries).column("query_key").to_pylist()
     answered = [keys[number] for number in judged.query_of]
     return [*answered, *(f"unanswered {query_id}" for query_id in judged.query_ids[len(answered) :])]

@@ -14,8 +14,10 @@ from datetime import date, time
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from storage.json_text import NamedTwice, read_json
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from storage.records import JsonValue
 
@@ -90,10 +92,13 @@ def json_object(text: str) -> dict[str, JsonValue]:
     """The JSON object that a text holds.
 
     Raises:
-        ValueError: The text is broken JSON, or JSON that is no object, or holds a value that ``json_value`` refuses.
+        ValueError: The text is broken JSON, or JSON that is no object, or holds a value that ``json_value`` refuses,
+            or an object that names a key twice.
     """
     try:
-        value = json.loads(text)
+        value = read_json(text)
+    except NamedTwice:
+        raise
     except json.JSONDecodeError as error:
         raise ValueError(f"broken JSON: {error.msg} at character {error.pos + 1}") from None
     except RecursionError:
@@ -105,7 +110,7 @@ def json_object(text: str) -> dict[str, JsonValue]:
     return json_fields(value)
 
 
-def json_fields(values: dict[str, object]) -> dict[str, JsonValue]:
+def json_fields(values: Mapping[str, object]) -> dict[str, JsonValue]:
     """The fields of a row as JSON; the reason for refusing one names it."""
     fields: dict[str, JsonValue] = {}
     for name, value in values.items():

@@ -103,6 +103,23 @@ def test_the_same_run_is_nothing_to_do_and_another_one_computes_what_changed(out
     assert run_documents(outside, leg_of(outside))["q-moon"] == ["tides", "loom"]
 
 
+def test_a_query_whose_filter_leaves_nothing_of_the_run_is_told_and_refuses_no_release(collection: Collection) -> None:
+    collection.settings["retrieval"] = {"dense_run": "other.run", "candidate_depth": 8}
+    collection.settings["gates"]["max_empty"] = 0.0
+    collection.log = [("q-honey", "how do bees make honey", 9), ("q-words", "zyx wvu", 1)]  # words of no document
+    collection.document("tea")["kind"] = "drink"
+    collection.filters = {"q-words": {"kind": "drink"}}
+    collection.write()
+    write_run(collection, {"q-honey": ["bees"], "q-words": ["bread", "glass"]})
+
+    summary = refreshed(collection)
+
+    told = [warning for warning in summary.warnings if warning.startswith("Filters leave")]
+    assert [warning.partition(":")[0] for warning in told] == [
+        "Filters leave 2 entries out of other.run; it has no other ones for 1 of the queries"
+    ]
+
+
 def test_a_night_after_edits_ends_where_a_rebuild_ends(outside: Collection, tmp_path: Path) -> None:
     refreshed(outside)
     outside.remove("glass")

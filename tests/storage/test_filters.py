@@ -54,6 +54,8 @@ def test_filters_are_written_as_people_write_them(written: JsonValue, found: Fil
     ("written", "reason"),
     [
         ("year = 1999", "no JSON"),
+        ('{"weight": 1, "weight": 2}', "an object names 'weight' twice"),
+        ('{"not": {"weight": {"lt": 9, "lt": 5}}}', "an object names 'lt' twice"),
         (["x"], "a JSON object"),
         (0, "a JSON object"),
         ("[1]", "a JSON object"),

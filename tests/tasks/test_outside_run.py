@@ -10,7 +10,7 @@ import pytest
 
 from storage.errors import InputError
 from storage.records import LEG, QUERIES
-from tasks.outside_run import OUTSIDE_RUN, RunRead, read_outside_run, run_as_leg
+from tasks.outside_run import OUTSIDE_RUN, RunFiltered, RunRead, read_outside_run, run_as_leg, run_filtered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,6 +86,22 @@ def test_a_filter_leaves_documents_out_before_the_leg_is_cut() -> None:
     )
 
     assert [tuple(row.values()) for row in table.to_pylist()] == [(0, 2, 2.0, 1), (0, 0, 1.0, 2), (1, 3, 1.0, 1)]
+
+
+def test_what_filters_leave_out_of_a_run_is_counted_and_told() -> None:
+    outside = run((0, "a", 3.0), (0, "b", 2.0), (1, "a", 1.0), (2, "a", 1.0), (3, "b", 1.0), (4, "c", 1.0))
+    without_a = np.array([True, True, True, False, False, False])
+
+    found = run_filtered(
+        outside, DOCUMENT_OF_CHUNK, name="r.run", allowed=lambda query: None if query == 2 else without_a
+    )
+
+    assert found == RunFiltered("r.run", 2, frozenset({1}))
+    assert found.warnings() == [
+        "Filters leave 2 entries out of r.run; it has no other ones for 1 of the queries: "
+        "let its engine filter, or write a longer run."
+    ]
+    assert RunFiltered("r.run", 0, frozenset()).warnings() == []
 
 
 def test_a_run_without_entries_is_an_empty_leg() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from storage.errors import InputError, RowError
 from tasks.pairs import (
+    NamedQuery,
     Pair,
     by_query,
     pairs_of_clicks,
@@ -16,7 +17,7 @@ from tasks.pairs import (
     pairs_of_file,
     pairs_of_judgments,
     pairs_of_table,
-    query_texts,
+    queries_by_id,
     table_of,
 )
 from tasks.settings import QueriesSettings
@@ -35,7 +36,7 @@ def write_lines(path: Path, *rows: object) -> Path:
 
 def clicks(log: Path, **rules: object) -> list[Pair]:
     settings = QueriesSettings.model_validate({"log": log.name, **rules})
-    return pairs_of_clicks(settings, base=log.parent, salt=b"salt")
+    return pairs_of_clicks(settings, base=log.parent, salt=b"salt").pairs
 
 
 def test_a_click_names_one_document_or_several_and_counts_once(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_personal_data_is_learnt_from_as_far_as_releases_keep_it(
     log = write_lines(tmp_path / "log.jsonl", row)
 
     assert [pair.query for pair in clicks(log, personal_data=how)] == expected
-    assert list(query_texts(log, name="log", personal_data=how).values()) == expected
+    assert [query.text for query in queries_by_id(log, name="log", personal_data=how).values()] == expected
 
 
 def test_a_query_that_too_few_people_sent_gives_no_pair(tmp_path: Path) -> None:
@@ -104,9 +105,48 @@ def test_judgments_above_zero_of_queries_with_a_text_are_pairs(tmp_path: Path) -
     qrels.write_text("query-id\tcorpus-id\tscore\n1\ta\t2\n1\tb\t0\n2\tc\t1\n3\td\t1\n", encoding="utf-8")
     queries = write_lines(tmp_path / "queries.jsonl", {"_id": "1", "text": "Why?"}, {"_id": 2, "text": "Who?"})
 
-    pairs = pairs_of_judgments(qrels, name="train.tsv", queries=query_texts(queries, name="queries"))
+    pairs = pairs_of_judgments(qrels, name="train.tsv", queries=queries_by_id(queries, name="queries"))
 
-    assert pairs == [Pair("why?", "a", 2), Pair("who?", "c", 1)]
+    assert pairs.filtered == 0
+    assert pairs.pairs == [Pair("why?", "a", 2), Pair("who?", "c", 1)]
+
+
+def test_queries_with_a_filter_give_no_pair_and_are_counted(tmp_path: Path) -> None:
+    log = write_lines(
+        tmp_path / "log.jsonl",
+        {"_id": "1", "query": "tea", "clicked": ["a", "b"]},
+        {"_id": "2", "query": "tea", "clicked": ["b", "c"], "filter": {"type": "docs"}},
+        {"_id": "3", "query": "tea", "clicked": "c", "filter": '{"type": ["docs"]}'},
+        {"_id": "4", "query": "salt", "clicked": "d", "filter": {"type": "notes"}},
+        {"_id": "5", "query": "ink", "clicked": "e", "filter": {}},
+        {"_id": "6", "query": "wax", "clicked": "f", "filter": "no filter"},
+    )
+    qrels = tmp_path / "train.tsv"
+    qrels.write_text("query-id\tcorpus-id\tscore\n" + "".join(f"{name}\td{name}\t1\n" for name in range(1, 7)))
+
+    clicked = pairs_of_clicks(QueriesSettings(log=log.name), base=tmp_path, salt=b"salt")
+    judged = pairs_of_judgments(qrels, name="train.tsv", queries=queries_by_id(log, name="log"))
+
+    assert clicked == ([Pair("tea", "a", 1), Pair("tea", "b", 1), Pair("ink", "e", 1)], 3)
+    assert judged == ([Pair("tea", "d1", 1), Pair("ink", "d5", 1)], 3)
+
+
+def test_a_query_is_sent_by_people_with_its_filter(tmp_path: Path) -> None:
+    log = write_lines(
+        tmp_path / "log.jsonl",
+        {"query": "tea", "clicked": "a", "user": "one"},
+        {"query": "tea", "clicked": "a", "user": "two", "filter": {"type": "docs"}},
+    )
+
+    assert clicks(log, min_users=2) == []
+
+
+def test_judgments_of_queries_with_filters_alone_are_told_to_be_so(tmp_path: Path) -> None:
+    qrels = tmp_path / "train.tsv"
+    qrels.write_text("query-id\tcorpus-id\tscore\n1\ta\t2\n", encoding="utf-8")
+
+    with pytest.raises(InputError, match="1 are of queries with a filter"):
+        pairs_of_judgments(qrels, name="train.tsv", queries={"1": NamedQuery("text", has_filter=True)})
 
 
 def test_judgments_of_unknown_queries_alone_are_the_users_fault(tmp_path: Path) -> None:
@@ -114,7 +154,7 @@ def test_judgments_of_unknown_queries_alone_are_the_users_fault(tmp_path: Path) 
     qrels.write_text("query-id\tcorpus-id\tscore\n1\ta\t2\n", encoding="utf-8")
 
     with pytest.raises(InputError, match="None of the 1 judgments") as caught:
-        pairs_of_judgments(qrels, name="train.tsv", queries={"other": "text"})
+        pairs_of_judgments(qrels, name="train.tsv", queries={"other": NamedQuery("text", has_filter=False)})
     assert "--queries" in caught.value.remedy
 
 

@@ -167,6 +167,19 @@ def test_a_row_with_a_filter_that_is_none_is_set_aside(tmp_path: Path, value: ob
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        '{"query": "q", "filter": {"weight": 1, "weight": 2}}',
+        '{"query": "q", "filter": "{\\"weight\\": 1, \\"weight\\": 2}"}',
+        '{"query": "q", "filter": {"type": "docs"}, "filter": {"weight": 2}}',
+    ],
+)
+def test_a_row_whose_filter_names_a_key_twice_is_set_aside(tmp_path: Path, line: str) -> None:
+    (row,) = read(tmp_path, "log.jsonl", line.encode())
+    assert "twice" in reason(row)
+
+
+@pytest.mark.parametrize(
     ("values", "why"),
     [
         ({"query": None}, "the query is missing"),

@@ -85,6 +85,7 @@ def test_metadata_may_differ_in_type_between_rows(tmp_path: Path) -> None:
     [
         (b"{", "broken JSON: Expecting property name"),
         (b"[1]", "JSON that is a list, not an object"),
+        (b'{"_id": "d", "text": "t", "metadata": {"a": 1, "a": 2}}', "an object names 'a' twice"),
         (b"null", "JSON that is null, not an object"),
         (b'"text"', "JSON that is a text, not an object"),
         (b"[" * 5_000, "JSON nested too deeply"),

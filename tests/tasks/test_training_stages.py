@@ -149,6 +149,25 @@ def test_what_the_reranker_scores_like_an_answer_is_refused(judged: Collection) 
     assert mined.refused["score"] > 0  # of 68 queries with 90 scored candidates each
 
 
+def test_the_score_of_a_pair_counts_whatever_filter_it_was_scored_under(
+    models: Models, judged: Collection, tmp_path: Path
+) -> None:
+    unfiltered = prepared(judged, origin="judgments")[1]
+    collection = training_collection(tmp_path / "project", embedder=models.embedder, reranker=models.reranker)
+    for document in collection.documents:
+        document["kind"] = "tale"
+    collection.filters = {name: {"kind": "tale"} for name, _, _ in collection.log}
+    collection.write()
+    refresh_plainly(collection.settings_file)
+    queries = tmp_path / "judged.jsonl"
+    queries.write_text("".join(json.dumps({"_id": name, "text": text}) + "\n" for name, text, _ in collection.log))
+    qrels = collection.folder / str(collection.settings["judgments"]["qrels"])
+
+    _, mined, _, _ = prepared(collection, qrels=qrels, queries=queries)
+
+    assert mined.refused["score"] == unfiltered.refused["score"] > 0
+
+
 def test_a_collection_beyond_the_bound_is_measured_on_a_sample_with_all_answers(judged: Collection) -> None:
     _, mined, training_set, _ = prepared(judged, origin="judgments", evaluated_passages=40)
 

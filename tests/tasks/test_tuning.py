@@ -113,6 +113,27 @@ def test_the_figure_that_is_told_is_of_queries_that_did_not_choose(stored: Colle
     assert tuned.optimistic == pytest.approx(search.values(search.choose(everything)).mean(), abs=1e-12)
 
 
+def test_one_text_under_several_filters_is_on_one_side_of_a_fold(collection: Collection) -> None:
+    collection.settings["reranker"]["model"] = "none"
+    collection.log = [
+        ("q-tea", "black tea", 2),
+        ("q-tea-drinks", "black tea", 1),
+        ("q-honey", "how do bees make honey", 9),
+    ]
+    collection.document("tea")["kind"] = "drink"
+    collection.filters = {"q-tea-drinks": {"kind": "drink"}}
+    collection.qrels = [("q-tea", "tea", 1), ("q-tea-drinks", "tea", 1), ("q-honey", "bees", 1), ("q-lost", "ink", 1)]
+    collection.write()
+    refresh_plainly(collection.settings_file)
+
+    with experiment_over(collection) as experiment:
+        search = Search(experiment, experiment.settings)
+
+    unit_of = dict(zip(search.query_ids, search.units, strict=True))
+    assert unit_of["q-tea"] == unit_of["q-tea-drinks"]
+    assert len(set(unit_of.values())) == 3
+
+
 def test_a_segment_chooses_by_its_own_queries_alone(stored: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks.tuning, "SEGMENT_QUERIES", 3)
     segments = {"q-honey": "food", "q-yeast": "food", "q-tea": "food", "q-moon": "rest", "q-sun": "rest"}
