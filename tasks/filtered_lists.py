@@ -98,6 +98,7 @@ def bring_filtered_up_to_date(
         slack: Texts that a list holds beyond ``depth``, so that it outlives some removals.
     """
     seen = texts.numbers_of(handed.chunk_hashes)
+    lists = _by_query(lists) if any(filters.conditions) else lists
     floors = lists.floors.copy()
     entries, legs, scanned = [], [], 0
     for condition, numbers in filters.groups():
@@ -123,6 +124,13 @@ def bring_filtered_up_to_date(
         scanned += outcome.scanned
     query_numbers, text_numbers, scores = (np.concatenate(column) for column in zip(*entries, strict=True))
     return DenseNight(DenseLists(floors, (query_numbers, text_numbers, scores)), joined_legs(legs), scanned)
+
+
+def _by_query(lists: DenseLists) -> DenseLists:
+    """The lists with their entries by query, so that those of a filter's queries are found without a search."""
+    order = np.argsort(lists.entries[0], kind="stable")
+    query_numbers, text_numbers, scores = (column[order] for column in lists.entries)
+    return DenseLists(lists.floors, (query_numbers, text_numbers, scores))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,18 +176,19 @@ class _Part:
         return cls(part, origin, places, part.hashes_by_number().filter(pa.array(~met[origin])), is_known=True)
 
     def lists(self, lists: DenseLists, numbers: NDArray[np.int64]) -> DenseLists:
-        """The lists of some queries, int64 (n,), over this part, what is no part of it struck."""
+        """The lists, with entries by query, of some queries, int64 (n,), over this part: what is no part is struck."""
         if not self.is_known:
             return DenseLists.unknown(numbers.size)
         if self.places is None and numbers.size == lists.floors.size:
             return lists
         query_numbers, text_numbers, scores = lists.entries
-        queries = np.full(lists.floors.size, -1, dtype=np.int32)
-        queries[numbers] = np.arange(numbers.size, dtype=np.int32)
-        query_numbers = queries[query_numbers]
-        text_numbers = text_numbers if self.places is None else self.places[text_numbers]
-        kept = (query_numbers >= 0) & (text_numbers >= 0)
-        return DenseLists(lists.floors[numbers], (query_numbers[kept], text_numbers[kept], scores[kept]))
+        starts, ends = (np.searchsorted(query_numbers, numbers, side=side) for side in ("left", "right"))
+        rows = np.repeat(starts - np.cumsum(ends - starts) + ends - starts, ends - starts)
+        rows += np.arange(rows.size)
+        own_queries = np.repeat(np.arange(numbers.size, dtype=np.int32), ends - starts)
+        own_texts = text_numbers[rows] if self.places is None else self.places[text_numbers[rows]]
+        kept = own_texts >= 0
+        return DenseLists(lists.floors[numbers], (own_queries[kept], own_texts[kept], scores[rows][kept]))
 
     def everything(self, vectors: Vectors, queries: int) -> Iterable[Block]:
         """The vectors of this part, for a scan by so many queries."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -19,11 +19,14 @@ from tasks.judgments import read_judgments
 from tasks.variants import varied
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     import pytest
 
+    from storage.bm25_store import Bm25Store
+    from tasks.settings import Bm25Settings
     from tests.collection import Collection
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -75,9 +78,9 @@ def test_a_leg_is_made_once_for_all_that_are_announced(collection: Collection, m
     refresh_plainly(collection.settings_file)
     made: list[tuple[float, int]] = []
 
-    def counted(store: object, texts: object, *, settings: object, analyser: object, depth: int) -> pa.Table:
-        made.append((settings.k1, depth))  # type: ignore[attr-defined]
-        return retrieve_bm25(store, texts, settings=settings, analyser=analyser, depth=depth)  # type: ignore[arg-type]
+    def counted(store: Bm25Store, texts: Sequence[str], *, settings: Bm25Settings, **named: Any) -> pa.Table:  # noqa: ANN401
+        made.append((settings.k1, named["depth"]))
+        return retrieve_bm25(store, texts, settings=settings, **named)
 
     monkeypatch.setattr(tasks.experiment_legs, "retrieve_bm25", counted)
     with experiment_over(collection) as experiment:
