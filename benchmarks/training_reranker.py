@@ -4,7 +4,8 @@
 
 A release of the test split's judged queries, of 300 at most (--limit), is made with the packaged reranker, which is
 then trained on the judged queries of the train split with this release's candidates as negatives; a second release is
-made with what came out. Its figures are the whole pipeline's: fused candidates, reranked, weighed.
+made with what came out. Its figures are the whole pipeline's: fused candidates, reranked, weighed. With --embedder all
+of it stands on a dual encoder that was trained before, as `benchmarks.training` leaves one in its workspace's models.
 
 About 40 minutes a collection on two quiet cores. A run that was stopped goes on behind what it had done; a model that
 was trained with the same options on the same data is taken, not trained again.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +33,6 @@ from tasks.training_settings import PairSettings
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
     from flows.train_reranker import RerankerRequest
     from tasks.training_card import Figure
@@ -41,7 +42,10 @@ MEASURE = "nDCG@10"
 DEPTH = 50
 LEAST = {"fairytaleqa": 0.68}  # of the weighted order
 LEAST_GAIN = {"scifact": 0.01}  # of the weighted order over the fused one
-OPTIONS = (("steps", int), ("epochs", float), ("queries", int), ("negatives", int), ("learning-rate", float))
+OPTIONS = (
+    *(("steps", int), ("epochs", float), ("queries", int), ("negatives", int), ("learning-rate", float)),
+    *(("max-tokens", int), ("label-share", float)),
+)
 
 
 def main() -> None:
@@ -51,6 +55,7 @@ def main() -> None:
     command.add_argument("--limit", type=int, default=300, help="judged test queries at most")
     for name, kind in OPTIONS:
         command.add_argument(f"--{name}", type=kind, help="as of `nightrank train reranker`, queries: its --batch")
+    command.add_argument("--embedder", type=Path, help="folder of a trained dual encoder in place of the packaged one")
     command.add_argument("--seed", type=int, default=0)
     options = parsed(command)
     rows = [row for name in options.collection for row in reranker_rows(name, options)]
@@ -92,9 +97,9 @@ def _folder(name: str, options: argparse.Namespace) -> Path:
 
 def _night(name: str, options: argparse.Namespace, *, model: Path | None) -> pa.Table:
     """Every stage of a release with a reranker, None for the packaged one; schema EVALUATION, one measure."""
-    reranker = {"depth": DEPTH, "precision": options.precision}
+    embedder, reranker = {"precision": options.precision}, {"depth": DEPTH, "precision": options.precision}
     sections = {
-        "embedder": {"precision": options.precision},
+        "embedder": embedder if options.embedder is None else {**embedder, "model": str(options.embedder.resolve())},
         "reranker": reranker if model is None else {**reranker, "model": str(model.resolve())},
     }
     work = _folder(name, options)
