@@ -113,7 +113,15 @@ def training_key(configuration: Configuration, kind: Kind, pairs: PairSettings, 
     settings, base = configuration.settings, configuration.base
     embedder = plan_embedder(settings.embedder, settings.execution, base=base).fingerprint
     decisive = [version("nightrank"), asked, settings_as_json(how), embedder]
-    return fingerprint([*decisive, present_model(configuration, kind), *what_is_read(configuration, pairs)])
+    models = _files_of_models(how, base=base)
+    return fingerprint([*decisive, present_model(configuration, kind), *models, *what_is_read(configuration, pairs)])
+
+
+def _files_of_models(how: BaseModel, *, base: Path) -> list[str]:
+    """The digests of the files in the folders of models that a training is to start from, or to learn from."""
+    named = [getattr(how, field, None) for field in ("base", "teacher")]
+    folders = [base / name for name in named if name is not None and (base / name).is_dir()]
+    return [sha256_of_file(path) for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
 def what_is_read(configuration: Configuration, pairs: PairSettings) -> list[object]:

@@ -67,6 +67,7 @@ class RerankerLearnt(BaseModel):
         steps: Updates, those of stopped runs included.
         steps_planned: As many as there were to be.
         best_step: After which the model was taken.
+        queries_left_out: To which too few passages are known not to answer.
         pairs: That it read.
         tokens: Of these pairs, padding not counted.
         seconds: That this took.
@@ -80,6 +81,7 @@ class RerankerLearnt(BaseModel):
     steps: int
     steps_planned: int
     best_step: int
+    queries_left_out: int
     pairs: int
     tokens: int
     seconds: float
@@ -190,7 +192,8 @@ def _learn(run: TrainingRun, training: RerankerTraining, *, queries: int) -> Rer
 
     run.checkpoints.mkdir(exist_ok=True)
     sampler = GroupSampler({"pairs": MinedSource.of(training_set)}, training.groups)
-    if left_out := sampler.left_out["pairs"]:
+    left_out = sampler.left_out["pairs"]
+    if left_out:
         get_run_logger().warning("%d queries are left out: too few passages are known not to answer them", left_out)
     with progress("training", learning.steps) as advance:
         learnt = train(
@@ -206,6 +209,7 @@ def _learn(run: TrainingRun, training: RerankerTraining, *, queries: int) -> Rer
         steps=learnt.steps,
         steps_planned=learning.steps,
         best_step=learnt.best_step,
+        queries_left_out=left_out,
         pairs=learnt.pairs,
         tokens=learnt.tokens,
         seconds=round(learnt.seconds, 1),
