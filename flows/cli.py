@@ -376,6 +376,55 @@ def collect(
     return 0
 
 
+@app.command
+def export(
+    *,
+    config: Config = None,
+    to: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="A file (.parquet, .jsonl, .sqlite, .duckdb) or a server (redis://, valkey://, unix://, "
+            "postgresql://); '${NAME}' in place of its password is read from the environment. May be repeated. "
+            "Default: [export].to of the settings.",
+            negative="",
+        ),
+    ] = (),
+    release: Annotated[str | None, Parameter(help="Release id. Default: the current one.")] = None,
+    name: Annotated[
+        str | None,
+        Parameter(help="What keys on a server begin with, or the view's name. Default: [export].name of the settings."),
+    ] = None,
+    json_: Json = False,
+) -> int:
+    """Serve a release from a file, Redis or Valkey, or Postgres: written beside what is live, then switched."""
+    from flows.settings import find_settings_file, load_settings
+
+    settings_file = find_settings_file(config)
+    load_settings(settings_file)
+    quiet_prefect()
+    from pydantic import SecretStr
+
+    from flows.export import export as export_flow
+    from flows.prefect_api import has_prefect, require_prefect
+
+    if has_prefect():
+        require_prefect()
+    run = export_flow if has_prefect() else export_flow.fn  # its own server takes 10 to 20 seconds to start
+    done = run(
+        settings_file=str(settings_file),
+        to=[SecretStr(address) for address in to] or None,
+        release_id=release,
+        name=name,
+    )
+    if json_:
+        print_json(done.as_json())
+    else:
+        from flows.show import show_exports
+
+        show_exports(done)
+    return 0
+
+
 def _refresh(settings_file: Path, *, accept: tuple[str, ...], json_: bool) -> int:
     from flows.settings import load_settings
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flows.doctor import Diagnosis
+    from flows.export import Exports
     from flows.releases import ListedRelease
     from flows.summary import Summary
     from storage.collect import Collected
@@ -199,6 +200,21 @@ def show_next_steps(settings_file: Path) -> None:
         f"  {folder}/nightrank.toml   the settings; edit, then refresh",
     ):
         console.print(line, highlight=False)
+
+
+def show_exports(exports: Exports) -> None:
+    """What an export did."""
+    console = terminal()
+    for one in exports.exported:
+        release_id, to = plain(one.release_id), plain(one.to)
+        if one.changed:
+            forms = f" and {one.forms:,} near-identical forms" if one.forms else ""
+            before = f" (before: {plain(one.before)})" if one.before else ""
+            console.print(f"{to} serves release {release_id}: {one.queries:,} queries{forms}{before}.", style="bold")
+        else:
+            console.print(f"Nothing to do: {to} serves release {release_id} already.")
+        for warning in one.warnings:
+            console.print(f"Note: {plain(warning)}", style="yellow")
 
 
 def terminal() -> Console:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import pyarrow as pa
 
@@ -25,7 +25,7 @@ from storage.keys import query_key
 from storage.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from storage.records import JsonValue
@@ -54,6 +54,10 @@ _HAS_FORMS = "SELECT count(*) FROM information_schema.tables WHERE table_name = 
 _GET = "SELECT query, results FROM results WHERE query_key = ?"
 _GET_FORM = "SELECT query, results FROM forms JOIN results USING (query_key) WHERE form_key = ?"
 _COUNT = "SELECT count(*) FROM results"
+_ROWS = "SELECT query_key, query, results FROM results ORDER BY query_key"
+_FORMS = "SELECT form_key, query_key FROM forms ORDER BY form_key"
+
+ROWS_HELD = 256  # rows of results in memory at one time while all are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,14 @@ class CachedResults:
     release_id: str
     results: tuple[Result, ...]
     condition: str | None = None
+
+
+class CachedRow(NamedTuple):
+    """A query as it is stored: its key, its text and its results as JSON."""
+
+    query_key: str
+    query: str
+    results: str
 
 
 def write_search_cache(path: Path, blocks: Iterable[pa.Table], *, forms: pa.Table) -> int:
@@ -180,8 +192,28 @@ class SearchCache:
         if not rows:
             return None
         [(text, results)] = rows
-        entries = tuple(Result(**entry) for entry in json.loads(results))
-        return CachedResults(text, self.release_id, entries, condition)
+        return CachedResults(text, self.release_id, read_results(results), condition)
+
+    def rows(self) -> Iterator[CachedRow]:
+        """Every query of the release by its key, forms not among them; a few hundred in memory at a time."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(_ROWS)
+            while rows := cursor.fetchmany(ROWS_HELD):
+                yield from map(CachedRow._make, rows)
+
+    def forms(self) -> Iterator[tuple[str, str]]:
+        """The key of every near-identical form, by that key, and the key of the query whose results it gets."""
+        if not self._has_forms:
+            return
+        with self._connection.cursor() as cursor:
+            cursor.execute(_FORMS)
+            while rows := cursor.fetchmany(ROWS_HELD):
+                yield from rows
+
+
+def read_results(text: str | bytes) -> tuple[Result, ...]:
+    """The entries of a ranking from their JSON, best first."""
+    return tuple(Result(**entry) for entry in json.loads(text))
 
 
 def condition_of(value: JsonValue) -> str | None:
