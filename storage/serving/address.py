@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from storage.errors import InputError
 
@@ -114,8 +114,8 @@ def _server(text: str, scheme: str, environment: Mapping[str, str]) -> Address:
     netloc = f"{name}@{hosts}" if name else hosts
     return Address(
         kind,
-        shown=urlunsplit((scheme, netloc, parts.path, "", "")),
-        url=urlunsplit((library_scheme, netloc, parts.path, parts.query, "")),
+        shown=f"{scheme}://{netloc}{parts.path}",
+        url=f"{library_scheme}://{netloc}{parts.path}{'?' if parts.query else ''}{parts.query}",
         password=_password(password, environment) if at and colon else None,
     )
 

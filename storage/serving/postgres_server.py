@@ -35,6 +35,14 @@ if TYPE_CHECKING:
     from storage.serving.address import Address
     from storage.serving.entries import ReleaseToServe
 
+# By which a connection that cannot be made is known for the user's mistake; there is no code of an error for it.
+_WRONG_ADDRESS = (
+    "authentication failed",
+    "no password supplied",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "for connection option",
+)
 PATIENCE_SECONDS = 60.0  # for a reader that stands in the way of the switch
 MOST_CONNECTIONS = 16  # of one reader
 
@@ -214,7 +222,8 @@ class PostgresReader(KeyedReader):
         """What is stored for the key of a query, or of one of its forms, in the release that is live now."""
         try:
             rows = self._ask(key)
-        except TargetUnreachable:  # the server may have closed a connection that lay idle
+        except TargetUnreachable:  # the server may have closed connections that lay idle, as when it begins anew
+            self._pool.check()
             rows = self._ask(key)
         if not rows:
             return None
@@ -294,7 +303,7 @@ def _telling(address: Address) -> Iterator[None]:
         raise MachineError(message, remedy="It must hold three releases at a time: make room.") from error
     except (psycopg.OperationalError, PoolTimeout, psycopg.InterfaceError) as error:
         words = _words(error)
-        if any(said in words for said in ("authentication failed", "no password", "does not exist", "no pg_hba.conf")):
+        if any(said in words for said in _WRONG_ADDRESS):
             message = f"{where} does not let us in: {words}."
             raise InputError(message, remedy="Mend the user, the password or the database in the address.") from error
         message = f"{where} does not answer: {words}."

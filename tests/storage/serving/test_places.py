@@ -180,7 +180,7 @@ def test_ten_thousand_look_ups_during_switches_miss_nothing_and_mix_nothing(
         looking = [pool.submit(look_up, thread) for thread in range(threads)]
         start.wait()
         try:
-            for release_id in (SECOND, THIRD, FIRST, SECOND, THIRD):
+            for release_id in (SECOND, THIRD, FIRST):
                 assert place.export(workspace, release_id, grace_seconds=1).changed
         finally:
             stop.set()
@@ -190,7 +190,7 @@ def test_ten_thousand_look_ups_during_switches_miss_nothing_and_mix_nothing(
     for releases in seen:
         assert {*releases} == {FIRST, SECOND, THIRD}
         switches = sum(before != after for before, after in zip(releases, releases[1:], strict=False))
-        assert switches <= 5, "a reader went back to a release that had been replaced"
+        assert switches <= 3, "a reader went back to a release that had been replaced"
 
 
 @pytest.mark.parametrize("place", FILES, indirect=True)
