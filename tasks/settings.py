@@ -488,8 +488,9 @@ class RetentionSettings(Section):
 class ExportSettings(Section):
     """``[export]``: where each published release is served from besides the workspace; never part of a fingerprint."""
 
-    to: Annotated[tuple[Annotated[str, Field(min_length=1, repr=False)], ...], Field(strict=False)] = Field(
+    to: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = Field(
         default=(),
+        repr=False,
         description="Where each published release is exported to: files (.parquet, .jsonl, .sqlite, .duckdb; relative "
         "to the settings file), redis://, rediss://, valkey://, unix://, postgresql://. In place of a password, "
         "`${NAME}` stands for a variable of the environment. An export that fails undoes no release; the next run "
