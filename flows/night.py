@@ -276,7 +276,9 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
         drops=read.drops,
         ladder=tuple(ladder(measures, read_timings(folder))),
         depths=tuple(read_depths(folder)),
-        warnings=_warnings(read, measures, spending_cap(manifest.counts), *asked.warnings, not_reported, not_collected, *exported),
+        warnings=_warnings(
+            read, measures, spending_cap(manifest.counts), *asked.warnings, not_reported, not_collected, *exported
+        ),
     )
     show_in_prefect(summary, folder=folder)
     if summary.refused:

@@ -19,9 +19,7 @@ class Section(BaseModel):
     """A section of the settings file: frozen, unknown keys refused."""
 
     # What was given is not repeated in errors: flows' settings.py tells it, where there can be no password in it.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class DocumentsSettings(Section):

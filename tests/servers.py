@@ -42,22 +42,25 @@ def redis_server() -> Iterator[str]:
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """The address of a Postgres with a user ``night`` and PASSWORD, without either in it."""
-    programs = _postgres_programs()
+    programs, owner = _postgres_programs(), _owner()
+    if owner is None:
+        pytest.skip("Postgres does not run as root, and there is no other user to run it")
     port = _free_port()
     folder = Path(tempfile.mkdtemp(prefix="nightrank-postgres-"))
     try:
         (folder / "password").write_text(PASSWORD)
         for path in (folder, folder / "password"):
-            shutil.chown(path, _owner())
+            shutil.chown(path, owner)
         asked = ["-U", "night", "-E", "UTF8", "--locale=C.UTF-8", "-A", "scram-sha-256", "--no-sync"]
-        made = [programs / "initdb", *asked, "--pwfile", folder / "password", "-D", folder / "data"]
-        subprocess.run(made, check=True, capture_output=True, cwd=folder, user=_owner())
-        where = ["-D", folder / "data", "-p", str(port), "-k", folder, "-c", "listen_addresses=127.0.0.1"]
+        files = ["--pwfile", str(folder / "password"), "-D", str(folder / "data")]
+        made = [str(programs / "initdb"), *asked, *files]
+        subprocess.run(made, check=True, capture_output=True, cwd=folder, user=owner)
+        where = ["-D", str(folder / "data"), "-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1"]
         quiet = ["-c", "fsync=off", "-c", "logging_collector=on"]
-        command = [programs / "postgres", *where, *quiet]
-        process = subprocess.Popen(command, cwd=folder, user=_owner(), stderr=subprocess.DEVNULL)
+        command = [str(programs / "postgres"), *where, *quiet]
+        process = subprocess.Popen(command, cwd=folder, user=owner, stderr=subprocess.DEVNULL)
         with _ended(process, by=signal.SIGINT):  # a fast end, which waits for no client
-            ready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+            ready = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
             _wait_for(lambda: subprocess.run(ready, check=False).returncode == 0, process)
             yield f"postgresql://127.0.0.1:{port}/postgres"
     finally:
@@ -75,8 +78,6 @@ def _postgres_programs() -> Path:
     on_path = shutil.which("initdb")
     for folder in (*([Path(on_path).resolve().parent] if on_path else []), *homes):
         if all((folder / name).exists() for name in ("initdb", "postgres", "pg_isready")):
-            if _owner() is None:
-                pytest.skip("Postgres does not run as root, and there is no other user to run it")
             return folder
     return pytest.skip("Postgres is not installed")
 

@@ -41,7 +41,7 @@ _KNOWN = (
     "A file that ends in .parquet, .jsonl, .sqlite or .duckdb, or redis://..., rediss://..., valkey://..., "
     "unix://... or postgresql://..."
 )
-_PASSWORD_REMEDY = (
+_HOW_TO_WRITE_IT = (
     "Percent-encode what is special in a user or password (`@` is %40), or keep the password in the environment: "
     "redis://user:${NAME}@host:6379/0."
 )
@@ -106,10 +106,10 @@ def _server(text: str, scheme: str, environment: Mapping[str, str]) -> Address:
     behind = f"{parts.path}{parts.query}{parts.fragment}"
     if not parts.scheme or "@" in user or "@" in behind or parts.fragment or ":" in user.partition(":")[2]:
         message = f"The address {scheme}://... cannot be read: it has an `@`, `:`, `/`, `?` or `#` too many."
-        raise InputError(message, remedy=_PASSWORD_REMEDY)
+        raise InputError(message, remedy=_HOW_TO_WRITE_IT)
     if re.search(r"(^|[&;])\w*password=", parts.query, re.IGNORECASE):
         message = f"The address {scheme}://... has a password among its options, where it would be shown."
-        raise InputError(message, remedy=_PASSWORD_REMEDY)
+        raise InputError(message, remedy=_HOW_TO_WRITE_IT)
     name, colon, password = user.partition(":")
     netloc = f"{name}@{hosts}" if name else hosts
     return Address(

@@ -1,4 +1,4 @@
-"""Results as one DuckDB file: a table with one row a key, as the SQLite file has it, for analysis beside other tables."""
+"""Results as one DuckDB file: one row a key, as the SQLite file has it, for analysis beside other tables."""
 
 from __future__ import annotations
 

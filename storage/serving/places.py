@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storage.errors import InputError
 from storage.search_cache import SearchCache
 from storage.serving.address import SUFFIXES, parse_address
 from storage.serving.file_target import FileFormat, FileTarget, NotOurs
-from storage.errors import InputError
 from storage.serving.targets import needs
 
 if TYPE_CHECKING:

@@ -66,9 +66,7 @@ _SWITCH = SQL(
     "{queries}::bigint AS queries, {forms}::bigint AS forms FROM {answers}"
 )
 _REPLACED = SQL("UPDATE {exports} SET replaced_at = now() WHERE replaced_at IS NULL AND number <> %s")
-_OLD = SQL(
-    "SELECT number FROM {exports} WHERE replaced_at < now() - make_interval(secs => %s) ORDER BY number"
-)
+_OLD = SQL("SELECT number FROM {exports} WHERE replaced_at < now() - make_interval(secs => %s) ORDER BY number")
 _DROP = SQL("DROP TABLE IF EXISTS {answers}")
 _FORGET = SQL("DELETE FROM {exports} WHERE number = %s")
 _SERVED = SQL("SELECT release_id, queries, forms FROM {view} LIMIT 1")
@@ -174,7 +172,9 @@ class PostgresTarget:
                     connection.execute(statement)
             except errors.LockNotAvailable as error:
                 if time.monotonic() >= deadline:
-                    message = f"A reader of {self._address.shown} has stood in the way for {PATIENCE_SECONDS:g} seconds."
+                    message = (
+                        f"A reader of {self._address.shown} has stood in the way for {PATIENCE_SECONDS:g} seconds."
+                    )
                     remedy = "End transactions that have read the view and stay open, and export again."
                     raise TargetUnreachable(message, remedy=remedy) from error
                 time.sleep(0.5)
@@ -297,7 +297,9 @@ def _telling(address: Address) -> Iterator[None]:
         yield
     except (errors.InsufficientPrivilege, errors.InvalidSchemaName) as error:
         message = f"{where} does not allow it: {_words(error)}."
-        raise InputError(message, remedy="Grant this user USAGE and CREATE on the schema, or SELECT to readers.") from error
+        raise InputError(
+            message, remedy="Grant this user USAGE and CREATE on the schema, or SELECT to readers."
+        ) from error
     except (errors.DiskFull, errors.OutOfMemory) as error:
         message = f"{where} has no room for another release. What was live stays live."
         raise MachineError(message, remedy="It must hold three releases at a time: make room.") from error

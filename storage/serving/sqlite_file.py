@@ -1,4 +1,4 @@
-"""Results as one SQLite file, which programs in any language can read:
+"""Results as one SQLite file, which programs in any language can read.
 
     SELECT form_of, query, filter, results FROM answers WHERE key = ?
 

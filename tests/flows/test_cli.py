@@ -25,7 +25,19 @@ if TYPE_CHECKING:
     from tests.collection import Collection
     from tests.conftest import Command, Program
 
-COMMANDS = ("demo", "refresh", "search", "evaluate", "report", "releases", "rollback", "doctor", "collect", "export", "train")
+COMMANDS = (
+    "demo",
+    "refresh",
+    "search",
+    "evaluate",
+    "report",
+    "releases",
+    "rollback",
+    "doctor",
+    "collect",
+    "export",
+    "train",
+)
 COUNTS = {
     "documents",
     "documents_added",

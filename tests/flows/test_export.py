@@ -78,8 +78,11 @@ def test_what_cannot_be_exported_is_told_with_its_exit_code(
         (2, "There is no release", ("--to", good, "--release", "20250101T000000-000Z")),
         (2, "is no name", ("--to", good, "--name", "a;b")),
         (1, "redis://127.0.0.1:1/0 does not answer", ("--to", NOBODY)),
-        (1, f"does not answer: Error 111 connecting to 127.0.0.1:1. Connection refused. Exported to {good}",
-         ("--to", NOBODY, "--to", good)),
+        (
+            1,
+            f"does not answer: Error 111 connecting to 127.0.0.1:1. Connection refused. Exported to {good}",
+            ("--to", NOBODY, "--to", good),
+        ),
     ):
         ended = nightrank("export", "-c", project.settings_file, *arguments)
         assert (ended.code, ended.out) == (code, "")

@@ -21,7 +21,21 @@ if TYPE_CHECKING:
     from storage.workspace import Workspace
 
 FIRST, SECOND, THIRD = (f"2026010{day}T030405-000Z" for day in (1, 2, 3))
-HOSTILE = ("'; DROP TABLE answers; --", '" or 1=1', "%", "_", "?", "%s", "{0}", "$1", "\x00", "a\x00b", "\\", "\\N", "\t")
+HOSTILE = (
+    "'; DROP TABLE answers; --",
+    '" or 1=1',
+    "%",
+    "_",
+    "?",
+    "%s",
+    "{0}",
+    "$1",
+    "\x00",
+    "a\x00b",
+    "\\",
+    "\\N",
+    "\t",
+)
 WRITABLE = tuple(text for text in HOSTILE if normalise_query(text))
 CONDITION = '{"and":[{"type":"doc\'s \\"\\u0000%s"},{"weight":{"lt":2000}}]}'
 

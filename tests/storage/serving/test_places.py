@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from threading import Barrier, Event
 from typing import TYPE_CHECKING
@@ -16,7 +17,6 @@ from storage.errors import InputError, MachineError
 from storage.keys import query_key
 from storage.search_cache import SearchCache
 from storage.serving.entries import RESULTS_FILE, release_to_serve
-from storage.serving.reader import ResultsReader
 from tests.storage.serving.conftest import FILES, SERVERS, Place
 from tests.storage.serving.releases import (
     CONDITION,
@@ -32,9 +32,10 @@ from tests.storage.serving.releases import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from storage.serving.reader import ResultsReader
     from storage.workspace import Workspace
 
-EVERYWHERE = pytest.mark.parametrize("place", (*FILES, *SERVERS), indirect=True)
+EVERYWHERE = pytest.mark.parametrize("place", [*FILES, *SERVERS], indirect=True)
 ON_SERVERS = pytest.mark.parametrize("place", SERVERS, indirect=True)
 
 
@@ -153,9 +154,7 @@ def test_an_export_that_is_killed_leaves_what_was_live_and_the_next_one_complete
 
 
 @ON_SERVERS
-def test_ten_thousand_look_ups_during_switches_miss_nothing_and_mix_nothing(
-    workspace: Workspace, place: Place
-) -> None:
+def test_ten_thousand_look_ups_during_switches_miss_nothing_and_mix_nothing(workspace: Workspace, place: Place) -> None:
     queries = [Answered(f"query {number}", forms=(f"query {number}?",)) for number in range(400)]
     publish(workspace, FIRST, queries)
     publish(workspace, SECOND, queries)
@@ -189,7 +188,7 @@ def test_ten_thousand_look_ups_during_switches_miss_nothing_and_mix_nothing(
     assert sum(map(len, seen)) >= 10_000
     for releases in seen:
         assert {*releases} == {FIRST, SECOND, THIRD}
-        switches = sum(before != after for before, after in zip(releases, releases[1:], strict=False))
+        switches = sum(before != after for before, after in pairwise(releases))
         assert switches <= 3, "a reader went back to a release that had been replaced"
 
 
@@ -230,7 +229,7 @@ def test_a_file_that_no_export_has_written_is_never_replaced(
 
 @EVERYWHERE
 def test_before_the_first_export_there_is_nothing_to_open(place: Place) -> None:
-    with pytest.raises(InputError, match="There is no file|Nothing has been exported"):
+    with pytest.raises(InputError, match=r"There is no file|Nothing has been exported"):
         place.open()
 
 

@@ -29,8 +29,8 @@ TEA = [Answered("tea", forms=("tea?",))]
 _TABLES = "SELECT relname FROM pg_class WHERE relname LIKE %s AND relkind IN ('r', 'v') ORDER BY relname"
 
 
-def connect(place: Place, **options: Any) -> psycopg.Connection[tuple[Any, ...]]:
-    return psycopg.connect(place.address.url, **{"password": PASSWORD, "autocommit": True, **options})
+def connect(place: Place, *, autocommit: bool = True) -> psycopg.Connection[tuple[Any, ...]]:
+    return psycopg.connect(place.address.url, password=PASSWORD, autocommit=autocommit)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import redis
@@ -22,7 +22,7 @@ from tests.storage.serving.releases import FIRST, QUERIES_OF_ALL_KINDS, SECOND, 
 from tests.storage.serving.test_places import KILLED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from storage.workspace import Workspace
 
@@ -70,7 +70,7 @@ def test_what_a_failed_export_has_written_goes_at_once(
 ) -> None:
     publish(workspace, FIRST, MANY)
 
-    def fail(*_: Any, **__: Any) -> None:
+    def fail(_staging: object, _entries: int, *, where: str) -> None:
         raise MachineError("No.")
 
     monkeypatch.setattr(serving._Staging, "require", fail)
@@ -87,7 +87,7 @@ def test_a_switch_whose_answer_was_lost_is_not_undone_by_trying_again(
     place.export(workspace, FIRST)
     done = redis.Redis.transaction
 
-    def answer_lost(self: redis.Redis, switch: Any, *watched: str) -> Any:
+    def answer_lost(self: redis.Redis, switch: Callable[[object], None], *watched: str) -> object:
         done(self, switch, *watched)
         return done(self, switch, *watched)  # as redis-py tries again when a connection breaks
 
@@ -134,9 +134,7 @@ def test_entries_that_the_server_threw_out_are_noticed_and_written_again(
     assert not place.export(workspace).changed
 
 
-def test_a_server_without_room_keeps_what_it_serves(
-    workspace: Workspace, place: Place, client: redis.Redis
-) -> None:
+def test_a_server_without_room_keeps_what_it_serves(workspace: Workspace, place: Place, client: redis.Redis) -> None:
     publish(workspace, FIRST, MANY[:100])
     publish(workspace, SECOND, MANY)
     place.export(workspace, FIRST)
