@@ -310,14 +310,14 @@ def rollback(
     from flows.settings import find_settings_file, load_settings
     from storage.rollback import roll_back
 
-    workspace = load_settings(find_settings_file(config)).workspace
-    done = roll_back(workspace, release_id, now=datetime.now(UTC))
+    configuration = load_settings(find_settings_file(config))
+    done = roll_back(configuration.workspace, release_id, now=datetime.now(UTC))
     if json_:
         print_json({"current": done.current, "before": done.before})
     else:
         from flows.show import show_rollback
 
-        show_rollback(done)
+        show_rollback(done, exports=bool(configuration.settings.export.to))
     return 0
 
 

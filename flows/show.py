@@ -129,12 +129,19 @@ def show_releases(releases: Sequence[ListedRelease], *, now: datetime) -> None:
                 console.print(line, style="yellow", highlight=False)
 
 
-def show_rollback(done: RolledBack) -> None:
-    """Which release is current now, and what the next refresh does with that."""
+def show_rollback(done: RolledBack, *, exports: bool = False) -> None:
+    """Which release is current now, and what the next refresh does with that.
+
+    Args:
+        done: What was done.
+        exports: Whether the settings name other places that serve releases.
+    """
     console = terminal()
     before = "" if done.before is None else f"; before, it was {done.before}"
     console.print(f"Release {done.current} is current now{before}.", style="bold")
     console.print("The next refresh compares the inputs with it and publishes a new release where they differ.")
+    if exports:
+        console.print("Run `nightrank export` to have it served where the settings export to.")
 
 
 def show_diagnosis(diagnosis: Diagnosis) -> None:

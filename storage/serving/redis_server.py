@@ -285,7 +285,7 @@ def _required(live: Live | None, address: Address, name: str) -> Live:
 def _warnings(client: redis.Redis, address: Address) -> tuple[str, ...]:
     """A server that may throw out any key when memory runs short would make look-ups miss."""
     try:
-        memory = cast("dict[str, Any]", client.info("memory"))
+        memory = client.info("memory")
     except exceptions.RedisError:  # not everyone may ask
         return ()
     policy = str(memory.get("maxmemory_policy", ""))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
@@ -75,7 +75,7 @@ def publish(place: Workspace, release_id: str, queries: Sequence[Answered], *, l
     columns = [[form for form, _ in forms], [key for _, key in forms]]
     form_table = pa.table([pa.array(column, pa.string()) for column in columns], schema=FORMS)
     write_search_cache(folder / RESULTS_FILE, [pa.table([keys, texts, results], schema=RESULTS)], forms=form_table)
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (key, text, 1, [], list(query.forms), query.condition)
         for key, text, query in zip(keys, texts, queries, strict=True)
     ]
