@@ -13,7 +13,7 @@ from flows.export import export
 from flows.refresh import refresh
 from storage.errors import InputError, TargetUnreachable
 from storage.search_cache import SearchCache
-from storage.serving.places import open_results
+from storage.serving.places import open_results, target_at
 from storage.workspace import Workspace
 from tasks.exporting import export_release
 from tests.collection import LOG, Collection
@@ -94,17 +94,15 @@ def test_what_cannot_be_exported_is_told_with_its_exit_code(
 def test_a_place_that_does_not_answer_is_asked_again_and_a_mistake_is_not(
     project: Collection, monkeypatch: pytest.MonkeyPatch, prefect_api: str, tmp_path: Path
 ) -> None:
-    import tasks.exporting as module
-
-    good, attempts = module.target_at, []
+    attempts: list[object] = []
 
     def faulty(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 (as the original)
         attempts.append(options)
         if len(attempts) < 3:
             raise TargetUnreachable("Not now.")
-        return good(*arguments, **options)
+        return target_at(*arguments, **options)
 
-    monkeypatch.setattr(module, "target_at", faulty)
+    monkeypatch.setattr("tasks.exporting.target_at", faulty)
     to = [SecretStr(str(tmp_path / "release.jsonl"))]
     assert export(str(project.settings_file), to=to).exported[0].changed
     assert len(attempts) == 3

@@ -52,7 +52,12 @@ def test_an_exported_release_answers_as_the_search_cache_does(workspace: Workspa
             assert reader.get(text, filter_by=condition) == cache.get(text, filter_by=condition) is not None
         assert reader.get("  TEA ") == reader.get("tea") == reader.get("tea?")
         assert reader.get("tea!", filter_by=CONDITION) == reader.get("tea", filter_by=CONDITION) is not None
-        unknown = [*((text + "x", None) for text in HOSTILE), ("", None), ("tea!", None), ("\ud83d", None)]
+        unknown: list[tuple[str, str | None]] = [
+            *((text + "x", None) for text in HOSTILE),
+            ("", None),
+            ("tea!", None),
+            ("\ud83d", None),
+        ]
         unknown += [(query_key("tea"), None), ("tea", '{"type":"docs"}'), ("tea", '{"%s":"\'; --"}')]
         for text, condition in unknown:
             assert reader.get(text, filter_by=condition) is None
@@ -164,7 +169,7 @@ def test_ten_thousand_look_ups_during_switches_miss_nothing_and_mix_nothing(work
     keys = [query_key(query.text) for query in queries]
 
     def look_up(thread: int) -> list[str]:
-        seen = []
+        seen: list[str] = []
         start.wait()
         while not stop.is_set() or len(seen) < 10_000 // threads:
             number = (len(seen) * 7 + thread) % len(queries)

@@ -14,7 +14,7 @@ import redis
 from storage.errors import InputError, MachineError, TargetUnreachable
 from storage.keys import query_key
 from storage.serving import redis_server as serving
-from storage.serving.reader import Answer
+from storage.serving.reader import Answer, read_document
 from storage.serving.redis_server import RedisReader
 from tests.servers import PASSWORD
 from tests.storage.serving.conftest import Place
@@ -38,7 +38,7 @@ def client(place: Place) -> Iterator[redis.Redis]:
 
 def keys(client: redis.Redis, place: Place) -> dict[str, int]:
     """Every key under a name, and the seconds that it has to live; -1: for good."""
-    return {key: client.ttl(key) for key in client.scan_iter(f"{place.name}:*")}  # type: ignore[misc]  # not awaited
+    return {key: client.ttl(key) for key in client.scan_iter(f"{place.name}:*")}
 
 
 def test_what_is_live_stays_for_good_and_what_was_replaced_goes_after_the_grace(
@@ -138,7 +138,7 @@ def test_a_server_without_room_keeps_what_it_serves(workspace: Workspace, place:
     publish(workspace, FIRST, MANY[:100])
     publish(workspace, SECOND, MANY)
     place.export(workspace, FIRST)
-    used = int(client.info("memory")["used_memory"])  # type: ignore[index]  # not awaited
+    used = int(client.info("memory")["used_memory"])
     client.config_set("maxmemory", used + 300_000)
     try:
         with pytest.raises(MachineError, match="no room") as told:
@@ -177,7 +177,7 @@ def test_programs_in_any_language_can_read_it(workspace: Workspace, place: Place
     document = json.loads(client.hget(f"{place.name}:{pointer['space']}:{key[:2]}", key))  # type: ignore[arg-type]
     assert (document["release_id"], document["query"], document["filter"]) == (FIRST, "tea", None)
     assert [result["rank"] for result in document["results"]] == [1, 2]
-    assert isinstance(serving.read_document(json.dumps(document)), Answer)
+    assert isinstance(read_document(json.dumps(document)), Answer)
 
 
 def test_a_server_that_does_not_answer_or_does_not_let_us_in_is_told_without_the_password(
@@ -194,6 +194,6 @@ def test_a_server_that_does_not_answer_or_does_not_let_us_in_is_told_without_the
     ):
         for attempt in (Place(where).open, lambda where=where: Place(where).export(workspace)):
             with pytest.raises(kind) as told:
-                attempt()  # type: ignore[operator]  # of two kinds
+                attempt()
             assert "S3CR3T" not in f"{told.value} {told.value!r} {told.value.__cause__} {told.value.__context__}"
             assert told.value.remedy
