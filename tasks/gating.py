@@ -173,15 +173,14 @@ def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltere
     ignore_identical_ids = night.settings.judgments.ignore_identical_ids
     judged = {judgment.query_id for judgment in judgments}
     ids_by_key = named_queries(queries, judged)
-    emptied = queries.column("query_key").take(
-        pa.array(sorted({query for run in runs for query in run.emptied}), pa.int32())
-    )
-    without_chunks = QueryFilters.of_night(night, queries).letting_nothing_through(queries.column("query_key"))
+    query_keys = queries.column("query_key")
+    emptied = query_keys.take(pa.array(sorted({query for run in runs for query in run.emptied}), pa.int32()))
+    without_chunks = QueryFilters.of_night(night, queries).letting_nothing_through(query_keys)
     survey = survey_rankings(
         paired_rankings(live.results if isinstance(live, _Live) else None, night.results),
         judged=ids_by_key.keys(),
         persistence=limits.overlap_persistence,
-        unanswerable=without_chunks.union(queries.column("query_key").take(pa.array(emptied, pa.int32())).to_pylist()),
+        unanswerable=without_chunks.union(emptied.to_pylist()),
     )
     quality: QualityChange | Incomparable
     alike: RankingSurvey | Incomparable
