@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from storage.errors import InputError
 from tasks.batching import batches_by_budget
+from tasks.models import resolve_batch_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,18 +75,18 @@ class OpenvinoReranker:
 
     Args:
         plan: What to load.
-        batch_tokens: Token budget of a batch.
+        batch_tokens: Token budget of a batch, or None for what suits the device.
         threads: CPU threads, or None for OpenVINO's own choice.
 
     Raises:
         InputError: OpenVINO is not installed, or cannot read the folder.
     """
 
-    def __init__(self, plan: RerankerPlan, *, batch_tokens: int, threads: int | None = None) -> None:
+    def __init__(self, plan: RerankerPlan, *, batch_tokens: int | None = None, threads: int | None = None) -> None:
         openvino = import_openvino()
         self.plan = plan
         self._card = read_openvino_card(plan.folder)
-        self._batch_tokens = batch_tokens
+        self._batch_tokens = resolve_batch_tokens(batch_tokens, device=plan.device)
         self._tokenizer = _tokenizer(plan.folder, self._card)
         # Without this hint processors that have it compute in bfloat16, and scores would depend on the machine.
         options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
