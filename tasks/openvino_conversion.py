@@ -52,6 +52,8 @@ def convert(
         raise InputError(f"{folder} is there already.", remedy="Name a folder that is not.")
     import torch
 
+    from tasks.first_token_layer import read_first_tokens_only  # it imports torch
+
     openvino = import_openvino()
     encoder = load_cross_encoder(plan)
     network, tokenizer = network_of(encoder), encoder.tokenizer
@@ -67,6 +69,7 @@ def convert(
         return dict(tokenizer(list(queries), list(texts), **options))
 
     example = encoded([("a short query", "a passage"), ("another", "and a somewhat longer passage that is padded")])
+    read_first_tokens_only(network)
     network.config.return_dict = False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing: what it fixes, batch and length, is left open below

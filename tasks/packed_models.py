@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Their longest is cut by all models but those for very long texts, and one is without a word.
-PROBES = ("", "a", "how a lock file keeps a second run away, and why", "Read and write tables. " * 120)
-# By precision, of scores and of what vectors are made of, against the size of the largest.
+PROBES = ("", "a", "how a lock file keeps a second run away, and why")
+LONG_PROBE = 4096  # words at most, that show how what is too long is cut
+# By precision, of scores and of vectors, in relation to the largest.
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 0.02, torch.bfloat16: 0.1}
+# What a model of a type that only looks known may raise.
+EXPECTED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError)
 
 
 class PackedScorer:
@@ -55,7 +57,11 @@ class PackedScorer:
             self._head = network.classifier
         else:
             raise ValueError(f"{kind} is no cross-encoder of a known type.")
-        self._tokenizer = RowTokenizer(fast_tokenizer(model.tokenizer), max_tokens=model.max_seq_length)
+        self._tokenizer = _row_tokenizer(model)
+
+    def tokens_of(self, pairs: Sequence[tuple[str, str]]) -> TokenRows:
+        """Rows of pairs (n,)."""
+        return self._tokenizer.pairs([query for query, _ in pairs], [text for _, text in pairs])
 
     def score(self, queries: Sequence[str], texts: Sequence[str], *, batch_tokens: int) -> NDArray[np.float32]:
         """Raw scores of pairs, float32 (n,)."""
@@ -91,7 +97,11 @@ class PackedEmbedder:
             raise ValueError(f"It pools by {model[1].pooling_mode}.")
         self._takes_first = model[1].pooling_mode == "cls"
         self._encoder = PackedEncoder(model[0].model, first_only=self._takes_first)
-        self._tokenizer = RowTokenizer(fast_tokenizer(model.tokenizer), max_tokens=model.max_seq_length)
+        self._tokenizer = _row_tokenizer(model)
+
+    def tokens_of(self, texts: Sequence[str]) -> TokenRows:
+        """Rows of texts (n,)."""
+        return self._tokenizer.texts(texts)
 
     def embed(
         self, texts: Sequence[str], *, batch_tokens: int, on_batch: Callable[[int], None] = lambda _done: None
@@ -124,39 +134,63 @@ class PackedEmbedder:
 def packed_scorer(model: Any, *, batch_tokens: int) -> PackedScorer | None:  # noqa: ANN401
     """A cross-encoder over packed tokens; None where it must be left to sentence-transformers."""
     pairs = [(query, text) for query in PROBES for text in PROBES]
-    queries, texts = [query for query, _ in pairs], [text for _, text in pairs]
     try:
         scorer = PackedScorer(model)
-        found = scorer.score(queries, texts, batch_tokens=batch_tokens)
-    except (ValueError, AttributeError, RuntimeError) as error:
+        _require_same_tokens(model, scorer.tokens_of, [*pairs, (PROBES[-1], _long(model)), (_long(model), PROBES[-1])])
+        found = scorer.score([query for query, _ in pairs], [text for _, text in pairs], batch_tokens=batch_tokens)
+        _require_same(model, found, model.predict(pairs, activation_fn=torch.nn.Identity(), show_progress_bar=False))
+    except EXPECTED as error:
         logger.info("Scored by sentence-transformers' own predict: %s", error)
         return None
-    expected = model.predict(pairs, activation_fn=torch.nn.Identity(), show_progress_bar=False, convert_to_numpy=True)
-    return scorer if _agree(found, expected, model) else None
+    return scorer
 
 
 def packed_embedder(model: Any, *, batch_tokens: int) -> PackedEmbedder | None:  # noqa: ANN401
     """A dual encoder over packed tokens; None where it must be left to sentence-transformers."""
-    expected = model.encode(list(PROBES), show_progress_bar=False, convert_to_numpy=True, normalize_embeddings=True)
-    found = np.empty_like(expected, dtype=np.float32)
     try:
         embedder = PackedEmbedder(model)
+        _require_same_tokens(model, embedder.tokens_of, [*PROBES, _long(model)])
+        expected = model.encode(list(PROBES), show_progress_bar=False).astype(np.float32)
+        found = np.empty_like(expected)
         for places, vectors in embedder.embed(PROBES, batch_tokens=batch_tokens):
-            found[places] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    except (ValueError, AttributeError, RuntimeError) as error:
+            found[places] = vectors
+        # Some models make their vectors unit ones themselves; ours are made so in the end.
+        _require_same(model, _unit(found), _unit(expected))
+    except EXPECTED as error:
         logger.info("Embedded by sentence-transformers' own encode: %s", error)
         return None
-    return embedder if _agree(found, expected, model) else None
+    return embedder
 
 
-def _agree(found: NDArray[np.float32], expected: NDArray[np.floating], model: Any) -> bool:  # noqa: ANN401
-    """Whether probes came out as sentence-transformers has them."""
+def _row_tokenizer(model: Any) -> RowTokenizer:  # noqa: ANN401
+    if model.max_seq_length is None:
+        raise ValueError("It does not say how long its sequences may be.")
+    return RowTokenizer(fast_tokenizer(model.tokenizer), max_tokens=model.max_seq_length)
+
+
+def _long(model: Any) -> str:  # noqa: ANN401
+    return "table " * min(model.max_seq_length, LONG_PROBE)
+
+
+def _require_same_tokens(model: Any, tokens_of: Callable[[Any], TokenRows], inputs: Sequence[Any]) -> None:  # noqa: ANN401
+    """Raise ValueError unless tokens are those that sentence-transformers gives a model."""
+    features = model.preprocess(list(inputs))
+    ids = features["input_ids"][features["attention_mask"].bool()]
+    if not np.array_equal(tokens_of(inputs).packed(np.arange(len(inputs))).ids, ids.numpy()):
+        raise ValueError("Its tokens are others.")
+
+
+def _require_same(model: Any, found: NDArray[np.float32], expected: NDArray[np.floating]) -> None:  # noqa: ANN401
+    """Raise ValueError unless probes came out as sentence-transformers has them."""
     tolerance = TOLERANCE[next(model.parameters()).dtype] * max(1.0, float(np.abs(expected).max()))
     difference = float(np.abs(found - expected).max())
-    if difference <= tolerance:
-        return True
-    logger.warning("Left to sentence-transformers: probes differ by %.2g, more than %.2g.", difference, tolerance)
-    return False
+    if difference > tolerance or not np.isfinite(difference):
+        raise ValueError(f"Probes differ by {difference:.2g}, more than {tolerance:.2g}.")
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    unit: NDArray[np.float32] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return unit
 
 
 def _batches(

@@ -140,9 +140,26 @@ def test_a_model_whose_probes_come_out_otherwise_is_left_to_sentence_transformer
     model = cross_encoder(models.reranker)
     with torch.no_grad():  # as a library would that computes layers in another way than is known
         model.model.bert.encoder.layer[0].attention.self.scaling *= 1.5
-    with caplog.at_level(logging.WARNING, logger="tasks.packed_models"):
+    with caplog.at_level(logging.INFO, logger="tasks.packed_models"):
         assert packed_scorer(model, batch_tokens=512) is None
-    assert "probes differ" in caplog.text
+    assert "Probes differ" in caplog.text
+
+
+def test_a_model_that_sees_other_tokens_is_left_to_sentence_transformers(
+    models: Models, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = cross_encoder(models.reranker)
+    model.tokenizer.truncation_side = "left"
+    with caplog.at_level(logging.INFO, logger="tasks.packed_models"):
+        assert packed_scorer(model, batch_tokens=512) is None
+    assert "cut at the end" in caplog.text
+
+    shorter = cross_encoder(models.reranker)
+    preprocess = shorter.preprocess
+    shorter.preprocess = lambda inputs: preprocess([(query, text[:9]) for query, text in inputs])
+    with caplog.at_level(logging.INFO, logger="tasks.packed_models"):
+        assert packed_scorer(shorter, batch_tokens=512) is None
+    assert "Its tokens are others" in caplog.text
 
 
 def test_a_prompt_of_the_models_own_is_kept(models: Models) -> None:
