@@ -11,11 +11,13 @@ import pytest
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
-from tasks.packed_models import PackedScorer, packed_embedder, packed_scorer
+from tasks.packed_encoder import PackedEncoder
+from tasks.packed_models import PackedEmbedder, PackedScorer, packed_embedder, packed_scorer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tasks.token_rows import PackedTokens
     from tests.conftest import Models
 
 WORDS = ["read", "and", "write", "tables", "of", "comma", "separated", "values", "while", "a", "lock", "naïveté"]
@@ -77,6 +79,72 @@ def test_scores_are_those_of_predict(
     scorer = packed_scorer(model, batch_tokens=batch_tokens)
     assert scorer is not None
     np.testing.assert_allclose(scorer.score(queries, texts, batch_tokens=batch_tokens), expected, atol=2e-5)
+
+
+def attended_one_by_one(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    query_bounds: torch.Tensor,
+    bounds: torch.Tensor,
+    longest_query: int,
+    longest: int,
+) -> torch.Tensor:
+    """What the kernel for sequences of varying lengths computes, one sequence after the other."""
+    assert query_bounds.dtype == bounds.dtype == torch.int32
+    assert (int(query_bounds.diff().max()), int(bounds.diff().max())) == (longest_query, longest)
+    parts = []
+    for row in range(bounds.numel() - 1):
+        asked = query[query_bounds[row] : query_bounds[row + 1]]
+        told = slice(int(bounds[row]), int(bounds[row + 1]))
+        weights = torch.einsum("qhd,khd->hqk", asked, key[told]) / query.shape[-1] ** 0.5
+        parts.append(torch.einsum("hqk,khd->qhd", weights.softmax(dim=-1), value[told]))
+    return torch.cat(parts)
+
+
+def test_the_kernel_for_varying_lengths_is_told_where_sequences_are(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch.nn.attention.varlen
+
+    monkeypatch.setattr("tasks.packed_encoder._attends_varying", lambda _weight, head_size: head_size > 0)
+    monkeypatch.setattr(torch.nn.attention.varlen, "varlen_attn", attended_one_by_one)
+    queries, texts = texts_of(1, 20, longest=12), texts_of(2, 20, longest=90)
+    model = cross_encoder(models.reranker)
+    expected = model.predict(list(zip(queries, texts, strict=True)), activation_fn=torch.nn.Identity())
+    np.testing.assert_allclose(PackedScorer(model).score(queries, texts, batch_tokens=300), expected, atol=2e-5)
+
+    encoder = SentenceTransformer(str(models.embedder), device="cpu", local_files_only=True)
+    vectors = encoder.encode(texts, show_progress_bar=False)
+    for rows, found in PackedEmbedder(encoder).embed(texts, batch_tokens=300):
+        np.testing.assert_allclose(found, vectors[rows], atol=2e-5)
+
+
+def test_without_onednn_the_scores_are_the_same(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = cross_encoder(models.reranker)
+    queries, texts = texts_of(1, 20, longest=12), texts_of(2, 20, longest=90)
+    fused = PackedScorer(model).score(queries, texts, batch_tokens=300)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    plain = PackedScorer(model).score(queries, texts, batch_tokens=300)
+    np.testing.assert_allclose(plain, fused, atol=2e-5)
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_halved(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = PackedScorer(cross_encoder(models.reranker))
+    queries, texts = texts_of(1, 20, longest=12), texts_of(2, 20, longest=90)
+    expected = scorer.score(queries, texts, batch_tokens=100_000)
+    states, sizes = PackedEncoder.states, []
+
+    def states_of_three(encoder: PackedEncoder, tokens: PackedTokens) -> torch.Tensor:
+        sizes.append(tokens.lengths.size)
+        if tokens.lengths.size > 3:
+            raise torch.OutOfMemoryError
+        return states(encoder, tokens)
+
+    monkeypatch.setattr(PackedEncoder, "states", states_of_three)
+    np.testing.assert_allclose(scorer.score(queries, texts, batch_tokens=100_000), expected, atol=1e-5)
+    assert max(sizes) == 20
+    assert sum(size for size in sizes if size <= 3) == 20
 
 
 @pytest.mark.parametrize("device", ["cpu", GPU])
