@@ -493,7 +493,7 @@ class ExecutionSettings(Section):
         default=None,
         ge=64,
         le=10_000_000,
-        description="Tokens of a model batch, padding counted; halved when memory runs out. Default: 2048; 65536 on "
+        description="Tokens of a model batch, padding counted; halved when memory runs out. Default: 4096; 65536 on "
         "CUDA devices.",
     )
     threads: int | None = Field(
