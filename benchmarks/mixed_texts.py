@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from rank_bm25 import BM25Okapi
@@ -78,16 +78,16 @@ def candidates_of(
     return found
 
 
-def operations(lengths: NDArray[np.integer], network: object, *, first_only: bool) -> float:
+def operations(lengths: NDArray[np.integer], network: Any, *, first_only: bool) -> float:  # noqa: ANN401 (transformers leaves it untyped)
     """Multiplications and additions that a BERT-type encoder takes for sequences without padding.
 
     Args:
         lengths: int (n,), their tokens.
-        network: A network of transformers, or what has its ``config``.
+        network: Of transformers.
         first_only: Whether the last layer is computed for the first token alone.
     """
-    config = getattr(network, "config", network)
-    width, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    config = network.config
+    width, inner, layers = int(config.hidden_size), int(config.intermediate_size), int(config.num_hidden_layers)
     tokens, squares = float(lengths.sum()), float((lengths.astype(np.float64) ** 2).sum())
     whole = tokens * (8 * width**2 + 4 * width * inner) + squares * 4 * width
     if not first_only:

@@ -92,7 +92,8 @@ class _Linear:
 
 def _packed_for_onednn(weight: Tensor) -> Tensor | None:
     """A matrix as oneDNN's kernels like it; None where they are not used."""
-    if weight.device.type != "cpu" or weight.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
+    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    if weight.device.type != "cpu" or weight.dtype != torch.float32 or not has_onednn:
         return None
     try:
         packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight)
@@ -237,7 +238,8 @@ def _by_blocks(blocks: Sequence[_Block], of: Callable[[_Block], tuple[Tensor, ..
     """Attention block by block: of queries, keys and values (count, heads, length, size), (n_rows, heads * size)."""
     found = []
     for block in blocks:
-        attended = functional.scaled_dot_product_attention(*of(block)).transpose(1, 2)
+        query, key, value = of(block)
+        attended = functional.scaled_dot_product_attention(query, key, value).transpose(1, 2)
         found.append(attended.reshape(attended.shape[0] * attended.shape[1], -1))
     return found[0] if len(found) == 1 else torch.cat(found)
 

@@ -169,7 +169,8 @@ def _row_tokenizer(model: Any) -> RowTokenizer:  # noqa: ANN401
 
 
 def _long(model: Any) -> str:  # noqa: ANN401
-    return "table " * min(model.max_seq_length, LONG_PROBE)
+    words: int = min(model.max_seq_length, LONG_PROBE)
+    return "table " * words
 
 
 def _require_same_tokens(model: Any, tokens_of: Callable[[Any], TokenRows], inputs: Sequence[Any]) -> None:  # noqa: ANN401

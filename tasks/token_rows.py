@@ -103,7 +103,8 @@ class TokenRows:
     @property
     def lengths(self) -> NDArray[np.int64]:
         """int64 (n,), tokens of each sequence, special ones counted."""
-        return np.sum([part.lengths for part in self.parts], axis=0) + self.frame.size
+        lengths: NDArray[np.int64] = np.sum([part.lengths for part in self.parts], axis=0) + self.frame.size
+        return lengths
 
     def packed(self, rows: NDArray[np.intp]) -> PackedTokens:
         """Some of the sequences, end to end, in the order of ``rows`` int (n,)."""

@@ -42,7 +42,7 @@ def double_in_batches_of(limit: int, seen: list[int]) -> Callable[[NDArray[np.in
         seen.append(rows.size)
         if rows.size > limit:
             raise torch.OutOfMemoryError
-        return (rows * 2).tolist()
+        return [int(row) * 2 for row in rows]
 
     return run
 

@@ -34,6 +34,10 @@ def cross_encoder(folder: Path, *, device: str = "cpu") -> Any:  # noqa: ANN401
     return CrossEncoder(str(folder), device=device, local_files_only=True, max_length=64)
 
 
+def pool(model: Any, how: str) -> None:  # noqa: ANN401
+    model[1].pooling_mode = how
+
+
 @pytest.fixture(scope="module")
 def xlm_roberta(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tokenizers import Tokenizer
@@ -46,7 +50,7 @@ def xlm_roberta(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Pat
     tokenizer.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] [SEP] $B [SEP]", special_tokens=frame
     )
-    PreTrainedTokenizerFast(
+    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
         tokenizer_object=tokenizer, pad_token="[PAD]", model_input_names=["input_ids", "attention_mask"]
     ).save_pretrained(folder)
     torch.manual_seed(3)
@@ -60,8 +64,8 @@ def xlm_roberta(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Pat
         type_vocab_size=1,
         pad_token_id=0,
         initializer_range=0.5,
-        num_labels=1,
     )
+    config.num_labels = 1
     XLMRobertaForSequenceClassification(config).save_pretrained(folder)
     return folder
 
@@ -164,7 +168,7 @@ def test_in_half_precision_scores_are_near_those_of_predict(models: Models, prec
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_vectors_are_those_of_encode(models: Models, tmp_path: Path, pooling: str, device: str) -> None:
     model = SentenceTransformer(str(models.embedder), device=device, local_files_only=True)
-    model[1].pooling_mode = pooling
+    pool(model, pooling)
     texts = texts_of(4, 40, longest=300)
     expected = model.encode(texts, show_progress_bar=False)
     embedder = packed_embedder(model, batch_tokens=700)
@@ -182,7 +186,8 @@ def test_a_model_of_another_type_is_left_to_sentence_transformers(models: Models
     from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification
 
     AutoTokenizer.from_pretrained(models.reranker).save_pretrained(tmp_path)
-    config = DistilBertConfig(dim=32, n_layers=1, n_heads=2, hidden_dim=32, num_labels=1)
+    config = DistilBertConfig(dim=32, n_layers=1, n_heads=2, hidden_dim=32)
+    config.num_labels = 1
     DistilBertForSequenceClassification(config).save_pretrained(tmp_path)
     assert packed_scorer(cross_encoder(tmp_path), batch_tokens=512) is None
 
@@ -198,7 +203,7 @@ def test_a_model_of_another_type_is_left_to_sentence_transformers(models: Models
 
 def test_a_model_that_pools_otherwise_is_left_to_sentence_transformers(models: Models) -> None:
     model = SentenceTransformer(str(models.embedder), device="cpu", local_files_only=True)
-    model[1].pooling_mode = "max"
+    pool(model, "max")
     assert packed_embedder(model, batch_tokens=512) is None
 
 

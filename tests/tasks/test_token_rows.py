@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pytest
+    from numpy.typing import NDArray
 
 WORDS = st.lists(st.sampled_from(["lock", "file", "tabular", "naïveté", "[SEP]", "42", ",", "x" * 30]), max_size=30)
 TEXTS = WORDS.map(" ".join)
@@ -84,7 +85,12 @@ def test_a_query_is_tokenised_once_whatever_the_calls(monkeypatch: pytest.Monkey
     first = tokenizer.pairs(["read csv"] * 3, ["one", "two", "one"])
     seen: list[str] = []
     ids = tokenizer._ids
-    monkeypatch.setattr(tokenizer, "_ids", lambda texts: (seen.extend(texts), ids(texts))[1])
+
+    def counted(texts: list[str]) -> list[NDArray[np.int64]]:
+        seen.extend(texts)
+        return ids(texts)
+
+    monkeypatch.setattr(tokenizer, "_ids", counted)
     again = tokenizer.pairs(["read csv", "sort", "read csv"], ["one", "one", "two"])
     assert seen == ["sort", "one", "two"]
     assert again.packed(np.array([0, 2])).ids.tolist() == first.packed(np.array([0, 1])).ids.tolist()
