@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from tasks.fused_linear import FusedLinear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,50 +60,6 @@ class _Sequences:
     longest: int
 
 
-class _Linear:
-    """A matrix product with what follows it: a bias, then a residual or an activation.
-
-    Args:
-        layers: Linear layers whose outputs are wanted side by side.
-        activation: After it; ``none`` for none.
-    """
-
-    def __init__(self, layers: Sequence[Any], *, activation: Literal["none", "gelu"] = "none") -> None:
-        weight = torch.cat([layer.weight.detach() for layer in layers])
-        packed = _packed_for_onednn(weight)
-        self._is_packed = packed is not None
-        self._weight = weight if packed is None else packed
-        self._bias = torch.cat([layer.bias.detach() for layer in layers])
-        self._activation = activation
-
-    def __call__(self, states: Tensor, residual: Tensor | None = None) -> Tensor:
-        if self._is_packed:
-            # What torch.compile makes of such products; nothing public fuses them.
-            onednn = torch.ops.mkldnn._linear_pointwise
-            if residual is not None:
-                fused: Tensor = onednn.binary(states, residual, self._weight, self._bias, "add")
-            else:
-                algorithm = "none" if self._activation == "gelu" else ""
-                fused = onednn(states, self._weight, self._bias, self._activation, [], algorithm)
-            return fused
-        product = functional.linear(states, self._weight, self._bias)
-        if residual is not None:
-            return product.add_(residual)
-        return functional.gelu(product) if self._activation == "gelu" else product
-
-
-def _packed_for_onednn(weight: Tensor) -> Tensor | None:
-    """A matrix as oneDNN's kernels like it; None where they are not used."""
-    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    if weight.device.type != "cpu" or weight.dtype != torch.float32 or not has_onednn:
-        return None
-    try:
-        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight)
-    except (AttributeError, RuntimeError):  # torch was built without it
-        return None
-    return packed
-
-
 class _Layer:
     """One layer's weights, as they are used here.
 
@@ -115,12 +73,12 @@ class _Layer:
         self.heads: int = attention.num_attention_heads
         asked = [attention.query]
         told = [attention.key, attention.value]
-        self.asked = _Linear(asked) if asks_apart else None
-        self.told = _Linear(told if asks_apart else [*asked, *told])
-        self._attended = _Linear([layer.attention.output.dense])
+        self.asked = FusedLinear(asked) if asks_apart else None
+        self.told = FusedLinear(told if asks_apart else [*asked, *told])
+        self._attended = FusedLinear([layer.attention.output.dense])
         self._attended_norm = layer.attention.output.LayerNorm
-        self._widened = _Linear([layer.intermediate.dense], activation="gelu")
-        self._narrowed = _Linear([layer.output.dense])
+        self._widened = FusedLinear([layer.intermediate.dense], activation="gelu")
+        self._narrowed = FusedLinear([layer.output.dense])
         self._norm = layer.output.LayerNorm
 
     def after_attention(self, attention: Tensor, states: Tensor) -> Tensor:
