@@ -116,6 +116,19 @@ def resolve_precision(precision: str, *, device: str) -> str:
     return "float16" if device.startswith("cuda") else "float32"
 
 
+def resolve_batch_tokens(batch_tokens: int | None, *, device: str) -> int:
+    """The token budget of a batch that a setting means on a device.
+
+    What a processor computes next should still be near it in a cache; a GPU wants enough to keep all of it at work.
+
+    >>> [resolve_batch_tokens(tokens, device=device) for tokens, device in [(None, "cpu"), (None, "cuda"), (7, "cpu")]]
+    [4096, 65536, 7]
+    """
+    if batch_tokens is not None:
+        return batch_tokens
+    return 65_536 if device.startswith("cuda") else 4096
+
+
 def _folder_of(name: str, *, base: Path, revision: str | None) -> Path:
     folder = base / name
     if folder.is_dir():
