@@ -6,7 +6,6 @@ Importing numba takes about a second, so modules of compiled loops are imported 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from os import cpu_count
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numba
@@ -35,4 +34,4 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
 def threads() -> ThreadPoolExecutor:
     """As many threads as this process has processors."""
-    return ThreadPoolExecutor(numba.config.NUMBA_DEFAULT_NUM_THREADS or cpu_count())
+    return ThreadPoolExecutor(numba.config.NUMBA_DEFAULT_NUM_THREADS)  # of those it may run on

@@ -74,17 +74,23 @@ def add_nearest(best: RunningTopK, query_vectors: NDArray[np.float32], blocks: I
     from tasks.retrieval_loops import score_products
 
     query_length = _longest(query_vectors)
+    held = np.empty(0, dtype=np.float32)  # one piece of memory for all products: new pages cost time
     with threads() as pool:
         for text_numbers, vectors in blocks:
             # A product of d terms errs by d * 2^-24 of the vectors' lengths at most, in either of two compared.
             margin = np.float32(2.0 * (vectors.shape[1] + 1) * 2.0**-24 * query_length * _longest(vectors))
             for first in range(0, len(query_vectors), QUERIES_HELD):
                 part = slice(first, min(first + QUERIES_HELD, len(query_vectors)))
+                queries = query_vectors[part]
+                if held.size < len(queries) * len(vectors):
+                    held = np.empty(len(queries) * len(vectors), dtype=np.float32)
+                products = held[: len(queries) * len(vectors)].reshape(len(queries), len(vectors))
+                np.matmul(queries, vectors.T, out=products)
                 score = partial(
                     score_products,
-                    products=query_vectors[part] @ vectors.T,
+                    products=products,
                     margin=margin,
-                    queries=query_vectors[part],
+                    queries=queries,
                     texts=vectors,
                     text_numbers=text_numbers,
                     floors=best.floors[part],
@@ -92,8 +98,8 @@ def add_nearest(best: RunningTopK, query_vectors: NDArray[np.float32], blocks: I
                     best_numbers=best.numbers[part],
                     best_counts=best.counts[part],
                 )
-                starts = range(0, part.stop - part.start, QUERIES_AT_ONCE)
-                ends = (min(start + QUERIES_AT_ONCE, part.stop - part.start) for start in starts)
+                starts = range(0, len(queries), QUERIES_AT_ONCE)
+                ends = (min(start + QUERIES_AT_ONCE, len(queries)) for start in starts)
                 if any(list(pool.map(score, starts, ends))):
                     raise not_a_number()
 
