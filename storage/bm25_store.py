@@ -37,7 +37,7 @@ ORDER BY number, term_number
 """
 
 _POSTINGS_IN = """
-SELECT term_number, (slot - $first_slot)::INTEGER AS "column", tf
+SELECT place, slot, tf
 FROM postings JOIN wanted_terms USING (term_slot)
 WHERE slot >= $first_slot AND slot < $end_slot
 """
@@ -68,12 +68,12 @@ class PostingBlock:
     Attributes:
         chunk_numbers: int32 (n_columns,), in no order; -1 where a column has no chunk, and so no posting.
         lengths: int32 (n_columns,), of the chunks.
-        postings: term_number, column, tf; int32, in no order.
+        postings: Parts of them, each int32 (n,) places of terms, columns and tf, in no order.
     """
 
     chunk_numbers: NDArray[np.int32]
     lengths: NDArray[np.int32]
-    postings: pa.Table
+    postings: Sequence[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]]
 
 
 class Bm25Store:
@@ -195,19 +195,27 @@ class Bm25Store:
             return cursor.sql(_POSTINGS_AT).to_arrow_table()
 
     def posting_blocks(self, term_numbers: NDArray[np.int32]) -> Iterator[PostingBlock]:
-        """Where some terms are, the postings of at most ``SLOTS_PER_BLOCK`` chunks in memory at a time."""
+        """Where some terms are, the postings of at most ``SLOTS_PER_BLOCK`` chunks in memory at a time.
+
+        Args:
+            term_numbers: int32 (n,), ascending; postings name terms by their places in it.
+        """
         slots = self._column("SELECT slot FROM chunks ORDER BY chunk_number")
         chunk_numbers = np.full(slots.max(initial=-1) + 1, -1, dtype=np.int32)
         chunk_numbers[slots] = np.arange(slots.size, dtype=np.int32)
         lengths = np.zeros(chunk_numbers.size, dtype=np.int32)
         lengths[slots] = self.lengths()
-        wanted = self._wanted(term_numbers)
+        places = pa.array(np.arange(term_numbers.size, dtype=np.int32))
+        wanted = self._wanted(term_numbers).append_column("place", places)
         for first in range(0, chunk_numbers.size, SLOTS_PER_BLOCK):
             block = slice(first, min(first + SLOTS_PER_BLOCK, chunk_numbers.size))
             with closing(self._connection.cursor()) as cursor:
                 cursor.register("wanted_terms", wanted)
                 bounds = {"first_slot": block.start, "end_slot": block.stop}
-                postings = cursor.sql(_POSTINGS_IN, params=bounds).to_arrow_table()
+                batches = cursor.sql(_POSTINGS_IN, params=bounds).to_arrow_table().to_batches()
+            # Batch by batch without a copy; DuckDB would take several times as long to subtract.
+            parts = [tuple(column.to_numpy() for column in batch.columns) for batch in batches]
+            postings = [(places, slots - block.start, tfs) for places, slots, tfs in parts]
             yield PostingBlock(chunk_numbers[block], lengths[block], postings)
 
     def _wanted(self, term_numbers: NDArray[np.int32]) -> pa.Table:

@@ -40,7 +40,7 @@ COUNTS = {
 }
 STAGES = {"read", "chunk", "embed", "bm25 statistics", "retrieve bm25", "retrieve dense", "fuse", "rerank", "results"}
 RESULT = {"rank", "document_id", "chunk_id", "score", "title", "text", "metadata"}
-HEAVY = ("prefect", "torch", "sentence_transformers", "transformers", "scipy", "lancedb", "ir_measures")
+HEAVY = ("prefect", "torch", "numba", "sentence_transformers", "transformers", "scipy", "lancedb", "ir_measures")
 
 
 def loaded_by(*arguments: str, folder: Path) -> tuple[set[str], str]:

@@ -93,8 +93,8 @@ def test_blocks_hold_every_posting_once(tmp_path: Path, monkeypatch: pytest.Monk
     assert [block.chunk_numbers.size for block in blocks] == [2, 2, 1]
     found = {}
     for block in blocks:
-        for term, column, tf in zip(*(values.to_pylist() for values in block.postings.columns), strict=True):
-            assert term == 0
+        for place, column, tf in (row for part in block.postings for row in zip(*part, strict=True)):
+            assert place == 0
             assert block.lengths[column] == tf
             found[int(block.chunk_numbers[column])] = tf
     assert found == {0: 5, 1: 4, 2: 3, 3: 2, 4: 1}
