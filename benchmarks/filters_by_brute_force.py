@@ -115,7 +115,7 @@ def check(workspace: Workspace, metadata: Mapping[str, Metadata]) -> BruteForce:
     filters: dict[str, tuple[int, int, float]] = {}
     with (
         Bm25Store.open(release.bm25) as store,
-        SearchCache(release.folder / "results.duckdb", release_id=release.release_id) as cache,
+        SearchCache(release.folder, release_id=release.release_id) as cache,
     ):
         collection = _Collection.of(release, store)
         documents = collection.chunks.column("document_id").to_pylist()

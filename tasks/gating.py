@@ -15,6 +15,7 @@ from storage.bm25_store import Bm25Store
 from storage.chunk_listing import texts_without_row
 from storage.keys import sha256_of_file
 from storage.paired_rankings import former_rankings, paired_rankings
+from storage.results_file import FORMER_FILE_NAME
 from storage.tables import read_table, row_count
 from tasks.analysis import Analyser
 from tasks.bm25_audit import audit_bm25
@@ -219,6 +220,9 @@ def _live(night: Night, current: Manifest | None) -> _Live | Incomparable:
     """The release that readers see, where it is as its manifest says."""
     if current is None:
         return Incomparable("it is the first release")
+    if FORMER_FILE_NAME in current.files:
+        reason = f"the results of the current release {current.release_id} were made by an earlier version"
+        return Incomparable(reason, damaged=True)
     folder = night.workspace.release(current.release_id)
     results, queries = folder / night.results.name, folder / night.queries.name
     for path, what in ((results, "results"), (queries, "queries")):
