@@ -92,7 +92,7 @@ class ResultsFile:
         self._idle: list[sqlite3.Connection] = []
         self._process = os.getpid()
         self._is_closed = False
-        with self._connection() as connection:
+        with self._reading() as connection:
             connection.execute(_GET, ("",)).fetchone()
 
     def __enter__(self) -> Self:
@@ -105,7 +105,7 @@ class ResultsFile:
 
     def __len__(self) -> int:
         """How many queries it holds, forms not counted."""
-        with self._connection() as connection:
+        with self._reading() as connection:
             [count] = connection.execute(_COUNT).fetchone()
             return int(count)
 
@@ -122,7 +122,7 @@ class ResultsFile:
             MachineError: The file is damaged.
             ValueError: It has been closed.
         """
-        with self._connection() as connection:
+        with self._reading() as connection:
             row: tuple[str, bytes] | None = connection.execute(_GET, (key,)).fetchone()
             return connection.execute(_GET_FORM, (key,)).fetchone() if row is None else row
 
@@ -132,11 +132,12 @@ class ResultsFile:
         Raises:
             MachineError: The file is damaged.
         """
-        with self._connection() as connection:
+        with self._reading() as connection:
             yield from connection.execute(_ROWS)
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that nobody else uses meanwhile."""
         if self._is_closed:
             raise ValueError("the results have been closed")
         if self._process != os.getpid():  # SQLite's connections must not be used behind a fork
