@@ -144,7 +144,7 @@ def _results(
     release, inputs = collection.release, collection.release.manifest.inputs
     settings = release.settings
     fused = fuse(_leg(legs["bm25"]), _leg(legs["dense"]), settings=settings.retrieval)
-    candidates = name_candidates(fused, query, collection.chunks)
+    candidates = name_candidates(fused, query, collection.chunks.take(fused.column("chunk_number")))
     pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
     weight = 0.0
     if inputs.reranker_fingerprint != "none" and candidates.num_rows:

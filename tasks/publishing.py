@@ -18,13 +18,11 @@ from storage.releases import digests_of, seal
 from storage.results_file import write_results_file
 from storage.tables import read_table
 from tasks.diversity import stored_vectors
-from tasks.results import cut_results, result_entries
+from tasks.results import DESCRIPTION, cut_results, result_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-
-    import pyarrow as pa
 
     from storage.chunk_table import ChunkTable
     from storage.releases import ChunkTableVersion, Manifest
@@ -42,8 +40,7 @@ def write_results(night: Night, version: ChunkTableVersion) -> int:
     """
     table = night.open_chunks(version)
     with Bm25Store.open(night.bm25) as store:
-        chunks = store.chunks(["title", "body_start", "metadata"])
-    return write_results_file(night.results, _rows(night, chunks, table), forms=_forms(night))
+        return write_results_file(night.results, _rows(night, store, table), forms=_forms(night))
 
 
 @task(name="publish", cache_policy=NO_CACHE)
@@ -79,7 +76,7 @@ def _forms(night: Night) -> Iterator[tuple[str, str]]:
             yield query_key(form, condition), key
 
 
-def _rows(night: Night, chunks: pa.Table, table: ChunkTable) -> Iterator[tuple[str, str, str]]:
+def _rows(night: Night, store: Bm25Store, table: ChunkTable) -> Iterator[tuple[str, str, str]]:
     """Every query's key, text and results as JSON."""
     settings = night.settings
     queries = read_table(night.queries, columns=["query_key", "text"])
@@ -94,6 +91,7 @@ def _rows(night: Night, chunks: pa.Table, table: ChunkTable) -> Iterator[tuple[s
         entries = results.filter(
             pc.is_in(results.column("query_key"), value_set=block.column("query_key").combine_chunks())
         )
+        chunks = store.chunks_at(entries.column("chunk_number").to_numpy(), DESCRIPTION)
         by_query = result_entries(entries, chunks, table)
         for key, text in zip(*(column.to_pylist() for column in block.columns), strict=True):
             yield key, text, json.dumps(by_query.get(key, []), ensure_ascii=False)
