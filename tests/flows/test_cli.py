@@ -40,7 +40,10 @@ COUNTS = {
 }
 STAGES = {"read", "chunk", "embed", "bm25 statistics", "retrieve bm25", "retrieve dense", "fuse", "rerank", "results"}
 RESULT = {"rank", "document_id", "chunk_id", "score", "title", "text", "metadata"}
-HEAVY = ("prefect", "torch", "sentence_transformers", "transformers", "scipy", "lancedb", "ir_measures")
+HEAVY = (
+    *("prefect", "torch", "sentence_transformers", "transformers", "scipy", "lancedb", "ir_measures"),
+    *("duckdb", "pyarrow", "numpy", "jinja2", "matplotlib"),
+)
 
 
 def loaded_by(*arguments: str, folder: Path) -> tuple[set[str], str]:

@@ -58,5 +58,5 @@ def test_a_passage_is_scored_once_and_what_the_release_holds_not_at_all(
     capped = manifest.counts.model_copy(update={"queries_left": 3})
     assert [warning.split()[3:6] for warning in differences(with_run, capped)] == [
         ["our", "own", "dense"],
-        ["pair;", "3", "queries"],
+        ["every", "pair;", "3"],
     ]
