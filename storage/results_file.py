@@ -154,10 +154,13 @@ class ResultsFile:
             remedy = "Roll back to another release, or remove this one and run `nightrank refresh`."
             raise MachineError(message, remedy=remedy) from error
         finally:
-            if self._is_closed:
-                connection.close()
-            else:
-                idle.append(connection)
+            self._give_back(connection, idle)
+
+    def _give_back(self, connection: sqlite3.Connection, idle: list[sqlite3.Connection]) -> None:
+        if self._is_closed:  # by another thread, meanwhile
+            connection.close()
+        else:
+            idle.append(connection)
 
     def _connect(self) -> sqlite3.Connection:
         # Immutable: neither locks nor journals are looked for, so that the folder may be read-only.
