@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from benchmarks.race import Laps
 
 
+COLUMNS = ("claim", "peer", "ours", "theirs", "unit", "ratio", "target", "of the limit", "spread", "equal", "")
+FIGURES = frozenset({"ours", "theirs", "ratio", "target", "of the limit"})
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One figure of ours beside one of a peer, or beside a fixed demand.
@@ -100,8 +104,8 @@ def claim_of_rates(
 def table_of(claims: Sequence[Claim]) -> Table:
     """Claims as a table for a terminal."""
     table = Table()
-    for column in ("claim", "peer", "ours", "theirs", "unit", "ratio", "target", "of the limit", "spread", "equal", ""):
-        table.add_column(column, justify="right" if column in {"ours", "theirs", "ratio", "target"} else "left")
+    for column in COLUMNS:
+        table.add_column(column, justify="right" if column in FIGURES else "left")
     for claim in claims:
         table.add_row(*cells_of(claim))
     return table
@@ -131,7 +135,8 @@ def benchmark_parser(doc: str) -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--rounds", type=int, default=5, help="timed calls of each runner")
     parser.add_argument("--small", action="store_true", help="sizes that fit minutes on two cores")
-    parser.set_defaults(program=Path(sys.argv[0]).stem)
+    question = doc.strip().partition("\n\n")[0].replace("\n", " ")
+    parser.set_defaults(program=Path(sys.argv[0]).stem, question=question)
     return parser
 
 
@@ -147,6 +152,7 @@ def main_of(claims: Sequence[Claim], options: argparse.Namespace) -> NoReturn:
     """
     found = {
         "program": options.program,
+        "question": options.question,
         "arguments": sys.argv[1:],
         "machine": machine(),
         "claims": [{**asdict(claim), "passed": claim.passed} for claim in claims],

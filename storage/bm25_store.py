@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from storage.bm25_layout import SLOTS_PER_BLOCK, has_this_layout
 from storage.bm25_words import analysis_fingerprint, count_runs_and_name_terms
-from storage.duck import connect
+from storage.duck import connect, only_row
 from storage.errors import MachineError
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ SELECT term_number, chunk_number, tf, length
 FROM postings JOIN wanted_terms USING (term_slot)
 JOIN (SELECT slot, chunk_number, length FROM chunks SEMI JOIN wanted_chunks USING (chunk_number)) USING (slot)
 """
+
+_CHUNKS_AT = "SELECT * FROM chunks SEMI JOIN wanted_chunks USING (chunk_number)"
+
+_DOCUMENT_COUNT = "SELECT count(DISTINCT document_id) FROM chunks"
 
 CHUNK_COLUMNS = (
     "chunk_number",
@@ -143,6 +147,24 @@ class Bm25Store:
         batches = cursor.table("chunks").select(*chosen).order("chunk_number").to_arrow_reader(65_536)
         schema = pa.schema([batches.schema.field(name) for name in columns])
         return pa.RecordBatchReader.from_batches(schema, _selected(cursor, batches, columns))
+
+    def chunks_at(self, chunk_numbers: NDArray[np.int32], columns: Sequence[str]) -> pa.Table:
+        """Chosen columns of some chunks: row n is chunk ``chunk_numbers[n]``; those of the others are not held.
+
+        Args:
+            chunk_numbers: int32 (n,), in any order, each as often as it is wanted.
+            columns: Some of ``CHUNK_COLUMNS``.
+        """
+        distinct, places = np.unique(chunk_numbers, return_inverse=True)
+        chosen = map(duckdb.ColumnExpression, dict.fromkeys(["chunk_number", *columns]))
+        with closing(self._connection.cursor()) as cursor:
+            cursor.register("wanted_chunks", pa.table({"chunk_number": distinct}))
+            found = cursor.sql(_CHUNKS_AT).select(*chosen).order("chunk_number").to_arrow_table()
+        return found.select(list(columns)).take(pa.array(places))
+
+    def document_count(self) -> int:
+        """How many documents have a chunk."""
+        return int(only_row(self._connection, _DOCUMENT_COUNT)[0])
 
     def lengths(self) -> NDArray[np.int32]:
         """int32 (chunk_count,), terms with their repetitions of each chunk."""

@@ -12,13 +12,14 @@ import numpy as np
 from storage.errors import InputError
 from storage.keys import fingerprint, sha256_of_file
 from tasks.batching import batches_by_budget, halving_on_memory
-from tasks.hosted_plan import NOT_HOSTED, plan_hosted
+from tasks.hosted_plan import plan_hosted
 from tasks.models import find_model, load_quietly, resolve_batch_tokens, resolve_device, resolve_precision
 from tasks.openvino_reranker import CARD_FILE as OPENVINO_CARD
 from tasks.openvino_reranker import FILES as OPENVINO_FILES
 from tasks.openvino_reranker import WEIGHTS as OPENVINO_WEIGHTS
 from tasks.openvino_reranker import read_openvino_card
 from tasks.pretrained_reranker import CARD_FILE, load_reranker, read_card
+from tasks.settings import NOT_HOSTED
 from tasks.training_card import CARD, read_training_card
 
 if TYPE_CHECKING:

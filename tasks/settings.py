@@ -217,6 +217,9 @@ class RetrievalSettings(Section):
     )
 
 
+NOT_HOSTED = "none"  # the value of ``api`` with which the model runs here
+
+
 class HostedSettings(Section):
     """``[reranker.hosted]``: a reranker that answers over HTTP, what may be spent on it, and how it is asked."""
 
