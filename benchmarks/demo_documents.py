@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from importlib.resources import files
+from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 
 def demo_documents() -> Iterator[dict[str, Any]]:
     """Every document of the example as its file has it, in its order: ``_id``, ``title``, ``text``, ``metadata``."""
-    with (files("flows.demo") / "corpus.jsonl.gz").open("rb") as packed, gzip.open(packed, "rt", "utf-8") as lines:
+    with as_file(files("flows.demo") / "corpus.jsonl.gz") as path, gzip.open(path) as lines:
         for line in lines:
             yield json.loads(line)

@@ -27,7 +27,7 @@ from tasks.dense import all_blocks, retrieve_dense
 from tasks.texts import Texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -129,7 +129,12 @@ def claims(folder: Path, *, count: int, query_count: int, rounds: int) -> Iterat
     flat = LanceOneByOne(lance, one_by_one, flat=True)
     lance.create_index("vector", config=lancedb.index.IvfPq(distance_type="cosine"))
     indexed = LanceOneByOne(lance, one_by_one, flat=False)
-    runners = {"ours": ours, "FAISS flat": partial(index.search, queries, DEPTH), "flat": flat, "index": indexed}
+    runners: dict[str, Callable[[], object]] = {
+        "ours": ours,
+        "FAISS flat": partial(index.search, queries, DEPTH),
+        "flat": flat,
+        "index": indexed,
+    }
     laps = race(runners, rounds=rounds)
     found = ours()["chunk_number"].to_numpy().reshape(query_count, DEPTH).astype(np.int64)
     factor = query_count / ASKED_ONE_BY_ONE

@@ -96,8 +96,8 @@ def content_words() -> list[str]:
 
 def _weights(count: int) -> NDArray[np.float64]:
     """How often the word of each rank comes, by Zipf and Mandelbrot."""
-    weights: NDArray[np.float64] = 1.0 / (np.arange(count) + 12.0) ** 1.05
-    return weights
+    weights = 1.0 / (np.arange(count) + 12.0) ** 1.05
+    return weights.astype(np.float64, copy=False)
 
 
 def _dressed(words: list[str], generator: np.random.Generator) -> pa.Array:

@@ -126,7 +126,7 @@ def _impacts(
         count_postings(terms, columns, tfs, kept, counts, tf_seen)
     # Postings are many, different pairs of frequency and length few: the formula is computed of these alone.
     frequencies, lengths = np.flatnonzero(tf_seen), np.unique(block.lengths[block.lengths > 0])
-    norms = length_norm(lengths, average_length, b=settings.b)
+    norms = length_norm(lengths.astype(np.float64), average_length, b=settings.b)
     weights = VARIANTS[settings.variant].weight(frequencies[:, None], norms[None, :], k1=settings.k1)
     bounds = np.append(0, np.cumsum(counts))
     free, total = bounds[:-1].copy(), int(bounds[-1])

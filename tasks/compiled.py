@@ -6,7 +6,7 @@ Importing numba takes about a second, so modules of compiled loops are imported 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numba
 
@@ -25,13 +25,15 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     process compiles for itself. A function that it calls must be in the same module: what is kept is thrown away when
     its own file changes, and no other.
     """
+    make: Any = numba.njit  # its types know decorators alone
     try:
-        machine_code: Callable[P, R] = numba.njit(function, cache=True, nogil=True, error_model="numpy")
+        machine_code: Callable[P, R] = make(function, cache=True, nogil=True, error_model="numpy")
     except RuntimeError:  # numba found no folder that it can write to
-        machine_code = numba.njit(function, nogil=True, error_model="numpy")
+        machine_code = make(function, nogil=True, error_model="numpy")
     return machine_code
 
 
 def threads() -> ThreadPoolExecutor:
     """As many threads as this process has processors."""
-    return ThreadPoolExecutor(numba.config.NUMBA_DEFAULT_NUM_THREADS)  # of those it may run on
+    config: Any = numba.config
+    return ThreadPoolExecutor(config.NUMBA_DEFAULT_NUM_THREADS)  # of those it may run on

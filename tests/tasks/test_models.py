@@ -129,7 +129,12 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 
 def test_where_no_gpu_can_be_torch_is_not_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("torch.cuda.is_available", lambda: bool(asked.append("torch")))
+
+    def is_available() -> bool:
+        asked.append("torch")
+        return False
+
+    monkeypatch.setattr("torch.cuda.is_available", is_available)
     monkeypatch.setattr("tasks.models.sys.platform", "linux")
     monkeypatch.setattr("tasks.models.GPU_DEVICES", (tmp_path / "gpu",))
     assert (resolve_device("auto"), asked) == ("cpu", [])
