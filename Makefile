@@ -19,7 +19,7 @@ demo: .venv/installed
 install: .venv/installed
 
 test: .venv/installed-for-development
-	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow and not gpu"
 
 test-all: .venv/installed-for-development
 	$(BIN)/python -m pytest
