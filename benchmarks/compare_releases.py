@@ -123,7 +123,7 @@ def rankings_of(workspace: Workspace, release_id: str | None = None) -> dict[str
     folder = workspace.release(release_id)
     table = read_table(folder / "queries.parquet")
     queries = list(zip(table.column("text").to_pylist(), conditions_of(table), strict=True))
-    with SearchCache(folder / "results.duckdb", release_id=release_id) as cache:
+    with SearchCache(folder, release_id=release_id) as cache:
         assert len(cache) == len(queries)
         return dict(_rankings(cache, queries))
 

@@ -115,7 +115,7 @@ def check(workspace: Workspace, metadata: Mapping[str, Metadata]) -> BruteForce:
     filters: dict[str, tuple[int, int, float]] = {}
     with (
         Bm25Store.open(release.bm25) as store,
-        SearchCache(release.folder / "results.duckdb", release_id=release.release_id) as cache,
+        SearchCache(release.folder, release_id=release.release_id) as cache,
     ):
         collection = _Collection.of(release, store)
         documents = collection.chunks.column("document_id").to_pylist()
@@ -144,7 +144,7 @@ def _results(
     release, inputs = collection.release, collection.release.manifest.inputs
     settings = release.settings
     fused = fuse(_leg(legs["bm25"]), _leg(legs["dense"]), settings=settings.retrieval)
-    candidates = name_candidates(fused, query, collection.chunks)
+    candidates = name_candidates(fused, query, collection.chunks.take(fused.column("chunk_number")))
     pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
     weight = 0.0
     if inputs.reranker_fingerprint != "none" and candidates.num_rows:

@@ -21,7 +21,7 @@ from tasks.live import LiveSearch
 from tasks.on_demand import RerankerOnDemand
 from tasks.reading import runs_of
 from tasks.reranker import plan_reranker
-from tasks.results import cut_results, result_entries
+from tasks.results import DESCRIPTION, cut_results, result_entries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,13 +98,14 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
         same = reranker_plan is not None and reranker_plan.fingerprint == manifest.inputs.reranker_fingerprint
         known = _known_scores(workspace.release(release_id), text) if same else {}
         ranked = live.reranked(text, fused, known=known)
-    results = cut_results(
-        ranked,
-        candidate_depth=settings.retrieval.candidate_depth,
-        settings=settings.results,
-        vectors=stored_vectors(table),
-    )
-    entries = result_entries(results, live.chunks, table).get(key, [])
+        results = cut_results(
+            ranked,
+            candidate_depth=settings.retrieval.candidate_depth,
+            settings=settings.results,
+            vectors=stored_vectors(table),
+        )
+        chunks = store.chunks_at(results.column("chunk_number").to_numpy(), DESCRIPTION)
+    entries = result_entries(results, chunks, table).get(key, [])
     found = tuple(Result(**entry) for entry in entries)  # type: ignore[arg-type]  # fields of Result
     return CachedResults(text, release_id, found, condition)
 

@@ -130,11 +130,12 @@ class Run:
         )
 
     def is_current(self, read: InputsRead) -> bool:
-        """Whether the current release was made from the very same inputs, lacks no score, and is there."""
+        """Whether the current release was made from the very same inputs, lacks no score, can be read, and is there."""
         return (
             self.current is not None
             and self.current.inputs == self.inputs_of(read)
             and self.current.counts.pairs_left == 0
+            and self.night.results.name in self.current.files
             and is_there(self.night.workspace, self.current)
         )
 

@@ -18,12 +18,12 @@ from cyclopts import App, Parameter
 from flows.settings import find_settings_file, load_settings
 from storage.errors import InputError, NightrankError
 from storage.workspace import reading
-from tasks.hosted_plan import NOT_HOSTED
 from tasks.on_demand import RerankerOnDemand
 from tasks.openvino_conversion import convert
 from tasks.release_pairs import draw_pairs
 from tasks.reranker import NO_RERANKER, plan_local
 from tasks.scorers_beside import Agreement, agreement, query_numbers, score_beside
+from tasks.settings import NOT_HOSTED
 from tasks.stored_release import StoredRelease
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from pydantic import BaseModel, ValidationError
 from storage.errors import InputError
 from storage.models import promotions
 from storage.workspace import Workspace
-from tasks.hosted_plan import NOT_HOSTED
-from tasks.settings import Settings
+from tasks.settings import NOT_HOSTED, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from storage.plain_text import plain_text
-from tasks.ladder import STAGE_NAMES
 from tasks.memo_use import memo_use
+from tasks.stage_names import STAGE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from flows.show import plain, show_measures, terminal
 from tasks.diagnosis import totals
-from tasks.ladder import STAGE_NAMES
+from tasks.stage_names import STAGE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

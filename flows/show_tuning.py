@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from flows.show import plain, terminal
-from tasks.ladder import STAGE_NAMES
+from tasks.stage_names import STAGE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

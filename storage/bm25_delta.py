@@ -89,16 +89,25 @@ SELECT term,
 FROM (SELECT DISTINCT term FROM run_terms) LEFT JOIN terms_before USING (term)
 """
 
+# Strings are joined in small tables alone: what has a row for each word of each text meets numbers, but for its runs.
+_RUN_SLOTS = """
+CREATE TEMP TABLE run_slots AS SELECT run, term_slot, times FROM run_terms JOIN named USING (term)
+"""
+
+_COPIES = """
+CREATE TEMP TABLE copies AS
+SELECT number, slot FROM new_texts JOIN slots USING (chunk_hash) WHERE slot >= $first_new
+"""
+
 _ADD = """
 INSERT INTO postings
 SELECT term_slot, slot, tf
 FROM (
     SELECT term_slot, number, sum(occurrences * times)::INTEGER AS tf
-    FROM run_counts JOIN run_terms USING (run) JOIN named USING (term)
+    FROM run_counts JOIN run_slots USING (run)
     GROUP BY term_slot, number
 )
-JOIN new_texts USING (number) JOIN slots USING (chunk_hash)
-WHERE slot >= $first_new
+JOIN copies USING (number)
 ORDER BY slot // $slots_per_block, term_slot, slot
 """
 
@@ -178,7 +187,9 @@ def apply_delta(
     connection.execute(_REMOVE)
     _count_new_texts(connection, first_new, texts_of=texts_of, analyse=analyse)
     connection.execute(_NAMED, {"first_new": only_row(connection, _FIRST_NEW_TERM)[0]})
-    connection.execute(_ADD, {**first_new, "slots_per_block": SLOTS_PER_BLOCK})
+    connection.execute(_RUN_SLOTS)
+    connection.execute(_COPIES, first_new)
+    connection.execute(_ADD, {"slots_per_block": SLOTS_PER_BLOCK})
     connection.execute(_COUNT_ADDED, first_new)
     connection.execute(_TERMS)
     connection.execute(_CHUNKS, first_new)

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from storage.bm25_layout import SLOTS_PER_BLOCK, has_this_layout
 from storage.bm25_words import analysis_fingerprint, count_runs_and_name_terms
-from storage.duck import connect
+from storage.duck import connect, only_row
 from storage.errors import MachineError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ ORDER BY number, term_number
 """
 
 _POSTINGS_IN = """
-SELECT term_number, (slot - $first_slot)::INTEGER AS "column", tf
+SELECT place, slot, tf
 FROM postings JOIN wanted_terms USING (term_slot)
 WHERE slot >= $first_slot AND slot < $end_slot
 """
@@ -47,6 +47,10 @@ SELECT term_number, chunk_number, tf, length
 FROM postings JOIN wanted_terms USING (term_slot)
 JOIN (SELECT slot, chunk_number, length FROM chunks SEMI JOIN wanted_chunks USING (chunk_number)) USING (slot)
 """
+
+_CHUNKS_AT = "SELECT * FROM chunks SEMI JOIN wanted_chunks USING (chunk_number)"
+
+_DOCUMENT_COUNT = "SELECT count(DISTINCT document_id) FROM chunks"
 
 CHUNK_COLUMNS = (
     "chunk_number",
@@ -68,12 +72,12 @@ class PostingBlock:
     Attributes:
         chunk_numbers: int32 (n_columns,), in no order; -1 where a column has no chunk, and so no posting.
         lengths: int32 (n_columns,), of the chunks.
-        postings: term_number, column, tf; int32, in no order.
+        postings: Parts of them, each int32 (n,) places of terms, columns and tf, in no order.
     """
 
     chunk_numbers: NDArray[np.int32]
     lengths: NDArray[np.int32]
-    postings: pa.Table
+    postings: Sequence[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]]
 
 
 class Bm25Store:
@@ -144,6 +148,24 @@ class Bm25Store:
         schema = pa.schema([batches.schema.field(name) for name in columns])
         return pa.RecordBatchReader.from_batches(schema, _selected(cursor, batches, columns))
 
+    def chunks_at(self, chunk_numbers: NDArray[np.int32], columns: Sequence[str]) -> pa.Table:
+        """Chosen columns of some chunks: row n is chunk ``chunk_numbers[n]``; those of the others are not held.
+
+        Args:
+            chunk_numbers: int32 (n,), in any order, each as often as it is wanted.
+            columns: Some of ``CHUNK_COLUMNS``.
+        """
+        distinct, places = np.unique(chunk_numbers, return_inverse=True)
+        chosen = map(duckdb.ColumnExpression, dict.fromkeys(["chunk_number", *columns]))
+        with closing(self._connection.cursor()) as cursor:
+            cursor.register("wanted_chunks", pa.table({"chunk_number": distinct}))
+            found = cursor.sql(_CHUNKS_AT).select(*chosen).order("chunk_number").to_arrow_table()
+        return found.select(list(columns)).take(pa.array(places))
+
+    def document_count(self) -> int:
+        """How many documents have a chunk."""
+        return int(only_row(self._connection, _DOCUMENT_COUNT)[0])
+
     def lengths(self) -> NDArray[np.int32]:
         """int32 (chunk_count,), terms with their repetitions of each chunk."""
         return self._column("SELECT length FROM chunks ORDER BY chunk_number")
@@ -195,19 +217,27 @@ class Bm25Store:
             return cursor.sql(_POSTINGS_AT).to_arrow_table()
 
     def posting_blocks(self, term_numbers: NDArray[np.int32]) -> Iterator[PostingBlock]:
-        """Where some terms are, the postings of at most ``SLOTS_PER_BLOCK`` chunks in memory at a time."""
+        """Where some terms are, the postings of at most ``SLOTS_PER_BLOCK`` chunks in memory at a time.
+
+        Args:
+            term_numbers: int32 (n,), ascending; postings name terms by their places in it.
+        """
         slots = self._column("SELECT slot FROM chunks ORDER BY chunk_number")
         chunk_numbers = np.full(slots.max(initial=-1) + 1, -1, dtype=np.int32)
         chunk_numbers[slots] = np.arange(slots.size, dtype=np.int32)
         lengths = np.zeros(chunk_numbers.size, dtype=np.int32)
         lengths[slots] = self.lengths()
-        wanted = self._wanted(term_numbers)
+        places = pa.array(np.arange(term_numbers.size, dtype=np.int32))
+        wanted = self._wanted(term_numbers).append_column("place", places)
         for first in range(0, chunk_numbers.size, SLOTS_PER_BLOCK):
             block = slice(first, min(first + SLOTS_PER_BLOCK, chunk_numbers.size))
             with closing(self._connection.cursor()) as cursor:
                 cursor.register("wanted_terms", wanted)
                 bounds = {"first_slot": block.start, "end_slot": block.stop}
-                postings = cursor.sql(_POSTINGS_IN, params=bounds).to_arrow_table()
+                batches = cursor.sql(_POSTINGS_IN, params=bounds).to_arrow_table().to_batches()
+            # Batch by batch without a copy; DuckDB would take several times as long to subtract.
+            parts = [tuple(column.to_numpy() for column in batch.columns) for batch in batches]
+            postings = [(places, slots - block.start, tfs) for places, slots, tfs in parts]
             yield PostingBlock(chunk_numbers[block], lengths[block], postings)
 
     def _wanted(self, term_numbers: NDArray[np.int32]) -> pa.Table:

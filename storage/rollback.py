@@ -10,6 +10,7 @@ from storage.chunk_table import ChunkTable
 from storage.errors import InputError, MachineError
 from storage.release_files import file_faults
 from storage.releases import read_manifest, survey_releases
+from storage.results_file import FORMER_FILE_NAME
 from storage.retention import live_line
 from storage.workspace import writing
 
@@ -38,7 +39,8 @@ def roll_back(workspace: Workspace, release_id: str | None, *, now: datetime) ->
         now: The time that the pointer carries.
 
     Raises:
-        InputError: There is no such release, it was rejected, or it is current already.
+        InputError: There is no such release, it was rejected, it is current already, or an earlier version made it in
+            a form that this one does not read.
         MachineError: A file of the release is not what its manifest says, or its table of vectors is gone.
         WorkspaceBusy: Another run is at work.
     """
@@ -80,6 +82,9 @@ def _require_publishable(manifest: Manifest, *, current: str | None) -> None:
         reasons = "; ".join(f"{gate.name}: {gate.reason}" for gate in manifest.gates if not gate.passed)
         message = f"The release {manifest.release_id} was rejected. {reasons}."
         raise InputError(message, remedy="Choose a release that passed its gates.")
+    if FORMER_FILE_NAME in manifest.files:
+        message = f"An earlier version made the release {manifest.release_id}; this one cannot read its results."
+        raise InputError(message, remedy="Choose a later release, or roll back with that version.")
 
 
 def _require_whole(workspace: Workspace, manifest: Manifest) -> None:

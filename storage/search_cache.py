@@ -11,53 +11,24 @@ A search front end needs this module alone; it loads neither a model nor an orch
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import pyarrow as pa
+import msgspec
 
-from storage.duck import connect, only_row
 from storage.errors import InputError, MachineError
 from storage.filters import canonical, parse_filter
 from storage.keys import query_key
+from storage.results_file import FILE_NAME, ResultsFile
 from storage.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from storage.records import JsonValue
-
-RESULTS = pa.schema(
-    [
-        pa.field("query_key", pa.string(), nullable=False),
-        pa.field("query", pa.string(), nullable=False),
-        pa.field("results", pa.string(), nullable=False),  # JSON: a list of Result, best first
-    ]
-)
-
-# Near-identical texts of a query that the release answers; `query_key` is that query's.
-FORMS = pa.schema(
-    [
-        pa.field("form_key", pa.string(), nullable=False),
-        pa.field("query_key", pa.string(), nullable=False),
-    ]
-)
-
-_CREATE = "CREATE TABLE results (query_key VARCHAR PRIMARY KEY, query VARCHAR NOT NULL, results VARCHAR NOT NULL)"
-_INSERT = "INSERT INTO results SELECT query_key, query, results FROM block"
-_CREATE_FORMS = "CREATE TABLE forms (form_key VARCHAR PRIMARY KEY, query_key VARCHAR NOT NULL)"
-_INSERT_FORMS = "INSERT INTO forms SELECT form_key, query_key FROM block"
-_HAS_FORMS = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'forms'"
-_GET = "SELECT query, results FROM results WHERE query_key = ?"
-_GET_FORM = "SELECT query, results FROM forms JOIN results USING (query_key) WHERE form_key = ?"
-_COUNT = "SELECT count(*) FROM results"
-_ROWS = "SELECT query_key, query, results FROM results ORDER BY query_key"
-_FORMS = "SELECT form_key, query_key FROM forms ORDER BY form_key"
-
-ROWS_HELD = 256  # rows of results in memory at one time while all are read
+else:
+    JsonValue = Any  # where results are read from JSON; the ground floor's own would load Arrow for a look-up
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,52 +59,30 @@ class CachedResults:
     condition: str | None = None
 
 
-class CachedRow(NamedTuple):
-    """A query as it is stored: its key, its text and its results as JSON."""
-
-    query_key: str
-    query: str
-    results: str
+_RESULTS = msgspec.json.Decoder(tuple[Result, ...])
 
 
-def write_search_cache(path: Path, blocks: Iterable[pa.Table], *, forms: pa.Table) -> int:
-    """Write the search cache of a release.
-
-    Args:
-        path: The file to make; it must not exist.
-        blocks: Tables of schema RESULTS, each query once.
-        forms: Schema FORMS, each form once and none of them a query of its own.
-
-    Returns:
-        How many queries it holds, forms not counted.
-    """
-    with connect(path) as connection:
-        connection.execute(_CREATE)
-        connection.execute(_CREATE_FORMS)
-        for block in blocks:
-            connection.register("block", block)
-            connection.execute(_INSERT)
-            connection.unregister("block")
-        connection.register("block", forms)
-        connection.execute(_INSERT_FORMS)
-        connection.unregister("block")
-        connection.execute("CHECKPOINT")
-        return int(only_row(connection, _COUNT)[0])
+def read_results(text: str | bytes) -> tuple[Result, ...]:
+    """The results that a row of a results file holds as JSON, best first."""
+    return _RESULTS.decode(text)
 
 
 class SearchCache:
     """A reader of one release's results; it keeps to that release until it is opened again.
 
-    Threads may share one: each look-up has a cursor of its own.
+    Threads may share one, and processes that are forked from its own.
+
+    Args:
+        folder: Of the release.
+        release_id: Its id.
+
+    Raises:
+        MachineError: Its results are not there, or cannot be read.
     """
 
-    def __init__(self, path: Path, *, release_id: str) -> None:
-        if not path.is_file():
-            message = f"The release {release_id} has no file {path.name}."
-            raise MachineError(message, remedy="Run `nightrank refresh` to build a new release.")
+    def __init__(self, folder: Path, *, release_id: str) -> None:
         self.release_id = release_id
-        self._connection = connect(path, read_only=True)
-        self._has_forms = bool(only_row(self._connection, _HAS_FORMS)[0])  # older releases have none
+        self._file = ResultsFile(folder / FILE_NAME)
 
     @classmethod
     def open(cls, workspace: str | Path) -> Self:
@@ -144,15 +93,16 @@ class SearchCache:
 
         Raises:
             InputError: Nothing has been published there yet.
+            MachineError: The results are not there, or cannot be read.
         """
         place = Workspace(Path(workspace))
         release_id = place.require_current()
         try:
-            return cls(place.release(release_id) / "results.duckdb", release_id=release_id)
+            return cls(place.release(release_id), release_id=release_id)
         except MachineError:
             if (published_meanwhile := place.require_current()) == release_id:
                 raise
-            return cls(place.release(published_meanwhile) / "results.duckdb", release_id=published_meanwhile)
+            return cls(place.release(published_meanwhile), release_id=published_meanwhile)
 
     def __enter__(self) -> Self:
         return self
@@ -163,12 +113,11 @@ class SearchCache:
         self.close()
 
     def __len__(self) -> int:
-        with self._connection.cursor() as cursor:
-            return int(only_row(cursor, _COUNT)[0])
+        return len(self._file)
 
     def close(self) -> None:
         """Close the file; later look-ups fail."""
-        self._connection.close()
+        self._file.close()
 
     def get(self, query: str, *, filter_by: JsonValue = None) -> CachedResults | None:
         """The results of a query, or None where it was not answered in advance.
@@ -184,36 +133,11 @@ class SearchCache:
             InputError: The filter is none.
         """
         condition = condition_of(filter_by)
-        key = query_key(query, condition)
-        with self._connection.cursor() as cursor:
-            rows = cursor.execute(_GET, [key]).fetchall()
-            if not rows and self._has_forms:
-                rows = cursor.execute(_GET_FORM, [key]).fetchall()
-        if not rows:
+        found = self._file.get(query_key(query, condition))
+        if found is None:
             return None
-        [(text, results)] = rows
+        text, results = found
         return CachedResults(text, self.release_id, read_results(results), condition)
-
-    def rows(self) -> Iterator[CachedRow]:
-        """Every query of the release by its key, forms not among them; a few hundred in memory at a time."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(_ROWS)
-            while rows := cursor.fetchmany(ROWS_HELD):
-                yield from map(CachedRow._make, rows)
-
-    def forms(self) -> Iterator[tuple[str, str]]:
-        """The key of every near-identical form, by that key, and the key of the query whose results it gets."""
-        if not self._has_forms:
-            return
-        with self._connection.cursor() as cursor:
-            cursor.execute(_FORMS)
-            while rows := cursor.fetchmany(ROWS_HELD):
-                yield from rows
-
-
-def read_results(text: str | bytes) -> tuple[Result, ...]:
-    """The entries of a ranking from their JSON, best first."""
-    return tuple(Result(**entry) for entry in json.loads(text))
 
 
 def condition_of(value: JsonValue) -> str | None:

@@ -88,6 +88,15 @@ def read_table(path: Path, *, columns: list[str] | None = None) -> pa.Table:
         return file.read(columns=columns)
 
 
+def copy_columns(source: Path, target: Path, *, columns: list[str]) -> None:
+    """Write a file of some columns of another, some thousand rows in memory at a time."""
+    with pq.ParquetFile(source) as file:
+        schema = pa.schema([file.schema_arrow.field(name) for name in columns])
+        with table_writer(target, schema) as writer:
+            for batch in file.iter_batches(batch_size=65_536, columns=columns):
+                writer.write_batch(batch.select(columns))
+
+
 def read_column(path: Path, name: str) -> Iterator[pa.Array]:
     """A column of a file, some thousand rows in memory at a time."""
     with pq.ParquetFile(path) as file:

@@ -40,12 +40,17 @@ def batches_by_budget(lengths: Sequence[int] | NDArray[np.integer], *, budget: i
         start += rows
 
 
-def halving_on_memory(run: Callable[[Sequence[T]], NDArray[np.float32]], items: Sequence[T]) -> NDArray[np.float32]:
+def halving_on_memory(
+    run: Callable[[NDArray[np.intp]], T], rows: NDArray[np.intp]
+) -> Iterator[tuple[NDArray[np.intp], T]]:
     """Run a model on a batch, and on its halves where the device runs out of memory.
 
     Args:
-        run: Takes items, returns float32 (n, ...).
-        items: The batch.
+        run: Takes positions of items.
+        rows: Int (n,), the batch.
+
+    Yields:
+        Positions, in order, and what came of them.
 
     Raises:
         MachineError: One item alone does not fit.
@@ -53,11 +58,14 @@ def halving_on_memory(run: Callable[[Sequence[T]], NDArray[np.float32]], items: 
     import torch
 
     try:
-        return run(items)
+        done = run(rows)
     except torch.OutOfMemoryError as error:
-        if len(items) == 1:
+        if rows.size == 1:
             message = "The device has too little memory for a single text."
             raise MachineError(message, remedy='Free its memory, or set `execution.device = "cpu"`.') from error
+    else:
+        yield rows, done
+        return
     torch.cuda.empty_cache()
-    middle = len(items) // 2
-    return np.concatenate([halving_on_memory(run, items[:middle]), halving_on_memory(run, items[middle:])])
+    for half in np.array_split(rows, 2):
+        yield from halving_on_memory(run, half)

@@ -1,31 +1,33 @@
-"""The lexical leg: exact top-k of many queries at once, as products of sparse matrices.
+"""The lexical leg: exact top-k of many queries at once, block by block of the collection.
 
-Queries x terms times terms x chunks, block by block of chunks and of queries, so that memory is bounded. The formulas
-are in ``tasks.bm25_variants``, the statistics of the collection in ``storage.bm25_store``.
+A block's chunks are few enough for their running scores to stay in a processor's cache; every query passes over a
+block before the next one is read, so that memory is bounded. The formulas are in ``tasks.bm25_variants``, the
+statistics of the collection in ``storage.bm25_store``, the inner loops in ``tasks.retrieval_loops``.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 
 from tasks.bm25_variants import VARIANTS, length_norm
 from tasks.topk import RunningTopK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from concurrent.futures import Future
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from storage.bm25_store import Bm25Store
+    from storage.bm25_store import Bm25Store, PostingBlock
     from storage.bm25_words import WordAnalyser
     from tasks.settings import Bm25Settings
 
-# Scores that one product of a query block and a chunk block may hold, at 12 bytes each (20 where a score may be zero).
-MAX_PRODUCT_ENTRIES = 8_000_000
+QUERIES_AT_ONCE = 512  # of one thread's turn; each turn has running scores of its own
 
 
 def retrieve_bm25(
@@ -57,49 +59,95 @@ def retrieve_bm25(
     Raises:
         MachineError: The collection was analysed in another way.
     """
+    from tasks.compiled import threads
+    from tasks.retrieval_loops import score_postings
+
     query_terms = store.query_terms(texts, analyse=analyser)
-    wanted, term_columns = np.unique(query_terms["term_number"].to_numpy(), return_inverse=True)
-    query_rows = query_terms["query_number"].to_numpy()
-    queries = _csr(query_terms["qtf"].to_numpy(), query_rows, term_columns, shape=(len(texts), wanted.size))
-    variant = VARIANTS[settings.variant]
-    chunk_counts = store.chunk_counts()
-    idf = variant.idf(chunk_counts.astype(np.float64), store.chunk_count)[wanted]
-    row_of_term = np.zeros(chunk_counts.size, dtype=np.int32)
-    row_of_term[wanted] = np.arange(wanted.size, dtype=np.int32)
+    wanted, terms = np.unique(query_terms["term_number"].to_numpy(), return_inverse=True)
+    query_bounds = np.searchsorted(query_terms["query_number"].to_numpy(), np.arange(len(texts) + 1))
+    chunk_counts = store.chunk_counts().astype(np.float64)
+    idf = VARIANTS[settings.variant].idf(chunk_counts, store.chunk_count)[wanted]
     best = RunningTopK(len(texts), depth)
-    for block in store.posting_blocks(wanted):
-        rows = row_of_term[block.postings["term_number"].to_numpy()]
-        columns = block.postings["column"].to_numpy()
-        norm = length_norm(block.lengths[columns], store.average_length, b=settings.b)
-        values = idf[rows] * variant.weight(block.postings["tf"].to_numpy(), norm, k1=settings.k1)
-        if np.any(idf <= 0):
-            # SciPy drops sums that are exactly zero, and a match may have one: the imaginary part counts matches.
-            values = values + 1j
-        kept = np.ones(rows.size, dtype=np.bool_) if allowed is None else allowed[block.chunk_numbers[columns]]
-        shape = (wanted.size, block.chunk_numbers.size)
-        impacts = _csr(values[kept], rows[kept], columns[kept], shape=shape)
-        for part in _query_blocks(queries, impacts):
-            scores = queries[part] @ impacts
-            best.add_rows(part.start, scores.indptr, block.chunk_numbers[scores.indices], scores.data.real)
+    with threads() as pool:
+        under_way: list[Future[None]] = []
+        for block in store.posting_blocks(wanted):
+            impacts = _impacts(block, idf, average_length=store.average_length, settings=settings, allowed=allowed)
+            _finish(under_way)  # a block is read and weighted while the one before is scored
+            score = partial(
+                score_postings,
+                query_bounds=query_bounds,
+                query_terms=terms.astype(np.int32),
+                qtfs=query_terms["qtf"].to_numpy(),
+                bounds=impacts.bounds,
+                columns=impacts.columns,
+                impacts=impacts.values,
+                chunk_numbers=block.chunk_numbers,
+                best_scores=best.scores,
+                best_numbers=best.numbers,
+                best_counts=best.counts,
+            )
+            starts = range(0, len(texts), QUERIES_AT_ONCE)
+            under_way = [pool.submit(score, first, min(first + QUERIES_AT_ONCE, len(texts))) for first in starts]
+        _finish(under_way)
     return best.table()
 
 
-def _csr(
-    values: NDArray[np.number], rows: NDArray[np.integer], columns: NDArray[np.integer], *, shape: tuple[int, int]
-) -> sp.csr_array:
-    coordinates = (rows.astype(np.int32), columns.astype(np.int32))
-    return sp.csr_array((values, coordinates), shape=shape)
+@dataclass(frozen=True, slots=True)
+class _Impacts:
+    """What the terms add to the scores of a block's chunks: a sparse matrix, by term.
+
+    Attributes:
+        bounds: int64 (n_terms + 1,), where each term begins and ends in the two that follow.
+        columns: int32 (n_postings,).
+        values: float64 (n_postings,), idf * weight.
+    """
+
+    bounds: NDArray[np.int64]
+    columns: NDArray[np.int32]
+    values: NDArray[np.float64]
 
 
-def _query_blocks(queries: sp.csr_array, impacts: sp.csr_array) -> Iterator[slice]:
-    """Runs of queries whose product with the impacts has about ``MAX_PRODUCT_ENTRIES`` at most, or one query each."""
-    # A query's scores are at most its terms' postings, and at most the chunks.
-    postings = np.append(0, np.cumsum(np.diff(impacts.indptr)[queries.indices], dtype=np.int64))
-    bounds = np.diff(postings[queries.indptr])
-    ends = np.cumsum(np.minimum(bounds, impacts.shape[1]))
-    first = 0
-    while first < ends.size:
-        before = ends[first - 1] if first else 0
-        end = max(first + 1, int(np.searchsorted(ends, before + MAX_PRODUCT_ENTRIES, side="right")))
-        yield slice(first, end)
-        first = end
+def _impacts(
+    block: PostingBlock,
+    idf: NDArray[np.float64],
+    *,
+    average_length: float,
+    settings: Bm25Settings,
+    allowed: NDArray[np.bool_] | None,
+) -> _Impacts:
+    from tasks.retrieval_loops import count_postings, place_postings
+
+    kept = block.chunk_numbers >= 0
+    if allowed is not None:
+        kept[kept] = allowed[block.chunk_numbers[kept]]
+    counts = np.zeros(idf.size, dtype=np.int64)
+    tf_seen = np.zeros(block.lengths.max(initial=0) + 1, dtype=np.bool_)
+    for terms, columns, tfs in block.postings:
+        count_postings(terms, columns, tfs, kept, counts, tf_seen)
+    # Postings are many, different pairs of frequency and length few: the formula is computed of these alone.
+    frequencies, lengths = np.flatnonzero(tf_seen), np.unique(block.lengths[block.lengths > 0])
+    norms = length_norm(lengths.astype(np.float64), average_length, b=settings.b)
+    weights = VARIANTS[settings.variant].weight(frequencies[:, None], norms[None, :], k1=settings.k1)
+    bounds = np.append(0, np.cumsum(counts))
+    free, total = bounds[:-1].copy(), int(bounds[-1])
+    impacts = _Impacts(bounds, np.empty(total, dtype=np.int32), np.empty(total, dtype=np.float64))
+    for terms, columns, tfs in block.postings:
+        place_postings(
+            terms,
+            columns,
+            tfs,
+            kept,
+            idf,
+            weights,
+            np.cumsum(tf_seen, dtype=np.int32) - 1,
+            np.searchsorted(lengths, block.lengths).astype(np.int32),
+            free,
+            impacts.columns,
+            impacts.values,
+        )
+    return impacts
+
+
+def _finish(under_way: Sequence[Future[None]]) -> None:
+    for turn in under_way:
+        turn.result()

@@ -170,7 +170,7 @@ def _read_again(
     store: Bm25Store, chunks: NDArray[np.int32], *, texts_of: TextsOf, analyser: WordAnalyser
 ) -> tuple[_Chunks, tuple[str, ...]]:
     """The chunks as their texts read now, and the ids of a few where the stored statistics say something else."""
-    described = store.chunks(["chunk_id", "chunk_hash"]).take(chunks)
+    described = store.chunks_at(chunks, ["chunk_id", "chunk_hash"])
     hashes = described["chunk_hash"].to_pylist()
     texts = texts_of(described["chunk_hash"].unique())
     # A chunk without a text reads as an empty one: it is found to be misread wherever it has a term.

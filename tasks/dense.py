@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from storage.chunk_table import vectors_of
 from storage.records import LEG, ranking_order, ranks_within
-from tasks.topk import RunningTopK
+from tasks.topk import RunningTopK, not_a_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     # Numbers of texts, int32 (n,), and their vectors, float32 (n, dim).
     Block = tuple[NDArray[np.int32], NDArray[np.float32]]
 
-SCORES_HELD = 16_000_000  # float32 values of one block of scores, 64 MB
-VECTORS_HELD = 8192  # pairs of vectors that are multiplied in double precision at one time
+SCORES_HELD = 8_000_000  # float32 values of one block of scores, 32 MB: about what a processor's cache holds
+QUERIES_HELD = 2048  # of one block of scores
+TEXTS_HELD = 16_384
+QUERIES_AT_ONCE = 64  # of one thread's turn
 
 
 def retrieve_dense(
@@ -64,40 +66,42 @@ def add_nearest(best: RunningTopK, query_vectors: NDArray[np.float32], blocks: I
         best: Of as many queries.
         query_vectors: float32 (n_queries, dim).
         blocks: Numbers and vectors of texts.
+
+    Raises:
+        MachineError: A score is not a number.
     """
+    from tasks.compiled import threads
+    from tasks.retrieval_loops import score_products
+
     query_length = _longest(query_vectors)
-    for text_numbers, vectors in blocks:
-        # A product of d terms errs by d * 2^-24 of the vectors' lengths at most, in either of two that are compared.
-        margin = 2.0 * (vectors.shape[1] + 1) * 2.0**-24 * query_length * _longest(vectors)
-        best.add_block(
-            query_vectors @ vectors.T,
-            text_numbers,
-            margin=margin,
-            exact=partial(exact_scores, query_vectors, vectors),
-        )
-
-
-def exact_scores(
-    left: NDArray[np.float32], right: NDArray[np.float32], rows: NDArray[np.integer], columns: NDArray[np.integer]
-) -> NDArray[np.float32]:
-    """float32 (n,), the inner products of chosen pairs, in double precision, rounded once.
-
-    Args:
-        left: float32 (n_left, dim).
-        right: float32 (n_right, dim).
-        rows: int (n,), of ``left``.
-        columns: int (n,), of ``right``.
-
-    >>> left, right = np.array([[1.0, -2.0]], np.float32), np.array([[3.0, 1.0], [0.5, 0.25]], np.float32)
-    >>> exact_scores(left, right, np.array([0, 0]), np.array([0, 1])).tolist()
-    [1.0, 0.0]
-    """
-    scores = np.empty(rows.size, dtype=np.float32)
-    for start in range(0, rows.size, VECTORS_HELD):
-        part = slice(start, start + VECTORS_HELD)
-        pairs = left[rows[part]].astype(np.float64), right[columns[part]].astype(np.float64)
-        scores[part] = np.einsum("nd,nd->n", *pairs)
-    return scores
+    held = np.empty(0, dtype=np.float32)  # one piece of memory for all products: new pages cost time
+    with threads() as pool:
+        for text_numbers, vectors in blocks:
+            # A product of d terms errs by d * 2^-24 of the vectors' lengths at most, in either of two compared.
+            margin = np.float32(2.0 * (vectors.shape[1] + 1) * 2.0**-24 * query_length * _longest(vectors))
+            for first in range(0, len(query_vectors), QUERIES_HELD):
+                part = slice(first, min(first + QUERIES_HELD, len(query_vectors)))
+                queries = query_vectors[part]
+                if held.size < len(queries) * len(vectors):
+                    held = np.empty(len(queries) * len(vectors), dtype=np.float32)
+                products = held[: len(queries) * len(vectors)].reshape(len(queries), len(vectors))
+                np.matmul(queries, vectors.T, out=products)
+                score = partial(
+                    score_products,
+                    products=products,
+                    margin=margin,
+                    queries=queries,
+                    texts=vectors,
+                    text_numbers=text_numbers,
+                    floors=best.floors[part],
+                    best_scores=best.scores[part],
+                    best_numbers=best.numbers[part],
+                    best_counts=best.counts[part],
+                )
+                starts = range(0, len(queries), QUERIES_AT_ONCE)
+                ends = (min(start + QUERIES_AT_ONCE, len(queries)) for start in starts)
+                if any(list(pool.map(score, starts, ends))):
+                    raise not_a_number()
 
 
 def leg_of(entries: Entries, texts: Texts, *, depth: int) -> pa.Table:
@@ -169,7 +173,7 @@ class StoredVectors:
 
 
 def _rows_held(queries: int) -> int:
-    return min(max(1, SCORES_HELD // max(1, queries)), 16_384)
+    return min(max(1, SCORES_HELD // max(1, min(queries, QUERIES_HELD))), TEXTS_HELD)
 
 
 def _longest(vectors: NDArray[np.float32]) -> float:

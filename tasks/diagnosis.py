@@ -55,7 +55,7 @@ def diagnose(
         candidates: Schema CANDIDATES.
         queries: Schema QUERIES.
         judgments: The qrels.
-        documents: string, the ids of the collection.
+        documents: string, the ids of the collection, those of judged documents at least.
         candidate_depth: Chunks that count as candidates.
         results: What counts as results.
         ignore_identical_ids: Leave out the document that has the query's own id: it is neither wanted nor counted.

@@ -69,8 +69,8 @@ def check_results(examined: Examined) -> Findings:
     queries = read_table(examined.queries)
     expected = _cut_again(examined)
     differing, missing = [], []
-    release_id, path = examined.manifest.release_id, examined.folder / "results.duckdb"
-    with SearchCache(path, release_id=release_id) as cache, progress("results", queries.num_rows) as advance:
+    opened = SearchCache(examined.folder, release_id=examined.manifest.release_id)
+    with opened as cache, progress("results", queries.num_rows) as advance:
         answered = len(cache)
         for row in queries.to_pylist():
             for text in (row["text"], *row.get("forms", ())):  # older releases have no forms

@@ -9,7 +9,7 @@ import numpy as np
 
 from storage.errors import InputError
 from tasks.batching import batches_by_budget, halving_on_memory
-from tasks.models import find_model, load_quietly, resolve_device, resolve_precision
+from tasks.models import find_model, load_quietly, resolve_batch_tokens, resolve_device, resolve_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,16 +56,18 @@ class Embedder:
 
     Args:
         plan: What to load.
-        batch_tokens: Token budget of a batch.
+        batch_tokens: Token budget of a batch, or None for what suits the device.
         threads: CPU threads, or None for torch's own choice.
 
     Raises:
         InputError: The folder holds no model that sentence-transformers reads.
     """
 
-    def __init__(self, plan: EmbedderPlan, *, batch_tokens: int, threads: int | None = None) -> None:
+    def __init__(self, plan: EmbedderPlan, *, batch_tokens: int | None = None, threads: int | None = None) -> None:
         import torch
         from sentence_transformers import SentenceTransformer
+
+        from tasks.packed_models import packed_embedder  # it imports torch
 
         load_quietly()
         if threads is not None:
@@ -87,8 +89,9 @@ class Embedder:
         self.plan = plan
         self.dimensions = dimensions
         self.max_tokens = model.max_seq_length or 512
-        self._model: Any = model
-        self._batch_tokens = batch_tokens
+        self._batch_tokens = resolve_batch_tokens(batch_tokens, device=plan.device)
+        self._packed = packed_embedder(model, batch_tokens=self._batch_tokens)
+        self._model: Any = model if self._packed is None else None  # whose weights are not kept twice
 
     def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors of queries, float32 (n, dim), the query prompt before each."""
@@ -107,18 +110,22 @@ class Embedder:
 
     def _embed(self, texts: Sequence[str], on_batch: Callable[[int], None] = lambda _done: None) -> NDArray[np.float32]:
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        # A character count orders texts well enough; four characters make about one token.
-        lengths = np.minimum(np.array([len(text) for text in texts]) // 4 + 2, self.max_tokens)
-        for batch in batches_by_budget(lengths, budget=self._batch_tokens):
-            vectors[batch] = halving_on_memory(self._encode, [texts[position] for position in batch])
-            on_batch(len(batch))
-        return vectors
-
-    def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        encoded: NDArray[np.floating] = self._model.encode(
-            list(texts), batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
-        )
+        if self._packed is not None:
+            for rows, found in self._packed.embed(texts, batch_tokens=self._batch_tokens, on_batch=on_batch):
+                vectors[rows] = found
+        else:
+            # A character count orders texts well enough; four characters make about one token.
+            lengths = np.minimum(np.array([len(text) for text in texts]) // 4 + 2, self.max_tokens)
+            for batch in batches_by_budget(lengths, budget=self._batch_tokens):
+                for rows, encoded in halving_on_memory(lambda rows: self._encode([texts[row] for row in rows]), batch):
+                    vectors[rows] = encoded
+                on_batch(len(batch))
         # Here and not in the model, whose half precision leaves lengths between 0.997 and 1.003.
-        vectors = encoded.astype(np.float32)
         unit: NDArray[np.float32] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return unit
+
+    def _encode(self, texts: list[str]) -> NDArray[np.floating]:
+        encoded: NDArray[np.floating] = self._model.encode(
+            texts, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
+        )
+        return encoded

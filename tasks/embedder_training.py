@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict
 from storage.errors import InputError
 from tasks.dense_examination import MEASURES
 from tasks.loss_plot import LOSSES
-from tasks.models import load_quietly
+from tasks.models import load_quietly, resolve_batch_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -202,7 +202,9 @@ def train_embedder(
         args=arguments,
         train_dataset=Dataset.from_dict(_columns(rows, prompts)),
         loss=contrastive_loss(model, training),
-        evaluator=HeldOutEvaluator(watched, prompts, batch_tokens=execution.batch_tokens),
+        evaluator=HeldOutEvaluator(
+            watched, prompts, batch_tokens=resolve_batch_tokens(execution.batch_tokens, device=device)
+        ),
         data_collator=SentenceTransformerDataCollator(preprocess_fn=model.preprocess, max_length=training.max_tokens),
         callbacks=[EarlyStoppingCallback(early_stopping_patience=training.patience), Advance(advance)],
     )

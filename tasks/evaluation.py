@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
@@ -33,8 +34,6 @@ from tasks.timings import write_timings
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    import pyarrow as pa
 
     from storage.records import Judgment
     from storage.releases import ChunkTableVersion, Manifest
@@ -132,11 +131,12 @@ def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], reranker: Re
 
 def _diagnosis(tonight: _Rankings, judgments: Sequence[Judgment], night: Night) -> pa.Table:
     """Schema DIAGNOSIS."""
+    judged = pa.array(sorted({judgment.document_id for judgment in judgments}), pa.string())
     return diagnose(
         tonight.candidates,
         tonight.queries,
         judgments,
-        documents=read_table(night.document_digests, columns=["document_id"]).column(0).combine_chunks(),
+        documents=read_rows(night.document_digests, "document_id", judged).column("document_id"),
         candidate_depth=tonight.settings.retrieval.candidate_depth,
         results=tonight.settings.results,
         ignore_identical_ids=tonight.settings.judgments.ignore_identical_ids,

@@ -177,7 +177,7 @@ class Experiment:
         """
         self.prepare([settings])
         fused = self._fused(settings)
-        candidates = name_candidates(fused, self.queries, self._chunks)
+        candidates = name_candidates(fused, self.queries, self._chunks.take(fused.column("chunk_number")))
         pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
         plan = self._plan(settings.reranker)
         if plan is not None:
@@ -293,7 +293,7 @@ class Experiment:
     def _pairs(self, settings: Settings) -> pa.Table:
         """The pairs that a variant has the reranker score, ``query_key`` and ``chunk_hash``."""
         fused = self._fused(settings)
-        candidates = name_candidates(fused, self.queries, self._chunks)
+        candidates = name_candidates(fused, self.queries, self._chunks.take(fused.column("chunk_number")))
         return candidates.select(["query_key", "chunk_hash"]).take(pa.array(reranked_rows(fused, settings)))
 
     def _fused(self, settings: Settings) -> pa.Table:

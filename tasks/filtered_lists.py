@@ -128,9 +128,9 @@ def bring_filtered_up_to_date(
 
 def _by_query(lists: DenseLists) -> DenseLists:
     """The lists with their entries by query, so that those of a filter's queries are found without a search."""
-    order = np.argsort(lists.entries[0], kind="stable")
-    query_numbers, text_numbers, scores = (column[order] for column in lists.entries)
-    return DenseLists(lists.floors, (query_numbers, text_numbers, scores))
+    query_numbers, text_numbers, scores = lists.entries
+    order = np.argsort(query_numbers, kind="stable")
+    return DenseLists(lists.floors, (query_numbers[order], text_numbers[order], scores[order]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -15,6 +14,7 @@ from storage.bm25_store import Bm25Store
 from storage.chunk_listing import texts_without_row
 from storage.keys import sha256_of_file
 from storage.paired_rankings import former_rankings, paired_rankings
+from storage.results_file import FORMER_FILE_NAME
 from storage.tables import read_table, row_count
 from tasks.analysis import Analyser
 from tasks.bm25_audit import audit_bm25
@@ -106,11 +106,10 @@ def _soundness(night: Night, version: ChunkTableVersion, *, answered: int) -> li
     table, queries = night.open_chunks(version), read_table(night.queries, columns=["query_key", "text", "filter"])
     filters = QueryFilters.of_night(night, queries)
     with Bm25Store.open(night.bm25) as store:
-        chunked = pc.count_distinct(store.chunks(["document_id"]).column(0)).as_py()
         faults = {
             "texts without a vector": texts_without_row(night.chunks, table.hashes()),
             "chunks that BM25 lacks": row_count(night.chunks) - store.chunk_count,
-            "documents without a chunk": row_count(night.documents) - chunked,
+            "documents without a chunk": row_count(night.documents) - store.document_count(),
             "queries without an entry in the cache": queries.num_rows - answered,
             "candidates that a filter does not let through": _outside_filters(night, filters, queries),
         }
@@ -173,15 +172,14 @@ def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltere
     ignore_identical_ids = night.settings.judgments.ignore_identical_ids
     judged = {judgment.query_id for judgment in judgments}
     ids_by_key = named_queries(queries, judged)
-    emptied = queries.column("query_key").take(
-        pa.array(sorted({query for run in runs for query in run.emptied}), pa.int32())
-    )
-    without_chunks = QueryFilters.of_night(night, queries).letting_nothing_through(queries.column("query_key"))
+    query_keys = queries.column("query_key")
+    emptied = query_keys.take(pa.array(sorted({query for run in runs for query in run.emptied}), pa.int32()))
+    without_chunks = QueryFilters.of_night(night, queries).letting_nothing_through(query_keys)
     survey = survey_rankings(
         paired_rankings(live.results if isinstance(live, _Live) else None, night.results),
         judged=ids_by_key.keys(),
         persistence=limits.overlap_persistence,
-        unanswerable=without_chunks.union(queries.column("query_key").take(pa.array(emptied, pa.int32())).to_pylist()),
+        unanswerable=without_chunks.union(emptied.to_pylist()),
     )
     quality: QualityChange | Incomparable
     alike: RankingSurvey | Incomparable
@@ -219,6 +217,9 @@ def _live(night: Night, current: Manifest | None) -> _Live | Incomparable:
     """The release that readers see, where it is as its manifest says."""
     if current is None:
         return Incomparable("it is the first release")
+    if FORMER_FILE_NAME in current.files:
+        reason = f"the results of the current release {current.release_id} were made by an earlier version"
+        return Incomparable(reason, damaged=True)
     folder = night.workspace.release(current.release_id)
     results, queries = folder / night.results.name, folder / night.queries.name
     for path, what in ((results, "results"), (queries, "queries")):

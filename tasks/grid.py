@@ -12,9 +12,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.errors import InputError
-from tasks.hosted_plan import NOT_HOSTED
 from tasks.progress import progress
 from tasks.reranker import NO_RERANKER, packaged_folder
+from tasks.settings import NOT_HOSTED
 from tasks.significance import compare_evaluations, holm
 from tasks.variants import BESIDE_HOSTED, differences, varied
 

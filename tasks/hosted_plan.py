@@ -15,7 +15,6 @@ from tasks.hosted_apis import APIS
 if TYPE_CHECKING:
     from tasks.settings import HostedSettings, RerankerSettings
 
-NOT_HOSTED = "none"
 # Narrower than what a shell takes, so that a key that was put in its place is told from it, and is shown nowhere.
 VARIABLE_NAME = re.compile(r"(?=.{1,64}\Z)(?=.*_)[A-Z][A-Z0-9_]*")
 HOST = re.compile(r"[A-Za-z0-9._:-]+")  # as it is sent: ASCII, and colons in an IPv6 address

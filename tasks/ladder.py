@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from storage.evaluations import Timings
 from storage.tables import read_table
+from tasks.stage_names import STAGE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,15 +20,6 @@ if TYPE_CHECKING:
 
     from storage.records import JsonValue
 
-STAGE_NAMES = {
-    "static": "static embeddings",
-    "bm25": "BM25",
-    "dense": "dual encoder",
-    "fused": "hybrid",
-    "reranker": "reranker alone",
-    "reranked": "hybrid, reranked",
-    "results": "results as published",
-}
 # What a damaged file is told by, or one of another version: it says nothing, and nothing depends on it.
 UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException)
 RUNGS = ("static", "bm25", "dense", "fused", "reranked")

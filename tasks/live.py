@@ -15,7 +15,7 @@ from tasks.bm25 import retrieve_bm25
 from tasks.dense import all_blocks, retrieve_dense
 from tasks.filters import compiled, refused
 from tasks.fusion import fuse
-from tasks.reranking import name_candidates, reranked_rows, settle_order
+from tasks.reranking import CHUNK_NAMES, name_candidates, reranked_rows, settle_order
 from tasks.texts import Texts
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ class LiveSearch:
         table: Texts and vectors.
         embedder: The one that the vectors are of.
         reranker: None where the fused order is kept.
-        chunks: All chunks by chunk number, as readers see them.
-        texts: What they say.
+        texts: What the chunks say.
     """
 
     settings: Settings
@@ -51,7 +50,6 @@ class LiveSearch:
     table: ChunkTable
     embedder: Embedder
     reranker: LoadedReranker | None
-    chunks: pa.Table
     texts: Texts
 
     @classmethod
@@ -65,8 +63,8 @@ class LiveSearch:
         reranker: LoadedReranker | None,
     ) -> Self:
         """The online path of the collection in a store and a table."""
-        chunks = store.chunks(["chunk_id", "chunk_hash", "document_id", "title", "body_start", "metadata"])
-        return cls(settings, store, table, embedder, reranker, chunks, Texts.of(chunks.column("chunk_hash")))
+        texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
+        return cls(settings, store, table, embedder, reranker, texts)
 
     def allowed(self, condition: str | None) -> NDArray[np.bool_] | None:
         """The chunks that a filter, as its canonical text, lets through, bool (n_chunks,); None without one.
@@ -76,7 +74,8 @@ class LiveSearch:
         """
         if condition is None:
             return None
-        reasons = refused([condition], [self.chunks.column("metadata").combine_chunks()])
+        metadata = (batch.column(0) for batch in self.store.chunk_reader(["metadata"]))
+        reasons = refused([condition], metadata)
         if condition in reasons:
             message = f"The filter cannot be applied: {reasons[condition]}."
             raise InputError(message, remedy="Compare a field that documents have with values of its own type.")
@@ -107,7 +106,8 @@ class LiveSearch:
             fused: Schema FUSED.
             known: Pair scores of the query under this reranker by chunk hash, which are not computed again.
         """
-        candidates = name_candidates(fused, pa.table({"query_key": [query_key(query)]}), self.chunks)
+        chunks = self.store.chunks_at(fused.column("chunk_number").to_numpy(), CHUNK_NAMES)
+        candidates = name_candidates(fused, pa.table({"query_key": [query_key(query)]}), chunks)
         pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
         if self.reranker is not None and candidates.num_rows:
             asked = reranked_rows(fused, self.settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ WEIGHTS = "model.safetensors"
 PACKAGED_EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2"
 # Weights and the files that decide what they compute; a model card or picture does not.
 _DECISIVE = {".safetensors", ".json", ".txt", ".model"}
+# Of Linux, one of which is there wherever torch can find a GPU: NVIDIA's, AMD's, and either's behind Windows.
+GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 _INDECISIVE_NAMES = {"data_config.json", "README.md", "train_script.py", "training.json"}
 
 
@@ -87,6 +90,8 @@ def resolve_device(device: str) -> str:
     Raises:
         InputError: The device is not there.
     """
+    if device == "cpu" or (device == "auto" and not _may_have_gpu()):
+        return "cpu"
     import torch
 
     if device == "auto":
@@ -95,7 +100,6 @@ def resolve_device(device: str) -> str:
         return "mps" if torch.backends.mps.is_available() else "cpu"
     kind, _, index = device.partition(":")
     available = {
-        "cpu": True,
         "mps": torch.backends.mps.is_available(),
         "cuda": int(index or 0) < torch.cuda.device_count(),
     }
@@ -103,6 +107,11 @@ def resolve_device(device: str) -> str:
         message = f"execution.device is {device!r}, which this machine does not have."
         raise InputError(message, remedy='Use "auto" or "cpu".')
     return device
+
+
+def _may_have_gpu() -> bool:
+    """Whether it is worth the seconds that torch takes to load, which is asked; no means no."""
+    return sys.platform != "linux" or any(path.exists() for path in GPU_DEVICES)
 
 
 def resolve_precision(precision: str, *, device: str) -> str:
@@ -114,6 +123,19 @@ def resolve_precision(precision: str, *, device: str) -> str:
     if precision != "auto":
         return precision
     return "float16" if device.startswith("cuda") else "float32"
+
+
+def resolve_batch_tokens(batch_tokens: int | None, *, device: str) -> int:
+    """The token budget of a batch that a setting means on a device.
+
+    What a processor computes next should still be near it in a cache; a GPU wants enough to keep all of it at work.
+
+    >>> [resolve_batch_tokens(tokens, device=device) for tokens, device in [(None, "cpu"), (None, "cuda"), (7, "cpu")]]
+    [4096, 65536, 7]
+    """
+    if batch_tokens is not None:
+        return batch_tokens
+    return 65_536 if device.startswith("cuda") else 4096
 
 
 def _folder_of(name: str, *, base: Path, revision: str | None) -> Path:

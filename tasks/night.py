@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from storage.chunk_table import ChunkTable
 from storage.keys import sha256_of_file
+from storage.results_file import FILE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -176,8 +177,8 @@ class Night:
 
     @property
     def results(self) -> Path:
-        """The search cache."""
-        return self.staging / "results.duckdb"
+        """The search cache, as ``storage.results_file`` has it."""
+        return self.staging / FILE_NAME
 
     @property
     def evaluation(self) -> Path:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from tasks.reranker import RerankerPlan
 
+# What a head and the last layer do with first tokens alone: little work, and each pair has but one such token to take
+# ranges from, so it stays in single precision. Keys and values come from all tokens.
+EXACT_STEPS = r".*(encoder\.layer\.{last}(?!\.layer\.attention\.self\.(key|value))|pooler|classifier).*"
+
 
 def convert(
     plan: RerankerPlan,
@@ -52,6 +56,8 @@ def convert(
         raise InputError(f"{folder} is there already.", remedy="Name a folder that is not.")
     import torch
 
+    from tasks.first_token_layer import read_first_tokens_only  # it imports torch
+
     openvino = import_openvino()
     encoder = load_cross_encoder(plan)
     network, tokenizer = network_of(encoder), encoder.tokenizer
@@ -67,12 +73,15 @@ def convert(
         return dict(tokenizer(list(queries), list(texts), **options))
 
     example = encoded([("a short query", "a passage"), ("another", "and a somewhat longer passage that is padded")])
+    first_only = read_first_tokens_only(network)
+    layers = network.config.num_hidden_layers
     network.config.return_dict = False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing: what it fixes, batch and length, is left open below
         model = openvino.convert_model(network, example_input=example)
         if precision == "int8":
-            model = _quantised(model, [encoded([pair]) for pair in pairs])
+            exact = EXACT_STEPS.format(last=layers - 1) if first_only else None
+            model = _quantised(model, [encoded([pair]) for pair in pairs], exact=exact)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".openvino-") as scratch:
         made = Path(scratch) / "model"
@@ -95,7 +104,8 @@ def convert(
     return card
 
 
-def _quantised(model: Any, inputs: Sequence[dict[str, Any]]) -> Any:  # noqa: ANN401 (OpenVINO's model)
+def _quantised(model: Any, inputs: Sequence[dict[str, Any]], *, exact: str | None) -> Any:  # noqa: ANN401 (OpenVINO's model)
+    """A model in 8 bits, but for the steps whose names match ``exact``."""
     if not inputs:
         raise InputError("To quantise a reranker takes pairs, and there are none.", remedy="Give a release with pairs.")
     try:
@@ -105,4 +115,7 @@ def _quantised(model: Any, inputs: Sequence[dict[str, Any]]) -> Any:  # noqa: AN
         raise InputError(message, remedy="Install it: `pip install nightrank[openvino]`.") from error
     names = [entry.any_name for entry in model.inputs]
     sample = nncf.Dataset(inputs, lambda one: {name: one[name].numpy() for name in names})
-    return nncf.quantize(model, sample, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(inputs))
+    kept = None if exact is None else nncf.IgnoredScope(patterns=[exact], validate=False)
+    return nncf.quantize(
+        model, sample, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(inputs), ignored_scope=kept
+    )

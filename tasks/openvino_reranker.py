@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from storage.errors import InputError
 from tasks.batching import batches_by_budget
+from tasks.models import resolve_batch_tokens
+from tasks.token_rows import RowTokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tasks.reranker import RerankerPlan
+    from tasks.token_rows import PackedTokens
 
 NETWORK, WEIGHTS, TOKENIZER, CARD_FILE = "openvino_model.xml", "openvino_model.bin", "tokenizer.json", "openvino.json"
 FILES = (NETWORK, WEIGHTS, TOKENIZER)
@@ -74,18 +77,18 @@ class OpenvinoReranker:
 
     Args:
         plan: What to load.
-        batch_tokens: Token budget of a batch.
+        batch_tokens: Token budget of a batch, or None for what suits the device.
         threads: CPU threads, or None for OpenVINO's own choice.
 
     Raises:
         InputError: OpenVINO is not installed, or cannot read the folder.
     """
 
-    def __init__(self, plan: RerankerPlan, *, batch_tokens: int, threads: int | None = None) -> None:
+    def __init__(self, plan: RerankerPlan, *, batch_tokens: int | None = None, threads: int | None = None) -> None:
         openvino = import_openvino()
         self.plan = plan
         self._card = read_openvino_card(plan.folder)
-        self._batch_tokens = batch_tokens
+        self._batch_tokens = resolve_batch_tokens(batch_tokens, device=plan.device)
         self._tokenizer = _tokenizer(plan.folder, self._card)
         # Without this hint processors that have it compute in bfloat16, and scores would depend on the machine.
         options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
@@ -98,38 +101,36 @@ class OpenvinoReranker:
         self._inputs = [entry.any_name for entry in compiled.inputs]
         self._request = compiled.create_infer_request()
 
-    def score(self, queries: Sequence[str], texts: Sequence[str], lengths: NDArray[np.integer]) -> NDArray[np.float32]:  # noqa: ARG002 (pairs are tokenised before batches are made)
+    def score(self, queries: Sequence[str], texts: Sequence[str], lengths: NDArray[np.integer]) -> NDArray[np.float32]:  # noqa: ARG002 (tokens are counted before batches are made)
         """Raw scores (logits) of pairs, float32 (n,); higher is more relevant."""
-        encoded = self._tokenizer.encode_batch(list(zip(queries, texts, strict=True)))
-        scores = np.empty(len(encoded), dtype=np.float32)
-        for batch in batches_by_budget([len(one.ids) for one in encoded], budget=self._batch_tokens):
-            scores[batch] = self._predict([encoded[row] for row in batch])
+        rows = self._tokenizer.pairs(queries, texts)
+        scores = np.empty(len(queries), dtype=np.float32)
+        for batch in batches_by_budget(rows.lengths, budget=self._batch_tokens):
+            scores[batch] = self._predict(rows.packed(batch))
         return scores
 
-    def _predict(self, encoded: Sequence[Any]) -> NDArray[np.float32]:
-        shape = (len(encoded), max(len(one.ids) for one in encoded))
+    def _predict(self, tokens: PackedTokens) -> NDArray[np.float32]:
+        mask = np.arange(int(tokens.lengths.max())) < tokens.lengths[:, np.newaxis]
         fed = {
-            "input_ids": np.full(shape, self._card.pad_token_id, dtype=np.int64),
-            "attention_mask": np.zeros(shape, dtype=np.int64),
-            "token_type_ids": np.zeros(shape, dtype=np.int64),
+            "input_ids": np.full(mask.shape, self._card.pad_token_id, dtype=np.int64),
+            "attention_mask": mask.astype(np.int64),
+            "token_type_ids": np.zeros(mask.shape, dtype=np.int64),
         }
-        for row, one in enumerate(encoded):
-            length = len(one.ids)
-            fed["input_ids"][row, :length] = one.ids
-            fed["attention_mask"][row, :length] = 1
-            fed["token_type_ids"][row, :length] = one.type_ids
+        fed["input_ids"][mask] = tokens.ids
+        fed["token_type_ids"][mask] = tokens.types
         outputs = self._request.infer({name: fed[name] for name in self._inputs})
         scores: NDArray[np.float32] = outputs[0][:, 0].astype(np.float32)  # a copy: the next batch overwrites it
         return scores
 
 
-def _tokenizer(folder: Path, card: OpenvinoCard) -> Any:  # noqa: ANN401 (tokenizers ships no types)
+def _tokenizer(folder: Path, card: OpenvinoCard) -> RowTokenizer:
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-    tokenizer.enable_truncation(card.max_tokens, strategy="longest_first")
-    tokenizer.no_padding()
-    return tokenizer
+    try:
+        return RowTokenizer(Tokenizer.from_file(str(folder / TOKENIZER)), max_tokens=card.max_tokens)
+    except ValueError as error:
+        message = f"The tokenizer in {folder} makes pairs in a way that is not known: {error}"
+        raise InputError(message, remedy="Use the reranker that this one was made from.") from error
 
 
 def import_openvino() -> Any:  # noqa: ANN401 (an extra, whose types are not there without it)

@@ -6,7 +6,6 @@ import json
 import shutil
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.compute as pc
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -16,10 +15,10 @@ from storage.collect import collect
 from storage.errors import reason_of
 from storage.keys import query_key
 from storage.releases import digests_of, seal
-from storage.search_cache import FORMS, RESULTS, write_search_cache
+from storage.results_file import write_results_file
 from storage.tables import read_table
 from tasks.diversity import stored_vectors
-from tasks.results import cut_results, result_entries
+from tasks.results import DESCRIPTION, cut_results, result_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,8 +40,7 @@ def write_results(night: Night, version: ChunkTableVersion) -> int:
     """
     table = night.open_chunks(version)
     with Bm25Store.open(night.bm25) as store:
-        chunks = store.chunks(["title", "body_start", "metadata"])
-    return write_search_cache(night.results, _result_blocks(night, chunks, table), forms=_forms(night))
+        return write_results_file(night.results, _rows(night, store, table), forms=_forms(night))
 
 
 @task(name="publish", cache_policy=NO_CACHE)
@@ -70,19 +68,16 @@ def collect_unreached(night: Night, *, now: datetime) -> str | None:
     return None
 
 
-def _forms(night: Night) -> pa.Table:
-    """The near-identical forms that the cache answers too, schema FORMS."""
+def _forms(night: Night) -> Iterator[tuple[str, str]]:
+    """The keys of near-identical forms, which the cache answers too, with those of their queries."""
     queries = read_table(night.queries, columns=["query_key", "forms", "filter"])
-    rows = [
-        (query_key(form, condition), key)
-        for key, forms, condition in zip(*(column.to_pylist() for column in queries.columns), strict=True)
-        for form in forms
-    ]
-    columns = zip(*rows, strict=True) if rows else ([], [])
-    return pa.table([pa.array(column, pa.string()) for column in columns], schema=FORMS)
+    for key, forms, condition in zip(*(column.to_pylist() for column in queries.columns), strict=True):
+        for form in forms:
+            yield query_key(form, condition), key
 
 
-def _result_blocks(night: Night, chunks: pa.Table, table: ChunkTable) -> Iterator[pa.Table]:
+def _rows(night: Night, store: Bm25Store, table: ChunkTable) -> Iterator[tuple[str, str, str]]:
+    """Every query's key, text and results as JSON."""
     settings = night.settings
     queries = read_table(night.queries, columns=["query_key", "text"])
     results = cut_results(
@@ -96,7 +91,7 @@ def _result_blocks(night: Night, chunks: pa.Table, table: ChunkTable) -> Iterato
         entries = results.filter(
             pc.is_in(results.column("query_key"), value_set=block.column("query_key").combine_chunks())
         )
+        chunks = store.chunks_at(entries.column("chunk_number").to_numpy(), DESCRIPTION)
         by_query = result_entries(entries, chunks, table)
-        keys = block.column("query_key").to_pylist()
-        rows = [json.dumps(by_query.get(key, []), ensure_ascii=False) for key in keys]
-        yield pa.table([keys, block.column("text"), rows], schema=RESULTS)
+        for key, text in zip(*(column.to_pylist() for column in block.columns), strict=True):
+            yield key, text, json.dumps(by_query.get(key, []), ensure_ascii=False)

@@ -12,7 +12,7 @@ from storage.documents import DIGESTS, RAW_DOCUMENTS, documents_digest, raw_row,
 from storage.errors import InputError
 from storage.keys import digest_of_sequence, fingerprint
 from storage.records import BAD_ROWS, BadRow
-from storage.tables import RowWriter, read_column, read_table, row_count, write_table
+from storage.tables import RowWriter, copy_columns, read_column, read_table, row_count, write_table
 from tasks.filters import refused
 from tasks.judgments import read_judgments
 from tasks.measures import parse_measure
@@ -192,7 +192,7 @@ def _read_documents(night: Night, bad: RowWriter) -> int:
             f"more than documents.max_bad_rows = {settings.max_bad_rows:g} allows: {listed or 'it is empty'}."
         )
         raise InputError(message, remedy="Mend these rows, or raise `max_bad_rows` to go on without them.")
-    write_table(night.document_digests, read_table(night.documents, columns=DIGESTS))
+    copy_columns(night.documents, night.document_digests, columns=DIGESTS)
     return bad_count
 
 

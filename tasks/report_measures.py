@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tasks.ladder import STAGE_NAMES, Rung
+from tasks.ladder import Rung
+from tasks.stage_names import STAGE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,10 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from storage.plain_text import plain_text
-from tasks.ladder import STAGE_NAMES
 from tasks.report_facts import Missing
 from tasks.report_measures import SIGNIFICANT
 from tasks.report_plots import STRATEGIES, coverage_plot, depth_plot, interval_plot, ladder_plot, loss_plot
+from tasks.stage_names import STAGE_NAMES
 
 if TYPE_CHECKING:
     from datetime import datetime

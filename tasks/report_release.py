@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.filtered_queries import conditions_of
+from storage.results_file import FILE_NAME
 from storage.search_cache import SearchCache
 from storage.tables import read_table
 
@@ -98,10 +99,8 @@ class ReleaseRead:
 
     def rankings(self, queries: Iterable[Asked]) -> dict[Asked, tuple[Result, ...]]:
         """The published results of some queries; a query that was not answered is left out."""
-        path = self.folder / "results.duckdb"
-        if not path.is_file():
+        if not (self.folder / FILE_NAME).is_file():
             return {}
-        cache = SearchCache(path, release_id=self.manifest.release_id)
-        with cache:
+        with SearchCache(self.folder, release_id=self.manifest.release_id) as cache:
             found = {query: cache.get(query.text, filter_by=query.condition) for query in queries}
         return {query: cached.results for query, cached in found.items() if cached is not None}

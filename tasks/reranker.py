@@ -12,13 +12,14 @@ import numpy as np
 from storage.errors import InputError
 from storage.keys import fingerprint, sha256_of_file
 from tasks.batching import batches_by_budget, halving_on_memory
-from tasks.hosted_plan import NOT_HOSTED, plan_hosted
-from tasks.models import find_model, load_quietly, resolve_device, resolve_precision
+from tasks.hosted_plan import plan_hosted
+from tasks.models import find_model, load_quietly, resolve_batch_tokens, resolve_device, resolve_precision
 from tasks.openvino_reranker import CARD_FILE as OPENVINO_CARD
 from tasks.openvino_reranker import FILES as OPENVINO_FILES
 from tasks.openvino_reranker import WEIGHTS as OPENVINO_WEIGHTS
 from tasks.openvino_reranker import read_openvino_card
 from tasks.pretrained_reranker import CARD_FILE, load_reranker, read_card
+from tasks.settings import NOT_HOSTED
 from tasks.training_card import CARD, read_training_card
 
 if TYPE_CHECKING:
@@ -144,31 +145,35 @@ class Reranker:
 
     Args:
         plan: What to load.
-        batch_tokens: Token budget of a batch.
+        batch_tokens: Token budget of a batch, or None for what suits the device.
         threads: CPU threads, or None for torch's own choice.
 
     Raises:
         InputError: The folder holds no cross-encoder with one output.
     """
 
-    def __init__(self, plan: RerankerPlan, *, batch_tokens: int, threads: int | None = None) -> None:
+    def __init__(self, plan: RerankerPlan, *, batch_tokens: int | None = None, threads: int | None = None) -> None:
         import torch
+
+        from tasks.packed_models import packed_scorer  # it imports torch
 
         load_quietly()
         if threads is not None:
             torch.set_num_threads(threads)
-        self._model = load_cross_encoder(plan)
+        model = load_cross_encoder(plan)
         if plan.max_tokens is not None:
-            self._model.max_seq_length = plan.max_tokens
-        self._model.model.to(getattr(torch, plan.precision))
-        self._model.eval()
-        if self._model.num_labels != 1:
-            message = f"The reranker in {plan.folder} has {self._model.num_labels} outputs, expected one."
+            model.max_seq_length = plan.max_tokens
+        model.model.to(getattr(torch, plan.precision))
+        model.eval()
+        if model.num_labels != 1:
+            message = f"The reranker in {plan.folder} has {model.num_labels} outputs, expected one."
             raise InputError(message, remedy="Use a cross-encoder trained for ranking.")
         self.plan = plan
-        self.max_tokens: int = self._model.max_seq_length or 512
+        self.max_tokens: int = model.max_seq_length or 512
         self._identity = torch.nn.Identity()
-        self._batch_tokens = batch_tokens
+        self._batch_tokens = resolve_batch_tokens(batch_tokens, device=plan.device)
+        self._packed = packed_scorer(model, batch_tokens=self._batch_tokens)
+        self._model = model if self._packed is None else None  # whose weights are not kept twice
 
     def score(self, queries: Sequence[str], texts: Sequence[str], lengths: NDArray[np.integer]) -> NDArray[np.float32]:
         """Raw scores (logits) of pairs; higher is more relevant.
@@ -176,20 +181,26 @@ class Reranker:
         Args:
             queries: (n,) normalised queries.
             texts: (n,) what models read of the chunks.
-            lengths: int (n,), the texts' tokens, to batch by.
+            lengths: int (n,), the texts' tokens, to batch by where the model's own tokens are not counted first.
 
         Returns:
             float32 (n,).
         """
+        if self._packed is not None:
+            return self._packed.score(queries, texts, batch_tokens=self._batch_tokens)
         scores = np.empty(len(queries), dtype=np.float32)
         pair_lengths = np.minimum(lengths + np.array([len(query) // 4 + 3 for query in queries]), self.max_tokens)
         for batch in batches_by_budget(pair_lengths, budget=self._batch_tokens):
-            scores[batch] = halving_on_memory(self._predict, [(queries[row], texts[row]) for row in batch])
+            for rows, found in halving_on_memory(
+                lambda rows: self._predict([(queries[row], texts[row]) for row in rows]), batch
+            ):
+                scores[rows] = found
         return scores
 
-    def _predict(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+    def _predict(self, pairs: list[tuple[str, str]]) -> NDArray[np.float32]:
+        assert self._model is not None  # pairs come here only where it is needed
         scores: NDArray[np.float32] = self._model.predict(
-            list(pairs),
+            pairs,
             batch_size=len(pairs),
             activation_fn=self._identity,
             show_progress_bar=False,

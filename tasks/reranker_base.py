@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from storage.errors import InputError
 from storage.keys import fingerprint
-from tasks.hosted_plan import NOT_HOSTED
 from tasks.models import find_model, load_quietly
 from tasks.openvino_reranker import CARD_FILE as OPENVINO_CARD
 from tasks.openvino_reranker import read_openvino_card
 from tasks.pretrained_reranker import CARD_FILE, load_reranker, new_cross_encoder, read_card
 from tasks.reranker import NO_RERANKER, packaged_folder
+from tasks.settings import NOT_HOSTED
 
 if TYPE_CHECKING:
     from pathlib import Path

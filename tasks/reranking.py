@@ -72,6 +72,9 @@ class PaidScorer(Scorer, Protocol):
         ...
 
 
+CHUNK_NAMES = ("chunk_id", "chunk_hash", "document_id")  # what candidates say of a chunk beside its number
+
+
 @dataclass(frozen=True, slots=True)
 class PairsScored:
     """What the reranking stage did.
@@ -100,7 +103,7 @@ def rerank_candidates(night: Night, reranker: RerankerOnDemand | None, table: Ch
     fused = read_table(night.fused)
     queries = read_table(night.queries, columns=["query_key", "text", "filter"])
     with Bm25Store.open(night.bm25) as store:
-        chunks = store.chunks(["chunk_id", "chunk_hash", "document_id"])
+        chunks = store.chunks_at(fused.column("chunk_number").to_numpy(), CHUNK_NAMES)
     candidates = name_candidates(fused, queries, chunks)
     pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
     done = PairsScored(0, 0, 0)
@@ -125,11 +128,10 @@ def name_candidates(fused: pa.Table, queries: pa.Table, chunks: pa.Table) -> pa.
     Args:
         fused: Schema FUSED.
         queries: By query number, with ``query_key``.
-        chunks: By chunk number, with ``chunk_id``, ``chunk_hash``, ``document_id``.
+        chunks: Row for row with ``fused``, the columns ``CHUNK_NAMES`` of its chunks.
     """
-    chunk_numbers, query_numbers = fused.column("chunk_number"), fused.column("query_number")
-    named = {name: chunks.column(name).take(chunk_numbers) for name in ("chunk_id", "chunk_hash", "document_id")}
-    return pa.table({"query_key": queries.column("query_key").take(query_numbers), **named})
+    keys = queries.column("query_key").take(fused.column("query_number"))
+    return pa.table({"query_key": keys, **{name: chunks.column(name) for name in CHUNK_NAMES}})
 
 
 def reranked_rows(fused: pa.Table, settings: Settings) -> NDArray[np.intp]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tasks.diversity import VectorSource
     from tasks.settings import ResultsSettings
 
+DESCRIPTION = ("title", "body_start", "metadata")  # what readers see of a chunk beside its text
 ENTRIES_HELD = 50_000  # entries of pools whose vectors are in memory at one time
 
 
@@ -57,14 +58,13 @@ def result_entries(results: pa.Table, chunks: pa.Table, table: ChunkTable) -> di
 
     Args:
         results: Rows of CANDIDATES, by query, then rank.
-        chunks: By chunk number, with ``title``, ``body_start``, ``metadata``.
+        chunks: Row for row with ``results``, the columns ``DESCRIPTION`` of their chunks.
         table: Where the texts are.
     """
     rows = table.rows(pc.unique(results.column("chunk_hash")), ["text"])
     texts = dict(zip(rows.column("chunk_hash").to_pylist(), rows.column("text").to_pylist(), strict=True))
-    described = chunks.select(["title", "body_start", "metadata"]).take(results.column("chunk_number")).to_pylist()
     found: dict[str, list[dict[str, object]]] = {}
-    for entry, chunk in zip(results.to_pylist(), described, strict=True):
+    for entry, chunk in zip(results.to_pylist(), chunks.to_pylist(), strict=True):
         ranking = found.setdefault(entry["query_key"], [])
         ranking.append(
             {

@@ -218,6 +218,9 @@ class RetrievalSettings(Section):
     )
 
 
+NOT_HOSTED = "none"  # the value of ``api`` with which the model runs here
+
+
 class HostedSettings(Section):
     """``[reranker.hosted]``: a reranker that answers over HTTP, what may be spent on it, and how it is asked."""
 
@@ -515,11 +518,12 @@ class ExecutionSettings(Section):
         default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, mps, cuda or cuda:N."
     )
     runner: Literal["local"] = Field(default="local", description="`local` is the only runner yet.")
-    batch_tokens: int = Field(
-        default=4096,
+    batch_tokens: int | None = Field(
+        default=None,
         ge=64,
         le=10_000_000,
-        description="Tokens of a model batch, padding counted; halved when memory runs out.",
+        description="Tokens of a model batch, padding counted; halved when memory runs out. Default: 4096; 65536 on "
+        "CUDA devices.",
     )
     threads: int | None = Field(
         default=None, ge=1, le=1024, description="CPU threads of torch; default: its own choice."

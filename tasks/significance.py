@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy import stats
 
 from storage.evaluations import COMPARISON
 
@@ -199,6 +198,8 @@ def _interval(
     """The percentile interval: unlike BCa it exists, and costs n a resample, whatever share of the queries ties."""
     if np.ptp(differences) <= TIE:
         return float(differences.mean()), float(differences.mean())
+    from scipy import stats
+
     found = stats.bootstrap(
         (differences,),
         np.mean,
@@ -217,6 +218,8 @@ def _p_value(differences: NDArray[np.float64], *, generator: np.random.Generator
     """Of the sign-flip test of differences none of which is 0: a 0 has no sign, and changes no sum."""
     if differences.size < 2:
         return 1.0
+    from scipy import stats
+
     if 2.0**differences.size <= resamples:
         exact = stats.permutation_test(
             (differences,), np.sum, permutation_type="samples", n_resamples=resamples, vectorized=True

@@ -51,8 +51,7 @@ def retrieve_static(
         write_dense_lists(night.static_lists, [])
         return None
     with Bm25Store.open(night.bm25) as store:
-        chunks = store.chunks(["chunk_hash", "document_id"])
-    texts = Texts.of(chunks.column("chunk_hash"))
+        texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
     vectors = embedder.embed(queries.column("text").to_pylist())
     listed = ListedQueries.of(queries.column("query_key").combine_chunks(), vectors)
     lists, handed = DenseLists.unknown(len(listed)), Handed.nothing()
@@ -69,7 +68,8 @@ def retrieve_static(
         depth=night.settings.retrieval.candidate_depth,
     )
     write_dense_lists(night.static_lists, lists_by_key(outcome.lists, listed, texts))
-    return _named(outcome.leg, queries, chunks)
+    with Bm25Store.open(night.bm25) as store:
+        return _named(outcome.leg, queries, store)
 
 
 def static_leg_of_release(
@@ -93,26 +93,25 @@ def static_leg_of_release(
         A table of schema RANKED, or None where there is no static embedder and not every query has a list.
     """
     with Bm25Store.open(folder / "bm25.duckdb") as store:
-        chunks = store.chunks(["chunk_hash", "document_id"])
+        texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
         filters = QueryFilters.of_release(queries, store)
-    texts = Texts.of(chunks.column("chunk_hash"))
-    path = folder / "static.parquet"
-    found = []
-    for condition, numbers in filters.groups():
-        part = texts if condition is None else texts.only(filters.allowed.by(condition))[0]
-        asked = queries.take(pa.array(numbers))
-        lists = read_dense_lists(path) if path.is_file() else ()
-        leg, answered = leg_from_lists(lists, asked.column("query_key").combine_chunks(), part, depth=depth)
-        found.append(_named(leg, asked, chunks))
-        rest = asked.filter(pa.array(~answered))
-        if rest.num_rows:
-            embedder = load()
-            if embedder is None:
-                return None
-            vectors = embedder.embed(rest.column("text").to_pylist())
-            blocks = all_texts(table, part, embedder, queries=rest.num_rows)
-            found.append(_named(retrieve_dense(vectors, blocks, part, depth=depth), rest, chunks))
-    return pa.concat_tables([RANKED.empty_table(), *found])
+        path = folder / "static.parquet"
+        found = []
+        for condition, numbers in filters.groups():
+            part = texts if condition is None else texts.only(filters.allowed.by(condition))[0]
+            asked = queries.take(pa.array(numbers))
+            lists = read_dense_lists(path) if path.is_file() else ()
+            leg, answered = leg_from_lists(lists, asked.column("query_key").combine_chunks(), part, depth=depth)
+            found.append(_named(leg, asked, store))
+            rest = asked.filter(pa.array(~answered))
+            if rest.num_rows:
+                embedder = load()
+                if embedder is None:
+                    return None
+                vectors = embedder.embed(rest.column("text").to_pylist())
+                blocks = all_texts(table, part, embedder, queries=rest.num_rows)
+                found.append(_named(retrieve_dense(vectors, blocks, part, depth=depth), rest, store))
+        return pa.concat_tables([RANKED.empty_table(), *found])
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +152,10 @@ def _embedded(batches: Iterable[pa.RecordBatch], texts: Texts, embedder: StaticE
             yield numbers[known], embedder.embed(batch.column("text").filter(pa.array(known)).to_pylist())
 
 
-def _named(leg: pa.Table, queries: pa.Table, chunks: pa.Table) -> pa.Table:
+def _named(leg: pa.Table, queries: pa.Table, store: Bm25Store) -> pa.Table:
     """A leg, schema LEG, by the keys of queries and the ids of documents: schema RANKED."""
     keys = queries.column("query_key").combine_chunks().take(leg.column("query_number").combine_chunks())
-    documents = chunks.column("document_id").take(leg.column("chunk_number"))
+    documents = store.chunks_at(leg.column("chunk_number").to_numpy(), ["document_id"]).column(0)
     return pa.table([keys, documents, leg.column("rank")], schema=RANKED)
 
 

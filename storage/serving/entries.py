@@ -14,7 +14,7 @@ from storage.duck import connect
 from storage.errors import InputError, MachineError
 from storage.release_files import whole_file
 from storage.releases import read_manifest
-from storage.search_cache import SearchCache
+from storage.results_file import FILE_NAME, ResultsFile
 from storage.serving.reader import Served
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from storage.releases import Manifest
     from storage.workspace import Workspace
 
-RESULTS_FILE = "results.duckdb"  # of a release
 QUERIES_FILE = "queries.parquet"
 
 _CONDITIONS = 'SELECT query_key, "filter" FROM read_parquet($path) WHERE "filter" IS NOT NULL ORDER BY query_key'
@@ -68,7 +67,7 @@ class ReleaseToServe:
     served: Served
     folder: Path
     manifest: Manifest
-    cache: SearchCache
+    results: ResultsFile
 
     @property
     def release_id(self) -> str:
@@ -76,8 +75,8 @@ class ReleaseToServe:
         return self.served.release_id
 
     def entries(self) -> Iterator[Entry]:
-        """Every query and every form, by key; a few hundred in memory at a time."""
-        forms = (Entry(key, form_of=of) for key, of in self.cache.forms())
+        """Every query and every form, by key, one in memory at a time."""
+        forms = (Entry(key, form_of=of) for key, of in self.results.forms())
         return heapq.merge(self._queries(), forms, key=lambda entry: entry.key)
 
     def require_whole(self) -> None:
@@ -86,7 +85,7 @@ class ReleaseToServe:
         Raises:
             MachineError: One of them is not what the manifest says.
         """
-        for name in (RESULTS_FILE, QUERIES_FILE):
+        for name in (FILE_NAME, QUERIES_FILE):
             if whole_file(self.folder, self.manifest, name) is None:
                 message = f"The release {self.release_id} is damaged: {name} is not what its manifest says."
                 raise MachineError(message, remedy="Export another (`nightrank releases`), or restore the file.")
@@ -94,11 +93,11 @@ class ReleaseToServe:
     def _queries(self) -> Iterator[Entry]:
         conditions = _conditions(self.folder / QUERIES_FILE)
         filtered = next(conditions, None)
-        for row in self.cache.rows():
+        for key, query, results in self.results.rows():
             condition = None
-            if filtered is not None and filtered[0] == row.query_key:
+            if filtered is not None and filtered[0] == key:
                 condition, filtered = filtered[1], next(conditions, None)
-            yield Entry(row.query_key, query=row.query, condition=condition, results=row.results)
+            yield Entry(key, query=query, condition=condition, results=results.decode())
 
 
 @contextmanager
@@ -118,12 +117,12 @@ def release_to_serve(workspace: Workspace, release_id: str | None) -> Iterator[R
     if manifest.status == "rejected":
         message = f"The release {release_id} was rejected by its gates, and is not for readers."
         raise InputError(message, remedy="Choose one that passed; `nightrank releases` lists them.")
-    with SearchCache(folder / RESULTS_FILE, release_id=release_id) as cache:
-        if len(cache) == 0:
+    with ResultsFile(folder / FILE_NAME) as results:
+        if len(results) == 0:
             message = f"The release {release_id} answers no query."
             raise InputError(message, remedy="See that the log has queries, and run `nightrank refresh`.")
-        forms = sum(1 for _ in cache.forms())
-        yield ReleaseToServe(Served(release_id, len(cache), forms), folder, manifest, cache)
+        forms = sum(1 for _ in results.forms())
+        yield ReleaseToServe(Served(release_id, len(results), forms), folder, manifest, results)
 
 
 def _conditions(queries: Path) -> Iterator[tuple[str, str]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+
+import msgspec
 
 from storage.keys import query_key
 from storage.search_cache import CachedResults, Result, condition_of, read_results
@@ -132,10 +133,17 @@ class FileReader(KeyedReader):
         """The row of a key."""
 
 
+class _Document(msgspec.Struct):
+    release_id: str
+    form_of: str | None = None
+    query: str = ""
+    results: tuple[Result, ...] = ()
+
+
+_DOCUMENT = msgspec.json.Decoder(_Document)
+
+
 def read_document(document: str | bytes) -> Answer | str:
     """What a stored document says: an answer, or the key of the query whose form it stands for."""
-    value = json.loads(document)
-    if "form_of" in value:
-        form_of: str = value["form_of"]
-        return form_of
-    return Answer(value["release_id"], value["query"], tuple(Result(**entry) for entry in value["results"]))
+    stored = _DOCUMENT.decode(document)
+    return Answer(stored.release_id, stored.query, stored.results) if stored.form_of is None else stored.form_of

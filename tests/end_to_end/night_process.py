@@ -41,7 +41,7 @@ STEPS = {
     "staging": ("storage.tables", "RowWriter", "__init__"),
     "commit of vectors": ("storage.chunk_table", "ChunkTable", "add"),
     "commit of pair scores": ("storage.memo", "PairMemo", "append"),
-    "search cache": ("tasks.publishing", None, "write_search_cache"),
+    "search cache": ("tasks.publishing", None, "write_results_file"),
     "pin": ("storage.chunk_table", "ChunkTable", "pin"),
     "seal": ("tasks.publishing", None, "seal"),
     "pointer": ("storage.workspace", "Workspace", "point_at"),

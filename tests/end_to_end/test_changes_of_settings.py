@@ -186,12 +186,31 @@ def test_a_release_that_is_not_there_any_more_is_made_again_from_the_same_input(
 ) -> None:
     first = refresh(collection).manifest.release_id
     before = rankings(collection.workspace)
-    (collection.workspace / "releases" / first / "results.duckdb").unlink()
+    (collection.workspace / "releases" / first / "results.sqlite").unlink()
 
     second = refresh(collection)
 
     assert (second.changed, second.counts.chunks_embedded, second.counts.pairs_scored) == (True, 0, 0)
     assert_same_rankings(before, rankings(collection.workspace))
+
+
+def test_a_release_whose_results_an_earlier_version_made_is_made_again_from_the_same_input(
+    collection: Collection, refresh: Refresh
+) -> None:
+    first = refresh(collection).manifest.release_id
+    before = rankings(collection.workspace)
+    folder = collection.workspace / "releases" / first
+    (folder / "results.sqlite").rename(folder / "results.duckdb")
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("results.sqlite", "results.duckdb"))
+
+    second = refresh(collection)
+
+    assert (second.published, second.counts.chunks_embedded, second.counts.pairs_scored) == (True, 0, 0)
+    reason = f"the results of the current release {first} were made by an earlier version"
+    assert f"Nothing was compared with what readers see: {reason}." in second.warnings
+    assert_same_rankings(before, rankings(collection.workspace))
+    assert refresh(collection).changed is False
 
 
 def test_new_queries_meet_the_whole_collection_and_known_ones_only_what_is_new(

@@ -63,7 +63,7 @@ def test_results_of_the_current_release_that_are_damaged_are_not_compared(
     collection: Collection, refresh: Refresh
 ) -> None:
     live = refresh(collection).manifest.release_id
-    path = Workspace(collection.workspace).release(live) / "results.duckdb"
+    path = Workspace(collection.workspace).release(live) / "results.sqlite"
     path.write_bytes(path.read_bytes()[:-10])
     collection.settings["gates"] = {}
     collection.documents = collection.documents[::2]

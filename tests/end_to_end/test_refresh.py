@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, NoReturn
 
 import pyarrow as pa
@@ -14,7 +16,6 @@ import tasks.on_demand
 import tasks.retrieval
 from benchmarks.tiny_models import tiny_reranker
 from flows.summary import Refused
-from storage.duck import connect
 from storage.errors import InputError
 from storage.releases import list_releases
 from storage.search_cache import SearchCache
@@ -357,7 +358,7 @@ def test_near_identical_queries_are_one_and_each_form_is_found_and_judged(
     assert by_id[0] == by_id[1] != []
     assert nightrank("doctor", "-c", collection.settings_file).code == 0
 
-    with connect(folder / "results.duckdb") as connection:
+    with closing(sqlite3.connect(folder / "results.sqlite")) as connection, connection:
         connection.execute("DELETE FROM forms")
 
     damaged = nightrank("doctor", "-c", collection.settings_file, "--json")

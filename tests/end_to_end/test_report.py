@@ -32,7 +32,7 @@ def test_a_night_whose_report_cannot_be_written_is_published_without_and_says_wh
 ) -> None:
     first = refresh(collection)
     folder = Workspace(collection.workspace).release(first.manifest.release_id)
-    (folder / "results.duckdb").write_bytes(b"torn")
+    (folder / "results.sqlite").write_bytes(b"torn")
     collection.remove("tea")
 
     second = refresh(collection)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,12 +18,11 @@ from benchmarks.compare_releases import TOLERANCE
 from storage.search_cache import SearchCache
 from storage.workspace import Workspace
 from tasks.gates import GATES
+from tasks.models import GPU_DEVICES
 from tests.collection import LOG
 from tests.published import snapshot
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.collection import Collection
     from tests.conftest import Command, Program
 
@@ -52,7 +53,10 @@ COUNTS = {
 }
 STAGES = {"read", "chunk", "embed", "bm25 statistics", "retrieve bm25", "retrieve dense", "fuse", "rerank", "results"}
 RESULT = {"rank", "document_id", "chunk_id", "score", "title", "text", "metadata"}
-HEAVY = ("prefect", "torch", "sentence_transformers", "transformers", "scipy", "lancedb", "ir_measures")
+HEAVY = (
+    *("prefect", "torch", "numba", "sentence_transformers", "transformers", "scipy", "lancedb", "ir_measures"),
+    *("duckdb", "pyarrow", "numpy", "jinja2", "matplotlib"),
+)
 
 
 def loaded_by(*arguments: str, folder: Path) -> tuple[set[str], str]:
@@ -80,6 +84,30 @@ def test_help_loads_neither_an_orchestrator_nor_a_model(command: str, tmp_path: 
     assert "Usage: nightrank" in printed
     if not command:
         assert all(name in printed for name in COMMANDS)
+
+
+@pytest.mark.skipif(any(path.exists() for path in GPU_DEVICES), reason="torch is asked for the GPU")
+def test_a_night_with_nothing_to_do_loads_no_model_and_nothing_of_theirs(published: Collection, tmp_path: Path) -> None:
+    shutil.copytree(published.folder, tmp_path / "project")
+    program = """
+import sys
+from pathlib import Path
+from benchmarks.plain_nights import refresh_plainly
+assert not refresh_plainly(Path("nightrank.toml")).changed
+heavy = ("torch", "transformers", "sentence_transformers", "matplotlib", "numba")
+print(*(name for name in heavy if name in sys.modules))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path / "project",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    assert ended.stdout == "\n"
 
 
 def test_a_cached_look_up_loads_neither_an_orchestrator_nor_a_model(published: Collection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -57,9 +58,15 @@ class Patient:
 
     def sql(self, name: str, *statements: str) -> None:
         """Run statements in a file of the release."""
-        with closing(duckdb.connect(str(self.folder / name))) as connection:
-            for statement in statements:
-                connection.execute(statement)
+        path = self.folder / name
+        if path.suffix == ".sqlite":
+            with closing(sqlite3.connect(path)) as results, results:
+                for statement in statements:
+                    results.execute(statement)
+        else:
+            with closing(duckdb.connect(str(path))) as connection:
+                for statement in statements:
+                    connection.execute(statement)
 
     def edit(self, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
         """Replace a Parquet file of the release."""
@@ -287,18 +294,18 @@ DAMAGED_FILES: dict[str, tuple[Callable[[Patient], None], str, str]] = {
     ),
     "the results of two queries are swapped": (
         lambda patient: patient.sql(
-            "results.duckdb",
+            "results.sqlite",
             """CREATE TEMP TABLE swapped AS
-            SELECT query, lead(results, 1, first_results) OVER (ORDER BY query) AS results
-            FROM (SELECT query, results, first(results) OVER (ORDER BY query) AS first_results FROM results
-                  WHERE query IN ('black tea', 'sun and salt'))""",
-            "UPDATE results SET results = swapped.results FROM swapped WHERE results.query = swapped.query",
+            SELECT one.query, other.results FROM results AS one JOIN results AS other ON one.query <> other.query
+            WHERE one.query IN ('black tea', 'sun and salt') AND other.query IN ('black tea', 'sun and salt')""",
+            """UPDATE results SET results = (SELECT results FROM swapped WHERE swapped.query = results.query)
+            WHERE query IN (SELECT query FROM swapped)""",
         ),
         "results",
         "queries whose results are not what their candidates give (2): black tea, sun and salt",
     ),
     "a query has no answer": (
-        lambda patient: patient.sql("results.duckdb", "DELETE FROM results WHERE query = 'black tea'"),
+        lambda patient: patient.sql("results.sqlite", "DELETE FROM results WHERE query = 'black tea'"),
         "results",
         "answered queries: the manifest counts 7, there are 6; queries without an answer (1): black tea",
     ),

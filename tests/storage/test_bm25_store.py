@@ -72,6 +72,21 @@ def test_what_is_stored_is_what_a_person_counts(tmp_path: Path) -> None:
         assert store.chunks(["title", "chunk_id"]) == chunks.select(["title", "chunk_id"])
 
 
+def test_chunks_are_told_in_the_order_in_which_they_are_asked_for(tmp_path: Path) -> None:
+    path, _ = build(tmp_path, [(f"d{n}", 0, "word") for n in range(5)], analyse=Words())
+    with Bm25Store.open(path) as store:
+        found = store.chunks_at(np.array([3, 0, 3], dtype=np.int32), ["document_id", "chunk_number"])  # d4 is chunk 0
+        assert found.to_pydict() == {"document_id": ["d1", "d4", "d1"], "chunk_number": [3, 0, 3]}
+        nothing = store.chunks_at(np.zeros(0, dtype=np.int32), ["chunk_id"])
+        assert (nothing.num_rows, nothing.schema) == (0, store.chunks(["chunk_id"]).schema)
+
+
+def test_a_document_with_several_chunks_counts_once(tmp_path: Path) -> None:
+    path, _ = build(tmp_path, [("a", 0, "one"), ("b", 0, "two"), ("b", 1, "three")], analyse=Words())
+    with Bm25Store.open(path) as store:
+        assert store.document_count() == 2
+
+
 def test_single_chunks_can_be_asked_for(tmp_path: Path) -> None:
     path, _ = build(tmp_path, [(f"d{n}", 0, "word " * (n + 1)) for n in range(5)], analyse=Words())
     with Bm25Store.open(path) as store:
@@ -93,8 +108,8 @@ def test_blocks_hold_every_posting_once(tmp_path: Path, monkeypatch: pytest.Monk
     assert [block.chunk_numbers.size for block in blocks] == [2, 2, 1]
     found = {}
     for block in blocks:
-        for term, column, tf in zip(*(values.to_pylist() for values in block.postings.columns), strict=True):
-            assert term == 0
+        for place, column, tf in (row for part in block.postings for row in zip(*part, strict=True)):
+            assert place == 0
             assert block.lengths[column] == tf
             found[int(block.chunk_numbers[column])] = tf
     assert found == {0: 5, 1: 4, 2: 3, 3: 2, 4: 1}

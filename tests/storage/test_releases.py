@@ -63,7 +63,7 @@ def place(tmp_path: Path) -> Workspace:
 def staged(place: Workspace, release_id: str) -> Path:
     staging = place.staging(release_id)
     staging.mkdir(parents=True)
-    (staging / "results.duckdb").write_bytes(b"results")
+    (staging / "results.sqlite").write_bytes(b"results")
     return staging
 
 
@@ -71,7 +71,7 @@ def test_a_sealed_release_has_its_name_its_files_and_its_manifest(place: Workspa
     staging = staged(place, "r1")
     folder = seal(place, manifest_of("r1"), staging=staging)
     assert folder == place.release("r1")
-    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "results.duckdb"]
+    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "results.sqlite"]
     assert not staging.exists()
 
 
@@ -102,7 +102,7 @@ def test_the_manifest_is_written_after_every_other_file_is_on_disk(
 
     monkeypatch.setattr(os, "fsync", watch)
     seal(place, manifest_of("r1"), staging=staging)
-    # results.duckdb, then the manifest under its temporary name, then the folder that now has it.
+    # results.sqlite, then the manifest under its temporary name, then the folder that now has it.
     assert synced[:3] == [False, False, True]
 
 
@@ -201,7 +201,7 @@ def test_every_file_but_the_manifest_is_named_with_its_digest(place: Workspace) 
     folder = seal(place, manifest_of("r1"), staging=staged(place, "r1"))
     (folder / "deep").mkdir()
     (folder / "deep" / "x").write_bytes(b"x")
-    expected = {"results.duckdb": b"results", "deep/x": b"x"}
+    expected = {"results.sqlite": b"results", "deep/x": b"x"}
     assert digests_of(folder) == {name: hashlib.sha256(content).hexdigest() for name, content in expected.items()}
 
 

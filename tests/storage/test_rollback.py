@@ -39,7 +39,7 @@ def release(workspace: Workspace, release_id: str, *, status: Literal["accepted"
     table.pin(release_id)
     staging = workspace.staging(release_id)
     staging.mkdir(parents=True)
-    for name in ("bm25.duckdb", "candidates.parquet", "results.duckdb"):
+    for name in ("bm25.duckdb", "candidates.parquet", "results.sqlite"):
         (staging / name).write_text(f"{name} of {release_id}")
     manifest = Manifest(
         release_id=release_id,
@@ -126,19 +126,28 @@ def test_naming_a_release_mends_a_pointer_that_is_lost(place: Workspace, content
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, "files that are missing (1): results.duckdb"),
-        (b"", "files that are empty (1): results.duckdb"),
-        (b"other", "files whose SHA-256 is not the manifest's (1): results.duckdb"),
+        (None, "files that are missing (1): results.sqlite"),
+        (b"", "files that are empty (1): results.sqlite"),
+        (b"other", "files whose SHA-256 is not the manifest's (1): results.sqlite"),
     ],
 )
 def test_a_release_with_a_damaged_file_does_not_become_current(
     place: Workspace, content: bytes | None, says: str
 ) -> None:
-    path = place.release("r2") / "results.duckdb"
+    path = place.release("r2") / "results.sqlite"
     path.unlink() if content is None else path.write_bytes(content)
     with pytest.raises(MachineError) as caught:
         roll_back(place, None, now=NOW)
     assert caught.value.message == f"The release r2 is damaged: {says}."
+    assert place.current_release_id() == "r4"
+
+
+def test_a_release_whose_results_an_earlier_version_made_does_not_become_current(place: Workspace) -> None:
+    path = place.release("r2") / "manifest.json"
+    path.write_text(path.read_text().replace("results.sqlite", "results.duckdb"))
+    with pytest.raises(InputError, match="An earlier version made the release r2") as caught:
+        roll_back(place, None, now=NOW)
+    assert caught.value.remedy == "Choose a later release, or roll back with that version."
     assert place.current_release_id() == "r4"
 
 

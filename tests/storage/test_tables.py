@@ -6,7 +6,16 @@ import pyarrow as pa
 import pytest
 
 from storage import tables as module
-from storage.tables import RowWriter, read_rows, read_table, row_count, stream_rows, table_writer, write_table
+from storage.tables import (
+    RowWriter,
+    copy_columns,
+    read_rows,
+    read_table,
+    row_count,
+    stream_rows,
+    table_writer,
+    write_table,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,6 +94,12 @@ def test_a_row_that_the_schema_refuses_leaves_nothing_behind(tmp_path: Path, row
     with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError)):
         write_one(tmp_path / "t.parquet", row)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_some_columns_of_a_file_become_a_file_of_their_own(tmp_path: Path) -> None:
+    write_table(tmp_path / "table.parquet", pa.Table.from_pylist(rows(3), schema=SCHEMA))
+    copy_columns(tmp_path / "table.parquet", tmp_path / "sizes.parquet", columns=["size"])
+    assert read_table(tmp_path / "sizes.parquet") == pa.Table.from_pylist(rows(3), schema=SCHEMA).select(["size"])
 
 
 def test_the_rows_of_some_values_are_read_in_their_order(tmp_path: Path) -> None:

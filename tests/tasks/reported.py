@@ -12,7 +12,7 @@ from storage.evaluations import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPS, 
 from storage.keys import query_key
 from storage.records import BAD_ROWS, QUERIES
 from storage.releases import ChunkTableVersion, Counts, Inputs, Manifest
-from storage.search_cache import FORMS, RESULTS, write_search_cache
+from storage.results_file import FILE_NAME, write_results_file
 from storage.tables import write_table
 
 if TYPE_CHECKING:
@@ -58,13 +58,11 @@ def write_answers(folder: Path, answers: Mapping[str, tuple[str, Sequence[tuple[
         (keys[query_id], text, 1, [query_id], [], None) for query_id, (text, _) in answers.items()
     ]
     write_rows(folder / "queries.parquet", QUERIES, rows)
-    cached = [
+    cached = (
         (keys[query_id], text, json.dumps([_entry(*entry) for entry in enumerate(results, start=1)]))
         for query_id, (text, results) in answers.items()
-    ]
-    columns = [list(column) for column in zip(*cached, strict=True)]
-    blocks = [pa.table(columns, schema=RESULTS)]
-    write_search_cache(folder / "results.duckdb", blocks, forms=FORMS.empty_table())
+    )
+    write_results_file(folder / FILE_NAME, cached)
 
 
 def write_worth(

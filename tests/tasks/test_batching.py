@@ -11,7 +11,7 @@ from storage.errors import MachineError
 from tasks.batching import batches_by_budget, halving_on_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -35,33 +35,35 @@ def test_batches_are_as_large_as_the_budget_allows() -> None:
     assert [batch.tolist() for batch in batches] == [[1, 2, 4], [0, 5, 3]]
 
 
-def double_in_batches_of(limit: int, seen: list[int]) -> Callable[[Sequence[int]], NDArray[np.float32]]:
+def double_in_batches_of(limit: int, seen: list[int]) -> Callable[[NDArray[np.intp]], list[int]]:
     import torch
 
-    def run(items: Sequence[int]) -> NDArray[np.float32]:
-        seen.append(len(items))
-        if len(items) > limit:
+    def run(rows: NDArray[np.intp]) -> list[int]:
+        seen.append(rows.size)
+        if rows.size > limit:
             raise torch.OutOfMemoryError
-        return np.array(items, dtype=np.float32) * 2
+        return [int(row) * 2 for row in rows]
 
     return run
 
 
 def test_a_batch_that_does_not_fit_is_halved_until_it_does_and_keeps_its_order() -> None:
     seen: list[int] = []
-    assert halving_on_memory(double_in_batches_of(2, seen), [1, 2, 3, 4, 5]).tolist() == [2, 4, 6, 8, 10]
-    assert seen == [5, 2, 3, 1, 2]
+    done = list(halving_on_memory(double_in_batches_of(2, seen), np.array([1, 2, 3, 4, 5])))
+    assert [rows.tolist() for rows, _ in done] == [[1, 2], [3], [4, 5]]
+    assert [doubled for _, doubled in done] == [[2, 4], [6], [8, 10]]
+    assert seen == [5, 3, 2, 1, 2]
 
 
 def test_one_item_that_does_not_fit_alone_is_an_error_with_a_remedy() -> None:
     with pytest.raises(MachineError, match="single text") as caught:
-        halving_on_memory(double_in_batches_of(0, []), [1, 2])
+        list(halving_on_memory(double_in_batches_of(0, []), np.array([1, 2])))
     assert "execution.device" in caught.value.remedy
 
 
 def test_another_error_is_not_swallowed() -> None:
-    def run(_items: Sequence[int]) -> NDArray[np.float32]:
+    def run(_rows: NDArray[np.intp]) -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        halving_on_memory(run, [1, 2])
+        list(halving_on_memory(run, np.array([1, 2])))

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import rank_bm25
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
 
 import tasks.bm25
 from storage.bm25_store import Bm25Store
@@ -14,6 +17,8 @@ from storage.errors import MachineError
 from storage.records import LEG
 from tasks.analysis import Analyser
 from tasks.bm25 import retrieve_bm25
+from tasks.bm25_variants import VARIANTS as VARIANT_FORMULAS
+from tasks.bm25_variants import length_norm
 from tasks.settings import Bm25Settings
 from tests.tasks.bm25_collections import PLAIN, VARIANTS, Variant, build
 
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 
 def rows_of(leg: pa.Table) -> list[tuple[int, int, float, int]]:
@@ -53,9 +59,9 @@ BY_HAND: dict[Variant, tuple[float, float]] = {
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_scores_are_those_of_a_calculation_by_hand(tmp_path: Path, variant: Variant) -> None:
-    settings = Bm25Settings(variant=variant, k1=1.0, b=0.5)
+    bm25 = Bm25Settings(variant=variant, k1=1.0, b=0.5)
     with Bm25Store.open(build(tmp_path, {"a": "y", "b": "x x z", "c": "x y"})) as store:
-        found = rows_of(retrieve_bm25(store, ["x z z"], settings=settings, analyser=PLAIN, depth=5))
+        found = rows_of(retrieve_bm25(store, ["x z z"], settings=bm25, analyser=PLAIN, depth=5))
     low, high = BY_HAND[variant]
     assert [row[:2] + row[3:] for row in found] == [(0, 1, 1), (0, 0, 2)]  # chunk 2 has no word of the query
     assert found[0][2] == pytest.approx(high, abs=1e-6)
@@ -123,12 +129,12 @@ def lucene_by_loop(texts: Sequence[str], query: str, depth: int) -> list[tuple[i
     return [(chunk, -minus) for minus, chunk in sorted(scored)[:depth]]
 
 
-@pytest.mark.parametrize("entries", [1, 50, 8_000_000])
+@pytest.mark.parametrize("queries_at_once", [1, 3, 512])
 def test_top_k_is_that_of_a_plain_loop_with_many_ties(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entries: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, queries_at_once: int
 ) -> None:
     # Few distinct texts: most scores are ties, and blocks of queries must not matter.
-    monkeypatch.setattr(tasks.bm25, "MAX_PRODUCT_ENTRIES", entries)
+    monkeypatch.setattr(tasks.bm25, "QUERIES_AT_ONCE", queries_at_once)
     monkeypatch.setattr("storage.bm25_store.SLOTS_PER_BLOCK", 37)
     generator = np.random.default_rng(5)
     kinds = ["a b", "b a", "a a c", "c d", "d", "e e e", "a b c d e"]
@@ -144,6 +150,55 @@ def test_top_k_is_that_of_a_plain_loop_with_many_ties(
     ]
     assert [row[:2] + row[3:] for row in found] == [row[:2] + row[3:] for row in expected]
     assert [row[2] for row in found] == pytest.approx([row[2] for row in expected], abs=1e-6)
+
+
+def by_sparse_product(
+    store: Bm25Store, queries: Sequence[str], settings: Bm25Settings, depth: int, allowed: NDArray[np.bool_]
+) -> list[tuple[int, int, float, int]]:
+    """Queries x terms times terms x chunks in SciPy; the imaginary part of a sum counts the terms in common."""
+    every_chunk = np.arange(store.chunk_count, dtype=np.int32)
+    idf = VARIANT_FORMULAS[settings.variant].idf(store.chunk_counts().astype(np.float64), store.chunk_count)
+    postings = store.postings_at(np.arange(idf.size, dtype=np.int32), every_chunk)
+    terms, chunks, tfs, lengths = (column.to_numpy() for column in postings.columns)
+    norms = length_norm(lengths, store.average_length, b=settings.b)
+    values = idf[terms] * VARIANT_FORMULAS[settings.variant].weight(tfs, norms, k1=settings.k1) + 1j
+    asked = store.query_terms(queries, analyse=PLAIN)
+    left = (asked["qtf"].to_numpy(), (asked["query_number"].to_numpy(), asked["term_number"].to_numpy()))
+    scores = sparse.csr_array(left, shape=(len(queries), idf.size)) @ sparse.csr_array(
+        (values, (terms, chunks)), shape=(idf.size, store.chunk_count)
+    )
+    rows = []
+    for query, row in enumerate(scores.toarray() if scores.shape[1] else ()):
+        found = [(-float(np.float32(score.real)), chunk) for chunk, score in enumerate(row) if score.imag]
+        found = sorted(entry for entry in found if allowed[entry[1]])
+        rows += [(query, chunk, -minus, rank) for rank, (minus, chunk) in enumerate(found[:depth], start=1)]
+    return rows
+
+
+@given(
+    variant=st.sampled_from(VARIANTS),
+    count=st.integers(0, 120),
+    depth=st.integers(1, 20),
+    b=st.sampled_from([0.0, 0.4, 1.0]),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=60, deadline=None)
+def test_scores_and_order_are_to_the_bit_those_of_a_sparse_matrix_product(
+    tmp_path_factory: pytest.TempPathFactory, variant: Variant, count: int, depth: int, b: float, seed: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    texts = random_texts(generator, count)
+    queries = [*random_texts(generator, 9).values(), "", "w0", "w0 w0 w1", "unseen"]
+    bm25 = Bm25Settings(variant=variant, b=b)
+    allowed = generator.random(count) < generator.choice([0.3, 1.0])
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        Bm25Store.open(build(tmp_path_factory.mktemp("bm25"), texts)) as store,
+    ):
+        monkeypatch.setattr("storage.bm25_store.SLOTS_PER_BLOCK", int(generator.integers(1, 60)))
+        leg = retrieve_bm25(store, queries, settings=bm25, analyser=PLAIN, depth=depth, allowed=allowed)
+        expected = by_sparse_product(store, queries, bm25, depth, allowed)
+    assert rows_of(leg) == expected
 
 
 def test_a_filter_decides_what_is_ranked_before_the_cut_and_leaves_scores_alone(tmp_path: Path) -> None:
@@ -185,11 +240,11 @@ def test_scifact_is_ranked_as_published(tmp_path: Path, shared_data: Path, k1: f
     for line in (folder / "qrels" / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]:
         query_id, document_id, grade = line.split("\t")
         qrels.setdefault(query_id, {})[document_id] = int(grade)
-    settings = Bm25Settings(k1=k1)
-    analyser = Analyser.of(settings)
+    bm25 = Bm25Settings(k1=k1)
+    analyser = Analyser.of(bm25)
     with Bm25Store.open(build(tmp_path, texts, analyser=analyser)) as store:
         asked = [queries[query_id] for query_id in qrels]
-        leg = retrieve_bm25(store, asked, settings=settings, analyser=analyser, depth=10)
+        leg = retrieve_bm25(store, asked, settings=bm25, analyser=analyser, depth=10)
     numbered = sorted(texts, reverse=True)
     gains = np.zeros(len(qrels))
     judged = list(qrels.values())

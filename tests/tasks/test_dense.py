@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.chunk_table import ChunkTable
+from storage.errors import MachineError
 from storage.records import LEG
 from tasks import dense as module
-from tasks.dense import exact_scores, retrieve_dense
+from tasks.dense import retrieve_dense
+from tasks.retrieval_loops import inner_product
 from tasks.texts import Texts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-ZERO = np.zeros(1, dtype=np.intp)
 
 
 def hash_of(text: int) -> str:
@@ -101,15 +101,13 @@ def test_a_text_that_stands_everywhere_takes_no_more_room_than_the_results(tmp_p
     assert leg["chunk_number"].to_pylist() == [1, 0, 2, 3, 0, 2, 3, 4]
 
 
-def test_a_score_does_not_depend_on_what_is_computed_beside_it() -> None:
-    generator = np.random.default_rng(3)
-    queries, vectors = (generator.standard_normal((count, 384)).astype(np.float32) for count in (40, 700))
-    rows, columns = np.divmod(np.arange(40 * 700), 700)
-    together = exact_scores(queries, vectors, rows, columns)
-    chosen = generator.permutation(rows.size)[:500]
-    alone = [exact_scores(queries[rows[i]][None], vectors[columns[i]][None], ZERO, ZERO)[0] for i in chosen]
-    assert together[chosen].tolist() == alone
-    assert together.tolist() == (queries.astype(np.float64) @ vectors.T).astype(np.float32).ravel().tolist()
+@pytest.mark.parametrize("dimensions", [1, 7, 8, 64, 384, 389])
+def test_a_score_is_to_the_bit_what_einsum_makes_of_two_vectors(dimensions: int) -> None:
+    generator = np.random.default_rng(dimensions)
+    left, right = (generator.standard_normal((500, dimensions)).astype(np.float32) for _ in range(2))
+    expected = np.einsum("nd,nd->n", left.astype(np.float64), right.astype(np.float64)).astype(np.float32)
+    found = [inner_product(*pair) for pair in zip(left, right, strict=True)]
+    assert found == expected.tolist()
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -133,3 +131,21 @@ def test_rows_of_other_releases_alone_give_no_results(tmp_path: Path) -> None:
     assert retrieve(queries, table, [7, 8, 9], depth=5).num_rows == 0
     assert retrieve(queries, table, [], depth=5).num_rows == 0
     assert retrieve(queries[:0], table, [0], depth=5).num_rows == 0
+
+
+def test_a_score_that_is_not_a_number_is_an_error() -> None:
+    vectors = np.array([[1.0, 0.0], [np.nan, 1.0]], dtype=np.float32)
+    texts = Texts.of(hashes_of([0, 1]))
+    with pytest.raises(MachineError, match="not a number"):
+        retrieve_dense(vectors[:1], [(np.arange(2, dtype=np.int32), vectors)], texts, depth=1)
+
+
+@pytest.mark.parametrize("queries_held", [1, 3, 2048])
+def test_blocks_of_queries_do_not_matter(monkeypatch: pytest.MonkeyPatch, queries_held: int) -> None:
+    monkeypatch.setattr(module, "QUERIES_HELD", queries_held)
+    monkeypatch.setattr(module, "QUERIES_AT_ONCE", 2)
+    generator = np.random.default_rng(11)
+    vectors, queries = (generator.integers(-2, 3, (count, 4)).astype(np.float32) for count in (150, 7))
+    blocks = ((np.arange(first, first + 50, dtype=np.int32), vectors[first : first + 50]) for first in (100, 0, 50))
+    leg = retrieve_dense(queries, blocks, Texts.of(hashes_of([*range(150)])), depth=9)
+    assert rows_of(leg) == by_loop(queries, vectors, [*range(150)], depth=9)

@@ -9,8 +9,9 @@ import pytest
 
 from storage.evaluations import DEPTHS, Timings
 from storage.tables import write_table
-from tasks.ladder import RUNGS, STAGE_NAMES, Rung, ladder, read_depths, read_timings
+from tasks.ladder import RUNGS, Rung, ladder, read_depths, read_timings
 from tasks.measures import STAGES
+from tasks.stage_names import STAGE_NAMES
 
 if TYPE_CHECKING:
     from pathlib import Path

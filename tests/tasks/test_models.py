@@ -127,6 +127,22 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         resolve_device(f"cuda:{torch.cuda.device_count()}")
 
 
+def test_where_no_gpu_can_be_torch_is_not_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def is_available() -> bool:
+        asked.append("torch")
+        return False
+
+    monkeypatch.setattr("torch.cuda.is_available", is_available)
+    monkeypatch.setattr("tasks.models.sys.platform", "linux")
+    monkeypatch.setattr("tasks.models.GPU_DEVICES", (tmp_path / "gpu",))
+    assert (resolve_device("auto"), asked) == ("cpu", [])
+    (tmp_path / "gpu").touch()
+    resolve_device("auto")
+    assert asked == ["torch"]
+
+
 def test_a_precision_that_is_named_is_taken_on_every_device() -> None:
     assert resolve_precision("bfloat16", device="cpu") == "bfloat16"
     assert resolve_precision("float32", device="cuda") == "float32"

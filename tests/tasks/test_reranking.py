@@ -311,7 +311,7 @@ def test_candidates_are_named_and_put_in_their_final_order() -> None:
     chunks = pa.table(
         {"chunk_id": ["c#0", "b#0", "a#0"], "chunk_hash": ["hc", "hb", "ha"], "document_id": ["c", "b", "a"]}
     )
-    candidates = name_candidates(fused, queries, chunks)
+    candidates = name_candidates(fused, queries, chunks.take(fused.column("chunk_number")))
     table = settle_order(
         candidates, fused, np.array([-1.0, 3.0, np.nan, np.nan], dtype=np.float32), weight=1.0, dense_weight=0.5
     )

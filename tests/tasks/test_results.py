@@ -149,13 +149,17 @@ def table(tmp_path: Path) -> ChunkTable:
     return made
 
 
+def described_of(rows: pa.Table, chunks: list[dict[str, object]]) -> pa.Table:
+    return pa.Table.from_pylist(chunks).take(rows.column("chunk_number"))
+
+
 def test_entries_have_the_words_of_the_contract_and_the_documents_own_text(table: ChunkTable) -> None:
-    described = [
+    described: list[dict[str, object]] = [
         {"title": "Title A", "body_start": 9, "metadata": '{"year": 1999}'},
         {"title": "", "body_start": 0, "metadata": "{}"},
     ]
     rows = candidates([("k1", "b#0", 1, 1), ("k1", "a#3", 4, 2), ("k2", "a#3", 1, 1)])
-    found = result_entries(rows, pa.Table.from_pylist(described), table)
+    found = result_entries(rows, described_of(rows, described), table)
     b = {"document_id": "b", "chunk_id": "b#0", "score": 1.0, "title": "", "text": "Body b", "metadata": {}}
     a = {"document_id": "a", "chunk_id": "a#3", "title": "Title A", "text": "Body a", "metadata": {"year": 1999}}
     # Ranks count results, whatever the rank among candidates was.
@@ -168,7 +172,10 @@ def test_entries_have_the_words_of_the_contract_and_the_documents_own_text(table
 def test_documents_that_say_the_same_stay_two_results(table: ChunkTable) -> None:
     rows = candidates([("k1", "a#0", 1, 1), ("k1", "b#0", 2, 2)])
     same = rows.set_column(rows.schema.get_field_index("chunk_hash"), "chunk_hash", pa.array(["ha", "ha"]))
-    described = [{"title": "", "body_start": 0, "metadata": "{}"}, {"title": "T", "body_start": 9, "metadata": "{}"}]
-    found = result_entries(same, pa.Table.from_pylist(described), table)["k1"]
+    described: list[dict[str, object]] = [
+        {"title": "", "body_start": 0, "metadata": "{}"},
+        {"title": "T", "body_start": 9, "metadata": "{}"},
+    ]
+    found = result_entries(same, described_of(same, described), table)["k1"]
     assert [entry["document_id"] for entry in found] == ["a", "b"]
     assert [entry["text"] for entry in found] == ["Title A\n\nBody a", "Body a"]

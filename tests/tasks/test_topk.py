@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.errors import MachineError
@@ -34,37 +34,27 @@ def rows_of(best: RunningTopK) -> list[tuple[int, int, float, int]]:
     chunk_count=st.integers(1, 60),
     depth=st.integers(1, 9),
     levels=st.integers(1, 6),
-    blocks=st.integers(1, 5),
+    parts=st.integers(1, 5),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_blocks_and_triples_in_any_order_give_what_a_plain_sort_gives(
-    query_count: int, chunk_count: int, depth: int, levels: int, blocks: int, seed: int
+@settings(deadline=None)
+def test_pairs_in_any_order_give_what_a_plain_sort_gives(
+    query_count: int, chunk_count: int, depth: int, levels: int, parts: int, seed: int
 ) -> None:
     generator = np.random.default_rng(seed)
     # Few distinct values: most scores are ties; some are negative, some are masked.
     scores = (generator.integers(0, levels, (query_count, chunk_count)) - levels // 2).astype(np.float32)
     scores[generator.random(scores.shape) < 0.1] = -np.inf
-    best = RunningTopK(query_count, depth)
-    for columns in np.array_split(generator.permutation(chunk_count).astype(np.int32), blocks):
-        if generator.random() < 0.5:
-            best.add_block(scores[:, columns], columns)
-        else:
-            queries, positions = np.nonzero(np.ones((query_count, columns.size), dtype=bool))
-            shuffled = generator.permutation(queries.size)
-            queries, chunks = queries[shuffled].astype(np.int32), columns[positions[shuffled]]
-            best.add(queries, chunks, scores[queries, chunks].astype(np.float64))
+    floors = (generator.integers(0, levels, query_count) - levels // 2 - 0.5).astype(np.float32)
+    best, above = RunningTopK(query_count, depth), RunningTopK(query_count, depth, floors=floors)
+    for pairs in np.array_split(generator.permutation(scores.size), parts):
+        queries, chunks = np.divmod(pairs, chunk_count)
+        for part in (best, above):
+            part.add(queries, chunks, scores[queries, chunks].astype(np.float64))
         if generator.random() < 0.3:
-            best.table()  # looking in between changes nothing, except that thresholds are set
+            best.table()  # looking in between changes nothing
     assert rows_of(best) == by_loop(scores, depth)
-
-
-def test_large_blocks_settle_on_the_way_and_stay_exact() -> None:
-    generator = np.random.default_rng(3)
-    scores = generator.integers(-40, 40, (50, 9_000)).astype(np.float32)
-    best = RunningTopK(50, 100)
-    for first in range(8_000, -1, -1_000):
-        best.add_block(scores[:, first : first + 1_000], np.arange(first, first + 1_000, dtype=np.int32))
-    assert rows_of(best) == by_loop(scores, 100)
+    assert rows_of(above) == by_loop(np.where(scores >= floors[:, None], scores, np.float32(-np.inf)), depth)
 
 
 def test_the_order_is_decided_on_float32_scores() -> None:
@@ -82,13 +72,12 @@ def test_minus_zero_ties_with_zero() -> None:
 def test_a_score_that_is_not_a_number_is_an_error() -> None:
     best = RunningTopK(1, 2)
     with pytest.raises(MachineError, match="not a number"):
-        best.add_block(np.array([[1.0, np.nan]], dtype=np.float32), np.array([0, 1], dtype=np.int32))
-    with pytest.raises(MachineError, match="not a number"):
         best.add(np.array([0]), np.array([0]), np.array([np.nan]))
 
 
 def test_a_query_without_results_has_no_rows_and_no_query_is_no_error() -> None:
     assert RunningTopK(3, 5).table().num_rows == 0
     empty = RunningTopK(0, 5)
-    empty.add_block(np.zeros((0, 2), dtype=np.float32), np.array([0, 1], dtype=np.int32))
+    nothing = np.zeros(0, dtype=np.int32)
+    empty.add(nothing, nothing, nothing.astype(np.float32))
     assert empty.table().num_rows == 0

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pyarrow as pa
-
 from storage.keys import normalise_query, query_key
 from storage.records import QUERIES
 from storage.releases import digests_of
-from storage.search_cache import FORMS, RESULTS, write_search_cache
-from storage.serving.entries import QUERIES_FILE, RESULTS_FILE
+from storage.results_file import FILE_NAME, write_results_file
+from storage.serving.entries import QUERIES_FILE
 from storage.workspace import write_atomically
 from tests.tasks.reported import NOW, manifest_of, write_rows
 
@@ -72,9 +70,7 @@ def publish(place: Workspace, release_id: str, queries: Sequence[Answered], *, l
         for query, key in zip(queries, keys, strict=True)
         for form in query.forms
     ]
-    columns = [[form for form, _ in forms], [key for _, key in forms]]
-    form_table = pa.table([pa.array(column, pa.string()) for column in columns], schema=FORMS)
-    write_search_cache(folder / RESULTS_FILE, [pa.table([keys, texts, results], schema=RESULTS)], forms=form_table)
+    write_results_file(folder / FILE_NAME, zip(keys, texts, results, strict=True), forms=forms)
     rows: list[tuple[Any, ...]] = [
         (key, text, 1, [], list(query.forms), query.condition)
         for key, text, query in zip(keys, texts, queries, strict=True)

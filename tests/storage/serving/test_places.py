@@ -15,8 +15,9 @@ import pytest
 
 from storage.errors import InputError, MachineError
 from storage.keys import query_key
+from storage.results_file import FILE_NAME, ResultsFile
 from storage.search_cache import SearchCache
-from storage.serving.entries import RESULTS_FILE, release_to_serve
+from storage.serving.entries import release_to_serve
 from tests.storage.serving.conftest import FILES, SERVERS, Place
 from tests.storage.serving.releases import (
     CONDITION,
@@ -98,15 +99,15 @@ def test_an_export_that_fails_half_way_leaves_what_was_live(
     publish(workspace, FIRST, QUERIES_OF_ALL_KINDS)
     place.export(workspace)
     publish(workspace, SECOND, [Answered(f"query {number}") for number in range(2000)])
-    rows = SearchCache.rows
+    rows = ResultsFile.rows
 
-    def torn(cache: SearchCache) -> Iterator[object]:
-        for number, row in enumerate(rows(cache)):
+    def torn(results: ResultsFile) -> Iterator[object]:
+        for number, row in enumerate(rows(results)):
             if number == 1500:
                 raise MachineError("The disk fell out.")
             yield row
 
-    monkeypatch.setattr(SearchCache, "rows", torn)
+    monkeypatch.setattr(ResultsFile, "rows", torn)
     with pytest.raises(MachineError, match="fell out"):
         place.export(workspace)
     reader = place.open()
@@ -241,7 +242,7 @@ def test_before_the_first_export_there_is_nothing_to_open(place: Place) -> None:
 @EVERYWHERE
 def test_a_release_that_is_damaged_is_not_exported(workspace: Workspace, place: Place) -> None:
     publish(workspace, FIRST, QUERIES_OF_ALL_KINDS)
-    path = workspace.release(FIRST) / RESULTS_FILE
+    path = workspace.release(FIRST) / FILE_NAME
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)

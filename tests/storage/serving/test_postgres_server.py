@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Identifier
 
 from storage.errors import InputError, TargetUnreachable, WorkspaceBusy
 from storage.keys import query_key
-from storage.search_cache import SearchCache
+from storage.results_file import ResultsFile
 from storage.serving import postgres_server as serving
 from storage.serving.postgres_server import Names
 from tests.servers import PASSWORD
@@ -66,10 +66,10 @@ def test_an_export_that_failed_has_left_no_table(
 ) -> None:
     publish(workspace, FIRST, TEA)
 
-    def torn(_cache: SearchCache) -> Iterator[object]:
+    def torn(_results: ResultsFile) -> Iterator[object]:
         raise OSError("torn")
 
-    monkeypatch.setattr(SearchCache, "rows", torn)
+    monkeypatch.setattr(ResultsFile, "rows", torn)
     with pytest.raises(OSError, match="torn"):
         place.export(workspace)
     assert tables(connection, place) == []

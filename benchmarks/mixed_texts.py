@@ -1,0 +1,102 @@
+"""Chunks of mixed length out of real collections, and the queries that they are candidates of: what models race on."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from rank_bm25 import BM25Okapi
+
+from storage.records import Document
+from tasks.chunking import chunk_document, load_token_counter
+from tasks.settings import ChunkingSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+COLLECTIONS = ("scifact", "fairytaleqa")
+SIZES = (32, 64, 128, 256)  # tokens at most; each document is cut at one of them, in turn
+DOCUMENTS = 800  # of each collection
+
+
+class Candidates(NamedTuple):
+    """A query and chunks that share words with it."""
+
+    query: str
+    texts: list[str]
+
+
+def mixed_chunks(data: Path, *, tokenizer: Path, documents: int = DOCUMENTS) -> dict[str, list[str]]:
+    """Chunks of both collections, from a few words to 256 tokens long, as a night cuts them.
+
+    Args:
+        data: Where the collections are, in BEIR layout.
+        tokenizer: The folder of the model whose tokens are counted.
+        documents: Of each collection.
+    """
+    count_tokens = load_token_counter(tokenizer)
+    chunks: dict[str, list[str]] = {}
+    for name in COLLECTIONS:
+        with (data / name / "corpus.jsonl").open(encoding="utf-8") as lines:
+            rows = [json.loads(line) for line, _ in zip(lines, range(documents), strict=False)]
+        chunks[name] = [
+            chunk.text
+            for number, row in enumerate(rows)
+            for chunk in chunk_document(
+                Document(row["_id"], row.get("title", ""), row["text"], {}, name, number + 1),
+                settings=ChunkingSettings(max_tokens=SIZES[number % len(SIZES)]),
+                count_tokens=count_tokens,
+            )
+        ]
+    return chunks
+
+
+def candidates_of(
+    data: Path, chunks: dict[str, list[str]], *, queries: int, depth: int, skip: int = 0
+) -> list[Candidates]:
+    """The chunks that BM25 likes best, for some queries of each collection.
+
+    Args:
+        data: Where the collections are.
+        chunks: By collection.
+        queries: Of each.
+        depth: Chunks of a query.
+        skip: Queries of each that are passed over.
+    """
+    found = []
+    for name, texts in chunks.items():
+        index = BM25Okapi([text.lower().split() for text in texts])
+        with (data / name / "queries.jsonl").open(encoding="utf-8") as lines:
+            asked = [json.loads(line)["text"] for line, _ in zip(lines, range(skip + queries), strict=False)]
+        for query in asked[skip:]:
+            order = np.argsort(-index.get_scores(query.lower().split()), kind="stable")[:depth]
+            found.append(Candidates(query, [texts[row] for row in order]))
+    return found
+
+
+def operations(lengths: NDArray[np.integer], network: Any, *, first_only: bool) -> float:  # noqa: ANN401 (transformers leaves it untyped)
+    """Multiplications and additions that a BERT-type encoder takes for sequences without padding.
+
+    Args:
+        lengths: int (n,), their tokens.
+        network: Of transformers.
+        first_only: Whether the last layer is computed for the first token alone.
+    """
+    config = network.config
+    width, inner, layers = int(config.hidden_size), int(config.intermediate_size), int(config.num_hidden_layers)
+    tokens, squares = float(lengths.sum()), float((lengths.astype(np.float64) ** 2).sum())
+    whole = tokens * (8 * width**2 + 4 * width * inner) + squares * 4 * width
+    if not first_only:
+        return layers * whole
+    last = tokens * (4 * width**2 + 4 * width) + len(lengths) * (4 * width**2 + 4 * width * inner)
+    return (layers - 1) * whole + last
+
+
+def described(lengths: Sequence[int] | NDArray[np.integer]) -> str:
+    """How long sequences are, in words."""
+    low, middle, high = np.percentile(lengths, [10, 50, 90])
+    return f"{low:.0f}, {middle:.0f} and {high:.0f} tokens at the 10th, 50th and 90th percentile"

@@ -1,0 +1,196 @@
+"""How fast pairs of mixed length are scored, beside sentence-transformers' ``CrossEncoder.predict``.
+
+    python -m benchmarks.rerank_speed [--small] [--model NAME] [--device DEVICE]
+
+Both score the same pairs with the same weights in the same precision: 256 tokens and shorter chunks of two real
+collections, each query's best by BM25. ``predict`` runs with several batch sizes, and the fastest of them is the peer;
+it sorts pairs by length itself. Where the packages for it are installed, a model of 8 bits is made once and races
+too; its peer is the same ``predict`` in single precision.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.claims import Claim, benchmark_parser, claim_of_rates, main_of
+from benchmarks.machine import matrix_rate
+from benchmarks.mixed_texts import candidates_of, described, mixed_chunks, operations
+from benchmarks.race import race
+from tasks.reranker import Reranker, RerankerPlan, load_cross_encoder, plan_local
+from tasks.scorers_beside import agreement
+from tasks.settings import ExecutionSettings, RerankerSettings
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from benchmarks.mixed_texts import Candidates
+    from benchmarks.race import Laps
+
+TARGETS = {"cpu": 1.5, "cuda": 3.0}
+INT8_TARGET, TOP_TARGET = 2.5, 0.98
+BATCH_SIZES = {"cpu": (8, 16, 32), "cuda": (32, 128, 512)}
+DEPTH = 20
+INT8_QUERIES, INT8_DEPTH = 38, 4  # of each collection, whose activations choose the 8-bit ranges
+
+
+def main() -> None:
+    """Print the claims; the exit code is 1 where a target is missed."""
+    parser = benchmark_parser(__doc__ or "")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of BEIR folders")
+    parser.add_argument("--model", default="nightrank-minilm", help="a name, a folder or a hub id")
+    parser.add_argument("--device", default="auto", help="as in the settings")
+    parser.add_argument("--batch-tokens", type=int, help="as in the settings")
+    options = parser.parse_args()
+    main_of(claims_of(options), options)
+
+
+def claims_of(options: argparse.Namespace) -> list[Claim]:
+    """Race, and say what came of it."""
+    settings = RerankerSettings(model=options.model)
+    plan = plan_local(settings, ExecutionSettings(device=options.device), base=Path())
+    device = plan.device.partition(":")[0]
+    theirs = _their_model(plan)
+    chunks = mixed_chunks(options.data, tokenizer=_tokenizer_folder(plan))
+    candidates = candidates_of(options.data, chunks, queries=10 if options.small else 30, depth=DEPTH)
+    pairs = [(group.query, text) for group in candidates for text in group.texts]
+    queries, texts = [query for query, _ in pairs], [text for _, text in pairs]
+    numbers = np.repeat(np.arange(len(candidates)), [len(group.texts) for group in candidates])
+    lengths = _lengths(theirs, pairs)
+    nothing = np.zeros(len(pairs), dtype=np.int64)  # our executor counts tokens itself
+
+    ours = Reranker(plan, batch_tokens=options.batch_tokens)
+    runners: dict[str, Callable[[], object]] = {
+        f"predict, {size} a batch": _predicting(theirs, pairs, size) for size in BATCH_SIZES[device]
+    }
+    peers = list(runners)
+    runners["ours"] = lambda: ours.score(queries, texts, nothing)
+    int8 = _int8(plan, options, chunks) if device == "cpu" else None
+    if int8 is not None:
+        runners["ours, 8 bits"] = lambda: int8.score(queries, texts, nothing)
+    laps = race(runners, rounds=options.rounds)
+    peer = min((laps[name] for name in peers), key=lambda one: one.median)
+
+    expected = _predicting(theirs, pairs, 32)()
+    found = ours.score(queries, texts, nothing)
+    limit = matrix_rate("float32" if device == "cpu" else "bfloat16", device=plan.device)
+    done = operations(lengths, theirs.model, first_only=True)
+    what = f"rerank on {device} in {plan.precision}, {len(pairs)} pairs of {described(lengths)}"
+    top = agreement(expected, found, queries=numbers).top
+    claims = [
+        claim_of_rates(
+            what,
+            laps["ours"],
+            peer,
+            amount=len(pairs),
+            unit="pairs/s",
+            target=TARGETS[device],
+            equal=f"largest difference of scores {np.abs(found - expected).max():.1e}; top 10 {top:.1%} the same",
+            share_of_limit=done / laps["ours"].median / limit,
+        )
+    ]
+    if int8 is not None:
+        claims += _int8_claims(laps, peer, expected, int8.score(queries, texts, nothing), numbers)
+    return claims
+
+
+def _int8_claims(
+    laps: dict[str, Laps],
+    peer: Laps,
+    expected: NDArray[np.float32],
+    found: NDArray[np.float32],
+    numbers: NDArray[np.intp],
+) -> list[Claim]:
+    agreed = agreement(expected, found, queries=numbers)
+    same = (
+        f"top 10 of {DEPTH} {agreed.top:.1%} the same, first {agreed.first:.0%}, correlation {agreed.correlation:.4f}"
+    )
+    fast = claim_of_rates(
+        "rerank on cpu in 8 bits, the same pairs",
+        laps["ours, 8 bits"],
+        peer,
+        amount=expected.size,
+        unit="pairs/s",
+        target=INT8_TARGET,
+        equal=same,
+    )
+    right = Claim(
+        claim=f"rerank in 8 bits, share of the top 10 of {DEPTH} that stay",
+        peer=f"at least {TOP_TARGET:g}",
+        ours=agreed.top,
+        theirs=TOP_TARGET,
+        unit="share",
+        ratio=agreed.top / TOP_TARGET,
+        target=1.0,
+        spread="",
+        share_of_limit=None,
+        equal=same,
+    )
+    return [fast, right]
+
+
+def _their_model(plan: RerankerPlan) -> Any:  # noqa: ANN401 (its network's type differs from model to model)
+    import torch
+
+    model = load_cross_encoder(plan)
+    if plan.max_tokens is not None:
+        model.max_seq_length = plan.max_tokens
+    model.model.to(getattr(torch, plan.precision))
+    return model
+
+
+def _predicting(model: Any, pairs: list[tuple[str, str]], size: int) -> Callable[[], NDArray[np.float32]]:  # noqa: ANN401
+    import torch
+
+    identity = torch.nn.Identity()
+
+    def run() -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = model.predict(
+            pairs, batch_size=size, activation_fn=identity, show_progress_bar=False, convert_to_numpy=True
+        )
+        return scores
+
+    return run
+
+
+def _lengths(model: Any, pairs: list[tuple[str, str]]) -> NDArray[np.int64]:  # noqa: ANN401
+    encoded = model.tokenizer(
+        [query for query, _ in pairs],
+        [text for _, text in pairs],
+        truncation="longest_first",
+        max_length=model.max_seq_length,
+    )
+    return np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int64)
+
+
+def _int8(plan: RerankerPlan, options: argparse.Namespace, chunks: dict[str, list[str]]) -> Any:  # noqa: ANN401
+    """The same reranker in 8 bits; None where the packages for it are not installed."""
+    if find_spec("openvino") is None or find_spec("nncf") is None:
+        print("Without openvino and nncf nothing is raced in 8 bits.")
+        return None
+    from tasks.openvino_conversion import convert
+    from tasks.openvino_reranker import OpenvinoReranker
+
+    folder = options.work / "rerank_speed" / f"int8-{plan.fingerprint[:16]}"
+    if not folder.exists():
+        ranges: list[Candidates] = candidates_of(options.data, chunks, queries=INT8_QUERIES, depth=INT8_DEPTH, skip=100)
+        pairs = [(group.query, text) for group in ranges for text in group.texts]
+        convert(plan, pairs, folder, name=options.model)
+    made = plan_local(RerankerSettings(model=str(folder.resolve())), ExecutionSettings(device="cpu"), base=Path())
+    return OpenvinoReranker(made, batch_tokens=options.batch_tokens)
+
+
+def _tokenizer_folder(plan: RerankerPlan) -> Path:
+    from tasks.pretrained_reranker import base_folder
+
+    return base_folder() if plan.has_card else plan.folder
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Matrix products with what follows them, by oneDNN's kernels where torch has them for the processor.
+
+The weights are laid out once as those kernels like them; a residual is added, or the activation applied, while results
+are still in cache. Everywhere else, and in half precision, these are torch's own products.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class FusedLinear:
+    """A matrix product with what follows it: a bias, then a residual or an activation.
+
+    Args:
+        layers: Linear layers whose outputs are wanted side by side.
+        activation: After it; ``none`` for none.
+    """
+
+    def __init__(self, layers: Sequence[Any], *, activation: Literal["none", "gelu"] = "none") -> None:
+        weight = torch.cat([layer.weight.detach() for layer in layers])
+        packed = _packed_for_onednn(weight)
+        self._is_packed = packed is not None
+        self._weight = weight if packed is None else packed
+        self._bias = torch.cat([layer.bias.detach() for layer in layers])
+        self._activation = activation
+
+    def __call__(self, states: Tensor, residual: Tensor | None = None) -> Tensor:
+        """States (n, dim) through the product; ``residual``, (n, outputs), is added where there is one."""
+        if self._is_packed:
+            # What torch.compile makes of such products; nothing public fuses them.
+            onednn = torch.ops.mkldnn._linear_pointwise
+            if residual is not None:
+                fused: Tensor = onednn.binary(states, residual, self._weight, self._bias, "add")
+            else:
+                algorithm = "none" if self._activation == "gelu" else ""
+                fused = onednn(states, self._weight, self._bias, self._activation, [], algorithm)
+            return fused
+        product = functional.linear(states, self._weight, self._bias)
+        if residual is not None:
+            return product.add_(residual)
+        return functional.gelu(product) if self._activation == "gelu" else product
+
+
+def _packed_for_onednn(weight: Tensor) -> Tensor | None:
+    """A matrix as oneDNN's kernels like it; None where they are not used."""
+    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    if weight.device.type != "cpu" or weight.dtype != torch.float32 or not has_onednn:
+        return None
+    try:
+        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight)
+    except (AttributeError, RuntimeError):  # torch was built without it
+        return None
+    return packed
