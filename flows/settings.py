@@ -129,12 +129,10 @@ def with_promotions(settings: Settings, *, base: Path) -> Settings:
 
 def _with_models(settings: Settings, name_of: Callable[[str], str]) -> Settings:
     sections = {"embedder": settings.embedder, "reranker": settings.reranker}
-    renamed = {
-        kind: section.model_copy(update={"model": name_of(section.model)})
-        for kind, section in sections.items()
-        if name_of(section.model) != section.model
-    }
-    return settings.model_copy(update=renamed) if renamed else settings
+    names = {"embedder": name_of(settings.embedder.model), "reranker": name_of(settings.reranker.model)}
+    return settings.model_copy(
+        update={kind: section.model_copy(update={"model": names[kind]}) for kind, section in sections.items()}
+    )
 
 
 def _explain(path: Path, place: Sequence[str], kind: str, reason: str, value: object) -> InputError:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.duck import connect, connect_for_writing, only_row
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import duckdb
-    import pyarrow as pa
 
     from storage.remote import Remote
 
@@ -212,7 +212,7 @@ class SharedMemos:
         name = f"{uuid.uuid4().hex}{_SUFFIX}"
         with tempfile.TemporaryDirectory(prefix="nightrank-memo-") as scratch:
             part = Path(scratch) / name
-            rows = memo.execute(table.read, {"first": first, "last": last}).to_arrow_reader(65_536)
+            rows = memo.sql(table.read, params={"first": first, "last": last}).to_arrow_reader(65_536)
             with pq.ParquetWriter(part, rows.schema, compression="zstd") as writer:
                 for batch in rows:
                     writer.write_batch(batch)
@@ -233,13 +233,11 @@ def _has_table(memo: duckdb.DuckDBPyConnection, name: str) -> bool:
 def _copy(
     source: duckdb.DuckDBPyConnection, target: duckdb.DuckDBPyConnection, table: _Table, *, first: int, last: int
 ) -> None:
-    for batch in source.execute(table.read, {"first": first, "last": last}).to_arrow_reader(1_000_000):
+    for batch in source.sql(table.read, params={"first": first, "last": last}).to_arrow_reader(1_000_000):
         _insert(target, table, batch)
 
 
 def _insert(memo: duckdb.DuckDBPyConnection, table: _Table, rows: pa.RecordBatch) -> None:
-    import pyarrow as pa
-
     memo.register("rows", pa.Table.from_batches([rows]))
     memo.execute(table.take_in)
     memo.unregister("rows")

@@ -114,7 +114,8 @@ class Remote:
                 if seen is None:
                     put = obstore.put(self._store, key, data, mode="create", use_multipart=False)
                 else:
-                    expected: Any = {"e_tag": seen.e_tag, "version": seen.version}
+                    tags = {"e_tag": seen.e_tag, "version": seen.version}
+                    expected: Any = {name: tag for name, tag in tags.items() if tag is not None}
                     put = obstore.put(self._store, key, data, mode=expected, use_multipart=False)
             except (AlreadyExistsError, PreconditionError):
                 # A request that was tried again may have been answered for the first time: then what is there is ours.
@@ -193,12 +194,11 @@ class Remote:
         from obstore.store import from_url
 
         options = self.options
-        config: Any = {"endpoint": options.endpoint, "region": options.region}
-        return from_url(
-            self.url,
-            config={name: value for name, value in config.items() if value is not None},
-            client_options={"allow_http": options.allow_http, "connect_timeout": "10s", "timeout": "120s"},
-            retry_config={
+        config = {"endpoint": options.endpoint, "region": options.region}
+        arguments: Any = {  # their types are those of one cloud or another
+            "config": {name: value for name, value in config.items() if value is not None},
+            "client_options": {"allow_http": options.allow_http, "connect_timeout": "10s", "timeout": "120s"},
+            "retry_config": {
                 "max_retries": 100,
                 "retry_timeout": timedelta(seconds=options.retry_seconds),
                 "backoff": {
@@ -207,7 +207,9 @@ class Remote:
                     "base": 2,
                 },
             },
-        )
+        }
+        store: ObjectStore = from_url(self.url, **arguments)
+        return store
 
     @contextmanager
     def _told(self, key: str) -> Iterator[None]:
