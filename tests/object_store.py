@@ -88,6 +88,16 @@ def object_store() -> Iterator[str]:
             server.stop()
 
 
+def copy_of(bucket: Bucket) -> Bucket:
+    """Another bucket with the same objects."""
+    copy = new_bucket(bucket.endpoint)
+    for key in bucket.keys():
+        found = bucket.remote().read(key)
+        assert found is not None
+        copy.remote().write(key, found[0])
+    return copy
+
+
 def new_bucket(endpoint: str) -> Bucket:
     """A fresh bucket in a store."""
     bucket = Bucket(endpoint, f"nightrank-{next(_NUMBERS)}")

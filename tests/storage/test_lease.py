@@ -27,7 +27,9 @@ class Clock:
         return self.now
 
 
-def lease(bucket: Bucket, owner: str = "one", *, clock: Callable[[], float] = time.time, seconds: float = 60.0) -> Lease:
+def lease(
+    bucket: Bucket, owner: str = "one", *, clock: Callable[[], float] = time.time, seconds: float = 60.0
+) -> Lease:
     remote = bucket.remote(lease_seconds=seconds)
     return Lease(remote, "lock.json", what="the workspace", owner=owner, since="today", clock=clock)
 
