@@ -23,6 +23,7 @@ from benchmarks.claims import benchmark_parser, claim_of_rates, main_of
 from benchmarks.machine import matrix_rate
 from benchmarks.race import Laps, race
 from storage.chunk_table import ChunkTable
+from storage.lance_place import LanceFolder
 from tasks.dense import all_blocks, retrieve_dense
 from tasks.texts import Texts
 
@@ -68,7 +69,7 @@ def hashes_of(first: int, count: int) -> list[str]:
 def made_table(folder: Path, count: int) -> ChunkTable:
     """A chunk table of the made-up vectors."""
     shutil.rmtree(folder, ignore_errors=True)
-    table, first = ChunkTable.create(folder, embedder="made-up", dimensions=DIMENSIONS), 0
+    table, first = ChunkTable.create(LanceFolder(folder), embedder="made-up", dimensions=DIMENSIONS), 0
     for vectors in vector_blocks(count, stream=1):
         names = hashes_of(first, len(vectors))
         table.add(names, names, [1] * len(names), vectors)

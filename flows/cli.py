@@ -107,7 +107,7 @@ def search(
     else:
         from storage.search_cache import SearchCache
 
-        with SearchCache.open(configuration.workspace.root) as cache:
+        with SearchCache.of(configuration.workspace) as cache:
             cached = cache.get(query, filter_by=filter_)
         if cached is None:
             asked = repr(query) if filter_ is None else f"{query!r} with this filter"

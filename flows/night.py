@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flows.artifacts import show_in_prefect
 from flows.export import export_published
+from flows.settings import portable
 from flows.summary import Refused, Summary
 from storage.documents import changes_between
+from storage.evaluations import DEPTHS_FILE, TIMINGS_FILE
 from storage.keys import fingerprint
 from storage.release_files import is_there, whole_file
 from storage.releases import (
@@ -31,7 +33,7 @@ from tasks.hosted_key import without_key_place
 from tasks.indexing import chunking_fingerprint
 from tasks.ladder import ladder, read_depths, read_timings
 from tasks.measures import parse_measure
-from tasks.night import Before, Night
+from tasks.night import BUILT_UPON, Before, Night
 from tasks.on_demand import EmbedderOnDemand, RerankerOnDemand
 from tasks.publishing import collect_unreached, publish
 from tasks.query_choice import measured_pairs_per_second
@@ -121,7 +123,7 @@ class Run:
             documents=read.documents_key,
             queries=read.queries_key,
             judgments=read.judgments_key,
-            settings=fingerprint(settings.what() | ({"runs": runs} if runs else {})),
+            settings=fingerprint(portable(settings, self.night.workspace).what() | ({"runs": runs} if runs else {})),
             chunking=chunking_fingerprint(settings.chunking, embedder),
             embedder=embedder.fingerprint,
             reranker="none" if plan is None else plan.key,
@@ -198,7 +200,7 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
     nothing = dict.fromkeys(COUNTS_OF_WORK, 0)
     bad = {"documents_bad": read.documents_bad, "queries_bad": read.queries_bad}
     counts = run.current.counts.model_copy(update={**nothing, **bad})
-    folder = run.night.workspace.release(run.current.release_id)
+    folder = run.night.workspace.release(run.current.release_id, only=[DEPTHS_FILE, TIMINGS_FILE])
     exported = run.export(run.current.release_id)
     return Summary(
         manifest=run.current,
@@ -231,7 +233,7 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
         previous=None if run.current is None else run.current.release_id,
         nightrank=version("nightrank"),
         inputs=run.inputs_of(read),
-        settings=settings_as_json(without_key_place(night.settings)),
+        settings=settings_as_json(without_key_place(portable(night.settings, night.workspace))),
         chunk_table=embedded.table,
         counts=Counts(
             documents=read.documents,
@@ -301,7 +303,7 @@ def _built_upon(
         manifests, _ = survey_releases(workspace)
         measured = measured_pairs_per_second(manifests, reranker=reranker.fingerprint)
     before = Before(
-        folder=workspace.release(current.release_id),
+        folder=workspace.release(current.release_id, only=BUILT_UPON),
         same_chunking=inputs.chunking == chunking_fingerprint(settings.chunking, embedder),
         same_embedder=inputs.embedder == embedder.fingerprint,
         same_reranker=same_reranker,
@@ -314,7 +316,7 @@ def _answered(current: Manifest, workspace: Workspace, settings: Settings) -> Pa
     """What is live stays answered whatever a run builds upon, so this asks for no model and no release before."""
     if settings.queries.budget_seconds is None:
         return None
-    return whole_file(workspace.release(current.release_id), current, "queries.parquet")
+    return whole_file(workspace.release(current.release_id, only=["queries.parquet"]), current, "queries.parquet")
 
 
 def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *others: str | None) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """The settings of every stage: one frozen model a section of the settings file.
 
 They stand together and import nothing heavy, because a cached look-up reads them too and must start in
-a fraction of a second. *What* is computed is in the fingerprint of a release; *where* it runs
-(``execution``, ``workspace``), how it is watched (``gates``, ``canary``), how long it stays (``retention``) and where
-else it is served from (``export``) never are.
+a fraction of a second. *What* is computed is in the fingerprint of a release; *where* it runs and is kept
+(``execution``, ``workspace``, ``storage``), how it is watched (``gates``, ``canary``), how long it stays
+(``retention``) and where else it is served from (``export``) never are.
 """
 
 from __future__ import annotations
@@ -530,12 +530,43 @@ class ExecutionSettings(Section):
     )
 
 
+class StorageSettings(Section):
+    """``[storage]``: how a workspace in an object store is reached; never part of a fingerprint."""
+
+    endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/@]+",
+        description="Address of a store that is not the cloud's own, such as `http://minio:9000`.",
+    )
+    region: str | None = Field(
+        default=None, min_length=1, description="Region of the bucket. Default: what the environment says."
+    )
+    allow_http: bool = Field(default=False, description="Whether the endpoint may be spoken to without TLS.")
+    cache: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder of local copies, relative to the settings file. Default: `nightrank` in the user's cache.",
+    )
+    retry_seconds: float = Field(
+        default=60.0, ge=1.0, le=3600.0, description="How long a request that fails for a passing reason is repeated."
+    )
+    lease_seconds: float = Field(
+        default=60.0,
+        ge=3.0,
+        le=3600.0,
+        description="How long a run that has gone silent keeps others out.",
+    )
+
+
 class Settings(Section):
     """The whole settings file."""
 
     workspace: str = Field(
-        default="workspace", min_length=1, description="Folder of all state. Relative to the settings file."
+        default="workspace",
+        min_length=1,
+        description="Folder of all state, relative to the settings file, or an address such as `s3://bucket/prefix`.",
     )
+    storage: StorageSettings = StorageSettings()
     documents: DocumentsSettings
     queries: QueriesSettings
     judgments: JudgmentsSettings = JudgmentsSettings()
@@ -558,6 +589,7 @@ class Settings(Section):
             mode="json",
             exclude={
                 "workspace": True,
+                "storage": True,
                 "gates": True,
                 "canary": True,
                 "retention": True,

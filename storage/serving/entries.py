@@ -113,7 +113,8 @@ def release_to_serve(workspace: Workspace, release_id: str | None) -> Iterator[R
         MachineError: Its results or its manifest cannot be read.
     """
     manifest = read_manifest(workspace, workspace.require_current() if release_id is None else release_id)
-    release_id, folder = manifest.release_id, workspace.release(manifest.release_id)
+    release_id = manifest.release_id
+    folder = workspace.release(release_id, only=[FILE_NAME, QUERIES_FILE])
     if manifest.status == "rejected":
         message = f"The release {release_id} was rejected by its gates, and is not for readers."
         raise InputError(message, remedy="Choose one that passed; `nightrank releases` lists them.")
