@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from flows.evaluated import Evaluated
     from flows.promotion import Trained
     from flows.summary import Summary
+    from storage.collect import Collected
+    from storage.releases import Manifest
     from tasks.tuning import Tuned
 
 
@@ -28,28 +30,13 @@ def show_in_prefect(summary: Summary, *, folder: Path) -> None:
         description="The folder of the release.",
     )
     if (report := folder / "report.html").is_file():
-        create_link_artifact(
-            link=report.resolve().as_uri(),
-            link_text=f"Report of {manifest.release_id}",
-            key="nightrank-report",
-            description="What changed, what each stage is worth, and which queries won or lost.",
-        )
+        _show_report(manifest.release_id, report)
     create_table_artifact(
         table=[{"what": name, "count": count} for name, count in summary.counts.model_dump().items()],
         key="nightrank-counts",
         description="How much the run saw and did.",
     )
-    create_table_artifact(
-        table=[gate.model_dump() for gate in manifest.gates],
-        key="nightrank-gates",
-        description="What the release had to pass.",
-    )
-    if manifest.measures:
-        create_table_artifact(
-            table=[{"stage": stage, **values} for stage, values in manifest.measures.items()],
-            key="nightrank-measures",
-            description="What each stage is worth on the judged queries.",
-        )
+    _show_measures_and_gates(manifest)
 
 
 def show_training_in_prefect(trained: Trained) -> None:
@@ -106,3 +93,45 @@ def show_tuning_in_prefect(tuned: Tuned) -> None:
         key="nightrank-tuning-worth",
         description="nDCG@10 of what is chosen, cross-validated.",
     )
+
+
+def show_collected_in_prefect(collected: Collected, *, dry_run: bool) -> None:
+    """Create a collection's artifact; does nothing outside a flow run."""
+    if FlowRunContext.get() is None:
+        return
+    create_table_artifact(
+        table=[{"what": name, "removed": value} for name, value in collected.as_json().items()],
+        key="nightrank-collected",
+        description="What would go." if dry_run else "What nothing reached, and is gone.",
+    )
+
+
+def show_report_in_prefect(manifest: Manifest, *, path: Path) -> None:
+    """Create the artifacts of a release's report; does nothing outside a flow run."""
+    if FlowRunContext.get() is None:
+        return
+    _show_report(manifest.release_id, path)
+    _show_measures_and_gates(manifest)
+
+
+def _show_report(release_id: str, path: Path) -> None:
+    create_link_artifact(
+        link=path.resolve().as_uri(),
+        link_text=f"Report of {release_id}",
+        key="nightrank-report",
+        description="What changed, what each stage is worth, and which queries won or lost.",
+    )
+
+
+def _show_measures_and_gates(manifest: Manifest) -> None:
+    create_table_artifact(
+        table=[gate.model_dump() for gate in manifest.gates],
+        key="nightrank-gates",
+        description="What the release had to pass.",
+    )
+    if manifest.measures:
+        create_table_artifact(
+            table=[{"stage": stage, **values} for stage, values in manifest.measures.items()],
+            key="nightrank-measures",
+            description="What each stage is worth on the judged queries.",
+        )

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-from prefect import flow
 
 from flows.artifacts import show_evaluation_in_prefect
 from flows.evaluated import Evaluated
 from flows.evaluation_inputs import check_inputs, yardstick_of
 from flows.opponent import find_opponent
+from flows.prefect_flow import nightrank_flow
 from flows.settings import load_settings
 from flows.steps import step
 from tasks.grid import try_grid
@@ -24,7 +24,7 @@ from tasks.release_evaluation import explain_release, measure_release, measure_r
 from tasks.variants import read_grid
 
 
-@flow(name="evaluate")
+@nightrank_flow("evaluate")
 def evaluate(
     settings_file: str = "nightrank.toml",
     *,

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flows.artifacts import show_in_prefect
+from flows.lineage import making_release
+from flows.run_names import name_run, workspace_name
 from flows.summary import Refused, Summary
 from storage.documents import changes_between
 from storage.keys import fingerprint
@@ -102,6 +104,11 @@ class Run:
         self.seconds[task.name] = time.perf_counter() - start
         return outcome
 
+    def name(self, outcome: str, release_id: str) -> None:
+        """Say on Prefect's pages what came of the run, in a word, and which release that is about."""
+        workspace = workspace_name(self.night.settings.workspace, base=self.night.base)
+        name_run(workspace, release_id, outcome)
+
     def inputs_of(self, read: InputsRead) -> Inputs:
         """The keys of everything that decides the release."""
         settings, embedder = self.night.settings, self.embedder.plan
@@ -189,6 +196,7 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
     bad = {"documents_bad": read.documents_bad, "queries_bad": read.queries_bad}
     counts = run.current.counts.model_copy(update={**nothing, **bad})
     folder = run.night.workspace.release(run.current.release_id)
+    run.name("unchanged", run.current.release_id)
     return Summary(
         manifest=run.current,
         published=False,
@@ -252,7 +260,7 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
         files={},
     )
     not_reported = run.stage(report_night, night, manifest, current=run.current)
-    run.stage(publish, night, manifest, now=run.now)
+    run.stage(making_release(publish, night, manifest), night, manifest, now=run.now)
     folder = night.workspace.release(night.release_id)
     not_collected = run.stage(collect_unreached, night, now=run.now)
     summary = Summary(
@@ -267,6 +275,7 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
         depths=tuple(read_depths(folder)),
         warnings=_warnings(read, measures, spending_cap(manifest.counts), *asked.warnings, not_reported, not_collected),
     )
+    run.name("published" if summary.published else "refused", manifest.release_id)
     show_in_prefect(summary, folder=folder)
     if summary.refused:
         raise Refused(summary)

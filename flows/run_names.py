@@ -1,0 +1,55 @@
+"""What a run is called on Prefect's pages: its workspace, and once it is known its release and what became of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+
+from flows.settings import load_settings
+from storage.errors import NightrankError
+
+TAG = "nightrank"
+
+
+def run_name() -> str:
+    """The name of the flow run that is beginning: its workspace, as far as its settings can be read."""
+    context = FlowRunContext.get()
+    assert context is not None
+    settings_file = Path(str((context.parameters or {}).get("settings_file", "nightrank.toml")))
+    try:
+        configuration = load_settings(settings_file)
+    except NightrankError:  # which the run itself will say, and better
+        return str(settings_file)
+    return workspace_name(configuration.settings.workspace, base=configuration.base)
+
+
+def workspace_name(workspace: str, *, base: Path) -> str:
+    """A workspace for people: the folder of its settings and its own name there, or its whole address.
+
+    >>> [workspace_name(name, base=Path("/srv/shop")) for name in ("workspace", "/data/shop", "s3://search/shop")]
+    ['shop/workspace', '/data/shop', 's3://search/shop']
+    """
+    is_whole = "://" in workspace or Path(workspace).is_absolute()
+    return workspace if is_whole else f"{base.name}/{workspace}"
+
+
+def name_run(workspace: str, release_id: str, outcome: str) -> None:
+    """Say in the name and the tags of this flow run what came of it; does nothing outside a flow run.
+
+    Args:
+        workspace: The name of the workspace.
+        release_id: The release that it made or found.
+        outcome: A word for it, such as "published"; it becomes a tag.
+    """
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    run = context.flow_run
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(
+            run.id,
+            name=f"{workspace} {release_id} {outcome}",
+            tags=[*dict.fromkeys([*run.tags, TAG, outcome])],
+        )
