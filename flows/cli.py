@@ -312,14 +312,14 @@ def rollback(
     from flows.settings import find_settings_file, load_settings
     from storage.rollback import roll_back
 
-    workspace = load_settings(find_settings_file(config)).workspace
-    done = roll_back(workspace, release_id, now=datetime.now(UTC))
+    configuration = load_settings(find_settings_file(config))
+    done = roll_back(configuration.workspace, release_id, now=datetime.now(UTC))
     if json_:
         print_json({"current": done.current, "before": done.before})
     else:
         from flows.show import show_rollback
 
-        show_rollback(done)
+        show_rollback(done, exports=bool(configuration.settings.export.to))
     return 0
 
 
@@ -395,6 +395,55 @@ def schedule(
             show_schedule(served)
 
     serve(plan(settings_file, name=name), on_ready=tell)
+    return 0
+
+
+@app.command
+def export(
+    *,
+    config: Config = None,
+    to: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="A file (.parquet, .jsonl, .sqlite, .duckdb) or a server (redis://, valkey://, unix://, "
+            "postgresql://); '${NAME}' in place of its password is read from the environment. May be repeated. "
+            "Default: [export].to of the settings.",
+            negative="",
+        ),
+    ] = (),
+    release: Annotated[str | None, Parameter(help="Release id. Default: the current one.")] = None,
+    name: Annotated[
+        str | None,
+        Parameter(help="What keys on a server begin with, or the view's name. Default: [export].name of the settings."),
+    ] = None,
+    json_: Json = False,
+) -> int:
+    """Serve a release from a file, Redis or Valkey, or Postgres: written beside what is live, then switched."""
+    from flows.settings import find_settings_file, load_settings
+
+    settings_file = find_settings_file(config)
+    load_settings(settings_file)
+    quiet_prefect()
+    from pydantic import SecretStr
+
+    from flows.export import export as export_flow
+    from flows.prefect_api import has_prefect, require_prefect
+
+    if has_prefect():
+        require_prefect()
+    run = export_flow if has_prefect() else export_flow.fn  # its own server takes 10 to 20 seconds to start
+    done = run(
+        settings_file=str(settings_file),
+        to=[SecretStr(address) for address in to] or None,
+        release_id=release,
+        name=name,
+    )
+    if json_:
+        print_json(done.as_json())
+    else:
+        from flows.show import show_exports
+
+        show_exports(done)
     return 0
 
 

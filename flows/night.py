@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flows.artifacts import show_in_prefect
+from flows.export import export_published
 from flows.lineage import making_release
 from flows.run_names import name_run, workspace_name
 from flows.summary import Refused, Summary
@@ -109,6 +110,15 @@ class Run:
         workspace = workspace_name(self.night.settings.workspace, base=self.night.base)
         name_run(workspace, release_id, outcome)
 
+    def export(self, release_id: str) -> tuple[str, ...]:
+        """Export the published release as the settings say; what the user should know of it."""
+        if not self.night.settings.export.to:
+            return ()
+        start = time.perf_counter()
+        warnings = export_published(self.night, release_id, now=self.now)
+        self.seconds["export"] = time.perf_counter() - start
+        return warnings
+
     def inputs_of(self, read: InputsRead) -> Inputs:
         """The keys of everything that decides the release."""
         settings, embedder = self.night.settings, self.embedder.plan
@@ -197,13 +207,14 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
     counts = run.current.counts.model_copy(update={**nothing, **bad})
     folder = run.night.workspace.release(run.current.release_id)
     run.name("unchanged", run.current.release_id)
+    exported = run.export(run.current.release_id)
     return Summary(
         manifest=run.current,
         published=False,
         changed=False,
         counts=counts,
         seconds=run.total_seconds(),
-        warnings=(*_much_screened(read), *_from_outside(read), *_stale_source(run)),
+        warnings=(*_much_screened(read), *_from_outside(read), *_stale_source(run), *exported),
         coverage=read.coverage,
         drops=read.drops,
         ladder=tuple(ladder(run.current.measures, read_timings(folder))),
@@ -212,7 +223,7 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
 
 
 def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[str, float]], asked: Asked) -> Summary:
-    """Seal the release, publish it where its gates let it through, collect what no kept one reaches, say what was done.
+    """Seal the release, publish it where its gates let it through, collect what no kept one reaches, export, tell.
 
     Raises:
         Refused: A gate does not let it through; the release is kept, marked rejected.
@@ -263,6 +274,7 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
     run.stage(making_release(publish, night, manifest), night, manifest, now=run.now)
     folder = night.workspace.release(night.release_id)
     not_collected = run.stage(collect_unreached, night, now=run.now)
+    exported = run.export(night.release_id) if manifest.status == "accepted" else ()
     summary = Summary(
         manifest=manifest,
         published=manifest.status == "accepted",
@@ -273,7 +285,9 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
         drops=read.drops,
         ladder=tuple(ladder(measures, read_timings(folder))),
         depths=tuple(read_depths(folder)),
-        warnings=_warnings(read, measures, spending_cap(manifest.counts), *asked.warnings, not_reported, not_collected),
+        warnings=_warnings(
+            read, measures, spending_cap(manifest.counts), *asked.warnings, not_reported, not_collected, *exported
+        ),
     )
     run.name("published" if summary.published else "refused", manifest.release_id)
     show_in_prefect(summary, folder=folder)

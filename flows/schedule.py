@@ -101,6 +101,7 @@ def plan(settings_file: Path, *, name: str | None) -> list[Served]:
     configuration = load_settings(settings_file)
     from flows.collect import collect
     from flows.evaluate import evaluate
+    from flows.export import export
     from flows.refresh import refresh
     from flows.report_flow import report
     from flows.train import train_embedder
@@ -111,6 +112,7 @@ def plan(settings_file: Path, *, name: str | None) -> list[Served]:
         (refresh, schedule.refresh, "A night: a new release, or nothing to do."),
         (evaluate, schedule.evaluate, "What each stage of the live release is worth."),
         (collect, schedule.collect, "Removes old releases, and what only they needed."),
+        (export, OFF, "Serves the live release from elsewhere, as [export] says."),
         (report, OFF, "Measures, gates and the report of a release."),
         (train_embedder, OFF, "Trains the dual encoder on the collection's own pairs."),
         (train_reranker, OFF, "Trains the reranker on the collection's own pairs."),

@@ -111,7 +111,8 @@ def _explain(path: Path, place: Sequence[str], kind: str, reason: str, value: ob
         return InputError(f"{path}: unknown setting {name}.", remedy=remedy)
     if kind == "missing":
         return InputError(f"{path}: the setting {name} is missing.", remedy="Add it; it has no default.")
-    shown = "" if place[:2] == ("reranker", "hosted") else f" = {value!r}"  # a key may have been put there
+    may_be_secret = place[:2] in {("reranker", "hosted"), ("export", "to")}  # a key or a password may stand there
+    shown = "" if may_be_secret or place == ("export",) else f" = {value!r}"
     return InputError(f"{path}: {name}{shown} is wrong: {reason}.", remedy="Correct it.")
 
 

@@ -62,7 +62,7 @@ class CachedResults:
 _RESULTS = msgspec.json.Decoder(tuple[Result, ...])
 
 
-def read_results(text: bytes) -> tuple[Result, ...]:
+def read_results(text: str | bytes) -> tuple[Result, ...]:
     """The results that a row of a results file holds as JSON, best first."""
     return _RESULTS.decode(text)
 

@@ -2,8 +2,8 @@
 
 They stand together and import nothing heavy, because a cached look-up reads them too and must start in
 a fraction of a second. *What* is computed is in the fingerprint of a release; *where* it runs
-(``execution``, ``workspace``), when (``schedule``), how it is watched (``gates``, ``canary``, ``notify``) and how long
-it stays (``retention``) never are.
+(``execution``, ``workspace``), when (``schedule``), how it is watched (``gates``, ``canary``, ``notify``), how long it
+stays (``retention``) and where else it is served from (``export``) never are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class Section(BaseModel):
     """A section of the settings file: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    # What was given is not repeated in errors: flows' settings.py tells it, where there can be no password in it.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class DocumentsSettings(Section):
@@ -516,6 +517,31 @@ class NotifySettings(Section):
     )
 
 
+class ExportSettings(Section):
+    """``[export]``: where each published release is served from besides the workspace; never part of a fingerprint."""
+
+    to: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = Field(
+        default=(),
+        repr=False,
+        description="Where each published release is exported to: files (.parquet, .jsonl, .sqlite, .duckdb; relative "
+        "to the settings file), redis://, rediss://, valkey://, unix://, postgresql://. In place of a password, "
+        "`${NAME}` stands for a variable of the environment. An export that fails undoes no release; the next run "
+        "tries again.",
+    )
+    name: str = Field(
+        default="nightrank",
+        pattern=r"^[a-z][a-z0-9_]{0,39}$",
+        description="What the keys of Redis begin with, and the name of the view in Postgres.",
+    )
+    grace_seconds: int = Field(
+        default=300,
+        ge=1,
+        le=31_536_000,
+        description="How long a server keeps the release before, for look-ups that had begun when it was replaced. "
+        "In Postgres its table goes with the first export after that.",
+    )
+
+
 class ExecutionSettings(Section):
     """``[execution]``: where the work runs; never part of a fingerprint."""
 
@@ -554,6 +580,7 @@ class Settings(Section):
     gates: GatesSettings = GatesSettings()
     canary: CanarySettings = CanarySettings()
     retention: RetentionSettings = RetentionSettings()
+    export: ExportSettings = ExportSettings()
     execution: ExecutionSettings = ExecutionSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     notify: NotifySettings = NotifySettings()
@@ -567,6 +594,7 @@ class Settings(Section):
                 "gates": True,
                 "canary": True,
                 "retention": True,
+                "export": True,
                 "execution": True,
                 "schedule": True,
                 "notify": True,

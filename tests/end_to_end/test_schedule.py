@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.conftest import Program
     from tests.tasks.hosted_server import RerankServer
 
-SERVED = ("refresh", "evaluate", "collect", "report", "train embedder", "train reranker")
+SERVED = ("refresh", "evaluate", "collect", "export", "report", "train embedder", "train reranker")
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_one_process_serves_nights_one_at_a_time_and_stops_them_in_good_order(
         served = server.once(log.read_text, lambda text: "\n}\n" in text)
         told = json.loads(served[: served.index("\n}\n") + 2])["served"]
         assert [one["deployment"] for one in told] == [f"{flow}/{name}" for flow in SERVED]
-        assert [one["cron"] for one in told] == ["0 3 * * *", None, None, None, None, None]
+        assert [one["cron"] for one in told] == ["0 3 * * *", None, None, None, None, None, None]
         assert told[0]["timezone"] == "Europe/Berlin"
 
         first = server.ended(server.begin(f"refresh/{name}"))
