@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from flows.artifacts import show_in_prefect
 from flows.export import export_published
 from flows.lineage import making_release
-from flows.run_names import name_run, workspace_name
+from flows.run_names import as_far_as_it_answers, name_run, workspace_name
 from flows.summary import Refused, Summary
 from storage.documents import changes_between
 from storage.keys import fingerprint
@@ -290,7 +290,8 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
         ),
     )
     run.name("published" if summary.published else "refused", manifest.release_id)
-    show_in_prefect(summary, folder=folder)
+    with as_far_as_it_answers():
+        show_in_prefect(summary, folder=folder)
     if summary.refused:
         raise Refused(summary)
     return summary

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.logging import get_logger
 
 from flows.settings import load_settings
 from storage.errors import NightrankError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 TAG = "nightrank"
+
+
+@contextmanager
+def as_far_as_it_answers() -> Iterator[None]:
+    """What a run puts on Prefect's pages in this block is left out where the server does not take it."""
+    try:
+        yield
+    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        get_logger("nightrank").warning("Prefect's pages lack something: %s: %s", type(error).__name__, error)
 
 
 def run_name() -> str:
@@ -47,7 +64,7 @@ def name_run(workspace: str, release_id: str, outcome: str) -> None:
     if context is None or context.flow_run is None:
         return
     run = context.flow_run
-    with get_client(sync_client=True) as client:
+    with as_far_as_it_answers(), get_client(sync_client=True) as client:
         client.update_flow_run(
             run.id,
             name=f"{workspace} {release_id} {outcome}",
