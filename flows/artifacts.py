@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 
+from tasks.stage_names import STAGE_NAMES
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from flows.evaluated import Evaluated
     from flows.promotion import Trained
     from flows.summary import Summary
     from storage.collect import Collected
-    from storage.releases import Manifest
+    from storage.releases import Gate, Manifest
     from tasks.tuning import Tuned
 
 
@@ -61,7 +64,7 @@ def show_evaluation_in_prefect(evaluated: Evaluated) -> None:
     if FlowRunContext.get() is None:
         return
     create_table_artifact(
-        table=[{"stage": stage, **values} for stage, values in evaluated.means.items()],
+        table=_stages(evaluated.means),
         key="nightrank-evaluation",
         description=f"Measures on {evaluated.queries} judged queries, release {evaluated.release_id}.",
     )
@@ -115,23 +118,39 @@ def show_report_in_prefect(manifest: Manifest, *, path: Path) -> None:
 
 
 def _show_report(release_id: str, path: Path) -> None:
+    place = path.resolve()
     create_link_artifact(
-        link=path.resolve().as_uri(),
+        link=place.as_uri(),
         link_text=f"Report of {release_id}",
         key="nightrank-report",
-        description="What changed, what each stage is worth, and which queries won or lost.",
+        description="What changed, what each stage is worth, and which queries won or lost. Browsers follow no link "
+        f"from here to a file: open {place}, or run `nightrank report --release {release_id}` there.",
     )
 
 
 def _show_measures_and_gates(manifest: Manifest) -> None:
     create_table_artifact(
-        table=[gate.model_dump() for gate in manifest.gates],
+        table=[{"gate": gate.name, "verdict": _verdict(gate), "why": gate.reason} for gate in manifest.gates],
         key="nightrank-gates",
-        description="What the release had to pass.",
+        description=f"What the release {manifest.release_id} had to pass.",
     )
     if manifest.measures:
         create_table_artifact(
-            table=[{"stage": stage, **values} for stage, values in manifest.measures.items()],
+            table=_stages(manifest.measures),
             key="nightrank-measures",
-            description="What each stage is worth on the judged queries.",
+            description=f"What each stage of {manifest.release_id} is worth on the judged queries.",
         )
+
+
+def _verdict(gate: Gate) -> str:
+    if gate.passed:
+        return "passed"
+    return "accepted all the same" if gate.accepted else "refused"
+
+
+def _stages(measures: Mapping[str, Mapping[str, float]]) -> list[dict[str, str]]:
+    """Rows of a table: stages by the names that people know, and four digits."""
+    return [
+        {"stage": STAGE_NAMES.get(stage, stage), **{name: f"{value:.4f}" for name, value in values.items()}}
+        for stage, values in measures.items()
+    ]

@@ -105,10 +105,19 @@ class Run:
         self.seconds[task.name] = time.perf_counter() - start
         return outcome
 
-    def name(self, outcome: str, release_id: str) -> None:
-        """Say on Prefect's pages what came of the run, in a word, and which release that is about."""
+    def tell(self, summary: Summary) -> None:
+        """Say on Prefect's pages what came of the run, in its name and in one line of its log."""
+        release_id, counts = summary.manifest.release_id, summary.counts
+        outcome = "unchanged" if not summary.changed else "published" if summary.published else "refused"
         workspace = workspace_name(self.night.settings.workspace, base=self.night.base)
-        name_run(workspace, release_id, outcome)
+        name_run(
+            workspace,
+            release_id,
+            outcome,
+            log=f"Release {release_id} {outcome}: {counts.documents:,} documents, {counts.chunks:,} chunks "
+            f"({counts.chunks_embedded:,} embedded now), {counts.queries:,} queries, {counts.pairs:,} pairs "
+            f"({counts.pairs_scored:,} scored now).",
+        )
 
     def export(self, release_id: str) -> tuple[str, ...]:
         """Export the published release as the settings say; what the user should know of it."""
@@ -206,9 +215,8 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
     bad = {"documents_bad": read.documents_bad, "queries_bad": read.queries_bad}
     counts = run.current.counts.model_copy(update={**nothing, **bad})
     folder = run.night.workspace.release(run.current.release_id)
-    run.name("unchanged", run.current.release_id)
     exported = run.export(run.current.release_id)
-    return Summary(
+    summary = Summary(
         manifest=run.current,
         published=False,
         changed=False,
@@ -220,6 +228,8 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
         ladder=tuple(ladder(run.current.measures, read_timings(folder))),
         depths=tuple(read_depths(folder)),
     )
+    run.tell(summary)
+    return summary
 
 
 def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[str, float]], asked: Asked) -> Summary:
@@ -289,7 +299,7 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
             read, measures, spending_cap(manifest.counts), *asked.warnings, not_reported, not_collected, *exported
         ),
     )
-    run.name("published" if summary.published else "refused", manifest.release_id)
+    run.tell(summary)
     with as_far_as_it_answers():
         show_in_prefect(summary, folder=folder)
     if summary.refused:

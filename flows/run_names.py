@@ -10,7 +10,7 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectHTTPStatusError
-from prefect.logging import get_logger
+from prefect.logging import get_logger, get_run_logger
 
 from flows.settings import load_settings
 from storage.errors import NightrankError
@@ -52,17 +52,19 @@ def workspace_name(workspace: str, *, base: Path) -> str:
     return workspace if is_whole else f"{base.name}/{workspace}"
 
 
-def name_run(workspace: str, release_id: str, outcome: str) -> None:
+def name_run(workspace: str, release_id: str, outcome: str, *, log: str) -> None:
     """Say in the name and the tags of this flow run what came of it; does nothing outside a flow run.
 
     Args:
         workspace: The name of the workspace.
         release_id: The release that it made or found.
         outcome: A word for it, such as "published"; it becomes a tag.
+        log: A line for its log.
     """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return
+    get_run_logger().info("%s", log)
     run = context.flow_run
     with as_far_as_it_answers(), get_client(sync_client=True) as client:
         client.update_flow_run(
