@@ -20,6 +20,7 @@ from storage.tables import RowWriter
 from tasks.analysis import Analyser
 from tasks.chunking import chunk_document, load_token_counter
 from tasks.progress import progress
+from tasks.transient import retried
 
 if TYPE_CHECKING:
     from tasks.embedder import EmbedderPlan
@@ -76,6 +77,7 @@ def chunk_documents(night: Night, plan: EmbedderPlan) -> int:
         return listing.write(night.chunks, fresh=night.fresh_chunks)
 
 
+@retried
 @task(name="embed", cache_policy=NO_CACHE)
 def embed_chunks(night: Night, embedder: EmbedderOnDemand) -> ChunksEmbedded:
     """Embed the chunks that have no vector yet, batch by batch; the model is loaded only where one is missing."""

@@ -24,6 +24,7 @@ from storage.tables import read_table, write_table
 from tasks.canary import compare_with_stored
 from tasks.progress import progress
 from tasks.ranking import first_stage_scores, legs_of, rank_candidates, weighted_scores
+from tasks.transient import retried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -96,6 +97,7 @@ class PairsScored:
     searches: int = 0
 
 
+@retried
 @task(name="rerank", cache_policy=NO_CACHE)
 def rerank_candidates(night: Night, reranker: RerankerOnDemand | None, table: ChunkTableVersion) -> PairsScored:
     """Score every candidate pair that has no score yet, and set the final order of the candidates."""

@@ -2,8 +2,8 @@
 
 They stand together and import nothing heavy, because a cached look-up reads them too and must start in
 a fraction of a second. *What* is computed is in the fingerprint of a release; *where* it runs and is kept
-(``execution``, ``workspace``, ``storage``), how it is watched (``gates``, ``canary``), how long it stays
-(``retention``) and where else it is served from (``export``) never are.
+(``execution``, ``workspace``, ``storage``), when (``schedule``), how it is watched (``gates``, ``canary``, ``notify``),
+how long it stays (``retention``) and where else it is served from (``export``) never are.
 """
 
 from __future__ import annotations
@@ -486,6 +486,37 @@ class RetentionSettings(Section):
     )
 
 
+Cron = Annotated[str, Field(pattern=r"^(off|\S+( +\S+){4})$")]
+
+
+class ScheduleSettings(Section):
+    """``[schedule]``: when ``nightrank schedule`` runs what; never part of a fingerprint."""
+
+    refresh: Cron = Field(
+        default="0 2 * * *",
+        description="Cron of the night, for `nightrank schedule` (five fields, such as `0 2 * * *`); `off`: on demand.",
+    )
+    evaluate: Cron = Field(default="off", description="Cron of the evaluation of what is live, or `off`.")
+    collect: Cron = Field(default="off", description="Cron of `collect`, or `off`; each night collects too.")
+    timezone: str = Field(
+        default="UTC",
+        min_length=1,
+        description="Time zone of the crons: a name of the IANA database, such as Europe/Berlin.",
+    )
+
+
+class NotifySettings(Section):
+    """``[notify]``: who is told of what went wrong; never part of a fingerprint."""
+
+    blocks: Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")], ...], Field(strict=False)] = (
+        Field(
+            default=(),
+            description="Prefect's notification blocks, as type/name (such as `slack-webhook/ops`), that are told when "
+            "a gate refuses a release, or a run fails, crashes or is cancelled.",
+        )
+    )
+
+
 class ExportSettings(Section):
     """``[export]``: where each published release is served from besides the workspace; never part of a fingerprint."""
 
@@ -582,6 +613,8 @@ class Settings(Section):
     retention: RetentionSettings = RetentionSettings()
     export: ExportSettings = ExportSettings()
     execution: ExecutionSettings = ExecutionSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    notify: NotifySettings = NotifySettings()
 
     def what(self) -> dict[str, object]:
         """What is computed: everything that decides a release, and nothing of where it runs or how long it stays."""
@@ -595,6 +628,8 @@ class Settings(Section):
                 "retention": True,
                 "export": True,
                 "execution": True,
+                "schedule": True,
+                "notify": True,
                 "documents": {"source"},
                 "retrieval": {"bm25_run", "dense_run"},
                 "queries": {"log", "drop_list", "pairs_per_second"},
