@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flows.artifacts import show_in_prefect
 from flows.summary import Refused, Summary
+from flows.workers import sharding
 from storage.documents import changes_between
 from storage.keys import fingerprint
 from storage.release_files import is_there, whole_file
@@ -166,18 +167,18 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
         seed=seed,
         answered=None if current is None else _answered(current, workspace, settings),
     )
-    run = Run(
-        night=night,
-        embedder=EmbedderOnDemand(embedder, settings, seed=seed),
-        reranker=None if reranker is None else RerankerOnDemand(reranker, settings),
-        analyser=Analyser.of(settings.bm25),
-        current=current,
-        now=now,
-        started=started,
-    )
     night.staging.mkdir(parents=True)
     try:
-        yield run
+        with sharding(settings.execution) as cut:
+            yield Run(
+                night=night,
+                embedder=EmbedderOnDemand(embedder, settings, seed=seed, sharding=cut),
+                reranker=None if reranker is None else RerankerOnDemand(reranker, settings, sharding=cut),
+                analyser=Analyser.of(settings.bm25),
+                current=current,
+                now=now,
+                started=started,
+            )
     finally:
         shutil.rmtree(night.staging, ignore_errors=True)
 
