@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.end_to_end.watched_workers import SHARDS, Notes, assert_as_by_one_process, change
+from tests.end_to_end.watched_workers import SHARD_PAIRS, SHARD_TEXTS, SHARDS, Notes, assert_as_by_one_process, change
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +26,8 @@ def test_nights_on_dask_are_those_of_one_process_also_when_a_worker_is_killed(
     first = refresh(collection)
 
     assert (tmp_path / "killed").exists()
-    assert first.counts.chunks_embedded > 5 * int(SHARDS["shard_texts"])
-    assert first.counts.pairs_scored == first.counts.pairs > 4 * int(SHARDS["shard_pairs"])
+    assert first.counts.chunks_embedded > 5 * SHARD_TEXTS
+    assert first.counts.pairs_scored == first.counts.pairs > 4 * SHARD_PAIRS
     assert {process for _, process in notes.lines("Reranker")} > {process for _, process in notes.lines("Embedder")}
     assert len(set(notes.loads())) == len(notes.loads())  # a process loads a model once
     assert_as_by_one_process(collection, tmp_path / "alone")

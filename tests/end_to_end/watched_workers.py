@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 # So small that the small collection has several shards of each kind.
-SHARDS: dict[str, TomlValue] = {"shard_texts": 5, "shard_pairs": 40, "workers": 2}
+SHARD_TEXTS, SHARD_PAIRS = 5, 40
+SHARDS: dict[str, TomlValue] = {"shard_texts": SHARD_TEXTS, "shard_pairs": SHARD_PAIRS, "workers": 2}
 
 
 @dataclass(frozen=True, slots=True)
