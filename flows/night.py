@@ -15,6 +15,7 @@ from flows.lineage import making_release
 from flows.run_names import as_far_as_it_answers, name_run, workspace_name
 from flows.settings import portable
 from flows.summary import Refused, Summary
+from flows.workers import sharding
 from storage.documents import changes_between
 from storage.evaluations import DEPTHS_FILE, TIMINGS_FILE
 from storage.keys import fingerprint
@@ -194,18 +195,18 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
         seed=seed,
         answered=None if current is None else _answered(current, workspace, settings),
     )
-    run = Run(
-        night=night,
-        embedder=EmbedderOnDemand(embedder, settings, seed=seed),
-        reranker=None if reranker is None else RerankerOnDemand(reranker, settings),
-        analyser=Analyser.of(settings.bm25),
-        current=current,
-        now=now,
-        started=started,
-    )
     night.staging.mkdir(parents=True)
     try:
-        yield run
+        with sharding(settings.execution) as cut:
+            yield Run(
+                night=night,
+                embedder=EmbedderOnDemand(embedder, settings, seed=seed, sharding=cut),
+                reranker=None if reranker is None else RerankerOnDemand(reranker, settings, sharding=cut),
+                analyser=Analyser.of(settings.bm25),
+                current=current,
+                now=now,
+                started=started,
+            )
     finally:
         shutil.rmtree(night.staging, ignore_errors=True)
 

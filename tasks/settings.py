@@ -548,7 +548,43 @@ class ExecutionSettings(Section):
     device: str = Field(
         default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, mps, cuda or cuda:N."
     )
-    runner: Literal["local"] = Field(default="local", description="`local` is the only runner yet.")
+    runner: Literal["local", "dask", "ray"] = Field(
+        default="local",
+        description="Who embeds and scores what is more than one shard: `local`, this process; or workers of `dask` or "
+        "`ray`, each of which needs the extra of its name.",
+    )
+    runner_address: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Of a cluster that runs already: `tcp://host:8786` of Dask, `ray://host:10001` or `auto` of Ray. "
+        "Default: a run that has a shard starts one on its machine and ends it.",
+    )
+    workers: int = Field(default=2, ge=1, le=1024, description="Processes of a cluster that a run starts.")
+    worker_devices: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$")], ...], Field(max_length=64, strict=False)
+    ] = Field(
+        default=(),
+        description="Devices of the workers. Several, such as `cuda:0` and `cuda:1`, are for `local`, which then "
+        "computes a shard on each at a time. Default: the run's own `device`.",
+    )
+    shard_texts: int = Field(
+        default=4096, ge=1, le=1_000_000, description="Texts that a worker embeds between two reports."
+    )
+    shard_pairs: int = Field(
+        default=16_384, ge=1, le=1_000_000, description="Pairs that a worker scores between two reports."
+    )
+    shard_gpus: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=64.0,
+        description="GPUs that a shard asks Ray for, or of the resource `GPU` that it asks Dask's workers for.",
+    )
+    concurrency_limit: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Name of a concurrency limit at Prefect of which each shard holds a slot while it computes.",
+    )
     batch_tokens: int | None = Field(
         default=None,
         ge=64,
