@@ -107,15 +107,20 @@ class SharedMemos:
         self._remote, self._folder, self._check = remote, folder, check
         self._known: dict[str, set[str]] = {}
 
-    def bring(self) -> None:
-        """Make every local memo hold what its parts hold, and what of its own is in no part yet."""
+    def bring(self, only: str | None = None) -> None:
+        """Make every local memo hold what its parts hold, and what of its own is in no part yet.
+
+        Args:
+            only: The name of one memo's file; None for all.
+        """
         self._known = {}
         for key in self._remote.sizes(FOLDER):
             _, stem, name = key.split("/")
             self._known.setdefault(stem, set()).add(name)
         for stem, parts in self._known.items():
-            if (table := _table_of(stem)) is not None:
-                self._bring(self._file(stem), table, stem, parts)
+            path = self._file(stem)
+            if (table := _table_of(stem)) is not None and only in {None, path.name}:
+                self._bring(path, table, stem, parts)
 
     def share(self) -> None:
         """Upload what local memos hold and no part does; others may be writing them in this process meanwhile."""

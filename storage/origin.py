@@ -224,6 +224,12 @@ class Origin:
             finally:
                 self._writer = None
 
+    def copy_memo(self, name: str, folder: Path) -> None:
+        """Put a memo together, by the name of its file, in a folder of the reader's own."""
+        from storage.memo_parts import SharedMemos
+
+        SharedMemos(self.remote, folder, check=lambda: None).bring(only=name)
+
     def pause_sharing(self) -> None:
         """Upload what memos hold and leave them alone from now on, until the writer ends: they may be written anew."""
         writer = self._require_writer()
