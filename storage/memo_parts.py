@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.duck import connect, connect_for_writing, only_row
+from storage.errors import MachineError
 from storage.memo import CREATE_PAIR_SCORES
 from storage.memo_upkeep import PAIRS, QUERIES, remove_memo
 from storage.query_memo import CREATE_QUERY_VECTORS
@@ -190,7 +191,9 @@ class SharedMemos:
         with tempfile.TemporaryDirectory(prefix="nightrank-memo-") as scratch:
             for name in sorted(names):
                 part = Path(scratch) / name
-                self._remote.download(f"{FOLDER}/{stem}/{name}", part)
+                if not self._remote.download(f"{FOLDER}/{stem}/{name}", part):
+                    message = f"{self._remote.url}/{FOLDER}/{stem} has no {name} any more."
+                    raise MachineError(message, remedy="It was put together with others meanwhile: run again.")
                 with pq.ParquetFile(part) as file:
                     for batch in file.iter_batches(batch_size=1_000_000):
                         _insert(memo, table, batch)
