@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
-from flows.command import Config, Json, print_json, quiet_prefect
+from flows.command import Config, Json, print_json, quiet_prefect, without_telemetry
 from flows.train_cli import train
 from storage.errors import GateRefused, InputError, MachineError, NightrankError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from flows.schedule import Served
 
 app = App(
     name="nightrank",
@@ -355,24 +357,44 @@ def collect(
     """Remove what nothing reaches: old releases, and what only they needed."""
     from datetime import UTC, datetime
 
+    from flows.collect import collect_workspace
     from flows.settings import find_settings_file, load_settings
-    from storage.collect import collect as collect_unreached
-    from storage.workspace import writing
 
     configuration = load_settings(find_settings_file(config))
-    if keep is not None and keep < 1:
-        message = f"--keep {keep} would remove the current release."
-        raise InputError(message, remedy="Keep at least 1.")
-    now = datetime.now(UTC)
-    with writing(configuration.workspace, now=now, tidy=False) as workspace:
-        wanted = configuration.settings.retention.keep if keep is None else keep
-        collected = collect_unreached(workspace, keep=wanted, now=now, thorough=True, dry_run=dry_run)
+    collected = collect_workspace(configuration, keep=keep, dry_run=dry_run, now=datetime.now(UTC))
     if json_:
         print_json({"dry_run": dry_run, **collected.as_json()})
     else:
         from flows.show import show_collected
 
         show_collected(collected, dry_run=dry_run)
+    return 0
+
+
+@app.command
+def schedule(
+    *,
+    config: Config = None,
+    name: Annotated[
+        str | None, Parameter(help="Of the deployments on the Prefect server. Default: the settings' folder.")
+    ] = None,
+    json_: Json = False,
+) -> int:
+    """Serve the flows on their schedules ([schedule] of the settings), until it is stopped; needs a Prefect server."""
+    from flows.settings import find_settings_file
+
+    settings_file = find_settings_file(config)
+    without_telemetry()
+    from flows.schedule import plan, serve
+    from flows.show_schedule import show_schedule
+
+    def tell(served: Sequence[Served]) -> None:
+        if json_:
+            print_json({"served": [one.as_json() for one in served]})
+        else:
+            show_schedule(served)
+
+    serve(plan(settings_file, name=name), on_ready=tell)
     return 0
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect import flow
 from pydantic import SecretStr
 
+from flows.prefect_flow import nightrank_flow
 from flows.settings import load_settings
 from flows.steps import step
 from storage.errors import InputError, NightrankError, reason_of
@@ -39,7 +39,7 @@ class Exports:
         return {"release_id": self.release_id, "exported": [one.as_json() for one in self.exported]}
 
 
-@flow(name="export")
+@nightrank_flow("export")
 def export(
     settings_file: str = "nightrank.toml",
     *,

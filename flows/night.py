@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flows.artifacts import show_in_prefect
 from flows.export import export_published
+from flows.lineage import making_release
+from flows.run_names import as_far_as_it_answers, name_run, workspace_name
 from flows.settings import portable
 from flows.summary import Refused, Summary
+from flows.workers import sharding
 from storage.documents import changes_between
 from storage.evaluations import DEPTHS_FILE, TIMINGS_FILE
 from storage.keys import fingerprint
@@ -105,6 +108,20 @@ class Run:
         self.seconds[task.name] = time.perf_counter() - start
         return outcome
 
+    def tell(self, summary: Summary) -> None:
+        """Say on Prefect's pages what came of the run, in its name and in one line of its log."""
+        release_id, counts = summary.manifest.release_id, summary.counts
+        outcome = "unchanged" if not summary.changed else "published" if summary.published else "refused"
+        workspace = workspace_name(self.night.settings.workspace, base=self.night.base)
+        name_run(
+            workspace,
+            release_id,
+            outcome,
+            log=f"Release {release_id} {outcome}: {counts.documents:,} documents, {counts.chunks:,} chunks "
+            f"({counts.chunks_embedded:,} embedded now), {counts.queries:,} queries, {counts.pairs:,} pairs "
+            f"({counts.pairs_scored:,} scored now).",
+        )
+
     def export(self, release_id: str) -> tuple[str, ...]:
         """Export the published release as the settings say; what the user should know of it."""
         if not self.night.settings.export.to:
@@ -178,18 +195,18 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
         seed=seed,
         answered=None if current is None else _answered(current, workspace, settings),
     )
-    run = Run(
-        night=night,
-        embedder=EmbedderOnDemand(embedder, settings, seed=seed),
-        reranker=None if reranker is None else RerankerOnDemand(reranker, settings),
-        analyser=Analyser.of(settings.bm25),
-        current=current,
-        now=now,
-        started=started,
-    )
     night.staging.mkdir(parents=True)
     try:
-        yield run
+        with sharding(settings.execution) as cut:
+            yield Run(
+                night=night,
+                embedder=EmbedderOnDemand(embedder, settings, seed=seed, sharding=cut),
+                reranker=None if reranker is None else RerankerOnDemand(reranker, settings, sharding=cut),
+                analyser=Analyser.of(settings.bm25),
+                current=current,
+                now=now,
+                started=started,
+            )
     finally:
         shutil.rmtree(night.staging, ignore_errors=True)
 
@@ -202,7 +219,7 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
     counts = run.current.counts.model_copy(update={**nothing, **bad})
     folder = run.night.workspace.release(run.current.release_id, only=[DEPTHS_FILE, TIMINGS_FILE])
     exported = run.export(run.current.release_id)
-    return Summary(
+    summary = Summary(
         manifest=run.current,
         published=False,
         changed=False,
@@ -214,6 +231,8 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
         ladder=tuple(ladder(run.current.measures, read_timings(folder))),
         depths=tuple(read_depths(folder)),
     )
+    run.tell(summary)
+    return summary
 
 
 def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[str, float]], asked: Asked) -> Summary:
@@ -265,7 +284,7 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
         files={},
     )
     not_reported = run.stage(report_night, night, manifest, current=run.current)
-    run.stage(publish, night, manifest, now=run.now)
+    run.stage(making_release(publish, night, manifest), night, manifest, now=run.now)
     folder = night.workspace.release(night.release_id)
     not_collected = run.stage(collect_unreached, night, now=run.now)
     exported = run.export(night.release_id) if manifest.status == "accepted" else ()
@@ -283,7 +302,9 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
             read, measures, spending_cap(manifest.counts), *asked.warnings, not_reported, not_collected, *exported
         ),
     )
-    show_in_prefect(summary, folder=folder)
+    run.tell(summary)
+    with as_far_as_it_answers():
+        show_in_prefect(summary, folder=folder)
     if summary.refused:
         raise Refused(summary)
     return summary

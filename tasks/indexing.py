@@ -19,13 +19,16 @@ from storage.releases import ChunkTableVersion
 from storage.tables import RowWriter
 from tasks.analysis import Analyser
 from tasks.chunking import chunk_document, load_token_counter
+from tasks.embedding_shards import embed_in_shards
 from tasks.progress import progress
+from tasks.transient import retried
 
 if TYPE_CHECKING:
     from tasks.embedder import EmbedderPlan
     from tasks.night import Night
     from tasks.on_demand import EmbedderOnDemand
     from tasks.settings import ChunkingSettings
+    from tasks.sharding import Sharding
 
 COMMIT_ROWS = 1024  # chunks embedded between two commits: what a killed run loses at most
 
@@ -76,26 +79,63 @@ def chunk_documents(night: Night, plan: EmbedderPlan) -> int:
         return listing.write(night.chunks, fresh=night.fresh_chunks)
 
 
+@retried
 @task(name="embed", cache_policy=NO_CACHE)
 def embed_chunks(night: Night, embedder: EmbedderOnDemand) -> ChunksEmbedded:
     """Embed the chunks that have no vector yet, batch by batch; the model is loaded only where one is missing."""
     plan = embedder.plan
     table = ChunkTable.find(night.workspace.lance, embedder=plan.fingerprint)
     with MissingChunks(night.fresh_chunks, no_hashes() if table is None else table.hashes()) as missing:
-        if len(missing):
-            model = embedder.load(table)
-            table = ChunkTable.create(night.workspace.lance, embedder=plan.fingerprint, dimensions=model.dimensions)
-            count_tokens = load_token_counter(plan.files.folder)
-            with progress("embedding", len(missing)) as advance:
-                for hashes, texts in missing.batches(COMMIT_ROWS):
-                    vectors = model.embed_passages(texts, on_batch=advance)
-                    table.add(hashes, texts, count_tokens(texts), vectors)
+        sharding = embedder.sharding_of(len(missing))
+        if sharding is not None:
+            table = _embed_in_shards(missing, table, night=night, embedder=embedder, sharding=sharding)
+        elif len(missing):
+            table = _embed_here(missing, table, night=night, embedder=embedder)
         assert table is not None  # a collection is never empty, so there was something to embed
         return ChunksEmbedded(
             texts=distinct_texts(night.chunks),
             embedded=len(missing),
             table=ChunkTableVersion(name=table.name, version=table.version),
         )
+
+
+def _embed_here(
+    missing: MissingChunks, stored: ChunkTable | None, *, night: Night, embedder: EmbedderOnDemand
+) -> ChunkTable:
+    plan, model = embedder.plan, embedder.load(stored)
+    table = ChunkTable.create(night.workspace.lance, embedder=plan.fingerprint, dimensions=model.dimensions)
+    count_tokens = load_token_counter(plan.files.folder)
+    with progress("embedding", len(missing)) as advance:
+        for hashes, texts in missing.batches(COMMIT_ROWS):
+            vectors = model.embed_passages(texts, on_batch=advance)
+            table.add(hashes, texts, count_tokens(texts), vectors)
+    return table
+
+
+def _embed_in_shards(
+    missing: MissingChunks,
+    stored: ChunkTable | None,
+    *,
+    night: Night,
+    embedder: EmbedderOnDemand,
+    sharding: Sharding,
+) -> ChunkTable:
+    """Workers embed, and this process alone commits; a shard that has ended is never lost."""
+    table = stored
+    for done in embed_in_shards(
+        missing.batches(sharding.texts),
+        "passages",
+        night=night,
+        embedder=embedder,
+        sharding=sharding,
+        stored=None if stored is None else embedder.stored_sample(stored),
+    ):
+        if table is None:  # only now is it known how long a vector is
+            dimensions = done.vectors.shape[1]
+            table = ChunkTable.create(night.workspace.lance, embedder=embedder.plan.fingerprint, dimensions=dimensions)
+        table.add(done.keys, done.texts, done.tokens, done.vectors)
+    assert table is not None  # there was something to embed
+    return table
 
 
 @task(name="bm25 statistics", cache_policy=NO_CACHE)

@@ -105,6 +105,11 @@ class Night:
         return self.staging / "scratch"
 
     @property
+    def shards(self) -> Path:
+        """What workers are to compute and what came of it, as ``storage.shards`` has it."""
+        return self.scratch / "shards"
+
+    @property
     def documents(self) -> Path:
         """Every document once, schema DOCUMENTS."""
         return self.scratch / "documents.parquet"

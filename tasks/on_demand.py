@@ -15,11 +15,14 @@ from tasks.openvino_reranker import OpenvinoReranker
 from tasks.reranker import Reranker
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from storage.chunk_table import ChunkTable
     from tasks.embedder import EmbedderPlan
     from tasks.hosted_reranker import HostedReranker
     from tasks.reranker import RerankerPlan
     from tasks.settings import Settings
+    from tasks.sharding import Sharding
 
 LoadedReranker: TypeAlias = "Reranker | OpenvinoReranker | HostedReranker"
 
@@ -31,14 +34,17 @@ class EmbedderOnDemand:
         plan: What to load.
         settings: Where it runs, and how it is watched.
         seed: Of the canary's sample.
+        sharding: How workers embed what is much; None where this process embeds all.
 
     Attributes:
         plan: As given.
+        sharding: As given.
         vectors_checked: Stored vectors that were computed again and agreed.
     """
 
-    def __init__(self, plan: EmbedderPlan, settings: Settings, *, seed: int) -> None:
+    def __init__(self, plan: EmbedderPlan, settings: Settings, *, seed: int, sharding: Sharding | None = None) -> None:
         self.plan = plan
+        self.sharding = sharding
         self.vectors_checked = 0
         self._settings = settings
         self._seed = seed
@@ -61,9 +67,17 @@ class EmbedderOnDemand:
                 self._check(self._loaded, stored)
         return self._loaded
 
-    def _check(self, embedder: Embedder, stored: ChunkTable) -> None:
+    def sharding_of(self, texts: int) -> Sharding | None:
+        """How workers embed so many texts; None where this process does."""
+        return self.sharding if self.sharding is not None and texts > self.sharding.texts else None
+
+    def stored_sample(self, stored: ChunkTable) -> pa.Table:
+        """What the embedder must say again: some ``text`` and ``vector`` of what is stored, the same all night."""
         generator = np.random.default_rng(self._seed)
-        sample = stored.sample(self._settings.canary.sample, ["text", "vector"], generator=generator)
+        return stored.sample(self._settings.canary.sample, ["text", "vector"], generator=generator)
+
+    def _check(self, embedder: Embedder, stored: ChunkTable) -> None:
+        sample = self.stored_sample(stored)
         if sample.num_rows == 0:
             return
         compare_with_stored(
@@ -83,15 +97,23 @@ class RerankerOnDemand:
         plan: What to load.
         settings: Where it runs.
         spending: What the run spent so far on hosted ones; None where this is the only one of its run.
+        sharding: How workers score what is much; None where this process scores all.
 
     Attributes:
         plan: As given.
+        sharding: As given; None of a hosted one, whose budget is one.
     """
 
     def __init__(
-        self, plan: RerankerPlan | HostedPlan, settings: Settings, *, spending: RunSpending | None = None
+        self,
+        plan: RerankerPlan | HostedPlan,
+        settings: Settings,
+        *,
+        spending: RunSpending | None = None,
+        sharding: Sharding | None = None,
     ) -> None:
         self.plan = plan
+        self.sharding = None if isinstance(plan, HostedPlan) else sharding
         self._spending = RunSpending() if spending is None else spending
         self._execution = settings.execution
         self._loaded: LoadedReranker | None = None

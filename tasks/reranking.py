@@ -22,8 +22,12 @@ from storage.memo import PairMemo
 from storage.records import CANDIDATES
 from storage.tables import read_table, write_table
 from tasks.canary import compare_with_stored
+from tasks.hosted_plan import HostedPlan
 from tasks.progress import progress
 from tasks.ranking import first_stage_scores, legs_of, rank_candidates, weighted_scores
+from tasks.reranking_shards import PAIRS, PairSharding
+from tasks.transient import retried
+from tasks.worker_models import RerankerReference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -96,6 +100,7 @@ class PairsScored:
     searches: int = 0
 
 
+@retried
 @task(name="rerank", cache_policy=NO_CACHE)
 def rerank_candidates(night: Night, reranker: RerankerOnDemand | None, table: ChunkTableVersion) -> PairsScored:
     """Score every candidate pair that has no score yet, and set the final order of the candidates."""
@@ -113,7 +118,9 @@ def rerank_candidates(night: Night, reranker: RerankerOnDemand | None, table: Ch
         texts = PairTexts.of(queries, night.open_chunks(table))
         with PairMemo(night.workspace.memo, reranker=reranker.plan.fingerprint) as memo:
             canary = Canary(settings.canary, reranker.plan.precision, np.random.default_rng(night.seed))
-            pair_scores[asked], done = score_pairs(pairs, memo, texts, load=reranker.load, canary=canary)
+            pair_scores[asked], done = score_pairs(
+                pairs, memo, texts, load=reranker.load, canary=canary, sharding=_sharding(night, reranker)
+            )
     weight = 0.0 if reranker is None else reranker.plan.weight
     write_table(
         night.candidates,
@@ -188,6 +195,7 @@ def score_pairs(
     *,
     load: Callable[[], Scorer],
     canary: Canary,
+    sharding: PairSharding | None = None,
 ) -> tuple[NDArray[np.float32], PairsScored]:
     """The score of every pair; what the memo does not hold is computed or asked for, committed batch by batch.
 
@@ -200,6 +208,7 @@ def score_pairs(
         texts: Of the pairs.
         load: Loads the reranker; called only where a score is missing.
         canary: Watches what the memo holds, before anything is added.
+        sharding: How workers score what is more than a shard; None where this process scores all.
 
     Returns:
         float32 (n,), NaN for all pairs of a query that lacks one because of a spending cap; and what was done for it.
@@ -213,7 +222,12 @@ def score_pairs(
     unknown[known] = False
     missing = pairs.filter(pa.array(unknown))
     checked = searches = 0
-    if missing.num_rows:
+    unscored = _first_of_each(missing)
+    if sharding is not None and unscored.num_rows > sharding.sharding.pairs:
+        sample = _sample(pairs.take(pa.array(known)), stored, canary)
+        checked = sample.num_rows
+        _compute_in_shards(unscored, memo, texts, sharding, sample)
+    elif missing.num_rows:
         reranker = load()
         if isinstance(reranker, PaidScorer):
             before = reranker.searches
@@ -224,7 +238,8 @@ def score_pairs(
             searches = reranker.searches - before
         else:
             checked = _check_stored(pairs.take(pa.array(known)), stored, texts, reranker, canary)
-            _compute(_first_of_each(missing), memo, texts, reranker)
+            _compute(unscored, memo, texts, reranker)
+    if missing.num_rows:
         known, stored = memo.scores_of(_as_remembered(pairs))
     scores = np.full(pairs.num_rows, np.nan, dtype=np.float32)
     scores[known] = stored
@@ -233,7 +248,7 @@ def score_pairs(
     unfinished = pc.unique(left.column("query_key"))
     done = PairsScored(
         pairs=_first_of_each(pairs).num_rows,
-        scored=_first_of_each(missing).num_rows - pairs_left,
+        scored=unscored.num_rows - pairs_left,
         checked=checked,
         left=pairs_left,
         queries_left=len(unfinished),
@@ -297,11 +312,9 @@ def _check_stored(
     canary: Canary,
 ) -> int:
     """Score a sample of known pairs (n,) with stored scores float32 (n,) again; how many they were."""
-    size = min(canary.settings.sample, stored.size)
-    drawn = canary.generator.choice(stored.size, size, replace=False)
-    if drawn.size:
-        sample = pairs.take(pa.array(drawn)).append_column("stored", pa.array(stored[drawn]))
-        [(batch, fresh)] = _scores(_by_length(sample, texts), texts, reranker, at_a_time=size)
+    sample = _sample(pairs, stored, canary)
+    if sample.num_rows:
+        [(batch, fresh)] = _scores(_by_length(sample, texts), texts, reranker, at_a_time=sample.num_rows)
         compare_with_stored(
             "pair scores",
             batch.column("stored").to_numpy(),
@@ -309,7 +322,13 @@ def _check_stored(
             settings=canary.settings,
             precision=canary.precision,
         )
-    return size
+    return int(sample.num_rows)
+
+
+def _sample(pairs: pa.Table, stored: NDArray[np.float32], canary: Canary) -> pa.Table:
+    """Some of the known pairs (n,), with their ``stored`` scores, float32 (n,)."""
+    drawn = canary.generator.choice(stored.size, min(canary.settings.sample, stored.size), replace=False)
+    return pairs.take(pa.array(drawn)).append_column("stored", pa.array(stored[drawn]))
 
 
 def _ask(missing: pa.Table, memo: PairMemo, texts: PairTexts, reranker: PaidScorer) -> None:
@@ -342,6 +361,37 @@ def _compute(missing: pa.Table, memo: PairMemo, texts: PairTexts, reranker: Scor
             advance(batch.num_rows)
 
 
+def _sharding(night: Night, reranker: RerankerOnDemand) -> PairSharding | None:
+    """How workers score the night's pairs; None where this process does."""
+    plan, settings = reranker.plan, night.settings
+    if reranker.sharding is None or isinstance(plan, HostedPlan):
+        return None
+    model = RerankerReference(settings.reranker, night.base, plan.precision, plan.fingerprint)
+    return PairSharding(reranker.sharding, model, plan.device, night.shards, settings.canary)
+
+
+def _compute_in_shards(
+    missing: pa.Table, memo: PairMemo, texts: PairTexts, sharding: PairSharding, sample: pa.Table
+) -> None:
+    """Workers score, and this process alone commits; a shard that has ended is never lost."""
+    rows = sharding.sharding.pairs
+    shards = (_in_words(*held, texts) for held in _with_texts(_by_length(missing, texts), texts, at_a_time=rows))
+    stored = None
+    if sample.num_rows:
+        [held] = _with_texts(_by_length(sample, texts), texts, at_a_time=sample.num_rows)
+        stored = _in_words(*held, texts).append_column("stored", held[0].column("stored"))
+    for pairs, scores in sharding.scores(shards, stored=stored):
+        memo.append(_as_remembered(pairs), scores)
+
+
+def _in_words(pairs: pa.Table, says: dict[str, str], texts: PairTexts) -> pa.Table:
+    """Pairs with the texts of both, schema PAIRS: all that is needed to score them."""
+    columns = {name: pairs.column(name) for name in ("text_key", "chunk_hash")}
+    columns["query"] = pa.array([texts.queries[key] for key in pairs.column("query_key").to_pylist()], pa.string())
+    columns["text"] = pa.array([says[key] for key in pairs.column("chunk_hash").to_pylist()], pa.string())
+    return pa.table({**columns, "tokens": pairs.column("tokens")}).cast(PAIRS)
+
+
 def _by_length(pairs: pa.Table, texts: PairTexts) -> pa.Table:
     """Pairs with the ``tokens`` of their chunks, the longest first."""
     lengths = texts.chunks.rows(pc.unique(pairs.column("chunk_hash")), ["tokens"])
@@ -367,9 +417,11 @@ def _scores(
             )
 
 
-def _with_texts(pairs: pa.Table, texts: PairTexts) -> Iterator[tuple[pa.Table, dict[str, str]]]:
+def _with_texts(
+    pairs: pa.Table, texts: PairTexts, *, at_a_time: int = TEXTS_HELD
+) -> Iterator[tuple[pa.Table, dict[str, str]]]:
     """The pairs in order, as many at a time as may have their texts in memory, and these texts by chunk hash."""
-    for start in range(0, pairs.num_rows, TEXTS_HELD):
-        held = pairs.slice(start, TEXTS_HELD)
+    for start in range(0, pairs.num_rows, at_a_time):
+        held = pairs.slice(start, at_a_time)
         rows = texts.chunks.rows(pc.unique(held.column("chunk_hash")), ["text"])
         yield held, dict(zip(rows.column("chunk_hash").to_pylist(), rows.column("text").to_pylist(), strict=True))

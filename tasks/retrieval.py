@@ -19,6 +19,7 @@ from tasks.analysis import Analyser
 from tasks.bm25 import retrieve_bm25
 from tasks.dense import StoredVectors
 from tasks.dense_lists import DenseLists
+from tasks.embedding_shards import embed_in_shards
 from tasks.filtered_lists import Handed, bring_filtered_up_to_date
 from tasks.fusion import fuse
 from tasks.handed_lists import ListedQueries, lists_by_key, lists_by_number
@@ -26,7 +27,9 @@ from tasks.outside_run import run_as_leg
 from tasks.progress import progress
 from tasks.query_filters import QueryFilters
 from tasks.reading import runs_of
+from tasks.sharding import slices
 from tasks.texts import Texts
+from tasks.transient import retried
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,6 +80,7 @@ def retrieve_lexical(night: Night) -> int:
     return int(leg.num_rows)
 
 
+@retried
 @task(name="embed queries", cache_policy=NO_CACHE)
 def embed_queries(night: Night, embedder: EmbedderOnDemand, version: ChunkTableVersion) -> QueriesEmbedded:
     """Embed the queries that have no vector yet, batch by batch; the model is loaded only where one is missing."""
@@ -86,7 +90,19 @@ def embed_queries(night: Night, embedder: EmbedderOnDemand, version: ChunkTableV
     with QueryMemo(night.workspace.memo, embedder=embedder.plan.fingerprint) as memo:
         known, _ = memo.vectors_of(keys)
         missing = np.setdiff1d(np.arange(len(keys)), known)
-        if missing.size:
+        sharding = embedder.sharding_of(int(missing.size))
+        if sharding is not None:
+            parts = slices(queries.take(pa.array(missing)), sharding.texts)
+            for done in embed_in_shards(
+                ((part.column("query_key").to_pylist(), part.column("text").to_pylist()) for part in parts),
+                "queries",
+                night=night,
+                embedder=embedder,
+                sharding=sharding,
+                stored=embedder.stored_sample(night.open_chunks(version)),
+            ):
+                memo.append(done.keys, done.vectors)
+        elif missing.size:
             table = night.open_chunks(version)
             model = embedder.load(table)
             with progress("embedding queries", missing.size) as advance:

@@ -2,8 +2,8 @@
 
 They stand together and import nothing heavy, because a cached look-up reads them too and must start in
 a fraction of a second. *What* is computed is in the fingerprint of a release; *where* it runs and is kept
-(``execution``, ``workspace``, ``storage``), how it is watched (``gates``, ``canary``), how long it stays
-(``retention``) and where else it is served from (``export``) never are.
+(``execution``, ``workspace``, ``storage``), when (``schedule``), how it is watched (``gates``, ``canary``, ``notify``),
+how long it stays (``retention``) and where else it is served from (``export``) never are.
 """
 
 from __future__ import annotations
@@ -486,6 +486,37 @@ class RetentionSettings(Section):
     )
 
 
+Cron = Annotated[str, Field(pattern=r"^(off|\S+( +\S+){4})$")]
+
+
+class ScheduleSettings(Section):
+    """``[schedule]``: when ``nightrank schedule`` runs what; never part of a fingerprint."""
+
+    refresh: Cron = Field(
+        default="0 2 * * *",
+        description="Cron of the night, for `nightrank schedule` (five fields, such as `0 2 * * *`); `off`: on demand.",
+    )
+    evaluate: Cron = Field(default="off", description="Cron of the evaluation of what is live, or `off`.")
+    collect: Cron = Field(default="off", description="Cron of `collect`, or `off`; each night collects too.")
+    timezone: str = Field(
+        default="UTC",
+        min_length=1,
+        description="Time zone of the crons: a name of the IANA database, such as Europe/Berlin.",
+    )
+
+
+class NotifySettings(Section):
+    """``[notify]``: who is told of what went wrong; never part of a fingerprint."""
+
+    blocks: Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")], ...], Field(strict=False)] = (
+        Field(
+            default=(),
+            description="Prefect's notification blocks, as type/name (such as `slack-webhook/ops`), that are told when "
+            "a gate refuses a release, or a run fails, crashes or is cancelled.",
+        )
+    )
+
+
 class ExportSettings(Section):
     """``[export]``: where each published release is served from besides the workspace; never part of a fingerprint."""
 
@@ -517,7 +548,43 @@ class ExecutionSettings(Section):
     device: str = Field(
         default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, mps, cuda or cuda:N."
     )
-    runner: Literal["local"] = Field(default="local", description="`local` is the only runner yet.")
+    runner: Literal["local", "dask", "ray"] = Field(
+        default="local",
+        description="Who embeds and scores what is more than one shard: `local`, this process; or workers of `dask` or "
+        "`ray`, each of which needs the extra of its name.",
+    )
+    runner_address: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Of a cluster that runs already: `tcp://host:8786` of Dask, `ray://host:10001` or `auto` of Ray. "
+        "Default: a run that has a shard starts one on its machine and ends it.",
+    )
+    workers: int = Field(default=2, ge=1, le=1024, description="Processes of a cluster that a run starts.")
+    worker_devices: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$")], ...], Field(max_length=64, strict=False)
+    ] = Field(
+        default=(),
+        description="Devices of the workers. Several, such as `cuda:0` and `cuda:1`, are for `local`, which then "
+        "computes a shard on each at a time. Default: the run's own `device`.",
+    )
+    shard_texts: int = Field(
+        default=4096, ge=1, le=1_000_000, description="Texts that a worker embeds between two reports."
+    )
+    shard_pairs: int = Field(
+        default=16_384, ge=1, le=1_000_000, description="Pairs that a worker scores between two reports."
+    )
+    shard_gpus: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=64.0,
+        description="GPUs that a shard asks Ray for, or of the resource `GPU` that it asks Dask's workers for.",
+    )
+    concurrency_limit: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Name of a concurrency limit at Prefect of which each shard holds a slot while it computes.",
+    )
     batch_tokens: int | None = Field(
         default=None,
         ge=64,
@@ -582,6 +649,8 @@ class Settings(Section):
     retention: RetentionSettings = RetentionSettings()
     export: ExportSettings = ExportSettings()
     execution: ExecutionSettings = ExecutionSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    notify: NotifySettings = NotifySettings()
 
     def what(self) -> dict[str, object]:
         """What is computed: everything that decides a release, and nothing of where it runs or how long it stays."""
@@ -595,6 +664,8 @@ class Settings(Section):
                 "retention": True,
                 "export": True,
                 "execution": True,
+                "schedule": True,
+                "notify": True,
                 "documents": {"source"},
                 "retrieval": {"bm25_run", "dense_run"},
                 "queries": {"log", "drop_list", "pairs_per_second"},

@@ -1,0 +1,93 @@
+"""Shards computed by workers of Dask."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from storage.errors import InputError, MachineError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from prefect.futures import PrefectFuture
+    from prefect.task_runners import TaskRunner
+
+    from tasks.settings import ExecutionSettings
+
+PATIENCE_SECONDS = 120  # until a first worker is there
+
+
+@dataclass(frozen=True, slots=True)
+class Dask:
+    """Workers of a Dask cluster.
+
+    Attributes:
+        execution: Where it is, or how large one is to be.
+    """
+
+    execution: ExecutionSettings
+
+    def runner(self) -> TaskRunner[Any]:
+        """Prefect's runner on the cluster at the address, or on one of its own."""
+        from prefect_dask import DaskTaskRunner
+
+        for name in ("distributed", "dask"):  # they tell of every connection
+            logging.getLogger(name).setLevel(logging.ERROR)
+        if self.execution.runner_address is not None:
+            return DaskTaskRunner(address=self.execution.runner_address)
+        return DaskTaskRunner(
+            cluster_kwargs={
+                "n_workers": self.execution.workers,
+                "threads_per_worker": 1,  # a worker computes one shard at a time, with threads of torch
+                "resources": {"GPU": self.execution.shard_gpus} if self.execution.shard_gpus else None,
+                "dashboard_address": None,
+                "memory_limit": 0,  # a model that needs more than a share of the memory is no reason to end its worker
+                "silence_logs": logging.ERROR,
+            }
+        )
+
+    def wait_for_workers(self, runner: TaskRunner[Any]) -> None:
+        """Return when a worker is there.
+
+        Raises:
+            InputError: No scheduler answers at the address.
+            MachineError: It has no worker.
+        """
+        address = self.execution.runner_address
+        try:
+            runner.client.wait_for_workers(1, timeout=PATIENCE_SECONDS)  # type: ignore[attr-defined]  # of Dask's runner
+        except TimeoutError as error:
+            message = f"The Dask cluster at {address or 'this machine'} has no worker."
+            raise MachineError(message, remedy="Start workers, `dask worker ADDRESS --nthreads 1`.") from error
+        except (OSError, ValueError) as error:
+            message = f"No Dask scheduler answers at {address}: {error}."
+            raise InputError(message, remedy="Start one, `dask scheduler`, or correct the address.") from error
+
+    def asking(self) -> AbstractContextManager[object]:
+        """The resource ``GPU``, where shards are to have one."""
+        import dask
+
+        gpus = self.execution.shard_gpus
+        return dask.annotate(resources={"GPU": gpus}) if gpus else nullcontext()
+
+    def call_off(self, future: PrefectFuture[Any]) -> None:
+        """Take a shard back; one that has begun ends without anyone waiting for it."""
+        future.wrapped_future.cancel()  # type: ignore[attr-defined]  # of Prefect's futures that wrap one, as here
+
+    def loss(self, error: BaseException) -> MachineError | None:
+        """Workers that a shard ended, or a scheduler that is gone."""
+        from concurrent.futures import CancelledError
+
+        from distributed import KilledWorker
+
+        if isinstance(error, KilledWorker):
+            message = "A shard ended every worker of Dask that took it; the memory may have been too small for it."
+            remedy = "Lower `execution.batch_tokens`, or the shard's size. What was done so far is kept."
+            return MachineError(message, remedy=remedy)
+        if isinstance(error, CancelledError):
+            message = "The connection to Dask's scheduler was lost."
+            return MachineError(message, remedy="Run again: what was done so far is kept.")
+        return None

@@ -1,0 +1,90 @@
+"""Shards computed by workers of Ray."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from storage.errors import InputError, MachineError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from prefect.futures import PrefectFuture
+    from prefect.task_runners import TaskRunner
+
+    from tasks.settings import ExecutionSettings
+
+OBJECT_STORE_BYTES = 128 * 2**20  # shards pass references, and Ray would take a third of the memory
+# Ray lets a process see the GPUs of its first shard alone; with this a process sees all and computes on its shard's.
+SEE_ALL_GPUS = {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ray:
+    """Workers of a Ray cluster.
+
+    Attributes:
+        execution: Where it is, or how large one is to be.
+    """
+
+    execution: ExecutionSettings
+
+    def runner(self) -> TaskRunner[Any]:
+        """Prefect's runner on the cluster at the address, or on one of its own."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no word to anyone outside; the user's own choice wins
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        from prefect_ray import RayTaskRunner
+
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if self.execution.shard_gpus:
+            options["runtime_env"] = {"env_vars": SEE_ALL_GPUS}
+        address = self.execution.runner_address
+        if address is not None:
+            return RayTaskRunner(address=None, init_kwargs={"address": address, **options})
+        options |= {
+            "address": "local",
+            "num_cpus": self.execution.workers,
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE_BYTES,
+        }
+        return RayTaskRunner(init_kwargs=options)
+
+    def wait_for_workers(self, runner: TaskRunner[Any]) -> None:
+        """Ray starts its workers when there is something to do."""
+
+    def asking(self) -> AbstractContextManager[object]:
+        """Processors and GPUs, as Ray counts them; a process that has loaded a model is kept for the next shard."""
+        from prefect_ray.context import remote_options
+
+        alone = self.execution.runner_address is None
+        return remote_options(
+            num_cpus=1 if alone else self.execution.threads or 1,
+            num_gpus=self.execution.shard_gpus,
+            max_calls=0,
+        )
+
+    def call_off(self, future: PrefectFuture[Any]) -> None:
+        """Take a shard back; one that has begun is interrupted."""
+        import ray
+
+        ray.cancel(future.wrapped_future)  # type: ignore[attr-defined]  # of Prefect's futures that wrap one, as here
+
+    def loss(self, error: BaseException) -> MachineError | InputError | None:
+        """Workers that a shard ended, or a node that is gone."""
+        from ray import exceptions
+
+        lost = (
+            exceptions.WorkerCrashedError,
+            exceptions.ObjectLostError,
+            exceptions.NodeDiedError,
+            exceptions.OutOfMemoryError,
+            exceptions.LocalRayletDiedError,
+        )
+        if isinstance(error, lost):
+            message = "A shard ended every worker of Ray that took it; the memory may have been too small for it."
+            remedy = "Lower `execution.batch_tokens`, or the shard's size. What was done so far is kept."
+            return MachineError(message, remedy=remedy)
+        return None

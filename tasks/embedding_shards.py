@@ -1,0 +1,166 @@
+"""Texts embedded by workers, shard by shard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pyarrow as pa
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage.chunk_table import vectors_of
+from storage.errors import MachineError
+from storage.shards import ShardInput, ShardOutput, open_shared, write_output, write_shards
+from storage.tables import write_table
+from tasks.canary import compare_with_stored
+from tasks.chunking import load_token_counter
+from tasks.progress import progress
+from tasks.sharding import RETRIES, RETRY_DELAY_SECONDS, Place, Watch, may_help, slices
+from tasks.worker_models import EmbedderReference, model_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from tasks.embedder import Embedder
+    from tasks.night import Night
+    from tasks.on_demand import EmbedderOnDemand
+    from tasks.settings import CanarySettings
+    from tasks.sharding import Sharding
+
+TEXTS = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("text", pa.string(), nullable=False)])
+AT_ONCE = 1024  # texts given to a model together, as a run that embeds by itself does: the same batches
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingShard:
+    """Texts that a worker is to embed.
+
+    Attributes:
+        source: Schema TEXTS.
+        kind: Whether they are chunks or queries.
+        model: The embedder.
+        place: Where to compute.
+        watch: What is stored, with ``text`` and ``vector``; None where nothing is yet.
+    """
+
+    source: ShardInput
+    kind: Literal["passages", "queries"]
+    model: EmbedderReference
+    place: Place
+    watch: Watch | None
+
+    @property
+    def number(self) -> int:
+        """Its place among those of the stage, from 0."""
+        return self.source.number
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What came of a shard.
+
+    Attributes:
+        keys: (n,).
+        texts: (n,).
+        tokens: (n,) the texts' lengths.
+        vectors: float32 (n, dim).
+    """
+
+    keys: list[str]
+    texts: list[str]
+    tokens: list[int]
+    vectors: NDArray[np.float32]
+
+
+@task(
+    name="embed shard",
+    task_run_name="embed {shard.kind} {shard.number}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAY_SECONDS,
+    retry_condition_fn=may_help,
+)
+def embed_shard(shard: EmbeddingShard) -> ShardOutput:
+    """Embed the texts of a shard, on whatever machine this runs."""
+    texts = shard.source.read()
+    with model_at(shard.place, shard.model, shard.watch, _check) as model:
+        embed = model.embed_passages if shard.kind == "passages" else model.embed_queries
+        found = [embed(part.column("text").to_pylist()) for part in slices(texts, AT_ONCE)]
+        tokens = load_token_counter(model.plan.files.folder)(texts.column("text").to_pylist())
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate(found).ravel()), model.dimensions)
+    columns = {"key": texts.column("key"), "tokens": pa.array(tokens, pa.int32()), "vector": vectors}
+    return write_output(shard.source, pa.table(columns))
+
+
+def embed_in_shards(
+    texts: Iterable[tuple[list[str], list[str]]],
+    kind: Literal["passages", "queries"],
+    *,
+    night: Night,
+    embedder: EmbedderOnDemand,
+    sharding: Sharding,
+    stored: pa.Table | None,
+) -> Iterator[Embedded]:
+    """Embed texts by workers.
+
+    Args:
+        texts: Keys and texts of each shard.
+        kind: Whether they are chunks or queries.
+        night: The run.
+        embedder: What embeds them.
+        sharding: How the work is cut.
+        stored: A sample of what it has embedded before, with ``text`` and ``vector``; None where it has nothing yet.
+
+    Yields:
+        What came of each shard, as they end.
+
+    Raises:
+        MachineError: A worker does not say again what is stored, or a shard cannot be done.
+    """
+    plan = embedder.plan
+    tables = (pa.table(list(columns), schema=TEXTS) for columns in texts)
+    sources = write_shards(night.shards / f"{kind}.parquet", TEXTS, tables)
+    watch = None if stored is None else _watch(night.shards / f"{kind}-stored.parquet", stored, night.settings.canary)
+    model = EmbedderReference(plan.settings, night.base, plan.precision, plan.fingerprint)
+    place = sharding.place_on(plan.device)
+    shards = [EmbeddingShard(source, kind, model, place, watch) for source in sources]
+    with progress("embedding", sum(source.rows for source in sources)) as advance:
+        for shard, output in sharding.workers.compute(embed_shard, shards):
+            asked, made = shard.source.read(), output.take()
+            if not made.column("key").equals(asked.column("key")):
+                message = f"The shard {shard.number} of {shard.source.path.name} came back with other texts."
+                raise MachineError(message, remedy="Install the same version of Nightrank on all machines.")
+            dimensions = made.schema.field("vector").type.list_size
+            yield Embedded(
+                asked.column("key").to_pylist(),
+                asked.column("text").to_pylist(),
+                made.column("tokens").to_pylist(),
+                vectors_of(made, dimensions),
+            )
+            advance(shard.source.rows)
+    embedder.vectors_checked = 0 if stored is None else stored.num_rows
+
+
+def _watch(path: Path, stored: pa.Table, settings: CanarySettings) -> Watch | None:
+    if stored.num_rows == 0:
+        return None
+    write_table(path, stored)
+    return Watch(path, settings)
+
+
+def _check(model: Embedder, watch: Watch) -> None:
+    with open_shared(watch.path) as file:
+        stored = file.read()
+    compare_with_stored(
+        "embeddings",
+        vectors_of(stored, model.dimensions),
+        model.embed_passages(stored.column("text").to_pylist()),
+        settings=watch.settings,
+        precision=model.plan.precision,
+    )

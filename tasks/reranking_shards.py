@@ -1,0 +1,148 @@
+"""Pairs scored by workers, shard by shard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage.errors import MachineError
+from storage.shards import ShardInput, ShardOutput, open_shared, write_output, write_shards
+from storage.tables import write_table
+from tasks.canary import compare_with_stored
+from tasks.progress import progress
+from tasks.sharding import RETRIES, RETRY_DELAY_SECONDS, Place, Watch, may_help, slices
+from tasks.worker_models import RerankerReference, model_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from tasks.openvino_reranker import OpenvinoReranker
+    from tasks.reranker import Reranker
+    from tasks.settings import CanarySettings
+    from tasks.sharding import Sharding
+
+    Scorer = Reranker | OpenvinoReranker
+
+AT_ONCE = 1024  # pairs given to a model together, as a run that scores by itself does: the same batches
+KEYS = ["text_key", "chunk_hash"]
+PAIRS = pa.schema(
+    [
+        *(pa.field(name, pa.string(), nullable=False) for name in (*KEYS, "query", "text")),
+        pa.field("tokens", pa.int32(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PairShard:
+    """Pairs that a worker is to score.
+
+    Attributes:
+        source: Schema PAIRS.
+        model: The reranker.
+        place: Where to compute.
+        watch: What is stored, schema PAIRS and its ``stored`` score; None where nothing is yet.
+    """
+
+    source: ShardInput
+    model: RerankerReference
+    place: Place
+    watch: Watch | None
+
+    @property
+    def number(self) -> int:
+        """Its place among those of the stage, from 0."""
+        return self.source.number
+
+
+@dataclass(frozen=True, slots=True)
+class PairSharding:
+    """How a stage's pairs are scored by workers.
+
+    Attributes:
+        sharding: How the work is cut.
+        model: The reranker.
+        device: Of the run itself.
+        folder: Where shards lie.
+        canary: How what is stored is watched.
+    """
+
+    sharding: Sharding
+    model: RerankerReference
+    device: str
+    folder: Path
+    canary: CanarySettings
+
+    def scores(
+        self, pairs: Iterable[pa.Table], *, stored: pa.Table | None
+    ) -> Iterator[tuple[pa.Table, NDArray[np.float32]]]:
+        """Score pairs by workers.
+
+        Args:
+            pairs: Schema PAIRS, a table a shard.
+            stored: A sample of what is known, schema PAIRS and its ``stored`` score; None where nothing is.
+
+        Yields:
+            Of each shard, as they end, ``text_key`` and ``chunk_hash`` (n,), and the scores, float32 (n,).
+
+        Raises:
+            MachineError: A worker does not say again what is stored, or a shard cannot be done.
+        """
+        sources = write_shards(self.folder / "pairs.parquet", PAIRS, pairs)
+        watch = None
+        if stored is not None:
+            watch = Watch(self.folder / "pairs-stored.parquet", self.canary)
+            write_table(watch.path, stored)
+        place = self.sharding.place_on(self.device)
+        shards = [PairShard(source, self.model, place, watch) for source in sources]
+        with progress("reranking", sum(source.rows for source in sources)) as advance:
+            for shard, output in self.sharding.workers.compute(score_shard, shards):
+                asked, made = shard.source.read(KEYS), output.take()
+                if not made.select(KEYS).equals(asked):
+                    message = f"The shard {shard.number} of {shard.source.path.name} came back with other pairs."
+                    raise MachineError(message, remedy="Install the same version of Nightrank on all machines.")
+                yield asked, made.column("score").to_numpy()
+                advance(shard.source.rows)
+
+
+@task(
+    name="rerank shard",
+    task_run_name="rerank {shard.number}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAY_SECONDS,
+    retry_condition_fn=may_help,
+)
+def score_shard(shard: PairShard) -> ShardOutput:
+    """Score the pairs of a shard, on whatever machine this runs."""
+    pairs = shard.source.read()
+    with model_at(shard.place, shard.model, shard.watch, _check) as model:
+        scores = np.concatenate([_scores(model, part) for part in slices(pairs, AT_ONCE)])
+    return write_output(shard.source, pairs.select(KEYS).append_column("score", pa.array(scores, pa.float32())))
+
+
+def _check(model: Scorer, watch: Watch) -> None:
+    with open_shared(watch.path) as file:
+        stored = file.read()
+    compare_with_stored(
+        "pair scores",
+        stored.column("stored").to_numpy(),
+        _scores(model, stored),
+        settings=watch.settings,
+        precision=model.plan.precision,
+    )
+
+
+def _scores(model: Scorer, pairs: pa.Table) -> NDArray[np.float32]:
+    return model.score(
+        pairs.column("query").to_pylist(), pairs.column("text").to_pylist(), pairs.column("tokens").to_numpy()
+    )

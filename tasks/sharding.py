@@ -1,0 +1,127 @@
+"""Work in shards: what is cut, who computes it, and under which terms.
+
+A shard is a record of some hundred bytes: which rows of which file, which model by its fingerprint, where to compute.
+The run alone writes to the stores; workers read a shard's rows and write a file beside them.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from storage.errors import NightrankError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    import pyarrow as pa
+    from prefect import Task
+    from prefect.client.schemas.objects import State, TaskRun
+
+    from storage.shards import ShardInput, ShardOutput
+    from tasks.settings import CanarySettings
+
+RETRIES = 2
+RETRY_DELAY_SECONDS = [2.0, 10.0]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where workers compute; nothing of it decides a value.
+
+    Attributes:
+        devices: What one process may use, a shard on each at a time.
+        gpus_by_ray: Whether Ray says for each shard which of the machine's GPUs it has, instead.
+        batch_tokens: Token budget of a batch, or None for what suits the device.
+        threads: CPU threads of a shard, or None for torch's own choice.
+        limit: The name of a concurrency limit at Prefect of which each shard holds a slot; None for no limit.
+    """
+
+    devices: tuple[str, ...]
+    gpus_by_ray: bool = False
+    batch_tokens: int | None = None
+    threads: int | None = None
+    limit: str | None = None
+
+    def slot(self) -> AbstractContextManager[None]:
+        """A slot of the limit, if there is one; waits until it is free."""
+        if self.limit is None:
+            return nullcontext()
+        from prefect.concurrency.sync import concurrency
+
+        # A lease that cannot be renewed for a while is no reason to lose a shard.
+        return concurrency(self.limit, strict=True, raise_on_lease_renewal_failure=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a worker's model must say again before anything that it computes is trusted.
+
+    Attributes:
+        path: A sample of what is stored, with the values.
+        settings: The tolerance.
+    """
+
+    path: Path
+    settings: CanarySettings
+
+
+class Shard(Protocol):
+    """What is sent to a worker."""
+
+    @property
+    def source(self) -> ShardInput:
+        """Its rows."""
+        ...
+
+
+S = TypeVar("S", bound=Shard)
+
+
+class Workers(Protocol):
+    """Who computes shards: threads of this process, or processes on any machine."""
+
+    def compute(self, task: Task[[Any], ShardOutput], shards: Sequence[S]) -> Iterator[tuple[S, ShardOutput]]:
+        """Each shard with what came of it, as they end; those of a lost worker are done again.
+
+        Raises:
+            MachineError: One ended every worker that took it.
+            Exception: What a shard failed with; the others are called off.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sharding:
+    """How a run cuts its work.
+
+    Attributes:
+        workers: Who computes.
+        place: Where; without devices, on the one that the run itself has.
+        texts: Of a shard that is embedded; the run itself embeds what is no more than that.
+        pairs: The same of pairs that are scored.
+    """
+
+    workers: Workers
+    place: Place
+    texts: int
+    pairs: int
+
+    def place_on(self, device: str) -> Place:
+        """The place, on the run's own device where it names none."""
+        return self.place if self.place.devices else replace(self.place, devices=(device,))
+
+
+def may_help(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether a shard that failed is tried again: where a disk, a share or the network failed, and never else."""
+    error = state.data if isinstance(state.data, BaseException) else getattr(state.data, "result", None)
+    return isinstance(error, OSError) and not isinstance(error, NightrankError | FileNotFoundError)
+
+
+def slices(table: pa.Table, rows: int) -> Iterator[pa.Table]:
+    """A table in parts of at most so many rows."""
+    for first in range(0, table.num_rows, rows):
+        yield table.slice(first, rows)
