@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from flows.summary import Summary
     from storage.collect import Collected
     from storage.releases import Gate, Manifest
+    from storage.workspace import Workspace
     from tasks.tuning import Tuned
 
 
-def show_in_prefect(summary: Summary, *, folder: Path) -> None:
-    """Create the run's artifacts; does nothing outside a flow run."""
+def show_in_prefect(summary: Summary, *, workspace: Workspace) -> None:
+    """Create the artifacts of a night; does nothing outside a flow run."""
     if FlowRunContext.get() is None:
         return
     manifest = summary.manifest
+    folder = workspace.release(manifest.release_id, only=("report.html",)).resolve()
     create_link_artifact(
-        link=folder.resolve().as_uri(),
+        link=folder.as_uri() if workspace.origin is None else f"{workspace}/releases/{manifest.release_id}",
         link_text=f"Release {manifest.release_id} ({manifest.status})",
         key="nightrank-release",
         description="The folder of the release.",

@@ -304,7 +304,7 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
     )
     run.tell(summary)
     with as_far_as_it_answers():
-        show_in_prefect(summary, folder=folder)
+        show_in_prefect(summary, workspace=night.workspace)
     if summary.refused:
         raise Refused(summary)
     return summary

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.end_to_end.prefect_server import Server, free_port, prefect_server
+from tests.end_to_end.prefect_server import Server, prefect_server
 from tests.published import check_readable
+from tests.servers import postgres_server, with_password
 from tests.tasks.hosted_server import Hang, serve
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 PREFECT_FILE = Path(__file__).parents[2] / "deployments" / "prefect.yaml"
-POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 EVERY_MINUTE = "* * * * *"
 
 
@@ -36,7 +34,7 @@ def test_three_nights_come_by_the_clock_and_one_is_held_back(
     by: str, database: str, collection: Collection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = collection.folder
-    with serve("tei") as provider, database_of(database, tmp_path) as options:
+    with serve("tei") as provider, database_of(database) as options:
         provider.needs_key = False
         collection.settings["reranker"] = {"model": "ours", "depth": 3}
         collection.settings["reranker.hosted"] = {"api": "tei", "url": provider.url, "timeout_seconds": 3600.0}
@@ -90,31 +88,14 @@ def nights(by: str, server: Server, folder: Path, log: Path) -> Iterator[None]:
 
 
 @contextmanager
-def database_of(kind: str, folder: Path) -> Iterator[dict[str, str]]:
+def database_of(kind: str) -> Iterator[dict[str, str]]:
     """The server's options for a database: its own SQLite file, or a Postgres that runs while the block does."""
     if kind == "sqlite":
         yield {}
         return
-    if not POSTGRES or shutil.which("setpriv") is None:
-        pytest.skip("no Postgres is installed")
-    data, port = folder / "postgres", free_port()
-    data.mkdir()
-    folder.chmod(0o755)
-    for above in folder.parents:
-        if above.stat().st_uid == Path.home().stat().st_uid and not above.stat().st_mode & 0o001:
-            above.chmod(0o755)
-    shutil.chown(data, "postgres")
-    as_postgres = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"]
-    initdb = [*as_postgres, POSTGRES[-1] / "initdb", "-D", data, "-U", "prefect", "--auth", "trust"]
-    subprocess.run(initdb, check=True, capture_output=True, cwd="/")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={data}"
-    control = [*as_postgres, POSTGRES[-1] / "pg_ctl", "-D", data, "-w", "-l", data / "log"]
-    subprocess.run([*control, "-o", options, "start"], check=True, capture_output=True, cwd="/")
-    try:
-        address = f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
-        yield {"PREFECT_API_DATABASE_CONNECTION_URL": address}
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True, cwd="/")
+    with postgres_server() as address:
+        whole = with_password(address, "night").replace("postgresql://", "postgresql+asyncpg://")
+        yield {"PREFECT_API_DATABASE_CONNECTION_URL": whole}
 
 
 def ended(server: Server) -> list[Run]:
