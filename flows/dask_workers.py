@@ -32,7 +32,7 @@ class Dask:
 
     def runner(self) -> TaskRunner[Any]:
         """Prefect's runner on the cluster at the address, or on one of its own."""
-        from prefect_dask import DaskTaskRunner
+        from prefect_dask.task_runners import DaskTaskRunner
 
         for name in ("distributed", "dask"):  # they tell of every connection
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -68,10 +68,10 @@ class Dask:
 
     def asking(self) -> AbstractContextManager[object]:
         """The resource ``GPU``, where shards are to have one."""
-        import dask
+        from dask.base import annotate
 
         gpus = self.execution.shard_gpus
-        return dask.annotate(resources={"GPU": gpus}) if gpus else nullcontext()
+        return annotate(resources={"GPU": gpus}) if gpus else nullcontext()
 
     def call_off(self, future: PrefectFuture[Any]) -> None:
         """Take a shard back; one that has begun ends without anyone waiting for it."""

@@ -36,21 +36,23 @@ class Ray:
         """Prefect's runner on the cluster at the address, or on one of its own."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no word to anyone outside; the user's own choice wins
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        from prefect_ray import RayTaskRunner
+        from prefect_ray.task_runners import RayTaskRunner
 
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self.execution.shard_gpus:
             options["runtime_env"] = {"env_vars": SEE_ALL_GPUS}
         address = self.execution.runner_address
         if address is not None:
-            return RayTaskRunner(address=None, init_kwargs={"address": address, **options})
-        options |= {
-            "address": "local",
-            "num_cpus": self.execution.workers,
-            "include_dashboard": False,
-            "object_store_memory": OBJECT_STORE_BYTES,
-        }
-        return RayTaskRunner(init_kwargs=options)
+            options["address"] = address
+        else:
+            options |= {
+                "address": "local",  # and not one that happens to run here
+                "num_cpus": self.execution.workers,
+                "include_dashboard": False,
+                "object_store_memory": OBJECT_STORE_BYTES,
+            }
+        runner: TaskRunner[Any] = RayTaskRunner(init_kwargs=options)
+        return runner
 
     def wait_for_workers(self, runner: TaskRunner[Any]) -> None:
         """Ray starts its workers when there is something to do."""
@@ -60,11 +62,12 @@ class Ray:
         from prefect_ray.context import remote_options
 
         alone = self.execution.runner_address is None
-        return remote_options(
+        asked: AbstractContextManager[object] = remote_options(
             num_cpus=1 if alone else self.execution.threads or 1,
             num_gpus=self.execution.shard_gpus,
             max_calls=0,
         )
+        return asked
 
     def call_off(self, future: PrefectFuture[Any]) -> None:
         """Take a shard back; one that has begun is interrupted."""
