@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from storage.errors import InputError, MachineError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from prefect.futures import PrefectFuture
@@ -32,30 +34,43 @@ class Ray:
 
     execution: ExecutionSettings
 
-    def runner(self) -> TaskRunner[Any]:
-        """Prefect's runner on the cluster at the address, or on one of its own."""
+    @contextmanager
+    def started(self) -> Iterator[TaskRunner[Any]]:
+        """Prefect's runner on the cluster at the address, or on one of its own.
+
+        Raises:
+            InputError: No cluster answers at the address.
+        """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no word to anyone outside; the user's own choice wins
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         from prefect_ray.task_runners import RayTaskRunner
 
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        with ExitStack() as stack:
+            try:
+                runner = stack.enter_context(RayTaskRunner(init_kwargs=self._cluster()))
+            except (ConnectionError, TimeoutError) as error:
+                message = f"No Ray cluster answers at {self.execution.runner_address}: {error}."
+                remedy = "Start one, `ray start --head`, or correct the address."
+                raise InputError(message, remedy=remedy) from error
+            yield runner
+
+    def _cluster(self) -> dict[str, Any]:
+        """What ``ray.init`` takes."""
+        address = self.execution.runner_address
+        options: dict[str, Any] = {}
         if self.execution.shard_gpus:
             options["runtime_env"] = {"env_vars": SEE_ALL_GPUS}
-        address = self.execution.runner_address
+        if address is None or not address.startswith("ray://"):  # whose client knows neither
+            options |= {"log_to_driver": False, "logging_level": logging.ERROR}
         if address is not None:
-            options["address"] = address
-        else:
-            options |= {
-                "address": "local",  # and not one that happens to run here
-                "num_cpus": self.execution.workers,
-                "include_dashboard": False,
-                "object_store_memory": OBJECT_STORE_BYTES,
-            }
-        runner: TaskRunner[Any] = RayTaskRunner(init_kwargs=options)
-        return runner
-
-    def wait_for_workers(self, runner: TaskRunner[Any]) -> None:
-        """Ray starts its workers when there is something to do."""
+            return {**options, "address": address}
+        return {
+            **options,
+            "address": "local",  # and not one that happens to run here
+            "num_cpus": self.execution.workers,
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE_BYTES,
+        }
 
     def asking(self) -> AbstractContextManager[object]:
         """Processors and GPUs, as Ray counts them; a process that has loaded a model is kept for the next shard."""

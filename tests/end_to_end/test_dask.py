@@ -130,7 +130,7 @@ def test_what_a_worker_refuses_for_a_reason_is_told_and_not_tried_again(
 def test_an_address_at_which_nobody_answers_is_told(collection: Collection, refresh: Refresh) -> None:
     collection.settings["execution"] |= {"runner": "dask", "runner_address": "tcp://127.0.0.1:9", **SHARDS}
 
-    with pytest.raises(InputError, match="No Dask scheduler answers at tcp://127.0.0.1:9"):
+    with pytest.raises(InputError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         refresh(collection)
 
 
