@@ -23,7 +23,7 @@ from storage.keys import digest
 from storage.lease import record_of
 from storage.memo import PairMemo
 from storage.models import Promotion, bring_model, promote, promotions, seal_model, withdraw
-from storage.places import open_workspace, workspace_at
+from storage.opening import open_workspace, workspace_at
 from storage.releases import list_releases, read_manifest
 from storage.rollback import roll_back
 from storage.workspace import Workspace, reading, without_readers, writing
