@@ -217,17 +217,17 @@ def test_a_store_that_is_not_there_is_told_with_a_remedy(elsewhere: Collection, 
     assert (ended.code, "no bucket" in ended.err) == (2, True)
 
 
-# A night uploads parts of memos, then the files of the release; its conditional writes are the lease, the manifest, the
-# pointer, the lease again.
+# A night uploads parts of memos, then the files of the release; its conditional writes are the lease, the manifest and
+# the pointer, the lease before each of them, and the lease at the end.
 MOMENTS = [
     ("before", "upload", 1),
     ("before", "upload", 4),
     ("after", "upload", 12),
-    ("before", "conditional write", 2),
-    ("after", "conditional write", 2),
+    ("before", "conditional write", 3),
     ("after", "conditional write", 3),
+    ("after", "conditional write", 5),
 ]
-PUBLISHED = ("after", "conditional write", 3)
+PUBLISHED = ("after", "conditional write", 5)
 
 
 def test_killed_between_two_writes_readers_keep_the_release_and_the_next_run_completes(
