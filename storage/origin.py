@@ -83,7 +83,7 @@ class Origin:
             MachineError: Somebody has, or this writer has lost its lease.
         """
         writer = self._require_writer()
-        writer.lease.check()
+        writer.lease.renew()
         seen = self.remote.write_if(POINTER, pointer.encode(), seen=writer.pointer)
         if seen is None:
             message = f"Another run has published to {self.remote.url} meanwhile; its release stays current."
@@ -140,7 +140,7 @@ class Origin:
             if name != MANIFEST:
                 writer.lease.check()
                 self.remote.upload(folder / name, f"{_folder_of(release_id)}/{name}")
-        writer.lease.check()
+        writer.lease.renew()
         key = f"{_folder_of(release_id)}/{MANIFEST}"
         if self.remote.write_if(key, (folder / MANIFEST).read_bytes(), seen=None) is None:
             message = f"There is a release {release_id} in {self.remote.url} already."

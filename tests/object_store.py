@@ -13,7 +13,7 @@ from unittest.mock import patch
 import httpx
 from moto.server import ThreadedMotoServer
 
-from storage.places import open_workspace
+from storage.opening import open_workspace
 from storage.remote import Remote, StoreOptions
 
 if TYPE_CHECKING:

@@ -217,26 +217,59 @@ def test_a_store_that_is_not_there_is_told_with_a_remedy(elsewhere: Collection, 
     assert (ended.code, "no bucket" in ended.err) == (2, True)
 
 
-# Uploads of a night are parts of memos, then the files of the release; conditional writes are the lease, the manifest,
-# the pointer, the lease.
-MOMENTS = [("upload", call) for call in (1, 2, 4, 12)] + [("conditional write", call) for call in (1, 2, 3, 4)]
+# A night uploads parts of memos, then the files of the release; its conditional writes are the lease, the manifest and
+# the pointer, the lease before each of them, and the lease at the end.
+MOMENTS = [
+    ("before", "upload", 1),
+    ("before", "upload", 4),
+    ("after", "upload", 12),
+    ("before", "conditional write", 3),
+    ("after", "conditional write", 3),
+    ("after", "conditional write", 5),
+]
+PUBLISHED = ("after", "conditional write", 5)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_between_two_writes_readers_keep_the_release_and_the_next_run_completes(
-    when: str, nights: Nights, elsewhere: Collection, tmp_path: Path
+    nights: Nights, elsewhere: Collection, tmp_path: Path
 ) -> None:
-    workspace = workspace_of(elsewhere)
-    live, before = workspace.require_current(), rankings_of(workspace)
-    for number, (step, call) in enumerate(MOMENTS, start=1):
+    before, live = rankings_of(workspace_of(elsewhere)), workspace_of(elsewhere).require_current()
+    for number, (when, step, call) in enumerate(MOMENTS, start=1):
         edit(elsewhere, number)
-        ended, _ = nights.run(elsewhere, **{f"kill_{when}": step, "kill_at_call": call})
-        assert ended == -signal.SIGKILL, (step, call)
-        if (step, call) == ("conditional write", 3 if when == "after" else 4):
-            break  # published and killed at once: nothing is left to lose
-        assert workspace_of(elsewhere).require_current() == live, (step, call)
-        assert_same_rankings(before, rankings_of(workspace_of(elsewhere)))
+        assert killed(nights, elsewhere, when, step, call), (when, step, call)
+        is_published = (when, step, call) == PUBLISHED
+        assert (workspace_of(elsewhere).require_current() != live) == is_published, (when, step, call)
+        if not is_published:
+            assert_same_rankings(before, rankings_of(workspace_of(elsewhere)))
     assert_the_next_run_completes(elsewhere, nights, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["upload", "conditional write", "delete"])
+def test_killed_before_any_of_its_writes_a_night_is_whole_or_was_not(
+    step: str, nights: Nights, elsewhere: Collection, tmp_path: Path
+) -> None:
+    elsewhere.settings["retention"] = {"keep": 1}
+    call, live = 1, rankings_of(workspace_of(elsewhere))
+    while True:
+        edit(elsewhere, call)
+        before = workspace_of(elsewhere).require_current()
+        if not killed(nights, elsewhere, "before", step, call):
+            break
+        if workspace_of(elsewhere).require_current() == before:
+            assert_same_rankings(live, rankings_of(workspace_of(elsewhere)))
+        live = rankings_of(workspace_of(elsewhere))
+        call += 1
+    assert call > 2
+    assert_the_next_run_completes(elsewhere, nights, tmp_path)
+
+
+def killed(nights: Nights, collection: Collection, when: str, step: str, call: int) -> bool:
+    """Whether a night came to be killed at that moment; else it ended by itself."""
+    kill: dict[str, str | float] = {f"kill_{when}": step, "kill_at_call": call}
+    ended, _ = nights.run(collection, **kill)
+    assert ended in {0, -signal.SIGKILL}
+    return ended != 0
 
 
 def assert_the_next_run_completes(collection: Collection, nights: Nights, folder: Path) -> None:

@@ -41,7 +41,7 @@ def front_end(place: Workspace, tmp_path: Path) -> Workspace:
     """The workspace as another machine sees it."""
     if place.origin is None:
         return place
-    from storage.places import open_workspace
+    from storage.opening import open_workspace
 
     remote = place.origin.remote
     return open_workspace(remote.url, cache=tmp_path / "front", options=remote.options)
