@@ -38,7 +38,7 @@ def provider(collection: Collection) -> Iterator[RerankServer]:
 def test_one_process_serves_nights_one_at_a_time_and_stops_them_in_good_order(
     prefect_api: str, provider: RerankServer, collection: Collection
 ) -> None:
-    server = Server(prefect_api, {**os.environ, "PREFECT_API_URL": prefect_api, "PREFECT_LOGGING_LEVEL": "INFO"})
+    server = Server(prefect_api, {**os.environ, "PREFECT_API_URL": prefect_api})
     log, folder, name = collection.folder / "schedule.log", collection.folder, collection.folder.parent.name
     collection.settings["schedule"] = {"refresh": "0 3 * * *", "timezone": "Europe/Berlin"}
     collection.write()
