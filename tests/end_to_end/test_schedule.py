@@ -99,3 +99,10 @@ def test_a_schedule_that_is_none_is_an_error_of_the_input(
     assert ended.code == 2
     assert value in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_a_name_that_prefect_does_not_take_is_an_error_of_the_input(collection: Collection, program: Program) -> None:
+    ended = program("schedule", "--name", "search/shop", folder=collection.folder)
+
+    assert ended.code == 2
+    assert "'search/shop'" in ended.err
