@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from storage.errors import InputError, MachineError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from prefect.futures import PrefectFuture
@@ -30,48 +31,47 @@ class Dask:
 
     execution: ExecutionSettings
 
-    def runner(self) -> TaskRunner[Any]:
-        """Prefect's runner on the cluster at the address, or on one of its own."""
-        from prefect_dask import DaskTaskRunner
-
-        for name in ("distributed", "dask"):  # they tell of every connection
-            logging.getLogger(name).setLevel(logging.ERROR)
-        if self.execution.runner_address is not None:
-            return DaskTaskRunner(address=self.execution.runner_address)
-        return DaskTaskRunner(
-            cluster_kwargs={
-                "n_workers": self.execution.workers,
-                "threads_per_worker": 1,  # a worker computes one shard at a time, with threads of torch
-                "resources": {"GPU": self.execution.shard_gpus} if self.execution.shard_gpus else None,
-                "dashboard_address": None,
-                "memory_limit": 0,  # a model that needs more than a share of the memory is no reason to end its worker
-                "silence_logs": logging.ERROR,
-            }
-        )
-
-    def wait_for_workers(self, runner: TaskRunner[Any]) -> None:
-        """Return when a worker is there.
+    @contextmanager
+    def started(self) -> Iterator[TaskRunner[Any]]:
+        """Prefect's runner on the cluster at the address, or on one of its own, when it has a worker.
 
         Raises:
             InputError: No scheduler answers at the address.
             MachineError: It has no worker.
         """
+        from prefect_dask.task_runners import DaskTaskRunner
+
+        for name in ("distributed", "dask"):  # they tell of every connection
+            logging.getLogger(name).setLevel(logging.ERROR)
         address = self.execution.runner_address
-        try:
-            runner.client.wait_for_workers(1, timeout=PATIENCE_SECONDS)  # type: ignore[attr-defined]  # of Dask's runner
-        except TimeoutError as error:
-            message = f"The Dask cluster at {address or 'this machine'} has no worker."
-            raise MachineError(message, remedy="Start workers, `dask worker ADDRESS --nthreads 1`.") from error
-        except (OSError, ValueError) as error:
-            message = f"No Dask scheduler answers at {address}: {error}."
-            raise InputError(message, remedy="Start one, `dask scheduler`, or correct the address.") from error
+        with DaskTaskRunner(address=address, cluster_kwargs=self._own_cluster() if address is None else None) as runner:
+            try:
+                runner.client.wait_for_workers(1, timeout=PATIENCE_SECONDS)
+            except TimeoutError as error:
+                message = f"The Dask cluster at {address or 'this machine'} has no worker."
+                raise MachineError(message, remedy="Start workers, `dask worker ADDRESS --nthreads 1`.") from error
+            except (OSError, ValueError) as error:
+                message = f"No Dask scheduler answers at {address}: {error}."
+                raise InputError(message, remedy="Start one, `dask scheduler`, or correct the address.") from error
+            yield runner
+
+    def _own_cluster(self) -> dict[str, Any]:
+        gpus = self.execution.shard_gpus
+        return {
+            "n_workers": self.execution.workers,
+            "threads_per_worker": 1,  # a worker computes one shard at a time, with threads of torch
+            "resources": {"GPU": gpus} if gpus else None,
+            "dashboard_address": None,
+            "memory_limit": 0,  # a model that needs more than a share of the memory is no reason to end its worker
+            "silence_logs": logging.ERROR,
+        }
 
     def asking(self) -> AbstractContextManager[object]:
         """The resource ``GPU``, where shards are to have one."""
-        import dask
+        from dask.base import annotate
 
         gpus = self.execution.shard_gpus
-        return dask.annotate(resources={"GPU": gpus}) if gpus else nullcontext()
+        return annotate(resources={"GPU": gpus}) if gpus else nullcontext()
 
     def call_off(self, future: PrefectFuture[Any]) -> None:
         """Take a shard back; one that has begun ends without anyone waiting for it."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from storage.errors import InputError, MachineError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from prefect.futures import PrefectFuture
@@ -32,39 +34,55 @@ class Ray:
 
     execution: ExecutionSettings
 
-    def runner(self) -> TaskRunner[Any]:
-        """Prefect's runner on the cluster at the address, or on one of its own."""
+    @contextmanager
+    def started(self) -> Iterator[TaskRunner[Any]]:
+        """Prefect's runner on the cluster at the address, or on one of its own.
+
+        Raises:
+            InputError: No cluster answers at the address.
+        """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no word to anyone outside; the user's own choice wins
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        from prefect_ray import RayTaskRunner
+        from prefect_ray.task_runners import RayTaskRunner
 
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        with ExitStack() as stack:
+            try:
+                runner = stack.enter_context(RayTaskRunner(init_kwargs=self._cluster()))
+            except (ConnectionError, TimeoutError) as error:
+                message = f"No Ray cluster answers at {self.execution.runner_address}: {error}."
+                remedy = "Start one, `ray start --head`, or correct the address."
+                raise InputError(message, remedy=remedy) from error
+            yield runner
+
+    def _cluster(self) -> dict[str, Any]:
+        """What ``ray.init`` takes."""
+        address = self.execution.runner_address
+        options: dict[str, Any] = {}
         if self.execution.shard_gpus:
             options["runtime_env"] = {"env_vars": SEE_ALL_GPUS}
-        address = self.execution.runner_address
+        if address is None or not address.startswith("ray://"):  # whose client knows neither
+            options |= {"log_to_driver": False, "logging_level": logging.ERROR}
         if address is not None:
-            return RayTaskRunner(address=None, init_kwargs={"address": address, **options})
-        options |= {
-            "address": "local",
+            return {**options, "address": address}
+        return {
+            **options,
+            "address": "local",  # and not one that happens to run here
             "num_cpus": self.execution.workers,
             "include_dashboard": False,
             "object_store_memory": OBJECT_STORE_BYTES,
         }
-        return RayTaskRunner(init_kwargs=options)
-
-    def wait_for_workers(self, runner: TaskRunner[Any]) -> None:
-        """Ray starts its workers when there is something to do."""
 
     def asking(self) -> AbstractContextManager[object]:
         """Processors and GPUs, as Ray counts them; a process that has loaded a model is kept for the next shard."""
         from prefect_ray.context import remote_options
 
         alone = self.execution.runner_address is None
-        return remote_options(
+        asked: AbstractContextManager[object] = remote_options(
             num_cpus=1 if alone else self.execution.threads or 1,
             num_gpus=self.execution.shard_gpus,
             max_calls=0,
         )
+        return asked
 
     def call_off(self, future: PrefectFuture[Any]) -> None:
         """Take a shard back; one that has begun is interrupted."""

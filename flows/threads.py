@@ -21,14 +21,11 @@ class Threads:
 
     count: int
 
-    def runner(self) -> TaskRunner[Any]:
+    def started(self) -> AbstractContextManager[TaskRunner[Any]]:
         """Prefect's pool of threads."""
         from prefect.task_runners import ThreadPoolTaskRunner
 
         return ThreadPoolTaskRunner(max_workers=self.count)
-
-    def wait_for_workers(self, runner: TaskRunner[Any]) -> None:
-        """They are always there."""
 
     def asking(self) -> AbstractContextManager[object]:
         """Nothing: a thread takes the device that is free."""

@@ -43,15 +43,11 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 class Kind(Protocol):
     """A kind of workers."""
 
-    def runner(self) -> TaskRunner[Any]:
-        """Prefect's task runner for them, not started yet."""
-        ...
-
-    def wait_for_workers(self, runner: TaskRunner[Any]) -> None:
-        """Return when there is one.
+    def started(self) -> AbstractContextManager[TaskRunner[Any]]:
+        """Prefect's task runner for them, until the block ends.
 
         Raises:
-            NightrankError: There will be none.
+            NightrankError: There are none.
         """
         ...
 
@@ -105,11 +101,10 @@ class ShardWorkers:
         # Workers report to the API that this run reports to, also where that is one which Prefect started for it.
         with temporary_settings({PREFECT_API_URL: self._api()}):
             if self._runner is None:
-                runner = self._stack.enter_context(self._kind.runner())
-                self._kind.wait_for_workers(runner)
-                self._runner = runner
+                self._runner = self._stack.enter_context(self._kind.started())
             with self._kind.asking():
-                return self._runner.submit(task, {"shard": shard})
+                sent: PrefectFuture[ShardOutput] = self._runner.submit(task, {"shard": shard})
+                return sent
 
     def _outcome(self, future: PrefectFuture[ShardOutput]) -> ShardOutput:
         try:
@@ -121,8 +116,9 @@ class ShardWorkers:
             raise loss from error
 
     def _api(self) -> str:
-        if PREFECT_API_URL.value():
-            return PREFECT_API_URL.value()
+        address: str | None = PREFECT_API_URL.value()
+        if address:
+            return address
         if self._address is not None and not _is_here(self._address):
             message = f"The workers at {self._address} could not report to Prefect's server, which ends with this run."
             remedy = "Set PREFECT_API_URL to a server that they reach, `prefect server start --host 0.0.0.0`."

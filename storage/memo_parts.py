@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.duck import connect, connect_for_writing, only_row
+from storage.errors import MachineError
 from storage.memo import CREATE_PAIR_SCORES
 from storage.memo_upkeep import PAIRS, QUERIES, remove_memo
 from storage.query_memo import CREATE_QUERY_VECTORS
@@ -107,15 +108,20 @@ class SharedMemos:
         self._remote, self._folder, self._check = remote, folder, check
         self._known: dict[str, set[str]] = {}
 
-    def bring(self) -> None:
-        """Make every local memo hold what its parts hold, and what of its own is in no part yet."""
+    def bring(self, only: str | None = None) -> None:
+        """Make every local memo hold what its parts hold, and what of its own is in no part yet.
+
+        Args:
+            only: The name of one memo's file; None for all.
+        """
         self._known = {}
         for key in self._remote.sizes(FOLDER):
             _, stem, name = key.split("/")
             self._known.setdefault(stem, set()).add(name)
         for stem, parts in self._known.items():
-            if (table := _table_of(stem)) is not None:
-                self._bring(self._file(stem), table, stem, parts)
+            path = self._file(stem)
+            if (table := _table_of(stem)) is not None and only in {None, path.name}:
+                self._bring(path, table, stem, parts)
 
     def share(self) -> None:
         """Upload what local memos hold and no part does; others may be writing them in this process meanwhile."""
@@ -185,7 +191,9 @@ class SharedMemos:
         with tempfile.TemporaryDirectory(prefix="nightrank-memo-") as scratch:
             for name in sorted(names):
                 part = Path(scratch) / name
-                self._remote.download(f"{FOLDER}/{stem}/{name}", part)
+                if not self._remote.download(f"{FOLDER}/{stem}/{name}", part):
+                    message = f"{self._remote.url}/{FOLDER}/{stem} has no {name} any more."
+                    raise MachineError(message, remedy="It was put together with others meanwhile: run again.")
                 with pq.ParquetFile(part) as file:
                     for batch in file.iter_batches(batch_size=1_000_000):
                         _insert(memo, table, batch)

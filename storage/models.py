@@ -219,12 +219,12 @@ def _changing(workspace: Workspace) -> Iterator[dict[Kind, Promotion]]:
         MachineError: Somebody on another machine has changed them meanwhile.
     """
     if workspace.origin is not None:
-        with workspace.origin.changing(f"models/{PROMOTIONS}") as stored:
-            there = _promotions_of(stored.data, workspace)
-            before = dict(there)
-            yield there
-            if there != before:
-                stored.write(_as_text(there))
+        stored = workspace.origin.read_to_change(f"models/{PROMOTIONS}")
+        there = _promotions_of(stored.data, workspace)
+        before = dict(there)
+        yield there
+        if there != before:
+            stored.write(_as_text(there))
         return
     there = promotions(workspace)
     before = dict(there)

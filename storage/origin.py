@@ -90,11 +90,9 @@ class Origin:
             raise MachineError(message, remedy="Run again: it builds upon what was published.")
         writer.pointer = seen
 
-    @contextmanager
-    def changing(self, key: str) -> Iterator[_Change]:
-        """Read a small object, and write it if nobody else has meanwhile."""
-        found = self.remote.read(key)
-        yield _Change(self.remote, key, *(found or (None, None)))
+    def read_to_change(self, key: str) -> SmallObject:
+        """A small object as it is now, to be written where nobody else does meanwhile."""
+        return SmallObject(self.remote, key, *(self.remote.read(key) or (None, None)))
 
     # Releases.
 
@@ -109,7 +107,7 @@ class Origin:
         return {f"{RELEASES}/{release_id}/{name}" for name in names} <= self.remote.sizes(_folder_of(release_id)).keys()
 
     def bring_release(self, release_id: str, only: Collection[str] | None) -> None:
-        """Have files of a release here, each checked against the manifest; a release that is not there brings none.
+        """Have files of a release here, each as the manifest says; what is missing or damaged there is missing here.
 
         Args:
             release_id: Of the release.
@@ -168,7 +166,8 @@ class Origin:
         temporary = folder.with_name(f".bringing-{name}-{uuid.uuid4().hex}")
         try:
             for key in keys:
-                self.remote.download(key, temporary / key.removeprefix(f"{MODELS}/{name}/"))
+                if not self.remote.download(key, temporary / key.removeprefix(f"{MODELS}/{name}/")):
+                    return
             with suppress(OSError):  # another process has brought it meanwhile
                 temporary.rename(folder)
         finally:
@@ -223,6 +222,12 @@ class Origin:
                 writer.end()
             finally:
                 self._writer = None
+
+    def copy_memo(self, name: str, folder: Path) -> None:
+        """Put a memo together, by the name of its file, in a folder of the reader's own."""
+        from storage.memo_parts import SharedMemos
+
+        SharedMemos(self.remote, folder, check=lambda: None).bring(only=name)
 
     def pause_sharing(self) -> None:
         """Upload what memos hold and leave them alone from now on, until the writer ends: they may be written anew."""
@@ -325,8 +330,8 @@ class _Writer:
                 _LOG.warning("Memos were not uploaded: %s", reason_of(error))
 
 
-class _Change:
-    """A small object that was read to be changed."""
+class SmallObject:
+    """A small object that was read to be changed; ``data`` is None where there was none."""
 
     def __init__(self, remote: Remote, key: str, data: bytes | None, seen: Version | None) -> None:
         self.data = data
@@ -340,7 +345,7 @@ class _Change:
         """
         if self._remote.write_if(self._key, data.encode(), seen=self._seen) is None:
             message = f"Somebody else has changed {self._key} in {self._remote.url} meanwhile."
-            raise MachineError(message, remedy="Look at what it says now, and run again.")
+            raise MachineError(message, remedy="Run again: it goes by what is there now.")
 
 
 def _folder_of(release_id: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -131,7 +132,7 @@ class Remote:
         with self._told(key):
             obstore.put(self._store, key, path, chunk_size=max(_PART_BYTES, size // _MOST_PARTS))
 
-    def download(self, key: str, path: Path, *, sha256: str | None = None) -> None:
+    def download(self, key: str, path: Path, *, sha256: str | None = None) -> bool:
         """Bring an object here as a file, which appears when it is whole.
 
         Args:
@@ -139,23 +140,32 @@ class Remote:
             path: The file; its folder is made where it is missing.
             sha256: What it must hash to, or None.
 
-        Raises:
-            MachineError: The object is not there, or holds something else.
+        Returns:
+            Whether the object is there and what it must be; where it is not, no file appears.
         """
         import obstore
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex}.tmp")
         state = hashlib.sha256()
         try:
-            with self._told(key), temporary.open("wb") as file:
-                for part in obstore.get(self._store, key).stream(min_chunk_size=_PART_BYTES):
-                    state.update(part)
-                    file.write(part)
+            with self._told(key):
+                try:
+                    parts = obstore.get(self._store, key).stream(min_chunk_size=_PART_BYTES)
+                except FileNotFoundError as error:
+                    if NO_BUCKET in str(error):
+                        raise
+                    return False
+                with temporary.open("wb") as file:
+                    for part in parts:
+                        state.update(part)
+                        file.write(part)
+                    file.flush()
+                    os.fsync(file.fileno())
             if sha256 is not None and state.hexdigest() != sha256:
-                message = f"{self.url}/{key} has SHA-256 {state.hexdigest()}, expected was {sha256}."
-                raise MachineError(message, remedy="Roll back to another release, or restore the object.")
+                return False
             temporary.replace(path)
+            return True
         finally:
             temporary.unlink(missing_ok=True)
 

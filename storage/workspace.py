@@ -138,6 +138,18 @@ class Workspace:
             self.origin.bring_model(name)
         return self.models / name
 
+    def memo_to_read(self, path: Path, *, scratch: Path) -> Path:
+        """A memo's file for who is not the one writer, whether it is there or not.
+
+        Args:
+            path: Of the memo in this workspace.
+            scratch: A folder of the reader's own, where a memo that is elsewhere is put together.
+        """
+        if self.origin is None:
+            return path
+        self.origin.copy_memo(path.name, scratch)
+        return scratch / path.name
+
     def portable(self, name: str) -> str:
         """A model's name as every machine knows it: models in a local copy are named by where they are kept."""
         if self.origin is None or not name.startswith(f"{self.models}/"):

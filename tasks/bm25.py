@@ -99,12 +99,12 @@ class _Impacts:
 
     Attributes:
         bounds: int32 (n_terms, 2), where each term begins and ends in the two that follow.
-        columns: int32 (n_postings,), ascending within a term.
+        columns: uint16 (n_postings,), ascending within a term.
         values: float64 (n_postings,), idf * weight.
     """
 
     bounds: NDArray[np.int32]
-    columns: NDArray[np.int32]
+    columns: NDArray[np.uint16]
     values: NDArray[np.float64]
 
 
@@ -133,7 +133,7 @@ def _impacts(
     total, count = sum(tfs.size for _, _, tfs in block.postings), 0
     impacts = _Impacts(
         np.zeros((idf.size, 2), dtype=np.int32),
-        np.empty(total, dtype=np.int32),
+        np.empty(total, dtype=np.uint16),
         np.empty(total, dtype=np.float64),
     )
     for term_slots, slots, tfs in block.postings:

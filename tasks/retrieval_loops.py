@@ -119,7 +119,7 @@ def weigh_postings(
     length_places: NDArray[np.int32],
     count: int,
     bounds: NDArray[np.int32],
-    columns: NDArray[np.int32],
+    columns: NDArray[np.uint16],
     impacts: NDArray[np.float64],
 ) -> int:
     """Weigh a part of the postings of some columns, (n,) by term, then column: those of terms that are wanted.
@@ -136,7 +136,7 @@ def weigh_postings(
         length_places: int32 (n_columns,); -1: the column is left out.
         count: Postings that earlier parts had.
         bounds: int32 (n_terms, 2), where each term begins and ends in the two that follow; written.
-        columns: int32, written.
+        columns: uint16, written.
         impacts: float64, written: idf * weight.
 
     Returns:
@@ -153,7 +153,7 @@ def weigh_postings(
                 bounds[term, 0] = count
             elif bounds[term, 1] != count:  # of this term there were some, and then others
                 return -1
-            value, before = idf[term], -1 if bounds[term, 0] == count else columns[count - 1]
+            value, before = idf[term], -1 if bounds[term, 0] == count else np.int64(columns[count - 1])
             for posting in range(start, end):
                 column = slots[posting] - first_slot
                 if column <= before:
@@ -177,7 +177,7 @@ def score_postings(
     query_terms: NDArray[np.int32],
     qtfs: NDArray[np.int32],
     bounds: NDArray[np.int32],
-    columns: NDArray[np.int32],
+    columns: NDArray[np.uint16],
     impacts: NDArray[np.float64],
     chunk_numbers: NDArray[np.int32],
     best_scores: NDArray[np.float32],
@@ -195,7 +195,7 @@ def score_postings(
         query_terms: int32, rows of ``bounds``.
         qtfs: int32, how often the query has the term.
         bounds: int32 (n_terms, 2), where each term begins and ends in the two that follow.
-        columns: int32, of the chunks that have the term.
+        columns: uint16, of the chunks that have the term.
         impacts: float64, idf * weight.
         chunk_numbers: int32 (n_columns,).
         best_scores: float32 (n_queries, depth), the heaps.
@@ -209,18 +209,24 @@ def score_postings(
     for query in range(first, last):
         for place in range(query_bounds[query], query_bounds[query + 1]):
             qtf, term = np.float64(qtfs[place]), query_terms[place]
-            for posting in range(bounds[term, 0], bounds[term, 1]):
-                totals[columns[posting]] += qtf * impacts[posting]
+            own_columns = columns[bounds[term, 0] : bounds[term, 1]]
+            own_impacts = impacts[bounds[term, 0] : bounds[term, 1]]
+            for posting in range(own_columns.size):
+                totals[own_columns[posting]] += qtf * own_impacts[posting]
         scores, numbers, count = best_scores[query], best_numbers[query], best_counts[query]
+        worst = scores[0] if count == scores.size else np.float32(-np.inf)
         for place in range(query_bounds[query], query_bounds[query + 1]):
             term = query_terms[place]
-            for posting in range(bounds[term, 0], bounds[term, 1]):
-                column = columns[posting]
-                if bits[column] != untouched:
-                    score = np.float32(totals[column])
-                    totals[column] = -0.0
-                    if count < scores.size or score >= scores[0]:
-                        count = offer(scores, numbers, count, score, chunk_numbers[column])
+            own_columns = columns[bounds[term, 0] : bounds[term, 1]]
+            for posting in range(own_columns.size):
+                column = own_columns[posting]
+                score, is_touched = np.float32(totals[column]), bits[column] != untouched
+                totals[column] = -0.0
+                # Nearly all are below, so that is asked first.
+                if score >= worst and is_touched:
+                    count = offer(scores, numbers, count, score, chunk_numbers[column])
+                    if count == scores.size:
+                        worst = scores[0]
         best_counts[query] = count
 
 

@@ -63,7 +63,7 @@ class Bucket:
         """The section ``[storage]`` of a machine with this cache."""
         return {"endpoint": self.endpoint, "allow_http": True, "cache": str(cache), "retry_seconds": 5.0}
 
-    def keys(self) -> list[str]:
+    def listed(self) -> list[str]:
         """All keys of the workspace."""
         return list(self.remote().sizes())
 
@@ -91,7 +91,7 @@ def object_store() -> Iterator[str]:
 def copy_of(bucket: Bucket) -> Bucket:
     """Another bucket with the same objects."""
     copy = new_bucket(bucket.endpoint)
-    for key in bucket.keys():
+    for key in bucket.remote().sizes():
         found = bucket.remote().read(key)
         assert found is not None
         copy.remote().write(key, found[0])

@@ -4,7 +4,7 @@ Heavy libraries are imported once, here, and every child starts with them: a nig
 dozens can be killed in a test. A line on standard input is one night: {"settings_file": ...}, and of
 
     "kill_after_seconds"  how long after its first stage can begin the child is killed from outside
-    "kill_before"         the name of a step in STEPS or one of its kin below, or "kill_after" it: the child kills itself
+    "kill_before"         the name of a step in STEPS or one of its kin, or "kill_after" it: the child kills itself
                           right there
     "kill_at_call"        which call of that step it is, from 1; the first one unless it is said
     "journal"             a file to which the child adds a line for each stage it begins, and for each call of a model

@@ -2,19 +2,74 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from prefect import flow
 
-from tests.end_to_end.watched_workers import SHARD_PAIRS, SHARD_TEXTS, SHARDS, Notes, assert_as_by_one_process, change
+from benchmarks.plain_nights import refresh_plainly
+from flows.workers import sharding
+from storage.errors import InputError, MachineError
+from storage.shards import write_shards
+from storage.workspace import Workspace
+from tasks.embedding_shards import TEXTS, EmbeddingShard, embed_shard
+from tasks.settings import EmbedderSettings, ExecutionSettings
+from tasks.worker_models import EmbedderReference
+from tests.conftest import STARTUP_SECONDS
+from tests.end_to_end.watched_workers import (
+    ROOT,
+    SHARD_PAIRS,
+    SHARD_TEXTS,
+    SHARDS,
+    Notes,
+    assert_as_by_one_process,
+    change,
+)
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from tests.collection import Collection
+    from tests.conftest import Models
     from tests.end_to_end.conftest import Refresh
 
 pytest.importorskip("prefect_dask")
+
+# The program itself, and not the command that happens to be on the path.
+DASK = [sys.executable, "-m", "dask"]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a scheduler with one worker, each a process of its own; the worker's models are watched."""
+    folder = tmp_path_factory.mktemp("cluster")
+    file = folder / "scheduler.json"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    commands = (
+        [*DASK, "scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)],
+        [*DASK, "worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-dashboard", "--no-nanny"],
+    )
+    with (folder / "log.txt").open("w") as log:
+        started = [
+            subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log) for command in commands
+        ]
+        try:
+            deadline = time.monotonic() + STARTUP_SECONDS
+            while not file.exists():
+                assert time.monotonic() < deadline, (folder / "log.txt").read_text()
+                time.sleep(0.1)
+            yield json.loads(file.read_text())["address"]
+        finally:
+            for process in started:
+                process.kill()
+                process.wait()
 
 
 def test_nights_on_dask_are_those_of_one_process_also_when_a_worker_is_killed(
@@ -40,3 +95,74 @@ def test_nights_on_dask_are_those_of_one_process_also_when_a_worker_is_killed(
     assert second.counts.scores_checked > 0
     assert len(set(notes.loads())) == len(notes.loads())
     assert_as_by_one_process(collection, tmp_path / "alone-again")
+
+
+def test_a_night_on_a_cluster_that_others_started_is_that_of_one_process(
+    cluster: str, collection: Collection, refresh: Refresh, tmp_path: Path
+) -> None:
+    collection.settings["execution"] |= {"runner": "dask", "runner_address": cluster, **SHARDS}
+
+    assert refresh(collection).counts.chunks_embedded > 5 * SHARD_TEXTS
+    assert_as_by_one_process(collection, tmp_path / "alone")
+
+
+def test_what_a_worker_refuses_for_a_reason_is_told_and_not_tried_again(
+    cluster: str, prefect_api: str, models: Models, tmp_path: Path
+) -> None:
+    settings = EmbedderSettings(model=str(models.embedder))
+    model = EmbedderReference(settings, tmp_path, "float32", "of other weights")
+
+    @flow
+    def embed() -> None:
+        [source] = write_shards(tmp_path / "shards" / "texts.parquet", TEXTS, [TEXTS.empty_table()])
+        with sharding(ExecutionSettings(runner="dask", runner_address=cluster)) as cut:
+            assert cut is not None
+            shard = EmbeddingShard(source, "passages", model, cut.place_on("cpu"), None)
+            list(cut.workers.compute(embed_shard, [shard]))
+
+    start = time.monotonic()
+    with pytest.raises(MachineError, match="has other files than where the run was started"):
+        embed()
+    assert time.monotonic() - start < 60  # it was not sent from worker to worker
+
+
+@pytest.mark.slow
+def test_an_address_at_which_nobody_answers_is_told(collection: Collection, refresh: Refresh) -> None:
+    collection.settings["execution"] |= {"runner": "dask", "runner_address": "tcp://127.0.0.1:9", **SHARDS}
+
+    with pytest.raises(InputError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        refresh(collection)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_takes_its_workers_along_and_leaves_nothing_half_written(
+    stop: signal.Signals, collection: Collection, prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = Notes.of_workers(tmp_path, monkeypatch)
+    monkeypatch.setenv("HOLD_SECONDS", "5")
+    monkeypatch.setenv("PREFECT_API_URL", prefect_api)
+    collection.settings["execution"] |= {"runner": "dask", **SHARDS}
+    collection.write()
+
+    run = subprocess.Popen([Path(sys.executable).with_name("nightrank"), "refresh", "-c", collection.settings_file])
+    deadline = time.monotonic() + STARTUP_SECONDS
+    while not (notes.file.exists() and notes.lines("Reranker")):
+        assert run.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    workers = {process for _, process in notes.loads()} - {run.pid}
+    run.send_signal(stop)
+
+    assert run.wait(timeout=120) != 0
+    assert workers
+    assert not [process for process in workers if Path(f"/proc/{process}").exists()]
+    workspace = Workspace(collection.workspace)
+    assert workspace.current_release_id() is None
+    assert not workspace.releases.exists() or not list(workspace.releases.iterdir())
+    assert not (workspace.root / ".lock").exists()
+
+    collection.settings["execution"] = {"device": "cpu", "threads": 1}
+    collection.write()
+    assert refresh_plainly(collection.settings_file).counts.chunks_embedded == 0  # what was committed is kept
+    assert_as_by_one_process(collection, tmp_path / "alone")

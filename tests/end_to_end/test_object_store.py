@@ -10,11 +10,14 @@ import pytest
 
 from benchmarks.compare_releases import rankings_of
 from benchmarks.plain_nights import refresh_plainly
+from benchmarks.tiny_models import tiny_embedder
 from flows.doctor import examine
 from flows.live_search import search_live
 from flows.releases import listed_releases
 from flows.report import find_report
 from flows.settings import load_settings
+from storage.keys import sha256_of_file
+from storage.models import Promotion, promote, seal_model
 from storage.releases import current_manifest, list_releases
 from storage.rollback import roll_back
 from storage.search_cache import SearchCache
@@ -150,6 +153,34 @@ def test_another_machine_reads_reports_examines_and_rolls_back(elsewhere: Collec
     with SearchCache.of(workspace_of(elsewhere)) as cache:
         assert cache.release_id == first.release_id
     assert [key for key in origin_of(workspace).remote.sizes() if key.startswith("readers/")] == []
+
+
+def test_a_promoted_model_is_one_for_all_machines(elsewhere: Collection, tmp_path: Path) -> None:
+    workspace = workspace_of(elsewhere)
+    weights = tiny_embedder(tmp_path / "better", seed=8)
+    made = seal_model(workspace, weights, kind="embedder", fingerprint="better", told_in=["config.json"])
+    named = str(elsewhere.settings["embedder"]["model"])
+    sha256 = sha256_of_file(made / "model.safetensors")
+    promote(
+        workspace,
+        "embedder",
+        Promotion(model=made.name, instead_of=named, sha256=sha256, promoted_at=NOW.isoformat()),
+    )
+    assert refresh_plainly(elsewhere.settings_file).published
+    elsewhere.settings["storage"]["cache"] = str(tmp_path / "third")
+    elsewhere.write()
+
+    with SearchCache.of(workspace_of(elsewhere)) as cache:
+        assert cache.get("black tea") is not None
+    assert not (workspace_of(elsewhere).models / made.name).exists()  # a look-up needs no model
+    assert not refresh_plainly(elsewhere.settings_file).changed
+
+    assert (workspace_of(elsewhere).models / made.name).is_dir()
+    manifest = current_manifest(workspace_of(elsewhere))
+    assert manifest is not None
+    section = manifest.settings["embedder"]
+    assert isinstance(section, dict)
+    assert section["model"] == f"{elsewhere.settings['']['workspace']}/models/{made.name}"
 
 
 def test_every_command_works_on_an_address(elsewhere: Collection, nightrank: Command) -> None:

@@ -73,8 +73,8 @@ def test_a_file_comes_back_as_it_went_in_parts_too(bucket: Bucket, tmp_path: Pat
 def test_a_file_that_is_not_what_was_expected_never_appears(bucket: Bucket, tmp_path: Path) -> None:
     bucket.remote().write("file", b"other")
 
-    with pytest.raises(MachineError, match="SHA-256"):
-        bucket.remote().download("file", tmp_path / "copy", sha256="0" * 64)
+    assert not bucket.remote().download("file", tmp_path / "copy", sha256="0" * 64)
+    assert not bucket.remote().download("no file", tmp_path / "copy")
 
     assert list(tmp_path.iterdir()) == []
 
@@ -84,14 +84,7 @@ def test_deleting_what_is_not_there_is_no_error(bucket: Bucket) -> None:
 
     bucket.remote().delete(["b", "a", "a"])
 
-    assert bucket.keys() == []
-
-
-def test_a_missing_object_names_itself(bucket: Bucket, tmp_path: Path) -> None:
-    with pytest.raises(MachineError, match="has no folder/file") as caught:
-        bucket.remote().download("folder/file", tmp_path / "copy")
-
-    assert "collected" in caught.value.remedy
+    assert bucket.listed() == []
 
 
 def test_a_missing_bucket_is_the_users_to_create(bucket: Bucket) -> None:

@@ -27,7 +27,7 @@ class Named:
     fingerprint: str
     loads: list[str] = field(default_factory=list)
 
-    def load(self, place: Place, device: str) -> str:
+    def load(self, place: Place, device: str) -> str:  # noqa: ARG002 (as models are loaded)
         self.loads.append(device)
         return f"{self.fingerprint} on {device}"
 

@@ -3,6 +3,7 @@
 So workers that Dask and Ray start are watched from within, the code that they run being the product's own. NOTES_FILE
 names the file to which a line is added for each model that is loaded and each call of one: the kind, what, and the
 process. KILL_FILE is made by the first process that computes pairs, which then ends itself in the middle of them.
+HOLD_SECONDS is how long scoring takes at least.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +48,8 @@ def watch(module: ModuleType) -> None:
         if call == "score" and (killed := os.environ.get("KILL_FILE")) and not Path(killed).exists():
             Path(killed).touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        if call == "score":
+            time.sleep(float(os.environ.get("HOLD_SECONDS", "0")))
         return work(self, texts, *args, **kwargs)
 
     model.__init__ = noted_load
