@@ -15,9 +15,9 @@ from prefect.logging import get_logger
 from prefect.utilities.urls import url_for
 
 from flows.run_names import workspace_name
-from flows.settings import load_settings
+from flows.settings import read_settings
 from flows.summary import Refused
-from storage.errors import NightrankError
+from storage.errors import InputError, NightrankError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,13 +38,13 @@ def tell(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> No
     logger = get_logger("nightrank")
     settings_file = Path(str(flow_run.parameters.get("settings_file", "nightrank.toml")))
     try:
-        configuration = load_settings(settings_file)
-    except NightrankError as error:
+        settings = read_settings(settings_file)  # and not its workspace, which may be what failed
+    except InputError as error:
         logger.warning("Nobody was told: %s", error.message)
         return
-    blocks = configuration.settings.notify.blocks
+    blocks = settings.notify.blocks
     if blocks:
-        workspace = workspace_name(configuration.settings.workspace, base=configuration.base)
+        workspace = workspace_name(settings.workspace, base=settings_file.resolve().parent)
         message = message_of(flow.name, flow_run, state, workspace=workspace)
         for untold in send(message, blocks):
             logger.warning("%s", untold)

@@ -12,8 +12,8 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.logging import get_logger, get_run_logger
 
-from flows.settings import load_settings
-from storage.errors import NightrankError
+from flows.settings import read_settings
+from storage.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +36,10 @@ def run_name() -> str:
     assert context is not None
     settings_file = Path(str((context.parameters or {}).get("settings_file", "nightrank.toml")))
     try:
-        configuration = load_settings(settings_file)
-    except NightrankError:  # which the run itself will say, and better
+        settings = read_settings(settings_file)
+    except InputError:  # which the run itself will say, and better
         return str(settings_file)
-    return workspace_name(configuration.settings.workspace, base=configuration.base)
+    return workspace_name(settings.workspace, base=settings_file.resolve().parent)
 
 
 def workspace_name(workspace: str, *, base: Path) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from flows.prefect_api import has_prefect, require_prefect
-from flows.settings import load_settings
+from flows.settings import read_settings
 from storage.errors import InputError, MachineError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from storage.records import JsonValue
 
 OFF = "off"
+BANNED = "/%&<>"  # in names, by Prefect
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,13 @@ def plan(settings_file: Path, *, name: str | None) -> list[Served]:
         name: Of the deployments; None for the name of its folder.
 
     Raises:
-        InputError: The settings are wrong.
+        InputError: The settings are wrong, or the name is none.
     """
-    configuration = load_settings(settings_file)
+    if name is not None and set(name) & set(BANNED):
+        message = f"{name!r} is no name of a deployment: it has one of {' '.join(BANNED)} in it."
+        raise InputError(message, remedy="Give a --name without them.")
+    folder = "".join("-" if letter in BANNED else letter for letter in settings_file.resolve().parent.name)
+    schedule = read_settings(settings_file).schedule
     from flows.collect import collect
     from flows.evaluate import evaluate
     from flows.export import export
@@ -107,7 +112,6 @@ def plan(settings_file: Path, *, name: str | None) -> list[Served]:
     from flows.train import train_embedder
     from flows.train_reranker import train_reranker
 
-    schedule = configuration.settings.schedule
     flows: list[tuple[Flow[Any, Any], str, str]] = [
         (refresh, schedule.refresh, "A night: a new release, or nothing to do."),
         (evaluate, schedule.evaluate, "What each stage of the live release is worth."),
@@ -120,7 +124,7 @@ def plan(settings_file: Path, *, name: str | None) -> list[Served]:
     return [
         Served(
             flow=flow,
-            name=name or configuration.base.name or "nightrank",
+            name=name or folder or "nightrank",
             description=description,
             settings_file=settings_file.resolve(),
             cron=None if cron == OFF else cron,

@@ -80,7 +80,18 @@ def find_settings_file(given: Path | None) -> Path:
 
 
 def load_settings(path: Path) -> Configuration:
-    """Read and check a settings file.
+    """Read and check a settings file, and see which models have been promoted in its workspace.
+
+    Raises:
+        InputError: It is missing, no TOML, or a key or value in it is wrong; the message names file and key.
+        MachineError: The workspace cannot be read.
+    """
+    settings, base = read_settings(path), path.resolve().parent
+    return Configuration(with_promotions(settings, base=base), base, settings)
+
+
+def read_settings(path: Path) -> Settings:
+    """Read and check a settings file, word for word as it is; its workspace is not asked.
 
     Raises:
         InputError: It is missing, no TOML, or a key or value in it is wrong; the message names file and key.
@@ -98,13 +109,11 @@ def load_settings(path: Path) -> Configuration:
         message = f"{path} is no TOML: {error}."
         raise InputError(message, remedy="Mend that line.") from error
     try:
-        settings = Settings.model_validate(value)
+        return Settings.model_validate(value)
     except ValidationError as error:
         fault = error.errors()[0]
         place = tuple(str(part) for part in fault["loc"])
         raise _explain(path, place, fault["type"], fault["msg"], fault.get("input")) from error
-    base = path.resolve().parent
-    return Configuration(with_promotions(settings, base=base), base, settings)
 
 
 def with_promotions(settings: Settings, *, base: Path) -> Settings:

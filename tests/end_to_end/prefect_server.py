@@ -52,7 +52,7 @@ class Server:
             process = subprocess.Popen(
                 [Path(sys.executable).with_name(name), *arguments],
                 cwd=folder,
-                env=self.environment,
+                env={**self.environment, "PREFECT_LOGGING_LEVEL": "INFO"},
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
@@ -132,7 +132,6 @@ def prefect_server(folder: Path, *, options: dict[str, str] | None = None) -> It
     port = free_port()
     api = f"http://127.0.0.1:{port}/api"
     environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect"), "PREFECT_API_URL": api}
-    environment["PREFECT_LOGGING_LEVEL"] = "INFO"
     command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--port", str(port)]
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(

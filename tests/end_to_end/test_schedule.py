@@ -38,7 +38,7 @@ def provider(collection: Collection) -> Iterator[RerankServer]:
 def test_one_process_serves_nights_one_at_a_time_and_stops_them_in_good_order(
     prefect_api: str, provider: RerankServer, collection: Collection
 ) -> None:
-    server = Server(prefect_api, {**os.environ, "PREFECT_API_URL": prefect_api, "PREFECT_LOGGING_LEVEL": "INFO"})
+    server = Server(prefect_api, {**os.environ, "PREFECT_API_URL": prefect_api})
     log, folder, name = collection.folder / "schedule.log", collection.folder, collection.folder.parent.name
     collection.settings["schedule"] = {"refresh": "0 3 * * *", "timezone": "Europe/Berlin"}
     collection.write()
@@ -99,3 +99,10 @@ def test_a_schedule_that_is_none_is_an_error_of_the_input(
     assert ended.code == 2
     assert value in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_a_name_that_prefect_does_not_take_is_an_error_of_the_input(collection: Collection, program: Program) -> None:
+    ended = program("schedule", "--name", "search/shop", folder=collection.folder)
+
+    assert ended.code == 2
+    assert "'search/shop'" in ended.err
