@@ -1,7 +1,7 @@
 """Work in shards: what is cut, who computes it, and under which terms.
 
-A shard is a record of some hundred bytes: which rows of which file, which model by its fingerprint, where to compute.
-The run alone writes to the stores; workers read a shard's rows and write a file beside them.
+A shard is a record of some hundred bytes: which file, which model by its fingerprint, where to compute.
+The run alone writes to the stores; workers read a shard's file and write one beside it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from storage.errors import NightrankError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     import pyarrow as pa
     from prefect import Task
     from prefect.client.schemas.objects import State, TaskRun
 
-    from storage.shards import ShardInput, ShardOutput
+    from storage.shards import SharedFile
     from tasks.settings import CanarySettings
 
 RETRIES = 2
@@ -61,30 +60,21 @@ class Watch:
     """What a worker's model must say again before anything that it computes is trusted.
 
     Attributes:
-        path: A sample of what is stored, with the values.
+        file: A sample of what is stored, with the values.
         settings: The tolerance.
     """
 
-    path: Path
+    file: SharedFile
     settings: CanarySettings
 
 
-class Shard(Protocol):
-    """What is sent to a worker."""
-
-    @property
-    def source(self) -> ShardInput:
-        """Its rows."""
-        ...
-
-
-S = TypeVar("S", bound=Shard)
+S = TypeVar("S")
 
 
 class Workers(Protocol):
     """Who computes shards: threads of this process, or processes on any machine."""
 
-    def compute(self, task: Task[[Any], ShardOutput], shards: Sequence[S]) -> Iterator[tuple[S, ShardOutput]]:
+    def compute(self, task: Task[[Any], SharedFile], shards: Sequence[S]) -> Iterator[tuple[S, SharedFile]]:
         """Each shard with what came of it, as they end; those of a lost worker are done again.
 
         Raises:

@@ -16,7 +16,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from flows.threads import Threads
 from flows.workers import ShardWorkers, sharding
 from storage.errors import InputError, MachineError
-from storage.shards import ShardInput, ShardOutput
+from storage.shards import SharedFile, SharedFolder
 from tasks.settings import ExecutionSettings
 from tasks.sharding import RETRIES, Place, may_help
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from tests.conftest import Command
 
 
+UNUSED = SharedFolder(Path("unused"))
+
+
 @dataclass(frozen=True)
 class Numbered:
     """A shard that is nothing but its number, and what is done with it."""
@@ -34,15 +37,11 @@ class Numbered:
     number: int
     work: Callable[[int], None] = field(compare=False)
 
-    @property
-    def source(self) -> ShardInput:
-        return ShardInput(Path("none"), self.number, 1)
-
 
 @task(cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=0, retry_condition_fn=may_help)
-def numbered(shard: Numbered) -> ShardOutput:
+def numbered(shard: Numbered) -> SharedFile:
     shard.work(shard.number)
-    return ShardOutput(Path(f"{shard.number}"), "")
+    return SharedFile(UNUSED, f"{shard.number}", 0, "")
 
 
 def compute(count: int, work: Callable[[int], None], *, threads: int = 2) -> dict[int, str]:
@@ -53,7 +52,7 @@ def compute(count: int, work: Callable[[int], None], *, threads: int = 2) -> dic
         workers = ShardWorkers(Threads(threads), address=None)
         try:
             done = workers.compute(numbered, [Numbered(number, work) for number in range(count)])
-            return {shard.number: output.path.name for shard, output in done}
+            return {shard.number: output.name for shard, output in done}
         finally:
             workers.close()
 
@@ -62,12 +61,12 @@ def compute(count: int, work: Callable[[int], None], *, threads: int = 2) -> dic
 
 @pytest.mark.parametrize("devices", [(), ("cpu",), ("cuda:1",)])
 def test_one_process_does_all_where_nothing_else_is_asked_for(devices: tuple[str, ...]) -> None:
-    with sharding(ExecutionSettings(worker_devices=devices)) as cut:
+    with sharding(ExecutionSettings(worker_devices=devices), UNUSED) as cut:
         assert cut is None
 
 
 def test_local_has_a_thread_for_each_device() -> None:
-    with sharding(ExecutionSettings(worker_devices=("cuda:0", "cuda:1"), shard_texts=7, shard_pairs=9)) as cut:
+    with sharding(ExecutionSettings(worker_devices=("cuda:0", "cuda:1"), shard_texts=7, shard_pairs=9), UNUSED) as cut:
         assert cut is not None
         assert (cut.texts, cut.pairs) == (7, 9)
         assert cut.place_on("cpu") == Place(("cuda:0", "cuda:1"))
@@ -85,7 +84,7 @@ def test_local_has_a_thread_for_each_device() -> None:
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(settings: ExecutionSettings, reason: str) -> None:
-    with pytest.raises(InputError, match=reason), sharding(settings):
+    with pytest.raises(InputError, match=reason), sharding(settings, UNUSED):
         pytest.fail("the run began")
 
 
