@@ -2,6 +2,7 @@
 
     python -m benchmarks.bm25_speed --work .benchmarks            # 200,000 and 1,000,000 made-up chunks; an hour
     python -m benchmarks.bm25_speed --work .benchmarks --small    # 20,000; a minute
+    python -m benchmarks.bm25_speed --work .benchmarks --asks     # the top 100 alone, after one build
 
 All in one process and in turn. Building: from raw texts in memory to what can be asked; ours writes a file of DuckDB as
 a night does, bm25s fills arrays in memory, and splits and stems with the same stop words and stemmer. Asking: 10,000
@@ -119,15 +120,23 @@ class Bm25s:
         return bm25s.tokenize(texts, stopwords=stop_words, stemmer=Stemmer.Stemmer("english"), show_progress=False)
 
 
-def claims_of(folder: Path, count: int, *, rounds: int, cores: int) -> Iterator[Claim]:
-    """Both claims at one size."""
+def claims_of(folder: Path, count: int, *, rounds: int, cores: int, asks_only: bool) -> Iterator[Claim]:
+    """The claims at one size."""
     collection, theirs, queries = Collection.of(folder, count), Bm25s(), query_texts(QUERIES)
-    texts = collection.texts()
-    built = race({"ours": collection.build, "bm25s": partial(theirs.build, texts)}, rounds=min(rounds, BUILDS))
-    del texts
+    builders = {"ours": collection.build, "bm25s": partial(theirs.build, collection.texts())}
+    if asks_only:
+        for build in builders.values():
+            build()
+    else:
+        yield _build_claim(collection, race(builders, rounds=min(rounds, BUILDS)), count)
+    del builders
+    yield from _ask_claims(collection, theirs, queries, count, rounds=rounds, cores=cores)
+
+
+def _build_claim(collection: Collection, built: dict[str, Laps], count: int) -> Claim:
     with Bm25Store.open(collection.statistics) as store:
         postings = int(store.chunk_counts().sum())
-    yield claim_of_rates(
+    return claim_of_rates(
         f"BM25 build from raw text, {count:,} chunks",
         built["ours"],
         built["bm25s"],
@@ -136,6 +145,11 @@ def claims_of(folder: Path, count: int, *, rounds: int, cores: int) -> Iterator[
         target=2,
         equal=f"the same analysis; {postings:,} postings of ours, in a file",
     )
+
+
+def _ask_claims(
+    collection: Collection, theirs: Bm25s, queries: list[str], count: int, *, rounds: int, cores: int
+) -> Iterator[Claim]:
     settings = {f"bm25s, threads: {threads}": threads for threads in sorted({1, cores})}
     runners = {name: partial(theirs.retrieve, queries, threads=threads) for name, threads in settings.items()}
     asked = race({"ours": partial(collection.retrieve, queries), **runners}, rounds=rounds)
@@ -213,12 +227,13 @@ def _listed(hashes: pa.Array) -> pa.Table:
 
 def main() -> None:
     """Print the claims."""
-    options = benchmark_parser(__doc__ or "").parse_args()
+    parser = benchmark_parser(__doc__ or "")
+    parser.add_argument("--asks", action="store_true", help="the top 100 alone, after one build")
+    options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    cores = int(machine()["cores"])
+    told = {"rounds": options.rounds, "cores": int(machine()["cores"]), "asks_only": options.asks}
     sizes = SMALL_SIZES if options.small else SIZES
-    claims = [claim for size in sizes for claim in claims_of(options.work, size, rounds=options.rounds, cores=cores)]
-    main_of(claims, options)
+    main_of([claim for size in sizes for claim in claims_of(options.work, size, **told)], options)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def from_memos(work: Path, sections: Mapping[str, Mapping[str, Value]], workspac
     """
     shutil.rmtree(work / SEPARATE, ignore_errors=True)
     # LanceDB never writes into a file that is there, so a link will do; DuckDB does.
-    shutil.copytree(workspace.lance, Workspace(work / SEPARATE).lance, copy_function=os.link)
+    shutil.copytree(workspace.root / "lance", Workspace(work / SEPARATE).root / "lance", copy_function=os.link)
     if workspace.memo.is_dir():
         shutil.copytree(workspace.memo, Workspace(work / SEPARATE).memo)
     return _rebuild(work, sections, workspace)

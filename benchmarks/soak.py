@@ -102,7 +102,7 @@ def _night(work: Path, sections: Sections, number: int) -> SoakedNight:
     settings_file = write_settings_file(work / "nightrank.toml", sections)
     summary = refresh_plainly(settings_file)
     workspace = Workspace(work / str(sections[""]["workspace"]))
-    folders = (workspace.lance, workspace.memo, workspace.releases)
+    folders = (workspace.root / "lance", workspace.memo, workspace.releases)
     return SoakedNight(
         night=number,
         seconds=summary.seconds["total"],

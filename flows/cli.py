@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
-from flows.command import Config, Json, print_json, quiet_prefect
+from flows.command import Config, Json, print_json, quiet_prefect, without_telemetry
 from flows.train_cli import train
 from storage.errors import GateRefused, InputError, MachineError, NightrankError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from flows.schedule import Served
 
 app = App(
     name="nightrank",
@@ -107,7 +109,7 @@ def search(
     else:
         from storage.search_cache import SearchCache
 
-        with SearchCache.open(configuration.workspace.root) as cache:
+        with SearchCache.of(configuration.workspace) as cache:
             cached = cache.get(query, filter_by=filter_)
         if cached is None:
             asked = repr(query) if filter_ is None else f"{query!r} with this filter"
@@ -310,14 +312,14 @@ def rollback(
     from flows.settings import find_settings_file, load_settings
     from storage.rollback import roll_back
 
-    workspace = load_settings(find_settings_file(config)).workspace
-    done = roll_back(workspace, release_id, now=datetime.now(UTC))
+    configuration = load_settings(find_settings_file(config))
+    done = roll_back(configuration.workspace, release_id, now=datetime.now(UTC))
     if json_:
         print_json({"current": done.current, "before": done.before})
     else:
         from flows.show import show_rollback
 
-        show_rollback(done)
+        show_rollback(done, exports=bool(configuration.settings.export.to))
     return 0
 
 
@@ -355,24 +357,93 @@ def collect(
     """Remove what nothing reaches: old releases, and what only they needed."""
     from datetime import UTC, datetime
 
+    from flows.collect import collect_workspace
     from flows.settings import find_settings_file, load_settings
-    from storage.collect import collect as collect_unreached
-    from storage.workspace import writing
 
     configuration = load_settings(find_settings_file(config))
-    if keep is not None and keep < 1:
-        message = f"--keep {keep} would remove the current release."
-        raise InputError(message, remedy="Keep at least 1.")
-    now = datetime.now(UTC)
-    with writing(configuration.workspace, now=now, tidy=False) as workspace:
-        wanted = configuration.settings.retention.keep if keep is None else keep
-        collected = collect_unreached(workspace, keep=wanted, now=now, thorough=True, dry_run=dry_run)
+    collected = collect_workspace(configuration, keep=keep, dry_run=dry_run, now=datetime.now(UTC))
     if json_:
         print_json({"dry_run": dry_run, **collected.as_json()})
     else:
         from flows.show import show_collected
 
         show_collected(collected, dry_run=dry_run)
+    return 0
+
+
+@app.command
+def schedule(
+    *,
+    config: Config = None,
+    name: Annotated[
+        str | None, Parameter(help="Of the deployments on the Prefect server. Default: the settings' folder.")
+    ] = None,
+    json_: Json = False,
+) -> int:
+    """Serve the flows on their schedules ([schedule] of the settings), until it is stopped; needs a Prefect server."""
+    from flows.settings import find_settings_file
+
+    settings_file = find_settings_file(config)
+    without_telemetry()
+    from flows.schedule import plan, serve
+    from flows.show_schedule import show_schedule
+
+    def tell(served: Sequence[Served]) -> None:
+        if json_:
+            print_json({"served": [one.as_json() for one in served]})
+        else:
+            show_schedule(served)
+
+    serve(plan(settings_file, name=name), on_ready=tell)
+    return 0
+
+
+@app.command
+def export(
+    *,
+    config: Config = None,
+    to: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="A file (.parquet, .jsonl, .sqlite, .duckdb) or a server (redis://, valkey://, unix://, "
+            "postgresql://); '${NAME}' in place of its password is read from the environment. May be repeated. "
+            "Default: [export].to of the settings.",
+            negative="",
+        ),
+    ] = (),
+    release: Annotated[str | None, Parameter(help="Release id. Default: the current one.")] = None,
+    name: Annotated[
+        str | None,
+        Parameter(help="What keys on a server begin with, or the view's name. Default: [export].name of the settings."),
+    ] = None,
+    json_: Json = False,
+) -> int:
+    """Serve a release from a file, Redis or Valkey, or Postgres: written beside what is live, then switched."""
+    from flows.settings import find_settings_file, load_settings
+
+    settings_file = find_settings_file(config)
+    load_settings(settings_file)
+    quiet_prefect()
+    from pydantic import SecretStr
+
+    from flows.export import export as export_flow
+    from flows.prefect_api import has_prefect, require_prefect
+
+    if has_prefect():
+        require_prefect()
+    run = export_flow if has_prefect() else export_flow.fn  # its own server takes 10 to 20 seconds to start
+    done = run(
+        settings_file=str(settings_file),
+        to=[SecretStr(address) for address in to] or None,
+        release_id=release,
+        name=name,
+    )
+    if json_:
+        print_json(done.as_json())
+    else:
+        from flows.show import show_exports
+
+        show_exports(done)
     return 0
 
 

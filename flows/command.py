@@ -23,13 +23,19 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON obje
 def quiet_prefect() -> None:
     """Nothing of Prefect's logs beside our own words, and no word to anyone outside; the user's own settings win."""
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
+    without_telemetry()
     os.environ.setdefault(
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180"
     )  # a busy machine is slow, not broken
 
 
+def without_telemetry() -> None:
+    """No word to anyone outside; the user's own settings win."""
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
 def print_json(value: Mapping[str, object]) -> None:
     """Write a value on standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.flush()

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-from prefect import flow
 
 from flows.artifacts import show_evaluation_in_prefect
 from flows.evaluated import Evaluated
 from flows.evaluation_inputs import check_inputs, yardstick_of
 from flows.opponent import find_opponent
+from flows.prefect_flow import nightrank_flow
+from flows.run_names import name_run, workspace_name
 from flows.settings import load_settings
 from flows.steps import step
 from tasks.grid import try_grid
@@ -24,7 +25,7 @@ from tasks.release_evaluation import explain_release, measure_release, measure_r
 from tasks.variants import read_grid
 
 
-@flow(name="evaluate")
+@nightrank_flow("evaluate")
 def evaluate(
     settings_file: str = "nightrank.toml",
     *,
@@ -95,6 +96,12 @@ def evaluate(
         grid=tried,
         runs=written,
         per_query=per_query,
+    )
+    name_run(
+        workspace_name(configuration.settings.workspace, base=configuration.base),
+        evaluated.release_id or "run files",
+        "evaluated",
+        log=f"Measured on {evaluated.queries:,} judged queries.",
     )
     show_evaluation_in_prefect(evaluated)
     return evaluated

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from storage.releases import Counts
     from tasks.settings import Settings
 
+READ = ("bm25.duckdb", "queries.parquet", "candidates.parquet")  # files of the release
+
 
 def search_live(configuration: Configuration, query: str, *, filter_by: JsonValue = None) -> CachedResults:
     """The results of both stages now, our own legs and every pair of the reranker's depth.
@@ -91,12 +93,13 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
     embedder = Embedder(embedder_plan, batch_tokens=batch_tokens, threads=threads)
     reranker = None if reranker_plan is None else RerankerOnDemand(reranker_plan, settings).load()
     text, key = normalise_query(query), query_key(query)
-    with Bm25Store.open(workspace.release(release_id) / "bm25.duckdb") as store:
+    folder = workspace.release(release_id, only=READ)
+    with Bm25Store.open(folder / "bm25.duckdb") as store:
         live = LiveSearch.of(settings, store, table, embedder=embedder, reranker=reranker)
         allowed = live.allowed(condition)
         fused = live.fused(live.bm25(text, allowed), live.dense(text, allowed))
         same = reranker_plan is not None and reranker_plan.fingerprint == manifest.inputs.reranker_fingerprint
-        known = _known_scores(workspace.release(release_id), text) if same else {}
+        known = _known_scores(folder, text) if same else {}
         ranked = live.reranked(text, fused, known=known)
         results = cut_results(
             ranked,

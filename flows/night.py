@@ -10,9 +10,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flows.artifacts import show_in_prefect
+from flows.export import export_published
+from flows.lineage import making_release
+from flows.run_names import as_far_as_it_answers, name_run, workspace_name
+from flows.settings import portable
 from flows.summary import Refused, Summary
 from flows.workers import sharding
 from storage.documents import changes_between
+from storage.evaluations import DEPTHS_FILE, TIMINGS_FILE
 from storage.keys import fingerprint
 from storage.release_files import is_there, whole_file
 from storage.releases import (
@@ -31,7 +36,7 @@ from tasks.hosted_key import without_key_place
 from tasks.indexing import chunking_fingerprint
 from tasks.ladder import ladder, read_depths, read_timings
 from tasks.measures import parse_measure
-from tasks.night import Before, Night
+from tasks.night import BUILT_UPON, Before, Night
 from tasks.on_demand import EmbedderOnDemand, RerankerOnDemand
 from tasks.publishing import collect_unreached, publish
 from tasks.query_choice import measured_pairs_per_second
@@ -103,6 +108,29 @@ class Run:
         self.seconds[task.name] = time.perf_counter() - start
         return outcome
 
+    def tell(self, summary: Summary) -> None:
+        """Say on Prefect's pages what came of the run, in its name and in one line of its log."""
+        release_id, counts = summary.manifest.release_id, summary.counts
+        outcome = "unchanged" if not summary.changed else "published" if summary.published else "refused"
+        workspace = workspace_name(self.night.settings.workspace, base=self.night.base)
+        name_run(
+            workspace,
+            release_id,
+            outcome,
+            log=f"Release {release_id} {outcome}: {counts.documents:,} documents, {counts.chunks:,} chunks "
+            f"({counts.chunks_embedded:,} embedded now), {counts.queries:,} queries, {counts.pairs:,} pairs "
+            f"({counts.pairs_scored:,} scored now).",
+        )
+
+    def export(self, release_id: str) -> tuple[str, ...]:
+        """Export the published release as the settings say; what the user should know of it."""
+        if not self.night.settings.export.to:
+            return ()
+        start = time.perf_counter()
+        warnings = export_published(self.night, release_id, now=self.now)
+        self.seconds["export"] = time.perf_counter() - start
+        return warnings
+
     def inputs_of(self, read: InputsRead) -> Inputs:
         """The keys of everything that decides the release."""
         settings, embedder = self.night.settings, self.embedder.plan
@@ -112,7 +140,7 @@ class Run:
             documents=read.documents_key,
             queries=read.queries_key,
             judgments=read.judgments_key,
-            settings=fingerprint(settings.what() | ({"runs": runs} if runs else {})),
+            settings=fingerprint(portable(settings, self.night.workspace).what() | ({"runs": runs} if runs else {})),
             chunking=chunking_fingerprint(settings.chunking, embedder),
             embedder=embedder.fingerprint,
             reranker="none" if plan is None else plan.key,
@@ -189,23 +217,26 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
     nothing = dict.fromkeys(COUNTS_OF_WORK, 0)
     bad = {"documents_bad": read.documents_bad, "queries_bad": read.queries_bad}
     counts = run.current.counts.model_copy(update={**nothing, **bad})
-    folder = run.night.workspace.release(run.current.release_id)
-    return Summary(
+    folder = run.night.workspace.release(run.current.release_id, only=[DEPTHS_FILE, TIMINGS_FILE])
+    exported = run.export(run.current.release_id)
+    summary = Summary(
         manifest=run.current,
         published=False,
         changed=False,
         counts=counts,
         seconds=run.total_seconds(),
-        warnings=(*_much_screened(read), *_from_outside(read), *_stale_source(run)),
+        warnings=(*_much_screened(read), *_from_outside(read), *_stale_source(run), *exported),
         coverage=read.coverage,
         drops=read.drops,
         ladder=tuple(ladder(run.current.measures, read_timings(folder))),
         depths=tuple(read_depths(folder)),
     )
+    run.tell(summary)
+    return summary
 
 
 def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[str, float]], asked: Asked) -> Summary:
-    """Seal the release, publish it where its gates let it through, collect what no kept one reaches, say what was done.
+    """Seal the release, publish it where its gates let it through, collect what no kept one reaches, export, tell.
 
     Raises:
         Refused: A gate does not let it through; the release is kept, marked rejected.
@@ -221,7 +252,7 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
         previous=None if run.current is None else run.current.release_id,
         nightrank=version("nightrank"),
         inputs=run.inputs_of(read),
-        settings=settings_as_json(without_key_place(night.settings)),
+        settings=settings_as_json(without_key_place(portable(night.settings, night.workspace))),
         chunk_table=embedded.table,
         counts=Counts(
             documents=read.documents,
@@ -253,9 +284,10 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
         files={},
     )
     not_reported = run.stage(report_night, night, manifest, current=run.current)
-    run.stage(publish, night, manifest, now=run.now)
+    run.stage(making_release(publish, night, manifest), night, manifest, now=run.now)
     folder = night.workspace.release(night.release_id)
     not_collected = run.stage(collect_unreached, night, now=run.now)
+    exported = run.export(night.release_id) if manifest.status == "accepted" else ()
     summary = Summary(
         manifest=manifest,
         published=manifest.status == "accepted",
@@ -266,9 +298,13 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
         drops=read.drops,
         ladder=tuple(ladder(measures, read_timings(folder))),
         depths=tuple(read_depths(folder)),
-        warnings=_warnings(read, measures, spending_cap(manifest.counts), *asked.warnings, not_reported, not_collected),
+        warnings=_warnings(
+            read, measures, spending_cap(manifest.counts), *asked.warnings, not_reported, not_collected, *exported
+        ),
     )
-    show_in_prefect(summary, folder=folder)
+    run.tell(summary)
+    with as_far_as_it_answers():
+        show_in_prefect(summary, workspace=night.workspace)
     if summary.refused:
         raise Refused(summary)
     return summary
@@ -288,7 +324,7 @@ def _built_upon(
         manifests, _ = survey_releases(workspace)
         measured = measured_pairs_per_second(manifests, reranker=reranker.fingerprint)
     before = Before(
-        folder=workspace.release(current.release_id),
+        folder=workspace.release(current.release_id, only=BUILT_UPON),
         same_chunking=inputs.chunking == chunking_fingerprint(settings.chunking, embedder),
         same_embedder=inputs.embedder == embedder.fingerprint,
         same_reranker=same_reranker,
@@ -301,7 +337,7 @@ def _answered(current: Manifest, workspace: Workspace, settings: Settings) -> Pa
     """What is live stays answered whatever a run builds upon, so this asks for no model and no release before."""
     if settings.queries.budget_seconds is None:
         return None
-    return whole_file(workspace.release(current.release_id), current, "queries.parquet")
+    return whole_file(workspace.release(current.release_id, only=["queries.parquet"]), current, "queries.parquet")
 
 
 def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *others: str | None) -> tuple[str, ...]:

@@ -39,11 +39,11 @@ def find_opponent(against: str, configuration: Configuration) -> Opponent:
     """
     if against.endswith(".toml"):
         return _of_settings(Path(against), configuration)
-    if is_release_id(against) and configuration.workspace.release(against).is_dir():
+    if is_release_id(against) and configuration.workspace.manifest_of(against) is not None:
         return OtherRelease(configuration.workspace, against)
     if Path(against).is_file():
         return RunFile(Path(against))
-    message = f"{against!r} is neither a release of {configuration.workspace.root} nor a file."
+    message = f"{against!r} is neither a release of {configuration.workspace} nor a file."
     raise InputError(message, remedy="Give a release's id, a settings file (*.toml) or a TREC run file.")
 
 

@@ -72,7 +72,7 @@ def find_trained(configuration: Configuration, name: str) -> Trained:
     Raises:
         InputError: There is none of that name.
     """
-    folder = configuration.workspace.models / name.rstrip("/").rpartition("/")[2]
+    folder = configuration.workspace.model(name.rstrip("/").rpartition("/")[2])
     return Trained(folder, read_training_card(folder), promoted=False)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prefect import flow
-
 from flows.night import Work, building, finish, nothing_to_do
+from flows.prefect_flow import nightrank_flow
 from flows.settings import load_settings
 from flows.summary import Summary
 from storage.workspace import writing
@@ -22,7 +21,7 @@ from tasks.reranking import rerank_candidates
 from tasks.retrieval import embed_queries, fuse_legs, retrieve_lexical, retrieve_semantic
 
 
-@flow(name="refresh")
+@nightrank_flow("refresh")
 def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ()) -> Summary:
     """Bring the published release up to date with its inputs, or find that it is.
 

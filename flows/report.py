@@ -28,7 +28,7 @@ def find_report(workspace: Workspace, *, release_id: str | None) -> tuple[str, P
     """
     release_id = workspace.require_current() if release_id is None else release_id
     manifest = read_manifest(workspace, release_id)
-    path = workspace.release(manifest.release_id).resolve() / "report.html"
+    path = workspace.release(manifest.release_id, only=["report.html"]).resolve() / "report.html"
     if not path.is_file():
         message = f"The release {release_id} has no report."
         raise InputError(message, remedy="`nightrank refresh` writes one into each release that it builds.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,16 +13,19 @@ from pydantic import BaseModel, ValidationError
 
 from storage.errors import InputError
 from storage.models import promotions
-from storage.workspace import Workspace
+from storage.places import open_workspace
+from storage.remote import StoreOptions
 from tasks.settings import NOT_HOSTED, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from storage.workspace import Workspace
 
 DEFAULT_FILES = (Path("nightrank.toml"), Path("nightrank-demo/nightrank.toml"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the workspace is opened when it is first asked for, and once
 class Configuration:
     """Settings, and the folder that their paths are relative to.
 
@@ -35,10 +39,29 @@ class Configuration:
     base: Path
     named: Settings
 
-    @property
+    @cached_property
     def workspace(self) -> Workspace:
         """The workspace that the settings name."""
-        return Workspace(self.base / self.settings.workspace)
+        return workspace_of(self.settings, base=self.base)
+
+
+def workspace_of(settings: Settings, *, base: Path) -> Workspace:
+    """The workspace that settings name, whose paths are relative to a folder."""
+    storage = settings.storage
+    options = StoreOptions(
+        endpoint=storage.endpoint,
+        region=storage.region,
+        allow_http=storage.allow_http,
+        retry_seconds=storage.retry_seconds,
+        lease_seconds=storage.lease_seconds,
+    )
+    cache = None if storage.cache is None else Path(storage.cache)
+    return open_workspace(settings.workspace, base=base, cache=cache, options=options)
+
+
+def portable(settings: Settings, workspace: Workspace) -> Settings:
+    """Settings as every machine reads them: with the address of a model that is kept in an object store."""
+    return _with_models(settings, workspace.portable)
 
 
 def find_settings_file(given: Path | None) -> Path:
@@ -91,16 +114,25 @@ def with_promotions(settings: Settings, *, base: Path) -> Settings:
         MachineError: The promotions cannot be read.
     """
     changed: dict[str, object] = {}
-    for kind, promotion in promotions(Workspace(base / settings.workspace)).items():
+    workspace = workspace_of(settings, base=base)
+    for kind, promotion in promotions(workspace).items():
         section = settings.embedder if kind == "embedder" else settings.reranker
         named = (section.model, section.revision, section.sha256)
         replaced = (promotion.instead_of, promotion.instead_of_revision, promotion.instead_of_sha256)
         is_hosted = kind == "reranker" and settings.reranker.hosted.api != NOT_HOSTED
         if named == replaced and not is_hosted:
-            model = f"{settings.workspace}/models/{promotion.model}"
+            model = f"{settings.workspace.rstrip('/')}/models/{promotion.model}"
             update = {"model": model, "revision": None, "sha256": promotion.sha256}
             changed[kind] = section.model_copy(update=update)
-    return settings.model_copy(update=changed)
+    return _with_models(settings.model_copy(update=changed), workspace.here)
+
+
+def _with_models(settings: Settings, name_of: Callable[[str], str]) -> Settings:
+    sections = {"embedder": settings.embedder, "reranker": settings.reranker}
+    names = {"embedder": name_of(settings.embedder.model), "reranker": name_of(settings.reranker.model)}
+    return settings.model_copy(
+        update={kind: section.model_copy(update={"model": names[kind]}) for kind, section in sections.items()}
+    )
 
 
 def _explain(path: Path, place: Sequence[str], kind: str, reason: str, value: object) -> InputError:
@@ -111,7 +143,8 @@ def _explain(path: Path, place: Sequence[str], kind: str, reason: str, value: ob
         return InputError(f"{path}: unknown setting {name}.", remedy=remedy)
     if kind == "missing":
         return InputError(f"{path}: the setting {name} is missing.", remedy="Add it; it has no default.")
-    shown = "" if place[:2] == ("reranker", "hosted") else f" = {value!r}"  # a key may have been put there
+    may_be_secret = place[:2] in {("reranker", "hosted"), ("export", "to")}  # a key or a password may stand there
+    shown = "" if may_be_secret or place == ("export",) else f" = {value!r}"
     return InputError(f"{path}: {name}{shown} is wrong: {reason}.", remedy="Correct it.")
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flows.doctor import Diagnosis
+    from flows.export import Exports
     from flows.releases import ListedRelease
     from flows.summary import Summary
     from storage.collect import Collected
@@ -128,12 +129,19 @@ def show_releases(releases: Sequence[ListedRelease], *, now: datetime) -> None:
                 console.print(line, style="yellow", highlight=False)
 
 
-def show_rollback(done: RolledBack) -> None:
-    """Which release is current now, and what the next refresh does with that."""
+def show_rollback(done: RolledBack, *, exports: bool = False) -> None:
+    """Which release is current now, and what the next refresh does with that.
+
+    Args:
+        done: What was done.
+        exports: Whether the settings name other places that serve releases.
+    """
     console = terminal()
     before = "" if done.before is None else f"; before, it was {done.before}"
     console.print(f"Release {done.current} is current now{before}.", style="bold")
     console.print("The next refresh compares the inputs with it and publishes a new release where they differ.")
+    if exports:
+        console.print("Run `nightrank export` to have it served where the settings export to.")
 
 
 def show_diagnosis(diagnosis: Diagnosis) -> None:
@@ -199,6 +207,21 @@ def show_next_steps(settings_file: Path) -> None:
         f"  {folder}/nightrank.toml   the settings; edit, then refresh",
     ):
         console.print(line, highlight=False)
+
+
+def show_exports(exports: Exports) -> None:
+    """What an export did."""
+    console = terminal()
+    for one in exports.exported:
+        release_id, to = plain(one.release_id), plain(one.to)
+        if one.changed:
+            forms = f" and {one.forms:,} near-identical forms" if one.forms else ""
+            before = f" (before: {plain(one.before)})" if one.before else ""
+            console.print(f"{to} serves release {release_id}: {one.queries:,} queries{forms}{before}.", style="bold")
+        else:
+            console.print(f"Nothing to do: {to} serves release {release_id} already.")
+        for warning in one.warnings:
+            console.print(f"Note: {plain(warning)}", style="yellow")
 
 
 def terminal() -> Console:

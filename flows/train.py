@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect import flow
-
+from flows.prefect_flow import nightrank_flow
 from flows.promotion import Trained
 from flows.settings import load_settings
 from flows.training import Made, TrainingRequest, conclude, keep, working
@@ -38,8 +37,11 @@ class EmbedderRequest(TrainingRequest):
     guard: Path | None = None
 
 
-@flow(name="train embedder")
-def train_embedder(settings_file: str, request: EmbedderRequest) -> Trained:
+AS_USUAL = EmbedderRequest()
+
+
+@nightrank_flow("train embedder")
+def train_embedder(settings_file: str = "nightrank.toml", request: EmbedderRequest = AS_USUAL) -> Trained:
     """Train a dual encoder on the pairs of a collection, and promote it where that is asked for and it is better.
 
     Args:

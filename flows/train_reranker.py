@@ -8,8 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prefect import flow
-
+from flows.prefect_flow import nightrank_flow
 from flows.promotion import Trained, present_model
 from flows.settings import load_settings
 from flows.training import Made, TrainingRequest, conclude, keep, working
@@ -30,8 +29,11 @@ class RerankerRequest(TrainingRequest):
     training: RerankerTraining = RerankerTraining()
 
 
-@flow(name="train reranker")
-def train_reranker(settings_file: str, request: RerankerRequest) -> Trained:
+AS_USUAL = RerankerRequest()
+
+
+@nightrank_flow("train reranker")
+def train_reranker(settings_file: str = "nightrank.toml", request: RerankerRequest = AS_USUAL) -> Trained:
     """Train a reranker on the pairs of a collection, and promote it where that is asked for and it is better.
 
     Args:

@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect import flow
-
 from flows.artifacts import show_tuning_in_prefect
 from flows.evaluation_inputs import yardstick_of
+from flows.prefect_flow import nightrank_flow
 from flows.settings import load_settings
 from flows.steps import step
 from flows.tuned_file import write_tuned
@@ -43,7 +42,7 @@ class Tuning:
         return {**self.tuned.as_json(), "written": None if self.written is None else str(self.written)}
 
 
-@flow(name="tune")
+@nightrank_flow("tune")
 def tune(
     settings_file: str = "nightrank.toml",
     *,

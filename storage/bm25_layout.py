@@ -16,7 +16,8 @@ from storage.duck import only_row
 # Raise it when a file of today would be misread: nothing is taken over from files of another layout.
 LAYOUT = 1
 
-# Postings lie by blocks of this many slots, by term within: a range of slots and a few terms both read little.
+# Postings lie by blocks of this many slots, by term within: a range of slots and a few terms both read little. A slot's
+# place in its block is a number of 16 bits.
 SLOTS_PER_BLOCK = 65_536
 
 # `ordered_slots`: up to here the postings lie in the order above; those of later slots lie as night by night they came.

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from storage.bm25_words import WordAnalyser
 
+_STATISTICS = "SELECT chunk_count, total_length, analysis, ordered_slots FROM statistics"
+
 _QUERY_TERMS = """
 SELECT number AS query_number, term_number, sum(occurrences * times)::INTEGER AS qtf
 FROM run_counts JOIN run_terms USING (run) JOIN terms USING (term)
@@ -36,10 +38,14 @@ GROUP BY number, term_number
 ORDER BY number, term_number
 """
 
+# Postings that lie in order are read in order, twice as fast as terms are looked up and sorted.
+_ORDERED_POSTINGS_IN = "SELECT term_slot, slot, tf FROM postings WHERE slot >= $first_slot AND slot < $end_slot"
+
 _POSTINGS_IN = """
-SELECT place, slot, tf
-FROM postings JOIN wanted_terms USING (term_slot)
+SELECT term_slot, slot, tf
+FROM postings SEMI JOIN wanted_terms USING (term_slot)
 WHERE slot >= $first_slot AND slot < $end_slot
+ORDER BY term_slot, slot
 """
 
 _POSTINGS_AT = """
@@ -49,6 +55,9 @@ JOIN (SELECT slot, chunk_number, length FROM chunks SEMI JOIN wanted_chunks USIN
 """
 
 _CHUNKS_AT = "SELECT * FROM chunks SEMI JOIN wanted_chunks USING (chunk_number)"
+
+# Share of all postings up to which those of some terms are looked up.
+FEW = 0.1
 
 _DOCUMENT_COUNT = "SELECT count(DISTINCT document_id) FROM chunks"
 
@@ -72,11 +81,16 @@ class PostingBlock:
     Attributes:
         chunk_numbers: int32 (n_columns,), in no order; -1 where a column has no chunk, and so no posting.
         lengths: int32 (n_columns,), of the chunks.
-        postings: Parts of them, each int32 (n,) places of terms, columns and tf, in no order.
+        first_slot: The slot of the first column; the others follow.
+        places: int32 (n_term_slots,), by a term's slot, its place among those that were asked for; -1: it was not.
+        postings: Parts of them, each int32 (n,) slots of terms, slots of chunks and tf: from part to part by term, then
+            chunk. Some may be of terms that were not asked for.
     """
 
     chunk_numbers: NDArray[np.int32]
     lengths: NDArray[np.int32]
+    first_slot: int
+    places: NDArray[np.int32]
     postings: Sequence[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]]
 
 
@@ -91,10 +105,11 @@ class Bm25Store:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
-        rows = connection.execute("SELECT chunk_count, total_length, analysis FROM statistics").fetchall()
-        self.chunk_count: int = rows[0][0]
-        self.total_length: int = rows[0][1]
-        self.analysis: str = rows[0][2]
+        chunk_count, total_length, analysis, ordered_slots = only_row(connection, _STATISTICS)
+        self.chunk_count: int = chunk_count
+        self.total_length: int = total_length
+        self.analysis: str = analysis
+        self._ordered_slots: int = ordered_slots
 
     @classmethod
     def open(cls, path: Path, *, memory_limit: str = "4GB") -> Self:
@@ -105,7 +120,9 @@ class Bm25Store:
         """
         if not path.is_file():
             raise MachineError(f"{path} is not there.", remedy="Restore the release, or run a refresh to make another.")
-        return cls(connect(path, read_only=True, memory_limit=memory_limit))
+        connection = connect(path, read_only=True, memory_limit=memory_limit)
+        connection.execute("SET preserve_insertion_order = true")  # of postings that lie in order
+        return cls(connection)
 
     def __enter__(self) -> Self:
         return self
@@ -220,30 +237,35 @@ class Bm25Store:
         """Where some terms are, the postings of at most ``SLOTS_PER_BLOCK`` chunks in memory at a time.
 
         Args:
-            term_numbers: int32 (n,), ascending; postings name terms by their places in it.
+            term_numbers: int32 (n,), ascending.
         """
         slots = self._column("SELECT slot FROM chunks ORDER BY chunk_number")
         chunk_numbers = np.full(slots.max(initial=-1) + 1, -1, dtype=np.int32)
         chunk_numbers[slots] = np.arange(slots.size, dtype=np.int32)
         lengths = np.zeros(chunk_numbers.size, dtype=np.int32)
         lengths[slots] = self.lengths()
-        places = pa.array(np.arange(term_numbers.size, dtype=np.int32))
-        wanted = self._wanted(term_numbers).append_column("place", places)
+        term_slots = self._term_slots()
+        places = np.full(term_slots.max(initial=-1) + 1, -1, dtype=np.int32)
+        places[term_slots[term_numbers]] = np.arange(term_numbers.size, dtype=np.int32)
+        counts = self.chunk_counts()
+        are_few = counts[term_numbers].sum() <= FEW * counts.sum()
         for first in range(0, chunk_numbers.size, SLOTS_PER_BLOCK):
             block = slice(first, min(first + SLOTS_PER_BLOCK, chunk_numbers.size))
             with closing(self._connection.cursor()) as cursor:
-                cursor.register("wanted_terms", wanted)
+                cursor.register("wanted_terms", pa.table({"term_slot": term_slots[term_numbers]}))
                 bounds = {"first_slot": block.start, "end_slot": block.stop}
-                batches = cursor.sql(_POSTINGS_IN, params=bounds).to_arrow_table().to_batches()
-            # Batch by batch without a copy; DuckDB would take several times as long to subtract.
-            parts = [tuple(column.to_numpy() for column in batch.columns) for batch in batches]
-            postings = [(places, slots - block.start, tfs) for places, slots, tfs in parts]
-            yield PostingBlock(chunk_numbers[block], lengths[block], postings)
+                in_order = block.stop <= self._ordered_slots and not are_few
+                statement = _ORDERED_POSTINGS_IN if in_order else _POSTINGS_IN
+                batches = cursor.sql(statement, params=bounds).to_arrow_table().to_batches()
+            postings = [tuple(column.to_numpy() for column in batch.columns) for batch in batches]
+            yield PostingBlock(chunk_numbers[block], lengths[block], block.start, places, postings)
 
     def _wanted(self, term_numbers: NDArray[np.int32]) -> pa.Table:
         numbers = np.unique(term_numbers)
-        slots = self._column("SELECT term_slot FROM terms ORDER BY term_number")[numbers]
-        return pa.table({"term_number": numbers, "term_slot": slots})
+        return pa.table({"term_number": numbers, "term_slot": self._term_slots()[numbers]})
+
+    def _term_slots(self) -> NDArray[np.int32]:
+        return self._column("SELECT term_slot FROM terms ORDER BY term_number")
 
     def _column(self, query: str) -> NDArray[np.int32]:
         values: NDArray[np.int32] = self._connection.sql(query).to_arrow_table().column(0).to_numpy()

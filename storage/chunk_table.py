@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-import lancedb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,9 +21,10 @@ from storage.memo_file import require_finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from storage.lance_place import LancePlace
 
 BATCH_ROWS = 16_384
 HASHES_HELD = 1_000_000  # compared at a time when rows are looked for, some 50 MB
@@ -47,49 +47,48 @@ def chunk_table_schema(dimensions: int) -> pa.Schema:
 class ChunkTable:
     """The chunks of one embedder; made by ``create``, ``find``, ``open`` and ``of_release``."""
 
-    def __init__(self, table: Any) -> None:  # noqa: ANN401 (lancedb ships no types)
-        self._table = table
+    def __init__(self, table: Any, place: LancePlace) -> None:  # noqa: ANN401 (lancedb ships no types)
+        self._table, self._place = table, place
         self.name: str = table.name
         self.dimensions: int = table.schema.field("vector").type.list_size
 
     @classmethod
-    def create(cls, folder: Path, *, embedder: str, dimensions: int) -> Self:
+    def create(cls, place: LancePlace, *, embedder: str, dimensions: int) -> Self:
         """Open the newest version of an embedder's table for writing; made where it is missing.
 
         Args:
-            folder: LanceDB's folder.
+            place: Where LanceDB's tables are.
             embedder: The embedder's fingerprint; it names the table, so models never mix.
             dimensions: Length of a vector.
         """
         schema = chunk_table_schema(dimensions)
-        return cls(lancedb.connect(str(folder)).create_table(_name_of(embedder), schema=schema, exist_ok=True))
+        return cls(place.connect().create_table(_name_of(embedder), schema=schema, exist_ok=True), place)
 
     @classmethod
-    def find(cls, folder: Path, *, embedder: str) -> Self | None:
+    def find(cls, place: LancePlace, *, embedder: str) -> Self | None:
         """The newest version of an embedder's table, or None where it has none yet."""
-        if not folder.is_dir():
-            return None
-        database = lancedb.connect(str(folder))
         name = _name_of(embedder)
-        return cls(database.open_table(name)) if name in database.list_tables().tables else None
+        if not place.is_there() or name not in place.table_names():
+            return None
+        return cls(place.connect().open_table(name), place)
 
     @classmethod
-    def open(cls, folder: Path, *, name: str, version: int) -> Self:
+    def open(cls, place: LancePlace, *, name: str, version: int) -> Self:
         """One version of a table, for reading while no version is removed: by the run that wrote it.
 
         Raises:
             MachineError: It is not there.
         """
-        return cls(_checked_out(folder, name, version, f"no version {version}"))
+        return cls(_checked_out(place, name, version, f"no version {version}"), place)
 
     @classmethod
-    def of_release(cls, folder: Path, *, name: str, release_id: str) -> Self:
+    def of_release(cls, place: LancePlace, *, name: str, release_id: str) -> Self:
         """The version that a release's tag names now, for reading.
 
         Raises:
             MachineError: The table or the tag is not there.
         """
-        return cls(_checked_out(folder, name, release_id, f"no tag of the release {release_id}"))
+        return cls(_checked_out(place, name, release_id, f"no tag of the release {release_id}"), place)
 
     @property
     def version(self) -> int:
@@ -121,6 +120,7 @@ class ChunkTable:
             raise ValueError(message)
         require_finite(vectors, what="embeddings", section="embedder")
         flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).ravel())
+        self._place.check_writer()
         columns = [
             pa.array(chunk_hashes, pa.string()),
             pa.array(texts, pa.string()),
@@ -131,6 +131,7 @@ class ChunkTable:
 
     def pin(self, release_id: str) -> None:
         """Make a release's tag, which may be there already, name the version that is read: no clean-up removes it."""
+        self._place.check_writer()
         tags = self._table.tags
         (tags.update if release_id in tags.list() else tags.create)(release_id, self.version)
 
@@ -221,15 +222,15 @@ def vectors_of(batch: pa.RecordBatch | pa.Table, dimensions: int) -> NDArray[np.
     return flat.reshape(-1, dimensions)
 
 
-def _checked_out(folder: Path, name: str, version: int | str, missing: str) -> Any:  # noqa: ANN401 (lancedb ships no types)
+def _checked_out(place: LancePlace, name: str, version: int | str, missing: str) -> Any:  # noqa: ANN401 (lancedb ships no types)
     """A table at a version or a tag; what is ``missing`` is told where it is not there."""
     try:
-        if not folder.is_dir():  # LanceDB would make it
-            raise FileNotFoundError(folder)
-        table = lancedb.connect(str(folder)).open_table(name)
+        if not place.is_there():
+            raise FileNotFoundError(place)
+        table = place.connect().open_table(name)
         table.checkout(version)
     except (ValueError, RuntimeError, FileNotFoundError) as error:
-        message = f"LanceDB's table {name} in {folder} has {missing}."
+        message = f"LanceDB's table {name} in {place} has {missing}."
         raise MachineError(message, remedy="Run `nightrank refresh` to build a new release.") from error
     return table
 

@@ -6,23 +6,21 @@ workspace's one writer; what removes files says so and wants no reader about.
 
 from __future__ import annotations
 
-import shutil
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import lancedb
 import pyarrow as pa
 
 from storage.chunk_table import ChunkTable
 from storage.errors import MachineError
-from storage.workspace import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from storage.lance_place import LancePlace
 
 # Of what lies on the disk: a table is written anew when more is dead, so a dead row costs at most four written ones.
 DEAD_SHARE = 0.2
@@ -32,58 +30,29 @@ LOOSE_FRAGMENTS = 32
 ROWS_OF_A_FRAGMENT = 1_048_576
 ROW_IDS_HELD = 10_000  # of one deletion, some 200 kB of SQL
 
-_SUFFIX = ".lance"
-_REMOVED = ".removed-"
-
-
-def table_names(folder: Path) -> list[str]:
-    """The names of all tables in LanceDB's folder."""
-    return sorted(path.name.removesuffix(_SUFFIX) for path in folder.glob(f"[!.]*{_SUFFIX}"))
-
-
-def table_folder(folder: Path, name: str) -> Path:
-    """Where a table's files lie."""
-    return folder / f"{name}{_SUFFIX}"
-
-
-def remove_table(folder: Path, name: str) -> None:
-    """Remove a table with all its versions; it is whole or gone. No reader may be about."""
-    hidden = folder / f"{_REMOVED}{name}"
-    table_folder(folder, name).rename(hidden)
-    sync_folder(folder)
-    shutil.rmtree(hidden)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left: halves of removed tables, and files that were still being written."""
-    for hidden in folder.glob(f"{_REMOVED}*"):
-        shutil.rmtree(hidden)
-    for unfinished in folder.glob(f"*{_SUFFIX}/data/.tmp*"):  # LanceDB leaves these for ever
-        unfinished.unlink()
-
 
 class ChunkUpkeep:
     """The newest version of a table, for whoever looks after it.
 
     Args:
-        folder: LanceDB's folder.
+        place: Where LanceDB's tables are.
         name: The table's name.
 
     Raises:
         MachineError: The table is not there.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder = table_folder(folder, name)
-        if not self._folder.is_dir():
-            message = f"LanceDB's table {name} is missing from {folder}."
+    def __init__(self, place: LancePlace, name: str) -> None:
+        self._place, self._name = place, name
+        if name not in place.table_names():
+            message = f"LanceDB's table {name} is missing from {place}."
             raise MachineError(message, remedy="Run `nightrank refresh` to build a new release.")
-        self._table: Any = lancedb.connect(str(folder)).open_table(name)
+        self._table: Any = place.connect().open_table(name)
 
     def rows(self) -> pa.RecordBatchReader:
         """A reader of ``chunk_hash`` and ``_rowid`` of every row."""
         schema = pa.schema([pa.field("chunk_hash", pa.string()), pa.field("_rowid", pa.uint64())])
-        batches = ChunkTable(self._table).stream_with_row_ids(["chunk_hash"])
+        batches = ChunkTable(self._table, self._place).stream_with_row_ids(["chunk_hash"])
         return pa.RecordBatchReader.from_batches(
             schema, (pa.record_batch(batch.columns, schema=schema) for batch in batches)
         )
@@ -95,6 +64,7 @@ class ChunkUpkeep:
             row_ids: uint64 (n,), as ``rows`` gave them.
         """
         for start in range(0, len(row_ids), ROW_IDS_HELD):
+            self._place.check_writer()
             # LanceDB takes SQL text alone. Nothing but digits can come of these.
             numbers = ",".join(str(int(row_id)) for row_id in row_ids[start : start + ROW_IDS_HELD])
             self._table.delete(f"_rowid IN ({numbers})")
@@ -105,6 +75,7 @@ class ChunkUpkeep:
 
     def move_tags(self, release_ids: Collection[str]) -> None:
         """Let the tags of these releases name the newest version, and let all other tags go."""
+        self._place.check_writer()
         tags, newest = self._table.tags, self._table.version
         there = {name: tag["version"] for name, tag in tags.list().items()}
         for release_id in sorted(release_ids):
@@ -125,7 +96,7 @@ class ChunkUpkeep:
         fragments = statistics["fragment_stats"]["num_fragments"]
         written = fragments * statistics["fragment_stats"]["lengths"]["mean"]
         alive = statistics["total_bytes"] * min(1.0, statistics["num_rows"] / max(1, written))
-        on_disk = sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file())
+        on_disk = self._place.table_bytes(self._name)
         return bool(
             on_disk > alive / (1 - DEAD_SHARE) + DEAD_BYTES
             or fragments > LOOSE_FRAGMENTS + 2 * (statistics["num_rows"] // ROWS_OF_A_FRAGMENT)
@@ -133,9 +104,13 @@ class ChunkUpkeep:
 
     def put_together(self) -> None:
         """Write small and half-dead fragments anew, as one more version. Older versions, and their files, stay."""
+        self._place.check_writer()
         self._table.optimize()
 
     def remove_old_versions(self) -> None:
         """Remove all versions but the newest, which all tags must name, with their files. No reader may be about."""
+        self._place.check_writer()
         # Of 0 milliseconds LanceDB warns; the newest version it keeps however old it is.
-        self._table.optimize(cleanup_older_than=timedelta(milliseconds=1), delete_unverified=True)
+        self._table.optimize(
+            cleanup_older_than=timedelta(milliseconds=1), delete_unverified=self._place.ends_with_its_writer
+        )

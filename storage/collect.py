@@ -11,14 +11,14 @@ import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from storage import chunk_upkeep, memo_upkeep
+from storage import memo_upkeep
 from storage.chunk_upkeep import ChunkUpkeep
 from storage.errors import MachineError
 from storage.memo_upkeep import PAID_PAIRS, PAIRS, QUERIES
 from storage.reached import unreached_rows
 from storage.releases import list_releases
 from storage.retention import kept_releases
-from storage.workspace import STAGING_PREFIX, make_readers_lock, sync_folder, without_readers
+from storage.workspace import STAGING_PREFIX, make_readers_lock, without_readers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +111,9 @@ def collect(
     Raises:
         MachineError: The current release is not there, a kept one lacks a file, or its table a row; nothing has gone.
     """
-    bytes_before = _bytes_of(workspace.root)
+    bytes_before = workspace.size_bytes(workspace.root)
+    if workspace.origin is not None:
+        workspace.origin.pause_sharing()
     releases = list_releases(workspace)
     kept = kept_releases(releases, current=workspace.current_release_id(), keep=keep)
     _require_files(workspace, kept)
@@ -122,7 +124,9 @@ def collect(
         kind: _keep_reached(workspace, kind, kept, thorough=thorough, dry_run=dry_run)
         for kind in (PAIRS, PAID_PAIRS, QUERIES)
     }
-    going = sum(map(_bytes_of, _paths(workspace, unwanted))) if dry_run else 0
+    if workspace.origin is not None and not dry_run:
+        workspace.origin.put_memos_in_order()
+    going = _bytes_of(workspace, unwanted) if dry_run else 0
     return Collected(
         at=now,
         releases_removed=unwanted.releases,
@@ -135,14 +139,14 @@ def collect(
         query_vectors_removed=removed[QUERIES],
         waiting_for_readers=waiting,
         bytes_before=bytes_before,
-        bytes_after=_bytes_of(workspace.root) - going,
+        bytes_after=workspace.size_bytes(workspace.root) - going,
     )
 
 
 def _require_files(workspace: Workspace, kept: Sequence[Manifest]) -> None:
     for manifest in kept:
         for name in _READ:
-            if not (workspace.release(manifest.release_id) / name).is_file():
+            if not (_folder(workspace, manifest) / name).is_file():
                 message = f"The release {manifest.release_id} has no file {name}; nothing is removed."
                 raise MachineError(message, remedy="Restore the file, or remove the folder of the release.")
 
@@ -159,24 +163,22 @@ def _unwanted(workspace: Workspace, releases: Sequence[Manifest], kept: Sequence
     return _Unwanted(
         releases=tuple(manifest.release_id for manifest in releases if manifest.release_id not in ids),
         staging=staging,
-        tables=tuple(name for name in chunk_upkeep.table_names(workspace.lance) if name not in names),
+        tables=tuple(name for name in workspace.lance.table_names() if name not in names),
         memos=tuple(sorted(memos)),
     )
 
 
-def _paths(workspace: Workspace, unwanted: _Unwanted) -> list[Path]:
-    return [
-        *map(workspace.release, unwanted.releases),
-        *unwanted.staging,
-        *(chunk_upkeep.table_folder(workspace.lance, name) for name in unwanted.tables),
-        *unwanted.memos,
-    ]
+def _bytes_of(workspace: Workspace, unwanted: _Unwanted) -> int:
+    paths = [*(workspace.releases / release_id for release_id in unwanted.releases), *unwanted.staging, *unwanted.memos]
+    tables = sum(workspace.lance.table_bytes(name) for name in unwanted.tables)
+    return tables + sum(workspace.size_bytes(path) for path in paths)
 
 
 def _kept_table(workspace: Workspace, name: str, kept: Sequence[Manifest]) -> _KeptTable:
-    release_ids = tuple(manifest.release_id for manifest in kept if manifest.chunk_table.name == name)
+    releases = [manifest for manifest in kept if manifest.chunk_table.name == name]
+    release_ids = tuple(manifest.release_id for manifest in releases)
     upkeep = ChunkUpkeep(workspace.lance, name)
-    statistics = [workspace.release(release_id) / "bm25.duckdb" for release_id in release_ids]
+    statistics = [_folder(workspace, manifest) / "bm25.duckdb" for manifest in releases]
     return _KeptTable(
         upkeep=upkeep,
         release_ids=release_ids,
@@ -190,11 +192,9 @@ def _remove(workspace: Workspace, unwanted: _Unwanted, tables: Sequence[_KeptTab
     make_readers_lock(workspace)
     for staging in unwanted.staging:
         shutil.rmtree(staging)
-    for release_id in unwanted.releases:  # a killed process leaves a staging folder, which the next writer removes
-        workspace.release(release_id).rename(workspace.staging(release_id))
-        sync_folder(workspace.releases)
-        shutil.rmtree(workspace.staging(release_id))
-    chunk_upkeep.remove_leftovers(workspace.lance)
+    for release_id in unwanted.releases:
+        workspace.remove_release(release_id)
+    workspace.lance.remove_leftovers()
     memo_upkeep.remove_leftovers(workspace.memo)
     for memo in unwanted.memos:
         memo_upkeep.remove_memo(memo)
@@ -208,7 +208,7 @@ def _remove_tables(workspace: Workspace, names: Sequence[str]) -> bool:
         return False
     with without_readers(workspace) as alone:
         for name in names if alone else ():
-            chunk_upkeep.remove_table(workspace.lance, name)
+            workspace.lance.remove_table(name)
     return not alone
 
 
@@ -229,6 +229,11 @@ def _tidy(workspace: Workspace, table: _KeptTable, *, thorough: bool) -> bool:
         if alone:
             upkeep.remove_old_versions()
     return not alone
+
+
+def _folder(workspace: Workspace, manifest: Manifest) -> Path:
+    """The folder of a release with the files that say what it reaches."""
+    return workspace.release(manifest.release_id, only=_READ)
 
 
 def _memo(workspace: Workspace, kind: Kind, manifest: Manifest) -> Path:
@@ -252,14 +257,9 @@ def _reaching(workspace: Workspace, kind: Kind, kept: Sequence[Manifest]) -> dic
         return {}
     paid = memo_upkeep.memos(workspace.memo, PAID_PAIRS)
     if kind is PAID_PAIRS:
-        return {memo: [workspace.release(manifest.release_id) / kind.file for manifest in kept] for memo in paid}
+        return {memo: [_folder(workspace, manifest) / kind.file for manifest in kept] for memo in paid}
     files: dict[Path, list[Path]] = {}
     for manifest in kept:
-        file = workspace.release(manifest.release_id) / kind.file
+        file = _folder(workspace, manifest) / kind.file
         files.setdefault(_memo(workspace, kind, manifest), []).append(file)
     return {memo: reaching for memo, reaching in files.items() if memo not in paid}
-
-
-def _bytes_of(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())

@@ -5,7 +5,8 @@
     │   └── RowError    (2)  one row of an input; set aside and counted by readers, never fatal alone
     ├── GateRefused     (3)  a release was built and must not be published
     └── MachineError    (1)  the machine or a store failed
-        └── WorkspaceBusy  another run holds the workspace's lock
+        ├── WorkspaceBusy  another run holds the workspace's lock
+        └── TargetUnreachable  a server that serves releases does not answer; trying again may help
 
 The exit code is what the command line ends with.
 """
@@ -73,6 +74,10 @@ class MachineError(NightrankError):
 
 class WorkspaceBusy(MachineError):
     """Another run holds the workspace's lock."""
+
+
+class TargetUnreachable(MachineError):
+    """A server that serves releases does not answer, or not now; trying again may help."""
 
 
 def _rebuild(kind: type[NightrankError], message: str, remedy: str, state: dict[str, object]) -> NightrankError:

@@ -7,7 +7,8 @@ models/
   promoted.json               the promotions, replaced atomically
   .promoted.lock              locked while one is decided
 
-No reader ever sees half of a model: its folder gets its name when everything is in it. Collecting removes none.
+No reader ever sees half of a model: its folder gets its name when everything is in it. Collecting removes none. In an
+object store there are finished models and promotions; a training at work is on one machine alone, until it is over.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from storage.errors import InputError, MachineError
-from storage.workspace import Workspace, held, sync_folder, write_atomically
+from storage.places import workspace_at
+from storage.workspace import held, sync_folder, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
+
+    from storage.workspace import Workspace
 
 Kind: TypeAlias = Literal["embedder", "reranker"]
 
@@ -112,15 +116,17 @@ def seal_model(
         if path.is_file():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-    target = workspace.models / f"{kind}-{fingerprint}"
+    target = workspace.model(f"{kind}-{fingerprint}")
     if target.is_dir():
         for name in told_in:
             (folder / name).replace(target / name)
         sync_folder(target)
         shutil.rmtree(folder)
-        return target
-    folder.rename(target)
-    sync_folder(workspace.models)
+    else:
+        folder.rename(target)
+        sync_folder(workspace.models)
+    if workspace.origin is not None:
+        workspace.origin.put_model(target.name, last=told_in[-1] if told_in else "")
     return target
 
 
@@ -130,21 +136,42 @@ def promotions(workspace: Workspace) -> dict[Kind, Promotion]:
     Raises:
         MachineError: Their file cannot be read.
     """
-    path = workspace.models / PROMOTIONS
     try:
-        return _PROMOTIONS.validate_json(path.read_bytes())
+        if workspace.origin is not None:
+            written = workspace.origin.read(f"models/{PROMOTIONS}")
+        else:
+            written = (workspace.models / PROMOTIONS).read_bytes()
     except (FileNotFoundError, NotADirectoryError):  # a workspace that is a file is told where it is opened
         return {}
-    except (OSError, ValidationError) as error:
-        message = f"{path} does not say which models are promoted."
-        raise MachineError(message, remedy="Restore it, or remove it to go back to what the settings name.") from error
+    except OSError as error:
+        raise _unreadable(workspace) from error
+    return _promotions_of(written, workspace)
+
+
+def _promotions_of(written: bytes | None, workspace: Workspace) -> dict[Kind, Promotion]:
+    if written is None:
+        return {}
+    try:
+        return _PROMOTIONS.validate_json(written)
+    except ValidationError as error:
+        raise _unreadable(workspace) from error
+
+
+def _unreadable(workspace: Workspace) -> MachineError:
+    message = f"{workspace}/models/{PROMOTIONS} does not say which models are promoted."
+    return MachineError(message, remedy="Restore it, or remove it to go back to what the settings name.")
 
 
 def promoted_as(folder: Path) -> Kind | None:
     """As what a folder is promoted in the workspace that it is, or was, in; None where it is not."""
-    workspace = Workspace(folder.parent.parent)
+    workspace = workspace_at(folder.parent.parent)
     there = promotions(workspace).items()
     return next((kind for kind, promotion in there if workspace.models / promotion.model == folder), None)
+
+
+def bring_model(folder: Path) -> None:
+    """Have the folder of a trained model here, where its workspace is elsewhere and has it."""
+    workspace_at(folder.parent.parent).model(folder.name)
 
 
 @contextmanager
@@ -165,10 +192,11 @@ def promote(workspace: Workspace, kind: Kind, promotion: Promotion) -> None:
     Raises:
         InputError: There is no such model.
     """
-    if not (workspace.models / promotion.model).is_dir():
-        message = f"There is no model {promotion.model} in {workspace.models}."
+    if not workspace.model(promotion.model).is_dir():
+        message = f"There is no model {promotion.model} in {workspace}/models."
         raise InputError(message, remedy="Name the folder of a trained model there.")
-    _write(workspace, {**promotions(workspace), kind: promotion})
+    with _changing(workspace) as there:
+        there[kind] = promotion
 
 
 def withdraw(workspace: Workspace, kind: Kind) -> Promotion | None:
@@ -179,14 +207,32 @@ def withdraw(workspace: Workspace, kind: Kind) -> Promotion | None:
     """
     if not promotions(workspace):
         return None
-    with deciding(workspace):
-        there = promotions(workspace)
-        promotion = there.pop(kind, None)
-        if promotion is not None:
-            _write(workspace, there)
-    return promotion
+    with deciding(workspace), _changing(workspace) as there:
+        return there.pop(kind, None)
 
 
-def _write(workspace: Workspace, all_of_them: dict[Kind, Promotion]) -> None:
-    value = {kind: promotion.model_dump() for kind, promotion in all_of_them.items()}
-    write_atomically(workspace.models / PROMOTIONS, json.dumps(value, indent=2) + "\n")
+@contextmanager
+def _changing(workspace: Workspace) -> Iterator[dict[Kind, Promotion]]:
+    """The promotions, to be changed; they are written where they have been.
+
+    Raises:
+        MachineError: Somebody on another machine has changed them meanwhile.
+    """
+    if workspace.origin is not None:
+        stored = workspace.origin.read_to_change(f"models/{PROMOTIONS}")
+        there = _promotions_of(stored.data, workspace)
+        before = dict(there)
+        yield there
+        if there != before:
+            stored.write(_as_text(there))
+        return
+    there = promotions(workspace)
+    before = dict(there)
+    yield there
+    if there != before:
+        write_atomically(workspace.models / PROMOTIONS, _as_text(there))
+
+
+def _as_text(promoted: dict[Kind, Promotion]) -> str:
+    value = {kind: promotion.model_dump() for kind, promotion in promoted.items()}
+    return json.dumps(value, indent=2) + "\n"

@@ -44,7 +44,7 @@ def paired_rankings(before: Path | None, after: Path) -> Iterator[RankingPair]:
         Pairs by query key, one in memory at a time.
     """
     with ResultsFile(after) as made, nullcontext() if before is None else ResultsFile(before) as seen:
-        for key, results in made.rows():
+        for key, _, results in made.rows():
             yield RankingPair(key, None if seen is None else _ranking(seen, key), _ids(results))
 
 
@@ -61,7 +61,7 @@ def former_rankings(before: Path, after: Path) -> Iterator[RankingPair]:
         Pairs by query key, one in memory at a time.
     """
     with ResultsFile(before) as seen, ResultsFile(after) as made:
-        for key, results in seen.rows():
+        for key, _, results in seen.rows():
             yield RankingPair(key, _ids(results), _ranking(made, key))
 
 

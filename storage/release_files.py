@@ -46,8 +46,7 @@ def file_faults(
 
 def is_there(workspace: Workspace, manifest: Manifest) -> bool:
     """Whether a release has all the files that its manifest names, and LanceDB its tag; contents are not looked at."""
-    folder = workspace.release(manifest.release_id)
-    if not all((folder / name).is_file() for name in manifest.files):
+    if not workspace.holds(manifest.release_id, manifest.files):
         return False
     try:
         ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=manifest.release_id)

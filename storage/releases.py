@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from storage.errors import InputError, MachineError, NightrankError
 from storage.keys import fingerprint, sha256_of_file
-from storage.workspace import is_release_id, sync_folder, write_atomically
+from storage.workspace import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,10 +154,7 @@ def seal(workspace: Workspace, manifest: Manifest, *, staging: Path) -> Path:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
     write_atomically(staging / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
-    target = workspace.release(manifest.release_id)
-    staging.rename(target)
-    sync_folder(workspace.releases)
-    return target
+    return workspace.adopt(manifest.release_id, staging)
 
 
 def read_manifest(workspace: Workspace, release_id: str) -> Manifest:
@@ -167,12 +164,13 @@ def read_manifest(workspace: Workspace, release_id: str) -> Manifest:
         InputError: There is no such release.
         MachineError: Its manifest cannot be read.
     """
-    path = workspace.release(release_id) / "manifest.json"
-    if not is_release_id(release_id) or not path.is_file():
-        message = f"There is no release {release_id!r} in {workspace.root}."
+    written = workspace.manifest_of(release_id)
+    if written is None:
+        message = f"There is no release {release_id!r} in {workspace}."
         raise InputError(message, remedy="`nightrank releases` lists what there is.")
+    path = f"{workspace}/releases/{release_id}/manifest.json"
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        manifest = Manifest.model_validate_json(written)
     except ValidationError as error:
         message = f"{path} is no manifest that this version reads: {error.error_count()} faults."
         raise MachineError(
@@ -197,7 +195,7 @@ def list_releases(workspace: Workspace) -> list[Manifest]:
     Raises:
         MachineError: A manifest cannot be read.
     """
-    return [read_manifest(workspace, release_id) for release_id in _sealed(workspace)]
+    return [read_manifest(workspace, release_id) for release_id in workspace.release_ids()]
 
 
 def survey_releases(workspace: Workspace) -> tuple[list[Manifest], dict[str, str]]:
@@ -208,7 +206,7 @@ def survey_releases(workspace: Workspace) -> tuple[list[Manifest], dict[str, str
     """
     manifests: list[Manifest] = []
     damaged: dict[str, str] = {}
-    for release_id in _sealed(workspace):
+    for release_id in workspace.release_ids():
         try:
             manifests.append(read_manifest(workspace, release_id))
         except (NightrankError, OSError) as error:
@@ -216,17 +214,9 @@ def survey_releases(workspace: Workspace) -> tuple[list[Manifest], dict[str, str
     return manifests, damaged
 
 
-def _sealed(workspace: Workspace) -> list[str]:
-    """The ids of all folders with a manifest, oldest first."""
-    if not workspace.releases.is_dir():
-        return []
-    names = sorted(path.parent.name for path in workspace.releases.glob("*/manifest.json"))
-    return [name for name in names if is_release_id(name)]
-
-
 def size_bytes(workspace: Workspace, release_id: str) -> int:
     """The bytes of a release's own files (its chunks' vectors lie in LanceDB, shared between releases)."""
-    return sum(path.stat().st_size for path in workspace.release(release_id).rglob("*") if path.is_file())
+    return workspace.size_bytes(workspace.releases / release_id)
 
 
 def settings_as_json(settings: BaseModel) -> dict[str, JsonValue]:

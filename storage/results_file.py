@@ -37,7 +37,8 @@ _GET_FORM = (
     "SELECT query, CAST(results AS BLOB) FROM forms JOIN results ON results.query_key = forms.query_key "
     "WHERE form_key = ?"
 )
-_ROWS = "SELECT query_key, CAST(results AS BLOB) FROM results ORDER BY query_key"
+_ROWS = "SELECT query_key, query, CAST(results AS BLOB) FROM results ORDER BY query_key"
+_FORMS = "SELECT form_key, query_key FROM forms ORDER BY form_key"
 
 
 def write_results_file(
@@ -126,14 +127,23 @@ class ResultsFile:
             row: tuple[str, bytes] | None = connection.execute(_GET, (key,)).fetchone()
             return connection.execute(_GET_FORM, (key,)).fetchone() if row is None else row
 
-    def rows(self) -> Iterator[tuple[str, bytes]]:
-        """Every query's key and results as JSON, by key, forms not among them; a row in memory at a time.
+    def rows(self) -> Iterator[tuple[str, str, bytes]]:
+        """Every query's key, text and results as JSON, by key, forms not among them; a row in memory at a time.
 
         Raises:
             MachineError: The file is damaged.
         """
         with self._reading() as connection:
             yield from connection.execute(_ROWS)
+
+    def forms(self) -> Iterator[tuple[str, str]]:
+        """The key of every near-identical form, by that key, and the key of the query whose results it gets.
+
+        Raises:
+            MachineError: The file is damaged.
+        """
+        with self._reading() as connection:
+            yield from connection.execute(_FORMS)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -20,13 +20,15 @@ import msgspec
 from storage.errors import InputError, MachineError
 from storage.filters import canonical, parse_filter
 from storage.keys import query_key
+from storage.places import open_workspace
 from storage.results_file import FILE_NAME, ResultsFile
-from storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from storage.records import JsonValue
+    from storage.remote import StoreOptions
+    from storage.workspace import Workspace
 else:
     JsonValue = Any  # where results are read from JSON; the ground floor's own would load Arrow for a look-up
 
@@ -62,7 +64,7 @@ class CachedResults:
 _RESULTS = msgspec.json.Decoder(tuple[Result, ...])
 
 
-def read_results(text: bytes) -> tuple[Result, ...]:
+def read_results(text: str | bytes) -> tuple[Result, ...]:
     """The results that a row of a results file holds as JSON, best first."""
     return _RESULTS.decode(text)
 
@@ -85,24 +87,33 @@ class SearchCache:
         self._file = ResultsFile(folder / FILE_NAME)
 
     @classmethod
-    def open(cls, workspace: str | Path) -> Self:
+    def open(
+        cls, workspace: str | Path, *, cache: str | Path | None = None, options: StoreOptions | None = None
+    ) -> Self:
         """Open the results of the current release.
 
         Args:
-            workspace: The workspace's folder.
+            workspace: The workspace's folder, or its address in an object store, whose results are copied here once.
+            cache: The folder of such copies; None for the user's own cache.
+            options: How an object store is reached; None for what the environment says.
 
         Raises:
             InputError: Nothing has been published there yet.
             MachineError: The results are not there, or cannot be read.
         """
-        place = Workspace(Path(workspace))
-        release_id = place.require_current()
+        return cls.of(open_workspace(workspace, cache=None if cache is None else Path(cache), options=options))
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Self:
+        """As ``open``, of a workspace that is open already."""
+        release_id = workspace.require_current()
         try:
-            return cls(place.release(release_id), release_id=release_id)
+            return cls(workspace.release(release_id, only=[FILE_NAME]), release_id=release_id)
         except MachineError:
-            if (published_meanwhile := place.require_current()) == release_id:
+            if (published_meanwhile := workspace.require_current()) == release_id:
                 raise
-            return cls(place.release(published_meanwhile), release_id=published_meanwhile)
+            folder = workspace.release(published_meanwhile, only=[FILE_NAME])
+            return cls(folder, release_id=published_meanwhile)
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,8 @@ workspace/
   releases/<release_id>/    immutable, named by its manifest
   releases/.staging-<id>/   a release being built; abandoned ones are removed by the next writer
   models/                   what trainings made; see storage.models
+
+Of a workspace in an object store this folder is a local copy; ``storage.origin`` says what lies where over there.
 """
 
 from __future__ import annotations
@@ -18,34 +20,45 @@ import os
 import re
 import shutil
 import socket
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 
 from storage.errors import InputError, MachineError, WorkspaceBusy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from datetime import datetime
     from pathlib import Path
 
+    from storage.lance_place import LancePlace
+    from storage.origin import Origin
+
+POINTER = "current.json"
 STAGING_PREFIX = ".staging-"
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The paths of a workspace.
+    """A workspace: the paths of what is in it, and its pointer.
 
     Args:
-        root: Its folder; it need not exist yet.
+        root: Its folder, or that of its local copy; it need not exist yet.
+        origin: Where it is, if that is not here.
     """
 
     root: Path
+    origin: Origin | None = None
+
+    def __str__(self) -> str:
+        return str(self.root) if self.origin is None else self.origin.remote.url
 
     @property
-    def lance(self) -> Path:
-        """LanceDB's folder."""
-        return self.root / "lance"
+    def lance(self) -> LancePlace:
+        """Where LanceDB's tables are."""
+        from storage.lance_place import LanceBucket, LanceFolder
+
+        return LanceFolder(self.root / "lance") if self.origin is None else LanceBucket(self.origin)
 
     @property
     def memo(self) -> Path:
@@ -62,9 +75,100 @@ class Workspace:
         """The folder of trained models."""
         return self.root / "models"
 
-    def release(self, release_id: str) -> Path:
-        """The folder of one release."""
+    def release(self, release_id: str, only: Collection[str] | None = None) -> Path:
+        """The folder of one release.
+
+        Args:
+            release_id: Its id.
+            only: The files that will be read, where that is not all of them: no others are brought from elsewhere.
+        """
+        if self.origin is not None and is_release_id(release_id):
+            self.origin.bring_release(release_id, only)
         return self.releases / release_id
+
+    def manifest_of(self, release_id: str) -> bytes | None:
+        """The manifest of a release as it was written; None where there is no such release."""
+        if not is_release_id(release_id):
+            return None
+        if self.origin is not None:
+            return self.origin.read(f"releases/{release_id}/manifest.json")
+        path = self.releases / release_id / "manifest.json"
+        return path.read_bytes() if path.is_file() else None
+
+    def release_ids(self) -> list[str]:
+        """The ids of all sealed releases, oldest first; a folder without a manifest is no release."""
+        if self.origin is not None:
+            names = self.origin.release_ids()
+        else:
+            names = sorted(path.parent.name for path in self.releases.glob("*/manifest.json"))
+        return [name for name in names if is_release_id(name)]
+
+    def holds(self, release_id: str, names: Collection[str]) -> bool:
+        """Whether all these files of a release are there."""
+        if self.origin is not None:
+            return self.origin.holds(release_id, names)
+        return all((self.releases / release_id / name).is_file() for name in names)
+
+    def adopt(self, release_id: str, staging: Path) -> Path:
+        """Make a folder with a whole release in it the release's, in one step as readers see it.
+
+        Returns:
+            The folder of the release.
+        """
+        target = self.releases / release_id
+        if self.origin is not None:
+            self.origin.put_release(release_id, staging)
+            shutil.rmtree(target, ignore_errors=True)  # a reader on this machine may have brought files of it already
+        staging.rename(target)
+        sync_folder(self.releases)
+        return target
+
+    def remove_release(self, release_id: str) -> None:
+        """Remove a release; it is whole or gone, and what a killed process leaves the next writer removes."""
+        if self.origin is not None:
+            self.origin.remove_release(release_id)
+        with suppress(FileNotFoundError):  # a release that is elsewhere need not be here
+            (self.releases / release_id).rename(self.staging(release_id))
+            sync_folder(self.releases)
+            shutil.rmtree(self.staging(release_id))
+
+    def model(self, name: str) -> Path:
+        """The folder of a trained model, whether it is there or not."""
+        if self.origin is not None:
+            self.origin.bring_model(name)
+        return self.models / name
+
+    def memo_to_read(self, path: Path, *, scratch: Path) -> Path:
+        """A memo's file for who is not the one writer, whether it is there or not.
+
+        Args:
+            path: Of the memo in this workspace.
+            scratch: A folder of the reader's own, where a memo that is elsewhere is put together.
+        """
+        if self.origin is None:
+            return path
+        self.origin.copy_memo(path.name, scratch)
+        return scratch / path.name
+
+    def portable(self, name: str) -> str:
+        """A model's name as every machine knows it: models in a local copy are named by where they are kept."""
+        if self.origin is None or not name.startswith(f"{self.models}/"):
+            return name
+        return f"{self}/models/{name.removeprefix(f'{self.models}/')}"
+
+    def here(self, name: str) -> str:
+        """The same name as this machine knows it."""
+        if self.origin is None or not name.startswith(f"{self}/models/"):
+            return name
+        return f"{self.models}/{name.removeprefix(f'{self}/models/')}"
+
+    def size_bytes(self, path: Path) -> int:
+        """The bytes of a file or folder of the workspace, with all that is in it."""
+        if self.origin is not None:
+            key = "" if path == self.root else path.relative_to(self.root).as_posix().removesuffix(".duckdb")
+            return self.origin.size_bytes(key)
+        files = path.rglob("*") if path.is_dir() else [path]
+        return sum(file.stat().st_size for file in files if file.is_file())
 
     def staging(self, release_id: str) -> Path:
         """The folder in which a release is built before it has its name."""
@@ -76,12 +180,12 @@ class Workspace:
         Raises:
             MachineError: ``current.json`` cannot be read, or is no JSON object with a release id.
         """
-        path = self.root / "current.json"
+        path = f"{self}/{POINTER}"
         try:
-            pointer = json.loads(path.read_bytes())
-            release_id = pointer["release_id"]
-        except FileNotFoundError:
-            return None
+            pointer = self._pointer()
+            if pointer is None:
+                return None
+            release_id = json.loads(pointer)["release_id"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             message = f"{path} does not name a release."
             raise MachineError(message, remedy="Restore it, or remove it and run `nightrank refresh`.") from error
@@ -98,14 +202,30 @@ class Workspace:
         """
         release_id = self.current_release_id()
         if release_id is None:
-            message = f"The workspace {self.root} has no published release."
+            message = f"The workspace {self} has no published release."
             raise InputError(message, remedy="Run `nightrank refresh` first.")
         return release_id
 
     def point_at(self, release_id: str, *, now: datetime) -> None:
-        """Make a release the one that readers see, atomically."""
+        """Make a release the one that readers see, atomically.
+
+        Raises:
+            MachineError: Another writer has published meanwhile, where that can be.
+        """
         pointer = {"release_id": release_id, "published_at": now.isoformat(timespec="seconds")}
-        write_atomically(self.root / "current.json", json.dumps(pointer, indent=2) + "\n")
+        text = json.dumps(pointer, indent=2) + "\n"
+        if self.origin is not None:
+            self.origin.point_at(text)
+        else:
+            write_atomically(self.root / POINTER, text)
+
+    def _pointer(self) -> bytes | None:
+        if self.origin is not None:
+            return self.origin.read(POINTER)
+        try:
+            return (self.root / POINTER).read_bytes()
+        except FileNotFoundError:
+            return None
 
 
 def is_release_id(value: object) -> TypeGuard[str]:
@@ -121,7 +241,8 @@ def is_release_id(value: object) -> TypeGuard[str]:
 def writing(workspace: Workspace, *, now: datetime, tidy: bool = True) -> Iterator[Workspace]:
     """Hold the workspace as its one writer.
 
-    The lock is the operating system's, so it ends with the process that holds it, however that ends.
+    The lock is the operating system's, so it ends with the process that holds it, however that ends. In an object store
+    there is a lease beside it, for writers on other machines.
     A workspace that this made and that is still empty at the end is removed again.
 
     Args:
@@ -134,7 +255,10 @@ def writing(workspace: Workspace, *, now: datetime, tidy: bool = True) -> Iterat
     """
     made_here = not workspace.root.exists()
     try:
-        with held(workspace.root / ".lock", what=f"the workspace {workspace.root}", now=now):
+        with ExitStack() as stack:
+            stack.enter_context(held(workspace.root / ".lock", what=f"the workspace {workspace}", now=now))
+            if workspace.origin is not None:
+                stack.enter_context(workspace.origin.writing(since=now, tidy=tidy))
             if tidy:
                 for abandoned in workspace.releases.glob(f"{STAGING_PREFIX}*"):
                     shutil.rmtree(abandoned)
@@ -178,6 +302,10 @@ def reading(workspace: Workspace) -> Iterator[Workspace]:
     which takes milliseconds, it waits. The results of a release need it not: an open file survives its removal.
     Where there is no lock yet and this user may not make one, as on a read-only mount, it does without.
     """
+    if workspace.origin is not None:
+        with workspace.origin.reading():
+            yield workspace
+        return
     try:
         descriptor = _open_readers_lock(workspace)
     except OSError:  # nor is there one where there is nothing to read
@@ -192,7 +320,14 @@ def reading(workspace: Workspace) -> Iterator[Workspace]:
 
 @contextmanager
 def without_readers(workspace: Workspace) -> Iterator[bool]:
-    """Keep readers of LanceDB's tables out, if there are none at this moment; whether it is so. Never waits."""
+    """Keep readers of LanceDB's tables out, if there are none at this moment; whether it is so. Never waits.
+
+    In an object store they are not kept out: who comes now reads the newest version of a table, for every tag names
+    that one when this is asked.
+    """
+    if workspace.origin is not None:
+        yield not workspace.origin.has_readers()
+        return
     descriptor = _open_readers_lock(workspace)
     try:
         try:
@@ -207,12 +342,12 @@ def without_readers(workspace: Workspace) -> Iterator[bool]:
 
 def make_readers_lock(workspace: Workspace) -> None:
     """Make the lock that readers hold, for those who may not; it is there for good."""
-    if workspace.lance.is_dir():
+    if (workspace.root / "lance").is_dir():
         os.close(_open_readers_lock(workspace))
 
 
 def _open_readers_lock(workspace: Workspace) -> int:
-    path = workspace.lance / ".readers"
+    path = workspace.root / "lance" / ".readers"
     try:
         return os.open(path, os.O_RDONLY)
     except FileNotFoundError:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from storage.errors import MachineError
 from tasks.bm25_variants import VARIANTS, length_norm
 from tasks.topk import RunningTopK
 
@@ -57,7 +58,7 @@ def retrieve_bm25(
         Schema ``storage.records.LEG``.
 
     Raises:
-        MachineError: The collection was analysed in another way.
+        MachineError: The collection was analysed in another way, or its postings are out of order.
     """
     from tasks.compiled import threads
     from tasks.retrieval_loops import score_postings
@@ -97,13 +98,13 @@ class _Impacts:
     """What the terms add to the scores of a block's chunks: a sparse matrix, by term.
 
     Attributes:
-        bounds: int64 (n_terms + 1,), where each term begins and ends in the two that follow.
-        columns: int32 (n_postings,).
+        bounds: int32 (n_terms, 2), where each term begins and ends in the two that follow.
+        columns: uint16 (n_postings,), ascending within a term.
         values: float64 (n_postings,), idf * weight.
     """
 
-    bounds: NDArray[np.int64]
-    columns: NDArray[np.int32]
+    bounds: NDArray[np.int32]
+    columns: NDArray[np.uint16]
     values: NDArray[np.float64]
 
 
@@ -115,36 +116,45 @@ def _impacts(
     settings: Bm25Settings,
     allowed: NDArray[np.bool_] | None,
 ) -> _Impacts:
-    from tasks.retrieval_loops import count_postings, place_postings
+    from tasks.retrieval_loops import mark_frequencies, weigh_postings
 
     kept = block.chunk_numbers >= 0
     if allowed is not None:
         kept[kept] = allowed[block.chunk_numbers[kept]]
-    counts = np.zeros(idf.size, dtype=np.int64)
     tf_seen = np.zeros(block.lengths.max(initial=0) + 1, dtype=np.bool_)
-    for terms, columns, tfs in block.postings:
-        count_postings(terms, columns, tfs, kept, counts, tf_seen)
+    for _, _, tfs in block.postings:
+        mark_frequencies(tfs, tf_seen)
     # Postings are many, different pairs of frequency and length few: the formula is computed of these alone.
     frequencies, lengths = np.flatnonzero(tf_seen), np.unique(block.lengths[block.lengths > 0])
     norms = length_norm(lengths.astype(np.float64), average_length, b=settings.b)
     weights = VARIANTS[settings.variant].weight(frequencies[:, None], norms[None, :], k1=settings.k1)
-    bounds = np.append(0, np.cumsum(counts))
-    free, total = bounds[:-1].copy(), int(bounds[-1])
-    impacts = _Impacts(bounds, np.empty(total, dtype=np.int32), np.empty(total, dtype=np.float64))
-    for terms, columns, tfs in block.postings:
-        place_postings(
-            terms,
-            columns,
+    tf_places = np.cumsum(tf_seen, dtype=np.int32) - 1
+    length_places = np.where(kept, np.searchsorted(lengths, block.lengths), -1).astype(np.int32)
+    total, count = sum(tfs.size for _, _, tfs in block.postings), 0
+    impacts = _Impacts(
+        np.zeros((idf.size, 2), dtype=np.int32),
+        np.empty(total, dtype=np.uint16),
+        np.empty(total, dtype=np.float64),
+    )
+    for term_slots, slots, tfs in block.postings:
+        count = weigh_postings(
+            term_slots,
+            slots,
             tfs,
-            kept,
+            block.first_slot,
+            block.places,
             idf,
             weights,
-            np.cumsum(tf_seen, dtype=np.int32) - 1,
-            np.searchsorted(lengths, block.lengths).astype(np.int32),
-            free,
+            tf_places,
+            length_places,
+            count,
+            impacts.bounds,
             impacts.columns,
             impacts.values,
         )
+        if count < 0:
+            message = "The release's postings do not lie in the order that its statistics say."
+            raise MachineError(message, remedy="Run `nightrank doctor`; a workspace built anew has them in order.")
     return impacts
 
 

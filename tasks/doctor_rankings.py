@@ -56,7 +56,8 @@ def check_static_lists(examined: Examined) -> Findings:
 def check_candidates(examined: Examined) -> Findings:
     """Candidates are chunks of the release, ranked as their scores say, with the pair scores of the memo."""
     count, faults = candidate_faults(examined.candidates, queries=examined.queries, bm25=examined.bm25)
-    memo = memo_path(examined.workspace.memo, PAIRS, examined.manifest.inputs.reranker_fingerprint)
+    path = memo_path(examined.workspace.memo, PAIRS, examined.manifest.inputs.reranker_fingerprint)
+    memo = examined.workspace.memo_to_read(path, scratch=examined.scratch / "memo")
     compared: int = 0
     of_pairs: list[Fault] = []
     if memo.is_file():

@@ -326,7 +326,7 @@ class Experiment:
         with writing(workspace, now=self._now, tidy=False), QueryMemo(workspace.memo, embedder=embedder) as memo:
             known, vectors = memo.vectors_of(keys)
         if known.size < len(keys):
-            message = f"The memo of {workspace.root} lacks embeddings of queries that the release answers."
+            message = f"The memo of {workspace} lacks embeddings of queries that the release answers."
             raise MachineError(message, remedy="Run a refresh, and evaluate the release that it makes.")
         return vectors
 

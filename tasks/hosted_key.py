@@ -31,9 +31,13 @@ def read_key(settings: HostedSettings) -> str | None:
 
 
 def without_key_place(settings: Settings) -> Settings:
-    """Settings as they may be stored and shown: without the place of the key, lest the key itself stands there."""
+    """Settings as they may be stored and shown: without the place of the key, lest the key itself stands there.
+
+    Nor are the addresses of ``[export]`` in them, which may hold passwords.
+    """
     hosted = settings.reranker.hosted.model_copy(update={"key_variable": None, "key_block": None})
-    return settings.model_copy(update={"reranker": settings.reranker.model_copy(update={"hosted": hosted})})
+    reranker = settings.reranker.model_copy(update={"hosted": hosted})
+    return settings.model_copy(update={"reranker": reranker, "export": settings.export.model_copy(update={"to": ()})})
 
 
 def key_place(settings: HostedSettings) -> str:

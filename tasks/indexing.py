@@ -21,6 +21,7 @@ from tasks.analysis import Analyser
 from tasks.chunking import chunk_document, load_token_counter
 from tasks.embedding_shards import embed_in_shards
 from tasks.progress import progress
+from tasks.transient import retried
 
 if TYPE_CHECKING:
     from tasks.embedder import EmbedderPlan
@@ -78,6 +79,7 @@ def chunk_documents(night: Night, plan: EmbedderPlan) -> int:
         return listing.write(night.chunks, fresh=night.fresh_chunks)
 
 
+@retried
 @task(name="embed", cache_policy=NO_CACHE)
 def embed_chunks(night: Night, embedder: EmbedderOnDemand) -> ChunksEmbedded:
     """Embed the chunks that have no vector yet, batch by batch; the model is loaded only where one is missing."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from storage.evaluations import Timings
+from storage.evaluations import DEPTHS_FILE, TIMINGS_FILE, Timings
 from storage.tables import read_table
 from tasks.stage_names import STAGE_NAMES
 
@@ -64,7 +64,7 @@ def read_timings(folder: Path) -> Timings | None:
     Args:
         folder: Of the release.
     """
-    path = folder / "timings.json"
+    path = folder / TIMINGS_FILE
     try:
         return Timings.model_validate_json(path.read_bytes()) if path.is_file() else None
     except UNREADABLE:
@@ -79,7 +79,7 @@ def read_depths(folder: Path) -> list[tuple[int, dict[str, float]]]:
     Args:
         folder: Of the release.
     """
-    path = folder / "depths.parquet"
+    path = folder / DEPTHS_FILE
     if not path.is_file():
         return []
     try:

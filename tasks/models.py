@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from storage.errors import InputError
 from storage.keys import fingerprint, sha256_of_file
-from storage.models import promoted_as
+from storage.models import bring_model, promoted_as
 from tasks.training_card import CARD, read_training_card
 
 if TYPE_CHECKING:
@@ -140,6 +140,8 @@ def resolve_batch_tokens(batch_tokens: int | None, *, device: str) -> int:
 
 def _folder_of(name: str, *, base: Path, revision: str | None) -> Path:
     folder = base / name
+    if not folder.is_dir():
+        bring_model(folder)
     if folder.is_dir():
         return folder.resolve()
     if name == PACKAGED_EMBEDDER and revision is None:

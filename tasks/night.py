@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storage.chunk_table import ChunkTable
+from storage.evaluations import DEPTHS_FILE, TIMINGS_FILE
 from storage.keys import sha256_of_file
 from storage.results_file import FILE_NAME
 from storage.shards import SharedFolder
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from storage.releases import ChunkTableVersion
     from storage.workspace import Workspace
     from tasks.settings import Settings
+
+BUILT_UPON = ("documents.parquet", "bm25.duckdb", "dense.parquet", "static.parquet")  # files of the release before
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,7 @@ class Night:
     @property
     def depths(self) -> Path:
         """Measures by reranking depth, schema DEPTHS."""
-        return self.staging / "depths.parquet"
+        return self.staging / DEPTHS_FILE
 
     @property
     def diagnosis(self) -> Path:
@@ -221,7 +224,7 @@ class Night:
     @property
     def timings(self) -> Path:
         """What a query costs online, a ``Timings``."""
-        return self.staging / "timings.json"
+        return self.staging / TIMINGS_FILE
 
     @property
     def static_lists(self) -> Path:

@@ -1,12 +1,18 @@
-"""Progress of long work: a bar on standard error where a person looks, nothing where a log is kept."""
+"""Progress of long work: a bar on standard error where a person looks, and on Prefect's pages where there is a server.
+
+Where a log is kept there is nothing.
+"""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tasks.progress_artifact import ProgressArtifact, is_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,10 +26,26 @@ def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
         description: What is going on, in two or three words.
         total: How many there are to do; nothing is shown for none.
     """
-    console = Console(stderr=True)
-    if not console.is_terminal or total == 0:
-        yield lambda _done: None
-        return
+    with ExitStack() as shown:
+        advances: list[Callable[[int], None]] = []
+        if total > 0 and is_recorded():
+            artifact = ProgressArtifact(description, total)
+            shown.callback(artifact.close)
+            advances.append(artifact.advance)
+        console = Console(stderr=True)
+        if total > 0 and console.is_terminal:
+            bar = shown.enter_context(_bar(console))
+            task = bar.add_task(description, total=total)
+            advances.append(partial(bar.advance, task))
+
+        def advance(done: int) -> None:
+            for each in advances:
+                each(done)
+
+        yield advance
+
+
+def _bar(console: Console) -> Progress:
     columns = [
         TextColumn("{task.description:<22}"),
         BarColumn(),
@@ -32,6 +54,4 @@ def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     ]
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda done: bar.advance(task, done)
+    return Progress(*columns, console=console, transient=True)

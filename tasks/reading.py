@@ -19,6 +19,7 @@ from tasks.measures import parse_measure
 from tasks.outside_run import LEGS, RunRead, read_outside_run
 from tasks.queries import read_queries
 from tasks.read_documents import read_documents
+from tasks.transient import retried
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -75,6 +76,7 @@ class InputsRead:
         return int(fingerprint([self.documents_key, self.queries_key, self.judgments_key])[:8], 16)
 
 
+@retried
 @task(name="read", cache_policy=NO_CACHE)
 def read_inputs(night: Night) -> InputsRead:
     """Read everything the user gave into the staging folder.
@@ -82,7 +84,7 @@ def read_inputs(night: Night) -> InputsRead:
     Raises:
         InputError: A file is missing or unreadable, nothing usable is in it, or too many of its rows are bad.
     """
-    night.scratch.mkdir(parents=True)
+    night.scratch.mkdir(parents=True, exist_ok=True)  # it is there where the stage is tried again
     judgments = judgments_of(night)
     documents_bad: int | None = None
 

@@ -26,6 +26,7 @@ from tasks.hosted_plan import HostedPlan
 from tasks.progress import progress
 from tasks.ranking import first_stage_scores, legs_of, rank_candidates, weighted_scores
 from tasks.reranking_shards import PAIRS, PairSharding
+from tasks.transient import retried
 from tasks.worker_models import RerankerReference
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class PairsScored:
     searches: int = 0
 
 
+@retried
 @task(name="rerank", cache_policy=NO_CACHE)
 def rerank_candidates(night: Night, reranker: RerankerOnDemand | None, table: ChunkTableVersion) -> PairsScored:
     """Score every candidate pair that has no score yet, and set the final order of the candidates."""

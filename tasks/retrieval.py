@@ -29,6 +29,7 @@ from tasks.query_filters import QueryFilters
 from tasks.reading import runs_of
 from tasks.sharding import slices
 from tasks.texts import Texts
+from tasks.transient import retried
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,6 +80,7 @@ def retrieve_lexical(night: Night) -> int:
     return int(leg.num_rows)
 
 
+@retried
 @task(name="embed queries", cache_policy=NO_CACHE)
 def embed_queries(night: Night, embedder: EmbedderOnDemand, version: ChunkTableVersion) -> QueriesEmbedded:
     """Embed the queries that have no vector yet, batch by batch; the model is loaded only where one is missing."""

@@ -87,69 +87,86 @@ def offer_all(
 
 
 @compiled
-def best_first(scores: NDArray[np.float32], numbers: NDArray[np.int32], counts: NDArray[np.int32]) -> None:
-    """Put every row's heap into ranking order."""
-    for query in range(counts.size):
-        row_scores, row_numbers = scores[query], numbers[query]
-        for last in range(counts[query] - 1, 0, -1):
-            score, number = row_scores[last], row_numbers[last]
-            row_scores[last], row_numbers[last] = row_scores[0], row_numbers[0]
-            _sink(row_scores, row_numbers, last, score, number)
-
-
-@compiled
-def count_postings(
-    terms: NDArray[np.int32],
-    columns: NDArray[np.int32],
-    tfs: NDArray[np.int32],
-    kept: NDArray[np.bool_],
-    counts: NDArray[np.int64],
-    tf_seen: NDArray[np.bool_],
+def best_first(
+    first: int, last: int, scores: NDArray[np.float32], numbers: NDArray[np.int32], counts: NDArray[np.int32]
 ) -> None:
-    """Count the postings (n,) of each term in columns that are kept, and mark the frequencies that come up."""
-    for place in range(terms.size):
-        if kept[columns[place]]:
-            counts[terms[place]] += 1
-            tf_seen[tfs[place]] = True
+    """Put the heaps of some rows, from ``first`` to the one before ``last``, into ranking order."""
+    for query in range(first, last):
+        row_scores, row_numbers = scores[query], numbers[query]
+        for place in range(counts[query] - 1, 0, -1):
+            score, number = row_scores[place], row_numbers[place]
+            row_scores[place], row_numbers[place] = row_scores[0], row_numbers[0]
+            _sink(row_scores, row_numbers, place, score, number)
 
 
 @compiled
-def place_postings(
-    terms: NDArray[np.int32],
-    columns: NDArray[np.int32],
+def mark_frequencies(tfs: NDArray[np.int32], tf_seen: NDArray[np.bool_]) -> None:
+    """Mark the frequencies (n,) that come up."""
+    for place in range(tfs.size):
+        tf_seen[tfs[place]] = True
+
+
+@compiled
+def weigh_postings(
+    term_slots: NDArray[np.int32],
+    slots: NDArray[np.int32],
     tfs: NDArray[np.int32],
-    kept: NDArray[np.bool_],
+    first_slot: int,
+    places: NDArray[np.int32],
     idf: NDArray[np.float64],
     weights: NDArray[np.float64],
     tf_places: NDArray[np.int32],
     length_places: NDArray[np.int32],
-    free: NDArray[np.int64],
-    placed_columns: NDArray[np.int32],
+    count: int,
+    bounds: NDArray[np.int32],
+    columns: NDArray[np.uint16],
     impacts: NDArray[np.float64],
-) -> None:
-    """Put the postings (n,) that are kept beside those of the same term, as column and idf * weight.
+) -> int:
+    """Weigh a part of the postings of some columns, (n,) by term, then column: those of terms that are wanted.
 
     Args:
-        terms: Rows of ``idf``.
-        columns: Of the block.
+        term_slots: Of the terms.
+        slots: Of the columns.
         tfs: Frequencies.
-        kept: bool (n_columns,).
+        first_slot: Of the first column.
+        places: int32, rows of ``idf`` by a term's slot; -1: not wanted.
         idf: float64 (n_terms,).
         weights: float64 (n_frequencies, n_lengths), by ``tf_places[tf]`` and ``length_places[column]``.
         tf_places: int32 (highest frequency + 1,).
-        length_places: int32 (n_columns,).
-        free: int64 (n_terms,), each term's next place in the arrays that follow; moved on.
-        placed_columns: int32 (all postings kept,), written.
-        impacts: float64 (all postings kept,), written.
+        length_places: int32 (n_columns,); -1: the column is left out.
+        count: Postings that earlier parts had.
+        bounds: int32 (n_terms, 2), where each term begins and ends in the two that follow; written.
+        columns: uint16, written.
+        impacts: float64, written: idf * weight.
+
+    Returns:
+        Postings there are now; -1 where they are out of order.
     """
-    for place in range(terms.size):
-        column = columns[place]
-        if kept[column]:
-            term = terms[place]
-            to = free[term]
-            free[term] = to + 1
-            placed_columns[to] = column
-            impacts[to] = idf[term] * weights[tf_places[tfs[place]], length_places[column]]
+    start = 0
+    while start < term_slots.size:
+        term_slot, end = term_slots[start], start + 1
+        while end < term_slots.size and term_slots[end] == term_slot:
+            end += 1
+        term = places[term_slot]
+        if term >= 0:
+            if bounds[term, 1] == 0:
+                bounds[term, 0] = count
+            elif bounds[term, 1] != count:  # of this term there were some, and then others
+                return -1
+            value, before = idf[term], -1 if bounds[term, 0] == count else np.int64(columns[count - 1])
+            for posting in range(start, end):
+                column = slots[posting] - first_slot
+                if column <= before:
+                    return -1
+                before = column
+                length_place = length_places[column]
+                if length_place >= 0:
+                    columns[count] = column
+                    impacts[count] = value * weights[tf_places[tfs[posting]], length_place]
+                    count += 1
+            bounds[term, 1] = count
+        start = end
+    return count
 
 
 @compiled
@@ -159,8 +176,8 @@ def score_postings(
     query_bounds: NDArray[np.int64],
     query_terms: NDArray[np.int32],
     qtfs: NDArray[np.int32],
-    bounds: NDArray[np.int64],
-    columns: NDArray[np.int32],
+    bounds: NDArray[np.int32],
+    columns: NDArray[np.uint16],
     impacts: NDArray[np.float64],
     chunk_numbers: NDArray[np.int32],
     best_scores: NDArray[np.float32],
@@ -177,8 +194,8 @@ def score_postings(
         query_bounds: int64 (n_queries + 1,), where each query begins and ends in the two that follow.
         query_terms: int32, rows of ``bounds``.
         qtfs: int32, how often the query has the term.
-        bounds: int64 (n_terms + 1,), where each term begins and ends in the two that follow.
-        columns: int32, of the chunks that have the term.
+        bounds: int32 (n_terms, 2), where each term begins and ends in the two that follow.
+        columns: uint16, of the chunks that have the term.
         impacts: float64, idf * weight.
         chunk_numbers: int32 (n_columns,).
         best_scores: float32 (n_queries, depth), the heaps.
@@ -192,18 +209,24 @@ def score_postings(
     for query in range(first, last):
         for place in range(query_bounds[query], query_bounds[query + 1]):
             qtf, term = np.float64(qtfs[place]), query_terms[place]
-            for posting in range(bounds[term], bounds[term + 1]):
-                totals[columns[posting]] += qtf * impacts[posting]
+            own_columns = columns[bounds[term, 0] : bounds[term, 1]]
+            own_impacts = impacts[bounds[term, 0] : bounds[term, 1]]
+            for posting in range(own_columns.size):
+                totals[own_columns[posting]] += qtf * own_impacts[posting]
         scores, numbers, count = best_scores[query], best_numbers[query], best_counts[query]
+        worst = scores[0] if count == scores.size else np.float32(-np.inf)
         for place in range(query_bounds[query], query_bounds[query + 1]):
             term = query_terms[place]
-            for posting in range(bounds[term], bounds[term + 1]):
-                column = columns[posting]
-                if bits[column] != untouched:
-                    score = np.float32(totals[column])
-                    totals[column] = -0.0
-                    if count < scores.size or score >= scores[0]:
-                        count = offer(scores, numbers, count, score, chunk_numbers[column])
+            own_columns = columns[bounds[term, 0] : bounds[term, 1]]
+            for posting in range(own_columns.size):
+                column = own_columns[posting]
+                score, is_touched = np.float32(totals[column]), bits[column] != untouched
+                totals[column] = -0.0
+                # Nearly all are below, so that is asked first.
+                if score >= worst and is_touched:
+                    count = offer(scores, numbers, count, score, chunk_numbers[column])
+                    if count == scores.size:
+                        worst = scores[0]
         best_counts[query] = count
 
 

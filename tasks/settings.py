@@ -1,9 +1,9 @@
 """The settings of every stage: one frozen model a section of the settings file.
 
 They stand together and import nothing heavy, because a cached look-up reads them too and must start in
-a fraction of a second. *What* is computed is in the fingerprint of a release; *where* it runs
-(``execution``, ``workspace``), how it is watched (``gates``, ``canary``) and how long it stays (``retention``)
-never are.
+a fraction of a second. *What* is computed is in the fingerprint of a release; *where* it runs and is kept
+(``execution``, ``workspace``, ``storage``), when (``schedule``), how it is watched (``gates``, ``canary``, ``notify``),
+how long it stays (``retention``) and where else it is served from (``export``) never are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class Section(BaseModel):
     """A section of the settings file: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    # What was given is not repeated in errors: flows' settings.py tells it, where there can be no password in it.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class DocumentsSettings(Section):
@@ -485,6 +486,62 @@ class RetentionSettings(Section):
     )
 
 
+Cron = Annotated[str, Field(pattern=r"^(off|\S+( +\S+){4})$")]
+
+
+class ScheduleSettings(Section):
+    """``[schedule]``: when ``nightrank schedule`` runs what; never part of a fingerprint."""
+
+    refresh: Cron = Field(
+        default="0 2 * * *",
+        description="Cron of the night, for `nightrank schedule` (five fields, such as `0 2 * * *`); `off`: on demand.",
+    )
+    evaluate: Cron = Field(default="off", description="Cron of the evaluation of what is live, or `off`.")
+    collect: Cron = Field(default="off", description="Cron of `collect`, or `off`; each night collects too.")
+    timezone: str = Field(
+        default="UTC",
+        min_length=1,
+        description="Time zone of the crons: a name of the IANA database, such as Europe/Berlin.",
+    )
+
+
+class NotifySettings(Section):
+    """``[notify]``: who is told of what went wrong; never part of a fingerprint."""
+
+    blocks: Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")], ...], Field(strict=False)] = (
+        Field(
+            default=(),
+            description="Prefect's notification blocks, as type/name (such as `slack-webhook/ops`), that are told when "
+            "a gate refuses a release, or a run fails, crashes or is cancelled.",
+        )
+    )
+
+
+class ExportSettings(Section):
+    """``[export]``: where each published release is served from besides the workspace; never part of a fingerprint."""
+
+    to: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = Field(
+        default=(),
+        repr=False,
+        description="Where each published release is exported to: files (.parquet, .jsonl, .sqlite, .duckdb; relative "
+        "to the settings file), redis://, rediss://, valkey://, unix://, postgresql://. In place of a password, "
+        "`${NAME}` stands for a variable of the environment. An export that fails undoes no release; the next run "
+        "tries again.",
+    )
+    name: str = Field(
+        default="nightrank",
+        pattern=r"^[a-z][a-z0-9_]{0,39}$",
+        description="What the keys of Redis begin with, and the name of the view in Postgres.",
+    )
+    grace_seconds: int = Field(
+        default=300,
+        ge=1,
+        le=31_536_000,
+        description="How long a server keeps the release before, for look-ups that had begun when it was replaced. "
+        "In Postgres its table goes with the first export after that.",
+    )
+
+
 class ExecutionSettings(Section):
     """``[execution]``: where the work runs; never part of a fingerprint."""
 
@@ -540,12 +597,43 @@ class ExecutionSettings(Section):
     )
 
 
+class StorageSettings(Section):
+    """``[storage]``: how a workspace in an object store is reached; never part of a fingerprint."""
+
+    endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/@]+",
+        description="Address of a store that is not the cloud's own, such as `http://minio:9000`.",
+    )
+    region: str | None = Field(
+        default=None, min_length=1, description="Region of the bucket. Default: what the environment says."
+    )
+    allow_http: bool = Field(default=False, description="Whether the endpoint may be spoken to without TLS.")
+    cache: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder of local copies, relative to the settings file. Default: `nightrank` in the user's cache.",
+    )
+    retry_seconds: float = Field(
+        default=60.0, ge=1.0, le=3600.0, description="How long a request that fails for a passing reason is repeated."
+    )
+    lease_seconds: float = Field(
+        default=60.0,
+        ge=3.0,
+        le=3600.0,
+        description="How long a run that has gone silent keeps others out.",
+    )
+
+
 class Settings(Section):
     """The whole settings file."""
 
     workspace: str = Field(
-        default="workspace", min_length=1, description="Folder of all state. Relative to the settings file."
+        default="workspace",
+        min_length=1,
+        description="Folder of all state, relative to the settings file, or an address such as `s3://bucket/prefix`.",
     )
+    storage: StorageSettings = StorageSettings()
     documents: DocumentsSettings
     queries: QueriesSettings
     judgments: JudgmentsSettings = JudgmentsSettings()
@@ -559,7 +647,10 @@ class Settings(Section):
     gates: GatesSettings = GatesSettings()
     canary: CanarySettings = CanarySettings()
     retention: RetentionSettings = RetentionSettings()
+    export: ExportSettings = ExportSettings()
     execution: ExecutionSettings = ExecutionSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    notify: NotifySettings = NotifySettings()
 
     def what(self) -> dict[str, object]:
         """What is computed: everything that decides a release, and nothing of where it runs or how long it stays."""
@@ -567,10 +658,14 @@ class Settings(Section):
             mode="json",
             exclude={
                 "workspace": True,
+                "storage": True,
                 "gates": True,
                 "canary": True,
                 "retention": True,
+                "export": True,
                 "execution": True,
+                "schedule": True,
+                "notify": True,
                 "documents": {"source"},
                 "retrieval": {"bm25_run", "dense_run"},
                 "queries": {"log", "drop_list", "pairs_per_second"},

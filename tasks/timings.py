@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from storage.bm25_store import Bm25Store
 from storage.chunk_listing import distinct_texts
-from storage.evaluations import Timings
+from storage.evaluations import TIMINGS_FILE, Timings
 from storage.keys import fingerprint
 from storage.releases import survey_releases
 from storage.workspace import write_atomically
@@ -129,7 +129,7 @@ def known_timings(workspace: Workspace, conditions: Conditions) -> Timings | Non
     """The timings of the newest release whose timings hold, or None."""
     manifests, _ = survey_releases(workspace)
     for manifest in reversed(manifests):
-        timings = read_timings(workspace.release(manifest.release_id))
+        timings = read_timings(workspace.release(manifest.release_id, only=[TIMINGS_FILE]))
         if timings is not None and conditions.hold_for(timings):
             return timings
     return None

@@ -7,6 +7,7 @@ the lower chunk number, as ``storage.records.ranking_order`` has it. It knows no
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     # Query numbers, chunk (or text) numbers and scores, each (n,).
     Entries = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
+
+
+QUERIES_AT_ONCE = 512  # of one thread's turn
 
 
 class RunningTopK:
@@ -85,10 +89,15 @@ class RunningTopK:
 
     def entries(self) -> Entries:
         """What is best so far, by query number, then rank."""
+        from tasks.compiled import threads
         from tasks.retrieval_loops import best_first
 
         scores, numbers = self.scores.copy(), self.numbers.copy()
-        best_first(scores, numbers, self.counts)
+        with threads() as pool:
+            starts = range(0, self.query_count, QUERIES_AT_ONCE)
+            ends = [min(first + QUERIES_AT_ONCE, self.query_count) for first in starts]
+            for _ in pool.map(partial(best_first, scores=scores, numbers=numbers, counts=self.counts), starts, ends):
+                pass
         held = np.arange(self.depth) < self.counts[:, None]
         return np.repeat(np.arange(self.query_count, dtype=np.int32), self.counts), numbers[held], scores[held]
 

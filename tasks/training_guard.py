@@ -131,7 +131,7 @@ class GuardRelease:
         with reading(self.workspace):
             release_id = self.workspace.require_current()
             answered = self._asked(release_id)
-            with Bm25Store.open(self.workspace.release(release_id) / "bm25.duckdb") as store:
+            with Bm25Store.open(self.workspace.release(release_id, only=["bm25.duckdb"]) / "bm25.duckdb") as store:
                 listing = store.chunks(["chunk_hash", "document_id"])
             relevant = [graded for _, graded in answered]
             document_ids = listing.column("document_id").to_pylist()
@@ -156,7 +156,7 @@ class GuardRelease:
         for judgment in [] if qrels is None else read_judgments(self.base / qrels, name=qrels):
             if judgment.grade > 0:
                 graded[judgment.query_id][judgment.document_id] = judgment.grade
-        path = self.workspace.release(release_id) / "queries.parquet"
+        path = self.workspace.release(release_id, only=["queries.parquet"]) / "queries.parquet"
         rows = read_table(path, columns=["text", "query_ids"]).to_pylist()
         asked = [(row["text"], graded[name]) for row in rows for name in row["query_ids"] if name in graded]
         if not asked:

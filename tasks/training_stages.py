@@ -68,7 +68,7 @@ def gather_pairs(run: TrainingRun, asked: PairSettings) -> PairsGathered:
             no pairs.
     """
     gathered = run.once("gathered", PairsGathered, lambda: _gather(run, asked))
-    if run.has_done("mined") or (run.workspace.release(gathered.release_id) / "manifest.json").is_file():
+    if run.has_done("mined") or run.workspace.manifest_of(gathered.release_id) is not None:
         return gathered
     run.forget("gathered")
     return run.once("gathered", PairsGathered, lambda: _gather(run, asked))

@@ -21,6 +21,8 @@ from tests.collection import Collection, small_collection
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.object_store import Bucket
+
 STARTUP_SECONDS = 240  # Prefect's server on a machine that is busy with something else
 PREFECT_HOME = pytest.StashKey[str]()
 
@@ -69,6 +71,23 @@ def prefect_api() -> Iterator[str]:
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),  # its thread holds up every flow for a second
     ):
         yield str(PREFECT_API_URL.value())
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[str]:
+    """The address of an object store."""
+    from tests.object_store import object_store
+
+    with object_store() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(store: str) -> Bucket:
+    """An empty bucket."""
+    from tests.object_store import new_bucket
+
+    return new_bucket(store)
 
 
 @dataclass(frozen=True, slots=True)

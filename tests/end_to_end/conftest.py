@@ -7,10 +7,21 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from flows.refresh import refresh as refresh_flow
+from tests.end_to_end.nights import night_process
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flows.summary import Summary
     from tests.collection import Collection
+    from tests.end_to_end.nights import Nights
+
+
+@pytest.fixture(scope="module")
+def nights() -> Iterator[Nights]:
+    """Nights that may be killed."""
+    with night_process() as process:
+        yield process
 
 
 class Refresh(Protocol):

@@ -4,7 +4,7 @@ Heavy libraries are imported once, here, and every child starts with them: a nig
 dozens can be killed in a test. A line on standard input is one night: {"settings_file": ...}, and of
 
     "kill_after_seconds"  how long after its first stage can begin the child is killed from outside
-    "kill_before"         the name of a step in STEPS or STEPS_OF_COLLECTING, or "kill_after" it: the child kills itself
+    "kill_before"         the name of a step in STEPS or one of its kin, or "kill_after" it: the child kills itself
                           right there
     "kill_at_call"        which call of that step it is, from 1; the first one unless it is said
     "journal"             a file to which the child adds a line for each stage it begins, and for each call of a model
@@ -54,6 +54,13 @@ STEPS_OF_COLLECTING = {
     "tags": ("storage.chunk_upkeep", "ChunkUpkeep", "move_tags"),
     "leftovers": ("storage.memo_upkeep", None, "remove_leftovers"),
     "memos": ("storage.memo_upkeep", None, "keep_reached"),
+}
+
+# Every write to an object store but LanceDB's own.
+STEPS_OF_A_STORE = {
+    "upload": ("storage.remote", "Remote", "upload"),
+    "conditional write": ("storage.remote", "Remote", "write_if"),
+    "delete": ("storage.remote", "Remote", "delete"),
 }
 
 # The calls of models, and what they are given.
@@ -117,7 +124,10 @@ def _prepare(order: dict[str, Any]) -> Callable[[str, str | int], None]:
         _wrap(*call, wrapper=_noted(note, kind))
     for when in ("before", "after"):
         if (step := order.get(f"kill_{when}")) is not None:
-            _wrap(*{**STEPS, **STEPS_OF_COLLECTING}[step], wrapper=_fatal(when, at_call=order.get("kill_at_call", 1)))
+            _wrap(
+                *{**STEPS, **STEPS_OF_COLLECTING, **STEPS_OF_A_STORE}[step],
+                wrapper=_fatal(when, at_call=order.get("kill_at_call", 1)),
+            )
     return note
 
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import httpx
 import pytest
 import yaml
 
-from storage.workspace import Workspace
-from tests.conftest import STARTUP_SECONDS, Ended
+from storage.workspace import STAGING_PREFIX, Workspace
+from tests.end_to_end.prefect_server import Server, prefect_server
+from tests.listening import listening
 from tests.published import check_readable, rankings
+from tests.tasks.hosted_server import Hang, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,106 +24,20 @@ if TYPE_CHECKING:
 
 PREFECT_FILE = Path(__file__).parents[2] / "deployments" / "prefect.yaml"
 ARTIFACTS = {"nightrank-measures", "nightrank-counts", "nightrank-gates", "nightrank-release"}
-STEP_SECONDS = 240  # of one command, on a machine that is busy with something else
 
 pytestmark = pytest.mark.slow
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A Prefect server of this test's own, in a home of its own."""
-
-    api: str
-    environment: dict[str, str]
-
-    def prefect(self, *arguments: str | Path, folder: Path) -> str:
-        """What a command of Prefect's printed; it must end well."""
-        ended = self._run("prefect", *arguments, folder=folder)
-        assert ended.code == 0, ended.out + ended.err
-        return ended.out
-
-    def nightrank(self, *arguments: str, folder: Path) -> Ended:
-        return self._run("nightrank", *arguments, folder=folder)
-
-    def ask(self, path: str, **body: object) -> Any:  # noqa: ANN401 (JSON)
-        """What the API answers to a POST."""
-        response = httpx.post(f"{self.api}/{path}", json=body, timeout=60)
-        response.raise_for_status()
-        return response.json()
-
-    def last_run(self) -> dict[str, Any]:
-        """The flow run that started last."""
-        started = {"start_time": {"is_null_": False}}
-        runs: list[dict[str, Any]] = self.ask("flow_runs/filter", sort="START_TIME_DESC", flow_runs=started)
-        assert runs, "no run was started"
-        return runs[0]
-
-    def scheduled_runs(self) -> list[dict[str, Any]]:
-        """The runs of nights to come, as soon as the scheduler has made some."""
-        scheduled = {"state": {"type": {"any_": ["SCHEDULED"]}}}
-        for _ in range(STEP_SECONDS):
-            runs: list[dict[str, Any]] = self.ask("flow_runs/filter", flow_runs=scheduled)
-            if runs:
-                return runs
-            time.sleep(1)
-        return []
-
-    def artifacts(self, flow_run: str) -> set[str]:
-        found = self.ask("artifacts/filter", artifacts={"flow_run_id": {"any_": [flow_run]}})
-        return {artifact["key"] for artifact in found}
-
-    def _run(self, name: str, *arguments: str | Path, folder: Path) -> Ended:
-        ended = subprocess.run(
-            [Path(sys.executable).with_name(name), *arguments],
-            cwd=folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=STEP_SECONDS,
-            check=False,
-        )
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    port = free_port()
-    api = f"http://127.0.0.1:{port}/api"
-    ours = {"PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_API_URL": api}
-    environment = {**os.environ, **ours}
-    command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--port", str(port), "--no-ui"]
-    with (tmp_path / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        wait_for(f"{api}/health", process)
-        yield Server(api, environment)
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    with prefect_server(tmp_path) as found:
+        yield found
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
-def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(4 * STARTUP_SECONDS):
-        assert process.poll() is None, "the server ended"
-        try:
-            if httpx.get(address, timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.25)
-    message = f"{address} does not answer"
-    raise AssertionError(message)
+def described() -> list[dict[str, Any]]:
+    """The deployments of the file."""
+    found: list[dict[str, Any]] = yaml.safe_load(PREFECT_FILE.read_text(encoding="utf-8"))["deployments"]
+    return found
 
 
 def test_the_nightly_deployment_runs_and_publishes(server: Server, collection: Collection) -> None:
@@ -138,9 +49,9 @@ def test_the_nightly_deployment_runs_and_publishes(server: Server, collection: C
         return server.last_run()
 
     server.prefect("work-pool", "create", "nightrank", "--type", "process", folder=folder)
-    server.prefect("deploy", "--all", "--no-prompt", "--prefect-file", PREFECT_FILE, folder=folder)
+    server.prefect("deploy", "-n", "nightly", "--no-prompt", "--prefect-file", PREFECT_FILE, folder=folder)
     [deployment] = server.ask("deployments/filter")
-    written = yaml.safe_load(PREFECT_FILE.read_text(encoding="utf-8"))["deployments"][0]
+    [written] = [one for one in described() if one["name"] == "nightly"]
     [schedule] = deployment["schedules"]
     assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 2 * * *", "UTC")
     assert schedule["active"]
@@ -184,3 +95,80 @@ def test_the_nightly_deployment_runs_and_publishes(server: Server, collection: C
     assert (third["state_type"], third["deployment_id"]) == ("COMPLETED", None)
     assert server.artifacts(third["id"]) == ARTIFACTS
     assert UUID(third["flow_id"]) == UUID(first["flow_id"])
+
+
+def test_a_server_takes_every_deployment_into_its_pool(server: Server, collection: Collection) -> None:
+    folder = collection.folder
+    template = PREFECT_FILE.with_name("kubernetes-job.json")
+    for pool, kind in (("nightrank", "process"), ("nightrank-docker", "docker")):
+        server.prefect("work-pool", "create", pool, "--type", kind, folder=folder)
+    kubernetes = ("nightrank-kubernetes", "--type", "kubernetes", "--base-job-template", template)
+    server.prefect("work-pool", "create", *kubernetes, folder=folder)
+
+    groups = ("nightly", "weekly-*", "train-*", "docker-*", "kubernetes-*")
+    names = [argument for group in groups for argument in ("-n", group)]
+    server.prefect("deploy", *names, "--no-prompt", "--prefect-file", PREFECT_FILE, folder=folder)
+
+    deployed = {one["name"]: one for one in server.ask("deployments/filter")}
+    assert deployed.keys() == {one["name"] for one in described()}
+    for one in described():
+        found = deployed[one["name"]]
+        assert found["work_pool_name"] == one["work_pool"]["name"]
+        assert found["job_variables"] == one["work_pool"]["job_variables"]
+        assert found["tags"] == one["tags"]
+        assert found["parameters"] == one["parameters"]
+        assert found["global_concurrency_limit"]["limit"] == 1
+        assert found["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+        schedules = [(each["schedule"]["cron"], each["schedule"]["timezone"]) for each in found["schedules"]]
+        assert schedules == [(each["cron"], each["timezone"]) for each in one["schedules"]]
+
+
+def test_a_night_that_is_cancelled_leaves_nothing_half_written(
+    server: Server, collection: Collection, tmp_path: Path
+) -> None:
+    folder, workspace = collection.folder, Workspace(collection.workspace)
+    with serve("tei") as provider:
+        provider.needs_key, provider.faults = False, [Hang(3600)]
+        collection.settings["reranker"] = {"model": "ours", "depth": 3}
+        collection.settings["reranker.hosted"] = {"api": "tei", "url": provider.url, "timeout_seconds": 3600.0}
+        collection.write()
+        server.prefect("work-pool", "create", "nightrank", "--type", "process", folder=folder)
+        server.prefect("deploy", "-n", "nightly", "--no-prompt", "--prefect-file", PREFECT_FILE, folder=folder)
+        worker = ("worker", "start", "--pool", "nightrank", "--type", "process")
+        with server.running("prefect", *worker, folder=folder, log=tmp_path / "worker.log"):
+            run = server.begin("refresh/nightly")
+            server.once(lambda: provider.requests, bool)
+            server.prefect("flow-run", "cancel", run, folder=folder)
+
+            assert server.ended(run)["state_type"] == "CANCELLED"
+            assert workspace.current_release_id() is None
+            assert not (workspace.root / ".lock").exists()
+            assert not [*workspace.releases.glob("*"), *workspace.releases.glob(f"{STAGING_PREFIX}*")]
+
+            assert server.ended(server.begin("refresh/nightly"))["state_type"] == "COMPLETED"
+    assert check_readable(collection.workspace).counts.documents == len(collection.documents)
+
+
+def test_a_late_night_is_told(server: Server, collection: Collection, tmp_path: Path) -> None:
+    with listening() as (url, told):
+        hook = {"name": "ops", "url": url, "json_data": {"subject": "{{subject}}", "body": "{{body}}"}}
+        block = (
+            "from prefect.blocks.notifications import CustomWebhookNotificationBlock as Hook;"
+            f"print(Hook(**{hook!r}).save('ops'))"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", block], env=server.environment, check=True, capture_output=True, text=True
+        )
+        automations = PREFECT_FILE.with_name("automations.yaml").read_text(encoding="utf-8")
+        mine = tmp_path / "automations.yaml"
+        mine.write_text(automations.replace("00000000-0000-0000-0000-000000000000", ran.stdout.strip()))
+        server.prefect("automation", "create", "--from-file", mine, folder=tmp_path)
+        server.prefect("work-pool", "create", "nightrank", "--type", "process", folder=tmp_path)
+        server.prefect("deploy", "-n", "nightly", "--no-prompt", "--prefect-file", PREFECT_FILE, folder=tmp_path)
+
+        run = server.run(server.begin("refresh/nightly"))  # and no worker is there to begin it
+
+        [message] = server.once(lambda: told, bool)
+    assert message["subject"] == "Nightrank: refresh is late"
+    assert message["body"].startswith("refresh/nightly was to begin at ")
+    assert run["id"] in message["body"]

@@ -26,7 +26,19 @@ if TYPE_CHECKING:
     from tests.collection import Collection
     from tests.conftest import Command, Program
 
-COMMANDS = ("demo", "refresh", "search", "evaluate", "report", "releases", "rollback", "doctor", "collect", "train")
+COMMANDS = (
+    "demo",
+    "refresh",
+    "search",
+    "evaluate",
+    "report",
+    "releases",
+    "rollback",
+    "doctor",
+    "collect",
+    "export",
+    "train",
+)
 COUNTS = {
     "documents",
     "documents_added",

@@ -239,6 +239,11 @@ def test_after_a_rollback_people_are_told_what_the_next_refresh_does(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == first
     assert "next refresh compares the inputs with it" in lines[1]
+    assert "nightrank export" not in " ".join(lines)
+
+    show_rollback(RolledBack("r1", before), exports=True)
+
+    assert "nightrank export" in capsys.readouterr().out
 
 
 def test_a_diagnosis_is_a_table_of_checks_with_their_faults_below(capsys: pytest.CaptureFixture[str]) -> None:

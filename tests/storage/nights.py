@@ -15,7 +15,7 @@ from storage.duck import connect
 from storage.keys import digest
 from storage.memo import PairMemo
 from storage.query_memo import QueryMemo
-from storage.releases import ChunkTableVersion, Counts, Inputs, Manifest, seal
+from storage.releases import ChunkTableVersion, Counts, Inputs, Manifest, digests_of, seal
 from storage.tables import write_table
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def add_night(
         seconds={},
         measures={},
         gates=[],
-        files={},
+        files=digests_of(staging),
     )
     table.pin(release_id)
     seal(workspace, manifest, staging=staging)

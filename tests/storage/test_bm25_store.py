@@ -108,8 +108,9 @@ def test_blocks_hold_every_posting_once(tmp_path: Path, monkeypatch: pytest.Monk
     assert [block.chunk_numbers.size for block in blocks] == [2, 2, 1]
     found = {}
     for block in blocks:
-        for place, column, tf in (row for part in block.postings for row in zip(*part, strict=True)):
-            assert place == 0
+        for term_slot, slot, tf in (row for part in block.postings for row in zip(*part, strict=True)):
+            assert block.places[term_slot] == 0
+            column = slot - block.first_slot
             assert block.lengths[column] == tf
             found[int(block.chunk_numbers[column])] = tf
     assert found == {0: 5, 1: 4, 2: 3, 3: 2, 4: 1}

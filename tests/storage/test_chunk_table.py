@@ -9,6 +9,7 @@ import pytest
 from storage import chunk_table as module
 from storage.chunk_table import ChunkTable, chunk_table_schema, no_hashes, vectors_of
 from storage.errors import MachineError
+from storage.lance_place import LanceFolder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def table_in(folder: Path, *, embedder: str = "e1", dimensions: int = 2) -> ChunkTable:
-    return ChunkTable.create(folder, embedder=embedder, dimensions=dimensions)
+    return ChunkTable.create(LanceFolder(folder), embedder=embedder, dimensions=dimensions)
 
 
 def add(table: ChunkTable, hashes: Sequence[str]) -> None:
@@ -34,7 +35,7 @@ def hashes_of(table: ChunkTable) -> list[str]:
 
 def test_what_was_added_is_found_by_another_object(tmp_path: Path) -> None:
     add(table_in(tmp_path), ["a", "bb"])
-    found = ChunkTable.find(tmp_path, embedder="e1")
+    found = ChunkTable.find(LanceFolder(tmp_path), embedder="e1")
     assert found is not None
     assert len(found) == 2
     assert found.dimensions == 2
@@ -72,14 +73,14 @@ def test_an_older_version_does_not_see_later_rows(tmp_path: Path) -> None:
     table = table_in(tmp_path)
     add(table, ["a"])
     version = table.version
-    old = ChunkTable.open(tmp_path, name=table.name, version=version)
+    old = ChunkTable.open(LanceFolder(tmp_path), name=table.name, version=version)
     add(table, ["b"])
-    for reader in (old, ChunkTable.open(tmp_path, name=table.name, version=version)):
+    for reader in (old, ChunkTable.open(LanceFolder(tmp_path), name=table.name, version=version)):
         assert hashes_of(reader) == ["a"]
         assert len(reader) == 1
         assert reader.version == version
         assert reader.rows(pa.array(["a", "b"]), []).num_rows == 1
-    newest = ChunkTable.open(tmp_path, name=table.name, version=table.version)
+    newest = ChunkTable.open(LanceFolder(tmp_path), name=table.name, version=table.version)
     assert hashes_of(newest) == ["a", "b"]
 
 
@@ -134,7 +135,7 @@ def test_few_rows_of_a_large_table_cost_no_reading_of_its_vectors(tmp_path: Path
         assert start >= 0
         read[start + 128_000 : start + 256_000] = bytes(128_000)  # vectors 500 to 999
         file.write_bytes(read)
-    found = ChunkTable.open(tmp_path, name=table.name, version=table.version)
+    found = ChunkTable.open(LanceFolder(tmp_path), name=table.name, version=table.version)
     assert vectors_of(found.rows(pa.array(["5", "1999"]), ["vector"]), 64).sum() == 128
     assert vectors_of(found.rows(pa.array(["700"]), ["vector"]), 64).sum() == 0
 
@@ -144,11 +145,11 @@ def test_a_release_is_read_at_the_version_that_its_tag_names_now(tmp_path: Path)
     add(table, ["a"])
     table.pin("r1")
     add(table, ["b"])
-    release = ChunkTable.of_release(tmp_path, name=table.name, release_id="r1")
+    release = ChunkTable.of_release(LanceFolder(tmp_path), name=table.name, release_id="r1")
     assert hashes_of(release) == ["a"]
     table.pin("r1")
     table.pin("r1")
-    assert hashes_of(ChunkTable.of_release(tmp_path, name=table.name, release_id="r1")) == ["a", "b"]
+    assert hashes_of(ChunkTable.of_release(LanceFolder(tmp_path), name=table.name, release_id="r1")) == ["a", "b"]
     assert hashes_of(release) == ["a"]
 
 
@@ -156,10 +157,10 @@ def test_a_release_without_a_tag_is_an_error(tmp_path: Path) -> None:
     table = table_in(tmp_path)
     for name in (table.name, "chunks_other"):
         with pytest.raises(MachineError, match=f"{name} in .* has no tag of the release r9") as caught:
-            ChunkTable.of_release(tmp_path, name=name, release_id="r9")
+            ChunkTable.of_release(LanceFolder(tmp_path), name=name, release_id="r9")
         assert caught.value.remedy
     with pytest.raises(MachineError):
-        ChunkTable.of_release(tmp_path / "none", name=table.name, release_id="r9")
+        ChunkTable.of_release(LanceFolder(tmp_path / "none"), name=table.name, release_id="r9")
     assert not (tmp_path / "none").exists()
 
 
@@ -170,7 +171,7 @@ def test_a_pinned_version_carries_the_releases_name(tmp_path: Path) -> None:
     add(table, ["a"])
     version = table.version
     add(table, ["b"])
-    ChunkTable.open(tmp_path, name=table.name, version=version).pin("20260102T030405-678Z")
+    ChunkTable.open(LanceFolder(tmp_path), name=table.name, version=version).pin("20260102T030405-678Z")
     tags = lancedb.connect(str(tmp_path)).open_table(table.name).tags.list()
     assert {name: tag["version"] for name, tag in tags.items()} == {"20260102T030405-678Z": version}
 
@@ -181,13 +182,13 @@ def test_two_embedders_never_share_a_table(tmp_path: Path) -> None:
     assert first.name != second.name
     assert hashes_of(second) == []
     assert second.dimensions == 3
-    assert ChunkTable.find(tmp_path, embedder="e3") is None
+    assert ChunkTable.find(LanceFolder(tmp_path), embedder="e3") is None
 
 
 def test_looking_for_a_table_makes_nothing(tmp_path: Path) -> None:
-    assert ChunkTable.find(tmp_path / "lance", embedder="e1") is None
+    assert ChunkTable.find(LanceFolder(tmp_path / "lance"), embedder="e1") is None
     with pytest.raises(MachineError, match="has no version 1"):
-        ChunkTable.open(tmp_path / "lance", name="chunks_e1", version=1)
+        ChunkTable.open(LanceFolder(tmp_path / "lance"), name="chunks_e1", version=1)
     assert not (tmp_path / "lance").exists()
 
 
@@ -195,7 +196,7 @@ def test_a_version_or_table_that_is_gone_is_an_error(tmp_path: Path) -> None:
     table = table_in(tmp_path)
     for name, version in ((table.name, 99), ("chunks_other", 1)):
         with pytest.raises(MachineError, match=f"{name} in .* has no version {version}") as caught:
-            ChunkTable.open(tmp_path, name=name, version=version)
+            ChunkTable.open(LanceFolder(tmp_path), name=name, version=version)
         assert caught.value.remedy
 
 

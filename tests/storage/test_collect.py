@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from storage import chunk_upkeep, memo_upkeep
-from storage import collect as module
+from storage import chunk_upkeep, lance_place, memo_upkeep
+from storage import workspace as workspace_module
 from storage.chunk_table import ChunkTable, vectors_of
 from storage.chunk_upkeep import ChunkUpkeep
 from storage.collect import Collected, collect
 from storage.errors import MachineError
 from storage.keys import digest
+from storage.lance_place import LanceFolder
 from storage.memo import PAID, PairMemo
 from storage.query_memo import QueryMemo
 from storage.releases import list_releases, read_manifest
@@ -193,7 +194,7 @@ def test_where_the_current_release_or_its_table_is_gone_nothing_goes(place: Work
     with pytest.raises(MachineError, match="current release n2 is not there"):
         run(place)
     hidden.rename(place.release("n2"))
-    shutil.rmtree(place.lance)
+    shutil.rmtree(place.root / "lance")
     with pytest.raises(MachineError, match="chunks_e1 is missing"):
         run(place)
     assert release_ids(place) == ["n1", "n2"]
@@ -224,7 +225,7 @@ def test_little_that_is_dead_may_wait_for_another_night_and_goes_when_asked(plac
     assert_whole(place, "n2", ["a1"], queries[1:])
     table = ChunkTable.find(place.lance, embedder="e1")
     assert table is not None
-    versions = place.lance / "chunks_e1.lance" / "_versions"
+    versions = place.root / "lance" / "chunks_e1.lance" / "_versions"
     assert len([path for path in versions.iterdir() if path.suffix == ".manifest"]) == 1
     before = tree(place.root)
     again = run(place, thorough=True)
@@ -268,8 +269,8 @@ def test_while_somebody_reads_the_files_stay_until_another_time(
 def test_what_killed_processes_left_goes(place: Workspace) -> None:
     add_night(place, "n1", texts=["a1", "a2"], queries=["a"])
     left = [
-        chunk_upkeep.table_folder(place.lance, "chunks_e1") / "data" / ".tmpXvJ7CW",
-        place.lance / ".removed-chunks_e0" / "data" / "1.lance",
+        place.root / "lance" / "chunks_e1.lance" / "data" / ".tmpXvJ7CW",
+        place.root / "lance" / ".removed-chunks_e0" / "data" / "1.lance",
         place.memo / ".pairs-r1.duckdb.tmp",
         place.memo / ".pairs-r1.duckdb.tmp.wal",
     ]
@@ -278,7 +279,7 @@ def test_what_killed_processes_left_goes(place: Workspace) -> None:
         path.write_bytes(b"half")
     run(place)
     assert [path for path in left if path.exists()] == []
-    assert not (place.lance / ".removed-chunks_e0").exists()
+    assert not (place.root / "lance" / ".removed-chunks_e0").exists()
     assert_whole(place, "n1", ["a1", "a2"], ["a"])
 
 
@@ -316,7 +317,7 @@ def test_many_small_fragments_are_put_together(place: Workspace, monkeypatch: py
 
 
 def fragments(place: Workspace) -> int:
-    data = chunk_upkeep.table_folder(place.lance, "chunks_e1") / "data"
+    data = place.root / "lance" / "chunks_e1.lance" / "data"
     return len(list(data.iterdir()))
 
 
@@ -340,11 +341,11 @@ def assert_rows(table: ChunkTable, texts: Sequence[str]) -> None:
 
 
 STEPS = [
-    (chunk_upkeep, "sync_folder"),
-    (module, "sync_folder"),
+    (lance_place, "sync_folder"),
+    (workspace_module, "sync_folder"),
     (memo_upkeep, "sync_folder"),
-    (chunk_upkeep, "remove_table"),
-    (chunk_upkeep, "remove_leftovers"),
+    (LanceFolder, "remove_table"),
+    (LanceFolder, "remove_leftovers"),
     (memo_upkeep, "remove_leftovers"),
     (memo_upkeep, "remove_memo"),
     (memo_upkeep, "keep_reached"),
@@ -390,8 +391,8 @@ def test_wherever_a_collection_ends_kept_releases_are_whole_and_the_next_one_fin
     assert_whole(place, "n3", ["a3", "a4", "b1", "b2"], ["b"])
     assert release_ids(place) == ["n3", "n4"]
     assert texts_in(place) == {"a3", "a4", "b1", "b2"}
-    assert chunk_upkeep.table_names(place.lance) == ["chunks_e1"]
-    assert [path.name for path in place.lance.iterdir() if path.name.startswith(".removed")] == []
+    assert place.lance.table_names() == ["chunks_e1"]
+    assert [path.name for path in (place.root / "lance").iterdir() if path.name.startswith(".removed")] == []
     assert sorted(path.name for path in place.releases.iterdir()) == ["n3", "n4"]
     assert sorted(path.name for path in place.memo.iterdir()) == ["pairs-r1.duckdb", "queries-e1.duckdb"]
 

@@ -205,7 +205,7 @@ def reader(place: Workspace) -> subprocess.Popen[str]:
 
 
 def test_readers_read_together_and_keep_their_files_until_the_last_has_ended(place: Workspace) -> None:
-    place.lance.mkdir(parents=True)
+    (place.root / "lance").mkdir(parents=True)
     with reader(place) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "reading\n"
@@ -220,7 +220,7 @@ def test_readers_read_together_and_keep_their_files_until_the_last_has_ended(pla
 
 
 def test_a_reader_that_comes_while_files_are_removed_waits(place: Workspace) -> None:
-    place.lance.mkdir(parents=True)
+    (place.root / "lance").mkdir(parents=True)
     with without_readers(place) as alone:
         assert alone
         other = reader(place)
@@ -238,7 +238,7 @@ def test_reading_where_there_is_nothing_makes_nothing(place: Workspace) -> None:
 
 
 def test_readers_and_the_writer_do_not_wait_for_each_other(place: Workspace) -> None:
-    place.lance.mkdir(parents=True)
+    (place.root / "lance").mkdir(parents=True)
     with reading(place), writing(place, now=NOW):
         pass
     with writing(place, now=NOW), reading(place):

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+import duckdb
 import numpy as np
 import pytest
 import rank_bm25
@@ -150,6 +152,17 @@ def test_top_k_is_that_of_a_plain_loop_with_many_ties(
     ]
     assert [row[:2] + row[3:] for row in found] == [row[:2] + row[3:] for row in expected]
     assert [row[2] for row in found] == pytest.approx([row[2] for row in expected], abs=1e-6)
+
+
+@pytest.mark.parametrize("disorder", ["tf", "term_slot, slot DESC"])
+def test_postings_out_of_order_are_refused(tmp_path: Path, disorder: str) -> None:
+    path = build(tmp_path, {f"d{n}": f"a b w{n % 3} {'c ' * (n % 4)}" for n in range(40)})
+    with closing(duckdb.connect(str(path))) as connection:
+        connection.execute(f"CREATE TABLE anew AS SELECT * FROM postings ORDER BY {disorder}")
+        connection.execute("DROP TABLE postings")
+        connection.execute("ALTER TABLE anew RENAME TO postings")
+    with Bm25Store.open(path) as store, pytest.raises(MachineError, match="do not lie in the order"):
+        retrieve_bm25(store, ["a b c w0 w1 w2"], settings=Bm25Settings(), analyser=PLAIN, depth=3)
 
 
 def by_sparse_product(

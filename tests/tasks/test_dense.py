@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from storage.chunk_table import ChunkTable
 from storage.errors import MachineError
+from storage.lance_place import LanceFolder
 from storage.records import LEG
 from tasks import dense as module
 from tasks.dense import retrieve_dense
@@ -28,7 +29,7 @@ def hash_of(text: int) -> str:
 
 def table_of(folder: Path, vectors: NDArray[np.float32]) -> ChunkTable:
     """A table whose text i has the hash ``hash_of(i)`` and the vector ``vectors[i]``."""
-    table = ChunkTable.create(folder, embedder="e1", dimensions=vectors.shape[1])
+    table = ChunkTable.create(LanceFolder(folder), embedder="e1", dimensions=vectors.shape[1])
     for rows in np.array_split(np.arange(len(vectors)), 3):
         names = [hash_of(row) for row in rows]
         table.add(names, names, [1] * len(names), vectors[rows])

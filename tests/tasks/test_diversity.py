@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from storage.chunk_table import ChunkTable
 from storage.errors import MachineError
+from storage.lance_place import LanceFolder
 from tasks.diversity import choose, cosines_of, intra_list_distance, stored_vectors
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def test_the_distance_within_a_list_is_the_mean_over_its_pairs() -> None:
 
 
 def test_vectors_come_in_the_order_asked_for_and_as_often(tmp_path: Path) -> None:
-    table = ChunkTable.create(tmp_path, embedder="e1", dimensions=2)
+    table = ChunkTable.create(LanceFolder(tmp_path), embedder="e1", dimensions=2)
     table.add(["a", "b", "c"], ["A", "B", "C"], [1, 1, 1], np.array([[1, 0], [0, 1], [-1, 0]], dtype=np.float32))
     vectors = stored_vectors(table)
     assert vectors(pa.array(["c", "a", "c"])).tolist() == [[-1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]]

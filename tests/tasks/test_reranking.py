@@ -9,6 +9,7 @@ import pytest
 from storage.chunk_table import ChunkTable
 from storage.errors import MachineError
 from storage.keys import digest, query_key
+from storage.lance_place import LanceFolder
 from storage.memo import PairMemo
 from storage.records import CANDIDATES
 from tasks import reranking as module
@@ -67,7 +68,7 @@ def pairs(*named: tuple[str, str]) -> pa.Table:
 
 @pytest.fixture
 def chunks(tmp_path: Path) -> ChunkTable:
-    table = ChunkTable.create(tmp_path / "lance", embedder="e1", dimensions=2)
+    table = ChunkTable.create(LanceFolder(tmp_path / "lance"), embedder="e1", dimensions=2)
     vectors = np.ones((len(TEXTS), 2), dtype=np.float32)
     table.add([hash_of(text) for text in TEXTS], TEXTS, [len(text.split()) for text in TEXTS], vectors)
     return table

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from storage.chunk_table import ChunkTable
+from storage.lance_place import LanceFolder
 from storage.records import CANDIDATES
 from tasks.results import cut_results, result_entries
 from tasks.settings import ResultsSettings
@@ -143,7 +144,7 @@ def test_results_as_they_are_ask_for_no_vector() -> None:
 
 @pytest.fixture
 def table(tmp_path: Path) -> ChunkTable:
-    made = ChunkTable.create(tmp_path, embedder="e1", dimensions=1)
+    made = ChunkTable.create(LanceFolder(tmp_path), embedder="e1", dimensions=1)
     texts = ["Title A\n\nBody a", "Body b"]
     made.add(["ha", "hb"], texts, [4, 2], np.ones((2, 1), dtype=np.float32))
     return made

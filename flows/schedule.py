@@ -1,0 +1,177 @@
+"""``nightrank schedule``: all flows served from one process on the schedules of the settings.
+
+Each run is a process of its own, begun when a Prefect server says that it is time. For more than one machine, a
+container or a cluster there are work pools and workers: deployments/prefect.yaml.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from flows.prefect_api import has_prefect, require_prefect
+from flows.settings import load_settings
+from storage.errors import InputError, MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from prefect import Flow
+    from prefect.deployments.runner import RunnerDeployment
+    from prefect.runner import Runner
+
+    from storage.records import JsonValue
+
+OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A flow as it is to be served.
+
+    Attributes:
+        flow: It.
+        name: Of its deployment.
+        description: What a run of it does.
+        settings_file: Whole path of the settings.
+        cron: When it runs; None for on demand alone.
+        timezone: Of the cron.
+    """
+
+    flow: Flow[Any, Any]
+    name: str
+    description: str
+    settings_file: Path
+    cron: str | None
+    timezone: str
+
+    @property
+    def path(self) -> str:
+        """What ``prefect deployment run`` knows it by."""
+        return f"{self.flow.name}/{self.name}"
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """Its object in ``schedule --json``."""
+        timezone = None if self.cron is None else self.timezone
+        return {"deployment": self.path, "cron": self.cron, "timezone": timezone, "what": self.description}
+
+    def deployment(self) -> RunnerDeployment:
+        """It, as Prefect serves it: one run at a time, and one that comes while another is at work is cancelled.
+
+        Raises:
+            InputError: Cron or time zone are none.
+        """
+        from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+        from prefect.flows import EntrypointType
+        from prefect.schedules import Cron
+
+        try:
+            schedules = [] if self.cron is None else [Cron(self.cron, timezone=self.timezone)]
+        except ValueError as error:
+            message = f"[schedule].{self.flow.name} = {self.cron!r} in {self.timezone!r} is no schedule: {error}."
+            remedy = 'Write five fields and a time zone of the IANA database: "0 2 * * *", "Europe/Berlin".'
+            raise InputError(message, remedy=remedy) from error
+        made = self.flow.to_deployment(
+            self.name,
+            schedules=schedules,
+            concurrency_limit=ConcurrencyLimitConfig(
+                limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW, grace_period_seconds=None
+            ),
+            parameters={"settings_file": str(self.settings_file)},
+            description=self.description,
+            tags=["nightrank"],
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        return cast("RunnerDeployment", made)  # a coroutine is what it is for callers that are coroutines
+
+
+def plan(settings_file: Path, *, name: str | None) -> list[Served]:
+    """What is to be served for a settings file.
+
+    Args:
+        settings_file: It.
+        name: Of the deployments; None for the name of its folder.
+
+    Raises:
+        InputError: The settings are wrong.
+    """
+    configuration = load_settings(settings_file)
+    from flows.collect import collect
+    from flows.evaluate import evaluate
+    from flows.export import export
+    from flows.refresh import refresh
+    from flows.report_flow import report
+    from flows.train import train_embedder
+    from flows.train_reranker import train_reranker
+
+    schedule = configuration.settings.schedule
+    flows: list[tuple[Flow[Any, Any], str, str]] = [
+        (refresh, schedule.refresh, "A night: a new release, or nothing to do."),
+        (evaluate, schedule.evaluate, "What each stage of the live release is worth."),
+        (collect, schedule.collect, "Removes old releases, and what only they needed."),
+        (export, OFF, "Serves the live release from elsewhere, as [export] says."),
+        (report, OFF, "Measures, gates and the report of a release."),
+        (train_embedder, OFF, "Trains the dual encoder on the collection's own pairs."),
+        (train_reranker, OFF, "Trains the reranker on the collection's own pairs."),
+    ]
+    return [
+        Served(
+            flow=flow,
+            name=name or configuration.base.name or "nightrank",
+            description=description,
+            settings_file=settings_file.resolve(),
+            cron=None if cron == OFF else cron,
+            timezone=schedule.timezone,
+        )
+        for flow, cron, description in flows
+    ]
+
+
+def serve(served: Sequence[Served], *, on_ready: Callable[[Sequence[Served]], None]) -> None:
+    """Serve flows until a signal says stop: no further run begins then, and one at work is cancelled in good order.
+
+    Schedules stay as they are meanwhile, so that a night which nobody began shows as late on Prefect's pages.
+
+    Args:
+        served: What.
+        on_ready: Told once the server knows of all of them.
+
+    Raises:
+        InputError: A schedule is none, or no server is configured.
+        MachineError: The server does not answer, or no more.
+    """
+    deployments = [one.deployment() for one in served]
+    if not has_prefect():
+        message = "There is no Prefect server that could keep the schedules: PREFECT_API_URL is not set."
+        remedy = "Run `prefect server start`, then `export PREFECT_API_URL=http://127.0.0.1:4200/api` and this again."
+        raise InputError(message, remedy=remedy)
+    require_prefect()
+    from prefect.runner import Runner
+
+    runner = Runner(name="nightrank", pause_on_shutdown=False)
+    try:
+        for deployment in deployments:
+            runner.add_deployment(deployment)
+        on_ready(served)
+        asyncio.run(_run(runner))
+    except Exception as error:
+        message = f"The flows are served no more: {type(error).__name__}: {error}."
+        raise MachineError(message, remedy="See whether the Prefect server runs, and begin again.") from error
+
+
+async def _run(runner: Runner) -> None:
+    """Run it until a signal comes. Prefect's own handler of signals does not wait for what it asks to stop."""
+    serving, stop = asyncio.create_task(runner.start()), asyncio.Event()
+    while not (runner.started or serving.done()):
+        await asyncio.sleep(0.05)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not serving.done():
+        await runner.astop()
+    await serving

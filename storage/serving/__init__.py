@@ -1,0 +1,1 @@
+"""Releases where front ends look them up: exported files, Redis or Valkey, Postgres; written and read."""

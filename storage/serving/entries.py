@@ -1,0 +1,141 @@
+"""What an export writes: every query of a release and every near-identical form of one, as a stream by key."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow.parquet as pq
+
+from storage.duck import connect
+from storage.errors import InputError, MachineError
+from storage.release_files import whole_file
+from storage.releases import read_manifest
+from storage.results_file import FILE_NAME, ResultsFile
+from storage.serving.reader import Served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from storage.releases import Manifest
+    from storage.workspace import Workspace
+
+QUERIES_FILE = "queries.parquet"
+
+_CONDITIONS = 'SELECT query_key, "filter" FROM read_parquet($path) WHERE "filter" IS NOT NULL ORDER BY query_key'
+
+
+class Entry(NamedTuple):
+    """One key of an export: of a query, or of a near-identical form, which has ``form_of`` alone.
+
+    Attributes:
+        form_of: The key of the query whose results the form gets.
+        query: Normalised.
+        condition: The canonical text of its filter.
+        results: JSON: a list of ``Result``, best first.
+    """
+
+    key: str
+    form_of: str | None = None
+    query: str | None = None
+    condition: str | None = None
+    results: str | None = None
+
+    def document(self, release_id: str) -> str:
+        """A JSON object that says all of it but its key, for stores that hold one value a key.
+
+        >>> Entry("7f", query="tea", results='[{"rank": 1}]').document("r1")
+        '{"release_id":"r1","query":"tea","filter":null,"results":[{"rank": 1}]}'
+        >>> Entry("8c", form_of="7f").document("r1")
+        '{"release_id":"r1","form_of":"7f"}'
+        """
+        head = f'{{"release_id":{_as_json(release_id)}'
+        if self.form_of is not None:
+            return f'{head},"form_of":{_as_json(self.form_of)}}}'
+        # The filter and the results are JSON already, and stay as they are, to the letter.
+        return f'{head},"query":{_as_json(self.query)},"filter":{self.condition or "null"},"results":{self.results}}}'
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseToServe:
+    """A release whose results can be read out."""
+
+    served: Served
+    folder: Path
+    manifest: Manifest
+    results: ResultsFile
+
+    @property
+    def release_id(self) -> str:
+        """Its id."""
+        return self.served.release_id
+
+    def entries(self) -> Iterator[Entry]:
+        """Every query and every form, by key, one in memory at a time."""
+        forms = (Entry(key, form_of=of) for key, of in self.results.forms())
+        return heapq.merge(self._queries(), forms, key=lambda entry: entry.key)
+
+    def require_whole(self) -> None:
+        """Read the files that are exported, and compare them with the manifest.
+
+        Raises:
+            MachineError: One of them is not what the manifest says.
+        """
+        for name in (FILE_NAME, QUERIES_FILE):
+            if whole_file(self.folder, self.manifest, name) is None:
+                message = f"The release {self.release_id} is damaged: {name} is not what its manifest says."
+                raise MachineError(message, remedy="Export another (`nightrank releases`), or restore the file.")
+
+    def _queries(self) -> Iterator[Entry]:
+        conditions = _conditions(self.folder / QUERIES_FILE)
+        filtered = next(conditions, None)
+        for key, query, results in self.results.rows():
+            condition = None
+            if filtered is not None and filtered[0] == key:
+                condition, filtered = filtered[1], next(conditions, None)
+            yield Entry(key, query=query, condition=condition, results=results.decode())
+
+
+@contextmanager
+def release_to_serve(workspace: Workspace, release_id: str | None) -> Iterator[ReleaseToServe]:
+    """Open a release for export; collecting it meanwhile does no harm.
+
+    Args:
+        workspace: Where it is.
+        release_id: Its id; None for the current one.
+
+    Raises:
+        InputError: There is no such release, it was rejected, or it answers no query.
+        MachineError: Its results or its manifest cannot be read.
+    """
+    manifest = read_manifest(workspace, workspace.require_current() if release_id is None else release_id)
+    release_id = manifest.release_id
+    folder = workspace.release(release_id, only=[FILE_NAME, QUERIES_FILE])
+    if manifest.status == "rejected":
+        message = f"The release {release_id} was rejected by its gates, and is not for readers."
+        raise InputError(message, remedy="Choose one that passed; `nightrank releases` lists them.")
+    with ResultsFile(folder / FILE_NAME) as results:
+        if len(results) == 0:
+            message = f"The release {release_id} answers no query."
+            raise InputError(message, remedy="See that the log has queries, and run `nightrank refresh`.")
+        forms = sum(1 for _ in results.forms())
+        yield ReleaseToServe(Served(release_id, len(results), forms), folder, manifest, results)
+
+
+def _conditions(queries: Path) -> Iterator[tuple[str, str]]:
+    """The keys of queries with a filter, by key, and their filters."""
+    with pq.ParquetFile(queries) as file:
+        if "filter" not in file.schema_arrow.names:  # an earlier version's
+            return
+    with connect() as connection:
+        connection.execute(_CONDITIONS, {"path": str(queries)})
+        while rows := connection.fetchmany(1000):
+            yield from rows
+
+
+def _as_json(value: str | None) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,69 @@
+"""Exporting a release: nothing where the place serves it already, whole or not at all where it does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from storage.records import JsonValue
+    from storage.serving.entries import ReleaseToServe
+    from storage.serving.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export did.
+
+    Attributes:
+        to: The address, without a password.
+        changed: Whether anything was written; False where the place served the release already.
+        before: The release that the place served before; None where that was nothing, or was not whole.
+        warnings: What the user should know about the place.
+    """
+
+    release_id: str
+    to: str
+    changed: bool
+    queries: int
+    forms: int
+    before: str | None
+    warnings: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """As a JSON object."""
+        return {
+            "release_id": self.release_id,
+            "to": self.to,
+            "changed": self.changed,
+            "queries": self.queries,
+            "forms": self.forms,
+            "before": self.before,
+            "warnings": list(self.warnings),
+        }
+
+
+def export(release: ReleaseToServe, target: Target, *, to: str, on_entries: Callable[[int], None]) -> Exported:
+    """Make a place serve a release.
+
+    Args:
+        release: To be served.
+        target: The place.
+        to: Its address, without a password.
+        on_entries: Told how many more entries are written.
+
+    Raises:
+        InputError: The place cannot be used, or holds what is not ours.
+        MachineError: The release is damaged, or the place failed; it serves what it served before.
+    """
+    served = target.served()
+    changed = served != release.served
+    warnings: tuple[str, ...] = ()
+    if changed:
+        release.require_whole()
+        warnings = target.replace(release, on_entries=on_entries)
+    before = None if served is None else served.release_id
+    queries, forms = release.served.queries, release.served.forms
+    return Exported(release.release_id, to, changed, queries, forms, before, warnings)

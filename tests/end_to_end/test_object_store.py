@@ -1,0 +1,253 @@
+"""A workspace in an object store: nights, another machine, kills between any two writes."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.compare_releases import rankings_of
+from benchmarks.plain_nights import refresh_plainly
+from benchmarks.tiny_models import tiny_embedder
+from flows.doctor import examine
+from flows.live_search import search_live
+from flows.releases import listed_releases
+from flows.report import find_report
+from flows.settings import load_settings
+from storage.keys import sha256_of_file
+from storage.models import Promotion, promote, seal_model
+from storage.releases import current_manifest, list_releases
+from storage.rollback import roll_back
+from storage.search_cache import SearchCache
+from storage.workspace import STAGING_PREFIX
+from tests.collection import Collection, small_collection
+from tests.end_to_end.nights import edit, night_process
+from tests.object_store import copy_of, new_bucket, origin_of
+from tests.published import assert_same_rankings
+from tests.storage.nights import NOW
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from storage.workspace import Workspace
+    from tests.conftest import Command, Models
+    from tests.end_to_end.nights import Nights
+    from tests.object_store import Bucket
+
+
+@pytest.fixture(scope="module")
+def nights(store: str) -> Iterator[Nights]:
+    """Nights that may be killed, in a process that knows the store."""
+    with night_process() as process:
+        yield process
+
+
+def in_store(collection: Collection, bucket: Bucket, cache: Path) -> Collection:
+    """Let a collection's workspace be in an object store, as a machine with this cache sees it."""
+    collection.settings[""] = {**collection.settings.get("", {}), "workspace": bucket.url}
+    collection.settings["storage"] = bucket.settings(cache)
+    collection.write()
+    return collection
+
+
+def workspace_of(collection: Collection) -> Workspace:
+    return load_settings(collection.settings_file).workspace
+
+
+def twin_of(collection: Collection, folder: Path) -> Collection:
+    """The same input with a workspace of its own, in a folder."""
+    kept = {name: section for name, section in collection.settings.items() if name not in {"", "storage"}}
+    twin = Collection(folder, kept, collection.documents, collection.log, collection.qrels)
+    twin.write()
+    return twin
+
+
+@pytest.fixture(scope="module")
+def two_nights(store: str, models: Models, tmp_path_factory: pytest.TempPathFactory) -> tuple[Collection, Bucket]:
+    """A collection after two nights in a bucket, of which tests get copies."""
+    folder = tmp_path_factory.mktemp("two-nights")
+    bucket = new_bucket(store)
+    collection = small_collection(folder / "project", embedder=models.embedder, reranker=models.reranker)
+    collection.settings["evaluation"] = {"timed_queries": 1}
+    in_store(collection, bucket, folder / "cache")
+    refresh_plainly(collection.settings_file)
+    edit(collection, 0)
+    refresh_plainly(collection.settings_file)
+    return collection, bucket
+
+
+@pytest.fixture
+def elsewhere(two_nights: tuple[Collection, Bucket], tmp_path: Path) -> Collection:
+    """The same collection on another machine, with an empty cache and a bucket of its own."""
+    first, bucket = two_nights
+    shutil.copytree(first.folder, tmp_path / "project")
+    there = Collection(tmp_path / "project", {**first.settings}, [*first.documents], [*first.log], [*first.qrels])
+    return in_store(there, copy_of(bucket), tmp_path / "cache")
+
+
+def test_nights_in_a_store_give_what_a_night_from_nothing_in_a_folder_gives(
+    two_nights: tuple[Collection, Bucket], tmp_path: Path
+) -> None:
+    collection, _ = two_nights
+    twin = twin_of(collection, tmp_path / "twin")
+
+    refresh_plainly(twin.settings_file)
+
+    assert_same_rankings(rankings_of(workspace_of(collection)), rankings_of(workspace_of(twin)))
+    ours, theirs = current_manifest(workspace_of(collection)), current_manifest(workspace_of(twin))
+    assert ours is not None
+    assert theirs is not None
+    assert ours.inputs == theirs.inputs
+    assert 0 < ours.counts.pairs_scored < ours.counts.pairs
+    assert 0 < ours.counts.chunks_embedded < ours.counts.texts
+
+
+def test_another_machine_finds_nothing_to_do_and_goes_on_where_the_first_one_ended(
+    elsewhere: Collection, tmp_path: Path
+) -> None:
+    nothing = refresh_plainly(elsewhere.settings_file)
+    assert not nothing.changed
+
+    edit(elsewhere, 1)
+    summary = refresh_plainly(elsewhere.settings_file)
+
+    assert summary.published
+    assert summary.counts.chunks_embedded < summary.counts.texts
+    assert summary.counts.pairs_scored < summary.counts.pairs
+    assert summary.counts.queries_embedded == 0
+    twin = twin_of(elsewhere, tmp_path / "twin")
+    refresh_plainly(twin.settings_file)
+    assert_same_rankings(rankings_of(workspace_of(elsewhere)), rankings_of(workspace_of(twin)))
+
+
+def test_another_machine_reads_reports_examines_and_rolls_back(elsewhere: Collection) -> None:
+    workspace = workspace_of(elsewhere)
+    first, second = list_releases(workspace)
+    with SearchCache.of(workspace) as cache:
+        found = cache.get("black tea")
+    assert found is not None
+    assert found.release_id == second.release_id
+    here = workspace.releases / second.release_id
+    assert sorted(path.name for path in here.iterdir()) == ["manifest.json", "results.sqlite"]
+
+    release_id, report = find_report(workspace, release_id=None)
+    assert release_id == second.release_id
+    assert report.read_text(encoding="utf-8").startswith("<!")
+    listed = listed_releases(workspace, current=second.release_id)
+    assert [(each.release_id, each.current, each.damage) for each in listed] == [
+        (first.release_id, False, ""),
+        (second.release_id, True, ""),
+    ]
+    assert all(each.size_bytes > 1000 for each in listed)
+    live = search_live(load_settings(elsewhere.settings_file), "black tea")
+    assert [result.document_id for result in live.results] == [result.document_id for result in found.results]
+    diagnosis = examine(workspace, release_id=None)
+    assert diagnosis.healthy, diagnosis
+    assert dict(next(c for c in diagnosis.checks if c.name == "candidates").findings.compared)["pair scores"] > 0
+
+    done = roll_back(workspace, None, now=NOW)
+    assert (done.current, done.before) == (first.release_id, second.release_id)
+    with SearchCache.of(workspace_of(elsewhere)) as cache:
+        assert cache.release_id == first.release_id
+    assert [key for key in origin_of(workspace).remote.sizes() if key.startswith("readers/")] == []
+
+
+def test_a_promoted_model_is_one_for_all_machines(elsewhere: Collection, tmp_path: Path) -> None:
+    workspace = workspace_of(elsewhere)
+    weights = tiny_embedder(tmp_path / "better", seed=8)
+    made = seal_model(workspace, weights, kind="embedder", fingerprint="better", told_in=["config.json"])
+    named = str(elsewhere.settings["embedder"]["model"])
+    sha256 = sha256_of_file(made / "model.safetensors")
+    promote(
+        workspace,
+        "embedder",
+        Promotion(model=made.name, instead_of=named, sha256=sha256, promoted_at=NOW.isoformat()),
+    )
+    assert refresh_plainly(elsewhere.settings_file).published
+    elsewhere.settings["storage"]["cache"] = str(tmp_path / "third")
+    elsewhere.write()
+
+    with SearchCache.of(workspace_of(elsewhere)) as cache:
+        assert cache.get("black tea") is not None
+    assert not (workspace_of(elsewhere).models / made.name).exists()  # a look-up needs no model
+    assert not refresh_plainly(elsewhere.settings_file).changed
+
+    assert (workspace_of(elsewhere).models / made.name).is_dir()
+    manifest = current_manifest(workspace_of(elsewhere))
+    assert manifest is not None
+    section = manifest.settings["embedder"]
+    assert isinstance(section, dict)
+    assert section["model"] == f"{elsewhere.settings['']['workspace']}/models/{made.name}"
+
+
+def test_every_command_works_on_an_address(elsewhere: Collection, nightrank: Command) -> None:
+    config = ("-c", elsewhere.settings_file)
+    refreshed = nightrank("refresh", *config, "--json").json
+    assert not refreshed["changed"]
+    searched = nightrank("search", *config, "black tea", "--json").json
+    assert searched["release_id"] == refreshed["release_id"]
+    assert len(nightrank("releases", *config, "--json").json["releases"]) == 2
+    assert nightrank("evaluate", *config, "--grid", "retrieval.fusion=rrf,minmax", "--json").code == 0
+    assert nightrank("report", *config, "--json").json["release_id"] == refreshed["release_id"]
+    rolled = nightrank("rollback", *config, "--json").json
+    assert rolled["before"] == refreshed["release_id"]
+    collected = nightrank("collect", *config, "--keep", "1", "--json").json
+    assert collected["releases_removed"] == []
+    assert nightrank("rollback", *config, refreshed["release_id"], "--json").code == 0
+    assert nightrank("collect", *config, "--keep", "1", "--json").json["releases_removed"] == [rolled["current"]]
+    assert nightrank("doctor", *config, "--json").json["healthy"]
+
+
+def test_a_store_that_is_not_there_is_told_with_a_remedy(elsewhere: Collection, nightrank: Command) -> None:
+    reached = dict(elsewhere.settings["storage"])
+    elsewhere.settings["storage"] |= {"endpoint": "http://127.0.0.1:9", "retry_seconds": 1.0}
+    elsewhere.write()
+    for command in (["search", "black tea"], ["releases"], ["refresh"]):
+        ended = nightrank(*command, "-c", elsewhere.settings_file)
+        assert ended.code == 1
+        assert "cannot be reached" in ended.err
+        assert "[storage]" in ended.err
+    elsewhere.settings["storage"] = reached
+    elsewhere.settings[""]["workspace"] = "s3://nobody-made-this/prefix"
+    elsewhere.write()
+    ended = nightrank("search", "black tea", "-c", elsewhere.settings_file)
+    assert (ended.code, "no bucket" in ended.err) == (2, True)
+
+
+# Uploads of a night are parts of memos, then the files of the release; conditional writes are the lease, the manifest,
+# the pointer, the lease.
+MOMENTS = [("upload", call) for call in (1, 2, 4, 12)] + [("conditional write", call) for call in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_between_two_writes_readers_keep_the_release_and_the_next_run_completes(
+    when: str, nights: Nights, elsewhere: Collection, tmp_path: Path
+) -> None:
+    workspace = workspace_of(elsewhere)
+    live, before = workspace.require_current(), rankings_of(workspace)
+    for number, (step, call) in enumerate(MOMENTS, start=1):
+        edit(elsewhere, number)
+        ended, _ = nights.run(elsewhere, **{f"kill_{when}": step, "kill_at_call": call})
+        assert ended == -signal.SIGKILL, (step, call)
+        if (step, call) == ("conditional write", 3 if when == "after" else 4):
+            break  # published and killed at once: nothing is left to lose
+        assert workspace_of(elsewhere).require_current() == live, (step, call)
+        assert_same_rankings(before, rankings_of(workspace_of(elsewhere)))
+    assert_the_next_run_completes(elsewhere, nights, tmp_path)
+
+
+def assert_the_next_run_completes(collection: Collection, nights: Nights, folder: Path) -> None:
+    edit(collection, 99)
+    assert nights.run(collection)[0] == 0
+    workspace = workspace_of(collection)
+    twin = twin_of(collection, folder / "twin")
+    assert nights.run(twin)[0] == 0
+    assert_same_rankings(rankings_of(workspace), rankings_of(workspace_of(twin)))
+    assert examine(workspace, release_id=None).healthy
+    keys = origin_of(workspace).remote.sizes("releases")
+    ids = {key.split("/")[1] for key in keys}
+    assert ids == {manifest.release_id for manifest in list_releases(workspace)}
+    assert not list(workspace.releases.glob(f"{STAGING_PREFIX}*"))

@@ -1,0 +1,98 @@
+"""Small releases to export, with everything in them that is hard to store."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from storage.keys import normalise_query, query_key
+from storage.records import QUERIES
+from storage.releases import digests_of
+from storage.results_file import FILE_NAME, write_results_file
+from storage.serving.entries import QUERIES_FILE
+from storage.workspace import write_atomically
+from tests.tasks.reported import NOW, manifest_of, write_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from storage.workspace import Workspace
+
+FIRST, SECOND, THIRD = (f"2026010{day}T030405-000Z" for day in (1, 2, 3))
+HOSTILE = (
+    "'; DROP TABLE answers; --",
+    '" or 1=1',
+    "%",
+    "_",
+    "?",
+    "%s",
+    "{0}",
+    "$1",
+    "\x00",
+    "a\x00b",
+    "\\",
+    "\\N",
+    "\t",
+)
+WRITABLE = tuple(text for text in HOSTILE if normalise_query(text))
+CONDITION = '{"and":[{"type":"doc\'s \\"\\u0000%s"},{"weight":{"lt":2000}}]}'
+
+
+class Answered(NamedTuple):
+    """A query, its filter, and near-identical forms of it."""
+
+    text: str
+    condition: str | None = None
+    forms: Sequence[str] = ()
+
+
+QUERIES_OF_ALL_KINDS = (
+    *(Answered(text) for text in WRITABLE),
+    Answered("tea", forms=("tea?", "t-e-a", "'; DROP TABLE answers; --?")),
+    Answered("tea", CONDITION, ("tea!",)),
+    Answered("caf\u00e9 \U0001f375 \u0627\u0644\u0634\u0627\u064a"),
+    Answered("nothing fits"),
+)
+
+
+def publish(place: Workspace, release_id: str, queries: Sequence[Answered], *, live: bool = True) -> None:
+    """A release whose results say which release they are of."""
+    folder = place.release(release_id)
+    folder.mkdir(parents=True)
+    texts = [normalise_query(query.text) for query in queries]
+    keys = [query_key(query.text, query.condition) for query in queries]
+    results = [
+        json.dumps([] if text == "nothing fits" else _entries(release_id, key), ensure_ascii=False)
+        for text, key in zip(texts, keys, strict=True)
+    ]
+    forms = [
+        (query_key(form, query.condition), key)
+        for query, key in zip(queries, keys, strict=True)
+        for form in query.forms
+    ]
+    write_results_file(folder / FILE_NAME, zip(keys, texts, results, strict=True), forms=forms)
+    rows: list[tuple[Any, ...]] = [
+        (key, text, 1, [], list(query.forms), query.condition)
+        for key, text, query in zip(keys, texts, queries, strict=True)
+    ]
+    write_rows(folder / QUERIES_FILE, QUERIES, rows)
+    manifest = manifest_of(release_id, files=digests_of(folder))
+    write_atomically(folder / "manifest.json", manifest.model_dump_json())
+    if live:
+        place.point_at(release_id, now=NOW)
+
+
+def _entries(release_id: str, key: str) -> list[dict[str, object]]:
+    hostile = {"rank": 2, "document_id": "'; --\x00\\", "chunk_id": "#0", "score": -1e-17, "title": "\x00</script>"}
+    return [
+        {
+            "rank": 1,
+            "document_id": f"{release_id}/{key}",
+            "chunk_id": "c#0",
+            "score": 0.1 + 0.2,
+            "title": "\u00dcber \u2028 \U0001f600",
+            "text": "line\nline\r\n\ttab \\N \"quotes\" 'quotes'",
+            "metadata": {"year": 1999, "tags": ["a", None, {"\x00": 1e300}]},
+        },
+        {**hostile, "text": "", "metadata": {}},
+    ]
