@@ -15,7 +15,8 @@ from storage.errors import MachineError
 from tasks.canary import compare_with_stored
 from tasks.chunking import load_token_counter
 from tasks.progress import progress
-from tasks.sharding import RETRIES, RETRY_DELAY_SECONDS, Place, Watch, may_help, slices
+from tasks.sharding import Place, Watch, slices
+from tasks.transient import retried
 from tasks.worker_models import EmbedderReference, model_at
 
 if TYPE_CHECKING:
@@ -71,14 +72,12 @@ class Embedded:
     vectors: NDArray[np.float32]
 
 
+@retried
 @task(
     name="embed shard",
     task_run_name="embed {shard.kind} {shard.number}",
     cache_policy=NO_CACHE,
     persist_result=False,
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAY_SECONDS,
-    retry_condition_fn=may_help,
 )
 def embed_shard(shard: EmbeddingShard) -> SharedFile:
     """Embed the texts of a shard, on whatever machine this runs."""

@@ -13,7 +13,8 @@ from prefect.cache_policies import NO_CACHE
 from storage.errors import MachineError
 from tasks.canary import compare_with_stored
 from tasks.progress import progress
-from tasks.sharding import RETRIES, RETRY_DELAY_SECONDS, Place, Watch, may_help, slices
+from tasks.sharding import Place, Watch, slices
+from tasks.transient import retried
 from tasks.worker_models import RerankerReference, model_at
 
 if TYPE_CHECKING:
@@ -108,14 +109,12 @@ class PairSharding:
                 advance(shard.source.rows)
 
 
+@retried
 @task(
     name="rerank shard",
     task_run_name="rerank {shard.number}",
     cache_policy=NO_CACHE,
     persist_result=False,
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAY_SECONDS,
-    retry_condition_fn=may_help,
 )
 def score_shard(shard: PairShard) -> SharedFile:
     """Score the pairs of a shard, on whatever machine this runs."""

@@ -10,21 +10,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from storage.errors import NightrankError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     import pyarrow as pa
     from prefect import Task
-    from prefect.client.schemas.objects import State, TaskRun
 
     from storage.shards import SharedFile
     from tasks.settings import CanarySettings
-
-RETRIES = 2
-RETRY_DELAY_SECONDS = [2.0, 10.0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +97,6 @@ class Sharding:
     def place_on(self, device: str) -> Place:
         """The place, on the run's own device where it names none."""
         return self.place if self.place.devices else replace(self.place, devices=(device,))
-
-
-def may_help(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether a shard that failed is tried again: where a disk, a share or the network failed, and never else."""
-    error = state.data if isinstance(state.data, BaseException) else getattr(state.data, "result", None)
-    return isinstance(error, OSError) and not isinstance(error, NightrankError | FileNotFoundError)
 
 
 def slices(table: pa.Table, rows: int) -> Iterator[pa.Table]:
