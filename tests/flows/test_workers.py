@@ -146,7 +146,7 @@ def test_a_limit_that_prefect_does_not_know_is_told_before_anything_is_done(pref
     settings = ExecutionSettings(worker_devices=("cuda:0", "cuda:1"), concurrency_limit="no-such-limit")
     with (
         pytest.raises(InputError, match=r"no concurrency limit 'no-such-limit'.*prefect gcl create"),
-        sharding(settings),
+        sharding(settings, UNUSED),
     ):
         pytest.fail("the run began")
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -8,12 +9,15 @@ import pyarrow as pa
 import pytest
 
 from storage.errors import MachineError
-from storage.shards import SharedFolder
+from storage.shards import SharedFile, SharedFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.object_store import Bucket
+
 TABLE = pa.table({"key": ["a", "b"], "number": pa.array([1, 2], pa.int32())})
+KEYS = "releases/.staging-r1/shards"
 
 
 @pytest.fixture
@@ -80,3 +84,34 @@ def test_files_are_told_apart_by_what_they_hold(folder: SharedFolder) -> None:
 
     assert written == replace(written)
     assert written != folder.write("texts-000000", TABLE)
+
+
+def test_in_a_bucket_whoever_has_the_reference_reads_the_table(bucket: Bucket, tmp_path: Path) -> None:
+    there = SharedFolder(tmp_path / "of this machine alone", bucket.remote(), KEYS)
+    written: SharedFile = pickle.loads(pickle.dumps(there.write("texts-000000", TABLE)))
+
+    assert written.read() == TABLE
+    assert bucket.listed() == [f"{KEYS}/{written.name}"]
+    assert list(tmp_path.iterdir()) == []
+    written.remove()
+    with pytest.raises(MachineError, match=r"finds no texts-000000-.* in s3://"):
+        written.read()
+
+
+def test_of_what_is_left_in_a_bucket_nothing_stays_and_no_more_is_removed(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.remote().write("releases/r0/manifest.json", b"{}")
+    there = SharedFolder(tmp_path, bucket.remote(), KEYS)
+    there.write("texts-000000", TABLE)
+    there.write("texts-000001", TABLE)
+
+    there.clear()
+
+    assert bucket.listed() == ["releases/r0/manifest.json"]
+
+
+def test_an_object_that_is_another_is_not_believed(bucket: Bucket, tmp_path: Path) -> None:
+    written = SharedFolder(tmp_path, bucket.remote(), KEYS).write("texts-000000", TABLE)
+    bucket.remote().write(f"{KEYS}/{written.name}", b"PAR1 of another run")
+
+    with pytest.raises(MachineError, match="is not as it was written"):
+        written.read()
