@@ -142,7 +142,7 @@ def model_at(
         InputError: The model or the device is not there.
         MachineError: The model is another one here, or does not say again what is stored.
     """
-    with place.slot(), _free_seat(_devices(place)) as seat:
+    with place.slot(), _free_seat(devices_of(place)) as seat:
         yield seat.model(reference, place, watch, check)
 
 
@@ -172,7 +172,8 @@ def _free_seat(devices: tuple[str, ...]) -> Iterator[Seat]:
         taken.lock.release()
 
 
-def _devices(place: Place) -> tuple[str, ...]:
+def devices_of(place: Place) -> tuple[str, ...]:
+    """The devices that a shard may use here."""
     if not place.gpus_by_ray:
         return place.devices
     import ray
