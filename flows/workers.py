@@ -6,7 +6,7 @@ A cluster costs seconds and memory, so none is asked for before the first shard 
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import copy_context
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -18,7 +18,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.futures import as_completed
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from storage.errors import InputError
+from storage.errors import InputError, NightrankError
 from tasks.sharding import Place, Sharding
 from tasks.worker_models import forget_models
 
@@ -30,12 +30,10 @@ if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
     from prefect.task_runners import TaskRunner
 
-    from storage.errors import NightrankError
-    from storage.shards import ShardOutput
+    from storage.shards import SharedFile, SharedFolder
     from tasks.settings import ExecutionSettings
-    from tasks.sharding import Shard
 
-    S = TypeVar("S", bound=Shard)
+    S = TypeVar("S")
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -80,7 +78,7 @@ class ShardWorkers:
         self._stack = ExitStack()
         self._runner: TaskRunner[Any] | None = None
 
-    def compute(self, task: Task[[Any], ShardOutput], shards: Sequence[S]) -> Iterator[tuple[S, ShardOutput]]:
+    def compute(self, task: Task[[Any], SharedFile], shards: Sequence[S]) -> Iterator[tuple[S, SharedFile]]:
         """Each shard with what came of it, as they end; as ``tasks.sharding.Workers`` has it."""
         futures = {self._context.run(self._send, task, shard): shard for shard in shards}
         unfinished = set(futures)
@@ -97,16 +95,16 @@ class ShardWorkers:
         """End what this run has started."""
         self._stack.close()
 
-    def _send(self, task: Task[[Any], ShardOutput], shard: Shard) -> PrefectFuture[ShardOutput]:
+    def _send(self, task: Task[[Any], SharedFile], shard: object) -> PrefectFuture[SharedFile]:
         # Workers report to the API that this run reports to, also where that is one which Prefect started for it.
         with temporary_settings({PREFECT_API_URL: self._api()}):
             if self._runner is None:
                 self._runner = self._stack.enter_context(self._kind.started())
             with self._kind.asking():
-                sent: PrefectFuture[ShardOutput] = self._runner.submit(task, {"shard": shard})
+                sent: PrefectFuture[SharedFile] = self._runner.submit(task, {"shard": shard})
                 return sent
 
-    def _outcome(self, future: PrefectFuture[ShardOutput]) -> ShardOutput:
+    def _outcome(self, future: PrefectFuture[SharedFile]) -> SharedFile:
         try:
             return future.result()
         except BaseException as error:
@@ -131,8 +129,12 @@ class ShardWorkers:
 
 
 @contextmanager
-def sharding(execution: ExecutionSettings) -> Iterator[Sharding | None]:
+def sharding(execution: ExecutionSettings, shared: SharedFolder) -> Iterator[Sharding | None]:
     """How a run cuts its work for workers, which end with the block; None where it does all work itself.
+
+    Args:
+        execution: Where it runs.
+        shared: Where shards are to lie; of what is left there in a bucket nothing stays.
 
     Raises:
         InputError: The settings do not go together, a package is missing, or Prefect knows no such limit.
@@ -148,6 +150,8 @@ def sharding(execution: ExecutionSettings) -> Iterator[Sharding | None]:
         yield Sharding(workers, _place(execution), execution.shard_texts, execution.shard_pairs)
     finally:
         workers.close()
+        with suppress(NightrankError):  # what had gone wrong before counts; the next writer clears it away
+            shared.clear()
         forget_models()  # of threads; of a cluster's workers this process knows nothing
 
 
