@@ -146,7 +146,7 @@ class Remote:
         import obstore
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex}.tmp")
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         state = hashlib.sha256()
         try:
             with self._told(key):

@@ -101,5 +101,5 @@ def copy_of(bucket: Bucket) -> Bucket:
 def new_bucket(endpoint: str) -> Bucket:
     """A fresh bucket in a store."""
     bucket = Bucket(endpoint, f"nightrank-{next(_NUMBERS)}")
-    httpx.put(f"{endpoint}/{bucket.name}").raise_for_status()
+    httpx.put(f"{endpoint}/{bucket.name}", timeout=300.0).raise_for_status()
     return bucket

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import signal
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from storage.models import Promotion, promote, seal_model
 from storage.releases import current_manifest, list_releases
 from storage.rollback import roll_back
 from storage.search_cache import SearchCache
+from storage.serving.places import open_results
 from storage.workspace import STAGING_PREFIX
 from tests.collection import Collection, small_collection
 from tests.end_to_end.nights import edit, night_process
@@ -84,7 +86,8 @@ def elsewhere(two_nights: tuple[Collection, Bucket], tmp_path: Path) -> Collecti
     """The same collection on another machine, with an empty cache and a bucket of its own."""
     first, bucket = two_nights
     shutil.copytree(first.folder, tmp_path / "project")
-    there = Collection(tmp_path / "project", {**first.settings}, [*first.documents], [*first.log], [*first.qrels])
+    there = copy.deepcopy(first)
+    there.folder = tmp_path / "project"
     return in_store(there, copy_of(bucket), tmp_path / "cache")
 
 
@@ -157,6 +160,7 @@ def test_another_machine_reads_reports_examines_and_rolls_back(elsewhere: Collec
 
 def test_a_promoted_model_is_one_for_all_machines(elsewhere: Collection, tmp_path: Path) -> None:
     workspace = workspace_of(elsewhere)
+    workspace.models.mkdir()
     weights = tiny_embedder(tmp_path / "better", seed=8)
     made = seal_model(workspace, weights, kind="embedder", fingerprint="better", told_in=["config.json"])
     named = str(elsewhere.settings["embedder"]["model"])
@@ -192,6 +196,10 @@ def test_every_command_works_on_an_address(elsewhere: Collection, nightrank: Com
     assert len(nightrank("releases", *config, "--json").json["releases"]) == 2
     assert nightrank("evaluate", *config, "--grid", "retrieval.fusion=rrf,minmax", "--json").code == 0
     assert nightrank("report", *config, "--json").json["release_id"] == refreshed["release_id"]
+    assert nightrank("export", *config, "--to", elsewhere.folder / "served.sqlite", "--json").code == 0
+    served = open_results(elsewhere.folder / "served.sqlite")
+    assert served.release_id == refreshed["release_id"]
+    served.close()
     rolled = nightrank("rollback", *config, "--json").json
     assert rolled["before"] == refreshed["release_id"]
     collected = nightrank("collect", *config, "--keep", "1", "--json").json

@@ -23,7 +23,7 @@ from storage.keys import digest
 from storage.lease import record_of
 from storage.memo import PairMemo
 from storage.models import Promotion, bring_model, promote, promotions, seal_model, withdraw
-from storage.opening import open_workspace, workspace_at
+from storage.opening import ORIGIN_FILE, open_workspace, workspace_at
 from storage.releases import list_releases, read_manifest
 from storage.rollback import roll_back
 from storage.workspace import Workspace, reading, without_readers, writing
@@ -370,6 +370,13 @@ def test_the_pointer_of_an_unpublished_workspace_is_none_and_messages_name_the_a
         one.require_current()
     with pytest.raises(InputError, match=r"no release 'n1' in s3://"):
         read_manifest(one, "n1")
+
+
+def test_a_folder_that_does_not_say_what_it_is_a_copy_of_is_told(tmp_path: Path) -> None:
+    (tmp_path / ORIGIN_FILE).write_text('{"url": 7}')
+
+    with pytest.raises(MachineError, match="does not say what this folder is a copy of"):
+        workspace_at(tmp_path)
 
 
 def test_other_options_for_the_same_address_are_taken(bucket: Bucket, tmp_path: Path) -> None:
