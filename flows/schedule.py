@@ -66,8 +66,8 @@ class Served:
             InputError: Cron or time zone are none.
         """
         from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-        from prefect.flows import EntrypointType
         from prefect.schedules import Cron
+        from prefect.types.entrypoint import EntrypointType
 
         try:
             schedules = [] if self.cron is None else [Cron(self.cron, timezone=self.timezone)]

@@ -91,7 +91,7 @@ def base_system(folder: Path) -> Path:
     """A clean Debian with Python 3.11; made where it is not there yet."""
     if not (folder / "usr/bin/python").exists():
         included = "--include=python3,python3-venv,ca-certificates"
-        made = ["debootstrap", "--variant=minbase", included, "bookworm", folder]
+        made = ["debootstrap", "--variant=minbase", included, "bookworm", str(folder)]
         subprocess.run(["unshare", "--mount", *made], check=True)  # what it mounts in there goes with it
         (folder / "usr/bin/python").symlink_to("python3")
     return folder

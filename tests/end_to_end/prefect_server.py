@@ -80,7 +80,8 @@ class Server:
 
     def ended(self, run_id: str) -> Run:
         """A run once it has ended, however that was."""
-        return self.once(lambda: self.run(run_id), lambda run: run["state_type"] in FINAL)
+        run: Run = self.once(lambda: self.run(run_id), lambda run: run["state_type"] in FINAL)
+        return run
 
     def runs(self, **condition: object) -> list[Run]:
         """Runs that satisfy a condition, in the order in which they were to begin."""

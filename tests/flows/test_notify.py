@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def save_block(name: str, url: str) -> None:
     block = CustomWebhookNotificationBlock(name=name, url=url, json_data={"subject": "{{subject}}", "body": "{{body}}"})
-    block.save(name, overwrite=True, _sync=True)
+    _ = block.save(name, overwrite=True)
 
 
 def told_by(collection: Collection, *blocks: str) -> None:
