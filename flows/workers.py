@@ -67,12 +67,10 @@ class ShardWorkers:
 
     Args:
         kind: Of workers.
-        address: Of their cluster; None of one that this run starts.
     """
 
-    def __init__(self, kind: Kind, *, address: str | None) -> None:
+    def __init__(self, kind: Kind) -> None:
         self._kind = kind
-        self._address = address
         # Of the flow and not of a stage: what a stage holds, models and all, would be sent along with every shard.
         self._context = copy_context()
         self._stack = ExitStack()
@@ -80,13 +78,13 @@ class ShardWorkers:
 
     def compute(self, task: Task[[Any], SharedFile], shards: Sequence[S]) -> Iterator[tuple[S, SharedFile]]:
         """Each shard with what came of it, as they end; as ``tasks.sharding.Workers`` has it."""
-        futures = {self._context.run(self._send, task, shard): shard for shard in shards}
-        unfinished = set(futures)
+        unfinished: dict[PrefectFuture[SharedFile], S] = {}
         try:
-            for future in as_completed([*futures]):
+            for shard in shards:
+                unfinished[self._context.run(self._send, task, shard)] = shard
+            for future in as_completed([*unfinished]):
                 outcome = self._outcome(future)
-                unfinished.remove(future)
-                yield futures[future], outcome
+                yield unfinished.pop(future), outcome
         finally:
             for future in unfinished:
                 self._kind.call_off(future)
@@ -97,7 +95,7 @@ class ShardWorkers:
 
     def _send(self, task: Task[[Any], SharedFile], shard: object) -> PrefectFuture[SharedFile]:
         # Workers report to the API that this run reports to, also where that is one which Prefect started for it.
-        with temporary_settings({PREFECT_API_URL: self._api()}):
+        with temporary_settings({PREFECT_API_URL: _api()}):
             if self._runner is None:
                 self._runner = self._stack.enter_context(self._kind.started())
             with self._kind.asking():
@@ -112,20 +110,6 @@ class ShardWorkers:
             if loss is None:
                 raise
             raise loss from error
-
-    def _api(self) -> str:
-        address: str | None = PREFECT_API_URL.value()
-        if address:
-            return address
-        if self._address is not None and not _is_here(self._address):
-            message = f"The workers at {self._address} could not report to Prefect's server, which ends with this run."
-            remedy = "Set PREFECT_API_URL to a server that they reach, `prefect server start --host 0.0.0.0`."
-            raise InputError(message, remedy=remedy)
-        run = FlowRunContext.get()
-        if run is not None:
-            return str(run.client.api_url)
-        with get_client(sync_client=True) as client:
-            return str(client.api_url)
 
 
 @contextmanager
@@ -145,7 +129,8 @@ def sharding(execution: ExecutionSettings, shared: SharedFolder) -> Iterator[Sha
         return
     if execution.concurrency_limit is not None:
         _require_limit(execution.concurrency_limit)
-    workers = ShardWorkers(kind, address=execution.runner_address)
+    _require_api_for(execution.runner_address)
+    workers = ShardWorkers(kind)
     try:
         yield Sharding(workers, _place(execution), execution.shard_texts, execution.shard_pairs)
     finally:
@@ -208,6 +193,26 @@ def _require_limit(name: str) -> None:
             message = f"Prefect knows no concurrency limit {name!r}."
             remedy = f"Make it, `prefect gcl create {name} --limit 1`, or correct `execution.concurrency_limit`."
             raise InputError(message, remedy=remedy) from error
+
+
+def _api() -> str:
+    """The API that this run reports to."""
+    address: str | None = PREFECT_API_URL.value()
+    if address:
+        return address
+    run = FlowRunContext.get()
+    if run is not None:
+        return str(run.client.api_url)
+    with get_client(sync_client=True) as client:
+        return str(client.api_url)
+
+
+def _require_api_for(address: str | None) -> None:
+    """Workers elsewhere need a server that they reach: the one that Prefect starts for a run is the run's own."""
+    if address is not None and not _is_here(address) and not PREFECT_API_URL.value():
+        message = f"The workers at {address} could not report to Prefect's server, which this run starts for itself."
+        remedy = "Set PREFECT_API_URL to a server that they reach, `prefect server start --host 0.0.0.0`."
+        raise InputError(message, remedy=remedy)
 
 
 def _is_here(address: str) -> bool:

@@ -136,7 +136,7 @@ def test_an_address_at_which_nobody_answers_is_told(collection: Collection, refr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_run_that_is_stopped_takes_its_workers_along_and_leaves_nothing_half_written(
     stop: signal.Signals, collection: Collection, prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.threads import Threads
 from flows.workers import ShardWorkers, sharding
@@ -51,7 +52,7 @@ def compute(count: int, work: Callable[[int], None], *, threads: int = 2) -> dic
 
     @flow
     def shards() -> dict[int, str]:
-        workers = ShardWorkers(Threads(threads), address=None)
+        workers = ShardWorkers(Threads(threads))
         try:
             done = workers.compute(
                 numbered.with_options(retry_delay_seconds=0), [Numbered(number, work) for number in range(count)]
@@ -89,6 +90,16 @@ def test_local_has_a_thread_for_each_device() -> None:
 )
 def test_settings_that_do_not_go_together_are_refused(settings: ExecutionSettings, reason: str) -> None:
     with pytest.raises(InputError, match=reason), sharding(settings, UNUSED):
+        pytest.fail("the run began")
+
+
+def test_workers_elsewhere_need_a_server_that_they_reach() -> None:
+    execution = ExecutionSettings(runner="dask", runner_address="tcp://gpu-box:8786")
+    with (
+        temporary_settings({PREFECT_API_URL: None}),
+        pytest.raises(InputError, match="Set PREFECT_API_URL"),
+        sharding(execution, UNUSED),
+    ):
         pytest.fail("the run began")
 
 
