@@ -147,7 +147,7 @@ def test_a_run_that_is_stopped_takes_its_workers_along_and_leaves_nothing_half_w
     collection.write()
 
     run = subprocess.Popen([Path(sys.executable).with_name("nightrank"), "refresh", "-c", collection.settings_file])
-    deadline = time.monotonic() + STARTUP_SECONDS
+    deadline = time.monotonic() + 3 * STARTUP_SECONDS  # of the run, of its workers, of what they load
     while not (notes.file.exists() and notes.lines("Reranker")):
         assert run.poll() is None
         assert time.monotonic() < deadline
