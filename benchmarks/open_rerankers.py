@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 MEASURE = "nDCG@10"
 DEPTH = 20  # candidates reranked
-RANGE_QUERIES, RANGE_DEPTH = 32, 4  # pairs that choose the 8-bit ranges
 SPLITS = {"scifact": "test", "fairytaleqa": "test", "cran": "test"}
 RUNTIMES: tuple[tuple[str, Literal["float32", "int8"]], ...] = (("OpenVINO", "float32"), ("OpenVINO int8", "int8"))
 
@@ -65,13 +64,11 @@ def measure(configuration: Configuration, work: Path, *, timed: int) -> list[Row
     plans = [plan_local(settings.reranker, settings.execution, base=base)]
     with reading(configuration.workspace):
         release = StoredRelease.open(configuration.workspace)
-        drawn = draw_pairs(release, queries=timed + RANGE_QUERIES, depth=DEPTH, generator=np.random.default_rng(0))
-    pairs, ranges = drawn[:timed], drawn[timed:]
+        pairs = draw_pairs(release, queries=timed, depth=DEPTH, generator=np.random.default_rng(0))
     for runtime, precision in RUNTIMES:
         folder = work / f"{settings.reranker.model}-{precision}"
         if not folder.exists():
-            sample = [(group.query, text) for group in ranges for text in group.texts[:RANGE_DEPTH]]
-            convert(plans[0], sample, folder, name=settings.reranker.model, precision=precision)
+            convert(plans[0], folder, name=settings.reranker.model, precision=precision)
         names[runtime] = str(folder.resolve())
         update = {"model": names[runtime], "precision": "auto"}
         plans.append(plan_local(settings.reranker.model_copy(update=update), settings.execution, base=base))

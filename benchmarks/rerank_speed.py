@@ -30,14 +30,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmarks.mixed_texts import Candidates
     from benchmarks.race import Laps
 
 TARGETS = {"cpu": 1.5, "cuda": 3.0}
 INT8_TARGET, TOP_TARGET = 2.5, 0.98
 BATCH_SIZES = {"cpu": (8, 16, 32), "cuda": (32, 128, 512)}
 DEPTH = 20
-INT8_QUERIES, INT8_DEPTH = 38, 4  # of each collection, whose activations choose the 8-bit ranges
 
 
 def main() -> None:
@@ -71,7 +69,7 @@ def claims_of(options: argparse.Namespace) -> list[Claim]:
     }
     peers = list(runners)
     runners["ours"] = lambda: ours.score(queries, texts, nothing)
-    int8 = _int8(plan, options, chunks) if device == "cpu" else None
+    int8 = _int8(plan, options) if device == "cpu" else None
     if int8 is not None:
         runners["ours, 8 bits"] = lambda: int8.score(queries, texts, nothing)
     laps = race(runners, rounds=options.rounds)
@@ -169,7 +167,7 @@ def _lengths(model: Any, pairs: list[tuple[str, str]]) -> NDArray[np.int64]:  # 
     return np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int64)
 
 
-def _int8(plan: RerankerPlan, options: argparse.Namespace, chunks: dict[str, list[str]]) -> Any:  # noqa: ANN401
+def _int8(plan: RerankerPlan, options: argparse.Namespace) -> Any:  # noqa: ANN401
     """The same reranker in 8 bits; None where the packages for it are not installed."""
     if find_spec("openvino") is None or find_spec("nncf") is None:
         print("Without openvino and nncf nothing is raced in 8 bits.")
@@ -177,11 +175,9 @@ def _int8(plan: RerankerPlan, options: argparse.Namespace, chunks: dict[str, lis
     from tasks.openvino_conversion import convert
     from tasks.openvino_reranker import OpenvinoReranker
 
-    folder = options.work / "rerank_speed" / f"int8-{plan.fingerprint[:16]}"
+    folder = options.work / "rerank_speed" / f"8-bits-{plan.fingerprint[:16]}"
     if not folder.exists():
-        ranges: list[Candidates] = candidates_of(options.data, chunks, queries=INT8_QUERIES, depth=INT8_DEPTH, skip=100)
-        pairs = [(group.query, text) for group in ranges for text in group.texts]
-        convert(plan, pairs, folder, name=options.model)
+        convert(plan, folder, name=options.model)
     made = plan_local(RerankerSettings(model=str(folder.resolve())), ExecutionSettings(device="cpu"), base=Path())
     return OpenvinoReranker(made, batch_tokens=options.batch_tokens)
 

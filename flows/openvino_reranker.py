@@ -2,8 +2,8 @@
 
     python -m flows.openvino_reranker -c nightrank.toml --output FOLDER [--precision float32]
 
-The reranker is the one that the settings name. 8-bit ranges are chosen by pairs of the current release, and pairs of
-other queries tell what became of its scores: look at them, then name the folder as ``[reranker].model``.
+The reranker is the one that the settings name. Pairs of the current release tell what became of its scores: look at
+them, then name the folder as ``[reranker].model``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 app = App(name="flows.openvino_reranker", help="Make a reranker for OpenVINO.")
 
-RANGE_QUERIES, RANGE_DEPTH = 32, 4  # pairs that choose the 8-bit ranges
 CHECKED_QUERIES, CHECKED_DEPTH = 20, 20  # pairs that tell what became of the scores
 
 
@@ -60,11 +59,8 @@ def make_openvino_reranker(
     with reading(configuration.workspace):
         release = StoredRelease.open(configuration.workspace)
         generator = np.random.default_rng(seed)
-        drawn = draw_pairs(release, queries=RANGE_QUERIES + CHECKED_QUERIES, depth=CHECKED_DEPTH, generator=generator)
-    checked = drawn[: max(1, min(CHECKED_QUERIES, len(drawn) // 2))]
-    ranges = drawn[len(checked) :] or checked
-    pairs = [(group.query, text) for group in ranges for text in group.texts[:RANGE_DEPTH]]
-    convert(plan, pairs, output, name=settings.reranker.model, precision=precision)
+        checked = draw_pairs(release, queries=CHECKED_QUERIES, depth=CHECKED_DEPTH, generator=generator)
+    convert(plan, output, name=settings.reranker.model, precision=precision)
     unset = {"model": str(output.resolve()), "revision": None, "sha256": None, "max_tokens": None, "precision": "auto"}
     made = plan_local(settings.reranker.model_copy(update=unset), settings.execution, base=base)
     before, after = score_beside([RerankerOnDemand(one, settings).load() for one in (plan, made)], checked)

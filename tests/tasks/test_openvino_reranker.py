@@ -42,7 +42,7 @@ def scores_of(reranker: Reranker | OpenvinoReranker, pairs: list[tuple[str, str]
 @pytest.fixture(scope="module")
 def converted(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("openvino") / "exact"
-    convert(plan(models.reranker), [], folder, name="tiny", precision="float32")
+    convert(plan(models.reranker), folder, name="tiny", precision="float32")
     return folder
 
 
@@ -56,9 +56,9 @@ def test_in_single_precision_scores_are_torchs_whatever_the_batches(models: Mode
 
 
 def test_in_eight_bits_scores_are_near_torchs(models: Models, tmp_path: Path) -> None:
-    card = convert(plan(models.reranker), PAIRS[:8], tmp_path / "int8", name="tiny")
+    card = convert(plan(models.reranker), tmp_path / "int8", name="tiny")
     made = plan(tmp_path / "int8")
-    assert (card.precision, card.pairs, made.precision, made.runtime) == ("int8", 8, "int8", "openvino")
+    assert (card.precision, made.precision, made.runtime) == ("int8", "int8", "openvino")
     expected = np.array(scores_of(Reranker(plan(models.reranker), batch_tokens=4096)))
     found = np.array(scores_of(OpenvinoReranker(made, batch_tokens=4096)))
     assert np.abs(found - expected).max() < 0.2 * np.ptp(expected) + 0.02
@@ -66,7 +66,7 @@ def test_in_eight_bits_scores_are_near_torchs(models: Models, tmp_path: Path) ->
 
 
 def test_what_decides_scores_is_in_the_fingerprint(models: Models, converted: Path, tmp_path: Path) -> None:
-    convert(plan(models.reranker, max_tokens=32), [], tmp_path / "short", name="tiny", precision="float32")
+    convert(plan(models.reranker, max_tokens=32), tmp_path / "short", name="tiny", precision="float32")
     short = plan(tmp_path / "short")
     assert short.max_tokens == 32
     assert len({short.fingerprint, plan(converted).fingerprint, plan(models.reranker).fingerprint}) == 3
@@ -93,9 +93,7 @@ def test_a_folder_that_is_not_as_it_was_made_is_refused(converted: Path, tmp_pat
 def test_a_folder_that_is_there_is_not_written_over(models: Models, converted: Path) -> None:
     before = read_openvino_card(converted)
     with pytest.raises(InputError, match="is there already"):
-        convert(plan(models.reranker), [], converted, name="tiny", precision="float32")
-    with pytest.raises(InputError, match="takes pairs"):
-        convert(plan(models.reranker), [], converted.parent / "none", name="tiny")
+        convert(plan(models.reranker), converted, name="tiny", precision="float32")
     assert read_openvino_card(converted) == before
     assert sorted(path.name for path in converted.parent.iterdir()) == ["exact"]
 
