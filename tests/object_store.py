@@ -60,8 +60,14 @@ class Bucket:
         return open_workspace(self.url, cache=cache, options=self.options(lease_seconds=lease_seconds))
 
     def settings(self, cache: Path) -> dict[str, str | int | float | bool]:
-        """The section ``[storage]`` of a machine with this cache."""
-        return {"endpoint": self.endpoint, "allow_http": True, "cache": str(cache), "retry_seconds": 5.0}
+        """The section ``[storage]`` of a machine with this cache; no lease is renewed while a test counts writes."""
+        return {
+            "endpoint": self.endpoint,
+            "allow_http": True,
+            "cache": str(cache),
+            "retry_seconds": 5.0,
+            "lease_seconds": 3600.0,
+        }
 
     def listed(self) -> list[str]:
         """All keys of the workspace."""

@@ -202,8 +202,6 @@ def test_every_command_works_on_an_address(elsewhere: Collection, nightrank: Com
     served.close()
     rolled = nightrank("rollback", *config, "--json").json
     assert rolled["before"] == refreshed["release_id"]
-    collected = nightrank("collect", *config, "--keep", "1", "--json").json
-    assert collected["releases_removed"] == []
     assert nightrank("rollback", *config, refreshed["release_id"], "--json").code == 0
     assert nightrank("collect", *config, "--keep", "1", "--json").json["releases_removed"] == [rolled["current"]]
     assert nightrank("doctor", *config, "--json").json["healthy"]
