@@ -36,7 +36,7 @@ from tasks.bm25 import retrieve_bm25
 from tasks.settings import Bm25Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -123,7 +123,10 @@ class Bm25s:
 def claims_of(folder: Path, count: int, *, rounds: int, cores: int, asks_only: bool) -> Iterator[Claim]:
     """The claims at one size."""
     collection, theirs, queries = Collection.of(folder, count), Bm25s(), query_texts(QUERIES)
-    builders = {"ours": collection.build, "bm25s": partial(theirs.build, collection.texts())}
+    builders: dict[str, Callable[[], None]] = {
+        "ours": collection.build,
+        "bm25s": partial(theirs.build, collection.texts()),
+    }
     if asks_only:
         for build in builders.values():
             build()

@@ -78,11 +78,11 @@ def candidates_of(
     return found
 
 
-def operations(lengths: NDArray[np.integer], network: Any, *, first_only: bool) -> float:  # noqa: ANN401 (transformers leaves it untyped)
+def operations(lengths: NDArray[np.integer | np.floating], network: Any, *, first_only: bool) -> float:  # noqa: ANN401 (transformers leaves it untyped)
     """Multiplications and additions that a BERT-type encoder takes for sequences without padding.
 
     Args:
-        lengths: int (n,), their tokens.
+        lengths: (n,), their tokens.
         network: Of transformers.
         first_only: Whether the last layer is computed for the first token alone.
     """

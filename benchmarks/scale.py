@@ -119,7 +119,7 @@ def constants_of(workspace: Workspace, *, layers: int, work: Path) -> Constants:
     files = {name: bytes_of([folder / name]) for name in manifest.files}
     per_query = [folder / name for name in ("dense.parquet", "candidates.parquet", "queries.parquet")]
     size = Bytes(
-        text=bytes_of([workspace.lance]) / len(table),
+        text=bytes_of([workspace.root / "lance"]) / len(table),
         posting=files["bm25.duckdb"] / counts.chunks,
         document=files["documents.parquet"] / counts.documents,
         query=bytes_of(per_query) / counts.queries,

@@ -64,6 +64,8 @@ class Dask:
             "dashboard_address": None,
             "memory_limit": 0,  # a model that needs more than a share of the memory is no reason to end its worker
             "silence_logs": logging.ERROR,
+            # It looks at every thread a hundred times a second, which slows the loading of a model above all.
+            "config": {"distributed.worker.profile.enabled": False},
         }
 
     def asking(self) -> AbstractContextManager[object]:

@@ -197,7 +197,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
     )
     night.staging.mkdir(parents=True)
     try:
-        with sharding(settings.execution) as cut:
+        with sharding(settings.execution, night.shards) as cut:
             yield Run(
                 night=night,
                 embedder=EmbedderOnDemand(embedder, settings, seed=seed, sharding=cut),

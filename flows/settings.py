@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from storage.errors import InputError
 from storage.models import promotions
-from storage.places import open_workspace
+from storage.opening import open_workspace
 from storage.remote import StoreOptions
 from tasks.settings import NOT_HOSTED, Settings
 

@@ -6,7 +6,7 @@ A cluster costs seconds and memory, so none is asked for before the first shard 
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import copy_context
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -18,7 +18,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.futures import as_completed
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from storage.errors import InputError
+from storage.errors import InputError, NightrankError
 from tasks.sharding import Place, Sharding
 from tasks.worker_models import forget_models
 
@@ -30,12 +30,10 @@ if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
     from prefect.task_runners import TaskRunner
 
-    from storage.errors import NightrankError
-    from storage.shards import ShardOutput
+    from storage.shards import SharedFile, SharedFolder
     from tasks.settings import ExecutionSettings
-    from tasks.sharding import Shard
 
-    S = TypeVar("S", bound=Shard)
+    S = TypeVar("S")
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -69,26 +67,24 @@ class ShardWorkers:
 
     Args:
         kind: Of workers.
-        address: Of their cluster; None of one that this run starts.
     """
 
-    def __init__(self, kind: Kind, *, address: str | None) -> None:
+    def __init__(self, kind: Kind) -> None:
         self._kind = kind
-        self._address = address
         # Of the flow and not of a stage: what a stage holds, models and all, would be sent along with every shard.
         self._context = copy_context()
         self._stack = ExitStack()
         self._runner: TaskRunner[Any] | None = None
 
-    def compute(self, task: Task[[Any], ShardOutput], shards: Sequence[S]) -> Iterator[tuple[S, ShardOutput]]:
+    def compute(self, task: Task[[Any], SharedFile], shards: Sequence[S]) -> Iterator[tuple[S, SharedFile]]:
         """Each shard with what came of it, as they end; as ``tasks.sharding.Workers`` has it."""
-        futures = {self._context.run(self._send, task, shard): shard for shard in shards}
-        unfinished = set(futures)
+        unfinished: dict[PrefectFuture[SharedFile], S] = {}
         try:
-            for future in as_completed([*futures]):
+            for shard in shards:
+                unfinished[self._context.run(self._send, task, shard)] = shard
+            for future in as_completed([*unfinished]):
                 outcome = self._outcome(future)
-                unfinished.remove(future)
-                yield futures[future], outcome
+                yield unfinished.pop(future), outcome
         finally:
             for future in unfinished:
                 self._kind.call_off(future)
@@ -97,16 +93,16 @@ class ShardWorkers:
         """End what this run has started."""
         self._stack.close()
 
-    def _send(self, task: Task[[Any], ShardOutput], shard: Shard) -> PrefectFuture[ShardOutput]:
+    def _send(self, task: Task[[Any], SharedFile], shard: object) -> PrefectFuture[SharedFile]:
         # Workers report to the API that this run reports to, also where that is one which Prefect started for it.
-        with temporary_settings({PREFECT_API_URL: self._api()}):
+        with temporary_settings({PREFECT_API_URL: _api()}):
             if self._runner is None:
                 self._runner = self._stack.enter_context(self._kind.started())
             with self._kind.asking():
-                sent: PrefectFuture[ShardOutput] = self._runner.submit(task, {"shard": shard})
+                sent: PrefectFuture[SharedFile] = self._runner.submit(task, {"shard": shard})
                 return sent
 
-    def _outcome(self, future: PrefectFuture[ShardOutput]) -> ShardOutput:
+    def _outcome(self, future: PrefectFuture[SharedFile]) -> SharedFile:
         try:
             return future.result()
         except BaseException as error:
@@ -115,24 +111,14 @@ class ShardWorkers:
                 raise
             raise loss from error
 
-    def _api(self) -> str:
-        address: str | None = PREFECT_API_URL.value()
-        if address:
-            return address
-        if self._address is not None and not _is_here(self._address):
-            message = f"The workers at {self._address} could not report to Prefect's server, which ends with this run."
-            remedy = "Set PREFECT_API_URL to a server that they reach, `prefect server start --host 0.0.0.0`."
-            raise InputError(message, remedy=remedy)
-        run = FlowRunContext.get()
-        if run is not None:
-            return str(run.client.api_url)
-        with get_client(sync_client=True) as client:
-            return str(client.api_url)
-
 
 @contextmanager
-def sharding(execution: ExecutionSettings) -> Iterator[Sharding | None]:
+def sharding(execution: ExecutionSettings, shared: SharedFolder) -> Iterator[Sharding | None]:
     """How a run cuts its work for workers, which end with the block; None where it does all work itself.
+
+    Args:
+        execution: Where it runs.
+        shared: Where shards are to lie; of what is left there in a bucket nothing stays.
 
     Raises:
         InputError: The settings do not go together, a package is missing, or Prefect knows no such limit.
@@ -143,11 +129,14 @@ def sharding(execution: ExecutionSettings) -> Iterator[Sharding | None]:
         return
     if execution.concurrency_limit is not None:
         _require_limit(execution.concurrency_limit)
-    workers = ShardWorkers(kind, address=execution.runner_address)
+    _require_api_for(execution.runner_address)
+    workers = ShardWorkers(kind)
     try:
         yield Sharding(workers, _place(execution), execution.shard_texts, execution.shard_pairs)
     finally:
         workers.close()
+        with suppress(NightrankError):  # what had gone wrong before counts; the next writer clears it away
+            shared.clear()
         forget_models()  # of threads; of a cluster's workers this process knows nothing
 
 
@@ -204,6 +193,26 @@ def _require_limit(name: str) -> None:
             message = f"Prefect knows no concurrency limit {name!r}."
             remedy = f"Make it, `prefect gcl create {name} --limit 1`, or correct `execution.concurrency_limit`."
             raise InputError(message, remedy=remedy) from error
+
+
+def _api() -> str:
+    """The API that this run reports to."""
+    address: str | None = PREFECT_API_URL.value()
+    if address:
+        return address
+    run = FlowRunContext.get()
+    if run is not None:
+        return str(run.client.api_url)
+    with get_client(sync_client=True) as client:
+        return str(client.api_url)
+
+
+def _require_api_for(address: str | None) -> None:
+    """Workers elsewhere need a server that they reach: the one that Prefect starts for a run is the run's own."""
+    if address is not None and not _is_here(address) and not PREFECT_API_URL.value():
+        message = f"The workers at {address} could not report to Prefect's server, which this run starts for itself."
+        remedy = "Set PREFECT_API_URL to a server that they reach, `prefect server start --host 0.0.0.0`."
+        raise InputError(message, remedy=remedy)
 
 
 def _is_here(address: str) -> bool:

@@ -17,7 +17,7 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Self
 
 from storage.errors import NightrankError
-from storage.places import open_workspace
+from storage.opening import open_workspace
 from storage.search_cache import SearchCache
 
 if TYPE_CHECKING:

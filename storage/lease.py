@@ -1,8 +1,8 @@
 """A lease: the right to write for a while, kept in an object store and renewed as long as its holder lives.
 
 Its object is made, renewed, taken over and given back by conditional writes alone, so that of two who want it one gets
-it. A holder that falls silent loses it when its time is over; it learns of that at the latest when it asks
-:meth:`Lease.check`, which every write that others would see does first.
+it. A holder that falls silent loses it when its time is over. It learns of that when it asks: by its clock with
+:meth:`Lease.check`, before each write, and from the store with :meth:`Lease.renew`, before those that others would see.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import socket
 import uuid
 from contextlib import suppress
 from dataclasses import replace
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Self
 
 from storage.errors import MachineError, NightrankError, WorkspaceBusy
@@ -51,7 +51,7 @@ class Lease:
         # A renewal that is tried again for longer than until the next one is due comes too late.
         self._remote = Remote(remote.url, replace(remote.options, retry_seconds=seconds / RENEWALS))
         self._holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "owner": owner}
-        self._ended = Event()
+        self._ended, self._writing = Event(), Lock()
         self._expires = 0.0
         self._version = self._take(owner)
         self._thread = Thread(target=self._renew_for_ever, name=f"lease of {key}", daemon=True)
@@ -76,8 +76,19 @@ class Lease:
             MachineError: It has been lost, or cannot be known to be held.
         """
         if self._version is None or self._clock() >= self._expires:
-            message = f"This run held {self._what} and lost it: it did not answer for {self._seconds:g} seconds."
-            raise MachineError(message, remedy="Another run may have gone on with the work; run again.")
+            raise self._lost()
+
+    def renew(self) -> None:
+        """See in the store, and not by the clock, that it is still held, and begin its time anew.
+
+        Raises:
+            MachineError: It has been lost, or the store cannot be reached.
+        """
+        with self._writing:
+            if self._version is not None:
+                self._version = self._write(self._version)
+            if self._version is None:
+                raise self._lost()
 
     def _take(self, owner: str) -> Version | None:
         found = self._remote.read(self._key)
@@ -104,12 +115,14 @@ class Lease:
 
     def _renew_for_ever(self) -> None:
         while not self._ended.wait(self._seconds / RENEWALS):
-            try:
-                self._version = self._write(self._version)
-            except NightrankError:  # the store cannot be reached; once more before it ends
-                continue
+            with suppress(NightrankError):  # the store cannot be reached: once more before it ends
+                self.renew()
             if self._version is None:
                 return
+
+    def _lost(self) -> MachineError:
+        message = f"This run held {self._what} and lost it: it did not answer for {self._seconds:g} seconds."
+        return MachineError(message, remedy="Another run may have gone on with the work; run again.")
 
     def _busy(self, held: dict[str, Any]) -> WorkspaceBusy:
         told = {name: held[name] for name in ("pid", "host", "since") if name in held}

@@ -116,8 +116,9 @@ class SharedMemos:
         """
         self._known = {}
         for key in self._remote.sizes(FOLDER):
-            _, stem, name = key.split("/")
-            self._known.setdefault(stem, set()).add(name)
+            if key.count("/") == 2:
+                _, stem, name = key.split("/")
+                self._known.setdefault(stem, set()).add(name)
         for stem, parts in self._known.items():
             path = self._file(stem)
             if (table := _table_of(stem)) is not None and only in {None, path.name}:

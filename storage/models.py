@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from storage.errors import InputError, MachineError
-from storage.places import workspace_at
+from storage.opening import workspace_at
 from storage.workspace import held, sync_folder, write_atomically
 
 if TYPE_CHECKING:

@@ -19,12 +19,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
+import socket
 import time
 import uuid
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,6 @@ from storage.lease import Lease, record_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from storage.memo_parts import SharedMemos
     from storage.remote import Remote, Version
@@ -47,6 +46,8 @@ MODELS = "models"
 MANIFEST = "manifest.json"
 
 _LOG = logging.getLogger(__name__)
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # of Linux
 
 SHARE_SECONDS = 120.0  # between two uploads of what a run has added to memos: what is lost with its machine at most
 
@@ -83,7 +84,7 @@ class Origin:
             MachineError: Somebody has, or this writer has lost its lease.
         """
         writer = self._require_writer()
-        writer.lease.check()
+        writer.lease.renew()
         seen = self.remote.write_if(POINTER, pointer.encode(), seen=writer.pointer)
         if seen is None:
             message = f"Another run has published to {self.remote.url} meanwhile; its release stays current."
@@ -140,7 +141,7 @@ class Origin:
             if name != MANIFEST:
                 writer.lease.check()
                 self.remote.upload(folder / name, f"{_folder_of(release_id)}/{name}")
-        writer.lease.check()
+        writer.lease.renew()
         key = f"{_folder_of(release_id)}/{MANIFEST}"
         if self.remote.write_if(key, (folder / MANIFEST).read_bytes(), seen=None) is None:
             message = f"There is a release {release_id} in {self.remote.url} already."
@@ -201,7 +202,7 @@ class Origin:
             self.remote,
             LEASE,
             what=what,
-            owner=self._copy_id(),
+            owner=self._owner(),
             since=since.isoformat(timespec="seconds"),
             clock=self._clock,
         )
@@ -215,7 +216,7 @@ class Origin:
             try:
                 yield
             except BaseException:
-                with suppress(NightrankError):  # what went wrong is what people must be told
+                with suppress(Exception):  # what went wrong before is what people must be told
                     writer.end()
                 raise
             else:
@@ -295,12 +296,16 @@ class Origin:
         assert self._writer is not None, "only while the workspace is held as its one writer"
         return self._writer
 
-    def _copy_id(self) -> str:
-        """Who this local copy is: the lock in its folder says that no two processes write through it at once."""
+    def _owner(self) -> str:
+        """Who this local copy is: the lock in its folder says that no two processes write through it at once.
+
+        The machine and its start are in it, for folders are cloned, and disks moved.
+        """
         path = self.root / ".copy-id"
         if not path.is_file():
             _write_whole(path, uuid.uuid4().hex.encode())
-        return path.read_text()
+        start = BOOT_ID.read_text().strip() if BOOT_ID.is_file() else ""
+        return f"{path.read_text()} {socket.gethostname()} {start}".strip()
 
 
 class _Writer:
@@ -370,6 +375,6 @@ def _is_plain(name: str) -> bool:
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     temporary.write_bytes(data)
     temporary.replace(path)

@@ -146,7 +146,7 @@ class Remote:
         import obstore
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex}.tmp")
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         state = hashlib.sha256()
         try:
             with self._told(key):
@@ -191,23 +191,27 @@ class Remote:
 
     def lance_options(self) -> dict[str, str]:
         """What LanceDB must be told to reach the same store."""
-        options = self.options
-        told = {"allow_http": str(options.allow_http).lower(), "client_retry_timeout": f"{options.retry_seconds:.0f}"}
-        if options.endpoint is not None:
-            told["endpoint"] = options.endpoint
-        if options.region is not None:
-            told["region"] = options.region
-        return told
+        told = {**self._place(), "client_retry_timeout": f"{self.options.retry_seconds:.0f}"}
+        return {**told, "allow_http": "true"} if self.options.allow_http else told
+
+    def _place(self) -> dict[str, str]:
+        """Where the store is; what the settings leave open the environment says."""
+        place = {"endpoint": self.options.endpoint, "region": self.options.region}
+        return {name: value for name, value in place.items() if value is not None}
 
     @cached_property
     def _store(self) -> ObjectStore:
         from obstore.store import from_url
 
         options = self.options
-        config = {"endpoint": options.endpoint, "region": options.region}
         arguments: Any = {  # their types are those of one cloud or another
-            "config": {name: value for name, value in config.items() if value is not None},
-            "client_options": {"allow_http": options.allow_http, "connect_timeout": "10s", "timeout": "120s"},
+            "config": self._place(),
+            "client_options": {
+                # Where any option is given, obstore does not look for others in the environment.
+                "allow_http": options.allow_http or os.environ.get("AWS_ALLOW_HTTP", "").lower() == "true",
+                "connect_timeout": "10s",
+                "timeout": "120s",
+            },
             "retry_config": {
                 "max_retries": 100,
                 "retry_timeout": timedelta(seconds=options.retry_seconds),

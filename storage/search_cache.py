@@ -20,7 +20,7 @@ import msgspec
 from storage.errors import InputError, MachineError
 from storage.filters import canonical, parse_filter
 from storage.keys import query_key
-from storage.places import open_workspace
+from storage.opening import open_workspace
 from storage.results_file import FILE_NAME, ResultsFile
 
 if TYPE_CHECKING:

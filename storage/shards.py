@@ -1,120 +1,123 @@
-"""Shards of work as files: what a worker is to compute is a row group, and what came of it a file of its own.
+"""Shards of work as files: what a worker is to compute, and what came of it.
 
-Run and workers hand each other the small records of this module and nothing else, so the folder has to lie where all
-of them see it under the same path. Whoever wants it elsewhere changes this module alone.
+Run and workers hand each other the small records of this module and nothing else. The files lie where all of them
+reach them: in a folder that all see under the same path, or in the workspace's bucket. They are small, some megabytes,
+and go when they have been read.
 """
 
 from __future__ import annotations
 
+import hashlib
 import socket
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pyarrow.parquet as pq
 
 from storage.errors import MachineError
-from storage.keys import sha256_of_file
-from storage.tables import read_table, table_writer, write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     import pyarrow as pa
 
-MOST_ROWS = 1_000_000  # of a shard: a row group of Parquet
+    from storage.remote import Remote
 
 
 @dataclass(frozen=True, slots=True)
-class ShardInput:
-    """What a worker is to compute.
+class SharedFolder:
+    """Where a run and its workers find each other's files.
 
     Attributes:
-        path: A file of all shards of a stage.
-        number: The shard's place in it, from 0.
-        rows: Of this shard.
+        path: A folder that all see; for a bucket, the run's own one, which nobody uses.
+        remote: The bucket; None where there is the folder.
+        prefix: Of the keys there; the next writer of the workspace removes what a killed run left below it.
     """
 
     path: Path
-    number: int
-    rows: int
+    remote: Remote | None = None
+    prefix: str = ""
 
-    def read(self, columns: list[str] | None = None) -> pa.Table:
-        """The shard's rows.
+    def write(self, name: str, table: pa.Table) -> SharedFile:
+        """Write a table under a name that nobody else uses; it is there as a whole or not at all.
 
-        Raises:
-            MachineError: The file is not there.
+        In a folder that is gone, and with it the run that made it, nothing is written.
         """
-        with open_shared(self.path) as file:
-            return file.read_row_group(self.number, columns=columns)
+        buffer = BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        data = buffer.getvalue()
+        unique = f"{name}-{uuid4().hex}.parquet"
+        if self.remote is not None:
+            self.remote.write(f"{self.prefix}/{unique}", data)
+        else:
+            path = self.path / unique
+            temporary = path.with_name(f".{unique}.tmp")
+            try:
+                temporary.write_bytes(data)
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        return SharedFile(self, unique, table.num_rows, hashlib.sha256(data).hexdigest())
+
+    def make(self) -> None:
+        """Make the folder, as the run does before anyone writes."""
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def clear(self) -> None:
+        """Remove what is left in the bucket; the folder goes with the run's staging folder."""
+        if self.remote is not None:
+            self.remote.delete(self.remote.sizes(self.prefix))
+
+    def __str__(self) -> str:
+        return str(self.path) if self.remote is None else f"{self.remote.url}/{self.prefix}"
 
 
 @dataclass(frozen=True, slots=True)
-class ShardOutput:
-    """What came of a shard, whole on disk.
+class SharedFile:
+    """A table that the run or a worker has written, by reference.
 
     Attributes:
-        path: A file of this shard alone.
+        folder: Where it lies.
+        name: The file's.
+        rows: Of the table.
         sha256: Of the file.
     """
 
-    path: Path
+    folder: SharedFolder
+    name: str
+    rows: int
     sha256: str
 
-    def take(self) -> pa.Table:
-        """The rows; the file goes.
+    def read(self) -> pa.Table:
+        """The table.
 
         Raises:
-            MachineError: It is not there, or not as the worker wrote it.
+            MachineError: It is not there, or not as it was written.
         """
-        with open_shared(self.path):
-            pass
-        if sha256_of_file(self.path) != self.sha256:
-            message = f"{self.path} is not as its worker wrote it."
-            raise MachineError(message, remedy="Check the disk or share that holds the workspace, then run again.")
-        table = read_table(self.path)
-        self.path.unlink()
-        return table
+        data = self._bytes()
+        if data is None:
+            message = f"{socket.gethostname()} finds no {self.name} in {self.folder}."
+            remedy = (
+                "Put the workspace on a share that the run and all workers see under the same path, or in a bucket."
+            )
+            raise MachineError(message, remedy=remedy)
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            message = f"{self.name} in {self.folder} is not as it was written."
+            raise MachineError(message, remedy="Check the disk, share or bucket of the workspace, then run again.")
+        return pq.read_table(BytesIO(data))
 
+    def remove(self) -> None:
+        """Remove the file."""
+        if self.folder.remote is not None:
+            self.folder.remote.delete([f"{self.folder.prefix}/{self.name}"])
+        else:
+            (self.folder.path / self.name).unlink(missing_ok=True)
 
-def write_shards(path: Path, schema: pa.Schema, shards: Iterable[pa.Table]) -> list[ShardInput]:
-    """Write the shards of a stage, one in memory at a time.
-
-    Args:
-        path: The file; it appears when it is whole.
-        schema: Of all shards.
-        shards: Of 1 to ``MOST_ROWS`` rows each.
-    """
-    path.parent.mkdir(exist_ok=True)
-    written = []
-    with table_writer(path, schema) as writer:
-        for number, table in enumerate(shards):
-            writer.write_table(table.cast(schema), row_group_size=MOST_ROWS)
-            written.append(ShardInput(path, number, table.num_rows))
-    return written
-
-
-def write_output(shard: ShardInput, table: pa.Table) -> ShardOutput:
-    """Write what came of a shard beside it.
-
-    The name is new each time: of a worker that is only thought lost and the one that took its place, neither writes
-    over what the other one has told of. Where the folder is gone, so is the run, and nothing is written.
-    """
-    path = shard.path.with_name(f"{shard.path.stem}-{shard.number:06d}-{uuid4().hex}.parquet")
-    write_table(path, table)
-    return ShardOutput(path, sha256_of_file(path))
-
-
-def open_shared(path: Path) -> pq.ParquetFile:
-    """A file that another process, on this machine or another one, has written.
-
-    Raises:
-        MachineError: It is not there.
-    """
-    try:
-        return pq.ParquetFile(path)
-    except FileNotFoundError as error:
-        message = f"{socket.gethostname()} finds no {path}."
-        remedy = "Put the workspace on a share that the run and all workers see under the same path."
-        raise MachineError(message, remedy=remedy) from error
+    def _bytes(self) -> bytes | None:
+        if self.folder.remote is not None:
+            found = self.folder.remote.read(f"{self.folder.prefix}/{self.name}")
+            return None if found is None else found[0]
+        path = self.folder.path / self.name
+        return path.read_bytes() if path.is_file() else None

@@ -9,6 +9,7 @@ from another night and a scan of tonight's whole collection agree to the last bi
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -76,7 +77,7 @@ def add_nearest(best: RunningTopK, query_vectors: NDArray[np.float32], blocks: I
     query_length = _longest(query_vectors)
     held = np.empty(0, dtype=np.float32)  # one piece of memory for all products: new pages cost time
     with threads() as pool:
-        for text_numbers, vectors in blocks:
+        for text_numbers, vectors in _read_ahead(blocks):
             # A product of d terms errs by d * 2^-24 of the vectors' lengths at most, in either of two compared.
             margin = np.float32(2.0 * (vectors.shape[1] + 1) * 2.0**-24 * query_length * _longest(vectors))
             for first in range(0, len(query_vectors), QUERIES_HELD):
@@ -102,6 +103,16 @@ def add_nearest(best: RunningTopK, query_vectors: NDArray[np.float32], blocks: I
                 ends = (min(start + QUERIES_AT_ONCE, len(queries)) for start in starts)
                 if any(list(pool.map(score, starts, ends))):
                     raise not_a_number()
+
+
+def _read_ahead(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The same blocks; the next one is read while one is worked on."""
+    source = iter(blocks)
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, source, None)
+        while (block := coming.result()) is not None:
+            coming = reader.submit(next, source, None)
+            yield block
 
 
 def leg_of(entries: Entries, texts: Texts, *, depth: int) -> pa.Table:

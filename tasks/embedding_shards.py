@@ -12,24 +12,22 @@ from prefect.cache_policies import NO_CACHE
 
 from storage.chunk_table import vectors_of
 from storage.errors import MachineError
-from storage.shards import ShardInput, ShardOutput, open_shared, write_output, write_shards
-from storage.tables import write_table
 from tasks.canary import compare_with_stored
 from tasks.chunking import load_token_counter
 from tasks.progress import progress
-from tasks.sharding import RETRIES, RETRY_DELAY_SECONDS, Place, Watch, may_help, slices
+from tasks.sharding import Place, Watch, slices
+from tasks.transient import retried
 from tasks.worker_models import EmbedderReference, model_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from storage.shards import SharedFile
     from tasks.embedder import Embedder
     from tasks.night import Night
     from tasks.on_demand import EmbedderOnDemand
-    from tasks.settings import CanarySettings
     from tasks.sharding import Sharding
 
 TEXTS = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("text", pa.string(), nullable=False)])
@@ -41,6 +39,7 @@ class EmbeddingShard:
     """Texts that a worker is to embed.
 
     Attributes:
+        number: Its place among those of the stage, from 0.
         source: Schema TEXTS.
         kind: Whether they are chunks or queries.
         model: The embedder.
@@ -48,16 +47,12 @@ class EmbeddingShard:
         watch: What is stored, with ``text`` and ``vector``; None where nothing is yet.
     """
 
-    source: ShardInput
+    number: int
+    source: SharedFile
     kind: Literal["passages", "queries"]
     model: EmbedderReference
     place: Place
     watch: Watch | None
-
-    @property
-    def number(self) -> int:
-        """Its place among those of the stage, from 0."""
-        return self.source.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +72,14 @@ class Embedded:
     vectors: NDArray[np.float32]
 
 
+@retried
 @task(
     name="embed shard",
     task_run_name="embed {shard.kind} {shard.number}",
     cache_policy=NO_CACHE,
     persist_result=False,
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAY_SECONDS,
-    retry_condition_fn=may_help,
 )
-def embed_shard(shard: EmbeddingShard) -> ShardOutput:
+def embed_shard(shard: EmbeddingShard) -> SharedFile:
     """Embed the texts of a shard, on whatever machine this runs."""
     texts = shard.source.read()
     with model_at(shard.place, shard.model, shard.watch, _check) as model:
@@ -95,7 +88,7 @@ def embed_shard(shard: EmbeddingShard) -> ShardOutput:
         tokens = load_token_counter(model.plan.files.folder)(texts.column("text").to_pylist())
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate(found).ravel()), model.dimensions)
     columns = {"key": texts.column("key"), "tokens": pa.array(tokens, pa.int32()), "vector": vectors}
-    return write_output(shard.source, pa.table(columns))
+    return shard.source.folder.write(f"{shard.kind}-{shard.number:06d}-done", pa.table(columns))
 
 
 def embed_in_shards(
@@ -124,17 +117,20 @@ def embed_in_shards(
         MachineError: A worker does not say again what is stored, or a shard cannot be done.
     """
     plan = embedder.plan
+    night.shards.make()
     tables = (pa.table(list(columns), schema=TEXTS) for columns in texts)
-    sources = write_shards(night.shards / f"{kind}.parquet", TEXTS, tables)
-    watch = None if stored is None else _watch(night.shards / f"{kind}-stored.parquet", stored, night.settings.canary)
+    sources = [night.shards.write(f"{kind}-{number:06d}", table) for number, table in enumerate(tables)]
+    watch = None
+    if stored is not None and stored.num_rows:
+        watch = Watch(night.shards.write("vectors-stored", stored), night.settings.canary)
     model = EmbedderReference(plan.settings, night.base, plan.precision, plan.fingerprint)
     place = sharding.place_on(plan.device)
-    shards = [EmbeddingShard(source, kind, model, place, watch) for source in sources]
+    shards = [EmbeddingShard(number, source, kind, model, place, watch) for number, source in enumerate(sources)]
     with progress("embedding", sum(source.rows for source in sources)) as advance:
         for shard, output in sharding.workers.compute(embed_shard, shards):
-            asked, made = shard.source.read(), output.take()
+            asked, made = shard.source.read(), output.read()
             if not made.column("key").equals(asked.column("key")):
-                message = f"The shard {shard.number} of {shard.source.path.name} came back with other texts."
+                message = f"The shard {shard.source.name} came back with other texts."
                 raise MachineError(message, remedy="Install the same version of Nightrank on all machines.")
             dimensions = made.schema.field("vector").type.list_size
             yield Embedded(
@@ -143,20 +139,14 @@ def embed_in_shards(
                 made.column("tokens").to_pylist(),
                 vectors_of(made, dimensions),
             )
+            shard.source.remove()
+            output.remove()
             advance(shard.source.rows)
     embedder.vectors_checked = 0 if stored is None else stored.num_rows
 
 
-def _watch(path: Path, stored: pa.Table, settings: CanarySettings) -> Watch | None:
-    if stored.num_rows == 0:
-        return None
-    write_table(path, stored)
-    return Watch(path, settings)
-
-
 def _check(model: Embedder, watch: Watch) -> None:
-    with open_shared(watch.path) as file:
-        stored = file.read()
+    stored = watch.file.read()
     compare_with_stored(
         "embeddings",
         vectors_of(stored, model.dimensions),

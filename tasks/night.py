@@ -9,6 +9,7 @@ from storage.chunk_table import ChunkTable
 from storage.evaluations import DEPTHS_FILE, TIMINGS_FILE
 from storage.keys import sha256_of_file
 from storage.results_file import FILE_NAME
+from storage.shards import SharedFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,9 +106,11 @@ class Night:
         return self.staging / "scratch"
 
     @property
-    def shards(self) -> Path:
-        """What workers are to compute and what came of it, as ``storage.shards`` has it."""
-        return self.scratch / "shards"
+    def shards(self) -> SharedFolder:
+        """What workers are to compute, and what came of it; of a workspace in a bucket it lies there too."""
+        origin = self.workspace.origin
+        remote = None if origin is None else origin.remote
+        return SharedFolder(self.scratch / "shards", remote, f"releases/{self.staging.name}/shards")
 
     @property
     def documents(self) -> Path:

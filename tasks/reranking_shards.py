@@ -11,19 +11,18 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.errors import MachineError
-from storage.shards import ShardInput, ShardOutput, open_shared, write_output, write_shards
-from storage.tables import write_table
 from tasks.canary import compare_with_stored
 from tasks.progress import progress
-from tasks.sharding import RETRIES, RETRY_DELAY_SECONDS, Place, Watch, may_help, slices
+from tasks.sharding import Place, Watch, slices
+from tasks.transient import retried
 from tasks.worker_models import RerankerReference, model_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from storage.shards import SharedFile, SharedFolder
     from tasks.openvino_reranker import OpenvinoReranker
     from tasks.reranker import Reranker
     from tasks.settings import CanarySettings
@@ -46,21 +45,18 @@ class PairShard:
     """Pairs that a worker is to score.
 
     Attributes:
+        number: Its place among those of the stage, from 0.
         source: Schema PAIRS.
         model: The reranker.
         place: Where to compute.
         watch: What is stored, schema PAIRS and its ``stored`` score; None where nothing is yet.
     """
 
-    source: ShardInput
+    number: int
+    source: SharedFile
     model: RerankerReference
     place: Place
     watch: Watch | None
-
-    @property
-    def number(self) -> int:
-        """Its place among those of the stage, from 0."""
-        return self.source.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +74,7 @@ class PairSharding:
     sharding: Sharding
     model: RerankerReference
     device: str
-    folder: Path
+    folder: SharedFolder
     canary: CanarySettings
 
     def scores(
@@ -96,43 +92,41 @@ class PairSharding:
         Raises:
             MachineError: A worker does not say again what is stored, or a shard cannot be done.
         """
-        sources = write_shards(self.folder / "pairs.parquet", PAIRS, pairs)
-        watch = None
-        if stored is not None:
-            watch = Watch(self.folder / "pairs-stored.parquet", self.canary)
-            write_table(watch.path, stored)
+        self.folder.make()
+        sources = [self.folder.write(f"pairs-{number:06d}", table) for number, table in enumerate(pairs)]
+        watch = None if stored is None else Watch(self.folder.write("pairs-stored", stored), self.canary)
         place = self.sharding.place_on(self.device)
-        shards = [PairShard(source, self.model, place, watch) for source in sources]
+        shards = [PairShard(number, source, self.model, place, watch) for number, source in enumerate(sources)]
         with progress("reranking", sum(source.rows for source in sources)) as advance:
             for shard, output in self.sharding.workers.compute(score_shard, shards):
-                asked, made = shard.source.read(KEYS), output.take()
+                asked, made = shard.source.read().select(KEYS), output.read()
                 if not made.select(KEYS).equals(asked):
-                    message = f"The shard {shard.number} of {shard.source.path.name} came back with other pairs."
+                    message = f"The shard {shard.source.name} came back with other pairs."
                     raise MachineError(message, remedy="Install the same version of Nightrank on all machines.")
                 yield asked, made.column("score").to_numpy()
+                shard.source.remove()
+                output.remove()
                 advance(shard.source.rows)
 
 
+@retried
 @task(
     name="rerank shard",
     task_run_name="rerank {shard.number}",
     cache_policy=NO_CACHE,
     persist_result=False,
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAY_SECONDS,
-    retry_condition_fn=may_help,
 )
-def score_shard(shard: PairShard) -> ShardOutput:
+def score_shard(shard: PairShard) -> SharedFile:
     """Score the pairs of a shard, on whatever machine this runs."""
     pairs = shard.source.read()
     with model_at(shard.place, shard.model, shard.watch, _check) as model:
         scores = np.concatenate([_scores(model, part) for part in slices(pairs, AT_ONCE)])
-    return write_output(shard.source, pairs.select(KEYS).append_column("score", pa.array(scores, pa.float32())))
+    scored = pairs.select(KEYS).append_column("score", pa.array(scores, pa.float32()))
+    return shard.source.folder.write(f"pairs-{shard.number:06d}-done", scored)
 
 
 def _check(model: Scorer, watch: Watch) -> None:
-    with open_shared(watch.path) as file:
-        stored = file.read()
+    stored = watch.file.read()
     compare_with_stored(
         "pair scores",
         stored.column("stored").to_numpy(),

@@ -568,10 +568,16 @@ class ExecutionSettings(Section):
         "computes a shard on each at a time. Default: the run's own `device`.",
     )
     shard_texts: int = Field(
-        default=4096, ge=1, le=1_000_000, description="Texts that a worker embeds between two reports."
+        default=4096,
+        ge=1,
+        le=1_000_000,
+        description="Texts of a shard. What is no more than one shard, the run embeds by itself.",
     )
     shard_pairs: int = Field(
-        default=16_384, ge=1, le=1_000_000, description="Pairs that a worker scores between two reports."
+        default=16_384,
+        ge=1,
+        le=1_000_000,
+        description="Pairs of a shard. What is no more than one shard, the run scores by itself.",
     )
     shard_gpus: float = Field(
         default=0.0,

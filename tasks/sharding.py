@@ -1,7 +1,7 @@
 """Work in shards: what is cut, who computes it, and under which terms.
 
-A shard is a record of some hundred bytes: which rows of which file, which model by its fingerprint, where to compute.
-The run alone writes to the stores; workers read a shard's rows and write a file beside them.
+A shard is a record of some hundred bytes: which file, which model by its fingerprint, where to compute.
+The run alone writes to the stores; workers read a shard's file and write one beside it.
 """
 
 from __future__ import annotations
@@ -10,22 +10,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from storage.errors import NightrankError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     import pyarrow as pa
     from prefect import Task
-    from prefect.client.schemas.objects import State, TaskRun
 
-    from storage.shards import ShardInput, ShardOutput
+    from storage.shards import SharedFile
     from tasks.settings import CanarySettings
-
-RETRIES = 2
-RETRY_DELAY_SECONDS = [2.0, 10.0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,30 +54,21 @@ class Watch:
     """What a worker's model must say again before anything that it computes is trusted.
 
     Attributes:
-        path: A sample of what is stored, with the values.
+        file: A sample of what is stored, with the values.
         settings: The tolerance.
     """
 
-    path: Path
+    file: SharedFile
     settings: CanarySettings
 
 
-class Shard(Protocol):
-    """What is sent to a worker."""
-
-    @property
-    def source(self) -> ShardInput:
-        """Its rows."""
-        ...
-
-
-S = TypeVar("S", bound=Shard)
+S = TypeVar("S")
 
 
 class Workers(Protocol):
     """Who computes shards: threads of this process, or processes on any machine."""
 
-    def compute(self, task: Task[[Any], ShardOutput], shards: Sequence[S]) -> Iterator[tuple[S, ShardOutput]]:
+    def compute(self, task: Task[[Any], SharedFile], shards: Sequence[S]) -> Iterator[tuple[S, SharedFile]]:
         """Each shard with what came of it, as they end; those of a lost worker are done again.
 
         Raises:
@@ -113,12 +97,6 @@ class Sharding:
     def place_on(self, device: str) -> Place:
         """The place, on the run's own device where it names none."""
         return self.place if self.place.devices else replace(self.place, devices=(device,))
-
-
-def may_help(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether a shard that failed is tried again: where a disk, a share or the network failed, and never else."""
-    error = state.data if isinstance(state.data, BaseException) else getattr(state.data, "result", None)
-    return isinstance(error, OSError) and not isinstance(error, NightrankError | FileNotFoundError)
 
 
 def slices(table: pa.Table, rows: int) -> Iterator[pa.Table]:

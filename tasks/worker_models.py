@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from storage.shards import SharedFile
     from tasks.settings import EmbedderSettings, RerankerSettings
     from tasks.sharding import Place, Watch
 
@@ -105,7 +106,7 @@ class Seat:
         self.lock = Lock()
         self._device = device
         self._held: tuple[object, object] | None = None
-        self._watched: Path | None = None
+        self._watched: SharedFile | None = None
 
     def model(self, reference: Reference[M], place: Place, watch: Watch | None, check: Callable[[M, Watch], None]) -> M:
         """The model, which has said again what is stored: in each run once, before its first shard."""
@@ -114,9 +115,9 @@ class Seat:
             self._held = self._watched = None  # first, so that two never share the device's memory
             self._held = (key, reference.load(place, self._device))
         model: M = self._held[1]  # type: ignore[assignment]  # what the reference with this fingerprint has loaded
-        if watch is not None and self._watched != watch.path:
+        if watch is not None and self._watched != watch.file:
             check(model, watch)
-            self._watched = watch.path
+            self._watched = watch.file
         return model
 
     def leave(self) -> None:
@@ -141,7 +142,7 @@ def model_at(
         InputError: The model or the device is not there.
         MachineError: The model is another one here, or does not say again what is stored.
     """
-    with place.slot(), _free_seat(_devices(place)) as seat:
+    with place.slot(), _free_seat(devices_of(place)) as seat:
         yield seat.model(reference, place, watch, check)
 
 
@@ -171,7 +172,8 @@ def _free_seat(devices: tuple[str, ...]) -> Iterator[Seat]:
         taken.lock.release()
 
 
-def _devices(place: Place) -> tuple[str, ...]:
+def devices_of(place: Place) -> tuple[str, ...]:
+    """The devices that a shard may use here."""
     if not place.gpus_by_ray:
         return place.devices
     import ray

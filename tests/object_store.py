@@ -13,7 +13,7 @@ from unittest.mock import patch
 import httpx
 from moto.server import ThreadedMotoServer
 
-from storage.places import open_workspace
+from storage.opening import open_workspace
 from storage.remote import Remote, StoreOptions
 
 if TYPE_CHECKING:
@@ -101,5 +101,5 @@ def copy_of(bucket: Bucket) -> Bucket:
 def new_bucket(endpoint: str) -> Bucket:
     """A fresh bucket in a store."""
     bucket = Bucket(endpoint, f"nightrank-{next(_NUMBERS)}")
-    httpx.put(f"{endpoint}/{bucket.name}").raise_for_status()
+    httpx.put(f"{endpoint}/{bucket.name}", timeout=300.0).raise_for_status()
     return bucket

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.errors import InputError
+from storage.opening import is_address
 from storage.search_cache import SearchCache
 from storage.serving.address import SUFFIXES, parse_address
 from storage.serving.file_target import FileFormat, FileTarget, NotOurs
@@ -49,7 +50,8 @@ def open_results(where: str | Path, *, name: str = NAME) -> ResultsReader:
     """Open published results for look-ups, wherever they are.
 
     Args:
-        where: A workspace, an exported file, or the URL of a server, as ``nightrank export --to`` takes it;
+        where: A workspace (a folder, or an address such as ``s3://bucket/prefix``, of which a copy is kept here), an
+            exported file, or the URL of a server, as ``nightrank export --to`` takes it;
             ``${NAME}`` in place of a password stands for a variable of the environment.
         name: The name that the export had on a server.
 
@@ -58,7 +60,7 @@ def open_results(where: str | Path, *, name: str = NAME) -> ResultsReader:
         TargetUnreachable: The server does not answer.
     """
     text = str(where)
-    if "://" not in text and Path(text).suffix.lower() not in SUFFIXES:
+    if is_address(text) or ("://" not in text and Path(text).suffix.lower() not in SUFFIXES):
         return SearchCache.open(where)
     address = parse_address(text, base=Path.cwd())
     if address.kind == "redis":

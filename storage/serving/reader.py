@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ResultsReader(Protocol):
-    """A reader of published results; ``SearchCache`` is one too. Threads may share one.
+    """A reader of published results; ``SearchCache`` and ``FollowingCache`` are two. Threads may share one.
 
     Readers of files keep to the release that they opened. Readers of a server follow it: each answer comes whole from
     the release that is live at that moment, and says which that is.

@@ -17,7 +17,7 @@ from prefect import flow
 from benchmarks.plain_nights import refresh_plainly
 from flows.workers import sharding
 from storage.errors import InputError, MachineError
-from storage.shards import write_shards
+from storage.shards import SharedFolder
 from storage.workspace import Workspace
 from tasks.embedding_shards import TEXTS, EmbeddingShard, embed_shard
 from tasks.settings import EmbedderSettings, ExecutionSettings
@@ -114,10 +114,11 @@ def test_what_a_worker_refuses_for_a_reason_is_told_and_not_tried_again(
 
     @flow
     def embed() -> None:
-        [source] = write_shards(tmp_path / "shards" / "texts.parquet", TEXTS, [TEXTS.empty_table()])
-        with sharding(ExecutionSettings(runner="dask", runner_address=cluster)) as cut:
+        shared = SharedFolder(tmp_path)
+        source = shared.write("passages-000000", TEXTS.empty_table())
+        with sharding(ExecutionSettings(runner="dask", runner_address=cluster), shared) as cut:
             assert cut is not None
-            shard = EmbeddingShard(source, "passages", model, cut.place_on("cpu"), None)
+            shard = EmbeddingShard(0, source, "passages", model, cut.place_on("cpu"), None)
             list(cut.workers.compute(embed_shard, [shard]))
 
     start = time.monotonic()
@@ -135,7 +136,7 @@ def test_an_address_at_which_nobody_answers_is_told(collection: Collection, refr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_run_that_is_stopped_takes_its_workers_along_and_leaves_nothing_half_written(
     stop: signal.Signals, collection: Collection, prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.end_to_end.test_kill import Nights
+from tests.end_to_end.nights import Nights
 from tests.published import check_readable
 from tests.tasks.hosted_server import KEY, serve
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import signal
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from storage.models import Promotion, promote, seal_model
 from storage.releases import current_manifest, list_releases
 from storage.rollback import roll_back
 from storage.search_cache import SearchCache
+from storage.serving.places import open_results
 from storage.workspace import STAGING_PREFIX
 from tests.collection import Collection, small_collection
 from tests.end_to_end.nights import edit, night_process
@@ -84,7 +86,8 @@ def elsewhere(two_nights: tuple[Collection, Bucket], tmp_path: Path) -> Collecti
     """The same collection on another machine, with an empty cache and a bucket of its own."""
     first, bucket = two_nights
     shutil.copytree(first.folder, tmp_path / "project")
-    there = Collection(tmp_path / "project", {**first.settings}, [*first.documents], [*first.log], [*first.qrels])
+    there = copy.deepcopy(first)
+    there.folder = tmp_path / "project"
     return in_store(there, copy_of(bucket), tmp_path / "cache")
 
 
@@ -157,6 +160,7 @@ def test_another_machine_reads_reports_examines_and_rolls_back(elsewhere: Collec
 
 def test_a_promoted_model_is_one_for_all_machines(elsewhere: Collection, tmp_path: Path) -> None:
     workspace = workspace_of(elsewhere)
+    workspace.models.mkdir()
     weights = tiny_embedder(tmp_path / "better", seed=8)
     made = seal_model(workspace, weights, kind="embedder", fingerprint="better", told_in=["config.json"])
     named = str(elsewhere.settings["embedder"]["model"])
@@ -192,6 +196,10 @@ def test_every_command_works_on_an_address(elsewhere: Collection, nightrank: Com
     assert len(nightrank("releases", *config, "--json").json["releases"]) == 2
     assert nightrank("evaluate", *config, "--grid", "retrieval.fusion=rrf,minmax", "--json").code == 0
     assert nightrank("report", *config, "--json").json["release_id"] == refreshed["release_id"]
+    assert nightrank("export", *config, "--to", elsewhere.folder / "served.sqlite", "--json").code == 0
+    served = open_results(elsewhere.folder / "served.sqlite")
+    assert served.release_id == refreshed["release_id"]
+    served.close()
     rolled = nightrank("rollback", *config, "--json").json
     assert rolled["before"] == refreshed["release_id"]
     collected = nightrank("collect", *config, "--keep", "1", "--json").json
@@ -217,26 +225,59 @@ def test_a_store_that_is_not_there_is_told_with_a_remedy(elsewhere: Collection, 
     assert (ended.code, "no bucket" in ended.err) == (2, True)
 
 
-# Uploads of a night are parts of memos, then the files of the release; conditional writes are the lease, the manifest,
-# the pointer, the lease.
-MOMENTS = [("upload", call) for call in (1, 2, 4, 12)] + [("conditional write", call) for call in (1, 2, 3, 4)]
+# A night uploads parts of memos, then the files of the release; its conditional writes are the lease, the manifest and
+# the pointer, the lease before each of them, and the lease at the end.
+MOMENTS = [
+    ("before", "upload", 1),
+    ("before", "upload", 4),
+    ("after", "upload", 12),
+    ("before", "conditional write", 3),
+    ("after", "conditional write", 3),
+    ("after", "conditional write", 5),
+]
+PUBLISHED = ("after", "conditional write", 5)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_between_two_writes_readers_keep_the_release_and_the_next_run_completes(
-    when: str, nights: Nights, elsewhere: Collection, tmp_path: Path
+    nights: Nights, elsewhere: Collection, tmp_path: Path
 ) -> None:
-    workspace = workspace_of(elsewhere)
-    live, before = workspace.require_current(), rankings_of(workspace)
-    for number, (step, call) in enumerate(MOMENTS, start=1):
+    before, live = rankings_of(workspace_of(elsewhere)), workspace_of(elsewhere).require_current()
+    for number, (when, step, call) in enumerate(MOMENTS, start=1):
         edit(elsewhere, number)
-        ended, _ = nights.run(elsewhere, **{f"kill_{when}": step, "kill_at_call": call})
-        assert ended == -signal.SIGKILL, (step, call)
-        if (step, call) == ("conditional write", 3 if when == "after" else 4):
-            break  # published and killed at once: nothing is left to lose
-        assert workspace_of(elsewhere).require_current() == live, (step, call)
-        assert_same_rankings(before, rankings_of(workspace_of(elsewhere)))
+        assert killed(nights, elsewhere, when, step, call), (when, step, call)
+        is_published = (when, step, call) == PUBLISHED
+        assert (workspace_of(elsewhere).require_current() != live) == is_published, (when, step, call)
+        if not is_published:
+            assert_same_rankings(before, rankings_of(workspace_of(elsewhere)))
     assert_the_next_run_completes(elsewhere, nights, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["upload", "conditional write", "delete"])
+def test_killed_before_any_of_its_writes_a_night_is_whole_or_was_not(
+    step: str, nights: Nights, elsewhere: Collection, tmp_path: Path
+) -> None:
+    elsewhere.settings["retention"] = {"keep": 1}
+    call, live = 1, rankings_of(workspace_of(elsewhere))
+    while True:
+        edit(elsewhere, call)
+        before = workspace_of(elsewhere).require_current()
+        if not killed(nights, elsewhere, "before", step, call):
+            break
+        if workspace_of(elsewhere).require_current() == before:
+            assert_same_rankings(live, rankings_of(workspace_of(elsewhere)))
+        live = rankings_of(workspace_of(elsewhere))
+        call += 1
+    assert call > 2
+    assert_the_next_run_completes(elsewhere, nights, tmp_path)
+
+
+def killed(nights: Nights, collection: Collection, when: str, step: str, call: int) -> bool:
+    """Whether a night came to be killed at that moment; else it ended by itself."""
+    kill: dict[str, str | float] = {f"kill_{when}": step, "kill_at_call": call}
+    ended, _ = nights.run(collection, **kill)
+    assert ended in {0, -signal.SIGKILL}
+    return ended != 0
 
 
 def assert_the_next_run_completes(collection: Collection, nights: Nights, folder: Path) -> None:

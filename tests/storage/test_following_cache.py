@@ -18,6 +18,7 @@ from storage.following_cache import FollowingCache
 from storage.keys import query_key
 from storage.results_file import FILE_NAME, write_results_file
 from storage.search_cache import SearchCache
+from storage.serving.places import open_results
 from storage.workspace import Workspace, writing
 from tests.object_store import origin_of
 from tests.storage.nights import NOW, add_night
@@ -41,7 +42,7 @@ def front_end(place: Workspace, tmp_path: Path) -> Workspace:
     """The workspace as another machine sees it."""
     if place.origin is None:
         return place
-    from storage.places import open_workspace
+    from storage.opening import open_workspace
 
     remote = place.origin.remote
     return open_workspace(remote.url, cache=tmp_path / "front", options=remote.options)
@@ -147,6 +148,23 @@ def test_copies_of_releases_that_are_gone_go(bucket: Bucket, tmp_path: Path, mon
         assert title(cache) == "n2"
 
 
+def test_results_are_opened_by_address_where_the_environment_says_how(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(bucket.machine(tmp_path / "night"), "n1", monkeypatch)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.endpoint)
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+
+    results = open_results(bucket.url)
+
+    found = results.get("tea")
+    assert found is not None
+    assert (found.release_id, results.release_id) == ("n1", "n1")
+    assert len(list((tmp_path / "user" / "nightrank").iterdir())) == 1
+    results.close()
+
+
 def test_there_must_be_something_to_serve(place: Workspace, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no published release"):
         FollowingCache(front_end(place, tmp_path))
@@ -161,6 +179,7 @@ def test_a_lookup_in_a_store_loads_nothing_heavy_and_one_in_a_folder_nothing_of_
 import sys
 from pathlib import Path
 from storage.search_cache import SearchCache
+from storage.serving.places import open_results
 assert "obstore" not in sys.modules
 from storage.remote import StoreOptions
 options = StoreOptions(endpoint={bucket.endpoint!r}, allow_http=True)

@@ -99,6 +99,20 @@ def test_who_wakes_up_and_finds_another_holder_knows_it_and_does_not_end_the_oth
         lease(bucket, "three", clock=clock)
 
 
+def test_the_store_knows_better_than_a_clock_that_is_late(bucket: Bucket) -> None:
+    late = Clock()
+    holder = lease(bucket, "one", clock=late)
+    other = Clock()
+    other.now += 3600.0
+    lease(bucket, "two", clock=other).renew()
+
+    holder.check()
+    with pytest.raises(MachineError, match="lost it"):
+        holder.renew()
+    with pytest.raises(MachineError, match="lost it"):
+        holder.check()
+
+
 def test_the_same_owner_takes_over_at_once_for_its_former_process_is_gone(bucket: Bucket) -> None:
     lease(bucket, "one")
 

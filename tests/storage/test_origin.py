@@ -23,7 +23,7 @@ from storage.keys import digest
 from storage.lease import record_of
 from storage.memo import PairMemo
 from storage.models import Promotion, bring_model, promote, promotions, seal_model, withdraw
-from storage.places import open_workspace, workspace_at
+from storage.opening import ORIGIN_FILE, open_workspace, workspace_at
 from storage.releases import list_releases, read_manifest
 from storage.rollback import roll_back
 from storage.workspace import Workspace, reading, without_readers, writing
@@ -118,17 +118,28 @@ def test_a_writer_that_lost_its_lease_can_neither_seal_nor_add_rows_nor_publish(
 def test_of_two_publishers_that_both_believe_they_may_exactly_one_wins(
     bucket: Bucket, one: Workspace, two: Workspace
 ) -> None:
-    """Clocks that disagree let both believe that they hold the lease; the pointer is written on a condition."""
+    """By its clock the first one still holds the lease, which the second one has taken over by another clock."""
     night(one, "n1", ["a1"])
     with writing(one, now=NOW):
         let_the_lease_run_out(bucket)
         with writing(two, now=NOW):
             add_night(two, "n2", texts=["a1", "a2"])
+            with pytest.raises(MachineError, match="lost it"):
+                add_night(one, "n3", texts=["a1", "a3"])
+
+    assert one.current_release_id() == two.current_release_id() == "n2"
+    assert [manifest.release_id for manifest in list_releases(two)] == ["n1", "n2"]
+
+
+def test_a_pointer_that_changed_since_the_writer_began_is_not_replaced(bucket: Bucket, one: Workspace) -> None:
+    night(one, "n1", ["a1"])
+    with writing(one, now=NOW):
+        bucket.remote().write("current.json", b'{"release_id": "n1", "published_at": "by somebody without a lease"}')
         with pytest.raises(MachineError, match=r"has published to s3://.* meanwhile") as caught:
-            add_night(one, "n3", texts=["a1", "a3"])
+            add_night(one, "n2", texts=["a1", "a3"])
 
     assert "builds upon" in caught.value.remedy
-    assert one.current_release_id() == two.current_release_id() == "n2"
+    assert one.current_release_id() == "n1"
 
 
 def test_a_process_that_was_killed_here_holds_up_nobody_here(bucket: Bucket, one: Workspace, tmp_path: Path) -> None:
@@ -359,6 +370,13 @@ def test_the_pointer_of_an_unpublished_workspace_is_none_and_messages_name_the_a
         one.require_current()
     with pytest.raises(InputError, match=r"no release 'n1' in s3://"):
         read_manifest(one, "n1")
+
+
+def test_a_folder_that_does_not_say_what_it_is_a_copy_of_is_told(tmp_path: Path) -> None:
+    (tmp_path / ORIGIN_FILE).write_text('{"url": 7}')
+
+    with pytest.raises(MachineError, match="does not say what this folder is a copy of"):
+        workspace_at(tmp_path)
 
 
 def test_other_options_for_the_same_address_are_taken(bucket: Bucket, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import lancedb
 import pytest
 
 from storage.errors import InputError, MachineError
@@ -122,4 +123,18 @@ def test_what_travels_to_another_process_is_the_address_alone(bucket: Bucket) ->
 
 def test_lancedb_is_told_no_more_than_it_must_know() -> None:
     assert StoreOptions().endpoint is None
-    assert Remote("s3://bucket/prefix").lance_options() == {"allow_http": "false", "client_retry_timeout": "60"}
+    assert Remote("s3://bucket/prefix").lance_options() == {"client_retry_timeout": "60"}
+
+
+def test_what_the_settings_leave_open_the_environment_says(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT", bucket.endpoint)
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    remote = Remote(bucket.url)
+    remote.write("a", b"1")
+    tables = lancedb.connect(f"{bucket.url}/lance", storage_options=remote.lance_options())
+    tables.create_table("t", data=[{"a": 1}])
+
+    assert tables.list_tables().tables == ["t"]
+    assert bucket.listed()[0] == "a"
+    assert any(key.startswith("lance/t.lance/") for key in bucket.listed())

@@ -1,71 +1,117 @@
 from __future__ import annotations
 
+import pickle
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
 
 from storage.errors import MachineError
-from storage.shards import write_output, write_shards
+from storage.shards import SharedFile, SharedFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("number", pa.int32(), nullable=False)])
-SHARDS = [pa.table([["a", "b"], [1, 2]], schema=SCHEMA), pa.table([["c"], [3]], schema=SCHEMA)]
+    from tests.object_store import Bucket
+
+TABLE = pa.table({"key": ["a", "b"], "number": pa.array([1, 2], pa.int32())})
+KEYS = "releases/.staging-r1/shards"
 
 
-def test_each_shard_reads_as_it_was_written(tmp_path: Path) -> None:
-    sources = write_shards(tmp_path / "shards" / "texts.parquet", SCHEMA, iter(SHARDS))
-
-    assert [source.read() for source in sources] == SHARDS
-    assert [(source.number, source.rows) for source in sources] == [(0, 2), (1, 1)]
-    assert sources[1].read(["number"]).to_pydict() == {"number": [3]}
-
-
-def test_what_came_of_a_shard_is_taken_once(tmp_path: Path) -> None:
-    source = write_shards(tmp_path / "shards" / "texts.parquet", SCHEMA, SHARDS)[0]
-    output = write_output(source, SHARDS[0])
-
-    assert output.take() == SHARDS[0]
-    with pytest.raises(MachineError, match=r"finds no .*texts-000000-.*share"):
-        output.take()
+@pytest.fixture
+def folder(tmp_path: Path) -> SharedFolder:
+    made = SharedFolder(tmp_path / "staging" / "shards")
+    made.make()
+    return made
 
 
-def test_two_workers_at_the_same_shard_do_not_write_over_one_another(tmp_path: Path) -> None:
-    source = write_shards(tmp_path / "shards" / "texts.parquet", SCHEMA, SHARDS)[0]
-    first, second = write_output(source, SHARDS[0]), write_output(source, SHARDS[0])
+def test_a_table_reads_as_it_was_written(folder: SharedFolder) -> None:
+    written = folder.write("texts-000000", TABLE)
 
-    assert first.path != second.path
-    assert first.take() == second.take()
-
-
-def test_an_output_that_was_cut_short_is_not_believed(tmp_path: Path) -> None:
-    source = write_shards(tmp_path / "shards" / "texts.parquet", SCHEMA, SHARDS)[0]
-    output = write_output(source, SHARDS[0])
-    whole = output.path.read_bytes()
-    output.path.write_bytes(whole[:10] + b"?" + whole[11:])  # in the data, and not where Parquet would notice
-
-    with pytest.raises(MachineError, match="not as its worker wrote it"):
-        output.take()
+    assert written.read() == TABLE
+    assert written.rows == 2
 
 
-def test_nothing_is_written_for_a_run_whose_folder_is_gone(tmp_path: Path) -> None:
-    source = write_shards(tmp_path / "shards" / "texts.parquet", SCHEMA, SHARDS)[0]
-    shutil.rmtree(tmp_path / "shards")
+def test_what_was_removed_is_not_there(folder: SharedFolder) -> None:
+    written = folder.write("texts-000000", TABLE)
+    written.remove()
+    written.remove()
+
+    with pytest.raises(MachineError, match=r"finds no texts-000000-.* Put the workspace on a share"):
+        written.read()
+    assert list(folder.path.iterdir()) == []
+
+
+def test_two_workers_at_the_same_shard_do_not_write_over_one_another(folder: SharedFolder) -> None:
+    first, second = folder.write("texts-000000-done", TABLE), folder.write("texts-000000-done", TABLE.slice(1))
+    first.remove()
+
+    assert second.read() == TABLE.slice(1)
+
+
+def test_a_file_that_was_torn_is_not_believed(folder: SharedFolder) -> None:
+    written = folder.write("texts-000000", TABLE)
+    path = folder.path / written.name
+    data = path.read_bytes()
+    for torn in (data[:10] + b"?" + data[11:], data[:-1], b""):  # the first one Parquet itself would not notice
+        path.write_bytes(torn)
+        with pytest.raises(MachineError, match="is not as it was written"):
+            written.read()
+
+
+def test_nothing_is_written_for_a_run_whose_folder_is_gone(folder: SharedFolder, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "staging")
 
     with pytest.raises(FileNotFoundError):
-        write_output(source, SHARDS[0])
+        folder.write("texts-000000-done", TABLE)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_stages_that_fail_leave_no_half_file(tmp_path: Path) -> None:
-    def breaking() -> Iterator[pa.Table]:
-        yield SHARDS[0]
-        raise KeyboardInterrupt
+def test_a_write_that_fails_leaves_no_half_file(folder: SharedFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
 
-    with pytest.raises(KeyboardInterrupt):
-        write_shards(tmp_path / "shards" / "texts.parquet", SCHEMA, breaking())
-    assert list((tmp_path / "shards").iterdir()) == []
+    monkeypatch.setattr("pathlib.Path.replace", fail)
+    with pytest.raises(OSError, match="No space left"):
+        folder.write("texts-000000", TABLE)
+    assert list(folder.path.iterdir()) == []
+
+
+def test_files_are_told_apart_by_what_they_hold(folder: SharedFolder) -> None:
+    written = folder.write("texts-000000", TABLE)
+
+    assert written == replace(written)
+    assert written != folder.write("texts-000000", TABLE)
+
+
+def test_in_a_bucket_whoever_has_the_reference_reads_the_table(bucket: Bucket, tmp_path: Path) -> None:
+    there = SharedFolder(tmp_path / "of this machine alone", bucket.remote(), KEYS)
+    written: SharedFile = pickle.loads(pickle.dumps(there.write("texts-000000", TABLE)))
+
+    assert written.read() == TABLE
+    assert bucket.listed() == [f"{KEYS}/{written.name}"]
+    assert list(tmp_path.iterdir()) == []
+    written.remove()
+    with pytest.raises(MachineError, match=r"finds no texts-000000-.* in s3://"):
+        written.read()
+
+
+def test_of_what_is_left_in_a_bucket_nothing_stays_and_no_more_is_removed(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.remote().write("releases/r0/manifest.json", b"{}")
+    there = SharedFolder(tmp_path, bucket.remote(), KEYS)
+    there.write("texts-000000", TABLE)
+    there.write("texts-000001", TABLE)
+
+    there.clear()
+
+    assert bucket.listed() == ["releases/r0/manifest.json"]
+
+
+def test_an_object_that_is_another_is_not_believed(bucket: Bucket, tmp_path: Path) -> None:
+    written = SharedFolder(tmp_path, bucket.remote(), KEYS).write("texts-000000", TABLE)
+    bucket.remote().write(f"{KEYS}/{written.name}", b"PAR1 of another run")
+
+    with pytest.raises(MachineError, match="is not as it was written"):
+        written.read()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from storage.errors import MachineError
+from storage.shards import SharedFile, SharedFolder
 from tasks.embedder import plan_embedder
 from tasks.settings import EmbedderSettings, ExecutionSettings
 from tasks.sharding import Place, Watch
@@ -44,7 +45,7 @@ def ignore(model: str, watch: Watch) -> None:
 
 
 def watching(name: str) -> Watch:
-    return Watch(Path(name), cast("CanarySettings", None))
+    return Watch(SharedFile(SharedFolder(Path("unused")), name, 0, ""), cast("CanarySettings", None))
 
 
 def used(place: Place, reference: Named) -> str:
@@ -110,7 +111,7 @@ def test_what_is_stored_is_compared_once_a_run_and_before_each_first_shard() -> 
     checked: list[tuple[str, str]] = []
 
     def check(model: str, watch: Watch) -> None:
-        checked.append((model, watch.path.name))
+        checked.append((model, watch.file.name))
 
     place, reference = Place(("cpu",)), Named("first")
     for run in ("monday", "monday", "tuesday"):

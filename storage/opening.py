@@ -9,13 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.errors import InputError
+from storage.errors import InputError, MachineError
 from storage.workspace import Workspace, write_atomically
 
 if TYPE_CHECKING:
     from storage.remote import StoreOptions
 
-ORIGIN_FILE = "origin.json"  # in a local copy: what it is a copy of, and how that is reached
+ORIGIN_FILE = "nightrank-origin.json"  # in a local copy: what it is a copy of, and how that is reached
 
 SCHEMES = ("s3://", "gs://", "az://")
 
@@ -64,14 +64,19 @@ def open_workspace(
 
 def workspace_at(root: Path) -> Workspace:
     """The workspace in a folder, or whose local copy that is."""
-    try:
-        reached = json.loads((root / ORIGIN_FILE).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+    path = root / ORIGIN_FILE
+    if not path.is_file():
         return Workspace(root)
     from storage.origin import Origin
     from storage.remote import Remote, StoreOptions
 
-    return Workspace(root, Origin(Remote(reached["url"], StoreOptions(**reached["options"])), root))
+    try:
+        reached = json.loads(path.read_bytes())
+        remote = Remote(reached["url"], StoreOptions(**reached["options"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"{path} does not say what this folder is a copy of."
+        raise MachineError(message, remedy="Remove it: it is written anew where it is needed.") from error
+    return Workspace(root, Origin(remote, root))
 
 
 def user_cache() -> Path:
