@@ -66,18 +66,21 @@ class Served:
             InputError: Cron or time zone are none.
         """
         from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+        from prefect.client.schemas.schedules import CronSchedule
         from prefect.schedules import Cron
         from prefect.types.entrypoint import EntrypointType
+        from pydantic import ValidationError
 
         try:
-            schedules = [] if self.cron is None else [Cron(self.cron, timezone=self.timezone)]
-        except ValueError as error:
-            message = f"[schedule].{self.flow.name} = {self.cron!r} in {self.timezone!r} is no schedule: {error}."
+            schedules = [] if self.cron is None else [CronSchedule(cron=self.cron, timezone=self.timezone)]
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ").rstrip(".")
+            message = f"[schedule].{self.flow.name} = {self.cron!r} in {self.timezone!r} is no schedule: {reason}."
             remedy = 'Write five fields and a time zone of the IANA database: "0 2 * * *", "Europe/Berlin".'
             raise InputError(message, remedy=remedy) from error
         made = self.flow.to_deployment(
             self.name,
-            schedules=schedules,
+            schedules=[Cron(one.cron, timezone=one.timezone) for one in schedules],
             concurrency_limit=ConcurrencyLimitConfig(
                 limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW, grace_period_seconds=None
             ),
