@@ -225,7 +225,7 @@ def main() -> None:
     console = Console(width=200)
     told = Table("one", "takes")
     for name, value in constants.size._asdict().items():
-        told.add_row(f"bytes a {name}", f"{value:,.0f}")
+        told.add_row(f"bytes: {name}", f"{value:,.0f}")
     told.add_row("chunks a document", f"{constants.chunks_a_document:.2f}")
     told.add_row("pairs a query", str(PAIRS))
     told.add_row("operations to embed a chunk", f"{constants.embedding:.2e}")
