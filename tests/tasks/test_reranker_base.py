@@ -91,7 +91,6 @@ def test_a_reranker_that_is_made_for_openvino_is_no_start_and_its_source_is_name
         pad_token_id=0,
         weight=1.0,
         openvino="2026.1",
-        pairs=3,
         sha256={},
     )
     (tmp_path / "fast").mkdir()
