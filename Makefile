@@ -2,7 +2,8 @@
 PYTHON ?= python3
 DATA ?= ../shared/data
 BIN := .venv/bin
-IN_PARALLEL := -n logical --maxprocesses 4 --dist worksteal
+# More processes than two cores, for tests wait for servers and programs half of the time.
+IN_PARALLEL := -n 3 --dist worksteal
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c deployments/constraints.txt
 
 # Each runs us and the peers on the same data in one process; all of them in some 20 minutes on two cores.

@@ -52,7 +52,7 @@ def page_of(kept: Sequence[Mapping[str, Any]], *, date: str) -> str:
         kept: What programs kept, in the order of the page.
         date: As it is told.
     """
-    lines = ["# Figures", "", f"Written by `make bench` on {date}; not by hand.", ""]
+    lines = ["# Figures", "", f"Written by `python -m benchmarks.results` on {date}; not by hand.", ""]
     lines += [
         "A ratio says how many times as good as the peer's our figure is: where both were raced, the median of rounds",
         "in which both ran in turn, in one process, on the same data. `of the limit` is the share of what the machine",

@@ -50,7 +50,12 @@ FROM chunk_rows
 
 _TWO_OF_ONE_ID = "SELECT chunk_id FROM tonight GROUP BY chunk_id HAVING count(*) > 1 LIMIT 1"
 
-_FIRST_NEW_SLOT = "SELECT coalesce(max(slot) + 1, 0) FROM slots_before"
+# Beyond those in order, also where the last of them are gone: what came later must not lie among them.
+_FIRST_NEW_SLOT = """
+SELECT greatest(
+    coalesce((SELECT max(slot) + 1 FROM slots_before), 0), coalesce((SELECT ordered_slots FROM ordered_before), 0)
+)
+"""
 
 _FIRST_NEW_TERM = "SELECT coalesce(max(term_slot) + 1, 0) FROM terms_before"
 

@@ -97,6 +97,7 @@ def test_nights_on_dask_are_those_of_one_process_also_when_a_worker_is_killed(
     assert_as_by_one_process(collection, tmp_path / "alone-again")
 
 
+@pytest.mark.slow
 def test_a_night_on_a_cluster_that_others_started_is_that_of_one_process(
     cluster: str, collection: Collection, refresh: Refresh, tmp_path: Path
 ) -> None:
@@ -106,6 +107,7 @@ def test_a_night_on_a_cluster_that_others_started_is_that_of_one_process(
     assert_as_by_one_process(collection, tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_what_a_worker_refuses_for_a_reason_is_told_and_not_tried_again(
     cluster: str, prefect_api: str, models: Models, tmp_path: Path
 ) -> None:

@@ -158,6 +158,7 @@ def test_another_machine_reads_reports_examines_and_rolls_back(elsewhere: Collec
     assert [key for key in origin_of(workspace).remote.sizes() if key.startswith("readers/")] == []
 
 
+@pytest.mark.slow
 def test_a_promoted_model_is_one_for_all_machines(elsewhere: Collection, tmp_path: Path) -> None:
     workspace = workspace_of(elsewhere)
     workspace.models.mkdir()

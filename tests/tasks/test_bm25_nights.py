@@ -123,6 +123,21 @@ def test_every_night_equals_a_build_from_nothing(
             before, yesterday = path, chunks
 
 
+def test_what_comes_when_the_last_chunk_is_gone_does_not_lie_among_the_postings_in_order(tmp_path: Path) -> None:
+    chunks = [Placed(Chunk(f"d{number:02}", 0, f"x z w{number}", 0)) for number in range(20)]
+    build(tmp_path / "first.duckdb", chunks, analyse=PLAIN)
+    build(
+        tmp_path / "second.duckdb", chunks[1:], analyse=PLAIN, before=tmp_path / "first.duckdb"
+    )  # without the last slot
+    chunks[0] = Placed(Chunk("d00", 0, "v x z", 0))
+    path = tmp_path / "third.duckdb"
+    build(path, chunks, analyse=PLAIN, before=tmp_path / "second.duckdb")
+    build(tmp_path / "fresh.duckdb", chunks, analyse=PLAIN)
+    with closing(connect(path, read_only=True)) as connection:
+        assert connection.execute("SELECT max(slot) FROM chunks").fetchall() == [(20,)]  # so it was not written anew
+    assert rankings(path, "lucene", every=1) == rankings(tmp_path / "fresh.duckdb", "lucene", every=1)
+
+
 def random_text(generator: np.random.Generator) -> str:
     """Fifty words of a large vocabulary; the frequent ones are in most texts."""
     return " ".join(f"w{rank}" for rank in np.minimum(generator.zipf(1.15, size=50), 50_000))
