@@ -72,6 +72,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 process.wait()
 
 
+@pytest.mark.slow
 def test_nights_on_dask_are_those_of_one_process_also_when_a_worker_is_killed(
     collection: Collection, refresh: Refresh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -188,6 +188,7 @@ def test_a_promoted_model_is_one_for_all_machines(elsewhere: Collection, tmp_pat
     assert section["model"] == f"{elsewhere.settings['']['workspace']}/models/{made.name}"
 
 
+@pytest.mark.slow
 def test_every_command_works_on_an_address(elsewhere: Collection, nightrank: Command) -> None:
     config = ("-c", elsewhere.settings_file)
     refreshed = nightrank("refresh", *config, "--json").json
