@@ -60,6 +60,7 @@ def test_killed_at_every_place_where_state_changes(
     assert_as_undisturbed(collection, nights, tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_while_it_collects_a_night_is_published_and_every_release_is_whole(
     when: str, nights: Nights, collection: Collection, tmp_path: Path

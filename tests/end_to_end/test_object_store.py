@@ -238,6 +238,7 @@ MOMENTS = [
 PUBLISHED = ("after", "conditional write", 5)
 
 
+@pytest.mark.slow
 def test_killed_between_two_writes_readers_keep_the_release_and_the_next_run_completes(
     nights: Nights, elsewhere: Collection, tmp_path: Path
 ) -> None:
