@@ -25,12 +25,11 @@ from tasks.worker_models import EmbedderReference
 from tests.conftest import STARTUP_SECONDS
 from tests.end_to_end.watched_workers import (
     ROOT,
-    SHARD_PAIRS,
     SHARD_TEXTS,
     SHARDS,
     Notes,
     assert_as_by_one_process,
-    change,
+    assert_nights_in_shards,
 )
 
 if TYPE_CHECKING:
@@ -78,24 +77,8 @@ def test_nights_on_dask_are_those_of_one_process_also_when_a_worker_is_killed(
 ) -> None:
     notes = Notes.of_workers(tmp_path, monkeypatch, kill=True)
     collection.settings["execution"] |= {"runner": "dask", **SHARDS}
-
-    first = refresh(collection)
-
-    assert (tmp_path / "killed").exists()
-    assert first.counts.chunks_embedded > 5 * SHARD_TEXTS
-    assert first.counts.pairs_scored == first.counts.pairs > 4 * SHARD_PAIRS
-    assert len({process for _, process in notes.lines("Reranker")}) > 1  # one was killed
-    assert len(set(notes.loads())) == len(notes.loads())  # a process loads a model once
-    assert_as_by_one_process(collection, tmp_path / "alone")
-
-    notes.forget()
-    change(collection)
-    second = refresh(collection)
-
-    assert second.counts.vectors_checked > 0
-    assert second.counts.scores_checked > 0
-    assert len(set(notes.loads())) == len(notes.loads())
-    assert_as_by_one_process(collection, tmp_path / "alone-again")
+    processes = assert_nights_in_shards(collection, refresh, notes, tmp_path)
+    assert processes > 1  # one was killed
 
 
 @pytest.mark.slow

@@ -12,12 +12,9 @@ from tasks.sharding import Place
 from tasks.worker_models import devices_of
 from tests.end_to_end.watched_workers import (
     ROOT,
-    SHARD_PAIRS,
-    SHARD_TEXTS,
     SHARDS,
     Notes,
-    assert_as_by_one_process,
-    change,
+    assert_nights_in_shards,
 )
 
 if TYPE_CHECKING:
@@ -35,23 +32,7 @@ def test_nights_on_ray_are_those_of_one_process_also_when_a_worker_is_killed(
 ) -> None:
     notes = Notes.of_workers(tmp_path, monkeypatch, kill=True)
     collection.settings["execution"] |= {"runner": "ray", **SHARDS}
-
-    first = refresh(collection)
-
-    assert (tmp_path / "killed").exists()
-    assert first.counts.chunks_embedded > 5 * SHARD_TEXTS
-    assert first.counts.pairs_scored == first.counts.pairs > 4 * SHARD_PAIRS
-    assert len(set(notes.loads())) == len(notes.loads())  # a process loads a model once
-    assert_as_by_one_process(collection, tmp_path / "alone")
-
-    notes.forget()
-    change(collection)
-    second = refresh(collection)
-
-    assert second.counts.vectors_checked > 0
-    assert second.counts.scores_checked > 0
-    assert len(set(notes.loads())) == len(notes.loads())
-    assert_as_by_one_process(collection, tmp_path / "alone-again")
+    assert_nights_in_shards(collection, refresh, notes, tmp_path)
 
 
 def test_shards_at_the_same_time_are_on_the_gpus_that_ray_gave_them(monkeypatch: pytest.MonkeyPatch) -> None:

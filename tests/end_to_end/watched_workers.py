@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pytest
 
     from tests.collection import TomlValue
+    from tests.end_to_end.conftest import Refresh
 
 ROOT = Path(__file__).parents[2]
 # So small that the small collection has several shards of each kind.
@@ -69,6 +70,30 @@ def change(collection: Collection) -> None:
         )
     collection.log.append(("q-well", "salt water from a well", 3))
     collection.log += [(f"q-{number}", f"well {number} and the sea", 1) for number in range(6)]
+
+
+def assert_nights_in_shards(collection: Collection, refresh: Refresh, notes: Notes, folder: Path) -> int:
+    """Two nights by workers, of whom the first one that gets pairs is killed, are those of one process.
+
+    Returns:
+        How many processes had a reranker in the first night.
+    """
+    first = refresh(collection)
+    assert (folder / "killed").exists()
+    assert first.counts.chunks_embedded > 5 * SHARD_TEXTS
+    assert first.counts.pairs_scored == first.counts.pairs > 4 * SHARD_PAIRS
+    processes = len({process for _, process in notes.lines("Reranker")})
+    assert len(set(notes.loads())) == len(notes.loads())  # a process loads a model once
+    assert_as_by_one_process(collection, folder / "alone")
+
+    notes.forget()
+    change(collection)
+    second = refresh(collection)
+    assert second.counts.vectors_checked > 0
+    assert second.counts.scores_checked > 0
+    assert len(set(notes.loads())) == len(notes.loads())
+    assert_as_by_one_process(collection, folder / "alone-again")
+    return processes
 
 
 def assert_as_by_one_process(collection: Collection, folder: Path) -> None:
