@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchmarks.settings_files import Value
-    from flows.summary import Summary
+    from nightrank.flows.night.summary import Summary
 
 
 def arguments(description: str, *, limit: bool = False) -> argparse.Namespace:
@@ -105,6 +105,6 @@ def run_night(settings_file: Path) -> Summary:
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
-    from flows.refresh import refresh
+    from nightrank.flows.refresh import refresh
 
     return refresh(str(settings_file))

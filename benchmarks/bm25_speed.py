@@ -28,12 +28,12 @@ from benchmarks.claims import benchmark_parser, claim_of_rates, main_of
 from benchmarks.machine import machine
 from benchmarks.race import Laps, race
 from benchmarks.synthetic_texts import query_texts, text_batches
-from storage.bm25_build import build_bm25
-from storage.bm25_store import Bm25Store
-from storage.records import CHUNKS
-from tasks.analysis import ENGLISH_STOP_WORDS, Analyser
-from tasks.bm25 import retrieve_bm25
-from tasks.settings import Bm25Settings
+from nightrank.storage.bm25.build import build_bm25
+from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.records import CHUNKS
+from nightrank.tasks.bm25.analyser import ENGLISH_STOP_WORDS, Analyser
+from nightrank.tasks.bm25.retrieve import retrieve_bm25
+from nightrank.tasks.settings.file import Bm25Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ class Collection:
 
     Attributes:
         batches: chunk_hash and text.
-        chunks: A Parquet file of ``storage.records.CHUNKS``.
+        chunks: A Parquet file of ``nightrank.storage.records.CHUNKS``.
         statistics: The file that a build writes.
     """
 

@@ -22,8 +22,8 @@ from rich.table import Table
 from benchmarks.nights import lay_out, page_arguments, pages_changed, parsed, settings, unpacked
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.settings_files import write_settings_file
-from storage.tables import read_table
-from storage.workspace import Workspace
+from nightrank.storage.files.parquet import read_table
+from nightrank.storage.workspace.base import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -24,7 +24,7 @@ from benchmarks.night_records import NightLog, Verdict, print_nights, record_of
 from benchmarks.rebuild import from_memos
 from benchmarks.settings_files import LOOSE_GATES, tiny_models, write_settings_file
 from benchmarks.synthetic_edits import Churn, churned
-from storage.workspace import Workspace
+from nightrank.storage.workspace.base import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,21 +18,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.chunk_table import ChunkTable
-from storage.filtered_queries import conditions_of
-from storage.releases import read_manifest
-from storage.search_cache import SearchCache
-from storage.tables import read_table
-from tasks.measures import RANKED
-from tasks.settings import Settings
-from tasks.static_leg import static_leg_of_release
+from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.filters.queries import conditions_of
+from nightrank.storage.release.manifest import read_manifest
+from nightrank.storage.serving.cache import SearchCache
+from nightrank.storage.files.parquet import read_table
+from nightrank.tasks.evaluate.measures import RANKED
+from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.evaluate.token_leg import static_leg_of_release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from storage.releases import Manifest
-    from storage.workspace import Workspace
+    from nightrank.storage.release.manifest import Manifest
+    from nightrank.storage.workspace.base import Workspace
 
 TOLERANCE = 1e-5
 LEGS = ("bm25", "dense")

@@ -25,18 +25,18 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from storage.errors import InputError
-from storage.keys import normalise_query
-from storage.records import BadRow, LoggedQuery
-from tasks.query_coverage import Candidates, chosen_before
-from tasks.query_demand import PLAIN_FREQUENCY, Rule
-from tasks.query_merging import merge_forms
-from tasks.query_traffic import TrafficCounter, day_of
-from tasks.settings import QueriesSettings
-from tasks.source_rows import read_rows
+from nightrank.storage.errors import InputError
+from nightrank.storage.keys import normalise_query
+from nightrank.storage.records import BadRow, LoggedQuery
+from nightrank.tasks.query_log.coverage import Candidates, chosen_before
+from nightrank.tasks.query_log.demand import PLAIN_FREQUENCY, Rule
+from nightrank.tasks.query_log.merge import merge_forms
+from nightrank.tasks.query_log.traffic import TrafficCounter, day_of
+from nightrank.tasks.settings.file import QueriesSettings
+from nightrank.tasks.read.rows import read_rows
 
 if TYPE_CHECKING:
-    from tasks.query_traffic import Traffic
+    from nightrank.tasks.query_log.traffic import Traffic
 
 LOG = "berlin-search-terms.tsv"
 BUDGETS = (100, 500, 2000)

@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 
 def demo_documents() -> Iterator[dict[str, Any]]:
     """Every document of the example as its file has it, in its order: ``_id``, ``title``, ``text``, ``metadata``."""
-    with as_file(files("flows.demo") / "corpus.jsonl.gz") as path, gzip.open(path) as lines:
+    with as_file(files("nightrank.flows.demo") / "corpus.jsonl.gz") as path, gzip.open(path) as lines:
         for line in lines:
             yield json.loads(line)

@@ -22,10 +22,10 @@ import pyarrow as pa
 from benchmarks.claims import benchmark_parser, claim_of_rates, main_of
 from benchmarks.machine import matrix_rate
 from benchmarks.race import Laps, race
-from storage.chunk_table import ChunkTable
-from storage.lance_place import LanceFolder
-from tasks.dense import all_blocks, retrieve_dense
-from tasks.texts import Texts
+from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.lance.place import LanceFolder
+from nightrank.tasks.dense.retrieve import all_blocks, retrieve_dense
+from nightrank.tasks.dense.texts import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,9 +17,9 @@ from benchmarks.claims import Claim, benchmark_parser, claim_of_rates, main_of
 from benchmarks.machine import matrix_rate
 from benchmarks.mixed_texts import described, mixed_chunks, operations
 from benchmarks.race import race
-from tasks.embedder import Embedder, plan_embedder
-from tasks.models import PACKAGED_EMBEDDER
-from tasks.settings import EmbedderSettings, ExecutionSettings
+from nightrank.tasks.embed.encoder import Embedder, plan_embedder
+from nightrank.tasks.models.files import PACKAGED_EMBEDDER
+from nightrank.tasks.settings.file import EmbedderSettings, ExecutionSettings
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tasks.embedder import EmbedderPlan
+    from nightrank.tasks.embed.encoder import EmbedderPlan
 
 TARGETS = {"cpu": 1.2, "cuda": 2.0}
 BATCH_SIZES = {"cpu": (8, 16, 32), "cuda": (32, 128, 512)}

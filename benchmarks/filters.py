@@ -28,16 +28,16 @@ from benchmarks.page_queries import page_queries
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.rebuild import from_memos
 from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
-from storage.records import Document
-from storage.workspace import Workspace
-from tasks.read_documents import read_documents
-from tasks.settings import DocumentsSettings
+from nightrank.storage.records import Document
+from nightrank.storage.workspace.base import Workspace
+from nightrank.tasks.read.documents import read_documents
+from nightrank.tasks.settings.file import DocumentsSettings
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-    from storage.records import JsonValue, Metadata
+    from nightrank.storage.records import JsonValue, Metadata
 
 QUERIES = 50
 FILTERS: tuple[dict[str, JsonValue], ...] = (

@@ -11,29 +11,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks.plain_filters import matches
-from storage.bm25_store import Bm25Store
-from storage.chunk_table import vectors_of
-from storage.filtered_queries import by_text
-from storage.memo import PairMemo
-from storage.query_memo import QueryMemo
-from storage.records import LEG
-from storage.search_cache import SearchCache
-from storage.tables import read_table
-from tasks.analysis import Analyser
-from tasks.bm25 import retrieve_bm25
-from tasks.diversity import stored_vectors
-from tasks.fusion import fuse
-from tasks.reranking import name_candidates, reranked_rows, settle_order
-from tasks.results import cut_results
-from tasks.stored_release import StoredRelease
+from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.lance.table import vectors_of
+from nightrank.storage.filters.queries import by_text
+from nightrank.storage.memo.pair_scores import PairMemo
+from nightrank.storage.memo.query_vectors import QueryMemo
+from nightrank.storage.records import LEG
+from nightrank.storage.serving.cache import SearchCache
+from nightrank.storage.files.parquet import read_table
+from nightrank.tasks.bm25.analyser import Analyser
+from nightrank.tasks.bm25.retrieve import retrieve_bm25
+from nightrank.tasks.rank.diversity import stored_vectors
+from nightrank.tasks.rank.fusion import fuse
+from nightrank.tasks.rerank.pairs import name_candidates, reranked_rows, settle_order
+from nightrank.tasks.rank.results import cut_results
+from nightrank.tasks.release import StoredRelease
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from storage.records import Metadata
-    from storage.workspace import Workspace
+    from nightrank.storage.records import Metadata
+    from nightrank.storage.workspace.base import Workspace
 
 TOLERANCE = 1e-5
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.settings_files import Value
-    from flows.evaluated import Evaluated
+    from nightrank.flows.evaluate.outcome import Evaluated
 
 COLLECTIONS = ("scifact", "cran")
 MEASURES = ("nDCG@10", "RR@10", "R@100", "AP", "P@5", "Judged@10")
@@ -68,7 +68,7 @@ def climb(
     """
     settings_file = write_settings(data, work, "ladder", split="test", query_limit=limit, sections=sections or {})
     run_night(settings_file)
-    from flows.evaluate import evaluate  # behind the night, which quiets Prefect before it is imported
+    from nightrank.flows.evaluate.flow import evaluate  # behind the night, which quiets Prefect before it is imported
 
     evaluated = evaluate.fn(str(settings_file), measures=list(MEASURES), write_runs=str(work / "ladder.runs"))
     assert evaluated.explained is not None

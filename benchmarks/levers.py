@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.settings_files import Value
-    from tasks.experiment import Experiment
-    from tasks.tuning import Tuned
+    from nightrank.tasks.experiment.run import Experiment
+    from nightrank.tasks.tune.cross_validate import Tuned
 
 COLLECTIONS = ("scifact", "fairytaleqa", "cran")
 LAMBDAS = (0.7, 0.5, 0.3)
@@ -135,8 +135,8 @@ def pull(name: str, options: argparse.Namespace) -> Levers:
     sections = {**precision, "reranker": reranker}
     reranked = write_settings(data, work, "levers", split="test", query_limit=options.limit, sections=sections)
     run_night(reranked)
-    from tasks.tuning import tune  # behind the night, which quiets Prefect before it is imported
-    from tasks.tuning_search import Search
+    from nightrank.tasks.tune.cross_validate import tune  # behind the night, which quiets Prefect before it is imported
+    from nightrank.tasks.tune.search import Search
 
     with _experiment(reranked) as experiment:
         outcome = experiment.run(experiment.settings)
@@ -163,8 +163,8 @@ def pull(name: str, options: argparse.Namespace) -> Levers:
 
 def _diverse(experiment: Experiment, mmr_lambda: float) -> tuple[float, Diverse]:
     """The distance of results as they are, and what diverse ones are worth."""
-    from tasks.diversity_worth import DISTANCE
-    from tasks.variants import varied
+    from nightrank.tasks.evaluate.diversity import DISTANCE
+    from nightrank.tasks.experiment.variants import varied
 
     outcome = experiment.run(varied(experiment.settings, {"results.mmr_lambda": mmr_lambda}))
     rows = {row["measure"]: row for row in experiment.diversity(outcome).to_pylist()}
@@ -173,8 +173,8 @@ def _diverse(experiment: Experiment, mmr_lambda: float) -> tuple[float, Diverse]
 
 @contextmanager
 def _experiment(settings_file: Path) -> Iterator[Experiment]:
-    from flows.evaluation_inputs import yardstick_of
-    from flows.settings import load_settings
+    from nightrank.flows.evaluate.inputs import yardstick_of
+    from nightrank.flows.settings import load_settings
 
     configuration = load_settings(settings_file)
     yardstick = yardstick_of(configuration, measures=MEASURES, qrels=None, now=datetime.now(UTC), seed=0)

@@ -141,7 +141,7 @@ def _write_documents(path: Path, documents: int, *, edition: int) -> None:
 
 
 def _write_queries(folder: Path) -> None:
-    rows = files("flows.demo").joinpath("queries.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = files("nightrank.flows.demo").joinpath("queries.jsonl").read_text(encoding="utf-8").splitlines()
     texts = [document["text"] for document in demo_documents()]
     generator = random.Random(3)
     queries = [json.loads(row)["query"] for row in rows]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from rank_bm25 import BM25Okapi
 
-from storage.records import Document
-from tasks.chunking import chunk_document, load_token_counter
-from tasks.settings import ChunkingSettings
+from nightrank.storage.records import Document
+from nightrank.tasks.chunk.documents import chunk_document, load_token_counter
+from nightrank.tasks.settings.file import ChunkingSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from benchmarks.rebuild import Rebuilt
     from benchmarks.settings_files import Value
-    from flows.summary import Summary
+    from nightrank.flows.night.summary import Summary
 
 # Columns of the table of seconds, and the stages that each sums; whatever else a run does is "rest".
 STAGES = {

@@ -26,7 +26,7 @@ from benchmarks.night_records import NightLog, NightRecord, Verdict, print_night
 from benchmarks.page_queries import page_queries
 from benchmarks.rebuild import Rebuilt, from_memos, from_nothing
 from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
-from storage.workspace import Workspace
+from nightrank.storage.workspace.base import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.tiny_models import tiny_embedder, tiny_reranker
-from flows.settings import load_settings
-from storage.search_cache import SearchCache
-from tests.collection import small_collection
-from tests.end_to_end.nights import edit
-from tests.object_store import new_bucket, object_store
+from nightrank.flows.settings import load_settings
+from nightrank.storage.serving.cache import SearchCache
+from tests.support.collection import small_collection
+from tests.support.nights import edit
+from tests.support.object_store import new_bucket, object_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.object_store import Bucket
+    from tests.support.object_store import Bucket
 
 _REQUEST = re.compile(r"(GET|PUT|POST|DELETE|HEAD) (\S+) HTTP")
 

@@ -21,22 +21,22 @@ from rich.table import Table
 
 from benchmarks.beir_folders import parsed, parser, write_settings
 from benchmarks.plain_nights import refresh_plainly
-from flows.settings import load_settings
-from storage.workspace import reading
-from tasks.experiment import Experiment
-from tasks.judgments import read_judgments
-from tasks.on_demand import RerankerOnDemand
-from tasks.openvino_conversion import convert
-from tasks.release_pairs import draw_pairs
-from tasks.reranker import plan_local
-from tasks.scorers_beside import agreement, query_numbers, score_beside
-from tasks.stored_release import StoredRelease
-from tasks.variants import varied
+from nightrank.flows.settings import load_settings
+from nightrank.storage.workspace.base import reading
+from nightrank.tasks.experiment.run import Experiment
+from nightrank.tasks.trec.qrels import read_judgments
+from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+from nightrank.tasks.rerank.openvino_convert import convert
+from nightrank.tasks.rerank.release_pairs__fold import draw_pairs
+from nightrank.tasks.rerank.find import plan_local
+from nightrank.tasks.rerank.compare import agreement, query_numbers, score_beside
+from nightrank.tasks.release import StoredRelease
+from nightrank.tasks.experiment.variants import varied
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flows.settings import Configuration
+    from nightrank.flows.settings import Configuration
 
 MEASURE = "nDCG@10"
 DEPTH = 20  # candidates reranked

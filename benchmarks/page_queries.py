@@ -11,11 +11,11 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from storage.keys import normalise_query
-from storage.records import Document
-from tasks.read_documents import read_documents
-from tasks.sentences import split_pieces
-from tasks.settings import DocumentsSettings
+from nightrank.storage.keys import normalise_query
+from nightrank.storage.records import Document
+from nightrank.tasks.read.documents import read_documents
+from nightrank.tasks.chunk.pieces import split_pieces
+from nightrank.tasks.settings.file import DocumentsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

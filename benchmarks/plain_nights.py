@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from prefect import Task
 
-    from flows.summary import Summary
+    from nightrank.flows.night.summary import Summary
 
 T = TypeVar("T")
 
@@ -27,8 +27,8 @@ def refresh_plainly(settings_file: Path, *, on_stage: Callable[[str], None] = la
         settings_file: The settings.
         on_stage: Told the name of each stage before it begins.
     """
-    from flows.night import Run
-    from flows.refresh import refresh
+    from nightrank.flows.night.run import Run
+    from nightrank.flows.refresh import refresh
 
     def stage(run: Run, task: Task[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 (as the task takes them)
         on_stage(task.name)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from benchmarks.compare_releases import Comparison, compare_releases
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.settings_files import write_settings_file
-from storage.workspace import Workspace
+from nightrank.storage.workspace.base import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

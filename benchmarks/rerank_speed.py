@@ -20,9 +20,9 @@ from benchmarks.claims import Claim, benchmark_parser, claim_of_rates, main_of
 from benchmarks.machine import matrix_rate
 from benchmarks.mixed_texts import candidates_of, described, mixed_chunks, operations
 from benchmarks.race import race
-from tasks.reranker import Reranker, RerankerPlan, load_cross_encoder, plan_local
-from tasks.scorers_beside import agreement
-from tasks.settings import ExecutionSettings, RerankerSettings
+from nightrank.tasks.rerank.find import Reranker, RerankerPlan, load_cross_encoder, plan_local
+from nightrank.tasks.rerank.compare import agreement
+from nightrank.tasks.settings.file import ExecutionSettings, RerankerSettings
 
 if TYPE_CHECKING:
     import argparse
@@ -172,8 +172,8 @@ def _int8(plan: RerankerPlan, options: argparse.Namespace) -> Any:  # noqa: ANN4
     if find_spec("openvino") is None or find_spec("nncf") is None:
         print("Without openvino and nncf nothing is raced in 8 bits.")
         return None
-    from tasks.openvino_conversion import convert
-    from tasks.openvino_reranker import OpenvinoReranker
+    from nightrank.tasks.rerank.openvino_convert import convert
+    from nightrank.tasks.rerank.openvino import OpenvinoReranker
 
     folder = options.work / "rerank_speed" / f"8-bits-{plan.fingerprint[:16]}"
     if not folder.exists():
@@ -183,7 +183,7 @@ def _int8(plan: RerankerPlan, options: argparse.Namespace) -> Any:  # noqa: ANN4
 
 
 def _tokenizer_folder(plan: RerankerPlan) -> Path:
-    from tasks.pretrained_reranker import base_folder
+    from nightrank.tasks.rerank.packaged import base_folder
 
     return base_folder() if plan.has_card else plan.folder
 

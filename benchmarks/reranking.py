@@ -21,11 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.beir_folders import parsed, parser, run_night, write_settings
-from storage.tables import read_table
-from storage.workspace import Workspace
-from tasks.measures import evaluate_runs, named_queries, rows_of_queries, run_of
-from tasks.ranking import first_stage_scores, legs_of, rank_candidates, weighted_scores
-from tasks.significance import compare_paired
+from nightrank.storage.files.parquet import read_table
+from nightrank.storage.workspace.base import Workspace
+from nightrank.tasks.evaluate.measures import evaluate_runs, named_queries, rows_of_queries, run_of
+from nightrank.tasks.rank.order import first_stage_scores, legs_of, rank_candidates, weighted_scores
+from nightrank.tasks.evaluate.significance import compare_paired
 
 if TYPE_CHECKING:
     import argparse
@@ -129,7 +129,7 @@ def table_of(rows: list[Row]) -> Table:
 
 def _settings(name: str, options: argparse.Namespace) -> Path:
     if name == "demo":
-        from flows.demo.install import install_demo
+        from nightrank.flows.demo.install import install_demo
 
         settings_file = install_demo(options.work / "demo")
         text = settings_file.read_text(encoding="utf-8").replace('"nightrank-minilm"', json.dumps(options.model))
@@ -157,8 +157,8 @@ def _values(evaluation: pa.Table, stage: str) -> NDArray[np.float64]:
 
 def _without(folder: Path, settings_file: Path, *, ignore_identical_ids: bool) -> float:
     """The mean of the measure in the final order at weight 0."""
-    from flows.settings import load_settings
-    from tasks.judgments import read_judgments
+    from nightrank.flows.settings import load_settings
+    from nightrank.tasks.trec.qrels import read_judgments
 
     configuration = load_settings(settings_file)
     settings, qrels = configuration.settings, configuration.settings.judgments.qrels

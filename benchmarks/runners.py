@@ -27,12 +27,12 @@ from benchmarks.compare_releases import compare_releases
 from benchmarks.machine import machine
 from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
 from benchmarks.synthetic_texts import query_texts, text_batches
-from storage.workspace import Workspace
+from nightrank.storage.workspace.base import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flows.summary import Summary
+    from nightrank.flows.night.summary import Summary
 
 STAGES = ("embed", "embed queries", "rerank")  # those that are cut into shards
 MANY = 4  # times as many shards as in the night with few
@@ -114,7 +114,7 @@ def costs_of(nights: Sequence[Night]) -> list[Cost]:
 
 def _night(work: Path, name: str, sections: Sections, execution: dict[str, str | int]) -> tuple[float, Summary]:
     """Seconds of the stages that are cut, of a first night in a workspace of its own."""
-    from flows.refresh import refresh
+    from nightrank.flows.refresh import refresh
 
     settings = {
         "": {"workspace": f"workspace-{name}"},

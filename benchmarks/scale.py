@@ -28,17 +28,17 @@ from rich.table import Table
 from benchmarks.bm25_speed import QUERIES, Collection
 from benchmarks.mixed_texts import operations
 from benchmarks.synthetic_texts import query_texts
-from flows.settings import find_settings_file, load_settings
-from storage.chunk_table import ChunkTable
-from storage.memo import PairMemo
-from storage.releases import read_manifest
-from storage.results_file import FILE_NAME
-from storage.tables import read_table
+from nightrank.flows.settings import find_settings_file, load_settings
+from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.memo.pair_scores import PairMemo
+from nightrank.storage.release.manifest import read_manifest
+from nightrank.storage.release.results import FILE_NAME
+from nightrank.storage.files.parquet import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from storage.workspace import Workspace
+    from nightrank.storage.workspace.base import Workspace
 
 MEASURED_CHUNKS, MEASURED_PAIRS = 200_000, 1_000_000
 PAIRS = 100  # of a query: ``reranker.depth``

@@ -26,11 +26,11 @@ import pyarrow as pa
 from benchmarks.claims import Claim, benchmark_parser, claim_of_rates, main_of
 from benchmarks.demo_documents import demo_documents
 from benchmarks.race import race
-from storage.duck import connect
-from storage.keys import query_key
-from storage.results_file import FILE_NAME, write_results_file
-from storage.search_cache import SearchCache
-from storage.workspace import Workspace
+from nightrank.storage.files.database import connect
+from nightrank.storage.keys import query_key
+from nightrank.storage.release.results import FILE_NAME, write_results_file
+from nightrank.storage.serving.cache import SearchCache
+from nightrank.storage.workspace.base import Workspace
 
 if TYPE_CHECKING:
     from argparse import Namespace

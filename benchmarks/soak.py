@@ -26,8 +26,8 @@ from benchmarks.night_records import Verdict
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.settings_files import LOOSE_GATES, tiny_models, write_settings_file
 from benchmarks.synthetic_edits import Churn, churned
-from storage.workspace import Workspace
-from tasks.sentences import split_pieces
+from nightrank.storage.workspace.base import Workspace
+from nightrank.tasks.chunk.pieces import split_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING
 from benchmarks.claims import Claim, benchmark_parser, main_of
 from benchmarks.race import Laps, race
 from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
-from flows.settings import find_settings_file, load_settings
+from nightrank.flows.settings import find_settings_file, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HELP, SEARCH, NIGHT = 0.5, 1.0, 5.0  # seconds at most; of the night, beside an empty flow
 EMPTY_FLOW = """
-from flows.command import quiet_prefect
+from nightrank.flows.cli.options import quiet_prefect
 quiet_prefect()
 from prefect import flow
-from flows.prefect_api import require_prefect
+from nightrank.flows.engine.api import require_prefect
 require_prefect()
 flow(lambda: None, name="empty")()
 """
@@ -47,7 +47,7 @@ def main() -> None:
     os.environ["PREFECT_HOME"] = str((work / "prefect").resolve())  # its database is its own
     workspace = load_settings(settings_file).workspace
     query = _a_query(workspace.release(workspace.require_current()) / "results.sqlite")
-    nightrank = (sys.executable, "-m", "flows.cli")
+    nightrank = (sys.executable, "-m", "nightrank.flows.cli.app")
     night = (*nightrank, "refresh", "-c", str(settings_file), "--json")
     assert json.loads(_output(night))["changed"] is False, "the workspace is not up to date"
     laps = race(
@@ -90,7 +90,7 @@ def _claim(what: str, laps: Laps, *, most: float) -> Claim:
 def _example(work: Path) -> Path:
     """The settings of the example with tiny models, built where it is not yet."""
     from benchmarks.plain_nights import refresh_plainly
-    from flows.demo.install import install_demo
+    from nightrank.flows.demo.install import install_demo
 
     folder = work / "example"
     settings_file = folder / "nightrank.toml"

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from tasks.sentences import split_pieces
+from nightrank.tasks.chunk.pieces import split_pieces
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
 
-    from storage.records import JsonValue
+    from nightrank.storage.records import JsonValue
 
 Row = dict[str, "JsonValue"]  # a document in BEIR's form
 

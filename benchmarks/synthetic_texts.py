@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.analysis import ENGLISH_STOP_WORDS
+from nightrank.tasks.bm25.analyser import ENGLISH_STOP_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

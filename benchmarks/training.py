@@ -24,20 +24,20 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.beir_folders import run_night, write_settings
-from storage.tables import read_table
-from storage.workspace import Workspace
-from tasks.dense_examination import MEASURES
-from tasks.significance import compare_evaluations
-from tasks.training_card import CARD, figures_of, read_training_card
-from tasks.training_settings import EmbedderTraining, PairSettings
+from nightrank.storage.files.parquet import read_table
+from nightrank.storage.workspace.base import Workspace
+from nightrank.tasks.train.embedder.examine import MEASURES
+from nightrank.tasks.evaluate.significance import compare_evaluations
+from nightrank.tasks.models.card import CARD, figures_of, read_training_card
+from nightrank.tasks.train.settings import EmbedderTraining, PairSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pyarrow as pa
 
-    from flows.train import EmbedderRequest
-    from tasks.training_card import Figure
+    from nightrank.flows.train.embedder import EmbedderRequest
+    from nightrank.tasks.models.card import Figure
 
 LEARNT, GUARD = "fairytaleqa", "scifact"
 GOAL = 0.42  # nDCG@10 of the dense leg on the test split
@@ -122,7 +122,7 @@ def _night(data: Path, work: Path, *, precision: str, model: Path | None) -> pa.
 
 
 def _request(options: argparse.Namespace) -> EmbedderRequest:
-    from flows.train import EmbedderRequest
+    from nightrank.flows.train.embedder import EmbedderRequest
 
     learnt = options.data / LEARNT
     chosen = ("steps", "epochs", "batch", "negatives", "learning_rate", "max_tokens", "base_share", "seed")
@@ -137,9 +137,9 @@ def _request(options: argparse.Namespace) -> EmbedderRequest:
 
 def _trained(settings_file: Path, request: EmbedderRequest) -> Path:
     """The folder of the model that the request gives; trained where it is not there yet."""
-    from flows.settings import load_settings
-    from flows.train import train_embedder
-    from flows.training import training_key
+    from nightrank.flows.settings import load_settings
+    from nightrank.flows.train.embedder import train_embedder
+    from nightrank.flows.train.shared import training_key
 
     configuration = load_settings(settings_file)
     key = training_key(configuration, "embedder", request.pairs, request.training)

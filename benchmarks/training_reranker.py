@@ -24,18 +24,18 @@ from rich.console import Console
 
 from benchmarks.beir_folders import parsed, parser, run_night, write_settings
 from benchmarks.training import Row, table_of
-from storage.tables import read_table
-from storage.workspace import Workspace
-from tasks.reranker_options import RerankerTraining
-from tasks.significance import compare_evaluations
-from tasks.training_card import CARD, figures_of, read_training_card
-from tasks.training_settings import PairSettings
+from nightrank.storage.files.parquet import read_table
+from nightrank.storage.workspace.base import Workspace
+from nightrank.tasks.train.reranker.options import RerankerTraining
+from nightrank.tasks.evaluate.significance import compare_evaluations
+from nightrank.tasks.models.card import CARD, figures_of, read_training_card
+from nightrank.tasks.train.settings import PairSettings
 
 if TYPE_CHECKING:
     import argparse
 
-    from flows.train_reranker import RerankerRequest
-    from tasks.training_card import Figure
+    from nightrank.flows.train.reranker import RerankerRequest
+    from nightrank.tasks.models.card import Figure
 
 COLLECTIONS = ("fairytaleqa", "scifact")
 MEASURE = "nDCG@10"
@@ -114,7 +114,7 @@ def _night(name: str, options: argparse.Namespace, *, model: Path | None) -> pa.
 
 
 def _request(name: str, options: argparse.Namespace) -> RerankerRequest:
-    from flows.train_reranker import RerankerRequest
+    from nightrank.flows.train.reranker import RerankerRequest
 
     learnt = options.data / name
     asked = {option.replace("-", "_"): getattr(options, option.replace("-", "_")) for option, _ in OPTIONS}
@@ -128,9 +128,9 @@ def _request(name: str, options: argparse.Namespace) -> RerankerRequest:
 
 def _trained(settings_file: Path, request: RerankerRequest) -> Path:
     """The folder of the model that the request gives; trained where it is not there yet."""
-    from flows.settings import load_settings
-    from flows.train_reranker import train_reranker
-    from flows.training import training_key
+    from nightrank.flows.settings import load_settings
+    from nightrank.flows.train.reranker import train_reranker
+    from nightrank.flows.train.shared import training_key
 
     configuration = load_settings(settings_file)
     key = training_key(configuration, "reranker", request.pairs, request.training)

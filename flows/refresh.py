@@ -5,20 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flows.night import Work, building, finish, nothing_to_do
-from flows.prefect_flow import nightrank_flow
-from flows.settings import load_settings
-from flows.summary import Summary
-from storage.workspace import writing
-from tasks.evaluation import measure_stages
-from tasks.gates import check_overrides
-from tasks.gating import ask_gates
-from tasks.indexing import build_statistics, chunk_documents, embed_chunks
-from tasks.publishing import write_results
-from tasks.query_filters import compile_filters
-from tasks.reading import read_inputs
-from tasks.reranking import rerank_candidates
-from tasks.retrieval import embed_queries, fuse_legs, retrieve_lexical, retrieve_semantic
+from nightrank.flows.night.run import Work, building, finish, nothing_to_do
+from nightrank.flows.engine.flow import nightrank_flow
+from nightrank.flows.settings import load_settings
+from nightrank.flows.night.summary import Summary
+from nightrank.storage.workspace.base import writing
+from nightrank.tasks.stages.measure import measure_stages
+from nightrank.tasks.gates.verdicts import check_overrides
+from nightrank.tasks.stages.gate import ask_gates
+from nightrank.tasks.stages.index import build_statistics, chunk_documents, embed_chunks
+from nightrank.tasks.stages.publish import write_results
+from nightrank.tasks.filters.queries import compile_filters
+from nightrank.tasks.stages.read import read_inputs
+from nightrank.tasks.rerank.pairs import rerank_candidates
+from nightrank.tasks.stages.retrieve import embed_queries, fuse_legs, retrieve_lexical, retrieve_semantic
 
 
 @nightrank_flow("refresh")

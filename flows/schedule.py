@@ -11,9 +11,9 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from flows.prefect_api import has_prefect, require_prefect
-from flows.settings import read_settings
-from storage.errors import InputError, MachineError
+from nightrank.flows.engine.api import has_prefect, require_prefect
+from nightrank.flows.settings import read_settings
+from nightrank.storage.errors import InputError, MachineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
     from prefect.runner import Runner
 
-    from storage.records import JsonValue
+    from nightrank.storage.records import JsonValue
 
 OFF = "off"
 BANNED = "/%&<>"  # in names, by Prefect
@@ -107,13 +107,13 @@ def plan(settings_file: Path, *, name: str | None) -> list[Served]:
         raise InputError(message, remedy="Give a --name without them.")
     folder = "".join("-" if letter in BANNED else letter for letter in settings_file.resolve().parent.name)
     schedule = read_settings(settings_file).schedule
-    from flows.collect import collect
-    from flows.evaluate import evaluate
-    from flows.export import export
-    from flows.refresh import refresh
-    from flows.report_flow import report
-    from flows.train import train_embedder
-    from flows.train_reranker import train_reranker
+    from nightrank.flows.operate.collect import collect
+    from nightrank.flows.evaluate.flow import evaluate
+    from nightrank.flows.operate.export import export
+    from nightrank.flows.refresh import refresh
+    from nightrank.flows.operate.report_flow import report
+    from nightrank.flows.train.embedder import train_embedder
+    from nightrank.flows.train.reranker import train_reranker
 
     flows: list[tuple[Flow[Any, Any], str, str]] = [
         (refresh, schedule.refresh, "A night: a new release, or nothing to do."),

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
-from storage.errors import InputError
-from storage.models import promotions
-from storage.opening import open_workspace
-from storage.remote import StoreOptions
-from tasks.settings import NOT_HOSTED, Settings
+from nightrank.storage.errors import InputError
+from nightrank.storage.workspace.models import promotions
+from nightrank.storage.workspace.open import open_workspace
+from nightrank.storage.bucket.store import StoreOptions
+from nightrank.tasks.settings.file import NOT_HOSTED, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from storage.workspace import Workspace
+    from nightrank.storage.workspace.base import Workspace
 
 DEFAULT_FILES = (Path("nightrank.toml"), Path("nightrank-demo/nightrank.toml"))
 

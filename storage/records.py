@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from storage.keys import digest, fingerprint
+from nightrank.storage.keys import digest, fingerprint
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storage.chunk_table import ChunkTable
-from storage.evaluations import DEPTHS_FILE, TIMINGS_FILE
-from storage.keys import sha256_of_file
-from storage.results_file import FILE_NAME
-from storage.shards import SharedFolder
+from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.release.evaluation import DEPTHS_FILE, TIMINGS_FILE
+from nightrank.storage.keys import sha256_of_file
+from nightrank.storage.release.results import FILE_NAME
+from nightrank.storage.bucket.shards import SharedFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from storage.releases import ChunkTableVersion
-    from storage.workspace import Workspace
-    from tasks.settings import Settings
+    from nightrank.storage.release.manifest import ChunkTableVersion
+    from nightrank.storage.workspace.base import Workspace
+    from nightrank.tasks.settings.file import Settings
 
 BUILT_UPON = ("documents.parquet", "bm25.duckdb", "dense.parquet", "static.parquet")  # files of the release before
 
@@ -163,7 +163,7 @@ class Night:
 
     @property
     def document_digests(self) -> Path:
-        """The documents' ids and digests: columns ``storage.documents.DIGESTS``."""
+        """The documents' ids and digests: columns ``nightrank.storage.release.documents.DIGESTS``."""
         return self.staging / "documents.parquet"
 
     @property
@@ -188,7 +188,7 @@ class Night:
 
     @property
     def results(self) -> Path:
-        """The search cache, as ``storage.results_file`` has it."""
+        """The search cache, as ``nightrank.storage.release.results`` has it."""
         return self.staging / FILE_NAME
 
     @property

@@ -16,12 +16,12 @@ import hypothesis
 import pytest
 
 from benchmarks.tiny_models import tiny_embedder, tiny_reranker
-from tests.collection import Collection, small_collection
+from tests.support.collection import Collection, small_collection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.object_store import Bucket
+    from tests.support.object_store import Bucket
 
 STARTUP_SECONDS = 240  # Prefect's server on a machine that is busy with something else
 PREFECT_HOME = pytest.StashKey[str]()
@@ -76,7 +76,7 @@ def prefect_api() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def store() -> Iterator[str]:
     """The address of an object store."""
-    from tests.object_store import object_store
+    from tests.support.object_store import object_store
 
     with object_store() as endpoint:
         yield endpoint
@@ -85,7 +85,7 @@ def store() -> Iterator[str]:
 @pytest.fixture
 def bucket(store: str) -> Bucket:
     """An empty bucket."""
-    from tests.object_store import new_bucket
+    from tests.support.object_store import new_bucket
 
     return new_bucket(store)
 
@@ -113,7 +113,7 @@ def collection(tmp_path: Path, models: Models) -> Collection:
 @pytest.fixture(scope="session")
 def published(prefect_api: str, models: Models, tmp_path_factory: pytest.TempPathFactory) -> Collection:
     """The small collection with one published release; copy it before you change it."""
-    from flows.refresh import refresh
+    from nightrank.flows.refresh import refresh
 
     folder = tmp_path_factory.mktemp("published") / "project"
     collection = small_collection(folder, embedder=models.embedder, reranker=models.reranker)
@@ -148,7 +148,7 @@ class Command(Protocol):
 @pytest.fixture
 def nightrank(prefect_api: str, capsys: pytest.CaptureFixture[str]) -> Command:
     """The command line, run in this process."""
-    from flows.cli import main
+    from nightrank.flows.cli.app import main
 
     def run(*arguments: str | Path) -> Ended:
         capsys.readouterr()

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeGuard, get_args
 
-from flows.cli import app
-from tasks.settings import Section, Settings
+from nightrank.flows.cli.app import app
+from nightrank.tasks.settings.file import Section, Settings
 
 README = Path(__file__).parent.parent / "README.md"
 

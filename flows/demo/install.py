@@ -6,7 +6,7 @@ import shutil
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
-from storage.errors import InputError
+from nightrank.storage.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def install_demo(folder: Path) -> Path:
         for name in (*FILES, SETTINGS_FILE):
             if name == SETTINGS_FILE and settings_file.exists():
                 continue
-            with as_file(files("flows.demo") / name) as source:
+            with as_file(files("nightrank.flows.demo") / name) as source:
                 shutil.copyfile(source, folder / name)
     except OSError as error:
         message = f"The example cannot be put into {folder}: {error.strerror}."

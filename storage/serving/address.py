@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from storage.errors import InputError
+from nightrank.storage.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

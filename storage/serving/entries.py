@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow.parquet as pq
 
-from storage.duck import connect
-from storage.errors import InputError, MachineError
-from storage.release_files import whole_file
-from storage.releases import read_manifest
-from storage.results_file import FILE_NAME, ResultsFile
-from storage.serving.reader import Served
+from nightrank.storage.files.database import connect
+from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.release.files import whole_file
+from nightrank.storage.release.manifest import read_manifest
+from nightrank.storage.release.results import FILE_NAME, ResultsFile
+from nightrank.storage.serving.reader import Served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from storage.releases import Manifest
-    from storage.workspace import Workspace
+    from nightrank.storage.release.manifest import Manifest
+    from nightrank.storage.workspace.base import Workspace
 
 QUERIES_FILE = "queries.parquet"
 

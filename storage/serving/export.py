@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from storage.records import JsonValue
-    from storage.serving.entries import ReleaseToServe
-    from storage.serving.targets import Target
+    from nightrank.storage.records import JsonValue
+    from nightrank.storage.serving.entries import ReleaseToServe
+    from nightrank.storage.serving.targets__fold import Target
 
 
 @dataclass(frozen=True, slots=True)

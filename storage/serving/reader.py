@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import msgspec
 
-from storage.keys import query_key
-from storage.search_cache import CachedResults, Result, condition_of, read_results
+from nightrank.storage.keys import query_key
+from nightrank.storage.serving.cache import CachedResults, Result, condition_of, read_results
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from storage.records import JsonValue
+    from nightrank.storage.records import JsonValue
 
 
 class ResultsReader(Protocol):
@@ -77,7 +77,7 @@ class KeyedReader(ABC):
 
         Args:
             query: As typed; it is normalised here.
-            filter_by: Its filter, as ``storage.filters`` has it.
+            filter_by: Its filter, as ``nightrank.storage.filters.language`` has it.
 
         Raises:
             InputError: The filter is none.

@@ -8,14 +8,14 @@ import pytest
 from benchmarks.compare_releases import Agreement, Scored, agreement, compare_releases
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.rebuild import from_memos, from_nothing
-from storage.tables import read_table, write_table
-from storage.workspace import Workspace
+from nightrank.storage.files.parquet import read_table, write_table
+from nightrank.storage.workspace.base import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.collection import Collection
+    from tests.support.collection import Collection
 
 
 @pytest.fixture

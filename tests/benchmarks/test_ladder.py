@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.ladder import climb, largest_difference
-from flows.evaluate import evaluate
-from tests.collection import DOCUMENTS, LOG, QRELS
+from nightrank.flows.evaluate.flow import evaluate
+from tests.support.collection import DOCUMENTS, LOG, QRELS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from benchmarks.rebuild import Rebuilt
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.collection import Collection
+    from tests.support.collection import Collection
 
 EQUAL = Comparison(equal=7, ties=0, different=0, counts_equal=True, first=None)
 NIGHT = NightRecord(

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from flows.refresh import refresh as refresh_flow
-from tests.end_to_end.nights import night_process
+from nightrank.flows.refresh import refresh as refresh_flow
+from tests.support.nights import night_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flows.summary import Summary
-    from tests.collection import Collection
-    from tests.end_to_end.nights import Nights
+    from nightrank.flows.night.summary import Summary
+    from tests.support.collection import Collection
+    from tests.support.nights import Nights
 
 
 @pytest.fixture(scope="module")

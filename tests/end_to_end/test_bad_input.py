@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.collection import Collection, toml
-from tests.published import snapshot
+from tests.support.collection import Collection, toml
+from tests.support.published import snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import tasks.on_demand
+import nightrank.tasks.rerank.on_demand
 from benchmarks.tiny_models import tiny_embedder, tiny_reranker
-from storage.chunk_table import ChunkTable
-from storage.releases import read_manifest
-from storage.workspace import Workspace
-from tests.published import assert_same_rankings, check_readable, rankings
+from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.release.manifest import read_manifest
+from nightrank.storage.workspace.base import Workspace
+from tests.support.published import assert_same_rankings, check_readable, rankings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage.releases import Counts
-    from tests.collection import Collection
+    from nightrank.storage.release.manifest import Counts
+    from tests.support.collection import Collection
     from tests.conftest import Models
     from tests.end_to_end.conftest import Refresh
 
@@ -40,7 +40,7 @@ def did(*kinds: str) -> dict[str, bool]:
 
 def assert_as_a_rebuild(collection: Collection, refresh: Refresh, folder: Path) -> None:
     """A workspace made from nothing with the same settings holds the same."""
-    from tests.collection import Collection
+    from tests.support.collection import Collection
 
     anew = Collection(folder, collection.settings, collection.documents, collection.log, collection.qrels)
     refresh(anew)
@@ -229,8 +229,8 @@ def test_new_queries_meet_the_whole_collection_and_known_ones_only_what_is_new(
 def test_stored_values_that_the_model_no_longer_gives_stop_the_run(
     collection: Collection, refresh: Refresh, models: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from storage.errors import MachineError
-    from tasks.embedder import Embedder
+    from nightrank.storage.errors import MachineError
+    from nightrank.tasks.embed.encoder import Embedder
 
     refresh(collection)
     live = check_readable(collection.workspace).release_id
@@ -240,7 +240,7 @@ def test_stored_values_that_the_model_no_longer_gives_stop_the_run(
             vectors = super()._embed(*arguments)  # type: ignore[arg-type]
             return -vectors
 
-    monkeypatch.setattr(tasks.on_demand, "Embedder", Drifted)
+    monkeypatch.setattr(nightrank.tasks.rerank.on_demand, "Embedder", Drifted)
     collection.document("tea")["text"] = "Black tea is left to wilt."
 
     with pytest.raises(MachineError, match="stored embeddings"):

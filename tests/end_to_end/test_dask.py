@@ -15,15 +15,15 @@ import pytest
 from prefect import flow
 
 from benchmarks.plain_nights import refresh_plainly
-from flows.workers import sharding
-from storage.errors import InputError, MachineError
-from storage.shards import SharedFolder
-from storage.workspace import Workspace
-from tasks.embedding_shards import TEXTS, EmbeddingShard, embed_shard
-from tasks.settings import EmbedderSettings, ExecutionSettings
-from tasks.worker_models import EmbedderReference
+from nightrank.flows.workers.pool import sharding
+from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.bucket.shards import SharedFolder
+from nightrank.storage.workspace.base import Workspace
+from nightrank.tasks.embed.shards import TEXTS, EmbeddingShard, embed_shard
+from nightrank.tasks.settings.file import EmbedderSettings, ExecutionSettings
+from nightrank.tasks.workers.seats import EmbedderReference
 from tests.conftest import STARTUP_SECONDS
-from tests.end_to_end.watched_workers import (
+from tests.support.watched_workers import (
     ROOT,
     SHARD_TEXTS,
     SHARDS,
@@ -35,7 +35,7 @@ from tests.end_to_end.watched_workers import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.collection import Collection
+    from tests.support.collection import Collection
     from tests.conftest import Models
     from tests.end_to_end.conftest import Refresh
 

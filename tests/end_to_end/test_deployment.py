@@ -11,16 +11,16 @@ from uuid import UUID
 import pytest
 import yaml
 
-from storage.workspace import STAGING_PREFIX, Workspace
-from tests.end_to_end.prefect_server import Server, prefect_server
-from tests.listening import listening
-from tests.published import check_readable, rankings
-from tests.tasks.hosted_server import Hang, serve
+from nightrank.storage.workspace.base import STAGING_PREFIX, Workspace
+from tests.support.prefect_server import Server, prefect_server
+from tests.support.listening import listening
+from tests.support.published import check_readable, rankings
+from tests.support.hosted_server import Hang, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.collection import Collection
+    from tests.support.collection import Collection
 
 PREFECT_FILE = Path(__file__).parents[2] / "deployments" / "prefect.yaml"
 ARTIFACTS = {f"nightrank-{name}" for name in ("measures", "counts", "gates", "release", "report")}

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.doctor import examine
-from flows.evaluate import evaluate
-from flows.live_search import search_live
-from flows.report import find_report
-from flows.settings import load_settings
-from storage.records import Judgment
-from storage.tables import read_table
-from storage.workspace import Workspace
-from tasks.measures import Entry, evaluate_run
-from tests.collection import LOG, Collection
-from tests.published import assert_same_rankings, rankings
+from nightrank.flows.operate.doctor import examine
+from nightrank.flows.evaluate.flow import evaluate
+from nightrank.flows.operate.search import search_live
+from nightrank.flows.operate.report import find_report
+from nightrank.flows.settings import load_settings
+from nightrank.storage.records import Judgment
+from nightrank.storage.files.parquet import read_table
+from nightrank.storage.workspace.base import Workspace
+from nightrank.tasks.evaluate.measures import Entry, evaluate_run
+from tests.support.collection import LOG, Collection
+from tests.support.published import assert_same_rankings, rankings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 from safetensors.torch import load_file, save_file
 
-import tasks.on_demand
+import nightrank.tasks.rerank.on_demand
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.tiny_models import tiny_embedder, tiny_reranker
-from storage.dense_lists import DENSE_LISTS
-from storage.errors import InputError
-from storage.evaluations import COMPARISON, DEPTHS, DIAGNOSIS, EVALUATION
-from storage.tables import read_table
-from tasks.ladder import RUNGS, read_timings
-from tasks.measures import means
-from tasks.static_embedding import StaticEmbedder
-from tests.collection import LOG, QRELS
+from nightrank.storage.release.dense_lists import DENSE_LISTS
+from nightrank.storage.errors import InputError
+from nightrank.storage.release.evaluation import COMPARISON, DEPTHS, DIAGNOSIS, EVALUATION
+from nightrank.storage.files.parquet import read_table
+from nightrank.tasks.evaluate.ladder import RUNGS, read_timings
+from nightrank.tasks.evaluate.measures import means
+from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
+from tests.support.collection import LOG, QRELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from flows.summary import Summary
-    from storage.evaluations import Timings
-    from tests.collection import Collection
+    from nightrank.flows.night.summary import Summary
+    from nightrank.storage.release.evaluation import Timings
+    from tests.support.collection import Collection
 
 JUDGED = {query_id for query_id, *_ in QRELS}
 SCHEMAS = {
@@ -70,8 +70,8 @@ def load_no_model(*arguments: object, **options: object) -> NoReturn:
 
 
 def forbid_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.on_demand, "Embedder", load_no_model)
-    monkeypatch.setattr(tasks.on_demand, "Reranker", load_no_model)
+    monkeypatch.setattr(nightrank.tasks.rerank.on_demand, "Embedder", load_no_model)
+    monkeypatch.setattr(nightrank.tasks.rerank.on_demand, "Reranker", load_no_model)
 
 
 def watch_static_embeddings(monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.end_to_end.prefect_server import Server, prefect_server
-from tests.published import check_readable
-from tests.servers import postgres_server, with_password
-from tests.tasks.hosted_server import Hang, serve
+from tests.support.prefect_server import Server, prefect_server
+from tests.support.published import check_readable
+from tests.support.servers import postgres_server, with_password
+from tests.support.hosted_server import Hang, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.collection import Collection
-    from tests.end_to_end.prefect_server import Run
+    from tests.support.collection import Collection
+    from tests.support.prefect_server import Run
 
 pytestmark = pytest.mark.slow
 

@@ -13,27 +13,27 @@ import pytest
 from benchmarks.compare_releases import compare_releases
 from benchmarks.plain_filters import matches
 from benchmarks.plain_nights import refresh_plainly
-from flows.doctor import examine
-from flows.settings import load_settings
-from storage.bm25_store import Bm25Store
-from storage.collect import collect
-from storage.keys import query_key
-from storage.memo import PairMemo
-from storage.releases import read_manifest
-from storage.search_cache import SearchCache
-from storage.tables import read_table, write_table
-from storage.workspace import Workspace
-from tasks.experiment import Experiment
-from tasks.judgments import read_judgments
-from tasks.variants import varied
-from tests.collection import LOG, QRELS, Collection
+from nightrank.flows.operate.doctor import examine
+from nightrank.flows.settings import load_settings
+from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.release.collect import collect
+from nightrank.storage.keys import query_key
+from nightrank.storage.memo.pair_scores import PairMemo
+from nightrank.storage.release.manifest import read_manifest
+from nightrank.storage.serving.cache import SearchCache
+from nightrank.storage.files.parquet import read_table, write_table
+from nightrank.storage.workspace.base import Workspace
+from nightrank.tasks.experiment.run import Experiment
+from nightrank.tasks.trec.qrels import read_judgments
+from nightrank.tasks.experiment.variants import varied
+from tests.support.collection import LOG, QRELS, Collection
 from tests.end_to_end.test_nights_equal_rebuilds import change
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage.records import JsonValue
-    from tests.collection import TomlValue
+    from nightrank.storage.records import JsonValue
+    from tests.support.collection import TomlValue
     from tests.conftest import Command
 
 NIGHTS = 3

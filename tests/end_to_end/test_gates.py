@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.summary import Refused
-from storage.errors import InputError
-from storage.releases import list_releases
-from storage.tables import read_table
-from storage.workspace import Workspace
-from tests.collection import LOOSE_GATES, QRELS
+from nightrank.flows.night.summary import Refused
+from nightrank.storage.errors import InputError
+from nightrank.storage.release.manifest import list_releases
+from nightrank.storage.files.parquet import read_table
+from nightrank.storage.workspace.base import Workspace
+from tests.support.collection import LOOSE_GATES, QRELS
 from tests.end_to_end.test_refresh import forbid_models
-from tests.published import check_readable, pointer, snapshot
+from tests.support.published import check_readable, pointer, snapshot
 
 if TYPE_CHECKING:
-    from flows.summary import Summary
-    from storage.releases import Gate
-    from tests.collection import Collection
+    from nightrank.flows.night.summary import Summary
+    from nightrank.storage.release.manifest import Gate
+    from tests.support.collection import Collection
     from tests.conftest import Command
     from tests.end_to_end.conftest import Refresh
 
@@ -236,7 +236,7 @@ def test_a_gate_that_cannot_be_accepted_is_the_users_mistake_before_anything_is_
 
 
 def test_the_flow_itself_refuses_names_of_gates_that_are_not_there(collection: Collection, prefect_api: str) -> None:
-    from flows.refresh import refresh
+    from nightrank.flows.refresh import refresh
 
     with pytest.raises(InputError, match="no gate 'nDCG'"):
         refresh(str(collection.settings_file), accept=("nDCG",))

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.end_to_end.nights import Nights
-from tests.published import check_readable
-from tests.tasks.hosted_server import KEY, serve
+from tests.support.nights import Nights
+from tests.support.published import check_readable
+from tests.support.hosted_server import KEY, serve
 
 if TYPE_CHECKING:
-    from tests.collection import Collection
+    from tests.support.collection import Collection
 
 VARIABLE = "NIGHTRANK_TEST_KEY"
 
@@ -26,7 +26,7 @@ def test_a_killed_night_pays_at_most_for_the_answer_it_was_about_to_keep(
     when: str, collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, KEY)
-    command = [sys.executable, "-m", "tests.end_to_end.night_process"]
+    command = [sys.executable, "-m", "tests.support.night_process"]
     root = Path(__file__).parents[2]
     process = subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with serve("cohere") as provider, process:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 import pytest
 
-import tasks.hosted_reranker
-from flows.evaluate import evaluate
-from flows.live_search import search_live
-from flows.settings import load_settings
-from storage.errors import InputError, MachineError
-from storage.tables import read_table
-from storage.workspace import Workspace
-from tasks.hosted_http import Clock
-from tests.collection import LOG
-from tests.published import check_readable
-from tests.tasks.hosted_server import KEY, HangUp, RerankServer, Spoilt, Status, relevance, serve
+import nightrank.tasks.rerank.hosted.client
+from nightrank.flows.evaluate.flow import evaluate
+from nightrank.flows.operate.search import search_live
+from nightrank.flows.settings import load_settings
+from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.files.parquet import read_table
+from nightrank.storage.workspace.base import Workspace
+from nightrank.tasks.rerank.hosted.http import Clock
+from tests.support.collection import LOG
+from tests.support.published import check_readable
+from tests.support.hosted_server import KEY, HangUp, RerankServer, Spoilt, Status, relevance, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from tests.collection import Collection
+    from tests.support.collection import Collection
     from tests.conftest import Command
     from tests.end_to_end.conftest import Refresh
 
@@ -43,7 +43,7 @@ def provider() -> Iterator[RerankServer]:
 def hosted(collection: Collection, provider: RerankServer, monkeypatch: pytest.MonkeyPatch) -> Collection:
     """The small collection, reranked by the provider; nobody really waits."""
     monkeypatch.setenv(VARIABLE, KEY)
-    monkeypatch.setattr(tasks.hosted_reranker, "Clock", lambda: Clock(sleep=lambda _: None))
+    monkeypatch.setattr(nightrank.tasks.rerank.hosted.client, "Clock", lambda: Clock(sleep=lambda _: None))
     collection.settings["reranker"] = {"model": "rerank-v3.5", "depth": 20}
     collection.settings["reranker.hosted"] = {"api": "cohere", "url": provider.url, "key_variable": VARIABLE}
     return collection

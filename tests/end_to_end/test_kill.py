@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage.chunk_table import ChunkTable
-from storage.collect import collect
-from storage.duck import connect, only_row
-from storage.releases import list_releases, read_manifest
-from storage.workspace import STAGING_PREFIX, Workspace, writing
-from tests.collection import Collection
-from tests.end_to_end.night_process import STEPS, STEPS_OF_COLLECTING
-from tests.end_to_end.nights import edit
-from tests.published import assert_same_rankings, check_readable, rankings
+from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.release.collect import collect
+from nightrank.storage.files.database import connect, only_row
+from nightrank.storage.release.manifest import list_releases, read_manifest
+from nightrank.storage.workspace.base import STAGING_PREFIX, Workspace, writing
+from tests.support.collection import Collection
+from tests.support.night_process import STEPS, STEPS_OF_COLLECTING
+from tests.support.nights import edit
+from tests.support.published import assert_same_rankings, check_readable, rankings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage.releases import Manifest
-    from tests.end_to_end.nights import Nights
+    from nightrank.storage.release.manifest import Manifest
+    from tests.support.nights import Nights
 
 
 def assert_as_undisturbed(collection: Collection, nights: Nights, folder: Path) -> None:

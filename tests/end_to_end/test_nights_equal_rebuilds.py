@@ -10,13 +10,13 @@ import pytest
 
 from benchmarks.compare_releases import compare_releases
 from benchmarks.plain_nights import refresh_plainly
-from storage.workspace import Workspace
-from tests.collection import LOG, LONG_SENTENCES, TEXTS, Collection
+from nightrank.storage.workspace.base import Workspace
+from tests.support.collection import LOG, LONG_SENTENCES, TEXTS, Collection
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.collection import TomlValue
+    from tests.support.collection import TomlValue
 
 WORDS = sorted({word for _, text in TEXTS.values() for word in text.split()})
 NIGHTS = 4

@@ -12,32 +12,32 @@ import pytest
 from benchmarks.compare_releases import rankings_of
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.tiny_models import tiny_embedder
-from flows.doctor import examine
-from flows.live_search import search_live
-from flows.releases import listed_releases
-from flows.report import find_report
-from flows.settings import load_settings
-from storage.keys import sha256_of_file
-from storage.models import Promotion, promote, seal_model
-from storage.releases import current_manifest, list_releases
-from storage.rollback import roll_back
-from storage.search_cache import SearchCache
-from storage.serving.places import open_results
-from storage.workspace import STAGING_PREFIX
-from tests.collection import Collection, small_collection
-from tests.end_to_end.nights import edit, night_process
-from tests.object_store import copy_of, new_bucket, origin_of
-from tests.published import assert_same_rankings
-from tests.storage.nights import NOW
+from nightrank.flows.operate.doctor import examine
+from nightrank.flows.operate.search import search_live
+from nightrank.flows.operate.releases import listed_releases
+from nightrank.flows.operate.report import find_report
+from nightrank.flows.settings import load_settings
+from nightrank.storage.keys import sha256_of_file
+from nightrank.storage.workspace.models import Promotion, promote, seal_model
+from nightrank.storage.release.manifest import current_manifest, list_releases
+from nightrank.storage.release.rollback import roll_back
+from nightrank.storage.serving.cache import SearchCache
+from nightrank.storage.serving.open import open_results
+from nightrank.storage.workspace.base import STAGING_PREFIX
+from tests.support.collection import Collection, small_collection
+from tests.support.nights import edit, night_process
+from tests.support.object_store import copy_of, new_bucket, origin_of
+from tests.support.published import assert_same_rankings
+from tests.support.stored_nights import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from storage.workspace import Workspace
+    from nightrank.storage.workspace.base import Workspace
     from tests.conftest import Command, Models
-    from tests.end_to_end.nights import Nights
-    from tests.object_store import Bucket
+    from tests.support.nights import Nights
+    from tests.support.object_store import Bucket
 
 
 @pytest.fixture(scope="module")

@@ -9,19 +9,19 @@ import pytest
 
 from benchmarks.compare_releases import compare_releases
 from benchmarks.plain_nights import refresh_plainly
-from flows.doctor import examine
-from flows.evaluate import evaluate
-from flows.settings import load_settings
-from flows.tune import tune
-from storage.errors import InputError
-from storage.tables import read_table
-from tests.collection import Collection
-from tests.tasks.test_experiment import experiment_over, published_candidates, published_evaluation
+from nightrank.flows.operate.doctor import examine
+from nightrank.flows.evaluate.flow import evaluate
+from nightrank.flows.settings import load_settings
+from nightrank.flows.tune.flow import tune
+from nightrank.storage.errors import InputError
+from nightrank.storage.files.parquet import read_table
+from tests.support.collection import Collection
+from tests.tasks.experiment.test_run import experiment_over, published_candidates, published_evaluation
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flows.summary import Summary
+    from nightrank.flows.night.summary import Summary
 
 # BM25 of another engine: its own scores, one query missing, a document that is not in the collection.
 ANSWERS = {

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.ray_workers import OBJECT_STORE_BYTES, SEE_ALL_GPUS
-from tasks.sharding import Place
-from tasks.worker_models import devices_of
-from tests.end_to_end.watched_workers import (
+from nightrank.flows.workers.ray import OBJECT_STORE_BYTES, SEE_ALL_GPUS
+from nightrank.tasks.workers.cut import Place
+from nightrank.tasks.workers.seats import devices_of
+from tests.support.watched_workers import (
     ROOT,
     SHARDS,
     Notes,
@@ -20,7 +20,7 @@ from tests.end_to_end.watched_workers import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.collection import Collection
+    from tests.support.collection import Collection
     from tests.end_to_end.conftest import Refresh
 
 pytest.importorskip("prefect_ray")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from storage.workspace import Workspace
-from tests.published import check_readable
+from nightrank.storage.workspace.base import Workspace
+from tests.support.published import check_readable
 
 if TYPE_CHECKING:
-    from tests.collection import Collection
+    from tests.support.collection import Collection
     from tests.end_to_end.conftest import Refresh
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage.workspace import Workspace
-from tests.collection import small_collection
+from nightrank.storage.workspace.base import Workspace
+from tests.support.collection import small_collection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ class Opened:
 @pytest.fixture(scope="module")
 def report(prefect_api: str, models: Models, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a second night, after an edit, on a collection with hostile texts."""
-    from flows.refresh import refresh
+    from nightrank.flows.refresh import refresh
 
     folder = tmp_path_factory.mktemp("reported") / "project"
     collection = small_collection(folder, embedder=models.embedder, reranker=models.reranker)

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storage.workspace import STAGING_PREFIX, Workspace
-from tests.end_to_end.prefect_server import Server
-from tests.published import check_readable
-from tests.tasks.hosted_server import Hang, serve
+from nightrank.storage.workspace.base import STAGING_PREFIX, Workspace
+from tests.support.prefect_server import Server
+from tests.support.published import check_readable
+from tests.support.hosted_server import Hang, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.collection import Collection
+    from tests.support.collection import Collection
     from tests.conftest import Program
-    from tests.tasks.hosted_server import RerankServer
+    from tests.support.hosted_server import RerankServer
 
 SERVED = ("refresh", "evaluate", "collect", "export", "report", "train embedder", "train reranker")
 

@@ -8,16 +8,16 @@ import pytest
 
 from benchmarks.compare_releases import rankings_of
 from benchmarks.plain_nights import refresh_plainly
-from flows.settings import load_settings
-from tests.collection import Collection
-from tests.end_to_end.watched_workers import SHARD_TEXTS, SHARDS
-from tests.published import assert_same_rankings
+from nightrank.flows.settings import load_settings
+from tests.support.collection import Collection
+from tests.support.watched_workers import SHARD_TEXTS, SHARDS
+from tests.support.published import assert_same_rankings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.end_to_end.conftest import Refresh
-    from tests.object_store import Bucket
+    from tests.support.object_store import Bucket
 
 pytest.importorskip("prefect_dask")
 pytestmark = pytest.mark.slow

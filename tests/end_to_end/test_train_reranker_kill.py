@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.reranker_training import CHECKPOINT
-from tests.training_collection import training_collection
+from nightrank.tasks.train.reranker.learn import CHECKPOINT
+from tests.support.training_collection import training_collection
 
 if TYPE_CHECKING:
-    from tests.collection import Collection
+    from tests.support.collection import Collection
     from tests.conftest import Command, Models
 
 HOW = (
@@ -29,7 +29,7 @@ SECONDS = 240
 
 def killed_behind_a_checkpoint(collection: Collection, api: str) -> None:
     """Start a training in a process of its own, and kill it when it has kept a checkpoint."""
-    command = [sys.executable, "-m", "flows.cli", "train", "reranker", "-c", str(collection.settings_file), *HOW]
+    command = [sys.executable, "-m", "nightrank.flows.cli.app", "train", "reranker", "-c", str(collection.settings_file), *HOW]
     root = Path(__file__).parents[2]
     process = subprocess.Popen(command, cwd=root, env={**os.environ, "PREFECT_API_URL": api}, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + SECONDS

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings import find_settings_file, load_settings
-from storage.errors import InputError
-from tasks.settings import Settings
+from nightrank.flows.settings import find_settings_file, load_settings
+from nightrank.storage.errors import InputError
+from nightrank.tasks.settings.file import Settings
 
 LEAST = '[documents]\nsource = "corpus.jsonl"\n[queries]\nlog = "queries.jsonl"\n'
 

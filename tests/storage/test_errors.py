@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from storage.errors import GateRefused, InputError, MachineError, NightrankError, RowError, WorkspaceBusy
+from nightrank.storage.errors import GateRefused, InputError, MachineError, NightrankError, RowError, WorkspaceBusy
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.keys import (
+from nightrank.storage.keys import (
     KEY_LENGTH,
     digest,
     digest_of_sequence,

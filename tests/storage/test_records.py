@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.records import Chunk, Document, ranking_order, ranks_within
+from nightrank.storage.records import Chunk, Document, ranking_order, ranks_within
 
 DOCUMENT = Document("d1", "Title", "Text.", {"year": 1999}, "a.jsonl", 1)
 

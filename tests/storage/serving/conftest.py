@@ -8,20 +8,20 @@ from uuid import uuid4
 
 import pytest
 
-from storage.serving.address import parse_address
-from storage.serving.entries import release_to_serve
-from storage.serving.export import Exported, export
-from storage.serving.places import open_results, target_at
-from storage.workspace import Workspace
-from tests.servers import postgres_server, redis_server, with_password
-from tests.tasks.reported import NOW
+from nightrank.storage.serving.address import parse_address
+from nightrank.storage.serving.entries import release_to_serve
+from nightrank.storage.serving.export import Exported, export
+from nightrank.storage.serving.open import open_results, target_at
+from nightrank.storage.workspace.base import Workspace
+from tests.support.servers import postgres_server, redis_server, with_password
+from tests.support.reported import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from storage.serving.address import Address
-    from storage.serving.reader import ResultsReader
-    from storage.serving.targets import Target
+    from nightrank.storage.serving.address import Address
+    from nightrank.storage.serving.reader import ResultsReader
+    from nightrank.storage.serving.targets__fold import Target
 
 FILES = ("jsonl", "parquet", "sqlite", "duckdb")
 SERVERS = ("redis", "postgres")

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from storage.keys import normalise_query, query_key
-from storage.records import QUERIES
-from storage.releases import digests_of
-from storage.results_file import FILE_NAME, write_results_file
-from storage.serving.entries import QUERIES_FILE
-from storage.workspace import write_atomically
-from tests.tasks.reported import NOW, manifest_of, write_rows
+from nightrank.storage.keys import normalise_query, query_key
+from nightrank.storage.records import QUERIES
+from nightrank.storage.release.manifest import digests_of
+from nightrank.storage.release.results import FILE_NAME, write_results_file
+from nightrank.storage.serving.entries import QUERIES_FILE
+from nightrank.storage.workspace.base import write_atomically
+from tests.support.reported import NOW, manifest_of, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from storage.workspace import Workspace
+    from nightrank.storage.workspace.base import Workspace
 
 FIRST, SECOND, THIRD = (f"2026010{day}T030405-000Z" for day in (1, 2, 3))
 HOSTILE = (

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.errors import InputError
-from storage.serving.address import Address, parse_address
+from nightrank.storage.errors import InputError
+from nightrank.storage.serving.address import Address, parse_address
 
 BASE = Path("/base")
 

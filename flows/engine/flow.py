@@ -1,0 +1,34 @@
+"""What all flows have in common on Prefect's side: runs named for their workspace, and people told when one fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from prefect import flow
+
+from nightrank.flows.engine.notify import tell
+from nightrank.flows.engine.names import run_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from prefect import Flow
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def nightrank_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
+    """Make a function a flow; its first parameter is ``settings_file``.
+
+    Args:
+        name: Of the flow.
+    """
+
+    def decorate(function: Callable[P, R]) -> Flow[P, R]:
+        made: Flow[P, R] = flow(
+            name=name, flow_run_name=run_name, on_failure=[tell], on_crashed=[tell], on_cancellation=[tell]
+        )(function)
+        return made
+
+    return decorate

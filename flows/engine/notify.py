@@ -1,0 +1,108 @@
+"""Telling people what went wrong: the notification blocks of ``[notify]``, called as a run ends badly.
+
+A hook runs where the run was, or in the worker where its process is gone. What cannot be told is logged, and
+changes nothing of the run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from prefect.blocks.abstract import NotificationBlock
+from prefect.blocks.core import Block
+from prefect.logging import get_logger
+from prefect.utilities.urls import url_for
+
+from nightrank.flows.engine.names import workspace_name
+from nightrank.flows.settings import read_settings
+from nightrank.flows.night.summary import Refused
+from nightrank.storage.errors import InputError, NightrankError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from prefect import Flow
+    from prefect.client.schemas.objects import FlowRun, State
+
+
+class Message(NamedTuple):
+    """What is told: one line, and what is below it."""
+
+    subject: str
+    body: str
+
+
+def tell(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
+    """Tell the blocks of the run's settings how it ended: a hook of Prefect's."""
+    logger = get_logger("nightrank")
+    settings_file = Path(str(flow_run.parameters.get("settings_file", "nightrank.toml")))
+    try:
+        settings = read_settings(settings_file)  # and not its workspace, which may be what failed
+    except InputError as error:
+        logger.warning("Nobody was told: %s", error.message)
+        return
+    blocks = settings.notify.blocks
+    if blocks:
+        workspace = workspace_name(settings.workspace, base=settings_file.resolve().parent)
+        message = message_of(flow.name, flow_run, state, workspace=workspace)
+        for untold in send(message, blocks):
+            logger.warning("%s", untold)
+
+
+def message_of(flow: str, flow_run: FlowRun, state: State[object], *, workspace: str) -> Message:
+    """How a run ended, for people.
+
+    Args:
+        flow: Its flow's name.
+        flow_run: The run.
+        state: The one it ended in.
+        workspace: Its name.
+    """
+    error = _error(state)
+    lines = [f"Workspace: {workspace}"]
+    if isinstance(error, Refused):
+        refused = error.summary.refused
+        what = f"refused by {', '.join(gate.name for gate in refused)}"
+        lines.append(f"Release: {error.summary.manifest.release_id}, built and not published")
+        lines += [f"Gate {gate.name}: {gate.reason}" for gate in refused]
+    else:
+        what = "cancelled" if state.is_cancelling() else state.type.value.lower()
+        lines.append(f"Why: {error.message if isinstance(error, NightrankError) else state.message or 'not known'}")
+    if isinstance(error, NightrankError) and error.remedy:
+        lines.append(f"What to do: {error.remedy}")
+    lines.append(f"Run: {flow_run.name}")
+    if (address := url_for(flow_run)) is not None:
+        lines.append(address)
+    return Message(f"Nightrank: {flow} of {workspace} {what}", "\n".join(lines))
+
+
+def send(message: Message, blocks: Sequence[str]) -> list[str]:
+    """Send a message by each of these blocks.
+
+    Args:
+        message: What to tell.
+        blocks: As type/name.
+
+    Returns:
+        Why some could not send it, a line each.
+    """
+    untold = []
+    for name in blocks:
+        try:
+            block = Block.load(name)
+            if not isinstance(block, NotificationBlock):
+                untold.append(f"The block {name} tells nobody anything: it is no notification block.")
+                continue
+            cast("Callable[..., None]", block.notify)(message.body, subject=message.subject)
+        except Exception as error:  # whatever keeps a message from being sent, the run is what it is
+            untold.append(f"The block {name} did not send the message: {type(error).__name__}: {error}")
+    return untold
+
+
+def _error(state: State[object]) -> object:
+    """The error that a run ended with, where this is the process that ran it."""
+    try:
+        return state.result(raise_on_failure=False)
+    except Exception:  # it is not here any more, or was never stored: the state's message has its words
+        return None

@@ -1,0 +1,95 @@
+"""What a refresh tells: the same facts for people, for scripts and for Prefect's pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nightrank.storage.errors import GateRefused
+from nightrank.storage.release.manifest import settings_as_json
+from nightrank.tasks.gates.verdicts import FAULTS
+from nightrank.tasks.counts import memo_use
+
+if TYPE_CHECKING:
+    from nightrank.storage.records import JsonValue
+    from nightrank.storage.release.manifest import Counts, Gate, Manifest
+    from nightrank.tasks.evaluate.ladder import Rung
+    from nightrank.tasks.stages.read import Drop
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The outcome of one run.
+
+    Attributes:
+        manifest: Of the release that was made, or of the current one where there was nothing to do.
+        published: Whether this run made a new release current.
+        changed: Whether anything differed from the current release.
+        counts: Of this run.
+        seconds: Of this run, by stage and in total.
+        coverage: Share of the log's traffic that the chosen queries answer.
+        drops: What of the log was not kept.
+        ladder: What each rung of the release is worth and costs; empty without judgments.
+        depths: Reranking depths and means by measure; empty without judgments or a reranker.
+        warnings: What the user should know, though nothing failed.
+    """
+
+    manifest: Manifest
+    published: bool
+    changed: bool
+    counts: Counts
+    seconds: dict[str, float]
+    coverage: float
+    drops: tuple[Drop, ...]
+    ladder: tuple[Rung, ...] = ()
+    depths: tuple[tuple[int, dict[str, float]], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> list[Gate]:
+        """The gates that keep the release from being published."""
+        return [gate for gate in self.manifest.gates if not gate.lets_through]
+
+    @property
+    def overridden(self) -> list[Gate]:
+        """The gates that the release failed, and was published all the same."""
+        return [gate for gate in self.manifest.gates if gate.accepted]
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The object of ``refresh --json``."""
+        return {
+            "release_id": self.manifest.release_id,
+            "published": self.published,
+            "changed": self.changed,
+            "counts": self.counts.model_dump(),
+            "memos": {
+                name: {"needed": use.needed, "found": use.found, "hit_rate": round(use.hit_rate, 6)}
+                for name, use in memo_use(self.counts).items()
+            },
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "coverage": round(self.coverage, 6),
+            "drops": {drop.reason: {"rows": drop.rows, "traffic": drop.traffic} for drop in self.drops},
+            "measures": {stage: dict(values) for stage, values in self.manifest.measures.items()},
+            "ladder": [rung.as_json() for rung in self.ladder],
+            "depths": [{"depth": depth, **measures} for depth, measures in self.depths],
+            "gates": [settings_as_json(gate) for gate in self.manifest.gates],
+            "warnings": list(self.warnings),
+        }
+
+
+class Refused(GateRefused):
+    """A gate did not pass; it carries what the run did."""
+
+    def __init__(self, summary: Summary) -> None:
+        reasons = ". ".join(f"{gate.name}: {gate.reason}" for gate in summary.refused)
+        names = [gate.name for gate in summary.refused]
+        release_id = summary.manifest.release_id
+        remedy = (
+            "The release that was live stays live; look into the reason "
+            f"(`nightrank report --release {release_id}`) and run again."
+        )
+        if not any(name in FAULTS for name in names):
+            accept = " ".join(f"--accept {name}" for name in names)
+            remedy += f" If this change is meant: `nightrank refresh {accept}`."
+        super().__init__(f"The release {release_id} was built and is not published. {reasons}.", remedy=remedy)
+        self.summary = summary

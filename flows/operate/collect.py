@@ -1,0 +1,49 @@
+"""Collection on its own: each night collects what is cheap to collect, and this all of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nightrank.flows.engine.artifacts import show_collected_in_prefect
+from nightrank.flows.engine.flow import nightrank_flow
+from nightrank.flows.settings import load_settings
+from nightrank.storage.release.collect import Collected
+from nightrank.storage.release.collect import collect as collect_unreached
+from nightrank.storage.errors import InputError
+from nightrank.storage.workspace.base import writing
+
+if TYPE_CHECKING:
+    from nightrank.flows.settings import Configuration
+
+
+@nightrank_flow("collect")
+def collect(settings_file: str = "nightrank.toml", *, keep: int | None = None, dry_run: bool = False) -> Collected:
+    """Remove what nothing reaches: old releases, and what only they needed.
+
+    Args:
+        settings_file: Path of the settings.
+        keep: Accepted releases to keep; None for as many as the settings say.
+        dry_run: Say what would go, and remove nothing.
+
+    Returns:
+        What went.
+
+    Raises:
+        InputError: The settings are wrong, or no release would be kept.
+        WorkspaceBusy: Another run is at work.
+    """
+    collected = collect_workspace(load_settings(Path(settings_file)), keep=keep, dry_run=dry_run, now=datetime.now(UTC))
+    show_collected_in_prefect(collected, dry_run=dry_run)
+    return collected
+
+
+def collect_workspace(configuration: Configuration, *, keep: int | None, dry_run: bool, now: datetime) -> Collected:
+    """Collect as the workspace's one writer; the arguments and errors of :func:`collect`."""
+    if keep is not None and keep < 1:
+        message = f"--keep {keep} would remove the current release."
+        raise InputError(message, remedy="Keep at least 1.")
+    with writing(configuration.workspace, now=now, tidy=False) as workspace:
+        wanted = configuration.settings.retention.keep if keep is None else keep
+        return collect_unreached(workspace, keep=wanted, now=now, thorough=True, dry_run=dry_run)

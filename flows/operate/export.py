@@ -1,0 +1,131 @@
+"""Export: a published release where front ends look it up, a file or a server, each switched in one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from nightrank.flows.engine.flow import nightrank_flow
+from nightrank.flows.settings import load_settings
+from nightrank.flows.engine.steps import step
+from nightrank.storage.errors import InputError, NightrankError, reason_of
+from nightrank.storage.serving.address import parse_address
+from nightrank.tasks.stages.export import export_release
+from nightrank.tasks.settings.file import ExportSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nightrank.storage.records import JsonValue
+    from nightrank.storage.serving.address import Address
+    from nightrank.storage.serving.export import Exported
+    from nightrank.storage.workspace.base import Workspace
+    from nightrank.tasks.night import Night
+
+
+@dataclass(frozen=True, slots=True)
+class Exports:
+    """The outcome of an export to one or more places."""
+
+    release_id: str
+    exported: tuple[Exported, ...]
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The object of ``export --json``."""
+        return {"release_id": self.release_id, "exported": [one.as_json() for one in self.exported]}
+
+
+@nightrank_flow("export")
+def export(
+    settings_file: str = "nightrank.toml",
+    *,
+    to: list[SecretStr] | None = None,
+    release_id: str | None = None,
+    name: str | None = None,
+) -> Exports:
+    """Make one or more places serve a release.
+
+    Args:
+        settings_file: Path of the settings.
+        to: Addresses, relative to the working directory; None for those of the settings. They are secrets to
+            Prefect, which stores the parameters of a run: there may be passwords in them.
+        release_id: Of the release; None for the current one.
+        name: Of the key space or the view; None for that of the settings.
+
+    Returns:
+        What was done.
+
+    Raises:
+        InputError: An address, a setting or the release is wrong.
+        MachineError: A place failed; it serves what it served before. The other places were exported to.
+    """
+    configuration = load_settings(Path(settings_file))
+    now, base = datetime.now(UTC), configuration.base
+    settings = configuration.settings.export
+    if name is not None:
+        settings = settings.model_copy(update={"name": _checked(name)})
+    addresses = [
+        *(parse_address(address.get_secret_value(), base=Path.cwd()) for address in to or ()),
+        *(parse_address(address, base=base) for address in (settings.to if to is None else ())),
+    ]
+    if not addresses:
+        raise InputError("Nothing says where to export to.", remedy="Give --to, or set [export].to.")
+    _keep_out_of(configuration.workspace, addresses)
+    workspace = configuration.workspace
+    if release_id is None:  # every place gets the same one, whatever is published meanwhile
+        release_id = workspace.require_current()
+    done: list[Exported] = []
+    failed: list[NightrankError] = []
+    for address in addresses:
+        try:
+            done.append(step(export_release, workspace, release_id, address, settings, now=now))
+        except NightrankError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0] if len(addresses) == 1 else _failure_of(failed, done)
+    return Exports(release_id, tuple(done))
+
+
+def export_published(night: Night, release_id: str, *, now: datetime) -> tuple[str, ...]:
+    """Export the published release to the places of the settings, where they do not serve it yet.
+
+    Returns:
+        What the user should know. No failure undoes the release: it is told, and the next run exports again.
+    """
+    settings = night.settings.export
+    warnings: list[str] = []
+    for written in settings.to:
+        try:
+            address = parse_address(written, base=night.base)
+            _keep_out_of(night.workspace, [address])
+            warnings += export_release(night.workspace, release_id, address, settings, now=now).warnings
+        except Exception as error:  # whatever is wrong with a place, the release is published
+            warnings.append(f"A place was not exported to; the next run tries again. {reason_of(error)}")
+    return tuple(warnings)
+
+
+def _keep_out_of(workspace: Workspace, addresses: Sequence[Address]) -> None:
+    root = workspace.root.resolve()
+    for address in addresses:
+        if address.is_file and address.path.resolve().is_relative_to(root):
+            message = f"{address.shown} is in the workspace, where no file is changed."
+            raise InputError(message, remedy="Export to another folder.")
+
+
+def _checked(name: str) -> str:
+    try:
+        return ExportSettings.model_validate({"name": name}).name
+    except ValueError as error:
+        message = f"--name {name!r} is no name."
+        remedy = "Use small letters, digits and underscores, a letter first, at most 40."
+        raise InputError(message, remedy=remedy) from error
+
+
+def _failure_of(failed: Sequence[NightrankError], done: Sequence[Exported]) -> NightrankError:
+    worst = min(failed, key=lambda error: error.exit_code)
+    served = f" Exported to {', '.join(one.to for one in done)}." if done else ""
+    return type(worst)(" ".join(error.message for error in failed) + served, remedy=worst.remedy)

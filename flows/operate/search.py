@@ -1,0 +1,122 @@
+"""Live search: both stages now, for any query, on the collection of the current release. Slow, exact, unstored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.errors import InputError
+from nightrank.storage.keys import normalise_query, query_key
+from nightrank.storage.release.manifest import read_manifest
+from nightrank.storage.serving.cache import CachedResults, Result, condition_of
+from nightrank.storage.files.parquet import read_rows, read_table
+from nightrank.storage.workspace.base import reading
+from nightrank.tasks.bm25.analyser import Analyser
+from nightrank.tasks.rank.diversity import stored_vectors
+from nightrank.tasks.embed.encoder import Embedder, plan_embedder
+from nightrank.tasks.online.search import LiveSearch
+from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+from nightrank.tasks.stages.read import runs_of
+from nightrank.tasks.rerank.find import plan_reranker
+from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nightrank.flows.settings import Configuration
+    from nightrank.storage.records import JsonValue
+    from nightrank.storage.release.manifest import Counts
+    from nightrank.tasks.settings.file import Settings
+
+READ = ("bm25.duckdb", "queries.parquet", "candidates.parquet")  # files of the release
+
+
+def search_live(configuration: Configuration, query: str, *, filter_by: JsonValue = None) -> CachedResults:
+    """The results of both stages now, our own legs and every pair of the reranker's depth.
+
+    A refresh under these settings publishes the same, but where ``live_warnings`` names a reason. Pair scores that the
+    release holds of the same reranker are taken as they are: only other pairs are scored, or paid for.
+
+    Args:
+        configuration: Settings; what they compute must be what the release was made with.
+        query: As typed.
+        filter_by: Its filter, as ``nightrank.storage.filters.language`` has it.
+
+    Raises:
+        InputError: Nothing is published, the settings have changed since, or the filter cannot be applied.
+    """
+    condition = condition_of(filter_by)
+    with reading(configuration.workspace):
+        return _search(configuration, query, condition)
+
+
+def live_warnings(configuration: Configuration) -> tuple[str, ...]:
+    """Why live results may differ from what a refresh publishes, or has published.
+
+    Raises:
+        InputError: Nothing is published.
+    """
+    with reading(configuration.workspace):
+        manifest = read_manifest(configuration.workspace, configuration.workspace.require_current())
+    return differences(configuration.settings, manifest.counts)
+
+
+def differences(settings: Settings, counts: Counts) -> tuple[str, ...]:
+    """As ``live_warnings``, of settings and of what was counted in the current release."""
+    found = [
+        f"Live search asks our own {leg} leg: {name}, which a refresh takes for it, knows the log's queries alone."
+        for leg, name in runs_of(settings.retrieval).items()
+    ]
+    if counts.queries_left:
+        found.append(
+            f"Live search scores every pair; {counts.queries_left:,} queries of the release keep the fused order, "
+            "since its spending cap was reached."
+        )
+    return tuple(found)
+
+
+def _search(configuration: Configuration, query: str, condition: str | None) -> CachedResults:
+    settings, base, workspace = configuration.settings, configuration.base, configuration.workspace
+    release_id = workspace.require_current()
+    manifest = read_manifest(workspace, release_id)
+    embedder_plan = plan_embedder(settings.embedder, settings.execution, base=base)
+    analysis = Analyser.of(settings.bm25).fingerprint()
+    if (embedder_plan.fingerprint, analysis) != (manifest.inputs.embedder, manifest.inputs.analysis):
+        message = f"The embedder or the analysis in the settings is not what the release {release_id} was made with."
+        raise InputError(message, remedy="Run `nightrank refresh` first.")
+    reranker_plan = plan_reranker(settings.reranker, settings.execution, base=base)
+    table = ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=release_id)
+    batch_tokens, threads = settings.execution.batch_tokens, settings.execution.threads
+    embedder = Embedder(embedder_plan, batch_tokens=batch_tokens, threads=threads)
+    reranker = None if reranker_plan is None else RerankerOnDemand(reranker_plan, settings).load()
+    text, key = normalise_query(query), query_key(query)
+    folder = workspace.release(release_id, only=READ)
+    with Bm25Store.open(folder / "bm25.duckdb") as store:
+        live = LiveSearch.of(settings, store, table, embedder=embedder, reranker=reranker)
+        allowed = live.allowed(condition)
+        fused = live.fused(live.bm25(text, allowed), live.dense(text, allowed))
+        same = reranker_plan is not None and reranker_plan.fingerprint == manifest.inputs.reranker_fingerprint
+        known = _known_scores(folder, text) if same else {}
+        ranked = live.reranked(text, fused, known=known)
+        results = cut_results(
+            ranked,
+            candidate_depth=settings.retrieval.candidate_depth,
+            settings=settings.results,
+            vectors=stored_vectors(table),
+        )
+        chunks = store.chunks_at(results.column("chunk_number").to_numpy(), DESCRIPTION)
+    entries = result_entries(results, chunks, table).get(key, [])
+    found = tuple(Result(**entry) for entry in entries)  # type: ignore[arg-type]  # fields of Result
+    return CachedResults(text, release_id, found, condition)
+
+
+def _known_scores(folder: Path, text: str) -> dict[str, float]:
+    """The pair scores of a text in a release, under whatever filter, by chunk hash."""
+    queries = read_table(folder / "queries.parquet", columns=["query_key", "text"])
+    keys = queries.filter(pc.equal(queries.column("text"), text)).column("query_key")
+    rows = read_rows(folder / "candidates.parquet", "query_key", keys)
+    rows = rows.filter(pc.is_valid(rows.column("pair_score")))
+    return dict(zip(*(rows.column(name).to_pylist() for name in ("chunk_hash", "pair_score")), strict=True))

@@ -1,0 +1,343 @@
+"""What people read in a terminal: tables, not walls of log.
+
+Nothing from a document or a query is read as markup, as the name of an emoji, or by the terminal.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from nightrank.storage.files.text import plain_text
+from nightrank.tasks.counts import memo_use
+from nightrank.tasks.names import STAGE_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from nightrank.flows.operate.doctor import Diagnosis
+    from nightrank.flows.operate.export import Exports
+    from nightrank.flows.operate.releases import ListedRelease
+    from nightrank.flows.night.summary import Summary
+    from nightrank.storage.release.collect import Collected
+    from nightrank.storage.release.manifest import Gate, Manifest
+    from nightrank.storage.release.rollback import RolledBack
+    from nightrank.storage.serving.cache import CachedResults
+    from nightrank.tasks.counts import MemoUse
+
+EXCERPT = 240  # characters of a result's text
+
+
+def show_summary(summary: Summary) -> None:
+    """What a refresh did."""
+    console = terminal()
+    manifest, counts = summary.manifest, summary.counts
+    if not summary.changed:
+        console.print(f"Nothing to do: release {manifest.release_id} is up to date ({_seconds(summary)}).")
+        _show_notes(console, summary)
+        return
+    verb = "Published" if summary.published else "Rejected"
+    despite = ", ".join(gate.name for gate in summary.overridden) if summary.published else ""
+    head = f"{verb} release {manifest.release_id}{f' despite {despite}' if despite else ''} ({_seconds(summary)})."
+    console.print(head, style="bold")
+    console.print(_counts_table(summary))
+    if manifest.measures:
+        milliseconds = {rung.stage: rung.milliseconds for rung in summary.ladder if rung.milliseconds is not None}
+        title = f"Measures on {counts.queries_judged} judged queries"
+        show_measures(manifest.measures, title=title, milliseconds=milliseconds)
+    console.print(_gates_table(manifest))
+    _show_notes(console, summary)
+
+
+def show_measures(
+    measures: Mapping[str, Mapping[str, float]], *, title: str, milliseconds: Mapping[str, float] | None = None
+) -> None:
+    """A table of stages and measures.
+
+    Args:
+        measures: By stage and name.
+        title: Of the table.
+        milliseconds: Of a query online, by stage, where that is known.
+    """
+    console = terminal()
+    if not measures:
+        console.print("Nothing is judged: name a qrels file in [judgments].")
+        return
+    table = Table(title=title, title_justify="left")
+    table.add_column("stage")
+    for name in next(iter(measures.values())):
+        table.add_column(name, justify="right")
+    if milliseconds:
+        table.add_column("ms a query", justify="right")
+    for stage, values in measures.items():
+        cells = [f"{value:.4f}" for value in values.values()]
+        if milliseconds:
+            cells.append(f"{milliseconds[stage]:.1f}" if stage in milliseconds else "")
+        table.add_row(plain(STAGE_NAMES.get(stage, stage)), *cells)
+    console.print(table)
+
+
+def show_results(found: CachedResults, *, source: str) -> None:
+    """The results of a query."""
+    console = terminal()
+    condition = "" if found.condition is None else f"  {plain(found.condition)}"
+    console.print(f"{plain(found.query)}{condition}  ({source}, release {found.release_id})", style="bold")
+    if not found.results:
+        console.print("No document matches.")
+    for result in found.results:
+        head = Text.assemble((f"{result.rank:>2}  ", "cyan"), (plain(result.title or result.document_id), "bold"))
+        head.append(f"  {plain(result.document_id)}  {result.score:.3f}", style="dim")
+        excerpt = plain(result.text)
+        body = Text(excerpt if len(excerpt) <= EXCERPT else excerpt[: EXCERPT - 1] + "…")
+        console.print(Group(head, Padding(body, (0, 0, 0, 4))))
+
+
+def show_releases(releases: Sequence[ListedRelease], *, now: datetime) -> None:
+    """A table of releases, newest first, why gates refused some, and what is wrong with those that cannot be read.
+
+    Args:
+        releases: Oldest first.
+        now: What ages are counted to.
+    """
+    console = terminal()
+    if not releases:
+        console.print("There is no release yet: run `nightrank refresh`.")
+        return
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")  # 80 columns are enough
+    table.add_column("release", no_wrap=True)
+    table.add_column("age", min_width=len("minutes"))
+    for name in ("documents", "chunks", "queries", "MB", "nDCG@10"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("status", min_width=len("non_inferiority,"))
+    for release in reversed(releases):
+        table.add_row(release.release_id, *_release_cells(release, now=now))
+    console.print(table)
+    for release in releases:
+        if release.damage:
+            console.print(f"{release.release_id} is damaged: {plain(release.damage)}", style="yellow")
+        for gate in [] if release.manifest is None else release.manifest.gates:
+            if not gate.passed:
+                verb = "published despite" if gate.accepted else "rejected by"
+                line = f"{release.release_id} was {verb} {gate.name}: {plain(gate.reason)}."
+                console.print(line, style="yellow", highlight=False)
+
+
+def show_rollback(done: RolledBack, *, exports: bool = False) -> None:
+    """Which release is current now, and what the next refresh does with that.
+
+    Args:
+        done: What was done.
+        exports: Whether the settings name other places that serve releases.
+    """
+    console = terminal()
+    before = "" if done.before is None else f"; before, it was {done.before}"
+    console.print(f"Release {done.current} is current now{before}.", style="bold")
+    console.print("The next refresh compares the inputs with it and publishes a new release where they differ.")
+    if exports:
+        console.print("Run `nightrank export` to have it served where the settings export to.")
+
+
+def show_diagnosis(diagnosis: Diagnosis) -> None:
+    """A table of the doctor's checks, and every fault below it."""
+    console = terminal()
+    table = Table(title=f"Release {diagnosis.release_id}", title_justify="left")
+    for name in ("check", "compared", "verdict"):
+        table.add_column(name)
+    for check in diagnosis.checks:
+        compared = ", ".join(f"{count:,} {name}" for name, count in check.findings.compared.items())
+        mark = Text("agrees", style="green") if check.passed else Text("FAULTY", style="bold red")
+        if check.passed and not compared:
+            mark = Text("not in this release", style="dim")
+        table.add_row(check.name, compared, mark)
+    console.print(table)
+    for check in diagnosis.checks:
+        for fault in check.findings.faults:
+            console.print(Text.assemble((f"{check.name}: ", "bold"), plain(str(fault))))
+    console.print("All stores agree." if diagnosis.healthy else "The stores do not agree.")
+
+
+def show_collected(collected: Collected, *, dry_run: bool) -> None:
+    """What a collection removed, or would remove."""
+    console = terminal()
+    freed = (collected.bytes_before - collected.bytes_after) / 1e6
+    verb = "Would free" if dry_run else "Freed"
+    at_least = "at least " if dry_run else ""
+    console.print(f"{verb} {at_least}{freed:.1f} of {collected.bytes_before / 1e6:.1f} MB.", style="bold")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    table.add_column()
+    for name, removed in (
+        ("releases", collected.releases_removed),
+        ("tables of other embedders", collected.tables_removed),
+        ("memos of other models", collected.memos_removed),
+    ):
+        table.add_row(name, f"{len(removed):,}", Text(", ".join(removed)))
+    for name, count in (
+        ("abandoned runs", collected.staging_removed),
+        ("tags", collected.tags_removed),
+        ("texts", collected.rows_removed),
+        ("pair scores", collected.pair_scores_removed),
+        ("query embeddings", collected.query_vectors_removed),
+    ):
+        table.add_row(name, f"{count:,}", "")
+    console.print(table)
+    if collected.waiting_for_readers:
+        console.print("Note: somebody is reading LanceDB; its files go another time.", style="yellow")
+
+
+def show_next_steps(settings_file: Path) -> None:
+    """Where to look after the demo."""
+    folder = settings_file.parent
+    console = terminal()
+    console.print("\nNext:", style="bold")
+    for line in (
+        '  nightrank search "read a csv file"            the cached top 10',
+        '  nightrank search --live "parse toml"          both stages now, for any query',
+        "  nightrank evaluate                            each stage on the judged queries",
+        "  nightrank report                              the report of the release, in the browser",
+        "  nightrank refresh                             again: finds nothing to do",
+        f"  {folder}/nightrank.toml   the settings; edit, then refresh",
+    ):
+        console.print(line, highlight=False)
+
+
+def show_exports(exports: Exports) -> None:
+    """What an export did."""
+    console = terminal()
+    for one in exports.exported:
+        release_id, to = plain(one.release_id), plain(one.to)
+        if one.changed:
+            forms = f" and {one.forms:,} near-identical forms" if one.forms else ""
+            before = f" (before: {plain(one.before)})" if one.before else ""
+            console.print(f"{to} serves release {release_id}: {one.queries:,} queries{forms}{before}.", style="bold")
+        else:
+            console.print(f"Nothing to do: {to} serves release {release_id} already.")
+        for warning in one.warnings:
+            console.print(f"Note: {plain(warning)}", style="yellow")
+
+
+def terminal() -> Console:
+    """Where people read; what is printed there is never markup."""
+    return Console(markup=False, emoji=False)
+
+
+def plain(text: str) -> str:
+    """A text on one line, without the characters by which it could steer a terminal."""
+    return plain_text(" ".join(text.split()))
+
+
+def _counts_table(summary: Summary) -> Table:
+    counts = summary.counts
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    table.add_column()
+    table.add_row(
+        "documents",
+        f"{counts.documents:,}",
+        f"{counts.documents_added:,} added, {counts.documents_edited:,} edited, "
+        f"{counts.documents_metadata:,} with other metadata, {counts.documents_removed:,} removed",
+    )
+    memos = memo_use(counts)
+    table.add_row(
+        "chunks", f"{counts.chunks:,}", _computed(counts.chunks_embedded, "embedded", memos["chunk embeddings"])
+    )
+    table.add_row(
+        "queries",
+        f"{counts.queries:,}",
+        f"{counts.queries_judged:,} judged, "
+        + _computed(counts.queries_embedded, "embedded", memos["query embeddings"]),
+    )
+    dropped = ", ".join(f"{drop.rows:,} {drop.reason}" for drop in summary.drops)
+    covered = f"of the log's traffic answered{'; rows not kept: ' if dropped else ''}{dropped}"
+    table.add_row("coverage", f"{_tenths(summary.coverage)}%", covered)
+    table.add_row("pairs", f"{counts.pairs:,}", _computed(counts.pairs_scored, "scored", memos["pair scores"]))
+    if checked := counts.vectors_checked + counts.scores_checked:
+        table.add_row("canary", f"{checked:,}", "stored values computed again: they agree")
+    slowest = sorted(((s, name) for name, s in summary.seconds.items() if name != "total"), reverse=True)[:4]
+    table.add_row("seconds", f"{summary.seconds['total']:.1f}", ", ".join(f"{name} {s:.1f}" for s, name in slowest))
+    return table
+
+
+def _computed(count: int, done: str, use: MemoUse) -> str:
+    return f"{count:,} {done}, {_tenths(use.hit_rate)}% remembered"
+
+
+def _tenths(share: float) -> str:
+    """A share as per cent, rounded down: 100.0 % is all, not nearly all."""
+    return f"{math.floor(1000 * share) / 10:.1f}"
+
+
+def _gates_table(manifest: Manifest) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("gate", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("threshold", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("why")
+    for gate in manifest.gates:
+        table.add_row(gate.name, f"{gate.value:.4g}", f"{gate.threshold:.4g}", _verdict(gate), Text(plain(gate.reason)))
+    return table
+
+
+def _verdict(gate: Gate) -> Text:
+    if gate.accepted:
+        return Text("ACCEPTED", style="bold yellow")
+    return Text("passed", style="green") if gate.passed else Text("FAILED", style="bold red")
+
+
+def _show_notes(console: Console, summary: Summary) -> None:
+    bad = summary.counts.documents_bad + summary.counts.queries_bad
+    if bad:
+        line = f"Note: {bad} rows were set aside; bad_rows.parquet in the release says which and why."
+        console.print(line, style="yellow")
+    for warning in summary.warnings:
+        console.print(f"Note: {plain(warning)}", style="yellow")
+
+
+def _seconds(summary: Summary) -> str:
+    return f"{summary.seconds['total']:.1f} s"
+
+
+def _release_cells(release: ListedRelease, *, now: datetime) -> tuple[str, ...]:
+    size = f"{release.size_bytes / 1e6:.1f}"
+    manifest = release.manifest
+    if manifest is None:
+        return "", "", "", "", size, "", "current, damaged" if release.current else "damaged"
+    counts = manifest.counts
+    quality = manifest.measures.get("results", {}).get("nDCG@10")
+    return (
+        _age((now - manifest.created_at).total_seconds()),
+        f"{counts.documents:,}",
+        f"{counts.chunks:,}",
+        f"{counts.queries:,}",
+        size,
+        "" if quality is None else f"{quality:.4f}",
+        ("current" if release.current else manifest.status) + _gates_in_words(manifest),
+    )
+
+
+def _gates_in_words(manifest: Manifest) -> str:
+    failed = [gate.name for gate in manifest.gates if not gate.lets_through]
+    overridden = [gate.name for gate in manifest.gates if gate.accepted]
+    words = [
+        f", failed {', '.join(failed)}" if failed else "",
+        f", despite {', '.join(overridden)}" if overridden else "",
+    ]
+    return "".join(words) or ", all gates passed"
+
+
+def _age(seconds: float) -> str:
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        count = int(seconds // size)
+        if count >= 1:
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "just now"

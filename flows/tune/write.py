@@ -1,0 +1,99 @@
+"""Writing tuned values into the settings file: its comments and order stay, and each value says what it rests on."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING
+
+import tomlkit
+from pydantic import ValidationError
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import InlineTable
+
+from nightrank.storage.errors import InputError
+from nightrank.storage.workspace.base import write_atomically
+from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.experiment.variants import varied
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from tomlkit import TOMLDocument
+
+    from nightrank.storage.records import JsonValue
+    from nightrank.tasks.tune.cross_validate import Tuned
+
+MARK = "tuned "  # how evidence begins; what a later tuning replaces
+
+
+def write_tuned(path: Path, tuned: Tuned, *, named: Settings, now: datetime) -> None:
+    """Write what tuning changes, each value with its evidence as a comment, which no digest sees.
+
+    Args:
+        path: The settings file.
+        tuned: With changes.
+        named: What the file says.
+        now: When.
+
+    Raises:
+        InputError: The file cannot be edited in place, or is no longer what was tuned; it is as it was.
+    """
+    path = path.resolve()  # a link stays a link
+    lines = "\n".join(f"{key} = {_toml(value)}" for key, value in tuned.changes.items())
+    remedy = f"Write these values yourself:\n{lines}"
+    try:
+        text = path.read_bytes().decode("utf-8")
+        document = tomlkit.parse(text)
+        _set(document, tuned.changes, comment=evidence(tuned, now=now))
+        edited = tomlkit.dumps(document)
+        before, after = (Settings.model_validate(tomllib.loads(version)) for version in (text, edited))
+    except (OSError, UnicodeDecodeError, TOMLKitError, tomllib.TOMLDecodeError, ValidationError, TypeError) as error:
+        raise InputError(f"{path} cannot be edited in place: {error}.", remedy=remedy) from error
+    if before != named or after != varied(named, tuned.changes):
+        raise InputError(f"{path} is not what was tuned, or cannot be edited in place.", remedy=remedy)
+    mode = path.stat().st_mode
+    write_atomically(path, edited)
+    path.chmod(mode)
+
+
+def evidence(tuned: Tuned, *, now: datetime) -> str:
+    """What a value rests on, as one line."""
+    gain = tuned.gain
+    return (
+        f"{MARK}{now:%Y-%m-%d} on {tuned.queries} judged queries of the release {tuned.release_id}: "
+        f"nDCG@10 {gain.before:.4f} to {gain.after:.4f} "
+        f"(by {gain.low:+.4f} to {gain.high:+.4f}, p {gain.p_value:.4f}), cross-validated"
+    )
+
+
+def _set(document: TOMLDocument, changes: Mapping[str, JsonValue], *, comment: str) -> None:
+    for name, value in changes.items():
+        section, _, key = name.partition(".")
+        if section not in document:
+            document[section] = tomlkit.table()
+        table = document[section]
+        if not isinstance(table, dict):
+            raise TypeError(f"[{section}] is no table")
+        written = _comment_of(table[key]) if key in table else ""
+        table[key] = value
+        if isinstance(table, InlineTable):  # all on one line, where a comment can only stand at the end
+            table.comment(_beside(_comment_of(table), comment))
+        else:
+            table[key].comment(_beside(written, comment))
+
+
+def _comment_of(item: object) -> str:
+    trivia = getattr(item, "trivia", None)
+    return "" if trivia is None else str(trivia.comment).lstrip("#").strip()
+
+
+def _beside(written: str, comment: str) -> str:
+    """The user's own comment, if there is one, and the evidence in place of an earlier one."""
+    own = written.partition(MARK)[0].rstrip(" ;")
+    return f"{own}; {comment}" if own else comment
+
+
+def _toml(value: JsonValue) -> str:
+    return tomlkit.item(value).as_string()

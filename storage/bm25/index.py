@@ -1,0 +1,280 @@
+"""The statistics behind BM25, open for reading: one file a release.
+
+``nightrank.storage.bm25.build`` makes the file, and nothing ever changes it. Answers are tables and arrays, of chunks and terms
+by their numbers; where postings lie (``nightrank.storage.bm25.layout``) stays in here. Formulas and rankings are no matter of
+this module.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from nightrank.storage.bm25.layout import SLOTS_PER_BLOCK, has_this_layout
+from nightrank.storage.bm25.terms import analysis_fingerprint, count_runs_and_name_terms
+from nightrank.storage.files.database import connect, only_row
+from nightrank.storage.errors import MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from nightrank.storage.bm25.terms import WordAnalyser
+
+_STATISTICS = "SELECT chunk_count, total_length, analysis, ordered_slots FROM statistics"
+
+_QUERY_TERMS = """
+SELECT number AS query_number, term_number, sum(occurrences * times)::INTEGER AS qtf
+FROM run_counts JOIN run_terms USING (run) JOIN terms USING (term)
+GROUP BY number, term_number
+ORDER BY number, term_number
+"""
+
+# Postings that lie in order are read in order, twice as fast as terms are looked up and sorted.
+_ORDERED_POSTINGS_IN = "SELECT term_slot, slot, tf FROM postings WHERE slot >= $first_slot AND slot < $end_slot"
+
+_POSTINGS_IN = """
+SELECT term_slot, slot, tf
+FROM postings SEMI JOIN wanted_terms USING (term_slot)
+WHERE slot >= $first_slot AND slot < $end_slot
+ORDER BY term_slot, slot
+"""
+
+_POSTINGS_AT = """
+SELECT term_number, chunk_number, tf, length
+FROM postings JOIN wanted_terms USING (term_slot)
+JOIN (SELECT slot, chunk_number, length FROM chunks SEMI JOIN wanted_chunks USING (chunk_number)) USING (slot)
+"""
+
+_CHUNKS_AT = "SELECT * FROM chunks SEMI JOIN wanted_chunks USING (chunk_number)"
+
+# Share of all postings up to which those of some terms are looked up.
+FEW = 0.1
+
+_DOCUMENT_COUNT = "SELECT count(DISTINCT document_id) FROM chunks"
+
+CHUNK_COLUMNS = (
+    "chunk_number",
+    "chunk_id",
+    "chunk_hash",
+    "document_id",
+    "ordinal",
+    "title",
+    "body_start",
+    "length",
+    "metadata",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PostingBlock:
+    """Postings of some chunks, which are the columns of a matrix.
+
+    Attributes:
+        chunk_numbers: int32 (n_columns,), in no order; -1 where a column has no chunk, and so no posting.
+        lengths: int32 (n_columns,), of the chunks.
+        first_slot: The slot of the first column; the others follow.
+        places: int32 (n_term_slots,), by a term's slot, its place among those that were asked for; -1: it was not.
+        postings: Parts of them, each int32 (n,) slots of terms, slots of chunks and tf: from part to part by term, then
+            chunk. Some may be of terms that were not asked for.
+    """
+
+    chunk_numbers: NDArray[np.int32]
+    lengths: NDArray[np.int32]
+    first_slot: int
+    places: NDArray[np.int32]
+    postings: Sequence[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]]
+
+
+class Bm25Store:
+    """The statistics of one release, open for reading; a context manager.
+
+    Attributes:
+        chunk_count: Chunks of the collection, those without a term included.
+        total_length: Terms with their repetitions, over all chunks.
+        analysis: The fingerprint of how its texts became terms.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        chunk_count, total_length, analysis, ordered_slots = only_row(connection, _STATISTICS)
+        self.chunk_count: int = chunk_count
+        self.total_length: int = total_length
+        self.analysis: str = analysis
+        self._ordered_slots: int = ordered_slots
+
+    @classmethod
+    def open(cls, path: Path, *, memory_limit: str = "4GB") -> Self:
+        """Open the file of a release.
+
+        Raises:
+            MachineError: It is not there.
+        """
+        if not path.is_file():
+            raise MachineError(f"{path} is not there.", remedy="Restore the release, or run a refresh to make another.")
+        connection = connect(path, read_only=True, memory_limit=memory_limit)
+        connection.execute("SET preserve_insertion_order = true")  # of postings that lie in order
+        return cls(connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    @property
+    def average_length(self) -> float:
+        """Terms a chunk; 0 without chunks."""
+        return self.total_length / self.chunk_count if self.chunk_count else 0.0
+
+    def chunks(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All chunks, by number: row n is chunk n.
+
+        Args:
+            columns: Some of ``CHUNK_COLUMNS``; None: all of them.
+        """
+        return self.chunk_reader(CHUNK_COLUMNS if columns is None else columns).read_all()
+
+    def chunk_reader(self, columns: Sequence[str]) -> pa.RecordBatchReader:
+        """Chosen columns of all chunks, by number, about 65,536 chunks in memory at a time.
+
+        Args:
+            columns: Some of ``CHUNK_COLUMNS``.
+
+        Returns:
+            A reader that is valid while the store is open; several may be.
+        """
+        cursor = self._connection.cursor()  # an unread result blocks its connection
+        chosen = map(duckdb.ColumnExpression, dict.fromkeys(["chunk_number", *columns]))
+        # Ordered last of all: DuckDB owes an order to nothing but a query's outermost part.
+        batches = cursor.table("chunks").select(*chosen).order("chunk_number").to_arrow_reader(65_536)
+        schema = pa.schema([batches.schema.field(name) for name in columns])
+        return pa.RecordBatchReader.from_batches(schema, _selected(cursor, batches, columns))
+
+    def chunks_at(self, chunk_numbers: NDArray[np.int32], columns: Sequence[str]) -> pa.Table:
+        """Chosen columns of some chunks: row n is chunk ``chunk_numbers[n]``; those of the others are not held.
+
+        Args:
+            chunk_numbers: int32 (n,), in any order, each as often as it is wanted.
+            columns: Some of ``CHUNK_COLUMNS``.
+        """
+        distinct, places = np.unique(chunk_numbers, return_inverse=True)
+        chosen = map(duckdb.ColumnExpression, dict.fromkeys(["chunk_number", *columns]))
+        with closing(self._connection.cursor()) as cursor:
+            cursor.register("wanted_chunks", pa.table({"chunk_number": distinct}))
+            found = cursor.sql(_CHUNKS_AT).select(*chosen).order("chunk_number").to_arrow_table()
+        return found.select(list(columns)).take(pa.array(places))
+
+    def document_count(self) -> int:
+        """How many documents have a chunk."""
+        return int(only_row(self._connection, _DOCUMENT_COUNT)[0])
+
+    def lengths(self) -> NDArray[np.int32]:
+        """int32 (chunk_count,), terms with their repetitions of each chunk."""
+        return self._column("SELECT length FROM chunks ORDER BY chunk_number")
+
+    def query_terms(self, texts: Sequence[str], *, analyse: WordAnalyser) -> pa.Table:
+        """The terms of queries, split and counted by the very SQL that documents went through.
+
+        Args:
+            texts: Query n is ``texts[n]``.
+            analyse: What the collection was analysed with.
+
+        Returns:
+            query_number, term_number, qtf (the term's occurrences in the query); int32, by query, then term. Terms
+            that no chunk has are left out.
+
+        Raises:
+            MachineError: The collection was analysed in another way, or its postings are laid out in another.
+        """
+        if not has_this_layout(self._connection):
+            raise MachineError(
+                "The release's postings are laid out in another way.",
+                remedy="Run a refresh, or read the release with the version of Nightrank that made it.",
+            )
+        if analysis_fingerprint(analyse) != self.analysis:
+            raise MachineError(
+                "The queries would be analysed in another way than the release's chunks.",
+                remedy="Run a refresh: the language, stop words or the program changed since the release was built.",
+            )
+        numbered = pa.table({"number": np.arange(len(texts), dtype=np.int32), "text": pa.array(texts, pa.string())})
+        with closing(self._connection.cursor()) as cursor:
+            cursor.register("numbered_texts", numbered)
+            count_runs_and_name_terms(cursor, analyse=analyse)
+            return cursor.sql(_QUERY_TERMS).to_arrow_table()
+
+    def chunk_counts(self, term_numbers: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
+        """int32 (n,), in how many chunks each of the terms is; of all terms, by number, where none are named."""
+        counts = self._column("SELECT chunk_count FROM terms ORDER BY term_number")
+        return counts if term_numbers is None else counts[term_numbers]
+
+    def postings_at(self, term_numbers: NDArray[np.int32], chunk_numbers: NDArray[np.int32]) -> pa.Table:
+        """Where some terms are, in some chunks.
+
+        Returns:
+            term_number, chunk_number, tf, length (the chunk's); int32, in no order.
+        """
+        with closing(self._connection.cursor()) as cursor:
+            cursor.register("wanted_terms", self._wanted(term_numbers))
+            cursor.register("wanted_chunks", pa.table({"chunk_number": np.unique(chunk_numbers)}))
+            return cursor.sql(_POSTINGS_AT).to_arrow_table()
+
+    def posting_blocks(self, term_numbers: NDArray[np.int32]) -> Iterator[PostingBlock]:
+        """Where some terms are, the postings of at most ``SLOTS_PER_BLOCK`` chunks in memory at a time.
+
+        Args:
+            term_numbers: int32 (n,), ascending.
+        """
+        slots = self._column("SELECT slot FROM chunks ORDER BY chunk_number")
+        chunk_numbers = np.full(slots.max(initial=-1) + 1, -1, dtype=np.int32)
+        chunk_numbers[slots] = np.arange(slots.size, dtype=np.int32)
+        lengths = np.zeros(chunk_numbers.size, dtype=np.int32)
+        lengths[slots] = self.lengths()
+        term_slots = self._term_slots()
+        places = np.full(term_slots.max(initial=-1) + 1, -1, dtype=np.int32)
+        places[term_slots[term_numbers]] = np.arange(term_numbers.size, dtype=np.int32)
+        counts = self.chunk_counts()
+        are_few = counts[term_numbers].sum() <= FEW * counts.sum()
+        for first in range(0, chunk_numbers.size, SLOTS_PER_BLOCK):
+            block = slice(first, min(first + SLOTS_PER_BLOCK, chunk_numbers.size))
+            with closing(self._connection.cursor()) as cursor:
+                cursor.register("wanted_terms", pa.table({"term_slot": term_slots[term_numbers]}))
+                bounds = {"first_slot": block.start, "end_slot": block.stop}
+                in_order = block.stop <= self._ordered_slots and not are_few
+                statement = _ORDERED_POSTINGS_IN if in_order else _POSTINGS_IN
+                batches = cursor.sql(statement, params=bounds).to_arrow_table().to_batches()
+            postings = [tuple(column.to_numpy() for column in batch.columns) for batch in batches]
+            yield PostingBlock(chunk_numbers[block], lengths[block], block.start, places, postings)
+
+    def _wanted(self, term_numbers: NDArray[np.int32]) -> pa.Table:
+        numbers = np.unique(term_numbers)
+        return pa.table({"term_number": numbers, "term_slot": self._term_slots()[numbers]})
+
+    def _term_slots(self) -> NDArray[np.int32]:
+        return self._column("SELECT term_slot FROM terms ORDER BY term_number")
+
+    def _column(self, query: str) -> NDArray[np.int32]:
+        values: NDArray[np.int32] = self._connection.sql(query).to_arrow_table().column(0).to_numpy()
+        return values
+
+
+def _selected(
+    cursor: duckdb.DuckDBPyConnection, batches: pa.RecordBatchReader, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    with closing(cursor):
+        for batch in batches:
+            yield batch.select(list(columns))

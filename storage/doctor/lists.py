@@ -1,0 +1,114 @@
+"""Whether the lists of a release, each query's nearest texts, agree with its queries, chunks and candidates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nightrank.storage.files.database import connect, only_row
+from nightrank.storage.doctor.faults import find_faults
+from nightrank.storage.filters.queries import text_keys_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import duckdb
+
+    from nightrank.storage.doctor.faults import Fault
+
+_READ_LISTS = "CREATE TEMP TABLE lists AS SELECT query_key, floor, chunk_hashes, scores FROM read_parquet($lists)"
+_READ_QUERIES = "CREATE TEMP TABLE queries AS SELECT query_key FROM read_parquet($queries)"
+_READ_CANDIDATES = """
+CREATE TEMP TABLE candidates AS
+SELECT query_key, chunk_hash, dense_score FROM read_parquet($candidates) WHERE dense_score IS NOT NULL
+"""
+
+# Of any lists: those of the dense leg, and those of the static leg, which judged queries alone have.
+_FAULTS = {
+    "lists of no query of the release": """
+        SELECT query_key AS example FROM lists ANTI JOIN queries USING (query_key)
+    """,
+    "queries that have more than one list": """
+        SELECT query_key AS example FROM lists GROUP BY query_key HAVING count(*) > 1
+    """,
+    "lists that have not one score a text": """
+        SELECT query_key AS example FROM lists WHERE len(chunk_hashes) IS DISTINCT FROM len(scores)
+    """,
+    "lists with a text that no chunk of the release has": """
+        SELECT DISTINCT query_key AS example
+        FROM (SELECT query_key, unnest(chunk_hashes) AS chunk_hash FROM lists) ANTI JOIN chunks USING (chunk_hash)
+    """,
+    "lists in which a text comes more than once": """
+        SELECT query_key AS example FROM lists WHERE len(list_distinct(chunk_hashes)) != len(chunk_hashes)
+    """,
+    "lists whose scores rise": """
+        SELECT query_key AS example FROM lists WHERE scores IS DISTINCT FROM list_reverse_sort(scores)
+    """,
+    "lists with a score that is no number above the floor": """
+        SELECT query_key AS example FROM lists
+        WHERE len(list_filter(scores, lambda score: isfinite(score) AND score > floor)) != len(scores)
+    """,
+    "lists without a floor that lack a text": """
+        SELECT query_key AS example FROM lists
+        ANTI JOIN filtered USING (query_key)
+        WHERE floor = '-inf'::FLOAT AND len(chunk_hashes) < (SELECT count(DISTINCT chunk_hash) FROM chunks)
+    """,
+}
+_FAULTS_OF_DENSE_LISTS = {
+    "queries without a list": """
+        SELECT query_key AS example FROM queries ANTI JOIN lists USING (query_key)
+    """,
+    **_FAULTS,
+}
+_FAULTS_BESIDE_CANDIDATES = {
+    "lists that give a candidate another score": """
+        SELECT DISTINCT query_key AS example
+        FROM (SELECT query_key, unnest(chunk_hashes) AS chunk_hash, unnest(scores) AS score FROM lists)
+        JOIN candidates USING (query_key, chunk_hash)
+        WHERE score IS DISTINCT FROM dense_score
+    """,
+}
+
+
+def dense_list_faults(lists: Path, *, queries: Path, candidates: Path | None, bm25: Path) -> tuple[int, list[Fault]]:
+    """What is wrong with the dense lists of a release.
+
+    Args:
+        lists: A Parquet file with ``query_key``, ``floor``, ``chunk_hashes`` and ``scores``, one row a query.
+        queries: A file of schema QUERIES.
+        candidates: A file of schema CANDIDATES; None where its dense leg is a run from outside.
+        bm25: The file with the table of chunks.
+
+    Returns:
+        How many lists there are, and the faults; they name the query's key.
+    """
+    with connect(bm25, read_only=True) as connection:
+        if candidates is None:
+            return _faults(connection, lists, queries, _FAULTS_OF_DENSE_LISTS)
+        connection.execute(_READ_CANDIDATES, {"candidates": str(candidates)})
+        return _faults(connection, lists, queries, _FAULTS_OF_DENSE_LISTS | _FAULTS_BESIDE_CANDIDATES)
+
+
+def static_list_faults(lists: Path, *, queries: Path, bm25: Path) -> tuple[int, list[Fault]]:
+    """What is wrong with the static lists of a release.
+
+    Args:
+        lists: As those of the dense leg, one row a judged query.
+        queries: A file of schema QUERIES.
+        bm25: The file with the table of chunks.
+
+    Returns:
+        How many lists there are, and the faults; they name the query's key.
+    """
+    with connect(bm25, read_only=True) as connection:
+        return _faults(connection, lists, queries, _FAULTS)
+
+
+def _faults(
+    connection: duckdb.DuckDBPyConnection, lists: Path, queries: Path, wanted: Mapping[str, str]
+) -> tuple[int, list[Fault]]:
+    connection.execute(_READ_LISTS, {"lists": str(lists)})
+    connection.execute(_READ_QUERIES, {"queries": str(queries)})
+    connection.register("filtered", text_keys_in([queries]))  # their lists have what the filter lets through
+    count = int(only_row(connection, "SELECT count(*) FROM lists")[0])
+    return count, find_faults(connection, wanted)

@@ -1,0 +1,77 @@
+"""DuckDB connections, opened one way."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from nightrank.storage.errors import WorkspaceBusy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def connect(
+    path: Path | None = None,
+    *,
+    read_only: bool = False,
+    memory_limit: str = "4GB",
+    spill_folder: Path | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB file, or a database in memory that spills to the system's temporary folder.
+
+    Nothing is ever installed or loaded by itself, and insertion order is kept only where a query asks for
+    an order.
+
+    Args:
+        path: The file, or None for memory.
+        read_only: Readers of a release never write.
+        memory_limit: What it may hold before it spills.
+        spill_folder: Where it spills; default: the system's temporary folder.
+    """
+    return duckdb.connect(
+        ":memory:" if path is None else str(path),
+        read_only=read_only,
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "memory_limit": memory_limit,
+            "preserve_insertion_order": "false",
+            "temp_directory": tempfile.gettempdir() if spill_folder is None else str(spill_folder),
+        },
+    )
+
+
+def connect_for_writing(path: Path, *, patience_seconds: float = 60.0) -> duckdb.DuckDBPyConnection:
+    """Open a file for writing; where another process is reading it, wait for a while.
+
+    Args:
+        path: The file.
+        patience_seconds: How long to wait at most.
+
+    Raises:
+        WorkspaceBusy: Another process held it all the while.
+    """
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return connect(path)
+        except duckdb.IOException as error:
+            if "lock" not in str(error):
+                raise
+            if time.monotonic() >= deadline:
+                message = f"Another process has been reading {path} for {patience_seconds:g} seconds."
+                raise WorkspaceBusy(
+                    message, remedy="Wait for it to end (`nightrank doctor`?), then run again."
+                ) from error
+        time.sleep(0.1)
+
+
+def only_row(connection: duckdb.DuckDBPyConnection, statement: str, parameters: object = None) -> tuple[Any, ...]:
+    """The row of a statement that gives one row, fetched to the end so that the connection is free again."""
+    rows = connection.execute(statement, parameters).fetchall()
+    assert len(rows) == 1
+    return rows[0]

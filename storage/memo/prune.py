@@ -1,0 +1,185 @@
+"""Upkeep of the memos: a file in which much is reached by no release, or much is free, is written anew without it.
+
+DuckDB gives the room of deleted rows back slowly, and deleting a few rows here and there writes almost as much as the
+file holds; appending to a file now and then doubles it. So what nothing reaches stays until it is worth a new file, and
+then all of it goes.
+
+Scores that were paid for are never dropped for that a release does not reach them: a comparison or a tuning may have
+asked for them, or settings that come back will. They go with the texts that they are about.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nightrank.storage.files.database import connect, connect_for_writing, only_row
+from nightrank.storage.filters.queries import text_keys_in
+from nightrank.storage.memo.pair_scores import CREATE_PAIR_SCORES, PAID
+from nightrank.storage.memo.query_vectors import CREATE_QUERY_VECTORS
+from nightrank.storage.lance.reached import reach_chunks
+from nightrank.storage.workspace.base import sync_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+# Of a memo's entries, or of its bytes: a new file writes at most four living entries for each dead one.
+DEAD_SHARE = 0.2
+DEAD_BYTES = 500_000  # so much may be free in any case: DuckDB takes room by 256 kB
+
+_BYTES = """
+SELECT block_size * total_blocks, block_size * free_blocks FROM pragma_database_size()
+WHERE database_name = current_database()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a kind of memo looks like.
+
+    Attributes:
+        prefix: Of its files' names.
+        file: The file of a release that names the keys that it reaches.
+        create: Makes its table.
+        reached: Makes the temporary table of the keys that releases' files reach, from these and ``text_keys``; None
+            where whatever is about their chunks is kept.
+        count: Gives how many entries there are, and how many of them are reached.
+        living: Gives the entries that are reached.
+        insert: Takes them from ``living``.
+    """
+
+    prefix: str
+    file: str
+    create: str
+    reached: str | None
+    count: str
+    living: str
+    insert: str
+
+
+PAIRS = Kind(
+    prefix="pairs-",
+    file="candidates.parquet",
+    create=CREATE_PAIR_SCORES,
+    reached="""
+CREATE TEMP TABLE reached AS
+SELECT DISTINCT coalesce(text_key, query_key)::UUID AS query_key, chunk_hash::UUID AS chunk_hash
+FROM (
+    FROM read_parquet($files, filename = true)
+    -- A query that a spending cap left unfinished shows no score, and what was paid for it is wanted the next night.
+    QUALIFY pair_score IS NOT NULL OR count(pair_score) OVER (PARTITION BY filename, query_key) = 0
+) LEFT JOIN text_keys USING (query_key)
+""",
+    count="""
+SELECT (SELECT count(*) FROM pair_scores),
+       (SELECT count(*) FROM pair_scores SEMI JOIN reached USING (query_key, chunk_hash))
+""",
+    living="SELECT query_key, chunk_hash, score FROM pair_scores SEMI JOIN reached USING (query_key, chunk_hash)",
+    insert="INSERT INTO pair_scores SELECT query_key::UUID, chunk_hash::UUID, score FROM living",
+)
+
+# Of rerankers whose scores cost money. Their files are among those of ``PAIRS``.
+PAID_PAIRS = Kind(
+    prefix=f"{PAIRS.prefix}{PAID}",
+    file="bm25.duckdb",
+    create=CREATE_PAIR_SCORES,
+    reached=None,
+    count="""
+SELECT (SELECT count(*) FROM pair_scores),
+       (SELECT count(*) FROM pair_scores WHERE chunk_hash IN (SELECT chunk_hash::UUID FROM reached))
+""",
+    living="""
+SELECT query_key, chunk_hash, score FROM pair_scores WHERE chunk_hash IN (SELECT chunk_hash::UUID FROM reached)
+""",
+    insert=PAIRS.insert,
+)
+
+QUERIES = Kind(
+    prefix="queries-",
+    file="queries.parquet",
+    create=CREATE_QUERY_VECTORS,
+    reached="""
+CREATE TEMP TABLE reached AS
+SELECT DISTINCT coalesce(text_key, query_key)::UUID AS query_key
+FROM read_parquet($files) LEFT JOIN text_keys USING (query_key)
+""",
+    count="""
+SELECT (SELECT count(*) FROM query_vectors), (SELECT count(*) FROM query_vectors SEMI JOIN reached USING (query_key))
+""",
+    living="SELECT query_key, vector FROM query_vectors SEMI JOIN reached USING (query_key)",
+    insert="INSERT INTO query_vectors SELECT query_key::UUID, vector FROM living",
+)
+
+
+def memo_path(folder: Path, kind: Kind, fingerprint: str) -> Path:
+    """The file of a model's memo."""
+    return folder / f"{kind.prefix}{fingerprint}.duckdb"
+
+
+def memos(folder: Path, kind: Kind) -> list[Path]:
+    """The files of all memos of a kind."""
+    return sorted(folder.glob(f"{kind.prefix}*.duckdb"))
+
+
+def remove_memo(path: Path) -> None:
+    """Remove a memo."""
+    _log_of(path).unlink(missing_ok=True)
+    path.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove files that killed processes were still writing."""
+    for unfinished in folder.glob(".*.duckdb.tmp*"):
+        unfinished.unlink()
+
+
+def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], thorough: bool, dry_run: bool) -> int:
+    """Write a memo anew without what no release reaches, where a fifth of it is dead or free; at once or not at all.
+
+    Args:
+        path: The memo.
+        kind: What it holds.
+        files: Of the releases that the memo serves, the files that the kind names; those of their queries lie beside.
+        thorough: Write it anew wherever anything is dead.
+        dry_run: Only count.
+
+    Returns:
+        How many entries went.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with closing(connect_for_writing(path)) as memo:
+        if kind.reached is None:
+            reach_chunks(memo, files)
+        else:
+            memo.register("text_keys", text_keys_in(file.with_name(QUERIES.file) for file in files))
+            memo.execute(kind.reached, {"files": [glob.escape(str(file)) for file in files]})
+            memo.unregister("text_keys")
+        entries, living = only_row(memo, kind.count)
+        dead = int(entries - living)
+        size, free = only_row(memo, _BYTES)
+        alive = (size - free) * living / max(1, entries)
+        is_due = dead > DEAD_SHARE * entries or size > alive / (1 - DEAD_SHARE) + DEAD_BYTES
+        if not (is_due or (thorough and dead)):
+            return 0
+        if dry_run:
+            return dead
+        with closing(connect(temporary)) as anew:
+            anew.execute(kind.create)
+            anew.register("living", memo.sql(kind.living).to_arrow_reader())
+            anew.execute(kind.insert)
+            anew.unregister("living")
+        memo.execute("CHECKPOINT")  # a log that outlived the file would be taken for the new file's own
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    _log_of(path).unlink(missing_ok=True)
+    temporary.replace(path)
+    sync_folder(path.parent)
+    return dead
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.wal")

@@ -1,0 +1,265 @@
+"""Collects: removes what no kept release reaches, so that a workspace grows with its collection and not by the night.
+
+What kept releases reach stays: their texts' rows in LanceDB, the pair scores behind their candidates, the embeddings of
+their queries; and all pair scores of their texts that were paid for, whoever asked for them. Which releases are kept is
+``nightrank.storage.release.retention``'s matter.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from nightrank.storage.memo import prune as memo_upkeep
+from nightrank.storage.lance.prune import ChunkUpkeep
+from nightrank.storage.errors import MachineError
+from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES
+from nightrank.storage.lance.reached import unreached_rows
+from nightrank.storage.release.manifest import list_releases
+from nightrank.storage.release.retention import kept_releases
+from nightrank.storage.workspace.base import STAGING_PREFIX, make_readers_lock, without_readers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from nightrank.storage.memo.prune import Kind
+    from nightrank.storage.records import JsonValue
+    from nightrank.storage.release.manifest import Manifest
+    from nightrank.storage.workspace.base import Workspace
+
+_READ = ("bm25.duckdb", "candidates.parquet", "queries.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What went, or in a dry run would go.
+
+    Attributes:
+        at: When.
+        releases_removed: Ids, oldest first.
+        staging_removed: Folders of runs that were killed.
+        tags_removed: Tags in LanceDB that named no kept release.
+        tables_removed: Names of LanceDB's tables of embedders that no kept release names.
+        rows_removed: From the other tables.
+        memos_removed: Names of memos of models that no kept release names and that are not paid for.
+        pair_scores_removed: From the other memos.
+        query_vectors_removed: From the other memos.
+        waiting_for_readers: Whether files of LanceDB stayed because somebody was reading; they go another time.
+        bytes_before: Of the workspace.
+        bytes_after: Of the workspace; in a dry run, without the folders and files that would go as a whole.
+    """
+
+    at: datetime
+    releases_removed: tuple[str, ...]
+    staging_removed: int
+    tags_removed: int
+    tables_removed: tuple[str, ...]
+    rows_removed: int
+    memos_removed: tuple[str, ...]
+    pair_scores_removed: int
+    query_vectors_removed: int
+    waiting_for_readers: bool
+    bytes_before: int
+    bytes_after: int
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The same names, with the time as ISO 8601 has it."""
+        return {**asdict(self), "at": self.at.isoformat(timespec="seconds")}
+
+
+@dataclass(frozen=True, slots=True)
+class _Unwanted:
+    """What goes as a whole."""
+
+    releases: tuple[str, ...]
+    staging: tuple[Path, ...]
+    tables: tuple[str, ...]
+    memos: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptTable:
+    """A table of chunks that kept releases read: its rows that none of them reaches, uint64 (n,), and stray tags."""
+
+    upkeep: ChunkUpkeep
+    release_ids: tuple[str, ...]
+    unreached: NDArray[np.uint64]
+    stale_tags: int
+
+
+def collect(
+    workspace: Workspace, *, keep: int, now: datetime, thorough: bool = False, dry_run: bool = False
+) -> Collected:
+    """Remove what nothing reaches. The caller holds the workspace as its one writer.
+
+    A process that is killed at any point leaves every kept release readable, and the next collection goes on.
+    In a workspace without a release nothing is known to be unreached, so only abandoned folders go.
+
+    Args:
+        workspace: Where.
+        keep: Accepted releases to keep, the current one among them; at least 1.
+        now: When.
+        thorough: Write anew whatever holds something dead, and not only where that is worth its cost every night.
+        dry_run: Say what would go, and remove nothing.
+
+    Raises:
+        MachineError: The current release is not there, a kept one lacks a file, or its table a row; nothing has gone.
+    """
+    bytes_before = workspace.size_bytes(workspace.root)
+    if workspace.origin is not None:
+        workspace.origin.pause_sharing()
+    releases = list_releases(workspace)
+    kept = kept_releases(releases, current=workspace.current_release_id(), keep=keep)
+    _require_files(workspace, kept)
+    tables = [_kept_table(workspace, name, kept) for name in sorted({manifest.chunk_table.name for manifest in kept})]
+    unwanted = _unwanted(workspace, releases, kept)
+    waiting = False if dry_run else _remove(workspace, unwanted, tables, thorough=thorough)
+    removed = {
+        kind: _keep_reached(workspace, kind, kept, thorough=thorough, dry_run=dry_run)
+        for kind in (PAIRS, PAID_PAIRS, QUERIES)
+    }
+    if workspace.origin is not None and not dry_run:
+        workspace.origin.put_memos_in_order()
+    going = _bytes_of(workspace, unwanted) if dry_run else 0
+    return Collected(
+        at=now,
+        releases_removed=unwanted.releases,
+        staging_removed=len(unwanted.staging),
+        tags_removed=sum(table.stale_tags for table in tables),
+        tables_removed=unwanted.tables,
+        rows_removed=sum(len(table.unreached) for table in tables),
+        memos_removed=tuple(path.name for path in unwanted.memos),
+        pair_scores_removed=removed[PAIRS] + removed[PAID_PAIRS],
+        query_vectors_removed=removed[QUERIES],
+        waiting_for_readers=waiting,
+        bytes_before=bytes_before,
+        bytes_after=workspace.size_bytes(workspace.root) - going,
+    )
+
+
+def _require_files(workspace: Workspace, kept: Sequence[Manifest]) -> None:
+    for manifest in kept:
+        for name in _READ:
+            if not (_folder(workspace, manifest) / name).is_file():
+                message = f"The release {manifest.release_id} has no file {name}; nothing is removed."
+                raise MachineError(message, remedy="Restore the file, or remove the folder of the release.")
+
+
+def _unwanted(workspace: Workspace, releases: Sequence[Manifest], kept: Sequence[Manifest]) -> _Unwanted:
+    staging = tuple(sorted(workspace.releases.glob(f"{STAGING_PREFIX}*")))
+    if not kept:
+        return _Unwanted((), staging, (), ())
+    ids = {manifest.release_id for manifest in kept}
+    names = {manifest.chunk_table.name for manifest in kept}
+    memos = {path for kind in (PAIRS, QUERIES) for path in memo_upkeep.memos(workspace.memo, kind)}
+    memos -= {_memo(workspace, kind, manifest) for kind in (PAIRS, QUERIES) for manifest in kept}
+    memos -= set(memo_upkeep.memos(workspace.memo, PAID_PAIRS))
+    return _Unwanted(
+        releases=tuple(manifest.release_id for manifest in releases if manifest.release_id not in ids),
+        staging=staging,
+        tables=tuple(name for name in workspace.lance.table_names() if name not in names),
+        memos=tuple(sorted(memos)),
+    )
+
+
+def _bytes_of(workspace: Workspace, unwanted: _Unwanted) -> int:
+    paths = [*(workspace.releases / release_id for release_id in unwanted.releases), *unwanted.staging, *unwanted.memos]
+    tables = sum(workspace.lance.table_bytes(name) for name in unwanted.tables)
+    return tables + sum(workspace.size_bytes(path) for path in paths)
+
+
+def _kept_table(workspace: Workspace, name: str, kept: Sequence[Manifest]) -> _KeptTable:
+    releases = [manifest for manifest in kept if manifest.chunk_table.name == name]
+    release_ids = tuple(manifest.release_id for manifest in releases)
+    upkeep = ChunkUpkeep(workspace.lance, name)
+    statistics = [_folder(workspace, manifest) / "bm25.duckdb" for manifest in releases]
+    return _KeptTable(
+        upkeep=upkeep,
+        release_ids=release_ids,
+        unreached=unreached_rows(upkeep.rows(), statistics),
+        stale_tags=len(upkeep.stale_tags(release_ids)),
+    )
+
+
+def _remove(workspace: Workspace, unwanted: _Unwanted, tables: Sequence[_KeptTable], *, thorough: bool) -> bool:
+    """Remove releases before what they alone reach, so that no release is ever there by half; whether readers wait."""
+    make_readers_lock(workspace)
+    for staging in unwanted.staging:
+        shutil.rmtree(staging)
+    for release_id in unwanted.releases:
+        workspace.remove_release(release_id)
+    workspace.lance.remove_leftovers()
+    memo_upkeep.remove_leftovers(workspace.memo)
+    for memo in unwanted.memos:
+        memo_upkeep.remove_memo(memo)
+    kept = (_tidy(workspace, table, thorough=thorough) for table in tables)
+    return any([_remove_tables(workspace, unwanted.tables), *kept])
+
+
+def _remove_tables(workspace: Workspace, names: Sequence[str]) -> bool:
+    """Remove tables as a whole; whether readers kept them."""
+    if not names:
+        return False
+    with without_readers(workspace) as alone:
+        for name in names if alone else ():
+            workspace.lance.remove_table(name)
+    return not alone
+
+
+def _tidy(workspace: Workspace, table: _KeptTable, *, thorough: bool) -> bool:
+    """Remove rows and tags, and put the table together where that is due; whether readers keep its old files."""
+    upkeep = table.upkeep
+    upkeep.remove(table.unreached)
+    upkeep.move_tags(table.release_ids)
+    if not (thorough or upkeep.is_due()):
+        return False
+    with without_readers(workspace) as alone:
+        pass
+    if not alone:  # new files beside old ones that stay would only add to them
+        return True
+    upkeep.put_together()  # readers may come meanwhile
+    upkeep.move_tags(table.release_ids)
+    with without_readers(workspace) as alone:
+        if alone:
+            upkeep.remove_old_versions()
+    return not alone
+
+
+def _folder(workspace: Workspace, manifest: Manifest) -> Path:
+    """The folder of a release with the files that say what it reaches."""
+    return workspace.release(manifest.release_id, only=_READ)
+
+
+def _memo(workspace: Workspace, kind: Kind, manifest: Manifest) -> Path:
+    """The memo that a release was made with."""
+    fingerprint = manifest.inputs.reranker_fingerprint if kind is PAIRS else manifest.inputs.embedder
+    return memo_upkeep.memo_path(workspace.memo, kind, fingerprint)
+
+
+def _keep_reached(workspace: Workspace, kind: Kind, kept: Sequence[Manifest], *, thorough: bool, dry_run: bool) -> int:
+    """Remove from memos what no kept release reaches; how many entries went."""
+    return sum(
+        memo_upkeep.keep_reached(memo, kind, files=reaching, thorough=thorough, dry_run=dry_run)
+        for memo, reaching in _reaching(workspace, kind, kept).items()
+        if memo.is_file()
+    )
+
+
+def _reaching(workspace: Workspace, kind: Kind, kept: Sequence[Manifest]) -> dict[Path, list[Path]]:
+    """The memos of a kind that stay, and the files of kept releases that decide what of them does."""
+    if not kept:
+        return {}
+    paid = memo_upkeep.memos(workspace.memo, PAID_PAIRS)
+    if kind is PAID_PAIRS:
+        return {memo: [_folder(workspace, manifest) / kind.file for manifest in kept] for memo in paid}
+    files: dict[Path, list[Path]] = {}
+    for manifest in kept:
+        file = _folder(workspace, manifest) / kind.file
+        files.setdefault(_memo(workspace, kind, manifest), []).append(file)
+    return {memo: reaching for memo, reaching in files.items() if memo not in paid}

@@ -1,0 +1,75 @@
+"""The published rankings of two releases side by side: what readers see, and what they would see."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from nightrank.storage.release.results import ResultsFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class RankingPair(NamedTuple):
+    """A query's document ids in two releases, best first, each once; None where a release does not answer it."""
+
+    query_key: str
+    before: list[str] | None
+    after: list[str] | None
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    """What of a result a comparison looks at: the rest is not read."""
+
+    document_id: str
+
+
+_ENTRIES = msgspec.json.Decoder(list[_Entry])
+
+
+def paired_rankings(before: Path | None, after: Path) -> Iterator[RankingPair]:
+    """Every query of a release with its ranking and with what readers got for it before.
+
+    A query that was answered by a near-identical form's results got those.
+
+    Args:
+        before: The results file of the release that readers see; None: there is none to compare with.
+        after: The results file of the release that was made.
+
+    Yields:
+        Pairs by query key, one in memory at a time.
+    """
+    with ResultsFile(after) as made, nullcontext() if before is None else ResultsFile(before) as seen:
+        for key, _, results in made.rows():
+            yield RankingPair(key, None if seen is None else _ranking(seen, key), _ids(results))
+
+
+def former_rankings(before: Path, after: Path) -> Iterator[RankingPair]:
+    """Every query of the release that readers see with its ranking, and what they would get for it instead.
+
+    A query that has become a near-identical form of another gets that one's results.
+
+    Args:
+        before: The results file of the release that readers see.
+        after: The results file of the release that was made.
+
+    Yields:
+        Pairs by query key, one in memory at a time.
+    """
+    with ResultsFile(before) as seen, ResultsFile(after) as made:
+        for key, _, results in seen.rows():
+            yield RankingPair(key, _ids(results), _ranking(made, key))
+
+
+def _ranking(file: ResultsFile, key: str) -> list[str] | None:
+    found = file.get(key)
+    return None if found is None else _ids(found[1])
+
+
+def _ids(results: bytes) -> list[str]:
+    """Document ids, best first; where chunks are the unit, one that comes twice stands where its best chunk stands."""
+    return list(dict.fromkeys(entry.document_id for entry in _ENTRIES.decode(results)))

@@ -1,0 +1,105 @@
+"""What a release keeps of its evaluation: the schemas of its files, one row a fact, so that any tool can read them."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+# evaluation.parquet: what each stage is worth on each judged query.
+# before.parquet: what it was worth in the release that was live, measured again by the same judgments.
+EVALUATION = pa.schema(
+    [
+        pa.field("stage", pa.string(), nullable=False),
+        pa.field("query_id", pa.string(), nullable=False),
+        pa.field("measure", pa.string(), nullable=False),  # as ir_measures writes it
+        pa.field("value", pa.float64(), nullable=False),
+    ]
+)
+
+DEPTHS_FILE, TIMINGS_FILE = "depths.parquet", "timings.json"  # in the folder of a release
+
+# depths.parquet: what the weighted ranking is worth where only the first `depth` candidates are reranked.
+DEPTHS = pa.schema(
+    [
+        pa.field("depth", pa.int32(), nullable=False),
+        pa.field("query_id", pa.string(), nullable=False),
+        pa.field("measure", pa.string(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+    ]
+)
+
+# diagnosis.parquet: where each relevant document went. Ranks count documents, from 1; null where it was not found.
+DIAGNOSIS = pa.schema(
+    [
+        pa.field("query_id", pa.string(), nullable=False),
+        pa.field("document_id", pa.string(), nullable=False),
+        pa.field("grade", pa.int32(), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),  # one of nightrank.tasks.evaluate.diagnosis.OUTCOMES
+        pa.field("bm25_rank", pa.int32()),
+        pa.field("dense_rank", pa.int32()),
+        pa.field("fused_rank", pa.int32()),
+        pa.field("reranked_rank", pa.int32()),
+        pa.field("result_rank", pa.int32()),
+    ]
+)
+
+# comparison.parquet: this release against the one that was live, stage by stage, on the same judgments.
+# diversity.parquet: diverse results (after) against those that the final order gives (before), where there are such.
+COMPARISON = pa.schema(
+    [
+        pa.field("stage", pa.string(), nullable=False),
+        pa.field("measure", pa.string(), nullable=False),
+        pa.field("queries", pa.int32(), nullable=False),
+        pa.field("before", pa.float64(), nullable=False),  # mean
+        pa.field("after", pa.float64(), nullable=False),  # mean
+        pa.field("difference", pa.float64(), nullable=False),  # after - before
+        pa.field("low", pa.float64(), nullable=False),  # of the bootstrap interval of the difference
+        pa.field("high", pa.float64(), nullable=False),
+        pa.field("p_value", pa.float64(), nullable=False),  # paired randomisation test, two-sided
+        pa.field("p_holm", pa.float64(), nullable=False),  # with Holm's correction over the table
+        pa.field("wins", pa.int32(), nullable=False),
+        pa.field("ties", pa.int32(), nullable=False),
+        pa.field("losses", pa.int32(), nullable=False),
+    ]
+)
+
+# coverage.parquet: how much of a later day's traffic a budget answers, for how much work.
+COVERAGE = pa.schema(
+    [
+        pa.field("strategy", pa.string(), nullable=False),  # "chosen" or "frequency"
+        pa.field("queries", pa.int64(), nullable=False),  # the budget
+        pa.field("pairs", pa.int64(), nullable=False),  # new ones to score, at most
+        pa.field("share", pa.float64(), nullable=False),  # of the held-out traffic
+    ]
+)
+
+# drops.parquet: what of the log was not kept, and why.
+DROPS = pa.schema(
+    [
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("rows", pa.int64(), nullable=False),
+        pa.field("traffic", pa.int64(), nullable=False),  # the sum of their counts
+    ]
+)
+
+
+class Timings(BaseModel):
+    """timings.json: what a query costs online, rung by rung, measured one query at a time.
+
+    Attributes:
+        milliseconds: Median of a query, by stage: ``static``, ``bm25``, ``dense``, ``fused``, ``reranked``.
+        queries: How many were timed.
+        measured_in: The release in which it was measured; a later one with the same models takes it over.
+        machine: On what, in words.
+        conditions: The key of what the figures depend on but for the size of the collection.
+        texts: Distinct ones in the collection then.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    milliseconds: dict[str, float]
+    queries: int
+    measured_in: str
+    machine: str
+    conditions: str = ""
+    texts: int = 0

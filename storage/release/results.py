@@ -1,0 +1,180 @@
+"""The file of a release that holds its results: one SQLite file, made once and only ever read after that.
+
+SQLite, because what a reader of a release does is find one row by its key, hundreds of thousands of times over, from
+many threads and processes at once; and because front ends in any language can read it:
+
+    SELECT query, results FROM results WHERE query_key = ?
+
+where the key is ``nightrank.storage.keys.query_key`` and ``results`` is a JSON list, best first.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Self
+
+from nightrank.storage.errors import MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+FILE_NAME = "results.sqlite"  # in the folder of a release
+FORMER_FILE_NAME = "results.duckdb"  # what releases of earlier versions have in its place
+
+MAPPED_BYTES = 1 << 40  # SQLite maps as much of it into memory as it was built to, and reads what lies beyond
+
+_CREATE = "CREATE TABLE results (query_key TEXT PRIMARY KEY, query TEXT NOT NULL, results TEXT NOT NULL)"
+_INSERT = "INSERT INTO results VALUES (?, ?, ?)"
+_CREATE_FORMS = "CREATE TABLE forms (form_key TEXT PRIMARY KEY, query_key TEXT NOT NULL) WITHOUT ROWID"
+_INSERT_FORM = "INSERT INTO forms VALUES (?, ?)"
+_COUNT = "SELECT count(*) FROM results"
+_GET = "SELECT query, CAST(results AS BLOB) FROM results WHERE query_key = ?"
+_GET_FORM = (
+    "SELECT query, CAST(results AS BLOB) FROM forms JOIN results ON results.query_key = forms.query_key "
+    "WHERE form_key = ?"
+)
+_ROWS = "SELECT query_key, query, CAST(results AS BLOB) FROM results ORDER BY query_key"
+_FORMS = "SELECT form_key, query_key FROM forms ORDER BY form_key"
+
+
+def write_results_file(
+    path: Path, rows: Iterable[tuple[str, str, str]], *, forms: Iterable[tuple[str, str]] = ()
+) -> int:
+    """Write the results of a release.
+
+    Args:
+        path: The file to make; it must not exist.
+        rows: Query key, normalised text and results as JSON, each query once.
+        forms: Keys of near-identical texts of a query with that query's key; none of them is a query of its own.
+
+    Returns:
+        How many queries it holds, forms not counted.
+
+    Raises:
+        FileExistsError: The file is there already.
+        sqlite3.IntegrityError: A query or a form comes twice.
+    """
+    path.touch(exist_ok=False)
+    with closing(sqlite3.connect(path)) as connection:
+        # Nobody reads the file before it is whole, and whoever seals the release brings it to the disk.
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        with connection:
+            connection.execute(_CREATE)
+            connection.execute(_CREATE_FORMS)
+            connection.executemany(_INSERT, rows)
+            connection.executemany(_INSERT_FORM, forms)
+        [count] = connection.execute(_COUNT).fetchone()
+        return int(count)
+
+
+class ResultsFile:
+    """A reader of such a file. Threads may share one, and processes that are forked from its own.
+
+    A connection serves one look-up at a time; as many are opened as there are look-ups at one moment.
+
+    Args:
+        path: The file, in its release's folder; it must never change.
+
+    Raises:
+        MachineError: The file is not there, or is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            why = ", for an earlier version made it" if path.with_name(FORMER_FILE_NAME).is_file() else ""
+            message = f"The release {path.parent.name} has no file {path.name}{why}."
+            raise MachineError(message, remedy="Run `nightrank refresh` to build a new release.")
+        self._path = path
+        self._idle: list[sqlite3.Connection] = []
+        self._process = os.getpid()
+        self._is_closed = False
+        with self._reading() as connection:
+            connection.execute(_GET, ("",)).fetchone()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        """How many queries it holds, forms not counted."""
+        with self._reading() as connection:
+            [count] = connection.execute(_COUNT).fetchone()
+            return int(count)
+
+    def close(self) -> None:
+        """Close the file; later look-ups fail."""
+        self._is_closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    def get(self, key: str) -> tuple[str, bytes] | None:
+        """The text of a query and its results as JSON, by its key or that of one of its forms; None where it has none.
+
+        Raises:
+            MachineError: The file is damaged.
+            ValueError: It has been closed.
+        """
+        with self._reading() as connection:
+            row: tuple[str, bytes] | None = connection.execute(_GET, (key,)).fetchone()
+            return connection.execute(_GET_FORM, (key,)).fetchone() if row is None else row
+
+    def rows(self) -> Iterator[tuple[str, str, bytes]]:
+        """Every query's key, text and results as JSON, by key, forms not among them; a row in memory at a time.
+
+        Raises:
+            MachineError: The file is damaged.
+        """
+        with self._reading() as connection:
+            yield from connection.execute(_ROWS)
+
+    def forms(self) -> Iterator[tuple[str, str]]:
+        """The key of every near-identical form, by that key, and the key of the query whose results it gets.
+
+        Raises:
+            MachineError: The file is damaged.
+        """
+        with self._reading() as connection:
+            yield from connection.execute(_FORMS)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that nobody else uses meanwhile."""
+        if self._is_closed:
+            raise ValueError("the results have been closed")
+        if self._process != os.getpid():  # SQLite's connections must not be used behind a fork
+            self._idle, self._process = [], os.getpid()
+        idle = self._idle
+        try:
+            connection = idle.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            yield connection
+        except sqlite3.DatabaseError as error:
+            message = f"{self._path} cannot be read: {error}."
+            remedy = "Roll back to another release, or remove this one and run `nightrank refresh`."
+            raise MachineError(message, remedy=remedy) from error
+        finally:
+            self._give_back(connection, idle)
+
+    def _give_back(self, connection: sqlite3.Connection, idle: list[sqlite3.Connection]) -> None:
+        if self._is_closed:  # by another thread, meanwhile
+            connection.close()
+        else:
+            idle.append(connection)
+
+    def _connect(self) -> sqlite3.Connection:
+        # Immutable: neither locks nor journals are looked for, so that the folder may be read-only.
+        address = f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
+        connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+        connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
+        return connection

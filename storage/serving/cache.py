@@ -1,0 +1,164 @@
+"""The search cache: the results of every query that was answered in advance, at the price of a key look-up.
+
+A search front end needs this module alone; it loads neither a model nor an orchestrator.
+
+    from nightrank.storage.serving.cache import SearchCache
+
+    with SearchCache.open("workspace") as cache:
+        found = cache.get("read a csv file")
+        found = cache.get("read a csv file", filter_by={"type": "docs"})  # another query, where the log had it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.filters.language import canonical, parse_filter
+from nightrank.storage.keys import query_key
+from nightrank.storage.workspace.open import open_workspace
+from nightrank.storage.release.results import FILE_NAME, ResultsFile
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from nightrank.storage.records import JsonValue
+    from nightrank.storage.bucket.store import StoreOptions
+    from nightrank.storage.workspace.base import Workspace
+else:
+    JsonValue = Any  # where results are read from JSON; the ground floor's own would load Arrow for a look-up
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One entry of a final ranking."""
+
+    rank: int
+    document_id: str
+    chunk_id: str
+    score: float
+    title: str
+    text: str
+    metadata: dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class CachedResults:
+    """The final ranking of one query, as a release holds it.
+
+    Attributes:
+        query: Its text, normalised.
+        condition: The canonical text of its filter; None without one.
+    """
+
+    query: str
+    release_id: str
+    results: tuple[Result, ...]
+    condition: str | None = None
+
+
+_RESULTS = msgspec.json.Decoder(tuple[Result, ...])
+
+
+def read_results(text: str | bytes) -> tuple[Result, ...]:
+    """The results that a row of a results file holds as JSON, best first."""
+    return _RESULTS.decode(text)
+
+
+class SearchCache:
+    """A reader of one release's results; it keeps to that release until it is opened again.
+
+    Threads may share one, and processes that are forked from its own.
+
+    Args:
+        folder: Of the release.
+        release_id: Its id.
+
+    Raises:
+        MachineError: Its results are not there, or cannot be read.
+    """
+
+    def __init__(self, folder: Path, *, release_id: str) -> None:
+        self.release_id = release_id
+        self._file = ResultsFile(folder / FILE_NAME)
+
+    @classmethod
+    def open(
+        cls, workspace: str | Path, *, cache: str | Path | None = None, options: StoreOptions | None = None
+    ) -> Self:
+        """Open the results of the current release.
+
+        Args:
+            workspace: The workspace's folder, or its address in an object store, whose results are copied here once.
+            cache: The folder of such copies; None for the user's own cache.
+            options: How an object store is reached; None for what the environment says.
+
+        Raises:
+            InputError: Nothing has been published there yet.
+            MachineError: The results are not there, or cannot be read.
+        """
+        return cls.of(open_workspace(workspace, cache=None if cache is None else Path(cache), options=options))
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Self:
+        """As ``open``, of a workspace that is open already."""
+        release_id = workspace.require_current()
+        try:
+            return cls(workspace.release(release_id, only=[FILE_NAME]), release_id=release_id)
+        except MachineError:
+            if (published_meanwhile := workspace.require_current()) == release_id:
+                raise
+            folder = workspace.release(published_meanwhile, only=[FILE_NAME])
+            return cls(folder, release_id=published_meanwhile)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self._file)
+
+    def close(self) -> None:
+        """Close the file; later look-ups fail."""
+        self._file.close()
+
+    def get(self, query: str, *, filter_by: JsonValue = None) -> CachedResults | None:
+        """The results of a query, or None where it was not answered in advance.
+
+        Args:
+            query: As typed; it is normalised here.
+            filter_by: Its filter, as ``nightrank.storage.filters.language`` has it; the order in which it is written does not matter.
+
+        Returns:
+            Its results; for a near-identical form of a query those of that query, whose text they name.
+
+        Raises:
+            InputError: The filter is none.
+        """
+        condition = condition_of(filter_by)
+        found = self._file.get(query_key(query, condition))
+        if found is None:
+            return None
+        text, results = found
+        return CachedResults(text, self.release_id, read_results(results), condition)
+
+
+def condition_of(value: JsonValue) -> str | None:
+    """The canonical text of a filter as it was given; None for an empty one.
+
+    Raises:
+        InputError: It is none.
+    """
+    try:
+        found = parse_filter(value)
+    except ValueError as error:
+        raise InputError(f"The filter cannot be used: {error}.", remedy='Write it as {"field": value}.') from error
+    return None if found is None else canonical(found)

@@ -1,0 +1,76 @@
+"""Results as one SQLite file, which programs in any language can read.
+
+    SELECT form_of, query, filter, results FROM answers WHERE key = ?
+
+A near-identical form has ``form_of`` alone, the key of the query whose results it gets.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from nightrank.storage.serving.file.target import NotOurs
+from nightrank.storage.serving.reader import FileReader, Row, Served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from nightrank.storage.serving.entries import Entry
+
+_CREATE = 'CREATE TABLE answers (key TEXT PRIMARY KEY, form_of TEXT, query TEXT, "filter" TEXT, results TEXT)'
+_CREATE_RELEASE = (
+    "CREATE TABLE nightrank_release (release_id TEXT NOT NULL, queries INTEGER NOT NULL, forms INTEGER NOT NULL)"
+)
+_INSERT = "INSERT INTO answers VALUES (?, ?, ?, ?, ?)"
+_INSERT_RELEASE = "INSERT INTO nightrank_release VALUES (?, ?, ?)"
+_RELEASE = "SELECT release_id, queries, forms FROM nightrank_release"
+_GET = "SELECT form_of, query, results FROM answers WHERE key = ?"
+
+
+def write(path: Path, served: Served, entries: Iterator[Entry]) -> None:
+    """Write the entries of a release."""
+    with closing(sqlite3.connect(path)) as connection:
+        # Nobody reads the file before it is whole, and whoever puts it in place brings it to the disk.
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        with connection:
+            connection.execute(_CREATE)
+            connection.execute(_CREATE_RELEASE)
+            connection.executemany(_INSERT, entries)
+            connection.execute(_INSERT_RELEASE, served)
+
+
+class SqliteReader(FileReader):
+    """A reader of such a file. Threads may share one; a process that is forked opens its own.
+
+    Raises:
+        NotOurs: The file was not written by an export.
+        FileNotFoundError: It is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise FileNotFoundError(path)
+        self._lock = Lock()
+        # Immutable: neither locks nor journals are looked for, so that the folder may be read-only.
+        address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        self._connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+        try:
+            [(release_id, queries, forms)] = self._connection.execute(_RELEASE).fetchall()
+        except (sqlite3.DatabaseError, ValueError) as error:
+            self._connection.close()
+            raise NotOurs(str(path)) from error
+        self._served = Served(release_id, queries, forms)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _row(self, key: str) -> Row | None:
+        with self._lock:
+            found = self._connection.execute(_GET, (key,)).fetchone()
+        return None if found is None else Row(*found)

@@ -1,0 +1,108 @@
+"""Serving from a file: written beside the one that is live, which it then replaces in one step.
+
+A reader that has the old file open keeps it until it closes it, so nothing has to be collected.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.serving.targets__fold import counted
+from nightrank.storage.workspace.base import held, sync_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from nightrank.storage.serving.entries import Entry, ReleaseToServe
+    from nightrank.storage.serving.reader import KeyedReader, Served
+
+
+class FileFormat(NamedTuple):
+    """How a kind of file is written and read.
+
+    Attributes:
+        write: A file that is not there yet, from entries that come by key.
+        open: It for look-ups; raises ``NotOurs`` where no export has written it.
+    """
+
+    write: Callable[[Path, Served, Iterator[Entry]], None]
+    open: Callable[[Path], KeyedReader]
+
+
+class NotOurs(ValueError):
+    """A file is there, and no export has written it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileTarget:
+    """A file that serves a release.
+
+    Args:
+        path: The file.
+        format: Of it.
+        now: When the export began, for whoever finds another at work.
+    """
+
+    path: Path
+    format: FileFormat
+    now: datetime
+
+    def served(self) -> Served | None:
+        """What the file serves; None where it is not there.
+
+        Raises:
+            InputError: The file was not written by an export, and is therefore not replaced.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            with self.format.open(self.path) as reader:
+                return reader.served()
+        except (NotOurs, OSError) as error:
+            message = f"{self.path} is there and was not written by an export."
+            raise InputError(message, remedy="Remove it, or export to another file.") from error
+
+    def replace(self, release: ReleaseToServe, *, on_entries: Callable[[int], None]) -> tuple[str, ...]:
+        """Write a release's results and put them in place of what is served.
+
+        Raises:
+            InputError: The folder cannot be written.
+            MachineError: The disk is full, or fails.
+            WorkspaceBusy: Another export is writing this file.
+        """
+        folder = self.path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            writable = os.access(folder, os.W_OK) and not self.path.is_dir()
+        except OSError:
+            writable = False
+        if not writable:
+            raise InputError(f"{self.path} cannot be written.", remedy="Export to another file.")
+        temporary = folder / f".{self.path.name}.exporting"
+        try:
+            with held(folder / f".{self.path.name}.lock", what=f"{self.path}, as an export,", now=self.now):
+                try:
+                    _remove_all(temporary)
+                    self.format.write(temporary, release.served, counted(release.entries(), on_entries))
+                    with temporary.open("rb") as file:
+                        os.fsync(file.fileno())
+                    temporary.replace(self.path)
+                    sync_folder(folder)
+                finally:
+                    _remove_all(temporary)
+        except OSError as error:
+            message = f"{self.path} could not be written: {error.strerror or error}. What it served stays."
+            raise MachineError(message, remedy="Make room on the disk, and export again.") from error
+        return ()
+
+
+def _remove_all(temporary: Path) -> None:
+    """Remove an unfinished file, and what a database puts beside it."""
+    for path in temporary.parent.iterdir():
+        if path.name.startswith(temporary.name):
+            path.unlink(missing_ok=True)

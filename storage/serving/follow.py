@@ -1,0 +1,126 @@
+"""A search cache that follows what is published: for a front end that runs for longer than a release is live.
+
+    from nightrank.storage.serving.follow import FollowingCache
+
+    with FollowingCache.open("s3://bucket/prefix", look_every_seconds=30.0) as cache:
+        found = cache.get("read a csv file")
+
+Each look-up is answered from one release, as ``nightrank.storage.serving.cache`` has it. What is published meanwhile is looked for
+in a thread of its own, so that no look-up waits for a store; its results are copied here and checked before they take
+the place of the others, in one step. While the workspace cannot be reached the last release goes on being served.
+"""
+
+from __future__ import annotations
+
+import logging
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Any, Self
+
+from nightrank.storage.errors import NightrankError
+from nightrank.storage.workspace.open import open_workspace
+from nightrank.storage.serving.cache import SearchCache
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from nightrank.storage.records import JsonValue
+    from nightrank.storage.bucket.store import StoreOptions
+    from nightrank.storage.serving.cache import CachedResults
+    from nightrank.storage.workspace.base import Workspace
+else:
+    JsonValue = Any  # as in nightrank.storage.serving.cache
+
+_LOG = logging.getLogger(__name__)
+
+
+class FollowingCache:
+    """A reader of the results of whatever release is current. Threads may share one; each process opens its own.
+
+    Args:
+        workspace: Where releases are published.
+        look_every_seconds: How often the pointer is looked at, which costs one small request in an object store.
+
+    Raises:
+        InputError: Nothing has been published there yet.
+        MachineError: The results are not there, or cannot be read; or the store cannot be reached.
+    """
+
+    def __init__(self, workspace: Workspace, *, look_every_seconds: float = 30.0) -> None:
+        self._workspace, self._seconds = workspace, look_every_seconds
+        self._cache = SearchCache.of(workspace)
+        self._looking = Lock()
+        self._closed = Event()
+        self._thread = Thread(target=self._follow, name="following cache", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def open(
+        cls,
+        workspace: str | Path,
+        *,
+        look_every_seconds: float = 30.0,
+        cache: Path | None = None,
+        options: StoreOptions | None = None,
+    ) -> Self:
+        """Open the results of a workspace by its name, with the arguments of ``SearchCache.open`` and the class."""
+        place = open_workspace(workspace, cache=cache, options=options)
+        return cls(place, look_every_seconds=look_every_seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self._cache)
+
+    @property
+    def release_id(self) -> str:
+        """The release that is served now."""
+        return self._cache.release_id
+
+    def close(self) -> None:
+        """Stop following, and close the results; later look-ups fail."""
+        self._closed.set()
+        self._thread.join()
+        self._cache.close()
+
+    def get(self, query: str, *, filter_by: JsonValue = None) -> CachedResults | None:
+        """The results of a query, as ``SearchCache.get`` has them."""
+        while True:
+            cache = self._cache
+            try:
+                return cache.get(query, filter_by=filter_by)
+            except ValueError:  # it was closed in between, for another release took its place
+                if cache is self._cache:
+                    raise
+
+    def look(self) -> bool:
+        """Look now for what has been published meanwhile.
+
+        Returns:
+            Whether another release is served than before.
+
+        Raises:
+            MachineError: The workspace cannot be reached, or its results cannot be read.
+        """
+        with self._looking:
+            before = self._cache
+            if self._workspace.current_release_id() in {None, before.release_id}:
+                return False
+            self._cache = SearchCache.of(self._workspace)
+            before.close()
+            if self._workspace.origin is not None:
+                self._workspace.origin.forget_removed()
+            return True
+
+    def _follow(self) -> None:
+        while not self._closed.wait(self._seconds):
+            try:
+                self.look()
+            except NightrankError as error:
+                _LOG.warning("Still serving the release %s: %s", self.release_id, error)

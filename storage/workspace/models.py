@@ -1,0 +1,238 @@
+"""Trained models: the folders that trainings make, and which of them stand in for a model that the settings name.
+
+models/
+  <kind>-<fingerprint>/       a finished model; its weights never change
+  .training-<kind>-<key>/     a training at work, or one that was stopped and goes on when it is asked for again
+  .done-training-...          one that is over, on its way out
+  promoted.json               the promotions, replaced atomically
+  .promoted.lock              locked while one is decided
+
+No reader ever sees half of a model: its folder gets its name when everything is in it. Collecting removes none. In an
+object store there are finished models and promotions; a training at work is on one machine alone, until it is over.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.workspace.open import workspace_at
+from nightrank.storage.workspace.base import held, sync_folder, write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from nightrank.storage.workspace.base import Workspace
+
+Kind: TypeAlias = Literal["embedder", "reranker"]
+
+PROMOTIONS = "promoted.json"
+DISCARDED_PREFIX = ".done-"
+
+
+class Promotion(BaseModel):
+    """A trained model that stands in for one that the settings name.
+
+    Attributes:
+        model: The name of its folder among the workspace's models.
+        instead_of: The model that the settings name; where they come to name another one, or another revision or digest
+            of it, the promotion is without effect.
+        instead_of_revision: The revision that they name.
+        instead_of_sha256: The digest that they name.
+        sha256: Of its weights.
+        promoted_at: When, in ISO 8601.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    instead_of: str
+    instead_of_revision: str | None = None
+    instead_of_sha256: str | None = None
+    sha256: str
+    promoted_at: str
+
+
+_PROMOTIONS = TypeAdapter(dict[Kind, Promotion])
+
+
+@contextmanager
+def training(workspace: Workspace, kind: Kind, *, key: str, now: datetime) -> Iterator[Path]:
+    """Hold the folder of a training: what an earlier run of the same one left is in it.
+
+    Nights go on meanwhile: the lock is the training's own, not the workspace's.
+
+    Args:
+        workspace: Where.
+        kind: Of the model.
+        key: The key of everything that decides the training.
+        now: When it begins, for whoever finds it held.
+
+    Raises:
+        WorkspaceBusy: Another process is at this very training.
+    """
+    folder = workspace.models / f".training-{kind}-{key}"
+    with held(folder.with_name(f"{folder.name}.lock"), what=f"the training {folder}", now=now):
+        for discarded in workspace.models.glob(f"{DISCARDED_PREFIX}*"):
+            shutil.rmtree(discarded, ignore_errors=True)  # its own process may be at it
+        folder.mkdir(exist_ok=True)
+        yield folder
+
+
+def discard(folder: Path) -> None:
+    """Remove the folder of a training, in one step as others see it: there is never half of one."""
+    gone = folder.with_name(f"{DISCARDED_PREFIX}{folder.name.removeprefix('.')}")
+    folder.rename(gone)
+    sync_folder(folder.parent)
+    shutil.rmtree(gone, ignore_errors=True)  # what is left the next training removes
+
+
+def seal_model(
+    workspace: Workspace, folder: Path, *, kind: Kind, fingerprint: str, told_in: Sequence[str] = ()
+) -> Path:
+    """Give a folder with a whole model in it its name; the same model made twice is there once.
+
+    Args:
+        workspace: Where.
+        folder: With the model.
+        kind: Of the model.
+        fingerprint: Of its files.
+        told_in: Names of the files that tell of the model, the most telling last: those of a model that is made again
+            take the place of the earlier ones, one by one.
+
+    Returns:
+        Its folder now.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    target = workspace.model(f"{kind}-{fingerprint}")
+    if target.is_dir():
+        for name in told_in:
+            (folder / name).replace(target / name)
+        sync_folder(target)
+        shutil.rmtree(folder)
+    else:
+        folder.rename(target)
+        sync_folder(workspace.models)
+    if workspace.origin is not None:
+        workspace.origin.put_model(target.name, last=told_in[-1] if told_in else "")
+    return target
+
+
+def promotions(workspace: Workspace) -> dict[Kind, Promotion]:
+    """The promotions by kind.
+
+    Raises:
+        MachineError: Their file cannot be read.
+    """
+    try:
+        if workspace.origin is not None:
+            written = workspace.origin.read(f"models/{PROMOTIONS}")
+        else:
+            written = (workspace.models / PROMOTIONS).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):  # a workspace that is a file is told where it is opened
+        return {}
+    except OSError as error:
+        raise _unreadable(workspace) from error
+    return _promotions_of(written, workspace)
+
+
+def _promotions_of(written: bytes | None, workspace: Workspace) -> dict[Kind, Promotion]:
+    if written is None:
+        return {}
+    try:
+        return _PROMOTIONS.validate_json(written)
+    except ValidationError as error:
+        raise _unreadable(workspace) from error
+
+
+def _unreadable(workspace: Workspace) -> MachineError:
+    message = f"{workspace}/models/{PROMOTIONS} does not say which models are promoted."
+    return MachineError(message, remedy="Restore it, or remove it to go back to what the settings name.")
+
+
+def promoted_as(folder: Path) -> Kind | None:
+    """As what a folder is promoted in the workspace that it is, or was, in; None where it is not."""
+    workspace = workspace_at(folder.parent.parent)
+    there = promotions(workspace).items()
+    return next((kind for kind, promotion in there if workspace.models / promotion.model == folder), None)
+
+
+def bring_model(folder: Path) -> None:
+    """Have the folder of a trained model here, where its workspace is elsewhere and has it."""
+    workspace_at(folder.parent.parent).model(folder.name)
+
+
+@contextmanager
+def deciding(workspace: Workspace) -> Iterator[None]:
+    """Hold the promotions: nobody else changes one meanwhile. It takes seconds, so others wait for it."""
+    workspace.models.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(workspace.models / ".promoted.lock", os.O_RDONLY | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def promote(workspace: Workspace, kind: Kind, promotion: Promotion) -> None:
+    """Let a model stand in for the one that the settings name, from the next run on; within :func:`deciding`.
+
+    Raises:
+        InputError: There is no such model.
+    """
+    if not workspace.model(promotion.model).is_dir():
+        message = f"There is no model {promotion.model} in {workspace}/models."
+        raise InputError(message, remedy="Name the folder of a trained model there.")
+    with _changing(workspace) as there:
+        there[kind] = promotion
+
+
+def withdraw(workspace: Workspace, kind: Kind) -> Promotion | None:
+    """Take a promotion back: the settings' own word counts again.
+
+    Returns:
+        The promotion that was; None where there was none.
+    """
+    if not promotions(workspace):
+        return None
+    with deciding(workspace), _changing(workspace) as there:
+        return there.pop(kind, None)
+
+
+@contextmanager
+def _changing(workspace: Workspace) -> Iterator[dict[Kind, Promotion]]:
+    """The promotions, to be changed; they are written where they have been.
+
+    Raises:
+        MachineError: Somebody on another machine has changed them meanwhile.
+    """
+    if workspace.origin is not None:
+        stored = workspace.origin.read_to_change(f"models/{PROMOTIONS}")
+        there = _promotions_of(stored.data, workspace)
+        before = dict(there)
+        yield there
+        if there != before:
+            stored.write(_as_text(there))
+        return
+    there = promotions(workspace)
+    before = dict(there)
+    yield there
+    if there != before:
+        write_atomically(workspace.models / PROMOTIONS, _as_text(there))
+
+
+def _as_text(promoted: dict[Kind, Promotion]) -> str:
+    value = {kind: promotion.model_dump() for kind, promotion in promoted.items()}
+    return json.dumps(value, indent=2) + "\n"

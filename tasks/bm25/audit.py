@@ -1,0 +1,214 @@
+"""A sample of BM25 scores compared with what the package rank-bm25 computes from the texts of their chunks.
+
+It proves on the sample that formulas, idf, length normalisation and matrix products agree with an implementation that
+shares no code with ours, that what is indexed is what the queries' analysis reads in the very texts, and that no better
+chunk was missed. How many chunks have a term, and the average length, are taken from the statistics: `doctor` and tests
+look at them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nightrank.tasks.bm25.reference import REFERENCES, Statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from nightrank.storage.bm25.index import Bm25Store
+    from nightrank.storage.bm25.terms import WordAnalyser
+    from nightrank.tasks.filters.queries import QueryFilters
+    from nightrank.tasks.settings.file import Bm25Settings
+
+TextsOf: TypeAlias = "Callable[[pa.ChunkedArray], Mapping[str, str]]"
+
+TOLERANCE = 1e-5
+WATCHED = 20  # queries that are looked at for chunks they missed
+NAMED = 3  # chunks that a reason names
+
+
+@dataclass(frozen=True, slots=True)
+class Bm25Audit:
+    """What an audit found.
+
+    Attributes:
+        pairs: (query, chunk) scores that were compared.
+        chunks: Chunks whose terms were compared with their text.
+        misread: Ids of a few chunks whose stored terms are not those that the queries' analysis reads in their text.
+        missed: (query, chunk) pairs of the sample that the leg should hold and does not.
+        largest_difference: The largest of abs(ours - theirs) / (1 + abs(theirs)); infinite where a result shares no
+            term with its query, a chunk was misread or one was missed.
+        tolerance: What it may be.
+        passed: Whether it is no more than that.
+    """
+
+    pairs: int
+    chunks: int
+    misread: tuple[str, ...]
+    missed: int
+    largest_difference: float
+    tolerance: float
+    passed: bool
+
+
+def audit_bm25(
+    store: Bm25Store,
+    texts: Sequence[str],
+    leg: pa.Table,
+    *,
+    texts_of: TextsOf,
+    settings: Bm25Settings,
+    analyser: WordAnalyser,
+    depth: int,
+    sample: int,
+    generator: np.random.Generator,
+    filters: QueryFilters | None = None,
+) -> Bm25Audit:
+    """Compare a sample of a leg's scores with rank-bm25's.
+
+    Args:
+        store: The collection's statistics.
+        texts: Query n is ``texts[n]``.
+        leg: Schema ``nightrank.storage.records.LEG``.
+        texts_of: Gives what this leg reads of chunks, by their hashes.
+        settings: Variant, k1 and b that the leg was made with.
+        analyser: What queries are analysed with.
+        depth: Chunks a query that the leg holds where it found as many.
+        sample: Scores to compare, at most; as many chunks of the whole collection are compared with their texts, beside
+            those of the scores.
+        generator: Chooses them.
+        filters: Of the queries; None where no query has any.
+
+    Raises:
+        MachineError: The collection was analysed in another way, and says so.
+    """
+    rows = leg.take(_drawn(leg.num_rows, sample, generator))
+    drawn = _drawn(store.chunk_count, sample, generator).astype(np.int32)
+    watched = _drawn(len(texts), WATCHED, generator)
+    chunks = np.unique(np.concatenate([rows["chunk_number"].to_numpy(), drawn]))
+    read, misread = _read_again(store, chunks, texts_of=texts_of, analyser=analyser)
+    asked = np.unique(np.concatenate([rows["query_number"].to_numpy(), watched])).tolist()
+    query_terms = store.query_terms([texts[number] for number in asked], analyse=analyser)
+    theirs = _Theirs(
+        asked, query_terms, _sampled(store, query_terms["term_number"].to_numpy(), read, settings), settings.variant
+    )
+    missed = 0
+    for query in watched.tolist():
+        allowed = None if filters is None else filters.by_query(query)
+        eligible = np.ones(chunks.size, dtype=np.bool_) if allowed is None else allowed[chunks]
+        missed += _missed(theirs, query, chunks, eligible, leg.filter(pc.field("query_number") == query), depth=depth)
+    largest = math.inf if misread or missed else 0.0
+    places = np.searchsorted(chunks, rows["chunk_number"].to_numpy())
+    for query, place, ours in zip(rows["query_number"].to_pylist(), places, rows["score"].to_pylist(), strict=True):
+        expected = theirs.score(query, place)
+        difference = math.inf if expected is None else abs(ours - expected) / (1 + abs(expected))
+        largest = max(largest, math.inf if math.isnan(difference) else difference)
+    return Bm25Audit(rows.num_rows, chunks.size, misread, missed, largest, TOLERANCE, largest <= TOLERANCE)
+
+
+class _Theirs:
+    """What rank-bm25 computes of some queries and chunks.
+
+    Args:
+        asked: The queries' numbers.
+        query_terms: Theirs, query n being ``asked[n]``.
+        statistics: Of the chunks, which go by their places in it.
+        variant: Of the formula.
+    """
+
+    def __init__(self, asked: Sequence[int], query_terms: pa.Table, statistics: Statistics, variant: str) -> None:
+        self._terms: dict[int, list[int]] = {number: [] for number in asked}
+        for query, term, qtf in zip(*(column.to_pylist() for column in query_terms.columns), strict=True):
+            self._terms[asked[query]] += [term] * qtf
+        self._reference = REFERENCES[variant](statistics)
+
+    def score(self, query: int, place: int) -> float | None:
+        """The score of a query, by its number, and a chunk; None where they share no term."""
+        # rank-bm25's BM25+ adds a constant for terms that a chunk lacks; the paper sums over those that it has.
+        frequencies = self._reference.doc_freqs[place]
+        matching = [term for term in self._terms[query] if term in frequencies]
+        return self._reference.get_batch_scores(matching, [place])[0] if matching else None
+
+
+def _missed(
+    theirs: _Theirs, query: int, chunks: NDArray[np.int32], eligible: NDArray[np.bool_], found: pa.Table, *, depth: int
+) -> int:
+    """How many of the chunks (n,) that are eligible, bool (n,), belong among those found for a query, and are not."""
+    held = set(found["chunk_number"].to_pylist())
+    lowest = min(found["score"].to_pylist()) if len(held) >= depth else -math.inf
+    places = np.flatnonzero(eligible).tolist()
+    scores = (theirs.score(query, place) for place in places if int(chunks[place]) not in held)
+    return sum(score is not None and score > lowest + TOLERANCE * (1 + abs(score)) for score in scores)
+
+
+def _drawn(count: int, sample: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    return np.sort(generator.choice(count, size=min(sample, count), replace=False))
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunks:
+    """Some chunks as they read.
+
+    Attributes:
+        lengths: Terms of each, with their repetitions.
+        frequencies: Of each, term number to tf.
+    """
+
+    lengths: list[int]
+    frequencies: list[dict[int, int]]
+
+
+def _read_again(
+    store: Bm25Store, chunks: NDArray[np.int32], *, texts_of: TextsOf, analyser: WordAnalyser
+) -> tuple[_Chunks, tuple[str, ...]]:
+    """The chunks as their texts read now, and the ids of a few where the stored statistics say something else."""
+    described = store.chunks_at(chunks, ["chunk_id", "chunk_hash"])
+    hashes = described["chunk_hash"].to_pylist()
+    texts = texts_of(described["chunk_hash"].unique())
+    # A chunk without a text reads as an empty one: it is found to be misread wherever it has a term.
+    read = store.query_terms([texts.get(chunk_hash, "") for chunk_hash in hashes], analyse=analyser)
+    frequencies = _frequencies(chunks.size, *read.columns)
+    stored = store.postings_at(read["term_number"].to_numpy(), chunks)
+    places = pa.array(np.searchsorted(chunks, stored["chunk_number"].to_numpy()))
+    indexed = _frequencies(chunks.size, places, stored["term_number"], stored["tf"])
+    # Terms that no chunk is said to have are not among those read: then the chunk's length tells.
+    lengths = [sum(counts.values()) for counts in frequencies]
+    stored_lengths = store.lengths()[chunks].tolist()
+    misread = [
+        chunk_id
+        for chunk_id, *found, length, stored_length in zip(
+            described["chunk_id"].to_pylist(), frequencies, indexed, lengths, stored_lengths, strict=True
+        )
+        if found[0] != found[1] or length != stored_length
+    ]
+    return _Chunks(lengths, frequencies), tuple(misread[:NAMED])
+
+
+def _frequencies(count: int, places: pa.Array, terms: pa.Array, tfs: pa.Array) -> list[dict[int, int]]:
+    frequencies: list[dict[int, int]] = [{} for _ in range(count)]
+    for place, term, tf in zip(places.to_pylist(), terms.to_pylist(), tfs.to_pylist(), strict=True):
+        frequencies[place][term] = tf
+    return frequencies
+
+
+def _sampled(store: Bm25Store, terms: NDArray[np.int32], read: _Chunks, settings: Bm25Settings) -> Statistics:
+    counts = store.chunk_counts()
+    # Okapi's floor is made of the mean idf of all terms; the others need no more than the queries'.
+    named = np.arange(counts.size) if settings.variant == "okapi" else np.unique(terms)
+    return Statistics(
+        chunk_count=store.chunk_count,
+        average_length=store.average_length,
+        chunk_counts=dict(zip(named.tolist(), counts[named].tolist(), strict=True)),
+        lengths=read.lengths,
+        frequencies=read.frequencies,
+        k1=settings.k1,
+        b=settings.b,
+    )

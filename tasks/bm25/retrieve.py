@@ -1,0 +1,163 @@
+"""The lexical leg: exact top-k of many queries at once, block by block of the collection.
+
+A block's chunks are few enough for their running scores to stay in a processor's cache; every query passes over a
+block before the next one is read, so that memory is bounded. The formulas are in ``nightrank.tasks.bm25.formulas``, the
+statistics of the collection in ``nightrank.storage.bm25.index``, the inner loops in ``nightrank.tasks.kernels.loops``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nightrank.storage.errors import MachineError
+from nightrank.tasks.bm25.formulas import VARIANTS, length_norm
+from nightrank.tasks.kernels.top_k import RunningTopK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Future
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from nightrank.storage.bm25.index import Bm25Store, PostingBlock
+    from nightrank.storage.bm25.terms import WordAnalyser
+    from nightrank.tasks.settings.file import Bm25Settings
+
+QUERIES_AT_ONCE = 512  # of one thread's turn; each turn has running scores of its own
+
+
+def retrieve_bm25(
+    store: Bm25Store,
+    texts: Sequence[str],
+    *,
+    settings: Bm25Settings,
+    analyser: WordAnalyser,
+    depth: int,
+    allowed: NDArray[np.bool_] | None = None,
+) -> pa.Table:
+    """The ``depth`` best chunks of each query, exactly.
+
+    A chunk without a term of the query is no result; one that has a term is, also where its score is zero or negative
+    (``okapi``, ``atire``). Memory grows with ``len(texts) * depth``: hand long logs in shards.
+
+    Args:
+        store: The collection's statistics.
+        texts: Query n is ``texts[n]``.
+        settings: Variant, k1 and b.
+        analyser: What the collection was analysed with.
+        depth: Results a query, at least 1.
+        allowed: bool (chunk_count,), the chunks that a filter lets through; they alone are ranked, while idf and
+            lengths stay those of the whole collection. None: all.
+
+    Returns:
+        Schema ``nightrank.storage.records.LEG``.
+
+    Raises:
+        MachineError: The collection was analysed in another way, or its postings are out of order.
+    """
+    from nightrank.tasks.kernels.compiled import threads
+    from nightrank.tasks.kernels.loops import score_postings
+
+    query_terms = store.query_terms(texts, analyse=analyser)
+    wanted, terms = np.unique(query_terms["term_number"].to_numpy(), return_inverse=True)
+    query_bounds = np.searchsorted(query_terms["query_number"].to_numpy(), np.arange(len(texts) + 1))
+    chunk_counts = store.chunk_counts().astype(np.float64)
+    idf = VARIANTS[settings.variant].idf(chunk_counts, store.chunk_count)[wanted]
+    best = RunningTopK(len(texts), depth)
+    with threads() as pool:
+        under_way: list[Future[None]] = []
+        for block in store.posting_blocks(wanted):
+            impacts = _impacts(block, idf, average_length=store.average_length, settings=settings, allowed=allowed)
+            _finish(under_way)  # a block is read and weighted while the one before is scored
+            score = partial(
+                score_postings,
+                query_bounds=query_bounds,
+                query_terms=terms.astype(np.int32),
+                qtfs=query_terms["qtf"].to_numpy(),
+                bounds=impacts.bounds,
+                columns=impacts.columns,
+                impacts=impacts.values,
+                chunk_numbers=block.chunk_numbers,
+                best_scores=best.scores,
+                best_numbers=best.numbers,
+                best_counts=best.counts,
+            )
+            starts = range(0, len(texts), QUERIES_AT_ONCE)
+            under_way = [pool.submit(score, first, min(first + QUERIES_AT_ONCE, len(texts))) for first in starts]
+        _finish(under_way)
+    return best.table()
+
+
+@dataclass(frozen=True, slots=True)
+class _Impacts:
+    """What the terms add to the scores of a block's chunks: a sparse matrix, by term.
+
+    Attributes:
+        bounds: int32 (n_terms, 2), where each term begins and ends in the two that follow.
+        columns: uint16 (n_postings,), ascending within a term.
+        values: float64 (n_postings,), idf * weight.
+    """
+
+    bounds: NDArray[np.int32]
+    columns: NDArray[np.uint16]
+    values: NDArray[np.float64]
+
+
+def _impacts(
+    block: PostingBlock,
+    idf: NDArray[np.float64],
+    *,
+    average_length: float,
+    settings: Bm25Settings,
+    allowed: NDArray[np.bool_] | None,
+) -> _Impacts:
+    from nightrank.tasks.kernels.loops import mark_frequencies, weigh_postings
+
+    kept = block.chunk_numbers >= 0
+    if allowed is not None:
+        kept[kept] = allowed[block.chunk_numbers[kept]]
+    tf_seen = np.zeros(block.lengths.max(initial=0) + 1, dtype=np.bool_)
+    for _, _, tfs in block.postings:
+        mark_frequencies(tfs, tf_seen)
+    # Postings are many, different pairs of frequency and length few: the formula is computed of these alone.
+    frequencies, lengths = np.flatnonzero(tf_seen), np.unique(block.lengths[block.lengths > 0])
+    norms = length_norm(lengths.astype(np.float64), average_length, b=settings.b)
+    weights = VARIANTS[settings.variant].weight(frequencies[:, None], norms[None, :], k1=settings.k1)
+    tf_places = np.cumsum(tf_seen, dtype=np.int32) - 1
+    length_places = np.where(kept, np.searchsorted(lengths, block.lengths), -1).astype(np.int32)
+    total, count = sum(tfs.size for _, _, tfs in block.postings), 0
+    impacts = _Impacts(
+        np.zeros((idf.size, 2), dtype=np.int32),
+        np.empty(total, dtype=np.uint16),
+        np.empty(total, dtype=np.float64),
+    )
+    for term_slots, slots, tfs in block.postings:
+        count = weigh_postings(
+            term_slots,
+            slots,
+            tfs,
+            block.first_slot,
+            block.places,
+            idf,
+            weights,
+            tf_places,
+            length_places,
+            count,
+            impacts.bounds,
+            impacts.columns,
+            impacts.values,
+        )
+        if count < 0:
+            message = "The release's postings do not lie in the order that its statistics say."
+            raise MachineError(message, remedy="Run `nightrank doctor`; a workspace built anew has them in order.")
+    return impacts
+
+
+def _finish(under_way: Sequence[Future[None]]) -> None:
+    for turn in under_way:
+        turn.result()

@@ -1,0 +1,223 @@
+"""Documents cut into chunks: passages that fit into a model, with boundaries decided by the text around them.
+
+Where a chunk ends is chosen among the starts of sentences between half of what fits and all of it: the best kind of
+place first (before a heading, between blocks, between sentences), and among equals the one whose following characters
+have the lowest digest. Nothing counts from the document's start, so behind an edit the old boundaries are soon found
+again, and chunks keep their embeddings. It is content-defined chunking by local minima (Bjørner et al. 2010,
+"Content-Dependent Chunking for Differential Compression, the Local Maximum Approach"), of sentences instead of bytes.
+Windows of a fixed size, counted from the start, are there to be compared with.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import TYPE_CHECKING, Protocol
+
+from nightrank.storage.errors import InputError
+from nightrank.storage.keys import digest
+from nightrank.storage.records import Chunk
+from nightrank.tasks.chunk.pieces import Cut, Piece, split_pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from nightrank.storage.records import Document
+    from nightrank.tasks.settings.file import ChunkingSettings
+
+# [CLS] and [SEP], or what a model has instead.
+SPECIAL_TOKENS = 2
+# Characters after a boundary that decide its digest: enough to be rare, few enough that most edits miss them.
+CONTEXT_CHARACTERS = 48
+
+# How a sentence that does not fit is cut: at lines, at words, at characters of scripts that are written without spaces.
+_FINER = (
+    re.compile(r"\s*[^\n]+(?:\n\s*)?"),
+    re.compile(r"\s*\S+\s*"),
+    re.compile(r"\s*(?:[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+)\s*"),
+)
+
+
+class TokenCounter(Protocol):
+    """Tokens of texts, as the embedder's tokenizer has them, special tokens left out."""
+
+    def __call__(self, texts: Sequence[str], /) -> list[int]:
+        """The number of tokens of each text, in order."""
+        ...
+
+
+def load_token_counter(model_folder: Path) -> TokenCounter:
+    """Counts tokens with a model folder's ``tokenizer.json``.
+
+    Raises:
+        InputError: There is none, or it cannot be read.
+    """
+    from tokenizers import Tokenizer
+
+    path = model_folder / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise InputError(
+            f"{path} cannot be read as a tokenizer: {error}.", remedy="Use a model that comes with a tokenizer.json."
+        ) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+
+    def count(texts: Sequence[str], /) -> list[int]:
+        return [len(encoding) for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    return count
+
+
+def chunk_document(document: Document, *, settings: ChunkingSettings, count_tokens: TokenCounter) -> list[Chunk]:
+    """The chunks of a document, in order; their bodies, put together, are its text to the last character.
+
+    A chunk's text is the title, the Markdown headings that lead to the passage, and the passage. Title and headings
+    take half of a chunk at most: beyond it the outer headings are left out, then all of them, then the end of the
+    title. A document that fits is one chunk, without headings before it. No word is ever cut (runs without spaces;
+    single characters in Chinese and Japanese): one that is longer than a chunk is a chunk by itself, the only one to
+    exceed ``max_tokens``, along with a document of nothing but a long title. Models truncate it. Windows of fixed
+    size carry the title and no headings.
+
+    Args:
+        document: One with a title or a text.
+        settings: The method and the size of chunks.
+        count_tokens: Of the embedder's tokenizer.
+    """
+    text = document.text
+    whole = _chunk(document, 0, document.title, text)
+    if settings.method == "whole" or not text:
+        return [whole]
+    pieces = _words(text) if settings.method == "fixed" else split_pieces(text)
+    sizes = count_tokens([text[piece.start : piece.end] for piece in pieces])
+    title_size = count_tokens([f"{document.title}\n"])[0] if document.title else 0
+    limit = _Limit(settings.max_tokens - SPECIAL_TOKENS, count_tokens)
+    if limit.holds(whole.text, title_size + sum(sizes), joints=len(pieces)):
+        return [whole]
+    leads = _leads(document.title, {piece.headings for piece in pieces}, limit)
+    sized = list(zip(pieces, sizes, strict=True))
+    for pattern in _FINER:
+        sized = _refined(text, sized, pattern, leads, limit)
+    choose = _last_end if settings.method == "fixed" else _chosen_end
+    packed = _packed(text, sized, leads, limit, choose)
+    return [_chunk(document, ordinal, lead, body) for ordinal, (lead, body) in enumerate(packed)]
+
+
+def _chunk(document: Document, ordinal: int, lead: str, body: str) -> Chunk:
+    before = f"{lead}\n" if lead and body else lead
+    return Chunk(document.document_id, ordinal, before + body, len(before))
+
+
+Headings = tuple[str, ...]
+Sized = list[tuple[Piece, int]]
+EndChooser = Callable[[str, Sized, list[int], int, int], int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    """Title and headings that go before a body, and their tokens."""
+
+    text: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """How many tokens a text may have, special tokens not counted, and how to count them."""
+
+    tokens: int
+    count: TokenCounter
+
+    def holds(self, text: str, estimate: int, *, joints: int) -> bool:
+        """Whether a text of several pieces is within the limit; it is counted only where their sum leaves that open."""
+        # A whole differs from its parts by a token a joint at most, and by nothing where tokenizers split at spaces.
+        if abs(estimate - self.tokens) > joints:
+            return estimate <= self.tokens
+        return self.count([text])[0] <= self.tokens
+
+
+def _leads(title: str, paths: set[Headings], limit: _Limit) -> dict[Headings, _Lead]:
+    """What goes before a body under each path of headings: as much of it as half of a chunk holds."""
+    budget = limit.tokens // 2
+    words = re.findall(r"\s*\S+", title)
+    sums = list(accumulate(limit.count(words) if words else [], initial=0))
+    short_title = "".join(words[: bisect_right(sums, budget) - 1])
+    options: dict[Headings, list[str]] = {}
+    for path in paths:
+        others = [heading for heading in path if heading != title]
+        options[path] = [
+            "\n".join(line for line in (name, " > ".join(kept)) if line)
+            for name, kept in ((title, others), (title, others[-1:]), (title, []), (short_title, []))
+        ]
+    texts = sorted({text for candidates in options.values() for text in candidates})
+    sizes = dict(zip(texts, limit.count([f"{text}\n" for text in texts]), strict=True))
+    return {
+        path: next((_Lead(text, sizes[text]) for text in texts if sizes[text] <= budget), _Lead("", 0))
+        for path, texts in options.items()
+    }
+
+
+def _words(text: str) -> list[Piece]:
+    """The words of a text as pieces without headings; one piece for a text of whitespace."""
+    spans = [match.span() for match in _FINER[-1].finditer(text)] or [(0, len(text))]
+    return [Piece(start, end, Cut.WORD, ()) for start, end in spans]
+
+
+def _refined(text: str, sized: Sized, pattern: re.Pattern[str], leads: dict[Headings, _Lead], limit: _Limit) -> Sized:
+    """The pieces, those that do not fit into a chunk of their own cut where the pattern ends."""
+    result: Sized = []
+    for piece, size in sized:
+        lead = leads[piece.headings]
+        if limit.holds(f"{lead.text}\n{text[piece.start : piece.end]}", lead.size + size, joints=1):
+            result.append((piece, size))
+            continue
+        spans = [match.span() for match in pattern.finditer(text, piece.start, piece.end)]
+        parts = [
+            replace(piece, start=start, end=end, cut=piece.cut if start == piece.start else Cut.WORD)
+            for start, end in spans
+        ]
+        result += zip(parts, limit.count([text[part.start : part.end] for part in parts]), strict=True)
+    return result
+
+
+def _packed(
+    text: str, sized: Sized, leads: dict[Headings, _Lead], limit: _Limit, choose: EndChooser
+) -> Iterator[tuple[str, str]]:
+    """The lead and the body of each chunk."""
+    sums = list(accumulate((size for _, size in sized), initial=0))
+    first = 0
+    while first < len(sized):
+        lead = leads[sized[first][0].headings]
+        room = limit.tokens - lead.size
+        while True:
+            end = choose(text, sized, sums, first, room)
+            body = text[sized[first][0].start : sized[end - 1][0].end]
+            estimate = lead.size + sums[end] - sums[first]
+            if end == first + 1 or limit.holds(f"{lead.text}\n{body}", estimate, joints=end - first):
+                break
+            room = sums[end - 1] - sums[first]
+        yield lead.text, body
+        first = end
+
+
+def _last_end(_text: str, _sized: Sized, sums: list[int], first: int, room: int) -> int:
+    """One past the last piece that fits into the chunk that begins with the piece ``first``."""
+    return max(first + 1, bisect_right(sums, sums[first] + room) - 1)
+
+
+def _chosen_end(text: str, sized: Sized, sums: list[int], first: int, room: int) -> int:
+    """One past the last piece of the chunk that begins with the piece ``first``."""
+    last = _last_end(text, sized, sums, first, room)
+    if last == len(sized):
+        return last
+    candidates = range(bisect_left(sums, sums[first] + room / 2, first + 1, last), last + 1)
+    return min(candidates, key=lambda end: (sized[end][0].cut, _priority(text, sized[end][0].start), -end))
+
+
+def _priority(text: str, boundary: int) -> str:
+    return digest(text[boundary : boundary + CONTEXT_CHARACTERS])

@@ -1,0 +1,32 @@
+"""How much of what models say a run took from the memos instead of computing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nightrank.storage.release.manifest import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class MemoUse:
+    """What a run needed of a memo, and found there."""
+
+    needed: int
+    found: int
+
+    @property
+    def hit_rate(self) -> float:
+        """The share that was found; 1 where nothing was needed."""
+        return self.found / self.needed if self.needed else 1.0
+
+
+def memo_use(counts: Counts) -> dict[str, MemoUse]:
+    """How much of each memo's values a run took from it instead of computing them."""
+    needed_and_new = {
+        "chunk embeddings": (counts.texts, counts.chunks_embedded),
+        "query embeddings": (counts.queries, counts.queries_embedded),
+        "pair scores": (counts.pairs - counts.pairs_left, counts.pairs_scored),
+    }
+    return {name: MemoUse(needed, needed - new) for name, (needed, new) in needed_and_new.items()}

@@ -1,0 +1,191 @@
+"""The dense leg: every query against texts, exactly, as matrix products over a stream of blocks.
+
+scores = einsum("qd,td->qt", query_vectors, text_vectors)
+
+The products are single precision and say only what may matter; what does is computed again in double precision and
+rounded once. So a score depends on its two vectors alone, never on the block that it was computed in: a list kept
+from another night and a scan of tonight's whole collection agree to the last bit.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from nightrank.storage.lance.table import vectors_of
+from nightrank.storage.records import LEG, ranking_order, ranks_within
+from nightrank.tasks.kernels.top_k import RunningTopK, not_a_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from nightrank.storage.lance.table import ChunkTable
+    from nightrank.tasks.dense.texts import Texts
+    from nightrank.tasks.kernels.top_k import Entries
+
+    # Numbers of texts, int32 (n,), and their vectors, float32 (n, dim).
+    Block = tuple[NDArray[np.int32], NDArray[np.float32]]
+
+SCORES_HELD = 8_000_000  # float32 values of one block of scores, 32 MB: about what a processor's cache holds
+QUERIES_HELD = 2048  # of one block of scores
+TEXTS_HELD = 16_384
+QUERIES_AT_ONCE = 64  # of one thread's turn
+
+
+def retrieve_dense(
+    query_vectors: NDArray[np.float32], blocks: Iterable[Block], texts: Texts, *, depth: int
+) -> pa.Table:
+    """The ``depth`` nearest chunks of each query by inner product, exactly.
+
+    Each distinct text is compared once; chunks that say the same share the score.
+
+    Args:
+        query_vectors: float32 (n_queries, dim).
+        blocks: The vectors of all texts, in any order.
+        texts: Of the collection.
+        depth: Results a query.
+
+    Returns:
+        A table of schema LEG.
+    """
+    best = RunningTopK(len(query_vectors), depth)
+    add_nearest(best, query_vectors, blocks)
+    return leg_of(best.entries(), texts, depth=depth)
+
+
+def add_nearest(best: RunningTopK, query_vectors: NDArray[np.float32], blocks: Iterable[Block]) -> None:
+    """Add the scores of every query against every text of the blocks that may be among its best.
+
+    Args:
+        best: Of as many queries.
+        query_vectors: float32 (n_queries, dim).
+        blocks: Numbers and vectors of texts.
+
+    Raises:
+        MachineError: A score is not a number.
+    """
+    from nightrank.tasks.kernels.compiled import threads
+    from nightrank.tasks.kernels.loops import score_products
+
+    query_length = _longest(query_vectors)
+    held = np.empty(0, dtype=np.float32)  # one piece of memory for all products: new pages cost time
+    with threads() as pool:
+        for text_numbers, vectors in _read_ahead(blocks):
+            # A product of d terms errs by d * 2^-24 of the vectors' lengths at most, in either of two compared.
+            margin = np.float32(2.0 * (vectors.shape[1] + 1) * 2.0**-24 * query_length * _longest(vectors))
+            for first in range(0, len(query_vectors), QUERIES_HELD):
+                part = slice(first, min(first + QUERIES_HELD, len(query_vectors)))
+                queries = query_vectors[part]
+                if held.size < len(queries) * len(vectors):
+                    held = np.empty(len(queries) * len(vectors), dtype=np.float32)
+                products = held[: len(queries) * len(vectors)].reshape(len(queries), len(vectors))
+                np.matmul(queries, vectors.T, out=products)
+                score = partial(
+                    score_products,
+                    products=products,
+                    margin=margin,
+                    queries=queries,
+                    texts=vectors,
+                    text_numbers=text_numbers,
+                    floors=best.floors[part],
+                    best_scores=best.scores[part],
+                    best_numbers=best.numbers[part],
+                    best_counts=best.counts[part],
+                )
+                starts = range(0, len(queries), QUERIES_AT_ONCE)
+                ends = (min(start + QUERIES_AT_ONCE, len(queries)) for start in starts)
+                if any(list(pool.map(score, starts, ends))):
+                    raise not_a_number()
+
+
+def _read_ahead(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The same blocks; the next one is read while one is worked on."""
+    source = iter(blocks)
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, source, None)
+        while (block := coming.result()) is not None:
+            coming = reader.submit(next, source, None)
+            yield block
+
+
+def leg_of(entries: Entries, texts: Texts, *, depth: int) -> pa.Table:
+    """The best chunks of each query from its best texts.
+
+    The first ``depth`` chunks say no more than ``depth`` texts, and these are the best ones, as texts are numbered
+    by their first chunk.
+
+    Args:
+        entries: Query numbers, text numbers and scores (n,), by query, then rank; ``depth`` a query or all there are.
+        texts: Of the collection.
+        depth: Results a query.
+
+    Returns:
+        A table of schema LEG.
+    """
+    query_numbers, text_numbers, scores = entries
+    copies = np.minimum(texts.copies[text_numbers], depth)  # chunks that say the same tie: more cannot be results
+    within = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
+    chunk_numbers = texts.chunk_numbers[np.repeat(texts.starts[text_numbers], copies) + within]
+    query_numbers, scores = np.repeat(query_numbers, copies), np.repeat(scores, copies)
+    order = ranking_order(query_numbers, scores, chunk_numbers)
+    ranks = ranks_within(query_numbers[order])
+    order, ranks = order[ranks <= depth], ranks[ranks <= depth]
+    return pa.table([query_numbers[order], chunk_numbers[order], scores[order], ranks], schema=LEG)
+
+
+def blocks_of(batches: Iterable[pa.RecordBatch], texts: Texts, *, dimensions: int) -> Iterator[Block]:
+    """Batches of a chunk table as blocks; rows that are no text of the collection are passed over.
+
+    Args:
+        batches: With ``chunk_hash`` and ``vector``.
+        texts: Of the collection.
+        dimensions: Length of a vector.
+    """
+    for batch in batches:
+        numbers = texts.numbers_of(batch.column("chunk_hash"))
+        known = numbers >= 0
+        if known.any():
+            vectors = vectors_of(batch, dimensions)
+            yield (numbers, vectors) if known.all() else (numbers[known], vectors[known])
+
+
+def all_blocks(table: ChunkTable, texts: Texts, *, queries: int) -> Iterator[Block]:
+    """The vectors of all texts, in blocks whose scores with so many queries fit into memory."""
+    batches = table.stream(["chunk_hash", "vector"], batch_rows=_rows_held(queries))
+    return blocks_of(batches, texts, dimensions=table.dimensions)
+
+
+def some_blocks(table: ChunkTable, texts: Texts, chunk_hashes: pa.Array, *, queries: int) -> Iterator[Block]:
+    """The vectors of some texts, string (n,) hashes, in such blocks."""
+    batches = table.batches(chunk_hashes, ["vector"], rows=_rows_held(queries))
+    return blocks_of(batches, texts, dimensions=table.dimensions)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVectors:
+    """The vectors of texts as a chunk table holds them."""
+
+    table: ChunkTable
+
+    def everything(self, texts: Texts, *, queries: int) -> Iterator[Block]:
+        """The vectors of all texts, in blocks whose scores with so many queries fit into memory."""
+        return all_blocks(self.table, texts, queries=queries)
+
+    def some(self, texts: Texts, chunk_hashes: pa.Array, *, queries: int) -> Iterator[Block]:
+        """The vectors of some texts, string (n,) hashes, in such blocks."""
+        return some_blocks(self.table, texts, chunk_hashes, queries=queries)
+
+
+def _rows_held(queries: int) -> int:
+    return min(max(1, SCORES_HELD // max(1, min(queries, QUERIES_HELD))), TEXTS_HELD)
+
+
+def _longest(vectors: NDArray[np.float32]) -> float:
+    return float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors).max(initial=0.0)))

@@ -1,0 +1,88 @@
+"""What the checks of a release share: what they look at, and what they come back with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nightrank.storage.lance.table import ChunkTable
+from nightrank.tasks.settings.file import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from nightrank.storage.doctor.faults import Fault
+    from nightrank.storage.release.manifest import Manifest
+    from nightrank.storage.workspace.base import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A release under examination.
+
+    Attributes:
+        workspace: Where it lies; nothing in it is ever written.
+        manifest: What the release says of itself.
+        scratch: A folder outside the workspace for what a check builds anew.
+    """
+
+    workspace: Workspace
+    manifest: Manifest
+    scratch: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the release."""
+        return self.workspace.release(self.manifest.release_id)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that the release was made with."""
+        return Settings.model_validate(self.manifest.settings)
+
+    def table(self) -> ChunkTable:
+        """Its texts and vectors, as its tag in LanceDB names them.
+
+        Raises:
+            MachineError: The table or the tag is not there.
+        """
+        name, release_id = self.manifest.chunk_table.name, self.manifest.release_id
+        return ChunkTable.of_release(self.workspace.lance, name=name, release_id=release_id)
+
+    def holds(self, name: str) -> bool:
+        """Whether a file belongs to the release: its manifest names it, or it is there."""
+        return name in self.manifest.files or (self.folder / name).is_file()
+
+    @property
+    def bm25(self) -> Path:
+        """The table of chunks and the BM25 statistics."""
+        return self.folder / "bm25.duckdb"
+
+    @property
+    def documents(self) -> Path:
+        """The documents' ids and digests: columns ``nightrank.storage.release.documents.DIGESTS``."""
+        return self.folder / "documents.parquet"
+
+    @property
+    def queries(self) -> Path:
+        """The queries, schema QUERIES."""
+        return self.folder / "queries.parquet"
+
+    @property
+    def candidates(self) -> Path:
+        """The candidates, schema CANDIDATES."""
+        return self.folder / "candidates.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a check came back with.
+
+    Attributes:
+        compared: How many of what were compared; empty where the release has nothing for the check to look at.
+        faults: What does not agree.
+    """
+
+    compared: Mapping[str, int]
+    faults: Sequence[Fault]

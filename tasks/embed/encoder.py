@@ -1,0 +1,131 @@
+"""The dual encoder: texts in, unit vectors out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nightrank.storage.errors import InputError
+from nightrank.tasks.models.batches import batches_by_budget, halving_on_memory
+from nightrank.tasks.models.files import find_model, load_quietly, resolve_batch_tokens, resolve_device, resolve_precision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from nightrank.tasks.models.files import ModelFiles
+    from nightrank.tasks.settings.file import EmbedderSettings, ExecutionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderPlan:
+    """Everything about an embedder that can be known without loading it.
+
+    Attributes:
+        fingerprint: Decides its vectors: files, prompts, precision class.
+    """
+
+    files: ModelFiles
+    settings: EmbedderSettings
+    device: str
+    precision: str
+    fingerprint: str
+
+
+def plan_embedder(settings: EmbedderSettings, execution: ExecutionSettings, *, base: Path) -> EmbedderPlan:
+    """Find an embedder's files, check them, and take its fingerprint.
+
+    Raises:
+        InputError: The model or the device is not there, or the weights are not the expected ones.
+    """
+    files = find_model(settings.model, base=base, revision=settings.revision, sha256=settings.sha256)
+    device = resolve_device(execution.device)
+    precision = resolve_precision(settings.precision, device=device)
+    key = files.fingerprint(
+        query_prompt=settings.query_prompt, passage_prompt=settings.passage_prompt, precision=precision
+    )
+    return EmbedderPlan(files, settings, device, precision, key)
+
+
+class Embedder:
+    """A loaded dual encoder.
+
+    Args:
+        plan: What to load.
+        batch_tokens: Token budget of a batch, or None for what suits the device.
+        threads: CPU threads, or None for torch's own choice.
+
+    Raises:
+        InputError: The folder holds no model that sentence-transformers reads.
+    """
+
+    def __init__(self, plan: EmbedderPlan, *, batch_tokens: int | None = None, threads: int | None = None) -> None:
+        import torch
+        from sentence_transformers import SentenceTransformer
+
+        from nightrank.tasks.models.packed import packed_embedder  # it imports torch
+
+        load_quietly()
+        if threads is not None:
+            torch.set_num_threads(threads)
+        try:
+            model = SentenceTransformer(
+                str(plan.files.folder),
+                device=plan.device,
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True, "dtype": getattr(torch, plan.precision)},
+            )
+        except (OSError, ValueError, KeyError) as error:
+            message = f"{plan.files.folder} holds no model that sentence-transformers reads: {error}"
+            raise InputError(message, remedy="Give the folder or the id of a sentence-transformers model.") from error
+        model.eval()
+        dimensions = model.get_embedding_dimension()
+        assert dimensions is not None  # every model of ours pools
+        self.plan = plan
+        self.dimensions = dimensions
+        self.max_tokens = model.max_seq_length or 512
+        self._batch_tokens = resolve_batch_tokens(batch_tokens, device=plan.device)
+        self._packed = packed_embedder(model, batch_tokens=self._batch_tokens)
+        self._model: Any = model if self._packed is None else None  # whose weights are not kept twice
+
+    def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors of queries, float32 (n, dim), the query prompt before each."""
+        return self._embed([self.plan.settings.query_prompt + text for text in texts])
+
+    def embed_passages(
+        self, texts: Sequence[str], *, on_batch: Callable[[int], None] = lambda _done: None
+    ) -> NDArray[np.float32]:
+        """Unit vectors of chunks, float32 (n, dim), the passage prompt before each.
+
+        Args:
+            texts: (n,) what models read.
+            on_batch: Told after each batch how many texts it had.
+        """
+        return self._embed([self.plan.settings.passage_prompt + text for text in texts], on_batch)
+
+    def _embed(self, texts: Sequence[str], on_batch: Callable[[int], None] = lambda _done: None) -> NDArray[np.float32]:
+        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        if self._packed is not None:
+            for rows, found in self._packed.embed(texts, batch_tokens=self._batch_tokens, on_batch=on_batch):
+                vectors[rows] = found
+        else:
+            # A character count orders texts well enough; four characters make about one token.
+            lengths = np.minimum(np.array([len(text) for text in texts]) // 4 + 2, self.max_tokens)
+            for batch in batches_by_budget(lengths, budget=self._batch_tokens):
+                for rows, encoded in halving_on_memory(lambda rows: self._encode([texts[row] for row in rows]), batch):
+                    vectors[rows] = encoded
+                on_batch(len(batch))
+        # Here and not in the model, whose half precision leaves lengths between 0.997 and 1.003.
+        unit: NDArray[np.float32] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return unit
+
+    def _encode(self, texts: list[str]) -> NDArray[np.floating]:
+        encoded: NDArray[np.floating] = self._model.encode(
+            texts, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
+        )
+        return encoded

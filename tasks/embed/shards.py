@@ -1,0 +1,156 @@
+"""Texts embedded by workers, shard by shard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pyarrow as pa
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from nightrank.storage.lance.table import vectors_of
+from nightrank.storage.errors import MachineError
+from nightrank.tasks.models.canary import compare_with_stored
+from nightrank.tasks.chunk.documents import load_token_counter
+from nightrank.tasks.runtime.progress import progress
+from nightrank.tasks.workers.cut import Place, Watch, slices
+from nightrank.tasks.runtime.retries import retried
+from nightrank.tasks.workers.seats import EmbedderReference, model_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from nightrank.storage.bucket.shards import SharedFile
+    from nightrank.tasks.embed.encoder import Embedder
+    from nightrank.tasks.night import Night
+    from nightrank.tasks.rerank.on_demand import EmbedderOnDemand
+    from nightrank.tasks.workers.cut import Sharding
+
+TEXTS = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("text", pa.string(), nullable=False)])
+AT_ONCE = 1024  # texts given to a model together, as a run that embeds by itself does: the same batches
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingShard:
+    """Texts that a worker is to embed.
+
+    Attributes:
+        number: Its place among those of the stage, from 0.
+        source: Schema TEXTS.
+        kind: Whether they are chunks or queries.
+        model: The embedder.
+        place: Where to compute.
+        watch: What is stored, with ``text`` and ``vector``; None where nothing is yet.
+    """
+
+    number: int
+    source: SharedFile
+    kind: Literal["passages", "queries"]
+    model: EmbedderReference
+    place: Place
+    watch: Watch | None
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What came of a shard.
+
+    Attributes:
+        keys: (n,).
+        texts: (n,).
+        tokens: (n,) the texts' lengths.
+        vectors: float32 (n, dim).
+    """
+
+    keys: list[str]
+    texts: list[str]
+    tokens: list[int]
+    vectors: NDArray[np.float32]
+
+
+@retried
+@task(
+    name="embed shard",
+    task_run_name="embed {shard.kind} {shard.number}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def embed_shard(shard: EmbeddingShard) -> SharedFile:
+    """Embed the texts of a shard, on whatever machine this runs."""
+    texts = shard.source.read()
+    with model_at(shard.place, shard.model, shard.watch, _check) as model:
+        embed = model.embed_passages if shard.kind == "passages" else model.embed_queries
+        found = [embed(part.column("text").to_pylist()) for part in slices(texts, AT_ONCE)]
+        tokens = load_token_counter(model.plan.files.folder)(texts.column("text").to_pylist())
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate(found).ravel()), model.dimensions)
+    columns = {"key": texts.column("key"), "tokens": pa.array(tokens, pa.int32()), "vector": vectors}
+    return shard.source.folder.write(f"{shard.kind}-{shard.number:06d}-done", pa.table(columns))
+
+
+def embed_in_shards(
+    texts: Iterable[tuple[list[str], list[str]]],
+    kind: Literal["passages", "queries"],
+    *,
+    night: Night,
+    embedder: EmbedderOnDemand,
+    sharding: Sharding,
+    stored: pa.Table | None,
+) -> Iterator[Embedded]:
+    """Embed texts by workers.
+
+    Args:
+        texts: Keys and texts of each shard.
+        kind: Whether they are chunks or queries.
+        night: The run.
+        embedder: What embeds them.
+        sharding: How the work is cut.
+        stored: A sample of what it has embedded before, with ``text`` and ``vector``; None where it has nothing yet.
+
+    Yields:
+        What came of each shard, as they end.
+
+    Raises:
+        MachineError: A worker does not say again what is stored, or a shard cannot be done.
+    """
+    plan = embedder.plan
+    night.shards.make()
+    tables = (pa.table(list(columns), schema=TEXTS) for columns in texts)
+    sources = [night.shards.write(f"{kind}-{number:06d}", table) for number, table in enumerate(tables)]
+    watch = None
+    if stored is not None and stored.num_rows:
+        watch = Watch(night.shards.write("vectors-stored", stored), night.settings.canary)
+    model = EmbedderReference(plan.settings, night.base, plan.precision, plan.fingerprint)
+    place = sharding.place_on(plan.device)
+    shards = [EmbeddingShard(number, source, kind, model, place, watch) for number, source in enumerate(sources)]
+    with progress("embedding", sum(source.rows for source in sources)) as advance:
+        for shard, output in sharding.workers.compute(embed_shard, shards):
+            asked, made = shard.source.read(), output.read()
+            if not made.column("key").equals(asked.column("key")):
+                message = f"The shard {shard.source.name} came back with other texts."
+                raise MachineError(message, remedy="Install the same version of Nightrank on all machines.")
+            dimensions = made.schema.field("vector").type.list_size
+            yield Embedded(
+                asked.column("key").to_pylist(),
+                asked.column("text").to_pylist(),
+                made.column("tokens").to_pylist(),
+                vectors_of(made, dimensions),
+            )
+            shard.source.remove()
+            output.remove()
+            advance(shard.source.rows)
+    embedder.vectors_checked = 0 if stored is None else stored.num_rows
+
+
+def _check(model: Embedder, watch: Watch) -> None:
+    stored = watch.file.read()
+    compare_with_stored(
+        "embeddings",
+        vectors_of(stored, model.dimensions),
+        model.embed_passages(stored.column("text").to_pylist()),
+        settings=watch.settings,
+        precision=model.plan.precision,
+    )

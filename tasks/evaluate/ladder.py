@@ -1,0 +1,100 @@
+"""The ladder that explains two-stage retrieval: from embeddings without a network to the reranked hybrid.
+
+Each rung adds one thing to what stands below it, with what it is worth and what it costs. Only files of a release are
+read here, so that whoever shows a ladder loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+
+from nightrank.storage.release.evaluation import DEPTHS_FILE, TIMINGS_FILE, Timings
+from nightrank.storage.files.parquet import read_table
+from nightrank.tasks.names import STAGE_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from nightrank.storage.records import JsonValue
+
+# What a damaged file is told by, or one of another version: it says nothing, and nothing depends on it.
+UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException)
+RUNGS = ("static", "bm25", "dense", "fused", "reranked")
+
+
+class Rung(NamedTuple):
+    """A rung of the ladder.
+
+    Attributes:
+        stage: As the release's files call it.
+        name: As people call it.
+        measures: Means over all judged queries.
+        milliseconds: Of a query online, where it was timed.
+    """
+
+    stage: str
+    name: str
+    measures: Mapping[str, float]
+    milliseconds: float | None
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The rung in ``refresh --json``."""
+        return {"stage": self.stage, "name": self.name, **self.measures, "milliseconds": self.milliseconds}
+
+
+def ladder(means: Mapping[str, Mapping[str, float]], timings: Timings | None) -> list[Rung]:
+    """The rungs that were measured, from the lowest up; the last one only where there was a reranker.
+
+    Args:
+        means: By stage and measure, as a manifest keeps them.
+        timings: What a query costs, where that was measured.
+    """
+    milliseconds = {} if timings is None else timings.milliseconds
+    without = set() if "reranker" in means else {"reranked"}
+    rungs = [stage for stage in RUNGS if stage in means and stage not in without]
+    return [Rung(stage, STAGE_NAMES[stage], means[stage], milliseconds.get(stage)) for stage in rungs]
+
+
+def read_timings(folder: Path) -> Timings | None:
+    """The timings of a release; None where nothing was timed, or the file cannot be read.
+
+    Args:
+        folder: Of the release.
+    """
+    path = folder / TIMINGS_FILE
+    try:
+        return Timings.model_validate_json(path.read_bytes()) if path.is_file() else None
+    except UNREADABLE:
+        return None
+
+
+def read_depths(folder: Path) -> list[tuple[int, dict[str, float]]]:
+    """The reranking depths of a release's curve, ascending, and the mean of each measure.
+
+    Empty where there is none, or the file cannot be read.
+
+    Args:
+        folder: Of the release.
+    """
+    path = folder / DEPTHS_FILE
+    if not path.is_file():
+        return []
+    try:
+        return mean_by_depth(read_table(path, columns=["depth", "measure", "value"]))
+    except UNREADABLE:
+        return []
+
+
+def mean_by_depth(depths: pa.Table) -> list[tuple[int, dict[str, float]]]:
+    """The reranking depths of a curve, ascending, and the mean of each measure.
+
+    Args:
+        depths: Schema DEPTHS.
+    """
+    found: dict[int, dict[str, float]] = {}
+    for row in depths.group_by(["depth", "measure"], use_threads=False).aggregate([("value", "mean")]).to_pylist():
+        found.setdefault(row["depth"], {})[row["measure"]] = row["value_mean"]
+    return sorted(found.items())

@@ -1,0 +1,288 @@
+"""The steps of an offline evaluation that look at what is stored: a release, and run files of other systems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from nightrank.storage.errors import InputError
+from nightrank.storage.release.evaluation import DEPTHS
+from nightrank.storage.workspace.base import reading
+from nightrank.tasks.evaluate.depths import curve_depths, evaluate_depths
+from nightrank.tasks.evaluate.diagnosis import diagnose, worst_queries
+from nightrank.tasks.rank.diversity import stored_vectors
+from nightrank.tasks.evaluate.diversity import compare_diversity
+from nightrank.tasks.embed.encoder import plan_embedder
+from nightrank.tasks.experiment.run import Experiment
+from nightrank.tasks.rerank.hosted.spending import RunSpending
+from nightrank.tasks.trec.qrels import read_judgments
+from nightrank.tasks.evaluate.ladder import ladder, read_timings
+from nightrank.tasks.evaluate.measures import STAGES, evaluate_runs, means, stage_runs, without_ties
+from nightrank.tasks.trec.runs import read_run, write_run
+from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
+from nightrank.tasks.evaluate.token_leg import static_leg_of_release
+from nightrank.tasks.release import StoredRelease
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from nightrank.storage.records import Judgment
+    from nightrank.storage.workspace.base import Workspace
+    from nightrank.tasks.evaluate.ladder import Rung
+    from nightrank.tasks.evaluate.measures import Entry
+    from nightrank.tasks.settings.file import Settings
+
+
+WORST_QUERIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """What everything in one evaluation is measured by, so that figures can be compared.
+
+    Attributes:
+        workspace: Where releases are.
+        settings: As they are now.
+        base: The folder that paths in the settings are relative to.
+        qrels: The file of the judgments.
+        qrels_name: What the user calls it.
+        measures: Names as ir_measures writes them.
+        now: When the evaluation began.
+        seed: Of everything random in it.
+        spending: What it spent so far on hosted rerankers.
+    """
+
+    workspace: Workspace
+    settings: Settings
+    base: Path
+    qrels: Path
+    qrels_name: str
+    measures: tuple[str, ...]
+    now: datetime
+    seed: int
+    spending: RunSpending = field(default_factory=RunSpending)
+
+    def judgments(self) -> list[Judgment]:
+        """The judgments, read anew: steps hand on files, not what is in them.
+
+        Raises:
+            InputError: The file is not there, or a row of it is wrong.
+        """
+        return read_judgments(self.qrels, name=self.qrels_name)
+
+    def experiment(self, release_id: str | None) -> AbstractContextManager[Experiment]:
+        """Variants of the settings over a release, or the current one, measured by this yardstick."""
+        return Experiment.open(
+            self.workspace,
+            self.settings,
+            self.judgments(),
+            base=self.base,
+            now=self.now,
+            release_id=release_id,
+            measures=self.measures,
+            seed=self.seed,
+            spending=self.spending,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explained:
+    """What lies behind the measures of a release.
+
+    Attributes:
+        ladder: What each rung is worth, and costs.
+        depths: Schema DEPTHS.
+        diagnosis: Schema DIAGNOSIS.
+        diversity: What diverse results cost and gain, schema COMPARISON; empty where they are not diversified.
+        worst: The texts of the queries that it serves worst, by query id, the worst first.
+    """
+
+    ladder: Sequence[Rung]
+    depths: pa.Table
+    diagnosis: pa.Table
+    diversity: pa.Table
+    worst: Mapping[str, str]
+
+
+@task(name="measure release", cache_policy=NO_CACHE)
+def measure_release(
+    release_id: str | None, yardstick: Yardstick, *, write_to: str | None = None
+) -> tuple[pa.Table, dict[str, Path]]:
+    """Measure every stage of a stored release.
+
+    Args:
+        release_id: Of the release; None for the current one.
+        yardstick: What it is measured by.
+        write_to: A folder for a TREC run file of each stage.
+
+    Returns:
+        A table of schema EVALUATION, and the files that were written, by stage.
+
+    Raises:
+        InputError: There is no such release, or a measure cannot be computed.
+    """
+    judgments = yardstick.judgments()
+    with reading(yardstick.workspace):
+        runs = _runs_of(StoredRelease.open(yardstick.workspace, release_id), yardstick, judgments)
+    files: dict[str, Path] = {}
+    if write_to is not None:
+        folder = Path(write_to)
+        _make_folder(folder)
+        for stage, entries in runs.items():
+            files[stage] = folder / f"{stage}.run"
+            write_run(files[stage], entries, tag=f"nightrank-{stage}")
+    return evaluate_runs(runs, judgments, yardstick.measures), files
+
+
+@task(name="explain release", cache_policy=NO_CACHE)
+def explain_release(release_id: str | None, yardstick: Yardstick, evaluation: pa.Table) -> Explained:
+    """The ladder, the curve of reranking depths, and what became of each relevant document.
+
+    Args:
+        release_id: Of the release; None for the current one.
+        yardstick: What it is measured by.
+        evaluation: Schema EVALUATION, of its stages.
+    """
+    with reading(yardstick.workspace):
+        return _explained(StoredRelease.open(yardstick.workspace, release_id), yardstick, evaluation)
+
+
+@task(name="measure run files", cache_policy=NO_CACHE)
+def measure_run_files(files: Mapping[str, Path], yardstick: Yardstick) -> pa.Table:
+    """Measure TREC run files.
+
+    Args:
+        files: By the names that they go by.
+        yardstick: What they are measured by.
+
+    Returns:
+        A table of schema EVALUATION, with the names as stages.
+
+    Raises:
+        InputError: A file cannot be read, or answers no judged query.
+    """
+    judgments = yardstick.judgments()
+    query_ids = {judgment.query_id for judgment in judgments}
+    runs = {name: list(without_ties(_read(path, query_ids))) for name, path in files.items()}
+    return evaluate_runs(runs, judgments, yardstick.measures)
+
+
+def run_names(paths: Sequence[Path]) -> dict[str, Path]:
+    """Run files by name: a file's own name without its ending, with it where that is the name of a stage.
+
+    Raises:
+        InputError: Two go by one name.
+    """
+    files: dict[str, Path] = {}
+    for path in paths:
+        stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+        name = path.name if stem in STAGES else stem
+        if name in files or name in STAGES:
+            message = f"The run file {path} would go by the name {name}, as another run does."
+            raise InputError(message, remedy="Give each run file a name of its own.")
+        files[name] = path
+    return files
+
+
+def _runs_of(release: StoredRelease, yardstick: Yardstick, judgments: Sequence[Judgment]) -> dict[str, list[Entry]]:
+    queries = release.judged_queries(judgments)
+    return stage_runs(
+        release.candidates(queries),
+        queries,
+        {judgment.query_id for judgment in judgments},
+        static=_static_leg(release, queries, yardstick),
+        candidate_depth=release.settings.retrieval.candidate_depth,
+        results=release.settings.results,
+        vectors=stored_vectors(release.chunk_table()),
+        ignore_identical_ids=yardstick.settings.judgments.ignore_identical_ids,
+    )
+
+
+def _explained(release: StoredRelease, yardstick: Yardstick, evaluation: pa.Table) -> Explained:
+    made_with, inputs = release.settings, release.manifest.inputs
+    judgments = yardstick.judgments()
+    queries = release.judged_queries(judgments)
+    candidates = release.candidates(queries)
+    ignore_identical_ids = yardstick.settings.judgments.ignore_identical_ids
+    candidate_depth = made_with.retrieval.candidate_depth
+    depths = DEPTHS.empty_table()
+    if inputs.reranker_fingerprint != "none":
+        deepest = min(made_with.reranker.depth, candidate_depth)
+        depths = evaluate_depths(
+            candidates,
+            queries,
+            judgments,
+            depths=curve_depths(yardstick.settings.evaluation.depths, deepest=deepest),
+            weight=inputs.reranker_weight if made_with.reranker.weight is None else made_with.reranker.weight,
+            dense_weight=made_with.retrieval.dense_weight,
+            measures=yardstick.measures,
+            candidate_depth=candidate_depth,
+            ignore_identical_ids=ignore_identical_ids,
+        )
+    diagnosis = diagnose(
+        candidates,
+        queries,
+        judgments,
+        documents=release.document_ids(),
+        candidate_depth=candidate_depth,
+        results=made_with.results,
+        vectors=stored_vectors(release.chunk_table()),
+        ignore_identical_ids=ignore_identical_ids,
+    )
+    diversity = compare_diversity(
+        candidates,
+        queries,
+        judgments,
+        measures=yardstick.measures,
+        candidate_depth=candidate_depth,
+        results=made_with.results,
+        ignore_identical_ids=ignore_identical_ids,
+        vectors=stored_vectors(release.chunk_table()),
+        generator=np.random.default_rng(yardstick.seed),
+    )
+    texts = {query_id: query["text"] for query in queries.to_pylist() for query_id in query["query_ids"]}
+    worst = worst_queries(diagnosis, evaluation, measure=yardstick.measures[0], count=WORST_QUERIES)
+    return Explained(
+        ladder(means(evaluation), read_timings(release.folder)),
+        depths,
+        diagnosis,
+        diversity,
+        {query_id: texts.get(query_id, "") for query_id in worst},
+    )
+
+
+def _static_leg(release: StoredRelease, queries: pa.Table, yardstick: Yardstick) -> pa.Table | None:
+    """Schema RANKED, as the release's lists tell it; other queries are embedded, if its embedder is still named."""
+
+    def load() -> StaticEmbedder | None:
+        plan = plan_embedder(yardstick.settings.embedder, yardstick.settings.execution, base=yardstick.base)
+        is_the_releases = plan.fingerprint == release.manifest.inputs.embedder
+        return StaticEmbedder.of(plan.files.folder) if is_the_releases else None
+
+    depth = release.settings.retrieval.candidate_depth
+    return static_leg_of_release(release.folder, queries, release.chunk_table(), load=load, depth=depth)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"The folder {path} cannot be made: {error.strerror}."
+        raise InputError(message, remedy="Name another folder for the run files.") from error
+
+
+def _read(path: Path, query_ids: set[str]) -> list[Entry]:
+    entries = [entry for entry in read_run(path, name=str(path)) if entry.query_id in query_ids]
+    if not entries:
+        message = f"No query of the run file {path} is judged."
+        raise InputError(message, remedy="Give the run and the qrels the same query ids.")
+    return entries

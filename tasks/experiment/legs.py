@@ -1,0 +1,144 @@
+"""Both legs of some queries over a stored release, each made once, as deep as any variant of the settings wants it.
+
+A leg that is cut is the leg of a lesser depth, because the order of a ranking is one. The dense leg is read from the
+release's own lists as far as they reach; beyond, the queries meet the whole collection once more. A leg for which a
+run from outside stands in is what the release's candidates hold of it, however deep one asks.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nightrank.storage.release.dense_lists import read_dense_lists
+from nightrank.storage.records import LEG
+from nightrank.tasks.bm25.analyser import Analyser
+from nightrank.tasks.bm25.retrieve import retrieve_bm25
+from nightrank.tasks.dense.retrieve import all_blocks, retrieve_dense
+from nightrank.tasks.dense.carried import leg_from_lists
+from nightrank.tasks.filters.queries import QueryFilters
+from nightrank.tasks.stages.read import runs_of
+from nightrank.tasks.dense.texts import Texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from nightrank.storage.bm25.index import Bm25Store
+    from nightrank.storage.lance.table import ChunkTable
+    from nightrank.tasks.settings.file import Bm25Settings, Settings
+    from nightrank.tasks.release import StoredRelease
+
+
+class Legs:
+    """The legs of some queries over a release.
+
+    Args:
+        release: Whose.
+        store: Its statistics, open.
+        chunk_hashes: string (n_chunks,), by chunk number.
+        queries: Schema QUERIES.
+        table: Gives the vectors of its texts; called for a scan.
+        vectors: Gives those of the queries, float32 (n_queries, dim); called for a scan.
+
+    Attributes:
+        texts: Of the release.
+    """
+
+    def __init__(
+        self,
+        release: StoredRelease,
+        store: Bm25Store,
+        chunk_hashes: pa.ChunkedArray,
+        queries: pa.Table,
+        *,
+        table: Callable[[], ChunkTable],
+        vectors: Callable[[], NDArray[np.float32]],
+    ) -> None:
+        self.texts = Texts.of(chunk_hashes)
+        self._release = release
+        self._store = store
+        self._queries = queries
+        self._filters = QueryFilters.of_release(queries, store)
+        self._table = table
+        self._vectors = vectors
+        self._outside = runs_of(release.settings.retrieval)
+        self._expected: dict[object, int] = {}  # how deep each leg will be asked for
+        self._legs: dict[object, tuple[int, pa.Table]] = {}  # how deep each leg is
+
+    def expect(self, variants: Iterable[Settings]) -> None:
+        """Say what will be asked for, so that each leg is made once and deep enough for all."""
+        for settings in variants:
+            for key in (_key(settings.bm25), "dense"):
+                self._expected[key] = max(self._expected.get(key, 0), settings.retrieval.candidate_depth)
+
+    def bm25(self, settings: Bm25Settings, *, depth: int) -> pa.Table:
+        """The BM25 leg, schema LEG."""
+        if "bm25" in self._outside:
+            return self._cut("outside bm25", lambda _: self._stored("bm25"), depth=depth)
+
+        def make(deepest: int) -> pa.Table:
+            texts = self._queries.column("text").to_pylist()
+            analyser = Analyser.of(settings)
+
+            def leg(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
+                asked = [texts[number] for number in numbers.tolist()]
+                return retrieve_bm25(
+                    self._store, asked, settings=settings, analyser=analyser, depth=deepest, allowed=allowed
+                )
+
+            return self._filters.leg(leg)
+
+        return self._cut(_key(settings), make, depth=depth)
+
+    def dense(self, *, depth: int) -> pa.Table:
+        """The dense leg, schema LEG."""
+        if "dense" in self._outside:
+            return self._cut("outside dense", lambda _: self._stored("dense"), depth=depth)
+        return self._cut("dense", self._dense, depth=depth)
+
+    def _cut(self, key: object, make: Callable[[int], pa.Table], *, depth: int) -> pa.Table:
+        made, leg = self._legs.get(key, (0, None))
+        if leg is None or made < depth:
+            made = max(depth, self._expected.get(key, 0))
+            leg = make(made)
+            self._legs[key] = made, leg
+        return leg.filter(pc.field("rank") <= depth)
+
+    def _stored(self, leg: str) -> pa.Table:
+        """What the release's candidates hold of a leg, schema LEG."""
+        candidates = self._release.candidates(self._queries).filter(pc.is_valid(pc.field(f"{leg}_rank")))
+        keys = self._queries.column("query_key").combine_chunks()
+        columns = {
+            "query_number": pc.index_in(candidates.column("query_key"), value_set=keys),
+            "chunk_number": candidates.column("chunk_number"),
+            "score": candidates.column(f"{leg}_score"),
+            "rank": candidates.column(f"{leg}_rank"),
+        }
+        order = [("query_number", "ascending"), ("rank", "ascending")]
+        return pa.table(columns).sort_by(order).cast(LEG)
+
+    def _dense(self, depth: int) -> pa.Table:
+        keys = self._queries.column("query_key").combine_chunks()
+        vectors = cache(self._vectors)
+
+        def of_filter(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
+            asked = keys.take(pa.array(numbers))
+            texts = self.texts if allowed is None else self.texts.only(allowed)[0]
+            leg, answered = leg_from_lists(read_dense_lists(self._release.dense_lists), asked, texts, depth=depth)
+            if answered.all():
+                return leg
+            blocks = all_blocks(self._table(), texts, queries=numbers.size)
+            return retrieve_dense(vectors()[numbers], blocks, texts, depth=depth)
+
+        return self._filters.leg(of_filter)
+
+
+def _key(settings: Bm25Settings) -> tuple[str, float, float]:
+    """What a BM25 leg depends on, over statistics that are there."""
+    return settings.variant, settings.k1, settings.b

@@ -1,0 +1,353 @@
+"""A night once more, in memory: the judged queries of a stored release under other settings.
+
+Stores, models and stages are the night's own, so a variant equal to the settings gives what the release holds, and any
+other what a refresh with it would publish. What variants share is made once: the dense leg, a BM25 leg for each
+formula, pair scores.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.filters.queries import by_text
+from nightrank.storage.memo.query_vectors import QueryMemo
+from nightrank.storage.workspace.base import reading, writing
+from nightrank.tasks.bm25.analyser import Analyser
+from nightrank.tasks.rank.diversity import stored_vectors
+from nightrank.tasks.evaluate.diversity import compare_diversity
+from nightrank.tasks.embed.encoder import plan_embedder
+from nightrank.tasks.experiment.legs import Legs
+from nightrank.tasks.experiment.pairs import KnownPairs, PairScoring, stored_scores
+from nightrank.tasks.rank.fusion import fuse, pool_legs
+from nightrank.tasks.rerank.hosted.spending import RunSpending
+from nightrank.tasks.stages.index import chunking_fingerprint
+from nightrank.tasks.evaluate.pool import JudgedPool
+from nightrank.tasks.evaluate.measures import evaluate_stages, means, named_queries
+from nightrank.tasks.stages.read import runs_of
+from nightrank.tasks.rerank.find import plan_reranker
+from nightrank.tasks.rerank.pairs import distinct, name_candidates, reranked_rows, settle_order
+from nightrank.tasks.release import StoredRelease
+from nightrank.tasks.experiment.variants import require_variant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from nightrank.storage.lance.table import ChunkTable
+    from nightrank.storage.records import Judgment
+    from nightrank.storage.workspace.base import Workspace
+    from nightrank.tasks.rerank.hosted.plan import HostedPlan
+    from nightrank.tasks.rerank.find import RerankerPlan
+    from nightrank.tasks.settings.file import RerankerSettings, Settings
+
+CHANGED = {
+    "embedder": "[embedder]",
+    "chunking": "[chunking] or the embedder's tokenizer",
+    "analysis": "[bm25].language or stop_words",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What a variant of the settings makes of the judged queries.
+
+    Attributes:
+        settings: The variant.
+        candidates: Schema CANDIDATES, by query, then rank.
+        evaluation: Schema EVALUATION.
+    """
+
+    settings: Settings
+    candidates: pa.Table
+    evaluation: pa.Table
+
+    @property
+    def means(self) -> dict[str, dict[str, float]]:
+        """The mean of each measure by stage, over all judged queries."""
+        return means(self.evaluation)
+
+
+class Experiment:
+    """The judged queries of a release, to be answered under variants of the settings; made by ``Experiment.open``.
+
+    Attributes:
+        release: Over whose stores.
+        settings: What variants are variants of.
+        judgments: The qrels.
+        queries: The judged queries that the release answers, schema QUERIES.
+    """
+
+    def __init__(
+        self,
+        release: StoredRelease,
+        store: Bm25Store,
+        settings: Settings,
+        judgments: Sequence[Judgment],
+        *,
+        base: Path,
+        measures: Sequence[str],
+        now: datetime,
+        seed: int,
+        spending: RunSpending,
+    ) -> None:
+        self.release = release
+        self.settings = settings
+        self.judgments = judgments
+        self.queries = release.judged_queries(judgments)
+        self._base = base
+        self._measures = measures
+        self._now = now
+        self._seed = seed
+        self._spending = spending
+        self._chunks = store.chunks(["chunk_id", "chunk_hash", "document_id"])
+        hashes = self._chunks.column("chunk_hash")
+        self._legs = Legs(release, store, hashes, self.queries, table=lambda: self._table, vectors=self._query_vectors)
+        self._plans: dict[RerankerSettings, RerankerPlan | HostedPlan | None] = {}
+        self._known: dict[str, KnownPairs] = {}
+        self._known_of(release.manifest.inputs.reranker_fingerprint).add(
+            *stored_scores(release.candidates(self.queries))
+        )
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        workspace: Workspace,
+        settings: Settings,
+        judgments: Sequence[Judgment],
+        *,
+        base: Path,
+        now: datetime,
+        release_id: str | None = None,
+        measures: Sequence[str] | None = None,
+        seed: int = 0,
+        spending: RunSpending | None = None,
+    ) -> Iterator[Experiment]:
+        """Open the stores of a release; while they are open, no version of its vectors is removed.
+
+        Args:
+            workspace: Where the release is.
+            settings: What variants are variants of.
+            judgments: The qrels.
+            base: The folder that paths in the settings are relative to.
+            now: For whoever finds the workspace's writer held while pairs are scored.
+            release_id: Of the release; None for the current one.
+            measures: As ir_measures writes them; None for the settings' own.
+            seed: Of the sample by which a reranker is watched.
+            spending: What the run spent so far on hosted rerankers; None where it begins here.
+
+        Raises:
+            InputError: There is no such release, or the settings would make other chunks, vectors or terms than it has.
+        """
+        with reading(workspace):
+            release = StoredRelease.open(workspace, release_id)
+            _require_same_stores(release, settings, base=base)
+            with Bm25Store.open(release.bm25) as store:
+                yield cls(
+                    release,
+                    store,
+                    settings,
+                    judgments,
+                    base=base,
+                    measures=settings.evaluation.measures if measures is None else measures,
+                    now=now,
+                    seed=seed,
+                    spending=RunSpending() if spending is None else spending,
+                )
+
+    def run(self, settings: Settings) -> Outcome:
+        """What a variant makes of the judged queries.
+
+        Pairs that nobody has scored yet are scored, and kept in the workspace's memo.
+
+        Raises:
+            InputError: It is no variant: it would make other chunks, vectors, terms or queries.
+            WorkspaceBusy: Pairs must be scored, and another run holds the workspace.
+        """
+        self.prepare([settings])
+        fused = self._fused(settings)
+        candidates = name_candidates(fused, self.queries, self._chunks.take(fused.column("chunk_number")))
+        pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
+        plan = self._plan(settings.reranker)
+        if plan is not None:
+            asked = reranked_rows(fused, settings)
+            pair_scores[asked] = self._known_of(plan.fingerprint).scores_of(candidates.take(pa.array(asked)))
+        ranked = settle_order(
+            candidates,
+            fused,
+            pair_scores,
+            weight=_weight(plan, settings),
+            dense_weight=settings.retrieval.dense_weight,
+        )
+        evaluation = evaluate_stages(
+            ranked,
+            self.queries,
+            self.judgments,
+            measures=self._measures,
+            candidate_depth=settings.retrieval.candidate_depth,
+            results=settings.results,
+            vectors=stored_vectors(self._table),
+            ignore_identical_ids=self.settings.judgments.ignore_identical_ids,
+        )
+        return Outcome(settings, ranked, evaluation)
+
+    def prepare(self, variants: Sequence[Settings]) -> int:
+        """Have everything at hand that some variants need, at once, so that running them costs little.
+
+        Returns:
+            How many pairs had to be scored.
+
+        Raises:
+            InputError: One is no variant: it would make other chunks, vectors, terms or queries; or a hosted reranker's
+                spending cap leaves pairs without a score.
+            WorkspaceBusy: Pairs must be scored, and another run holds the workspace.
+        """
+        for settings in variants:
+            require_variant(self.settings, settings, name="The variant")
+        self._legs.expect(variants)
+        wanted: dict[str, tuple[RerankerPlan | HostedPlan, list[pa.Table]]] = {}
+        incomplete: set[str] = set()
+        for settings in variants:
+            plan = self._plan(settings.reranker)
+            if plan is None:
+                continue
+            pairs = self._pairs(settings)
+            wanted.setdefault(plan.fingerprint, (plan, []))[1].append(pairs)
+            if np.isnan(self._known_of(plan.fingerprint).scores_of(pairs)).any():
+                incomplete.add(plan.fingerprint)
+        return self._score([wanted[fingerprint] for fingerprint in wanted if fingerprint in incomplete])
+
+    def diversity(self, outcome: Outcome) -> pa.Table:
+        """What a variant's diverse results cost and gain, schema COMPARISON; empty where they are not diversified."""
+        settings = outcome.settings
+        return compare_diversity(
+            outcome.candidates,
+            self.queries,
+            self.judgments,
+            measures=self._measures,
+            candidate_depth=settings.retrieval.candidate_depth,
+            results=settings.results,
+            ignore_identical_ids=self.settings.judgments.ignore_identical_ids,
+            vectors=stored_vectors(self._table),
+            generator=np.random.default_rng(self._seed),
+        )
+
+    def judged_pool(self, settings: Settings) -> JudgedPool:
+        """What both legs find for the judged queries, as arrays, under a variant's BM25 and candidate depth."""
+        documents = self._chunks.column("document_id").combine_chunks().dictionary_encode()
+        return JudgedPool.of(
+            pool_legs(*self._both_legs(settings)),
+            documents.indices.to_numpy(),
+            documents.dictionary.to_pylist(),
+            self._judged_ids(),
+            self.judgments,
+            ignore_identical_ids=self.settings.judgments.ignore_identical_ids,
+        )
+
+    def known_pair_scores(self, judged: JudgedPool, settings: Settings) -> NDArray[np.float32]:
+        """What a variant's reranker says of the rows of a pool, float32 (n,); NaN where it was not asked yet."""
+        plan = self._plan(settings.reranker)
+        if plan is None:
+            return np.full(judged.rows.size, np.nan, dtype=np.float32)
+        numbers = judged.query_of[judged.pool.queries]
+        pairs = {
+            "query_key": self.queries.column("query_key").take(pa.array(numbers)),
+            "chunk_hash": self._chunks.column("chunk_hash").take(pa.array(judged.pool.chunks)),
+        }
+        return self._known_of(plan.fingerprint).scores_of(pa.table(pairs))
+
+    def weight_of(self, settings: Settings) -> float:
+        """The weight of a variant's reranker: the settings', else its own; 0 without a reranker."""
+        return _weight(self._plan(settings.reranker), settings)
+
+    def _judged_ids(self) -> list[list[str]]:
+        """The judged ids of each query, by query number."""
+        named = named_queries(self.queries, {judgment.query_id for judgment in self.judgments})
+        return [named[key] for key in self.queries.column("query_key").to_pylist()]
+
+    def _score(self, wanted: Sequence[tuple[RerankerPlan | HostedPlan, list[pa.Table]]]) -> int:
+        if not wanted:
+            return 0
+        scored = 0
+        workspace, generator = self.release.workspace, np.random.default_rng(self._seed)
+        with writing(workspace, now=self._now, tidy=False):
+            scoring = PairScoring(workspace, self.settings, self.queries, self._table, generator, self._spending)
+            for plan, parts in wanted:
+                pairs = distinct(pa.concat_tables(parts))
+                scores, done = scoring.score(pairs, plan)
+                self._known_of(plan.fingerprint).add(pairs, scores)
+                scored += done.scored
+        return scored
+
+    def _pairs(self, settings: Settings) -> pa.Table:
+        """The pairs that a variant has the reranker score, ``query_key`` and ``chunk_hash``."""
+        fused = self._fused(settings)
+        candidates = name_candidates(fused, self.queries, self._chunks.take(fused.column("chunk_number")))
+        return candidates.select(["query_key", "chunk_hash"]).take(pa.array(reranked_rows(fused, settings)))
+
+    def _fused(self, settings: Settings) -> pa.Table:
+        return fuse(*self._both_legs(settings), settings=settings.retrieval)
+
+    def _both_legs(self, settings: Settings) -> tuple[pa.Table, pa.Table]:
+        depth = settings.retrieval.candidate_depth
+        return self._legs.bm25(settings.bm25, depth=depth), self._legs.dense(depth=depth)
+
+    def _plan(self, settings: RerankerSettings) -> RerankerPlan | HostedPlan | None:
+        """The plan of a reranker with its own weight, made once: its files are read for it."""
+        key = settings.model_copy(update={"weight": None, "depth": 1})
+        if key not in self._plans:
+            self._plans[key] = plan_reranker(key, self.settings.execution, base=self._base)
+        return self._plans[key]
+
+    def _known_of(self, reranker: str) -> KnownPairs:
+        if reranker not in self._known:
+            self._known[reranker] = KnownPairs(self.queries, self._legs.texts)
+        return self._known[reranker]
+
+    @cached_property
+    def _table(self) -> ChunkTable:
+        return self.release.chunk_table()
+
+    def _query_vectors(self) -> NDArray[np.float32]:
+        """Float32 (n_queries, dim), from the memo, which no other run may be writing."""
+        keys = by_text(self.queries, self.queries).column("query_key").to_pylist()
+        workspace, embedder = self.release.workspace, self.release.manifest.inputs.embedder
+        with writing(workspace, now=self._now, tidy=False), QueryMemo(workspace.memo, embedder=embedder) as memo:
+            known, vectors = memo.vectors_of(keys)
+        if known.size < len(keys):
+            message = f"The memo of {workspace} lacks embeddings of queries that the release answers."
+            raise MachineError(message, remedy="Run a refresh, and evaluate the release that it makes.")
+        return vectors
+
+
+def _weight(plan: RerankerPlan | HostedPlan | None, settings: Settings) -> float:
+    if plan is None:
+        return 0.0
+    return plan.weight if settings.reranker.weight is None else settings.reranker.weight
+
+
+def _require_same_stores(release: StoredRelease, settings: Settings, *, base: Path) -> None:
+    plan = plan_embedder(settings.embedder, settings.execution, base=base)
+    now = {
+        "embedder": plan.fingerprint,
+        "chunking": chunking_fingerprint(settings.chunking, plan),
+        "analysis": Analyser.of(settings.bm25).fingerprint(),
+    }
+    made_with = release.manifest.inputs.model_dump()
+    changed = [CHANGED[name] for name, key in now.items() if made_with[name] != key]
+    if runs_of(settings.retrieval).keys() != runs_of(release.settings.retrieval).keys():
+        changed.append("[retrieval].bm25_run or dense_run")
+    if changed:
+        message = f"The release {release.release_id} was made with another {' and another '.join(changed)}."
+        raise InputError(message, remedy="Run `nightrank refresh` first, or give the settings of the release back.")

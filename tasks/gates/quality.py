@@ -1,0 +1,117 @@
+"""What published rankings are worth on judged queries, by today's judgments for both releases alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from nightrank.tasks.gates.verdicts import Incomparable, QualityChange
+from nightrank.tasks.evaluate.measures import Entry, evaluate_run
+from nightrank.tasks.gates.names import plain_name
+from nightrank.tasks.evaluate.significance import TIE, lower_bound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from nightrank.storage.release.compare import RankingPair
+    from nightrank.storage.records import Judgment
+
+NAMED = 3  # queries that a reason names
+
+
+class JudgedRankings(NamedTuple):
+    """What two releases answer judged queries with, by query id; what a release does not answer is not there."""
+
+    before: Mapping[str, Sequence[str]]
+    after: Mapping[str, Sequence[str]]
+
+
+def judged_rankings(*found: tuple[Iterable[RankingPair], Mapping[str, Sequence[str]]]) -> JudgedRankings:
+    """Rankings by query id, from pairs by query key.
+
+    Args:
+        found: Pairs of judged queries, and the ids of judged queries by query key. Where the same id comes again, what
+            came first counts: queries as they are called today go before those of the release that is live.
+    """
+    before: dict[str, Sequence[str]] = {}
+    after: dict[str, Sequence[str]] = {}
+    for pairs, ids_by_key in found:
+        for pair in pairs:
+            for query_id in ids_by_key[pair.query_key]:
+                if pair.before is not None:
+                    before.setdefault(query_id, pair.before)
+                if pair.after is not None:
+                    after.setdefault(query_id, pair.after)
+    return JudgedRankings(before, after)
+
+
+def quality_change(
+    rankings: JudgedRankings,
+    judgments: Sequence[Judgment],
+    *,
+    measure: str,
+    confidence: float,
+    ignore_identical_ids: bool,
+    generator: np.random.Generator,
+) -> QualityChange | Incomparable:
+    """Measure both releases on the judged queries that the live one answers; what the new one lacks scores 0 there.
+
+    A judged query that only the new release answers is left out: its gain would hide what others lose.
+
+    Args:
+        rankings: Of judged queries.
+        judgments: The qrels of today.
+        measure: As ir_measures writes it.
+        confidence: Of the one-sided interval of the mean difference.
+        ignore_identical_ids: Leave out the document that has the query's own id.
+        generator: Of the bootstrap.
+    """
+    if not judgments:
+        return Incomparable("nothing is judged")
+    if not rankings.before:
+        return Incomparable("the current release holds none of the judged queries")
+    ids = rankings.before.keys()
+    of_these = [judgment for judgment in judgments if judgment.query_id in ids]
+
+    def measured(run: Mapping[str, Sequence[str]]) -> list[tuple[str, str, float]]:
+        return evaluate_run(_entries(run, ignore_identical_ids=ignore_identical_ids), of_these, [measure])
+
+    live, made = measured(rankings.before), measured({key: rankings.after.get(key, []) for key in ids})
+    before = np.array([value for _, _, value in live])
+    after = np.array([value for _, _, value in made])
+    losses = sorted((new - old, query_id) for (query_id, _, old), (_, _, new) in zip(live, made, strict=True))
+    difference = float((after - before).mean())
+    return QualityChange(
+        measure=measure,
+        queries=len(ids),
+        before=float(before.mean()),
+        after=float(after.mean()),
+        difference=0.0 if abs(difference) <= TIE else difference,
+        low=lower_bound(before, after, generator=generator, confidence=confidence),
+        worst=tuple(f"{plain_name(query_id)} ({loss:+.3f})" for loss, query_id in losses[:NAMED] if loss < 0),
+    )
+
+
+def judged_share(
+    rankings: Mapping[str, Sequence[str]], judgments: Sequence[Judgment], *, ignore_identical_ids: bool
+) -> float:
+    """Mean Judged@10 of a release over all judged queries, those that it does not hold included; 0 without any.
+
+    Args:
+        rankings: Of judged queries, by query id.
+        judgments: The qrels of today.
+        ignore_identical_ids: Leave out the document that has the query's own id.
+    """
+    if not judgments:
+        return 0.0
+    run = _entries(rankings, ignore_identical_ids=ignore_identical_ids)
+    return float(np.mean([value for _, _, value in evaluate_run(run, judgments, ["Judged@10"])]))
+
+
+def _entries(rankings: Mapping[str, Sequence[str]], *, ignore_identical_ids: bool) -> Iterator[Entry]:
+    """Scored by falling ranks, so that the order is ours alone."""
+    for query_id, document_ids in rankings.items():
+        for place, document_id in enumerate(document_ids):
+            if not (ignore_identical_ids and document_id == query_id):
+                yield Entry(query_id, document_id, -float(place))

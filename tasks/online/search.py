@@ -1,0 +1,137 @@
+"""The online path: one query through both stages, on one collection, stage by stage. Slow, exact, unstored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import pyarrow as pa
+
+from nightrank.storage.errors import InputError
+from nightrank.storage.keys import query_key
+from nightrank.tasks.bm25.analyser import Analyser
+from nightrank.tasks.bm25.retrieve import retrieve_bm25
+from nightrank.tasks.dense.retrieve import all_blocks, retrieve_dense
+from nightrank.tasks.filters.compile import compiled, refused
+from nightrank.tasks.rank.fusion import fuse
+from nightrank.tasks.rerank.pairs import CHUNK_NAMES, name_candidates, reranked_rows, settle_order
+from nightrank.tasks.dense.texts import Texts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from nightrank.storage.bm25.index import Bm25Store
+    from nightrank.storage.lance.table import ChunkTable
+    from nightrank.tasks.embed.encoder import Embedder
+    from nightrank.tasks.rerank.on_demand import LoadedReranker
+    from nightrank.tasks.settings.file import Settings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveSearch:
+    """Loaded models and open stores; made by ``of``.
+
+    Queries are given normalised, as models read them.
+
+    Attributes:
+        settings: What is computed.
+        store: The chunks and the BM25 statistics, open.
+        table: Texts and vectors.
+        embedder: The one that the vectors are of.
+        reranker: None where the fused order is kept.
+        texts: What the chunks say.
+    """
+
+    settings: Settings
+    store: Bm25Store
+    table: ChunkTable
+    embedder: Embedder
+    reranker: LoadedReranker | None
+    texts: Texts
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        store: Bm25Store,
+        table: ChunkTable,
+        *,
+        embedder: Embedder,
+        reranker: LoadedReranker | None,
+    ) -> Self:
+        """The online path of the collection in a store and a table."""
+        texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
+        return cls(settings, store, table, embedder, reranker, texts)
+
+    def allowed(self, condition: str | None) -> NDArray[np.bool_] | None:
+        """The chunks that a filter, as its canonical text, lets through, bool (n_chunks,); None without one.
+
+        Raises:
+            InputError: It cannot be applied to this collection.
+        """
+        if condition is None:
+            return None
+        metadata = (batch.column(0) for batch in self.store.chunk_reader(["metadata"]))
+        reasons = refused([condition], metadata)
+        if condition in reasons:
+            message = f"The filter cannot be applied: {reasons[condition]}."
+            raise InputError(message, remedy="Compare a field that documents have with values of its own type.")
+        return compiled([condition], self.store).by(condition)
+
+    def bm25(self, query: str, allowed: NDArray[np.bool_] | None = None) -> pa.Table:
+        """The BM25 leg, schema LEG, over chunks bool (n_chunks,) that a filter lets through, or all."""
+        settings = self.settings.bm25
+        analyser, depth = Analyser.of(settings), self._candidate_depth
+        return retrieve_bm25(self.store, [query], settings=settings, analyser=analyser, depth=depth, allowed=allowed)
+
+    def dense(self, query: str, allowed: NDArray[np.bool_] | None = None) -> pa.Table:
+        """The dense leg, schema LEG: the query is embedded and meets every text that a filter lets through, or all."""
+        vectors = self.embedder.embed_queries([query])
+        texts = self.texts if allowed is None else self.texts.only(allowed)[0]
+        blocks = all_blocks(self.table, texts, queries=1)
+        return retrieve_dense(vectors, blocks, texts, depth=self._candidate_depth)
+
+    def fused(self, bm25: pa.Table, dense: pa.Table) -> pa.Table:
+        """Both legs as one ranking, schema FUSED."""
+        return fuse(bm25, dense, settings=self.settings.retrieval)
+
+    def reranked(self, query: str, fused: pa.Table, *, known: Mapping[str, float] | None = None) -> pa.Table:
+        """The candidates in their final order, schema CANDIDATES; all pairs of the reranker's depth are scored.
+
+        Args:
+            query: As the models read it.
+            fused: Schema FUSED.
+            known: Pair scores of the query under this reranker by chunk hash, which are not computed again.
+        """
+        chunks = self.store.chunks_at(fused.column("chunk_number").to_numpy(), CHUNK_NAMES)
+        candidates = name_candidates(fused, pa.table({"query_key": [query_key(query)]}), chunks)
+        pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
+        if self.reranker is not None and candidates.num_rows:
+            asked = reranked_rows(fused, self.settings)
+            hashes = candidates.column("chunk_hash").take(pa.array(asked)).to_pylist()
+            pair_scores[asked] = self._pair_scores(query, hashes, self.reranker, known or {})
+        weight = 0.0 if self.reranker is None else self.reranker.plan.weight
+        dense_weight = self.settings.retrieval.dense_weight
+        return settle_order(candidates, fused, pair_scores, weight=weight, dense_weight=dense_weight)
+
+    @property
+    def _candidate_depth(self) -> int:
+        return self.settings.retrieval.candidate_depth
+
+    def _pair_scores(
+        self, query: str, chunk_hashes: list[str], reranker: LoadedReranker, known: Mapping[str, float]
+    ) -> NDArray[np.float32]:
+        """Each passage is scored once, however many chunks say it: a hosted reranker is paid by the passage."""
+        scores = dict(known)
+        missing = [chunk_hash for chunk_hash in dict.fromkeys(chunk_hashes) if chunk_hash not in scores]
+        if missing:
+            rows = self.table.rows(pa.array(sorted(missing)), ["text", "tokens"]).to_pylist()
+            found = {row["chunk_hash"]: row for row in rows}
+            texts = [found[chunk_hash]["text"] for chunk_hash in missing]
+            tokens = np.array([found[chunk_hash]["tokens"] for chunk_hash in missing])
+            scored = reranker.score([query] * len(texts), texts, tokens)
+            scores |= dict(zip(missing, scored.tolist(), strict=True))
+        return np.array([scores[chunk_hash] for chunk_hash in chunk_hashes], dtype=np.float32)

@@ -1,0 +1,124 @@
+"""Near-identical forms of a query: which of them are one, and which form stands for all."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from nightrank.tasks.query_log.traffic import totals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from numpy.typing import NDArray
+
+    from nightrank.tasks.query_log.traffic import Entries, Traffic
+
+Form = TypeVar("Form")
+
+# A dash beside a letter: covid-19, e-mail, not 2019-2020, not a leading minus.
+HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u2010-\u2015](?=[^\W_])|(?<=\d)[-\u2010-\u2015](?=[^\W\d_])")
+END = " ?!.,;:\u2026\u061f\u3002"  # other signs can be a name's: c++, c#, yes*
+START = " \u00bf\u00a1"
+APOSTROPHES = str.maketrans("\u2019\u2018\u02bc", "'''")
+
+
+def near_form(text: str) -> str:
+    """What near-identical queries share: no punctuation at the end, hyphens as spaces, one kind of apostrophe.
+
+    Nothing that may carry a meaning goes: accents, digits, word order, plural, a dot in front (``.net``), signs of
+    names (``c++``), quotation marks. A text of punctuation alone stays as it is.
+
+    Args:
+        text: Normalised.
+
+    >>> near_form("what is e-mail ?"), near_form("c++"), near_form("2019-2020"), near_form("?!")
+    ('what is e mail', 'c++', '2019-2020', '?!')
+    """
+    plain = HYPHEN.sub(" ", text.translate(APOSTROPHES)).rstrip(END).lstrip(START)
+    return " ".join(plain.split()) or text
+
+
+def group_forms(forms: Sequence[Form], *, key: Callable[[Form], Hashable]) -> NDArray[np.int64]:
+    """Which query each form belongs to.
+
+    Args:
+        forms: (n,), distinct.
+        key: What forms of one query share.
+
+    Returns:
+        Group numbers int64 (n,), in the order in which groups come.
+
+    >>> group_forms(["a", "b", "a?"], key=near_form).tolist()
+    [0, 1, 0]
+    """
+    numbers: dict[Hashable, int] = {}
+    groups = (numbers.setdefault(key(form), len(numbers)) for form in forms)
+    return np.fromiter(groups, np.int64, len(forms))
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The queries of a log, each with all its forms.
+
+    Attributes:
+        texts: The most frequent form of each, the first by text among equals, (n,).
+        conditions: The canonical text of each query's filter, (n,); None without one.
+        forms: The other forms of each, by text, (n,).
+        query_ids: Of all forms, in the order met, (n,).
+        users: How many distinct users each had, counted no further than was asked for, int64 (n,).
+        counts: Searches of each, int64 (n,).
+        rows: Rows of the log of each, int64 (n,).
+        entries: By query and day.
+    """
+
+    texts: list[str]
+    conditions: list[str | None]
+    forms: list[list[str]]
+    query_ids: list[list[str]]
+    users: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    entries: Entries
+
+    @property
+    def names(self) -> list[str]:
+        """What tells each query from all others, (n,): its text, with its filter in a line of its own."""
+        if not any(self.conditions):
+            return self.texts
+        named = zip(self.texts, self.conditions, strict=True)
+        return [text if condition is None else f"{text}\n{condition}" for text, condition in named]
+
+
+def merge_forms(traffic: Traffic, *, near: bool) -> Merged:
+    """The queries of a log.
+
+    Args:
+        traffic: By distinct text and filter.
+        near: Whether near-identical texts with the same filter are one query; else each text is one.
+    """
+    texts, same = traffic.texts, near_form if near else str
+    queries = list(zip(texts, traffic.conditions, strict=True))
+    groups = group_forms(queries, key=lambda query: (same(query[0]), query[1]))
+    counts = totals(traffic.entries, traffic.entries.counts, size=len(texts))
+    members: list[list[int]] = [[] for _ in range(int(groups.max(initial=-1)) + 1)]
+    for form, group in enumerate(groups.tolist()):
+        members[group].append(form)
+    kept = [min(forms, key=lambda form: (-counts[form], texts[form])) for forms in members]
+    entries = traffic.entries.renumbered(groups)
+    users = [len(frozenset().union(*(traffic.users[form] for form in forms))) for forms in members]
+    return Merged(
+        texts=[texts[form] for form in kept],
+        conditions=[traffic.conditions[form] for form in kept],
+        forms=[
+            sorted(texts[form] for form in forms if form != first) for forms, first in zip(members, kept, strict=True)
+        ],
+        query_ids=[[query_id for form in forms for query_id in traffic.query_ids[form]] for forms in members],
+        users=np.array(users, dtype=np.int64),
+        counts=totals(entries, entries.counts, size=len(kept)),
+        rows=totals(entries, entries.rows, size=len(kept)),
+        entries=entries,
+    )

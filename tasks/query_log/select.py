@@ -1,0 +1,298 @@
+"""The queries of a release: from the rows of a log to the texts that are answered in advance, and what that covers."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nightrank.storage.rates import BurstCounter
+from nightrank.storage.errors import InputError
+from nightrank.storage.filters.language import leaves, values_of
+from nightrank.storage.keys import normalise_query, query_key
+from nightrank.storage.records import QUERIES, BadRow
+from nightrank.storage.files.parquet import read_table, write_table
+from nightrank.tasks.filters.compile import filter_of
+from nightrank.tasks.query_log.personal_data import masked
+from nightrank.tasks.query_log.budget import Budget, choose
+from nightrank.tasks.query_log.coverage import Candidates, coverage_curve
+from nightrank.tasks.query_log.demand import PLAIN_FREQUENCY, Rule, by_demand, demand
+from nightrank.tasks.query_log.drops import AGENT, BAD_ROW, BURST, FILTER, LISTED, OVER_BUDGET, PERSONAL, TOO_FEW_USERS, Tally
+from nightrank.tasks.query_log.rows import read_query_log
+from nightrank.tasks.query_log.merge import merge_forms
+from nightrank.tasks.query_log.screen import count_rate, screen_of
+from nightrank.tasks.query_log.traffic import TrafficCounter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from numpy.typing import NDArray
+
+    from nightrank.storage.records import LoggedQuery
+    from nightrank.storage.files.parquet import RowWriter
+    from nightrank.tasks.night import Night
+    from nightrank.tasks.query_log.merge import Merged
+    from nightrank.tasks.query_log.screen import Screen
+    from nightrank.tasks.query_log.traffic import Traffic
+    from nightrank.tasks.settings.file import QueriesSettings
+
+    # Why some filters, given by their canonical texts, cannot be applied to tonight's documents.
+    Refuse = Callable[[Collection[str]], Mapping[str, str]]
+
+SALT_BYTES = 32
+FAULTS_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class QueriesRead:
+    """What became of a log.
+
+    Attributes:
+        bad: Rows that were set aside.
+        coverage: Share of the people's traffic that the chosen queries answer; what robots sent and what the drop
+            list names is no part of it.
+        screened: Share of all traffic that robots sent or the drop list names.
+    """
+
+    bad: int
+    coverage: float
+    screened: float
+
+
+@dataclass(slots=True)
+class Faults:
+    """Rows that were set aside: how many of how many, and the first of them."""
+
+    rows: int = 0
+    bad: int = 0
+    first: list[BadRow] = field(default_factory=list)
+
+    def add(self, row: BadRow) -> None:
+        """Count a row that was set aside."""
+        self.bad += 1
+        if len(self.first) < FAULTS_SHOWN:
+            self.first.append(row)
+
+
+def read_queries(night: Night, bad: RowWriter, *, judged: AbstractSet[str], refuse: Refuse) -> QueriesRead:
+    """Read the log, choose the queries, and write them with their coverage and what was dropped.
+
+    Args:
+        night: The run.
+        bad: Takes the rows that are set aside.
+        judged: Ids of judged queries.
+        refuse: Says which filters cannot be applied; asked where the log has any.
+
+    Raises:
+        InputError: The log or the drop list cannot be read, too many rows are bad, ``min_users`` lacks users, or
+            nothing usable is left, or nothing that the budget pays for.
+    """
+    settings = night.settings.queries
+    traffic, tally, faults = _read_log(night, bad, refuse)
+    if settings.min_users > 1 and not traffic.has_users:
+        message = f"[queries].min_users = {settings.min_users} needs to know users, and {settings.log} names none."
+        raise InputError(message, remedy="Give the log a column `user`, or leave `min_users` out.")
+    merged = merge_forms(traffic, near=settings.merge == "near")
+    allowed = merged.users >= settings.min_users if settings.min_users > 1 else np.ones(len(merged.texts), dtype=bool)
+    budget = _budget(night)
+    chosen = _choose(night, merged, allowed, budget, judged=judged)
+    _count_left_out(tally, merged, allowed=allowed, chosen=chosen)
+    if chosen.size == 0:
+        raise _too_small(night, budget) if allowed.any() else _nothing_usable(settings, tally, faults)
+    write_table(night.queries, _queries_table(merged, chosen))
+    write_table(night.coverage, _coverage(night, traffic, merged, allowed))
+    write_table(night.drops, tally.table())
+    total = int(merged.counts.sum()) + sum(traffic.unanswered.values())
+    screened = tally.traffic_of(BURST, AGENT, LISTED)
+    return QueriesRead(
+        bad=faults.bad + tally.rows_of(FILTER),
+        coverage=int(merged.counts[chosen].sum()) / total,
+        screened=screened / (screened + total),
+    )
+
+
+def _read_log(night: Night, bad: RowWriter, refuse: Refuse) -> tuple[Traffic, Tally, Faults]:
+    """The traffic of people; the log is read again without robots and refused filters where there are any.
+
+    Which rows are bad is known from the first reading, so they are written then, and none is held.
+    """
+    settings = night.settings.queries
+    salt = secrets.token_bytes(SALT_BYTES)  # of this reading alone: nothing that is stored depends on it
+    screen = screen_of(settings, base=night.base, salt=salt)
+    with BurstCounter() as counter:
+        read = _count_rows(night, screen, bad, salt=salt, counter=counter)
+        _refuse_too_many(settings, read[2])
+        robots = counter.users_over(settings.max_per_minute) if settings.max_per_minute else frozenset()
+    conditions = {condition for condition in read[0].conditions if condition is not None}
+    refused = refuse(sorted(conditions)) if conditions else {}
+    if not robots and not refused:
+        return read
+    del read  # before the same is counted again
+    return _count_rows(night, replace(screen, robots=robots, refused=refused), bad, salt=salt, counter=None)
+
+
+def _count_rows(
+    night: Night, screen: Screen, bad: RowWriter, *, salt: bytes, counter: BurstCounter | None
+) -> tuple[Traffic, Tally, Faults]:
+    """The traffic that a screen lets through; bad rows are written in a first reading, which has a counter of rates."""
+    settings = night.settings.queries
+    tally, faults = Tally(), Faults()
+    traffic = TrafficCounter(most_users=settings.min_users)
+    for row in read_query_log(night.base / settings.log, name=settings.log, salt=salt):
+        faults.rows += 1
+        if isinstance(row, BadRow):
+            faults.add(row)
+            if counter is not None:
+                bad.write(asdict(row))
+            tally.add(BAD_ROW, traffic=0)
+            continue
+        text = normalise_query(row.text)
+        if (reason := screen.reason_to_drop(row, text)) is not None:
+            tally.add(reason, traffic=row.count)
+            if reason == FILTER and row.condition is not None:
+                bad.write(asdict(BadRow(row.file, row.row, masked(screen.refused[row.condition]))))
+                traffic.add_unanswered(row)
+            continue
+        if counter is not None and settings.max_per_minute:
+            count_rate(row, counter)
+        without = text if settings.personal_data == "keep" else masked(text)
+        is_dropped = without != text and settings.personal_data == "drop"
+        # What a filter compares with cannot be masked: it would match nothing.
+        if is_dropped or (settings.personal_data != "keep" and _names_persons(row)):
+            tally.add(PERSONAL, traffic=row.count)
+            traffic.add_unanswered(row)
+        else:
+            traffic.add(row, without)
+    return traffic.traffic(), tally, faults
+
+
+def _names_persons(row: LoggedQuery) -> bool:
+    """Whether the filter of a row holds personal data by its form."""
+    if row.condition is None:
+        return False
+    compared = (value for leaf in leaves(filter_of(row.condition)) for value in values_of(leaf))
+    return any(isinstance(value, str) and masked(value) != value for value in compared)
+
+
+def _budget(night: Night) -> Budget:
+    settings, seconds = night.settings.queries, night.settings.queries.budget_seconds
+    return Budget(
+        queries=settings.budget,
+        pairs=None if seconds is None else int(seconds * _rate(night)),
+        pairs_a_query=_pairs_a_query(night),
+    )
+
+
+def _rate(night: Night) -> float:
+    """Pairs a second: as measured, else as the settings say."""
+    before = night.before
+    measured = None if before is None else before.pairs_per_second
+    return night.settings.queries.pairs_per_second if measured is None else measured
+
+
+def _choose(
+    night: Night, merged: Merged, allowed: NDArray[np.bool_], budget: Budget, *, judged: AbstractSet[str]
+) -> NDArray[np.int64]:
+    settings = night.settings.queries
+    demands = demand(merged.entries, size=len(merged.texts), rule=_rule(settings))
+    order = by_demand(demands, merged.counts, merged.names, among=np.flatnonzero(allowed))
+    is_judged = [settings.always_judged and not judged.isdisjoint(ids) for ids in merged.query_ids]
+    return choose(order, budget, known=_known(night, merged), always=np.array(is_judged, dtype=bool))
+
+
+def _rule(settings: QueriesSettings) -> Rule:
+    return Rule(half_life_days=settings.half_life_days, count_power=settings.count_power)
+
+
+def _pairs_a_query(night: Night) -> int:
+    """What a new query costs at most."""
+    settings = night.settings
+    without = settings.reranker.model == "none"
+    return 0 if without else min(settings.reranker.depth, settings.retrieval.candidate_depth)
+
+
+def _known(night: Night, merged: Merged) -> NDArray[np.bool_]:
+    """Whether the live release answers each query (n,), as far as a budget in seconds asks for it: bool (n,)."""
+    if night.answered is None:
+        return np.zeros(len(merged.texts), dtype=bool)
+    keys = read_table(night.answered, columns=["query_key"]).column(0)
+    asked = pa.array(map(query_key, merged.texts, merged.conditions), pa.string())
+    found = pc.is_in(asked, value_set=keys.combine_chunks())
+    known: NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
+    return known
+
+
+def _queries_table(merged: Merged, chosen: NDArray[np.int64]) -> pa.Table:
+    """The chosen queries, schema QUERIES."""
+    numbers = chosen.tolist()
+    columns = {
+        "query_key": [query_key(merged.texts[number], merged.conditions[number]) for number in numbers],
+        "text": [merged.texts[number] for number in numbers],
+        "count": merged.counts[chosen].tolist(),
+        "query_ids": [merged.query_ids[number] for number in numbers],
+        "forms": [merged.forms[number] for number in numbers],
+        "filter": [merged.conditions[number] for number in numbers],
+    }
+    return pa.Table.from_pydict(columns, schema=QUERIES)
+
+
+def _coverage(night: Night, traffic: Traffic, merged: Merged, allowed: NDArray[np.bool_]) -> pa.Table:
+    """Coverage by our rule, and by plain frequency of the texts as they came."""
+    ours = Candidates(merged.names, merged.entries, allowed, _known(night, merged))
+    single = merge_forms(traffic, near=False)
+    users = np.array([len(users) for users in traffic.users])
+    least = night.settings.queries.min_users
+    plain = Candidates(
+        single.names,
+        single.entries,
+        users >= least if least > 1 else np.ones(len(single.texts), dtype=bool),
+        _known(night, single),
+    )
+    return coverage_curve(
+        {"chosen": (ours, _rule(night.settings.queries)), "frequency": (plain, PLAIN_FREQUENCY)},
+        unanswered=traffic.unanswered,
+        budget=night.settings.queries.budget,
+        pairs_a_query=_pairs_a_query(night),
+    )
+
+
+def _count_left_out(tally: Tally, merged: Merged, *, allowed: NDArray[np.bool_], chosen: NDArray[np.int64]) -> None:
+    """Count what was left out after the log was read."""
+    over = allowed.copy()
+    over[chosen] = False
+    for reason, mask in ((TOO_FEW_USERS, ~allowed), (OVER_BUDGET, over)):
+        tally.add(reason, rows=int(merged.rows[mask].sum()), traffic=int(merged.counts[mask].sum()))
+
+
+def _refuse_too_many(settings: QueriesSettings, faults: Faults) -> None:
+    if faults.bad > settings.max_bad_rows * faults.rows:
+        listed = "; ".join(f"{row.file}, row {row.row}: {row.reason}" for row in faults.first)
+        raise InputError(
+            f"{faults.bad} of {faults.rows} rows of {settings.log} cannot be used, more than "
+            f"queries.max_bad_rows = {settings.max_bad_rows:g} allows: {listed}.",
+            remedy="Mend these rows, or raise `max_bad_rows` in [queries] to go on without them.",
+        )
+
+
+def _too_small(night: Night, budget: Budget) -> InputError:
+    settings, rate = night.settings.queries, _rate(night)
+    return InputError(
+        f"[queries].budget_seconds = {settings.budget_seconds} pays for no query: at {rate:g} pairs a second that is "
+        f"{budget.pairs} pairs, and a query takes up to {budget.pairs_a_query}.",
+        remedy="Raise `budget_seconds`, or `pairs_per_second` where the reranker is faster than it says.",
+    )
+
+
+def _nothing_usable(settings: QueriesSettings, tally: Tally, faults: Faults) -> InputError:
+    first = next(iter(faults.first), None)
+    fault = "" if first is None else f" The first fault: {first.file}, row {first.row}: {first.reason}."
+    dropped = ", ".join(f"{row['rows']} {row['reason']}" for row in tally.table().to_pylist())
+    return InputError(
+        f"The query log {settings.log} has no usable query. Rows not kept: {dropped}.{fault}",
+        remedy="Give a log with a column `query`, or loosen the rules in [queries].",
+    )

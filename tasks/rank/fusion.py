@@ -1,0 +1,176 @@
+"""Fusion: two rankings of chunks become one.
+
+Reciprocal rank fusion: Cormack, Clarke, Büttcher, "Reciprocal rank fusion outperforms Condorcet and
+individual rank learning methods", SIGIR 2009: score(c) = Σ over legs of weight / (k + rank).
+
+Min-max: each leg's scores are scaled to [0, 1] within the query and summed with weights; a chunk that a leg
+did not find has 0 there (Bruch, Gai, Ingber, "An analysis of fusion functions for hybrid retrieval", TOIS 2023).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from nightrank.storage.records import ranking_order, ranks_within
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from nightrank.tasks.settings.file import RetrievalSettings
+
+FUSED = pa.schema(
+    [
+        pa.field("query_number", pa.int32(), nullable=False),
+        pa.field("chunk_number", pa.int32(), nullable=False),
+        pa.field("bm25_score", pa.float32()),
+        pa.field("bm25_rank", pa.int32()),
+        pa.field("dense_score", pa.float32()),
+        pa.field("dense_rank", pa.int32()),
+        pa.field("fused_score", pa.float32(), nullable=False),
+        pa.field("fused_rank", pa.int32(), nullable=False),
+    ]
+)
+
+
+def reciprocal_rank(ranks: NDArray[np.integer], *, k: int) -> NDArray[np.float64]:
+    """1 / (k + rank), and 0 for rank 0, which stands for "not found".
+
+    >>> reciprocal_rank(np.array([1, 1, 0]), k=60).round(4).tolist()
+    [0.0164, 0.0164, 0.0]
+    """
+    return np.where(ranks > 0, 1.0 / (k + ranks), 0.0)
+
+
+def minmax_within(groups: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Scores scaled to [0, 1] within each group; 1 where all scores of a group are equal.
+
+    Args:
+        groups: int (n,), from 0.
+        scores: float (n,).
+
+    >>> minmax_within(np.array([0, 0, 0, 1]), np.array([-2.0, 2.0, 0.0, -7.0])).tolist()
+    [0.0, 1.0, 0.5, 1.0]
+    """
+    low, spread = _range_within(groups, scores)
+    return np.where(spread > 0, (scores - low) / np.where(spread > 0, spread, 1.0), 1.0)
+
+
+def standardise_within(groups: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Scores with mean 0 and (population) deviation 1 within each group; 0 where all are equal.
+
+    Args:
+        groups: int (n,), from 0.
+        scores: float (n,).
+
+    >>> standardise_within(np.array([0, 0, 1]), np.array([-3.0, 1.0, 5.0])).tolist()
+    [-1.0, 1.0, 0.0]
+    """
+    values = scores.astype(np.float64)
+    counts = np.maximum(np.bincount(groups), 1)
+    centred = values - (np.bincount(groups, weights=values) / counts)[groups]
+    deviation = np.sqrt(np.bincount(groups, weights=centred**2) / counts)[groups]
+    # Rounding leaves equal scores with a deviation that is not quite 0, so their range decides.
+    varied = (_range_within(groups, values)[1] > 0) & (deviation > 0)
+    return np.where(varied, centred / np.where(varied, deviation, 1.0), 0.0)
+
+
+def _range_within(
+    groups: NDArray[np.integer], scores: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each entry the lowest score of its group, and how far the highest is from it."""
+    count = int(groups.max(initial=-1)) + 1
+    low, high = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(low, groups, scores)
+    np.maximum.at(high, groups, scores)
+    return low[groups], (high - low)[groups]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """Every chunk that a leg found for a query, once, by query, then chunk number.
+
+    Attributes:
+        queries: int32 (n,).
+        chunks: int32 (n,).
+        scores: float32 (n,) by leg, NaN where it did not find the chunk.
+        ranks: int32 (n,) by leg, 0 where it did not find the chunk.
+    """
+
+    queries: NDArray[np.int32]
+    chunks: NDArray[np.int32]
+    scores: Mapping[str, NDArray[np.float32]]
+    ranks: Mapping[str, NDArray[np.int32]]
+
+
+def pool_legs(bm25: pa.Table, dense: pa.Table) -> Pool:
+    """What both legs found together.
+
+    Args:
+        bm25: A table of schema LEG.
+        dense: A table of schema LEG.
+    """
+    legs = {name: _columns(leg) for name, leg in (("bm25", bm25), ("dense", dense))}
+    pairs, place = np.unique(np.concatenate([_pair_keys(leg) for leg in legs.values()]), return_inverse=True)
+    places = dict(zip(legs, np.split(place, [bm25.num_rows]), strict=True))
+    scores = {name: np.full(pairs.size, np.nan, dtype=np.float32) for name in legs}
+    ranks = {name: np.zeros(pairs.size, dtype=np.int32) for name in legs}
+    for name, (_, _, leg_scores, leg_ranks) in legs.items():
+        scores[name][places[name]] = leg_scores
+        ranks[name][places[name]] = leg_ranks
+    return Pool((pairs >> 32).astype(np.int32), (pairs & 0xFFFFFFFF).astype(np.int32), scores, ranks)
+
+
+def fused_scores(pool: Pool, *, settings: RetrievalSettings) -> NDArray[np.float32]:
+    """What a fusion makes of each chunk of a pool: float32 (n,).
+
+    Args:
+        pool: Of both legs.
+        settings: The fusion and its weights.
+    """
+    fused = np.zeros(pool.queries.size)
+    for name, weight in (("bm25", 1.0 - settings.dense_weight), ("dense", settings.dense_weight)):
+        found = pool.ranks[name] > 0
+        if settings.fusion == "rrf":
+            fused[found] += weight * reciprocal_rank(pool.ranks[name][found], k=settings.rrf_k)
+        else:
+            fused[found] += weight * minmax_within(pool.queries[found], pool.scores[name][found])
+    return fused.astype(np.float32)
+
+
+def fuse(bm25: pa.Table, dense: pa.Table, *, settings: RetrievalSettings) -> pa.Table:
+    """Fuse both legs, in full: every chunk that a leg found keeps its place.
+
+    The first ``candidate_depth`` of each query are its candidates; the others tell how deep the legs went.
+
+    Args:
+        bm25: A table of schema LEG.
+        dense: A table of schema LEG.
+        settings: The fusion and its weights.
+
+    Returns:
+        A table of schema FUSED, by query number, then fused rank.
+    """
+    pool = pool_legs(bm25, dense)
+    fused = fused_scores(pool, settings=settings)
+    order = ranking_order(pool.queries, fused, pool.chunks)
+    columns: dict[str, pa.Array | NDArray[np.generic]] = {"query_number": pool.queries, "chunk_number": pool.chunks}
+    for name in ("bm25", "dense"):
+        missing = pool.ranks[name] == 0
+        columns[f"{name}_score"] = pa.array(pool.scores[name], mask=missing)
+        columns[f"{name}_rank"] = pa.array(pool.ranks[name], mask=missing)
+    table = pa.table(columns | {"fused_score": fused}).take(pa.array(order))
+    return table.append_column("fused_rank", pa.array(ranks_within(pool.queries[order]))).cast(FUSED)
+
+
+def _columns(leg: pa.Table) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
+    return tuple(leg.column(name).to_numpy() for name in ("query_number", "chunk_number", "score", "rank"))
+
+
+def _pair_keys(leg: tuple[NDArray[np.int32], NDArray[np.int32], object, object]) -> NDArray[np.int64]:
+    return (leg[0].astype(np.int64) << 32) | leg[1].astype(np.int64)

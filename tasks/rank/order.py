@@ -1,0 +1,160 @@
+"""The final order: reranker and first stage weighed against each other, cut to the best entry of a document.
+
+    score = weight * z(pair score) + (1 - weight) * z(first stage)
+    first stage = z(fused score) + 2 * (leg weight * z(leg score), summed over both legs)
+
+with z the standardisation over the query's reranked candidates, so that no scale decides. Reciprocal rank fusion
+finds candidates well and orders them badly, because ranks do not tell a clear winner from a narrow one: the legs'
+own scores do (Bruch, Gai, Ingber, "An analysis of fusion functions for hybrid retrieval", TOIS 2023).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from nightrank.storage.records import ranking_order, ranks_within
+from nightrank.tasks.rank.fusion import standardise_within
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class LegScores:
+    """What one leg says of each candidate: float (n,), NaN where it does not list it, and the weight of the leg."""
+
+    scores: NDArray[np.floating]
+    weight: float
+
+
+def legs_of(candidates: pa.Table, *, dense_weight: float) -> tuple[LegScores, LegScores]:
+    """Both legs' scores from a table with ``bm25_score`` and ``dense_score``."""
+    bm25, dense = (candidates.column(f"{leg}_score").cast(pa.float64()).to_numpy() for leg in ("bm25", "dense"))
+    return LegScores(bm25, 1.0 - dense_weight), LegScores(dense, dense_weight)  # a null is NaN
+
+
+def first_stage_scores(
+    queries: NDArray[np.integer],
+    fused_scores: NDArray[np.floating],
+    *,
+    legs: Iterable[LegScores],
+    asked: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """What the first stage makes of each candidate: fused rank and the scores of both legs, equal in weight.
+
+    A leg that does not list a candidate counts with the lowest score that it gives to one of the query's.
+
+    Args:
+        queries: int (n,), from 0, ascending.
+        fused_scores: float (n,).
+        legs: Both legs; their weights sum to 1.
+        asked: bool (n,), the candidates that are reranked; the others keep their fused scores.
+
+    Returns:
+        float64 (n,).
+
+    >>> legs = [LegScores(np.array([-9.0, -1.0, np.nan]), 0.5), LegScores(np.array([0.5, 0.5, 0.5]), 0.5)]
+    >>> first_stage_scores(np.zeros(3, int), np.array([0.3, 0.2, 0.1]), legs=legs, asked=np.array([1, 1, 0], bool))
+    array([0. , 0. , 0.1])
+    """
+    scores = fused_scores.astype(np.float64)
+    groups = queries[asked]
+    mixed = standardise_within(groups, scores[asked])
+    for leg in legs:
+        mixed += 2.0 * leg.weight * standardise_within(groups, _lowest_where_missing(groups, leg.scores[asked]))
+    scores[asked] = mixed
+    return scores
+
+
+def weighted_scores(
+    queries: NDArray[np.integer],
+    first_stage: NDArray[np.floating],
+    fused_ranks: NDArray[np.integer],
+    pair_scores: NDArray[np.floating],
+    *,
+    weight: float,
+) -> NDArray[np.float32]:
+    """The final score of each candidate.
+
+    Candidates that were not reranked (their pair score is NaN) come below all that were, in the fused order,
+    one point a place. A query of which nothing was reranked keeps the first stage's scores.
+
+    Args:
+        queries: int (n,), from 0, ascending.
+        first_stage: float (n,), of :func:`first_stage_scores`.
+        fused_ranks: int (n,), from 1.
+        pair_scores: float (n,), NaN where the reranker was not asked.
+        weight: Of the reranker; 1.0 is the reranker alone.
+
+    Returns:
+        float32 (n,).
+
+    >>> queries, ranks = np.array([0, 0, 0]), np.array([1, 2, 3])
+    >>> weighted_scores(queries, np.array([3.0, 1.0, 0.0]), ranks, np.array([-5.0, 5.0, np.nan]), weight=0.75).tolist()
+    [-0.5, 0.5, -1.5]
+    """
+    scores = first_stage.astype(np.float64)
+    asked = ~np.isnan(pair_scores)
+    if not asked.any():
+        return scores.astype(np.float32)
+    groups = queries[asked]
+    final = weight * standardise_within(groups, pair_scores[asked])
+    final += (1.0 - weight) * standardise_within(groups, scores[asked])
+    count = int(queries.max()) + 1
+    lowest, deepest = np.full(count, np.inf), np.zeros(count, dtype=np.int64)
+    np.minimum.at(lowest, groups, final)
+    np.maximum.at(deepest, groups, fused_ranks[asked])
+    below = ~asked & np.isfinite(lowest[queries])
+    scores[asked] = final
+    scores[below] = (lowest[queries] - (fused_ranks - deepest[queries]))[below]
+    return scores.astype(np.float32)
+
+
+def rank_candidates(
+    queries: NDArray[np.integer], scores: NDArray[np.float32], chunk_numbers: NDArray[np.integer]
+) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    """The final order of candidates and their ranks in it.
+
+    Returns:
+        The permutation that sorts them, int (n,), and the rank of each sorted entry, int32 (n,).
+    """
+    order = ranking_order(queries, scores, chunk_numbers)
+    return order, ranks_within(queries[order])
+
+
+def best_of_each(queries: NDArray[np.integer], units: NDArray[np.integer], *, depth: int) -> NDArray[np.intp]:
+    """The best entry of each unit (document or chunk) of a query, at most ``depth`` a query.
+
+    Entries come by query, best first.
+
+    Args:
+        queries: int (n,), ascending.
+        units: int (n,), what may come once a query.
+        depth: Entries kept a query.
+
+    Returns:
+        int (m,), positions of the entries that stay, by query and rank.
+
+    >>> best_of_each(np.array([0, 0, 0, 1]), np.array([7, 7, 8, 7]), depth=2).tolist()
+    [0, 2, 3]
+    """
+    by_unit = np.lexsort((units, queries))  # stable: the best entry of a unit stays first
+    first = np.ones(by_unit.size, dtype=bool)
+    first[1:] = (queries[by_unit][1:] != queries[by_unit][:-1]) | (units[by_unit][1:] != units[by_unit][:-1])
+    kept = np.sort(by_unit[first])
+    return kept[ranks_within(queries[kept]) <= depth]
+
+
+def _lowest_where_missing(groups: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Scores (n,) whose NaN are replaced by the lowest of their group; 0 where a group has nothing else."""
+    values = scores.astype(np.float64)
+    missing = np.isnan(values)
+    lowest = np.full(int(groups.max(initial=-1)) + 1, np.inf)
+    np.minimum.at(lowest, groups[~missing], values[~missing])
+    return np.where(missing, np.where(np.isfinite(lowest), lowest, 0.0)[groups], values)

@@ -1,0 +1,113 @@
+"""Results: candidates cut to what is published, and described as readers see them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nightrank.tasks.rank.diversity import choose, cosines_of
+from nightrank.tasks.rank.fusion import minmax_within
+from nightrank.tasks.rank.order import best_of_each
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nightrank.storage.lance.table import ChunkTable
+    from nightrank.tasks.rank.diversity import VectorSource
+    from nightrank.tasks.settings.file import ResultsSettings
+
+DESCRIPTION = ("title", "body_start", "metadata")  # what readers see of a chunk beside its text
+ENTRIES_HELD = 50_000  # entries of pools whose vectors are in memory at one time
+
+
+def cut_results(
+    candidates: pa.Table, *, candidate_depth: int, settings: ResultsSettings, vectors: VectorSource | None
+) -> pa.Table:
+    """The entries of the final rankings: the one place that decides what is published.
+
+    Args:
+        candidates: Schema CANDIDATES, by query, then rank. ``chunk_hash`` and ``score`` are needed only where results
+            are diversified.
+        candidate_depth: Chunks that count as candidates.
+        settings: Results a query, what may come once in them (a document or a chunk), and how different they must be.
+        vectors: Of texts; asked, for pools alone, only where results are diversified.
+
+    Returns:
+        The rows that stay, by query, in the order in which they are published.
+
+    Raises:
+        ValueError: Results are diversified, and there are no vectors.
+    """
+    within = candidates.filter(pc.field("fused_rank") <= candidate_depth)
+    queries = _codes(within.column("query_key"))
+    units = _codes(within.column("document_id" if settings.unit == "document" else "chunk_id"))
+    if not settings.diversifies:
+        return within.take(pa.array(best_of_each(queries, units, depth=settings.depth)))
+    if vectors is None:
+        raise ValueError("results that are diversified need the vectors of their texts")
+    pools = best_of_each(queries, units, depth=max(settings.mmr_pool, settings.depth))
+    return within.take(pa.array(pools[_diverse(within.take(pa.array(pools)), settings, vectors)]))
+
+
+def result_entries(results: pa.Table, chunks: pa.Table, table: ChunkTable) -> dict[str, list[dict[str, object]]]:
+    """Results as readers see them, by query key.
+
+    Args:
+        results: Rows of CANDIDATES, by query, then rank.
+        chunks: Row for row with ``results``, the columns ``DESCRIPTION`` of their chunks.
+        table: Where the texts are.
+    """
+    rows = table.rows(pc.unique(results.column("chunk_hash")), ["text"])
+    texts = dict(zip(rows.column("chunk_hash").to_pylist(), rows.column("text").to_pylist(), strict=True))
+    found: dict[str, list[dict[str, object]]] = {}
+    for entry, chunk in zip(results.to_pylist(), chunks.to_pylist(), strict=True):
+        ranking = found.setdefault(entry["query_key"], [])
+        ranking.append(
+            {
+                "rank": len(ranking) + 1,
+                "document_id": entry["document_id"],
+                "chunk_id": entry["chunk_id"],
+                "score": entry["score"],
+                "title": chunk["title"],
+                "text": texts[entry["chunk_hash"]][chunk["body_start"] :],
+                "metadata": json.loads(chunk["metadata"]),
+            }
+        )
+    return found
+
+
+def _diverse(pools: pa.Table, settings: ResultsSettings, vectors: VectorSource) -> NDArray[np.intp]:
+    """Which entries of pools (n,), by query, then rank, are published; int (m,), by query, in their new order."""
+    queries = _codes(pools.column("query_key"))
+    relevance = minmax_within(queries, pools.column("score").to_numpy())
+    starts = np.flatnonzero(np.r_[True, queries[1:] != queries[:-1]]) if queries.size else queries
+    ends = np.r_[starts[1:], queries.size]
+    chosen = [np.zeros(0, dtype=np.intp)]
+    queries_held = max(1, ENTRIES_HELD // max(settings.mmr_pool, settings.depth))
+    for first in range(0, starts.size, queries_held):
+        held = range(first, min(first + queries_held, starts.size))
+        begin = starts[held[0]]
+        of_texts = vectors(pools.column("chunk_hash").slice(begin, ends[held[-1]] - begin).combine_chunks())
+        for query in held:
+            pool = slice(starts[query], ends[query])
+            places = choose(
+                relevance[pool],
+                cosines_of(of_texts[pool.start - begin : pool.stop - begin]),
+                depth=settings.depth,
+                mmr_lambda=settings.mmr_lambda,
+                near_duplicate=settings.near_duplicate,
+            )
+            chosen.append(pool.start + places)
+    return np.concatenate(chosen)
+
+
+def _codes(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    """Numbers that stand for the distinct values of a column, in order of their first coming."""
+    codes: np.ndarray[tuple[int], np.dtype[np.int32]] = (
+        column.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    )
+    return codes

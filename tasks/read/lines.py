@@ -1,0 +1,154 @@
+"""Files opened, unpacked, cut into lines of bounded length and decoded: what every reader begins with.
+
+Nothing here knows what a line means. A fault of the whole file is an ``InputError``; a line that cannot be used is
+a ``BadRow``, and the lines after it are still read. Memory is bounded by the longest line that is allowed.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import itertools
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nightrank.storage.errors import InputError
+from nightrank.storage.records import BadRow
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PIECE_BYTES = 64 * 1024
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a file, without its end.
+
+    Attributes:
+        number: From 1.
+        text: Decoded; a byte order mark before the first line is dropped.
+    """
+
+    number: int
+    text: str
+
+
+@contextmanager
+def opened(path: Path, *, name: str) -> Iterator[io.BufferedIOBase]:
+    """The bytes of a file, unpacked where its name ends in ``.gz``.
+
+    Args:
+        path: Where it is.
+        name: What the user calls it; used in messages.
+
+    Raises:
+        InputError: The file cannot be opened or read, or its gzip stream is broken or ends too early.
+    """
+    try:
+        with _binary(path) as file:
+            yield file
+    except EOFError as error:
+        raise InputError(
+            f"{name}: the gzip stream ends before its end marker; the file was cut off.",
+            remedy="Write or copy the file again, and compare its size with the original's.",
+        ) from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(
+            f"{name}: the name ends in .gz, but the content is no sound gzip stream ({error}).",
+            remedy="Compress the file again, or drop .gz from its name if it is not compressed.",
+        ) from error
+    except OSError as error:
+        raise unreadable(error, name=name) from error
+
+
+def read_lines(path: Path, *, name: str, max_bytes: int) -> Iterator[Line | BadRow]:
+    """The lines of a UTF-8 text file, empty ones included, ended by LF or CR LF.
+
+    Args:
+        path: The file; unpacked where its name ends in ``.gz``.
+        name: What the user calls it.
+        max_bytes: A longer line is a bad row, and is never held in memory as a whole.
+
+    Yields:
+        Each line; in its place a ``BadRow`` where it is too long or not UTF-8.
+
+    Raises:
+        InputError: The file as a whole cannot be read.
+    """
+    with opened(path, name=name) as file:
+        for number in itertools.count(1):
+            data = file.readline(max_bytes + 2)
+            if not data:
+                return
+            if number == 1:
+                data = without_byte_order_mark(data, name=name)
+            content = data.rstrip(b"\r\n")
+            is_cut = not data.endswith(b"\n") and len(data) > max_bytes
+            if len(content) > max_bytes or is_cut:
+                size_bytes = len(data) + (_skip_line(file) if is_cut else 0)
+                yield BadRow(name, number, too_large(size_bytes, max_bytes))
+                continue
+            try:
+                yield Line(number, decoded(content))
+            except ValueError as error:
+                yield BadRow(name, number, str(error))
+
+
+def decoded(data: bytes) -> str:
+    """The text of UTF-8 bytes.
+
+    Raises:
+        ValueError: They are not UTF-8; the message says which byte, from 1.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = data[error.start]
+        raise ValueError(f"byte {error.start + 1} (0x{found:02x}) is not UTF-8") from None
+
+
+def without_byte_order_mark(data: bytes, *, name: str) -> bytes:
+    """The beginning of a file without the mark that some editors put before UTF-8.
+
+    Raises:
+        InputError: The mark is UTF-16's.
+    """
+    if data.startswith(UTF_16):
+        raise InputError(f"{name} is written in UTF-16, not in UTF-8.", remedy="Save the file as UTF-8.")
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def too_large(size_bytes: int, max_bytes: int) -> str:
+    """The reason for setting aside a row that is larger than allowed."""
+    return f"{size_bytes:,} bytes are more than the {max_bytes:,} allowed"
+
+
+def unreadable(error: OSError, *, name: str) -> InputError:
+    """What to say where the machine refuses to give a file."""
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{name} does not exist.", remedy="Correct the path in the settings.")
+    return InputError(
+        f"{name} cannot be read: {error.strerror or error}.",
+        remedy="Check that it is a readable file and that this user may read it.",
+    )
+
+
+def _binary(path: Path) -> io.BufferedIOBase:
+    if path.name.lower().endswith(".gz"):
+        return gzip.open(path, "rb")
+    return path.open("rb")
+
+
+def _skip_line(file: io.BufferedIOBase) -> int:
+    size_bytes = 0
+    while piece := file.readline(PIECE_BYTES):
+        size_bytes += len(piece)
+        if piece.endswith(b"\n"):
+            break
+    return size_bytes

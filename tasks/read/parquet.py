@@ -1,0 +1,109 @@
+"""Rows of a Parquet file, by record batches of bounded size.
+
+Texts are measured and decoded one by one, because Parquet's writers do not all check that theirs are UTF-8, and one
+bad text must not lose its batch. Dates and times become ISO 8601 texts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nightrank.storage.errors import InputError
+from nightrank.storage.records import BadRow
+from nightrank.tasks.read.lines import decoded, too_large, unreadable
+from nightrank.tasks.read.values import json_fields, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from nightrank.storage.records import JsonValue
+
+BATCH_BYTES = 32 * 1024 * 1024
+MAX_BATCH_ROWS = 1024
+READ_AHEAD_BYTES = 1024 * 1024
+
+
+def read_parquet(path: Path, *, name: str, max_bytes: int) -> Iterator[tuple[int, dict[str, JsonValue]] | BadRow]:
+    """The rows of a Parquet file with their numbers, from 1.
+
+    Args:
+        path: The file.
+        name: What the user calls it.
+        max_bytes: A row with more bytes of text is a bad row. Arrow decodes a batch as a whole, some 32 MB if
+            the rows are of like size, and at least one row.
+
+    Raises:
+        InputError: It cannot be opened, is no Parquet, is damaged, or names a column twice.
+    """
+    try:
+        with pq.ParquetFile(path, buffer_size=READ_AHEAD_BYTES, pre_buffer=False) as file:
+            _check_names(file.schema_arrow.names, name=name)
+            number = 0
+            for batch in file.iter_batches(batch_size=_batch_rows(file.metadata), use_threads=False):
+                columns = [_simplified(column) for column in batch.columns]
+                for position in range(batch.num_rows):
+                    number += 1
+                    try:
+                        yield number, _row(batch.schema.names, columns, position, max_bytes)
+                    except ValueError as error:
+                        yield BadRow(name, number, str(error))
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # Arrow raises OSError for damage too
+            raise unreadable(error, name=name) from error
+        raise InputError(
+            f"{name} is no sound Parquet file ({shown(str(error))}).", remedy="Write or copy the file again."
+        ) from error
+
+
+def _row(names: list[str], columns: list[pa.Array], position: int, max_bytes: int) -> dict[str, JsonValue]:
+    texts = {name: column[position].as_buffer() for name, column in _texts(names, columns)}
+    size_bytes = sum(text.size for text in texts.values() if text is not None)
+    if size_bytes > max_bytes:
+        raise ValueError(too_large(size_bytes, max_bytes))
+    values: dict[str, object] = {}
+    for name, column in zip(names, columns, strict=True):
+        try:
+            if name in texts:
+                text = texts[name]
+                values[name] = None if text is None else decoded(text.to_pybytes())
+            else:
+                values[name] = column[position].as_py(maps_as_pydicts="strict")
+        except UnicodeDecodeError:
+            raise ValueError(f"field {shown(name)}: a text in it is not UTF-8") from None
+        except (ValueError, KeyError, OverflowError) as error:
+            raise ValueError(f"field {shown(name)}: {error}") from None
+    return json_fields(values)
+
+
+def _texts(names: list[str], columns: list[pa.Array]) -> Iterator[tuple[str, pa.Array]]:
+    return ((name, column) for name, column in zip(names, columns, strict=True) if _is_text(column.type))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _simplified(column: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_timestamp(column.type):  # Python's have microseconds
+        column = pc.cast(column, pa.timestamp("us", tz=column.type.tz), safe=False)
+    return column
+
+
+def _batch_rows(metadata: pq.FileMetaData) -> int:
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    row_bytes = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1.0)
+    return max(1, min(MAX_BATCH_ROWS, int(BATCH_BYTES / max(row_bytes, 1.0))))
+
+
+def _check_names(names: list[str], *, name: str) -> None:
+    if repeated := next((column for column in names if names.count(column) > 1), None):
+        raise InputError(
+            f"{name} has more than one column {shown(repeated)}.", remedy="Give each column a name of its own."
+        )

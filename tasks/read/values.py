@@ -1,0 +1,183 @@
+"""What the values of an input may be: texts, ids and JSON, whatever format they were written in.
+
+Each function returns the value in the one form that the rest of Nightrank sees, or raises ``ValueError`` whose
+message is the reason, in words that a bad row's report can use. Where the value stood is the caller's to say.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+from datetime import date, time
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from nightrank.storage.files.json_text__fold import NamedTwice, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nightrank.storage.records import JsonValue
+
+MAX_ID_BYTES = 512
+MAX_LEVELS = 32
+MAX_VALUES = 100_000
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+CONTROL_OR_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def clean_text(text: str) -> str:
+    r"""A text without control characters.
+
+    Line ends become ``\n``. Every other C0 and C1 control character except the tab, NUL and DEL included, becomes a
+    space, so that offsets stay and words that it kept apart stay apart.
+
+    Raises:
+        ValueError: The text holds a lone surrogate: half of a character, as left by cutting UTF-16 in the middle.
+
+    >>> clean_text("a\x00b\r\nc\td\x85")
+    'a b\nc\td '
+    """
+    _refuse_surrogates(text)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return CONTROL.sub(" ", text)
+
+
+def identifier(value: JsonValue) -> str:
+    """An id as text: kept as written; an integer is its decimal digits.
+
+    Raises:
+        ValueError: It is empty, longer than 512 bytes of UTF-8, holds a line break or a control character, or is
+            neither a text nor an integer.
+
+    >>> identifier(42), identifier("guide#2")
+    ('42', 'guide#2')
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise ValueError("the id is empty")
+    if not isinstance(value, str):
+        raise ValueError(f"the id is {kind(value)}, not a text or an integer")
+    _refuse_surrogates(value)
+    if found := CONTROL_OR_BREAK.search(value):
+        raise ValueError(f"the id {shown(value)} holds the control character {found[0]!r}")
+    if (size_bytes := len(value.encode())) > MAX_ID_BYTES:
+        raise ValueError(f"the id {shown(value)} is {size_bytes:,} bytes long, more than {MAX_ID_BYTES}")
+    return value
+
+
+def json_value(value: object) -> JsonValue:
+    """A value as JSON has it, whichever library read it.
+
+    Dates and times become ISO 8601 texts, decimals their digits, keys of mappings texts. Texts keep their control
+    characters, which JSON escapes.
+
+    Raises:
+        ValueError: It is or holds NaN, an infinity, a lone surrogate, bytes, or another value that JSON lacks; it is
+            nested deeper than 32 levels, or holds more than 100,000 values.
+
+    >>> json_value({1: [date(2024, 6, 3), -0.5, None]})
+    {'1': ['2024-06-03', -0.5, None]}
+    """
+    return _json_value(value, MAX_LEVELS, itertools.count(1))
+
+
+def json_object(text: str) -> dict[str, JsonValue]:
+    """The JSON object that a text holds.
+
+    Raises:
+        ValueError: The text is broken JSON, or JSON that is no object, or holds a value that ``json_value`` refuses,
+            or an object that names a key twice.
+    """
+    try:
+        value = read_json(text)
+    except NamedTwice:
+        raise
+    except json.JSONDecodeError as error:
+        raise ValueError(f"broken JSON: {error.msg} at character {error.pos + 1}") from None
+    except RecursionError:
+        raise ValueError("JSON nested too deeply") from None
+    except ValueError:
+        raise ValueError("broken JSON: a number has too many digits") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"JSON that is {kind(value)}, not an object")
+    return json_fields(value)
+
+
+def json_fields(values: Mapping[str, object]) -> dict[str, JsonValue]:
+    """The fields of a row as JSON; the reason for refusing one names it."""
+    fields: dict[str, JsonValue] = {}
+    for name, value in values.items():
+        try:
+            _refuse_surrogates(name)
+            fields[name] = value if isinstance(value, str) and value.isascii() else json_value(value)
+        except ValueError as error:
+            raise ValueError(f"field {shown(name)}: {error}") from None
+    return fields
+
+
+def kind(value: object) -> str:
+    """What a value is, in words."""
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
+    return "null" if value is None else names.get(type(value), f"a {type(value).__name__}")
+
+
+def shown(value: object) -> str:
+    """A value as a message quotes it: escaped, and cut where it is long."""
+    text = repr(value[:64] if isinstance(value, str | bytes) else value)
+    return text if len(text) <= 64 else text[:61] + "..."
+
+
+def _json_value(value: object, levels: int, counter: Iterator[int]) -> JsonValue:
+    if next(counter) > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES:,} values")
+    if isinstance(value, list | tuple | dict):
+        if levels == 0:
+            raise ValueError(f"nested deeper than {MAX_LEVELS} levels")
+        if isinstance(value, list | tuple):
+            return [_json_value(item, levels - 1, counter) for item in value]
+        fields = {_key(key): _json_value(item, levels - 1, counter) for key, item in value.items()}
+        if len(fields) < len(value):
+            raise ValueError("two keys of a mapping read the same")
+        return fields
+    return _scalar(value)
+
+
+def _scalar(value: object) -> JsonValue:
+    if isinstance(value, str):
+        _refuse_surrogates(value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no JSON value")
+    elif isinstance(value, date | time):
+        return value.isoformat()
+    elif isinstance(value, Decimal) and value.is_finite():
+        return str(value)
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise ValueError(f"{kind(value)} is no JSON value")
+
+
+def _key(key: object) -> str:
+    if isinstance(key, str):
+        _refuse_surrogates(key)
+        return key
+    value = json_value(key)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _refuse_surrogates(text: str) -> None:
+    if not text.isascii() and (found := SURROGATE.search(text)):
+        raise ValueError(f"character {found.start() + 1} is half of a surrogate pair, which is no character")

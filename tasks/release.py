@@ -1,0 +1,94 @@
+"""A release opened again: what it was made with, its judged queries, and where its stores are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from pydantic import ValidationError
+
+from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.errors import MachineError
+from nightrank.storage.release.manifest import read_manifest
+from nightrank.storage.files.parquet import read_rows, read_table
+from nightrank.tasks.judged__fold import judged_queries
+from nightrank.tasks.settings.file import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from nightrank.storage.records import Judgment
+    from nightrank.storage.release.manifest import Manifest
+    from nightrank.storage.workspace.base import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRelease:
+    """A release that was sealed, for reading.
+
+    Attributes:
+        workspace: Where it lies.
+        manifest: Its own.
+        settings: What it was made with.
+    """
+
+    workspace: Workspace
+    manifest: Manifest
+    settings: Settings
+
+    @classmethod
+    def open(cls, workspace: Workspace, release_id: str | None = None) -> Self:
+        """A release by its id, or the current one.
+
+        Raises:
+            InputError: There is none.
+            MachineError: Its manifest, or the settings in it, cannot be read.
+        """
+        release_id = workspace.require_current() if release_id is None else release_id
+        manifest = read_manifest(workspace, release_id)
+        try:
+            settings = Settings.model_validate(manifest.settings)
+        except ValidationError as error:
+            message = f"The settings of the release {release_id} are none that this version reads."
+            raise MachineError(message, remedy="Use the version that made it, or run a refresh.") from error
+        return cls(workspace, manifest, settings)
+
+    @property
+    def release_id(self) -> str:
+        """Its id."""
+        return self.manifest.release_id
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self.workspace.release(self.release_id)
+
+    @property
+    def bm25(self) -> Path:
+        """The BM25 statistics."""
+        return self.folder / "bm25.duckdb"
+
+    @property
+    def dense_lists(self) -> Path:
+        """The lists of the dense leg, schema DENSE_LISTS."""
+        return self.folder / "dense.parquet"
+
+    def judged_queries(self, judgments: Iterable[Judgment]) -> pa.Table:
+        """Those of its queries that somebody judged, schema QUERIES, in their order."""
+        return judged_queries(read_table(self.folder / "queries.parquet"), judgments)
+
+    def candidates(self, queries: pa.Table) -> pa.Table:
+        """The candidates of some of its queries, schema CANDIDATES."""
+        return read_rows(self.folder / "candidates.parquet", "query_key", queries.column("query_key"))
+
+    def document_ids(self) -> pa.ChunkedArray:
+        """String (n_documents,), the ids of its collection."""
+        return read_table(self.folder / "documents.parquet", columns=["document_id"]).column(0)
+
+    def chunk_table(self) -> ChunkTable:
+        """Texts and vectors of its chunks; to be read while ``nightrank.storage.workspace.base.reading`` is held."""
+        name = self.manifest.chunk_table.name
+        return ChunkTable.of_release(self.workspace.lance, name=name, release_id=self.release_id)

@@ -1,0 +1,248 @@
+"""Everything that the report of a release says, gathered from its manifest, its files and the release before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nightrank.tasks.evaluate.ladder import ladder, read_depths, read_timings
+from nightrank.tasks.counts import memo_use
+from nightrank.tasks.report.changes import changed_inputs, changed_settings, changed_version, counts_beside
+from nightrank.tasks.report.report_losses__fold import follow_documents
+from nightrank.tasks.report.sections import comparison_rows, coverage_points, stages_beside
+from nightrank.tasks.report.queries import tell_queries
+from nightrank.tasks.report.release import MAIN_STAGE, ReleaseRead
+from nightrank.tasks.report.trained import trained_models
+from nightrank.tasks.report.report_work__fold import bad_rows, drops, stage_seconds
+from nightrank.tasks.spending_cap__fold import spending_cap
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from nightrank.storage.release.evaluation import Timings
+    from nightrank.storage.release.manifest import Manifest
+    from nightrank.tasks.evaluate.ladder import Rung
+    from nightrank.tasks.counts import MemoUse
+    from nightrank.tasks.report.changes import Change, Count
+    from nightrank.tasks.report.report_losses__fold import Losses
+    from nightrank.tasks.report.sections import Compared, CoveragePoint
+    from nightrank.tasks.report.queries import Stories
+    from nightrank.tasks.report.trained import TrainedModel
+    from nightrank.tasks.report.report_work__fold import BadRows, Drop, StageSeconds
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A section without data: why, and what to set."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What differs from the release before."""
+
+    made_with: Sequence[Change]  # the version of Nightrank
+    inputs: Sequence[Change]
+    settings: Sequence[Change]
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The measured stages.
+
+    Attributes:
+        rungs: Lowest first.
+        beside: Stages that are no rungs.
+    """
+
+    rungs: Sequence[Rung]
+    beside: Sequence[Rung]
+    timings: Timings | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All facts of a report; a section is what it says, or why it says nothing.
+
+    Attributes:
+        measure: The one that headline and plots speak of; None where nothing was measured.
+        worth: Of the published results; None where nothing was measured.
+        diversity: Diverse results against the final order's; none where they are not diversified.
+        worth_before: Of those of the release before, as its own run measured them.
+        headline: The comparison of the published results; None where there was none.
+        spending_cap: What a cap on a hosted reranker left out; None where it left out nothing.
+    """
+
+    manifest: Manifest
+    previous: Manifest | None
+    measure: str | None
+    worth: float | None
+    worth_before: float | None
+    headline: Compared | None
+    counts: Sequence[Count]
+    changes: Changes | Missing
+    ladder: Ladder | Missing
+    depths: Sequence[tuple[int, Mapping[str, float]]] | Missing
+    diversity: Sequence[Compared]
+    coverage: Sequence[CoveragePoint] | Missing
+    comparison: Sequence[Compared] | Missing
+    queries: Stories | Missing
+    losses: Losses | Missing
+    trained: Sequence[TrainedModel] | Missing
+    seconds: Sequence[StageSeconds]
+    memos: Mapping[str, MemoUse]
+    spending_cap: str | None
+    drops: Sequence[Drop] | Missing
+    bad_rows: Sequence[BadRows] | Missing
+
+
+UNMEASURED = Missing("Nothing was measured: name judgments as `qrels` in [judgments].")
+UNTRAINED = Missing(
+    "No model here was trained in this workspace: `nightrank train` makes one of your own pairs or clicks."
+)
+FIRST = Missing("This is the first release: there is nothing to compare it with.")
+
+
+def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifest] | None, *, models: Path) -> Report:
+    """The facts of a report.
+
+    Args:
+        folder: Where the release's files are.
+        manifest: Of the release.
+        previous: The folder and the manifest of the release before, where it is still there.
+        models: The folder of trained models.
+    """
+    release = ReleaseRead(folder, manifest)
+    before = None if previous is None else ReleaseRead(*previous)
+    measure = release.measure
+    comparison = _comparison(release, before)
+    losses = _losses(release, measure)
+    return Report(
+        manifest=manifest,
+        previous=None if before is None else before.manifest,
+        measure=measure,
+        worth=_worth(release, measure),
+        worth_before=None if before is None else _worth(before, measure),
+        headline=_headline(comparison, measure),
+        counts=counts_beside(None if before is None else before.manifest.counts, manifest.counts),
+        changes=_changes(manifest, before),
+        ladder=_ladder(release),
+        depths=_depths(release),
+        diversity=_diversity(release),
+        coverage=_coverage(release),
+        comparison=comparison,
+        queries=_queries(release, before, losses, measure),
+        losses=losses,
+        trained=trained_models(manifest.settings, models) or UNTRAINED,
+        seconds=stage_seconds(manifest.seconds, {} if before is None else before.manifest.seconds),
+        memos=memo_use(manifest.counts),
+        spending_cap=spending_cap(manifest.counts),
+        drops=_drops(release),
+        bad_rows=_bad_rows(release),
+    )
+
+
+def _unkept(name: str) -> Missing:
+    return Missing(f"{name} is empty, or not there, as in releases of earlier versions: there is nothing to tell.")
+
+
+def _without_previous(manifest: Manifest) -> Missing:
+    if manifest.previous is None:
+        return FIRST
+    return Missing(
+        f"The release before, {manifest.previous}, cannot be read any more. Raise `keep` in [retention] to keep more."
+    )
+
+
+def _worth(release: ReleaseRead, measure: str | None) -> float | None:
+    return None if measure is None else release.manifest.measures.get(MAIN_STAGE, {}).get(measure)
+
+
+def _headline(comparison: Sequence[Compared] | Missing, measure: str | None) -> Compared | None:
+    rows = () if isinstance(comparison, Missing) else comparison
+    return next((row for row in rows if (row.stage, row.measure) == (MAIN_STAGE, measure)), None)
+
+
+def _changes(manifest: Manifest, before: ReleaseRead | None) -> Changes | Missing:
+    if before is None:
+        return _without_previous(manifest)
+    return Changes(
+        made_with=changed_version(before.manifest, manifest),
+        inputs=changed_inputs(before.manifest.inputs, manifest.inputs),
+        settings=changed_settings(before.manifest.settings, manifest.settings),
+    )
+
+
+def _ladder(release: ReleaseRead) -> Ladder | Missing:
+    means = release.manifest.measures
+    if not means:
+        return UNMEASURED
+    timings = read_timings(release.folder)
+    return Ladder(ladder(means, timings), stages_beside(means), timings)
+
+
+def _depths(release: ReleaseRead) -> Sequence[tuple[int, Mapping[str, float]]] | Missing:
+    if release.measure is None:
+        return UNMEASURED
+    if release.manifest.inputs.reranker == "none":
+        return Missing("Nothing was reranked: name a `model` in [reranker].")
+    return read_depths(release.folder) or _unkept("depths.parquet")
+
+
+def _diversity(release: ReleaseRead) -> Sequence[Compared]:
+    table = release.table("diversity.parquet")
+    return [] if table is None else comparison_rows(table)
+
+
+def _coverage(release: ReleaseRead) -> Sequence[CoveragePoint] | Missing:
+    table = release.table("coverage.parquet")
+    if table is None:
+        return Missing(
+            "What share of a later day's traffic a budget answers is told where the query log has a `timestamp` column "
+            "and more than one day."
+        )
+    return coverage_points(table)
+
+
+def _comparison(release: ReleaseRead, before: ReleaseRead | None) -> Sequence[Compared] | Missing:
+    if release.measure is None:
+        return UNMEASURED
+    if before is None:
+        return _without_previous(release.manifest)
+    table = release.table("comparison.parquet")
+    if table is None:
+        return Missing("The two releases have no judged queries and measures in common, or were not compared.")
+    return comparison_rows(table)
+
+
+def _losses(release: ReleaseRead, measure: str | None) -> Losses | Missing:
+    if measure is None:
+        return UNMEASURED
+    diagnosis, evaluation = release.table("diagnosis.parquet"), release.table("evaluation.parquet")
+    if diagnosis is None or evaluation is None:
+        return _unkept("diagnosis.parquet")
+    asked = release.queries_asked(diagnosis.column("query_id").unique().to_pylist())
+    texts = {query_id: query.shown for query_id, query in asked.items()}
+    return follow_documents(diagnosis, evaluation, measure=measure, texts=texts)
+
+
+def _queries(
+    release: ReleaseRead, before: ReleaseRead | None, losses: Losses | Missing, measure: str | None
+) -> Stories | Missing:
+    if measure is None:
+        return UNMEASURED
+    documents = () if isinstance(losses, Missing) else losses.documents
+    told = tell_queries(release, before, documents, measure=measure)
+    return told if told.told else _unkept("evaluation.parquet")
+
+
+def _drops(release: ReleaseRead) -> Sequence[Drop] | Missing:
+    table = release.table("drops.parquet")
+    return Missing("No row of the query log was left out by a rule.") if table is None else drops(table)
+
+
+def _bad_rows(release: ReleaseRead) -> Sequence[BadRows] | Missing:
+    table = release.table("bad_rows.parquet")
+    return Missing("Every row could be read.") if table is None else bad_rows(table)

@@ -1,0 +1,227 @@
+"""A reranker that answers over HTTP: queries and passages out, scores back as they arrive, within what may be spent.
+
+What has arrived is handed on at once, answer by answer, so that whoever keeps it loses nothing to what fails later.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
+from nightrank.storage.errors import MachineError
+from nightrank.tasks.rerank.hosted.apis import APIS, Asked, MalformedAnswer, passage_id
+from nightrank.tasks.rerank.hosted.http import Clock, Connection, Transient
+from nightrank.tasks.rerank.hosted.key import read_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Self
+
+    from numpy.typing import NDArray
+    from tenacity import RetryCallState
+
+    from nightrank.tasks.rerank.hosted.apis import Scored
+    from nightrank.tasks.rerank.hosted.plan import HostedPlan
+    from nightrank.tasks.rerank.hosted.spending import Spending
+
+FIRST_WAIT_SECONDS = 1.0  # after the first failure; doubled after each other one
+JITTER = 0.5  # of a wait, so that clients that failed together do not come back together
+
+
+class Answer(NamedTuple):
+    """Scores that have arrived: their places among the passages, int (m,), and the scores, float32 (m,)."""
+
+    places: NDArray[np.intp]
+    scores: NDArray[np.float32]
+
+
+class Spent(Exception):
+    """Nothing more may be sent."""
+
+
+class Undocumented(Transient):
+    """An answer was not as the API's documentation says; the next may be."""
+
+
+class HostedReranker:
+    """A hosted reranker for one run.
+
+    Args:
+        plan: Where it is, and what may be spent.
+        key: Its key; None for none.
+        spending: What the run spent so far, and adds to.
+        clock: The time.
+        generator: Draws the jitter of waits.
+
+    Attributes:
+        plan: As given.
+        spending: As given.
+    """
+
+    def __init__(
+        self, plan: HostedPlan, *, key: str | None, spending: Spending, clock: Clock, generator: np.random.Generator
+    ) -> None:
+        self.plan = plan
+        self._api = APIS[plan.hosted.api]
+        self.spending = spending
+        self._connection = Connection(plan, self._api, key=key, clock=clock)
+        self._generator = generator
+        self._pairs_a_request = plan.hosted.pairs_a_request or self._api.pairs_a_request
+        self._uploaded: set[str] = set()
+        self._retrying = Retrying(
+            stop=stop_after_attempt(plan.hosted.attempts),
+            retry=retry_if_exception_type(Transient),
+            wait=self._wait_seconds,
+            sleep=clock.sleep,
+            reraise=True,
+        )
+
+    @classmethod
+    def connect(cls, plan: HostedPlan, spending: Spending) -> Self:
+        """The hosted reranker of a plan, with the key that its settings name.
+
+        Args:
+            plan: Where it is, and what may be spent.
+            spending: What the run spent so far, and adds to.
+
+        Raises:
+            InputError: The key is not where the settings say.
+        """
+        return cls(plan, key=read_key(plan.hosted), spending=spending, clock=Clock(), generator=np.random.default_rng())
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing more may be sent."""
+        return self.spending.room_for(1) == 0
+
+    @property
+    def searches(self) -> int:
+        """Searches that were billed so far."""
+        return self.spending.searches
+
+    def answers(self, query: str, texts: Sequence[str]) -> Iterator[Answer]:
+        """Scores of a query's passages, answer by answer; those that the cap leaves out never come.
+
+        Args:
+            query: Normalised.
+            texts: (n,) what models read of the chunks.
+
+        Raises:
+            MachineError: The API does not answer, or not as documented.
+            InputError: The API refuses the key or the request.
+        """
+        waiting = list(range(len(texts)))
+        while waiting and (room := self.spending.room_for(min(len(waiting), self._pairs_a_request))):
+            part = waiting[:room]
+            asked = Asked(
+                self.plan.model,
+                query,
+                [texts[place] for place in part],
+                self.plan.max_tokens,
+                self.plan.hosted.corpus,
+            )
+            try:
+                scored = self._ask(asked)
+            except Spent:  # by attempts that failed and may have been billed
+                return
+            found = {part[position]: score for position, score in scored.scores.items()}
+            yield Answer(np.array(list(found), dtype=np.intp), np.array(list(found.values()), dtype=np.float32))
+            # An answer that leaves passages out is taken for what it says; only the others are asked for again.
+            waiting = [place for place in waiting if place not in found]
+
+    def score(self, queries: Sequence[str], texts: Sequence[str], lengths: NDArray[np.integer]) -> NDArray[np.float32]:  # noqa: ARG002 (a model's batches need lengths)
+        """Raw scores of pairs, float32 (n,); higher is more relevant.
+
+        NaN for every pair of a query of which the cap left any out.
+        """
+        scores = np.full(len(queries), np.nan, dtype=np.float32)
+        try:
+            self._score_into(scores, queries, texts)
+        finally:
+            self.close()
+        return scores
+
+    def close(self) -> None:
+        """Close the connection; the next question opens it again."""
+        self._connection.close()
+
+    def _score_into(self, scores: NDArray[np.float32], queries: Sequence[str], texts: Sequence[str]) -> None:
+        for query in dict.fromkeys(queries):
+            rows = np.flatnonzero([other == query for other in queries])
+            for answer in self.answers(query, [texts[row] for row in rows.tolist()]):
+                scores[rows[answer.places]] = answer.scores
+            if np.isnan(scores[rows]).any():
+                scores[rows] = np.nan
+
+    def _ask(self, asked: Asked) -> Scored:
+        """An answer with one score at least, after as many attempts as it takes."""
+        try:
+            for text in asked.texts if self._api.upload is not None else ():
+                self._retrying(self._upload, asked, text)
+            return self._retrying(self._attempt, asked)
+        except Transient as failure:
+            last = failure
+        host, attempts = self._connection.host, f"{self.plan.hosted.attempts} attempts; the last: {last.reason}"
+        if isinstance(last, Undocumented):
+            message = f"{host} does not answer as {self.plan.hosted.api!r} is documented, in {attempts}."
+            remedy = "Check [reranker.hosted].api and url. Nothing of such answers was kept; what was scored before is."
+            raise MachineError(message, remedy=remedy)
+        message = f"{host} did not answer in {attempts}."
+        raise MachineError(
+            message, remedy="Run again when it answers: what was scored is kept, and goes on from there."
+        )
+
+    def _attempt(self, asked: Asked) -> Scored:
+        pairs = len(asked.texts)
+        if self.spending.room_for(pairs) < pairs:
+            raise Spent
+        try:
+            answer = self._connection.post(self._api.path(asked), self._api.body(asked))
+        except Transient as failure:
+            if failure.may_be_billed:
+                self.spending.add(pairs)
+            self._require_short_wait(failure)
+            raise
+        try:
+            scored = self._api.read(answer, asked)
+        except MalformedAnswer as malformed:
+            self.spending.add(pairs)
+            raise Undocumented(str(malformed)) from malformed
+        self.spending.add(pairs, searches=scored.searches)
+        if scored.scores:
+            return scored
+        message = f"it scored none of {pairs} passages"
+        raise Transient(message)
+
+    def _upload(self, asked: Asked, text: str) -> None:
+        """Make a passage known to the API; that it is known already is fine."""
+        name = passage_id(text)
+        if name in self._uploaded:
+            return
+        assert self._api.upload is not None
+        try:
+            self._connection.post(*self._api.upload(asked, text), known=True)
+        except Transient as failure:
+            self._require_short_wait(failure)
+            raise
+        self._uploaded.add(name)
+
+    def _require_short_wait(self, failure: Transient) -> None:
+        longest = self.plan.hosted.longest_wait_seconds
+        if failure.wait_seconds is not None and failure.wait_seconds > longest:
+            message = (
+                f"{self._connection.host} asks to wait {failure.wait_seconds:,.0f} seconds ({failure.reason}), and "
+                f"{longest:,.0f} are allowed."
+            )
+            remedy = "Run again later, what was scored is kept; or raise [reranker.hosted].longest_wait_seconds."
+            raise MachineError(message, remedy=remedy)
+
+    def _wait_seconds(self, state: RetryCallState) -> float:
+        """As long as the server asks, else twice as long as before; and some more, by chance."""
+        failure = None if state.outcome is None else state.outcome.exception()
+        asked = failure.wait_seconds if isinstance(failure, Transient) else None
+        longest = self.plan.hosted.longest_wait_seconds
+        wait = min(longest, FIRST_WAIT_SECONDS * 2.0 ** (state.attempt_number - 1)) if asked is None else asked
+        return float(wait + self._generator.uniform(0.0, JITTER * min(wait, FIRST_WAIT_SECONDS * 8) + 0.1))

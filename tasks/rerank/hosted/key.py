@@ -1,0 +1,80 @@
+"""The key of a hosted reranker: read where a request is about to be made, and handed to nothing else.
+
+It is the one thing below ``flows/`` that reads the environment, on purpose: settings, plans and records are stored,
+compared and shown, and what never stands in one of them cannot be stored or shown with it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from nightrank.storage.errors import InputError, MachineError
+
+if TYPE_CHECKING:
+    from nightrank.tasks.settings.file import HostedSettings, Settings
+
+
+def read_key(settings: HostedSettings) -> str | None:
+    """The key; None where the settings name none, as for a server of one's own.
+
+    Raises:
+        InputError: The variable or the block is not there, or what it holds cannot be a key.
+        MachineError: Prefect's API does not answer.
+    """
+    if settings.key_variable is not None:
+        name = "the environment variable that [reranker.hosted].key_variable names"
+        return _checked(os.environ.get(settings.key_variable), name)
+    if settings.key_block is not None:
+        return _checked(_from_block(settings.key_block), f"{_BLOCK} names")
+    return None
+
+
+def without_key_place(settings: Settings) -> Settings:
+    """Settings as they may be stored and shown: without the place of the key, lest the key itself stands there.
+
+    Nor are the addresses of ``[export]`` in them, which may hold passwords.
+    """
+    hosted = settings.reranker.hosted.model_copy(update={"key_variable": None, "key_block": None})
+    reranker = settings.reranker.model_copy(update={"hosted": hosted})
+    return settings.model_copy(update={"reranker": reranker, "export": settings.export.model_copy(update={"to": ()})})
+
+
+def key_place(settings: HostedSettings) -> str:
+    """Where a key was found, in words."""
+    if settings.key_variable is not None:
+        return f"the environment variable {settings.key_variable}"
+    if settings.key_block is not None:
+        return f"Prefect's Secret block {settings.key_block!r}"
+    return "nowhere: set [reranker.hosted].key_variable or key_block"
+
+
+_BLOCK = "the Prefect Secret block that [reranker.hosted].key_block"
+
+
+def _checked(value: object, place: str) -> str:
+    """The key, as a header can carry it. What is wrong is told without the key, and without what could be one."""
+    if value is None:
+        message = f"There is no key for the hosted reranker: {place} is not there."
+        raise InputError(message, remedy="Set it where the run takes place; what was done so far is kept.")
+    key = value.strip() if isinstance(value, str) else ""
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        message = f"What {place} holds cannot be the key of a hosted reranker: it is empty or no plain word."
+        raise InputError(message, remedy="Set it to the key and nothing else.")
+    return key
+
+
+def _from_block(name: str) -> object:
+    """What a Secret block holds; None where there is no such block."""
+    from prefect.blocks.system import Secret
+    from prefect.exceptions import PrefectException
+
+    reason = ""
+    try:
+        return Secret.load(name).get()  # type: ignore[union-attr]  # in a synchronous caller it is no coroutine
+    except ValueError:  # no block of that name
+        return None
+    except (PrefectException, OSError) as error:  # nothing of the block's content is in its name
+        reason = type(error).__name__
+    message = f"{_BLOCK[0].upper()}{_BLOCK[1:]} names could not be read: {reason}."
+    raise MachineError(message, remedy="See that Prefect's API answers, and run again.")

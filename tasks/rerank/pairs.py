@@ -1,0 +1,427 @@
+"""The fourth stage: pairs that the memo does not hold are scored over the whole log, and the final order is set.
+
+A model that runs here takes pairs in batches of like length. A hosted reranker takes one query at a time, those most in
+demand first, and stops where no more may be spent: a query that lacks a score then keeps the fused order, whatever is
+known of it, and the next run goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.filters.queries import TEXT_KEYS, keys_of_texts, text_keys
+from nightrank.storage.memo.pair_scores import PairMemo
+from nightrank.storage.records import CANDIDATES
+from nightrank.storage.files.parquet import read_table, write_table
+from nightrank.tasks.models.canary import compare_with_stored
+from nightrank.tasks.rerank.hosted.plan import HostedPlan
+from nightrank.tasks.runtime.progress import progress
+from nightrank.tasks.rank.order import first_stage_scores, legs_of, rank_candidates, weighted_scores
+from nightrank.tasks.rerank.shards import PAIRS, PairSharding
+from nightrank.tasks.runtime.retries import retried
+from nightrank.tasks.workers.seats import RerankerReference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from nightrank.storage.lance.table import ChunkTable
+    from nightrank.storage.release.manifest import ChunkTableVersion
+    from nightrank.tasks.rerank.hosted.client import Answer
+    from nightrank.tasks.night import Night
+    from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+    from nightrank.tasks.settings.file import CanarySettings, Settings
+
+COMMIT_PAIRS = 1024  # pairs scored between two commits: what a killed run loses at most
+TEXTS_HELD = 32_768  # pairs whose texts are in memory at one time
+
+
+class Scorer(Protocol):
+    """What scores pairs: a reranker."""
+
+    def score(self, queries: Sequence[str], texts: Sequence[str], lengths: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Raw scores of pairs, float32 (n,); higher is more relevant."""
+        ...
+
+
+@runtime_checkable
+class PaidScorer(Scorer, Protocol):
+    """What scores pairs for money: a hosted reranker."""
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing more may be spent."""
+        ...
+
+    @property
+    def searches(self) -> int:
+        """Searches that were billed so far, in the whole run."""
+        ...
+
+    def answers(self, query: str, texts: Sequence[str]) -> Iterator[Answer]:
+        """Scores of a query's texts as they arrive; those for which nothing more may be spent never do."""
+        ...
+
+    def close(self) -> None:
+        """Close its connection; the next question opens it again."""
+        ...
+
+
+CHUNK_NAMES = ("chunk_id", "chunk_hash", "document_id")  # what candidates say of a chunk beside its number
+
+
+@dataclass(frozen=True, slots=True)
+class PairsScored:
+    """What the reranking stage did.
+
+    Attributes:
+        pairs: Distinct ones that it needed.
+        scored: Those of them that no earlier run had scored, and this one did.
+        checked: Scores of earlier runs that were computed again and agreed.
+        left: Pairs without a score, because no more was to be spent.
+        queries_left: Queries with such a pair, which keep the fused order.
+        searches: That a provider billed.
+    """
+
+    pairs: int
+    scored: int
+    checked: int
+    left: int = 0
+    queries_left: int = 0
+    searches: int = 0
+
+
+@retried
+@task(name="rerank", cache_policy=NO_CACHE)
+def rerank_candidates(night: Night, reranker: RerankerOnDemand | None, table: ChunkTableVersion) -> PairsScored:
+    """Score every candidate pair that has no score yet, and set the final order of the candidates."""
+    settings = night.settings
+    fused = read_table(night.fused)
+    queries = read_table(night.queries, columns=["query_key", "text", "filter"])
+    with Bm25Store.open(night.bm25) as store:
+        chunks = store.chunks_at(fused.column("chunk_number").to_numpy(), CHUNK_NAMES)
+    candidates = name_candidates(fused, queries, chunks)
+    pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
+    done = PairsScored(0, 0, 0)
+    if reranker is not None:
+        asked = reranked_rows(fused, settings)
+        pairs = candidates.select(["query_key", "chunk_hash"]).take(pa.array(asked))
+        texts = PairTexts.of(queries, night.open_chunks(table))
+        with PairMemo(night.workspace.memo, reranker=reranker.plan.fingerprint) as memo:
+            canary = Canary(settings.canary, reranker.plan.precision, np.random.default_rng(night.seed))
+            pair_scores[asked], done = score_pairs(
+                pairs, memo, texts, load=reranker.load, canary=canary, sharding=_sharding(night, reranker)
+            )
+    weight = 0.0 if reranker is None else reranker.plan.weight
+    write_table(
+        night.candidates,
+        settle_order(candidates, fused, pair_scores, weight=weight, dense_weight=settings.retrieval.dense_weight),
+    )
+    return done
+
+
+def name_candidates(fused: pa.Table, queries: pa.Table, chunks: pa.Table) -> pa.Table:
+    """Candidates with the keys that outlive a release: query, chunk, text and document.
+
+    Args:
+        fused: Schema FUSED.
+        queries: By query number, with ``query_key``.
+        chunks: Row for row with ``fused``, the columns ``CHUNK_NAMES`` of its chunks.
+    """
+    keys = queries.column("query_key").take(fused.column("query_number"))
+    return pa.table({"query_key": keys, **{name: chunks.column(name) for name in CHUNK_NAMES}})
+
+
+def reranked_rows(fused: pa.Table, settings: Settings) -> NDArray[np.intp]:
+    """Int (n,), the rows of schema FUSED whose pairs the reranker is asked for."""
+    depth = min(settings.reranker.depth, settings.retrieval.candidate_depth)
+    return np.flatnonzero(fused.column("fused_rank").to_numpy() <= depth)
+
+
+@dataclass(frozen=True, slots=True)
+class PairTexts:
+    """What pairs say.
+
+    Attributes:
+        queries: Normalised texts by the queries' keys, those most in demand first.
+        chunks: Where the texts of chunks are, and their lengths.
+        text_keys: The queries with a filter and the keys of their texts, schema TEXT_KEYS.
+    """
+
+    queries: dict[str, str]
+    chunks: ChunkTable
+    text_keys: pa.Table = field(default_factory=TEXT_KEYS.empty_table)
+
+    @classmethod
+    def of(cls, queries: pa.Table, chunks: ChunkTable) -> Self:
+        """What pairs of some queries, schema QUERIES, say."""
+        columns = (queries.column(name).to_pylist() for name in ("query_key", "text"))
+        return cls(dict(zip(*columns, strict=True)), chunks, text_keys(queries))
+
+    def with_text_keys(self, pairs: pa.Table) -> pa.Table:
+        """Pairs, ``query_key`` and ``chunk_hash``, with the ``text_key`` by which models know the query."""
+        keys = keys_of_texts(pairs.column("query_key"), self.text_keys)
+        return pairs.select(["query_key", "chunk_hash"]).append_column("text_key", keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """How stored scores are watched.
+
+    Attributes:
+        settings: Size of the sample, and tolerance.
+        precision: Of the reranker.
+        generator: Draws the sample.
+    """
+
+    settings: CanarySettings
+    precision: str
+    generator: np.random.Generator
+
+
+def score_pairs(
+    pairs: pa.Table,
+    memo: PairMemo,
+    texts: PairTexts,
+    *,
+    load: Callable[[], Scorer],
+    canary: Canary,
+    sharding: PairSharding | None = None,
+) -> tuple[NDArray[np.float32], PairsScored]:
+    """The score of every pair; what the memo does not hold is computed or asked for, committed batch by batch.
+
+    Queries that differ in their filters alone share what is known of their text: a pair of text and chunk is computed
+    or paid for once. Scores that were paid for are not watched by the canary: that would be to pay for them again.
+
+    Args:
+        pairs: ``query_key`` and ``chunk_hash`` (n,); a pair may come more than once.
+        memo: Of this reranker.
+        texts: Of the pairs.
+        load: Loads the reranker; called only where a score is missing.
+        canary: Watches what the memo holds, before anything is added.
+        sharding: How workers score what is more than a shard; None where this process scores all.
+
+    Returns:
+        float32 (n,), NaN for all pairs of a query that lacks one because of a spending cap; and what was done for it.
+
+    Raises:
+        MachineError: The reranker does not say again what the memo holds, or a hosted one does not answer.
+    """
+    pairs = texts.with_text_keys(pairs)
+    known, stored = memo.scores_of(_as_remembered(pairs))
+    unknown = np.ones(pairs.num_rows, dtype=bool)
+    unknown[known] = False
+    missing = pairs.filter(pa.array(unknown))
+    checked = searches = 0
+    unscored = _first_of_each(missing)
+    if sharding is not None and unscored.num_rows > sharding.sharding.pairs:
+        sample = _sample(pairs.take(pa.array(known)), stored, canary)
+        checked = sample.num_rows
+        _compute_in_shards(unscored, memo, texts, sharding, sample)
+    elif missing.num_rows:
+        reranker = load()
+        if isinstance(reranker, PaidScorer):
+            before = reranker.searches
+            try:
+                _ask(_first_of_each(_by_query(missing, texts)), memo, texts, reranker)
+            finally:
+                reranker.close()
+            searches = reranker.searches - before
+        else:
+            checked = _check_stored(pairs.take(pa.array(known)), stored, texts, reranker, canary)
+            _compute(unscored, memo, texts, reranker)
+    if missing.num_rows:
+        known, stored = memo.scores_of(_as_remembered(pairs))
+    scores = np.full(pairs.num_rows, np.nan, dtype=np.float32)
+    scores[known] = stored
+    left = pairs.filter(pa.array(np.isnan(scores)))
+    pairs_left = _first_of_each(left).num_rows
+    unfinished = pc.unique(left.column("query_key"))
+    done = PairsScored(
+        pairs=_first_of_each(pairs).num_rows,
+        scored=unscored.num_rows - pairs_left,
+        checked=checked,
+        left=pairs_left,
+        queries_left=len(unfinished),
+        searches=searches,
+    )
+    scores[pc.is_in(pairs.column("query_key"), value_set=unfinished).to_numpy()] = np.nan
+    return scores, done
+
+
+def settle_order(
+    candidates: pa.Table, fused: pa.Table, pair_scores: NDArray[np.float32], *, weight: float, dense_weight: float
+) -> pa.Table:
+    """The candidates in their final order.
+
+    Args:
+        candidates: Keys (n,), as ``name_candidates`` gives them.
+        fused: Schema FUSED (n,), the same rows.
+        pair_scores: float32 (n,), NaN where the reranker was not asked.
+        weight: Of the reranker.
+        dense_weight: Of the dense leg in the first stage; BM25 has the rest.
+
+    Returns:
+        A table of schema CANDIDATES, by query number, then rank.
+    """
+    queries, chunk_numbers = fused.column("query_number").to_numpy(), fused.column("chunk_number").to_numpy()
+    fused_scores, fused_ranks = fused.column("fused_score").to_numpy(), fused.column("fused_rank").to_numpy()
+    legs, asked = legs_of(fused, dense_weight=dense_weight), ~np.isnan(pair_scores)
+    first_stage = first_stage_scores(queries, fused_scores, legs=legs, asked=asked)
+    scores = weighted_scores(queries, first_stage, fused_ranks, pair_scores, weight=weight)
+    order, ranks = rank_candidates(queries, scores, chunk_numbers)
+    columns = {name: candidates.column(name) for name in candidates.schema.names}
+    columns |= {name: fused.column(name) for name in fused.schema.names if name != "query_number"}
+    columns["pair_score"] = pa.array(pair_scores, from_pandas=True)  # NaN becomes null
+    columns["score"] = pa.array(scores)
+    table = pa.table(columns).take(pa.array(order)).append_column("rank", pa.array(ranks))
+    return table.select(CANDIDATES.names).cast(CANDIDATES)
+
+
+def distinct(pairs: pa.Table) -> pa.Table:
+    """Each (query_key, chunk_hash) once."""
+    return pairs.group_by(["query_key", "chunk_hash"]).aggregate([])
+
+
+def _first_of_each(pairs: pa.Table) -> pa.Table:
+    """Each (text_key, chunk_hash) once, for the query by which it comes first, in their order."""
+    numbered = pairs.append_column("row", pa.array(np.arange(pairs.num_rows)))
+    rows = numbered.group_by(["text_key", "chunk_hash"]).aggregate([("row", "min")]).column("row_min").to_numpy()
+    return pairs.take(pa.array(np.sort(rows)))
+
+
+def _as_remembered(pairs: pa.Table) -> pa.Table:
+    """Pairs with ``text_key`` as the memo knows them."""
+    return pa.table({"query_key": pairs.column("text_key"), "chunk_hash": pairs.column("chunk_hash")})
+
+
+def _check_stored(
+    pairs: pa.Table,
+    stored: NDArray[np.float32],
+    texts: PairTexts,
+    reranker: Scorer,
+    canary: Canary,
+) -> int:
+    """Score a sample of known pairs (n,) with stored scores float32 (n,) again; how many they were."""
+    sample = _sample(pairs, stored, canary)
+    if sample.num_rows:
+        [(batch, fresh)] = _scores(_by_length(sample, texts), texts, reranker, at_a_time=sample.num_rows)
+        compare_with_stored(
+            "pair scores",
+            batch.column("stored").to_numpy(),
+            fresh,
+            settings=canary.settings,
+            precision=canary.precision,
+        )
+    return int(sample.num_rows)
+
+
+def _sample(pairs: pa.Table, stored: NDArray[np.float32], canary: Canary) -> pa.Table:
+    """Some of the known pairs (n,), with their ``stored`` scores, float32 (n,)."""
+    drawn = canary.generator.choice(stored.size, min(canary.settings.sample, stored.size), replace=False)
+    return pairs.take(pa.array(drawn)).append_column("stored", pa.array(stored[drawn]))
+
+
+def _ask(missing: pa.Table, memo: PairMemo, texts: PairTexts, reranker: PaidScorer) -> None:
+    """Ask for scores query by query, in the queries' order; each answer is committed before the next is asked for."""
+    with progress("reranking", missing.num_rows) as advance:
+        for held, says in _with_texts(_by_query(missing, texts), texts):
+            queries = held.column("query_key").to_pylist()
+            starts = [row for row in range(len(queries)) if row == 0 or queries[row] != queries[row - 1]]
+            for start, end in zip(starts, [*starts[1:], len(queries)], strict=True):
+                pairs = held.slice(start, end - start)
+                passages = [says[chunk_hash] for chunk_hash in pairs.column("chunk_hash").to_pylist()]
+                for answer in reranker.answers(texts.queries[queries[start]], passages):
+                    memo.append(_as_remembered(pairs.take(pa.array(answer.places))), answer.scores)
+                    advance(len(answer.places))
+                if reranker.is_spent:
+                    return
+
+
+def _by_query(pairs: pa.Table, texts: PairTexts) -> pa.Table:
+    """Pairs by the place of their query among the texts, which is its demand's."""
+    places = pc.index_in(pairs.column("query_key"), value_set=pa.array(list(texts.queries)))
+    order = [("place", "ascending"), ("chunk_hash", "ascending")]
+    return pairs.append_column("place", places).sort_by(order).drop_columns(["place"])
+
+
+def _compute(missing: pa.Table, memo: PairMemo, texts: PairTexts, reranker: Scorer) -> None:
+    with progress("reranking", missing.num_rows) as advance:
+        for batch, scores in _scores(_by_length(missing, texts), texts, reranker, at_a_time=COMMIT_PAIRS):
+            memo.append(_as_remembered(batch), scores)
+            advance(batch.num_rows)
+
+
+def _sharding(night: Night, reranker: RerankerOnDemand) -> PairSharding | None:
+    """How workers score the night's pairs; None where this process does."""
+    plan, settings = reranker.plan, night.settings
+    if reranker.sharding is None or isinstance(plan, HostedPlan):
+        return None
+    model = RerankerReference(settings.reranker, night.base, plan.precision, plan.fingerprint)
+    return PairSharding(reranker.sharding, model, plan.device, night.shards, settings.canary)
+
+
+def _compute_in_shards(
+    missing: pa.Table, memo: PairMemo, texts: PairTexts, sharding: PairSharding, sample: pa.Table
+) -> None:
+    """Workers score, and this process alone commits; a shard that has ended is never lost."""
+    rows = sharding.sharding.pairs
+    shards = (_in_words(*held, texts) for held in _with_texts(_by_length(missing, texts), texts, at_a_time=rows))
+    stored = None
+    if sample.num_rows:
+        [held] = _with_texts(_by_length(sample, texts), texts, at_a_time=sample.num_rows)
+        stored = _in_words(*held, texts).append_column("stored", held[0].column("stored"))
+    for pairs, scores in sharding.scores(shards, stored=stored):
+        memo.append(_as_remembered(pairs), scores)
+
+
+def _in_words(pairs: pa.Table, says: dict[str, str], texts: PairTexts) -> pa.Table:
+    """Pairs with the texts of both, schema PAIRS: all that is needed to score them."""
+    columns = {name: pairs.column(name) for name in ("text_key", "chunk_hash")}
+    columns["query"] = pa.array([texts.queries[key] for key in pairs.column("query_key").to_pylist()], pa.string())
+    columns["text"] = pa.array([says[key] for key in pairs.column("chunk_hash").to_pylist()], pa.string())
+    return pa.table({**columns, "tokens": pairs.column("tokens")}).cast(PAIRS)
+
+
+def _by_length(pairs: pa.Table, texts: PairTexts) -> pa.Table:
+    """Pairs with the ``tokens`` of their chunks, the longest first."""
+    lengths = texts.chunks.rows(pc.unique(pairs.column("chunk_hash")), ["tokens"])
+    # A whole order, so that the same pairs make the same batches, and the same scores to the last bit.
+    order = [("tokens", "descending"), ("chunk_hash", "ascending"), ("text_key", "ascending")]
+    return pairs.join(lengths, "chunk_hash").sort_by(order)
+
+
+def _scores(
+    pairs: pa.Table, texts: PairTexts, reranker: Scorer, *, at_a_time: int
+) -> Iterator[tuple[pa.Table, NDArray[np.float32]]]:
+    """Batches of the pairs, in order, and their scores."""
+    for held, says in _with_texts(pairs, texts):
+        for first in range(0, held.num_rows, at_a_time):
+            batch = held.slice(first, at_a_time)
+            yield (
+                batch,
+                reranker.score(
+                    [texts.queries[key] for key in batch.column("query_key").to_pylist()],
+                    [says[key] for key in batch.column("chunk_hash").to_pylist()],
+                    batch.column("tokens").to_numpy(),
+                ),
+            )
+
+
+def _with_texts(
+    pairs: pa.Table, texts: PairTexts, *, at_a_time: int = TEXTS_HELD
+) -> Iterator[tuple[pa.Table, dict[str, str]]]:
+    """The pairs in order, as many at a time as may have their texts in memory, and these texts by chunk hash."""
+    for start in range(0, pairs.num_rows, at_a_time):
+        held = pairs.slice(start, at_a_time)
+        rows = texts.chunks.rows(pc.unique(held.column("chunk_hash")), ["text"])
+        yield held, dict(zip(rows.column("chunk_hash").to_pylist(), rows.column("text").to_pylist(), strict=True))

@@ -1,0 +1,142 @@
+"""Pairs scored by workers, shard by shard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from nightrank.storage.errors import MachineError
+from nightrank.tasks.models.canary import compare_with_stored
+from nightrank.tasks.runtime.progress import progress
+from nightrank.tasks.workers.cut import Place, Watch, slices
+from nightrank.tasks.runtime.retries import retried
+from nightrank.tasks.workers.seats import RerankerReference, model_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from nightrank.storage.bucket.shards import SharedFile, SharedFolder
+    from nightrank.tasks.rerank.openvino import OpenvinoReranker
+    from nightrank.tasks.rerank.find import Reranker
+    from nightrank.tasks.settings.file import CanarySettings
+    from nightrank.tasks.workers.cut import Sharding
+
+    Scorer = Reranker | OpenvinoReranker
+
+AT_ONCE = 1024  # pairs given to a model together, as a run that scores by itself does: the same batches
+KEYS = ["text_key", "chunk_hash"]
+PAIRS = pa.schema(
+    [
+        *(pa.field(name, pa.string(), nullable=False) for name in (*KEYS, "query", "text")),
+        pa.field("tokens", pa.int32(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PairShard:
+    """Pairs that a worker is to score.
+
+    Attributes:
+        number: Its place among those of the stage, from 0.
+        source: Schema PAIRS.
+        model: The reranker.
+        place: Where to compute.
+        watch: What is stored, schema PAIRS and its ``stored`` score; None where nothing is yet.
+    """
+
+    number: int
+    source: SharedFile
+    model: RerankerReference
+    place: Place
+    watch: Watch | None
+
+
+@dataclass(frozen=True, slots=True)
+class PairSharding:
+    """How a stage's pairs are scored by workers.
+
+    Attributes:
+        sharding: How the work is cut.
+        model: The reranker.
+        device: Of the run itself.
+        folder: Where shards lie.
+        canary: How what is stored is watched.
+    """
+
+    sharding: Sharding
+    model: RerankerReference
+    device: str
+    folder: SharedFolder
+    canary: CanarySettings
+
+    def scores(
+        self, pairs: Iterable[pa.Table], *, stored: pa.Table | None
+    ) -> Iterator[tuple[pa.Table, NDArray[np.float32]]]:
+        """Score pairs by workers.
+
+        Args:
+            pairs: Schema PAIRS, a table a shard.
+            stored: A sample of what is known, schema PAIRS and its ``stored`` score; None where nothing is.
+
+        Yields:
+            Of each shard, as they end, ``text_key`` and ``chunk_hash`` (n,), and the scores, float32 (n,).
+
+        Raises:
+            MachineError: A worker does not say again what is stored, or a shard cannot be done.
+        """
+        self.folder.make()
+        sources = [self.folder.write(f"pairs-{number:06d}", table) for number, table in enumerate(pairs)]
+        watch = None if stored is None else Watch(self.folder.write("pairs-stored", stored), self.canary)
+        place = self.sharding.place_on(self.device)
+        shards = [PairShard(number, source, self.model, place, watch) for number, source in enumerate(sources)]
+        with progress("reranking", sum(source.rows for source in sources)) as advance:
+            for shard, output in self.sharding.workers.compute(score_shard, shards):
+                asked, made = shard.source.read().select(KEYS), output.read()
+                if not made.select(KEYS).equals(asked):
+                    message = f"The shard {shard.source.name} came back with other pairs."
+                    raise MachineError(message, remedy="Install the same version of Nightrank on all machines.")
+                yield asked, made.column("score").to_numpy()
+                shard.source.remove()
+                output.remove()
+                advance(shard.source.rows)
+
+
+@retried
+@task(
+    name="rerank shard",
+    task_run_name="rerank {shard.number}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def score_shard(shard: PairShard) -> SharedFile:
+    """Score the pairs of a shard, on whatever machine this runs."""
+    pairs = shard.source.read()
+    with model_at(shard.place, shard.model, shard.watch, _check) as model:
+        scores = np.concatenate([_scores(model, part) for part in slices(pairs, AT_ONCE)])
+    scored = pairs.select(KEYS).append_column("score", pa.array(scores, pa.float32()))
+    return shard.source.folder.write(f"pairs-{shard.number:06d}-done", scored)
+
+
+def _check(model: Scorer, watch: Watch) -> None:
+    stored = watch.file.read()
+    compare_with_stored(
+        "pair scores",
+        stored.column("stored").to_numpy(),
+        _scores(model, stored),
+        settings=watch.settings,
+        precision=model.plan.precision,
+    )
+
+
+def _scores(model: Scorer, pairs: pa.Table) -> NDArray[np.float32]:
+    return model.score(
+        pairs.column("query").to_pylist(), pairs.column("text").to_pylist(), pairs.column("tokens").to_numpy()
+    )

@@ -1,0 +1,66 @@
+"""The export of a release to a place that serves it, as a task that is tried again where the place does not answer."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from nightrank.storage.errors import TargetUnreachable, WorkspaceBusy
+from nightrank.storage.serving.entries import release_to_serve
+from nightrank.storage.serving.export import Exported, export
+from nightrank.storage.serving.open import target_at
+from nightrank.tasks.runtime.progress import progress
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from nightrank.storage.serving.address import Address
+    from nightrank.storage.workspace.base import Workspace
+    from nightrank.tasks.settings.file import ExportSettings
+
+
+def may_pass(_task: Any, _run: Any, state: Any) -> bool:  # noqa: ANN401 (as Prefect calls it)
+    """Whether a failure may be gone in a moment: a server that does not answer, another export at work."""
+    try:
+        state.result()
+    except (TargetUnreachable, WorkspaceBusy):
+        return True
+    except Exception:  # whatever else it was would be again
+        return False
+    return False
+
+
+@task(
+    name="export",
+    task_run_name="export to {address.shown}",
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=[2, 10, 30],
+    retry_condition_fn=may_pass,
+)
+def export_release(
+    workspace: Workspace, release_id: str | None, address: Address, settings: ExportSettings, *, now: datetime
+) -> Exported:
+    """Make a place serve a release; nothing is written where it does already.
+
+    Args:
+        workspace: Where the release is.
+        release_id: Its id; None for the current one.
+        address: Of the place.
+        settings: The name of its key space or view, and how long what it replaces stays.
+        now: When the export began.
+
+    Raises:
+        InputError: There is no such release, or the place cannot be used.
+        MachineError: The release is damaged, or the place failed; it serves what it served before.
+    """
+    target = target_at(
+        address, name=settings.name, grace_seconds=settings.grace_seconds, now=now, token=secrets.token_hex(4)
+    )
+    with release_to_serve(workspace, release_id) as release:
+        served = release.served
+        with progress(f"export to {address.kind}", served.queries + served.forms) as advance:
+            return export(release, target, to=address.shown, on_entries=advance)

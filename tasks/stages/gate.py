@@ -1,0 +1,229 @@
+"""The stage that asks the gates: facts about the new release are gathered, and held against the one that is live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.release.chunks import texts_without_row
+from nightrank.storage.keys import sha256_of_file
+from nightrank.storage.release.compare import former_rankings, paired_rankings
+from nightrank.storage.release.results import FORMER_FILE_NAME
+from nightrank.storage.files.parquet import read_table, row_count
+from nightrank.tasks.bm25.analyser import Analyser
+from nightrank.tasks.bm25.audit import audit_bm25
+from nightrank.tasks.gates.verdicts import (
+    Incomparable,
+    bm25_gate,
+    coverage_gate,
+    empty_gate,
+    integrity_gate,
+    judged_gate,
+    kept_gate,
+    non_inferiority_gate,
+    overlap_gate,
+    overridden,
+    source_age_gate,
+    top1_gate,
+)
+from nightrank.tasks.evaluate.measures import named_queries
+from nightrank.tasks.trec.leg import run_filtered
+from nightrank.tasks.gates.quality import judged_rankings, judged_share, quality_change
+from nightrank.tasks.filters.queries import QueryFilters
+from nightrank.tasks.gates.names import query_names
+from nightrank.tasks.gates.survey import survey_former, survey_rankings
+from nightrank.tasks.stages.read import judgments_of, runs_of
+from nightrank.tasks.read.age import source_age_days
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from nightrank.storage.lance.table import ChunkTable
+    from nightrank.storage.release.manifest import ChunkTableVersion, Gate, Manifest
+    from nightrank.tasks.bm25.audit import Bm25Audit
+    from nightrank.tasks.gates.verdicts import QualityChange
+    from nightrank.tasks.night import Night
+    from nightrank.tasks.trec.leg import RunFiltered
+    from nightrank.tasks.gates.survey import FormerSurvey, RankingSurvey
+    from nightrank.tasks.stages.read import InputsRead
+
+AUDITED_SCORES = 200
+
+
+class Asked(NamedTuple):
+    """What the gates said, and what the user should know of it though nothing failed."""
+
+    gates: list[Gate]
+    warnings: tuple[str, ...]
+
+
+@task(name="gates", cache_policy=NO_CACHE)
+def ask_gates(
+    night: Night,
+    version: ChunkTableVersion,
+    inputs: InputsRead,
+    *,
+    current: Manifest | None,
+    answered: int,
+    now: datetime,
+    accept: Sequence[str] = (),
+) -> Asked:
+    """Ask every gate.
+
+    Args:
+        night: The run.
+        version: Where the vectors are.
+        inputs: What was read.
+        current: The release that readers see; None before the first.
+        answered: Queries in the search cache.
+        now: When the run began.
+        accept: Gates that may fail: they are marked as accepted where they do.
+    """
+    live = _live(night, current)
+    runs = _runs_filtered(night)
+    gates = [*_soundness(night, version, answered=answered), *_changes(night, live, runs, seed=inputs.seed)]
+    limits = night.settings.gates
+    gates.append(coverage_gate(inputs.coverage, min_coverage=limits.min_coverage))
+    if limits.max_source_age_days is not None:
+        days = source_age_days(night.settings.documents.source, base=night.base, now=now)
+        gates += [] if days is None else [source_age_gate(days, max_days=limits.max_source_age_days)]
+    warnings = [warning for run in runs for warning in run.warnings()]
+    if isinstance(live, Incomparable) and live.damaged:
+        warnings.append(f"Nothing was compared with what readers see: {live.reason}.")
+    return Asked(overridden(gates, accept), tuple(warnings))
+
+
+def _soundness(night: Night, version: ChunkTableVersion, *, answered: int) -> list[Gate]:
+    """Whether the new release is what its inputs make of it."""
+    table, queries = night.open_chunks(version), read_table(night.queries, columns=["query_key", "text", "filter"])
+    filters = QueryFilters.of_night(night, queries)
+    with Bm25Store.open(night.bm25) as store:
+        faults = {
+            "texts without a vector": texts_without_row(night.chunks, table.hashes()),
+            "chunks that BM25 lacks": row_count(night.chunks) - store.chunk_count,
+            "documents without a chunk": row_count(night.documents) - store.document_count(),
+            "queries without an entry in the cache": queries.num_rows - answered,
+            "candidates that a filter does not let through": _outside_filters(night, filters, queries),
+        }
+        return [integrity_gate(faults), bm25_gate(_audit(night, store, table, queries, filters))]
+
+
+def _outside_filters(night: Night, filters: QueryFilters, queries: pa.Table) -> int:
+    if not filters.allowed.packed:
+        return 0
+    candidates = read_table(night.candidates, columns=["query_key", "chunk_number"])
+    return filters.outside(queries.column("query_key"), candidates).size
+
+
+def _audit(night: Night, store: Bm25Store, table: ChunkTable, queries: pa.Table, filters: QueryFilters) -> Bm25Audit:
+    def texts_of(hashes: pa.Array) -> dict[str, str]:
+        rows = table.rows(hashes, ["text"])
+        return dict(zip(rows.column("chunk_hash").to_pylist(), rows.column("text").to_pylist(), strict=True))
+
+    return audit_bm25(
+        store,
+        queries.column("text").to_pylist(),
+        read_table(night.leg_bm25),
+        texts_of=texts_of,
+        settings=night.settings.bm25,
+        analyser=Analyser.of(night.settings.bm25),
+        depth=night.settings.retrieval.candidate_depth,
+        sample=AUDITED_SCORES,
+        generator=np.random.default_rng(night.seed),
+        filters=filters,
+    )
+
+
+def _runs_filtered(night: Night) -> list[RunFiltered]:
+    """What filters leave out of the runs that stand in for legs."""
+    runs, filters = runs_of(night.settings.retrieval), QueryFilters.of_night(night, read_table(night.queries))
+    if not runs or not filters.allowed.packed:
+        return []
+    with Bm25Store.open(night.bm25) as store:
+        documents = store.chunks(["document_id"]).column(0).combine_chunks()
+    return [
+        run_filtered(read_table(night.outside_run(leg)), documents, name=name, allowed=filters.by_query)
+        for leg, name in runs.items()
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """What readers see, as its manifest says: the search cache, and its queries, schema QUERIES."""
+
+    results: Path
+    queries: pa.Table
+
+
+def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltered], *, seed: int) -> list[Gate]:
+    """What readers would see change, and what that is worth on judged queries.
+
+    Where a filter leaves nothing of another engine's leg, the other leg alone answers, and may have nothing either.
+    """
+    limits, queries, judgments = night.settings.gates, read_table(night.queries), judgments_of(night)
+    ignore_identical_ids = night.settings.judgments.ignore_identical_ids
+    judged = {judgment.query_id for judgment in judgments}
+    ids_by_key = named_queries(queries, judged)
+    query_keys = queries.column("query_key")
+    emptied = query_keys.take(pa.array(sorted({query for run in runs for query in run.emptied}), pa.int32()))
+    without_chunks = QueryFilters.of_night(night, queries).letting_nothing_through(query_keys)
+    survey = survey_rankings(
+        paired_rankings(live.results if isinstance(live, _Live) else None, night.results),
+        judged=ids_by_key.keys(),
+        persistence=limits.overlap_persistence,
+        unanswerable=without_chunks.union(emptied.to_pylist()),
+    )
+    quality: QualityChange | Incomparable
+    alike: RankingSurvey | Incomparable
+    former: FormerSurvey | Incomparable
+    if isinstance(live, Incomparable):
+        quality = alike = former = live
+        rankings, lost = judged_rankings((survey.judged, ids_by_key)), []
+    else:
+        former_ids = named_queries(live.queries, judged)
+        former = survey_former(former_rankings(live.results, night.results), judged=former_ids.keys())
+        rankings = judged_rankings((survey.judged, ids_by_key), (former.judged, former_ids))
+        lost = query_names(live.queries, former.lost_keys)
+        quality = quality_change(
+            rankings,
+            judgments,
+            measure=limits.measure,
+            confidence=limits.confidence,
+            ignore_identical_ids=ignore_identical_ids,
+            generator=np.random.default_rng(seed),
+        )
+        alike = survey if survey.compared else Incomparable("no query has results in both releases")
+    judged_at_10 = judged_share(rankings.after, judgments, ignore_identical_ids=ignore_identical_ids)
+    least_alike, empty = (query_names(queries, keys) for keys in (survey.least_alike, survey.empty_keys))
+    return [
+        non_inferiority_gate(quality, margin=limits.margin),
+        overlap_gate(alike, least_alike=least_alike, min_overlap=limits.min_overlap),
+        top1_gate(alike, max_top1_changed=limits.max_top1_changed),
+        kept_gate(former, named=lost, min_kept=limits.min_kept),
+        empty_gate(survey, named=empty, max_empty=limits.max_empty),
+        judged_gate(judged_at_10, queries=len(judged), min_judged=limits.min_judged),
+    ]
+
+
+def _live(night: Night, current: Manifest | None) -> _Live | Incomparable:
+    """The release that readers see, where it is as its manifest says."""
+    if current is None:
+        return Incomparable("it is the first release")
+    if FORMER_FILE_NAME in current.files:
+        reason = f"the results of the current release {current.release_id} were made by an earlier version"
+        return Incomparable(reason, damaged=True)
+    folder = night.workspace.release(current.release_id)
+    results, queries = folder / night.results.name, folder / night.queries.name
+    for path, what in ((results, "results"), (queries, "queries")):
+        if not path.is_file() or sha256_of_file(path) != current.files.get(path.name):
+            reason = f"the {what} of the current release {current.release_id} are missing or damaged"
+            return Incomparable(reason, damaged=True)
+    return _Live(results, read_table(queries))

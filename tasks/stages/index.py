@@ -1,0 +1,156 @@
+"""The second stage: documents become chunks, chunks become vectors in LanceDB and BM25 statistics in DuckDB."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from nightrank.storage.bm25.build import build_bm25
+from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.lance.missing import MissingChunks
+from nightrank.storage.release.chunks import KEPT_COLUMNS, ChunkListing, distinct_texts
+from nightrank.storage.lance.table import ChunkTable, no_hashes
+from nightrank.storage.keys import fingerprint
+from nightrank.storage.records import FRESH_CHUNKS
+from nightrank.storage.release.manifest import ChunkTableVersion
+from nightrank.storage.files.parquet import RowWriter
+from nightrank.tasks.bm25.analyser import Analyser
+from nightrank.tasks.chunk.documents import chunk_document, load_token_counter
+from nightrank.tasks.embed.shards import embed_in_shards
+from nightrank.tasks.runtime.progress import progress
+from nightrank.tasks.runtime.retries import retried
+
+if TYPE_CHECKING:
+    from nightrank.tasks.embed.encoder import EmbedderPlan
+    from nightrank.tasks.night import Night
+    from nightrank.tasks.rerank.on_demand import EmbedderOnDemand
+    from nightrank.tasks.settings.file import ChunkingSettings
+    from nightrank.tasks.workers.cut import Sharding
+
+COMMIT_ROWS = 1024  # chunks embedded between two commits: what a killed run loses at most
+
+# Raise it when the same document comes to be cut in another way.
+CHUNKING = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunksEmbedded:
+    """What the embedding stage did.
+
+    Attributes:
+        texts: Distinct ones among the chunks.
+        embedded: Those of them that had no embedding yet.
+        table: Where the vectors are.
+    """
+
+    texts: int
+    embedded: int
+    table: ChunkTableVersion
+
+
+def chunking_fingerprint(settings: ChunkingSettings, plan: EmbedderPlan) -> str:
+    """The key of everything that decides where a document is cut; embedders that share a tokenizer share it."""
+    tokenizer = plan.files.digests.get("tokenizer.json")
+    return fingerprint({"chunking": CHUNKING, "settings": settings.model_dump(), "tokenizer": tokenizer})
+
+
+@task(name="chunk", cache_policy=NO_CACHE)
+def chunk_documents(night: Night, plan: EmbedderPlan) -> int:
+    """List all chunks in the order that rankings break ties by; documents that read the same keep theirs.
+
+    Returns:
+        How many chunks there are.
+    """
+    with ChunkListing(night.documents) as listing:
+        stored = ChunkTable.find(night.workspace.lance, embedder=plan.fingerprint)
+        if night.before is not None and night.before.same_chunking and stored is not None:
+            with Bm25Store.open(night.before.bm25) as store:
+                listing.keep(night.before.document_digests, store.chunk_reader(KEPT_COLUMNS), stored.hashes())
+        count, changed = listing.changed()
+        count_tokens = load_token_counter(plan.files.folder)
+        with RowWriter(night.fresh_chunks, FRESH_CHUNKS) as writer, progress("chunking", count) as advance:
+            for document in changed:
+                for chunk in chunk_document(document, settings=night.settings.chunking, count_tokens=count_tokens):
+                    writer.write({name: getattr(chunk, name) for name in FRESH_CHUNKS.names})
+                advance(1)
+        return listing.write(night.chunks, fresh=night.fresh_chunks)
+
+
+@retried
+@task(name="embed", cache_policy=NO_CACHE)
+def embed_chunks(night: Night, embedder: EmbedderOnDemand) -> ChunksEmbedded:
+    """Embed the chunks that have no vector yet, batch by batch; the model is loaded only where one is missing."""
+    plan = embedder.plan
+    table = ChunkTable.find(night.workspace.lance, embedder=plan.fingerprint)
+    with MissingChunks(night.fresh_chunks, no_hashes() if table is None else table.hashes()) as missing:
+        sharding = embedder.sharding_of(len(missing))
+        if sharding is not None:
+            table = _embed_in_shards(missing, table, night=night, embedder=embedder, sharding=sharding)
+        elif len(missing):
+            table = _embed_here(missing, table, night=night, embedder=embedder)
+        assert table is not None  # a collection is never empty, so there was something to embed
+        return ChunksEmbedded(
+            texts=distinct_texts(night.chunks),
+            embedded=len(missing),
+            table=ChunkTableVersion(name=table.name, version=table.version),
+        )
+
+
+def _embed_here(
+    missing: MissingChunks, stored: ChunkTable | None, *, night: Night, embedder: EmbedderOnDemand
+) -> ChunkTable:
+    plan, model = embedder.plan, embedder.load(stored)
+    table = ChunkTable.create(night.workspace.lance, embedder=plan.fingerprint, dimensions=model.dimensions)
+    count_tokens = load_token_counter(plan.files.folder)
+    with progress("embedding", len(missing)) as advance:
+        for hashes, texts in missing.batches(COMMIT_ROWS):
+            vectors = model.embed_passages(texts, on_batch=advance)
+            table.add(hashes, texts, count_tokens(texts), vectors)
+    return table
+
+
+def _embed_in_shards(
+    missing: MissingChunks,
+    stored: ChunkTable | None,
+    *,
+    night: Night,
+    embedder: EmbedderOnDemand,
+    sharding: Sharding,
+) -> ChunkTable:
+    """Workers embed, and this process alone commits; a shard that has ended is never lost."""
+    table = stored
+    for done in embed_in_shards(
+        missing.batches(sharding.texts),
+        "passages",
+        night=night,
+        embedder=embedder,
+        sharding=sharding,
+        stored=None if stored is None else embedder.stored_sample(stored),
+    ):
+        if table is None:  # only now is it known how long a vector is
+            dimensions = done.vectors.shape[1]
+            table = ChunkTable.create(night.workspace.lance, embedder=embedder.plan.fingerprint, dimensions=dimensions)
+        table.add(done.keys, done.texts, done.tokens, done.vectors)
+    assert table is not None  # there was something to embed
+    return table
+
+
+@task(name="bm25 statistics", cache_policy=NO_CACHE)
+def build_statistics(night: Night, version: ChunkTableVersion) -> int:
+    """Make the release's BM25 statistics from those of the release before.
+
+    Returns:
+        Postings that were written: of the chunks that are new.
+    """
+    table = night.open_chunks(version)
+    counts = build_bm25(
+        night.bm25,
+        night.chunks,
+        texts_of=lambda hashes: table.batches(hashes, ["text"]),
+        analyse=Analyser.of(night.settings.bm25),
+        before=None if night.before is None else night.before.bm25,
+    )
+    return counts.postings_written

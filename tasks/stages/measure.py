@@ -1,0 +1,200 @@
+"""The stage that measures: what every rung of the ladder is worth and costs, and what changed since the last release.
+
+Everything here is about the judged queries. Where nobody judged, the files are there and empty, and nothing is timed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import ValidationError
+
+from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.errors import MachineError
+from nightrank.storage.release.evaluation import COMPARISON, EVALUATION
+from nightrank.storage.keys import sha256_of_file
+from nightrank.storage.files.parquet import read_rows, read_table, write_table
+from nightrank.tasks.evaluate.depths import curve_depths, evaluate_depths
+from nightrank.tasks.evaluate.diagnosis import diagnose
+from nightrank.tasks.rank.diversity import stored_vectors
+from nightrank.tasks.evaluate.diversity import compare_diversity
+from nightrank.tasks.judged__fold import judged_queries
+from nightrank.tasks.evaluate.measures import evaluate_stages, means
+from nightrank.tasks.stages.read import judgments_of
+from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.evaluate.significance import compare_evaluations
+from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
+from nightrank.tasks.evaluate.token_leg import retrieve_static, static_leg_of_release
+from nightrank.tasks.online.timings__fold import write_timings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from nightrank.storage.records import Judgment
+    from nightrank.storage.release.manifest import ChunkTableVersion, Manifest
+    from nightrank.tasks.rank.diversity import VectorSource
+    from nightrank.tasks.night import Night
+    from nightrank.tasks.rerank.on_demand import EmbedderOnDemand, RerankerOnDemand
+
+
+@task(name="measure", cache_policy=NO_CACHE)
+def measure_stages(
+    night: Night,
+    embedder: EmbedderOnDemand,
+    reranker: RerankerOnDemand | None,
+    version: ChunkTableVersion,
+    *,
+    previous: Manifest | None,
+    seed: int,
+) -> dict[str, dict[str, float]]:
+    """Measure every stage on the judged queries, follow each relevant document, and time the rungs of the ladder.
+
+    Args:
+        night: The run.
+        embedder: Loaded only where something must be timed anew.
+        reranker: Loaded only then; None where the fused order is kept.
+        version: Where texts and vectors are.
+        previous: The release that is live, to be compared with.
+        seed: Of that comparison.
+
+    Returns:
+        Means by stage and measure; empty where there are no judgments.
+    """
+    settings, judgments, table = night.settings, judgments_of(night), night.open_chunks(version)
+    queries = judged_queries(read_table(night.queries), judgments)
+    candidates = read_rows(night.candidates, "query_key", queries.column("query_key"))
+    static_embedder = StaticEmbedder.of(embedder.plan.files.folder) if queries.num_rows else None
+    static = retrieve_static(night, table, queries, static_embedder)
+    tonight = _Rankings(settings, queries, candidates, static, stored_vectors(table))
+
+    evaluation = _measured(tonight, judgments, night)
+    write_table(night.evaluation, evaluation)
+    write_table(night.depths, _depth_curve(tonight, judgments, reranker))
+    write_table(night.diagnosis, _diagnosis(tonight, judgments, night))
+    if settings.results.diversifies:
+        write_table(night.diversity, _diversity(tonight, judgments, seed=seed))
+    before = _measured_again(previous, judgments, night)
+    write_table(night.before_again, before)
+    write_table(night.comparison, _comparison(before, evaluation, seed=seed))
+    if queries.num_rows and settings.evaluation.timed_queries:
+        write_timings(night, embedder, reranker, table, static=static_embedder, queries=queries)
+    return means(evaluation)
+
+
+class _Rankings(NamedTuple):
+    """What is measured of a release."""
+
+    settings: Settings  # that it was made with
+    queries: pa.Table  # the judged ones, schema QUERIES
+    candidates: pa.Table  # theirs, schema CANDIDATES
+    static: pa.Table | None  # schema RANKED
+    vectors: VectorSource
+
+
+def _measured(rankings: _Rankings, judgments: Sequence[Judgment], night: Night) -> pa.Table:
+    """The stages of a release, measured as tonight's settings ask, schema EVALUATION."""
+    return evaluate_stages(
+        rankings.candidates,
+        rankings.queries,
+        judgments,
+        static=rankings.static,
+        measures=night.settings.evaluation.measures,
+        candidate_depth=rankings.settings.retrieval.candidate_depth,
+        results=rankings.settings.results,
+        ignore_identical_ids=night.settings.judgments.ignore_identical_ids,
+        vectors=rankings.vectors,
+    )
+
+
+def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], reranker: RerankerOnDemand | None) -> pa.Table:
+    """Schema DEPTHS; without a reranker empty."""
+    settings = tonight.settings
+    candidate_depth = settings.retrieval.candidate_depth
+    deepest = min(settings.reranker.depth, candidate_depth)
+    return evaluate_depths(
+        tonight.candidates,
+        tonight.queries,
+        judgments,
+        depths=[] if reranker is None else curve_depths(settings.evaluation.depths, deepest=deepest),
+        weight=0.0 if reranker is None else reranker.plan.weight,
+        dense_weight=settings.retrieval.dense_weight,
+        measures=settings.evaluation.measures,
+        candidate_depth=candidate_depth,
+        ignore_identical_ids=settings.judgments.ignore_identical_ids,
+    )
+
+
+def _diagnosis(tonight: _Rankings, judgments: Sequence[Judgment], night: Night) -> pa.Table:
+    """Schema DIAGNOSIS."""
+    judged = pa.array(sorted({judgment.document_id for judgment in judgments}), pa.string())
+    return diagnose(
+        tonight.candidates,
+        tonight.queries,
+        judgments,
+        documents=read_rows(night.document_digests, "document_id", judged).column("document_id"),
+        candidate_depth=tonight.settings.retrieval.candidate_depth,
+        results=tonight.settings.results,
+        ignore_identical_ids=tonight.settings.judgments.ignore_identical_ids,
+        vectors=tonight.vectors,
+    )
+
+
+def _diversity(tonight: _Rankings, judgments: Sequence[Judgment], *, seed: int) -> pa.Table:
+    """Schema COMPARISON."""
+    settings = tonight.settings
+    return compare_diversity(
+        tonight.candidates,
+        tonight.queries,
+        judgments,
+        measures=settings.evaluation.measures,
+        candidate_depth=settings.retrieval.candidate_depth,
+        results=settings.results,
+        ignore_identical_ids=settings.judgments.ignore_identical_ids,
+        vectors=tonight.vectors,
+        generator=np.random.default_rng(seed),
+    )
+
+
+def _measured_again(previous: Manifest | None, judgments: Sequence[Judgment], night: Night) -> pa.Table:
+    """The release that is live, by today's judgments: schema EVALUATION; empty where there is none, or none whole."""
+    before = None if previous is None or not judgments else _stored(previous, judgments, night)
+    return EVALUATION.empty_table() if before is None else _measured(before, judgments, night)
+
+
+def _comparison(before: pa.Table, evaluation: pa.Table, *, seed: int) -> pa.Table:
+    """Schema COMPARISON."""
+    if before.num_rows == 0:
+        return COMPARISON.empty_table()
+    return compare_evaluations(before, evaluation, generator=np.random.default_rng(seed))
+
+
+def _stored(manifest: Manifest, judgments: Sequence[Judgment], night: Night) -> _Rankings | None:
+    """What can be measured of an earlier release without a model; None where it cannot be read as it was written."""
+    folder = night.workspace.release(manifest.release_id)
+    if not _holds(folder, manifest, ("queries.parquet", "candidates.parquet")):
+        return None
+    try:
+        made_with = Settings.model_validate(manifest.settings)
+        name, release_id = manifest.chunk_table.name, manifest.release_id
+        table = ChunkTable.of_release(night.workspace.lance, name=name, release_id=release_id)
+    except (ValidationError, MachineError):  # another version's settings; texts that are gone
+        return None
+    queries = judged_queries(read_table(folder / "queries.parquet"), judgments)
+    candidates = read_rows(folder / "candidates.parquet", "query_key", queries.column("query_key"))
+    static = None
+    if night.before is not None and night.before.static_lists.is_file():  # what a night builds upon is whole
+        depth = made_with.retrieval.candidate_depth
+        static = static_leg_of_release(folder, queries, table, load=lambda: None, depth=depth)
+    return _Rankings(made_with, queries, candidates, static, stored_vectors(table))
+
+
+def _holds(folder: Path, manifest: Manifest, names: Sequence[str]) -> bool:
+    """Whether files of a release are there, and as its manifest names them."""
+    return all(
+        (folder / name).is_file() and sha256_of_file(folder / name) == manifest.files.get(name) for name in names
+    )

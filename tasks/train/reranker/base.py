@@ -1,0 +1,80 @@
+"""The model that a reranker's training starts from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nightrank.storage.errors import InputError
+from nightrank.storage.keys import fingerprint
+from nightrank.tasks.models.files import find_model, load_quietly
+from nightrank.tasks.rerank.openvino import CARD_FILE as OPENVINO_CARD
+from nightrank.tasks.rerank.openvino import read_openvino_card
+from nightrank.tasks.rerank.packaged import CARD_FILE, load_reranker, new_cross_encoder, read_card
+from nightrank.tasks.rerank.find import NO_RERANKER, packaged_folder
+from nightrank.tasks.settings.file import NOT_HOSTED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sentence_transformers import CrossEncoder
+
+    from nightrank.tasks.train.run import TrainingRun
+
+EMBEDDER = "embedder"
+PACKAGED = "nightrank-minilm"
+
+
+def base_name(run: TrainingRun, asked: str | None) -> str:
+    """The name of the model to start from: what is asked for, else the present reranker, else the packaged one.
+
+    Raises:
+        InputError: The present reranker is a hosted one, with which no trained one can be compared for nothing.
+    """
+    if run.settings.reranker.hosted.api != NOT_HOSTED:
+        message = "A trained reranker is compared with the present one, which is a hosted one here and would be paid."
+        raise InputError(message, remedy="Train under settings without [reranker.hosted].")
+    if asked is not None:
+        return asked
+    present = run.settings.reranker.model
+    return PACKAGED if present == NO_RERANKER else present
+
+
+def base_files(run: TrainingRun, name: str) -> tuple[Path, str]:
+    """The folder of the model to start from, and the fingerprint of its files.
+
+    Raises:
+        InputError: It is not there, or it is made for OpenVINO.
+    """
+    if name == EMBEDDER:
+        return run.embedder.files.folder, run.embedder.files.fingerprint()
+    folder = packaged_folder(name) or run.base / name
+    if (folder / OPENVINO_CARD).is_file():
+        source = read_openvino_card(folder).source
+        message = f"The reranker {name!r} is made for OpenVINO, which trains none."
+        raise InputError(message, remedy=f"Start from the model that it was made from: --base {source}.")
+    if (folder / CARD_FILE).is_file():
+        card = read_card(folder)
+        return folder, fingerprint([card.base_sha256, card.delta_sha256])
+    files = find_model(name, base=run.base, revision=None, sha256=None)
+    return files.folder, files.fingerprint()
+
+
+def load_base(folder: Path, *, max_length: int, device: str, seed: int) -> CrossEncoder:
+    """A cross-encoder to be trained, in single precision; a head that the model lacks is drawn from ``seed``.
+
+    Raises:
+        InputError: The folder holds no model that a cross-encoder with one output can be made of.
+    """
+    import torch
+
+    load_quietly()
+    torch.manual_seed(seed)
+    try:
+        if (folder / CARD_FILE).is_file():
+            encoder = load_reranker(folder, device=device)
+            encoder.max_seq_length = max_length
+            return encoder
+        return new_cross_encoder(folder, max_length=max_length, device=device)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        message = f"{folder} holds no model that a reranker can be made of: {error}"
+        raise InputError(message, remedy="Give a cross-encoder with one output, or a dual encoder.") from error

@@ -1,0 +1,178 @@
+"""What both trainings read: passages, queries to learn from with their answers and negatives, queries to measure on.
+
+Three Parquet files of a training's folder, written once by mining.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+
+from nightrank.storage.files.parquet import read_table, write_table
+from nightrank.tasks.train.sources import MinedQuery, Passage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+_OPINIONS = pa.list_(pa.struct([pa.field("passage", pa.int32()), pa.field("opinion", pa.float64())]))
+_CANDIDATES = pa.list_(
+    pa.struct(
+        [
+            pa.field("place", pa.int32()),
+            pa.field("fused", pa.float64()),
+            pa.field("dense", pa.float64()),  # null where the leg does not list it
+            pa.field("bm25", pa.float64()),
+        ]
+    )
+)
+_GRADES = pa.list_(pa.struct([pa.field("document_id", pa.string()), pa.field("grade", pa.int32())]))
+
+PASSAGES = pa.schema(
+    [
+        pa.field("document_id", pa.string(), nullable=False),
+        pa.field("title", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("is_held", pa.bool_(), nullable=False),  # never shown in training
+        pa.field("is_evaluated", pa.bool_(), nullable=False),  # among those that held-out queries are measured over
+    ]
+)
+MINED = pa.schema(
+    [
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("answers", _OPINIONS, nullable=False),
+        pa.field("negatives", _OPINIONS, nullable=False),
+        pa.field("floor", pa.float64(), nullable=False),
+        pa.field("struck", pa.string(), nullable=False),
+        pa.field("refused", pa.list_(pa.int32()), nullable=False),
+    ]
+)
+HELD_OUT = pa.schema(
+    [
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("relevant", _GRADES, nullable=False),
+        pa.field("candidates", _CANDIDATES, nullable=False),
+    ]
+)
+
+
+class Candidate(NamedTuple):
+    """What the first stage says of a passage: its place, and scores, None of a leg that does not list it."""
+
+    place: int
+    fused: float
+    dense: float | None
+    bm25: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutQuery:
+    """A query that is measured on.
+
+    Attributes:
+        query: Normalised.
+        relevant: Grades of the documents that answer it.
+        candidates: Of the first stage, best first.
+    """
+
+    query: str
+    relevant: Mapping[str, int]
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """Everything that a training learns from and is measured on.
+
+    Attributes:
+        passages: What places point into.
+        mined: Queries to learn from.
+        held_out: Queries to measure on.
+        held: Places of the passages that are never shown in training: those of held-out documents, and their copies.
+        evaluated: Places of the passages that held-out queries are measured over, ascending.
+    """
+
+    passages: Sequence[Passage]
+    mined: Sequence[MinedQuery]
+    held_out: Sequence[HeldOutQuery]
+    held: frozenset[int]
+    evaluated: tuple[int, ...]
+
+
+def write_training_set(folder: Path, training_set: TrainingSet) -> None:
+    """Write the three files into a folder."""
+    evaluated = set(training_set.evaluated)
+    passages = [
+        {
+            "document_id": passage.document_id,
+            "title": passage.title,
+            "text": passage.text,
+            "is_held": place in training_set.held,
+            "is_evaluated": place in evaluated,
+        }
+        for place, passage in enumerate(training_set.passages)
+    ]
+    mined = [
+        {
+            "query": query.query,
+            "answers": _rows(query.answers),
+            "negatives": _rows(query.negatives),
+            "floor": query.floor,
+            "struck": query.struck,
+            "refused": query.refused,
+        }
+        for query in training_set.mined
+    ]
+    held_out = [
+        {
+            "query": query.query,
+            "relevant": [{"document_id": name, "grade": grade} for name, grade in query.relevant.items()],
+            "candidates": [candidate._asdict() for candidate in query.candidates],
+        }
+        for query in training_set.held_out
+    ]
+    for name, rows, schema in (
+        ("passages", passages, PASSAGES),
+        ("mined", mined, MINED),
+        ("held_out", held_out, HELD_OUT),
+    ):
+        write_table(folder / f"{name}.parquet", pa.Table.from_pylist(rows, schema=schema))
+
+
+def read_training_set(folder: Path) -> TrainingSet:
+    """What :func:`write_training_set` wrote."""
+    passages = read_table(folder / "passages.parquet").to_pylist()
+    return TrainingSet(
+        passages=[Passage(row["document_id"], row["title"], row["text"]) for row in passages],
+        mined=[
+            MinedQuery(
+                row["query"],
+                _pairs(row["answers"]),
+                _pairs(row["negatives"]),
+                row["floor"],
+                row["struck"],
+                tuple(row["refused"]),
+            )
+            for row in read_table(folder / "mined.parquet").to_pylist()
+        ],
+        held_out=[
+            HeldOutQuery(
+                row["query"],
+                {entry["document_id"]: entry["grade"] for entry in row["relevant"]},
+                tuple(Candidate(**entry) for entry in row["candidates"]),
+            )
+            for row in read_table(folder / "held_out.parquet").to_pylist()
+        ],
+        held=frozenset(place for place, row in enumerate(passages) if row["is_held"]),
+        evaluated=tuple(place for place, row in enumerate(passages) if row["is_evaluated"]),
+    )
+
+
+def _rows(pairs: Sequence[tuple[int, float]]) -> list[dict[str, float]]:
+    return [{"passage": place, "opinion": opinion} for place, opinion in pairs]
+
+
+def _pairs(rows: Sequence[dict[str, float]]) -> tuple[tuple[int, float], ...]:
+    return tuple((int(row["passage"]), row["opinion"]) for row in rows)

@@ -1,0 +1,162 @@
+"""The variants that tuning searches, and what each is worth; what some queries choose among them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nightrank.storage.errors import InputError
+from nightrank.storage.filters.queries import by_text
+from nightrank.tasks.tune.choice import choose
+from nightrank.tasks.tune.values import (
+    Reranking,
+    Variant,
+    are_scored,
+    fused_values,
+    fusions_to_try,
+    leg_values,
+    reranked_values,
+    rerankings_to_try,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from nightrank.storage.records import JsonValue
+    from nightrank.tasks.experiment.run import Experiment
+    from nightrank.tasks.evaluate.pool import JudgedPool
+    from nightrank.tasks.settings.file import Settings
+
+
+class Search:
+    """The variants of some settings over a pool, and what each is worth.
+
+    Args:
+        experiment: Over a release.
+        settings: What is tuned.
+        max_depth: Candidates that may be reranked, where that is more than the settings rerank.
+        scoring: Whether pairs that nobody has scored yet are scored.
+
+    Attributes:
+        release_id: Of the release.
+        present: The settings as they are.
+        tried: How many variants there are.
+        query_ids: Judged ones; what is told of queries is told in their order.
+        units: What folds must not tear apart: the key of the text behind each judged id, whatever its filter, or the id
+            where none is answered.
+
+    Raises:
+        InputError: The release answers fewer than two judged queries, the same text counted once.
+    """
+
+    def __init__(
+        self, experiment: Experiment, settings: Settings, *, max_depth: int | None = None, scoring: bool = True
+    ) -> None:
+        judged = experiment.judged_pool(settings)
+        self.release_id = experiment.release.release_id
+        self.query_ids = judged.query_ids
+        self.units = _units(experiment, judged)
+        if len(set(self.units[: judged.query_of.size])) < 2:
+            message = f"The release {self.release_id} answers fewer than two judged queries with other texts."
+            raise InputError(message, remedy="Judge more queries, or refresh with a log that has them.")
+        self._experiment = experiment
+        self._settings = settings
+        self._judged = judged
+        self._scoring = scoring
+        self._fusions = fusions_to_try(settings.retrieval)
+        self._ndcg, self._recall = fused_values(judged, self._fusions)
+        self._rerankings: list[Reranking] = []
+        self._max_depth = 0
+        if settings.reranker.model != "none":
+            limit = settings.retrieval.candidate_depth
+            present = Reranking(experiment.weight_of(settings), min(settings.reranker.depth, limit))
+            self._max_depth = max(present.depth, min(max_depth or 0, limit))
+            self._rerankings = rerankings_to_try(present, deepest=self._max_depth)
+        self._reranked: dict[int, NDArray[np.float64]] = {}  # by fusion
+        self.present = Variant(settings.retrieval, self._rerankings[0] if self._rerankings else None)
+        self.tried = len(self._fusions)
+
+    def prepare(self, subsets: Sequence[NDArray[np.bool_]]) -> int:
+        """Have the pair scores at hand that choosing by some subsets of the queries needs; how many had to be scored.
+
+        Args:
+            subsets: bool (n_ids,) each.
+        """
+        if not self._rerankings:
+            return 0
+        wanted = sorted({0, *(choose(self._recall[:, subset], present=0) for subset in subsets)})
+        scored = self._experiment.prepare([self._deepest(row) for row in wanted]) if self._scoring else 0
+        pair_scores = self._experiment.known_pair_scores(self._judged, self._settings)
+        for row in wanted:
+            fusion = self._fusions[row]
+            if are_scored(self._judged, pair_scores, fusion, depth=self._max_depth):
+                self._reranked[row] = reranked_values(self._judged, pair_scores, fusion, self._rerankings)
+        if 0 not in self._reranked:
+            message = f"The release {self.release_id} has candidates that the reranker has not scored yet."
+            raise InputError(message, remedy="Leave out --no-scoring, or rerank no deeper than the release does.")
+        self.tried = len(self._fusions) + len(self._reranked) * len(self._rerankings)
+        return scored
+
+    def choose(self, subset: NDArray[np.bool_]) -> Variant:
+        """What a subset of the queries chooses, once ``prepare`` has been told of it.
+
+        Args:
+            subset: bool (n_ids,).
+        """
+        by_ndcg = choose(self._ndcg[:, subset], present=0)
+        kept = Variant(self._fusions[by_ndcg], None)
+        if not self._rerankings:
+            return kept
+        fusions = dict.fromkeys((0, self._by_recall(subset)))
+        variants = [Variant(self._fusions[row], reranking) for row in fusions for reranking in self._rerankings]
+        values = np.vstack([*(self._reranked[row] for row in fusions), self._ndcg[by_ndcg]])
+        return [*variants, kept][choose(values[:, subset], present=0)]
+
+    def values(self, variant: Variant) -> NDArray[np.float64]:
+        """The nDCG@10 of a variant on each query: float64 (n_ids,)."""
+        row = self._fusions.index(variant.fusion)
+        if variant.reranking is None:
+            values: NDArray[np.float64] = self._ndcg[row]
+        else:
+            values = self._reranked[row][self._rerankings.index(variant.reranking)]
+        return values
+
+    def recall(self, variant: Variant) -> NDArray[np.float64]:
+        """The recall of a variant's candidates on each query: float64 (n_ids,)."""
+        values: NDArray[np.float64] = self._recall[self._fusions.index(variant.fusion)]
+        return values
+
+    def leg_values(self, leg: str) -> NDArray[np.float64]:
+        """The nDCG@10 of a leg alone on each query: float64 (n_ids,)."""
+        return leg_values(self._judged, leg)
+
+    def _by_recall(self, subset: NDArray[np.bool_]) -> int:
+        row = choose(self._recall[:, subset], present=0)
+        return row if row in self._reranked else 0
+
+    def _deepest(self, row: int) -> Settings:
+        """The settings under which everything is reranked that is asked for under some variant of a fusion."""
+        reranker = self._settings.reranker.model_copy(update={"depth": self._max_depth})
+        return self._settings.model_copy(update={"retrieval": self._fusions[row], "reranker": reranker})
+
+
+def changes(present: Variant, chosen: Variant) -> dict[str, JsonValue]:
+    """The keys of the settings file that a choice changes, with their new values.
+
+    >>> from nightrank.tasks.settings.file import RetrievalSettings
+    >>> present = Variant(RetrievalSettings(), Reranking(0.3, 100))
+    >>> changes(present, Variant(RetrievalSettings(dense_weight=0.2), Reranking(0.3, 50)))
+    {'retrieval.dense_weight': 0.2, 'reranker.depth': 50}
+    """
+    before = present.values()
+    return {key: value for key, value in chosen.values().items() if before.get(key) != value}
+
+
+def _units(experiment: Experiment, judged: JudgedPool) -> list[str]:
+    """What must not be torn apart by folds: one text, which models score alike under all filters."""
+    keys = by_text(experiment.queries, experiment.queries).column("query_key").to_pylist()
+    answered = [keys[number] for number in judged.query_of]
+    return [*answered, *(f"unanswered {query_id}" for query_id in judged.query_ids[len(answered) :])]

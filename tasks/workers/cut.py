@@ -1,0 +1,105 @@
+"""Work in shards: what is cut, who computes it, and under which terms.
+
+A shard is a record of some hundred bytes: which file, which model by its fingerprint, where to compute.
+The run alone writes to the stores; workers read a shard's file and write one beside it.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    import pyarrow as pa
+    from prefect import Task
+
+    from nightrank.storage.bucket.shards import SharedFile
+    from nightrank.tasks.settings.file import CanarySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where workers compute; nothing of it decides a value.
+
+    Attributes:
+        devices: What one process may use, a shard on each at a time.
+        gpus_by_ray: Whether Ray says for each shard which of the machine's GPUs it has, instead.
+        batch_tokens: Token budget of a batch, or None for what suits the device.
+        threads: CPU threads of a shard, or None for torch's own choice.
+        limit: The name of a concurrency limit at Prefect of which each shard holds a slot; None for no limit.
+    """
+
+    devices: tuple[str, ...]
+    gpus_by_ray: bool = False
+    batch_tokens: int | None = None
+    threads: int | None = None
+    limit: str | None = None
+
+    def slot(self) -> AbstractContextManager[None]:
+        """A slot of the limit, if there is one; waits until it is free."""
+        if self.limit is None:
+            return nullcontext()
+        from prefect.concurrency.sync import concurrency
+
+        # A lease that cannot be renewed for a while is no reason to lose a shard.
+        return concurrency(self.limit, strict=True, raise_on_lease_renewal_failure=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a worker's model must say again before anything that it computes is trusted.
+
+    Attributes:
+        file: A sample of what is stored, with the values.
+        settings: The tolerance.
+    """
+
+    file: SharedFile
+    settings: CanarySettings
+
+
+S = TypeVar("S")
+
+
+class Workers(Protocol):
+    """Who computes shards: threads of this process, or processes on any machine."""
+
+    def compute(self, task: Task[[Any], SharedFile], shards: Sequence[S]) -> Iterator[tuple[S, SharedFile]]:
+        """Each shard with what came of it, as they end; those of a lost worker are done again.
+
+        Raises:
+            MachineError: One ended every worker that took it.
+            Exception: What a shard failed with; the others are called off.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sharding:
+    """How a run cuts its work.
+
+    Attributes:
+        workers: Who computes.
+        place: Where; without devices, on the one that the run itself has.
+        texts: Of a shard that is embedded; the run itself embeds what is no more than that.
+        pairs: The same of pairs that are scored.
+    """
+
+    workers: Workers
+    place: Place
+    texts: int
+    pairs: int
+
+    def place_on(self, device: str) -> Place:
+        """The place, on the run's own device where it names none."""
+        return self.place if self.place.devices else replace(self.place, devices=(device,))
+
+
+def slices(table: pa.Table, rows: int) -> Iterator[pa.Table]:
+    """A table in parts of at most so many rows."""
+    for first in range(0, table.num_rows, rows):
+        yield table.slice(first, rows)

@@ -1,0 +1,405 @@
+"""The command line: what each command prints, how it ends, and what it does not load."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.compare_releases import TOLERANCE
+from nightrank.storage.serving.cache import SearchCache
+from nightrank.storage.workspace.base import Workspace
+from nightrank.tasks.gates.verdicts import GATES
+from nightrank.tasks.models.files import GPU_DEVICES
+from tests.support.collection import LOG
+from tests.support.published import snapshot
+
+if TYPE_CHECKING:
+    from tests.support.collection import Collection
+    from tests.conftest import Command, Program
+
+COMMANDS = (
+    "demo",
+    "refresh",
+    "search",
+    "evaluate",
+    "report",
+    "releases",
+    "rollback",
+    "doctor",
+    "collect",
+    "export",
+    "train",
+)
+COUNTS = {
+    "documents",
+    "documents_added",
+    "documents_edited",
+    "documents_removed",
+    "documents_bad",
+    "chunks",
+    "chunks_embedded",
+    "queries",
+    "pairs",
+    "pairs_scored",
+}
+STAGES = {"read", "chunk", "embed", "bm25 statistics", "retrieve bm25", "retrieve dense", "fuse", "rerank", "results"}
+RESULT = {"rank", "document_id", "chunk_id", "score", "title", "text", "metadata"}
+HEAVY = (
+    *("prefect", "torch", "numba", "sentence_transformers", "transformers", "scipy", "lancedb", "ir_measures"),
+    *("duckdb", "pyarrow", "numpy", "jinja2", "matplotlib"),
+)
+
+
+def loaded_by(*arguments: str, folder: Path) -> tuple[set[str], str]:
+    """Which heavy packages a command has imported when it ends well, and what it printed."""
+    program = f"""
+import sys
+from nightrank.flows.cli.app import main
+try:
+    main({list(arguments)!r})
+except SystemExit as ended:
+    assert not ended.code, ended.code
+print(*(name for name in {HEAVY!r} if name in sys.modules), file=sys.stderr)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True, timeout=120
+    )
+    return set(ended.stderr.split()), ended.stdout
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, "train embedder"])
+def test_help_loads_neither_an_orchestrator_nor_a_model(command: str, tmp_path: Path) -> None:
+    loaded, printed = loaded_by(*command.split(), "--help", folder=tmp_path)
+
+    assert not loaded
+    assert "Usage: nightrank" in printed
+    if not command:
+        assert all(name in printed for name in COMMANDS)
+
+
+@pytest.mark.skipif(any(path.exists() for path in GPU_DEVICES), reason="torch is asked for the GPU")
+def test_a_night_with_nothing_to_do_loads_no_model_and_nothing_of_theirs(published: Collection, tmp_path: Path) -> None:
+    shutil.copytree(published.folder, tmp_path / "project")
+    program = """
+import sys
+from pathlib import Path
+from benchmarks.plain_nights import refresh_plainly
+assert not refresh_plainly(Path("nightrank.toml")).changed
+heavy = ("torch", "transformers", "sentence_transformers", "matplotlib", "numba")
+print(*(name for name in heavy if name in sys.modules))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path / "project",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    assert ended.stdout == "\n"
+
+
+def test_a_cached_look_up_loads_neither_an_orchestrator_nor_a_model(published: Collection) -> None:
+    loaded, printed = loaded_by("search", "black tea", folder=published.folder)
+
+    assert not loaded
+    assert "black tea" in printed
+
+
+def test_refresh_json_is_one_object_with_what_scripts_rely_on(collection: Collection, nightrank: Command) -> None:
+    ended = nightrank("refresh", "-c", collection.settings_file, "--json")
+
+    assert (ended.code, ended.err) == (0, "")
+    told = ended.json
+    assert told["release_id"] == Workspace(collection.workspace).require_current()
+    assert (told["published"], told["changed"]) == (True, True)
+    assert set(told["counts"]) >= COUNTS
+    assert set(told["seconds"]) >= {"total", *STAGES}
+    assert (told["coverage"], told["drops"]) == (1.0, {})
+    assert set(told["measures"]) >= {"bm25", "dense", "fused", "reranked", "results"}
+    assert set(told["measures"]["results"]) >= {"nDCG@10", "RR@10", "R@100"}
+    assert [gate["name"] for gate in told["gates"]] == [name for name in GATES if name != "source_age"]  # off
+    assert all(set(gate) == {"name", "passed", "value", "threshold", "reason", "accepted"} for gate in told["gates"])
+
+    again = nightrank("refresh", "-c", collection.settings_file, "--json")
+
+    assert (again.code, again.err) == (0, "")
+    assert (again.json["published"], again.json["changed"]) == (False, False)
+    assert again.json["release_id"] == told["release_id"]
+    assert set(again.json) == set(told)
+
+
+def test_refresh_for_people_says_what_was_done(collection: Collection, nightrank: Command) -> None:
+    first = nightrank("refresh", "-c", collection.settings_file)
+    second = nightrank("refresh", "-c", collection.settings_file)
+
+    assert (first.code, second.code, first.err, second.err) == (0, 0, "", "")
+    assert "Published release" in first.out
+    assert re.search(r"^bm25_audit +\S+ +\S+ +passed ", first.out, re.MULTILINE)
+    assert second.out.startswith("Nothing to do")
+
+
+def test_the_settings_file_is_found_where_one_stands(
+    collection: Collection, nightrank: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(collection.folder)
+    assert nightrank("releases", "--json").json == {"current": None, "releases": []}
+
+    monkeypatch.chdir(tmp_path)
+    ended = nightrank("releases")
+
+    assert ended.code == 2
+    assert "There is no nightrank.toml" in ended.err
+    assert "nightrank demo" in ended.err
+
+
+def test_search_json_holds_the_cached_results(published: Collection, nightrank: Command) -> None:
+    ended = nightrank("search", "  BLACK tea", "-c", published.settings_file, "--json")
+
+    assert (ended.code, ended.err) == (0, "")
+    told = ended.json
+    assert (told["query"], told["source"]) == ("black tea", "cache")
+    with SearchCache.open(published.workspace) as cache:
+        found = cache.get("black tea")
+    assert found is not None
+    assert told["release_id"] == found.release_id
+    assert [entry["document_id"] for entry in told["results"]] == [result.document_id for result in found.results]
+    assert all(set(entry) == RESULT for entry in told["results"])
+
+
+def test_live_search_gives_a_logged_query_what_the_cache_holds(published: Collection, nightrank: Command) -> None:
+    for _, query, _ in LOG[:2]:
+        cached = nightrank("search", query, "-c", published.settings_file, "--json").json
+        ended = nightrank("search", query, "--live", "-c", published.settings_file, "--json")
+
+        assert (ended.code, ended.err) == (0, "")
+        assert ended.json["source"] == "live"
+        for live, stored in zip(ended.json["results"], cached["results"], strict=True):
+            assert abs(live.pop("score") - stored.pop("score")) <= TOLERANCE
+            assert live == stored
+
+
+def test_live_search_answers_a_query_that_nobody_asked_before(published: Collection, nightrank: Command) -> None:
+    before = snapshot(published.workspace)
+
+    ended = nightrank("search", "pendulum", "--live", "-c", published.settings_file)
+
+    assert ended.code == 0
+    assert "pendulum  (live, release" in ended.out
+    assert snapshot(published.workspace) == before
+
+
+def test_search_of_an_unknown_query_says_how_to_get_one(published: Collection, nightrank: Command) -> None:
+    ended = nightrank("search", "nobody asked this", "-c", published.settings_file, "--json")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "holds no results for 'nobody asked this'" in ended.err
+    assert "--live" in ended.err
+
+
+@pytest.mark.parametrize("query", ["", "  \t "])
+def test_search_of_nothing_is_the_users_mistake(query: str, published: Collection, nightrank: Command) -> None:
+    ended = nightrank("search", query, "-c", published.settings_file)
+
+    assert ended.code == 2
+    assert "is empty" in ended.err
+
+
+@pytest.mark.parametrize("arguments", [("search", "tea"), ("search", "tea", "--live"), ("evaluate",)])
+def test_before_the_first_release_readers_are_told_to_refresh(
+    arguments: tuple[str, ...], collection: Collection, nightrank: Command
+) -> None:
+    ended = nightrank(*arguments, "-c", collection.settings_file)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "has no published release" in ended.err
+    assert "nightrank refresh" in ended.err
+    assert not collection.workspace.exists()
+
+
+def test_releases_without_any(collection: Collection, nightrank: Command) -> None:
+    ended = nightrank("releases", "-c", collection.settings_file)
+
+    assert (ended.code, ended.err) == (0, "")
+    assert "There is no release yet" in ended.out
+    assert not collection.workspace.exists()
+
+
+def test_releases_lists_them_and_marks_the_current_one(published: Collection, nightrank: Command) -> None:
+    current = Workspace(published.workspace).require_current()
+
+    told = nightrank("releases", "-c", published.settings_file, "--json").json
+    shown = nightrank("releases", "-c", published.settings_file)
+
+    assert told["current"] == current
+    [row] = told["releases"]
+    assert (row["release_id"], row["current"], row["status"], row["damage"]) == (current, True, "accepted", None)
+    assert datetime.fromisoformat(row["created_at"]).tzinfo is not None
+    assert row["counts"]["documents"] == len(published.documents)
+    assert row["size_bytes"] > 0
+    assert set(row["measures"]["results"]) >= {"nDCG@10"}
+    assert all(gate["passed"] for gate in row["gates"])
+    assert shown.code == 0
+    assert current in shown.out
+    assert "ago" in shown.out or "now" in shown.out
+
+
+def test_a_damaged_manifest_hides_no_other_release(published: Collection, nightrank: Command, tmp_path: Path) -> None:
+    copied = shutil.copytree(published.folder, tmp_path / "copied")
+    folder = copied / "workspace" / "releases" / "20200101T000000-000Z"
+    folder.mkdir()
+    (folder / "manifest.json").write_text("{}")
+
+    ended = nightrank("releases", "-c", copied / "nightrank.toml", "--json")
+    shown = nightrank("releases", "-c", copied / "nightrank.toml")
+
+    damaged, sound = ended.json["releases"]
+    assert (ended.code, shown.code) == (1, 1)
+    assert (damaged["release_id"], damaged["status"], damaged["size_bytes"]) == (folder.name, "damaged", 2)
+    assert "is no manifest that this version reads" in damaged["damage"]
+    assert (sound["status"], sound["current"]) == ("accepted", True)
+    assert f"{folder.name} is damaged" in shown.out
+
+
+def test_a_pointer_that_cannot_be_read_hides_no_release(
+    published: Collection, nightrank: Command, tmp_path: Path
+) -> None:
+    copied = shutil.copytree(published.folder, tmp_path / "copied")
+    (copied / "workspace" / "current.json").write_text("{")
+
+    ended = nightrank("releases", "-c", copied / "nightrank.toml", "--json")
+
+    assert ended.code == 1
+    assert "does not name a release" in ended.err
+    assert (ended.json["current"], len(ended.json["releases"])) == (None, 1)
+
+
+def test_collect_removes_what_the_newest_releases_do_not_reach(published: Collection, nightrank: Command) -> None:
+    place = Workspace(published.workspace)
+    current = place.require_current()
+    old = place.release("20200102T030405-678Z")
+    shutil.copytree(place.release(current), old)
+    manifest = json.loads((old / "manifest.json").read_bytes()) | {"release_id": old.name}
+    (old / "manifest.json").write_text(json.dumps(manifest))
+
+    kept = nightrank("collect", "-c", published.settings_file, "--json").json
+    place.staging("killed").mkdir()
+    before = sorted(published.workspace.rglob("*"))
+    said = nightrank("collect", "-c", published.settings_file, "--keep", "1", "--dry-run", "--json").json
+    assert sorted(published.workspace.rglob("*")) == before
+    shown = nightrank("collect", "-c", published.settings_file, "--keep", "1")
+
+    assert kept["releases_removed"] == []
+    assert (said["dry_run"], said["releases_removed"]) == (True, [old.name])
+    assert said["staging_removed"] == 1
+    assert said["bytes_before"] - said["bytes_after"] == sum(
+        path.stat().st_size for path in place.release(current).iterdir() if path.name != "manifest.json"
+    ) + len(json.dumps(manifest))
+    assert (shown.code, shown.err) == (0, "")
+    assert old.name in shown.out
+    assert [path.name for path in place.releases.iterdir()] == [current]
+
+
+def test_collect_keeps_the_current_release(published: Collection, nightrank: Command) -> None:
+    ended = nightrank("collect", "-c", published.settings_file, "--keep", "0")
+
+    assert ended.code == 2
+    assert "--keep 0" in ended.err
+
+
+def test_evaluate_json_measures_every_stage(published: Collection, nightrank: Command) -> None:
+    ended = nightrank("evaluate", "-c", published.settings_file, "--json", "-m", "nDCG@10", "-m", "P@1")
+
+    assert (ended.code, ended.err) == (0, "")
+    told = ended.json
+    assert told["release_id"] == Workspace(published.workspace).require_current()
+    assert told["queries"] == 6
+    assert set(told["measures"]) >= {"bm25", "dense", "fused", "reranked", "results"}
+    assert set(told["measures"]["bm25"]) == {"nDCG@10", "P@1"}
+
+
+def test_evaluate_for_people_is_a_table(published: Collection, nightrank: Command) -> None:
+    ended = nightrank("evaluate", "-c", published.settings_file)
+
+    assert ended.code == 0
+    assert "6 judged queries" in ended.out
+    assert "nDCG@10" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--measure", "nDGC@10"), "'nDGC@10' is no measure"),
+        (("--release", "20200101T000000-000Z"), "There is no release '20200101T000000-000Z'"),
+    ],
+)
+def test_evaluate_of_what_is_unknown_is_the_users_mistake(
+    arguments: tuple[str, ...], says: str, published: Collection, nightrank: Command
+) -> None:
+    ended = nightrank("evaluate", *arguments, "-c", published.settings_file, "--json")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert says in ended.err
+    assert len(ended.err.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("refresh", "--nope"), ("rerfesh",), ("search",), ("search", "a", "b", "c"), ("evaluate", "--release")],
+)
+def test_a_command_that_is_written_wrongly_ends_with_2_and_one_message(
+    arguments: tuple[str, ...], nightrank: Command
+) -> None:
+    ended = nightrank(*arguments)
+
+    assert ended.code == 2
+    assert "Traceback" not in ended.out + ended.err
+    assert ended.err.strip()
+    assert not ended.out
+
+
+def test_the_installed_program_prints_json_alone_and_nothing_of_prefects(
+    collection: Collection, program: Program
+) -> None:
+    first = program("refresh", "--json", folder=collection.folder)
+    second = program("refresh", folder=collection.folder)
+
+    assert (first.code, first.err) == (0, "")
+    assert first.json["published"]
+    assert (second.code, second.err) == (0, "")
+    assert second.out.startswith("Nothing to do")
+
+
+def test_an_unreachable_prefect_api_is_one_clear_message(collection: Collection, program: Program) -> None:
+    nowhere = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}
+
+    ended = program("refresh", "--json", folder=collection.folder, environment=nowhere)
+
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("nightrank: Prefect's API at http://127.0.0.1:9/api does not answer")
+    assert len(ended.err.splitlines()) == 2
+    assert not collection.workspace.exists()
+
+
+def test_a_server_of_prefects_own_that_does_not_start_is_one_clear_message(
+    collection: Collection, program: Program
+) -> None:
+    no_server = {"PREFECT_API_URL": "", "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}
+
+    ended = program("refresh", "--json", folder=collection.folder, environment=no_server)
+
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("nightrank: Prefect's own server does not start")
+    assert len(ended.err.splitlines()) == 2
+    assert not collection.workspace.exists()

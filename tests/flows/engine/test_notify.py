@@ -1,0 +1,80 @@
+"""People are told of what went wrong, by the blocks of the settings, and a message that fails changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+
+from nightrank.flows.refresh import refresh
+from nightrank.flows.night.summary import Refused
+from nightrank.storage.errors import InputError
+from nightrank.storage.workspace.base import Workspace
+from tests.support.listening import listening
+
+if TYPE_CHECKING:
+    from tests.support.collection import Collection
+
+
+def save_block(name: str, url: str) -> None:
+    block = CustomWebhookNotificationBlock(name=name, url=url, json_data={"subject": "{{subject}}", "body": "{{body}}"})
+    _ = block.save(name, overwrite=True)
+
+
+def told_by(collection: Collection, *blocks: str) -> None:
+    collection.settings["notify"] = {"blocks": list(blocks)}  # type: ignore[dict-item]
+    collection.write()
+
+
+def test_a_refused_release_is_told_with_workspace_release_gate_and_reason(
+    prefect_api: str, collection: Collection
+) -> None:
+    with listening() as (url, told):
+        save_block("ops", url)
+        told_by(collection, "custom-webhook/ops")
+        refresh(str(collection.settings_file))
+        assert told == []  # a good night is no news
+
+        collection.settings["gates"]["min_judged"] = 1.0
+        collection.document("tea")["text"] = "Leaves of one bush make every tea."
+        collection.write()
+        with pytest.raises(Refused) as refused:
+            refresh(str(collection.settings_file))
+
+    [message] = told
+    assert message["subject"] == "Nightrank: refresh of project/workspace refused by judged"
+    assert "Workspace: project/workspace" in message["body"]
+    assert f"Release: {refused.value.summary.manifest.release_id}" in message["body"]
+    [gate] = refused.value.summary.refused
+    assert f"Gate judged: {gate.reason}" in message["body"]
+    assert "--accept judged" in message["body"]
+
+
+def test_a_failed_run_is_told_with_what_to_do(prefect_api: str, collection: Collection) -> None:
+    with listening() as (url, told):
+        save_block("ops", url)
+        told_by(collection, "custom-webhook/ops")
+        (collection.folder / "corpus.jsonl").unlink()
+        with pytest.raises(InputError) as failed:
+            refresh(str(collection.settings_file))
+
+    [message] = told
+    assert message["subject"] == "Nightrank: refresh of project/workspace failed"
+    assert f"Why: {failed.value.message}" in message["body"]
+    assert f"What to do: {failed.value.remedy}" in message["body"]
+
+
+def test_a_message_that_cannot_be_sent_keeps_nobody_else_from_being_told(
+    prefect_api: str, collection: Collection
+) -> None:
+    with listening(status=500) as (deaf, _), listening() as (url, told):
+        save_block("deaf", deaf)
+        save_block("ops", url)
+        told_by(collection, "custom-webhook/nobody", "custom-webhook/deaf", "custom-webhook/ops")
+        (collection.folder / "queries.jsonl").unlink()
+        with pytest.raises(InputError):
+            refresh(str(collection.settings_file))
+
+    assert len(told) == 1
+    assert Workspace(collection.workspace).current_release_id() is None

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+
+from nightrank.storage.files.database import connect, connect_for_writing, only_row
+from nightrank.storage.errors import WorkspaceBusy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def test_nothing_is_installed_or_loaded_by_itself() -> None:
+    with connect() as connection:
+        for name in ("autoinstall_known_extensions", "autoload_known_extensions"):
+            assert only_row(connection, "SELECT current_setting($name)", {"name": name}) == (False,)
+
+
+def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    with connect(tmp_path / "a.duckdb") as connection:
+        connection.execute("CREATE TABLE t (x INTEGER)")
+    with connect(tmp_path / "a.duckdb", read_only=True) as connection:
+        assert only_row(connection, "SELECT count(*) FROM t") == (0,)
+        with pytest.raises(duckdb.InvalidInputException, match="read-only"):
+            connection.execute("INSERT INTO t VALUES (1)")
+
+
+def test_more_than_the_memory_spills_into_the_folder_and_completes(tmp_path: Path) -> None:
+    with connect(memory_limit="30MB", spill_folder=tmp_path / "spill") as connection:
+        statement = "SELECT count(*) FROM (SELECT DISTINCT i, hash(i) FROM range(2_000_000) AS numbers(i))"
+        assert only_row(connection, statement) == (2_000_000,)
+        assert (tmp_path / "spill").is_dir()
+
+
+def test_a_connection_is_free_again_after_its_one_row() -> None:
+    with connect() as connection:
+        assert only_row(connection, "SELECT 1") == (1,)
+        assert only_row(connection, "SELECT $x + 1", {"x": 2}) == (3,)
+
+
+READER = """
+import sys
+from pathlib import Path
+from nightrank.storage.files.database import connect
+
+held = connect(Path(sys.argv[1]), read_only=True)
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def read_elsewhere(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+    """A file that another process is reading until it is told to end."""
+    path = tmp_path / "memo.duckdb"
+    connect(path).close()
+    command = [sys.executable, "-c", READER, str(path)]
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield path, process
+
+
+def test_who_wants_to_write_waits_until_readers_have_ended(
+    read_elsewhere: tuple[Path, subprocess.Popen[str]],
+) -> None:
+    path, process = read_elsewhere
+    assert process.stdin is not None
+    end = threading.Timer(0.5, process.stdin.close)
+    end.start()
+    connect_for_writing(path).close()
+    end.join()
+
+
+def test_who_has_waited_long_enough_says_who_may_be_in_the_way(
+    read_elsewhere: tuple[Path, subprocess.Popen[str]],
+) -> None:
+    with pytest.raises(WorkspaceBusy, match="has been reading") as caught:
+        connect_for_writing(read_elsewhere[0], patience_seconds=0.2)
+    assert "doctor" in (caught.value.remedy or "")

@@ -1,0 +1,172 @@
+"""Histories of a collection and its metadata: filtered lists that nights hand on give what brute force gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nightrank.storage.filters.allowed import AllowedChunks
+from nightrank.storage.release.dense_lists import DENSE_LISTS
+from nightrank.tasks.dense.filtered import Handed, bring_filtered_up_to_date
+from nightrank.tasks.dense.carried import ListedQueries, lists_by_key, lists_by_number
+from nightrank.tasks.filters.queries import QueryFilters
+from nightrank.tasks.dense.texts import Texts
+from tests.tasks.dense.test_lists import blocks, hashes_of, vector_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from nightrank.tasks.dense.retrieve import Block
+    from nightrank.tasks.dense.lists import DenseNight
+
+CONDITIONS = ("0", "01", "12", "3")  # which labels each lets through
+
+Chunk = tuple[int, int]  # what it says, and the label that its document has
+Query = tuple[int, str | None]
+
+
+@dataclass
+class Counted:
+    """The vectors of texts, and of which texts they were asked for."""
+
+    asked: set[str] = field(default_factory=set)
+
+    def everything(self, texts: Texts, *, queries: int) -> Iterator[Block]:
+        return self.some(texts, texts.hashes_by_number(), queries=queries)
+
+    def some(self, texts: Texts, chunk_hashes: pa.Array, *, queries: int) -> Iterator[Block]:  # noqa: ARG002 (as asked)
+        self.asked |= set(chunk_hashes.to_pylist())
+        return blocks(texts, {int(value, 16) for value in chunk_hashes.to_pylist()})
+
+
+@dataclass
+class History:
+    """What one night hands to the next, by keys as a release keeps it."""
+
+    lists: list[pa.RecordBatch] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    allowed: AllowedChunks = field(default_factory=lambda: AllowedChunks(0, {}))
+
+    def night(self, chunks: list[Chunk], asked: list[Query], vectors: Counted, *, depth: int, slack: int) -> DenseNight:
+        texts = Texts.of(hashes_of([text for text, _ in chunks]))
+        before = {text for text, _ in self.chunks}
+        added = hashes_of(sorted({text for text, _ in chunks} - before))
+        conditions = [condition for _, condition in asked]
+        masks = {condition: let_through(chunks, condition) for condition in conditions if condition is not None}
+        was = {condition: let_through(self.chunks, condition) for condition in masks}
+        query_vectors = np.stack([vector_of(query) for query, _ in asked])
+        queries = ListedQueries.of(pa.array([f"{query} {condition}" for query, condition in asked]), query_vectors)
+        outcome = bring_filtered_up_to_date(
+            lists_by_number(self.lists, queries, texts),
+            query_vectors,
+            texts=texts,
+            filters=QueryFilters(conditions, AllowedChunks.of(masks, chunk_count=len(chunks))),
+            vectors=vectors,
+            handed=Handed(
+                added,
+                pa.chunked_array([hashes_of([text for text, _ in self.chunks])]),
+                AllowedChunks.of(was, chunk_count=len(self.chunks)),
+            ),
+            depth=depth,
+            slack=slack,
+        )
+        tables = list(lists_by_key(outcome.lists, queries, texts))
+        self.lists = pa.concat_tables([DENSE_LISTS.empty_table(), *tables]).combine_chunks().to_batches()
+        self.chunks = chunks
+        return outcome
+
+
+def let_through(chunks: list[Chunk], condition: str) -> NDArray[np.bool_]:
+    return np.array([str(label) in condition for _, label in chunks], dtype=np.bool_)
+
+
+def brute_force(chunks: list[Chunk], query: Query, *, depth: int) -> list[tuple[int, float]]:
+    """(chunk number, score) of the whole ranking, filtered, then cut."""
+    number, condition = query
+    scored = [(chunk, float(vector_of(number) @ vector_of(text))) for chunk, (text, _) in enumerate(chunks)]
+    ranked = sorted(scored, key=lambda entry: (-entry[1], entry[0]))
+    return [entry for entry in ranked if condition is None or str(chunks[entry[0]][1]) in condition][:depth]
+
+
+def legs(night: DenseNight, queries: int) -> list[list[tuple[int, float]]]:
+    found: list[list[tuple[int, float]]] = [[] for _ in range(queries)]
+    for row in night.leg.to_pylist():
+        found[row["query_number"]].append((row["chunk_number"], row["score"]))
+        assert row["rank"] == len(found[row["query_number"]])
+    return found
+
+
+@given(
+    nights=st.lists(
+        st.tuples(
+            st.lists(st.tuples(st.integers(0, 14), st.integers(0, 3)), max_size=24),
+            st.lists(
+                st.tuples(st.integers(100, 103), st.sampled_from([None, *CONDITIONS])),
+                min_size=1,
+                max_size=6,
+                unique=True,
+            ),
+        ),
+        min_size=2,
+        max_size=5,
+    ),
+    depth=st.integers(1, 5),
+    slack=st.integers(0, 3),
+)
+@settings(max_examples=300, deadline=None)
+def test_any_history_gives_each_query_the_whole_ranking_filtered_and_cut(
+    nights: list[tuple[list[Chunk], list[Query]]], depth: int, slack: int
+) -> None:
+    history = History()
+    for chunks, asked in nights:
+        night = history.night(chunks, asked, Counted(), depth=depth, slack=slack)
+        assert legs(night, len(asked)) == [brute_force(chunks, query, depth=depth) for query in asked]
+
+
+def test_a_document_that_a_filter_comes_to_let_through_joins_its_list_without_a_scan() -> None:
+    history = History()
+    asked: list[Query] = [(100, "0"), (101, None), (101, "12")]
+    chunks = [(text, text % 3) for text in range(9)]
+    assert history.night(chunks, asked, Counted(), depth=2, slack=3).scanned == 3
+    vectors = Counted()
+    relabelled = [(text, 0 if text == 4 else label) for text, label in chunks]
+
+    night = history.night(relabelled, asked, vectors, depth=2, slack=3)
+
+    assert night.scanned == 0
+    assert vectors.asked == {hashes_of([4])[0].as_py()}  # what is new to the filter "0", and nothing else
+    assert legs(night, 3) == [brute_force(relabelled, query, depth=2) for query in asked]
+
+
+def test_a_list_is_made_anew_where_nothing_is_known_of_what_its_filter_let_through() -> None:
+    history = History()
+    chunks = [(text, 0) for text in range(9)]
+    history.night(chunks, [(100, "0")], Counted(), depth=2, slack=3)
+    queries = ListedQueries.of(pa.array(["100 0"]), np.stack([vector_of(100)]))
+    texts = Texts.of(hashes_of([*range(9)]))
+    outcome = bring_filtered_up_to_date(
+        lists_by_number(history.lists, queries, texts),
+        np.stack([vector_of(100)]),
+        texts=texts,
+        filters=QueryFilters(["0"], AllowedChunks.of({"0": let_through(chunks, "0")}, chunk_count=9)),
+        vectors=Counted(),
+        handed=Handed.nothing(),
+        depth=2,
+        slack=3,
+    )
+    assert outcome.scanned == 1
+    assert legs(outcome, 1) == [brute_force(chunks, (100, "0"), depth=2)]
+
+
+def test_ties_fall_to_the_first_chunk_that_the_filter_lets_through() -> None:
+    indifferent = next(query for query in range(1000) if not vector_of(query).any())
+    chunks = [(0, 3), (1, 3), (2, 3), (2, 0), (1, 0), (0, 0)]
+    night = History().night(chunks, [(indifferent, "0")], Counted(), depth=1, slack=0)
+    assert legs(night, 1) == [[(3, 0.0)]]

@@ -1,0 +1,178 @@
+"""Histories of a collection: the lists that nights hand on give what a scan of everything gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nightrank.tasks.dense.retrieve import retrieve_dense
+from nightrank.tasks.dense.lists import DenseLists, DenseNight, bring_up_to_date
+from nightrank.tasks.dense.texts import Texts, as_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from nightrank.tasks.dense.retrieve import Block
+
+DIM = 2
+
+
+def hash_of(text: int) -> str:
+    return f"{text:032x}"
+
+
+def hashes_of(chunks: list[int]) -> pa.Array:
+    return pa.array([hash_of(text) for text in chunks], pa.string())
+
+
+def vector_of(text: int) -> NDArray[np.float32]:
+    """Small whole numbers: many texts tie, and some are the same vector."""
+    return np.random.default_rng(text).integers(-1, 2, DIM).astype(np.float32)
+
+
+def blocks(texts: Texts, chosen: set[int]) -> Iterator[Block]:
+    """Vectors of some texts, two at a time, backwards."""
+    ordered = sorted(chosen, reverse=True)
+    for first in range(0, len(ordered), 2):
+        part = ordered[first : first + 2]
+        yield texts.numbers_of(hashes_of(part)), np.stack([vector_of(text) for text in part])
+
+
+@dataclass
+class Handed:
+    """What one night hands to the next: lists by query, and the texts that they have met."""
+
+    lists: dict[int, tuple[float, list[tuple[int, float]]]] = field(default_factory=dict)
+    met: set[int] = field(default_factory=set)
+
+    def read(self, queries: list[int], texts: Texts) -> DenseLists:
+        floors, rows = [], []
+        for number, query in enumerate(queries):
+            floor, entries = self.lists.get(query, (np.inf, []))
+            floors.append(floor)
+            places = texts.numbers_of(hashes_of([text for text, _ in entries])).tolist()
+            rows += [(number, place, score) for place, (_, score) in zip(places, entries, strict=True) if place >= 0]
+        columns = zip(*rows, strict=True) if rows else ((), (), ())
+        numbers, places, scores = (np.array(column) for column in columns)
+        entries_ = numbers.astype(np.int32), places.astype(np.int32), scores.astype(np.float32)
+        return DenseLists(np.array(floors, dtype=np.float32), entries_)
+
+    def write(self, queries: list[int], texts: Texts, night: DenseNight, met: set[int]) -> None:
+        hashes = [int(value, 16) for value in texts.hashes_by_number().to_pylist()]
+        self.lists = {query: (float(floor), []) for query, floor in zip(queries, night.lists.floors, strict=True)}
+        for number, text, score in zip(*night.lists.entries, strict=True):
+            self.lists[queries[number]][1].append((hashes[text], float(score)))
+        self.met = met
+
+
+Night = tuple[list[tuple[int, bool]], list[int]]  # chunks (what each says, whether a filter allows it), queries
+
+
+@given(
+    nights=st.lists(
+        st.tuples(
+            st.lists(st.tuples(st.integers(0, 24), st.booleans()), max_size=30),
+            st.lists(st.integers(100, 105), min_size=1, max_size=5, unique=True),
+        ),
+        min_size=2,
+        max_size=6,
+    ),
+    depth=st.integers(1, 6),
+    slack=st.integers(0, 4),
+    filtered=st.booleans(),
+)
+@settings(max_examples=300)
+def test_any_history_gives_what_a_scan_of_everything_gives(
+    nights: list[Night], depth: int, slack: int, filtered: bool
+) -> None:
+    handed = Handed()
+    for chunks, queries in nights:
+        allowed = np.array([number for number, (_, kept) in enumerate(chunks) if kept or not filtered], dtype=np.int32)
+        said = [chunks[number][0] for number in allowed]
+        texts = Texts.of(hashes_of(said), allowed)
+        vectors = np.stack([vector_of(query) for query in queries])
+
+        night = bring_up_to_date(
+            handed.read(queries, texts),
+            vectors,
+            texts,
+            added=blocks(texts, set(said) - handed.met),
+            everything=lambda _queries, said=said, texts=texts: blocks(texts, set(said)),  # type: ignore[misc]  # a default has no type
+            depth=depth,
+            slack=slack,
+        )
+
+        everything = retrieve_dense(vectors, blocks(texts, set(said)), texts, depth=depth)
+        assert night.leg.equals(everything)
+        assert set(night.leg["chunk_number"].to_pylist()) <= set(allowed.tolist())
+        counts = np.bincount(night.lists.entries[0], minlength=len(queries))
+        assert counts.max(initial=0) <= depth + slack
+        handed.write(queries, texts, night, set(said))
+
+
+def night_of(handed: Handed, said: list[int], queries: list[int], *, depth: int, slack: int) -> DenseNight:
+    texts = Texts.of(hashes_of(said))
+    vectors = np.stack([np.array([1.0, 0.0], np.float32) for _ in queries])
+
+    def distinct(chosen: set[int]) -> Iterator[Block]:
+        if chosen:
+            ordered = sorted(chosen)
+            column = np.array([[1.0 / (1 + text), 0.0] for text in ordered], dtype=np.float32)
+            yield texts.numbers_of(hashes_of(ordered)), column
+
+    night = bring_up_to_date(
+        handed.read(queries, texts),
+        vectors,
+        texts,
+        added=distinct(set(said) - handed.met),
+        everything=lambda _queries: distinct(set(said)),
+        depth=depth,
+        slack=slack,
+    )
+    handed.write(queries, texts, night, set(said))
+    return night
+
+
+def test_removals_within_the_slack_need_no_scan_and_more_of_them_do() -> None:
+    handed = Handed()
+    said = [*range(20)]
+    assert night_of(handed, said, [1, 2], depth=4, slack=2).scanned == 2  # queries never seen
+    assert night_of(handed, said[2:], [1, 2], depth=4, slack=2).scanned == 0
+    assert night_of(handed, said[3:], [1, 2], depth=4, slack=2).scanned == 2  # three of six are gone
+    assert night_of(handed, said[5:], [1, 2, 3], depth=4, slack=2).scanned == 1  # the new one; the lists are full again
+
+
+def test_a_collection_smaller_than_the_list_is_never_scanned_again() -> None:
+    handed = Handed()
+    assert night_of(handed, [1, 2, 3], [1], depth=4, slack=2).scanned == 1
+    assert night_of(handed, [2], [1], depth=4, slack=2).scanned == 0
+    night = night_of(handed, [2, 5, 0], [1], depth=4, slack=2)
+    assert night.scanned == 0
+    assert night.leg["chunk_number"].to_pylist() == [2, 0, 1]
+
+
+def test_a_new_copy_of_a_known_text_is_a_result_without_any_product() -> None:
+    handed = Handed()
+    night_of(handed, [3, 4, 5], [1], depth=2, slack=0)
+    night = night_of(handed, [5, 3, 3, 4], [1], depth=2, slack=0)
+    assert night.scanned == 0
+    assert night.leg["chunk_number"].to_pylist() == [1, 2]
+
+
+def test_texts_are_found_by_hash_and_numbered_by_their_first_chunk() -> None:
+    texts = Texts.of(hashes_of([7, 3, 7, 9]), np.array([2, 5, 6, 8], dtype=np.int32))
+    assert texts.numbers_of(hashes_of([3, 9, 7, 8])).tolist() == [1, 2, 0, -1]
+    assert (texts.chunk_numbers.tolist(), texts.starts.tolist()) == ([2, 6, 5, 8], [0, 2, 3, 4])
+    assert texts.hashes_by_number().to_pylist() == [hash_of(7), hash_of(3), hash_of(9)]
+    assert texts.copies.tolist() == [2, 1, 1]
+    assert as_bytes(hashes_of([7, 3]).slice(1)).tolist() == [hash_of(3).encode()]
+    empty = Texts.of(hashes_of([]))
+    assert len(empty) == 0
+    assert empty.numbers_of(hashes_of([1])).tolist() == [-1]

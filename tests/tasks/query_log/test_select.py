@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+
+from nightrank.storage.errors import InputError
+from nightrank.storage.keys import query_key
+from nightrank.storage.records import BAD_ROWS, QUERIES
+from nightrank.storage.files.parquet import RowWriter, read_table, write_table
+from nightrank.storage.workspace.base import Workspace
+from nightrank.tasks.night import Before, Night
+from nightrank.tasks.query_log.select import QueriesRead, read_queries
+from nightrank.tasks.settings.file import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+
+class Log:
+    """A query log in a folder, and what a night makes of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.nights = 0
+        self.before: Before | None = None
+        self.answered: Path | None = None
+        self.refused: dict[str, str] = {}
+
+    def refuse(self, conditions: Collection[str]) -> dict[str, str]:
+        return {condition: self.refused[condition] for condition in conditions if condition in self.refused}
+
+    def night(self, rows: list[dict[str, Any]], **settings: object) -> Night:
+        (self.folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        queries = {"log": "log.jsonl", "max_bad_rows": 1.0, **settings}
+        values = {"documents": {"source": "-"}, "queries": queries}
+        self.nights += 1
+        workspace = Workspace(self.folder / "workspace")
+        night = Night(
+            Settings.model_validate(values), self.folder, workspace, f"r{self.nights}", self.before, 0, self.answered
+        )
+        night.scratch.mkdir(parents=True)
+        return night
+
+    def read(self, night: Night, *, judged: tuple[str, ...] = ()) -> QueriesRead:
+        with RowWriter(night.bad_rows, BAD_ROWS) as bad:
+            return read_queries(night, bad, judged=set(judged), refuse=self.refuse)
+
+    def texts(self, rows: list[dict[str, Any]], *, judged: tuple[str, ...] = (), **settings: object) -> list[str]:
+        night = self.night(rows, **settings)
+        self.read(night, judged=judged)
+        queries = read_table(night.queries)
+        assert queries.schema == QUERIES
+        texts: list[str] = queries.column("text").to_pylist()
+        return texts
+
+    def drops(self, rows: list[dict[str, Any]], **settings: object) -> tuple[dict[str, tuple[int, int]], QueriesRead]:
+        """(rows, traffic) by reason."""
+        night = self.night(rows, **settings)
+        read = self.read(night)
+        return {row["reason"]: (row["rows"], row["traffic"]) for row in read_table(night.drops).to_pylist()}, read
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    return Log(tmp_path)
+
+
+def test_each_row_that_is_not_kept_is_counted_with_its_reason(log: Log) -> None:
+    fast = [{"query": "a", "user": "r", "count": 2, "timestamp": f"2024-06-03T10:00:0{i}Z"} for i in range(4)]
+    rows: list[dict[str, Any]] = [
+        *fast,
+        {"query": "b", "user": "r"},
+        {"query": "a", "user_agent": "curl/8", "count": 5},
+        {"query": "out", "count": 7},
+        {"query": "ask jane@example.org", "count": 2, "user": "u1"},
+        {"query": "rare", "count": 3, "user": "u1"},
+        {"query": ""},
+        *({"query": "common", "count": 4, "user": user} for user in ("u1", "u2")),
+        *({"query": "usual", "count": 1, "user": user} for user in ("u1", "u2")),
+    ]
+    (log.folder / "drop.csv").write_text("query\nout\n", encoding="utf-8")
+    drops, read = log.drops(rows, max_per_minute=3, drop_list="drop.csv", min_users=2, budget=1)
+    assert drops == {
+        "bad row": (1, 0),
+        "robot by rate": (5, 9),
+        "robot by user agent": (1, 5),
+        "drop list": (1, 7),
+        "personal data": (1, 2),
+        "too few users": (1, 3),
+        "over the budget": (2, 2),
+    }
+    # People searched 2 + 3 + 8 + 2 times, and "common" is answered.
+    assert read == QueriesRead(bad=1, coverage=8 / 15, screened=21 / 36)
+
+
+def test_robots_leave_no_traffic_behind_and_bad_rows_are_told_once(log: Log) -> None:
+    rows = [
+        *({"query": "bought", "user": "r", "timestamp": f"2024-06-03T10:00:0{i}Z"} for i in range(9)),
+        {"query": "bought?", "user": "p"},
+        {"query": ""},
+    ]
+    night = log.night(rows, max_per_minute=8)
+    log.read(night)
+    assert [(row["text"], row["count"]) for row in read_table(night.queries).to_pylist()] == [("bought?", 1)]
+    assert read_table(night.bad_rows).column("row").to_pylist() == [11]
+    night = log.night(rows, max_per_minute=0)
+    log.read(night)
+    assert [(row["text"], row["count"]) for row in read_table(night.queries).to_pylist()] == [("bought", 10)]
+
+
+def test_queries_of_fewer_users_than_asked_for_are_not_kept_though_they_are_frequent_or_judged(log: Log) -> None:
+    rows: list[dict[str, Any]] = [
+        {"query": "one of one", "user": "u1", "count": 99, "query_id": "q1"},
+        *({"query": "of two", "user": user} for user in ("u1", "u2", "u1")),
+        {"query": "of-two?", "user": 3},
+    ]
+    assert log.texts(rows, min_users=3, judged=("q1",)) == ["of two"]
+    assert log.texts(rows, min_users=2) == ["of two"]
+    assert log.texts(rows, min_users=1) == ["one of one", "of two"]
+    assert log.texts([*rows, {"query": "nameless", "count": 50}], min_users=2) == ["of two"]
+
+
+def test_min_users_without_a_user_column_is_an_input_error(log: Log) -> None:
+    with pytest.raises(InputError, match="names none") as caught:
+        log.texts([{"query": "a", "session": "s1"}], min_users=2)
+    assert "column `user`" in caught.value.remedy
+
+
+def test_personal_data_is_dropped_masked_or_kept_as_the_settings_say(log: Log) -> None:
+    rows = [{"query": "Mail Jane@Example.org"}, {"query": "mail joe@example.org"}, {"query": "mail"}]
+    assert log.texts(rows) == ["mail"]
+    assert log.texts(rows, personal_data="mask") == ["mail [email]", "mail"]
+    assert log.texts(rows, personal_data="keep") == ["mail", "mail jane@example.org", "mail joe@example.org"]
+
+
+def test_nothing_that_a_night_writes_names_a_user_or_what_was_dropped(log: Log) -> None:
+    rows = [
+        {"query": "kept", "user": "user-4711", "session": "session-0815", "user_agent": "Agent-99"},
+        {"query": "mail jane@example.org", "user": "user-4711"},
+        {"query": "x", "count": "jane@example.org"},
+        {"query": "x", "count": "a query in the wrong column"},
+        {"query": "x", "timestamp": "+49 30 1234567"},
+        {"query": "x", "query_id": "jane@example.org\n"},
+    ]
+    night = log.night(rows)
+    log.read(night)
+    for path in night.staging.rglob("*.parquet"):
+        written = json.dumps(read_table(path).to_pylist())
+        for secret in ("4711", "0815", "Agent-99", "jane", "1234567", "wrong column"):
+            assert secret not in written, path
+    assert len(read_table(night.bad_rows)) == 4
+
+
+def test_judged_queries_are_kept_beyond_the_budget_unless_told_otherwise(log: Log) -> None:
+    rows = [{"query": text, "count": 9 - place, "query_id": text} for place, text in enumerate("abcd")]
+    assert log.texts(rows, budget=2, judged=("c", "d")) == ["c", "d"]
+    assert log.texts(rows, budget=3, judged=("d",)) == ["a", "b", "d"]
+    assert log.texts(rows, budget=2, judged=("c", "d"), always_judged=False) == ["a", "b"]
+
+
+def test_a_budget_in_seconds_buys_new_queries_and_known_ones_are_free(log: Log) -> None:
+    rows = [{"query": text, "count": 9 - place} for place, text in enumerate("abcde")]
+    seconds: dict[str, Any] = {"budget_seconds": 4.0, "pairs_per_second": 50.0}  # 200 pairs: two new queries of 100
+    assert log.texts(rows, **seconds) == ["a", "b"]
+    log.answered = log.folder / "queries.parquet"
+    write_table(log.answered, pa.table({"query_key": [query_key("a"), query_key("d")]}))
+    assert log.texts(rows, **seconds) == ["a", "b", "c", "d"]
+    nothing_same = {"same_chunking": False, "same_embedder": False, "same_reranker": False}
+    log.before = Before(log.folder, **nothing_same, pairs_per_second=25.0)  # as measured: one new query
+    assert log.texts(rows, **seconds) == ["a", "b", "d"]
+
+
+def test_a_budget_in_seconds_that_pays_for_no_query_says_what_it_would_take(log: Log) -> None:
+    with pytest.raises(InputError) as caught:
+        log.texts([{"query": "a"}], budget_seconds=1.5, pairs_per_second=50.0)
+    assert caught.value.message == (
+        "[queries].budget_seconds = 1.5 pays for no query: at 50 pairs a second that is 75 pairs, "
+        "and a query takes up to 100."
+    )
+    rows = [{"query": "a", "query_id": "q1"}]
+    assert log.texts(rows, judged=("q1",), budget_seconds=1.5, pairs_per_second=50.0) == ["a"]
+
+
+def test_a_log_whose_timestamps_have_changed_their_form_stops_the_run(log: Log) -> None:
+    rows = [{"query": f"q{day}", "timestamp": f"0{day}/06/2024"} for day in range(1, 7)] + [{"query": "b"}] * 14
+    with pytest.raises(InputError) as caught:
+        log.texts(rows, max_bad_rows=0.29)
+    assert caught.value.message.startswith(
+        "6 of 20 rows of log.jsonl cannot be used, more than queries.max_bad_rows = 0.29 allows: "
+        "log.jsonl, row 1: the timestamp is '01/06/2024', neither ISO 8601 nor Unix seconds; log.jsonl, row 2:"
+    )
+    assert "row 6" not in caught.value.message
+    assert log.texts(rows, max_bad_rows=0.3) == ["b"]
+
+
+def test_strangers_are_neither_one_robot_nor_users(log: Log) -> None:
+    rows = [{"query": "a", "user": "-", "timestamp": f"2024-06-03T10:00:{second}Z"} for second in range(10, 59)]
+    assert log.drops(rows, max_per_minute=5)[0] == {}
+    with pytest.raises(InputError, match="names none"):
+        log.texts(rows, min_users=2)
+
+
+def test_the_order_of_rows_decides_nothing(log: Log) -> None:
+    rows = [
+        {"query": text, "count": count, "timestamp": day}
+        for text, count, day in [
+            ("a-b", 3, "2024-06-01"),
+            ("a b?", 3, "2024-06-02"),
+            ("c", 6, "2024-06-02"),
+            ("d", 6, "2024-06-02"),
+            ("e", 9, None),
+        ]
+    ]
+    tables = []
+    for ordered in (rows, rows[::-1]):
+        night = log.night(ordered)
+        log.read(night)
+        tables.append([read_table(path) for path in (night.queries, night.coverage, night.drops)])
+    assert tables[0] == tables[1]
+    assert tables[0][1].num_rows > 0
+
+
+def test_the_curve_compares_our_choice_with_plain_frequency(log: Log) -> None:
+    steady = [{"query": form, "count": 4, "timestamp": f"2024-06-0{day}"} for day, form in ((1, "s"), (2, "s?"))]
+    rows = [*steady, {"query": "busy", "count": 7, "timestamp": "2024-06-01"}]
+    rows += [{"query": "s", "count": 3, "timestamp": "2024-06-03"}, {"query": "new", "timestamp": "2024-06-03"}]
+    rows += [{"query": "jane@example.org", "timestamp": "2024-06-03"}]
+    night = log.night(rows)
+    log.read(night)
+    found = [tuple(row.values()) for row in read_table(night.coverage).to_pylist()]
+    assert found == [
+        ("chosen", 1, 100, 3 / 5),
+        ("chosen", 2, 200, 3 / 5),
+        ("frequency", 1, 100, 0.0),
+        ("frequency", 2, 200, 3 / 5),
+        ("frequency", 3, 300, 3 / 5),
+    ]
+
+
+def test_a_log_of_which_nothing_is_left_says_what_became_of_it(log: Log) -> None:
+    with pytest.raises(InputError) as caught:
+        log.texts([{"query": "jane@example.org"}, {"query": "a", "user_agent": "curl/8"}, {"query": ""}])
+    assert caught.value.message == (
+        "The query log log.jsonl has no usable query. Rows not kept: 1 bad row, 1 robot by user agent, 1 personal data."
+        " The first fault: log.jsonl, row 3: the query is empty."
+    )
+
+
+def test_the_same_text_with_another_filter_is_another_query_and_forms_are_merged_within_each(log: Log) -> None:
+    docs, blog = {"type": "docs"}, {"type": {"in": ["blog"]}}
+    rows = [
+        {"query": "tea", "count": 5, "query_id": "q1"},
+        {"query": "Tea", "count": 3, "filter": docs, "query_id": "q2"},
+        {"query": "tea?", "count": 1, "filter": '{"type": {"$eq": "docs"}}', "query_id": "q3"},
+        {"query": "tea", "count": 2, "filter": blog},
+        {"query": "tea", "count": 1, "filter": {}},
+    ]
+    night = log.night(rows)
+    read = log.read(night)
+    assert [tuple(row.values()) for row in read_table(night.queries).to_pylist()] == [
+        (query_key("tea"), "tea", 6, ["q1"], [], None),
+        (query_key("tea", '{"type":"docs"}'), "tea", 4, ["q2", "q3"], ["tea?"], '{"type":"docs"}'),
+        (query_key("tea", '{"type":"blog"}'), "tea", 2, [], [], '{"type":"blog"}'),
+    ]
+    assert read == QueriesRead(bad=0, coverage=1.0, screened=0.0)
+    log.answered = night.queries
+    known = log.texts(rows, budget_seconds=1.0, pairs_per_second=50.0)  # too little for a new query
+    assert known == ["tea", "tea", "tea"]
+
+
+def test_queries_whose_filter_is_refused_are_set_aside_with_its_reason_and_end_no_night(log: Log) -> None:
+    log.refused = {'{"wieght":1}': "no document has the field 'wieght' jane@example.org"}
+    rows: list[dict[str, Any]] = [
+        {"query": "a", "count": 2},
+        *({"query": "a", "count": 4, "filter": {"wieght": 1}} for _ in range(9)),
+        {"query": "b", "filter": {"weight": 1}, "count": 2},
+        {"query": "c", "filter": "weight"},
+    ]
+    dropped, read = log.drops(rows, max_bad_rows=0.1)
+    assert dropped == {"bad row": (1, 0), "filter that cannot be applied": (9, 36)}
+    assert read == QueriesRead(bad=10, coverage=4 / 40, screened=0.0)
+    night = log.night(rows)
+    log.read(night)
+    bad = [(row["row"], row["reason"]) for row in read_table(night.bad_rows).to_pylist()]
+    assert bad == [
+        (12, "the filter is no JSON"),
+        *((row, "no document has the field 'wieght' [email]") for row in range(2, 11)),
+    ]
+
+
+def test_a_filter_that_holds_personal_data_is_dropped_unless_it_may_be_kept(log: Log) -> None:
+    rows: list[dict[str, Any]] = [
+        {"query": "mail", "filter": {"author": ["Ada", "jane@example.org"]}},
+        {"query": "mail", "count": 2},
+    ]
+    assert log.texts(rows) == ["mail"]
+    assert log.texts(rows, personal_data="mask") == ["mail"]
+    assert log.texts(rows, personal_data="keep") == ["mail", "mail"]
+    assert log.drops(rows, personal_data="mask")[0] == {"personal data": (1, 1)}

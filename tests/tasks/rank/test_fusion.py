@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightrank.storage.records import LEG
+from nightrank.tasks.rank.fusion import FUSED, fuse, minmax_within, reciprocal_rank, standardise_within
+from nightrank.tasks.settings.file import RetrievalSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hypothesis.strategies import SearchStrategy
+
+# What a leg found: scores by (query, chunk).
+Found = dict[tuple[int, int], float]
+
+
+def leg_of(found: Mapping[tuple[int, int], float]) -> pa.Table:
+    rows = []
+    for query in sorted({query for query, _ in found}):
+        of_query = sorted((-score, chunk) for (other, chunk), score in found.items() if other == query)
+        rows += [(query, chunk, -minus, rank) for rank, (minus, chunk) in enumerate(of_query, start=1)]
+    columns = zip(*rows, strict=True) if rows else [()] * 4
+    return pa.table([pa.array(column, field.type) for column, field in zip(columns, LEG, strict=True)], schema=LEG)
+
+
+def by_loop(
+    legs: dict[str, pa.Table], *, fusion: str, rrf_k: int, weights: dict[str, float]
+) -> list[dict[str, object]]:
+    """Both fusions as their papers write them, one chunk after the other."""
+    fused: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
+    seen: dict[tuple[int, int], dict[str, object]] = defaultdict(dict)
+    for name, leg in legs.items():
+        rows = leg.to_pylist()
+        for row in rows:
+            query, chunk = row["query_number"], row["chunk_number"]
+            scores = [other["score"] for other in rows if other["query_number"] == query]
+            if fusion == "rrf":
+                share = 1 / (rrf_k + row["rank"])
+            elif max(scores) == min(scores):
+                share = 1.0
+            else:
+                share = (row["score"] - min(scores)) / (max(scores) - min(scores))
+            fused[query][chunk] += weights[name] * share
+            seen[query, chunk] |= {f"{name}_score": row["score"], f"{name}_rank": row["rank"]}
+    expected = []
+    for query in sorted(fused):
+        ordered = sorted(fused[query].items(), key=lambda item: (-np.float32(item[1]), item[0]))
+        for rank, (chunk, score) in enumerate(ordered, start=1):
+            row = dict.fromkeys(FUSED.names) | {"query_number": query, "chunk_number": chunk} | seen[query, chunk]
+            expected.append(row | {"fused_score": float(np.float32(score)), "fused_rank": rank})
+    return expected
+
+
+def legs() -> SearchStrategy[Found]:
+    # Few values, so that scores tie; some are negative, and some chunks are found by one leg alone.
+    return st.dictionaries(
+        st.tuples(st.integers(0, 2), st.integers(0, 7)), st.sampled_from([-3.5, -1.0, 0.0, 0.25, 2.0]), max_size=16
+    )
+
+
+@given(
+    bm25=legs(),
+    dense=legs(),
+    fusion=st.sampled_from(["rrf", "minmax"]),
+    rrf_k=st.sampled_from([1, 60]),
+    dense_weight=st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+)
+def test_fusing_columns_is_what_a_plain_loop_gives(
+    bm25: Found, dense: Found, fusion: Literal["rrf", "minmax"], rrf_k: int, dense_weight: float
+) -> None:
+    named = {"bm25": leg_of(bm25), "dense": leg_of(dense)}
+    settings = RetrievalSettings(fusion=fusion, rrf_k=rrf_k, dense_weight=dense_weight)
+    table = fuse(named["bm25"], named["dense"], settings=settings)
+    assert table.schema == FUSED
+    weights = {"bm25": 1 - dense_weight, "dense": dense_weight}
+    assert table.to_pylist() == by_loop(named, fusion=fusion, rrf_k=rrf_k, weights=weights)
+
+
+def test_reciprocal_rank_by_hand() -> None:
+    # Chunk 5 is first in BM25 and second in dense; 6 is found by BM25 alone, 7 by dense alone.
+    bm25, dense = leg_of({(0, 5): 9.0, (0, 6): 8.0}), leg_of({(0, 7): 0.9, (0, 5): 0.8})
+    table = fuse(bm25, dense, settings=RetrievalSettings(rrf_k=60))
+    assert table["chunk_number"].to_pylist() == [5, 7, 6]
+    expected = [0.5 / 61 + 0.5 / 62, 0.5 / 61, 0.5 / 62]
+    np.testing.assert_allclose(table["fused_score"].to_numpy(), expected, rtol=1e-6)
+    assert table["bm25_rank"].to_pylist() == [1, None, 2]
+    assert table["dense_score"].to_pylist() == [pytest.approx(0.8), pytest.approx(0.9), None]
+
+
+def test_equal_fused_scores_go_by_chunk_number() -> None:
+    table = fuse(leg_of({(0, 9): 1.0}), leg_of({(0, 2): 0.5}), settings=RetrievalSettings())
+    assert table["chunk_number"].to_pylist() == [2, 9]
+    assert table["fused_rank"].to_pylist() == [1, 2]
+
+
+def test_without_one_leg_the_other_keeps_its_order() -> None:
+    alone = leg_of({(0, 3): 5.0, (0, 1): -2.0, (1, 4): 1.0})
+    for bm25, dense in ((alone, leg_of({})), (leg_of({}), alone)):
+        table = fuse(bm25, dense, settings=RetrievalSettings())
+        assert table.select(["query_number", "chunk_number", "fused_rank"]).to_pylist() == [
+            {"query_number": 0, "chunk_number": 3, "fused_rank": 1},
+            {"query_number": 0, "chunk_number": 1, "fused_rank": 2},
+            {"query_number": 1, "chunk_number": 4, "fused_rank": 1},
+        ]
+    assert fuse(leg_of({}), leg_of({}), settings=RetrievalSettings()).num_rows == 0
+
+
+def test_large_query_and_chunk_numbers_stay_themselves() -> None:
+    query, chunk = 2**31 - 1, 2**31 - 2
+    table = fuse(leg_of({(query, chunk): 1.0}), leg_of({(query, chunk): 1.0}), settings=RetrievalSettings())
+    assert table.to_pylist()[0] | {"query_number": query, "chunk_number": chunk} == table.to_pylist()[0]
+    assert table.num_rows == 1
+
+
+@pytest.mark.parametrize("value", [0.1, -0.7, 1e-30, 3e7])
+@pytest.mark.parametrize("count", [1, 3, 7, 10])
+def test_equal_scores_standardise_to_zero_and_scale_to_one_whatever_their_rounding(value: float, count: int) -> None:
+    groups, scores = np.zeros(count, dtype=np.int64), np.full(count, value)
+    assert standardise_within(groups, scores).tolist() == [0.0] * count
+    assert minmax_within(groups, scores).tolist() == [1.0] * count
+
+
+@given(st.lists(st.tuples(st.sampled_from([0, 1, 3]), st.floats(-100, 100, width=32)), max_size=12))
+def test_standardising_equals_numpys_mean_and_deviation_of_each_group(entries: list[tuple[int, float]]) -> None:
+    groups = np.array([group for group, _ in entries], dtype=np.int64)
+    scores = np.array([score for _, score in entries], dtype=np.float64)
+    expected = np.zeros(len(entries))
+    for group in set(groups.tolist()):
+        values = scores[groups == group]
+        if values.min() < values.max() and values.std() > 0:
+            expected[groups == group] = (values - values.mean()) / values.std()
+    np.testing.assert_allclose(standardise_within(groups, scores), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_rank_zero_means_not_found() -> None:
+    assert reciprocal_rank(np.array([0, 1, 2]), k=1).tolist() == [0.0, 1 / 2, 1 / 3]

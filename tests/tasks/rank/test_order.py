@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import math
+from statistics import fmean, pstdev
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightrank.tasks.rank.order import LegScores, best_of_each, first_stage_scores, rank_candidates, weighted_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hypothesis.strategies import SearchStrategy
+
+NAN = math.nan
+# The candidates of one query in fused order: fused score and pair score, NaN where the reranker was not asked.
+Candidates = list[tuple[float, float]]
+
+
+def weigh(lists: Sequence[Candidates], *, weight: float) -> list[list[float]]:
+    """``weighted_scores`` of the candidates of several queries."""
+    sizes = [len(candidates) for candidates in lists]
+    every = [candidate for candidates in lists for candidate in candidates]
+    scores = weighted_scores(
+        np.repeat(np.arange(len(lists), dtype=np.int32), sizes),
+        np.array([fused for fused, _ in every], dtype=np.float32),
+        np.array([rank for size in sizes for rank in range(1, size + 1)], dtype=np.int32),
+        np.array([pair for _, pair in every], dtype=np.float32),
+        weight=weight,
+    )
+    assert scores.dtype == np.float32
+    return [part.tolist() for part in np.split(scores, np.cumsum(sizes)[:-1])] if lists else []
+
+
+def order(candidates: Candidates, *, weight: float) -> list[int]:
+    """Places in the fused order, by final rank; ties by place."""
+    (scores,) = weigh([candidates], weight=weight)
+    return sorted(range(len(candidates)), key=lambda place: (-scores[place], place))
+
+
+def standardised(values: list[float]) -> list[float]:
+    deviation = pstdev(values) if len(values) > 1 else 0.0
+    return [(value - fmean(values)) / deviation if deviation else 0.0 for value in values]
+
+
+def by_loop(candidates: Candidates, *, weight: float) -> list[float]:
+    asked = [place for place, (_, pair) in enumerate(candidates) if not math.isnan(pair)]
+    scores = [fused for fused, _ in candidates]
+    if not asked:
+        return scores
+    fused = standardised([candidates[place][0] for place in asked])
+    pairs = standardised([candidates[place][1] for place in asked])
+    for place, from_reranker, from_first_stage in zip(asked, pairs, fused, strict=True):
+        scores[place] = weight * from_reranker + (1 - weight) * from_first_stage
+    lowest, deepest = min(scores[place] for place in asked), asked[-1]
+    for place in range(len(candidates)):
+        if place not in asked:
+            scores[place] = lowest - (place - deepest)
+    return scores
+
+
+def candidates(pair_scores: SearchStrategy[float]) -> SearchStrategy[Candidates]:
+    """Up to 8 candidates, the first few of them reranked."""
+    fused = st.lists(st.integers(-8, 8).map(lambda value: value / 4), max_size=8).map(lambda found: sorted(found)[::-1])
+
+    def with_pairs(scores: list[float]) -> SearchStrategy[Candidates]:
+        return st.integers(0, len(scores)).flatmap(
+            lambda depth: st.lists(pair_scores, min_size=depth, max_size=depth).map(
+                lambda pairs: list(zip(scores, pairs + [NAN] * (len(scores) - depth), strict=True))
+            )
+        )
+
+    return fused.flatmap(with_pairs)
+
+
+PAIR_SCORES = st.integers(-20, 20).map(lambda value: value / 4)
+
+
+@given(st.lists(candidates(PAIR_SCORES), max_size=3), st.sampled_from([0.0, 0.3, 0.5, 1.0]))
+def test_weighing_columns_is_what_a_plain_loop_gives(lists: list[Candidates], weight: float) -> None:
+    for found, one in zip(weigh(lists, weight=weight), lists, strict=True):
+        np.testing.assert_allclose(found, by_loop(one, weight=weight), rtol=1e-5, atol=1e-5)
+
+
+@given(candidates(PAIR_SCORES))
+def test_weight_zero_keeps_the_fused_order(one: Candidates) -> None:
+    assert order(one, weight=0.0) == list(range(len(one)))
+
+
+@given(candidates(PAIR_SCORES))
+def test_weight_one_is_the_rerankers_order_and_the_rest_below_in_the_fused_order(one: Candidates) -> None:
+    asked = [place for place, (_, pair) in enumerate(one) if not math.isnan(pair)]
+    expected = sorted(asked, key=lambda place: (-one[place][1], place)) + list(range(len(asked), len(one)))
+    assert order(one, weight=1.0) == expected
+
+
+@given(candidates(PAIR_SCORES), st.sampled_from([0.0, 0.5, 1.0]), st.integers(1, 9), st.integers(-5, 5))
+def test_neither_the_scale_nor_the_offset_of_the_reranker_decides(
+    one: Candidates, weight: float, scale: int, offset: int
+) -> None:
+    moved = [(fused, pair * scale + offset) for fused, pair in one]
+    np.testing.assert_allclose(weigh([one], weight=weight), weigh([moved], weight=weight), rtol=1e-5, atol=1e-5)
+
+
+LISTS = st.lists(
+    st.lists(
+        st.tuples(st.integers(0, 8), st.none() | st.integers(-8, 8), st.none() | st.integers(-8, 8)),
+        min_size=1,
+        max_size=6,
+    ),
+    max_size=3,
+)
+
+
+@given(LISTS, st.sampled_from([0.0, 0.25, 0.5]))
+def test_the_first_stage_is_fused_score_and_leg_scores_of_equal_weight_as_a_plain_loop_gives(
+    lists: list[list[tuple[int, int | None, int | None]]], dense_weight: float
+) -> None:
+    expected: list[float] = []
+    for one in lists:
+        columns = [[entry[place] for entry in one] for place in range(3)]
+        filled = []
+        for column in columns:
+            listed = [value for value in column if value is not None]
+            lowest = min(listed) if listed else 0
+            filled.append(standardised([float(lowest if value is None else value) for value in column]))
+        for fused, bm25, dense in zip(*filled, strict=True):
+            expected.append(fused + 2 * (1 - dense_weight) * bm25 + 2 * dense_weight * dense)
+    every = [[NAN if value is None else float(value) for value in entry] for one in lists for entry in one]
+    fused, bm25, dense = np.array(every, dtype=np.float32).reshape(-1, 3).T
+    queries = np.repeat(np.arange(len(lists)), [len(one) for one in lists])
+    legs = [LegScores(bm25, 1 - dense_weight), LegScores(dense, dense_weight)]
+    found = first_stage_scores(queries, fused, legs=legs, asked=np.ones(len(every), dtype=bool))
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_candidates_that_are_not_reranked_keep_their_fused_scores_and_do_not_move_the_others() -> None:
+    asked = np.array([True, True, False])
+    leg = LegScores(np.array([1.0, 3.0, 99.0]), 1.0)
+    fused = np.array([0.9, 0.8, 0.7])
+    found = first_stage_scores(np.zeros(3, dtype=int), fused, legs=[leg], asked=asked)
+    assert found.tolist() == pytest.approx([1 - 2, -1 + 2, 0.7])
+
+
+def test_a_query_of_which_nothing_was_reranked_keeps_its_fused_scores_beside_one_that_was() -> None:
+    reranked, plain = [(0.75, -1.0), (0.5, 1.0)], [(0.75, NAN), (0.5, NAN)]
+    assert weigh([reranked, plain], weight=1.0) == [[-1.0, 1.0], [0.75, 0.5]]
+    assert weigh([plain], weight=1.0) == [[0.75, 0.5]]
+    assert weigh([plain, reranked], weight=0.0) == [[0.75, 0.5], [1.0, -1.0]]
+
+
+def test_one_reranked_candidate_stands_above_those_that_were_not() -> None:
+    assert weigh([[(0.9, -7.0), (0.8, NAN), (0.7, NAN)]], weight=0.5) == [[0.0, -1.0, -2.0]]
+
+
+def test_no_candidates_have_no_scores() -> None:
+    nothing = np.zeros(0, dtype=np.float32)
+    assert weighted_scores(nothing.astype(int), nothing, nothing.astype(int), nothing, weight=0.5).size == 0
+
+
+def test_final_ranks_count_within_each_query() -> None:
+    queries = np.array([1, 0, 0, 1])
+    order_, ranks = rank_candidates(queries, np.array([0, 2, 2, 1], dtype=np.float32), np.array([1, 9, 3, 4]))
+    assert order_.tolist() == [2, 1, 3, 0]
+    assert ranks.tolist() == [1, 2, 1, 2]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), max_size=15).map(
+        lambda found: sorted(found, key=lambda entry: entry[0])
+    ),
+    st.integers(1, 4),
+)
+def test_a_document_comes_once_a_query_where_its_best_entry_stands(entries: list[tuple[int, int]], depth: int) -> None:
+    queries = [query for query, _ in entries]
+    expected = []
+    for query in range(3):
+        seen: list[int] = []
+        for place, (other, unit) in enumerate(entries):
+            if other == query and unit not in seen and len(seen) < depth:
+                seen.append(unit)
+                expected.append(place)
+    kept = best_of_each(
+        np.array(queries, dtype=int),
+        np.array([unit for _, unit in entries], dtype=int),
+        depth=depth,
+    )
+    assert kept.tolist() == expected

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import os
+import sys
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.records import BadRow, Document
+from nightrank.tasks.read.documents import read_documents
+from nightrank.tasks.settings.file import DocumentsSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROW = '{"_id": "%s", "text": "t"}\n'
+
+
+def read(base: Path, source: str, max_document_bytes: int = 10_000_000) -> list[Document | BadRow]:
+    settings = DocumentsSettings(source=source, max_document_bytes=max_document_bytes)
+    return list(read_documents(settings, base=base))
+
+
+def ids(rows: list[Document | BadRow]) -> list[str]:
+    return [row.document_id for row in rows if isinstance(row, Document)]
+
+
+def write(base: Path, **texts: str) -> None:
+    for name, text in texts.items():
+        path = base / name.replace("__", "/").replace("_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_a_folder_is_read_with_the_folders_below_it_in_a_fixed_order(tmp_path: Path) -> None:
+    write(tmp_path, docs__b_md="b", docs__a__z_txt="z", docs__a__b__c_html="c", docs__rows_jsonl=ROW % "r")
+    rows = read(tmp_path, "docs")
+    assert ids(rows) == ["a/b/c.html", "a/z.txt", "b.md", "r"]
+    assert [(row.file, row.row) for row in rows] == [("a/b/c.html", 1), ("a/z.txt", 1), ("b.md", 1), ("rows.jsonl", 1)]
+
+
+def test_hidden_files_and_other_formats_in_a_folder_are_skipped(tmp_path: Path) -> None:
+    write(tmp_path, docs__a_md="a", docs__image_png="", docs__LICENSE="")
+    write(tmp_path / "docs" / ".git", b_md="b")
+    (tmp_path / "docs" / ".c.md").write_text("c")
+    assert ids(read(tmp_path, "docs")) == ["a.md"]
+    assert ids(read(tmp_path, "docs/**/*")) == ["a.md"]
+
+
+def test_symbolic_links_that_leave_the_folder_are_skipped(tmp_path: Path) -> None:
+    write(tmp_path, docs__a_md="a", docs__sub__b_md="b", outside__secret_md="s")
+    (tmp_path / "docs" / "inside.md").symlink_to("sub/b.md")
+    (tmp_path / "docs" / "leaves.md").symlink_to("../outside/secret.md")
+    (tmp_path / "docs" / "loop").symlink_to(".")
+    (tmp_path / "docs" / "folder").symlink_to("../outside")
+    (tmp_path / "docs" / "nowhere.md").symlink_to("gone.md")
+    (tmp_path / "current").symlink_to("docs")
+    expected = ["a.md", "inside.md", "sub/b.md"]
+    assert ids(read(tmp_path, "docs")) == expected
+    assert ids(read(tmp_path, "current")) == expected
+    assert ids(read(tmp_path, "docs/**/*.md")) == expected
+
+
+def test_a_glob_is_relative_to_the_folder_before_its_first_wildcard(tmp_path: Path) -> None:
+    write(tmp_path, docs__en__a_md="a", docs__en__b_txt="b", docs__de__a_md="a", docs__c_md="c")
+    assert ids(read(tmp_path, "docs/*/*.md")) == ["de/a.md", "en/a.md"]
+    assert ids(read(tmp_path, "docs/e[n]/*")) == ["en/a.md", "en/b.txt"]
+    assert ids(read(tmp_path, "docs/en/*")) == ["a.md", "b.txt"]
+    assert ids(read(tmp_path / "elsewhere", str(tmp_path / "docs" / "*.md"))) == ["c.md"]
+
+
+def test_a_file_is_called_what_the_settings_call_it_and_a_page_by_its_name(tmp_path: Path) -> None:
+    write(tmp_path, docs__a_md="a", docs__rows_jsonl=ROW % "r")
+    (page,) = read(tmp_path, "docs/a.md")
+    assert isinstance(page, Document)
+    assert (page.document_id, page.file) == ("a.md", "docs/a.md")
+    assert [row.file for row in read(tmp_path, "docs/rows.jsonl")] == ["docs/rows.jsonl"]
+    assert ids(read(tmp_path / "other", str(tmp_path / "docs" / "a.md"))) == ["a.md"]
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a[1].md").write_text("a")
+    assert ids(read(tmp_path, "a[1].md")) == ["a[1].md"]
+
+
+def test_a_bad_row_of_a_folder_is_reported_under_its_relative_name(tmp_path: Path) -> None:
+    write(tmp_path, docs__a__empty_md="", docs__b_md="b")
+    bad, good = read(tmp_path, "docs")
+    assert bad == BadRow("a/empty.md", 1, "title and text are both empty")
+    assert isinstance(good, Document)
+
+
+def test_max_document_bytes_bounds_pages_and_rows(tmp_path: Path) -> None:
+    write(tmp_path, docs__a_md="x" * 1_001, docs__b_jsonl=ROW % "r" + ROW % ("x" * 1_001))
+    assert [type(row) for row in read(tmp_path, "docs", 1_000)] == [BadRow, Document, BadRow]
+
+
+def test_a_file_name_that_is_not_utf_8_is_a_bad_row(tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    try:
+        (folder / os.fsdecode(b"caf\xe9.md")).write_text("text")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names alone")
+    (bad,) = read(tmp_path, "docs")
+    assert isinstance(bad, BadRow)
+    assert bad.file == "caf\N{REPLACEMENT CHARACTER}.md"
+    assert "half of a surrogate pair" in bad.reason
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("gone.jsonl", "gone.jsonl does not exist (looked for "),
+        ("gone/*.md", "gone/*.md holds no file that can be read; found: no file at all."),
+        ("bucket://x\0", "does not exist"),
+        ("empty", "empty holds no file that can be read; found: no file at all."),
+        ("images", "images holds no file that can be read; found: 2 .png, 1 without a suffix."),
+        ("images/*.png", "images/*.png holds no file that can be read; found: 1 .png."),
+        ("images/a.png", "images/a.png is not a file of a format that can be read."),
+        ("nothing.jsonl", "nothing.jsonl holds no document."),
+        ("header.csv", "header.csv holds no document."),
+    ],
+)
+def test_a_source_without_a_document_is_an_input_error(tmp_path: Path, source: str, message: str) -> None:
+    write(tmp_path, images__a_png="", images__b_PNG="", images__README="", nothing_jsonl="\n", header_csv="id,text\n")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, source)
+    assert message in caught.value.message
+    assert caught.value.remedy
+
+
+def test_an_unknown_format_is_answered_with_those_that_are_known(tmp_path: Path) -> None:
+    write(tmp_path, a_docx="")
+    with pytest.raises(InputError, match=r"\.md, .*\.pdf, .*\.jsonl, .*\.csv\.gz, .*\.parquet"):
+        read(tmp_path, "a.docx")
+
+
+@pytest.mark.parametrize("name", ["a.md", "a.jsonl", "a.pdf", "a.parquet", "folder", "*.md"])
+def test_what_may_not_be_read_is_an_input_error(tmp_path: Path, name: str) -> None:
+    base = tmp_path / "base"
+    write(base, a_md="a", a_jsonl="a", a_pdf="a", a_parquet="a", folder__a_md="a")
+    read(base, "folder")
+    base.chmod(0)
+    user = os.geteuid()
+    try:
+        if user == 0:  # whom permissions do not bind
+            os.seteuid(65_534)
+        with pytest.raises(InputError, match="cannot be read: Permission denied"):
+            read(base, name)
+    finally:
+        os.seteuid(user)
+        base.chmod(0o700)
+
+
+def test_an_ir_datasets_collection_is_read_in_its_order(tmp_path: Path) -> None:
+    ir_datasets = pytest.importorskip("ir_datasets")
+    (tmp_path / "docs.tsv").write_text("b\tsecond\na\tfirst\nc\t\n")
+    name = f"nightrank-test/{tmp_path.name}"
+    ir_datasets.registry.register(name, ir_datasets.create_dataset(docs_tsv=str(tmp_path / "docs.tsv")))
+    source = f"ir_datasets:{name}"
+    assert read(tmp_path, source) == [
+        Document("b", "", "second", {}, source, 1),
+        Document("a", "", "first", {}, source, 2),
+        BadRow(source, 3, "title and text are both empty"),
+    ]
+
+
+def test_an_ir_datasets_collection_that_cannot_be_fetched_is_the_machines_fault(tmp_path: Path) -> None:
+    ir_datasets = pytest.importorskip("ir_datasets")
+    name = f"nightrank-test/{tmp_path.name}"
+    ir_datasets.registry.register(name, ir_datasets.create_dataset(docs_tsv=str(tmp_path / "gone.tsv")))
+    with pytest.raises(MachineError, match="the collection cannot be fetched"):
+        read(tmp_path, f"ir_datasets:{name}")
+
+
+def test_an_ir_datasets_id_that_is_unknown_is_an_input_error(tmp_path: Path) -> None:
+    pytest.importorskip("ir_datasets")
+    with pytest.raises(InputError, match="ir-datasets knows no such collection"):
+        read(tmp_path, "ir_datasets:no/such")
+
+
+def test_ir_datasets_missing_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ir_datasets", None)
+    with pytest.raises(InputError, match=r'pip install "nightrank\[ir-datasets\]"'):
+        read(tmp_path, "ir_datasets:beir/scifact/test")
+
+
+def test_scifact_is_read_without_a_bad_row(shared_data: Path) -> None:
+    rows = read(shared_data, "scifact/corpus.jsonl")
+    assert len(rows) == len(set(ids(rows))) == 5_183
+    assert all(isinstance(row, Document) and row.title and row.text for row in rows)
+
+
+def test_the_two_empty_documents_of_cranfield_are_set_aside(shared_data: Path) -> None:
+    rows = read(shared_data, "cran/corpus.jsonl")
+    assert len(ids(rows)) == 1_398
+    assert [row.row for row in rows if isinstance(row, BadRow)] == [471, 995]
+
+
+def test_a_night_of_a_real_documentation_site_is_read(shared_data: Path, tmp_path: Path) -> None:
+    with tarfile.open(shared_data / "dapr-docs-nights.tar.xz") as nights:
+        for member in nights:
+            if member.name.startswith("./2024-06-03/"):
+                nights.extract(member, tmp_path, filter="data")
+            elif member.name > "./2024-06-04":
+                break
+    pages = read(tmp_path, "2024-06-03")
+    assert len(ids(pages)) == len(pages) == len([path for path in tmp_path.rglob("*.md") if path.is_file()])
+    by_id = {page.document_id: page for page in pages if isinstance(page, Document)}
+    overview = by_id["concepts/overview.md"]
+    assert overview.title == "Overview"
+    assert overview.metadata["type"] == "docs"
+    assert not overview.text.lstrip().startswith("---")

@@ -1,0 +1,101 @@
+"""A training starts from a reranker that keeps what it knows, or from a dual encoder with a fresh head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from nightrank.storage.errors import InputError
+from nightrank.storage.workspace.base import Workspace
+from nightrank.tasks.embed.encoder import plan_embedder
+from nightrank.tasks.rerank.openvino import CARD_FILE, OpenvinoCard
+from nightrank.tasks.rerank.packaged import network_of
+from nightrank.tasks.rerank.find import Reranker, plan_local
+from nightrank.tasks.train.reranker.base import base_files, base_name, load_base
+from nightrank.tasks.settings.file import ExecutionSettings, RerankerSettings, Settings
+from nightrank.tasks.train.run import TrainingRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Models
+
+
+def run_of(models: Models, folder: Path, *, reranker: str) -> TrainingRun:
+    settings = Settings.model_validate(
+        {
+            "documents": {"source": "corpus.jsonl"},
+            "queries": {"log": "queries.jsonl"},
+            "embedder": {"model": str(models.embedder)},
+            "reranker": {"model": reranker},
+            "execution": {"device": "cpu"},
+        }
+    )
+    embedder = plan_embedder(settings.embedder, settings.execution, base=folder)
+    return TrainingRun(settings, folder, Workspace(folder / "workspace"), "reranker", folder, embedder)
+
+
+def test_a_cross_encoder_starts_with_the_scores_that_it_gives(models: Models) -> None:
+    pairs = [("read csv", "The csv module reads tables."), ("read csv", "A lock file.")]
+    plan = plan_local(
+        RerankerSettings(model=str(models.reranker)), ExecutionSettings(device="cpu"), base=models.reranker
+    )
+    lengths = np.array([6, 4])
+    expected = Reranker(plan, batch_tokens=512).score(
+        [query for query, _ in pairs], [text for _, text in pairs], lengths
+    )
+    encoder = load_base(models.reranker, max_length=64, device="cpu", seed=1)
+    found = encoder.predict(pairs, show_progress_bar=False, convert_to_numpy=True)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_seed_decides_a_fresh_head_and_nothing_else(models: Models) -> None:
+    networks = [
+        network_of(load_base(models.embedder, max_length=64, device="cpu", seed=seed)).state_dict()
+        for seed in (1, 1, 2)
+    ]
+    same = {name for name, value in networks[0].items() if torch.equal(value, networks[2][name])}
+    assert "classifier.weight" not in same
+    assert {name for name in networks[0] if name.startswith("bert.embeddings")} <= same
+    assert all(torch.equal(value, networks[1][name]) for name, value in networks[0].items())
+
+
+def test_without_a_word_it_starts_from_the_present_reranker_and_without_one_from_the_packaged(
+    models: Models, tmp_path: Path
+) -> None:
+    present = run_of(models, tmp_path, reranker=str(models.reranker))
+    assert base_name(present, None) == str(models.reranker)
+    assert base_files(present, str(models.reranker))[0] == models.reranker
+    absent = run_of(models, tmp_path, reranker="none")
+    assert base_name(absent, None) == "nightrank-minilm"
+    assert base_files(absent, "nightrank-minilm")[0].name == "nightrank-minilm"
+    assert base_files(absent, "embedder")[0] == models.embedder
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no model that a reranker can be made of"):
+        load_base(tmp_path, max_length=64, device="cpu", seed=1)
+
+
+def test_a_reranker_that_is_made_for_openvino_is_no_start_and_its_source_is_named(
+    models: Models, tmp_path: Path
+) -> None:
+    card = OpenvinoCard(
+        source="models/cross",
+        source_fingerprint="f",
+        precision="int8",
+        max_tokens=64,
+        pad_token_id=0,
+        weight=1.0,
+        openvino="2026.1",
+        sha256={},
+    )
+    (tmp_path / "fast").mkdir()
+    (tmp_path / "fast" / CARD_FILE).write_text(card.model_dump_json())
+    run = run_of(models, tmp_path, reranker="fast")
+    with pytest.raises(InputError, match="'fast' is made for OpenVINO") as refused:
+        base_files(run, base_name(run, None))
+    assert "--base models/cross" in refused.value.remedy

@@ -1,0 +1,137 @@
+"""The schedule, and that a run learns, stops early and survives being interrupted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from nightrank.tasks.rerank.packaged import base_parameters, network_of, new_cross_encoder
+from nightrank.tasks.train.reranker.base import load_base
+from nightrank.tasks.train.reranker.learn import (
+    LearningSettings,
+    Progress,
+    rate_factor,
+    score_pairs,
+    train,
+)
+from nightrank.tasks.train.reranker.groups import GroupSampler, GroupSettings, MinedSource
+from nightrank.tasks.train.sources import MinedQuery, Passage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sentence_transformers import CrossEncoder
+
+    from tests.conftest import Models
+
+GROUPS = GroupSettings(
+    groups=2, near=1, far=0, anywhere=1, keyword_share=0.0, max_lengths=(16,), length_shares=(1.0,), seed=3
+)
+WORDS = ("red", "blue", "green", "white", "black", "brown")
+
+
+def sampler() -> GroupSampler:
+    passages = [Passage(word, "", f"a {word} thing") for word in WORDS]
+    queries = [
+        MinedQuery(f"what is {word}", ((place, 1.0),), (((place + 1) % 6, 0.5),), -1.0)
+        for place, word in enumerate(WORDS)
+    ]
+    return GroupSampler({"colours": MinedSource(passages, queries, 1.0)}, GROUPS)
+
+
+def settings(steps: int, **changes: float | str) -> LearningSettings:
+    whole = {"decay_steps": 1, "warm_up_steps": 1, "threads": 1, **changes}
+    return LearningSettings.model_validate({"steps": steps, **whole})
+
+
+def encoder(models: Models) -> CrossEncoder:
+    return load_base(models.embedder, max_length=16, device="cpu", seed=1)
+
+
+def nothing(_progress: Progress) -> None:
+    """A report that nobody reads."""
+
+
+class Interrupted(Exception):
+    """What stands for the machine going down."""
+
+
+def test_the_rate_ends_one_step_above_zero() -> None:
+    whole = settings(8, decay_steps=4, warm_up_steps=4)
+    assert [rate_factor(step, whole) for step in range(8)] == [0.25, 0.5, 0.75, 1.0, 1.0, 0.75, 0.5, 0.25]
+
+
+@pytest.mark.parametrize("loss", ["listwise", "bce"])
+def test_training_lowers_the_loss_and_leaves_the_embeddings_alone(tmp_path: Path, models: Models, loss: str) -> None:
+    learning = settings(40, learning_rate=3e-3, average_decay=0.0, loss=loss)
+    learnt = train(encoder(models), sampler(), learning, folder=tmp_path, report=nothing)
+    losses = learnt.losses.column("loss").to_pylist()
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+    base = base_parameters(models.embedder)
+    same = {name for name, value in base.items() if torch.equal(value, learnt.parameters[name])}
+    assert same == {"bert.embeddings.word_embeddings.weight", "bert.embeddings.position_embeddings.weight"}
+
+
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path: Path, models: Models) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "broken").mkdir()
+    whole = settings(6, checkpoint_seconds=1e-9, watch_every=2, patience=9)
+    looks = iter([1.0, 3.0, 2.0])
+
+    def stop_at_five(progress: Progress) -> None:
+        if progress.step == 5:
+            raise Interrupted
+
+    expected = train(
+        encoder(models), sampler(), whole, folder=tmp_path / "whole", report=nothing, watch=lambda: next(looks)
+    )
+    looks = iter([1.0, 3.0, 2.0])
+    broken = tmp_path / "broken"
+    with pytest.raises(Interrupted):
+        train(encoder(models), sampler(), whole, folder=broken, report=stop_at_five, watch=lambda: next(looks))
+    steps: list[Progress] = []
+    found = train(encoder(models), sampler(), whole, folder=broken, report=steps.append, watch=lambda: next(looks))
+    assert [progress.step for progress in steps] == [5, 6]
+    assert steps[-1].pairs == 6 * 2 * 3
+    assert (found.best_step, expected.best_step) == (4, 4)
+    assert found.losses.column("held_out").to_pylist() == [None, 1.0, None, 3.0, None, 2.0]
+    for name, value in expected.parameters.items():
+        torch.testing.assert_close(found.parameters[name], value, rtol=1e-5, atol=1e-7)
+
+
+def test_training_ends_when_looks_bring_no_gain_and_the_best_weights_come_out(tmp_path: Path, models: Models) -> None:
+    values = iter([0.2, 0.5, 0.4, 0.5])
+    model = encoder(models)
+    seen: list[torch.Tensor] = []
+
+    def watch() -> float:
+        seen.append(network_of(model).get_parameter("classifier.weight").detach().clone())
+        return next(values)
+
+    learning = settings(50, watch_every=3, patience=2, learning_rate=1e-2)
+    learnt = train(model, sampler(), learning, folder=tmp_path, report=nothing, watch=watch)
+    assert (learnt.steps, learnt.best_step) == (12, 6)
+    torch.testing.assert_close(learnt.parameters["classifier.weight"], seen[1])
+    assert not torch.equal(seen[1], seen[3])
+
+
+def test_scores_come_back_in_the_order_of_the_pairs(models: Models) -> None:
+    torch.manual_seed(5)
+    model = new_cross_encoder(models.embedder, max_length=32)
+    network = network_of(model).train(mode=False)
+    queries, texts = ["red"] * 3, ["a very long text about a red thing", "blue", "two words"]
+    with torch.no_grad():
+        scores, tokens = score_pairs(network, model.tokenizer, queries, texts, max_length=32, micro_batch=2)
+    alone = model.predict(list(zip(queries, texts, strict=True)), batch_size=1, convert_to_numpy=True)
+    assert scores.tolist() == pytest.approx(alone.tolist(), abs=1e-4)
+    assert tokens == (3 + 1 + 8) + (3 + 1 + 1) + (3 + 1 + 2)
+
+
+def test_a_query_longer_than_a_pair_may_be_is_cut_too(models: Models) -> None:
+    model = new_cross_encoder(models.embedder, max_length=16)
+    _, tokens = score_pairs(
+        network_of(model), model.tokenizer, ["red " * 40], ["blue " * 40], max_length=16, micro_batch=1
+    )
+    assert tokens == 16

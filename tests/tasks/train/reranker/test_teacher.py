@@ -1,0 +1,57 @@
+"""A teacher's scores take the place of opinions, and no pair is scored twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from nightrank.tasks.train.reranker import teacher as reranker_teacher
+from nightrank.tasks.rerank.find import Reranker, plan_local
+from nightrank.tasks.train.reranker.teacher import ask_teacher
+from nightrank.tasks.settings.file import ExecutionSettings, RerankerSettings
+from nightrank.tasks.train.sources import MinedQuery, Passage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nightrank.tasks.rerank.find import RerankerPlan
+    from tests.conftest import Models
+
+EXECUTION = ExecutionSettings(device="cpu", threads=1)
+PASSAGES = [Passage(f"d{i}", "", f"text of {i} things") for i in range(6)]
+QUERIES = [
+    MinedQuery("first", ((0, 0.0),), ((1, 0.0), (2, 0.0), (5, 0.0)), 0.0, "struck"),
+    MinedQuery("second", ((3, 0.0), (4, 0.0)), ((0, 0.0),), 0.0),
+]
+
+
+@pytest.fixture
+def plan(models: Models, tmp_path: Path) -> RerankerPlan:
+    return plan_local(RerankerSettings(model=str(models.reranker)), EXECUTION, base=tmp_path)
+
+
+def test_opinions_become_the_teachers_scores_standardised_over_each_query(plan: RerankerPlan, tmp_path: Path) -> None:
+    taught, known = ask_teacher(QUERIES, PASSAGES, negatives=2, plan=plan, execution=EXECUTION, folder=tmp_path)
+    assert known == 0
+    teacher = Reranker(plan, batch_tokens=4096, threads=1)
+    for query, places in zip(taught, ([0, 1, 2], [3, 4, 0]), strict=True):
+        texts = [PASSAGES[place].model_text() for place in places]
+        scores = teacher.score([query.query] * 3, texts, np.full(3, 5)).astype(np.float64)
+        opinions = [opinion for _, opinion in (*query.answers, *query.negatives)]
+        assert [place for place, _ in (*query.answers, *query.negatives)] == places
+        assert opinions == pytest.approx(((scores - scores.mean()) / scores.std()).tolist(), abs=1e-3)
+        assert query.floor == min(opinions)
+    assert taught[0].struck == "struck"
+
+
+def test_no_pair_is_scored_twice(plan: RerankerPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = ask_teacher(QUERIES, PASSAGES, negatives=2, plan=plan, execution=EXECUTION, folder=tmp_path)
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise AssertionError("the teacher was loaded")
+
+    monkeypatch.setattr(reranker_teacher, "Reranker", refuse)
+    again, known = ask_teacher(QUERIES, PASSAGES, negatives=2, plan=plan, execution=EXECUTION, folder=tmp_path)
+    assert (again, known) == (first, 6)

@@ -1,0 +1,109 @@
+"""Which weight is chosen, on what measure, and that the order is a release's."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from nightrank.tasks.train.reranker.validate import (
+    by_weight,
+    choose_weight,
+    evaluate_reranker,
+    final_scores,
+    fold_weights,
+    fused_ndcg,
+    ndcg,
+    ndcg_of,
+)
+from nightrank.tasks.train.sources import Passage
+from nightrank.tasks.train.sets import Candidate, HeldOutQuery
+
+PASSAGES = [Passage(name, "", f"text {name}") for name in "abcd"] + [Passage("a", "", "more of a")]
+# The legs say nothing, so the first stage is the fused order. "c" answers, and "z" that is not found.
+QUERY = HeldOutQuery(
+    "q",
+    {"c": 2, "z": 1},
+    (Candidate(0, 0.3, None, None), Candidate(1, 0.2, None, None), Candidate(2, 0.1, None, None)),
+)
+IDEAL = 2 + 1 / math.log2(3)
+
+
+def test_an_answer_that_was_not_found_still_counts() -> None:
+    # Grades 2 and 1 exist, the first is found third: (2 / log2 4) / (2 + 1 / log2 3).
+    assert ndcg((0, 0, 2), (2, 1)) == pytest.approx(1.0 / IDEAL)
+
+
+def test_a_query_without_relevant_documents_has_the_measure_0() -> None:
+    assert ndcg((0, 0), ()) == 0.0
+
+
+def test_a_document_stands_where_its_best_passage_stands() -> None:
+    query = HeldOutQuery("q", {"b": 1}, tuple(Candidate(place, 0.1, None, None) for place in (0, 4, 1)))
+    assert ndcg_of(query, PASSAGES, np.array([3.0, 2.0, 1.0])) == pytest.approx(1 / math.log2(3))
+
+
+def test_weight_0_keeps_the_first_stages_order_and_weight_1_takes_the_rerankers() -> None:
+    values = by_weight([QUERY], PASSAGES, [np.array([-5.0, -1.0, 3.0], dtype=np.float32)], weights=(0.0, 1.0))
+    assert values[0.0].tolist() == pytest.approx([1.0 / IDEAL])
+    assert values[1.0].tolist() == pytest.approx([2.0 / IDEAL])
+    assert fused_ndcg([QUERY], PASSAGES, depth=3).tolist() == pytest.approx([1.0 / IDEAL])
+
+
+def test_final_scores_weigh_reranker_fused_order_and_both_legs() -> None:
+    # z of the pair scores (1, -1), of the fused ones (1, -1), of BM25 (-1, 1); the dense leg lists one: its lowest
+    # for the other as well, so 0. First stage 1 - 2 * 0.5 = 0 and -1 + 2 * 0.5 = 0.
+    query = HeldOutQuery("q", {}, (Candidate(0, 0.9, None, 3.0), Candidate(1, 0.8, 0.5, 5.0)))
+    scores = final_scores(query, np.array([7.0, 2.0], dtype=np.float32), weight=0.4)
+    assert scores.tolist() == pytest.approx([0.4, -0.4], abs=1e-6)
+    # Without the dense leg BM25 counts twice: first stage 1 - 2, standardised -1, and the other way round.
+    scores = final_scores(query, np.array([7.0, 2.0], dtype=np.float32), weight=0.4, dense_weight=0.0)
+    assert scores.tolist() == pytest.approx([0.4 - 0.6, -0.4 + 0.6], abs=1e-6)
+
+
+def test_the_collection_that_gains_least_decides() -> None:
+    # The smallest gains are 0.004 and -0.003, although the means are 0.552 and 0.699.
+    figures = {"a": {0.0: 0.5, 0.5: 0.6, 1.0: 0.9}, "b": {0.0: 0.5, 0.5: 0.504, 1.0: 0.497}}
+    assert choose_weight(figures, {"a": 0.5, "b": 0.5}) == 0.5
+
+
+def test_gains_are_over_the_fused_order_not_over_weight_0() -> None:
+    figures = {"a": {0.0: 0.60, 0.5: 0.65}, "b": {0.0: 0.52, 0.5: 0.51}}
+    assert choose_weight(figures, {"a": 0.64, "b": 0.5}) == 0.5  # worst -0.04 against +0.01
+
+
+def test_of_smallest_gains_that_are_about_equal_the_better_mean_decides() -> None:
+    figures = {"a": {0.0: 0.5, 0.2: 0.51, 0.3: 0.5095}, "b": {0.0: 0.5, 0.2: 0.6, 0.3: 0.7}}
+    fused = {"a": 0.5, "b": 0.5}
+    assert choose_weight(figures, fused) == 0.3
+    assert choose_weight(figures, fused, noise=0.0) == 0.2
+
+
+def test_of_equal_weights_the_smallest_is_chosen() -> None:
+    assert choose_weight({"a": {0.0: 0.5, 0.5: 0.7, 1.0: 0.7}}, {"a": 0.5}) == 0.5
+
+
+def test_no_query_chooses_its_own_weight() -> None:
+    values = {0.2: np.array([1.0, 0.0, 0.9, 0.1]), 0.7: np.array([0.0, 0.6, 0.0, 0.6])}
+    assert fold_weights(values).tolist() == [0.7, 0.2, 0.7, 0.2]
+
+
+def test_fused_order_reranker_and_weighted_order_are_measured_query_by_query() -> None:
+    other = HeldOutQuery("r", {"d": 1}, (Candidate(3, 0.2, None, None), Candidate(1, 0.1, None, None)))
+    scores = [np.array([-5.0, -1.0, 3.0], dtype=np.float32), np.array([0.0, 9.0], dtype=np.float32)]
+    table = evaluate_reranker([QUERY, other], PASSAGES, scores, weights=np.array([1.0, 0.0]))
+    found = {
+        (row["stage"], int(row["query_id"])): row["value"] for row in table.to_pylist() if row["measure"] == "nDCG@10"
+    }
+    second = 1 / math.log2(3)
+    assert found == pytest.approx(
+        {
+            ("fused", 0): 1.0 / IDEAL,
+            ("fused", 1): 1.0,
+            ("reranker", 0): 2.0 / IDEAL,
+            ("reranker", 1): second,
+            ("reranked", 0): 2.0 / IDEAL,
+            ("reranked", 1): 1.0,
+        }
+    )

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nightrank.storage.errors import InputError
+from nightrank.storage.records import Judgment
+from nightrank.tasks.trec.qrels import read_judgments
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEADER = "query-id\tcorpus-id\tscore\n"
+
+
+def read(folder: Path, text: str, name: str = "test.tsv") -> list[Judgment]:
+    path = folder / name
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    return read_judgments(path, name=name)
+
+
+def test_beir_and_trec_say_the_same(tmp_path: Path) -> None:
+    expected = [Judgment("q1", "d2", 2), Judgment("q1", "d1", 0), Judgment("q2", "d1", 1)]
+    assert read(tmp_path, f"{HEADER}q1\td2\t2\nq1\td1\t0\nq2\td1\t1\n") == expected
+    assert read(tmp_path, "q1 0 d2 2\nq1\tQ0\td1  0\nq2 0 d1 1", name="qrels.txt") == expected
+
+
+def test_gzipped_judgments_are_unpacked(tmp_path: Path) -> None:
+    assert read(tmp_path, "q 0 d 1\n", name="qrels.gz") == [Judgment("q", "d", 1)]
+
+
+def test_windows_line_ends_blank_lines_and_a_byte_order_mark_are_no_matter(tmp_path: Path) -> None:
+    text = "\ufeffquery-id\tcorpus-id\tscore\r\n\r\nq\td\t1\r\n\r\n"
+    assert read(tmp_path, text) == [Judgment("q", "d", 1)]
+
+
+def test_negative_grades_are_allowed(tmp_path: Path) -> None:
+    assert read(tmp_path, "q 0 d -2\n") == [Judgment("q", "d", -2)]
+
+
+def test_beir_ids_may_hold_spaces(tmp_path: Path) -> None:
+    assert read(tmp_path, f"{HEADER}a b\tc d.md\t1\n") == [Judgment("a b", "c d.md", 1)]
+
+
+def test_a_pair_repeated_with_the_same_grade_is_there_once(tmp_path: Path) -> None:
+    assert read(tmp_path, "q 0 d 1\nq 0 e 1\nq 0 d 1\n") == [Judgment("q", "d", 1), Judgment("q", "e", 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "q 0 d 1\nq 0 d 2\n",
+            "test.tsv, row 2: query 'q' and document 'd' have the grade 2, and in row 1 the grade 1",
+        ),
+        ("q\td\t1\n", "row 1: 3 fields, expected four, separated by white space"),
+        ("q 0 d\n", "row 1: 3 fields"),
+        ("q 0 d e 1\n", "row 1: 5 fields"),
+        (f"{HEADER}q d 1\n", "row 2: 1 fields, expected three, separated by tabs"),
+        (f"{HEADER}q\t0\td\t1\n", "row 2: 4 fields"),
+        (f"{HEADER}\td\t1\n", "row 2: the id is empty"),
+        (f"{HEADER}q\t \t1\n", "row 2: the id is empty"),
+        (f"{HEADER}q\td\t\n", "row 2: the grade '' is no integer"),
+        ("q 0 d 1.0\n", "row 1: the grade '1.0' is no integer"),
+        ("q 0 d 1_0\n", "row 1: the grade '1_0' is no integer"),
+        ("q 0 d \u0661\n", "row 1: the grade '\u0661' is no integer"),
+        ("q 0 d high\n", "row 1: the grade 'high' is no integer"),
+        (f"q 0 {'d' * 10_001} 1\n", "row 1: 10,0"),
+        ("", "test.tsv holds no judgment"),
+        (HEADER, "test.tsv holds no judgment"),
+    ],
+)
+def test_any_malformed_row_stops_with_its_place_and_a_remedy(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, text)
+    assert message in caught.value.message
+    assert caught.value.remedy
+
+
+def test_a_row_that_is_not_utf_8_stops(tmp_path: Path) -> None:
+    (tmp_path / "q").write_bytes(b"q 0 d 1\nq 0 caf\xe9 1\n")
+    with pytest.raises(InputError, match=r"q, row 2: byte 8 \(0xe9\) is not UTF-8"):
+        read_judgments(tmp_path / "q", name="q")
+
+
+def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gone does not exist"):
+        read_judgments(tmp_path / "gone", name="gone")
+
+
+@pytest.mark.parametrize(
+    ("file", "count", "grades"),
+    [("scifact/qrels/test.tsv", 339, {1}), ("cran/qrels/test.tsv", 1_837, {0, 1, 2, 3, 4})],
+)
+def test_real_judgments_are_read(shared_data: Path, file: str, count: int, grades: set[int]) -> None:
+    judgments = read_judgments(shared_data / file, name=file)
+    assert len(judgments) == count
+    assert {judgment.grade for judgment in judgments} == grades
