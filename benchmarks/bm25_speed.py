@@ -33,7 +33,7 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.records import CHUNKS
 from nightrank.tasks.bm25.analyser import ENGLISH_STOP_WORDS, Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
-from nightrank.tasks.settings.file import Bm25Settings
+from nightrank.tasks.settings.index import Bm25Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ class Collection:
 
     Attributes:
         batches: chunk_hash and text.
-        chunks: A Parquet file of ``nightrank.storage.records.CHUNKS``.
+        chunks: A Parquet file of ``storage.records.CHUNKS``.
         statistics: The file that a build writes.
     """
 

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.files.parquet import read_table
 from nightrank.storage.filters.queries import conditions_of
+from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.serving.cache import SearchCache
-from nightrank.storage.files.parquet import read_table
 from nightrank.tasks.evaluate.measures import RANKED
-from nightrank.tasks.settings.file import Settings
 from nightrank.tasks.evaluate.token_leg import static_leg_of_release
+from nightrank.tasks.settings.file import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

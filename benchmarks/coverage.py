@@ -32,8 +32,8 @@ from nightrank.tasks.query_log.coverage import Candidates, chosen_before
 from nightrank.tasks.query_log.demand import PLAIN_FREQUENCY, Rule
 from nightrank.tasks.query_log.merge import merge_forms
 from nightrank.tasks.query_log.traffic import TrafficCounter, day_of
-from nightrank.tasks.settings.file import QueriesSettings
 from nightrank.tasks.read.rows import read_rows
+from nightrank.tasks.settings.inputs import QueriesSettings
 
 if TYPE_CHECKING:
     from nightrank.tasks.query_log.traffic import Traffic

@@ -22,8 +22,8 @@ import pyarrow as pa
 from benchmarks.claims import benchmark_parser, claim_of_rates, main_of
 from benchmarks.machine import matrix_rate
 from benchmarks.race import Laps, race
-from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.lance.place import LanceFolder
+from nightrank.storage.lance.table import ChunkTable
 from nightrank.tasks.dense.retrieve import all_blocks, retrieve_dense
 from nightrank.tasks.dense.texts import Texts
 

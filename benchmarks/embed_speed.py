@@ -19,7 +19,8 @@ from benchmarks.mixed_texts import described, mixed_chunks, operations
 from benchmarks.race import race
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.models.files import PACKAGED_EMBEDDER
-from nightrank.tasks.settings.file import EmbedderSettings, ExecutionSettings
+from nightrank.tasks.settings.index import EmbedderSettings
+from nightrank.tasks.settings.operation import ExecutionSettings
 
 if TYPE_CHECKING:
     import argparse

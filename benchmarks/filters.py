@@ -31,7 +31,7 @@ from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_
 from nightrank.storage.records import Document
 from nightrank.storage.workspace.base import Workspace
 from nightrank.tasks.read.documents import read_documents
-from nightrank.tasks.settings.file import DocumentsSettings
+from nightrank.tasks.settings.inputs import DocumentsSettings
 
 if TYPE_CHECKING:
     import argparse

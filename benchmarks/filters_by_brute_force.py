@@ -12,18 +12,18 @@ import pyarrow.compute as pc
 
 from benchmarks.plain_filters import matches
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.lance.table import vectors_of
+from nightrank.storage.files.parquet import read_table
 from nightrank.storage.filters.queries import by_text
+from nightrank.storage.lance.table import vectors_of
 from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.memo.query_vectors import QueryMemo
 from nightrank.storage.records import LEG
 from nightrank.storage.serving.cache import SearchCache
-from nightrank.storage.files.parquet import read_table
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.fusion import fuse
-from nightrank.tasks.rerank.pairs import name_candidates, reranked_rows, settle_order
+from nightrank.tasks.rank.order import name_candidates, reranked_rows, settle_order
 from nightrank.tasks.rank.results import cut_results
 from nightrank.tasks.release import StoredRelease
 

@@ -9,8 +9,9 @@ import numpy as np
 from rank_bm25 import BM25Okapi
 
 from nightrank.storage.records import Document
-from nightrank.tasks.chunk.documents import chunk_document, load_token_counter
-from nightrank.tasks.settings.file import ChunkingSettings
+from nightrank.tasks.chunk.documents import chunk_document
+from nightrank.tasks.models.tokens import load_token_counter
+from nightrank.tasks.settings.index import ChunkingSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

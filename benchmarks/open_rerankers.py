@@ -22,16 +22,15 @@ from rich.table import Table
 from benchmarks.beir_folders import parsed, parser, write_settings
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.settings import load_settings
-from nightrank.storage.workspace.base import reading
+from nightrank.storage.workspace.folder import reading
 from nightrank.tasks.experiment.run import Experiment
-from nightrank.tasks.trec.qrels import read_judgments
+from nightrank.tasks.experiment.variants import varied
+from nightrank.tasks.release import StoredRelease
+from nightrank.tasks.rerank.compare import agreement, draw_pairs, query_numbers, score_beside
+from nightrank.tasks.rerank.find import plan_local
 from nightrank.tasks.rerank.on_demand import RerankerOnDemand
 from nightrank.tasks.rerank.openvino_convert import convert
-from nightrank.tasks.rerank.release_pairs__fold import draw_pairs
-from nightrank.tasks.rerank.find import plan_local
-from nightrank.tasks.rerank.compare import agreement, query_numbers, score_beside
-from nightrank.tasks.release import StoredRelease
-from nightrank.tasks.experiment.variants import varied
+from nightrank.tasks.trec.qrels import read_judgments
 
 if TYPE_CHECKING:
     from pathlib import Path

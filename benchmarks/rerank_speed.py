@@ -20,9 +20,11 @@ from benchmarks.claims import Claim, benchmark_parser, claim_of_rates, main_of
 from benchmarks.machine import matrix_rate
 from benchmarks.mixed_texts import candidates_of, described, mixed_chunks, operations
 from benchmarks.race import race
-from nightrank.tasks.rerank.find import Reranker, RerankerPlan, load_cross_encoder, plan_local
 from nightrank.tasks.rerank.compare import agreement
-from nightrank.tasks.settings.file import ExecutionSettings, RerankerSettings
+from nightrank.tasks.rerank.cross_encoder import Reranker, load_cross_encoder
+from nightrank.tasks.rerank.find import plan_local
+from nightrank.tasks.settings.operation import ExecutionSettings
+from nightrank.tasks.settings.ranking import RerankerSettings
 
 if TYPE_CHECKING:
     import argparse
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmarks.race import Laps
+    from nightrank.tasks.rerank.plan import RerankerPlan
 
 TARGETS = {"cpu": 1.5, "cuda": 3.0}
 INT8_TARGET, TOP_TARGET = 2.5, 0.98
@@ -172,8 +175,8 @@ def _int8(plan: RerankerPlan, options: argparse.Namespace) -> Any:  # noqa: ANN4
     if find_spec("openvino") is None or find_spec("nncf") is None:
         print("Without openvino and nncf nothing is raced in 8 bits.")
         return None
-    from nightrank.tasks.rerank.openvino_convert import convert
     from nightrank.tasks.rerank.openvino import OpenvinoReranker
+    from nightrank.tasks.rerank.openvino_convert import convert
 
     folder = options.work / "rerank_speed" / f"8-bits-{plan.fingerprint[:16]}"
     if not folder.exists():

@@ -24,8 +24,8 @@ from benchmarks.beir_folders import parsed, parser, run_night, write_settings
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.workspace.base import Workspace
 from nightrank.tasks.evaluate.measures import evaluate_runs, named_queries, rows_of_queries, run_of
-from nightrank.tasks.rank.order import first_stage_scores, legs_of, rank_candidates, weighted_scores
 from nightrank.tasks.evaluate.significance import compare_paired
+from nightrank.tasks.rank.order import first_stage_scores, legs_of, rank_candidates, weighted_scores
 
 if TYPE_CHECKING:
     import argparse

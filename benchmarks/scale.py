@@ -29,11 +29,11 @@ from benchmarks.bm25_speed import QUERIES, Collection
 from benchmarks.mixed_texts import operations
 from benchmarks.synthetic_texts import query_texts
 from nightrank.flows.settings import find_settings_file, load_settings
+from nightrank.storage.files.parquet import read_table
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.release.results import FILE_NAME
-from nightrank.storage.files.parquet import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -26,10 +26,10 @@ from rich.table import Table
 from benchmarks.beir_folders import run_night, write_settings
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.workspace.base import Workspace
-from nightrank.tasks.train.embedder.examine import MEASURES
 from nightrank.tasks.evaluate.significance import compare_evaluations
-from nightrank.tasks.models.card import CARD, figures_of, read_training_card
-from nightrank.tasks.train.settings import EmbedderTraining, PairSettings
+from nightrank.tasks.models.card import CARD, MEASURES, figures_of, read_training_card
+from nightrank.tasks.train.embedder.options import EmbedderTraining
+from nightrank.tasks.train.settings import PairSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -26,9 +26,9 @@ from benchmarks.beir_folders import parsed, parser, run_night, write_settings
 from benchmarks.training import Row, table_of
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.workspace.base import Workspace
-from nightrank.tasks.train.reranker.options import RerankerTraining
 from nightrank.tasks.evaluate.significance import compare_evaluations
 from nightrank.tasks.models.card import CARD, figures_of, read_training_card
+from nightrank.tasks.train.reranker.options import RerankerTraining
 from nightrank.tasks.train.settings import PairSettings
 
 if TYPE_CHECKING:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nightrank.flows.night.run import Work, building, finish, nothing_to_do
 from nightrank.flows.engine.flow import nightrank_flow
-from nightrank.flows.settings import load_settings
+from nightrank.flows.night.run import Work, building, finish, nothing_to_do
 from nightrank.flows.night.summary import Summary
-from nightrank.storage.workspace.base import writing
-from nightrank.tasks.stages.measure import measure_stages
+from nightrank.flows.settings import load_settings
+from nightrank.storage.workspace.folder import writing
 from nightrank.tasks.gates.verdicts import check_overrides
+from nightrank.tasks.stages.filter import compile_filters
 from nightrank.tasks.stages.gate import ask_gates
 from nightrank.tasks.stages.index import build_statistics, chunk_documents, embed_chunks
+from nightrank.tasks.stages.measure import measure_stages
 from nightrank.tasks.stages.publish import write_results
-from nightrank.tasks.filters.queries import compile_filters
 from nightrank.tasks.stages.read import read_inputs
-from nightrank.tasks.rerank.pairs import rerank_candidates
+from nightrank.tasks.stages.rerank import rerank_candidates
 from nightrank.tasks.stages.retrieve import embed_queries, fuse_legs, retrieve_lexical, retrieve_semantic
 
 

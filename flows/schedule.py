@@ -11,8 +11,11 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from rich.table import Table
+
 from nightrank.flows.engine.api import has_prefect, require_prefect
 from nightrank.flows.settings import read_settings
+from nightrank.flows.terminal import terminal
 from nightrank.storage.errors import InputError, MachineError
 
 if TYPE_CHECKING:
@@ -107,11 +110,11 @@ def plan(settings_file: Path, *, name: str | None) -> list[Served]:
         raise InputError(message, remedy="Give a --name without them.")
     folder = "".join("-" if letter in BANNED else letter for letter in settings_file.resolve().parent.name)
     schedule = read_settings(settings_file).schedule
-    from nightrank.flows.operate.collect import collect
     from nightrank.flows.evaluate.flow import evaluate
+    from nightrank.flows.operate.collect import collect
     from nightrank.flows.operate.export import export
-    from nightrank.flows.refresh import refresh
     from nightrank.flows.operate.report_flow import report
+    from nightrank.flows.refresh import refresh
     from nightrank.flows.train.embedder import train_embedder
     from nightrank.flows.train.reranker import train_reranker
 
@@ -182,3 +185,20 @@ async def _run(runner: Runner) -> None:
     if not serving.done():
         await runner.astop()
     await serving
+
+
+def show_schedule(served: Sequence[Served]) -> None:
+    """A table of the flows that are served, and how to begin one at once.
+
+    Args:
+        served: The flows; the first is the night.
+    """
+    console = terminal()
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for name in ("deployment", "when", "what"):
+        table.add_column(name)
+    for one in served:
+        when = "on demand" if one.cron is None else f"{one.cron} ({one.timezone})"
+        table.add_row(one.path, when, one.description)
+    console.print(table)
+    console.print(f"Serving until this is stopped. A run at once: prefect deployment run '{served[0].path}'")

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
+from nightrank.storage.bucket.store import StoreOptions
 from nightrank.storage.errors import InputError
 from nightrank.storage.workspace.models import promotions
 from nightrank.storage.workspace.open import open_workspace
-from nightrank.storage.bucket.store import StoreOptions
-from nightrank.tasks.settings.file import NOT_HOSTED, Settings
+from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.ranking import NOT_HOSTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -30,3 +30,13 @@ def memo_use(counts: Counts) -> dict[str, MemoUse]:
         "pair scores": (counts.pairs - counts.pairs_left, counts.pairs_scored),
     }
     return {name: MemoUse(needed, needed - new) for name, (needed, new) in needed_and_new.items()}
+
+
+def spending_cap(counts: Counts) -> str | None:
+    """What a run's cap on a hosted reranker left out; None where it left out nothing."""
+    if not counts.pairs_left:
+        return None
+    return (
+        f"The spending cap in [reranker.hosted] was reached: {counts.queries_left:,} of {counts.queries:,} queries "
+        f"keep the fused order, for want of {counts.pairs_left:,} pair scores. The next run goes on with them."
+    )

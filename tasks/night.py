@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nightrank.storage.bucket.shards import SharedFolder
+from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.evaluation import DEPTHS_FILE, TIMINGS_FILE
-from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.release.results import FILE_NAME
-from nightrank.storage.bucket.shards import SharedFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -163,7 +163,7 @@ class Night:
 
     @property
     def document_digests(self) -> Path:
-        """The documents' ids and digests: columns ``nightrank.storage.release.documents.DIGESTS``."""
+        """The documents' ids and digests: columns ``storage.release.documents.DIGESTS``."""
         return self.staging / "documents.parquet"
 
     @property
@@ -188,7 +188,7 @@ class Night:
 
     @property
     def results(self) -> Path:
-        """The search cache, as ``nightrank.storage.release.results`` has it."""
+        """The search cache, as ``storage.release.results`` has it."""
         return self.staging / FILE_NAME
 
     @property

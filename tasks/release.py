@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.errors import MachineError
-from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.files.parquet import read_rows, read_table
-from nightrank.tasks.judged__fold import judged_queries
+from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.release.manifest import read_manifest
 from nightrank.tasks.settings.file import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-    import pyarrow as pa
 
     from nightrank.storage.records import Judgment
     from nightrank.storage.release.manifest import Manifest
@@ -89,6 +88,19 @@ class StoredRelease:
         return read_table(self.folder / "documents.parquet", columns=["document_id"]).column(0)
 
     def chunk_table(self) -> ChunkTable:
-        """Texts and vectors of its chunks; to be read while ``nightrank.storage.workspace.base.reading`` is held."""
+        """Texts and vectors of its chunks; to be read while ``storage.workspace.folder.reading`` is held."""
         name = self.manifest.chunk_table.name
         return ChunkTable.of_release(self.workspace.lance, name=name, release_id=self.release_id)
+
+
+def judged_queries(queries: pa.Table, judgments: Iterable[Judgment]) -> pa.Table:
+    """The queries that somebody judged, in their order.
+
+    Args:
+        queries: With ``query_ids``, those of the log behind each query.
+        judgments: The qrels.
+    """
+    judged = pa.array(sorted({judgment.query_id for judgment in judgments}), pa.string())
+    ids = queries.column("query_ids").combine_chunks()
+    rows = pc.unique(pc.list_parent_indices(ids).filter(pc.is_in(pc.list_flatten(ids), value_set=judged)))
+    return queries.take(rows)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TypeGuard, get_args
 
 from nightrank.flows.cli.app import app
-from nightrank.tasks.settings.file import Section, Settings
+from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.section import Section
 
 README = Path(__file__).parent.parent / "README.md"
 

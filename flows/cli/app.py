@@ -172,8 +172,8 @@ def evaluate(
     settings_file = find_settings_file(config)
     load_settings(settings_file)
     quiet_prefect()
-    from nightrank.flows.evaluate.flow import evaluate as evaluate_flow
     from nightrank.flows.engine.api import has_prefect, require_prefect
+    from nightrank.flows.evaluate.flow import evaluate as evaluate_flow
 
     if has_prefect():
         require_prefect()
@@ -385,8 +385,7 @@ def schedule(
 
     settings_file = find_settings_file(config)
     without_telemetry()
-    from nightrank.flows.schedule import plan, serve
-    from nightrank.flows.show_schedule__fold import show_schedule
+    from nightrank.flows.schedule import plan, serve, show_schedule
 
     def tell(served: Sequence[Served]) -> None:
         if json_:
@@ -426,8 +425,8 @@ def export(
     quiet_prefect()
     from pydantic import SecretStr
 
-    from nightrank.flows.operate.export import export as export_flow
     from nightrank.flows.engine.api import has_prefect, require_prefect
+    from nightrank.flows.operate.export import export as export_flow
 
     if has_prefect():
         require_prefect()
@@ -453,8 +452,8 @@ def _refresh(settings_file: Path, *, accept: tuple[str, ...], json_: bool) -> in
     load_settings(settings_file)  # a mistake in it is told before Prefect's server starts
     quiet_prefect()
     from nightrank.flows.engine.api import require_prefect
-    from nightrank.flows.refresh import refresh as refresh_flow
     from nightrank.flows.night.summary import Refused
+    from nightrank.flows.refresh import refresh as refresh_flow
 
     require_prefect()
     refused: GateRefused | None = None
@@ -465,7 +464,7 @@ def _refresh(settings_file: Path, *, accept: tuple[str, ...], json_: bool) -> in
     if json_:
         print_json(summary.as_json())
     else:
-        from nightrank.flows.operate.terminal import show_summary
+        from nightrank.flows.night.terminal import show_summary
 
         show_summary(summary)
     if refused is not None:

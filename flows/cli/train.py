@@ -118,7 +118,7 @@ def embedder(
 
     A training that was stopped goes on when it is asked for again.
     """
-    from nightrank.tasks.train.settings import EmbedderTraining
+    from nightrank.tasks.train.embedder.options import EmbedderTraining
 
     settings_file = settings_file_of(config)
     asked = pairs_asked(pairs, qrels, queries, from_, held_out=held_out, seed=seed)
@@ -154,8 +154,8 @@ def promote(
     """Let a model that was trained before stand in for the present one, if it is better."""
     from datetime import UTC, datetime
 
-    from nightrank.flows.train.promotion import find_trained, promote_model
     from nightrank.flows.settings import find_settings_file, load_settings
+    from nightrank.flows.train.promotion import find_trained, promote_model
 
     settings_file = find_settings_file(config)
     trained = find_trained(load_settings(settings_file), model)

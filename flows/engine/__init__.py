@@ -1,0 +1,1 @@
+"""All that Nightrank asks of Prefect: flows, names of runs, artifacts, notifications. No step of a refresh is here."""

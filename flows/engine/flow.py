@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from prefect import flow
 
-from nightrank.flows.engine.notify import tell
 from nightrank.flows.engine.names import run_name
+from nightrank.flows.engine.notify import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from nightrank.flows.engine.artifacts import show_evaluation_in_prefect
-from nightrank.flows.evaluate.outcome import Evaluated
-from nightrank.flows.evaluate.inputs import check_inputs, yardstick_of
-from nightrank.flows.evaluate.opponent import find_opponent
 from nightrank.flows.engine.flow import nightrank_flow
 from nightrank.flows.engine.names import name_run, workspace_name
-from nightrank.flows.settings import load_settings
 from nightrank.flows.engine.steps import step
+from nightrank.flows.evaluate.artifacts import show_evaluation_in_prefect
+from nightrank.flows.evaluate.inputs import check_inputs, yardstick_of
+from nightrank.flows.evaluate.opponent import find_opponent
+from nightrank.flows.evaluate.outcome import Evaluated
+from nightrank.flows.settings import load_settings
+from nightrank.tasks.experiment.explain import explain_release, measure_release, measure_run_files, run_names
 from nightrank.tasks.experiment.grid import try_grid
 from nightrank.tasks.experiment.opponents import compare_with
-from nightrank.tasks.experiment.explain import explain_release, measure_release, measure_run_files, run_names
 from nightrank.tasks.experiment.variants import read_grid
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
 from nightrank.tasks.evaluate.measures import parse_measure
-from nightrank.tasks.experiment.opponents import Variant
 from nightrank.tasks.experiment.explain import Yardstick
+from nightrank.tasks.experiment.opponents import Variant
 from nightrank.tasks.release import StoredRelease
 
 if TYPE_CHECKING:

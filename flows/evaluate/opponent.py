@@ -10,13 +10,14 @@ from nightrank.flows.settings import load_settings
 from nightrank.storage.errors import InputError
 from nightrank.storage.workspace.base import is_release_id
 from nightrank.tasks.experiment.opponents import OtherRelease, RunFile, Variant
-from nightrank.tasks.read.ir_datasets import PREFIX
 from nightrank.tasks.experiment.variants import differences, require_variant, varied
+from nightrank.tasks.read.ir_datasets import PREFIX
 
 if TYPE_CHECKING:
     from nightrank.flows.settings import Configuration
     from nightrank.tasks.experiment.opponents import Opponent
-    from nightrank.tasks.settings.file import Section, Settings
+    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.section import Section
 
 MODELS = {"embedder": ("model",), "reranker": ("model",)}
 PATHS = {

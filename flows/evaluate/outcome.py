@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from nightrank.storage.records import JsonValue
-    from nightrank.tasks.experiment.grid import Tried
     from nightrank.tasks.experiment.explain import Explained
+    from nightrank.tasks.experiment.grid import Tried
 
 
 @dataclass(frozen=True, slots=True, eq=False)

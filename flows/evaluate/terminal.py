@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from nightrank.flows.operate.terminal import plain, show_measures, terminal
+from nightrank.flows.terminal import plain, show_measures, terminal
 from nightrank.tasks.evaluate.diagnosis import totals
 from nightrank.tasks.names import STAGE_NAMES
 

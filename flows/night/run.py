@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nightrank.flows.engine.artifacts import show_in_prefect
-from nightrank.flows.operate.export import export_published
-from nightrank.flows.night.lineage import making_release
 from nightrank.flows.engine.names import as_far_as_it_answers, name_run, workspace_name
-from nightrank.flows.settings import portable
+from nightrank.flows.night.artifacts import show_in_prefect
+from nightrank.flows.night.lineage import making_release
 from nightrank.flows.night.summary import Refused, Summary
+from nightrank.flows.operate.export import export_published
+from nightrank.flows.settings import portable
 from nightrank.flows.workers.pool import sharding
+from nightrank.storage.keys import fingerprint
 from nightrank.storage.release.documents import changes_between
 from nightrank.storage.release.evaluation import DEPTHS_FILE, TIMINGS_FILE
-from nightrank.storage.keys import fingerprint
 from nightrank.storage.release.files import is_there, whole_file
 from nightrank.storage.release.manifest import (
     Counts,
@@ -30,20 +30,21 @@ from nightrank.storage.release.manifest import (
     survey_releases,
 )
 from nightrank.tasks.bm25.analyser import Analyser
+from nightrank.tasks.chunk.documents import chunking_fingerprint
+from nightrank.tasks.counts import spending_cap
 from nightrank.tasks.embed.encoder import plan_embedder
-from nightrank.tasks.gates.verdicts import source_age_gate
-from nightrank.tasks.rerank.hosted.key import without_key_place
-from nightrank.tasks.stages.index import chunking_fingerprint
+from nightrank.tasks.embed.on_demand import EmbedderOnDemand
 from nightrank.tasks.evaluate.ladder import ladder, read_depths, read_timings
 from nightrank.tasks.evaluate.measures import parse_measure
+from nightrank.tasks.gates.verdicts import source_age_gate
 from nightrank.tasks.night import BUILT_UPON, Before, Night
-from nightrank.tasks.rerank.on_demand import EmbedderOnDemand, RerankerOnDemand
-from nightrank.tasks.stages.publish import collect_unreached, publish
 from nightrank.tasks.query_log.budget import measured_pairs_per_second
-from nightrank.tasks.stages.report import report_night
-from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.read.age import source_age_days
-from nightrank.tasks.spending_cap__fold import spending_cap
+from nightrank.tasks.rerank.find import plan_reranker
+from nightrank.tasks.rerank.hosted.key import without_key_place
+from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+from nightrank.tasks.stages.publish import collect_unreached, publish
+from nightrank.tasks.stages.report import report_night
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,14 +56,14 @@ if TYPE_CHECKING:
     from nightrank.flows.settings import Configuration
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.embed.encoder import EmbedderPlan
-    from nightrank.tasks.stages.gate import Asked
     from nightrank.tasks.rerank.hosted.plan import HostedPlan
+    from nightrank.tasks.rerank.pairs import PairsScored
+    from nightrank.tasks.rerank.plan import RerankerPlan
+    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.stages.gate import Asked
     from nightrank.tasks.stages.index import ChunksEmbedded
     from nightrank.tasks.stages.read import InputsRead
-    from nightrank.tasks.rerank.find import RerankerPlan
-    from nightrank.tasks.rerank.pairs import PairsScored
     from nightrank.tasks.stages.retrieve import QueriesEmbedded
-    from nightrank.tasks.settings.file import Settings
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""Commands on releases that are there: list, search, report, export, check, remove. None builds one."""

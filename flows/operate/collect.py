@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from nightrank.flows.engine.artifacts import show_collected_in_prefect
 from nightrank.flows.engine.flow import nightrank_flow
 from nightrank.flows.settings import load_settings
+from nightrank.storage.errors import InputError
 from nightrank.storage.release.collect import Collected
 from nightrank.storage.release.collect import collect as collect_unreached
-from nightrank.storage.errors import InputError
-from nightrank.storage.workspace.base import writing
+from nightrank.storage.workspace.folder import writing
 
 if TYPE_CHECKING:
     from nightrank.flows.settings import Configuration

@@ -11,13 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightrank.storage.errors import NightrankError, WorkspaceBusy, reason_of
 from nightrank.storage.doctor.faults import Fault
+from nightrank.storage.errors import NightrankError, WorkspaceBusy, reason_of
 from nightrank.storage.release.manifest import read_manifest, survey_releases
-from nightrank.storage.workspace.base import reading
+from nightrank.storage.workspace.folder import reading
+from nightrank.tasks.doctor.collection import (
+    check_chunks,
+    check_documents,
+    check_files,
+    check_pointer,
+    check_statistics,
+    check_vectors,
+)
 from nightrank.tasks.doctor.examined import Examined, Findings
-from nightrank.tasks.doctor.collection import check_chunks, check_documents, check_statistics, check_vectors
-from nightrank.tasks.doctor.doctor_files__fold import check_files, check_pointer
 from nightrank.tasks.doctor.rankings import (
     check_candidates,
     check_dense_lists,

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from nightrank.flows.engine.flow import nightrank_flow
-from nightrank.flows.settings import load_settings
 from nightrank.flows.engine.steps import step
+from nightrank.flows.settings import load_settings
 from nightrank.storage.errors import InputError, NightrankError, reason_of
 from nightrank.storage.serving.address import parse_address
+from nightrank.tasks.settings.operation import ExportSettings
 from nightrank.tasks.stages.export import export_release
-from nightrank.tasks.settings.file import ExportSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.errors import InputError
+from nightrank.storage.files.parquet import read_rows, read_table
 from nightrank.storage.keys import normalise_query, query_key
+from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.serving.cache import CachedResults, Result, condition_of
-from nightrank.storage.files.parquet import read_rows, read_table
-from nightrank.storage.workspace.base import reading
+from nightrank.storage.workspace.folder import reading
 from nightrank.tasks.bm25.analyser import Analyser
-from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.online.search import LiveSearch
-from nightrank.tasks.rerank.on_demand import RerankerOnDemand
-from nightrank.tasks.stages.read import runs_of
-from nightrank.tasks.rerank.find import plan_reranker
+from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
+from nightrank.tasks.rerank.find import plan_reranker
+from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+from nightrank.tasks.trec.leg import runs_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def search_live(configuration: Configuration, query: str, *, filter_by: JsonValu
     Args:
         configuration: Settings; what they compute must be what the release was made with.
         query: As typed.
-        filter_by: Its filter, as ``nightrank.storage.filters.language`` has it.
+        filter_by: Its filter, as ``storage.filters.language`` has it.
 
     Raises:
         InputError: Nothing is published, the settings have changed since, or the filter cannot be applied.

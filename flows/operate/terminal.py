@@ -5,83 +5,29 @@ Nothing from a document or a query is read as markup, as the name of an emoji, o
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nightrank.storage.files.text import plain_text
-from nightrank.tasks.counts import memo_use
-from nightrank.tasks.names import STAGE_NAMES
+from nightrank.flows.terminal import plain, terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
     from nightrank.flows.operate.doctor import Diagnosis
     from nightrank.flows.operate.export import Exports
     from nightrank.flows.operate.releases import ListedRelease
-    from nightrank.flows.night.summary import Summary
     from nightrank.storage.release.collect import Collected
-    from nightrank.storage.release.manifest import Gate, Manifest
+    from nightrank.storage.release.manifest import Manifest
     from nightrank.storage.release.rollback import RolledBack
     from nightrank.storage.serving.cache import CachedResults
-    from nightrank.tasks.counts import MemoUse
 
 EXCERPT = 240  # characters of a result's text
-
-
-def show_summary(summary: Summary) -> None:
-    """What a refresh did."""
-    console = terminal()
-    manifest, counts = summary.manifest, summary.counts
-    if not summary.changed:
-        console.print(f"Nothing to do: release {manifest.release_id} is up to date ({_seconds(summary)}).")
-        _show_notes(console, summary)
-        return
-    verb = "Published" if summary.published else "Rejected"
-    despite = ", ".join(gate.name for gate in summary.overridden) if summary.published else ""
-    head = f"{verb} release {manifest.release_id}{f' despite {despite}' if despite else ''} ({_seconds(summary)})."
-    console.print(head, style="bold")
-    console.print(_counts_table(summary))
-    if manifest.measures:
-        milliseconds = {rung.stage: rung.milliseconds for rung in summary.ladder if rung.milliseconds is not None}
-        title = f"Measures on {counts.queries_judged} judged queries"
-        show_measures(manifest.measures, title=title, milliseconds=milliseconds)
-    console.print(_gates_table(manifest))
-    _show_notes(console, summary)
-
-
-def show_measures(
-    measures: Mapping[str, Mapping[str, float]], *, title: str, milliseconds: Mapping[str, float] | None = None
-) -> None:
-    """A table of stages and measures.
-
-    Args:
-        measures: By stage and name.
-        title: Of the table.
-        milliseconds: Of a query online, by stage, where that is known.
-    """
-    console = terminal()
-    if not measures:
-        console.print("Nothing is judged: name a qrels file in [judgments].")
-        return
-    table = Table(title=title, title_justify="left")
-    table.add_column("stage")
-    for name in next(iter(measures.values())):
-        table.add_column(name, justify="right")
-    if milliseconds:
-        table.add_column("ms a query", justify="right")
-    for stage, values in measures.items():
-        cells = [f"{value:.4f}" for value in values.values()]
-        if milliseconds:
-            cells.append(f"{milliseconds[stage]:.1f}" if stage in milliseconds else "")
-        table.add_row(plain(STAGE_NAMES.get(stage, stage)), *cells)
-    console.print(table)
 
 
 def show_results(found: CachedResults, *, source: str) -> None:
@@ -222,89 +168,6 @@ def show_exports(exports: Exports) -> None:
             console.print(f"Nothing to do: {to} serves release {release_id} already.")
         for warning in one.warnings:
             console.print(f"Note: {plain(warning)}", style="yellow")
-
-
-def terminal() -> Console:
-    """Where people read; what is printed there is never markup."""
-    return Console(markup=False, emoji=False)
-
-
-def plain(text: str) -> str:
-    """A text on one line, without the characters by which it could steer a terminal."""
-    return plain_text(" ".join(text.split()))
-
-
-def _counts_table(summary: Summary) -> Table:
-    counts = summary.counts
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column(justify="right")
-    table.add_column()
-    table.add_row(
-        "documents",
-        f"{counts.documents:,}",
-        f"{counts.documents_added:,} added, {counts.documents_edited:,} edited, "
-        f"{counts.documents_metadata:,} with other metadata, {counts.documents_removed:,} removed",
-    )
-    memos = memo_use(counts)
-    table.add_row(
-        "chunks", f"{counts.chunks:,}", _computed(counts.chunks_embedded, "embedded", memos["chunk embeddings"])
-    )
-    table.add_row(
-        "queries",
-        f"{counts.queries:,}",
-        f"{counts.queries_judged:,} judged, "
-        + _computed(counts.queries_embedded, "embedded", memos["query embeddings"]),
-    )
-    dropped = ", ".join(f"{drop.rows:,} {drop.reason}" for drop in summary.drops)
-    covered = f"of the log's traffic answered{'; rows not kept: ' if dropped else ''}{dropped}"
-    table.add_row("coverage", f"{_tenths(summary.coverage)}%", covered)
-    table.add_row("pairs", f"{counts.pairs:,}", _computed(counts.pairs_scored, "scored", memos["pair scores"]))
-    if checked := counts.vectors_checked + counts.scores_checked:
-        table.add_row("canary", f"{checked:,}", "stored values computed again: they agree")
-    slowest = sorted(((s, name) for name, s in summary.seconds.items() if name != "total"), reverse=True)[:4]
-    table.add_row("seconds", f"{summary.seconds['total']:.1f}", ", ".join(f"{name} {s:.1f}" for s, name in slowest))
-    return table
-
-
-def _computed(count: int, done: str, use: MemoUse) -> str:
-    return f"{count:,} {done}, {_tenths(use.hit_rate)}% remembered"
-
-
-def _tenths(share: float) -> str:
-    """A share as per cent, rounded down: 100.0 % is all, not nearly all."""
-    return f"{math.floor(1000 * share) / 10:.1f}"
-
-
-def _gates_table(manifest: Manifest) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("gate", no_wrap=True)
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("threshold", justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("why")
-    for gate in manifest.gates:
-        table.add_row(gate.name, f"{gate.value:.4g}", f"{gate.threshold:.4g}", _verdict(gate), Text(plain(gate.reason)))
-    return table
-
-
-def _verdict(gate: Gate) -> Text:
-    if gate.accepted:
-        return Text("ACCEPTED", style="bold yellow")
-    return Text("passed", style="green") if gate.passed else Text("FAILED", style="bold red")
-
-
-def _show_notes(console: Console, summary: Summary) -> None:
-    bad = summary.counts.documents_bad + summary.counts.queries_bad
-    if bad:
-        line = f"Note: {bad} rows were set aside; bad_rows.parquet in the release says which and why."
-        console.print(line, style="yellow")
-    for warning in summary.warnings:
-        console.print(f"Note: {plain(warning)}", style="yellow")
-
-
-def _seconds(summary: Summary) -> str:
-    return f"{summary.seconds['total']:.1f} s"
 
 
 def _release_cells(release: ListedRelease, *, now: datetime) -> tuple[str, ...]:

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightrank.flows.engine.flow import nightrank_flow
-from nightrank.flows.train.promotion import Trained
 from nightrank.flows.settings import load_settings
+from nightrank.flows.train.promotion import Trained
 from nightrank.flows.train.shared import Made, TrainingRequest, conclude, keep, working
-from nightrank.tasks.train.embedder.stages import guard_embedder, learn, measure_embedder
-from nightrank.tasks.train.embedder.learn import require_training_libraries
 from nightrank.tasks.models.files import find_model
 from nightrank.tasks.train.embedder.guard import GuardFolder, GuardRelease
-from nightrank.tasks.train.settings import EmbedderTraining
+from nightrank.tasks.train.embedder.learn import require_training_libraries
+from nightrank.tasks.train.embedder.options import EmbedderTraining
+from nightrank.tasks.train.embedder.stages import guard_embedder, learn, measure_embedder
 from nightrank.tasks.train.stages import gather_pairs, mine_pairs
 
 if TYPE_CHECKING:

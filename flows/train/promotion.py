@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 from nightrank.flows.settings import load_settings
 from nightrank.storage.errors import GateRefused, InputError
-from nightrank.storage.workspace.models import Promotion, deciding, promote
 from nightrank.storage.release.manifest import settings_as_json
+from nightrank.storage.workspace.models import Promotion, deciding, promote
 from nightrank.tasks.embed.encoder import plan_embedder
+from nightrank.tasks.models.card import TrainingCard, read_training_card
 from nightrank.tasks.models.files import find_model
 from nightrank.tasks.rerank.find import plan_reranker
-from nightrank.tasks.models.card import TrainingCard, read_training_card
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
     from nightrank.flows.settings import Configuration
-    from nightrank.storage.workspace.models import Kind
     from nightrank.storage.records import JsonValue
+    from nightrank.storage.workspace.models import Kind
 
 
 @dataclass(frozen=True, slots=True)

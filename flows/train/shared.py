@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from nightrank.flows.engine.artifacts import show_training_in_prefect
+from nightrank.flows.train.artifacts import show_training_in_prefect
 from nightrank.flows.train.promotion import Trained, present_model, promote_model
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import fingerprint, sha256_of_file
-from nightrank.storage.workspace.models import discard, training
 from nightrank.storage.release.manifest import settings_as_json
+from nightrank.storage.workspace.models import discard, training
 from nightrank.tasks.embed.encoder import plan_embedder
-from nightrank.tasks.train.embedder.stages import name_model, seal_trained
 from nightrank.tasks.models.card import TrainingCard
 from nightrank.tasks.train.run import TrainingRun
+from nightrank.tasks.train.seal import name_model, seal_trained
 from nightrank.tasks.train.settings import PairSettings
 
 if TYPE_CHECKING:
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
     from nightrank.flows.settings import Configuration
     from nightrank.storage.workspace.models import Kind
-    from nightrank.tasks.train.embedder.stages import Measured
-    from nightrank.tasks.models.card import Guarded
-    from nightrank.tasks.models.training_records__fold import PairsGathered, PairsMined
+    from nightrank.tasks.models.card import Guarded, PairsGathered, PairsMined
+    from nightrank.tasks.train.seal import Measured
 
 JUDGED = (
     "The training saw judgments that releases are measured on; the measures of a release with this model flatter it."

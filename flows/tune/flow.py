@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightrank.flows.engine.artifacts import show_tuning_in_prefect
-from nightrank.flows.evaluate.inputs import yardstick_of
 from nightrank.flows.engine.flow import nightrank_flow
-from nightrank.flows.settings import load_settings
 from nightrank.flows.engine.steps import step
+from nightrank.flows.evaluate.inputs import yardstick_of
+from nightrank.flows.settings import load_settings
+from nightrank.flows.tune.artifacts import show_tuning_in_prefect
 from nightrank.flows.tune.write import write_tuned
 from nightrank.storage.errors import InputError
 from nightrank.tasks.release import StoredRelease

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from nightrank.flows.operate.terminal import plain, terminal
+from nightrank.flows.terminal import plain, terminal
 from nightrank.tasks.names import STAGE_NAMES
 
 if TYPE_CHECKING:

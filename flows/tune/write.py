@@ -11,9 +11,9 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.workspace.base import write_atomically
-from nightrank.tasks.settings.file import Settings
+from nightrank.storage.files.atomic import write_atomically
 from nightrank.tasks.experiment.variants import varied
+from nightrank.tasks.settings.file import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

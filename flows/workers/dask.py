@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
     from prefect.task_runners import TaskRunner
 
-    from nightrank.tasks.settings.file import ExecutionSettings
+    from nightrank.tasks.settings.operation import ExecutionSettings
 
 PATIENCE_SECONDS = 120  # until a first worker is there
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
 
     from nightrank.storage.bucket.shards import SharedFile, SharedFolder
-    from nightrank.tasks.settings.file import ExecutionSettings
+    from nightrank.tasks.settings.operation import ExecutionSettings
 
     S = TypeVar("S")
 
@@ -77,7 +77,7 @@ class ShardWorkers:
         self._runner: TaskRunner[Any] | None = None
 
     def compute(self, task: Task[[Any], SharedFile], shards: Sequence[S]) -> Iterator[tuple[S, SharedFile]]:
-        """Each shard with what came of it, as they end; as ``nightrank.tasks.workers.cut.Workers`` has it."""
+        """Each shard with what came of it, as they end; as ``tasks.workers.cut.Workers`` has it."""
         unfinished: dict[PrefectFuture[SharedFile], S] = {}
         try:
             for shard in shards:

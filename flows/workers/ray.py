@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
     from prefect.task_runners import TaskRunner
 
-    from nightrank.tasks.settings.file import ExecutionSettings
+    from nightrank.tasks.settings.operation import ExecutionSettings
 
 OBJECT_STORE_BYTES = 128 * 2**20  # shards pass references, and Ray would take a third of the memory
 # Ray lets a process see the GPUs of its first shard alone; with this a process sees all and computes on its shard's.

@@ -1,8 +1,8 @@
 """Builds the statistics behind BM25, in one file of DuckDB, from the file of the night before.
 
-What the file holds is in ``nightrank.storage.bm25.layout``, what changes from night to night in ``nightrank.storage.bm25.delta``, when it
-is written anew in ``nightrank.storage.bm25.compact``. Frequencies and lengths are stored; idf and the average length are
-computed from them by whoever scores. Reading is ``nightrank.storage.bm25.index``'s matter.
+What the file holds is in ``storage.bm25.layout``, what changes from night to night in ``storage.bm25.delta``, when it
+is written anew in ``storage.bm25.compact``. Frequencies and lengths are stored; idf and the average length are
+computed from them by whoever scores. Reading is ``storage.bm25.index``'s matter.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nightrank.storage.bm25.compact import is_disordered, write_in_order
 from nightrank.storage.bm25.delta import apply_delta
 from nightrank.storage.bm25.layout import has_this_layout
-from nightrank.storage.bm25.compact import is_disordered, write_in_order
 from nightrank.storage.bm25.terms import analysis_fingerprint
 from nightrank.storage.files.database import connect, only_row
 
@@ -66,7 +66,7 @@ def build_bm25(
 
     Args:
         path: The file to write; replaced where it exists.
-        chunks: A Parquet file with the columns of ``nightrank.storage.records.CHUNKS``, all chunks of the collection; the text
+        chunks: A Parquet file with the columns of ``storage.records.CHUNKS``, all chunks of the collection; the text
             is not read.
         texts_of: Gives the texts of chunks by their hashes (string, distinct): batches with the columns chunk_hash and
             text, one row a hash, in any order. Asked for what is new alone, at most once.

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from nightrank.storage.bm25.layout import LAYOUT, SLOTS_PER_BLOCK, TABLES
 from nightrank.storage.bm25.terms import analysis_fingerprint, count_runs_and_name_terms
-from nightrank.storage.files.database import only_row
 from nightrank.storage.errors import MachineError
+from nightrank.storage.files.database import only_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,7 +167,7 @@ def apply_delta(
 
     Args:
         connection: On the file, of layout ``LAYOUT`` and analysed as ``analyse`` does, or on an empty one.
-        chunks: A Parquet file with the columns of ``nightrank.storage.records.CHUNKS``; the text is not read.
+        chunks: A Parquet file with the columns of ``storage.records.CHUNKS``; the text is not read.
         texts_of: Gives the texts of chunks that are new.
         analyse: What becomes of each distinct word.
 

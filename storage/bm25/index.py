@@ -1,7 +1,7 @@
 """The statistics behind BM25, open for reading: one file a release.
 
-``nightrank.storage.bm25.build`` makes the file, and nothing ever changes it. Answers are tables and arrays, of chunks and terms
-by their numbers; where postings lie (``nightrank.storage.bm25.layout``) stays in here. Formulas and rankings are no matter of
+``storage.bm25.build`` makes the file, and nothing ever changes it. Answers are tables and arrays, of chunks and terms
+by their numbers; where postings lie (``storage.bm25.layout``) stays in here. Formulas and rankings are no matter of
 this module.
 """
 
@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from nightrank.storage.bm25.layout import SLOTS_PER_BLOCK, has_this_layout
 from nightrank.storage.bm25.terms import analysis_fingerprint, count_runs_and_name_terms
-from nightrank.storage.files.database import connect, only_row
 from nightrank.storage.errors import MachineError
+from nightrank.storage.files.database import connect, only_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -16,8 +16,8 @@ from dataclasses import replace
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Self
 
-from nightrank.storage.errors import MachineError, NightrankError, WorkspaceBusy
 from nightrank.storage.bucket.store import Remote
+from nightrank.storage.errors import MachineError, NightrankError, WorkspaceBusy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

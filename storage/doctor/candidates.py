@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from nightrank.storage.files.database import connect, only_row
-from nightrank.storage.errors import WorkspaceBusy
 from nightrank.storage.doctor.faults import find_faults
+from nightrank.storage.errors import WorkspaceBusy
+from nightrank.storage.files.database import connect, only_row
 from nightrank.storage.filters.queries import text_keys_in
 
 if TYPE_CHECKING:

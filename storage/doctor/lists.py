@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightrank.storage.files.database import connect, only_row
 from nightrank.storage.doctor.faults import find_faults
+from nightrank.storage.files.database import connect, only_row
 from nightrank.storage.filters.queries import text_keys_in
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nightrank.storage.bm25.delta import TEXTS
-from nightrank.storage.files.database import connect, only_row
 from nightrank.storage.doctor.faults import Fault, find_faults
-from nightrank.storage.records import CHUNKS
+from nightrank.storage.files.database import connect, only_row
 from nightrank.storage.files.parquet import table_writer
+from nightrank.storage.records import CHUNKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from nightrank.storage.lance.table import vectors_of
-from nightrank.storage.files.database import connect, only_row
 from nightrank.storage.doctor.faults import find_faults
+from nightrank.storage.files.database import connect, only_row
 from nightrank.storage.keys import digest
+from nightrank.storage.lance.table import vectors_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.doctor.faults import Fault
+    from nightrank.storage.lance.table import ChunkTable
 
 BATCH_ROWS = 4096
 

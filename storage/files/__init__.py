@@ -1,0 +1,1 @@
+"""How files are written and read: whole, Parquet, DuckDB, text. What they hold is known elsewhere."""

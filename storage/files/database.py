@@ -7,11 +7,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import numpy as np
 
-from nightrank.storage.errors import WorkspaceBusy
+from nightrank.storage.errors import MachineError, WorkspaceBusy
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 
 def connect(
@@ -75,3 +78,21 @@ def only_row(connection: duckdb.DuckDBPyConnection, statement: str, parameters: 
     rows = connection.execute(statement, parameters).fetchall()
     assert len(rows) == 1
     return rows[0]
+
+
+def require_finite(values: NDArray[np.float32], *, what: str, section: str) -> None:
+    """Refuse values that are not numbers before they are remembered for ever.
+
+    Args:
+        values: float32, of any shape; a value, or a row of them, for each entry.
+        what: The entries' name for people, in the plural.
+        section: Of the settings, where the model's precision is set.
+
+    Raises:
+        MachineError: One is infinite or not a number.
+    """
+    sound = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+    if not sound.all():
+        message = f"{np.count_nonzero(~sound)} of {len(values)} {what} are not finite."
+        remedy = f'The model\'s arithmetic may overflow on this device: set `{section}.precision = "float32"`.'
+        raise MachineError(message, remedy=remedy)

@@ -5,7 +5,14 @@ What joins letters, and is needed to write some languages (U+200C, U+200D), stay
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nightrank.storage.records import JsonValue
+
 
 # Control characters, marks and overrides of direction, breaks of lines and paragraphs, characters that print as
 # nothing, tags, halves of characters.
@@ -28,3 +35,30 @@ def plain_text(text: str, *, lines: bool = False) -> str:
     True
     """
     return (_IN_LINES if lines else _IN_A_LINE).sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+class NamedTwice(ValueError):
+    """An object names a key twice; most readers would silently take what stands last."""
+
+
+def read_json(text: str) -> JsonValue:
+    """The value that a text holds.
+
+    Raises:
+        NamedTwice: An object in it names a key twice.
+        ValueError: It is no JSON; of ``json.JSONDecodeError`` where a place in it can be told.
+        RecursionError: It is nested too deeply.
+
+    >>> read_json('{"weight": -1, "tags": ["a", "a"]}')
+    {'weight': -1, 'tags': ['a', 'a']}
+    """
+    value: JsonValue = json.loads(text, object_pairs_hook=_object)
+    return value
+
+
+def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise NamedTwice(f"an object names {twice[:64]!r} twice")
+    return found

@@ -6,7 +6,7 @@
 
 A name before the colon is a field of the documents' metadata; ``and``, ``or`` and ``not`` combine. Operators may be
 written with a dollar sign, as MongoDB has them. Here nothing is known of any document: whether a field exists and what
-its values are is asked where a filter is applied, in ``nightrank.tasks.filters.compile``.
+its values are is asked where a filter is applied, in ``tasks.filters.compile``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from nightrank.storage.files.json_text__fold import NamedTwice, read_json
+from nightrank.storage.files.text import NamedTwice, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,7 +6,7 @@ import shutil
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nightrank.storage.workspace.base import sync_folder
+from nightrank.storage.files.atomic import sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

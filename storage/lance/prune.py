@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.errors import MachineError
+from nightrank.storage.lance.table import ChunkTable
 
 if TYPE_CHECKING:
     from collections.abc import Collection

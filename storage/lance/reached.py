@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from nightrank.storage.files.database import connect, only_row
 from nightrank.storage.errors import MachineError
+from nightrank.storage.files.database import connect, only_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,7 +5,7 @@ vector. Where a text stands (document, ordinal, metadata) is a release's own bus
 with the same text share one row, a change of metadata touches nothing here, and a killed run leaves rows
 that the next run finds. A row never changes and goes only when no kept release reaches it, so a newer version
 serves a release as well as the one it was made from: each release has a tag of its name, and
-``nightrank.storage.release.collect`` moves the tags on.
+``storage.release.collect`` moves the tags on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.errors import MachineError
-from nightrank.storage.memo.file import require_finite
+from nightrank.storage.files.database import require_finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -1,24 +1,20 @@
 """What memos share: a DuckDB file of values by key, to which batches are appended, each a transaction.
 
-A process that is killed loses at most the batch that it had not committed. ``nightrank.storage.release.collect`` removes what nothing
-reaches.
+A process that is killed loses at most the batch that it had not committed. ``storage.release.collect`` removes what
+nothing reaches.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
 import pyarrow as pa
 
 from nightrank.storage.files.database import connect_for_writing, only_row
-from nightrank.storage.errors import MachineError
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
-
-    from numpy.typing import NDArray
 
 
 class MemoFile:
@@ -59,21 +55,3 @@ class MemoFile:
             return pa.table({}) if relation is None else relation.to_arrow_table()
         finally:
             self._connection.unregister(name)
-
-
-def require_finite(values: NDArray[np.float32], *, what: str, section: str) -> None:
-    """Refuse values that are not numbers before they are remembered for ever.
-
-    Args:
-        values: float32, of any shape; a value, or a row of them, for each entry.
-        what: The entries' name for people, in the plural.
-        section: Of the settings, where the model's precision is set.
-
-    Raises:
-        MachineError: One is infinite or not a number.
-    """
-    sound = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
-    if not sound.all():
-        message = f"{np.count_nonzero(~sound)} of {len(values)} {what} are not finite."
-        remedy = f'The model\'s arithmetic may overflow on this device: set `{section}.precision = "float32"`.'
-        raise MachineError(message, remedy=remedy)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from nightrank.storage.memo.file import MemoFile, require_finite
+from nightrank.storage.files.database import require_finite
+from nightrank.storage.memo.file import MemoFile
 
 if TYPE_CHECKING:
     from pathlib import Path

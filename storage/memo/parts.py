@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nightrank.storage.files.database import connect, connect_for_writing, only_row
 from nightrank.storage.errors import MachineError
+from nightrank.storage.files.database import connect, connect_for_writing, only_row
 from nightrank.storage.memo.pair_scores import CREATE_PAIR_SCORES
 from nightrank.storage.memo.prune import PAIRS, QUERIES, remove_memo
 from nightrank.storage.memo.query_vectors import CREATE_QUERY_VECTORS

@@ -16,12 +16,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nightrank.storage.files.atomic import sync_folder
 from nightrank.storage.files.database import connect, connect_for_writing, only_row
 from nightrank.storage.filters.queries import text_keys_in
+from nightrank.storage.lance.reached import reach_chunks
 from nightrank.storage.memo.pair_scores import CREATE_PAIR_SCORES, PAID
 from nightrank.storage.memo.query_vectors import CREATE_QUERY_VECTORS
-from nightrank.storage.lance.reached import reach_chunks
-from nightrank.storage.workspace.base import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

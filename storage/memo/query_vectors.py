@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from nightrank.storage.files.database import only_row
-from nightrank.storage.memo.file import MemoFile, require_finite
+from nightrank.storage.files.database import only_row, require_finite
+from nightrank.storage.memo.file import MemoFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

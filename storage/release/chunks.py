@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
-from nightrank.storage.release.documents import document_of
 from nightrank.storage.files.database import connect, only_row
-from nightrank.storage.records import CHUNKS
 from nightrank.storage.files.parquet import table_writer
+from nightrank.storage.records import CHUNKS
+from nightrank.storage.release.documents import document_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

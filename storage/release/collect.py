@@ -2,7 +2,7 @@
 
 What kept releases reach stays: their texts' rows in LanceDB, the pair scores behind their candidates, the embeddings of
 their queries; and all pair scores of their texts that were paid for, whoever asked for them. Which releases are kept is
-``nightrank.storage.release.retention``'s matter.
+``storage.release.retention``'s matter.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from nightrank.storage.memo import prune as memo_upkeep
-from nightrank.storage.lance.prune import ChunkUpkeep
 from nightrank.storage.errors import MachineError
-from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES
+from nightrank.storage.lance.prune import ChunkUpkeep
 from nightrank.storage.lance.reached import unreached_rows
+from nightrank.storage.memo import prune as memo_upkeep
+from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES
 from nightrank.storage.release.manifest import list_releases
 from nightrank.storage.release.retention import kept_releases
-from nightrank.storage.workspace.base import STAGING_PREFIX, make_readers_lock, without_readers
+from nightrank.storage.workspace.base import STAGING_PREFIX
+from nightrank.storage.workspace.folder import make_readers_lock, without_readers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

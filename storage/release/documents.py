@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from nightrank.storage.files.database import connect, only_row
+from nightrank.storage.files.parquet import stream_rows, table_writer
 from nightrank.storage.keys import digest_of_sequence
 from nightrank.storage.records import DOCUMENTS, BadRow, Document
-from nightrank.storage.files.parquet import stream_rows, table_writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightrank.storage.lance.table import ChunkTable
-from nightrank.storage.errors import MachineError
 from nightrank.storage.doctor.faults import Fault, fault_of
+from nightrank.storage.errors import MachineError
 from nightrank.storage.keys import sha256_of_file
+from nightrank.storage.lance.table import ChunkTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

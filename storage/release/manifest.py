@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from nightrank.storage.errors import InputError, MachineError, NightrankError
+from nightrank.storage.files.atomic import write_atomically
 from nightrank.storage.keys import fingerprint, sha256_of_file
-from nightrank.storage.workspace.base import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

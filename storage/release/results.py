@@ -5,7 +5,7 @@ many threads and processes at once; and because front ends in any language can r
 
     SELECT query, results FROM results WHERE query_key = ?
 
-where the key is ``nightrank.storage.keys.query_key`` and ``results`` is a JSON list, best first.
+where the key is ``storage.keys.query_key`` and ``results`` is a JSON list, best first.
 """
 
 from __future__ import annotations

@@ -6,13 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.files import file_faults
 from nightrank.storage.release.manifest import read_manifest, survey_releases
 from nightrank.storage.release.results import FORMER_FILE_NAME
 from nightrank.storage.release.retention import live_line
-from nightrank.storage.workspace.base import writing
+from nightrank.storage.workspace.folder import writing
 
 if TYPE_CHECKING:
     from datetime import datetime

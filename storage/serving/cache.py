@@ -20,14 +20,14 @@ import msgspec
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.storage.keys import query_key
-from nightrank.storage.workspace.open import open_workspace
 from nightrank.storage.release.results import FILE_NAME, ResultsFile
+from nightrank.storage.workspace.open import open_workspace
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from nightrank.storage.records import JsonValue
     from nightrank.storage.bucket.store import StoreOptions
+    from nightrank.storage.records import JsonValue
     from nightrank.storage.workspace.base import Workspace
 else:
     JsonValue = Any  # where results are read from JSON; the ground floor's own would load Arrow for a look-up
@@ -135,7 +135,8 @@ class SearchCache:
 
         Args:
             query: As typed; it is normalised here.
-            filter_by: Its filter, as ``nightrank.storage.filters.language`` has it; the order in which it is written does not matter.
+            filter_by: Its filter, as ``storage.filters.language`` has it; the order in which it is written does not
+            matter.
 
         Returns:
             Its results; for a near-identical form of a query those of that query, whose text they name.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow.parquet as pq
 
-from nightrank.storage.files.database import connect
 from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.files.database import connect
 from nightrank.storage.release.files import whole_file
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.release.results import FILE_NAME, ResultsFile

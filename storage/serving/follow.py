@@ -5,7 +5,8 @@
     with FollowingCache.open("s3://bucket/prefix", look_every_seconds=30.0) as cache:
         found = cache.get("read a csv file")
 
-Each look-up is answered from one release, as ``nightrank.storage.serving.cache`` has it. What is published meanwhile is looked for
+Each look-up is answered from one release, as ``storage.serving.cache`` has it. What is published meanwhile is looked
+for
 in a thread of its own, so that no look-up waits for a store; its results are copied here and checked before they take
 the place of the others, in one step. While the workspace cannot be reached the last release goes on being served.
 """
@@ -17,15 +18,15 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Self
 
 from nightrank.storage.errors import NightrankError
-from nightrank.storage.workspace.open import open_workspace
 from nightrank.storage.serving.cache import SearchCache
+from nightrank.storage.workspace.open import open_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from nightrank.storage.records import JsonValue
     from nightrank.storage.bucket.store import StoreOptions
+    from nightrank.storage.records import JsonValue
     from nightrank.storage.serving.cache import CachedResults
     from nightrank.storage.workspace.base import Workspace
 else:

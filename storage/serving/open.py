@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.workspace.open import is_address
-from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.address import SUFFIXES, parse_address
+from nightrank.storage.serving.cache import SearchCache
+from nightrank.storage.serving.export import needs
 from nightrank.storage.serving.file.target import FileFormat, FileTarget, NotOurs
-from nightrank.storage.serving.targets__fold import needs
+from nightrank.storage.workspace.open import is_address
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from nightrank.storage.serving.address import Address, Kind
+    from nightrank.storage.serving.export import Target
     from nightrank.storage.serving.reader import ResultsReader
-    from nightrank.storage.serving.targets__fold import Target
 
 NAME = "nightrank"
 

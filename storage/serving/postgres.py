@@ -26,8 +26,8 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from nightrank.storage.errors import InputError, MachineError, TargetUnreachable, WorkspaceBusy
 from nightrank.storage.keys import digest
+from nightrank.storage.serving.export import counted
 from nightrank.storage.serving.reader import Answer, KeyedReader, Served, read_document
-from nightrank.storage.serving.targets__fold import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -77,7 +77,7 @@ class KeyedReader(ABC):
 
         Args:
             query: As typed; it is normalised here.
-            filter_by: Its filter, as ``nightrank.storage.filters.language`` has it.
+            filter_by: Its filter, as ``storage.filters.language`` has it.
 
         Raises:
             InputError: The filter is none.

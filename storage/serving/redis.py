@@ -23,8 +23,8 @@ import redis
 from redis import exceptions
 
 from nightrank.storage.errors import InputError, MachineError, TargetUnreachable
+from nightrank.storage.serving.export import counted
 from nightrank.storage.serving.reader import Answer, KeyedReader, Served, read_document
-from nightrank.storage.serving.targets__fold import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

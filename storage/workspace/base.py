@@ -9,25 +9,24 @@ workspace/
   releases/.staging-<id>/   a release being built; abandoned ones are removed by the next writer
   models/                   what trainings made; see nightrank.storage.workspace.models
 
-Of a workspace in an object store this folder is a local copy; ``nightrank.storage.workspace.bucket`` says what lies where over there.
+Of a workspace in an object store this folder is a local copy; ``storage.workspace.bucket`` says what lies where over
+there.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 import shutil
-import socket
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 
-from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
+from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.files.atomic import sync_folder, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
     from datetime import datetime
     from pathlib import Path
 
@@ -235,172 +234,3 @@ def is_release_id(value: object) -> TypeGuard[str]:
     [True, False, False, False, False, False]
     """
     return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value) is not None
-
-
-@contextmanager
-def writing(workspace: Workspace, *, now: datetime, tidy: bool = True) -> Iterator[Workspace]:
-    """Hold the workspace as its one writer.
-
-    The lock is the operating system's, so it ends with the process that holds it, however that ends. In an object store
-    there is a lease beside it, for writers on other machines.
-    A workspace that this made and that is still empty at the end is removed again.
-
-    Args:
-        workspace: Whose writer to be.
-        now: When it begins, for whoever finds it held.
-        tidy: Remove on entry what killed writers left: staging folders, pointers that were not put in place.
-
-    Raises:
-        WorkspaceBusy: Another process holds it; the message says which.
-    """
-    made_here = not workspace.root.exists()
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(held(workspace.root / ".lock", what=f"the workspace {workspace}", now=now))
-            if workspace.origin is not None:
-                stack.enter_context(workspace.origin.writing(since=now, tidy=tidy))
-            if tidy:
-                for abandoned in workspace.releases.glob(f"{STAGING_PREFIX}*"):
-                    shutil.rmtree(abandoned)
-                for unfinished in workspace.root.glob(".current.json.*.tmp"):
-                    unfinished.unlink()
-            yield workspace
-    finally:
-        if made_here:
-            _remove_empty(workspace.releases)
-            _remove_empty(workspace.root)
-
-
-@contextmanager
-def held(path: Path, *, what: str, now: datetime) -> Iterator[None]:
-    """Hold a lock file, which is there while it is held.
-
-    Args:
-        path: The file.
-        what: It stands for, for people.
-        now: When it begins, for whoever finds it held.
-
-    Raises:
-        WorkspaceBusy: Another process holds it; the message says which.
-    """
-    descriptor = _acquire(path, what=what)
-    try:
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat(timespec="seconds")}
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps(holder).encode())
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-@contextmanager
-def reading(workspace: Workspace) -> Iterator[Workspace]:
-    """Read LanceDB's tables: no version and no file of theirs is removed meanwhile. Readers hold it together.
-
-    Whoever reads but the writer enters it before it asks for the current release. While files are being removed,
-    which takes milliseconds, it waits. The results of a release need it not: an open file survives its removal.
-    Where there is no lock yet and this user may not make one, as on a read-only mount, it does without.
-    """
-    if workspace.origin is not None:
-        with workspace.origin.reading():
-            yield workspace
-        return
-    try:
-        descriptor = _open_readers_lock(workspace)
-    except OSError:  # nor is there one where there is nothing to read
-        yield workspace
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        yield workspace
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def without_readers(workspace: Workspace) -> Iterator[bool]:
-    """Keep readers of LanceDB's tables out, if there are none at this moment; whether it is so. Never waits.
-
-    In an object store they are not kept out: who comes now reads the newest version of a table, for every tag names
-    that one when this is asked.
-    """
-    if workspace.origin is not None:
-        yield not workspace.origin.has_readers()
-        return
-    descriptor = _open_readers_lock(workspace)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alone = True
-        except BlockingIOError:
-            alone = False
-        yield alone
-    finally:
-        os.close(descriptor)
-
-
-def make_readers_lock(workspace: Workspace) -> None:
-    """Make the lock that readers hold, for those who may not; it is there for good."""
-    if (workspace.root / "lance").is_dir():
-        os.close(_open_readers_lock(workspace))
-
-
-def _open_readers_lock(workspace: Workspace) -> int:
-    path = workspace.root / "lance" / ".readers"
-    try:
-        return os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
-
-
-def _remove_empty(folder: Path) -> None:
-    """Remove a folder where it is there and empty; another process may be filling or removing it meanwhile."""
-    with suppress(OSError):
-        folder.rmdir()
-
-
-def _acquire(path: Path, *, what: str) -> int:
-    """Open and lock the file at ``path``; a lock on a file that has been removed meanwhile is tried again."""
-    while True:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except FileNotFoundError:  # the last writer removed the empty workspace in between
-            continue
-        except OSError as error:
-            message = f"{path.parent} cannot be written: {error.strerror}."
-            raise InputError(message, remedy="Choose another `workspace` in the settings.") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(descriptor, 1000, 0).decode(errors="replace")
-            os.close(descriptor)
-            message = f"Another run holds {what}: {holder or 'it has just started'}."
-            raise WorkspaceBusy(message, remedy="Wait for it to end, or stop it.") from error
-        try:
-            if os.stat(path).st_ino == os.fstat(descriptor).st_ino:  # noqa: PTH116 (its twin takes a descriptor)
-                return descriptor
-        except FileNotFoundError:
-            pass
-        os.close(descriptor)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a small file in one step, on disk before it is seen."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -28,15 +28,16 @@ from pathlib import Path, PurePosixPath
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from nightrank.storage.errors import InputError, MachineError, NightrankError, reason_of
 from nightrank.storage.bucket.lease import Lease, record_of
+from nightrank.storage.errors import InputError, MachineError, NightrankError, reason_of
+from nightrank.storage.files.atomic import _write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from datetime import datetime
 
-    from nightrank.storage.memo.parts import SharedMemos
     from nightrank.storage.bucket.store import Remote, Version
+    from nightrank.storage.memo.parts import SharedMemos
 
 POINTER = "current.json"
 LEASE = "lock.json"
@@ -372,9 +373,3 @@ def _files_of(manifest: bytes, release_id: str) -> dict[str, str]:
 
 def _is_plain(name: str) -> bool:
     return name not in {"", ".", "..", "/"} and "/" not in name and "\\" not in name
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)

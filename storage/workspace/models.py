@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.files.atomic import sync_folder, write_atomically
+from nightrank.storage.workspace.locks import held
 from nightrank.storage.workspace.open import workspace_at
-from nightrank.storage.workspace.base import held, sync_folder, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

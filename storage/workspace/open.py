@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError, MachineError
-from nightrank.storage.workspace.base import Workspace, write_atomically
+from nightrank.storage.files.atomic import write_atomically
+from nightrank.storage.workspace.base import Workspace
 
 if TYPE_CHECKING:
     from nightrank.storage.bucket.store import StoreOptions
@@ -67,8 +68,8 @@ def workspace_at(root: Path) -> Workspace:
     path = root / ORIGIN_FILE
     if not path.is_file():
         return Workspace(root)
-    from nightrank.storage.workspace.bucket import Origin
     from nightrank.storage.bucket.store import Remote, StoreOptions
+    from nightrank.storage.workspace.bucket import Origin
 
     try:
         reached = json.loads(path.read_bytes())

@@ -1,6 +1,6 @@
 """How a word becomes a term of the lexical leg: stop words, then a Snowball stem.
 
-Splitting texts into words is ``nightrank.storage.bm25.terms``'s matter; here each distinct word is seen once.
+Splitting texts into words is ``storage.bm25.terms``'s matter; here each distinct word is seen once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nightrank.storage.keys import fingerprint
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nightrank.tasks.settings.file import Bm25Settings
+    from nightrank.tasks.settings.index import Bm25Settings
 
 # The 33 words of Lucene's EnglishAnalyzer (EnglishAnalyzer.ENGLISH_STOP_WORDS_SET), with which BM25's published figures
 # were made. Languages that are not named here are stemmed and keep all their words.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nightrank.storage.bm25.index import Bm25Store
     from nightrank.storage.bm25.terms import WordAnalyser
     from nightrank.tasks.filters.queries import QueryFilters
-    from nightrank.tasks.settings.file import Bm25Settings
+    from nightrank.tasks.settings.index import Bm25Settings
 
 TextsOf: TypeAlias = "Callable[[pa.ChunkedArray], Mapping[str, str]]"
 
@@ -77,7 +77,7 @@ def audit_bm25(
     Args:
         store: The collection's statistics.
         texts: Query n is ``texts[n]``.
-        leg: Schema ``nightrank.storage.records.LEG``.
+        leg: Schema ``storage.records.LEG``.
         texts_of: Gives what this leg reads of chunks, by their hashes.
         settings: Variant, k1 and b that the leg was made with.
         analyser: What queries are analysed with.

@@ -1,6 +1,6 @@
 """The formulas of the package rank-bm25, filled with statistics of a collection instead of a corpus.
 
-They share no code with ``nightrank.tasks.bm25.formulas``; where the package departs from the paper, or lacks a variant, the
+They share no code with ``tasks.bm25.formulas``; where the package departs from the paper, or lacks a variant, the
 class says so.
 """
 

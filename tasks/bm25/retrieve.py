@@ -1,8 +1,8 @@
 """The lexical leg: exact top-k of many queries at once, block by block of the collection.
 
 A block's chunks are few enough for their running scores to stay in a processor's cache; every query passes over a
-block before the next one is read, so that memory is bounded. The formulas are in ``nightrank.tasks.bm25.formulas``, the
-statistics of the collection in ``nightrank.storage.bm25.index``, the inner loops in ``nightrank.tasks.kernels.loops``.
+block before the next one is read, so that memory is bounded. The formulas are in ``tasks.bm25.formulas``, the
+statistics of the collection in ``storage.bm25.index``, the inner loops in ``tasks.kernels.loops``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.bm25.index import Bm25Store, PostingBlock
     from nightrank.storage.bm25.terms import WordAnalyser
-    from nightrank.tasks.settings.file import Bm25Settings
+    from nightrank.tasks.settings.index import Bm25Settings
 
 QUERIES_AT_ONCE = 512  # of one thread's turn; each turn has running scores of its own
 
@@ -55,7 +55,7 @@ def retrieve_bm25(
             lengths stay those of the whole collection. None: all.
 
     Returns:
-        Schema ``nightrank.storage.records.LEG``.
+        Schema ``storage.records.LEG``.
 
     Raises:
         MachineError: The collection was analysed in another way, or its postings are out of order.

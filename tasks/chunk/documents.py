@@ -15,19 +15,23 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from nightrank.storage.errors import InputError
-from nightrank.storage.keys import digest
+from nightrank.storage.keys import digest, fingerprint
 from nightrank.storage.records import Chunk
 from nightrank.tasks.chunk.pieces import Cut, Piece, split_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from nightrank.storage.records import Document
-    from nightrank.tasks.settings.file import ChunkingSettings
+    from nightrank.tasks.embed.encoder import EmbedderPlan
+    from nightrank.tasks.models.tokens import TokenCounter
+    from nightrank.tasks.settings.index import ChunkingSettings
+
+# Raise it when the same document comes to be cut in another way.
+CHUNKING = "1"
+
 
 # [CLS] and [SEP], or what a model has instead.
 SPECIAL_TOKENS = 2
@@ -40,38 +44,6 @@ _FINER = (
     re.compile(r"\s*\S+\s*"),
     re.compile(r"\s*(?:[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+)\s*"),
 )
-
-
-class TokenCounter(Protocol):
-    """Tokens of texts, as the embedder's tokenizer has them, special tokens left out."""
-
-    def __call__(self, texts: Sequence[str], /) -> list[int]:
-        """The number of tokens of each text, in order."""
-        ...
-
-
-def load_token_counter(model_folder: Path) -> TokenCounter:
-    """Counts tokens with a model folder's ``tokenizer.json``.
-
-    Raises:
-        InputError: There is none, or it cannot be read.
-    """
-    from tokenizers import Tokenizer
-
-    path = model_folder / "tokenizer.json"
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises nothing narrower
-        raise InputError(
-            f"{path} cannot be read as a tokenizer: {error}.", remedy="Use a model that comes with a tokenizer.json."
-        ) from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-
-    def count(texts: Sequence[str], /) -> list[int]:
-        return [len(encoding) for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
-
-    return count
 
 
 def chunk_document(document: Document, *, settings: ChunkingSettings, count_tokens: TokenCounter) -> list[Chunk]:
@@ -221,3 +193,9 @@ def _chosen_end(text: str, sized: Sized, sums: list[int], first: int, room: int)
 
 def _priority(text: str, boundary: int) -> str:
     return digest(text[boundary : boundary + CONTEXT_CHARACTERS])
+
+
+def chunking_fingerprint(settings: ChunkingSettings, plan: EmbedderPlan) -> str:
+    """The key of everything that decides where a document is cut; embedders that share a tokenizer share it."""
+    tokenizer = plan.files.digests.get("tokenizer.json")
+    return fingerprint({"chunking": CHUNKING, "settings": settings.model_dump(), "tokenizer": tokenizer})

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nightrank.storage.release.dense_lists import DENSE_LISTS
 from nightrank.storage.keys import digest_of_bytes
-from nightrank.tasks.dense.retrieve import leg_of
+from nightrank.storage.release.dense_lists import DENSE_LISTS
 from nightrank.tasks.dense.lists import DenseLists
+from nightrank.tasks.dense.retrieve import leg_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

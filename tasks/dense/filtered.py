@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 import pyarrow as pa
 
-from nightrank.storage.filters.allowed import AllowedChunks, read_allowed_chunks
 from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.filters.allowed import AllowedChunks, read_allowed_chunks
 from nightrank.storage.release.chunks import texts_added
 from nightrank.tasks.dense.lists import SLACK, DenseLists, DenseNight, bring_up_to_date
 from nightrank.tasks.filters.queries import joined_legs
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.tasks.dense.retrieve import Block
-    from nightrank.tasks.night import Before, Night
-    from nightrank.tasks.filters.queries import QueryFilters
     from nightrank.tasks.dense.texts import Texts
+    from nightrank.tasks.filters.queries import QueryFilters
+    from nightrank.tasks.night import Before, Night
 
 
 class Vectors(Protocol):

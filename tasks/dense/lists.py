@@ -3,8 +3,8 @@
 A list holds the best ``depth + slack`` texts of a query and a *floor*: every text of the collection that scores above
 it is in the list. What left the collection is struck, what came is scored against all known queries, and whatever
 scores above the floor joins. A list that fell short of ``depth`` chunks, and that of a query not seen before, is made
-by a scan of the whole collection. Scores depend on their two vectors alone (``nightrank.tasks.dense.retrieve``), so the outcome is, by
-construction, what a scan of everything gives.
+by a scan of the whole collection. Scores depend on their two vectors alone (``tasks.dense.retrieve``), so the outcome
+is, by construction, what a scan of everything gives.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""`nightrank doctor`: stored files examined against what they were made from."""

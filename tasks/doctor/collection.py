@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.bm25.build import build_bm25
 from nightrank.storage.doctor.chunks import chunk_faults, document_faults
-from nightrank.storage.release.documents import documents_digest
 from nightrank.storage.doctor.faults import Fault, count_fault
 from nightrank.storage.doctor.statistics import read_texts, statistics_faults, write_chunks_and_texts
 from nightrank.storage.doctor.vectors import vector_faults
+from nightrank.storage.errors import NightrankError
+from nightrank.storage.release.documents import documents_digest
+from nightrank.storage.release.files import file_faults, stray_files
+from nightrank.storage.release.manifest import read_manifest
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.doctor.examined import Findings
 from nightrank.tasks.runtime.progress import progress
@@ -67,3 +70,22 @@ def _build_from_texts(examined: Examined, target: Path) -> None:
     analyser = Analyser.of(examined.settings.bm25)
     # From nothing every text is new, so what is asked for is all that was written.
     build_bm25(target, listing, texts_of=lambda _: read_texts(texts), analyse=analyser)
+
+
+def check_files(examined: Examined) -> Findings:
+    """Each file that the manifest names has its SHA-256, and there is no other."""
+    manifest, folder = examined.manifest, examined.folder
+    with progress("files", len(manifest.files)) as advance:
+        faults = file_faults(folder, manifest, on_file=advance)
+    return Findings({"files": len(manifest.files)}, [*faults, *stray_files(folder, manifest)])
+
+
+def check_pointer(examined: Examined) -> Findings:
+    """``current.json`` names a release that is sealed and was accepted."""
+    try:
+        release_id = examined.workspace.require_current()
+        status = read_manifest(examined.workspace, release_id).status
+    except NightrankError as error:
+        return Findings({"pointer": 1}, [Fault(error.message)])
+    faults = [] if status == "accepted" else [Fault(f"current.json names {release_id}, which was {status}")]
+    return Findings({"pointer": 1}, faults)

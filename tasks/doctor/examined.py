@@ -61,7 +61,7 @@ class Examined:
 
     @property
     def documents(self) -> Path:
-        """The documents' ids and digests: columns ``nightrank.storage.release.documents.DIGESTS``."""
+        """The documents' ids and digests: columns ``storage.release.documents.DIGESTS``."""
         return self.folder / "documents.parquet"
 
     @property

@@ -9,18 +9,18 @@ import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.doctor.candidates import candidate_faults, pair_score_faults
-from nightrank.storage.doctor.lists import dense_list_faults, static_list_faults
 from nightrank.storage.doctor.faults import count_fault, fault_of
+from nightrank.storage.doctor.lists import dense_list_faults, static_list_faults
+from nightrank.storage.files.parquet import read_table
 from nightrank.storage.filters.queries import conditions_of
 from nightrank.storage.memo.prune import PAIRS, memo_path
 from nightrank.storage.serving.cache import SearchCache
-from nightrank.storage.files.parquet import read_table
-from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.doctor.examined import Findings
 from nightrank.tasks.evaluate.measures import means
-from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.filters.queries import QueryFilters
+from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.results import cut_results
+from nightrank.tasks.runtime.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

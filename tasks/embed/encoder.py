@@ -9,7 +9,13 @@ import numpy as np
 
 from nightrank.storage.errors import InputError
 from nightrank.tasks.models.batches import batches_by_budget, halving_on_memory
-from nightrank.tasks.models.files import find_model, load_quietly, resolve_batch_tokens, resolve_device, resolve_precision
+from nightrank.tasks.models.files import (
+    find_model,
+    load_quietly,
+    resolve_batch_tokens,
+    resolve_device,
+    resolve_precision,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,7 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.tasks.models.files import ModelFiles
-    from nightrank.tasks.settings.file import EmbedderSettings, ExecutionSettings
+    from nightrank.tasks.settings.index import EmbedderSettings
+    from nightrank.tasks.settings.operation import ExecutionSettings
 
 
 @dataclass(frozen=True, slots=True)

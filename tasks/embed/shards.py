@@ -10,24 +10,27 @@ import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from nightrank.storage.lance.table import vectors_of
 from nightrank.storage.errors import MachineError
+from nightrank.storage.lance.table import vectors_of
+from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.models.canary import compare_with_stored
-from nightrank.tasks.chunk.documents import load_token_counter
+from nightrank.tasks.models.tokens import load_token_counter
 from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.workers.cut import Place, Watch, slices
 from nightrank.tasks.runtime.retries import retried
-from nightrank.tasks.workers.seats import EmbedderReference, model_at
+from nightrank.tasks.settings.operation import ExecutionSettings
+from nightrank.tasks.workers.cut import Place, Watch, slices
+from nightrank.tasks.workers.seats import _require_same, model_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from nightrank.storage.bucket.shards import SharedFile
-    from nightrank.tasks.embed.encoder import Embedder
+    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
     from nightrank.tasks.night import Night
-    from nightrank.tasks.rerank.on_demand import EmbedderOnDemand
+    from nightrank.tasks.settings.index import EmbedderSettings
     from nightrank.tasks.workers.cut import Sharding
 
 TEXTS = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("text", pa.string(), nullable=False)])
@@ -154,3 +157,32 @@ def _check(model: Embedder, watch: Watch) -> None:
         settings=watch.settings,
         precision=model.plan.precision,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderReference:
+    """An embedder.
+
+    Attributes:
+        settings: That name it.
+        base: The folder that paths in them are relative to.
+        precision: Of the run, whatever suits the worker's device better.
+        fingerprint: That the worker's files must have too.
+    """
+
+    settings: EmbedderSettings
+    base: Path
+    precision: str
+    fingerprint: str
+
+    def load(self, place: Place, device: str) -> Embedder:
+        """The embedder.
+
+        Raises:
+            InputError: It is not there, or the device is not.
+            MachineError: This machine has other files under its name.
+        """
+        settings = self.settings.model_copy(update={"precision": self.precision})
+        plan = plan_embedder(settings, ExecutionSettings(device=device), base=self.base)
+        _require_same(self.settings.model, plan.fingerprint, self.fingerprint)
+        return Embedder(plan, batch_tokens=place.batch_tokens, threads=place.threads)

@@ -1,0 +1,1 @@
+"""What rankings are worth on judged queries: measures, significance, depths. No verdict is given here."""

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.release.evaluation import DEPTHS
-from nightrank.tasks.evaluate.measures import Entry, evaluate_runs, named_queries, rows_of_queries, run_of
+from nightrank.tasks.evaluate.measures import evaluate_runs, named_queries, rows_of_queries, run_of
 from nightrank.tasks.rank.order import first_stage_scores, legs_of, rank_candidates, weighted_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nightrank.storage.records import Judgment
+    from nightrank.tasks.trec.runs import Entry
 
 
 def curve_depths(wanted: Iterable[int], *, deepest: int) -> list[int]:

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nightrank.storage.release.evaluation import DIAGNOSIS
 from nightrank.storage.records import ranks_within
+from nightrank.storage.release.evaluation import DIAGNOSIS
 from nightrank.tasks.rank.order import best_of_each
 from nightrank.tasks.rank.results import cut_results
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.records import Judgment
     from nightrank.tasks.rank.diversity import VectorSource
-    from nightrank.tasks.settings.file import ResultsSettings
+    from nightrank.tasks.settings.ranking import ResultsSettings
 
 OUTCOMES = (
     "found",  # published

@@ -13,17 +13,17 @@ import numpy as np
 import pyarrow as pa
 
 from nightrank.storage.release.evaluation import COMPARISON, EVALUATION
-from nightrank.tasks.rank.diversity import intra_list_distance
 from nightrank.tasks.evaluate.measures import evaluate_runs, named_queries, rows_of_queries, run_of
-from nightrank.tasks.rank.results import cut_results
 from nightrank.tasks.evaluate.significance import compare_evaluations
+from nightrank.tasks.rank.diversity import intra_list_distance
+from nightrank.tasks.rank.results import cut_results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nightrank.storage.records import Judgment
     from nightrank.tasks.rank.diversity import VectorSource
-    from nightrank.tasks.settings.file import ResultsSettings
+    from nightrank.tasks.settings.ranking import ResultsSettings
 
 DISTANCE_DEPTH = 10
 DISTANCE = f"distance@{DISTANCE_DEPTH}"

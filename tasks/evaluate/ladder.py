@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from nightrank.storage.release.evaluation import DEPTHS_FILE, TIMINGS_FILE, Timings
 from nightrank.storage.files.parquet import read_table
+from nightrank.storage.release.evaluation import DEPTHS_FILE, TIMINGS_FILE, Timings
 from nightrank.tasks.names import STAGE_NAMES
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ chunk stands. The ideal ranking comes from the judgments alone.
 from __future__ import annotations
 
 from subprocess import CalledProcessError
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import ir_measures
 import numpy as np
@@ -15,17 +15,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.release.evaluation import EVALUATION
 from nightrank.storage.records import ranks_within
+from nightrank.storage.release.evaluation import EVALUATION
 from nightrank.tasks.rank.order import best_of_each
 from nightrank.tasks.rank.results import cut_results
+from nightrank.tasks.trec.runs import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from nightrank.storage.records import Judgment
     from nightrank.tasks.rank.diversity import VectorSource
-    from nightrank.tasks.settings.file import ResultsSettings
+    from nightrank.tasks.settings.ranking import ResultsSettings
 
 STAGES = ("static", "bm25", "dense", "fused", "reranker", "reranked", "results")
 
@@ -37,14 +38,6 @@ RANKED = pa.schema(
         pa.field("rank", pa.int32(), nullable=False),  # from 1
     ]
 )
-
-
-class Entry(NamedTuple):
-    """An entry of a run: what TREC calls a scored document."""
-
-    query_id: str
-    doc_id: str
-    score: float
 
 
 def evaluate_run(

@@ -1,6 +1,6 @@
 """The static leg: the judged queries against every text by static embeddings, the lowest rung of the ladder.
 
-It is kept from night to night as the dense leg is (``nightrank.tasks.dense.lists``), so that a night embeds the texts that came,
+It is kept from night to night as the dense leg is (``tasks.dense.lists``), so that a night embeds the texts that came,
 and a release's leg can be read again without its collection. Nothing that is published is made of it.
 """
 
@@ -13,13 +13,13 @@ import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.release.dense_lists import read_dense_lists, write_dense_lists
-from nightrank.tasks.dense.retrieve import SCORES_HELD, retrieve_dense
-from nightrank.tasks.dense.lists import DenseLists
-from nightrank.tasks.dense.filtered import Handed, bring_filtered_up_to_date
 from nightrank.tasks.dense.carried import ListedQueries, leg_from_lists, lists_by_key, lists_by_number
+from nightrank.tasks.dense.filtered import Handed, bring_filtered_up_to_date
+from nightrank.tasks.dense.lists import DenseLists
+from nightrank.tasks.dense.retrieve import SCORES_HELD, retrieve_dense
+from nightrank.tasks.dense.texts import Texts
 from nightrank.tasks.evaluate.measures import RANKED
 from nightrank.tasks.filters.queries import QueryFilters
-from nightrank.tasks.dense.texts import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.tasks.dense.retrieve import Block
-    from nightrank.tasks.night import Night
     from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
+    from nightrank.tasks.night import Night
 
 TEXTS_HELD = 2048  # embedded at one time: some 20 MB of tokens
 

@@ -12,21 +12,21 @@ from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.release.evaluation import DEPTHS
-from nightrank.storage.workspace.base import reading
+from nightrank.storage.workspace.folder import reading
+from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.evaluate.depths import curve_depths, evaluate_depths
 from nightrank.tasks.evaluate.diagnosis import diagnose, worst_queries
-from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.evaluate.diversity import compare_diversity
-from nightrank.tasks.embed.encoder import plan_embedder
-from nightrank.tasks.experiment.run import Experiment
-from nightrank.tasks.rerank.hosted.spending import RunSpending
-from nightrank.tasks.trec.qrels import read_judgments
 from nightrank.tasks.evaluate.ladder import ladder, read_timings
 from nightrank.tasks.evaluate.measures import STAGES, evaluate_runs, means, stage_runs, without_ties
-from nightrank.tasks.trec.runs import read_run, write_run
-from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
 from nightrank.tasks.evaluate.token_leg import static_leg_of_release
+from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
+from nightrank.tasks.experiment.run import Experiment
+from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.release import StoredRelease
+from nightrank.tasks.rerank.hosted.spending import RunSpending
+from nightrank.tasks.trec.qrels import read_judgments
+from nightrank.tasks.trec.runs import read_run, write_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from nightrank.storage.records import Judgment
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.evaluate.ladder import Rung
-    from nightrank.tasks.evaluate.measures import Entry
     from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.trec.runs import Entry
 
 
 WORST_QUERIES = 10

@@ -12,11 +12,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.rerank.find import NO_RERANKER, packaged_folder
-from nightrank.tasks.settings.file import NOT_HOSTED
 from nightrank.tasks.evaluate.significance import compare_evaluations, holm
 from nightrank.tasks.experiment.variants import BESIDE_HOSTED, differences, varied
+from nightrank.tasks.rerank.find import NO_RERANKER, packaged_folder
+from nightrank.tasks.runtime.progress import progress
+from nightrank.tasks.settings.ranking import NOT_HOSTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

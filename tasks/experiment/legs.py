@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nightrank.storage.release.dense_lists import read_dense_lists
 from nightrank.storage.records import LEG
+from nightrank.storage.release.dense_lists import read_dense_lists
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
-from nightrank.tasks.dense.retrieve import all_blocks, retrieve_dense
 from nightrank.tasks.dense.carried import leg_from_lists
-from nightrank.tasks.filters.queries import QueryFilters
-from nightrank.tasks.stages.read import runs_of
+from nightrank.tasks.dense.retrieve import all_blocks, retrieve_dense
 from nightrank.tasks.dense.texts import Texts
+from nightrank.tasks.filters.queries import QueryFilters
+from nightrank.tasks.trec.leg import runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
     from nightrank.storage.bm25.index import Bm25Store
     from nightrank.storage.lance.table import ChunkTable
-    from nightrank.tasks.settings.file import Bm25Settings, Settings
     from nightrank.tasks.release import StoredRelease
+    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.index import Bm25Settings
 
 
 class Legs:

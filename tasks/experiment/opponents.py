@@ -13,8 +13,8 @@ from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.release.evaluation import EVALUATION
 from nightrank.tasks.evaluate.measures import STAGES
-from nightrank.tasks.experiment.explain import measure_release, measure_run_files
 from nightrank.tasks.evaluate.significance import compare_evaluations
+from nightrank.tasks.experiment.explain import measure_release, measure_run_files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.workspace.base import Workspace
+    from nightrank.tasks.dense.texts import Texts
     from nightrank.tasks.rerank.hosted.plan import HostedPlan
     from nightrank.tasks.rerank.hosted.spending import RunSpending
-    from nightrank.tasks.rerank.find import RerankerPlan
+    from nightrank.tasks.rerank.plan import RerankerPlan
     from nightrank.tasks.settings.file import Settings
-    from nightrank.tasks.dense.texts import Texts
 
 
 class KnownPairs:

@@ -19,23 +19,24 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.filters.queries import by_text
 from nightrank.storage.memo.query_vectors import QueryMemo
-from nightrank.storage.workspace.base import reading, writing
+from nightrank.storage.workspace.folder import reading, writing
 from nightrank.tasks.bm25.analyser import Analyser
-from nightrank.tasks.rank.diversity import stored_vectors
-from nightrank.tasks.evaluate.diversity import compare_diversity
+from nightrank.tasks.chunk.documents import chunking_fingerprint
 from nightrank.tasks.embed.encoder import plan_embedder
+from nightrank.tasks.evaluate.diversity import compare_diversity
+from nightrank.tasks.evaluate.measures import evaluate_stages, means, named_queries
+from nightrank.tasks.evaluate.pool import JudgedPool
 from nightrank.tasks.experiment.legs import Legs
 from nightrank.tasks.experiment.pairs import KnownPairs, PairScoring, stored_scores
-from nightrank.tasks.rank.fusion import fuse, pool_legs
-from nightrank.tasks.rerank.hosted.spending import RunSpending
-from nightrank.tasks.stages.index import chunking_fingerprint
-from nightrank.tasks.evaluate.pool import JudgedPool
-from nightrank.tasks.evaluate.measures import evaluate_stages, means, named_queries
-from nightrank.tasks.stages.read import runs_of
-from nightrank.tasks.rerank.find import plan_reranker
-from nightrank.tasks.rerank.pairs import distinct, name_candidates, reranked_rows, settle_order
-from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.experiment.variants import require_variant
+from nightrank.tasks.rank.diversity import stored_vectors
+from nightrank.tasks.rank.fusion import fuse, pool_legs
+from nightrank.tasks.rank.order import name_candidates, reranked_rows, settle_order
+from nightrank.tasks.release import StoredRelease
+from nightrank.tasks.rerank.find import plan_reranker
+from nightrank.tasks.rerank.hosted.spending import RunSpending
+from nightrank.tasks.rerank.pairs import distinct
+from nightrank.tasks.trec.leg import runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,8 +49,9 @@ if TYPE_CHECKING:
     from nightrank.storage.records import Judgment
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.rerank.hosted.plan import HostedPlan
-    from nightrank.tasks.rerank.find import RerankerPlan
-    from nightrank.tasks.settings.file import RerankerSettings, Settings
+    from nightrank.tasks.rerank.plan import RerankerPlan
+    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.ranking import RerankerSettings
 
 CHANGED = {
     "embedder": "[embedder]",

@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
-from nightrank.storage.filters.allowed import AllowedChunks, read_allowed_chunks, write_allowed_chunks
-from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.filters.allowed import AllowedChunks, read_allowed_chunks
 from nightrank.storage.filters.queries import conditions_of
 from nightrank.storage.records import LEG
-from nightrank.storage.files.parquet import read_table
 from nightrank.tasks.filters.compile import compiled
 
 if TYPE_CHECKING:
@@ -23,24 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nightrank.storage.bm25.index import Bm25Store
     from nightrank.tasks.night import Night
-
-
-@task(name="filters", cache_policy=NO_CACHE)
-def compile_filters(night: Night) -> int:
-    """The chunks that each filter lets through, tonight and in the release before, for both legs.
-
-    Returns:
-        How many distinct filters there are.
-    """
-    conditions = _distinct(conditions_of(read_table(night.queries, columns=["filter"])))
-    if conditions:
-        with Bm25Store.open(night.bm25) as store:
-            write_allowed_chunks(night.allowed, compiled(conditions, store))
-        if night.before is not None:
-            with Bm25Store.open(night.before.bm25) as store:
-                write_allowed_chunks(night.allowed_before, compiled(conditions, store))
-    return len(conditions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nightrank.tasks.gates.verdicts import Incomparable, QualityChange
-from nightrank.tasks.evaluate.measures import Entry, evaluate_run
-from nightrank.tasks.gates.names import plain_name
+from nightrank.tasks.evaluate.measures import evaluate_run
 from nightrank.tasks.evaluate.significance import TIE, lower_bound
+from nightrank.tasks.gates.names import plain_name
+from nightrank.tasks.gates.verdicts import Incomparable, QualityChange
+from nightrank.tasks.trec.runs import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from nightrank.storage.release.compare import RankingPair
     from nightrank.storage.records import Judgment
+    from nightrank.storage.release.compare import RankingPair
 
 NAMED = 3  # queries that a reason names
 

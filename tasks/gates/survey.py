@@ -68,7 +68,7 @@ def survey_rankings(
     """Look at every query once; only the rankings of the judged ones stay in memory.
 
     Args:
-        pairs: As ``nightrank.storage.release.compare`` has them.
+        pairs: As ``storage.release.compare`` has them.
         judged: Keys of the judged queries.
         persistence: p of the rank-biased overlap.
         unanswerable: Keys of queries whose filters let nothing through: that they have no result is no fault.
@@ -109,7 +109,7 @@ def survey_former(pairs: Iterable[RankingPair], *, judged: AbstractSet[str]) -> 
     """Look at every query of the live release once; only the rankings of the judged ones stay in memory.
 
     Args:
-        pairs: As ``nightrank.storage.release.compare.former_rankings`` has them.
+        pairs: As ``storage.release.compare.former_rankings`` has them.
         judged: Keys of the judged queries.
     """
     queries = lost = 0

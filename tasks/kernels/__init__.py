@@ -1,0 +1,1 @@
+"""Inner loops as machine code: top k, scans of postings. They know arrays, not documents."""

@@ -1,7 +1,7 @@
 """The inner loops of exact retrieval, compiled: the best entries of a query, postings into scores, scores into entries.
 
 A query's best entries are a heap in one row of two arrays: at its root lies the worst of them, the first to go. Scores
-are compared as float32 and ties fall to the lower number, as ``nightrank.storage.records.ranking_order`` has it.
+are compared as float32 and ties fall to the lower number, as ``storage.records.ranking_order`` has it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Both legs use it: BM25 adds what its postings sum up to, the dense leg whole blocks of scores. What comes out
 does not depend on how the scores were cut into blocks: scores are compared as float32 and ties fall to
-the lower chunk number, as ``nightrank.storage.records.ranking_order`` has it. It knows nothing of where scores come from.
+the lower chunk number, as ``storage.records.ranking_order`` has it. It knows nothing of where scores come from.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RunningTopK:
         floors: float32 (query_count,), what a score must reach to be of interest; None for any score.
 
     Attributes:
-        scores: float32 (query_count, depth), what ``nightrank.tasks.kernels.loops`` keeps as heaps, of chunks that reached the
+        scores: float32 (query_count, depth), what ``tasks.kernels.loops`` keeps as heaps, of chunks that reached the
             floor; its loops may add to them.
         numbers: int32 (query_count, depth), of the chunks beside them.
         counts: int32 (query_count,), entries that a query has.

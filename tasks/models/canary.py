@@ -16,7 +16,7 @@ from nightrank.storage.errors import MachineError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nightrank.tasks.settings.file import CanarySettings
+    from nightrank.tasks.settings.quality import CanarySettings
 
 # Batches of other shapes move a value by some 1e-6 in single precision, and by its last digits in half precision.
 TOLERANCES = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1, "int8": 1e-1}

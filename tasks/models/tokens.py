@@ -7,12 +7,15 @@ chunks, and a chunk that meets a hundred queries, are tokenised once, and pairs 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from nightrank.storage.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from tokenizers import Encoding, Tokenizer
@@ -256,3 +259,35 @@ def _part(ids: Sequence[NDArray[np.int64]], numbers: NDArray[np.intp]) -> Part:
 def _counted(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """0 to a length, for each length, end to end."""
     return np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
+class TokenCounter(Protocol):
+    """Tokens of texts, as the embedder's tokenizer has them, special tokens left out."""
+
+    def __call__(self, texts: Sequence[str], /) -> list[int]:
+        """The number of tokens of each text, in order."""
+        ...
+
+
+def load_token_counter(model_folder: Path) -> TokenCounter:
+    """Counts tokens with a model folder's ``tokenizer.json``.
+
+    Raises:
+        InputError: There is none, or it cannot be read.
+    """
+    from tokenizers import Tokenizer
+
+    path = model_folder / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise InputError(
+            f"{path} cannot be read as a tokenizer: {error}.", remedy="Use a model that comes with a tokenizer.json."
+        ) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+
+    def count(texts: Sequence[str], /) -> list[int]:
+        return [len(encoding) for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    return count

@@ -13,10 +13,10 @@ from nightrank.storage.keys import query_key
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.retrieve import all_blocks, retrieve_dense
+from nightrank.tasks.dense.texts import Texts
 from nightrank.tasks.filters.compile import compiled, refused
 from nightrank.tasks.rank.fusion import fuse
-from nightrank.tasks.rerank.pairs import CHUNK_NAMES, name_candidates, reranked_rows, settle_order
-from nightrank.tasks.dense.texts import Texts
+from nightrank.tasks.rank.order import CHUNK_NAMES, name_candidates, reranked_rows, settle_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,24 +7,46 @@ memory: those of a sample of the collection where it is large, the scan's time s
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
 import pyarrow as pa
 
+from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.files.atomic import write_atomically
+from nightrank.storage.keys import fingerprint
+from nightrank.storage.release.chunks import distinct_texts
+from nightrank.storage.release.evaluation import TIMINGS_FILE, Timings
+from nightrank.storage.release.manifest import survey_releases
 from nightrank.tasks.dense.retrieve import retrieve_dense
+from nightrank.tasks.evaluate.ladder import read_timings
+from nightrank.tasks.online.search import LiveSearch
+from nightrank.tasks.rerank.hosted.plan import HostedPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
-
+    from nightrank.storage.lance.table import ChunkTable
+    from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.dense.retrieve import Block
-    from nightrank.tasks.online.search import LiveSearch
-    from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
     from nightrank.tasks.dense.texts import Texts
+    from nightrank.tasks.embed.encoder import EmbedderPlan
+    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+    from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
+    from nightrank.tasks.night import Night
+    from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+    from nightrank.tasks.rerank.plan import RerankerPlan
+    from nightrank.tasks.settings.file import Settings
+
+CPUINFO = Path("/proc/cpuinfo")
+SIZE_CHANGE = 0.5  # of the collection, beyond which times are taken anew
+
 
 TEXTS_SAMPLED = 10_000  # whose static vectors are scanned: 15 MB of 384 dimensions
 
@@ -105,3 +127,121 @@ def _time_query(
         live.reranked(query, fused)
         seconds["reranked"] = seconds["fused"] + clock() - start
     return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a time depends on.
+
+    Attributes:
+        key: Of models, depths, device and machine.
+        texts: Distinct ones in the collection.
+    """
+
+    key: str
+    texts: int
+
+    @classmethod
+    def of(
+        cls, settings: Settings, embedder: EmbedderPlan, reranker: RerankerPlan | HostedPlan | None, *, texts: int
+    ) -> Self:
+        """The conditions of a night."""
+        key = fingerprint(
+            {
+                "embedder": embedder.fingerprint,
+                "reranker": None if reranker is None else reranker.fingerprint,
+                "depth": settings.reranker.depth,
+                "candidate_depth": settings.retrieval.candidate_depth,
+                "device": embedder.device,
+                "machine": machine(embedder.device),
+                "threads": settings.execution.threads,
+                "queries": settings.evaluation.timed_queries,
+            }
+        )
+        return cls(key, texts)
+
+    def hold_for(self, timings: Timings) -> bool:
+        """Whether what was measured then is what would be measured now.
+
+        >>> then = Timings(milliseconds={}, queries=1, measured_in="", machine="", conditions="k", texts=100)
+        >>> [Conditions("k", texts).hold_for(then) for texts in (49, 50, 150, 151)]
+        [False, True, True, False]
+        """
+        return self.key == timings.conditions and abs(self.texts - timings.texts) <= SIZE_CHANGE * timings.texts
+
+
+def write_timings(
+    night: Night,
+    embedder: EmbedderOnDemand,
+    reranker: RerankerOnDemand | None,
+    table: ChunkTable,
+    *,
+    static: StaticEmbedder | None,
+    queries: pa.Table,
+) -> None:
+    """Write tonight's timings; models are loaded only where no kept release has any that hold.
+
+    Args:
+        night: The run.
+        embedder: Of the dense leg.
+        reranker: None where the fused order is kept.
+        table: Texts and vectors.
+        static: None where there are no static embeddings.
+        queries: Those to draw from, schema QUERIES, at least one.
+    """
+    plan = None if reranker is None else reranker.plan
+    conditions = Conditions.of(night.settings, embedder.plan, plan, texts=distinct_texts(night.chunks))
+    timings = known_timings(night.workspace, conditions)
+    if timings is None:
+        generator = np.random.default_rng(night.seed)
+        count = min(night.settings.evaluation.timed_queries, queries.num_rows)
+        drawn = generator.choice(queries.num_rows, size=count, replace=False)
+        with Bm25Store.open(night.bm25) as store:
+            # To time a hosted reranker would be to pay for pairs that were paid for already.
+            local = reranker is not None and not isinstance(reranker.plan, HostedPlan)
+            loaded = reranker.load() if reranker is not None and local else None
+            live = LiveSearch.of(night.settings, store, table, embedder=embedder.load(None), reranker=loaded)
+            scan = None if static is None else StaticScan.of(static, live, generator=generator)
+            milliseconds = time_rungs(live, scan, queries.column("text").take(pa.array(drawn)).to_pylist())
+        timings = Timings(
+            milliseconds=milliseconds,
+            queries=count,
+            measured_in=night.release_id,
+            machine=machine(embedder.plan.device),
+            conditions=conditions.key,
+            texts=conditions.texts,
+        )
+    write_atomically(night.timings, timings.model_dump_json(indent=2) + "\n")
+
+
+def known_timings(workspace: Workspace, conditions: Conditions) -> Timings | None:
+    """The timings of the newest release whose timings hold, or None."""
+    manifests, _ = survey_releases(workspace)
+    for manifest in reversed(manifests):
+        timings = read_timings(workspace.release(manifest.release_id, only=[TIMINGS_FILE]))
+        if timings is not None and conditions.hold_for(timings):
+            return timings
+    return None
+
+
+def machine(device: str) -> str:
+    """Where times were taken, in words.
+
+    Args:
+        device: As torch calls it.
+    """
+    if device.startswith("cuda"):
+        import torch
+
+        return f"{torch.cuda.get_device_name(device)}, {os.cpu_count()} CPU cores"
+    return f"{device}, {os.cpu_count()} cores, {_processor()}"
+
+
+def _processor() -> str:
+    """The processor's model where the system tells it, else its kind."""
+    try:
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # no Linux
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())

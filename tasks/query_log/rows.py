@@ -45,8 +45,8 @@ def read_query_log(path: Path, *, name: str, salt: bytes) -> Iterator[LoggedQuer
     Columns: ``query`` (or ``text``), and where there are any ``query_id`` (or ``_id``, or ``id``), ``count``
     (a positive integer; 1 without it), ``timestamp`` (ISO 8601, or Unix seconds, which become ISO 8601 in UTC),
     ``user`` (or ``user_id``), ``session`` (or ``session_id``), ``user_agent``, ``clicked`` and ``filter`` (a JSON
-    object as ``nightrank.storage.filters.language`` has it, or a text that holds one). Others are ignored. Control characters become
-    spaces.
+    object as ``storage.filters.language`` has it, or a text that holds one). Others are ignored. Control characters
+    become spaces.
 
     Args:
         path: The file.

@@ -10,20 +10,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nightrank.storage.rates import BurstCounter
 from nightrank.storage.errors import InputError
+from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.filters.language import leaves, values_of
 from nightrank.storage.keys import normalise_query, query_key
+from nightrank.storage.rates import BurstCounter
 from nightrank.storage.records import QUERIES, BadRow
-from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.tasks.filters.compile import filter_of
-from nightrank.tasks.query_log.personal_data import masked
 from nightrank.tasks.query_log.budget import Budget, choose
 from nightrank.tasks.query_log.coverage import Candidates, coverage_curve
 from nightrank.tasks.query_log.demand import PLAIN_FREQUENCY, Rule, by_demand, demand
-from nightrank.tasks.query_log.drops import AGENT, BAD_ROW, BURST, FILTER, LISTED, OVER_BUDGET, PERSONAL, TOO_FEW_USERS, Tally
-from nightrank.tasks.query_log.rows import read_query_log
+from nightrank.tasks.query_log.drops import (
+    AGENT,
+    BAD_ROW,
+    BURST,
+    FILTER,
+    LISTED,
+    OVER_BUDGET,
+    PERSONAL,
+    TOO_FEW_USERS,
+    Tally,
+)
 from nightrank.tasks.query_log.merge import merge_forms
+from nightrank.tasks.query_log.personal_data import masked
+from nightrank.tasks.query_log.rows import read_query_log
 from nightrank.tasks.query_log.screen import count_rate, screen_of
 from nightrank.tasks.query_log.traffic import TrafficCounter
 
@@ -33,13 +43,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.storage.records import LoggedQuery
     from nightrank.storage.files.parquet import RowWriter
+    from nightrank.storage.records import LoggedQuery
     from nightrank.tasks.night import Night
     from nightrank.tasks.query_log.merge import Merged
     from nightrank.tasks.query_log.screen import Screen
     from nightrank.tasks.query_log.traffic import Traffic
-    from nightrank.tasks.settings.file import QueriesSettings
+    from nightrank.tasks.settings.inputs import QueriesSettings
 
     # Why some filters, given by their canonical texts, cannot be applied to tonight's documents.
     Refuse = Callable[[Collection[str]], Mapping[str, str]]

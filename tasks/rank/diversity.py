@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nightrank.storage.lance.table import vectors_of
 from nightrank.storage.errors import MachineError
+from nightrank.storage.lance.table import vectors_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

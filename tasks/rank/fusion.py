@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.tasks.settings.file import RetrievalSettings
+    from nightrank.tasks.settings.ranking import RetrievalSettings
 
 FUSED = pa.schema(
     [

@@ -16,13 +16,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from nightrank.storage.records import ranking_order, ranks_within
+from nightrank.storage.records import CANDIDATES, ranking_order, ranks_within
 from nightrank.tasks.rank.fusion import standardise_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
+
+    from nightrank.tasks.settings.file import Settings
+
+
+CHUNK_NAMES = ("chunk_id", "chunk_hash", "document_id")  # what candidates say of a chunk beside its number
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +163,50 @@ def _lowest_where_missing(groups: NDArray[np.integer], scores: NDArray[np.floati
     lowest = np.full(int(groups.max(initial=-1)) + 1, np.inf)
     np.minimum.at(lowest, groups[~missing], values[~missing])
     return np.where(missing, np.where(np.isfinite(lowest), lowest, 0.0)[groups], values)
+
+
+def name_candidates(fused: pa.Table, queries: pa.Table, chunks: pa.Table) -> pa.Table:
+    """Candidates with the keys that outlive a release: query, chunk, text and document.
+
+    Args:
+        fused: Schema FUSED.
+        queries: By query number, with ``query_key``.
+        chunks: Row for row with ``fused``, the columns ``CHUNK_NAMES`` of its chunks.
+    """
+    keys = queries.column("query_key").take(fused.column("query_number"))
+    return pa.table({"query_key": keys, **{name: chunks.column(name) for name in CHUNK_NAMES}})
+
+
+def reranked_rows(fused: pa.Table, settings: Settings) -> NDArray[np.intp]:
+    """Int (n,), the rows of schema FUSED whose pairs the reranker is asked for."""
+    depth = min(settings.reranker.depth, settings.retrieval.candidate_depth)
+    return np.flatnonzero(fused.column("fused_rank").to_numpy() <= depth)
+
+
+def settle_order(
+    candidates: pa.Table, fused: pa.Table, pair_scores: NDArray[np.float32], *, weight: float, dense_weight: float
+) -> pa.Table:
+    """The candidates in their final order.
+
+    Args:
+        candidates: Keys (n,), as ``name_candidates`` gives them.
+        fused: Schema FUSED (n,), the same rows.
+        pair_scores: float32 (n,), NaN where the reranker was not asked.
+        weight: Of the reranker.
+        dense_weight: Of the dense leg in the first stage; BM25 has the rest.
+
+    Returns:
+        A table of schema CANDIDATES, by query number, then rank.
+    """
+    queries, chunk_numbers = fused.column("query_number").to_numpy(), fused.column("chunk_number").to_numpy()
+    fused_scores, fused_ranks = fused.column("fused_score").to_numpy(), fused.column("fused_rank").to_numpy()
+    legs, asked = legs_of(fused, dense_weight=dense_weight), ~np.isnan(pair_scores)
+    first_stage = first_stage_scores(queries, fused_scores, legs=legs, asked=asked)
+    scores = weighted_scores(queries, first_stage, fused_ranks, pair_scores, weight=weight)
+    order, ranks = rank_candidates(queries, scores, chunk_numbers)
+    columns = {name: candidates.column(name) for name in candidates.schema.names}
+    columns |= {name: fused.column(name) for name in fused.schema.names if name != "query_number"}
+    columns["pair_score"] = pa.array(pair_scores, from_pandas=True)  # NaN becomes null
+    columns["score"] = pa.array(scores)
+    table = pa.table(columns).take(pa.array(order)).append_column("rank", pa.array(ranks))
+    return table.select(CANDIDATES.names).cast(CANDIDATES)

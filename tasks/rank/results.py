@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.tasks.rank.diversity import VectorSource
-    from nightrank.tasks.settings.file import ResultsSettings
+    from nightrank.tasks.settings.ranking import ResultsSettings
 
 DESCRIPTION = ("title", "body_start", "metadata")  # what readers see of a chunk beside its text
 ENTRIES_HELD = 50_000  # entries of pools whose vectors are in memory at one time

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.read.lines import unreadable
 from nightrank.tasks.read.ir_datasets import PREFIX, read_ir_dataset
+from nightrank.tasks.read.lines import unreadable
 from nightrank.tasks.read.pages import PAGE_SUFFIXES, page_suffix, read_page
 from nightrank.tasks.read.rows import TABLE_SUFFIXES, table_suffix
 from nightrank.tasks.read.tables import read_table
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from nightrank.storage.records import BadRow, Document
-    from nightrank.tasks.settings.file import DocumentsSettings
+    from nightrank.tasks.settings.inputs import DocumentsSettings
 
 SUPPORTED = ", ".join((*PAGE_SUFFIXES, *TABLE_SUFFIXES))
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.front_matter import split_front_matter
-from nightrank.tasks.read.lines import decoded, too_large, unreadable, without_byte_order_mark
 from nightrank.tasks.read.html import parse_html
+from nightrank.tasks.read.lines import decoded, too_large, unreadable, without_byte_order_mark
 from nightrank.tasks.read.pdf import read_pdf
 from nightrank.tasks.read.values import clean_text, identifier, kind
 

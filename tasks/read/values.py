@@ -14,7 +14,7 @@ from datetime import date, time
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from nightrank.storage.files.json_text__fold import NamedTwice, read_json
+from nightrank.storage.files.text import NamedTwice, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

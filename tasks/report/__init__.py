@@ -1,0 +1,1 @@
+"""The report of a release: facts, sections, plots, one HTML page. Nothing is measured here."""

@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nightrank.tasks.counts import memo_use, spending_cap
 from nightrank.tasks.evaluate.ladder import ladder, read_depths, read_timings
-from nightrank.tasks.counts import memo_use
 from nightrank.tasks.report.changes import changed_inputs, changed_settings, changed_version, counts_beside
-from nightrank.tasks.report.report_losses__fold import follow_documents
-from nightrank.tasks.report.sections import comparison_rows, coverage_points, stages_beside
 from nightrank.tasks.report.queries import tell_queries
 from nightrank.tasks.report.release import MAIN_STAGE, ReleaseRead
+from nightrank.tasks.report.sections import (
+    bad_rows,
+    comparison_rows,
+    coverage_points,
+    drops,
+    follow_documents,
+    stage_seconds,
+    stages_beside,
+)
 from nightrank.tasks.report.trained import trained_models
-from nightrank.tasks.report.report_work__fold import bad_rows, drops, stage_seconds
-from nightrank.tasks.spending_cap__fold import spending_cap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,14 +27,12 @@ if TYPE_CHECKING:
 
     from nightrank.storage.release.evaluation import Timings
     from nightrank.storage.release.manifest import Manifest
-    from nightrank.tasks.evaluate.ladder import Rung
     from nightrank.tasks.counts import MemoUse
+    from nightrank.tasks.evaluate.ladder import Rung
     from nightrank.tasks.report.changes import Change, Count
-    from nightrank.tasks.report.report_losses__fold import Losses
-    from nightrank.tasks.report.sections import Compared, CoveragePoint
     from nightrank.tasks.report.queries import Stories
+    from nightrank.tasks.report.sections import BadRows, Compared, CoveragePoint, Drop, Losses, StageSeconds
     from nightrank.tasks.report.trained import TrainedModel
-    from nightrank.tasks.report.report_work__fold import BadRows, Drop, StageSeconds
 
 
 @dataclass(frozen=True, slots=True)

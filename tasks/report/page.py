@@ -12,10 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from nightrank.storage.files.text import plain_text
-from nightrank.tasks.report.facts import Missing
-from nightrank.tasks.report.sections import SIGNIFICANT
-from nightrank.tasks.report.plots import STRATEGIES, coverage_plot, depth_plot, interval_plot, ladder_plot, loss_plot
 from nightrank.tasks.names import STAGE_NAMES
+from nightrank.tasks.report.facts import Missing
+from nightrank.tasks.report.plots import STRATEGIES, coverage_plot, depth_plot, interval_plot, ladder_plot, loss_plot
+from nightrank.tasks.report.sections import SIGNIFICANT
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,7 +29,7 @@ MINUS = "\u2212"
 def render_page(report: Report) -> str:
     """The page of a report: a function of its facts alone."""
     environment = Environment(
-        loader=PackageLoader("tasks", "report_template"),
+        loader=PackageLoader("nightrank.tasks.report", "template"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=showable,

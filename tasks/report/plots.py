@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from nightrank.tasks.train.embedder.examine import MEASURES
+from nightrank.tasks.models.card import MEASURES
 from nightrank.tasks.models.curve import plot_losses
 from nightrank.tasks.report.svg import ACCENT, BAD, GOOD, INK, LINE, MUTED, SECOND, as_svg, plot_style
 

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from nightrank.storage.serving.cache import Result
-    from nightrank.tasks.report.report_losses__fold import Loss
     from nightrank.tasks.report.release import ReleaseRead
+    from nightrank.tasks.report.sections import Loss
 
 TOLD = 20  # queries of each kind: lost most, won most, worst of all
 EQUAL = 1e-9

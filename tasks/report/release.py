@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nightrank.storage.files.parquet import read_table
 from nightrank.storage.filters.queries import conditions_of
 from nightrank.storage.release.results import FILE_NAME
 from nightrank.storage.serving.cache import SearchCache
-from nightrank.storage.files.parquet import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

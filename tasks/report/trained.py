@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, get_args
 import pyarrow as pa
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.workspace.models import Kind
 from nightrank.storage.files.parquet import read_table
+from nightrank.storage.workspace.models import Kind
 from nightrank.tasks.models.card import LOSSES_FILE, read_training_card
 
 if TYPE_CHECKING:

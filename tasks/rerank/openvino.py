@@ -1,21 +1,21 @@
 """A reranker that OpenVINO runs: on CPUs about as exact as torch and faster, in 8-bit arithmetic several times so.
 
-Its folder is made by ``python -m nightrank.flows.models.openvino`` from any cross-encoder, and is a model like others then:
-named in ``[reranker].model``, fingerprinted by its files, watched by the canary.
+Its folder is made by ``python -m nightrank.flows.operate.quantize`` from any cross-encoder, and is a model like others
+then: named in ``[reranker].model``, fingerprinted by its files, watched by the canary.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nightrank.storage.errors import InputError
 from nightrank.tasks.models.batches import batches_by_budget
 from nightrank.tasks.models.files import resolve_batch_tokens
 from nightrank.tasks.models.tokens import RowTokenizer
+from nightrank.tasks.rerank.openvino_card import NETWORK, TOKENIZER, OpenvinoCard, read_openvino_card
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,55 +23,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.tasks.rerank.find import RerankerPlan
     from nightrank.tasks.models.tokens import PackedTokens
+    from nightrank.tasks.rerank.plan import RerankerPlan
 
-NETWORK, WEIGHTS, TOKENIZER, CARD_FILE = "openvino_model.xml", "openvino_model.bin", "tokenizer.json", "openvino.json"
-FILES = (NETWORK, WEIGHTS, TOKENIZER)
 
 # Neighbouring activations of one token that share an 8-bit range; 64 are a sixth faster and change a little more of the
 # best ten.
 ACTIVATIONS_A_RANGE = 32
-
-
-class OpenvinoCard(BaseModel):
-    """What a folder made for OpenVINO says of itself.
-
-    Attributes:
-        source: The model that it was made from, as the settings named it.
-        source_fingerprint: Of that model.
-        precision: ``float32``, or ``int8``: weights in 8 bits, and activations too, as they come.
-        max_tokens: Of a pair; longer ones are cut.
-        pad_token_id: What pairs are made equally long with.
-        weight: Against the first stage, as the source's was.
-        openvino: The version that made it.
-        sha256: Of each file.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: str
-    source_fingerprint: str
-    precision: Literal["float32", "int8"]
-    max_tokens: int
-    pad_token_id: int
-    weight: float
-    openvino: str
-    sha256: dict[str, str]
-
-
-def read_openvino_card(folder: Path) -> OpenvinoCard:
-    """The card of a folder made for OpenVINO.
-
-    Raises:
-        InputError: It is no such card.
-    """
-    path = folder / CARD_FILE
-    remedy = "Make the folder again with `python -m nightrank.flows.models.openvino`."
-    try:
-        return OpenvinoCard.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise InputError(f"{path} is no card of a reranker for OpenVINO.", remedy=remedy) from error
 
 
 class OpenvinoReranker:

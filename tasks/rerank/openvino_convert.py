@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.files.atomic import write_atomically
 from nightrank.storage.keys import sha256_of_file
-from nightrank.storage.workspace.base import write_atomically
-from nightrank.tasks.rerank.openvino import CARD_FILE, FILES, NETWORK, TOKENIZER, OpenvinoCard, import_openvino
+from nightrank.tasks.rerank.cross_encoder import load_cross_encoder
+from nightrank.tasks.rerank.openvino import import_openvino
+from nightrank.tasks.rerank.openvino_card import CARD_FILE, FILES, NETWORK, TOKENIZER, OpenvinoCard
 from nightrank.tasks.rerank.packaged import network_of
-from nightrank.tasks.rerank.find import load_cross_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nightrank.tasks.rerank.find import RerankerPlan
+    from nightrank.tasks.rerank.plan import RerankerPlan
 
 
 def convert(

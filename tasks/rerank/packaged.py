@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import sha256_of_file
 from nightrank.tasks.models.delta import apply_delta
-from nightrank.tasks.settings.file import Sha256
+from nightrank.tasks.settings.section import Sha256
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder

@@ -13,21 +13,11 @@ from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
-from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.filters.queries import TEXT_KEYS, keys_of_texts, text_keys
-from nightrank.storage.memo.pair_scores import PairMemo
-from nightrank.storage.records import CANDIDATES
-from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.tasks.models.canary import compare_with_stored
-from nightrank.tasks.rerank.hosted.plan import HostedPlan
-from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.rank.order import first_stage_scores, legs_of, rank_candidates, weighted_scores
 from nightrank.tasks.rerank.shards import PAIRS, PairSharding
-from nightrank.tasks.runtime.retries import retried
-from nightrank.tasks.workers.seats import RerankerReference
+from nightrank.tasks.runtime.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,11 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.lance.table import ChunkTable
-    from nightrank.storage.release.manifest import ChunkTableVersion
+    from nightrank.storage.memo.pair_scores import PairMemo
     from nightrank.tasks.rerank.hosted.client import Answer
-    from nightrank.tasks.night import Night
-    from nightrank.tasks.rerank.on_demand import RerankerOnDemand
-    from nightrank.tasks.settings.file import CanarySettings, Settings
+    from nightrank.tasks.settings.quality import CanarySettings
 
 COMMIT_PAIRS = 1024  # pairs scored between two commits: what a killed run loses at most
 TEXTS_HELD = 32_768  # pairs whose texts are in memory at one time
@@ -76,9 +64,6 @@ class PaidScorer(Scorer, Protocol):
         ...
 
 
-CHUNK_NAMES = ("chunk_id", "chunk_hash", "document_id")  # what candidates say of a chunk beside its number
-
-
 @dataclass(frozen=True, slots=True)
 class PairsScored:
     """What the reranking stage did.
@@ -98,53 +83,6 @@ class PairsScored:
     left: int = 0
     queries_left: int = 0
     searches: int = 0
-
-
-@retried
-@task(name="rerank", cache_policy=NO_CACHE)
-def rerank_candidates(night: Night, reranker: RerankerOnDemand | None, table: ChunkTableVersion) -> PairsScored:
-    """Score every candidate pair that has no score yet, and set the final order of the candidates."""
-    settings = night.settings
-    fused = read_table(night.fused)
-    queries = read_table(night.queries, columns=["query_key", "text", "filter"])
-    with Bm25Store.open(night.bm25) as store:
-        chunks = store.chunks_at(fused.column("chunk_number").to_numpy(), CHUNK_NAMES)
-    candidates = name_candidates(fused, queries, chunks)
-    pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
-    done = PairsScored(0, 0, 0)
-    if reranker is not None:
-        asked = reranked_rows(fused, settings)
-        pairs = candidates.select(["query_key", "chunk_hash"]).take(pa.array(asked))
-        texts = PairTexts.of(queries, night.open_chunks(table))
-        with PairMemo(night.workspace.memo, reranker=reranker.plan.fingerprint) as memo:
-            canary = Canary(settings.canary, reranker.plan.precision, np.random.default_rng(night.seed))
-            pair_scores[asked], done = score_pairs(
-                pairs, memo, texts, load=reranker.load, canary=canary, sharding=_sharding(night, reranker)
-            )
-    weight = 0.0 if reranker is None else reranker.plan.weight
-    write_table(
-        night.candidates,
-        settle_order(candidates, fused, pair_scores, weight=weight, dense_weight=settings.retrieval.dense_weight),
-    )
-    return done
-
-
-def name_candidates(fused: pa.Table, queries: pa.Table, chunks: pa.Table) -> pa.Table:
-    """Candidates with the keys that outlive a release: query, chunk, text and document.
-
-    Args:
-        fused: Schema FUSED.
-        queries: By query number, with ``query_key``.
-        chunks: Row for row with ``fused``, the columns ``CHUNK_NAMES`` of its chunks.
-    """
-    keys = queries.column("query_key").take(fused.column("query_number"))
-    return pa.table({"query_key": keys, **{name: chunks.column(name) for name in CHUNK_NAMES}})
-
-
-def reranked_rows(fused: pa.Table, settings: Settings) -> NDArray[np.intp]:
-    """Int (n,), the rows of schema FUSED whose pairs the reranker is asked for."""
-    depth = min(settings.reranker.depth, settings.retrieval.candidate_depth)
-    return np.flatnonzero(fused.column("fused_rank").to_numpy() <= depth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,35 +196,6 @@ def score_pairs(
     return scores, done
 
 
-def settle_order(
-    candidates: pa.Table, fused: pa.Table, pair_scores: NDArray[np.float32], *, weight: float, dense_weight: float
-) -> pa.Table:
-    """The candidates in their final order.
-
-    Args:
-        candidates: Keys (n,), as ``name_candidates`` gives them.
-        fused: Schema FUSED (n,), the same rows.
-        pair_scores: float32 (n,), NaN where the reranker was not asked.
-        weight: Of the reranker.
-        dense_weight: Of the dense leg in the first stage; BM25 has the rest.
-
-    Returns:
-        A table of schema CANDIDATES, by query number, then rank.
-    """
-    queries, chunk_numbers = fused.column("query_number").to_numpy(), fused.column("chunk_number").to_numpy()
-    fused_scores, fused_ranks = fused.column("fused_score").to_numpy(), fused.column("fused_rank").to_numpy()
-    legs, asked = legs_of(fused, dense_weight=dense_weight), ~np.isnan(pair_scores)
-    first_stage = first_stage_scores(queries, fused_scores, legs=legs, asked=asked)
-    scores = weighted_scores(queries, first_stage, fused_ranks, pair_scores, weight=weight)
-    order, ranks = rank_candidates(queries, scores, chunk_numbers)
-    columns = {name: candidates.column(name) for name in candidates.schema.names}
-    columns |= {name: fused.column(name) for name in fused.schema.names if name != "query_number"}
-    columns["pair_score"] = pa.array(pair_scores, from_pandas=True)  # NaN becomes null
-    columns["score"] = pa.array(scores)
-    table = pa.table(columns).take(pa.array(order)).append_column("rank", pa.array(ranks))
-    return table.select(CANDIDATES.names).cast(CANDIDATES)
-
-
 def distinct(pairs: pa.Table) -> pa.Table:
     """Each (query_key, chunk_hash) once."""
     return pairs.group_by(["query_key", "chunk_hash"]).aggregate([])
@@ -359,15 +268,6 @@ def _compute(missing: pa.Table, memo: PairMemo, texts: PairTexts, reranker: Scor
         for batch, scores in _scores(_by_length(missing, texts), texts, reranker, at_a_time=COMMIT_PAIRS):
             memo.append(_as_remembered(batch), scores)
             advance(batch.num_rows)
-
-
-def _sharding(night: Night, reranker: RerankerOnDemand) -> PairSharding | None:
-    """How workers score the night's pairs; None where this process does."""
-    plan, settings = reranker.plan, night.settings
-    if reranker.sharding is None or isinstance(plan, HostedPlan):
-        return None
-    model = RerankerReference(settings.reranker, night.base, plan.precision, plan.fingerprint)
-    return PairSharding(reranker.sharding, model, plan.device, night.shards, settings.canary)
 
 
 def _compute_in_shards(

@@ -12,20 +12,24 @@ from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.errors import MachineError
 from nightrank.tasks.models.canary import compare_with_stored
+from nightrank.tasks.rerank.cross_encoder import Reranker
+from nightrank.tasks.rerank.find import plan_local
+from nightrank.tasks.rerank.openvino import OpenvinoReranker
 from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.workers.cut import Place, Watch, slices
 from nightrank.tasks.runtime.retries import retried
-from nightrank.tasks.workers.seats import RerankerReference, model_at
+from nightrank.tasks.settings.operation import ExecutionSettings
+from nightrank.tasks.workers.cut import Place, Watch, slices
+from nightrank.tasks.workers.seats import _require_same, model_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from nightrank.storage.bucket.shards import SharedFile, SharedFolder
-    from nightrank.tasks.rerank.openvino import OpenvinoReranker
-    from nightrank.tasks.rerank.find import Reranker
-    from nightrank.tasks.settings.file import CanarySettings
+    from nightrank.tasks.settings.quality import CanarySettings
+    from nightrank.tasks.settings.ranking import RerankerSettings
     from nightrank.tasks.workers.cut import Sharding
 
     Scorer = Reranker | OpenvinoReranker
@@ -140,3 +144,26 @@ def _scores(model: Scorer, pairs: pa.Table) -> NDArray[np.float32]:
     return model.score(
         pairs.column("query").to_pylist(), pairs.column("text").to_pylist(), pairs.column("tokens").to_numpy()
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RerankerReference:
+    """A reranker that runs here; the attributes are those of ``EmbedderReference``."""
+
+    settings: RerankerSettings
+    base: Path
+    precision: str
+    fingerprint: str
+
+    def load(self, place: Place, device: str) -> Reranker | OpenvinoReranker:
+        """The reranker.
+
+        Raises:
+            InputError: It is not there, or the device is not.
+            MachineError: This machine has other files under its name.
+        """
+        settings = self.settings.model_copy(update={"precision": self.precision})
+        plan = plan_local(settings, ExecutionSettings(device=device), base=self.base)
+        _require_same(self.settings.model, plan.fingerprint, self.fingerprint)
+        kind = OpenvinoReranker if plan.runtime == "openvino" else Reranker
+        return kind(plan, batch_tokens=place.batch_tokens, threads=place.threads)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.serving.address import Address
     from nightrank.storage.workspace.base import Workspace
-    from nightrank.tasks.settings.file import ExportSettings
+    from nightrank.tasks.settings.operation import ExportSettings
 
 
 def may_pass(_task: Any, _run: Any, state: Any) -> bool:  # noqa: ANN401 (as Prefect calls it)

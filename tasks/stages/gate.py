@@ -11,13 +11,18 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.release.chunks import texts_without_row
+from nightrank.storage.files.parquet import read_table, row_count
 from nightrank.storage.keys import sha256_of_file
+from nightrank.storage.release.chunks import texts_without_row
 from nightrank.storage.release.compare import former_rankings, paired_rankings
 from nightrank.storage.release.results import FORMER_FILE_NAME
-from nightrank.storage.files.parquet import read_table, row_count
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.audit import audit_bm25
+from nightrank.tasks.evaluate.measures import named_queries
+from nightrank.tasks.filters.queries import QueryFilters
+from nightrank.tasks.gates.names import query_names
+from nightrank.tasks.gates.quality import judged_rankings, judged_share, quality_change
+from nightrank.tasks.gates.survey import survey_former, survey_rankings
 from nightrank.tasks.gates.verdicts import (
     Incomparable,
     bm25_gate,
@@ -32,14 +37,9 @@ from nightrank.tasks.gates.verdicts import (
     source_age_gate,
     top1_gate,
 )
-from nightrank.tasks.evaluate.measures import named_queries
-from nightrank.tasks.trec.leg import run_filtered
-from nightrank.tasks.gates.quality import judged_rankings, judged_share, quality_change
-from nightrank.tasks.filters.queries import QueryFilters
-from nightrank.tasks.gates.names import query_names
-from nightrank.tasks.gates.survey import survey_former, survey_rankings
-from nightrank.tasks.stages.read import judgments_of, runs_of
 from nightrank.tasks.read.age import source_age_days
+from nightrank.tasks.trec.leg import run_filtered, runs_of
+from nightrank.tasks.trec.qrels import judgments_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,11 +49,11 @@ if TYPE_CHECKING:
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.release.manifest import ChunkTableVersion, Gate, Manifest
     from nightrank.tasks.bm25.audit import Bm25Audit
+    from nightrank.tasks.gates.survey import FormerSurvey, RankingSurvey
     from nightrank.tasks.gates.verdicts import QualityChange
     from nightrank.tasks.night import Night
-    from nightrank.tasks.trec.leg import RunFiltered
-    from nightrank.tasks.gates.survey import FormerSurvey, RankingSurvey
     from nightrank.tasks.stages.read import InputsRead
+    from nightrank.tasks.trec.leg import RunFiltered
 
 AUDITED_SCORES = 200
 

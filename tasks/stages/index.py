@@ -10,30 +10,26 @@ from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.bm25.build import build_bm25
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.lance.missing import MissingChunks
-from nightrank.storage.release.chunks import KEPT_COLUMNS, ChunkListing, distinct_texts
-from nightrank.storage.lance.table import ChunkTable, no_hashes
-from nightrank.storage.keys import fingerprint
-from nightrank.storage.records import FRESH_CHUNKS
-from nightrank.storage.release.manifest import ChunkTableVersion
 from nightrank.storage.files.parquet import RowWriter
+from nightrank.storage.lance.missing import MissingChunks
+from nightrank.storage.lance.table import ChunkTable, no_hashes
+from nightrank.storage.records import FRESH_CHUNKS
+from nightrank.storage.release.chunks import KEPT_COLUMNS, ChunkListing, distinct_texts
+from nightrank.storage.release.manifest import ChunkTableVersion
 from nightrank.tasks.bm25.analyser import Analyser
-from nightrank.tasks.chunk.documents import chunk_document, load_token_counter
+from nightrank.tasks.chunk.documents import chunk_document
 from nightrank.tasks.embed.shards import embed_in_shards
+from nightrank.tasks.models.tokens import load_token_counter
 from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.runtime.retries import retried
 
 if TYPE_CHECKING:
     from nightrank.tasks.embed.encoder import EmbedderPlan
+    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
     from nightrank.tasks.night import Night
-    from nightrank.tasks.rerank.on_demand import EmbedderOnDemand
-    from nightrank.tasks.settings.file import ChunkingSettings
     from nightrank.tasks.workers.cut import Sharding
 
 COMMIT_ROWS = 1024  # chunks embedded between two commits: what a killed run loses at most
-
-# Raise it when the same document comes to be cut in another way.
-CHUNKING = "1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +45,6 @@ class ChunksEmbedded:
     texts: int
     embedded: int
     table: ChunkTableVersion
-
-
-def chunking_fingerprint(settings: ChunkingSettings, plan: EmbedderPlan) -> str:
-    """The key of everything that decides where a document is cut; embedders that share a tokenizer share it."""
-    tokenizer = plan.files.digests.get("tokenizer.json")
-    return fingerprint({"chunking": CHUNKING, "settings": settings.model_dump(), "tokenizer": tokenizer})
 
 
 @task(name="chunk", cache_policy=NO_CACHE)

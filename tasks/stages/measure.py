@@ -13,23 +13,23 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
-from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.errors import MachineError
-from nightrank.storage.release.evaluation import COMPARISON, EVALUATION
-from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.files.parquet import read_rows, read_table, write_table
+from nightrank.storage.keys import sha256_of_file
+from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.release.evaluation import COMPARISON, EVALUATION
 from nightrank.tasks.evaluate.depths import curve_depths, evaluate_depths
 from nightrank.tasks.evaluate.diagnosis import diagnose
-from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.evaluate.diversity import compare_diversity
-from nightrank.tasks.judged__fold import judged_queries
 from nightrank.tasks.evaluate.measures import evaluate_stages, means
-from nightrank.tasks.stages.read import judgments_of
-from nightrank.tasks.settings.file import Settings
 from nightrank.tasks.evaluate.significance import compare_evaluations
-from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
 from nightrank.tasks.evaluate.token_leg import retrieve_static, static_leg_of_release
-from nightrank.tasks.online.timings__fold import write_timings
+from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
+from nightrank.tasks.online.timing import write_timings
+from nightrank.tasks.rank.diversity import stored_vectors
+from nightrank.tasks.release import judged_queries
+from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.trec.qrels import judgments_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +37,10 @@ if TYPE_CHECKING:
 
     from nightrank.storage.records import Judgment
     from nightrank.storage.release.manifest import ChunkTableVersion, Manifest
-    from nightrank.tasks.rank.diversity import VectorSource
+    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
     from nightrank.tasks.night import Night
-    from nightrank.tasks.rerank.on_demand import EmbedderOnDemand, RerankerOnDemand
+    from nightrank.tasks.rank.diversity import VectorSource
+    from nightrank.tasks.rerank.on_demand import RerankerOnDemand
 
 
 @task(name="measure", cache_policy=NO_CACHE)

@@ -11,12 +11,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.release.collect import collect
 from nightrank.storage.errors import reason_of
+from nightrank.storage.files.parquet import read_table
 from nightrank.storage.keys import query_key
+from nightrank.storage.release.collect import collect
 from nightrank.storage.release.manifest import digests_of, seal
 from nightrank.storage.release.results import write_results_file
-from nightrank.storage.files.parquet import read_table
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
 

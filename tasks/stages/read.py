@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS, documents_digest, raw_row, settle_documents
 from nightrank.storage.errors import InputError
+from nightrank.storage.files.parquet import RowWriter, copy_columns, read_column, read_table, row_count, write_table
 from nightrank.storage.keys import digest_of_sequence, fingerprint
 from nightrank.storage.records import BAD_ROWS, BadRow
-from nightrank.storage.files.parquet import RowWriter, copy_columns, read_column, read_table, row_count, write_table
-from nightrank.tasks.filters.compile import refused
-from nightrank.tasks.trec.qrels import read_judgments
+from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS, documents_digest, raw_row, settle_documents
 from nightrank.tasks.evaluate.measures import parse_measure
-from nightrank.tasks.trec.leg import LEGS, RunRead, read_outside_run
+from nightrank.tasks.filters.compile import refused
 from nightrank.tasks.query_log.select import read_queries
 from nightrank.tasks.read.documents import read_documents
 from nightrank.tasks.runtime.retries import retried
+from nightrank.tasks.trec.leg import RunRead, read_outside_run, runs_of
+from nightrank.tasks.trec.qrels import judgments_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from nightrank.storage.records import Judgment
     from nightrank.tasks.night import Night
-    from nightrank.tasks.settings.file import RetrievalSettings
 
 BAD_ROWS_SHOWN = 5
 
@@ -124,18 +123,6 @@ def _queries_key(queries: pa.Table) -> str:
         if row["filter"] is None:
             del row["filter"]
     return fingerprint(rows)
-
-
-def runs_of(settings: RetrievalSettings) -> dict[str, str]:
-    """The run files that stand in for legs, as the settings name them, by leg."""
-    named = {leg: getattr(settings, f"{leg}_run") for leg in LEGS}
-    return {leg: name for leg, name in named.items() if name is not None}
-
-
-def judgments_of(night: Night) -> list[Judgment]:
-    """The judgments that the settings name; none where they name none."""
-    name = night.settings.judgments.qrels
-    return [] if name is None else read_judgments(night.base / name, name=name)
 
 
 def _read_runs(night: Night, queries: pa.Table) -> Iterator[RunRead]:

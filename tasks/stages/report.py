@@ -8,7 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.errors import reason_of
-from nightrank.storage.workspace.base import write_atomically
+from nightrank.storage.files.atomic import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,32 +11,31 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.release.dense_lists import read_dense_lists, write_dense_lists
+from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.filters.queries import by_text
 from nightrank.storage.memo.query_vectors import QueryMemo
-from nightrank.storage.files.parquet import read_table, write_table
+from nightrank.storage.release.dense_lists import read_dense_lists, write_dense_lists
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
-from nightrank.tasks.dense.retrieve import StoredVectors
-from nightrank.tasks.dense.lists import DenseLists
-from nightrank.tasks.embed.shards import embed_in_shards
-from nightrank.tasks.dense.filtered import Handed, bring_filtered_up_to_date
-from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.dense.carried import ListedQueries, lists_by_key, lists_by_number
-from nightrank.tasks.trec.leg import run_as_leg
-from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.filters.queries import QueryFilters
-from nightrank.tasks.stages.read import runs_of
-from nightrank.tasks.workers.cut import slices
+from nightrank.tasks.dense.filtered import Handed, bring_filtered_up_to_date
+from nightrank.tasks.dense.lists import DenseLists
+from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.dense.texts import Texts
+from nightrank.tasks.embed.shards import embed_in_shards
+from nightrank.tasks.filters.queries import QueryFilters
+from nightrank.tasks.rank.fusion import fuse
+from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.runtime.retries import retried
+from nightrank.tasks.trec.leg import run_as_leg, runs_of
+from nightrank.tasks.workers.cut import slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.release.manifest import ChunkTableVersion
+    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
     from nightrank.tasks.night import Night
-    from nightrank.tasks.rerank.on_demand import EmbedderOnDemand
 
 COMMIT_QUERIES = 1024  # queries embedded between two commits: what a killed run loses at most
 

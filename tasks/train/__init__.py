@@ -1,0 +1,1 @@
+"""What both trainings share: pairs, split, mined negatives, the seal of a new model."""

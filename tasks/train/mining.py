@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightrank.tasks.train.negatives import opinions_of, scored_like_an_answer, too_close
-from nightrank.tasks.train.sources import MinedQuery
 from nightrank.tasks.train.sets import Candidate, HeldOutQuery
+from nightrank.tasks.train.sources import MinedQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

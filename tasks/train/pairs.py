@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from nightrank.storage.rates import BurstCounter
 from nightrank.storage.errors import InputError
 from nightrank.storage.filters.language import parse_filter
 from nightrank.storage.keys import normalise_query
+from nightrank.storage.rates import BurstCounter
 from nightrank.storage.records import BadRow
-from nightrank.tasks.trec.qrels import read_judgments
+from nightrank.tasks.query_log.merge import near_form
 from nightrank.tasks.query_log.personal_data import kept
 from nightrank.tasks.query_log.rows import ID_COLUMNS, MAX_ROW_BYTES, TEXT_COLUMNS, read_query_log
-from nightrank.tasks.query_log.merge import near_form
 from nightrank.tasks.query_log.screen import count_rate, screen_of
 from nightrank.tasks.read.rows import read_rows
-from nightrank.tasks.train.sources import Passage, given_pairs
 from nightrank.tasks.read.values import clean_text, identifier
+from nightrank.tasks.train.sources import Passage, given_pairs
+from nightrank.tasks.trec.qrels import read_judgments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue, LoggedQuery
     from nightrank.tasks.query_log.personal_data import PersonalData
     from nightrank.tasks.query_log.screen import Screen
-    from nightrank.tasks.settings.file import QueriesSettings
+    from nightrank.tasks.settings.inputs import QueriesSettings
 
 PAIRS = pa.schema(
     [

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from nightrank.storage.workspace.base import write_atomically
+from nightrank.storage.files.atomic import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from nightrank.storage.workspace.models import Kind
     from nightrank.storage.workspace.base import Workspace
+    from nightrank.storage.workspace.models import Kind
     from nightrank.tasks.embed.encoder import EmbedderPlan
     from nightrank.tasks.settings.file import Settings
 

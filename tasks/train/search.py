@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nightrank.storage.lance.table import vectors_of
 from nightrank.storage.keys import query_key
+from nightrank.storage.lance.table import vectors_of
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.retrieve import all_blocks, retrieve_dense
-from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.dense.texts import Texts
+from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.train.sources import Passage
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ import numpy as np
 from nightrank.storage.errors import InputError, RowError
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow
-from nightrank.tasks.train.negatives import opinions_of, too_close
-from nightrank.tasks.trec.qrels import read_judgments
 from nightrank.tasks.read.rows import read_rows
 from nightrank.tasks.read.values import clean_text, identifier, kind
+from nightrank.tasks.train.negatives import opinions_of, too_close
+from nightrank.tasks.trec.qrels import read_judgments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence

@@ -13,15 +13,19 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.errors import InputError
+from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.filters.queries import by_text
 from nightrank.storage.keys import sha256_of_file
+from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.files.parquet import read_table, write_table
-from nightrank.storage.workspace.base import reading
+from nightrank.storage.workspace.folder import reading
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder
+from nightrank.tasks.models.card import PairsGathered, PairsMined
+from nightrank.tasks.query_log.select import SALT_BYTES
+from nightrank.tasks.runtime.progress import progress
+from nightrank.tasks.train.mining import Miner
 from nightrank.tasks.train.pairs import (
     PairsFound,
     by_query,
@@ -34,11 +38,7 @@ from nightrank.tasks.train.pairs import (
     table_of,
 )
 from nightrank.tasks.train.passages import PassageShelf
-from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.query_log.select import SALT_BYTES
 from nightrank.tasks.train.search import ReleaseIndex
-from nightrank.tasks.train.mining import Miner
-from nightrank.tasks.models.training_records__fold import PairsGathered, PairsMined
 from nightrank.tasks.train.sets import HeldOutQuery, TrainingSet, write_training_set
 from nightrank.tasks.train.split import hold_out_documents, split_queries
 
@@ -48,11 +48,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nightrank.tasks.models.card import Origin
     from nightrank.tasks.train.pairs import NamedQuery
-    from nightrank.tasks.train.search import Chunks
-    from nightrank.tasks.train.sources import Passage
     from nightrank.tasks.train.run import TrainingRun
-    from nightrank.tasks.train.settings import Origin, PairSettings
+    from nightrank.tasks.train.search import Chunks
+    from nightrank.tasks.train.settings import PairSettings
+    from nightrank.tasks.train.sources import Passage
 
 CHUNKS_AT_ONCE = 4096
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nightrank.tasks.settings.ranking import RetrievalSettings
+
 LEGS = ("bm25", "dense")
 
 # A run as a night reads it: the entries of its queries and documents.
@@ -236,3 +238,9 @@ def _lines(run: pa.Table) -> Iterable[str]:
     ordered = run.sort_by([("query_number", "ascending"), ("document_id", "ascending")])
     columns = (ordered.column(name).to_pylist() for name in OUTSIDE_RUN.names)
     return (f"{number}\t{document_id}\t{score!r}" for number, document_id, score in zip(*columns, strict=True))
+
+
+def runs_of(settings: RetrievalSettings) -> dict[str, str]:
+    """The run files that stand in for legs, as the settings name them, by leg."""
+    named = {leg: getattr(settings, f"{leg}_run") for leg in LEGS}
+    return {leg: name for leg, name in named.items() if name is not None}

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from nightrank.tasks.night import Night
+
 BEIR_HEADER = ["query-id", "corpus-id", "score"]
 MAX_LINE_BYTES = 10_000
 GRADE = re.compile(r"[+-]?[0-9]{1,9}")
@@ -83,3 +85,9 @@ def _judgments(lines: Iterator[Line], *, name: str) -> Iterator[tuple[int, Judgm
             yield line.number, Judgment(identifier(query_id), identifier(document_id), int(grade))
         except ValueError as error:
             raise InputError(f"{name}, row {line.number}: {error}.", remedy=FORMS) from None
+
+
+def judgments_of(night: Night) -> list[Judgment]:
+    """The judgments that the settings name; none where they name none."""
+    name = night.settings.judgments.qrels
+    return [] if name is None else read_judgments(night.base / name, name=name)

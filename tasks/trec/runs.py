@@ -9,14 +9,13 @@ from __future__ import annotations
 import gzip
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow
 from nightrank.tasks.read.lines import read_lines
-from nightrank.tasks.evaluate.measures import Entry
 from nightrank.tasks.read.values import identifier, shown
 
 if TYPE_CHECKING:
@@ -147,3 +146,11 @@ def _new_file(path: Path, *, is_gzip: bool) -> Iterator[io.BufferedIOBase]:
             return
         with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:  # the same run, the same bytes
             yield packed
+
+
+class Entry(NamedTuple):
+    """An entry of a run: what TREC calls a scored document."""
+
+    query_id: str
+    doc_id: str
+    score: float

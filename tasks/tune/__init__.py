@@ -1,0 +1,1 @@
+"""Fusion, weights and depth chosen from judged queries, cross-validated. Nothing is trained here."""

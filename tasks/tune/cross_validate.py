@@ -15,8 +15,8 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from nightrank.tasks.query_log.segments import read_segments
 from nightrank.tasks.evaluate.significance import compare_paired
+from nightrank.tasks.query_log.segments import read_segments
 from nightrank.tasks.tune.choice import folds_of, splits
 from nightrank.tasks.tune.search import Search, changes
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.records import JsonValue
-    from nightrank.tasks.experiment.explain import Yardstick
     from nightrank.tasks.evaluate.significance import Comparison
+    from nightrank.tasks.experiment.explain import Yardstick
     from nightrank.tasks.tune.values import Variant
 
 TIMES = 4  # that the queries are cut into folds: one cut alone gives a figure that hangs on its seed

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.records import JsonValue
-    from nightrank.tasks.experiment.run import Experiment
     from nightrank.tasks.evaluate.pool import JudgedPool
+    from nightrank.tasks.experiment.run import Experiment
     from nightrank.tasks.settings.file import Settings
 
 

@@ -1,7 +1,7 @@
 """What every variant of fusion, reranker's weight and depth is worth on every judged query: no night, no model.
 
-The formulas are the night's own, over the arrays of ``nightrank.tasks.evaluate.pool``, in the order in which a night adds them up,
-so that a variant's figure is the one that a refresh with it has.
+The formulas are the night's own, over the arrays of ``tasks.evaluate.pool``, in the order in which a night adds them
+up, so that a variant's figure is the one that a refresh with it has.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.evaluate.pool import JudgedPool
-    from nightrank.tasks.settings.file import RetrievalSettings
+    from nightrank.tasks.settings.ranking import RetrievalSettings
 
 NDCG_DEPTH = 10
 RRF_KS = (10, 60)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from prefect import Task
 
     from nightrank.storage.bucket.shards import SharedFile
-    from nightrank.tasks.settings.file import CanarySettings
+    from nightrank.tasks.settings.quality import CanarySettings
 
 
 @dataclass(frozen=True, slots=True)

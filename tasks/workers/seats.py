@@ -8,23 +8,16 @@ from __future__ import annotations
 
 import socket
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from nightrank.storage.errors import MachineError
-from nightrank.tasks.embed.encoder import Embedder, plan_embedder
-from nightrank.tasks.rerank.openvino import OpenvinoReranker
-from nightrank.tasks.rerank.find import Reranker, plan_local
-from nightrank.tasks.settings.file import ExecutionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from nightrank.storage.bucket.shards import SharedFile
-    from nightrank.tasks.settings.file import EmbedderSettings, RerankerSettings
     from nightrank.tasks.workers.cut import Place, Watch
 
 M = TypeVar("M", covariant=True)  # noqa: PLC0105 (a model, whichever it is)
@@ -41,58 +34,6 @@ class Reference(Protocol[M]):
     def load(self, place: Place, device: str) -> M:
         """The model."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class EmbedderReference:
-    """An embedder.
-
-    Attributes:
-        settings: That name it.
-        base: The folder that paths in them are relative to.
-        precision: Of the run, whatever suits the worker's device better.
-        fingerprint: That the worker's files must have too.
-    """
-
-    settings: EmbedderSettings
-    base: Path
-    precision: str
-    fingerprint: str
-
-    def load(self, place: Place, device: str) -> Embedder:
-        """The embedder.
-
-        Raises:
-            InputError: It is not there, or the device is not.
-            MachineError: This machine has other files under its name.
-        """
-        settings = self.settings.model_copy(update={"precision": self.precision})
-        plan = plan_embedder(settings, ExecutionSettings(device=device), base=self.base)
-        _require_same(self.settings.model, plan.fingerprint, self.fingerprint)
-        return Embedder(plan, batch_tokens=place.batch_tokens, threads=place.threads)
-
-
-@dataclass(frozen=True, slots=True)
-class RerankerReference:
-    """A reranker that runs here; the attributes are those of ``EmbedderReference``."""
-
-    settings: RerankerSettings
-    base: Path
-    precision: str
-    fingerprint: str
-
-    def load(self, place: Place, device: str) -> Reranker | OpenvinoReranker:
-        """The reranker.
-
-        Raises:
-            InputError: It is not there, or the device is not.
-            MachineError: This machine has other files under its name.
-        """
-        settings = self.settings.model_copy(update={"precision": self.precision})
-        plan = plan_local(settings, ExecutionSettings(device=device), base=self.base)
-        _require_same(self.settings.model, plan.fingerprint, self.fingerprint)
-        kind = OpenvinoReranker if plan.runtime == "openvino" else Reranker
-        return kind(plan, batch_tokens=place.batch_tokens, threads=place.threads)
 
 
 class Seat:

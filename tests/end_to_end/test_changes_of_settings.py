@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.release.manifest import Counts
-    from tests.support.collection import Collection
     from tests.conftest import Models
     from tests.end_to_end.conftest import Refresh
+    from tests.support.collection import Collection
 
 
 def work(counts: Counts) -> dict[str, bool]:

@@ -16,12 +16,12 @@ from prefect import flow
 
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.workers.pool import sharding
-from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.bucket.shards import SharedFolder
+from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.workspace.base import Workspace
-from nightrank.tasks.embed.shards import TEXTS, EmbeddingShard, embed_shard
-from nightrank.tasks.settings.file import EmbedderSettings, ExecutionSettings
-from nightrank.tasks.workers.seats import EmbedderReference
+from nightrank.tasks.embed.shards import TEXTS, EmbedderReference, EmbeddingShard, embed_shard
+from nightrank.tasks.settings.index import EmbedderSettings
+from nightrank.tasks.settings.operation import ExecutionSettings
 from tests.conftest import STARTUP_SECONDS
 from tests.support.watched_workers import (
     ROOT,
@@ -35,9 +35,9 @@ from tests.support.watched_workers import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.collection import Collection
     from tests.conftest import Models
     from tests.end_to_end.conftest import Refresh
+    from tests.support.collection import Collection
 
 pytest.importorskip("prefect_dask")
 

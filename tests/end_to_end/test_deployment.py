@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from nightrank.storage.workspace.base import STAGING_PREFIX, Workspace
-from tests.support.prefect_server import Server, prefect_server
-from tests.support.listening import listening
-from tests.support.published import check_readable, rankings
 from tests.support.hosted_server import Hang, serve
+from tests.support.listening import listening
+from tests.support.prefect_server import Server, prefect_server
+from tests.support.published import check_readable, rankings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.flows.operate.doctor import examine
 from nightrank.flows.evaluate.flow import evaluate
-from nightrank.flows.operate.search import search_live
+from nightrank.flows.operate.doctor import examine
 from nightrank.flows.operate.report import find_report
+from nightrank.flows.operate.search import search_live
 from nightrank.flows.settings import load_settings
-from nightrank.storage.records import Judgment
 from nightrank.storage.files.parquet import read_table
+from nightrank.storage.records import Judgment
 from nightrank.storage.workspace.base import Workspace
-from nightrank.tasks.evaluate.measures import Entry, evaluate_run
+from nightrank.tasks.evaluate.measures import evaluate_run
+from nightrank.tasks.trec.runs import Entry
 from tests.support.collection import LOG, Collection
 from tests.support.published import assert_same_rankings, rankings
 

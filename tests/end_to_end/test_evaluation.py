@@ -10,10 +10,10 @@ from safetensors.torch import load_file, save_file
 import nightrank.tasks.rerank.on_demand
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.tiny_models import tiny_embedder, tiny_reranker
-from nightrank.storage.release.dense_lists import DENSE_LISTS
 from nightrank.storage.errors import InputError
-from nightrank.storage.release.evaluation import COMPARISON, DEPTHS, DIAGNOSIS, EVALUATION
 from nightrank.storage.files.parquet import read_table
+from nightrank.storage.release.dense_lists import DENSE_LISTS
+from nightrank.storage.release.evaluation import COMPARISON, DEPTHS, DIAGNOSIS, EVALUATION
 from nightrank.tasks.evaluate.ladder import RUNGS, read_timings
 from nightrank.tasks.evaluate.measures import means
 from nightrank.tasks.evaluate.token_vectors import StaticEmbedder

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from tests.support.hosted_server import Hang, serve
 from tests.support.prefect_server import Server, prefect_server
 from tests.support.published import check_readable
 from tests.support.servers import postgres_server, with_password
-from tests.support.hosted_server import Hang, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,25 +16,25 @@ from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.operate.doctor import examine
 from nightrank.flows.settings import load_settings
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.release.collect import collect
+from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.keys import query_key
 from nightrank.storage.memo.pair_scores import PairMemo
+from nightrank.storage.release.collect import collect
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.serving.cache import SearchCache
-from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.workspace.base import Workspace
 from nightrank.tasks.experiment.run import Experiment
-from nightrank.tasks.trec.qrels import read_judgments
 from nightrank.tasks.experiment.variants import varied
-from tests.support.collection import LOG, QRELS, Collection
+from nightrank.tasks.trec.qrels import read_judgments
 from tests.end_to_end.test_nights_equal_rebuilds import change
+from tests.support.collection import LOG, QRELS, Collection
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.records import JsonValue
-    from tests.support.collection import TomlValue
     from tests.conftest import Command
+    from tests.support.collection import TomlValue
 
 NIGHTS = 3
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))]

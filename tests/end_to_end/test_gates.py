@@ -10,19 +10,19 @@ import pytest
 
 from nightrank.flows.night.summary import Refused
 from nightrank.storage.errors import InputError
-from nightrank.storage.release.manifest import list_releases
 from nightrank.storage.files.parquet import read_table
+from nightrank.storage.release.manifest import list_releases
 from nightrank.storage.workspace.base import Workspace
-from tests.support.collection import LOOSE_GATES, QRELS
 from tests.end_to_end.test_refresh import forbid_models
+from tests.support.collection import LOOSE_GATES, QRELS
 from tests.support.published import check_readable, pointer, snapshot
 
 if TYPE_CHECKING:
     from nightrank.flows.night.summary import Summary
     from nightrank.storage.release.manifest import Gate
-    from tests.support.collection import Collection
     from tests.conftest import Command
     from tests.end_to_end.conftest import Refresh
+    from tests.support.collection import Collection
 
 COMPARING = ("non_inferiority", "overlap", "top1", "kept")
 

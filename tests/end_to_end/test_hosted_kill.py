@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.hosted_server import KEY, serve
 from tests.support.nights import Nights
 from tests.support.published import check_readable
-from tests.support.hosted_server import KEY, serve
 
 if TYPE_CHECKING:
     from tests.support.collection import Collection

@@ -16,8 +16,8 @@ from nightrank.storage.files.parquet import read_table
 from nightrank.storage.workspace.base import Workspace
 from nightrank.tasks.rerank.hosted.http import Clock
 from tests.support.collection import LOG
-from tests.support.published import check_readable
 from tests.support.hosted_server import KEY, HangUp, RerankServer, Spoilt, Status, relevance, serve
+from tests.support.published import check_readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from tests.support.collection import Collection
     from tests.conftest import Command
     from tests.end_to_end.conftest import Refresh
+    from tests.support.collection import Collection
 
 VARIABLE = "NIGHTRANK_TEST_KEY"
 QUERIES = len(LOG)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nightrank.storage.files.database import connect, only_row
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.collect import collect
-from nightrank.storage.files.database import connect, only_row
 from nightrank.storage.release.manifest import list_releases, read_manifest
-from nightrank.storage.workspace.base import STAGING_PREFIX, Workspace, writing
+from nightrank.storage.workspace.base import STAGING_PREFIX, Workspace
+from nightrank.storage.workspace.folder import writing
 from tests.support.collection import Collection
 from tests.support.night_process import STEPS, STEPS_OF_COLLECTING
 from tests.support.nights import edit

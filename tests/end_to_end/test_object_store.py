@@ -13,17 +13,17 @@ from benchmarks.compare_releases import rankings_of
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.tiny_models import tiny_embedder
 from nightrank.flows.operate.doctor import examine
-from nightrank.flows.operate.search import search_live
 from nightrank.flows.operate.releases import listed_releases
 from nightrank.flows.operate.report import find_report
+from nightrank.flows.operate.search import search_live
 from nightrank.flows.settings import load_settings
 from nightrank.storage.keys import sha256_of_file
-from nightrank.storage.workspace.models import Promotion, promote, seal_model
 from nightrank.storage.release.manifest import current_manifest, list_releases
 from nightrank.storage.release.rollback import roll_back
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.open import open_results
 from nightrank.storage.workspace.base import STAGING_PREFIX
+from nightrank.storage.workspace.models import Promotion, promote, seal_model
 from tests.support.collection import Collection, small_collection
 from tests.support.nights import edit, night_process
 from tests.support.object_store import copy_of, new_bucket, origin_of

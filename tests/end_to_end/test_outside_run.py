@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.compare_releases import compare_releases
 from benchmarks.plain_nights import refresh_plainly
-from nightrank.flows.operate.doctor import examine
 from nightrank.flows.evaluate.flow import evaluate
+from nightrank.flows.operate.doctor import examine
 from nightrank.flows.settings import load_settings
 from nightrank.flows.tune.flow import tune
 from nightrank.storage.errors import InputError

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import nightrank.tasks.stages.index
-import nightrank.tasks.stages.retrieve
 from benchmarks.tiny_models import tiny_reranker
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.workspace.base import Workspace
@@ -21,9 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from tests.support.collection import Collection
     from tests.conftest import Command, Ended
     from tests.end_to_end.conftest import Refresh
+    from tests.support.collection import Collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +80,8 @@ def shuffled(model: Path, folder: Path) -> Path:
 @pytest.fixture
 def packaged_reranker(tmp_path: Path) -> Path:
     """The packaged reranker as a plain folder of weights."""
-    from nightrank.tasks.rerank.packaged import load_reranker, network_of
     from nightrank.tasks.rerank.find import PRETRAINED
+    from nightrank.tasks.rerank.packaged import load_reranker, network_of
 
     folder = tiny_reranker(tmp_path / "packaged")
     network_of(load_reranker(PRETRAINED / "nightrank-minilm")).save_pretrained(folder)
@@ -163,7 +161,7 @@ def test_an_index_that_was_analysed_otherwise_than_the_queries_is_stopped_by_the
     collection: Collection, refresh: Refresh, nightrank: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live = published_with_default_gates(collection, refresh)
-    monkeypatch.setattr(nightrank.tasks.stages.index, "Analyser", Unstemmed)
+    monkeypatch.setattr("nightrank.tasks.stages.index.Analyser", Unstemmed)
     collection.document("tea")["text"] = f"{collection.document('tea')['text']} Cups are warmed."
     collection.write()
 
@@ -182,7 +180,7 @@ def test_queries_that_are_analysed_otherwise_than_the_index_are_stopped_by_the_a
     collection: Collection, refresh: Refresh, nightrank: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live = published_with_default_gates(collection, refresh)
-    monkeypatch.setattr(nightrank.tasks.stages.retrieve, "Analyser", Unstemmed)
+    monkeypatch.setattr("nightrank.tasks.stages.retrieve.Analyser", Unstemmed)
     collection.document("tea")["shelf"] = 3
     collection.write()
 

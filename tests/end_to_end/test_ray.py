@@ -20,8 +20,8 @@ from tests.support.watched_workers import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.collection import Collection
     from tests.end_to_end.conftest import Refresh
+    from tests.support.collection import Collection
 
 pytest.importorskip("prefect_ray")
 pytestmark = pytest.mark.slow

@@ -11,19 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-import nightrank.tasks.stages.gate
-import nightrank.tasks.rerank.on_demand
-import nightrank.tasks.stages.retrieve
 from benchmarks.tiny_models import tiny_reranker
 from nightrank.flows.night.summary import Refused
 from nightrank.storage.errors import InputError
+from nightrank.storage.files.parquet import read_table
 from nightrank.storage.release.manifest import list_releases
 from nightrank.storage.serving.cache import SearchCache
-from nightrank.storage.files.parquet import read_table
-from nightrank.storage.workspace.base import Workspace, writing
+from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import writing
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
-from nightrank.tasks.gates.verdicts import GATES
 from nightrank.tasks.evaluate.measures import STAGES
+from nightrank.tasks.gates.verdicts import GATES
 from nightrank.tasks.models.files import PACKAGED_EMBEDDER
 from tests.support.collection import LOG, LONG_SENTENCES, small_collection
 from tests.support.published import assert_same_rankings, check_readable, pointer, rankings, snapshot
@@ -31,9 +29,9 @@ from tests.support.published import assert_same_rankings, check_readable, pointe
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.collection import Collection
     from tests.conftest import Command, Models
     from tests.end_to_end.conftest import Refresh
+    from tests.support.collection import Collection
 
 QUERIES = len(LOG)
 
@@ -54,8 +52,8 @@ def load_no_model(*arguments: object, **options: object) -> NoReturn:
 
 def forbid_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing can be embedded and no pair be scored from here on."""
-    monkeypatch.setattr(nightrank.tasks.rerank.on_demand, "Embedder", load_no_model)
-    monkeypatch.setattr(nightrank.tasks.rerank.on_demand, "Reranker", load_no_model)
+    monkeypatch.setattr("nightrank.tasks.rerank.on_demand.Embedder", load_no_model)
+    monkeypatch.setattr("nightrank.tasks.rerank.on_demand.Reranker", load_no_model)
 
 
 def test_a_first_refresh_publishes_results_that_readers_get_by_the_query(
@@ -422,7 +420,7 @@ def test_a_wrong_bm25_score_is_refused_and_what_was_live_stays_live(
         scores = pc.multiply(leg.column("score"), pa.scalar(1.01, pa.float32()))
         return leg.set_column(leg.schema.get_field_index("score"), leg.schema.field("score"), scores)
 
-    monkeypatch.setattr(nightrank.tasks.stages.retrieve, "retrieve_bm25", wrong)
+    monkeypatch.setattr("nightrank.tasks.stages.retrieve.retrieve_bm25", wrong)
     collection.document("tea")["text"] = "Leaves of one bush make black tea."
 
     with pytest.raises(Refused, match="bm25_audit") as refused:
@@ -456,7 +454,7 @@ def test_a_wrong_bm25_score_is_refused_and_what_was_live_stays_live(
 def test_a_chunk_without_a_vector_is_refused(
     collection: Collection, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nightrank.tasks.stages.gate, "texts_without_row", lambda *_: 1)
+    monkeypatch.setattr("nightrank.tasks.stages.gate.texts_without_row", lambda *_: 1)
 
     with pytest.raises(Refused, match="1 texts without a vector"):
         refresh(collection)

@@ -8,8 +8,8 @@ from nightrank.storage.workspace.base import Workspace
 from tests.support.published import check_readable
 
 if TYPE_CHECKING:
-    from tests.support.collection import Collection
     from tests.end_to_end.conftest import Refresh
+    from tests.support.collection import Collection
 
 
 def test_every_release_has_its_report_which_the_manifest_names(collection: Collection, refresh: Refresh) -> None:

@@ -8,9 +8,9 @@ from nightrank.storage.workspace.base import Workspace
 from tests.support.published import assert_same_rankings, check_readable, rankings
 
 if TYPE_CHECKING:
-    from tests.support.collection import Collection
     from tests.conftest import Command
     from tests.end_to_end.conftest import Refresh
+    from tests.support.collection import Collection
 
 
 def test_readers_see_the_earlier_release_and_the_next_night_publishes_a_new_one(

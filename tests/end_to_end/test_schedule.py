@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.storage.workspace.base import STAGING_PREFIX, Workspace
+from tests.support.hosted_server import Hang, serve
 from tests.support.prefect_server import Server
 from tests.support.published import check_readable
-from tests.support.hosted_server import Hang, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.collection import Collection
     from tests.conftest import Program
+    from tests.support.collection import Collection
     from tests.support.hosted_server import RerankServer
 
 SERVED = ("refresh", "evaluate", "collect", "export", "report", "train embedder", "train reranker")

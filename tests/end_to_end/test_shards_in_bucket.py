@@ -10,8 +10,8 @@ from benchmarks.compare_releases import rankings_of
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.settings import load_settings
 from tests.support.collection import Collection
-from tests.support.watched_workers import SHARD_TEXTS, SHARDS
 from tests.support.published import assert_same_rankings
+from tests.support.watched_workers import SHARD_TEXTS, SHARDS
 
 if TYPE_CHECKING:
     from pathlib import Path

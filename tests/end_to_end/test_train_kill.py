@@ -20,8 +20,8 @@ from tests.support.training_collection import training_collection
 if TYPE_CHECKING:
     from transformers import TrainerState
 
-    from tests.support.collection import Collection
     from tests.conftest import Command, Models
+    from tests.support.collection import Collection
 
 HOW = ("--steps", "96", "--batch", "16", "--learning-rate", "0.01", "--held-out", "0.3", "--json")
 SECONDS = 240
@@ -29,7 +29,16 @@ SECONDS = 240
 
 def killed_behind_a_checkpoint(collection: Collection, api: str) -> int:
     """Start a training in a process of its own, kill it when it has kept a checkpoint; the checkpoint's step."""
-    command = [sys.executable, "-m", "nightrank.flows.cli.app", "train", "embedder", "-c", str(collection.settings_file), *HOW]
+    command = [
+        sys.executable,
+        "-m",
+        "nightrank.flows.cli.app",
+        "train",
+        "embedder",
+        "-c",
+        str(collection.settings_file),
+        *HOW,
+    ]
     root = Path(__file__).parents[2]
     process = subprocess.Popen(command, cwd=root, env={**os.environ, "PREFECT_API_URL": api}, stdout=subprocess.DEVNULL)
     checkpoints = collection.workspace / "models"

@@ -17,8 +17,8 @@ from nightrank.tasks.train.reranker.learn import CHECKPOINT
 from tests.support.training_collection import training_collection
 
 if TYPE_CHECKING:
-    from tests.support.collection import Collection
     from tests.conftest import Command, Models
+    from tests.support.collection import Collection
 
 HOW = (
     *("--base", "embedder", "--steps", "90", "--epochs", "50", "--negatives", "3", "--learning-rate", "0.003"),
@@ -29,7 +29,16 @@ SECONDS = 240
 
 def killed_behind_a_checkpoint(collection: Collection, api: str) -> None:
     """Start a training in a process of its own, and kill it when it has kept a checkpoint."""
-    command = [sys.executable, "-m", "nightrank.flows.cli.app", "train", "reranker", "-c", str(collection.settings_file), *HOW]
+    command = [
+        sys.executable,
+        "-m",
+        "nightrank.flows.cli.app",
+        "train",
+        "reranker",
+        "-c",
+        str(collection.settings_file),
+        *HOW,
+    ]
     root = Path(__file__).parents[2]
     process = subprocess.Popen(command, cwd=root, env={**os.environ, "PREFECT_API_URL": api}, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + SECONDS

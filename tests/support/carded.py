@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from nightrank.tasks.models.card import Figure, Guarded, TrainingCard
-from nightrank.tasks.models.training_records__fold import PairsGathered, PairsMined
+from nightrank.tasks.models.card import Figure, Guarded, PairsGathered, PairsMined, TrainingCard
 
 
 def figure(*, difference: float = 0.1, low: float = 0.05, p_value: float = 0.001) -> Figure:

@@ -64,7 +64,10 @@ STEPS_OF_A_STORE = {
 }
 
 # The calls of models, and what they are given.
-MODELS = {"chunks": ("nightrank.tasks.embed.encoder", "Embedder", "embed_passages"), "pairs": ("nightrank.tasks.rerank.find", "Reranker", "score")}
+MODELS = {
+    "chunks": ("nightrank.tasks.embed.encoder", "Embedder", "embed_passages"),
+    "pairs": ("nightrank.tasks.rerank.find", "Reranker", "score"),
+}
 
 Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -110,8 +113,8 @@ def _night(order: dict[str, Any], begins: int) -> None:
 
 def _prepare(order: dict[str, Any]) -> Callable[[str, str | int], None]:
     """Change this process as the order says; what comes back adds a line to the journal."""
-    from nightrank.tasks.stages import index as indexing
     from nightrank.tasks.rerank import pairs as reranking
+    from nightrank.tasks.stages import index as indexing
 
     indexing.COMMIT_ROWS = order.get("commit_rows", indexing.COMMIT_ROWS)
     reranking.COMMIT_PAIRS = order.get("commit_pairs", reranking.COMMIT_PAIRS)

@@ -13,15 +13,15 @@ from unittest.mock import patch
 import httpx
 from moto.server import ThreadedMotoServer
 
-from nightrank.storage.workspace.open import open_workspace
 from nightrank.storage.bucket.store import Remote, StoreOptions
+from nightrank.storage.workspace.open import open_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nightrank.storage.workspace.bucket import Origin
     from nightrank.storage.workspace.base import Workspace
+    from nightrank.storage.workspace.bucket import Origin
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPS, EVALUATION, Timings
+from nightrank.storage.files.parquet import write_table
 from nightrank.storage.keys import query_key
 from nightrank.storage.records import BAD_ROWS, QUERIES
+from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPS, EVALUATION, Timings
 from nightrank.storage.release.manifest import ChunkTableVersion, Counts, Inputs, Manifest
 from nightrank.storage.release.results import FILE_NAME, write_results_file
-from nightrank.storage.files.parquet import write_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pyarrow as pa
 
-from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.files.database import connect
+from nightrank.storage.files.parquet import write_table
 from nightrank.storage.keys import digest
+from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.memo.query_vectors import QueryMemo
 from nightrank.storage.release.manifest import ChunkTableVersion, Counts, Inputs, Manifest, digests_of, seal
-from nightrank.storage.files.parquet import write_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,8 +16,8 @@ from tests.support.collection import Collection
 if TYPE_CHECKING:
     import pytest
 
-    from tests.support.collection import TomlValue
     from tests.end_to_end.conftest import Refresh
+    from tests.support.collection import TomlValue
 
 ROOT = Path(__file__).parents[2]
 # So small that the small collection has several shards of each kind.

@@ -3,7 +3,7 @@
     {"key":"...","release_id":"...","query":"black tea","filter":null,"results":[{"rank": 1, ...}, ...]}
     {"key":"...","release_id":"...","form_of":"<the key of the query whose results this near-identical form gets>"}
 
-The key of a query is ``nightrank.storage.keys.query_key``.
+The key of a query is ``storage.keys.query_key``.
 """
 
 from __future__ import annotations

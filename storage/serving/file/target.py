@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.errors import InputError, MachineError
-from nightrank.storage.serving.targets__fold import counted
-from nightrank.storage.workspace.base import held, sync_folder
+from nightrank.storage.files.atomic import sync_folder
+from nightrank.storage.serving.export import counted
+from nightrank.storage.workspace.locks import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,0 +1,1 @@
+"""Rerankers behind an HTTP API: requests, keys, limits, what was spent."""

@@ -13,7 +13,7 @@ from nightrank.storage.memo.pair_scores import PAID
 from nightrank.tasks.rerank.hosted.apis import APIS
 
 if TYPE_CHECKING:
-    from nightrank.tasks.settings.file import HostedSettings, RerankerSettings
+    from nightrank.tasks.settings.ranking import HostedSettings, RerankerSettings
 
 # Narrower than what a shell takes, so that a key that was put in its place is told from it, and is shown nowhere.
 VARIABLE_NAME = re.compile(r"(?=.{1,64}\Z)(?=.*_)[A-Z][A-Z0-9_]*")

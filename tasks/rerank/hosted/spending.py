@@ -8,7 +8,7 @@ from nightrank.tasks.rerank.hosted.apis import APIS
 
 if TYPE_CHECKING:
     from nightrank.tasks.rerank.hosted.apis import Api
-    from nightrank.tasks.settings.file import HostedSettings
+    from nightrank.tasks.settings.ranking import HostedSettings
 
 
 class Spending:

@@ -1,0 +1,1 @@
+"""How the embedder learns. `tasks/train/reranker` is its mirror image."""

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from nightrank.storage.release.evaluation import EVALUATION
 from nightrank.storage.records import Judgment
-from nightrank.tasks.evaluate.measures import Entry, evaluate_run
+from nightrank.storage.release.evaluation import EVALUATION
+from nightrank.tasks.evaluate.measures import evaluate_run
+from nightrank.tasks.models.card import MEASURES
+from nightrank.tasks.trec.runs import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
     Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
-MEASURES = ("nDCG@10", "RR@10", "R@100")
 STAGE = "dense"
 DEPTH = 100  # documents of a query's ranking
 QUERIES_AT_ONCE = 128

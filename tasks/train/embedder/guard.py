@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.errors import InputError
-from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.files.parquet import read_table
-from nightrank.storage.workspace.base import reading
+from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.release.manifest import read_manifest
+from nightrank.storage.workspace.folder import reading
 from nightrank.tasks.train.embedder.examine import Examination, draw
-from nightrank.tasks.trec.qrels import read_judgments
 from nightrank.tasks.train.sources import beir_passages, beir_queries, qrels_of
+from nightrank.tasks.trec.qrels import read_judgments
 
 if TYPE_CHECKING:
     from collections.abc import Container

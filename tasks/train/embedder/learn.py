@@ -23,7 +23,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.train.embedder.examine import MEASURES
+from nightrank.tasks.models.card import MEASURES
 from nightrank.tasks.models.curve import LOSSES
 from nightrank.tasks.models.files import load_quietly, resolve_batch_tokens
 
@@ -33,10 +33,11 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from torch.nn import Module
 
+    from nightrank.tasks.settings.index import EmbedderSettings
+    from nightrank.tasks.settings.operation import ExecutionSettings
     from nightrank.tasks.train.embedder.examine import Examination
-    from nightrank.tasks.settings.file import EmbedderSettings, ExecutionSettings
+    from nightrank.tasks.train.embedder.options import EmbedderTraining
     from nightrank.tasks.train.embedder.rows import TrainingRow
-    from nightrank.tasks.train.settings import EmbedderTraining
 
 WARM_UP_SHARE = 0.1
 CHECKPOINTS_KEPT = 2  # the newest and the best
@@ -136,7 +137,7 @@ def train_embedder(
     """Train a dual encoder, going on from the newest whole checkpoint if there is one.
 
     Args:
-        rows: As ``nightrank.tasks.train.embedder.rows`` gives them.
+        rows: As ``tasks.train.embedder.rows`` gives them.
         watched: What is looked at on the way, to keep the best and to stop early.
         training: How to learn.
         base: The folder of the model to start from.

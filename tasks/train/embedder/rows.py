@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
 
-    from nightrank.tasks.train.sources import Passage
     from nightrank.tasks.train.sets import TrainingSet
+    from nightrank.tasks.train.sources import Passage
 
 
 class TrainingRow(NamedTuple):

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import random
-import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import BaseModel, ConfigDict
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.files.parquet import write_table
 from nightrank.storage.keys import fingerprint
-from nightrank.storage.workspace.models import seal_model
-from nightrank.storage.files.parquet import read_table, write_table
-from nightrank.storage.workspace.base import write_atomically
-from nightrank.tasks.train.embedder.examine import MEASURES, Examination, examine
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
-from nightrank.tasks.train.embedder.learn import Learnt, train_embedder
-from nightrank.tasks.models.curve import draw_losses
+from nightrank.tasks.evaluate.significance import compare_evaluations
+from nightrank.tasks.models.card import MEASURES, Guarded, figures_of
 from nightrank.tasks.models.files import find_model
 from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.evaluate.significance import compare_evaluations
-from nightrank.tasks.models.card import CARD, LOSSES_FILE, Figure, Guarded, figures_of
+from nightrank.tasks.train.embedder.examine import Examination, examine
+from nightrank.tasks.train.embedder.learn import Learnt, train_embedder
 from nightrank.tasks.train.embedder.rows import training_rows
+from nightrank.tasks.train.seal import Measured
 from nightrank.tasks.train.sets import read_training_set
 from nightrank.tasks.train.split import watched_and_measured
 
@@ -33,36 +29,12 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from nightrank.tasks.models.card import TrainingCard
     from nightrank.tasks.train.embedder.guard import Guard
+    from nightrank.tasks.train.embedder.options import EmbedderTraining
     from nightrank.tasks.train.run import TrainingRun
-    from nightrank.tasks.train.settings import EmbedderTraining
 
 ALLOWED_LOSS = 0.01  # of nDCG@10 on a guard
 GUARD_QUERIES, GUARD_PASSAGES = 300, 6000
-
-
-class Measured(BaseModel):
-    """The held-out queries, before and after.
-
-    Attributes:
-        figures: What they come to.
-        watched_too: Whether they were looked at in training, for they were too few to be split.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    figures: list[Figure]
-    watched_too: bool = False
-
-
-class Named(BaseModel):
-    """What a trained model is called."""
-
-    model_config = ConfigDict(frozen=True)
-
-    fingerprint: str
-    weights_sha256: str
 
 
 @task(name="learn", cache_policy=NO_CACHE)
@@ -116,37 +88,6 @@ def guard_embedder(run: TrainingRun, collection: Guard, *, seed: int) -> Guarded
 
     key = fingerprint([collection.name, small.queries, small.relevant, small.passages, small.document_ids])
     return run.once(f"guard-{key[:8]}", Guarded, guard)
-
-
-@task(name="name model", cache_policy=NO_CACHE)
-def name_model(run: TrainingRun) -> Named:
-    """The fingerprint of the trained model's files."""
-
-    def name() -> Named:
-        files = find_model(str(run.trained), base=run.base, revision=None, sha256=None)
-        return Named(fingerprint=files.fingerprint(), weights_sha256=files.weights_sha256)
-
-    return run.once("named", Named, name)
-
-
-@task(name="seal model", cache_policy=NO_CACHE)
-def seal_trained(run: TrainingRun, card: TrainingCard) -> Path:
-    """Put the card, the figures and the loss curve beside the weights, and give the folder its name.
-
-    Where the same weights were made before, the newest card counts: it has what was asked for last.
-
-    Returns:
-        The model's folder.
-    """
-    losses = read_table(run.losses)
-    shutil.rmtree(run.sealed, ignore_errors=True)
-    shutil.copytree(run.trained, run.sealed)  # a run that is killed behind this finds again what it was asked to make
-    write_table(run.sealed / LOSSES_FILE, losses)
-    draw_losses(losses, run.sealed / "losses.svg", held_out=f"{MEASURES[0]}, held out")
-    shutil.copyfile(run.comparison, run.sealed / "comparison.parquet")
-    write_atomically(run.sealed / CARD, card.model_dump_json(indent=2) + "\n")
-    told_in = (LOSSES_FILE, "losses.svg", "comparison.parquet", CARD)
-    return seal_model(run.workspace, run.sealed, kind=run.kind, fingerprint=card.fingerprint, told_in=told_in)
 
 
 def _learn(run: TrainingRun, training: EmbedderTraining) -> Learnt:

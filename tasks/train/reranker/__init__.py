@@ -1,0 +1,1 @@
+"""How the reranker learns. `tasks/train/embedder` is its mirror image."""

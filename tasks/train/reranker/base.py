@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import fingerprint
 from nightrank.tasks.models.files import find_model, load_quietly
-from nightrank.tasks.rerank.openvino import CARD_FILE as OPENVINO_CARD
-from nightrank.tasks.rerank.openvino import read_openvino_card
-from nightrank.tasks.rerank.packaged import CARD_FILE, load_reranker, new_cross_encoder, read_card
 from nightrank.tasks.rerank.find import NO_RERANKER, packaged_folder
-from nightrank.tasks.settings.file import NOT_HOSTED
+from nightrank.tasks.rerank.openvino_card import CARD_FILE as OPENVINO_CARD
+from nightrank.tasks.rerank.openvino_card import read_openvino_card
+from nightrank.tasks.rerank.packaged import CARD_FILE, load_reranker, new_cross_encoder, read_card
+from nightrank.tasks.settings.ranking import NOT_HOSTED
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,8 +19,8 @@ from nightrank.tasks.bm25.analyser import ENGLISH_STOP_WORDS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nightrank.tasks.train.sources import MinedQuery, Passage
     from nightrank.tasks.train.sets import TrainingSet
+    from nightrank.tasks.train.sources import MinedQuery, Passage
 
 
 DRAWS = 100  # tries a passage before all passages are looked through

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from nightrank.tasks.train.reranker.learn import LearningSettings
 from nightrank.tasks.train.reranker.groups import GroupSettings
+from nightrank.tasks.train.reranker.learn import LearningSettings
 
 WARM_UP_SHARE, DECAY_SHARE = 0.1, 0.75
 

@@ -14,18 +14,19 @@ from pydantic import BaseModel, ConfigDict
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import write_table
-from nightrank.tasks.train.embedder.stages import Measured
-from nightrank.tasks.models.files import resolve_device
-from nightrank.tasks.rerank.packaged import network_of
-from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.rerank.find import NO_RERANKER, Reranker, about_tokens, plan_local
-from nightrank.tasks.train.reranker.base import base_files, base_name, load_base
-from nightrank.tasks.train.reranker.teacher import ask_teacher
-from nightrank.tasks.train.reranker.learn import train
-from nightrank.tasks.train.reranker.validate import WEIGHTS, by_weight, evaluate_reranker, fold_weights, mean_ndcg
 from nightrank.tasks.evaluate.significance import compare_evaluations
 from nightrank.tasks.models.card import figures_of
+from nightrank.tasks.models.files import resolve_device
+from nightrank.tasks.rerank.cross_encoder import Reranker, about_tokens
+from nightrank.tasks.rerank.find import NO_RERANKER, plan_local
+from nightrank.tasks.rerank.packaged import network_of
+from nightrank.tasks.runtime.progress import progress
+from nightrank.tasks.train.reranker.base import base_files, base_name, load_base
 from nightrank.tasks.train.reranker.groups import GroupSampler, MinedSource
+from nightrank.tasks.train.reranker.learn import train
+from nightrank.tasks.train.reranker.teacher import ask_teacher
+from nightrank.tasks.train.reranker.validate import WEIGHTS, by_weight, evaluate_reranker, fold_weights, mean_ndcg
+from nightrank.tasks.train.seal import Measured
 from nightrank.tasks.train.sets import read_training_set, write_training_set
 from nightrank.tasks.train.split import watched_and_measured
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.tasks.rerank.find import RerankerPlan
+    from nightrank.tasks.rerank.plan import RerankerPlan
     from nightrank.tasks.train.reranker.options import RerankerTraining
     from nightrank.tasks.train.run import TrainingRun
     from nightrank.tasks.train.sets import HeldOutQuery, TrainingSet

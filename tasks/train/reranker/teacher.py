@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from nightrank.storage.keys import digest, query_key
 from nightrank.storage.memo.pair_scores import PairMemo
-from nightrank.storage.workspace.base import held
-from nightrank.tasks.train.negatives import standardised
+from nightrank.storage.workspace.locks import held
+from nightrank.tasks.rerank.cross_encoder import Reranker, about_tokens
 from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.rerank.find import Reranker, about_tokens
+from nightrank.tasks.train.negatives import standardised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.tasks.rerank.find import RerankerPlan
-    from nightrank.tasks.settings.file import ExecutionSettings
+    from nightrank.tasks.rerank.plan import RerankerPlan
+    from nightrank.tasks.settings.operation import ExecutionSettings
     from nightrank.tasks.train.sources import MinedQuery, Passage
 
 FOLDER = "teachers"

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from nightrank.storage.release.evaluation import EVALUATION
 from nightrank.storage.records import Judgment
-from nightrank.tasks.evaluate.measures import Entry, evaluate_run
+from nightrank.storage.release.evaluation import EVALUATION
+from nightrank.tasks.evaluate.measures import evaluate_run
 from nightrank.tasks.rank.order import LegScores, first_stage_scores, weighted_scores
+from nightrank.tasks.trec.runs import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from nightrank.tasks.train.sources import Passage
     from nightrank.tasks.train.sets import HeldOutQuery
+    from nightrank.tasks.train.sources import Passage
 
     Scores = Sequence[NDArray[np.float32]]
 

@@ -23,8 +23,8 @@ from tests.support.collection import LOG
 from tests.support.published import snapshot
 
 if TYPE_CHECKING:
-    from tests.support.collection import Collection
     from tests.conftest import Command, Program
+    from tests.support.collection import Collection
 
 COMMANDS = (
     "demo",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
-from nightrank.flows.refresh import refresh
 from nightrank.flows.night.summary import Refused
+from nightrank.flows.refresh import refresh
 from nightrank.storage.errors import InputError
 from nightrank.storage.workspace.base import Workspace
 from tests.support.listening import listening

@@ -21,9 +21,10 @@ import pytest
 
 from nightrank.flows.operate.doctor import CHECKS, examine
 from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
-from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.files.parquet import read_table, write_table
-from nightrank.storage.workspace.base import Workspace, without_readers, writing
+from nightrank.storage.release.manifest import read_manifest
+from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import without_readers, writing
 from nightrank.tasks.doctor.examined import Findings
 from tests.support.published import snapshot
 
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
     from nightrank.flows.operate.doctor import Diagnosis
     from nightrank.storage.release.manifest import Manifest
-    from tests.support.collection import Collection
     from tests.conftest import Command
+    from tests.support.collection import Collection
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from nightrank.storage.workspace.base import Workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.collection import Collection
     from tests.conftest import Command
+    from tests.support.collection import Collection
 
 
 @pytest.fixture

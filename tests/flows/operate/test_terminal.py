@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nightrank.flows.night.summary import Summary
+from nightrank.flows.night.terminal import show_summary
 from nightrank.flows.operate.doctor import Check, Diagnosis
 from nightrank.flows.operate.releases import ListedRelease
 from nightrank.flows.operate.terminal import (
     EXCERPT,
     show_collected,
     show_diagnosis,
-    show_measures,
     show_releases,
     show_results,
     show_rollback,
-    show_summary,
 )
-from nightrank.flows.night.summary import Summary
-from nightrank.storage.release.collect import Collected
+from nightrank.flows.terminal import show_measures
 from nightrank.storage.doctor.faults import Fault
+from nightrank.storage.release.collect import Collected
 from nightrank.storage.release.manifest import Counts, Gate, Manifest
 from nightrank.storage.release.rollback import RolledBack
 from nightrank.storage.serving.cache import CachedResults, Result

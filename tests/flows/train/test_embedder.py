@@ -12,16 +12,17 @@ import pytest
 
 from nightrank.flows.settings import load_settings
 from nightrank.flows.train.shared import JUDGED, UNSEEN, WATCHED_TOO
-from nightrank.storage.workspace.models import promotions
-from nightrank.storage.release.manifest import current_manifest
 from nightrank.storage.files.parquet import read_table
-from nightrank.storage.workspace.base import Workspace, writing
+from nightrank.storage.release.manifest import current_manifest
+from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import writing
+from nightrank.storage.workspace.models import promotions
 from nightrank.tasks.models.curve import LOSSES
 from tests.support.training_collection import training_collection
 
 if TYPE_CHECKING:
-    from tests.support.collection import Collection
     from tests.conftest import Command, Ended, Models
+    from tests.support.collection import Collection
 
 # What a model of one random layer needs to learn the collection in a few seconds.
 HOW = ("--steps", "100", "--batch", "16", "--learning-rate", "0.01", "--held-out", "0.3")
@@ -57,7 +58,8 @@ def guard(folder: Path, collection: Collection, *, queries: int) -> Path:
 def trained(learnable: Collection, prefect_api: str) -> dict[str, Any]:
     """A model that was trained and not promoted, as its JSON."""
     from nightrank.flows.train.embedder import EmbedderRequest, train_embedder
-    from nightrank.tasks.train.settings import EmbedderTraining, PairSettings
+    from nightrank.tasks.train.embedder.options import EmbedderTraining
+    from nightrank.tasks.train.settings import PairSettings
 
     request = EmbedderRequest(
         pairs=PairSettings(held_out_share=0.3),

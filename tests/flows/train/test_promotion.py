@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.flows.train.promotion import Trained, find_trained, present_model, promote_model
 from nightrank.flows.settings import load_settings
+from nightrank.flows.train.promotion import Trained, find_trained, present_model, promote_model
 from nightrank.storage.errors import InputError
 from nightrank.storage.workspace.models import promotions
 from nightrank.tasks.embed.encoder import plan_embedder
-from nightrank.tasks.models.files import find_model
 from nightrank.tasks.models.card import CARD
+from nightrank.tasks.models.files import find_model
 from tests.support.carded import card, figure
 from tests.support.training_collection import training_collection
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.collection import Collection
     from tests.conftest import Models
+    from tests.support.collection import Collection
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

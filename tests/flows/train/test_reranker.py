@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.flows.train.promotion import NotPromoted
 from nightrank.flows.refresh import refresh
 from nightrank.flows.settings import load_settings
+from nightrank.flows.train.promotion import NotPromoted
 from nightrank.flows.train.reranker import RerankerRequest, train_reranker
 from nightrank.storage.errors import InputError
-from nightrank.storage.workspace.models import promotions, withdraw
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.workspace.base import Workspace
-from nightrank.tasks.rerank.find import Reranker, plan_local
+from nightrank.storage.workspace.models import promotions, withdraw
+from nightrank.tasks.rerank.cross_encoder import Reranker
+from nightrank.tasks.rerank.find import plan_local
 from nightrank.tasks.train.reranker.options import RerankerTraining
 from nightrank.tasks.train.settings import PairSettings
 from tests.support.training_collection import training_collection
@@ -25,8 +26,8 @@ from tests.support.training_collection import training_collection
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.collection import Collection
     from tests.conftest import Models
+    from tests.support.collection import Collection
 
 PAIRS = PairSettings(origin="judgments", held_out_share=0.3)
 TRAINING = RerankerTraining(

@@ -17,10 +17,10 @@ from nightrank.flows.tune.flow import tune
 from nightrank.flows.tune.write import write_tuned
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import fingerprint
-from nightrank.tasks.settings.file import Settings
 from nightrank.tasks.evaluate.significance import Comparison
-from nightrank.tasks.tune.cross_validate import Tuned
 from nightrank.tasks.experiment.variants import varied
+from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.tune.cross_validate import Tuned
 from tests.support.collection import Collection
 from tests.support.published import snapshot
 

@@ -14,19 +14,19 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from nightrank.flows.workers.threads import Threads
 from nightrank.flows.workers.pool import ShardWorkers, sharding
-from nightrank.storage.errors import InputError, MachineError
+from nightrank.flows.workers.threads import Threads
 from nightrank.storage.bucket.shards import SharedFile, SharedFolder
-from nightrank.tasks.settings.file import ExecutionSettings
-from nightrank.tasks.workers.cut import Place
+from nightrank.storage.errors import InputError, MachineError
 from nightrank.tasks.runtime.retries import retried
+from nightrank.tasks.settings.operation import ExecutionSettings
+from nightrank.tasks.workers.cut import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.collection import Collection
     from tests.conftest import Command
+    from tests.support.collection import Collection
 
 
 UNUSED = SharedFolder(Path("unused"))

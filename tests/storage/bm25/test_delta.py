@@ -9,8 +9,8 @@ import pytest
 
 from nightrank.storage.bm25.build import Bm25Counts, build_bm25
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.files.database import connect
 from nightrank.storage.errors import MachineError
+from nightrank.storage.files.database import connect
 from nightrank.storage.records import Chunk
 from tests.support.bm25_files import Placed, Texts, Words, build, chunks_file, placed
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.storage.errors import MachineError, WorkspaceBusy
 from nightrank.storage.bucket.lease import Lease, record_of
+from nightrank.storage.errors import MachineError, WorkspaceBusy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from nightrank.storage.errors import MachineError
 from nightrank.storage.bucket.shards import SharedFile, SharedFolder
+from nightrank.storage.errors import MachineError
 
 if TYPE_CHECKING:
     from pathlib import Path

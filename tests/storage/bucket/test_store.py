@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import lancedb
 import pytest
 
-from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.bucket.store import Remote, StoreOptions
+from nightrank.storage.errors import InputError, MachineError
 
 if TYPE_CHECKING:
     from pathlib import Path

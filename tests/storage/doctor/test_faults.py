@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from nightrank.storage.files.database import connect
 from nightrank.storage.doctor.faults import EXAMPLES, Fault, find_faults
+from nightrank.storage.files.database import connect
 
 
 def test_a_fault_is_told_with_its_count_and_its_first_few() -> None:

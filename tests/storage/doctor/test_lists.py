@@ -7,8 +7,8 @@ import pytest
 
 from nightrank.storage.doctor.lists import dense_list_faults, static_list_faults
 from nightrank.storage.files.database import connect
-from nightrank.storage.records import QUERIES
 from nightrank.storage.files.parquet import write_table
+from nightrank.storage.records import QUERIES
 
 if TYPE_CHECKING:
     from pathlib import Path

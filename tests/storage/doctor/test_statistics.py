@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.storage.files.database import connect
 from nightrank.storage.doctor.statistics import StatisticsCompared, statistics_faults
+from nightrank.storage.files.database import connect
 from tests.support.bm25_files import Words, build, placed
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from nightrank.storage.files.database import connect, connect_for_writing, only_row
 from nightrank.storage.errors import WorkspaceBusy
+from nightrank.storage.files.database import connect, connect_for_writing, only_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

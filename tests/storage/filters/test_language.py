@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightrank.storage.filters.language import And, AnyOf, Exists, Filter, Not, Or, Range, canonical, leaves, parse_filter, values_of
+from nightrank.storage.filters.language import (
+    And,
+    AnyOf,
+    Exists,
+    Filter,
+    Not,
+    Or,
+    Range,
+    canonical,
+    leaves,
+    parse_filter,
+    values_of,
+)
 from tests.support.filters import filters
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from nightrank.storage.files.parquet import write_table
 from nightrank.storage.filters.queries import by_text, conditions_of, text_keys_in
 from nightrank.storage.keys import digest, query_key
 from nightrank.storage.records import QUERIES
-from nightrank.storage.files.parquet import write_table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
+from nightrank.storage.files.parquet import write_table
 from nightrank.storage.lance.missing import MissingChunks
 from nightrank.storage.lance.table import no_hashes
 from nightrank.storage.records import FRESH_CHUNKS
-from nightrank.storage.files.parquet import write_table
 
 if TYPE_CHECKING:
     from pathlib import Path

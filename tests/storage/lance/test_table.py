@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightrank.storage.lance import table as module
-from nightrank.storage.lance.table import ChunkTable, chunk_table_schema, no_hashes, vectors_of
 from nightrank.storage.errors import MachineError
+from nightrank.storage.lance import table as module
 from nightrank.storage.lance.place import LanceFolder
+from nightrank.storage.lance.table import ChunkTable, chunk_table_schema, no_hashes, vectors_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightrank.storage.memo import parts as memo_parts
 from nightrank.storage.keys import digest
+from nightrank.storage.memo import parts as memo_parts
 from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.memo.parts import SharedMemos
 from nightrank.storage.memo.query_vectors import QueryMemo

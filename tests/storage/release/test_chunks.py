@@ -6,10 +6,10 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nightrank.storage.files.parquet import RowWriter, read_table, write_table
+from nightrank.storage.records import CHUNKS, FRESH_CHUNKS, Chunk, Document
 from nightrank.storage.release.chunks import KEPT_COLUMNS, ChunkListing, distinct_texts, texts_added, texts_without_row
 from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS, raw_row, settle_documents
-from nightrank.storage.records import CHUNKS, FRESH_CHUNKS, Chunk, Document
-from nightrank.storage.files.parquet import RowWriter, read_table, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

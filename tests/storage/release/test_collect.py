@@ -10,20 +10,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightrank.storage.lance import prune as chunk_upkeep
-from nightrank.storage.lance import place as lance_place
-from nightrank.storage.memo import prune as memo_upkeep
-from nightrank.storage.workspace import base as workspace_module
-from nightrank.storage.lance.table import ChunkTable, vectors_of
-from nightrank.storage.lance.prune import ChunkUpkeep
-from nightrank.storage.release.collect import Collected, collect
 from nightrank.storage.errors import MachineError
 from nightrank.storage.keys import digest
+from nightrank.storage.lance import place as lance_place
+from nightrank.storage.lance import prune as chunk_upkeep
 from nightrank.storage.lance.place import LanceFolder
+from nightrank.storage.lance.prune import ChunkUpkeep
+from nightrank.storage.lance.table import ChunkTable, vectors_of
+from nightrank.storage.memo import prune as memo_upkeep
 from nightrank.storage.memo.pair_scores import PAID, PairMemo
 from nightrank.storage.memo.query_vectors import QueryMemo
+from nightrank.storage.release.collect import Collected, collect
 from nightrank.storage.release.manifest import list_releases, read_manifest
-from nightrank.storage.workspace.base import Workspace, make_readers_lock, reading
+from nightrank.storage.workspace import base as workspace_module
+from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import make_readers_lock, reading
 from tests.support.stored_nights import DIMENSIONS, NOW, add_night, chunk_hash, pair_score, vectors_for
 
 if TYPE_CHECKING:

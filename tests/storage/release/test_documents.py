@@ -6,6 +6,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nightrank.storage.files.parquet import RowWriter, read_table, write_table
+from nightrank.storage.records import DOCUMENTS, BadRow, Document
 from nightrank.storage.release.documents import (
     RAW_DOCUMENTS,
     Changes,
@@ -16,8 +18,6 @@ from nightrank.storage.release.documents import (
     raw_row,
     settle_documents,
 )
-from nightrank.storage.records import DOCUMENTS, BadRow, Document
-from nightrank.storage.files.parquet import RowWriter, read_table, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import BaseModel
 
-from nightrank.storage.release import manifest as module
 from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.release import manifest as module
 from nightrank.storage.release.manifest import (
     ChunkTableVersion,
     Counts,

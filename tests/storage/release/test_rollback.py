@@ -7,11 +7,12 @@ import lancedb
 import numpy as np
 import pytest
 
-from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
+from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import ChunkTableVersion, Counts, Gate, Inputs, Manifest, digests_of, seal
 from nightrank.storage.release.rollback import RolledBack, roll_back
-from nightrank.storage.workspace.base import Workspace, writing
+from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import writing
 from tests.support.published import pointer, snapshot
 
 if TYPE_CHECKING:

@@ -13,15 +13,15 @@ from nightrank.storage.serving.entries import release_to_serve
 from nightrank.storage.serving.export import Exported, export
 from nightrank.storage.serving.open import open_results, target_at
 from nightrank.storage.workspace.base import Workspace
-from tests.support.servers import postgres_server, redis_server, with_password
 from tests.support.reported import NOW
+from tests.support.servers import postgres_server, redis_server, with_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nightrank.storage.serving.address import Address
+    from nightrank.storage.serving.export import Target
     from nightrank.storage.serving.reader import ResultsReader
-    from nightrank.storage.serving.targets__fold import Target
 
 FILES = ("jsonl", "parquet", "sqlite", "duckdb")
 SERVERS = ("redis", "postgres")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nightrank.storage.files.atomic import write_atomically
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.records import QUERIES
 from nightrank.storage.release.manifest import digests_of
 from nightrank.storage.release.results import FILE_NAME, write_results_file
 from nightrank.storage.serving.entries import QUERIES_FILE
-from nightrank.storage.workspace.base import write_atomically
 from tests.support.reported import NOW, manifest_of, write_rows
 
 if TYPE_CHECKING:

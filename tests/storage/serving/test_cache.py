@@ -151,7 +151,9 @@ def test_a_reader_keeps_its_release_while_a_new_one_is_published(place: Workspac
 
 def test_several_processes_read_one_release_at_the_same_time(place: Workspace) -> None:
     publish(place, "r1", {"q": [entry("d1")]})
-    code = "import sys; from nightrank.storage.serving.cache import SearchCache; print(len(SearchCache.open(sys.argv[1])))"
+    code = (
+        "import sys; from nightrank.storage.serving.cache import SearchCache; print(len(SearchCache.open(sys.argv[1])))"
+    )
     with SearchCache.open(place.root) as cache:
         command = [sys.executable, "-c", code, str(place.root)]
         other = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True)

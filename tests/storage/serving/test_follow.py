@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.storage.release.collect import collect
 from nightrank.storage.errors import InputError
-from nightrank.storage.serving.follow import FollowingCache
 from nightrank.storage.keys import query_key
+from nightrank.storage.release.collect import collect
 from nightrank.storage.release.results import FILE_NAME, write_results_file
 from nightrank.storage.serving.cache import SearchCache
+from nightrank.storage.serving.follow import FollowingCache
 from nightrank.storage.serving.open import open_results
-from nightrank.storage.workspace.base import Workspace, writing
+from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import writing
 from tests.support.object_store import origin_of
 from tests.support.stored_nights import NOW, add_night
 

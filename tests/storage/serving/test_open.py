@@ -275,7 +275,8 @@ def test_a_reader_of_one_kind_loads_nothing_that_others_need(workspace: Workspac
 import sys
 from nightrank.storage.serving.open import open_results
 assert open_results({str(served)!r}).get("tea") is not None
-heavy = "torch prefect lancedb transformers redis psycopg nightrank.storage.serving.file.duckdb nightrank.storage.serving.entries".split()
+heavy = "torch prefect lancedb transformers redis psycopg".split()
+heavy += ["nightrank.storage.serving.file.duckdb", "nightrank.storage.serving.entries"]
 print(*sorted(set(heavy) & set(sys.modules)))
 """
     root = Path(__file__).parents[3]

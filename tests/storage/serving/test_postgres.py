@@ -15,9 +15,9 @@ from nightrank.storage.keys import query_key
 from nightrank.storage.release.results import ResultsFile
 from nightrank.storage.serving import postgres as serving
 from nightrank.storage.serving.postgres import Names
-from tests.support.servers import PASSWORD
 from tests.storage.serving.conftest import Place
 from tests.storage.serving.releases import FIRST, QUERIES_OF_ALL_KINDS, SECOND, THIRD, Answered, publish
+from tests.support.servers import PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

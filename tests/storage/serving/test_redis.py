@@ -16,10 +16,10 @@ from nightrank.storage.keys import query_key
 from nightrank.storage.serving import redis as serving
 from nightrank.storage.serving.reader import Answer, read_document
 from nightrank.storage.serving.redis import RedisReader
-from tests.support.servers import PASSWORD
 from tests.storage.serving.conftest import Place
 from tests.storage.serving.releases import FIRST, QUERIES_OF_ALL_KINDS, SECOND, Answered, publish
 from tests.storage.serving.test_open import KILLED
+from tests.support.servers import PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
-from nightrank.storage.workspace.base import Workspace, reading, without_readers, write_atomically, writing
+from nightrank.storage.files.atomic import write_atomically
+from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import reading, without_readers, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,19 +14,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightrank.storage.lance import prune as chunk_upkeep
-from nightrank.storage.workspace import bucket as origin_module
-from nightrank.storage.lance.table import ChunkTable
-from nightrank.storage.release.collect import collect
+from nightrank.storage.bucket.lease import record_of
 from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
 from nightrank.storage.keys import digest
-from nightrank.storage.bucket.lease import record_of
+from nightrank.storage.lance import prune as chunk_upkeep
+from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.memo.pair_scores import PairMemo
-from nightrank.storage.workspace.models import Promotion, bring_model, promote, promotions, seal_model, withdraw
-from nightrank.storage.workspace.open import ORIGIN_FILE, open_workspace, workspace_at
+from nightrank.storage.release.collect import collect
 from nightrank.storage.release.manifest import list_releases, read_manifest
 from nightrank.storage.release.rollback import roll_back
-from nightrank.storage.workspace.base import Workspace, reading, without_readers, writing
+from nightrank.storage.workspace import bucket as origin_module
+from nightrank.storage.workspace.folder import reading, without_readers, writing
+from nightrank.storage.workspace.models import Promotion, bring_model, promote, promotions, seal_model, withdraw
+from nightrank.storage.workspace.open import ORIGIN_FILE, open_workspace, workspace_at
 from tests.support.object_store import origin_of
 from tests.support.stored_nights import NOW, add_night, chunk_hash
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from nightrank.storage.workspace.base import Workspace
     from tests.support.object_store import Bucket
 
 

@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
-from nightrank.storage.workspace.models import Promotion, deciding, discard, promote, promotions, seal_model, training, withdraw
 from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.models import (
+    Promotion,
+    deciding,
+    discard,
+    promote,
+    promotions,
+    seal_model,
+    training,
+    withdraw,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +82,7 @@ def test_a_training_finds_again_what_it_left_and_other_trainings_do_not(place: W
 
 
 def test_a_training_is_one_processs_at_a_time_and_the_workspace_stays_free(place: Workspace) -> None:
-    from nightrank.storage.workspace.base import writing
+    from nightrank.storage.workspace.folder import writing
 
     with (
         training(place, "embedder", key="k", now=NOW),

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-MODELS = {"nightrank.tasks.embed.encoder": ("Embedder", "embed_passages"), "nightrank.tasks.rerank.find": ("Reranker", "score")}
+MODELS = {
+    "nightrank.tasks.embed.encoder": ("Embedder", "embed_passages"),
+    "nightrank.tasks.rerank.find": ("Reranker", "score"),
+}
 
 
 def note(kind: str, what: str | int) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from nightrank.storage.errors import InputError
 from nightrank.tasks.bm25.analyser import ENGLISH_STOP_WORDS, Analyser
-from nightrank.tasks.settings.file import Bm25Settings
+from nightrank.tasks.settings.index import Bm25Settings
 
 
 def test_lucene_has_33_english_stop_words() -> None:

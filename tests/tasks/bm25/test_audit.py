@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightrank.storage.filters.allowed import AllowedChunks
 from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.filters.allowed import AllowedChunks
 from nightrank.storage.records import LEG, Chunk
-from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.bm25.audit import Bm25Audit, audit_bm25
+from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.filters.queries import QueryFilters
-from nightrank.tasks.settings.file import Bm25Settings
+from nightrank.tasks.settings.index import Bm25Settings
 from tests.support.bm25_collections import PLAIN, VARIANTS, Variant, build
 
 if TYPE_CHECKING:

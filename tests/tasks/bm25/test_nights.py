@@ -17,9 +17,9 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.files.database import connect
 from nightrank.storage.records import Chunk
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
-from nightrank.tasks.settings.file import Bm25Settings
-from tests.support.bm25_files import Placed, Texts, build
+from nightrank.tasks.settings.index import Bm25Settings
 from tests.support.bm25_collections import PLAIN, Variant
+from tests.support.bm25_files import Placed, Texts, build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,7 +103,10 @@ def test_every_night_equals_a_build_from_nothing(
 ) -> None:
     before: Path | None = None
     yesterday: list[Placed] = []
-    with patch("nightrank.storage.bm25.compact.DISORDER", disorder), patch("nightrank.storage.bm25.index.SLOTS_PER_BLOCK", 3):
+    with (
+        patch("nightrank.storage.bm25.compact.DISORDER", disorder),
+        patch("nightrank.storage.bm25.index.SLOTS_PER_BLOCK", 3),
+    ):
         for number, collection in enumerate(nights):
             chunks = chunks_of(collection)
             path = tmp_path / f"night-{number}.duckdb"

@@ -18,10 +18,10 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import MachineError
 from nightrank.storage.records import LEG
 from nightrank.tasks.bm25.analyser import Analyser
-from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.bm25.formulas import VARIANTS as VARIANT_FORMULAS
 from nightrank.tasks.bm25.formulas import length_norm
-from nightrank.tasks.settings.file import Bm25Settings
+from nightrank.tasks.bm25.retrieve import retrieve_bm25
+from nightrank.tasks.settings.index import Bm25Settings
 from tests.support.bm25_collections import PLAIN, VARIANTS, Variant, build
 
 if TYPE_CHECKING:

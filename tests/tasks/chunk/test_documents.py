@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import Chunk, Document
-from nightrank.tasks.chunk.documents import SPECIAL_TOKENS, TokenCounter, chunk_document, load_token_counter
+from nightrank.tasks.chunk.documents import SPECIAL_TOKENS, chunk_document
 from nightrank.tasks.chunk.pieces import Cut, split_pieces
-from nightrank.tasks.settings.file import ChunkingSettings
+from nightrank.tasks.models.tokens import TokenCounter, load_token_counter
+from nightrank.tasks.settings.index import ChunkingSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

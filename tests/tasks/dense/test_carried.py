@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from nightrank.storage.release.dense_lists import DENSE_LISTS, read_dense_lists, write_dense_lists
 from nightrank.storage.keys import query_key
+from nightrank.storage.release.dense_lists import DENSE_LISTS, read_dense_lists, write_dense_lists
 from nightrank.tasks.dense import carried as module
-from nightrank.tasks.dense.lists import DenseLists
 from nightrank.tasks.dense.carried import ListedQueries, lists_by_key, lists_by_number
+from nightrank.tasks.dense.lists import DenseLists
 from nightrank.tasks.dense.texts import Texts
 
 if TYPE_CHECKING:

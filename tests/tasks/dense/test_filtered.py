@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from nightrank.storage.filters.allowed import AllowedChunks
 from nightrank.storage.release.dense_lists import DENSE_LISTS
-from nightrank.tasks.dense.filtered import Handed, bring_filtered_up_to_date
 from nightrank.tasks.dense.carried import ListedQueries, lists_by_key, lists_by_number
-from nightrank.tasks.filters.queries import QueryFilters
+from nightrank.tasks.dense.filtered import Handed, bring_filtered_up_to_date
 from nightrank.tasks.dense.texts import Texts
+from nightrank.tasks.filters.queries import QueryFilters
 from tests.tasks.dense.test_lists import blocks, hashes_of, vector_of
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.tasks.dense.retrieve import Block
     from nightrank.tasks.dense.lists import DenseNight
+    from nightrank.tasks.dense.retrieve import Block
 
 CONDITIONS = ("0", "01", "12", "3")  # which labels each lets through
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nightrank.tasks.dense.retrieve import retrieve_dense
 from nightrank.tasks.dense.lists import DenseLists, DenseNight, bring_up_to_date
+from nightrank.tasks.dense.retrieve import retrieve_dense
 from nightrank.tasks.dense.texts import Texts, as_bytes
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import pytest
 from nightrank.storage.errors import InputError
 from nightrank.tasks.embed.encoder import Embedder, EmbedderPlan, plan_embedder
 from nightrank.tasks.models.files import PACKAGED_EMBEDDER
-from nightrank.tasks.settings.file import EmbedderSettings, ExecutionSettings
+from nightrank.tasks.settings.index import EmbedderSettings
+from nightrank.tasks.settings.operation import ExecutionSettings
 
 if TYPE_CHECKING:
     from tests.conftest import Models

@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightrank.storage.release.evaluation import DEPTHS
 from nightrank.storage.records import CANDIDATES, QUERIES, Judgment
+from nightrank.storage.release.evaluation import DEPTHS
 from nightrank.tasks.evaluate.depths import curve_depths, evaluate_depths
 from nightrank.tasks.evaluate.measures import evaluate_stages
-from nightrank.tasks.rerank.pairs import settle_order
-from nightrank.tasks.settings.file import ResultsSettings
+from nightrank.tasks.rank.order import settle_order
+from nightrank.tasks.settings.ranking import ResultsSettings
 
 QUERY_KEYS = ("k1", "k2")
 CHUNKS = 8

@@ -8,10 +8,10 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightrank.storage.release.evaluation import DIAGNOSIS, EVALUATION
 from nightrank.storage.records import CANDIDATES, QUERIES, Judgment
+from nightrank.storage.release.evaluation import DIAGNOSIS, EVALUATION
 from nightrank.tasks.evaluate.diagnosis import OUTCOMES, diagnose, missed_by_leg, totals, worst_queries
-from nightrank.tasks.settings.file import ResultsSettings
+from nightrank.tasks.settings.ranking import ResultsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightrank.storage.release.evaluation import COMPARISON
 from nightrank.storage.records import QUERIES, Judgment
+from nightrank.storage.release.evaluation import COMPARISON
 from nightrank.tasks.evaluate.diversity import compare_diversity
-from nightrank.tasks.settings.file import ResultsSettings
+from nightrank.tasks.settings.ranking import ResultsSettings
 from tests.tasks.rank.test_results import RANKED, candidates, pointing
 
 if TYPE_CHECKING:

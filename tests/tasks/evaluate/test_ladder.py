@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from nightrank.storage.release.evaluation import DEPTHS, Timings
 from nightrank.storage.files.parquet import write_table
+from nightrank.storage.release.evaluation import DEPTHS, Timings
 from nightrank.tasks.evaluate.ladder import RUNGS, Rung, ladder, read_depths, read_timings
 from nightrank.tasks.evaluate.measures import STAGES
 from nightrank.tasks.names import STAGE_NAMES
@@ -69,8 +69,7 @@ def test_depths_of_another_schema_are_not_known(tmp_path: Path) -> None:
 
 
 def test_a_ladder_is_shown_without_loading_anything_heavy() -> None:
-    program = (
-        "import sys, nightrank.tasks.evaluate.ladder; print({'prefect', 'torch', 'scipy', 'lancedb', 'ir_measures'} & {*sys.modules})"
-    )
+    heavy = "{'prefect', 'torch', 'scipy', 'lancedb', 'ir_measures'}"
+    program = f"import sys, nightrank.tasks.evaluate.ladder; print({heavy} & {{*sys.modules}})"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout == "set()\n"

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.release.evaluation import EVALUATION
 from nightrank.storage.records import CANDIDATES, QUERIES, Judgment
-from nightrank.tasks.evaluate.measures import Entry, evaluate_run, evaluate_stages, means
-from nightrank.tasks.settings.file import EvaluationSettings, ResultsSettings
+from nightrank.storage.release.evaluation import EVALUATION
+from nightrank.tasks.evaluate.measures import evaluate_run, evaluate_stages, means
+from nightrank.tasks.settings.quality import EvaluationSettings
+from nightrank.tasks.settings.ranking import ResultsSettings
+from nightrank.tasks.trec.runs import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

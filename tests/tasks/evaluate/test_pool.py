@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightrank.storage.records import LEG, Judgment, ranking_order, ranks_within
-from nightrank.tasks.rank.fusion import pool_legs
+from nightrank.tasks.evaluate.measures import evaluate_run
 from nightrank.tasks.evaluate.pool import JudgedPool
-from nightrank.tasks.evaluate.measures import Entry, evaluate_run
+from nightrank.tasks.rank.fusion import pool_legs
+from nightrank.tasks.trec.runs import Entry
 
 # Chunk numbers go by document id descending, as a release numbers them: d4 has the chunks 0 and 1.
 DOCUMENT_IDS = ["d4", "d3", "d2", "d1", "d0"]

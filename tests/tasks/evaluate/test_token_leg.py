@@ -9,20 +9,20 @@ import pytest
 
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.workspace.base import Workspace
-from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
 from nightrank.tasks.evaluate.token_leg import static_leg_of_release
+from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
 from tests.support.collection import LOG, QRELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.support.collection import Collection
     from tests.conftest import Models
+    from tests.support.collection import Collection
 
     # Query, rank and document of each entry.
     Leg = list[tuple[str, int, str]]

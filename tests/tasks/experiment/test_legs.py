@@ -10,13 +10,13 @@ import pyarrow as pa
 import nightrank.tasks.experiment.legs
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.settings import load_settings
-from nightrank.storage.release.dense_lists import DENSE_LISTS
 from nightrank.storage.files.parquet import read_table, write_table
+from nightrank.storage.release.dense_lists import DENSE_LISTS
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.retrieve import retrieve_dense
 from nightrank.tasks.experiment.run import Experiment
-from nightrank.tasks.trec.qrels import read_judgments
 from nightrank.tasks.experiment.variants import varied
+from nightrank.tasks.trec.qrels import read_judgments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pytest
 
     from nightrank.storage.bm25.index import Bm25Store
-    from nightrank.tasks.settings.file import Bm25Settings
+    from nightrank.tasks.settings.index import Bm25Settings
     from tests.support.collection import Collection
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

@@ -16,11 +16,11 @@ from benchmarks.tiny_models import tiny_reranker
 from nightrank.flows.settings import load_settings
 from nightrank.storage.errors import InputError, WorkspaceBusy
 from nightrank.storage.files.parquet import read_table
-from nightrank.storage.workspace.base import writing
-from nightrank.tasks.experiment.run import Experiment
-from nightrank.tasks.trec.qrels import read_judgments
+from nightrank.storage.workspace.folder import writing
 from nightrank.tasks.evaluate.measures import means
+from nightrank.tasks.experiment.run import Experiment
 from nightrank.tasks.experiment.variants import varied
+from nightrank.tasks.trec.qrels import read_judgments
 from tests.support.published import snapshot
 
 if TYPE_CHECKING:

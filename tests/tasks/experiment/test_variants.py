@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.settings.file import Settings
 from nightrank.tasks.experiment.variants import differences, read_grid, require_variant, varied
+from nightrank.tasks.settings.file import Settings
 
 if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue

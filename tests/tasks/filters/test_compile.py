@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from benchmarks.plain_filters import matches
 from nightrank.storage.filters.language import canonical, parse_filter
-from nightrank.tasks.filters.fields import Fields
 from nightrank.tasks.filters.compile import allowed_rows, fields_named, refused
+from nightrank.tasks.filters.fields import Fields
 from tests.support.filters import filters, metadata
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import pytest
 from nightrank.storage.errors import InputError
 from nightrank.storage.release.manifest import Gate
 from nightrank.tasks.bm25.audit import Bm25Audit
+from nightrank.tasks.gates.survey import FormerSurvey, RankingSurvey
 from nightrank.tasks.gates.verdicts import (
     GATES,
     Incomparable,
@@ -24,7 +25,6 @@ from nightrank.tasks.gates.verdicts import (
     source_age_gate,
     top1_gate,
 )
-from nightrank.tasks.gates.survey import FormerSurvey, RankingSurvey
 
 
 def test_a_whole_release_passes_the_integrity_gate() -> None:

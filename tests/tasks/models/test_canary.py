@@ -5,7 +5,7 @@ import pytest
 
 from nightrank.storage.errors import MachineError
 from nightrank.tasks.models.canary import TOLERANCES, compare_with_stored
-from nightrank.tasks.settings.file import CanarySettings
+from nightrank.tasks.settings.quality import CanarySettings
 
 STORED = np.array([[1.0, -2.0], [3.0, 4.0]], dtype=np.float32)
 

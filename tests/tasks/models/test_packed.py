@@ -11,8 +11,8 @@ import pytest
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
-from nightrank.tasks.models.packed_encoder import PackedEncoder
 from nightrank.tasks.models.packed import PackedEmbedder, PackedScorer, packed_embedder, packed_scorer
+from nightrank.tasks.models.packed_encoder import PackedEncoder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +111,9 @@ def test_the_kernel_for_varying_lengths_is_told_where_sequences_are(
 ) -> None:
     import torch.nn.attention.varlen
 
-    monkeypatch.setattr("nightrank.tasks.models.packed_encoder._attends_varying", lambda _weight, head_size: head_size > 0)
+    monkeypatch.setattr(
+        "nightrank.tasks.models.packed_encoder._attends_varying", lambda _weight, head_size: head_size > 0
+    )
     monkeypatch.setattr(torch.nn.attention.varlen, "varlen_attn", attended_one_by_one)
     queries, texts = texts_of(1, 20, longest=12), texts_of(2, 20, longest=90)
     model = cross_encoder(models.reranker)

@@ -13,12 +13,12 @@ from nightrank.storage.release.evaluation import Timings
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.workspace.base import Workspace
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
-from nightrank.tasks.online.search import LiveSearch
-from nightrank.tasks.rerank.find import Reranker, plan_local
-from nightrank.tasks.settings.file import Settings
 from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
-from nightrank.tasks.online.timing import StaticScan, time_rungs
-from nightrank.tasks.online.timings__fold import Conditions
+from nightrank.tasks.online.search import LiveSearch
+from nightrank.tasks.online.timing import Conditions, StaticScan, time_rungs
+from nightrank.tasks.rerank.cross_encoder import Reranker
+from nightrank.tasks.rerank.find import plan_local
+from nightrank.tasks.settings.file import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.tiny_models import tiny_embedder
-from nightrank.tasks.online import timings__fold as timings
 from nightrank.tasks.embed.encoder import plan_embedder
+from nightrank.tasks.online import timing as timings
+from nightrank.tasks.online.timing import Conditions, machine
 from nightrank.tasks.settings.file import Settings
-from nightrank.tasks.online.timings__fold import Conditions, machine
 
 if TYPE_CHECKING:
     from pathlib import Path

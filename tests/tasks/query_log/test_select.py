@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.files.parquet import RowWriter, read_table, write_table
 from nightrank.storage.keys import query_key
 from nightrank.storage.records import BAD_ROWS, QUERIES
-from nightrank.storage.files.parquet import RowWriter, read_table, write_table
 from nightrank.storage.workspace.base import Workspace
 from nightrank.tasks.night import Before, Night
 from nightrank.tasks.query_log.select import QueriesRead, read_queries

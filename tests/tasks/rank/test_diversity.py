@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.errors import MachineError
 from nightrank.storage.lance.place import LanceFolder
+from nightrank.storage.lance.table import ChunkTable
 from nightrank.tasks.rank.diversity import choose, cosines_of, intra_list_distance, stored_vectors
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nightrank.storage.records import LEG
 from nightrank.tasks.rank.fusion import FUSED, fuse, minmax_within, reciprocal_rank, standardise_within
-from nightrank.tasks.settings.file import RetrievalSettings
+from nightrank.tasks.settings.ranking import RetrievalSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

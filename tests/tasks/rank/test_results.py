@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.lance.place import LanceFolder
+from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.records import CANDIDATES
 from nightrank.tasks.rank.results import cut_results, result_entries
-from nightrank.tasks.settings.file import ResultsSettings
+from nightrank.tasks.settings.ranking import ResultsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightrank.tasks.report.report_losses__fold import Loss
 from nightrank.tasks.report.queries import TOLD, choose_queries, tell_queries
 from nightrank.tasks.report.release import ReleaseRead
+from nightrank.tasks.report.sections import Loss
 from tests.support.reported import FIRST, manifest_of, write_answers, write_worth
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.storage.release.evaluation import COVERAGE
 from nightrank.storage.files.parquet import read_table
+from nightrank.storage.release.evaluation import COVERAGE
 from nightrank.tasks.report.sections import Compared, coverage_points, stages_beside
 from tests.support.reported import MEASURES, write_rows
 

@@ -9,8 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from nightrank.tasks.evaluate.ladder import Rung
-from nightrank.tasks.report.sections import Compared, CoveragePoint
 from nightrank.tasks.report.plots import coverage_plot, depth_plot, interval_plot, ladder_plot
+from nightrank.tasks.report.sections import Compared, CoveragePoint
 from nightrank.tasks.report.svg import as_svg, plot_style
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightrank.storage.release.evaluation import DROPS
-from nightrank.storage.records import BAD_ROWS
 from nightrank.storage.files.parquet import read_table
-from nightrank.tasks.report.report_work__fold import REASONS, bad_rows, drops, stage_seconds
+from nightrank.storage.records import BAD_ROWS
+from nightrank.storage.release.evaluation import DROPS
+from nightrank.tasks.report.sections import REASONS, bad_rows, drops, stage_seconds
 from tests.support.reported import write_rows
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from nightrank.tasks.rerank.release_pairs__fold import QueryPairs
-from nightrank.tasks.rerank.compare import agreement, query_numbers, score_beside
+from nightrank.tasks.rerank.compare import QueryPairs, agreement, query_numbers, score_beside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

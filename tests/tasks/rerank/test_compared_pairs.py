@@ -7,8 +7,8 @@ import pyarrow.compute as pc
 
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.workspace.base import Workspace
-from nightrank.tasks.rerank.release_pairs__fold import draw_pairs
 from nightrank.tasks.release import StoredRelease
+from nightrank.tasks.rerank.compare import draw_pairs
 from tests.support.collection import LOG
 
 if TYPE_CHECKING:

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.rerank.find import Reranker, RerankerPlan, plan_local, plan_reranker
-from nightrank.tasks.settings.file import ExecutionSettings, RerankerSettings
+from nightrank.tasks.rerank.cross_encoder import Reranker
+from nightrank.tasks.rerank.find import plan_local, plan_reranker
+from nightrank.tasks.settings.operation import ExecutionSettings
+from nightrank.tasks.settings.ranking import RerankerSettings
 
 if TYPE_CHECKING:
+    from nightrank.tasks.rerank.plan import RerankerPlan
     from tests.conftest import Models
 
 PAIRS = [

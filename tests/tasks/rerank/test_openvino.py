@@ -12,12 +12,16 @@ import numpy as np
 import pytest
 
 from nightrank.storage.errors import InputError
+from nightrank.tasks.rerank.cross_encoder import Reranker
+from nightrank.tasks.rerank.find import plan_local
+from nightrank.tasks.rerank.openvino import OpenvinoReranker
+from nightrank.tasks.rerank.openvino_card import CARD_FILE, NETWORK, read_openvino_card
 from nightrank.tasks.rerank.openvino_convert import convert
-from nightrank.tasks.rerank.openvino import CARD_FILE, NETWORK, OpenvinoReranker, read_openvino_card
-from nightrank.tasks.rerank.find import Reranker, RerankerPlan, plan_local
-from nightrank.tasks.settings.file import ExecutionSettings, RerankerSettings
+from nightrank.tasks.settings.operation import ExecutionSettings
+from nightrank.tasks.settings.ranking import RerankerSettings
 
 if TYPE_CHECKING:
+    from nightrank.tasks.rerank.plan import RerankerPlan
     from tests.conftest import Models
 
 if find_spec("openvino") is None:

@@ -6,17 +6,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.errors import MachineError
 from nightrank.storage.keys import digest, query_key
 from nightrank.storage.lance.place import LanceFolder
+from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.records import CANDIDATES
-from nightrank.tasks.rerank import pairs as module
 from nightrank.tasks.rank.fusion import FUSED
+from nightrank.tasks.rank.order import name_candidates, settle_order
+from nightrank.tasks.rerank import pairs as module
 from nightrank.tasks.rerank.hosted.client import Answer
-from nightrank.tasks.rerank.pairs import Canary, PairsScored, PairTexts, distinct, name_candidates, score_pairs, settle_order
-from nightrank.tasks.settings.file import CanarySettings
+from nightrank.tasks.rerank.pairs import Canary, PairsScored, PairTexts, distinct, score_pairs
+from nightrank.tasks.settings.quality import CanarySettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prefect import flow, task
 
-from nightrank.tasks.runtime import progress_artifact__fold as progress_artifact
+from nightrank.tasks.runtime import progress as progress_artifact
 from nightrank.tasks.runtime.progress import progress
 
 

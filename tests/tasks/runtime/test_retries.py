@@ -10,9 +10,10 @@ import pytest
 
 from nightrank.flows.refresh import refresh
 from nightrank.storage.errors import GateRefused, InputError, MachineError, WorkspaceBusy
+from nightrank.tasks.runtime.retries import is_transient
 from nightrank.tasks.stages import read as reading
 from nightrank.tasks.stages.read import read_inputs
-from nightrank.tasks.runtime.retries import is_transient
+from nightrank.tasks.trec.qrels import judgments_of
 from tests.support.published import check_readable
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def test_a_stage_is_tried_again_after_a_fault_that_passes(
     prefect_api: str, collection: Collection, monkeypatch: pytest.MonkeyPatch, fault: Exception, tries: int
 ) -> None:
     calls = []
-    read_judgments = reading.judgments_of
+    read_judgments = judgments_of
 
     def failing_once(*args: object) -> object:
         calls.append(1)

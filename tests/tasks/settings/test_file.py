@@ -6,7 +6,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from nightrank.storage.keys import fingerprint
-from nightrank.tasks.settings.file import Section, Settings
+from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.section import Section
 
 LEAST: dict[str, dict[str, object]] = {"documents": {"source": "corpus.jsonl"}, "queries": {"log": "queries.jsonl"}}
 

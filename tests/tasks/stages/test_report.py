@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
+from nightrank.storage.files.parquet import write_table
 from nightrank.storage.release.evaluation import COMPARISON
 from nightrank.storage.release.manifest import Gate, Manifest
-from nightrank.storage.files.parquet import write_table
+from nightrank.tasks.models.card import CARD, LOSSES_FILE
 from nightrank.tasks.models.curve import LOSSES
 from nightrank.tasks.stages.report import write_report
-from nightrank.tasks.models.card import CARD, LOSSES_FILE
 from tests.support.carded import card, figure
 from tests.support.reported import (
     FIRST,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from nightrank.tasks.train.mining import Miner
 from nightrank.tasks.train.pairs import Pair
 from nightrank.tasks.train.passages import PassageShelf
 from nightrank.tasks.train.search import Chunks, Found
-from nightrank.tasks.train.mining import Miner
 from nightrank.tasks.train.sources import Passage
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.storage.errors import InputError, RowError
+from nightrank.tasks.settings.inputs import QueriesSettings
 from nightrank.tasks.train.pairs import (
     NamedQuery,
     Pair,
@@ -20,7 +21,6 @@ from nightrank.tasks.train.pairs import (
     queries_by_id,
     table_of,
 )
-from nightrank.tasks.settings.file import QueriesSettings
 from nightrank.tasks.train.sources import Passage
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightrank.tasks.train.sources import MinedQuery, Passage
 from nightrank.tasks.train.sets import Candidate, HeldOutQuery, TrainingSet, read_training_set, write_training_set
+from nightrank.tasks.train.sources import MinedQuery, Passage
 
 if TYPE_CHECKING:
     from pathlib import Path

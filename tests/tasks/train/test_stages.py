@@ -13,10 +13,11 @@ from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.settings import load_settings
 from nightrank.flows.train.shared import working
 from nightrank.storage.errors import InputError
-from nightrank.storage.keys import digest, query_key
 from nightrank.storage.files.parquet import read_table
+from nightrank.storage.keys import digest, query_key
+from nightrank.tasks.train.embedder.options import EmbedderTraining
 from nightrank.tasks.train.sets import read_training_set
-from nightrank.tasks.train.settings import EmbedderTraining, PairSettings
+from nightrank.tasks.train.settings import PairSettings
 from nightrank.tasks.train.stages import gather_pairs, mine_pairs
 from tests.support.training_collection import training_collection
 
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from nightrank.tasks.models.training_records__fold import PairsGathered, PairsMined
+    from nightrank.tasks.models.card import PairsGathered, PairsMined
     from nightrank.tasks.train.run import TrainingRun
     from nightrank.tasks.train.sets import TrainingSet
-    from tests.support.collection import Collection
     from tests.conftest import Models
+    from tests.support.collection import Collection
 
 
 @pytest.fixture(scope="module")

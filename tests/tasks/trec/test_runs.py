@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import Judgment
-from nightrank.tasks.evaluate.measures import Entry, evaluate_run
-from nightrank.tasks.trec.runs import read_run, write_run
+from nightrank.tasks.evaluate.measures import evaluate_run
+from nightrank.tasks.trec.runs import Entry, read_run, write_run
 
 IDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=4)
 SCORES = st.one_of(

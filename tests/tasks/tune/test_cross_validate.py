@@ -16,12 +16,12 @@ from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.evaluate.inputs import yardstick_of
 from nightrank.flows.settings import load_settings
 from nightrank.storage.errors import InputError
-from nightrank.tasks.settings.file import RetrievalSettings
-from nightrank.tasks.tune.cross_validate import tune, tune_settings
+from nightrank.tasks.experiment.variants import varied
+from nightrank.tasks.settings.ranking import RetrievalSettings
 from nightrank.tasks.tune.choice import choose
+from nightrank.tasks.tune.cross_validate import tune, tune_settings
 from nightrank.tasks.tune.search import Search
 from nightrank.tasks.tune.values import Reranking, Variant, fusions_to_try, rerankings_to_try
-from nightrank.tasks.experiment.variants import varied
 from tests.support.collection import small_collection
 from tests.support.published import snapshot
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nightrank.storage.records import JsonValue
-    from nightrank.tasks.experiment.run import Experiment
     from nightrank.tasks.experiment.explain import Yardstick
-    from tests.support.collection import Collection, TomlValue
+    from nightrank.tasks.experiment.run import Experiment
     from tests.conftest import Models
+    from tests.support.collection import Collection, TomlValue
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from nightrank.storage.errors import MachineError
 from nightrank.storage.bucket.shards import SharedFile, SharedFolder
+from nightrank.storage.errors import MachineError
 from nightrank.tasks.embed.encoder import plan_embedder
-from nightrank.tasks.settings.file import EmbedderSettings, ExecutionSettings
+from nightrank.tasks.embed.shards import EmbedderReference
+from nightrank.tasks.settings.index import EmbedderSettings
+from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.workers.cut import Place, Watch
-from nightrank.tasks.workers.seats import EmbedderReference, forget_models, model_at
+from nightrank.tasks.workers.seats import forget_models, model_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nightrank.tasks.settings.file import CanarySettings
+    from nightrank.tasks.settings.quality import CanarySettings
     from tests.conftest import Models
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from nightrank.storage.errors import InputError, MachineError
+from nightrank.tasks.rerank.hosted.client import HostedReranker
 from nightrank.tasks.rerank.hosted.http import Clock
 from nightrank.tasks.rerank.hosted.plan import HostedPlan, plan_hosted
-from nightrank.tasks.rerank.hosted.client import HostedReranker
 from nightrank.tasks.rerank.hosted.spending import RunSpending
-from nightrank.tasks.settings.file import RerankerSettings
+from nightrank.tasks.settings.ranking import RerankerSettings
 from tests.support.hosted_server import KEY, Hang, HangUp, RerankServer, Spoilt, Status, relevance, serve
 
 if TYPE_CHECKING:

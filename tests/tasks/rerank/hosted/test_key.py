@@ -8,7 +8,8 @@ from nightrank.flows.settings import load_settings
 from nightrank.storage.errors import InputError
 from nightrank.storage.release.manifest import settings_as_json
 from nightrank.tasks.rerank.hosted.key import read_key, without_key_place
-from nightrank.tasks.settings.file import HostedSettings, Settings
+from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.ranking import HostedSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

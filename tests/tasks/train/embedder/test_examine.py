@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from nightrank.tasks.train.embedder.examine import Examination, examine, mean_of
-from nightrank.tasks.train.sources import Passage
 from nightrank.tasks.train.sets import Candidate, HeldOutQuery, TrainingSet
+from nightrank.tasks.train.sources import Passage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from nightrank.tasks.settings.index import EmbedderSettings
+from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.train.embedder.examine import Examination
 from nightrank.tasks.train.embedder.learn import (
     contrastive_loss,
@@ -18,9 +20,8 @@ from nightrank.tasks.train.embedder.learn import (
     newest_checkpoint,
     train_embedder,
 )
-from nightrank.tasks.settings.file import EmbedderSettings, ExecutionSettings
+from nightrank.tasks.train.embedder.options import EmbedderTraining
 from nightrank.tasks.train.embedder.rows import TrainingRow
-from nightrank.tasks.train.settings import EmbedderTraining
 from tests.support.collection import TEXTS
 
 if TYPE_CHECKING:

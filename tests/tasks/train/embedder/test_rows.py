@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from nightrank.tasks.train.sources import MinedQuery, Passage
 from nightrank.tasks.train.embedder.rows import training_rows
 from nightrank.tasks.train.sets import TrainingSet
+from nightrank.tasks.train.sources import MinedQuery, Passage
 
 
 def mined(*negatives: int) -> TrainingSet:

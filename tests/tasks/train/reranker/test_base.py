@@ -11,11 +11,14 @@ import torch
 from nightrank.storage.errors import InputError
 from nightrank.storage.workspace.base import Workspace
 from nightrank.tasks.embed.encoder import plan_embedder
-from nightrank.tasks.rerank.openvino import CARD_FILE, OpenvinoCard
+from nightrank.tasks.rerank.cross_encoder import Reranker
+from nightrank.tasks.rerank.find import plan_local
+from nightrank.tasks.rerank.openvino_card import CARD_FILE, OpenvinoCard
 from nightrank.tasks.rerank.packaged import network_of
-from nightrank.tasks.rerank.find import Reranker, plan_local
+from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.operation import ExecutionSettings
+from nightrank.tasks.settings.ranking import RerankerSettings
 from nightrank.tasks.train.reranker.base import base_files, base_name, load_base
-from nightrank.tasks.settings.file import ExecutionSettings, RerankerSettings, Settings
 from nightrank.tasks.train.run import TrainingRun
 
 if TYPE_CHECKING:

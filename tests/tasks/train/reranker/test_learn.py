@@ -9,6 +9,7 @@ import torch
 
 from nightrank.tasks.rerank.packaged import base_parameters, network_of, new_cross_encoder
 from nightrank.tasks.train.reranker.base import load_base
+from nightrank.tasks.train.reranker.groups import GroupSampler, GroupSettings, MinedSource
 from nightrank.tasks.train.reranker.learn import (
     LearningSettings,
     Progress,
@@ -16,7 +17,6 @@ from nightrank.tasks.train.reranker.learn import (
     score_pairs,
     train,
 )
-from nightrank.tasks.train.reranker.groups import GroupSampler, GroupSettings, MinedSource
 from nightrank.tasks.train.sources import MinedQuery, Passage
 
 if TYPE_CHECKING:

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from nightrank.tasks.rerank.cross_encoder import Reranker
+from nightrank.tasks.rerank.find import plan_local
+from nightrank.tasks.settings.operation import ExecutionSettings
+from nightrank.tasks.settings.ranking import RerankerSettings
 from nightrank.tasks.train.reranker import teacher as reranker_teacher
-from nightrank.tasks.rerank.find import Reranker, plan_local
 from nightrank.tasks.train.reranker.teacher import ask_teacher
-from nightrank.tasks.settings.file import ExecutionSettings, RerankerSettings
 from nightrank.tasks.train.sources import MinedQuery, Passage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nightrank.tasks.rerank.find import RerankerPlan
+    from nightrank.tasks.rerank.plan import RerankerPlan
     from tests.conftest import Models
 
 EXECUTION = ExecutionSettings(device="cpu", threads=1)

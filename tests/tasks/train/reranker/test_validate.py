@@ -17,8 +17,8 @@ from nightrank.tasks.train.reranker.validate import (
     ndcg,
     ndcg_of,
 )
-from nightrank.tasks.train.sources import Passage
 from nightrank.tasks.train.sets import Candidate, HeldOutQuery
+from nightrank.tasks.train.sources import Passage
 
 PASSAGES = [Passage(name, "", f"text {name}") for name in "abcd"] + [Passage("a", "", "more of a")]
 # The legs say nothing, so the first stage is the fused order. "c" answers, and "z" that is not found.

@@ -1,0 +1,52 @@
+"""How everything that people read in a terminal is shown: the console, plain text, a table of measures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from nightrank.storage.files.text import plain_text
+from nightrank.tasks.names import STAGE_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def show_measures(
+    measures: Mapping[str, Mapping[str, float]], *, title: str, milliseconds: Mapping[str, float] | None = None
+) -> None:
+    """A table of stages and measures.
+
+    Args:
+        measures: By stage and name.
+        title: Of the table.
+        milliseconds: Of a query online, by stage, where that is known.
+    """
+    console = terminal()
+    if not measures:
+        console.print("Nothing is judged: name a qrels file in [judgments].")
+        return
+    table = Table(title=title, title_justify="left")
+    table.add_column("stage")
+    for name in next(iter(measures.values())):
+        table.add_column(name, justify="right")
+    if milliseconds:
+        table.add_column("ms a query", justify="right")
+    for stage, values in measures.items():
+        cells = [f"{value:.4f}" for value in values.values()]
+        if milliseconds:
+            cells.append(f"{milliseconds[stage]:.1f}" if stage in milliseconds else "")
+        table.add_row(plain(STAGE_NAMES.get(stage, stage)), *cells)
+    console.print(table)
+
+
+def terminal() -> Console:
+    """Where people read; what is printed there is never markup."""
+    return Console(markup=False, emoji=False)
+
+
+def plain(text: str) -> str:
+    """A text on one line, without the characters by which it could steer a terminal."""
+    return plain_text(" ".join(text.split()))

@@ -1,0 +1,1 @@
+"""How what ships was made: the example collection and the packaged reranker. Not installed."""

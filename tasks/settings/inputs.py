@@ -1,0 +1,136 @@
+"""Settings of what is read: documents, query log, judgments."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from nightrank.tasks.settings.section import Section
+
+
+class DocumentsSettings(Section):
+    """``[documents]``: where the collection is read from."""
+
+    source: str = Field(
+        min_length=1,
+        description="Folder, file or glob of Markdown, text, HTML, PDF, JSONL, CSV or Parquet (gzipped or not), "
+        'or "ir_datasets:<id>". Relative to the settings file.',
+    )
+    max_bad_rows: float = Field(
+        default=0.01, ge=0.0, le=1.0, description="Share of rows that may be bad before the run stops."
+    )
+    max_document_bytes: int = Field(
+        default=10_000_000,
+        ge=1_000,
+        le=1_000_000_000,
+        description="A larger document is a bad row, in bytes of UTF-8.",
+    )
+
+
+class QueriesSettings(Section):
+    """``[queries]``: which queries are answered in advance."""
+
+    log: str = Field(
+        min_length=1,
+        description="JSONL, CSV, TSV or Parquet with `query` (or BEIR's `text`) and optional `count`, `timestamp`, "
+        "`query_id`, `filter`, `user`, `session`, `user_agent`. Relative to the settings file.",
+    )
+    budget: int = Field(
+        default=10_000, ge=1, le=100_000_000, description="Queries a release answers, those most in demand first."
+    )
+    budget_seconds: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=1e7,
+        description="Seconds of reranking that a run may spend on queries new to the release; those that the live "
+        "release answers are free, under a new model too. Each run on the same log may add queries until all are in. "
+        "Default: no such limit.",
+    )
+    pairs_per_second: float = Field(
+        default=50.0,
+        gt=0.0,
+        le=1e7,
+        description="Pairs the reranker scores in a second, for `budget_seconds`, until a release has measured it.",
+    )
+    always_judged: bool = Field(
+        default=True, description="Keep judged queries whatever the budget; they are counted in it."
+    )
+    merge: Literal["near", "exact"] = Field(
+        default="near",
+        description="Queries that are one: `near`: also those that differ in punctuation at the end, hyphens or "
+        "apostrophes, of which the most frequent is the one that models read; `exact`: those that normalise alike.",
+    )
+    half_life_days: float = Field(
+        default=730.0,
+        ge=0.0,
+        le=36_500.0,
+        description="Age at which a count weighs half, in days back from the log's newest day with "
+        "enough traffic; 0: never.",
+    )
+    count_power: float = Field(
+        default=0.5,
+        gt=0.0,
+        le=1.0,
+        description="What each day's count is raised to before days are added up: below 1, steady demand outweighs one "
+        "busy day. 1.0: plain counts.",
+    )
+    min_users: int = Field(
+        default=1,
+        ge=1,
+        le=1_000_000,
+        description="Distinct users that a query must have; fewer, and it is not kept. Above 1 the log needs `user`.",
+    )
+    personal_data: Literal["drop", "mask", "keep"] = Field(
+        default="drop",
+        description="Queries with an e-mail address, a telephone number or the number of a payment card: `drop`; "
+        "`mask`: keep them with [email], [phone], [card] instead, as nobody types them; `keep`.",
+    )
+    max_per_minute: int = Field(
+        default=60,
+        ge=0,
+        le=1_000_000,
+        description="Rows of one `user` (else `session`) in a minute, whatever their `count`; with more it is a robot, "
+        "and none of its rows is kept. Only rows with a time of day other than 00:00:00 count. 0: off.",
+    )
+    robot_agents: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = Field(
+        default=(
+            "bot/",
+            "bot;",
+            "googlebot",
+            "bingbot",
+            "crawler",
+            "spider",
+            "headless",
+            "curl/",
+            "wget/",
+            "python-requests/",
+            "python-urllib/",
+            "aiohttp/",
+            "httpx/",
+            "go-http-client/",
+            "nightrank",
+        ),
+        description="Parts of a `user_agent`, whatever their case, by which robots and replays of ours are known.",
+    )
+    drop_list: str | None = Field(
+        default=None,
+        description="Table with `query` or `user`, or both: rows of the log with one of them are not kept. "
+        "Relative to the settings file.",
+    )
+    max_bad_rows: float = Field(
+        default=0.1, ge=0.0, le=1.0, description="Share of the log's rows that may be bad before the run stops."
+    )
+
+
+class JudgmentsSettings(Section):
+    """``[judgments]``: what a release is measured against."""
+
+    qrels: str | None = Field(
+        default=None,
+        description="BEIR TSV or TREC qrels; without it nothing is measured. Relative to the settings file.",
+    )
+    ignore_identical_ids: bool = Field(
+        default=False,
+        description="Leave the document whose id is the query's own out of what is measured (ArguAna's convention).",
+    )

@@ -1,0 +1,166 @@
+"""Settings of where and when it runs, what is kept, who is told, where releases go."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from nightrank.tasks.settings.section import Section
+
+
+class RetentionSettings(Section):
+    """``[retention]``: what `collect` keeps; never part of a fingerprint."""
+
+    keep: int = Field(
+        default=3,
+        ge=1,
+        le=1000,
+        description="Accepted releases that `collect` keeps: the current one, those that were live before it, "
+        "the newest others.",
+    )
+
+
+Cron = Annotated[str, Field(pattern=r"^(off|\S+( +\S+){4})$")]
+
+
+class ScheduleSettings(Section):
+    """``[schedule]``: when ``nightrank schedule`` runs what; never part of a fingerprint."""
+
+    refresh: Cron = Field(
+        default="0 2 * * *",
+        description="Cron of the night, for `nightrank schedule` (five fields, such as `0 2 * * *`); `off`: on demand.",
+    )
+    evaluate: Cron = Field(default="off", description="Cron of the evaluation of what is live, or `off`.")
+    collect: Cron = Field(default="off", description="Cron of `collect`, or `off`; each night collects too.")
+    timezone: str = Field(
+        default="UTC",
+        min_length=1,
+        description="Time zone of the crons: a name of the IANA database, such as Europe/Berlin.",
+    )
+
+
+class NotifySettings(Section):
+    """``[notify]``: who is told of what went wrong; never part of a fingerprint."""
+
+    blocks: Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")], ...], Field(strict=False)] = (
+        Field(
+            default=(),
+            description="Prefect's notification blocks, as type/name (such as `slack-webhook/ops`), that are told when "
+            "a gate refuses a release, or a run fails, crashes or is cancelled.",
+        )
+    )
+
+
+class ExportSettings(Section):
+    """``[export]``: where each published release is served from besides the workspace; never part of a fingerprint."""
+
+    to: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = Field(
+        default=(),
+        repr=False,
+        description="Where each published release is exported to: files (.parquet, .jsonl, .sqlite, .duckdb; relative "
+        "to the settings file), redis://, rediss://, valkey://, unix://, postgresql://. In place of a password, "
+        "`${NAME}` stands for a variable of the environment. An export that fails undoes no release; the next run "
+        "tries again.",
+    )
+    name: str = Field(
+        default="nightrank",
+        pattern=r"^[a-z][a-z0-9_]{0,39}$",
+        description="What the keys of Redis begin with, and the name of the view in Postgres.",
+    )
+    grace_seconds: int = Field(
+        default=300,
+        ge=1,
+        le=31_536_000,
+        description="How long a server keeps the release before, for look-ups that had begun when it was replaced. "
+        "In Postgres its table goes with the first export after that.",
+    )
+
+
+class ExecutionSettings(Section):
+    """``[execution]``: where the work runs; never part of a fingerprint."""
+
+    device: str = Field(
+        default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, mps, cuda or cuda:N."
+    )
+    runner: Literal["local", "dask", "ray"] = Field(
+        default="local",
+        description="Who embeds and scores what is more than one shard: `local`, this process; or workers of `dask` or "
+        "`ray`, each of which needs the extra of its name.",
+    )
+    runner_address: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Of a cluster that runs already: `tcp://host:8786` of Dask, `ray://host:10001` or `auto` of Ray. "
+        "Default: a run that has a shard starts one on its machine and ends it.",
+    )
+    workers: int = Field(default=2, ge=1, le=1024, description="Processes of a cluster that a run starts.")
+    worker_devices: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$")], ...], Field(max_length=64, strict=False)
+    ] = Field(
+        default=(),
+        description="Devices of the workers. Several, such as `cuda:0` and `cuda:1`, are for `local`, which then "
+        "computes a shard on each at a time. Default: the run's own `device`.",
+    )
+    shard_texts: int = Field(
+        default=4096,
+        ge=1,
+        le=1_000_000,
+        description="Texts of a shard. What is no more than one shard, the run embeds by itself.",
+    )
+    shard_pairs: int = Field(
+        default=16_384,
+        ge=1,
+        le=1_000_000,
+        description="Pairs of a shard. What is no more than one shard, the run scores by itself.",
+    )
+    shard_gpus: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=64.0,
+        description="GPUs that a shard asks Ray for, or of the resource `GPU` that it asks Dask's workers for.",
+    )
+    concurrency_limit: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Name of a concurrency limit at Prefect of which each shard holds a slot while it computes.",
+    )
+    batch_tokens: int | None = Field(
+        default=None,
+        ge=64,
+        le=10_000_000,
+        description="Tokens of a model batch, padding counted; halved when memory runs out. Default: 4096; 65536 on "
+        "CUDA devices.",
+    )
+    threads: int | None = Field(
+        default=None, ge=1, le=1024, description="CPU threads of torch; default: its own choice."
+    )
+
+
+class StorageSettings(Section):
+    """``[storage]``: how a workspace in an object store is reached; never part of a fingerprint."""
+
+    endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/@]+",
+        description="Address of a store that is not the cloud's own, such as `http://minio:9000`.",
+    )
+    region: str | None = Field(
+        default=None, min_length=1, description="Region of the bucket. Default: what the environment says."
+    )
+    allow_http: bool = Field(default=False, description="Whether the endpoint may be spoken to without TLS.")
+    cache: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder of local copies, relative to the settings file. Default: `nightrank` in the user's cache.",
+    )
+    retry_seconds: float = Field(
+        default=60.0, ge=1.0, le=3600.0, description="How long a request that fails for a passing reason is repeated."
+    )
+    lease_seconds: float = Field(
+        default=60.0,
+        ge=3.0,
+        le=3600.0,
+        description="How long a run that has gone silent keeps others out.",
+    )

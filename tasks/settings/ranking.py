@@ -1,0 +1,168 @@
+"""Settings of the ranking: candidates, reranker, results."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from nightrank.tasks.settings.section import Section, Sha256
+
+
+class RetrievalSettings(Section):
+    """``[retrieval]``: candidates of both legs, fused."""
+
+    candidate_depth: int = Field(default=100, ge=1, le=10_000, description="Candidates a query, after fusion.")
+    fusion: Literal["rrf", "minmax"] = Field(
+        default="rrf", description="`rrf`: reciprocal rank fusion; `minmax`: weighted sum of min-max scaled scores."
+    )
+    rrf_k: int = Field(default=60, ge=1, le=1000, description="Constant of reciprocal rank fusion.")
+    dense_weight: float = Field(
+        default=0.5, ge=0.0, le=1.0, description="Weight of the dense leg against BM25, in both fusions."
+    )
+    bm25_run: str | None = Field(
+        default=None,
+        min_length=1,
+        description="TREC run file (gzipped or not) that stands in for the BM25 leg: another engine's first stage, by "
+        "the log's query ids. Relative to the settings file.",
+    )
+    dense_run: str | None = Field(
+        default=None, min_length=1, description="The same in place of the dense leg. Relative to the settings file."
+    )
+
+
+NOT_HOSTED = "none"  # the value of ``api`` with which the model runs here
+
+
+class HostedSettings(Section):
+    """``[reranker.hosted]``: a reranker that answers over HTTP, what may be spent on it, and how it is asked."""
+
+    api: Literal["none", "cohere", "vectara", "jina", "vllm", "infinity", "tei"] = Field(
+        default="none",
+        description="The API that `reranker.model` is asked by: `cohere` (v2), `vectara`, `jina`, or a server of your "
+        "own: `vllm`, `infinity`, `tei` (text-embeddings-inference); `none`: the model runs here.",
+    )
+    url: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Where the API is, without its path. Default: the provider's own; servers have none.",
+    )
+    key_variable: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Name of the environment variable that holds the key; the key itself stands nowhere.",
+    )
+    key_block: str | None = Field(
+        default=None, min_length=1, description="Name of the Prefect Secret block that holds the key, instead."
+    )
+    corpus: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_=-]+$",
+        description="`vectara`: key of the corpus that passages are put into, because Vectara reranks nothing else.",
+    )
+    max_pairs: int = Field(
+        default=100_000,
+        ge=1,
+        le=10**9,
+        description="Pairs that a run may pay for. Queries beyond keep the fused order, and the next run goes on.",
+    )
+    max_searches: int | None = Field(
+        default=None,
+        ge=1,
+        le=10**9,
+        description="The same in searches, as they are billed: what the answer says, else one for each request, and "
+        "for each 100 pairs of it with `cohere`. Default: no such limit.",
+    )
+    pairs_a_request: int | None = Field(
+        default=None, ge=1, le=10_000, description="Default: what the API recommends or allows (100; 32 with `tei`)."
+    )
+    requests_a_minute: float | None = Field(
+        default=None, gt=0.0, le=1e6, description="Requests are spread so that there are no more. Default: no limit."
+    )
+    timeout_seconds: float = Field(default=60.0, gt=0.0, le=3600.0, description="For a request, after which it failed.")
+    attempts: int = Field(
+        default=6, ge=1, le=100, description="For a request that met 429, a 5xx, a time-out or a broken answer."
+    )
+    longest_wait_seconds: float = Field(
+        default=120.0,
+        gt=0.0,
+        le=86_400.0,
+        description="Between two attempts; a `Retry-After` beyond it ends the run.",
+    )
+
+
+class RerankerSettings(Section):
+    """``[reranker]``: the cross-encoder."""
+
+    model: str = Field(
+        default="nightrank-minilm",
+        min_length=1,
+        description="`nightrank-minilm` (packaged), a folder, a hub id, the name that a hosted API knows it by, or "
+        '"none": the fused order is kept.',
+    )
+    revision: str | None = Field(
+        default=None,
+        description="Commit of a hub model; of a hosted one any word: with another, pairs are scored anew.",
+    )
+    sha256: Sha256 | None = Field(
+        default=None, description="SHA-256 that model.safetensors must have, delta.safetensors for a model of ours."
+    )
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        default="auto", description="Arithmetic of the model; `auto` is float16 on CUDA and float32 elsewhere."
+    )
+    depth: int = Field(default=100, ge=1, le=10_000, description="Candidates a query that are reranked.")
+    weight: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=1.0,
+        description="Of the reranker against the first stage (fused score and the legs' own), both standardised per "
+        "query; 1.0 is the reranker alone. Default: what the model's card says, 1.0 without a card.",
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=16,
+        le=8192,
+        description="Tokens of a pair (of a passage with `cohere`); longer ones are truncated. Default: the model's.",
+    )
+    hosted: HostedSettings = Field(
+        default=HostedSettings(), description="A section of its own: a reranker that answers over HTTP."
+    )
+
+
+class ResultsSettings(Section):
+    """``[results]``: what is published for each query."""
+
+    depth: int = Field(default=10, ge=1, le=1000, description="Results a query.")
+    unit: Literal["document", "chunk"] = Field(
+        default="document",
+        description="`document`: one entry a document, its best chunk; `chunk`: every chunk for itself.",
+    )
+    mmr_lambda: float = Field(
+        default=1.0,
+        ge=0.0,
+        le=1.0,
+        description="Maximal marginal relevance: weight of the final score against the closeness to results above; "
+        "1.0 (off) keeps the final order.",
+    )
+    mmr_pool: int = Field(
+        default=50,
+        ge=1,
+        le=10_000,
+        description="Entries of the final order, `depth` at least, that diverse results are chosen from.",
+    )
+    near_duplicate: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=1.0,
+        description="Cosine with a result above from which on an entry is left out; the results may then be fewer than "
+        "`depth`. Default: none is.",
+    )
+
+    @property
+    def diversifies(self) -> bool:
+        """Whether results differ from the first entries of the final order."""
+        return self.mmr_lambda < 1.0 or self.near_duplicate is not None
+
+    def undiversified(self) -> ResultsSettings:
+        """The same, with the first entries of the final order as the results."""
+        return self.model_copy(update={"mmr_lambda": 1.0, "near_duplicate": None})
