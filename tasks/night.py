@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.settings.file import Settings
 
-BUILT_UPON = ("documents.parquet", "bm25.duckdb", "dense.parquet", "static.parquet")  # files of the release before
+BUILT_UPON = ("documents.parquet", "bm25.duckdb", "dense.parquet")  # files of the release before
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +30,17 @@ class Before:
         folder: Its folder.
         same_chunking: Whether its documents were cut as tonight's are.
         same_embedder: Whether its lists hold scores of tonight's embedder.
-        same_reranker: Whether its pairs were scored by tonight's reranker.
         pairs_per_second: How fast that was when it was last measured; None where it never was.
     """
 
     folder: Path
     same_chunking: bool
     same_embedder: bool
-    same_reranker: bool
     pairs_per_second: float | None
 
     def is_whole(self, digests: Mapping[str, str]) -> bool:
         """Whether all that a night builds upon is there, with the SHA-256 that the manifest names."""
-        files = [self.document_digests, self.bm25, self.dense_lists]
-        if self.static_lists.name in digests:  # older releases have none
-            files.append(self.static_lists)
+        files = (self.document_digests, self.bm25, self.dense_lists)
         return all(path.is_file() and sha256_of_file(path) == digests.get(path.name) for path in files)
 
     @property
@@ -61,11 +57,6 @@ class Before:
     def dense_lists(self) -> Path:
         """As ``Night.dense_lists``."""
         return self.folder / "dense.parquet"
-
-    @property
-    def static_lists(self) -> Path:
-        """As ``Night.static_lists``."""
-        return self.folder / "static.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +216,6 @@ class Night:
     def timings(self) -> Path:
         """What a query costs online, a ``Timings``."""
         return self.staging / TIMINGS_FILE
-
-    @property
-    def static_lists(self) -> Path:
-        """The lists of the static leg for the next night, schema DENSE_LISTS."""
-        return self.staging / "static.parquet"
 
     @property
     def coverage(self) -> Path:

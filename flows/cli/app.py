@@ -404,7 +404,7 @@ def export(
     to: Annotated[
         tuple[str, ...],
         Parameter(
-            help="A file (.parquet, .jsonl, .sqlite, .duckdb) or a server (redis://, valkey://, unix://, "
+            help="A file (.sqlite, .parquet) or a server (redis://, valkey://, unix://, "
             "postgresql://); '${NAME}' in place of its password is read from the environment. May be repeated. "
             "Default: [export].to of the settings.",
             negative="",

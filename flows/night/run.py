@@ -300,7 +300,7 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
         ladder=tuple(ladder(measures, read_timings(folder))),
         depths=tuple(read_depths(folder)),
         warnings=_warnings(
-            read, measures, spending_cap(manifest.counts), *asked.warnings, not_reported, not_collected, *exported
+            read, spending_cap(manifest.counts), *asked.warnings, not_reported, not_collected, *exported
         ),
     )
     run.tell(summary)
@@ -319,7 +319,6 @@ def _built_upon(
     reranker: RerankerPlan | HostedPlan | None,
 ) -> Before | None:
     inputs = current.inputs
-    same_reranker = reranker is not None and inputs.reranker_fingerprint == reranker.fingerprint
     measured = None
     if reranker is not None and settings.queries.budget_seconds is not None:
         manifests, _ = survey_releases(workspace)
@@ -328,7 +327,6 @@ def _built_upon(
         folder=workspace.release(current.release_id, only=BUILT_UPON),
         same_chunking=inputs.chunking == chunking_fingerprint(settings.chunking, embedder),
         same_embedder=inputs.embedder == embedder.fingerprint,
-        same_reranker=same_reranker,
         pairs_per_second=measured,
     )
     return before if inputs.pipeline == PIPELINE and before.is_whole(current.files) else None
@@ -341,14 +339,12 @@ def _answered(current: Manifest, workspace: Workspace, settings: Settings) -> Pa
     return whole_file(workspace.release(current.release_id, only=["queries.parquet"]), current, "queries.parquet")
 
 
-def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *others: str | None) -> tuple[str, ...]:
+def _warnings(read: InputsRead, *others: str | None) -> tuple[str, ...]:
     unknown = f"{read.judgments_unknown} judged queries are not among the queries of the release; each scores 0."
-    no_tokens = "The embedder's weights hold no matrix of token vectors: static embeddings were not measured."
     warnings = (
         unknown if read.judgments_unknown else None,
         *_much_screened(read),
         *_from_outside(read),
-        no_tokens if measures and "static" not in measures else None,
         *others,
     )
     return tuple(warning for warning in warnings if warning is not None)

@@ -217,10 +217,9 @@ class Bm25Store:
             count_runs_and_name_terms(cursor, analyse=analyse)
             return cursor.sql(_QUERY_TERMS).to_arrow_table()
 
-    def chunk_counts(self, term_numbers: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
-        """int32 (n,), in how many chunks each of the terms is; of all terms, by number, where none are named."""
-        counts = self._column("SELECT chunk_count FROM terms ORDER BY term_number")
-        return counts if term_numbers is None else counts[term_numbers]
+    def chunk_counts(self) -> NDArray[np.int32]:
+        """int32 (n_terms,), in how many chunks each term is, by its number."""
+        return self._column("SELECT chunk_count FROM terms ORDER BY term_number")
 
     def postings_at(self, term_numbers: NDArray[np.int32], chunk_numbers: NDArray[np.int32]) -> pa.Table:
         """Where some terms are, in some chunks.

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from nightrank.storage.errors import InputError, MachineError, NightrankError
 from nightrank.storage.files.atomic import write_atomically
-from nightrank.storage.keys import fingerprint, sha256_of_file
+from nightrank.storage.keys import sha256_of_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,10 +118,6 @@ class Manifest(_Record):
     measures: dict[str, dict[str, float]]
     gates: list[Gate]
     files: dict[str, str]  # name: SHA-256
-
-    def inputs_key(self) -> str:
-        """The key of the inputs: two releases with the same one hold the same."""
-        return fingerprint(self.inputs.model_dump())
 
 
 def new_release_id(now: datetime) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.doctor.candidates import candidate_faults, pair_score_faults
 from nightrank.storage.doctor.faults import count_fault, fault_of
-from nightrank.storage.doctor.lists import dense_list_faults, static_list_faults
+from nightrank.storage.doctor.lists import dense_list_faults
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.filters.queries import conditions_of
 from nightrank.storage.memo.prune import PAIRS, memo_path
@@ -41,15 +41,6 @@ def check_dense_lists(examined: Examined) -> Findings:
     lists = examined.folder / "dense.parquet"
     candidates = examined.candidates if examined.settings.retrieval.dense_run is None else None
     count, faults = dense_list_faults(lists, queries=examined.queries, candidates=candidates, bm25=examined.bm25)
-    return Findings({"lists": count}, faults)
-
-
-def check_static_lists(examined: Examined) -> Findings:
-    """Each list of a judged query's nearest texts by static embeddings is ordered and above its floor."""
-    if not examined.holds("static.parquet"):
-        return Findings({}, [])
-    lists = examined.folder / "static.parquet"
-    count, faults = static_list_faults(lists, queries=examined.queries, bm25=examined.bm25)
     return Findings({"lists": count}, faults)
 
 

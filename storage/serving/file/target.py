@@ -88,22 +88,15 @@ class FileTarget:
         try:
             with held(folder / f".{self.path.name}.lock", what=f"{self.path}, as an export,", now=self.now):
                 try:
-                    _remove_all(temporary)
+                    temporary.unlink(missing_ok=True)
                     self.format.write(temporary, release.served, counted(release.entries(), on_entries))
                     with temporary.open("rb") as file:
                         os.fsync(file.fileno())
                     temporary.replace(self.path)
                     sync_folder(folder)
                 finally:
-                    _remove_all(temporary)
+                    temporary.unlink(missing_ok=True)
         except OSError as error:
             message = f"{self.path} could not be written: {error.strerror or error}. What it served stays."
             raise MachineError(message, remedy="Make room on the disk, and export again.") from error
         return ()
-
-
-def _remove_all(temporary: Path) -> None:
-    """Remove an unfinished file, and what a database puts beside it."""
-    for path in temporary.parent.iterdir():
-        if path.name.startswith(temporary.name):
-            path.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from benchmarks.plain_nights import refresh_plainly
+from benchmarks.tiny_models import tiny_embedder
 from nightrank.flows.evaluate.flow import evaluate
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.workspace.base import Workspace
@@ -70,11 +71,22 @@ def test_a_plain_evaluation_tells_what_the_release_keeps_and_changes_nothing(
     folder = release_folder(published)
     assert [(row.pop("depth"), row) for row in told["depths"]] == read_depths(folder)
     assert told["diagnosis"] == totals(read_table(folder / "diagnosis.parquet"))
-    assert [rung["stage"] for rung in told["ladder"]][-3:] == ["dense", "fused", "reranked"]
+    assert [rung["stage"] for rung in told["ladder"]] == ["static", "bm25", "dense", "fused", "reranked"]
     manifest = json.loads((folder / "manifest.json").read_bytes())
-    assert told["measures"] == manifest["measures"]
+    assert {stage: values for stage, values in told["measures"].items() if stage != "static"} == manifest["measures"]
     assert set(told) == {"release_id", "queries", "measures", "ladder", "depths", "diagnosis"}
     assert snapshot(published.workspace) == before
+
+
+def test_static_embeddings_are_those_of_the_releases_own_embedder_and_are_left_out_without_it(
+    published: Collection, nightrank: Command, tmp_path: Path
+) -> None:
+    collection = copy_of(published, tmp_path / "copied")
+    for model in (str(tiny_embedder(tmp_path / "another", seed=8)), str(tmp_path / "lost")):
+        collection.settings["embedder"] = {**collection.settings["embedder"], "model": model}
+        collection.write()
+        told = nightrank("evaluate", "-c", collection.settings_file, "--json").json
+        assert [rung["stage"] for rung in told["ladder"]] == ["bm25", "dense", "fused", "reranked"]
 
 
 def test_costs_that_cannot_be_read_are_not_told(published: Collection, nightrank: Command, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nightrank.storage.serving.export import Target
     from nightrank.storage.serving.reader import ResultsReader
 
-FILES = ("jsonl", "parquet", "sqlite", "duckdb")
+FILES = ("parquet", "sqlite")
 SERVERS = ("redis", "postgres")
 
 
