@@ -5,24 +5,23 @@ An offline evaluation computes it anew; nothing that is published is made of it,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.tasks.dense.retrieve import SCORES_HELD, retrieve_dense
-from nightrank.tasks.dense.texts import Texts
+from nightrank.tasks.dense.retrieve import SCORES_HELD
 from nightrank.tasks.evaluate.measures import RANKED
 from nightrank.tasks.filters.queries import QueryFilters
+from nightrank.tasks.first_stage import FirstStage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.tasks.dense.retrieve import Block
+    from nightrank.tasks.dense.texts import Texts
     from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
     from nightrank.tasks.release import StoredRelease
 
@@ -43,26 +42,29 @@ def static_leg(release: StoredRelease, queries: pa.Table, embedder: StaticEmbedd
     if queries.num_rows == 0:
         return RANKED.empty_table()
     vectors = embedder.embed(queries.column("text").to_pylist())
-    with Bm25Store.open(release.folder / "bm25.duckdb") as store:
-        texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
-        filters = QueryFilters.of_release(queries, store)
-
-        def leg_of(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
-            part = texts if allowed is None else texts.only(allowed)[0]
-            blocks = _blocks(release.chunk_table(), part, embedder, queries=numbers.size)
-            return retrieve_dense(vectors[numbers], blocks, part, depth=release.settings.retrieval.candidate_depth)
-
-        leg = filters.leg(leg_of)
+    depth = release.settings.retrieval.candidate_depth
+    with Bm25Store.open(release.bm25) as store:
+        first_stage = FirstStage.over(store, StaticVectors(release.chunk_table(), embedder))
+        leg = QueryFilters.of_release(queries, store).leg(
+            lambda numbers, allowed: first_stage.dense(vectors[numbers], allowed, depth=depth)
+        )
         keys = queries.column("query_key").combine_chunks().take(leg.column("query_number").combine_chunks())
         documents = store.chunks_at(leg.column("chunk_number").to_numpy(), ["document_id"]).column(0)
     return pa.table([keys, documents, leg.column("rank")], schema=RANKED)
 
 
-def _blocks(table: ChunkTable, texts: Texts, embedder: StaticEmbedder, *, queries: int) -> Iterator[Block]:
-    """The static vectors of texts, in blocks whose scores with so many queries fit into memory."""
-    rows = min(max(1, SCORES_HELD // queries), TEXTS_HELD)
-    for batch in table.stream(["chunk_hash", "text"], batch_rows=rows):
-        numbers = texts.numbers_of(batch.column("chunk_hash"))
-        known = numbers >= 0  # other rows are no text of the collection
-        if known.any():
-            yield numbers[known], embedder.embed(batch.column("text").filter(pa.array(known)).to_pylist())
+@dataclass(frozen=True, slots=True)
+class StaticVectors:
+    """The static vectors of texts, made from what a chunk table says."""
+
+    table: ChunkTable
+    embedder: StaticEmbedder
+
+    def everything(self, texts: Texts, *, queries: int) -> Iterator[Block]:
+        """The static vectors of all texts, in blocks whose scores with so many queries fit into memory."""
+        rows = min(max(1, SCORES_HELD // queries), TEXTS_HELD)
+        for batch in self.table.stream(["chunk_hash", "text"], batch_rows=rows):
+            numbers = texts.numbers_of(batch.column("chunk_hash"))
+            known = numbers >= 0  # other rows are no text of the collection
+            if known.any():
+                yield numbers[known], self.embedder.embed(batch.column("text").filter(pa.array(known)).to_pylist())

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +21,7 @@ from nightrank.storage.memo.query_vectors import QueryMemo
 from nightrank.storage.workspace.folder import reading, writing
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.chunk.documents import chunking_fingerprint
+from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.evaluate.diversity import compare_diversity
 from nightrank.tasks.evaluate.measures import evaluate_stages, means, named_queries
@@ -29,6 +29,7 @@ from nightrank.tasks.evaluate.pool import JudgedPool
 from nightrank.tasks.experiment.legs import Legs
 from nightrank.tasks.experiment.pairs import KnownPairs, PairScoring, stored_scores
 from nightrank.tasks.experiment.variants import require_variant
+from nightrank.tasks.first_stage import FirstStage
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.fusion import fuse, pool_legs
 from nightrank.tasks.rank.order import name_candidates, reranked_rows, settle_order
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.records import Judgment
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.rerank.hosted.plan import HostedPlan
@@ -113,8 +113,9 @@ class Experiment:
         self._seed = seed
         self._spending = spending
         self._chunks = store.chunks(["chunk_id", "chunk_hash", "document_id"])
-        hashes = self._chunks.column("chunk_hash")
-        self._legs = Legs(release, store, hashes, self.queries, table=lambda: self._table, vectors=self._query_vectors)
+        self._table = release.chunk_table()
+        self._first_stage = FirstStage.over(store, StoredVectors(self._table))
+        self._legs = Legs(release, self._first_stage, self.queries, vectors=self._query_vectors)
         self._plans: dict[RerankerSettings, RerankerPlan | HostedPlan | None] = {}
         self._known: dict[str, KnownPairs] = {}
         self._known_of(release.manifest.inputs.reranker_fingerprint).add(
@@ -314,12 +315,8 @@ class Experiment:
 
     def _known_of(self, reranker: str) -> KnownPairs:
         if reranker not in self._known:
-            self._known[reranker] = KnownPairs(self.queries, self._legs.texts)
+            self._known[reranker] = KnownPairs(self.queries, self._first_stage.texts)
         return self._known[reranker]
-
-    @cached_property
-    def _table(self) -> ChunkTable:
-        return self.release.chunk_table()
 
     def _query_vectors(self) -> NDArray[np.float32]:
         """Float32 (n_queries, dim), from the memo, which no other run may be writing."""

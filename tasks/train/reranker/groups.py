@@ -69,20 +69,18 @@ class MinedSource:
         passages: The collection that places point into.
         queries: The mined queries.
         share: Of all groups.
-        is_titled: Whether passages may be shown with their titles; never where titles are the queries.
         held: Places of the passages that are held out and never shown.
     """
 
     passages: Sequence[Passage]
     queries: Sequence[MinedQuery]
     share: float
-    is_titled: bool = True
     held: frozenset[int] = frozenset()
 
     @classmethod
-    def of(cls, training_set: TrainingSet, *, share: float = 1.0, is_titled: bool = True) -> MinedSource:
+    def of(cls, training_set: TrainingSet, *, share: float = 1.0) -> MinedSource:
         """What is learnt from a training set."""
-        return cls(training_set.passages, training_set.mined, share, is_titled, training_set.held)
+        return cls(training_set.passages, training_set.mined, share, training_set.held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +192,7 @@ class GroupSampler:
         if missing := settings.size - len(members):  # hardly any passage is none: then all of them are looked through
             others = [place for place in _strangers(source, mined) if place not in taken]
             members += [(place, mined.floor) for place in randomness.sample(others, missing)]
-        with_title = source.is_titled and randomness.random() >= settings.untitled_share
+        with_title = randomness.random() >= settings.untitled_share
         texts = (source.passages[place].model_text(with_title=with_title) for place, _ in members)
         return Group(
             keywords(mined.query) if randomness.random() < settings.keyword_share else mined.query,
