@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
     from nightrank.storage.release.manifest import Counts, Gate, Manifest
     from nightrank.tasks.evaluate.ladder import Rung
-    from nightrank.tasks.stages.read import Drop
+    from nightrank.tasks.query_log.drops import Drop
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,9 +101,9 @@ def prepare_source(recipe: Recipe, data: Path, folder: Path, *, embed: Embed, se
 def _split(recipe: Recipe, source: Source, generator: np.random.Generator) -> tuple[Pairs, Pairs, frozenset[str]]:
     """The pairs of the queries to learn from, those of the queries to measure on, and the documents that are held."""
     if recipe.has_splits:
-        learnt = {page_of(pair.document_id) for pairs in source.pairs.values() for pair in pairs}
+        pages = {page_of(pair.document_id) for pairs in source.pairs.values() for pair in pairs}
         ids = (passage.document_id for passage in source.passages)
-        held = frozenset(document_id for document_id in ids if page_of(document_id) not in learnt)
+        held = frozenset(document_id for document_id in ids if page_of(document_id) not in pages)
         kept = {query: source.pairs[query] for query in list(source.pairs)[:: recipe.every]}
         tested = _draw(source.tested, recipe.validation, generator)
         return kept, {query: source.tested[query] for query in tested}, held
@@ -133,7 +133,8 @@ def _sentences(
     source: Source, shelf: PassageShelf, *, every: int, generator: np.random.Generator
 ) -> tuple[Pairs, dict[str, str]]:
     """One sentence of each passage as its query, and by query the sentence as it stands there."""
-    pairs, struck = [], {}
+    pairs: list[Pair] = []
+    struck: dict[str, str] = {}
     for passage in source.passages[every - 1 :: every]:
         sentences = [passage.text[piece.start : piece.end].strip() for piece in split_pieces(passage.text)]
         sentences = [sentence for sentence in sentences if len(sentence.split()) >= MIN_SENTENCE_WORDS]

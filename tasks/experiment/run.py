@@ -28,6 +28,7 @@ from nightrank.tasks.evaluate.measures import evaluate_stages, means, named_quer
 from nightrank.tasks.evaluate.pool import JudgedPool
 from nightrank.tasks.experiment.legs import Legs
 from nightrank.tasks.experiment.pairs import KnownPairs, PairScoring, stored_scores
+from nightrank.tasks.experiment.values import VariantValues
 from nightrank.tasks.experiment.variants import require_variant
 from nightrank.tasks.first_stage import FirstStage
 from nightrank.tasks.rank.diversity import stored_vectors
@@ -246,8 +247,16 @@ class Experiment:
             generator=np.random.default_rng(self._seed),
         )
 
-    def judged_pool(self, settings: Settings) -> JudgedPool:
-        """What both legs find for the judged queries, as arrays, under a variant's BM25 and candidate depth."""
+    def values(self, settings: Settings) -> VariantValues:
+        """What fusions, weights and depths are worth under a variant's BM25, candidate depth and reranker."""
+        judged = self._judged_pool(settings)
+        return VariantValues(judged, lambda: self._known_pair_scores(judged, settings))
+
+    def weight_of(self, settings: Settings) -> float:
+        """The weight of a variant's reranker: the settings', else its own; 0 without a reranker."""
+        return _weight(self._plan(settings.reranker), settings)
+
+    def _judged_pool(self, settings: Settings) -> JudgedPool:
         documents = self._chunks.column("document_id").combine_chunks().dictionary_encode()
         return JudgedPool.of(
             pool_legs(*self._both_legs(settings)),
@@ -258,7 +267,7 @@ class Experiment:
             ignore_identical_ids=self.settings.judgments.ignore_identical_ids,
         )
 
-    def known_pair_scores(self, judged: JudgedPool, settings: Settings) -> NDArray[np.float32]:
+    def _known_pair_scores(self, judged: JudgedPool, settings: Settings) -> NDArray[np.float32]:
         """What a variant's reranker says of the rows of a pool, float32 (n,); NaN where it was not asked yet."""
         plan = self._plan(settings.reranker)
         if plan is None:
@@ -269,10 +278,6 @@ class Experiment:
             "chunk_hash": self._chunks.column("chunk_hash").take(pa.array(judged.pool.chunks)),
         }
         return self._known_of(plan.fingerprint).scores_of(pa.table(pairs))
-
-    def weight_of(self, settings: Settings) -> float:
-        """The weight of a variant's reranker: the settings', else its own; 0 without a reranker."""
-        return _weight(self._plan(settings.reranker), settings)
 
     def _judged_ids(self) -> list[list[str]]:
         """The judged ids of each query, by query number."""

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from nightrank.storage.release.manifest import Manifest
     from nightrank.tasks.counts import MemoUse
     from nightrank.tasks.evaluate.ladder import Rung
+    from nightrank.tasks.query_log.drops import Drop
     from nightrank.tasks.report.changes import Change, Count
     from nightrank.tasks.report.queries import Stories
-    from nightrank.tasks.report.sections import BadRows, Compared, CoveragePoint, Drop, Losses, StageSeconds
+    from nightrank.tasks.report.sections import BadRows, Compared, CoveragePoint, Losses, StageSeconds
     from nightrank.tasks.report.trained import TrainedModel
 
 
