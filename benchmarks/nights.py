@@ -26,6 +26,7 @@ from benchmarks.night_records import NightLog, NightRecord, Verdict, print_night
 from benchmarks.page_queries import page_queries
 from benchmarks.rebuild import Rebuilt, from_memos, from_nothing
 from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
+from nightrank.storage.files.atomic import publish_folder
 from nightrank.storage.workspace.base import Workspace
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def unpacked(data: Path, work: Path) -> list[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         with tarfile.open(data / ARCHIVE) as archive:
             archive.extractall(partial, filter="data")
-        partial.rename(target)
+        publish_folder(partial, target)
     return sorted(path for path in target.iterdir() if path.is_dir())
 
 

@@ -17,6 +17,7 @@ from uuid import uuid4
 import pyarrow.parquet as pq
 
 from nightrank.storage.errors import MachineError
+from nightrank.storage.files.atomic import write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,12 +54,7 @@ class SharedFolder:
             self.remote.write(f"{self.prefix}/{unique}", data)
         else:
             path = self.path / unique
-            temporary = path.with_name(f".{unique}.tmp")
-            try:
-                temporary.write_bytes(data)
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
+            write_bytes(path, data)
         return SharedFile(self, unique, table.num_rows, hashlib.sha256(data).hexdigest())
 
     def make(self) -> None:

@@ -6,7 +6,7 @@ import shutil
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nightrank.storage.files.atomic import sync_folder
+from nightrank.storage.files.atomic import remove_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,9 +106,7 @@ class LanceFolder(LancePlace):
     def remove_table(self, name: str) -> None:
         """As in every place; it is whole or gone."""
         hidden = self.path / f"{_REMOVED}{name}"
-        self.table_folder(name).rename(hidden)
-        sync_folder(self.path)
-        shutil.rmtree(hidden)
+        remove_folder(self.table_folder(name), hidden)
 
     def remove_leftovers(self) -> None:
         """Halves of removed tables, and files that were still being written."""

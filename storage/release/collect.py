@@ -15,6 +15,7 @@ from nightrank.storage.errors import MachineError
 from nightrank.storage.lance.prune import ChunkUpkeep
 from nightrank.storage.lance.reached import unreached_rows
 from nightrank.storage.memo import prune as memo_upkeep
+from nightrank.storage.memo.file import remove_memo
 from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES
 from nightrank.storage.release.manifest import list_releases
 from nightrank.storage.release.retention import kept_releases
@@ -198,7 +199,7 @@ def _remove(workspace: Workspace, unwanted: _Unwanted, tables: Sequence[_KeptTab
     workspace.lance.remove_leftovers()
     memo_upkeep.remove_leftovers(workspace.memo)
     for memo in unwanted.memos:
-        memo_upkeep.remove_memo(memo)
+        remove_memo(memo)
     kept = (_tidy(workspace, table, thorough=thorough) for table in tables)
     return any([_remove_tables(workspace, unwanted.tables), *kept])
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 
 from nightrank.storage.errors import InputError, MachineError
-from nightrank.storage.files.atomic import sync_folder, write_atomically
+from nightrank.storage.files.atomic import publish_folder, remove_folder, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -118,8 +118,7 @@ class Workspace:
         if self.origin is not None:
             self.origin.put_release(release_id, staging)
             shutil.rmtree(target, ignore_errors=True)  # a reader on this machine may have brought files of it already
-        staging.rename(target)
-        sync_folder(self.releases)
+        publish_folder(staging, target)
         return target
 
     def remove_release(self, release_id: str) -> None:
@@ -127,9 +126,7 @@ class Workspace:
         if self.origin is not None:
             self.origin.remove_release(release_id)
         with suppress(FileNotFoundError):  # a release that is elsewhere need not be here
-            (self.releases / release_id).rename(self.staging(release_id))
-            sync_folder(self.releases)
-            shutil.rmtree(self.staging(release_id))
+            remove_folder(self.releases / release_id, self.staging(release_id))
 
     def model(self, name: str) -> Path:
         """The folder of a trained model, whether it is there or not."""
@@ -216,7 +213,7 @@ class Workspace:
         if self.origin is not None:
             self.origin.point_at(text)
         else:
-            write_atomically(self.root / POINTER, text)
+            write_text(self.root / POINTER, text)
 
     def _pointer(self) -> bytes | None:
         if self.origin is not None:

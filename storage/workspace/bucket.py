@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.bucket.lease import Lease, record_of
 from nightrank.storage.errors import InputError, MachineError, NightrankError, reason_of
-from nightrank.storage.files.atomic import _write_whole
+from nightrank.storage.files.atomic import publish_folder, write_bytes, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -125,7 +125,7 @@ class Origin:
             if (only is None or name in only) and not (folder / name).is_file():
                 self.remote.download(f"{_folder_of(release_id)}/{name}", folder / name, sha256=sha256)
         folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(folder / MANIFEST, manifest)
+        write_bytes(folder / MANIFEST, manifest)
         self._brought |= {(release_id, name) for name in (only or [""])}
 
     def put_release(self, release_id: str, folder: Path) -> None:
@@ -171,7 +171,7 @@ class Origin:
                 if not self.remote.download(key, temporary / key.removeprefix(f"{MODELS}/{name}/")):
                     return
             with suppress(OSError):  # another process has brought it meanwhile
-                temporary.rename(folder)
+                publish_folder(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -304,7 +304,7 @@ class Origin:
         """
         path = self.root / ".copy-id"
         if not path.is_file():
-            _write_whole(path, uuid.uuid4().hex.encode())
+            write_text(path, uuid.uuid4().hex)
         start = BOOT_ID.read_text().strip() if BOOT_ID.is_file() else ""
         return f"{path.read_text()} {socket.gethostname()} {start}".strip()
 

@@ -8,7 +8,8 @@ import shutil
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from nightrank.storage.workspace.base import STAGING_PREFIX, Workspace
+from nightrank.storage.files.atomic import remove_unfinished
+from nightrank.storage.workspace.base import POINTER, STAGING_PREFIX, Workspace
 from nightrank.storage.workspace.locks import held
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ def writing(workspace: Workspace, *, now: datetime, tidy: bool = True) -> Iterat
             if tidy:
                 for abandoned in workspace.releases.glob(f"{STAGING_PREFIX}*"):
                     shutil.rmtree(abandoned)
-                for unfinished in workspace.root.glob(".current.json.*.tmp"):
-                    unfinished.unlink()
+                remove_unfinished(workspace.root, POINTER)
             yield workspace
     finally:
         if made_here:

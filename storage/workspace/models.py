@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nightrank.storage.errors import InputError, MachineError
-from nightrank.storage.files.atomic import sync_folder, write_atomically
+from nightrank.storage.files.atomic import publish_folder, remove_unfinished, rename_folder, replacing, write_text
 from nightrank.storage.workspace.locks import held
 from nightrank.storage.workspace.open import workspace_at
 
@@ -86,14 +86,14 @@ def training(workspace: Workspace, kind: Kind, *, key: str, now: datetime) -> It
         for discarded in workspace.models.glob(f"{DISCARDED_PREFIX}*"):
             shutil.rmtree(discarded, ignore_errors=True)  # its own process may be at it
         folder.mkdir(exist_ok=True)
+        remove_unfinished(folder)
         yield folder
 
 
 def discard(folder: Path) -> None:
     """Remove the folder of a training, in one step as others see it: there is never half of one."""
     gone = folder.with_name(f"{DISCARDED_PREFIX}{folder.name.removeprefix('.')}")
-    folder.rename(gone)
-    sync_folder(folder.parent)
+    rename_folder(folder, gone)
     shutil.rmtree(gone, ignore_errors=True)  # what is left the next training removes
 
 
@@ -113,19 +113,14 @@ def seal_model(
     Returns:
         Its folder now.
     """
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
     target = workspace.model(f"{kind}-{fingerprint}")
     if target.is_dir():
         for name in told_in:
-            (folder / name).replace(target / name)
-        sync_folder(target)
+            with replacing(target / name) as temporary:
+                shutil.copyfile(folder / name, temporary)
         shutil.rmtree(folder)
     else:
-        folder.rename(target)
-        sync_folder(workspace.models)
+        publish_folder(folder, target)
     if workspace.origin is not None:
         workspace.origin.put_model(target.name, last=told_in[-1] if told_in else "")
     return target
@@ -231,7 +226,7 @@ def _changing(workspace: Workspace) -> Iterator[dict[Kind, Promotion]]:
     before = dict(there)
     yield there
     if there != before:
-        write_atomically(workspace.models / PROMOTIONS, _as_text(there))
+        write_text(workspace.models / PROMOTIONS, _as_text(there))
 
 
 def _as_text(promoted: dict[Kind, Promotion]) -> str:

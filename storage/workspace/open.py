@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError, MachineError
-from nightrank.storage.files.atomic import write_atomically
+from nightrank.storage.files.atomic import write_text
 from nightrank.storage.workspace.base import Workspace
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def open_workspace(
     try:
         root.mkdir(parents=True, exist_ok=True)
         if not (root / ORIGIN_FILE).is_file() or (root / ORIGIN_FILE).read_text(encoding="utf-8") != text:
-            write_atomically(root / ORIGIN_FILE, text)
+            write_text(root / ORIGIN_FILE, text)
     except OSError as error:
         message = f"The local copy of {url} cannot be written to {root}: {error.strerror}."
         raise InputError(message, remedy="Choose another folder as `cache` in [storage].") from error

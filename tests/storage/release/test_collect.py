@@ -17,9 +17,11 @@ from nightrank.storage.lance import prune as chunk_upkeep
 from nightrank.storage.lance.place import LanceFolder
 from nightrank.storage.lance.prune import ChunkUpkeep
 from nightrank.storage.lance.table import ChunkTable, vectors_of
+from nightrank.storage.memo import file as memo_file
 from nightrank.storage.memo import prune as memo_upkeep
 from nightrank.storage.memo.pair_scores import PAID, PairMemo
 from nightrank.storage.memo.query_vectors import QueryMemo
+from nightrank.storage.release import collect as collect_module
 from nightrank.storage.release.collect import Collected, collect
 from nightrank.storage.release.manifest import list_releases, read_manifest
 from nightrank.storage.workspace import base as workspace_module
@@ -274,8 +276,9 @@ def test_what_killed_processes_left_goes(place: Workspace) -> None:
     left = [
         place.root / "lance" / "chunks_e1.lance" / "data" / ".tmpXvJ7CW",
         place.root / "lance" / ".removed-chunks_e0" / "data" / "1.lance",
-        place.memo / ".pairs-r1.duckdb.tmp",
-        place.memo / ".pairs-r1.duckdb.tmp.wal",
+        place.memo / ".pairs-r1.duckdb.f00d.tmp",
+        place.memo / ".pairs-r1.duckdb.f00d.tmp.wal",
+        place.memo / "pairs-r0.duckdb.wal",
     ]
     for path in left:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -344,13 +347,13 @@ def assert_rows(table: ChunkTable, texts: Sequence[str]) -> None:
 
 
 STEPS = [
-    (lance_place, "sync_folder"),
-    (workspace_module, "sync_folder"),
-    (memo_upkeep, "sync_folder"),
+    (lance_place, "remove_folder"),
+    (workspace_module, "remove_folder"),
+    (memo_file, "replacing"),
     (LanceFolder, "remove_table"),
     (LanceFolder, "remove_leftovers"),
     (memo_upkeep, "remove_leftovers"),
-    (memo_upkeep, "remove_memo"),
+    (collect_module, "remove_memo"),
     (memo_upkeep, "keep_reached"),
     (ChunkUpkeep, "remove"),
     (ChunkUpkeep, "move_tags"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
-from nightrank.storage.files.atomic import write_atomically
+from nightrank.storage.files.atomic import write_text
 from nightrank.storage.workspace.base import Workspace
 from nightrank.storage.workspace.folder import reading, without_readers, writing
 
@@ -177,14 +177,14 @@ def test_a_pointer_that_cannot_be_read_is_an_error(place: Workspace) -> None:
 
 def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "current.json"
-    write_atomically(path, "old")
+    write_text(path, "old")
 
     def fail(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="No space left"):
-        write_atomically(path, "new")
+        write_text(path, "new")
     assert path.read_text() == "old"
 
 
