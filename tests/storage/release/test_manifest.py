@@ -28,10 +28,12 @@ from nightrank.storage.release.manifest import (
     size_bytes,
     survey_releases,
 )
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from nightrank.storage.workspace.base import Workspace
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 
@@ -57,7 +59,7 @@ def manifest_of(release_id: str, *, documents: str = "d") -> Manifest:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path)
+    return FolderWorkspace(tmp_path)
 
 
 def staged(place: Workspace, release_id: str) -> Path:
