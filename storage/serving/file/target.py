@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.errors import InputError, MachineError
-from nightrank.storage.files.atomic import sync_folder
+from nightrank.storage.files.atomic import remove_unfinished, replacing
 from nightrank.storage.serving.export import counted
 from nightrank.storage.workspace.locks import held
 
@@ -84,18 +84,11 @@ class FileTarget:
             writable = False
         if not writable:
             raise InputError(f"{self.path} cannot be written.", remedy="Export to another file.")
-        temporary = folder / f".{self.path.name}.exporting"
         try:
             with held(folder / f".{self.path.name}.lock", what=f"{self.path}, as an export,", now=self.now):
-                try:
-                    temporary.unlink(missing_ok=True)
+                remove_unfinished(folder, self.path.name)
+                with replacing(self.path) as temporary:
                     self.format.write(temporary, release.served, counted(release.entries(), on_entries))
-                    with temporary.open("rb") as file:
-                        os.fsync(file.fileno())
-                    temporary.replace(self.path)
-                    sync_folder(folder)
-                finally:
-                    temporary.unlink(missing_ok=True)
         except OSError as error:
             message = f"{self.path} could not be written: {error.strerror or error}. What it served stays."
             raise MachineError(message, remedy="Make room on the disk, and export again.") from error

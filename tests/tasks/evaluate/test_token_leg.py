@@ -10,7 +10,7 @@ import pytest
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.files.parquet import read_table
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.token_leg import static_leg
 from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
 from nightrank.tasks.release import StoredRelease
@@ -35,7 +35,7 @@ def release(collection: Collection) -> StoredRelease:
     collection.filters["q-yeast"] = {"letters": {"lte": 5}}
     collection.write()
     refresh_plainly(collection.settings_file)
-    return StoredRelease.open(Workspace(collection.workspace))
+    return StoredRelease.open(FolderWorkspace(collection.workspace))
 
 
 @pytest.fixture
