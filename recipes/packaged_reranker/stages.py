@@ -144,7 +144,6 @@ def export_reranker(
     learning: LearningSettings,
     groups: GroupSettings,
     start: Path | None,
-    max_length: int = MAX_LENGTH,
     device: str = "auto",
 ) -> Path:
     """The model's folder: the delta, and a card with the weight that held-out queries chose."""
@@ -166,7 +165,7 @@ def export_reranker(
         base_package=BASE_PACKAGE,
         base_sha256=sha256_of_file(base / "model.safetensors"),
         delta_sha256=sha256_of_file(folder / DELTA_FILE),
-        max_length=max_length,
+        max_length=MAX_LENGTH,
         weight=1.0,
         data=[{"source": recipe.name, "path": recipe.path, "licence": recipe.licence} for recipe in recipes],
         training={**settings, "shares": shares, "split_seed": SPLIT_SEED, **earlier},

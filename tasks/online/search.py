@@ -13,7 +13,6 @@ from nightrank.storage.keys import query_key
 from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.filters.compile import compiled, refused
 from nightrank.tasks.first_stage import FirstStage
-from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.rank.order import CHUNK_NAMES, name_candidates, reranked_rows, settle_order
 
 if TYPE_CHECKING:
@@ -76,17 +75,18 @@ class LiveSearch:
             raise InputError(message, remedy="Compare a field that documents have with values of its own type.")
         return compiled([condition], self.first_stage.store).by(condition)
 
-    def bm25(self, query: str, allowed: NDArray[np.bool_] | None = None) -> pa.Table:
-        """The BM25 leg, schema LEG, over chunks bool (n_chunks,) that a filter lets through, or all."""
-        return self.first_stage.bm25([query], allowed, settings=self.settings.bm25, depth=self._candidate_depth)
+    def bm25(self, query: str) -> pa.Table:
+        """The BM25 leg over the whole collection, schema LEG."""
+        return self.first_stage.bm25([query], settings=self.settings.bm25, depth=self._candidate_depth)
 
-    def dense(self, query: str, allowed: NDArray[np.bool_] | None = None) -> pa.Table:
-        """The dense leg, schema LEG: the query is embedded and meets every text that a filter lets through, or all."""
-        return self.first_stage.dense(self.embedder.embed_queries([query]), allowed, depth=self._candidate_depth)
+    def dense(self, query: str) -> pa.Table:
+        """The dense leg over the whole collection, schema LEG: the query is embedded and meets every text."""
+        return self.first_stage.dense(self.embedder.embed_queries([query]), depth=self._candidate_depth)
 
-    def fused(self, bm25: pa.Table, dense: pa.Table) -> pa.Table:
-        """Both legs as one ranking, schema FUSED."""
-        return fuse(bm25, dense, settings=self.settings.retrieval)
+    def fused(self, query: str, allowed: NDArray[np.bool_] | None = None) -> pa.Table:
+        """Both legs as one ranking, schema FUSED, over the chunks that a filter lets through, or all."""
+        vectors = self.embedder.embed_queries([query])
+        return self.first_stage.fused([query], vectors, allowed, settings=self.settings)
 
     def reranked(self, query: str, fused: pa.Table, *, known: Mapping[str, float] | None = None) -> pa.Table:
         """The candidates in their final order, schema CANDIDATES; all pairs of the reranker's depth are scored.

@@ -24,6 +24,7 @@ from nightrank.storage.release.evaluation import TIMINGS_FILE, Timings
 from nightrank.storage.release.manifest import survey_releases
 from nightrank.tasks.evaluate.ladder import read_timings
 from nightrank.tasks.online.search import LiveSearch
+from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.rerank.hosted.plan import HostedPlan
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _time_query(live: LiveSearch, query: str, clock: Callable[[], float]) -> dic
     dense = live.dense(query)
     seconds["dense"] = clock() - start
     start = clock()
-    fused = live.fused(bm25, dense)
+    fused = fuse(bm25, dense, settings=live.settings.retrieval)
     seconds["fused"] = seconds["bm25"] + seconds["dense"] + clock() - start
     if live.reranker is not None:
         start = clock()

@@ -146,9 +146,7 @@ class GroupSampler:
         InputError: A source has no query, or none for which there are enough passages.
     """
 
-    def __init__(
-        self, sources: Mapping[str, MinedSource], settings: GroupSettings, used: Mapping[str, int] | None = None
-    ) -> None:
+    def __init__(self, sources: Mapping[str, MinedSource], settings: GroupSettings) -> None:
         self.sources: dict[str, MinedSource] = {}
         self.left_out: dict[str, int] = {}
         for name, source in sources.items():
@@ -160,7 +158,7 @@ class GroupSampler:
             self.sources[name] = replace(source, queries=queries)
             self.left_out[name] = len(source.queries) - len(queries)
         self.settings = settings
-        self.used = dict.fromkeys(sources, 0) | dict(used or {})
+        self.used = dict.fromkeys(sources, 0)
         self._orders: dict[str, tuple[int, list[int]]] = {}
 
     def draw(self, step: int) -> tuple[int, list[Group]]:

@@ -70,7 +70,8 @@ def test_a_run_that_goes_on_draws_what_it_would_have_drawn() -> None:
     expected = [whole.draw(step) for step in range(6)]
     first = GroupSampler({"s": source()}, SETTINGS)
     assert [first.draw(step) for step in range(3)] == expected[:3]
-    second = GroupSampler({"s": source()}, SETTINGS, used=first.used)
+    second = GroupSampler({"s": source()}, SETTINGS)
+    second.used = first.used
     assert [second.draw(step) for step in range(3, 6)] == expected[3:]
 
 
