@@ -13,14 +13,16 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
+from nightrank.storage.closing import Closing
 from nightrank.storage.errors import MachineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-    from types import TracebackType
 
 FILE_NAME = "results.sqlite"  # in the folder of a release
 FORMER_FILE_NAME = "results.duckdb"  # what releases of earlier versions have in its place
@@ -72,7 +74,7 @@ def write_results_file(
         return int(count)
 
 
-class ResultsFile:
+class ResultsFile(Closing):
     """A reader of such a file. Threads may share one, and processes that are forked from its own.
 
     A connection serves one look-up at a time; as many are opened as there are look-ups at one moment.
@@ -96,22 +98,14 @@ class ResultsFile:
         with self._reading() as connection:
             connection.execute(_GET, ("",)).fetchone()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def __len__(self) -> int:
         """How many queries it holds, forms not counted."""
         with self._reading() as connection:
             [count] = connection.execute(_COUNT).fetchone()
             return int(count)
 
+    @override
     def close(self) -> None:
-        """Close the file; later look-ups fail."""
         self._is_closed = True
         while self._idle:
             self._idle.pop().close()
