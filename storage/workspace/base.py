@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from nightrank.storage.workspace.bucket import Origin
 
 POINTER = "current.json"
+MANIFEST = "manifest.json"  # in the folder of a release, written last
 STAGING_PREFIX = ".staging-"
 
 
@@ -90,8 +91,8 @@ class Workspace:
         if not is_release_id(release_id):
             return None
         if self.origin is not None:
-            return self.origin.read(f"releases/{release_id}/manifest.json")
-        path = self.releases / release_id / "manifest.json"
+            return self.origin.read(f"releases/{release_id}/{MANIFEST}")
+        path = self.releases / release_id / MANIFEST
         return path.read_bytes() if path.is_file() else None
 
     def release_ids(self) -> list[str]:
@@ -99,7 +100,7 @@ class Workspace:
         if self.origin is not None:
             names = self.origin.release_ids()
         else:
-            names = sorted(path.parent.name for path in self.releases.glob("*/manifest.json"))
+            names = sorted(path.parent.name for path in self.releases.glob(f"*/{MANIFEST}"))
         return [name for name in names if is_release_id(name)]
 
     def holds(self, release_id: str, names: Collection[str]) -> bool:
