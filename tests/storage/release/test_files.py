@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from nightrank.storage.release import files as layout
-from nightrank.storage.release.files import Named, ReleaseFiles, ScratchFiles, TableReference
+from nightrank.storage.release.files import Bm25Leg, DenseLeg, Named, ReleaseFiles, ScratchFiles, TableReference
 from nightrank.storage.release.schemas import SCHEMAS
 
 ROOT = Path(__file__).parents[3]
@@ -71,9 +71,9 @@ def test_a_name_of_the_layout_gives_the_file_of_a_folder_and_its_name(tmp_path: 
 
 
 def test_files_of_one_schema_and_another_kind_differ(tmp_path: Path) -> None:
-    scratch = ScratchFiles(tmp_path)
-    assert scratch.bm25_leg.schema == scratch.dense_leg.schema
-    assert type(scratch.bm25_leg) is not type(scratch.dense_leg)
+    legs: tuple[TableReference, TableReference] = Bm25Leg(tmp_path), DenseLeg(tmp_path)
+    assert legs[0].schema == legs[1].schema
+    assert legs[0] != legs[1]
 
 
 def test_a_table_of_another_schema_is_not_written(tmp_path: Path) -> None:
