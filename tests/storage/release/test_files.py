@@ -18,7 +18,6 @@ ROOT = Path(__file__).parents[3]
 OWNERS = {
     "storage/release/files.py",
     "storage/workspace/base.py",  # manifest.json alone: what makes a folder a release
-    "storage/workspace/bucket.py",
     "tasks/train/run.py",  # a training's own folder has a comparison too
     "tasks/train/seal.py",
 }
