@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.filters.queries import conditions_of
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.serving.cache import SearchCache
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-5
 LEGS = ("bm25", "dense")
-MEASURED = ("evaluation.parquet", "depths.parquet", "diagnosis.parquet")
+MEASURED = (ReleaseFiles.evaluation, ReleaseFiles.depths, ReleaseFiles.diagnosis)
 COUNTS = ("documents", "chunks", "queries", "pairs")  # what is there, not what was done
 
 
@@ -115,7 +116,7 @@ def rankings_of(workspace: Workspace, release_id: str | None = None) -> dict[str
     """
     release_id = workspace.require_current() if release_id is None else release_id
     folder = workspace.release(release_id)
-    table = read_table(folder / "queries.parquet")
+    table = ReleaseFiles(folder).queries.read()
     queries = list(zip(table.column("text").to_pylist(), conditions_of(table), strict=True))
     with SearchCache(folder, release_id=release_id) as cache:
         assert len(cache) == len(queries)
@@ -165,14 +166,14 @@ class _Release:
 
 def _read(workspace: Workspace) -> _Release:
     release_id = workspace.require_current()
-    folder = workspace.release(release_id)
-    asked = read_table(folder / "queries.parquet")
+    files = ReleaseFiles.of(workspace, release_id)
+    asked = files.queries.read()
     names = map(_name, asked.column("text").to_pylist(), conditions_of(asked))
     texts = dict(zip(asked.column("query_key").to_pylist(), names, strict=True))
     queries = {text: _Query(results, [], {leg: [] for leg in LEGS}) for text, results in rankings_of(workspace).items()}
     for stage in ("fused", *LEGS):
         columns = ["query_key", "chunk_id", f"{stage}_score", f"{stage}_rank"]
-        for key, chunk_id, score, rank in _rows_of(folder / "candidates.parquet", columns):
+        for key, chunk_id, score, rank in _rows_of(files.candidates.path, columns):
             if rank is not None:
                 query = queries[texts[key]]
                 ranking = query.candidates if stage == "fused" else query.legs[stage]
@@ -180,7 +181,11 @@ def _read(workspace: Workspace) -> _Release:
                 assert rank == len(ranking)
     manifest = read_manifest(workspace, release_id)
     counts = manifest.counts.model_dump()
-    measured = {name: _sorted_rows(read_table(folder / name)) for name in MEASURED if (folder / name).is_file()}
+    measured = {
+        named.name: _sorted_rows(read_table(files.folder / named.name))
+        for named in MEASURED
+        if (files.folder / named.name).is_file()
+    }
     return _Release({name: counts[name] for name in COUNTS}, queries, measured)
 
 

@@ -43,7 +43,7 @@ def static_leg(release: StoredRelease, queries: pa.Table, embedder: StaticEmbedd
         return RANKED.empty_table()
     vectors = embedder.embed(queries.column("text").to_pylist())
     depth = release.settings.retrieval.candidate_depth
-    with Bm25Store.open(release.bm25) as store:
+    with Bm25Store.open(release.files.statistics.path) as store:
         first_stage = FirstStage.over(store, StaticVectors(release.chunk_table(), embedder))
         leg = QueryFilters.of_release(queries, store).leg(
             lambda numbers, allowed: first_stage.dense(vectors[numbers], allowed, depth=depth)

@@ -251,7 +251,7 @@ def _explained(release: StoredRelease, yardstick: Yardstick, evaluation: pa.Tabl
     texts = {query_id: query["text"] for query in queries.to_pylist() for query_id in query["query_ids"]}
     worst = worst_queries(diagnosis, evaluation, measure=yardstick.measures[0], count=WORST_QUERIES)
     return Explained(
-        ladder(means(evaluation), read_timings(release.folder)),
+        ladder(means(evaluation), read_timings(release.files.timings)),
         depths,
         diagnosis,
         diversity,

@@ -114,7 +114,9 @@ class Legs:
         def of_filter(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
             asked, texts = keys.take(pa.array(numbers)), self._first_stage.texts
             texts = texts if allowed is None else texts.only(allowed)[0]
-            leg, answered = leg_from_lists(read_dense_lists(self._release.dense_lists), asked, texts, depth=depth)
+            leg, answered = leg_from_lists(
+                read_dense_lists(self._release.files.dense_lists.path), asked, texts, depth=depth
+            )
             if answered.all():
                 return leg
             return self._first_stage.dense(vectors()[numbers], allowed, depth=depth)

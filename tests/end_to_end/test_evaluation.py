@@ -12,6 +12,7 @@ from benchmarks.tiny_models import tiny_reranker
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.release.evaluation import COMPARISON, DEPTHS, DIAGNOSIS, EVALUATION
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.tasks.evaluate.ladder import read_timings
 from nightrank.tasks.evaluate.measures import means
 
@@ -50,7 +51,7 @@ def folder_of(collection: Collection, summary: Summary) -> Path:
 
 
 def timings_of(collection: Collection, summary: Summary) -> Timings:
-    timings = read_timings(folder_of(collection, summary))
+    timings = read_timings(ReleaseFiles(folder_of(collection, summary)).timings)
     assert timings is not None
     return timings
 

@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.settings import load_settings
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.files.parquet import read_table
 from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.filters.queries import QueryFilters
@@ -29,17 +28,17 @@ def test_every_query_finds_its_candidates_again_and_a_filter_makes_a_smaller_col
     refresh_plainly(collection.settings_file)
     configuration = load_settings(collection.settings_file)
     release = StoredRelease.open(configuration.workspace)
-    queries = read_table(release.folder / "queries.parquet")
+    queries = release.files.queries.read()
     plan = plan_embedder(configuration.settings.embedder, configuration.settings.execution, base=configuration.base)
     vectors = Embedder(plan, batch_tokens=4096).embed_queries(queries.column("text").to_pylist())
-    with Bm25Store.open(release.bm25) as store:
+    with Bm25Store.open(release.files.statistics.path) as store:
         first_stage = FirstStage.over(store, StoredVectors(release.chunk_table()))
         filters = QueryFilters.of_release(queries, store)
         found = [
             first_stage.fused([row["text"]], vectors[[number]], filters.by_query(number), settings=release.settings)
             for number, row in enumerate(queries.to_pylist())
         ]
-    candidates = read_table(release.folder / "candidates.parquet")
+    candidates = release.files.candidates.read()
     assert [leg.num_rows for leg in found if leg.num_rows < 6] == [3]  # the titles of at most five letters
     for key, leg in zip(queries.column("query_key").to_pylist(), found, strict=True):
         kept = candidates.filter(pc.field("query_key") == key).sort_by("fused_rank")

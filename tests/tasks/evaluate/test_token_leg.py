@@ -9,7 +9,6 @@ import pytest
 
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.files.parquet import read_table
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.token_leg import static_leg
 from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
@@ -46,7 +45,7 @@ def embedder(models: Models) -> StaticEmbedder:
 
 
 def some_queries(release: StoredRelease, *texts: str) -> pa.Table:
-    queries = read_table(release.folder / "queries.parquet")
+    queries = release.files.queries.read()
     return queries.filter(pc.is_in(queries.column("text"), value_set=pa.array(texts, pa.string())))
 
 
@@ -58,7 +57,7 @@ def by_static_leg(release: StoredRelease, embedder: StaticEmbedder, queries: pa.
 
 def by_loop(release: StoredRelease, embedder: StaticEmbedder, *queries: str, only: frozenset[str] | None = None) -> Leg:
     """The leg by its definition, over some documents or all."""
-    with Bm25Store.open(release.bm25) as store:
+    with Bm25Store.open(release.files.statistics.path) as store:
         chunks = store.chunks(["chunk_hash", "document_id"]).to_pylist()
     rows = [row for batch in release.chunk_table().stream(["chunk_hash", "text"]) for row in batch.to_pylist()]
     vectors = {row["chunk_hash"]: embedder.embed([row["text"]])[0].astype(np.float64) for row in rows}
