@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+import nightrank.tasks.embed.on_demand
 import nightrank.tasks.rerank.on_demand
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.tiny_models import tiny_reranker
@@ -62,7 +63,7 @@ def load_no_model(*arguments: object, **options: object) -> NoReturn:
 
 
 def forbid_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nightrank.tasks.rerank.on_demand, "Embedder", load_no_model)
+    monkeypatch.setattr(nightrank.tasks.embed.on_demand, "Embedder", load_no_model)
     monkeypatch.setattr(nightrank.tasks.rerank.on_demand, "Reranker", load_no_model)
 
 
