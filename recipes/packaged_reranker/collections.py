@@ -30,7 +30,7 @@ from nightrank.tasks.chunk.pieces import split_pieces
 from nightrank.tasks.settings.file import Settings
 from nightrank.tasks.train.mining import Miner, mine_all
 from nightrank.tasks.train.pairs import Pair, by_query
-from nightrank.tasks.train.passages import PassageShelf
+from nightrank.tasks.train.passages import PassageIndex
 from nightrank.tasks.train.search import ReleaseIndex
 from nightrank.tasks.train.sets import TrainingSet, write_training_set
 from nightrank.tasks.train.split import hold_out_documents, split_queries
@@ -72,30 +72,30 @@ def prepare_source(recipe: Recipe, data: Path, folder: Path, *, embed: Embed, se
     source = read_source(recipe, data)
     generator = np.random.default_rng(int(fingerprint([seed, recipe.path])[:16], 16))
     pairs, measured, held = _split(recipe, source, generator)
-    struck: dict[str, str] = {}
+    removed_text: dict[str, str] = {}
     if recipe.asks != "queries":
         measured = {}
         held |= judged_in_test(data / recipe.path)
-    shelf = PassageShelf(
+    passage_index = PassageIndex(
         titled=recipe.asks != "titles",
         held_documents=held,
         held_passages=[passage for passage in source.passages if passage.document_id in held],
     )
     if recipe.asks == "titles":
-        pairs = _titles(source, shelf, every=recipe.every)
+        pairs = _titles(source, passage_index, every=recipe.every)
     elif recipe.asks == "sentences":
-        pairs, struck = _sentences(source, shelf, every=recipe.every, generator=generator)
+        pairs, removed_text = _sentences(source, passage_index, every=recipe.every, generator=generator)
     learnt = _draw(pairs, recipe.training_queries, generator)
     for passage in source.passages:
-        if not shelf.is_empty(passage):
-            shelf.put(passage)
+        if not passage_index.is_empty(passage):
+            passage_index.put(passage)
     with _indexed(source.passages, embed) as index:
-        miner = Miner(shelf, embed, DEPTH)
+        miner = Miner(passage_index, embed, DEPTH)
         both = {**pairs, **measured}
         mined, held_out = mine_all(index, miner, embed, both, learnt=learnt, measured=list(measured))
-    mined = [replace(query, struck=struck.get(query.query, "")) for query in mined]
-    everything = tuple(range(len(shelf.passages)))
-    write_training_set(folder, TrainingSet(shelf.passages, mined, held_out, shelf.held, everything))
+    mined = [replace(query, removed_text=removed_text.get(query.query, "")) for query in mined]
+    everything = tuple(range(len(passage_index.passages)))
+    write_training_set(folder, TrainingSet(passage_index.passages, mined, held_out, passage_index.held, everything))
 
 
 def _split(recipe: Recipe, source: Source, generator: np.random.Generator) -> tuple[Pairs, Pairs, frozenset[str]]:
@@ -123,26 +123,26 @@ def _draw(pairs: Pairs, count: int, generator: np.random.Generator) -> list[str]
     return [queries[place] for place in sorted(generator.permutation(len(queries))[:count].tolist())]
 
 
-def _titles(source: Source, shelf: PassageShelf, *, every: int) -> Pairs:
+def _titles(source: Source, passage_index: PassageIndex, *, every: int) -> Pairs:
     """Titles as queries; nothing needs to be struck where titles are not shown."""
-    asked = (passage for passage in source.passages[::every] if passage.title and not shelf.is_held(passage))
+    asked = (passage for passage in source.passages[::every] if passage.title and not passage_index.is_held(passage))
     return by_query(Pair(normalise_query(passage.title), passage.document_id, 1, passage) for passage in asked)
 
 
 def _sentences(
-    source: Source, shelf: PassageShelf, *, every: int, generator: np.random.Generator
+    source: Source, passage_index: PassageIndex, *, every: int, generator: np.random.Generator
 ) -> tuple[Pairs, dict[str, str]]:
     """One sentence of each passage as its query, and by query the sentence as it stands there."""
     pairs: list[Pair] = []
-    struck: dict[str, str] = {}
+    removed_text: dict[str, str] = {}
     for passage in source.passages[every - 1 :: every]:
         sentences = [passage.text[piece.start : piece.end].strip() for piece in split_pieces(passage.text)]
         sentences = [sentence for sentence in sentences if len(sentence.split()) >= MIN_SENTENCE_WORDS]
-        if len(sentences) > 1 and not shelf.is_held(passage):
+        if len(sentences) > 1 and not passage_index.is_held(passage):
             sentence = sentences[generator.integers(len(sentences))]
             pairs.append(Pair(normalise_query(sentence), passage.document_id, 1, passage))
-            struck.setdefault(pairs[-1].query, sentence)
-    return by_query(pairs), struck
+            removed_text.setdefault(pairs[-1].query, sentence)
+    return by_query(pairs), removed_text
 
 
 @contextmanager

@@ -17,16 +17,16 @@ from nightrank.storage.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Kind: TypeAlias = Literal["parquet", "sqlite", "redis", "postgres"]
+TargetKind: TypeAlias = Literal["parquet", "sqlite", "redis", "postgres"]
 
-SUFFIXES: dict[str, Kind] = {
+SUFFIXES: dict[str, TargetKind] = {
     ".parquet": "parquet",
     ".sqlite": "sqlite",
     ".sqlite3": "sqlite",
     ".db": "sqlite",
 }
 # What a user may write, what it is, and how the client library calls it.
-SCHEMES: dict[str, tuple[Kind, str]] = {
+SCHEMES: dict[str, tuple[TargetKind, str]] = {
     "redis": ("redis", "redis"),
     "rediss": ("redis", "rediss"),
     "valkey": ("redis", "redis"),
@@ -57,7 +57,7 @@ class Address:
         path: Of a file.
     """
 
-    kind: Kind
+    kind: TargetKind
     shown: str
     url: str = field(default="", repr=False)
     password: str | None = field(default=None, repr=False)

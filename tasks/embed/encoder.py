@@ -10,7 +10,7 @@ import numpy as np
 from nightrank.storage.errors import InputError
 from nightrank.storage.lance.table import vectors_of
 from nightrank.tasks.models.batches import batches_by_budget, halving_on_memory
-from nightrank.tasks.models.canary import compare_with_stored
+from nightrank.tasks.models.drift import compare_with_stored
 from nightrank.tasks.models.files import (
     find_model,
     load_quietly,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.models.files import ModelFiles
     from nightrank.tasks.settings.index import EmbedderSettings
     from nightrank.tasks.settings.operation import ExecutionSettings
-    from nightrank.tasks.settings.quality import CanarySettings
+    from nightrank.tasks.settings.quality import DriftCheckSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class Embedder:
         return encoded
 
 
-def check_stored_vectors(embedder: Embedder, stored: pa.Table, *, settings: CanarySettings) -> None:
+def check_stored_vectors(embedder: Embedder, stored: pa.Table, *, settings: DriftCheckSettings) -> None:
     """Require that an embedder says again what is stored of it.
 
     Args:

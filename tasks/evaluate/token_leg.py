@@ -1,4 +1,4 @@
-"""The static leg: judged queries against every text of a release by static embeddings, the lowest rung of the ladder.
+"""The static leg: judged queries against every text of a release by static embeddings, the lowest stage of the ladder.
 
 An offline evaluation computes it anew; nothing that is published is made of it, and no release keeps it.
 """

@@ -1,6 +1,6 @@
 """What every fusion, weight and depth is worth on every judged query: one pass over arrays for each, no tables.
 
-The formulas are those by which ``Experiment.run`` and a refresh rank, over the arrays of ``tasks.evaluate.pool``, in
+The formulas are those by which ``Experiment.run`` and a refresh rank, over the arrays of ``tasks.evaluate.judged``, in
 the order in which they add them up, so that a variant's figure is the one that a refresh with it has.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.tasks.evaluate.pool import JudgedPool
+    from nightrank.tasks.evaluate.judged import JudgedCandidates
     from nightrank.tasks.settings.ranking import RetrievalSettings
 
 NDCG_DEPTH = 10
@@ -41,7 +41,7 @@ class VariantValues:
         pair_scores: Gives what is known of the reranker's scores: float32 (n,) of the pool's rows, NaN where none is.
     """
 
-    judged: JudgedPool
+    judged: JudgedCandidates
     pair_scores: Callable[[], NDArray[np.float32]]
 
     def of_leg(self, leg: str) -> NDArray[np.float64]:

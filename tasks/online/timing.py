@@ -1,4 +1,4 @@
-"""What a query costs online, rung by rung: judged queries through the online path, one at a time.
+"""What a query costs online, stage by stage: judged queries through the online path, one at a time.
 
 Each leg is timed as live search runs it, exact and from the stores of the release.
 """
@@ -22,7 +22,7 @@ from nightrank.storage.keys import fingerprint
 from nightrank.storage.release.chunks import distinct_texts
 from nightrank.storage.release.evaluation import Timings
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.manifest import survey_releases
+from nightrank.storage.release.manifest import readable_and_damaged
 from nightrank.tasks.evaluate.ladder import read_timings
 from nightrank.tasks.online.search import LiveSearch
 from nightrank.tasks.rank.fusion import fuse
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.embed.encoder import EmbedderPlan
-    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+    from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
-    from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+    from nightrank.tasks.rerank.lazy import LazyReranker
     from nightrank.tasks.rerank.plan import RerankerPlan
     from nightrank.tasks.settings.file import Settings
 
@@ -44,7 +44,7 @@ CPUINFO = Path("/proc/cpuinfo")
 SIZE_CHANGE = 0.5  # of the collection, beyond which times are taken anew
 
 
-def time_rungs(
+def time_stages(
     live: LiveSearch,
     queries: Sequence[str],
     *,
@@ -124,8 +124,8 @@ class Conditions:
 
 def write_timings(
     night: Night,
-    embedder: EmbedderOnDemand,
-    reranker: RerankerOnDemand | None,
+    embedder: LazyEmbedder,
+    reranker: LazyReranker | None,
     table: ChunkTable,
     *,
     queries: pa.Table,
@@ -151,7 +151,7 @@ def write_timings(
             local = reranker is not None and not isinstance(reranker.plan, HostedPlan)
             loaded = reranker.load() if reranker is not None and local else None
             live = LiveSearch.of(night.settings, store, table, embedder=embedder.load(None), reranker=loaded)
-            milliseconds = time_rungs(live, queries.column("text").take(pa.array(drawn)).to_pylist())
+            milliseconds = time_stages(live, queries.column("text").take(pa.array(drawn)).to_pylist())
         timings = Timings(
             milliseconds=milliseconds,
             queries=count,
@@ -165,7 +165,7 @@ def write_timings(
 
 def known_timings(workspace: Workspace, conditions: Conditions) -> Timings | None:
     """The timings of the newest release whose timings hold, or None."""
-    manifests, _ = survey_releases(workspace)
+    manifests, _ = readable_and_damaged(workspace)
     for manifest in reversed(manifests):
         timings = read_timings(ReleaseFiles.of(workspace, manifest.release_id, only=[ReleaseFiles.timings]).timings)
         if timings is not None and conditions.hold_for(timings):

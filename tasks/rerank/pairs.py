@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.memo.pair_scores import PairMemo
     from nightrank.tasks.rerank.scorer import Scorer
-    from nightrank.tasks.settings.quality import CanarySettings
+    from nightrank.tasks.settings.quality import DriftCheckSettings
 
 COMMIT_PAIRS = 1024  # pairs scored between two commits: what a killed run loses at most
 TEXTS_HELD = 32_768  # pairs whose texts are in memory at one time
@@ -81,7 +81,7 @@ class PairTexts:
 
 
 @dataclass(frozen=True, slots=True)
-class Canary:
+class DriftCheck:
     """How stored scores are watched.
 
     Attributes:
@@ -90,7 +90,7 @@ class Canary:
         generator: Draws the sample.
     """
 
-    settings: CanarySettings
+    settings: DriftCheckSettings
     precision: str
     generator: np.random.Generator
 
@@ -101,20 +101,20 @@ def score_pairs(
     texts: PairTexts,
     *,
     load: Callable[[], Scorer],
-    canary: Canary,
+    drift_check: DriftCheck,
     sharding: PairSharding | None = None,
 ) -> tuple[NDArray[np.float32], PairsScored]:
     """The score of every pair; what the memo does not hold is computed or asked for, committed batch by batch.
 
     Queries that differ in their filters alone share what is known of their text: a pair of text and chunk is computed
-    or paid for once. Scores that were paid for are not watched by the canary: that would be to pay for them again.
+    or paid for once. Scores that were paid for are not watched by the drift check: that would be to pay for them again.
 
     Args:
         pairs: ``query_key`` and ``chunk_hash`` (n,); a pair may come more than once.
         memo: Of this reranker.
         texts: Of the pairs.
         load: Loads the reranker; called only where a score is missing.
-        canary: Watches what the memo holds, before anything is added.
+        drift_check: Watches what the memo holds, before anything is added.
         sharding: How workers score what is more than a shard; None where this process scores all.
 
     Returns:
@@ -131,7 +131,7 @@ def score_pairs(
     checked = searches = 0
     unscored = _first_of_each(missing)
     if sharding is not None and unscored.num_rows > sharding.sharding.pairs:
-        sample = _sample(pairs.take(pa.array(known)), stored, canary)
+        sample = _sample(pairs.take(pa.array(known)), stored, drift_check)
         checked = sample.num_rows
         _compute_in_shards(unscored, memo, texts, sharding, sample)
     elif missing.num_rows:
@@ -144,7 +144,7 @@ def score_pairs(
                 reranker.close()
             searches = reranker.searches - before
         else:
-            checked = _check_stored(pairs.take(pa.array(known)), stored, texts, reranker, canary)
+            checked = _check_stored(pairs.take(pa.array(known)), stored, texts, reranker, drift_check)
             _compute(unscored, memo, texts, reranker)
     if missing.num_rows:
         known, stored = memo.scores_of(_as_remembered(pairs))
@@ -187,13 +187,13 @@ def _check_stored(
     stored: NDArray[np.float32],
     texts: PairTexts,
     reranker: Scorer,
-    canary: Canary,
+    drift_check: DriftCheck,
 ) -> int:
     """Score a sample of known pairs (n,) with stored scores float32 (n,) again; how many they were."""
-    sample = _stored_in_words(_sample(pairs, stored, canary), texts)
+    sample = _stored_in_words(_sample(pairs, stored, drift_check), texts)
     if sample is None:
         return 0
-    check_stored_scores(reranker, sample, settings=canary.settings, precision=canary.precision)
+    check_stored_scores(reranker, sample, settings=drift_check.settings, precision=drift_check.precision)
     return int(sample.num_rows)
 
 
@@ -205,9 +205,9 @@ def _stored_in_words(sample: pa.Table, texts: PairTexts) -> pa.Table | None:
     return _in_words(held, says, texts).append_column("stored", held.column("stored"))
 
 
-def _sample(pairs: pa.Table, stored: NDArray[np.float32], canary: Canary) -> pa.Table:
+def _sample(pairs: pa.Table, stored: NDArray[np.float32], drift_check: DriftCheck) -> pa.Table:
     """Some of the known pairs (n,), with their ``stored`` scores, float32 (n,)."""
-    drawn = canary.generator.choice(stored.size, min(canary.settings.sample, stored.size), replace=False)
+    drawn = drift_check.generator.choice(stored.size, min(drift_check.settings.sample, stored.size), replace=False)
     return pairs.take(pa.array(drawn)).append_column("stored", pa.array(stored[drawn]))
 
 

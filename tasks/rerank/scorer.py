@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nightrank.tasks.rerank.hosted.client import Answer
+    from nightrank.tasks.rerank.hosted.client import ScoredTexts
 
 
 class Scorer(Protocol):
@@ -35,7 +35,7 @@ class PaidScorer(Scorer, Protocol):
         """Searches that were billed so far, in the whole run."""
         ...
 
-    def answers(self, query: str, texts: Sequence[str]) -> Iterator[Answer]:
+    def answers(self, query: str, texts: Sequence[str]) -> Iterator[ScoredTexts]:
         """Scores of a query's texts as they arrive; those for which nothing more may be spent never do."""
         ...
 

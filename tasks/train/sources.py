@@ -44,23 +44,23 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class MinedQuery:
-    """A question, its answers and the candidates that are none, each with the first stage's opinion.
+    """A question, its answers and the candidates that are none, each with the first stage's teacher score.
 
     Attributes:
         query: Normalised.
-        answers: (place of the passage, opinion), at least one.
+        answers: (place of the passage, teacher score), at least one.
         negatives: Likewise, best of the first stage first.
-        floor: The lowest opinion among the candidates: what a passage gets that is no candidate at all.
-        struck: What is left out of the passages shown, because the query was taken from there.
-        refused: Places of the candidates that are no negatives because they probably answer too; ascending.
+        floor: The lowest teacher score among the candidates: what a passage gets that is no candidate at all.
+        removed_text: What is left out of the passages shown, because the query was taken from there.
+        false_negatives: Places of the candidates that are no negatives because they probably answer too; ascending.
     """
 
     query: str
     answers: tuple[tuple[int, float], ...]
     negatives: tuple[tuple[int, float], ...]
     floor: float
-    struck: str = ""
-    refused: tuple[int, ...] = ()
+    removed_text: str = ""
+    false_negatives: tuple[int, ...] = ()
 
     def may_answer(self, passages: Sequence[Passage]) -> Callable[[Passage], bool]:
         """Tells which passages may answer, so that they are never shown as ones that do not.
@@ -72,7 +72,7 @@ class MinedQuery:
         """
         answers = [passages[place] for place, _ in self.answers]
         documents = {passage.document_id for passage in answers}
-        said = {passage.said for passage in (*answers, *(passages[place] for place in self.refused))}
+        said = {passage.said for passage in (*answers, *(passages[place] for place in self.false_negatives))}
         return lambda passage: passage.document_id in documents or passage.said in said
 
 

@@ -16,7 +16,7 @@ RERANKER_WEIGHTS = tuple(step / 10 for step in range(1, 11))
 DEPTHS = (10, 20, 50, 100)
 
 
-class Variant(NamedTuple):
+class RankingVariant(NamedTuple):
     """What is tuned: a fusion, and how its candidates are reranked; None where the fused order is kept."""
 
     fusion: RetrievalSettings

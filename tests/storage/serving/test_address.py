@@ -83,8 +83,8 @@ def told_of(text: str) -> str:
     ],
 )
 def test_what_is_no_address_is_told_with_what_would_be_one(text: str) -> None:
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as reported:
         parse(text)
-    assert "redis://" in told.value.remedy
-    assert ("A file that ends in .sqlite or .parquet" in told.value.remedy) != ("password=" in text)
-    assert "S3CR3T" not in str(told.value)
+    assert "redis://" in reported.value.remedy
+    assert ("A file that ends in .sqlite or .parquet" in reported.value.remedy) != ("password=" in text)
+    assert "S3CR3T" not in str(reported.value)

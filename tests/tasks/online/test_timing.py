@@ -13,7 +13,7 @@ from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.online.search import LiveSearch
-from nightrank.tasks.online.timing import Conditions, time_rungs
+from nightrank.tasks.online.timing import Conditions, time_stages
 from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local
 from nightrank.tasks.settings.file import Settings
@@ -46,14 +46,14 @@ def live(published: Collection) -> Iterator[LiveSearch]:
 
 def test_each_rung_costs_what_its_own_answer_needs(live: LiveSearch) -> None:
     ticks = count()  # every look at the clock is a second later than the one before
-    milliseconds = time_rungs(live, ["black tea", "sun and salt"], clock=lambda: float(next(ticks)))
+    milliseconds = time_stages(live, ["black tea", "sun and salt"], clock=lambda: float(next(ticks)))
     # One look between beginning and end; the hybrid needs both legs and fusion.
     assert milliseconds == {"bm25": 1000.0, "dense": 1000.0, "fused": 3000.0, "reranked": 4000.0}
 
 
 def test_what_is_not_there_is_not_timed(live: LiveSearch) -> None:
     without = replace(live, reranker=None)
-    assert set(time_rungs(without, ["black tea"])) == {"bm25", "dense", "fused"}
+    assert set(time_stages(without, ["black tea"])) == {"bm25", "dense", "fused"}
 
 
 def test_timings_without_conditions_hold_for_nothing() -> None:

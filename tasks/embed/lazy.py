@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from nightrank.tasks.workers.cut import Sharding
 
 
-class EmbedderOnDemand:
+class LazyEmbedder:
     """The embedder of a night.
 
     Args:
         plan: What to load.
         settings: Where it runs, and how it is watched.
-        seed: Of the canary's sample.
+        seed: Of the drift check's sample.
         sharding: How workers embed what is much; None where this process embeds all.
 
     Attributes:
@@ -64,11 +64,11 @@ class EmbedderOnDemand:
     def stored_sample(self, stored: ChunkTable) -> pa.Table:
         """What the embedder must say again: some ``text`` and ``vector`` of what is stored, the same all night."""
         generator = np.random.default_rng(self._seed)
-        return stored.sample(self._settings.canary.sample, ["text", "vector"], generator=generator)
+        return stored.sample(self._settings.drift_check.sample, ["text", "vector"], generator=generator)
 
     def _check(self, embedder: Embedder, stored: ChunkTable) -> None:
         sample = self.stored_sample(stored)
         if sample.num_rows == 0:
             return
-        check_stored_vectors(embedder, sample, settings=self._settings.canary)
+        check_stored_vectors(embedder, sample, settings=self._settings.drift_check)
         self.vectors_checked = sample.num_rows
