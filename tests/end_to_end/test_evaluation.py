@@ -154,7 +154,7 @@ def test_another_model_depth_or_size_is_timed_anew(collection: Collection, tmp_p
 
 
 def test_no_query_is_timed_where_none_is_asked_for(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    collection.settings["evaluation"] = {"timed_queries": 0}
+    collection.settings["evaluation"] = {"timed_queries": "none"}
     summary = night(collection)
     assert not (folder_of(collection, summary) / "timings.json").exists()
     assert {stage.milliseconds for stage in summary.ladder} == {None}
