@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.beir_folders import run_night, write_settings
-from nightrank.storage.files.parquet import read_table
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.significance import compare_evaluations
 from nightrank.tasks.models.card import CARD, MEASURES, figures_of, read_training_card
@@ -116,7 +116,7 @@ def _night(data: Path, work: Path, *, precision: str, model: Path | None) -> pa.
     settings_file = write_settings(data, work, "training", split="test", sections=sections)
     run_night(settings_file)
     workspace = FolderWorkspace(work / "workspace")
-    evaluation = read_table(workspace.release(workspace.require_current()) / "evaluation.parquet")
+    evaluation = ReleaseFiles(workspace.release(workspace.require_current())).evaluation.read()
     stages = evaluation.column("stage").to_numpy(zero_copy_only=False)
     return evaluation.filter(np.equal(stages, "dense"))
 

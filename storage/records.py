@@ -186,6 +186,29 @@ LEG = pa.schema(
     ]
 )
 
+# A run of another engine as it is read: the entries of its queries and documents.
+OUTSIDE_RUN = pa.schema(
+    [
+        pa.field("query_number", pa.int32(), nullable=False),
+        pa.field("document_id", pa.string(), nullable=False),
+        pa.field("score", pa.float32(), nullable=False),
+    ]
+)
+
+# Both legs as one ranking.
+FUSED = pa.schema(
+    [
+        pa.field("query_number", pa.int32(), nullable=False),
+        pa.field("chunk_number", pa.int32(), nullable=False),
+        pa.field("bm25_score", pa.float32()),
+        pa.field("bm25_rank", pa.int32()),
+        pa.field("dense_score", pa.float32()),
+        pa.field("dense_rank", pa.int32()),
+        pa.field("fused_score", pa.float32(), nullable=False),
+        pa.field("fused_rank", pa.int32(), nullable=False),
+    ]
+)
+
 # Every chunk that a leg found; the first `candidate_depth` by fused rank are the candidates.
 CANDIDATES = pa.schema(
     [

@@ -18,8 +18,7 @@ from nightrank.flows.settings import portable
 from nightrank.flows.workers.pool import sharding
 from nightrank.storage.keys import fingerprint
 from nightrank.storage.release.documents import changes_between
-from nightrank.storage.release.evaluation import DEPTHS_FILE, TIMINGS_FILE
-from nightrank.storage.release.files import is_there, whole_file
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import (
     Counts,
     Inputs,
@@ -29,6 +28,7 @@ from nightrank.storage.release.manifest import (
     settings_as_json,
     survey_releases,
 )
+from nightrank.storage.release.whole import is_there, whole_file
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.chunk.documents import chunking_fingerprint
 from nightrank.tasks.counts import spending_cap
@@ -49,11 +49,11 @@ from nightrank.tasks.stages.report import report_night
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from prefect import Task
 
     from nightrank.flows.settings import Configuration
+    from nightrank.storage.release.files import Queries
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.embed.encoder import EmbedderPlan
     from nightrank.tasks.rerank.hosted.plan import HostedPlan
@@ -155,7 +155,7 @@ class Run:
             self.current is not None
             and self.current.inputs == self.inputs_of(read)
             and self.current.counts.pairs_left == 0
-            and self.night.results.name in self.current.files
+            and ReleaseFiles.results.name in self.current.files
             and is_there(self.night.workspace, self.current)
         )
 
@@ -218,7 +218,8 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
     nothing = dict.fromkeys(COUNTS_OF_WORK, 0)
     bad = {"documents_bad": read.documents_bad, "queries_bad": read.queries_bad}
     counts = run.current.counts.model_copy(update={**nothing, **bad})
-    folder = run.night.workspace.release(run.current.release_id, only=[DEPTHS_FILE, TIMINGS_FILE])
+    shown = (ReleaseFiles.depths, ReleaseFiles.timings)
+    files = ReleaseFiles.of(run.night.workspace, run.current.release_id, only=shown)
     exported = run.export(run.current.release_id)
     summary = Summary(
         manifest=run.current,
@@ -229,8 +230,8 @@ def nothing_to_do(run: Run, read: InputsRead) -> Summary:
         warnings=(*_much_screened(read), *_from_outside(read), *_stale_source(run), *exported),
         coverage=read.coverage,
         drops=read.drops,
-        ladder=tuple(ladder(run.current.measures, read_timings(folder))),
-        depths=tuple(read_depths(folder)),
+        ladder=tuple(ladder(run.current.measures, read_timings(files.timings))),
+        depths=tuple(read_depths(files.depths)),
     )
     run.tell(summary)
     return summary
@@ -243,8 +244,8 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
         Refused: A gate does not let it through; the release is kept, marked rejected.
     """
     night = run.night
-    before = None if night.before is None else night.before.document_digests
-    changes = changes_between(before, night.document_digests)
+    before = None if night.before is None else night.before.files.documents.path
+    changes = changes_between(before, night.files.documents.path)
     embedded, queries, pairs = work.embedded, work.queries, work.pairs
     manifest = Manifest(
         release_id=night.release_id,
@@ -286,7 +287,7 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
     )
     not_reported = run.stage(report_night, night, manifest, current=run.current)
     run.stage(making_release(publish, night, manifest), night, manifest, now=run.now)
-    folder = night.workspace.release(night.release_id)
+    files = ReleaseFiles.of(night.workspace, night.release_id)
     not_collected = run.stage(collect_unreached, night, now=run.now)
     exported = run.export(night.release_id) if manifest.status == "accepted" else ()
     summary = Summary(
@@ -297,8 +298,8 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
         seconds=run.total_seconds(),
         coverage=read.coverage,
         drops=read.drops,
-        ladder=tuple(ladder(measures, read_timings(folder))),
-        depths=tuple(read_depths(folder)),
+        ladder=tuple(ladder(measures, read_timings(files.timings))),
+        depths=tuple(read_depths(files.depths)),
         warnings=_warnings(
             read, measures, spending_cap(manifest.counts), *asked.warnings, not_reported, not_collected, *exported
         ),
@@ -325,7 +326,7 @@ def _built_upon(
         manifests, _ = survey_releases(workspace)
         measured = measured_pairs_per_second(manifests, reranker=reranker.fingerprint)
     before = Before(
-        folder=workspace.release(current.release_id, only=BUILT_UPON),
+        files=ReleaseFiles.of(workspace, current.release_id, only=BUILT_UPON),
         same_chunking=inputs.chunking == chunking_fingerprint(settings.chunking, embedder),
         same_embedder=inputs.embedder == embedder.fingerprint,
         same_reranker=same_reranker,
@@ -334,11 +335,11 @@ def _built_upon(
     return before if inputs.pipeline == PIPELINE and before.is_whole(current.files) else None
 
 
-def _answered(current: Manifest, workspace: Workspace, settings: Settings) -> Path | None:
+def _answered(current: Manifest, workspace: Workspace, settings: Settings) -> Queries | None:
     """What is live stays answered whatever a run builds upon, so this asks for no model and no release before."""
     if settings.queries.budget_seconds is None:
         return None
-    return whole_file(workspace.release(current.release_id, only=["queries.parquet"]), current, "queries.parquet")
+    return whole_file(ReleaseFiles.of(workspace, current.release_id, only=[ReleaseFiles.queries]).queries, current)
 
 
 def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *others: str | None) -> tuple[str, ...]:

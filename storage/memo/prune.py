@@ -43,7 +43,6 @@ class Kind:
 
     Attributes:
         prefix: Of its files' names.
-        file: The file of a release that names the keys that it reaches.
         create: Makes its table.
         reached: Makes the temporary table of the keys that releases' files reach, from these and ``text_keys``; None
             where whatever is about their chunks is kept.
@@ -53,7 +52,6 @@ class Kind:
     """
 
     prefix: str
-    file: str
     create: str
     reached: str | None
     count: str
@@ -63,7 +61,6 @@ class Kind:
 
 PAIRS = Kind(
     prefix="pairs-",
-    file="candidates.parquet",
     create=CREATE_PAIR_SCORES,
     reached="""
 CREATE TEMP TABLE reached AS
@@ -85,7 +82,6 @@ SELECT (SELECT count(*) FROM pair_scores),
 # Of rerankers whose scores cost money. Their files are among those of ``PAIRS``.
 PAID_PAIRS = Kind(
     prefix=f"{PAIRS.prefix}{PAID}",
-    file="bm25.duckdb",
     create=CREATE_PAIR_SCORES,
     reached=None,
     count="""
@@ -100,7 +96,6 @@ SELECT query_key, chunk_hash, score FROM pair_scores WHERE chunk_hash IN (SELECT
 
 QUERIES = Kind(
     prefix="queries-",
-    file="queries.parquet",
     create=CREATE_QUERY_VECTORS,
     reached="""
 CREATE TEMP TABLE reached AS
@@ -133,13 +128,17 @@ def remove_leftovers(folder: Path) -> None:
             log.unlink()
 
 
-def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], thorough: bool, dry_run: bool) -> int:
+def keep_reached(
+    path: Path, kind: Kind, *, files: Sequence[Path], queries: Sequence[Path], thorough: bool, dry_run: bool
+) -> int:
     """Write a memo anew without what no release reaches, where a fifth of it is dead or free; at once or not at all.
 
     Args:
         path: The memo.
         kind: What it holds.
-        files: Of the releases that the memo serves, the files that the kind names; those of their queries lie beside.
+        files: Of the releases that the memo serves, what names the keys that they reach: the candidates for pairs, the
+            statistics for paid ones, the queries for queries.
+        queries: Their queries.
         thorough: Write it anew wherever anything is dead.
         dry_run: Only count.
 
@@ -150,7 +149,7 @@ def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], thorough: boo
         if kind.reached is None:
             reach_chunks(memo, files)
         else:
-            memo.register("text_keys", text_keys_in(file.with_name(QUERIES.file) for file in files))
+            memo.register("text_keys", text_keys_in(queries))
             memo.execute(kind.reached, {"files": [glob.escape(str(file)) for file in files]})
             memo.unregister("text_keys")
         entries, living = only_row(memo, kind.count)

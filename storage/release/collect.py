@@ -17,6 +17,7 @@ from nightrank.storage.lance.reached import unreached_rows
 from nightrank.storage.memo import prune as memo_upkeep
 from nightrank.storage.memo.file import remove_memo
 from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import list_releases
 from nightrank.storage.release.retention import kept_releases
 from nightrank.storage.workspace.base import STAGING_PREFIX
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from nightrank.storage.release.manifest import Manifest
     from nightrank.storage.workspace.base import Workspace
 
-_READ = ("bm25.duckdb", "candidates.parquet", "queries.parquet")
+_READ = (ReleaseFiles.statistics, ReleaseFiles.candidates, ReleaseFiles.queries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +146,10 @@ def collect(
 
 def _require_files(workspace: Workspace, kept: Sequence[Manifest]) -> None:
     for manifest in kept:
-        for name in _READ:
-            if not (_folder(workspace, manifest) / name).is_file():
-                message = f"The release {manifest.release_id} has no file {name}; nothing is removed."
+        files = _files(workspace, manifest)
+        for file in (files.statistics, files.candidates, files.queries):
+            if not file.is_there():
+                message = f"The release {manifest.release_id} has no file {file.path.name}; nothing is removed."
                 raise MachineError(message, remedy="Restore the file, or remove the folder of the release.")
 
 
@@ -178,7 +180,7 @@ def _kept_table(workspace: Workspace, name: str, kept: Sequence[Manifest]) -> _K
     releases = [manifest for manifest in kept if manifest.chunk_table.name == name]
     release_ids = tuple(manifest.release_id for manifest in releases)
     upkeep = ChunkUpkeep(workspace.lance, name)
-    statistics = [_folder(workspace, manifest) / "bm25.duckdb" for manifest in releases]
+    statistics = [_files(workspace, manifest).statistics.path for manifest in releases]
     return _KeptTable(
         upkeep=upkeep,
         release_ids=release_ids,
@@ -231,9 +233,9 @@ def _tidy(workspace: Workspace, table: _KeptTable, *, thorough: bool) -> bool:
     return not alone
 
 
-def _folder(workspace: Workspace, manifest: Manifest) -> Path:
-    """The folder of a release with the files that say what it reaches."""
-    return workspace.release(manifest.release_id, only=_READ)
+def _files(workspace: Workspace, manifest: Manifest) -> ReleaseFiles:
+    """Those of a release that say what it reaches."""
+    return ReleaseFiles.of(workspace, manifest.release_id, only=_READ)
 
 
 def _memo(workspace: Workspace, kind: Kind, manifest: Manifest) -> Path:
@@ -245,21 +247,32 @@ def _memo(workspace: Workspace, kind: Kind, manifest: Manifest) -> Path:
 def _keep_reached(workspace: Workspace, kind: Kind, kept: Sequence[Manifest], *, thorough: bool, dry_run: bool) -> int:
     """Remove from memos what no kept release reaches; how many entries went."""
     return sum(
-        memo_upkeep.keep_reached(memo, kind, files=reaching, thorough=thorough, dry_run=dry_run)
-        for memo, reaching in _reaching(workspace, kind, kept).items()
+        memo_upkeep.keep_reached(
+            memo,
+            kind,
+            files=[_reaching(files, kind) for files in served],
+            queries=[files.queries.path for files in served],
+            thorough=thorough,
+            dry_run=dry_run,
+        )
+        for memo, served in _served(workspace, kind, kept).items()
         if memo.is_file()
     )
 
 
-def _reaching(workspace: Workspace, kind: Kind, kept: Sequence[Manifest]) -> dict[Path, list[Path]]:
-    """The memos of a kind that stay, and the files of kept releases that decide what of them does."""
+def _reaching(files: ReleaseFiles, kind: Kind) -> Path:
+    """The file of a release that decides what of a memo stays."""
+    return {PAIRS: files.candidates.path, PAID_PAIRS: files.statistics.path, QUERIES: files.queries.path}[kind]
+
+
+def _served(workspace: Workspace, kind: Kind, kept: Sequence[Manifest]) -> dict[Path, list[ReleaseFiles]]:
+    """The memos of a kind that stay, and the files of the kept releases that each of them serves."""
     if not kept:
         return {}
     paid = memo_upkeep.memos(workspace.memo, PAID_PAIRS)
     if kind is PAID_PAIRS:
-        return {memo: [_folder(workspace, manifest) / kind.file for manifest in kept] for memo in paid}
-    files: dict[Path, list[Path]] = {}
+        return {memo: [_files(workspace, manifest) for manifest in kept] for memo in paid}
+    served: dict[Path, list[ReleaseFiles]] = {}
     for manifest in kept:
-        file = _folder(workspace, manifest) / kind.file
-        files.setdefault(_memo(workspace, kind, manifest), []).append(file)
-    return {memo: reaching for memo, reaching in files.items() if memo not in paid}
+        served.setdefault(_memo(workspace, kind, manifest), []).append(_files(workspace, manifest))
+    return {memo: files for memo, files in served.items() if memo not in paid}

@@ -16,8 +16,6 @@ EVALUATION = pa.schema(
     ]
 )
 
-DEPTHS_FILE, TIMINGS_FILE = "depths.parquet", "timings.json"  # in the folder of a release
-
 # depths.parquet: what the weighted ranking is worth where only the first `depth` candidates are reranked.
 DEPTHS = pa.schema(
     [

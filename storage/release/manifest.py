@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from nightrank.storage.errors import InputError, MachineError, NightrankError
 from nightrank.storage.files.atomic import sync_all, write_text
 from nightrank.storage.keys import fingerprint, sha256_of_file
+from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,7 +139,7 @@ def digests_of(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): sha256_of_file(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "manifest.json"
+        if path.is_file() and path.name != ReleaseFiles.manifest.name
     }
 
 
@@ -149,7 +150,7 @@ def seal(workspace: Workspace, manifest: Manifest, *, staging: Path) -> Path:
         The folder of the release.
     """
     sync_all(staging)
-    write_text(staging / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
+    write_text(ReleaseFiles(staging).manifest.path, manifest.model_dump_json(indent=2) + "\n")
     return workspace.adopt(manifest.release_id, staging)
 
 
@@ -164,7 +165,7 @@ def read_manifest(workspace: Workspace, release_id: str) -> Manifest:
     if written is None:
         message = f"There is no release {release_id!r} in {workspace}."
         raise InputError(message, remedy="`nightrank releases` lists what there is.")
-    path = f"{workspace}/releases/{release_id}/manifest.json"
+    path = f"{workspace}/releases/{release_id}/{ReleaseFiles.manifest.name}"
     try:
         manifest = Manifest.model_validate_json(written)
     except ValidationError as error:

@@ -16,14 +16,12 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Self
 
 from nightrank.storage.errors import MachineError
+from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
-
-FILE_NAME = "results.sqlite"  # in the folder of a release
-FORMER_FILE_NAME = "results.duckdb"  # what releases of earlier versions have in its place
 
 MAPPED_BYTES = 1 << 40  # SQLite maps as much of it into memory as it was built to, and reads what lies beyond
 
@@ -86,7 +84,7 @@ class ResultsFile:
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            why = ", for an earlier version made it" if path.with_name(FORMER_FILE_NAME).is_file() else ""
+            why = ", for an earlier version made it" if ReleaseFiles(path.parent).former_results.is_there() else ""
             message = f"The release {path.parent.name} has no file {path.name}{why}."
             raise MachineError(message, remedy="Run `nightrank refresh` to build a new release.")
         self._path = path

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.database import connect
-from nightrank.storage.release.files import whole_file
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.release.results import FILE_NAME, ResultsFile
+from nightrank.storage.release.results import ResultsFile
+from nightrank.storage.release.whole import whole_file
 from nightrank.storage.serving.reader import Served
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     from nightrank.storage.release.manifest import Manifest
     from nightrank.storage.workspace.base import Workspace
-
-QUERIES_FILE = "queries.parquet"
 
 _CONDITIONS = 'SELECT query_key, "filter" FROM read_parquet($path) WHERE "filter" IS NOT NULL ORDER BY query_key'
 
@@ -65,7 +64,7 @@ class ReleaseToServe:
     """A release whose results can be read out."""
 
     served: Served
-    folder: Path
+    files: ReleaseFiles
     manifest: Manifest
     results: ResultsFile
 
@@ -85,13 +84,13 @@ class ReleaseToServe:
         Raises:
             MachineError: One of them is not what the manifest says.
         """
-        for name in (FILE_NAME, QUERIES_FILE):
-            if whole_file(self.folder, self.manifest, name) is None:
-                message = f"The release {self.release_id} is damaged: {name} is not what its manifest says."
+        for file in (self.files.results, self.files.queries):
+            if whole_file(file, self.manifest) is None:
+                message = f"The release {self.release_id} is damaged: {file.path.name} is not what its manifest says."
                 raise MachineError(message, remedy="Export another (`nightrank releases`), or restore the file.")
 
     def _queries(self) -> Iterator[Entry]:
-        conditions = _conditions(self.folder / QUERIES_FILE)
+        conditions = _conditions(self.files.queries.path)
         filtered = next(conditions, None)
         for key, query, results in self.results.rows():
             condition = None
@@ -114,16 +113,16 @@ def release_to_serve(workspace: Workspace, release_id: str | None) -> Iterator[R
     """
     manifest = read_manifest(workspace, workspace.require_current() if release_id is None else release_id)
     release_id = manifest.release_id
-    folder = workspace.release(release_id, only=[FILE_NAME, QUERIES_FILE])
+    files = ReleaseFiles.of(workspace, release_id, only=[ReleaseFiles.results, ReleaseFiles.queries])
     if manifest.status == "rejected":
         message = f"The release {release_id} was rejected by its gates, and is not for readers."
         raise InputError(message, remedy="Choose one that passed; `nightrank releases` lists them.")
-    with ResultsFile(folder / FILE_NAME) as results:
+    with ResultsFile(files.results.path) as results:
         if len(results) == 0:
             message = f"The release {release_id} answers no query."
             raise InputError(message, remedy="See that the log has queries, and run `nightrank refresh`.")
         forms = sum(1 for _ in results.forms())
-        yield ReleaseToServe(Served(release_id, len(results), forms), folder, manifest, results)
+        yield ReleaseToServe(Served(release_id, len(results), forms), files, manifest, results)
 
 
 def _conditions(queries: Path) -> Iterator[tuple[str, str]]:

@@ -65,10 +65,10 @@ class Handed:
     @classmethod
     def over_to(cls, night: Night, before: Before) -> Self:
         """What tonight's queries need to know of the release before."""
-        allowed = read_allowed_chunks(night.allowed_before)
+        allowed = read_allowed_chunks(night.scratch.allowed_before.path)
         hashes = pa.chunked_array([], pa.string())
-        with Bm25Store.open(before.bm25) as store:
-            added = texts_added(night.chunks, store.chunk_reader(["chunk_hash"]))
+        with Bm25Store.open(before.files.statistics.path) as store:
+            added = texts_added(night.scratch.chunks.path, store.chunk_reader(["chunk_hash"]))
             if allowed.packed:
                 hashes = store.chunks(["chunk_hash"]).column(0)
         return cls(added, hashes, allowed)

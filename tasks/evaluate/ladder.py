@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from nightrank.storage.files.parquet import read_table
-from nightrank.storage.release.evaluation import DEPTHS_FILE, TIMINGS_FILE, Timings
+from nightrank.storage.release.evaluation import Timings
 from nightrank.tasks.names import STAGE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from nightrank.storage.records import JsonValue
+    from nightrank.storage.release.files import Depths, TimingsFile
 
 # What a damaged file is told by, or one of another version: it says nothing, and nothing depends on it.
 UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException)
@@ -58,32 +57,23 @@ def ladder(means: Mapping[str, Mapping[str, float]], timings: Timings | None) ->
     return [Rung(stage, STAGE_NAMES[stage], means[stage], milliseconds.get(stage)) for stage in rungs]
 
 
-def read_timings(folder: Path) -> Timings | None:
-    """The timings of a release; None where nothing was timed, or the file cannot be read.
-
-    Args:
-        folder: Of the release.
-    """
-    path = folder / TIMINGS_FILE
+def read_timings(file: TimingsFile) -> Timings | None:
+    """The timings of a release; None where nothing was timed, or the file cannot be read."""
     try:
-        return Timings.model_validate_json(path.read_bytes()) if path.is_file() else None
+        return Timings.model_validate_json(file.path.read_bytes()) if file.is_there() else None
     except UNREADABLE:
         return None
 
 
-def read_depths(folder: Path) -> list[tuple[int, dict[str, float]]]:
+def read_depths(file: Depths) -> list[tuple[int, dict[str, float]]]:
     """The reranking depths of a release's curve, ascending, and the mean of each measure.
 
     Empty where there is none, or the file cannot be read.
-
-    Args:
-        folder: Of the release.
     """
-    path = folder / DEPTHS_FILE
-    if not path.is_file():
+    if not file.is_there():
         return []
     try:
-        return mean_by_depth(read_table(path, columns=["depth", "measure", "value"]))
+        return mean_by_depth(file.read(["depth", "measure", "value"]))
     except UNREADABLE:
         return []
 

@@ -251,7 +251,7 @@ def _explained(release: StoredRelease, yardstick: Yardstick, evaluation: pa.Tabl
     texts = {query_id: query["text"] for query in queries.to_pylist() for query_id in query["query_ids"]}
     worst = worst_queries(diagnosis, evaluation, measure=yardstick.measures[0], count=WORST_QUERIES)
     return Explained(
-        ladder(means(evaluation), read_timings(release.folder)),
+        ladder(means(evaluation), read_timings(release.files.timings)),
         depths,
         diagnosis,
         diversity,
@@ -268,7 +268,7 @@ def _static_leg(release: StoredRelease, queries: pa.Table, yardstick: Yardstick)
         return StaticEmbedder.of(plan.files.folder) if is_the_releases else None
 
     depth = release.settings.retrieval.candidate_depth
-    return static_leg_of_release(release.folder, queries, release.chunk_table(), load=load, depth=depth)
+    return static_leg_of_release(release.files, queries, release.chunk_table(), load=load, depth=depth)
 
 
 def _make_folder(path: Path) -> None:

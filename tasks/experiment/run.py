@@ -154,7 +154,7 @@ class Experiment:
         with workspace.reading():
             release = StoredRelease.open(workspace, release_id)
             _require_same_stores(release, settings, base=base)
-            with Bm25Store.open(release.bm25) as store:
+            with Bm25Store.open(release.files.statistics.path) as store:
                 yield cls(
                     release,
                     store,

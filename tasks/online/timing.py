@@ -22,7 +22,8 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.files.atomic import write_text
 from nightrank.storage.keys import fingerprint
 from nightrank.storage.release.chunks import distinct_texts
-from nightrank.storage.release.evaluation import TIMINGS_FILE, Timings
+from nightrank.storage.release.evaluation import Timings
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import survey_releases
 from nightrank.tasks.dense.retrieve import retrieve_dense
 from nightrank.tasks.evaluate.ladder import read_timings
@@ -190,13 +191,13 @@ def write_timings(
         queries: Those to draw from, schema QUERIES, at least one.
     """
     plan = None if reranker is None else reranker.plan
-    conditions = Conditions.of(night.settings, embedder.plan, plan, texts=distinct_texts(night.chunks))
+    conditions = Conditions.of(night.settings, embedder.plan, plan, texts=distinct_texts(night.scratch.chunks.path))
     timings = known_timings(night.workspace, conditions)
     if timings is None:
         generator = np.random.default_rng(night.seed)
         count = min(night.settings.evaluation.timed_queries, queries.num_rows)
         drawn = generator.choice(queries.num_rows, size=count, replace=False)
-        with Bm25Store.open(night.bm25) as store:
+        with Bm25Store.open(night.files.statistics.path) as store:
             # To time a hosted reranker would be to pay for pairs that were paid for already.
             local = reranker is not None and not isinstance(reranker.plan, HostedPlan)
             loaded = reranker.load() if reranker is not None and local else None
@@ -211,14 +212,14 @@ def write_timings(
             conditions=conditions.key,
             texts=conditions.texts,
         )
-    write_text(night.timings, timings.model_dump_json(indent=2) + "\n")
+    write_text(night.files.timings.path, timings.model_dump_json(indent=2) + "\n")
 
 
 def known_timings(workspace: Workspace, conditions: Conditions) -> Timings | None:
     """The timings of the newest release whose timings hold, or None."""
     manifests, _ = survey_releases(workspace)
     for manifest in reversed(manifests):
-        timings = read_timings(workspace.release(manifest.release_id, only=[TIMINGS_FILE]))
+        timings = read_timings(ReleaseFiles.of(workspace, manifest.release_id, only=[ReleaseFiles.timings]).timings)
         if timings is not None and conditions.hold_for(timings):
             return timings
     return None

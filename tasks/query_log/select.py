@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.filters.language import leaves, values_of
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.rates import BurstCounter
@@ -114,9 +113,9 @@ def read_queries(night: Night, bad: RowWriter, *, judged: AbstractSet[str], refu
     _count_left_out(tally, merged, allowed=allowed, chosen=chosen)
     if chosen.size == 0:
         raise _too_small(night, budget) if allowed.any() else _nothing_usable(settings, tally, faults)
-    write_table(night.queries, _queries_table(merged, chosen))
-    write_table(night.coverage, _coverage(night, traffic, merged, allowed))
-    write_table(night.drops, tally.table())
+    night.files.queries.write(_queries_table(merged, chosen))
+    night.files.coverage.write(_coverage(night, traffic, merged, allowed))
+    night.files.drops.write(tally.table())
     total = int(merged.counts.sum()) + sum(traffic.unanswered.values())
     screened = tally.traffic_of(BURST, AGENT, LISTED)
     return QueriesRead(
@@ -230,7 +229,7 @@ def _known(night: Night, merged: Merged) -> NDArray[np.bool_]:
     """Whether the live release answers each query (n,), as far as a budget in seconds asks for it: bool (n,)."""
     if night.answered is None:
         return np.zeros(len(merged.texts), dtype=bool)
-    keys = read_table(night.answered, columns=["query_key"]).column(0)
+    keys = night.answered.read(["query_key"]).column(0)
     asked = pa.array(map(query_key, merged.texts, merged.conditions), pa.string())
     found = pc.is_in(asked, value_set=keys.combine_chunks())
     known: NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from nightrank.storage.records import ranking_order, ranks_within
+from nightrank.storage.records import FUSED, ranking_order, ranks_within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,19 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.tasks.settings.ranking import RetrievalSettings
-
-FUSED = pa.schema(
-    [
-        pa.field("query_number", pa.int32(), nullable=False),
-        pa.field("chunk_number", pa.int32(), nullable=False),
-        pa.field("bm25_score", pa.float32()),
-        pa.field("bm25_rank", pa.int32()),
-        pa.field("dense_score", pa.float32()),
-        pa.field("dense_rank", pa.int32()),
-        pa.field("fused_score", pa.float32(), nullable=False),
-        pa.field("fused_rank", pa.int32(), nullable=False),
-    ]
-)
 
 
 def reciprocal_rank(ranks: NDArray[np.integer], *, k: int) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from nightrank.tasks.counts import memo_use, spending_cap
 from nightrank.tasks.evaluate.ladder import ladder, read_depths, read_timings
 from nightrank.tasks.report.changes import changed_inputs, changed_settings, changed_version, counts_beside
 from nightrank.tasks.report.queries import tell_queries
-from nightrank.tasks.report.release import MAIN_STAGE, ReleaseRead
+from nightrank.tasks.report.release import MAIN_STAGE, ReleaseRead, rows_of
 from nightrank.tasks.report.sections import (
     bad_rows,
     comparison_rows,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.release.evaluation import Timings
+    from nightrank.storage.release.files import FileReference
     from nightrank.storage.release.manifest import Manifest
     from nightrank.tasks.counts import MemoUse
     from nightrank.tasks.evaluate.ladder import Rung
@@ -147,8 +148,10 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
     )
 
 
-def _unkept(name: str) -> Missing:
-    return Missing(f"{name} is empty, or not there, as in releases of earlier versions: there is nothing to tell.")
+def _unkept(file: FileReference) -> Missing:
+    return Missing(
+        f"{file.path.name} is empty, or not there, as in releases of earlier versions: there is nothing to tell."
+    )
 
 
 def _without_previous(manifest: Manifest) -> Missing:
@@ -182,7 +185,7 @@ def _ladder(release: ReleaseRead) -> Ladder | Missing:
     means = release.manifest.measures
     if not means:
         return UNMEASURED
-    timings = read_timings(release.folder)
+    timings = read_timings(release.files.timings)
     return Ladder(ladder(means, timings), stages_beside(means), timings)
 
 
@@ -191,16 +194,16 @@ def _depths(release: ReleaseRead) -> Sequence[tuple[int, Mapping[str, float]]] |
         return UNMEASURED
     if release.manifest.inputs.reranker == "none":
         return Missing("Nothing was reranked: name a `model` in [reranker].")
-    return read_depths(release.folder) or _unkept("depths.parquet")
+    return read_depths(release.files.depths) or _unkept(release.files.depths)
 
 
 def _diversity(release: ReleaseRead) -> Sequence[Compared]:
-    table = release.table("diversity.parquet")
+    table = rows_of(release.files.diversity)
     return [] if table is None else comparison_rows(table)
 
 
 def _coverage(release: ReleaseRead) -> Sequence[CoveragePoint] | Missing:
-    table = release.table("coverage.parquet")
+    table = rows_of(release.files.coverage)
     if table is None:
         return Missing(
             "What share of a later day's traffic a budget answers is told where the query log has a `timestamp` column "
@@ -214,7 +217,7 @@ def _comparison(release: ReleaseRead, before: ReleaseRead | None) -> Sequence[Co
         return UNMEASURED
     if before is None:
         return _without_previous(release.manifest)
-    table = release.table("comparison.parquet")
+    table = rows_of(release.files.comparison)
     if table is None:
         return Missing("The two releases have no judged queries and measures in common, or were not compared.")
     return comparison_rows(table)
@@ -223,9 +226,9 @@ def _comparison(release: ReleaseRead, before: ReleaseRead | None) -> Sequence[Co
 def _losses(release: ReleaseRead, measure: str | None) -> Losses | Missing:
     if measure is None:
         return UNMEASURED
-    diagnosis, evaluation = release.table("diagnosis.parquet"), release.table("evaluation.parquet")
+    diagnosis, evaluation = rows_of(release.files.diagnosis), rows_of(release.files.evaluation)
     if diagnosis is None or evaluation is None:
-        return _unkept("diagnosis.parquet")
+        return _unkept(release.files.diagnosis)
     asked = release.queries_asked(diagnosis.column("query_id").unique().to_pylist())
     texts = {query_id: query.shown for query_id, query in asked.items()}
     return follow_documents(diagnosis, evaluation, measure=measure, texts=texts)
@@ -238,14 +241,14 @@ def _queries(
         return UNMEASURED
     documents = () if isinstance(losses, Missing) else losses.documents
     told = tell_queries(release, before, documents, measure=measure)
-    return told if told.told else _unkept("evaluation.parquet")
+    return told if told.told else _unkept(release.files.evaluation)
 
 
 def _drops(release: ReleaseRead) -> Sequence[Drop] | Missing:
-    table = release.table("drops.parquet")
+    table = rows_of(release.files.drops)
     return Missing("No row of the query log was left out by a rule.") if table is None else drops(table)
 
 
 def _bad_rows(release: ReleaseRead) -> Sequence[BadRows] | Missing:
-    table = release.table("bad_rows.parquet")
+    table = rows_of(release.files.bad_rows)
     return Missing("Every row could be read.") if table is None else bad_rows(table)

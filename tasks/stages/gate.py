@@ -11,11 +11,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.files.parquet import read_table, row_count
-from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.release.chunks import texts_without_row
 from nightrank.storage.release.compare import former_rankings, paired_rankings
-from nightrank.storage.release.results import FORMER_FILE_NAME
+from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.whole import whole_file
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.audit import audit_bm25
 from nightrank.tasks.evaluate.measures import named_queries
@@ -103,13 +102,13 @@ def ask_gates(
 
 def _soundness(night: Night, version: ChunkTableVersion, *, answered: int) -> list[Gate]:
     """Whether the new release is what its inputs make of it."""
-    table, queries = night.open_chunks(version), read_table(night.queries, columns=["query_key", "text", "filter"])
+    table, queries = night.open_chunks(version), night.files.queries.read(["query_key", "text", "filter"])
     filters = QueryFilters.of_night(night, queries)
-    with Bm25Store.open(night.bm25) as store:
+    with Bm25Store.open(night.files.statistics.path) as store:
         faults = {
-            "texts without a vector": texts_without_row(night.chunks, table.hashes()),
-            "chunks that BM25 lacks": row_count(night.chunks) - store.chunk_count,
-            "documents without a chunk": row_count(night.documents) - store.document_count(),
+            "texts without a vector": texts_without_row(night.scratch.chunks.path, table.hashes()),
+            "chunks that BM25 lacks": night.scratch.chunks.row_count() - store.chunk_count,
+            "documents without a chunk": night.scratch.documents.row_count() - store.document_count(),
             "queries without an entry in the cache": queries.num_rows - answered,
             "candidates that a filter does not let through": _outside_filters(night, filters, queries),
         }
@@ -119,7 +118,7 @@ def _soundness(night: Night, version: ChunkTableVersion, *, answered: int) -> li
 def _outside_filters(night: Night, filters: QueryFilters, queries: pa.Table) -> int:
     if not filters.allowed.packed:
         return 0
-    candidates = read_table(night.candidates, columns=["query_key", "chunk_number"])
+    candidates = night.files.candidates.read(["query_key", "chunk_number"])
     return filters.outside(queries.column("query_key"), candidates).size
 
 
@@ -131,7 +130,7 @@ def _audit(night: Night, store: Bm25Store, table: ChunkTable, queries: pa.Table,
     return audit_bm25(
         store,
         queries.column("text").to_pylist(),
-        read_table(night.leg_bm25),
+        night.scratch.bm25_leg.read(),
         texts_of=texts_of,
         settings=night.settings.bm25,
         analyser=Analyser.of(night.settings.bm25),
@@ -144,13 +143,13 @@ def _audit(night: Night, store: Bm25Store, table: ChunkTable, queries: pa.Table,
 
 def _runs_filtered(night: Night) -> list[RunFiltered]:
     """What filters leave out of the runs that stand in for legs."""
-    runs, filters = runs_of(night.settings.retrieval), QueryFilters.of_night(night, read_table(night.queries))
+    runs, filters = runs_of(night.settings.retrieval), QueryFilters.of_night(night, night.files.queries.read())
     if not runs or not filters.allowed.packed:
         return []
-    with Bm25Store.open(night.bm25) as store:
+    with Bm25Store.open(night.files.statistics.path) as store:
         documents = store.chunks(["document_id"]).column(0).combine_chunks()
     return [
-        run_filtered(read_table(night.outside_run(leg)), documents, name=name, allowed=filters.by_query)
+        run_filtered(night.outside_run(leg).read(), documents, name=name, allowed=filters.by_query)
         for leg, name in runs.items()
     ]
 
@@ -168,7 +167,7 @@ def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltere
 
     Where a filter leaves nothing of another engine's leg, the other leg alone answers, and may have nothing either.
     """
-    limits, queries, judgments = night.settings.gates, read_table(night.queries), judgments_of(night)
+    limits, queries, judgments = night.settings.gates, night.files.queries.read(), judgments_of(night)
     ignore_identical_ids = night.settings.judgments.ignore_identical_ids
     judged = {judgment.query_id for judgment in judgments}
     ids_by_key = named_queries(queries, judged)
@@ -176,7 +175,7 @@ def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltere
     emptied = query_keys.take(pa.array(sorted({query for run in runs for query in run.emptied}), pa.int32()))
     without_chunks = QueryFilters.of_night(night, queries).letting_nothing_through(query_keys)
     survey = survey_rankings(
-        paired_rankings(live.results if isinstance(live, _Live) else None, night.results),
+        paired_rankings(live.results if isinstance(live, _Live) else None, night.files.results.path),
         judged=ids_by_key.keys(),
         persistence=limits.overlap_persistence,
         unanswerable=without_chunks.union(emptied.to_pylist()),
@@ -189,7 +188,7 @@ def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltere
         rankings, lost = judged_rankings((survey.judged, ids_by_key)), []
     else:
         former_ids = named_queries(live.queries, judged)
-        former = survey_former(former_rankings(live.results, night.results), judged=former_ids.keys())
+        former = survey_former(former_rankings(live.results, night.files.results.path), judged=former_ids.keys())
         rankings = judged_rankings((survey.judged, ids_by_key), (former.judged, former_ids))
         lost = query_names(live.queries, former.lost_keys)
         quality = quality_change(
@@ -217,13 +216,12 @@ def _live(night: Night, current: Manifest | None) -> _Live | Incomparable:
     """The release that readers see, where it is as its manifest says."""
     if current is None:
         return Incomparable("it is the first release")
-    if FORMER_FILE_NAME in current.files:
+    if ReleaseFiles.former_results.name in current.files:
         reason = f"the results of the current release {current.release_id} were made by an earlier version"
         return Incomparable(reason, damaged=True)
-    folder = night.workspace.release(current.release_id)
-    results, queries = folder / night.results.name, folder / night.queries.name
-    for path, what in ((results, "results"), (queries, "queries")):
-        if not path.is_file() or sha256_of_file(path) != current.files.get(path.name):
+    files = ReleaseFiles.of(night.workspace, current.release_id)
+    for file, what in ((files.results, "results"), (files.queries, "queries")):
+        if whole_file(file, current) is None:
             reason = f"the {what} of the current release {current.release_id} are missing or damaged"
             return Incomparable(reason, damaged=True)
-    return _Live(results, read_table(queries))
+    return _Live(files.results.path, files.queries.read())

@@ -12,7 +12,6 @@ from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import reason_of
-from nightrank.storage.files.parquet import read_table
 from nightrank.storage.keys import query_key
 from nightrank.storage.release.collect import collect
 from nightrank.storage.release.manifest import digests_of, seal
@@ -39,14 +38,14 @@ def write_results(night: Night, version: ChunkTableVersion) -> int:
         How many queries it answers.
     """
     table = night.open_chunks(version)
-    with Bm25Store.open(night.bm25) as store:
-        return write_results_file(night.results, _rows(night, store, table), forms=_forms(night))
+    with Bm25Store.open(night.files.statistics.path) as store:
+        return write_results_file(night.files.results.path, _rows(night, store, table), forms=_forms(night))
 
 
 @task(name="publish", cache_policy=NO_CACHE)
 def publish(night: Night, manifest: Manifest, *, now: datetime) -> None:
     """Seal the release and, where every gate lets it through, make it the one that readers see."""
-    shutil.rmtree(night.scratch)
+    shutil.rmtree(night.scratch.folder)
     version = manifest.chunk_table
     night.open_chunks(version).pin(night.release_id)
     seal(night.workspace, manifest.model_copy(update={"files": digests_of(night.staging)}), staging=night.staging)
@@ -70,7 +69,7 @@ def collect_unreached(night: Night, *, now: datetime) -> str | None:
 
 def _forms(night: Night) -> Iterator[tuple[str, str]]:
     """The keys of near-identical forms, which the cache answers too, with those of their queries."""
-    queries = read_table(night.queries, columns=["query_key", "forms", "filter"])
+    queries = night.files.queries.read(["query_key", "forms", "filter"])
     for key, forms, condition in zip(*(column.to_pylist() for column in queries.columns), strict=True):
         for form in forms:
             yield query_key(form, condition), key
@@ -79,9 +78,9 @@ def _forms(night: Night) -> Iterator[tuple[str, str]]:
 def _rows(night: Night, store: Bm25Store, table: ChunkTable) -> Iterator[tuple[str, str, str]]:
     """Every query's key, text and results as JSON."""
     settings = night.settings
-    queries = read_table(night.queries, columns=["query_key", "text"])
+    queries = night.files.queries.read(["query_key", "text"])
     results = cut_results(
-        read_table(night.candidates),
+        night.files.candidates.read(),
         candidate_depth=settings.retrieval.candidate_depth,
         settings=settings.results,
         vectors=stored_vectors(table),

@@ -10,7 +10,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.files.parquet import read_table, write_table
+from nightrank.storage.files.parquet import write_table
 from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.tasks.rank.order import CHUNK_NAMES, name_candidates, reranked_rows, settle_order
 from nightrank.tasks.rerank.hosted.plan import HostedPlan
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 def rerank_candidates(night: Night, reranker: RerankerOnDemand | None, table: ChunkTableVersion) -> PairsScored:
     """Score every candidate pair that has no score yet, and set the final order of the candidates."""
     settings = night.settings
-    fused = read_table(night.fused)
-    queries = read_table(night.queries, columns=["query_key", "text", "filter"])
-    with Bm25Store.open(night.bm25) as store:
+    fused = night.scratch.fused.read()
+    queries = night.files.queries.read(["query_key", "text", "filter"])
+    with Bm25Store.open(night.files.statistics.path) as store:
         chunks = store.chunks_at(fused.column("chunk_number").to_numpy(), CHUNK_NAMES)
     candidates = name_candidates(fused, queries, chunks)
     pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
@@ -47,7 +47,7 @@ def rerank_candidates(night: Night, reranker: RerankerOnDemand | None, table: Ch
             )
     weight = 0.0 if reranker is None else reranker.plan.weight
     write_table(
-        night.candidates,
+        night.files.candidates.path,
         settle_order(candidates, fused, pair_scores, weight=weight, dense_weight=settings.retrieval.dense_weight),
     )
     return done

@@ -18,6 +18,7 @@ from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.filters.queries import by_text
 from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder
@@ -265,9 +266,9 @@ def _index(run: TrainingRun, release_id: str) -> Iterator[ReleaseIndex]:
     if (run.embedder.fingerprint, analyser.fingerprint()) != (manifest.inputs.embedder, manifest.inputs.analysis):
         message = f"The embedder or the analysis in the settings is not what the release {release_id} was made with."
         raise InputError(message, remedy="Run `nightrank refresh` first.")
-    folder = run.workspace.release(release_id)
+    files = ReleaseFiles.of(run.workspace, release_id)
     table = ChunkTable.of_release(run.workspace.lance, name=manifest.chunk_table.name, release_id=release_id)
-    candidates = read_table(folder / "candidates.parquet", columns=["query_key", "chunk_hash", "pair_score"])
-    candidates = by_text(candidates, read_table(folder / "queries.parquet"))
-    with Bm25Store.open(folder / "bm25.duckdb") as store:
+    candidates = files.candidates.read(["query_key", "chunk_hash", "pair_score"])
+    candidates = by_text(candidates, files.queries.read())
+    with Bm25Store.open(files.statistics.path) as store:
         yield ReleaseIndex.of(run.settings, store, table, candidates=candidates, analyser=analyser)

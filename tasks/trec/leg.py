@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import digest_of_sequence
-from nightrank.storage.records import LEG, ranking_order, ranks_within
+from nightrank.storage.records import LEG, OUTSIDE_RUN, ranking_order, ranks_within
 from nightrank.tasks.trec.runs import read_run
 
 if TYPE_CHECKING:
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.ranking import RetrievalSettings
 
 LEGS = ("bm25", "dense")
-
-# A run as a night reads it: the entries of its queries and documents.
-OUTSIDE_RUN = pa.schema(
-    [
-        pa.field("query_number", pa.int32(), nullable=False),
-        pa.field("document_id", pa.string(), nullable=False),
-        pa.field("score", pa.float32(), nullable=False),
-    ]
-)
 
 
 class RunRead(NamedTuple):

@@ -14,6 +14,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.release.dense_lists import DENSE_LISTS
 from nightrank.storage.release.evaluation import COMPARISON, DEPTHS, DIAGNOSIS, EVALUATION
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.tasks.evaluate.ladder import RUNGS, read_timings
 from nightrank.tasks.evaluate.measures import means
 from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
@@ -59,7 +60,7 @@ def folder_of(collection: Collection, summary: Summary) -> Path:
 
 
 def timings_of(collection: Collection, summary: Summary) -> Timings:
-    timings = read_timings(folder_of(collection, summary))
+    timings = read_timings(ReleaseFiles(folder_of(collection, summary)).timings)
     assert timings is not None
     return timings
 

@@ -51,7 +51,7 @@ def load_no_model(*arguments: object, **options: object) -> NoReturn:
 
 def forbid_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing can be embedded and no pair be scored from here on."""
-    monkeypatch.setattr("nightrank.tasks.rerank.on_demand.Embedder", load_no_model)
+    monkeypatch.setattr("nightrank.tasks.embed.on_demand.Embedder", load_no_model)
     monkeypatch.setattr("nightrank.tasks.rerank.on_demand.Reranker", load_no_model)
 
 

@@ -12,8 +12,9 @@ from nightrank.storage.files.parquet import write_table
 from nightrank.storage.keys import query_key
 from nightrank.storage.records import BAD_ROWS, QUERIES
 from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPS, EVALUATION, Timings
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import ChunkTableVersion, Counts, Inputs, Manifest
-from nightrank.storage.release.results import FILE_NAME, write_results_file
+from nightrank.storage.release.results import write_results_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,7 +63,7 @@ def write_answers(folder: Path, answers: Mapping[str, tuple[str, Sequence[tuple[
         (keys[query_id], text, json.dumps([_entry(*entry) for entry in enumerate(results, start=1)]))
         for query_id, (text, results) in answers.items()
     )
-    write_results_file(folder / FILE_NAME, cached)
+    write_results_file(ReleaseFiles(folder).results.path, cached)
 
 
 def write_worth(

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import InputError
-from nightrank.storage.files.parquet import read_table
 from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.tasks.train.embedder.examine import Examination, draw
 from nightrank.tasks.train.sources import beir_passages, beir_queries, qrels_of
@@ -130,7 +130,8 @@ class GuardRelease:
         with self.workspace.reading():
             release_id = self.workspace.require_current()
             answered = self._asked(release_id)
-            with Bm25Store.open(self.workspace.release(release_id, only=["bm25.duckdb"]) / "bm25.duckdb") as store:
+            files = ReleaseFiles.of(self.workspace, release_id, only=[ReleaseFiles.statistics])
+            with Bm25Store.open(files.statistics.path) as store:
                 listing = store.chunks(["chunk_hash", "document_id"])
             relevant = [graded for _, graded in answered]
             document_ids = listing.column("document_id").to_pylist()
@@ -155,8 +156,8 @@ class GuardRelease:
         for judgment in [] if qrels is None else read_judgments(self.base / qrels, name=qrels):
             if judgment.grade > 0:
                 graded[judgment.query_id][judgment.document_id] = judgment.grade
-        path = self.workspace.release(release_id, only=["queries.parquet"]) / "queries.parquet"
-        rows = read_table(path, columns=["text", "query_ids"]).to_pylist()
+        queries = ReleaseFiles.of(self.workspace, release_id, only=[ReleaseFiles.queries]).queries
+        rows = queries.read(["text", "query_ids"]).to_pylist()
         asked = [(row["text"], graded[name]) for row in rows for name in row["query_ids"] if name in graded]
         if not asked:
             message = f"{self.name} has no judged query in its release {release_id}."

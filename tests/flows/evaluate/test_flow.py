@@ -15,6 +15,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.evaluate.flow import evaluate
 from nightrank.storage.files.parquet import read_table
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.diagnosis import totals
 from nightrank.tasks.evaluate.ladder import read_depths
@@ -68,7 +69,7 @@ def test_a_plain_evaluation_tells_what_the_release_keeps_and_changes_nothing(
     told = nightrank("evaluate", "-c", published.settings_file, "--json").json
 
     folder = release_folder(published)
-    assert [(row.pop("depth"), row) for row in told["depths"]] == read_depths(folder)
+    assert [(row.pop("depth"), row) for row in told["depths"]] == read_depths(ReleaseFiles(folder).depths)
     assert told["diagnosis"] == totals(read_table(folder / "diagnosis.parquet"))
     assert [rung["stage"] for rung in told["ladder"]][-3:] == ["dense", "fused", "reranked"]
     manifest = json.loads((folder / "manifest.json").read_bytes())

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nightrank.storage.files.atomic import write_text
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.records import QUERIES
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import digests_of
-from nightrank.storage.release.results import FILE_NAME, write_results_file
-from nightrank.storage.serving.entries import QUERIES_FILE
+from nightrank.storage.release.results import write_results_file
 from tests.support.reported import NOW, manifest_of, write_rows
 
 if TYPE_CHECKING:
@@ -70,12 +70,12 @@ def publish(place: Workspace, release_id: str, queries: Sequence[Answered], *, l
         for query, key in zip(queries, keys, strict=True)
         for form in query.forms
     ]
-    write_results_file(folder / FILE_NAME, zip(keys, texts, results, strict=True), forms=forms)
+    write_results_file(ReleaseFiles(folder).results.path, zip(keys, texts, results, strict=True), forms=forms)
     rows: list[tuple[Any, ...]] = [
         (key, text, 1, [], list(query.forms), query.condition)
         for key, text, query in zip(keys, texts, queries, strict=True)
     ]
-    write_rows(folder / QUERIES_FILE, QUERIES, rows)
+    write_rows(ReleaseFiles(folder).queries.path, QUERIES, rows)
     manifest = manifest_of(release_id, files=digests_of(folder))
     write_text(folder / "manifest.json", manifest.model_dump_json())
     if live:

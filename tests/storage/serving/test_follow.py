@@ -15,7 +15,8 @@ import pytest
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import query_key
 from nightrank.storage.release.collect import collect
-from nightrank.storage.release.results import FILE_NAME, write_results_file
+from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.results import write_results_file
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.follow import FollowingCache
 from nightrank.storage.serving.open import open_results
@@ -56,7 +57,7 @@ def publish(place: Workspace, release_id: str, monkeypatch: pytest.MonkeyPatch) 
     }  # fmt: skip
 
     def seal(workspace: Workspace, manifest: object, *, staging: Path) -> None:
-        write_results_file(staging / FILE_NAME, [(query_key("tea"), "tea", json.dumps([entry]))])
+        write_results_file(ReleaseFiles(staging).results.path, [(query_key("tea"), "tea", json.dumps([entry]))])
         real_seal(workspace, manifest.model_copy(update={"files": digests_of(staging)}), staging=staging)  # type: ignore[attr-defined]
 
     from nightrank.storage.release.manifest import digests_of

@@ -15,7 +15,8 @@ import pytest
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.keys import query_key
-from nightrank.storage.release.results import FILE_NAME, ResultsFile
+from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.results import ResultsFile
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.entries import release_to_serve
 from tests.storage.serving.conftest import FILES, SERVERS, Place
@@ -242,7 +243,7 @@ def test_before_the_first_export_there_is_nothing_to_open(place: Place) -> None:
 @EVERYWHERE
 def test_a_release_that_is_damaged_is_not_exported(workspace: Workspace, place: Place) -> None:
     publish(workspace, FIRST, QUERIES_OF_ALL_KINDS)
-    path = workspace.release(FIRST) / FILE_NAME
+    path = ReleaseFiles(workspace.release(FIRST)).results.path
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)

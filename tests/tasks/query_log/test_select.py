@@ -10,6 +10,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import RowWriter, read_table, write_table
 from nightrank.storage.keys import query_key
 from nightrank.storage.records import BAD_ROWS, QUERIES
+from nightrank.storage.release.files import Queries, ReleaseFiles
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.night import Before, Night
 from nightrank.tasks.query_log.select import QueriesRead, read_queries
@@ -27,7 +28,7 @@ class Log:
         self.folder = folder
         self.nights = 0
         self.before: Before | None = None
-        self.answered: Path | None = None
+        self.answered: Queries | None = None
         self.refused: dict[str, str] = {}
 
     def refuse(self, conditions: Collection[str]) -> dict[str, str]:
@@ -42,17 +43,17 @@ class Log:
         night = Night(
             Settings.model_validate(values), self.folder, workspace, f"r{self.nights}", self.before, 0, self.answered
         )
-        night.scratch.mkdir(parents=True)
+        night.scratch.folder.mkdir(parents=True)
         return night
 
     def read(self, night: Night, *, judged: tuple[str, ...] = ()) -> QueriesRead:
-        with RowWriter(night.bad_rows, BAD_ROWS) as bad:
+        with RowWriter(night.files.bad_rows.path, BAD_ROWS) as bad:
             return read_queries(night, bad, judged=set(judged), refuse=self.refuse)
 
     def texts(self, rows: list[dict[str, Any]], *, judged: tuple[str, ...] = (), **settings: object) -> list[str]:
         night = self.night(rows, **settings)
         self.read(night, judged=judged)
-        queries = read_table(night.queries)
+        queries = night.files.queries.read()
         assert queries.schema == QUERIES
         texts: list[str] = queries.column("text").to_pylist()
         return texts
@@ -61,7 +62,7 @@ class Log:
         """(rows, traffic) by reason."""
         night = self.night(rows, **settings)
         read = self.read(night)
-        return {row["reason"]: (row["rows"], row["traffic"]) for row in read_table(night.drops).to_pylist()}, read
+        return {row["reason"]: (row["rows"], row["traffic"]) for row in night.files.drops.read().to_pylist()}, read
 
 
 @pytest.fixture
@@ -105,11 +106,11 @@ def test_robots_leave_no_traffic_behind_and_bad_rows_are_told_once(log: Log) -> 
     ]
     night = log.night(rows, max_per_minute=8)
     log.read(night)
-    assert [(row["text"], row["count"]) for row in read_table(night.queries).to_pylist()] == [("bought?", 1)]
-    assert read_table(night.bad_rows).column("row").to_pylist() == [11]
+    assert [(row["text"], row["count"]) for row in night.files.queries.read().to_pylist()] == [("bought?", 1)]
+    assert night.files.bad_rows.read().column("row").to_pylist() == [11]
     night = log.night(rows, max_per_minute=0)
     log.read(night)
-    assert [(row["text"], row["count"]) for row in read_table(night.queries).to_pylist()] == [("bought", 10)]
+    assert [(row["text"], row["count"]) for row in night.files.queries.read().to_pylist()] == [("bought", 10)]
 
 
 def test_queries_of_fewer_users_than_asked_for_are_not_kept_though_they_are_frequent_or_judged(log: Log) -> None:
@@ -152,7 +153,7 @@ def test_nothing_that_a_night_writes_names_a_user_or_what_was_dropped(log: Log) 
         written = json.dumps(read_table(path).to_pylist())
         for secret in ("4711", "0815", "Agent-99", "jane", "1234567", "wrong column"):
             assert secret not in written, path
-    assert len(read_table(night.bad_rows)) == 4
+    assert len(night.files.bad_rows.read()) == 4
 
 
 def test_judged_queries_are_kept_beyond_the_budget_unless_told_otherwise(log: Log) -> None:
@@ -166,11 +167,11 @@ def test_a_budget_in_seconds_buys_new_queries_and_known_ones_are_free(log: Log) 
     rows = [{"query": text, "count": 9 - place} for place, text in enumerate("abcde")]
     seconds: dict[str, Any] = {"budget_seconds": 4.0, "pairs_per_second": 50.0}  # 200 pairs: two new queries of 100
     assert log.texts(rows, **seconds) == ["a", "b"]
-    log.answered = log.folder / "queries.parquet"
-    write_table(log.answered, pa.table({"query_key": [query_key("a"), query_key("d")]}))
+    log.answered = ReleaseFiles(log.folder).queries
+    write_table(log.answered.path, pa.table({"query_key": [query_key("a"), query_key("d")]}))
     assert log.texts(rows, **seconds) == ["a", "b", "c", "d"]
     nothing_same = {"same_chunking": False, "same_embedder": False, "same_reranker": False}
-    log.before = Before(log.folder, **nothing_same, pairs_per_second=25.0)  # as measured: one new query
+    log.before = Before(ReleaseFiles(log.folder), **nothing_same, pairs_per_second=25.0)  # as measured: one new query
     assert log.texts(rows, **seconds) == ["a", "b", "d"]
 
 
@@ -219,7 +220,7 @@ def test_the_order_of_rows_decides_nothing(log: Log) -> None:
     for ordered in (rows, rows[::-1]):
         night = log.night(ordered)
         log.read(night)
-        tables.append([read_table(path) for path in (night.queries, night.coverage, night.drops)])
+        tables.append([file.read() for file in (night.files.queries, night.files.coverage, night.files.drops)])
     assert tables[0] == tables[1]
     assert tables[0][1].num_rows > 0
 
@@ -231,7 +232,7 @@ def test_the_curve_compares_our_choice_with_plain_frequency(log: Log) -> None:
     rows += [{"query": "jane@example.org", "timestamp": "2024-06-03"}]
     night = log.night(rows)
     log.read(night)
-    found = [tuple(row.values()) for row in read_table(night.coverage).to_pylist()]
+    found = [tuple(row.values()) for row in night.files.coverage.read().to_pylist()]
     assert found == [
         ("chosen", 1, 100, 3 / 5),
         ("chosen", 2, 200, 3 / 5),
@@ -261,13 +262,13 @@ def test_the_same_text_with_another_filter_is_another_query_and_forms_are_merged
     ]
     night = log.night(rows)
     read = log.read(night)
-    assert [tuple(row.values()) for row in read_table(night.queries).to_pylist()] == [
+    assert [tuple(row.values()) for row in night.files.queries.read().to_pylist()] == [
         (query_key("tea"), "tea", 6, ["q1"], [], None),
         (query_key("tea", '{"type":"docs"}'), "tea", 4, ["q2", "q3"], ["tea?"], '{"type":"docs"}'),
         (query_key("tea", '{"type":"blog"}'), "tea", 2, [], [], '{"type":"blog"}'),
     ]
     assert read == QueriesRead(bad=0, coverage=1.0, screened=0.0)
-    log.answered = night.queries
+    log.answered = night.files.queries
     known = log.texts(rows, budget_seconds=1.0, pairs_per_second=50.0)  # too little for a new query
     assert known == ["tea", "tea", "tea"]
 
@@ -285,7 +286,7 @@ def test_queries_whose_filter_is_refused_are_set_aside_with_its_reason_and_end_n
     assert read == QueriesRead(bad=10, coverage=4 / 40, screened=0.0)
     night = log.night(rows)
     log.read(night)
-    bad = [(row["row"], row["reason"]) for row in read_table(night.bad_rows).to_pylist()]
+    bad = [(row["row"], row["reason"]) for row in night.files.bad_rows.read().to_pylist()]
     assert bad == [
         (12, "the filter is no JSON"),
         *((row, "no document has the field 'wieght' [email]") for row in range(2, 11)),

@@ -11,8 +11,7 @@ from nightrank.storage.keys import digest, query_key
 from nightrank.storage.lance.place import LanceFolder
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.memo.pair_scores import PairMemo
-from nightrank.storage.records import CANDIDATES
-from nightrank.tasks.rank.fusion import FUSED
+from nightrank.storage.records import CANDIDATES, FUSED
 from nightrank.tasks.rank.order import name_candidates, settle_order
 from nightrank.tasks.rerank import pairs as module
 from nightrank.tasks.rerank.hosted.client import Answer

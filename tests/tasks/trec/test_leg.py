@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.records import LEG, QUERIES
-from nightrank.tasks.trec.leg import OUTSIDE_RUN, RunFiltered, RunRead, read_outside_run, run_as_leg, run_filtered
+from nightrank.storage.records import LEG, OUTSIDE_RUN, QUERIES
+from nightrank.tasks.trec.leg import RunFiltered, RunRead, read_outside_run, run_as_leg, run_filtered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
