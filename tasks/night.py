@@ -90,7 +90,7 @@ class Night:
         """Files that stages hand on and the release does not keep."""
         return self.files.scratch
 
-    def outside_run(self, leg: str) -> OutsideRun:
+    def external_run(self, leg: str) -> OutsideRun:
         """The run that stands in for a leg; only where the settings name one."""
         return {"bm25": self.scratch.outside_bm25, "dense": self.scratch.outside_dense}[leg]
 

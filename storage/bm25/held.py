@@ -18,7 +18,7 @@ _HASHES = "SELECT DISTINCT chunk_hash FROM chunks"
 _REACH = "INSERT INTO reached SELECT chunk_hash FROM hashes"
 
 
-def reach_chunks(connection: duckdb.DuckDBPyConnection, statistics: Iterable[Path]) -> None:
+def reachable_chunks(connection: duckdb.DuckDBPyConnection, statistics: Iterable[Path]) -> None:
     """Make the temporary table ``reached`` of the ``chunk_hash`` of all texts that releases hold.
 
     Args:

@@ -1,4 +1,4 @@
-"""The static leg: the judged queries against every text by static embeddings, the lowest rung of the ladder.
+"""The static leg: the judged queries against every text by static embeddings, the lowest stage of the ladder.
 
 It is kept from night to night as the dense leg is (``tasks.dense.lists``), so that a night embeds the texts that came,
 and a release's leg can be read again without its collection. Nothing that is published is made of it.
@@ -14,7 +14,7 @@ import pyarrow as pa
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.release.dense_lists import read_dense_lists, write_dense_lists
 from nightrank.tasks.dense.carried import ListedQueries, leg_from_lists, lists_by_key, lists_by_number
-from nightrank.tasks.dense.filtered import Handed, bring_filtered_up_to_date
+from nightrank.tasks.dense.filtered import CarriedOver, update_filtered
 from nightrank.tasks.dense.lists import DenseLists
 from nightrank.tasks.dense.retrieve import SCORES_HELD, retrieve_dense
 from nightrank.tasks.dense.texts import Texts
@@ -54,17 +54,17 @@ def retrieve_static(
         texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
     vectors = embedder.embed(queries.column("text").to_pylist())
     listed = ListedQueries.of(queries.column("query_key").combine_chunks(), vectors)
-    lists, handed = DenseLists.unknown(len(listed)), Handed.nothing()
+    lists, carried_over = DenseLists.unknown(len(listed)), CarriedOver.nothing()
     if night.before is not None and night.before.same_embedder and night.before.files.static_lists.path.is_file():
         lists = lists_by_number(read_dense_lists(night.before.files.static_lists.path), listed, texts)
-        handed = Handed.over_to(night, night.before)
-    outcome = bring_filtered_up_to_date(
+        carried_over = CarriedOver.since(night, night.before)
+    outcome = update_filtered(
         lists,
         vectors,
         texts=texts,
         filters=QueryFilters.of_night(night, queries),
         vectors=StaticVectors(table, embedder),
-        handed=handed,
+        carried_over=carried_over,
         depth=night.settings.retrieval.candidate_depth,
     )
     write_dense_lists(night.files.static_lists.path, lists_by_key(outcome.lists, listed, texts))

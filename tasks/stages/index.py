@@ -25,7 +25,7 @@ from nightrank.tasks.runtime.retries import retried
 
 if TYPE_CHECKING:
     from nightrank.tasks.embed.encoder import EmbedderPlan
-    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+    from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
     from nightrank.tasks.workers.cut import Sharding
 
@@ -71,7 +71,7 @@ def chunk_documents(night: Night, plan: EmbedderPlan) -> int:
 
 @retried
 @task(name="embed", cache_policy=NO_CACHE)
-def embed_chunks(night: Night, embedder: EmbedderOnDemand) -> ChunksEmbedded:
+def embed_chunks(night: Night, embedder: LazyEmbedder) -> ChunksEmbedded:
     """Embed the chunks that have no vector yet, batch by batch; the model is loaded only where one is missing."""
     plan = embedder.plan
     table = ChunkTable.find(night.workspace.lance, embedder=plan.fingerprint)
@@ -90,7 +90,7 @@ def embed_chunks(night: Night, embedder: EmbedderOnDemand) -> ChunksEmbedded:
 
 
 def _embed_here(
-    missing: MissingChunks, stored: ChunkTable | None, *, night: Night, embedder: EmbedderOnDemand
+    missing: MissingChunks, stored: ChunkTable | None, *, night: Night, embedder: LazyEmbedder
 ) -> ChunkTable:
     plan, model = embedder.plan, embedder.load(stored)
     table = ChunkTable.create(night.workspace.lance, embedder=plan.fingerprint, dimensions=model.dimensions)
@@ -107,7 +107,7 @@ def _embed_in_shards(
     stored: ChunkTable | None,
     *,
     night: Night,
-    embedder: EmbedderOnDemand,
+    embedder: LazyEmbedder,
     sharding: Sharding,
 ) -> ChunkTable:
     """Workers embed, and this process alone commits; a shard that has ended is never lost."""

@@ -1,4 +1,4 @@
-"""The stage that measures: what every rung of the ladder is worth and costs, and what changed since the last release.
+"""The stage that measures: what every stage of the ladder is worth and costs, and what changed since the last release.
 
 Everything here is about the judged queries. Where nobody judged, the files are there and empty, and nothing is timed.
 """
@@ -36,23 +36,23 @@ if TYPE_CHECKING:
 
     from nightrank.storage.records import Judgment
     from nightrank.storage.release.manifest import ChunkTableVersion, Manifest
-    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+    from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
     from nightrank.tasks.rank.diversity import VectorSource
-    from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+    from nightrank.tasks.rerank.lazy import LazyReranker
 
 
 @task(name="measure", cache_policy=NO_CACHE)
 def measure_stages(
     night: Night,
-    embedder: EmbedderOnDemand,
-    reranker: RerankerOnDemand | None,
+    embedder: LazyEmbedder,
+    reranker: LazyReranker | None,
     version: ChunkTableVersion,
     *,
     previous: Manifest | None,
     seed: int,
 ) -> dict[str, dict[str, float]]:
-    """Measure every stage on the judged queries, follow each relevant document, and time the rungs of the ladder.
+    """Measure every stage on the judged queries, follow each relevant document, and time the stages of the ladder.
 
     Args:
         night: The run.
@@ -111,7 +111,7 @@ def _measured(rankings: _Rankings, judgments: Sequence[Judgment], night: Night) 
     )
 
 
-def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], reranker: RerankerOnDemand | None) -> pa.Table:
+def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], reranker: LazyReranker | None) -> pa.Table:
     """Schema DEPTHS; without a reranker empty."""
     settings = tonight.settings
     candidate_depth = settings.retrieval.candidate_depth

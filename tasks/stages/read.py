@@ -12,13 +12,13 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import RowWriter, copy_columns, read_column
 from nightrank.storage.keys import digest_of_sequence, fingerprint
 from nightrank.storage.records import BAD_ROWS, BadRow
-from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS, documents_digest, raw_row, settle_documents
+from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS, deduplicate_documents, documents_digest, raw_row
 from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.filters.compile import refused
 from nightrank.tasks.query_log.select import read_queries
 from nightrank.tasks.read.documents import read_documents
 from nightrank.tasks.runtime.retries import retried
-from nightrank.tasks.trec.leg import RunRead, read_outside_run, runs_of
+from nightrank.tasks.trec.leg import RunRead, read_external_run, runs_of
 from nightrank.tasks.trec.qrels import judgments_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 BAD_ROWS_SHOWN = 5
 
 
-class Drop(NamedTuple):
+class Dropped(NamedTuple):
     """Rows of the log that were not kept for one reason, and the sum of their counts."""
 
     reason: str
@@ -50,7 +50,7 @@ class InputsRead:
         judgments_key: Key of the judgments.
         judgments_unknown: Judged queries that the log, a rule or the budget left out; they score 0.
         coverage: Share of the log's traffic, robots and the drop list aside, that the chosen queries answer.
-        drops: Rows and traffic of the log that were not kept, by reason.
+        dropped: Rows and traffic of the log that were not kept, by reason.
         runs: What was read of run files that stand in for legs.
         screened: Share of the log's traffic that robots sent or the drop list names.
     """
@@ -65,7 +65,7 @@ class InputsRead:
     queries_key: str
     judgments_key: str
     coverage: float
-    drops: tuple[Drop, ...]
+    dropped: tuple[Dropped, ...]
     screened: float
     runs: tuple[RunRead, ...] = ()
 
@@ -110,7 +110,7 @@ def read_inputs(night: Night) -> InputsRead:
         queries_key=_queries_key(queries),
         judgments_key=judgments_key,
         coverage=log.coverage,
-        drops=tuple(Drop(**row) for row in night.files.drops.read().to_pylist()),
+        dropped=tuple(Dropped(**row) for row in night.files.dropped.read().to_pylist()),
         screened=log.screened,
         runs=tuple(_read_runs(night, queries)),
     )
@@ -130,8 +130,8 @@ def _read_runs(night: Night, queries: pa.Table) -> Iterator[RunRead]:
     document_ids = night.files.documents.read(["document_id"]).column(0) if runs else None
     for leg, name in runs.items():
         path = night.base / name
-        table, read = read_outside_run(path, name=name, leg=leg, queries=queries, document_ids=document_ids)
-        night.outside_run(leg).write(table)
+        table, read = read_external_run(path, name=name, leg=leg, queries=queries, document_ids=document_ids)
+        night.external_run(leg).write(table)
         yield read
 
 
@@ -169,18 +169,18 @@ def _read_documents(night: Night, bad: RowWriter) -> int:
                 set_aside(row)
             else:
                 documents.write(raw_row(row, position=position))
-    for row in settle_documents(raw, night.scratch.documents.path):
+    for row in deduplicate_documents(raw, night.scratch.documents.path):
         set_aside(row)
     raw.unlink()
     good_count = night.scratch.documents.row_count()
     total = good_count + bad_count
-    if good_count == 0 or bad_count > settings.max_bad_rows * total:
+    if good_count == 0 or bad_count > settings.max_bad_row_share * total:
         listed = "; ".join(_where(row) for row in shown)
         message = (
             f"{bad_count} of {total} rows of {settings.source} cannot be used, "
-            f"more than documents.max_bad_rows = {settings.max_bad_rows:g} allows: {listed or 'it is empty'}."
+            f"more than documents.max_bad_row_share = {settings.max_bad_row_share:g} allows: {listed or 'it is empty'}."
         )
-        raise InputError(message, remedy="Mend these rows, or raise `max_bad_rows` to go on without them.")
+        raise InputError(message, remedy="Mend these rows, or raise `max_bad_row_share` to go on without them.")
     copy_columns(night.scratch.documents.path, night.files.documents.path, columns=DIGESTS)
     return bad_count
 

@@ -17,7 +17,7 @@ from nightrank.storage.release.dense_lists import read_dense_lists, write_dense_
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.carried import ListedQueries, lists_by_key, lists_by_number
-from nightrank.tasks.dense.filtered import Handed, bring_filtered_up_to_date
+from nightrank.tasks.dense.filtered import CarriedOver, update_filtered
 from nightrank.tasks.dense.lists import DenseLists
 from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.dense.texts import Texts
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.release.manifest import ChunkTableVersion
-    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+    from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
 
 COMMIT_QUERIES = 1024  # queries embedded between two commits: what a killed run loses at most
@@ -80,7 +80,7 @@ def retrieve_lexical(night: Night) -> int:
 
 @retried
 @task(name="embed queries", cache_policy=NO_CACHE)
-def embed_queries(night: Night, embedder: EmbedderOnDemand, version: ChunkTableVersion) -> QueriesEmbedded:
+def embed_queries(night: Night, embedder: LazyEmbedder, version: ChunkTableVersion) -> QueriesEmbedded:
     """Embed the queries that have no vector yet, batch by batch; the model is loaded only where one is missing."""
     queries = night.files.queries.read(["query_key", "text", "filter"])
     queries = _each_once(by_text(queries, queries))
@@ -131,17 +131,17 @@ def retrieve_semantic(night: Night, version: ChunkTableVersion, *, embedder: str
     with Bm25Store.open(night.files.statistics.path) as store:
         texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
     queries = ListedQueries.of(asked.column("query_key").combine_chunks(), query_vectors)
-    lists, handed = DenseLists.unknown(len(queries)), Handed.nothing()
+    lists, carried_over = DenseLists.unknown(len(queries)), CarriedOver.nothing()
     if night.before is not None and night.before.same_embedder:
         lists = lists_by_number(read_dense_lists(night.before.files.dense_lists.path), queries, texts)
-        handed = Handed.over_to(night, night.before)
-    outcome = bring_filtered_up_to_date(
+        carried_over = CarriedOver.since(night, night.before)
+    outcome = update_filtered(
         lists,
         query_vectors,
         texts=texts,
         filters=QueryFilters.of_night(night, asked),
         vectors=StoredVectors(night.open_chunks(version)),
-        handed=handed,
+        carried_over=carried_over,
         depth=night.settings.retrieval.candidate_depth,
     )
     night.scratch.dense_leg.write(outcome.leg)
@@ -171,7 +171,7 @@ def fuse_legs(night: Night) -> int:
             documents = store.chunks(["document_id"]).column(0).combine_chunks()
         filters = QueryFilters.of_night(night, night.files.queries.read(["filter"]))
         for leg in runs:
-            run = night.outside_run(leg).read()
+            run = night.external_run(leg).read()
             legs[leg] = run_as_leg(run, own, documents, depth=settings.candidate_depth, allowed=filters.by_query)
     fused = fuse(legs["bm25"], legs["dense"], settings=settings)
     night.scratch.fused.write(fused)

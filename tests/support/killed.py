@@ -2,7 +2,7 @@
 
     python -m tests.support.killed CASE SEED OUT
 
-runs a case of ``tests.support.memo_upkeep`` in copies of the folder SEED: OUT/0, OUT/1 and so on, where OUT/n is what
+runs a case of ``tests.support.memo_prune`` in copies of the folder SEED: OUT/0, OUT/1 and so on, where OUT/n is what
 a process leaves that was killed by SIGKILL at its operation n. What is done in the last one nobody killed. Operations
 are: opening, making, renaming and removing files and folders there, bringing them to the disk, statements to DuckDB
 and requests to the object store.
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from nightrank.storage.bucket.store import Remote
 from nightrank.storage.memo import file as memo_file
 from nightrank.storage.memo import parts, prune
-from tests.support import memo_upkeep
+from tests.support import memo_prune
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -107,7 +107,7 @@ def main(case: str, seed: Path, out: Path) -> None:
         if child == 0:
             try:
                 _count_operations(Countdown(number), folder)
-                memo_upkeep.CASES[case](folder)
+                memo_prune.CASES[case](folder)
                 os._exit(0)
             finally:
                 os._exit(1)

@@ -18,7 +18,7 @@ from nightrank.storage.keys import digest
 from nightrank.storage.memo.file import remove_memo
 from nightrank.storage.memo.pair_scores import PAID, PairMemo
 from nightrank.storage.memo.parts import SharedMemos
-from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES, keep_reached, memo_path, remove_leftovers
+from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES, keep_reachable, memo_path, remove_leftovers
 from nightrank.storage.memo.query_vectors import QueryMemo
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def prune(folder: Path) -> None:
     remove_leftovers(folder / "memo")
     for kind in KINDS:
         if (path := path_of(folder, kind)).is_file():
-            keep_reached(path, kind, files=[folder / "release" / kind.file], thorough=True, dry_run=False)
+            keep_reachable(path, kind, files=[folder / "release" / kind.file], thorough=True, dry_run=False)
 
 
 def remove(folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES
 from tests.support.killed import killed_everywhere
-from tests.support.memo_upkeep import (
+from tests.support.memo_prune import (
     bring,
     known,
     path_of,

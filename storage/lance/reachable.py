@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from nightrank.storage.bm25.held import reach_chunks
+from nightrank.storage.bm25.held import reachable_chunks
 from nightrank.storage.errors import MachineError
 from nightrank.storage.files.database import connect, only_row
 
@@ -22,7 +22,7 @@ _MISSING = "SELECT count(DISTINCT chunk_hash) FROM reached ANTI JOIN present USI
 _UNREACHED = "SELECT _rowid FROM present ANTI JOIN reached USING (chunk_hash) ORDER BY _rowid"
 
 
-def unreached_rows(rows: pa.RecordBatchReader, statistics: Iterable[Path]) -> NDArray[np.uint64]:
+def unreachable_rows(rows: pa.RecordBatchReader, statistics: Iterable[Path]) -> NDArray[np.uint64]:
     """The rows of a table of chunks whose texts no release holds.
 
     Args:
@@ -39,7 +39,7 @@ def unreached_rows(rows: pa.RecordBatchReader, statistics: Iterable[Path]) -> ND
         connection.register("table_rows", rows)
         connection.execute(_PRESENT)
         connection.unregister("table_rows")
-        reach_chunks(connection, statistics)
+        reachable_chunks(connection, statistics)
         [missing] = only_row(connection, _MISSING)
         if missing:
             message = f"LanceDB lacks {missing} texts that kept releases hold; nothing is removed."
