@@ -60,7 +60,7 @@ def test_no_two_files_have_one_name(owner: type[ReleaseFiles] | type[ScratchFile
 
 def test_every_kind_of_table_has_a_schema() -> None:
     kinds = {kind for kind in vars(layout).values() if isinstance(kind, type) and issubclass(kind, TableReference)}
-    assert kinds - {TableReference} == SCHEMAS.keys()
+    assert {kind.__name__ for kind in kinds - {TableReference}} == SCHEMAS.keys()
 
 
 def test_a_name_of_the_layout_gives_the_file_of_a_folder_and_its_name(tmp_path: Path) -> None:
