@@ -2,7 +2,7 @@
 
     python -m tests.support.killed CASE SEED OUT
 
-runs a case of ``tests.support.memo_prune`` in copies of the folder SEED: OUT/0, OUT/1 and so on, where OUT/n is what
+runs a case of ``tests.support.pruned_memos`` in copies of the folder SEED: OUT/0, OUT/1 and so on, where OUT/n is what
 a process leaves that was killed by SIGKILL at its operation n. What is done in the last one nobody killed. Operations
 are: opening, making, renaming and removing files and folders there, bringing them to the disk, statements to DuckDB
 and requests to the object store.
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from nightrank.storage.bucket.store import Remote
 from nightrank.storage.memo import file as memo_file
 from nightrank.storage.memo import parts, prune
-from tests.support import memo_prune
+from tests.support import pruned_memos
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -83,19 +83,18 @@ def _count_operations(count: Countdown, folder: Path) -> None:
         return lambda *arguments, **keywords: _Connection(connect(*arguments, **keywords), count)
 
     sys.addaudithook(watch)
-    delete = Remote.delete
-    changed: list[tuple[Any, str, Any]] = [
-        (os, "fsync", before(os.fsync)),
-        (Remote, "upload", before(Remote.upload)),
-        (Remote, "download", before(Remote.download)),
-        (Remote, "sizes", before(Remote.sizes)),
-        (Remote, "delete", lambda remote, keys: delete(remote, each(keys))),
-        (memo_file, "connect", connecting(memo_file.connect)),
-        (prune, "connect_for_writing", connecting(prune.connect_for_writing)),
-        (parts, "connect_for_writing", connecting(parts.connect_for_writing)),
+    changed: list[tuple[Any, str, Callable[..., Any]]] = [
+        (os, "fsync", before),
+        (Remote, "upload", before),
+        (Remote, "download", before),
+        (Remote, "sizes", before),
+        (Remote, "delete", lambda delete: lambda remote, keys: delete(remote, each(keys))),
+        (memo_file, "connect", connecting),
+        (prune, "connect_for_writing", connecting),
+        (parts, "connect_for_writing", connecting),
     ]
-    for owner, name, value in changed:
-        setattr(owner, name, value)
+    for owner, name, counted in changed:
+        setattr(owner, name, counted(getattr(owner, name)))
 
 
 def main(case: str, seed: Path, out: Path) -> None:
@@ -107,7 +106,7 @@ def main(case: str, seed: Path, out: Path) -> None:
         if child == 0:
             try:
                 _count_operations(Countdown(number), folder)
-                memo_prune.CASES[case](folder)
+                pruned_memos.CASES[case](folder)
                 os._exit(0)
             finally:
                 os._exit(1)

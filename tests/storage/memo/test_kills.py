@@ -9,7 +9,7 @@ import pytest
 
 from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES
 from tests.support.killed import killed_everywhere
-from tests.support.memo_prune import (
+from tests.support.pruned_memos import (
     bring,
     known,
     path_of,
@@ -24,7 +24,7 @@ from tests.support.memo_prune import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nightrank.storage.memo.prune import Kind
+    from nightrank.storage.memo.prune import MemoKind
 
 # Pairs that cost nothing are kept by the same code as those that were paid for.
 EACH_KIND = pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def files_in(folder: Path) -> list[str]:
 
 
 @EACH_KIND
-def test_a_memo_that_is_written_anew_keeps_what_is_reached(seed: Path, tmp_path: Path, kind: Kind) -> None:
+def test_a_memo_that_is_written_anew_keeps_what_is_reached(seed: Path, tmp_path: Path, kind: MemoKind) -> None:
     remember(seed, "abcdef", kind)
     release_of(seed, "abc")
     *killed, finished = killed_everywhere("prune", seed, tmp_path / "out")
@@ -60,7 +60,7 @@ def test_a_memo_that_is_written_anew_keeps_what_is_reached(seed: Path, tmp_path:
 
 
 @EACH_KIND
-def test_a_memo_that_is_removed_is_whole_or_gone(seed: Path, tmp_path: Path, kind: Kind) -> None:
+def test_a_memo_that_is_removed_is_whole_or_gone(seed: Path, tmp_path: Path, kind: MemoKind) -> None:
     remember(seed, "abc", kind)
     *killed, finished = killed_everywhere("remove", seed, tmp_path / "out")
 
@@ -72,7 +72,7 @@ def test_a_memo_that_is_removed_is_whole_or_gone(seed: Path, tmp_path: Path, kin
         assert files_in(folder) == []
 
 
-def left_behind(seed: Path, kind: Kind) -> None:
+def left_behind(seed: Path, kind: MemoKind) -> None:
     """A machine that holds "ab" of the bucket, has not shared "xy" yet, and lacks "cd" that another one has added."""
     remember(seed, "ab", kind)
     shared(seed).share()
@@ -97,7 +97,7 @@ def another_machine(folder: Path) -> Path:
 
 @EACH_KIND
 def test_a_memo_that_takes_in_what_others_added_keeps_what_it_has_not_shared(
-    seed: Path, tmp_path: Path, kind: Kind
+    seed: Path, tmp_path: Path, kind: MemoKind
 ) -> None:
     left_behind(seed, kind)
     *killed, finished = killed_everywhere("bring", seed, tmp_path / "out")
@@ -114,7 +114,9 @@ def test_a_memo_that_takes_in_what_others_added_keeps_what_it_has_not_shared(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [PAID_PAIRS, QUERIES], ids=["paid pairs", "queries"])
-def test_a_collection_in_a_bucket_keeps_what_is_reached_here_and_there(seed: Path, tmp_path: Path, kind: Kind) -> None:
+def test_pruning_in_a_bucket_keeps_what_is_reached_here_and_there(seed: Path, tmp_path: Path, kind: MemoKind) -> None:
+    seed: Path, tmp_path: Path, kind: MemoKind
+) -> None:
     left_behind(seed, kind)
     release_of(seed, "acx")
     *killed, finished = killed_everywhere("prune and share", seed, tmp_path / "out")

@@ -20,12 +20,13 @@ from nightrank.storage.memo.pair_scores import PAID, PairMemo
 from nightrank.storage.memo.parts import SharedMemos
 from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES, keep_reachable, memo_path, remove_leftovers
 from nightrank.storage.memo.query_vectors import QueryMemo
+from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from nightrank.storage.memo.prune import Kind
+    from nightrank.storage.memo.prune import MemoKind
 
 KINDS = (PAIRS, PAID_PAIRS, QUERIES)
 MODEL, PAID_MODEL = "m1", f"{PAID}m2"
@@ -39,7 +40,7 @@ def vector(letter: str) -> list[float]:
     return [float(ord(letter)), -1.0]
 
 
-def remember(folder: Path, letters: Iterable[str], kind: Kind) -> None:
+def remember(folder: Path, letters: Iterable[str], kind: MemoKind) -> None:
     """Commit to a memo what is known of these letters; they stay in its log, as a kill leaves them.
 
     The files lie in ``folder / "memo"``.
@@ -58,13 +59,13 @@ def remember(folder: Path, letters: Iterable[str], kind: Kind) -> None:
         path.write_bytes(content)
 
 
-def memo_of(folder: Path, kind: Kind) -> PairMemo | QueryMemo:
+def memo_of(folder: Path, kind: MemoKind) -> PairMemo | QueryMemo:
     """A memo, open."""
     memos = folder / "memo"
     return QueryMemo(memos, embedder=MODEL) if kind is QUERIES else PairMemo(memos, reranker=model_of(kind))
 
 
-def known(folder: Path, kind: Kind, letters: str) -> str:
+def known(folder: Path, kind: MemoKind, letters: str) -> str:
     """The letters of which a memo knows what :func:`remember` told it; more than these it does not hold."""
     keys = [key(letter) for letter in letters]
     with memo_of(folder, kind) as memo:
@@ -80,15 +81,20 @@ def known(folder: Path, kind: Kind, letters: str) -> str:
 
 def release_of(folder: Path, letters: str) -> None:
     """The files of a release that reaches these letters, in ``folder / "release"``."""
-    release = folder / "release"
-    release.mkdir()
+    release = files_of(folder)
+    release.statistics.path.parent.mkdir()
     keys = pa.array([key(letter) for letter in letters], pa.string())
-    write_table(release / "queries.parquet", pa.table({"query_key": keys}))
+    write_table(release.queries.path, pa.table({"query_key": keys}))
     scores = pa.array([1.0] * len(letters), pa.float32())
-    write_table(release / "candidates.parquet", pa.table({"query_key": keys, "chunk_hash": keys, "pair_score": scores}))
-    with closing(connect(release / "bm25.duckdb")) as statistics:
+    write_table(release.candidates.path, pa.table({"query_key": keys, "chunk_hash": keys, "pair_score": scores}))
+    with closing(connect(release.statistics.path)) as statistics:
         statistics.register("hashes", pa.table({"chunk_hash": keys}))
         statistics.execute("CREATE TABLE chunks AS SELECT chunk_hash FROM hashes")
+
+
+def files_of(folder: Path) -> ReleaseFiles:
+    """The files of the release."""
+    return ReleaseFiles(folder / "release")
 
 
 def shared(folder: Path) -> SharedMemos:
@@ -97,11 +103,11 @@ def shared(folder: Path) -> SharedMemos:
     return SharedMemos(Remote((folder / "bucket").as_uri()), folder / "memo", check=lambda: None)
 
 
-def model_of(kind: Kind) -> str:
+def model_of(kind: MemoKind) -> str:
     return PAID_MODEL if kind is PAID_PAIRS else MODEL
 
 
-def path_of(folder: Path, kind: Kind) -> Path:
+def path_of(folder: Path, kind: MemoKind) -> Path:
     """The file of a memo."""
     return memo_path(folder / "memo", PAIRS if kind is PAID_PAIRS else kind, model_of(kind))
 
@@ -109,9 +115,11 @@ def path_of(folder: Path, kind: Kind) -> Path:
 def prune(folder: Path) -> None:
     """Write the memos anew without what the release does not reach."""
     remove_leftovers(folder / "memo")
-    for kind in KINDS:
+    release = files_of(folder)
+    for kind, reaching in zip(KINDS, (release.candidates, release.statistics, release.queries), strict=True):
         if (path := path_of(folder, kind)).is_file():
-            keep_reachable(path, kind, files=[folder / "release" / kind.file], thorough=True, dry_run=False)
+            queries = [release.queries.path]
+            keep_reachable(path, kind, files=[reaching.path], queries=queries, thorough=True, dry_run=False)
 
 
 def remove(folder: Path) -> None:
