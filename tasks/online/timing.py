@@ -195,7 +195,7 @@ def write_timings(
     timings = known_timings(night.workspace, conditions)
     if timings is None:
         generator = np.random.default_rng(night.seed)
-        count = min(night.settings.evaluation.timed_queries, queries.num_rows)
+        count = min(night.settings.evaluation.timed_queries or 0, queries.num_rows)
         drawn = generator.choice(queries.num_rows, size=count, replace=False)
         with Bm25Store.open(night.files.statistics.path) as store:
             # To time a hosted reranker would be to pay for pairs that were paid for already.

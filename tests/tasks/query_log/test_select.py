@@ -108,7 +108,7 @@ def test_robots_leave_no_traffic_behind_and_bad_rows_are_told_once(log: Log) -> 
     log.read(night)
     assert [(row["text"], row["count"]) for row in night.files.queries.read().to_pylist()] == [("bought?", 1)]
     assert night.files.bad_rows.read().column("row").to_pylist() == [11]
-    night = log.night(rows, max_per_minute=0)
+    night = log.night(rows, max_per_minute="none")
     log.read(night)
     assert [(row["text"], row["count"]) for row in night.files.queries.read().to_pylist()] == [("bought", 10)]
 
