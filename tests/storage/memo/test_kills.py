@@ -115,8 +115,6 @@ def test_a_memo_that_takes_in_what_others_added_keeps_what_it_has_not_shared(
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [PAID_PAIRS, QUERIES], ids=["paid pairs", "queries"])
 def test_pruning_in_a_bucket_keeps_what_is_reached_here_and_there(seed: Path, tmp_path: Path, kind: MemoKind) -> None:
-    seed: Path, tmp_path: Path, kind: MemoKind
-) -> None:
     left_behind(seed, kind)
     release_of(seed, "acx")
     *killed, finished = killed_everywhere("prune and share", seed, tmp_path / "out")

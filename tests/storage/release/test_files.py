@@ -77,7 +77,7 @@ def test_files_of_one_schema_and_another_kind_differ(tmp_path: Path) -> None:
 
 def test_a_table_of_another_schema_is_not_written(tmp_path: Path) -> None:
     drops = ReleaseFiles(tmp_path).dropped
-    with pytest.raises(ValueError, match=r"drops\.parquet is of schema"):
+    with pytest.raises(ValueError, match=r"dropped\.parquet is of schema"):
         drops.write(pa.table({"reason": ["robots"]}))
     assert not drops.is_there()
     written = drops.write(pa.table([["robots"], [2], [7]], schema=drops.schema))
