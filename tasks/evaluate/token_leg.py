@@ -7,14 +7,14 @@ and a release's leg can be read again without its collection. Nothing that is pu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.release.dense_lists import read_dense_lists, write_dense_lists
+from nightrank.storage.release.dense_lists import read_dense_lists
 from nightrank.tasks.dense.carried import ListedQueries, leg_from_lists, lists_by_key, lists_by_number
-from nightrank.tasks.dense.filtered import Handed, bring_filtered_up_to_date
+from nightrank.tasks.dense.filtered import bring_filtered_up_to_date
 from nightrank.tasks.dense.lists import DenseLists
 from nightrank.tasks.dense.retrieve import SCORES_HELD, retrieve_dense
 from nightrank.tasks.dense.texts import Texts
@@ -25,51 +25,66 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from nightrank.storage.lance.table import ChunkTable
-    from nightrank.storage.release.files import ReleaseFiles
+    from nightrank.storage.release.files import ReleaseFiles, StaticLists, Statistics
+    from nightrank.tasks.dense.filtered import Handed
     from nightrank.tasks.dense.retrieve import Block
     from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
-    from nightrank.tasks.night import Night
 
 TEXTS_HELD = 2048  # embedded at one time: some 20 MB of tokens
 
 
+class StaticLeg(NamedTuple):
+    """The static leg of a collection.
+
+    Attributes:
+        leg: Schema RANKED.
+        lists: Blocks of schema DENSE_LISTS, for the next night.
+    """
+
+    leg: pa.Table
+    lists: Iterator[pa.Table]
+
+
 def retrieve_static(
-    night: Night, table: ChunkTable, queries: pa.Table, embedder: StaticEmbedder | None
-) -> pa.Table | None:
+    queries: pa.Table,
+    embedder: StaticEmbedder,
+    *,
+    table: ChunkTable,
+    statistics: Statistics,
+    filters: QueryFilters,
+    lists: StaticLists | None,
+    handed: Handed,
+    depth: int,
+) -> StaticLeg:
     """Tonight's static leg, and its lists for the next night.
 
     Args:
-        night: The run.
-        table: The texts.
         queries: The judged ones, schema QUERIES.
-        embedder: None where the dual encoder has no token vectors.
-
-    Returns:
-        A table of schema RANKED; None without an embedder.
+        embedder: Of queries and texts.
+        table: The texts.
+        statistics: Their chunks.
+        filters: Of the queries.
+        lists: Of an earlier night; None where there are none of this embedder.
+        handed: What they were made from.
+        depth: Chunks a query.
     """
-    if embedder is None or queries.num_rows == 0:
-        write_dense_lists(night.files.static_lists.path, [])
-        return None
-    with Bm25Store.open(night.files.statistics.path) as store:
+    with Bm25Store.open(statistics.path) as store:
         texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
-    vectors = embedder.embed(queries.column("text").to_pylist())
-    listed = ListedQueries.of(queries.column("query_key").combine_chunks(), vectors)
-    lists, handed = DenseLists.unknown(len(listed)), Handed.nothing()
-    if night.before is not None and night.before.same_embedder and night.before.files.static_lists.path.is_file():
-        lists = lists_by_number(read_dense_lists(night.before.files.static_lists.path), listed, texts)
-        handed = Handed.over_to(night, night.before)
-    outcome = bring_filtered_up_to_date(
-        lists,
-        vectors,
-        texts=texts,
-        filters=QueryFilters.of_night(night, queries),
-        vectors=StaticVectors(table, embedder),
-        handed=handed,
-        depth=night.settings.retrieval.candidate_depth,
-    )
-    write_dense_lists(night.files.static_lists.path, lists_by_key(outcome.lists, listed, texts))
-    with Bm25Store.open(night.files.statistics.path) as store:
-        return _named(outcome.leg, queries, store)
+        vectors = embedder.embed(queries.column("text").to_pylist())
+        listed = ListedQueries.of(queries.column("query_key").combine_chunks(), vectors)
+        known = DenseLists.unknown(len(listed))
+        if lists is not None:
+            known = lists_by_number(read_dense_lists(lists.path), listed, texts)
+        outcome = bring_filtered_up_to_date(
+            known,
+            vectors,
+            texts=texts,
+            filters=filters,
+            vectors=StaticVectors(table, embedder),
+            handed=handed,
+            depth=depth,
+        )
+        return StaticLeg(_named(outcome.leg, queries, store), lists_by_key(outcome.lists, listed, texts))
 
 
 def static_leg_of_release(

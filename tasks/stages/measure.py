@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
 from nightrank.storage.errors import MachineError
+from nightrank.storage.files.atomic import write_text
 from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.release.dense_lists import write_dense_lists
 from nightrank.storage.release.evaluation import COMPARISON, EVALUATION
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.whole import whole_file
+from nightrank.tasks.dense.filtered import Handed
 from nightrank.tasks.evaluate.depths import curve_depths, evaluate_depths
 from nightrank.tasks.evaluate.diagnosis import diagnose
 from nightrank.tasks.evaluate.diversity import compare_diversity
@@ -25,9 +26,10 @@ from nightrank.tasks.evaluate.measures import evaluate_stages, means
 from nightrank.tasks.evaluate.significance import compare_evaluations
 from nightrank.tasks.evaluate.token_leg import retrieve_static, static_leg_of_release
 from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
-from nightrank.tasks.online.timing import write_timings
+from nightrank.tasks.online.timing import Timed, timings_of
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.release import judged_queries
+from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.settings.file import Settings
 from nightrank.tasks.trec.qrels import judgments_of
 
@@ -35,55 +37,86 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nightrank.storage.records import Judgment
-    from nightrank.storage.release.manifest import ChunkTableVersion, Manifest
+    from nightrank.storage.release.files import DocumentDigests
+    from nightrank.storage.release.manifest import Manifest
     from nightrank.tasks.embed.on_demand import EmbedderOnDemand
     from nightrank.tasks.night import Night
     from nightrank.tasks.rank.diversity import VectorSource
     from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+    from nightrank.tasks.stages.built import Built
+    from nightrank.tasks.stages.filter import FilteredQueries
+    from nightrank.tasks.stages.index import Index
 
 
-@task(name="measure", cache_policy=NO_CACHE)
+@stage_task("measure")
 def measure_stages(
-    night: Night,
-    embedder: EmbedderOnDemand,
-    reranker: RerankerOnDemand | None,
-    version: ChunkTableVersion,
-    *,
-    previous: Manifest | None,
-    seed: int,
+    night: Night, built: Built, embedder: EmbedderOnDemand, reranker: RerankerOnDemand | None
 ) -> dict[str, dict[str, float]]:
     """Measure every stage on the judged queries, follow each relevant document, and time the rungs of the ladder.
 
     Args:
         night: The run.
+        built: The new release.
         embedder: Loaded only where something must be timed anew.
         reranker: Loaded only then; None where the fused order is kept.
-        version: Where texts and vectors are.
-        previous: The release that is live, to be compared with.
-        seed: Of that comparison.
 
     Returns:
         Means by stage and measure; empty where there are no judgments.
     """
-    settings, judgments, table = night.settings, judgments_of(night), night.open_chunks(version)
-    queries = judged_queries(night.files.queries.read(), judgments)
-    candidates = night.files.candidates.read_rows("query_key", queries.column("query_key"))
+    settings, index, seed = night.settings, built.index, built.inputs.seed
+    table = night.open_chunks(index.vectors.table)
+    judgments = judgments_of(settings.judgments, base=night.base)
+    queries = judged_queries(built.asked.queries.read(), judgments)
+    candidates = built.candidates.read_rows("query_key", queries.column("query_key"))
     static_embedder = StaticEmbedder.of(embedder.plan.files.folder) if queries.num_rows else None
-    static = retrieve_static(night, table, queries, static_embedder)
+    static = _static(night, queries, built.asked, index, static_embedder)
     tonight = _Rankings(settings, queries, candidates, static, stored_vectors(table))
 
     evaluation = _measured(tonight, judgments, night)
     night.files.evaluation.write(evaluation)
     night.files.depths.write(_depth_curve(tonight, judgments, reranker))
-    night.files.diagnosis.write(_diagnosis(tonight, judgments, night))
+    night.files.diagnosis.write(_diagnosis(tonight, judgments, built.inputs.digests))
     if settings.results.diversifies:
         night.files.diversity.write(_diversity(tonight, judgments, seed=seed))
-    before = _measured_again(previous, judgments, night)
+    before = _measured_again(night.current, judgments, night)
     night.files.measured_again.write(before)
     night.files.comparison.write(_comparison(before, evaluation, seed=seed))
     if queries.num_rows and settings.evaluation.timed_queries:
-        write_timings(night, embedder, reranker, table, static=static_embedder, queries=queries)
+        timings = timings_of(
+            settings,
+            night.workspace,
+            Timed(embedder, reranker, static_embedder, table, index.statistics, texts=index.vectors.texts),
+            queries=queries.column("text"),
+            release_id=night.release_id,
+            seed=night.seed,
+        )
+        write_text(night.files.timings.path, timings.model_dump_json(indent=2) + "\n")
     return means(evaluation)
+
+
+def _static(
+    night: Night, queries: pa.Table, asked: FilteredQueries, index: Index, embedder: StaticEmbedder | None
+) -> pa.Table | None:
+    """Tonight's static leg, schema RANKED, and its lists for the next night; None without an embedder."""
+    if embedder is None or queries.num_rows == 0:
+        write_dense_lists(night.files.static_lists.path, [])
+        return None
+    before, lists, handed = night.before, None, Handed.nothing()
+    if before is not None and before.same_embedder and before.files.static_lists.is_there():
+        lists = before.files.static_lists
+        handed = Handed.over_to(index.chunks, before.files.statistics, asked.allowed_before)
+    static = retrieve_static(
+        queries,
+        embedder,
+        table=night.open_chunks(index.vectors.table),
+        statistics=index.statistics,
+        filters=asked.filters(queries),
+        lists=lists,
+        handed=handed,
+        depth=night.settings.retrieval.candidate_depth,
+    )
+    write_dense_lists(night.files.static_lists.path, static.lists)
+    return static.leg
 
 
 class _Rankings(NamedTuple):
@@ -129,14 +162,14 @@ def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], reranker: Re
     )
 
 
-def _diagnosis(tonight: _Rankings, judgments: Sequence[Judgment], night: Night) -> pa.Table:
+def _diagnosis(tonight: _Rankings, judgments: Sequence[Judgment], digests: DocumentDigests) -> pa.Table:
     """Schema DIAGNOSIS."""
     judged = pa.array(sorted({judgment.document_id for judgment in judgments}), pa.string())
     return diagnose(
         tonight.candidates,
         tonight.queries,
         judgments,
-        documents=night.files.documents.read_rows("document_id", judged).column("document_id"),
+        documents=digests.read_rows("document_id", judged).column("document_id"),
         candidate_depth=tonight.settings.retrieval.candidate_depth,
         results=tonight.settings.results,
         ignore_identical_ids=tonight.settings.judgments.ignore_identical_ids,
