@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from nightrank.flows.cli.options import Config, Json, print_json, quiet_prefect, without_telemetry
 from nightrank.flows.cli.train import train
+from nightrank.flows.command import one_command
 from nightrank.storage.errors import GateRefused, InputError, MachineError, NightrankError
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ app.command(train)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     try:
-        code = app(arguments, result_action="return_value", exit_on_error=False, print_error=True)
+        with one_command():
+            code = app(arguments, result_action="return_value", exit_on_error=False, print_error=True)
     except NightrankError as error:
         _complain(error)
         sys.exit(error.exit_code)
