@@ -22,7 +22,7 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.fusion import fuse
-from nightrank.tasks.rank.order import name_candidates, reranked_rows, settle_order
+from nightrank.tasks.rank.order import final_order, name_candidates, reranked_rows
 from nightrank.tasks.rank.results import cut_results
 from nightrank.tasks.release import StoredRelease
 
@@ -154,7 +154,7 @@ def _results(
             known, scores = memo.scores_of(pairs)
         pair_scores[asked[known]] = scores
     dense_weight = settings.retrieval.dense_weight
-    ranked = settle_order(candidates, fused, pair_scores, weight=weight, dense_weight=dense_weight)
+    ranked = final_order(candidates, fused, pair_scores, weight=weight, dense_weight=dense_weight)
     results = cut_results(
         ranked,
         candidate_depth=settings.retrieval.candidate_depth,

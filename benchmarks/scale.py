@@ -223,16 +223,18 @@ def main() -> None:
     workspace = load_settings(find_settings_file(options.config)).workspace
     constants = constants_of(workspace, layers=options.layers, work=options.work)
     console = Console(width=200)
-    told = Table("one", "takes")
+    reported = Table("one", "takes")
     for name, value in constants.size._asdict().items():
-        told.add_row(f"bytes: {name}", f"{value:,.0f}")
-    told.add_row("chunks a document", f"{constants.chunks_a_document:.2f}")
-    told.add_row("pairs a query", str(PAIRS))
-    told.add_row("operations to embed a chunk", f"{constants.embedding:.2e}")
-    told.add_row("operations to score a pair", f"{constants.scoring:.2e}")
-    told.add_row("core-seconds of BM25 to build for a million chunks", f"{constants.building * 1e6:.0f}")
-    told.add_row("core-seconds of BM25 to ask a thousand queries of a million chunks", f"{constants.asking * 1e9:.2f}")
-    console.print(told)
+        reported.add_row(f"bytes: {name}", f"{value:,.0f}")
+    reported.add_row("chunks a document", f"{constants.chunks_a_document:.2f}")
+    reported.add_row("pairs a query", str(PAIRS))
+    reported.add_row("operations to embed a chunk", f"{constants.embedding:.2e}")
+    reported.add_row("operations to score a pair", f"{constants.scoring:.2e}")
+    reported.add_row("core-seconds of BM25 to build for a million chunks", f"{constants.building * 1e6:.0f}")
+    reported.add_row(
+        "core-seconds of BM25 to ask a thousand queries of a million chunks", f"{constants.asking * 1e9:.2f}"
+    )
+    console.print(reported)
     prices = {"gpu_dollars": options.gpu_dollars, "core_dollars": options.core_dollars}
     console.print(plan(constants, gpu=options.gpu_tflops * 1e12, **prices))
 

@@ -63,7 +63,7 @@ def claims(options: Namespace, *, queries: int) -> list[Claim]:
     folder.mkdir(parents=True)
     rows = list(_rows(queries))
     write_results_file(ReleaseFiles(folder).results.path, rows)
-    workspace.point_at("benchmark", now=datetime.now(UTC))
+    workspace.publish("benchmark", now=datetime.now(UTC))
     texts = [text for _, text, _ in rows]
     asked = random.Random(0).choices(texts, k=2_000)
     with (

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nightrank.flows.engine.flow import nightrank_flow
+from nightrank.flows.night.build import building
 from nightrank.flows.night.export import export
 from nightrank.flows.night.finish import finish, nothing_to_do
 from nightrank.flows.night.lineage import making_release
 from nightrank.flows.night.record import record
-from nightrank.flows.night.run import building
 from nightrank.flows.night.summary import Summary
 from nightrank.flows.settings import load_settings
 from nightrank.tasks.gates.verdicts import check_overrides
@@ -19,7 +19,7 @@ from nightrank.tasks.stages.filter import compile_filters
 from nightrank.tasks.stages.gate import ask_gates
 from nightrank.tasks.stages.index import build_statistics, chunk_documents, embed_chunks
 from nightrank.tasks.stages.measure import measure_stages
-from nightrank.tasks.stages.publish import prune_unreached, publish, write_results
+from nightrank.tasks.stages.publish import prune_unreachable, publish, write_results
 from nightrank.tasks.stages.read import read_inputs
 from nightrank.tasks.stages.report import report_release
 from nightrank.tasks.stages.rerank import rerank_candidates
@@ -45,12 +45,12 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
     check_overrides(accept)
     configuration = load_settings(Path(settings_file))
     now = datetime.now(UTC)
-    with configuration.workspace.writing(now=now), building(configuration, now=now) as run:
-        night, embedder, reranker, stage = run.night, run.embedder, run.reranker, run.stage
+    with configuration.workspace.writing(now=now), building(configuration, now=now) as build:
+        night, embedder, reranker, stage = build.night, build.embedder, build.reranker, build.stage
 
         inputs = stage(read_inputs, night)
-        if run.is_current(inputs):
-            return nothing_to_do(run, inputs)
+        if build.is_current(inputs):
+            return nothing_to_do(build, inputs)
 
         cut = stage(chunk_documents, night, inputs.documents, embedder.plan)
         vectors = stage(embed_chunks, night, cut, embedder)
@@ -67,10 +67,10 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
         built = Built(inputs, cut, index, asked, queries, bm25_leg, dense, reranked, results)
         measures = stage(measure_stages, night, built, embedder, reranker)
         verdicts = stage(ask_gates, night, built, accept)
-        manifest = record(run, built, measures, verdicts)
+        manifest = record(build, built, measures, verdicts)
 
         reported = stage(report_release, night, manifest)
         published = stage(making_release(publish, night, manifest), night, reported)
-        not_pruned = stage(prune_unreached, night, published)
-        exported = export(run, published.live_id)
-        return finish(run, inputs, published, warnings=(*verdicts.warnings, reported.fault, not_pruned, *exported))
+        not_pruned = stage(prune_unreachable, night, published)
+        exported = export(build, published.live_id)
+        return finish(build, inputs, published, warnings=(*verdicts.warnings, reported.fault, not_pruned, *exported))

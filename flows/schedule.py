@@ -111,8 +111,8 @@ def plan(settings_file: Path, *, name: str | None) -> list[Served]:
     folder = "".join("-" if letter in BANNED else letter for letter in settings_file.resolve().parent.name)
     schedule = read_settings(settings_file).schedule
     from nightrank.flows.evaluate.flow import evaluate
-    from nightrank.flows.operate.collect import collect
     from nightrank.flows.operate.export import export
+    from nightrank.flows.operate.prune import prune
     from nightrank.flows.operate.report_flow import report
     from nightrank.flows.refresh import refresh
     from nightrank.flows.train.embedder import train_embedder
@@ -121,7 +121,7 @@ def plan(settings_file: Path, *, name: str | None) -> list[Served]:
     flows: list[tuple[Flow[Any, Any], str, str]] = [
         (refresh, schedule.refresh, "A night: a new release, or nothing to do."),
         (evaluate, schedule.evaluate, "What each stage of the live release is worth."),
-        (collect, schedule.collect, "Removes old releases, and what only they needed."),
+        (prune, schedule.prune, "Removes old releases, and what only they needed."),
         (export, OFF, "Serves the live release from elsewhere, as [export] says."),
         (report, OFF, "Measures, gates and the report of a release."),
         (train_embedder, OFF, "Trains the dual encoder on the collection's own pairs."),

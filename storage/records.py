@@ -172,7 +172,7 @@ QUERIES = pa.schema(
         pa.field("text", pa.string(), nullable=False),  # normalised: what models read
         pa.field("count", pa.int64(), nullable=False),
         pa.field("query_ids", pa.list_(pa.string()), nullable=False),
-        pa.field("forms", pa.list_(pa.string()), nullable=False),  # near-identical texts that it answers too
+        pa.field("aliases", pa.list_(pa.string()), nullable=False),  # near-identical texts that it answers too
         pa.field("filter", pa.string()),  # its filter's canonical text; null without one
     ]
 )
@@ -187,7 +187,7 @@ LEG = pa.schema(
 )
 
 # A run of another engine as it is read: the entries of its queries and documents.
-OUTSIDE_RUN = pa.schema(
+EXTERNAL_RUN = pa.schema(
     [
         pa.field("query_number", pa.int32(), nullable=False),
         pa.field("document_id", pa.string(), nullable=False),

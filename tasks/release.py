@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoredRelease:
-    """A release that was sealed, for reading.
+    """A release that was committed, for reading.
 
     Attributes:
         workspace: Where it lies.

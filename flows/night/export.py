@@ -10,10 +10,10 @@ from nightrank.storage.serving.address import parse_address
 from nightrank.tasks.stages.export import export_release, keep_out_of
 
 if TYPE_CHECKING:
-    from nightrank.flows.night.run import Run
+    from nightrank.flows.night.build import Build
 
 
-def export(run: Run, release_id: str | None) -> tuple[str, ...]:
+def export(build: Build, release_id: str | None) -> tuple[str, ...]:
     """Export the published release to the places of the settings, where they do not serve it yet.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightrank.flows.engine.names import as_far_as_it_answers, name_run, workspace_name
+from nightrank.flows.engine.names import if_reachable, name_flow_run, workspace_name
 from nightrank.flows.night.artifacts import show_in_prefect
 from nightrank.flows.night.export import export
 from nightrank.flows.night.notes import notes_on_nothing, notes_on_release
@@ -13,7 +13,7 @@ from nightrank.storage.release.files import ReleaseFiles
 from nightrank.tasks.evaluate.ladder import ladder, read_depths, read_timings
 
 if TYPE_CHECKING:
-    from nightrank.flows.night.run import Run
+    from nightrank.flows.night.build import Build
     from nightrank.tasks.stages.publish import Published
     from nightrank.tasks.stages.read import InputsRead
 
@@ -34,7 +34,7 @@ COUNTS_OF_WORK = (
 )
 
 
-def nothing_to_do(run: Run, inputs: InputsRead) -> Summary:
+def nothing_to_do(build: Build, inputs: InputsRead) -> Summary:
     """The summary of a run that found the current release up to date."""
     current = run.night.current
     assert current is not None
@@ -51,7 +51,7 @@ def nothing_to_do(run: Run, inputs: InputsRead) -> Summary:
         seconds=run.total_seconds(),
         warnings=(*notes_on_nothing(run, inputs), *exported),
         coverage=inputs.coverage,
-        drops=inputs.drops,
+        dropped=inputs.dropped,
         ladder=tuple(ladder(current.measures, read_timings(files.timings))),
         depths=tuple(read_depths(files.depths)),
     )
@@ -59,7 +59,7 @@ def nothing_to_do(run: Run, inputs: InputsRead) -> Summary:
     return summary
 
 
-def finish(run: Run, inputs: InputsRead, published: Published, *, warnings: tuple[str | None, ...]) -> Summary:
+def finish(build: Build, inputs: InputsRead, published: Published, *, warnings: tuple[str | None, ...]) -> Summary:
     """Tell what came of a new release.
 
     Args:
@@ -79,25 +79,25 @@ def finish(run: Run, inputs: InputsRead, published: Published, *, warnings: tupl
         counts=manifest.counts,
         seconds=run.total_seconds(),
         coverage=inputs.coverage,
-        drops=inputs.drops,
+        dropped=inputs.dropped,
         ladder=tuple(ladder(manifest.measures, read_timings(files.timings))),
         depths=tuple(read_depths(files.depths)),
         warnings=(*notes_on_release(inputs, manifest), *(warning for warning in warnings if warning is not None)),
     )
     _tell(run, summary)
-    with as_far_as_it_answers():
+    with if_reachable():
         show_in_prefect(summary, workspace=run.night.workspace)
     if summary.refused:
         raise Refused(summary)
     return summary
 
 
-def _tell(run: Run, summary: Summary) -> None:
+def _tell(build: Build, summary: Summary) -> None:
     """Say on Prefect's pages what came of the run, in its name and in one line of its log."""
     release_id, counts = summary.manifest.release_id, summary.counts
     outcome = "unchanged" if not summary.changed else "published" if summary.published else "refused"
     workspace = workspace_name(run.night.settings.workspace, base=run.night.base)
-    name_run(
+    name_flow_run(
         workspace,
         release_id,
         outcome,

@@ -9,7 +9,7 @@ from nightrank.tasks.gates.verdicts import source_age_gate
 from nightrank.tasks.read.age import source_age_days
 
 if TYPE_CHECKING:
-    from nightrank.flows.night.run import Run
+    from nightrank.flows.night.build import Build
     from nightrank.storage.release.manifest import Manifest
     from nightrank.tasks.stages.read import InputsRead
 
@@ -23,16 +23,16 @@ def notes_on_release(inputs: InputsRead, manifest: Manifest) -> tuple[str, ...]:
     notes = (
         unknown if inputs.judgments_unknown else None,
         *_much_screened(inputs),
-        *_from_outside(inputs),
+        *_of_external_runs(inputs),
         no_tokens if manifest.measures and "static" not in manifest.measures else None,
         spending_cap(manifest.counts),
     )
     return tuple(note for note in notes if note is not None)
 
 
-def notes_on_nothing(run: Run, inputs: InputsRead) -> tuple[str, ...]:
+def notes_on_nothing(build: Build, inputs: InputsRead) -> tuple[str, ...]:
     """Of a run that found the current release up to date."""
-    return (*_much_screened(inputs), *_from_outside(inputs), *_stale_source(run))
+    return (*_much_screened(inputs), *_of_external_runs(inputs), *_stale_source(build))
 
 
 def _much_screened(inputs: InputsRead) -> tuple[str, ...]:
@@ -43,11 +43,11 @@ def _much_screened(inputs: InputsRead) -> tuple[str, ...]:
     return (told,)
 
 
-def _from_outside(inputs: InputsRead) -> tuple[str, ...]:
+def _of_external_runs(inputs: InputsRead) -> tuple[str, ...]:
     return tuple(warning for run in inputs.runs for warning in run.warnings(queries=inputs.counts.queries))
 
 
-def _stale_source(run: Run) -> tuple[str, ...]:
+def _stale_source(build: Build) -> tuple[str, ...]:
     """A night that finds nothing to do asks no gate, and is what a source that is never delivered looks like."""
     settings = run.night.settings
     if settings.gates.max_source_age_days is None:

@@ -13,13 +13,13 @@ from nightrank.tasks.rerank.hosted.key import without_key_place
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nightrank.flows.night.run import Run
+    from nightrank.flows.night.build import Build
     from nightrank.storage.release.documents import Changes
     from nightrank.tasks.stages.built import Built
     from nightrank.tasks.stages.gate import GateVerdicts
 
 
-def record(run: Run, built: Built, measures: Mapping[str, Mapping[str, float]], verdicts: GateVerdicts) -> Manifest:
+def record(build: Build, built: Built, measures: Mapping[str, Mapping[str, float]], verdicts: GateVerdicts) -> Manifest:
     """The manifest of the release that a run has built, but for its files.
 
     Args:

@@ -19,7 +19,7 @@ from nightrank.tasks.online.search import LiveSearch
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
 from nightrank.tasks.rerank.find import plan_reranker
-from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+from nightrank.tasks.rerank.lazy import LazyReranker
 from nightrank.tasks.trec.leg import runs_of
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
     table = ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=release_id)
     batch_tokens, threads = settings.execution.batch_tokens, settings.execution.threads
     embedder = Embedder(embedder_plan, batch_tokens=batch_tokens, threads=threads)
-    reranker = None if reranker_plan is None else RerankerOnDemand(reranker_plan, settings).load()
+    reranker = None if reranker_plan is None else LazyReranker(reranker_plan, settings).load()
     text, key = normalise_query(query), query_key(query)
     files = ReleaseFiles.of(workspace, release_id, only=READ)
     with Bm25Store.open(files.statistics.path) as store:

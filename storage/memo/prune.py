@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.files.atomic import remove_unfinished
 from nightrank.storage.files.database import connect_for_writing, only_row
 from nightrank.storage.filters.queries import text_keys_in
-from nightrank.storage.lance.reached import reach_chunks
+from nightrank.storage.lance.reachable import reachable_chunks
 from nightrank.storage.memo.file import written_anew
 from nightrank.storage.memo.pair_scores import CREATE_PAIR_SCORES, PAID
 from nightrank.storage.memo.query_vectors import CREATE_QUERY_VECTORS
@@ -38,13 +38,13 @@ WHERE database_name = current_database()
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class MemoKind:
     """What a kind of memo looks like.
 
     Attributes:
         prefix: Of its files' names.
         create: Makes its table.
-        reached: Makes the temporary table of the keys that releases' files reach, from these and ``text_keys``; None
+        reachable: Makes the temporary table of the keys that releases' files reach, from these and ``text_keys``; None
             where whatever is about their chunks is kept.
         count: Gives how many entries there are, and how many of them are reached.
         living: Gives the entries that are reached.
@@ -53,16 +53,16 @@ class Kind:
 
     prefix: str
     create: str
-    reached: str | None
+    reachable: str | None
     count: str
     living: str
     insert: str
 
 
-PAIRS = Kind(
+PAIRS = MemoKind(
     prefix="pairs-",
     create=CREATE_PAIR_SCORES,
-    reached="""
+    reachable="""
 CREATE TEMP TABLE reached AS
 SELECT DISTINCT coalesce(text_key, query_key)::UUID AS query_key, chunk_hash::UUID AS chunk_hash
 FROM (
@@ -80,10 +80,10 @@ SELECT (SELECT count(*) FROM pair_scores),
 )
 
 # Of rerankers whose scores cost money. Their files are among those of ``PAIRS``.
-PAID_PAIRS = Kind(
+PAID_PAIRS = MemoKind(
     prefix=f"{PAIRS.prefix}{PAID}",
     create=CREATE_PAIR_SCORES,
-    reached=None,
+    reachable=None,
     count="""
 SELECT (SELECT count(*) FROM pair_scores),
        (SELECT count(*) FROM pair_scores WHERE chunk_hash IN (SELECT chunk_hash::UUID FROM reached))
@@ -94,10 +94,10 @@ SELECT query_key, chunk_hash, score FROM pair_scores WHERE chunk_hash IN (SELECT
     insert=PAIRS.insert,
 )
 
-QUERIES = Kind(
+QUERIES = MemoKind(
     prefix="queries-",
     create=CREATE_QUERY_VECTORS,
-    reached="""
+    reachable="""
 CREATE TEMP TABLE reached AS
 SELECT DISTINCT coalesce(text_key, query_key)::UUID AS query_key
 FROM read_parquet($files) LEFT JOIN text_keys USING (query_key)
@@ -110,12 +110,12 @@ SELECT (SELECT count(*) FROM query_vectors), (SELECT count(*) FROM query_vectors
 )
 
 
-def memo_path(folder: Path, kind: Kind, fingerprint: str) -> Path:
+def memo_path(folder: Path, kind: MemoKind, fingerprint: str) -> Path:
     """The file of a model's memo."""
     return folder / f"{kind.prefix}{fingerprint}.duckdb"
 
 
-def memos(folder: Path, kind: Kind) -> list[Path]:
+def memos(folder: Path, kind: MemoKind) -> list[Path]:
     """The files of all memos of a kind."""
     return sorted(folder.glob(f"{kind.prefix}*.duckdb"))
 
@@ -128,8 +128,8 @@ def remove_leftovers(folder: Path) -> None:
             log.unlink()
 
 
-def keep_reached(
-    path: Path, kind: Kind, *, files: Sequence[Path], queries: Sequence[Path], thorough: bool, dry_run: bool
+def keep_reachable(
+    path: Path, kind: MemoKind, *, files: Sequence[Path], queries: Sequence[Path], thorough: bool, dry_run: bool
 ) -> int:
     """Write a memo anew without what no release reaches, where a fifth of it is dead or free; at once or not at all.
 
@@ -146,11 +146,11 @@ def keep_reached(
         How many entries went.
     """
     with closing(connect_for_writing(path)) as memo:
-        if kind.reached is None:
-            reach_chunks(memo, files)
+        if kind.reachable is None:
+            reachable_chunks(memo, files)
         else:
             memo.register("text_keys", text_keys_in(queries))
-            memo.execute(kind.reached, {"files": [glob.escape(str(file)) for file in files]})
+            memo.execute(kind.reachable, {"files": [glob.escape(str(file)) for file in files]})
             memo.unregister("text_keys")
         entries, living = only_row(memo, kind.count)
         dead = int(entries - living)

@@ -236,12 +236,12 @@ class ReleaseFiles:
     evaluation = Named("evaluation.parquet", Evaluation)
     depths = Named("depths.parquet", Depths)
     diagnosis = Named("diagnosis.parquet", Diagnosis)
-    measured_again = Named("before.parquet", Evaluation)  # the release that was live, by today's judgments
+    measured_again = Named("previous.parquet", Evaluation)  # the release that was live, by today's judgments
     comparison = Named("comparison.parquet", Comparison)  # with the release that was live
     diversity = Named("diversity.parquet", Comparison)  # of diverse results with the final order's, where there are any
     timings = Named("timings.json", TimingsFile)
     coverage = Named("coverage.parquet", Coverage)
-    drops = Named("drops.parquet", Drops)
+    dropped = Named("dropped.parquet", Drops)
     bad_rows = Named("bad_rows.parquet", BadRows)
     report = Named("report.html", Report)
 

@@ -143,7 +143,7 @@ def digests_of(folder: Path) -> dict[str, str]:
     }
 
 
-def seal(workspace: Workspace, manifest: Manifest, *, staging: Path) -> Path:
+def commit_release(workspace: Workspace, manifest: Manifest, *, staging: Path) -> Path:
     """Write the manifest into a staging folder and give the folder its release's name.
 
     Returns:
@@ -187,7 +187,7 @@ def current_manifest(workspace: Workspace) -> Manifest | None:
 
 
 def list_releases(workspace: Workspace) -> list[Manifest]:
-    """The manifests of all sealed releases, oldest first; a folder without a manifest is no release.
+    """The manifests of all committed releases, oldest first; a folder without a manifest is no release.
 
     Raises:
         MachineError: A manifest cannot be read.
@@ -195,7 +195,7 @@ def list_releases(workspace: Workspace) -> list[Manifest]:
     return [read_manifest(workspace, release_id) for release_id in workspace.release_ids()]
 
 
-def survey_releases(workspace: Workspace) -> tuple[list[Manifest], dict[str, str]]:
+def readable_and_damaged(workspace: Workspace) -> tuple[list[Manifest], dict[str, str]]:
     """The releases as ``list_releases`` has them, where a manifest that cannot be read hides no other.
 
     Returns:

@@ -15,16 +15,16 @@ from nightrank.storage.records import (
     CANDIDATES,
     CHUNKS,
     DOCUMENTS,
+    EXTERNAL_RUN,
     FRESH_CHUNKS,
     FUSED,
     LEG,
-    OUTSIDE_RUN,
     QUERIES,
 )
 from nightrank.storage.release import files
 from nightrank.storage.release.dense_lists import DENSE_LISTS
 from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS
-from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPS, EVALUATION
+from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPPED, EVALUATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ SCHEMAS: Mapping[type[files.TableReference], pa.Schema] = {
     files.FreshChunks: FRESH_CHUNKS,
     files.Chunks: CHUNKS,
     files.Queries: QUERIES,
-    files.OutsideRun: OUTSIDE_RUN,
+    files.OutsideRun: EXTERNAL_RUN,
     files.AllowedSets: ALLOWED_CHUNKS,
     files.Bm25Leg: LEG,
     files.DenseLeg: LEG,
@@ -49,6 +49,6 @@ SCHEMAS: Mapping[type[files.TableReference], pa.Schema] = {
     files.Diagnosis: DIAGNOSIS,
     files.Comparison: COMPARISON,
     files.Coverage: COVERAGE,
-    files.Drops: DROPS,
+    files.Drops: DROPPED,
     files.BadRows: BAD_ROWS,
 }

@@ -139,7 +139,7 @@ class SearchCache:
             matter.
 
         Returns:
-            Its results; for a near-identical form of a query those of that query, whose text they name.
+            Its results; for an alias of a query those of that query, whose text they name.
 
         Raises:
             InputError: The filter is none.

@@ -1,4 +1,4 @@
-"""What an export writes: every query of a release and every near-identical form of one, as a stream by key."""
+"""What an export writes: every query of a release and every alias of one, as a stream by key."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _CONDITIONS = 'SELECT query_key, "filter" FROM read_parquet($path) WHERE "filter
 
 
 class Entry(NamedTuple):
-    """One key of an export: of a query, or of a near-identical form, which has ``form_of`` alone.
+    """One key of an export: of a query, or of an alias, which has ``alias_of`` alone.
 
     Attributes:
-        form_of: The key of the query whose results the form gets.
+        alias_of: The key of the query whose results the alias gets.
         query: Normalised.
         condition: The canonical text of its filter.
         results: JSON: a list of ``Result``, best first.
     """
 
     key: str
-    form_of: str | None = None
+    alias_of: str | None = None
     query: str | None = None
     condition: str | None = None
     results: str | None = None
@@ -49,12 +49,12 @@ class Entry(NamedTuple):
 
         >>> Entry("7f", query="tea", results='[{"rank": 1}]').document("r1")
         '{"release_id":"r1","query":"tea","filter":null,"results":[{"rank": 1}]}'
-        >>> Entry("8c", form_of="7f").document("r1")
-        '{"release_id":"r1","form_of":"7f"}'
+        >>> Entry("8c", alias_of="7f").document("r1")
+        '{"release_id":"r1","alias_of":"7f"}'
         """
         head = f'{{"release_id":{_as_json(release_id)}'
-        if self.form_of is not None:
-            return f'{head},"form_of":{_as_json(self.form_of)}}}'
+        if self.alias_of is not None:
+            return f'{head},"alias_of":{_as_json(self.alias_of)}}}'
         # The filter and the results are JSON already, and stay as they are, to the letter.
         return f'{head},"query":{_as_json(self.query)},"filter":{self.condition or "null"},"results":{self.results}}}'
 
@@ -74,9 +74,9 @@ class ReleaseToServe:
         return self.served.release_id
 
     def entries(self) -> Iterator[Entry]:
-        """Every query and every form, by key, one in memory at a time."""
-        forms = (Entry(key, form_of=of) for key, of in self.results.forms())
-        return heapq.merge(self._queries(), forms, key=lambda entry: entry.key)
+        """Every query and every alias, by key, one in memory at a time."""
+        aliases = (Entry(key, alias_of=of) for key, of in self.results.aliases())
+        return heapq.merge(self._queries(), aliases, key=lambda entry: entry.key)
 
     def require_whole(self) -> None:
         """Read the files that are exported, and compare them with the manifest.
@@ -101,7 +101,7 @@ class ReleaseToServe:
 
 @contextmanager
 def release_to_serve(workspace: Workspace, release_id: str | None) -> Iterator[ReleaseToServe]:
-    """Open a release for export; collecting it meanwhile does no harm.
+    """Open a release for export; pruning it meanwhile does no harm.
 
     Args:
         workspace: Where it is.
@@ -121,8 +121,8 @@ def release_to_serve(workspace: Workspace, release_id: str | None) -> Iterator[R
         if len(results) == 0:
             message = f"The release {release_id} answers no query."
             raise InputError(message, remedy="See that the log has queries, and run `nightrank refresh`.")
-        forms = sum(1 for _ in results.forms())
-        yield ReleaseToServe(Served(release_id, len(results), forms), files, manifest, results)
+        aliases = sum(1 for _ in results.aliases())
+        yield ReleaseToServe(Served(release_id, len(results), aliases), files, manifest, results)
 
 
 def _conditions(queries: Path) -> Iterator[tuple[str, str]]:

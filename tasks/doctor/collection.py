@@ -82,7 +82,7 @@ def check_files(examined: Examined) -> Findings:
 
 
 def check_pointer(examined: Examined) -> Findings:
-    """``current.json`` names a release that is sealed and was accepted."""
+    """``current.json`` names a release that is committed and was accepted."""
     try:
         release_id = examined.workspace.require_current()
         status = read_manifest(examined.workspace, release_id).status

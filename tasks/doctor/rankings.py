@@ -70,7 +70,7 @@ def check_candidates(examined: Examined) -> Findings:
 
 
 def check_results(examined: Examined) -> Findings:
-    """The search cache answers every query, in all its forms, with what its candidates, cut again, give."""
+    """The search cache answers every query, in all its aliases, with what its candidates, cut again, give."""
     files = examined.files
     queries = files.queries.read()
     expected = _cut_again(examined)
@@ -79,7 +79,7 @@ def check_results(examined: Examined) -> Findings:
     with opened as cache, progress("results", queries.num_rows) as advance:
         answered = len(cache)
         for row in queries.to_pylist():
-            for text in (row["text"], *row.get("forms", ())):  # older releases have no forms
+            for text in (row["text"], *row.get("aliases", ())):  # older releases have no aliases
                 found = cache.get(text, filter_by=row.get("filter"))
                 if found is None:
                     missing.append(text)

@@ -11,13 +11,13 @@ import pyarrow as pa
 from nightrank.storage.errors import MachineError
 from nightrank.storage.lance.table import vectors_of
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
-from nightrank.tasks.models.canary import compare_with_stored
+from nightrank.tasks.models.drift import compare_with_stored
 from nightrank.tasks.models.tokens import load_token_counter
 from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.settings.operation import ExecutionSettings
-from nightrank.tasks.workers.cut import Place, Watch, slices
+from nightrank.tasks.workers.cut import DriftSample, Place, slices
 from nightrank.tasks.workers.seats import _require_same, model_at
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.bucket.shards import SharedFile, SharedFolder
-    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+    from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.settings.index import EmbedderSettings
-    from nightrank.tasks.settings.quality import CanarySettings
+    from nightrank.tasks.settings.quality import DriftCheckSettings
     from nightrank.tasks.workers.cut import Sharding
 
 TEXTS = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("text", pa.string(), nullable=False)])
@@ -46,7 +46,7 @@ class EmbeddingShard:
         kind: Whether they are chunks or queries.
         model: The embedder.
         place: Where to compute.
-        watch: What is stored, with ``text`` and ``vector``; None where nothing is yet.
+        drift_sample: What is stored, with ``text`` and ``vector``; None where nothing is yet.
     """
 
     number: int
@@ -54,7 +54,7 @@ class EmbeddingShard:
     kind: Literal["passages", "queries"]
     model: EmbedderReference
     place: Place
-    watch: Watch | None
+    drift_sample: DriftSample | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,11 @@ class Embedded:
     vectors: NDArray[np.float32]
 
 
-@stage_task("embed shard", run_name="embed {shard.kind} {shard.number}", retry=RETRIED)
+@stage_task("embed shard", flow_run_name="embed {shard.kind} {shard.number}", retry=RETRIED)
 def embed_shard(shard: EmbeddingShard) -> SharedFile:
     """Embed the texts of a shard, on whatever machine this runs."""
     texts = shard.source.read()
-    with model_at(shard.place, shard.model, shard.watch, _check) as model:
+    with model_at(shard.place, shard.model, shard.drift_sample, _check) as model:
         embed = model.embed_passages if shard.kind == "passages" else model.embed_queries
         found = [embed(part.column("text").to_pylist()) for part in slices(texts, AT_ONCE)]
         tokens = load_token_counter(model.plan.files.folder)(texts.column("text").to_pylist())
@@ -93,8 +93,8 @@ def embed_in_shards(
     *,
     folder: SharedFolder,
     base: Path,
-    canary: CanarySettings,
-    embedder: EmbedderOnDemand,
+    drift_check: DriftCheckSettings,
+    embedder: LazyEmbedder,
     sharding: Sharding,
     stored: pa.Table | None,
 ) -> Iterator[Embedded]:
@@ -105,7 +105,7 @@ def embed_in_shards(
         kind: Whether they are chunks or queries.
         folder: Where shards lie.
         base: The folder that paths in settings are relative to.
-        canary: How what is stored is watched.
+        drift_check: How what is stored is watched.
         embedder: What embeds them.
         sharding: How the work is cut.
         stored: A sample of what it has embedded before, with ``text`` and ``vector``; None where it has nothing yet.
@@ -120,12 +120,12 @@ def embed_in_shards(
     folder.make()
     tables = (pa.table(list(columns), schema=TEXTS) for columns in texts)
     sources = [folder.write(f"{kind}-{number:06d}", table) for number, table in enumerate(tables)]
-    watch = None
+    drift_sample = None
     if stored is not None and stored.num_rows:
-        watch = Watch(folder.write("vectors-stored", stored), canary)
+        drift_sample = DriftSample(folder.write("vectors-stored", stored), drift_check)
     model = EmbedderReference(plan.settings, base, plan.precision, plan.fingerprint)
     place = sharding.place_on(plan.device)
-    shards = [EmbeddingShard(number, source, kind, model, place, watch) for number, source in enumerate(sources)]
+    shards = [EmbeddingShard(number, source, kind, model, place, drift_sample) for number, source in enumerate(sources)]
     with progress("embedding", sum(source.rows for source in sources)) as advance:
         for shard, output in sharding.workers.compute(embed_shard, shards):
             asked, made = shard.source.read(), output.read()
@@ -145,13 +145,13 @@ def embed_in_shards(
     embedder.vectors_checked = 0 if stored is None else stored.num_rows
 
 
-def _check(model: Embedder, watch: Watch) -> None:
-    stored = watch.file.read()
+def _check(model: Embedder, drift_sample: DriftSample) -> None:
+    stored = drift_sample.file.read()
     compare_with_stored(
         "embeddings",
         vectors_of(stored, model.dimensions),
         model.embed_passages(stored.column("text").to_pylist()),
-        settings=watch.settings,
+        settings=drift_sample.settings,
         precision=model.plan.precision,
     )
 

@@ -1,6 +1,6 @@
 """The ladder that explains two-stage retrieval: from embeddings without a network to the reranked hybrid.
 
-Each rung adds one thing to what stands below it, with what it is worth and what it costs. Only files of a release are
+Each stage adds one thing to what stands below it, with what it is worth and what it costs. Only files of a release are
 read here, so that whoever shows a ladder loads nothing heavy.
 """
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 # What a damaged file is told by, or one of another version: it says nothing, and nothing depends on it.
 UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException)
-RUNGS = ("static", "bm25", "dense", "fused", "reranked")
+LADDER = ("static", "bm25", "dense", "fused", "reranked")
 
 
-class Rung(NamedTuple):
-    """A rung of the ladder.
+class LadderStage(NamedTuple):
+    """A stage of the ladder.
 
     Attributes:
         stage: As the release's files call it.
@@ -40,12 +40,12 @@ class Rung(NamedTuple):
     milliseconds: float | None
 
     def as_json(self) -> dict[str, JsonValue]:
-        """The rung in ``refresh --json``."""
+        """The stage in ``refresh --json``."""
         return {"stage": self.stage, "name": self.name, **self.measures, "milliseconds": self.milliseconds}
 
 
-def ladder(means: Mapping[str, Mapping[str, float]], timings: Timings | None) -> list[Rung]:
-    """The rungs that were measured, from the lowest up; the last one only where there was a reranker.
+def ladder(means: Mapping[str, Mapping[str, float]], timings: Timings | None) -> list[LadderStage]:
+    """The stages that were measured, from the lowest up; the last one only where there was a reranker.
 
     Args:
         means: By stage and measure, as a manifest keeps them.
@@ -53,8 +53,8 @@ def ladder(means: Mapping[str, Mapping[str, float]], timings: Timings | None) ->
     """
     milliseconds = {} if timings is None else timings.milliseconds
     without = set() if "reranker" in means else {"reranked"}
-    rungs = [stage for stage in RUNGS if stage in means and stage not in without]
-    return [Rung(stage, STAGE_NAMES[stage], means[stage], milliseconds.get(stage)) for stage in rungs]
+    stages = [stage for stage in LADDER if stage in means and stage not in without]
+    return [LadderStage(stage, STAGE_NAMES[stage], means[stage], milliseconds.get(stage)) for stage in stages]
 
 
 def read_timings(file: TimingsFile) -> Timings | None:

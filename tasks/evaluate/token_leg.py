@@ -1,4 +1,4 @@
-"""The static leg: the judged queries against every text by static embeddings, the lowest rung of the ladder.
+"""The static leg: the judged queries against every text by static embeddings, the lowest stage of the ladder.
 
 It is kept from night to night as the dense leg is (``tasks.dense.lists``), so that a night embeds the texts that came,
 and a release's leg can be read again without its collection. Nothing that is published is made of it.
@@ -14,7 +14,7 @@ import pyarrow as pa
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.release.dense_lists import read_dense_lists
 from nightrank.tasks.dense.carried import ListedQueries, leg_from_lists, lists_by_key, lists_by_number
-from nightrank.tasks.dense.filtered import bring_filtered_up_to_date
+from nightrank.tasks.dense.filtered import update_filtered
 from nightrank.tasks.dense.lists import DenseLists
 from nightrank.tasks.dense.retrieve import SCORES_HELD, retrieve_dense
 from nightrank.tasks.dense.texts import Texts
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.release.files import ReleaseFiles, StaticLists, Statistics
-    from nightrank.tasks.dense.filtered import Handed
+    from nightrank.tasks.dense.filtered import CarriedOver
     from nightrank.tasks.dense.retrieve import Block
     from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
 
@@ -53,7 +53,7 @@ def retrieve_static(
     statistics: Statistics,
     filters: QueryFilters,
     lists: StaticLists | None,
-    handed: Handed,
+    carried_over: CarriedOver,
     depth: int,
 ) -> StaticLeg:
     """Tonight's static leg, and its lists for the next night.
@@ -65,7 +65,7 @@ def retrieve_static(
         statistics: Their chunks.
         filters: Of the queries.
         lists: Of an earlier night; None where there are none of this embedder.
-        handed: What they were made from.
+        carried_over: What they were made from.
         depth: Chunks a query.
     """
     with Bm25Store.open(statistics.path) as store:
@@ -75,13 +75,13 @@ def retrieve_static(
         known = DenseLists.unknown(len(listed))
         if lists is not None:
             known = lists_by_number(read_dense_lists(lists.path), listed, texts)
-        outcome = bring_filtered_up_to_date(
+        outcome = update_filtered(
             known,
             vectors,
             texts=texts,
             filters=filters,
             vectors=StaticVectors(table, embedder),
-            handed=handed,
+            carried_over=carried_over,
             depth=depth,
         )
         return StaticLeg(_named(outcome.leg, queries, store), lists_by_key(outcome.lists, listed, texts))

@@ -1,7 +1,7 @@
-"""What a query costs online, rung by rung: judged queries through the online path, one at a time.
+"""What a query costs online, stage by stage: judged queries through the online path, one at a time.
 
 The dense and BM25 legs are timed as live search runs them, exact and from the stores of the release. Static embeddings
-are served by nobody here, so their rung is the embedding of the query and an exact scan of static vectors held in
+are served by nobody here, so their stage is the embedding of the query and an exact scan of static vectors held in
 memory: those of a sample of the collection where it is large, the scan's time scaled up to all of it.
 """
 
@@ -22,7 +22,7 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.keys import fingerprint
 from nightrank.storage.release.evaluation import Timings
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.manifest import survey_releases
+from nightrank.storage.release.manifest import readable_and_damaged
 from nightrank.tasks.dense.retrieve import retrieve_dense
 from nightrank.tasks.evaluate.ladder import read_timings
 from nightrank.tasks.online.search import LiveSearch
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from nightrank.tasks.dense.retrieve import Block
     from nightrank.tasks.dense.texts import Texts
     from nightrank.tasks.embed.encoder import EmbedderPlan
-    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+    from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
-    from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+    from nightrank.tasks.rerank.lazy import LazyReranker
     from nightrank.tasks.rerank.plan import RerankerPlan
     from nightrank.tasks.settings.file import Settings
 
@@ -81,7 +81,7 @@ class StaticScan:
         return len(self.texts) / max(1, self.block[0].size)
 
 
-def time_rungs(
+def time_stages(
     live: LiveSearch,
     static: StaticScan | None,
     queries: Sequence[str],
@@ -182,8 +182,8 @@ class Timed:
         texts: Distinct ones in the collection.
     """
 
-    embedder: EmbedderOnDemand
-    reranker: RerankerOnDemand | None
+    embedder: LazyEmbedder
+    reranker: LazyReranker | None
     static: StaticEmbedder | None
     table: ChunkTable
     statistics: Statistics
@@ -218,7 +218,7 @@ def timings_of(
         loaded = reranker.load() if reranker is not None and local else None
         live = LiveSearch.of(settings, store, timed.table, embedder=embedder.load(None), reranker=loaded)
         scan = None if timed.static is None else StaticScan.of(timed.static, live, generator=generator)
-        milliseconds = time_rungs(live, scan, queries.take(pa.array(drawn)).to_pylist())
+        milliseconds = time_stages(live, scan, queries.take(pa.array(drawn)).to_pylist())
     return Timings(
         milliseconds=milliseconds,
         queries=count,
@@ -231,7 +231,7 @@ def timings_of(
 
 def known_timings(workspace: Workspace, conditions: Conditions) -> Timings | None:
     """The timings of the newest release whose timings hold, or None."""
-    manifests, _ = survey_releases(workspace)
+    manifests, _ = readable_and_damaged(workspace)
     for manifest in reversed(manifests):
         timings = read_timings(ReleaseFiles.of(workspace, manifest.release_id, only=[ReleaseFiles.timings]).timings)
         if timings is not None and conditions.hold_for(timings):

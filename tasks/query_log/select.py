@@ -16,10 +16,11 @@ from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.rates import BurstCounter
 from nightrank.storage.records import QUERIES, BadRow
 from nightrank.tasks.filters.compile import filter_of
+from nightrank.tasks.query_log.aliases import merge_aliases
 from nightrank.tasks.query_log.budget import Budget, choose
 from nightrank.tasks.query_log.coverage import Candidates, coverage_curve
 from nightrank.tasks.query_log.demand import PLAIN_FREQUENCY, Rule, by_demand, demand
-from nightrank.tasks.query_log.drops import (
+from nightrank.tasks.query_log.dropped import (
     AGENT,
     BAD_ROW,
     BURST,
@@ -30,7 +31,6 @@ from nightrank.tasks.query_log.drops import (
     TOO_FEW_USERS,
     Tally,
 )
-from nightrank.tasks.query_log.merge import merge_forms
 from nightrank.tasks.query_log.personal_data import masked
 from nightrank.tasks.query_log.rows import read_query_log
 from nightrank.tasks.query_log.screen import count_rate, screen_of
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from nightrank.storage.files.parquet import RowWriter
     from nightrank.storage.records import LoggedQuery
     from nightrank.storage.release.files import Queries
-    from nightrank.tasks.query_log.merge import Merged
+    from nightrank.tasks.query_log.aliases import Merged
     from nightrank.tasks.query_log.screen import Screen
     from nightrank.tasks.query_log.traffic import Traffic
     from nightrank.tasks.settings.file import Settings
@@ -83,7 +83,7 @@ class QueriesRead:
     Attributes:
         queries: The chosen ones, schema QUERIES.
         curve: How much of a later day's traffic a budget answers, schema COVERAGE.
-        drops: What of the log was not kept, schema DROPS.
+        dropped: What of the log was not kept, schema DROPPED.
         bad: Rows that were set aside.
         coverage: Share of the people's traffic that the chosen queries answer; what robots sent and what the drop
             list names is no part of it.
@@ -92,7 +92,7 @@ class QueriesRead:
 
     queries: pa.Table
     curve: pa.Table
-    drops: pa.Table
+    dropped: pa.Table
     bad: int
     coverage: float
     screened: float
@@ -131,7 +131,7 @@ def read_queries(log: LogToRead, bad: RowWriter, *, judged: AbstractSet[str], re
     if settings.min_users > 1 and not traffic.has_users:
         message = f"[queries].min_users = {settings.min_users} needs to know users, and {settings.log} names none."
         raise InputError(message, remedy="Give the log a column `user`, or leave `min_users` out.")
-    merged = merge_forms(traffic, near=settings.merge == "near")
+    merged = merge_aliases(traffic, near=settings.merge == "near")
     allowed = merged.users >= settings.min_users if settings.min_users > 1 else np.ones(len(merged.texts), dtype=bool)
     budget = _budget(log)
     chosen = _choose(log, merged, allowed, budget, judged=judged)
@@ -143,7 +143,7 @@ def read_queries(log: LogToRead, bad: RowWriter, *, judged: AbstractSet[str], re
     return QueriesRead(
         queries=_queries_table(merged, chosen),
         curve=_coverage(log, traffic, merged, allowed),
-        drops=tally.table(),
+        dropped=tally.table(),
         bad=faults.bad + tally.rows_of(FILTER),
         coverage=int(merged.counts[chosen].sum()) / total,
         screened=screened / (screened + total),
@@ -218,7 +218,7 @@ def _budget(log: LogToRead) -> Budget:
     return Budget(
         queries=settings.budget,
         pairs=None if seconds is None else int(seconds * _rate(log)),
-        pairs_a_query=_pairs_a_query(log),
+        pairs_per_query=_pairs_per_query(log),
     )
 
 
@@ -238,10 +238,10 @@ def _choose(
 
 
 def _rule(settings: QueriesSettings) -> Rule:
-    return Rule(half_life_days=settings.half_life_days, count_power=settings.count_power)
+    return Rule(half_life_days=settings.half_life_days, count_exponent=settings.count_exponent)
 
 
-def _pairs_a_query(log: LogToRead) -> int:
+def _pairs_per_query(log: LogToRead) -> int:
     """What a new query costs at most."""
     settings = log.settings
     without = settings.reranker.model == "none"
@@ -267,7 +267,7 @@ def _queries_table(merged: Merged, chosen: NDArray[np.int64]) -> pa.Table:
         "text": [merged.texts[number] for number in numbers],
         "count": merged.counts[chosen].tolist(),
         "query_ids": [merged.query_ids[number] for number in numbers],
-        "forms": [merged.forms[number] for number in numbers],
+        "aliases": [merged.aliases[number] for number in numbers],
         "filter": [merged.conditions[number] for number in numbers],
     }
     return pa.Table.from_pydict(columns, schema=QUERIES)
@@ -276,7 +276,7 @@ def _queries_table(merged: Merged, chosen: NDArray[np.int64]) -> pa.Table:
 def _coverage(log: LogToRead, traffic: Traffic, merged: Merged, allowed: NDArray[np.bool_]) -> pa.Table:
     """Coverage by our rule, and by plain frequency of the texts as they came."""
     ours = Candidates(merged.names, merged.entries, allowed, _known(log, merged))
-    single = merge_forms(traffic, near=False)
+    single = merge_aliases(traffic, near=False)
     users = np.array([len(users) for users in traffic.users])
     least = log.settings.queries.min_users
     plain = Candidates(
@@ -289,7 +289,7 @@ def _coverage(log: LogToRead, traffic: Traffic, merged: Merged, allowed: NDArray
         {"chosen": (ours, _rule(log.settings.queries)), "frequency": (plain, PLAIN_FREQUENCY)},
         unanswered=traffic.unanswered,
         budget=log.settings.queries.budget,
-        pairs_a_query=_pairs_a_query(log),
+        pairs_per_query=_pairs_per_query(log),
     )
 
 
@@ -302,12 +302,12 @@ def _count_left_out(tally: Tally, merged: Merged, *, allowed: NDArray[np.bool_],
 
 
 def _refuse_too_many(settings: QueriesSettings, faults: Faults) -> None:
-    if faults.bad > settings.max_bad_rows * faults.rows:
+    if faults.bad > settings.max_bad_row_share * faults.rows:
         listed = "; ".join(f"{row.file}, row {row.row}: {row.reason}" for row in faults.first)
         raise InputError(
             f"{faults.bad} of {faults.rows} rows of {settings.log} cannot be used, more than "
-            f"queries.max_bad_rows = {settings.max_bad_rows:g} allows: {listed}.",
-            remedy="Mend these rows, or raise `max_bad_rows` in [queries] to go on without them.",
+            f"queries.max_bad_row_share = {settings.max_bad_row_share:g} allows: {listed}.",
+            remedy="Mend these rows, or raise `max_bad_row_share` in [queries] to go on without them.",
         )
 
 
@@ -315,7 +315,7 @@ def _too_small(log: LogToRead, budget: Budget) -> InputError:
     settings, rate = log.settings.queries, _rate(log)
     return InputError(
         f"[queries].budget_seconds = {settings.budget_seconds} pays for no query: at {rate:g} pairs a second that is "
-        f"{budget.pairs} pairs, and a query takes up to {budget.pairs_a_query}.",
+        f"{budget.pairs} pairs, and a query takes up to {budget.pairs_per_query}.",
         remedy="Raise `budget_seconds`, or `pairs_per_second` where the reranker is faster than it says.",
     )
 

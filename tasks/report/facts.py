@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from nightrank.tasks.counts import memo_use, spending_cap
 from nightrank.tasks.evaluate.ladder import ladder, read_depths, read_timings
 from nightrank.tasks.report.changes import changed_inputs, changed_settings, changed_version, counts_beside
-from nightrank.tasks.report.queries import tell_queries
+from nightrank.tasks.report.queries import query_stories
 from nightrank.tasks.report.release import MAIN_STAGE, ReleaseRead, rows_of
 from nightrank.tasks.report.sections import (
     bad_rows,
     comparison_rows,
     coverage_points,
-    drops,
+    dropped,
     follow_documents,
     stage_seconds,
     stages_beside,
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from nightrank.storage.release.files import FileReference
     from nightrank.storage.release.manifest import Manifest
     from nightrank.tasks.counts import MemoUse
-    from nightrank.tasks.evaluate.ladder import Rung
+    from nightrank.tasks.evaluate.ladder import LadderStage
     from nightrank.tasks.report.changes import Change, Count
     from nightrank.tasks.report.queries import Stories
-    from nightrank.tasks.report.sections import BadRows, Compared, CoveragePoint, Drop, Losses, StageSeconds
+    from nightrank.tasks.report.sections import BadRows, Compared, CoveragePoint, Dropped, Losses, StageSeconds
     from nightrank.tasks.report.trained import TrainedModel
 
 
@@ -44,7 +44,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class ReportedChanges:
     """What differs from the release before."""
 
     made_with: Sequence[Change]  # the version of Nightrank
@@ -57,12 +57,12 @@ class Ladder:
     """The measured stages.
 
     Attributes:
-        rungs: Lowest first.
-        beside: Stages that are no rungs.
+        stages: Lowest first.
+        beside: Stages that are no stages.
     """
 
-    rungs: Sequence[Rung]
-    beside: Sequence[Rung]
+    stages: Sequence[LadderStage]
+    beside: Sequence[LadderStage]
     timings: Timings | None
 
 
@@ -72,9 +72,9 @@ class Report:
 
     Attributes:
         measure: The one that headline and plots speak of; None where nothing was measured.
-        worth: Of the published results; None where nothing was measured.
+        score: Of the published results; None where nothing was measured.
         diversity: Diverse results against the final order's; none where they are not diversified.
-        worth_before: Of those of the release before, as its own run measured them.
+        score_before: Of those of the release before, as its own run measured them.
         headline: The comparison of the published results; None where there was none.
         spending_cap: What a cap on a hosted reranker left out; None where it left out nothing.
     """
@@ -82,11 +82,11 @@ class Report:
     manifest: Manifest
     previous: Manifest | None
     measure: str | None
-    worth: float | None
-    worth_before: float | None
+    score: float | None
+    score_before: float | None
     headline: Compared | None
     counts: Sequence[Count]
-    changes: Changes | Missing
+    changes: ReportedChanges | Missing
     ladder: Ladder | Missing
     depths: Sequence[tuple[int, Mapping[str, float]]] | Missing
     diversity: Sequence[Compared]
@@ -98,7 +98,7 @@ class Report:
     seconds: Sequence[StageSeconds]
     memos: Mapping[str, MemoUse]
     spending_cap: str | None
-    drops: Sequence[Drop] | Missing
+    dropped: Sequence[Dropped] | Missing
     bad_rows: Sequence[BadRows] | Missing
 
 
@@ -127,8 +127,8 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
         manifest=manifest,
         previous=None if before is None else before.manifest,
         measure=measure,
-        worth=_worth(release, measure),
-        worth_before=None if before is None else _worth(before, measure),
+        score=_score(release, measure),
+        score_before=None if before is None else _score(before, measure),
         headline=_headline(comparison, measure),
         counts=counts_beside(None if before is None else before.manifest.counts, manifest.counts),
         changes=_changes(manifest, before),
@@ -143,7 +143,7 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
         seconds=stage_seconds(manifest.seconds, {} if before is None else before.manifest.seconds),
         memos=memo_use(manifest.counts),
         spending_cap=spending_cap(manifest.counts),
-        drops=_drops(release),
+        dropped=_dropped(release),
         bad_rows=_bad_rows(release),
     )
 
@@ -162,7 +162,7 @@ def _without_previous(manifest: Manifest) -> Missing:
     )
 
 
-def _worth(release: ReleaseRead, measure: str | None) -> float | None:
+def _score(release: ReleaseRead, measure: str | None) -> float | None:
     return None if measure is None else release.manifest.measures.get(MAIN_STAGE, {}).get(measure)
 
 
@@ -171,10 +171,10 @@ def _headline(comparison: Sequence[Compared] | Missing, measure: str | None) -> 
     return next((row for row in rows if (row.stage, row.measure) == (MAIN_STAGE, measure)), None)
 
 
-def _changes(manifest: Manifest, before: ReleaseRead | None) -> Changes | Missing:
+def _changes(manifest: Manifest, before: ReleaseRead | None) -> ReportedChanges | Missing:
     if before is None:
         return _without_previous(manifest)
-    return Changes(
+    return ReportedChanges(
         made_with=changed_version(before.manifest, manifest),
         inputs=changed_inputs(before.manifest.inputs, manifest.inputs),
         settings=changed_settings(before.manifest.settings, manifest.settings),
@@ -229,7 +229,7 @@ def _losses(release: ReleaseRead, measure: str | None) -> Losses | Missing:
     diagnosis, evaluation = rows_of(release.files.diagnosis), rows_of(release.files.evaluation)
     if diagnosis is None or evaluation is None:
         return _unkept(release.files.diagnosis)
-    asked = release.queries_asked(diagnosis.column("query_id").unique().to_pylist())
+    asked = release.report_queries(diagnosis.column("query_id").unique().to_pylist())
     texts = {query_id: query.shown for query_id, query in asked.items()}
     return follow_documents(diagnosis, evaluation, measure=measure, texts=texts)
 
@@ -240,13 +240,13 @@ def _queries(
     if measure is None:
         return UNMEASURED
     documents = () if isinstance(losses, Missing) else losses.documents
-    told = tell_queries(release, before, documents, measure=measure)
-    return told if told.told else _unkept(release.files.evaluation)
+    shown = query_stories(release, before, documents, measure=measure)
+    return shown if shown.shown else _unkept(release.files.evaluation)
 
 
-def _drops(release: ReleaseRead) -> Sequence[Drop] | Missing:
-    table = rows_of(release.files.drops)
-    return Missing("No row of the query log was left out by a rule.") if table is None else drops(table)
+def _dropped(release: ReleaseRead) -> Sequence[Dropped] | Missing:
+    table = rows_of(release.files.dropped)
+    return Missing("No row of the query log was left out by a rule.") if table is None else dropped(table)
 
 
 def _bad_rows(release: ReleaseRead) -> Sequence[BadRows] | Missing:

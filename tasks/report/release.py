@@ -24,7 +24,7 @@ MAIN_MEASURE = "nDCG@10"
 MAIN_STAGE = "results"
 
 
-class Asked(NamedTuple):
+class ReportQuery(NamedTuple):
     """A query: its text, and the canonical text of its filter."""
 
     text: str
@@ -76,7 +76,7 @@ class ReleaseRead:
         """
         return _values(self.files.evaluation, measure)
 
-    def queries_asked(self, query_ids: Iterable[str]) -> dict[str, Asked]:
+    def report_queries(self, query_ids: Iterable[str]) -> dict[str, ReportQuery]:
         """Some queries by their ids in the log; a query that the release does not answer is left out."""
         queries = rows_of(self.files.queries)
         if queries is None:
@@ -85,10 +85,10 @@ class ReleaseRead:
         flat = pc.list_flatten(ids)
         wanted = pc.is_in(flat, value_set=pa.array(list(query_ids), pa.string()))
         rows = queries.take(pc.list_parent_indices(ids).filter(wanted))
-        asked = map(Asked, rows.column("text").to_pylist(), conditions_of(rows))
+        asked = map(ReportQuery, rows.column("text").to_pylist(), conditions_of(rows))
         return dict(zip(flat.filter(wanted).to_pylist(), asked, strict=True))
 
-    def rankings(self, queries: Iterable[Asked]) -> dict[Asked, tuple[Result, ...]]:
+    def rankings(self, queries: Iterable[ReportQuery]) -> dict[ReportQuery, tuple[Result, ...]]:
         """The published results of some queries; a query that was not answered is left out."""
         if not self.files.results.is_there():
             return {}

@@ -17,7 +17,7 @@ class DocumentsSettings(Section):
         description="Folder, file or glob of Markdown, text, HTML, PDF, JSONL, CSV or Parquet (gzipped or not), "
         'or "ir_datasets:<id>". Relative to the settings file.',
     )
-    max_bad_rows: float = Field(
+    max_bad_row_share: float = Field(
         default=0.01, ge=0.0, le=1.0, description="Share of rows that may be bad before the run stops."
     )
     max_document_bytes: int = Field(
@@ -68,7 +68,7 @@ class QueriesSettings(Section):
         description="Age at which a count weighs half, in days back from the log's newest day with "
         "enough traffic; 0: never.",
     )
-    count_power: float = Field(
+    count_exponent: float = Field(
         default=0.5,
         gt=0.0,
         le=1.0,
@@ -118,7 +118,7 @@ class QueriesSettings(Section):
         description="Table with `query` or `user`, or both: rows of the log with one of them are not kept. "
         "Relative to the settings file.",
     )
-    max_bad_rows: float = Field(
+    max_bad_row_share: float = Field(
         default=0.1, ge=0.0, le=1.0, description="Share of the log's rows that may be bad before the run stops."
     )
 

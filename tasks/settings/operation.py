@@ -10,13 +10,13 @@ from nightrank.tasks.settings.section import Section
 
 
 class RetentionSettings(Section):
-    """``[retention]``: what `collect` keeps; never part of a fingerprint."""
+    """``[retention]``: what `prune` keeps; never part of a fingerprint."""
 
     keep: int = Field(
         default=3,
         ge=1,
         le=1000,
-        description="Accepted releases that `collect` keeps: the current one, those that were live before it, "
+        description="Accepted releases that `prune` keeps: the current one, those that were live before it, "
         "the newest others.",
     )
 
@@ -32,7 +32,7 @@ class ScheduleSettings(Section):
         description="Cron of the night, for `nightrank schedule` (five fields, such as `0 2 * * *`); `off`: on demand.",
     )
     evaluate: Cron = Field(default="off", description="Cron of the evaluation of what is live, or `off`.")
-    collect: Cron = Field(default="off", description="Cron of `collect`, or `off`; each night collects too.")
+    prune: Cron = Field(default="off", description="Cron of `prune`, or `off`; each refresh prunes too.")
     timezone: str = Field(
         default="UTC",
         min_length=1,

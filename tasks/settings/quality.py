@@ -55,7 +55,7 @@ class GatesSettings(Section):
         "Where documents come or go at random it is about the share that both releases have: 0.6 stops a night that "
         "loses half of the collection, and one that doubles it. 0.0: off.",
     )
-    overlap_persistence: float = Field(
+    rbo_p: float = Field(
         default=0.9,
         gt=0.0,
         lt=1.0,
@@ -109,8 +109,8 @@ class GatesSettings(Section):
     )
 
 
-class CanarySettings(Section):
-    """``[canary]``: stored values held against fresh ones wherever a model is loaded; never part of a fingerprint."""
+class DriftCheckSettings(Section):
+    """``[drift_check]``: stored values compared with fresh ones when a model is loaded; never part of a fingerprint."""
 
     sample: int = Field(
         default=32,

@@ -47,12 +47,12 @@ class HostedSettings(Section):
         min_length=1,
         description="Where the API is, without its path. Default: the provider's own; servers have none.",
     )
-    key_variable: str | None = Field(
+    api_key_env: str | None = Field(
         default=None,
         min_length=1,
         description="Name of the environment variable that holds the key; the key itself stands nowhere.",
     )
-    key_block: str | None = Field(
+    api_key_block: str | None = Field(
         default=None, min_length=1, description="Name of the Prefect Secret block that holds the key, instead."
     )
     corpus: str | None = Field(
@@ -73,17 +73,17 @@ class HostedSettings(Section):
         description="The same in searches, as they are billed: what the answer says, else one for each request, and "
         "for each 100 pairs of it with `cohere`. Default: no such limit.",
     )
-    pairs_a_request: int | None = Field(
+    pairs_per_request: int | None = Field(
         default=None, ge=1, le=10_000, description="Default: what the API recommends or allows (100; 32 with `tei`)."
     )
-    requests_a_minute: float | None = Field(
+    requests_per_minute: float | None = Field(
         default=None, gt=0.0, le=1e6, description="Requests are spread so that there are no more. Default: no limit."
     )
     timeout_seconds: float = Field(default=60.0, gt=0.0, le=3600.0, description="For a request, after which it failed.")
     attempts: int = Field(
         default=6, ge=1, le=100, description="For a request that met 429, a 5xx, a time-out or a broken answer."
     )
-    longest_wait_seconds: float = Field(
+    max_backoff_seconds: float = Field(
         default=120.0,
         gt=0.0,
         le=86_400.0,

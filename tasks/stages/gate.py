@@ -18,7 +18,7 @@ from nightrank.tasks.bm25.audit import audit_bm25
 from nightrank.tasks.evaluate.measures import named_queries
 from nightrank.tasks.gates.names import query_names
 from nightrank.tasks.gates.quality import judged_rankings, judged_share, quality_change
-from nightrank.tasks.gates.survey import survey_former, survey_rankings
+from nightrank.tasks.gates.rankings import lost_queries, ranking_changes
 from nightrank.tasks.gates.verdicts import (
     Incomparable,
     bm25_gate,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from nightrank.storage.release.manifest import Gate, Manifest
     from nightrank.tasks.bm25.audit import Bm25Audit
     from nightrank.tasks.filters.queries import QueryFilters
-    from nightrank.tasks.gates.survey import FormerSurvey, RankingSurvey
+    from nightrank.tasks.gates.rankings import LostQueries, RankingChanges
     from nightrank.tasks.gates.verdicts import QualityChange
     from nightrank.tasks.night import Night
     from nightrank.tasks.stages.built import Built
@@ -169,22 +169,22 @@ def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltere
     query_keys = queries.column("query_key")
     emptied = query_keys.take(pa.array(sorted({query for run in runs for query in run.emptied}), pa.int32()))
     without_chunks = new.filters.letting_nothing_through(query_keys)
-    survey = survey_rankings(
+    changes = ranking_changes(
         paired_rankings(live.results if isinstance(live, _Live) else None, results),
         judged=ids_by_key.keys(),
-        persistence=limits.overlap_persistence,
+        persistence=limits.rbo_p,
         unanswerable=without_chunks.union(emptied.to_pylist()),
     )
     quality: QualityChange | Incomparable
-    alike: RankingSurvey | Incomparable
-    former: FormerSurvey | Incomparable
+    alike: RankingChanges | Incomparable
+    former: LostQueries | Incomparable
     if isinstance(live, Incomparable):
         quality = alike = former = live
-        rankings, lost = judged_rankings((survey.judged, ids_by_key)), []
+        rankings, lost = judged_rankings((changes.judged, ids_by_key)), []
     else:
         former_ids = named_queries(live.queries, judged)
-        former = survey_former(former_rankings(live.results, results), judged=former_ids.keys())
-        rankings = judged_rankings((survey.judged, ids_by_key), (former.judged, former_ids))
+        former = lost_queries(former_rankings(live.results, results), judged=former_ids.keys())
+        rankings = judged_rankings((changes.judged, ids_by_key), (former.judged, former_ids))
         lost = query_names(live.queries, former.lost_keys)
         quality = quality_change(
             rankings,
@@ -194,15 +194,15 @@ def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltere
             ignore_identical_ids=ignore_identical_ids,
             generator=np.random.default_rng(new.built.inputs.seed),
         )
-        alike = survey if survey.compared else Incomparable("no query has results in both releases")
+        alike = changes if changes.compared else Incomparable("no query has results in both releases")
     judged_at_10 = judged_share(rankings.after, judgments, ignore_identical_ids=ignore_identical_ids)
-    least_alike, empty = (query_names(queries, keys) for keys in (survey.least_alike, survey.empty_keys))
+    least_alike, empty = (query_names(queries, keys) for keys in (changes.least_alike, changes.empty_keys))
     return [
         non_inferiority_gate(quality, margin=limits.margin),
         overlap_gate(alike, least_alike=least_alike, min_overlap=limits.min_overlap),
         top1_gate(alike, max_top1_changed=limits.max_top1_changed),
         kept_gate(former, named=lost, min_kept=limits.min_kept),
-        empty_gate(survey, named=empty, max_empty=limits.max_empty),
+        empty_gate(changes, named=empty, max_empty=limits.max_empty),
         judged_gate(judged_at_10, queries=len(judged), min_judged=limits.min_judged),
     ]
 

@@ -23,7 +23,7 @@ from nightrank.tasks.runtime.stage_task import stage_task
 if TYPE_CHECKING:
     from nightrank.storage.release.files import Chunks, Documents, FreshChunks, Statistics
     from nightrank.tasks.embed.encoder import EmbedderPlan
-    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+    from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
     from nightrank.tasks.workers.cut import Sharding
 
@@ -98,7 +98,7 @@ def chunk_documents(night: Night, documents: Documents, plan: EmbedderPlan) -> C
 
 
 @stage_task("embed", retry=RETRIED)
-def embed_chunks(night: Night, cut: ChunksCut, embedder: EmbedderOnDemand) -> ChunksEmbedded:
+def embed_chunks(night: Night, cut: ChunksCut, embedder: LazyEmbedder) -> ChunksEmbedded:
     """Embed the chunks that have no vector yet, batch by batch; the model is loaded only where one is missing."""
     table = ChunkTable.find(night.workspace.lance, embedder=embedder.plan.fingerprint)
     with MissingChunks(cut.fresh.path, no_hashes() if table is None else table.hashes()) as missing:
@@ -116,7 +116,7 @@ def embed_chunks(night: Night, cut: ChunksCut, embedder: EmbedderOnDemand) -> Ch
 
 
 def _embed_here(
-    missing: MissingChunks, stored: ChunkTable | None, *, night: Night, embedder: EmbedderOnDemand
+    missing: MissingChunks, stored: ChunkTable | None, *, night: Night, embedder: LazyEmbedder
 ) -> ChunkTable:
     plan, model = embedder.plan, embedder.load(stored)
     table = ChunkTable.create(night.workspace.lance, embedder=plan.fingerprint, dimensions=model.dimensions)
@@ -133,7 +133,7 @@ def _embed_in_shards(
     stored: ChunkTable | None,
     *,
     night: Night,
-    embedder: EmbedderOnDemand,
+    embedder: LazyEmbedder,
     sharding: Sharding,
 ) -> ChunkTable:
     """Workers embed, and this process alone commits; a shard that has ended is never lost."""
@@ -143,7 +143,7 @@ def _embed_in_shards(
         "passages",
         folder=night.shards,
         base=night.base,
-        canary=night.settings.canary,
+        drift_check=night.settings.drift_check,
         embedder=embedder,
         sharding=sharding,
         stored=None if stored is None else embedder.stored_sample(stored),

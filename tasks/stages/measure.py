@@ -1,4 +1,4 @@
-"""The stage that measures: what every rung of the ladder is worth and costs, and what changed since the last release.
+"""The stage that measures: what every stage of the ladder is worth and costs, and what changed since the last release.
 
 Everything here is about the judged queries. Where nobody judged, the files are there and empty, and nothing is timed.
 """
@@ -18,7 +18,7 @@ from nightrank.storage.release.dense_lists import write_dense_lists
 from nightrank.storage.release.evaluation import COMPARISON, EVALUATION
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.whole import whole_file
-from nightrank.tasks.dense.filtered import Handed
+from nightrank.tasks.dense.filtered import CarriedOver
 from nightrank.tasks.evaluate.depths import curve_depths, evaluate_depths
 from nightrank.tasks.evaluate.diagnosis import diagnose
 from nightrank.tasks.evaluate.diversity import compare_diversity
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from nightrank.storage.records import Judgment
     from nightrank.storage.release.files import DocumentDigests
     from nightrank.storage.release.manifest import Manifest
-    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+    from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
     from nightrank.tasks.rank.diversity import VectorSource
-    from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+    from nightrank.tasks.rerank.lazy import LazyReranker
     from nightrank.tasks.stages.built import Built
     from nightrank.tasks.stages.filter import FilteredQueries
     from nightrank.tasks.stages.index import Index
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
 
 @stage_task("measure")
 def measure_stages(
-    night: Night, built: Built, embedder: EmbedderOnDemand, reranker: RerankerOnDemand | None
+    night: Night, built: Built, embedder: LazyEmbedder, reranker: LazyReranker | None
 ) -> dict[str, dict[str, float]]:
-    """Measure every stage on the judged queries, follow each relevant document, and time the rungs of the ladder.
+    """Measure every stage on the judged queries, follow each relevant document, and time the stages of the ladder.
 
     Args:
         night: The run.
@@ -101,10 +101,10 @@ def _static(
     if embedder is None or queries.num_rows == 0:
         write_dense_lists(night.files.static_lists.path, [])
         return None
-    before, lists, handed = night.before, None, Handed.nothing()
+    before, lists, carried_over = night.before, None, CarriedOver.nothing()
     if before is not None and before.same_embedder and before.files.static_lists.is_there():
         lists = before.files.static_lists
-        handed = Handed.over_to(index.chunks, before.files.statistics, asked.allowed_before)
+        carried_over = CarriedOver.since(index.chunks, before.files.statistics, asked.allowed_before)
     static = retrieve_static(
         queries,
         embedder,
@@ -112,7 +112,7 @@ def _static(
         statistics=index.statistics,
         filters=asked.filters(queries),
         lists=lists,
-        handed=handed,
+        carried_over=carried_over,
         depth=night.settings.retrieval.candidate_depth,
     )
     write_dense_lists(night.files.static_lists.path, static.lists)
@@ -144,7 +144,7 @@ def _measured(rankings: _Rankings, judgments: Sequence[Judgment], night: Night) 
     )
 
 
-def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], reranker: RerankerOnDemand | None) -> pa.Table:
+def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], reranker: LazyReranker | None) -> pa.Table:
     """Schema DEPTHS; without a reranker empty."""
     settings = tonight.settings
     candidate_depth = settings.retrieval.candidate_depth

@@ -1,4 +1,4 @@
-"""The last stages: results are cut and written, the release is sealed and published."""
+"""The last stages: results are cut and written, the release is committed and published."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import reason_of
 from nightrank.storage.keys import query_key
-from nightrank.storage.release.collect import collect
-from nightrank.storage.release.manifest import digests_of, seal
+from nightrank.storage.release.manifest import commit_release, digests_of
+from nightrank.storage.release.prune import prune
 from nightrank.storage.release.results import write_results_file
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
@@ -53,12 +53,12 @@ def write_results(night: Night, candidates: Candidates, queries: Queries, index:
     table, results = night.open_chunks(index.vectors.table), night.files.results
     with Bm25Store.open(index.statistics.path) as store:
         rows = _rows(night.settings, candidates, queries, store, table)
-        return ResultsWritten(results, write_results_file(results.path, rows, forms=_forms(queries)))
+        return ResultsWritten(results, write_results_file(results.path, rows, aliases=_aliases(queries)))
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A release that was sealed.
+    """A release that was committed.
 
     Attributes:
         workspace: Where it is.
@@ -73,19 +73,21 @@ class Published:
 
 @stage_task("publish")
 def publish(night: Night, reported: Reported) -> Published:
-    """Seal the release and, where every gate lets it through, make it the one that readers see."""
+    """Commit the release and, where every gate lets it through, make it the one that readers see."""
     shutil.rmtree(night.scratch.folder)
     manifest = reported.manifest
-    night.open_chunks(manifest.chunk_table).pin(night.release_id)
-    seal(night.workspace, manifest.model_copy(update={"files": digests_of(night.staging)}), staging=night.staging)
+    night.open_chunks(manifest.chunk_table).tag(night.release_id)
+    commit_release(
+        night.workspace, manifest.model_copy(update={"files": digests_of(night.staging)}), staging=night.staging
+    )
     if manifest.status != "accepted":
         return Published(night.workspace, manifest, None)
-    night.workspace.point_at(night.release_id, now=night.now)
+    night.workspace.publish(night.release_id, now=night.now)
     return Published(night.workspace, manifest, night.release_id)
 
 
-@stage_task("collect")
-def prune_unreached(night: Night, published: Published) -> str | None:
+@stage_task("prune")
+def prune_unreachable(night: Night, published: Published) -> str | None:
     """Remove what no kept release reaches.
 
     Args:
@@ -96,17 +98,17 @@ def prune_unreached(night: Night, published: Published) -> str | None:
         Why that was not finished, where it was not: what is published stays published, and the next night tries again.
     """
     try:
-        collect(published.workspace, keep=night.settings.retention.keep, now=night.now)
+        prune(published.workspace, keep=night.settings.retention.keep, now=night.now)
     except Exception as error:  # an old release may be damaged in as many ways as there are stores
         return f"The collection was not finished. {reason_of(error)}"
     return None
 
 
-def _forms(asked: Queries) -> Iterator[tuple[str, str]]:
-    """The keys of near-identical forms, which the cache answers too, with those of their queries."""
-    queries = asked.read(["query_key", "forms", "filter"])
-    for key, forms, condition in zip(*(column.to_pylist() for column in queries.columns), strict=True):
-        for form in forms:
+def _aliases(asked: Queries) -> Iterator[tuple[str, str]]:
+    """The keys of aliases, which the cache answers too, with those of their queries."""
+    queries = asked.read(["query_key", "aliases", "filter"])
+    for key, aliases, condition in zip(*(column.to_pylist() for column in queries.columns), strict=True):
+        for form in aliases:
             yield query_key(form, condition), key
 
 

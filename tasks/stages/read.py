@@ -9,14 +9,14 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import RowWriter, copy_columns, read_column
 from nightrank.storage.keys import digest_of_sequence, fingerprint
 from nightrank.storage.records import BadRow
-from nightrank.storage.release.documents import DIGESTS, documents_digest, raw_row, settle_documents
+from nightrank.storage.release.documents import DIGESTS, deduplicate_documents, documents_digest, raw_row
 from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.filters.compile import refused
 from nightrank.tasks.query_log.select import LogToRead, read_queries
 from nightrank.tasks.read.documents import read_documents
 from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
-from nightrank.tasks.trec.leg import RunRead, read_outside_run, runs_of
+from nightrank.tasks.trec.leg import RunRead, read_external_run, runs_of
 from nightrank.tasks.trec.qrels import judgments_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 BAD_ROWS_SHOWN = 5
 
 
-class Drop(NamedTuple):
+class Dropped(NamedTuple):
     """Rows of the log that were not kept for one reason, and the sum of their counts."""
 
     reason: str
@@ -73,7 +73,7 @@ class InputsRead:
         queries_key: Key of the chosen queries.
         judgments_key: Key of the judgments.
         coverage: Share of the log's traffic, robots and the drop list aside, that the chosen queries answer.
-        drops: Rows and traffic of the log that were not kept, by reason.
+        dropped: Rows and traffic of the log that were not kept, by reason.
         screened: Share of the log's traffic that robots sent or the drop list names.
         runs: What was read of run files that stand in for legs.
     """
@@ -88,7 +88,7 @@ class InputsRead:
     queries_key: str
     judgments_key: str
     coverage: float
-    drops: tuple[Drop, ...]
+    dropped: tuple[Dropped, ...]
     screened: float
     runs: tuple[RunRead, ...] = ()
 
@@ -120,7 +120,7 @@ def read_inputs(night: Night) -> InputsRead:
         log = read_queries(_log_of(night), bad, judged={judgment.query_id for judgment in judgments}, refuse=refuse)
         queries = night.files.queries.write(log.queries)
         night.files.coverage.write(log.curve)
-        night.files.drops.write(log.drops)
+        night.files.dropped.write(log.dropped)
         judged, unknown, judgments_key = _check_judgments(night.settings, judgments, log.queries)
         if documents_bad is None:  # last, since a fault of the log is found sooner
             documents_bad = _read_documents(night, documents, bad)
@@ -144,7 +144,7 @@ def read_inputs(night: Night) -> InputsRead:
         queries_key=_queries_key(log.queries),
         judgments_key=judgments_key,
         coverage=log.coverage,
-        drops=tuple(Drop(**row) for row in log.drops.to_pylist()),
+        dropped=tuple(Dropped(**row) for row in log.dropped.to_pylist()),
         screened=log.screened,
         runs=runs,
     )
@@ -174,7 +174,7 @@ def _read_runs(
     outside, runs = {}, []
     for leg, name in names.items():
         path = night.base / name
-        table, read = read_outside_run(path, name=name, leg=leg, queries=queries, document_ids=document_ids)
+        table, read = read_external_run(path, name=name, leg=leg, queries=queries, document_ids=document_ids)
         outside[leg] = files[leg].write(table)
         runs.append(read)
     return outside, tuple(runs)
@@ -212,18 +212,18 @@ def _read_documents(night: Night, settled: Documents, bad: RowWriter) -> int:
                 set_aside(row)
             else:
                 documents.write(raw_row(row, position=position))
-    for row in settle_documents(raw.path, settled.path):
+    for row in deduplicate_documents(raw.path, settled.path):
         set_aside(row)
     raw.path.unlink()
     good_count = settled.row_count()
     total = good_count + bad_count
-    if good_count == 0 or bad_count > settings.max_bad_rows * total:
+    if good_count == 0 or bad_count > settings.max_bad_row_share * total:
         listed = "; ".join(_where(row) for row in shown)
         message = (
             f"{bad_count} of {total} rows of {settings.source} cannot be used, "
-            f"more than documents.max_bad_rows = {settings.max_bad_rows:g} allows: {listed or 'it is empty'}."
+            f"more than documents.max_bad_row_share = {settings.max_bad_row_share:g} allows: {listed or 'it is empty'}."
         )
-        raise InputError(message, remedy="Mend these rows, or raise `max_bad_rows` to go on without them.")
+        raise InputError(message, remedy="Mend these rows, or raise `max_bad_row_share` to go on without them.")
     return bad_count
 
 

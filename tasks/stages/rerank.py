@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.memo.pair_scores import PairMemo
-from nightrank.tasks.rank.order import CHUNK_NAMES, name_candidates, reranked_rows, settle_order
+from nightrank.tasks.rank.order import CHUNK_NAMES, final_order, name_candidates, reranked_rows
 from nightrank.tasks.rerank.hosted.plan import HostedPlan
-from nightrank.tasks.rerank.pairs import Canary, PairsScored, PairTexts, score_pairs
+from nightrank.tasks.rerank.pairs import DriftCheck, PairsScored, PairTexts, score_pairs
 from nightrank.tasks.rerank.shards import PairSharding, RerankerReference
 from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
@@ -20,7 +20,7 @@ from nightrank.tasks.runtime.stage_task import stage_task
 if TYPE_CHECKING:
     from nightrank.storage.release.files import Candidates, Fused, Queries
     from nightrank.tasks.night import Night
-    from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+    from nightrank.tasks.rerank.lazy import LazyReranker
     from nightrank.tasks.stages.index import Index
 
 
@@ -34,7 +34,7 @@ class Reranked:
 
 @stage_task("rerank", retry=RETRIED)
 def rerank_candidates(
-    night: Night, fused: Fused, queries: Queries, index: Index, reranker: RerankerOnDemand | None
+    night: Night, fused: Fused, queries: Queries, index: Index, reranker: LazyReranker | None
 ) -> Reranked:
     """Score every candidate pair that has no score yet, and set the final order of the candidates."""
     settings, entries = night.settings, fused.read()
@@ -49,21 +49,19 @@ def rerank_candidates(
         pairs = candidates.select(["query_key", "chunk_hash"]).take(pa.array(rows))
         texts = PairTexts.of(asked, night.open_chunks(index.vectors.table))
         with PairMemo(night.workspace.memo, reranker=reranker.plan.fingerprint) as memo:
-            canary = Canary(settings.canary, reranker.plan.precision, np.random.default_rng(night.seed))
+            drift_check = DriftCheck(settings.drift_check, reranker.plan.precision, np.random.default_rng(night.seed))
             pair_scores[rows], done = score_pairs(
-                pairs, memo, texts, load=reranker.load, canary=canary, sharding=_sharding(night, reranker)
+                pairs, memo, texts, load=reranker.load, drift_check=drift_check, sharding=_sharding(night, reranker)
             )
     weight = 0.0 if reranker is None else reranker.plan.weight
-    ordered = settle_order(
-        candidates, entries, pair_scores, weight=weight, dense_weight=settings.retrieval.dense_weight
-    )
+    ordered = final_order(candidates, entries, pair_scores, weight=weight, dense_weight=settings.retrieval.dense_weight)
     return Reranked(night.files.candidates.write(ordered), done)
 
 
-def _sharding(night: Night, reranker: RerankerOnDemand) -> PairSharding | None:
+def _sharding(night: Night, reranker: LazyReranker) -> PairSharding | None:
     """How workers score the night's pairs; None where this process does."""
     plan, settings = reranker.plan, night.settings
     if reranker.sharding is None or isinstance(plan, HostedPlan):
         return None
     model = RerankerReference(settings.reranker, night.base, plan.precision, plan.fingerprint)
-    return PairSharding(reranker.sharding, model, plan.device, night.shards, settings.canary)
+    return PairSharding(reranker.sharding, model, plan.device, night.shards, settings.drift_check)

@@ -15,7 +15,7 @@ from nightrank.storage.release.dense_lists import read_dense_lists, write_dense_
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.carried import ListedQueries, lists_by_key, lists_by_number
-from nightrank.tasks.dense.filtered import Handed, bring_filtered_up_to_date
+from nightrank.tasks.dense.filtered import CarriedOver, update_filtered
 from nightrank.tasks.dense.lists import DenseLists
 from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.dense.texts import Texts
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.release.files import Bm25Leg, DenseLeg, Fused, OutsideRun, Queries
-    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+    from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
     from nightrank.tasks.stages.filter import FilteredQueries
     from nightrank.tasks.stages.index import ChunksEmbedded, Index
@@ -90,7 +90,7 @@ def retrieve_lexical(night: Night, asked: FilteredQueries, index: Index) -> Bm25
 
 
 @stage_task("embed queries", retry=RETRIED)
-def embed_queries(night: Night, asked: Queries, vectors: ChunksEmbedded, embedder: EmbedderOnDemand) -> QueriesEmbedded:
+def embed_queries(night: Night, asked: Queries, vectors: ChunksEmbedded, embedder: LazyEmbedder) -> QueriesEmbedded:
     """Embed the queries that have no vector yet, batch by batch; the model is loaded only where one is missing."""
     queries = asked.read(["query_key", "text", "filter"])
     queries = _each_once(by_text(queries, queries))
@@ -106,7 +106,7 @@ def embed_queries(night: Night, asked: Queries, vectors: ChunksEmbedded, embedde
                 "queries",
                 folder=night.shards,
                 base=night.base,
-                canary=night.settings.canary,
+                drift_check=night.settings.drift_check,
                 embedder=embedder,
                 sharding=sharding,
                 stored=embedder.stored_sample(night.open_chunks(vectors.table)),
@@ -134,17 +134,17 @@ def retrieve_semantic(night: Night, asked: FilteredQueries, vectors: QueriesEmbe
     with Bm25Store.open(index.statistics.path) as store:
         texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
     queries = ListedQueries.of(rows.column("query_key").combine_chunks(), query_vectors)
-    lists, handed = DenseLists.unknown(len(queries)), Handed.nothing()
+    lists, carried_over = DenseLists.unknown(len(queries)), CarriedOver.nothing()
     if before is not None and before.same_embedder:
         lists = lists_by_number(read_dense_lists(before.files.dense_lists.path), queries, texts)
-        handed = Handed.over_to(index.chunks, before.files.statistics, asked.allowed_before)
-    outcome = bring_filtered_up_to_date(
+        carried_over = CarriedOver.since(index.chunks, before.files.statistics, asked.allowed_before)
+    outcome = update_filtered(
         lists,
         query_vectors,
         texts=texts,
         filters=asked.filters(rows),
         vectors=StoredVectors(night.open_chunks(index.vectors.table)),
-        handed=handed,
+        carried_over=carried_over,
         depth=night.settings.retrieval.candidate_depth,
     )
     write_dense_lists(night.files.dense_lists.path, lists_by_key(outcome.lists, queries, texts))

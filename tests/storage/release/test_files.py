@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[3]
 OWNERS = {
     "storage/release/files.py",
     "storage/workspace/base.py",  # manifest.json alone: what makes a folder a release
-    "tasks/train/run.py",  # a training's own folder has a comparison too
-    "tasks/train/seal.py",
+    "tasks/train/job.py",  # a training's own folder has a comparison too
+    "tasks/train/commit.py",
 }
 
 
@@ -76,7 +76,7 @@ def test_files_of_one_schema_and_another_kind_differ(tmp_path: Path) -> None:
 
 
 def test_a_table_of_another_schema_is_not_written(tmp_path: Path) -> None:
-    drops = ReleaseFiles(tmp_path).drops
+    drops = ReleaseFiles(tmp_path).dropped
     with pytest.raises(ValueError, match=r"drops\.parquet is of schema"):
         drops.write(pa.table({"reason": ["robots"]}))
     assert not drops.is_there()

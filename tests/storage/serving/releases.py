@@ -39,16 +39,16 @@ CONDITION = '{"and":[{"type":"doc\'s \\"\\u0000%s"},{"weight":{"lt":2000}}]}'
 
 
 class Answered(NamedTuple):
-    """A query, its filter, and near-identical forms of it."""
+    """A query, its filter, and aliases of it."""
 
     text: str
     condition: str | None = None
-    forms: Sequence[str] = ()
+    aliases: Sequence[str] = ()
 
 
 QUERIES_OF_ALL_KINDS = (
     *(Answered(text) for text in WRITABLE),
-    Answered("tea", forms=("tea?", "t-e-a", "'; DROP TABLE answers; --?")),
+    Answered("tea", aliases=("tea?", "t-e-a", "'; DROP TABLE answers; --?")),
     Answered("tea", CONDITION, ("tea!",)),
     Answered("caf\u00e9 \U0001f375 \u0627\u0644\u0634\u0627\u064a"),
     Answered("nothing fits"),
@@ -65,21 +65,21 @@ def publish(place: Workspace, release_id: str, queries: Sequence[Answered], *, l
         json.dumps([] if text == "nothing fits" else _entries(release_id, key), ensure_ascii=False)
         for text, key in zip(texts, keys, strict=True)
     ]
-    forms = [
+    aliases = [
         (query_key(form, query.condition), key)
         for query, key in zip(queries, keys, strict=True)
-        for form in query.forms
+        for form in query.aliases
     ]
-    write_results_file(ReleaseFiles(folder).results.path, zip(keys, texts, results, strict=True), forms=forms)
+    write_results_file(ReleaseFiles(folder).results.path, zip(keys, texts, results, strict=True), aliases=aliases)
     rows: list[tuple[Any, ...]] = [
-        (key, text, 1, [], list(query.forms), query.condition)
+        (key, text, 1, [], list(query.aliases), query.condition)
         for key, text, query in zip(keys, texts, queries, strict=True)
     ]
     write_rows(ReleaseFiles(folder).queries.path, QUERIES, rows)
     manifest = manifest_of(release_id, files=digests_of(folder))
     write_text(folder / "manifest.json", manifest.model_dump_json())
     if live:
-        place.point_at(release_id, now=NOW)
+        place.publish(release_id, now=NOW)
 
 
 def _entries(release_id: str, key: str) -> list[dict[str, object]]:

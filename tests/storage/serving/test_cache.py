@@ -54,7 +54,7 @@ def rows(queries: Answers) -> Iterator[tuple[str, str, str]]:
 def publish(place: Workspace, release_id: str, queries: Answers) -> None:
     place.release(release_id).mkdir(parents=True)
     write_results_file(ReleaseFiles(place.release(release_id)).results.path, rows(queries))
-    place.point_at(release_id, now=NOW)
+    place.publish(release_id, now=NOW)
 
 
 @pytest.fixture
@@ -90,10 +90,10 @@ def test_the_same_text_with_another_filter_is_another_query(place: Workspace) ->
     folder.mkdir(parents=True)
     condition = '{"and":[{"type":"docs"},{"weight":{"lt":2000}}]}'
     answers = {None: [entry("d1")], condition: [entry("d2")]}
-    forms = [(query_key("tea?", condition), query_key("tea", condition))]
+    aliases = [(query_key("tea?", condition), query_key("tea", condition))]
     of_tea = [(query_key("tea", key), "tea", json.dumps(answer)) for key, answer in answers.items()]
-    write_results_file(ReleaseFiles(folder).results.path, of_tea, forms=forms)
-    place.point_at("r1", now=NOW)
+    write_results_file(ReleaseFiles(folder).results.path, of_tea, aliases=aliases)
+    place.publish("r1", now=NOW)
     with SearchCache.open(place.root) as cache:
         found = cache.get("Tea", filter_by={"weight": {"lt": 2000.0}, "type": ["docs"]})
         assert found is not None
@@ -131,8 +131,10 @@ def test_a_query_comes_once(tmp_path: Path) -> None:
 
 
 def test_a_near_identical_form_finds_the_results_of_its_query_and_is_no_query_of_its_own(tmp_path: Path) -> None:
-    forms = [(query_key("e-mail?"), query_key("e mail"))]
-    assert write_results_file(ReleaseFiles(tmp_path).results.path, rows({"e mail": [entry("d1")]}), forms=forms) == 1
+    aliases = [(query_key("e-mail?"), query_key("e mail"))]
+    assert (
+        write_results_file(ReleaseFiles(tmp_path).results.path, rows({"e mail": [entry("d1")]}), aliases=aliases) == 1
+    )
     with SearchCache(tmp_path, release_id="r1") as cache:
         assert len(cache) == 1
         assert cache.get(" E-Mail? ") == cache.get("e mail") is not None
@@ -234,7 +236,7 @@ def test_a_file_that_was_cut_short_is_told_when_what_is_missing_is_asked_for(pla
 
 
 def test_a_release_that_has_lost_its_results_is_an_error(place: Workspace) -> None:
-    place.point_at("r1", now=NOW)
+    place.publish("r1", now=NOW)
     with pytest.raises(MachineError, match=r"release r1 has no file results\.sqlite\. "):
         SearchCache.open(place.root)
     assert not place.releases.exists()
@@ -243,10 +245,10 @@ def test_a_release_that_has_lost_its_results_is_an_error(place: Workspace) -> No
 def test_a_release_of_an_earlier_version_is_told_as_one(place: Workspace) -> None:
     place.release("r1").mkdir(parents=True)
     (place.release("r1") / "results.duckdb").write_bytes(b"results")
-    place.point_at("r1", now=NOW)
-    with pytest.raises(MachineError, match=r"no file results\.sqlite, for an earlier version made it") as told:
+    place.publish("r1", now=NOW)
+    with pytest.raises(MachineError, match=r"no file results\.sqlite, for an earlier version made it") as reported:
         SearchCache.open(place.root)
-    assert told.value.remedy == "Run `nightrank refresh` to build a new release."
+    assert reported.value.remedy == "Run `nightrank refresh` to build a new release."
 
 
 @given(
@@ -260,9 +262,9 @@ def test_a_release_of_an_earlier_version_is_told_as_one(place: Workspace) -> Non
     st.floats(allow_nan=False, allow_infinity=False),
 )
 def test_metadata_and_scores_come_back_to_the_bit(metadata: dict[str, object], score: float) -> None:
-    told = {**entry("d1"), "metadata": metadata, "score": score}
-    [result] = read_results(json.dumps([told], ensure_ascii=False).encode())
-    assert json.dumps(asdict(result), sort_keys=True) == json.dumps(told, sort_keys=True)
+    reported = {**entry("d1"), "metadata": metadata, "score": score}
+    [result] = read_results(json.dumps([reported], ensure_ascii=False).encode())
+    assert json.dumps(asdict(result), sort_keys=True) == json.dumps(reported, sort_keys=True)
 
 
 def test_a_look_up_loads_no_model_and_no_orchestrator() -> None:

@@ -10,7 +10,7 @@ import pytest
 from nightrank.storage.files.parquet import write_table
 from nightrank.storage.release.evaluation import DEPTHS, Timings
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.tasks.evaluate.ladder import RUNGS, Rung, ladder, read_depths, read_timings
+from nightrank.tasks.evaluate.ladder import LADDER, LadderStage, ladder, read_depths, read_timings
 from nightrank.tasks.evaluate.measures import STAGES
 from nightrank.tasks.names import STAGE_NAMES
 
@@ -22,22 +22,22 @@ TIMINGS = Timings(milliseconds={"static": 0.5, "bm25": 2.0}, queries=5, measured
 
 
 def test_the_rungs_stand_in_their_order_with_what_they_are_worth_and_cost() -> None:
-    rungs = ladder(MEANS, TIMINGS)
-    assert [rung.stage for rung in rungs] == [*RUNGS] == ["static", "bm25", "dense", "fused", "reranked"]
-    assert rungs[1] == Rung("bm25", "BM25", {"nDCG@10": 0.1}, 2.0)
-    assert rungs[2].milliseconds is None
-    assert rungs[1].as_json() == {"stage": "bm25", "name": "BM25", "nDCG@10": 0.1, "milliseconds": 2.0}
+    stages = ladder(MEANS, TIMINGS)
+    assert [stage.stage for stage in stages] == [*LADDER] == ["static", "bm25", "dense", "fused", "reranked"]
+    assert stages[1] == LadderStage("bm25", "BM25", {"nDCG@10": 0.1}, 2.0)
+    assert stages[2].milliseconds is None
+    assert stages[1].as_json() == {"stage": "bm25", "name": "BM25", "nDCG@10": 0.1, "milliseconds": 2.0}
 
 
 def test_rungs_that_were_not_measured_are_not_there() -> None:
     assert ladder({}, None) == []
     without_static = {stage: values for stage, values in MEANS.items() if stage != "static"}
-    assert [rung.stage for rung in ladder(without_static, None)] == [*RUNGS[1:]]
+    assert [stage.stage for stage in ladder(without_static, None)] == [*LADDER[1:]]
 
 
 def test_without_a_reranker_there_is_no_reranked_rung() -> None:
     without = {stage: values for stage, values in MEANS.items() if stage != "reranker"}
-    assert [rung.stage for rung in ladder(without, None)] == [*RUNGS[:-1]]
+    assert [stage.stage for stage in ladder(without, None)] == [*LADDER[:-1]]
 
 
 def test_every_stage_has_a_name() -> None:

@@ -39,7 +39,7 @@ class Log:
         self, settings: dict[str, object], rows: list[dict[str, Any]], *, judged: tuple[str, ...]
     ) -> QueriesRead:
         (self.folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        queries = {"log": "log.jsonl", "max_bad_rows": 1.0, **settings}
+        queries = {"log": "log.jsonl", "max_bad_row_share": 1.0, **settings}
         log = LogToRead(
             Settings.model_validate({"documents": {"source": "-"}, "queries": queries}),
             self.folder,
@@ -55,10 +55,10 @@ class Log:
         texts: list[str] = queries.column("text").to_pylist()
         return texts
 
-    def drops(self, rows: list[dict[str, Any]], **settings: object) -> tuple[dict[str, tuple[int, int]], QueriesRead]:
+    def dropped(self, rows: list[dict[str, Any]], **settings: object) -> tuple[dict[str, tuple[int, int]], QueriesRead]:
         """(rows, traffic) by reason."""
         read = self.read(rows, **settings)
-        return {row["reason"]: (row["rows"], row["traffic"]) for row in read.drops.to_pylist()}, read
+        return {row["reason"]: (row["rows"], row["traffic"]) for row in read.dropped.to_pylist()}, read
 
 
 @pytest.fixture
@@ -80,8 +80,8 @@ def test_each_row_that_is_not_kept_is_counted_with_its_reason(log: Log) -> None:
         *({"query": "usual", "count": 1, "user": user} for user in ("u1", "u2")),
     ]
     (log.folder / "drop.csv").write_text("query\nout\n", encoding="utf-8")
-    drops, read = log.drops(rows, max_per_minute=3, drop_list="drop.csv", min_users=2, budget=1)
-    assert drops == {
+    dropped, read = log.dropped(rows, max_per_minute=3, drop_list="drop.csv", min_users=2, budget=1)
+    assert dropped == {
         "bad row": (1, 0),
         "robot by rate": (5, 9),
         "robot by user agent": (1, 5),
@@ -143,7 +143,7 @@ def test_nothing_that_a_night_writes_names_a_user_or_what_was_dropped(log: Log) 
     ]
     read = log.read(rows)
     bad = log.files.bad_rows.read()
-    for table in (read.queries, read.curve, read.drops, bad):
+    for table in (read.queries, read.curve, read.dropped, bad):
         written = json.dumps(table.to_pylist())
         for secret in ("4711", "0815", "Agent-99", "jane", "1234567", "wrong column"):
             assert secret not in written, table.schema
@@ -182,18 +182,18 @@ def test_a_budget_in_seconds_that_pays_for_no_query_says_what_it_would_take(log:
 def test_a_log_whose_timestamps_have_changed_their_form_stops_the_run(log: Log) -> None:
     rows = [{"query": f"q{day}", "timestamp": f"0{day}/06/2024"} for day in range(1, 7)] + [{"query": "b"}] * 14
     with pytest.raises(InputError) as caught:
-        log.texts(rows, max_bad_rows=0.29)
+        log.texts(rows, max_bad_row_share=0.29)
     assert caught.value.message.startswith(
-        "6 of 20 rows of log.jsonl cannot be used, more than queries.max_bad_rows = 0.29 allows: "
+        "6 of 20 rows of log.jsonl cannot be used, more than queries.max_bad_row_share = 0.29 allows: "
         "log.jsonl, row 1: the timestamp is '01/06/2024', neither ISO 8601 nor Unix seconds; log.jsonl, row 2:"
     )
     assert "row 6" not in caught.value.message
-    assert log.texts(rows, max_bad_rows=0.3) == ["b"]
+    assert log.texts(rows, max_bad_row_share=0.3) == ["b"]
 
 
 def test_strangers_are_neither_one_robot_nor_users(log: Log) -> None:
     rows = [{"query": "a", "user": "-", "timestamp": f"2024-06-03T10:00:{second}Z"} for second in range(10, 59)]
-    assert log.drops(rows, max_per_minute=5)[0] == {}
+    assert log.dropped(rows, max_per_minute=5)[0] == {}
     with pytest.raises(InputError, match="names none"):
         log.texts(rows, min_users=2)
 
@@ -212,7 +212,7 @@ def test_the_order_of_rows_decides_nothing(log: Log) -> None:
     tables = []
     for ordered in (rows, rows[::-1]):
         read = log.read(ordered)
-        tables.append([read.queries, read.curve, read.drops])
+        tables.append([read.queries, read.curve, read.dropped])
     assert tables[0] == tables[1]
     assert tables[0][1].num_rows > 0
 
@@ -271,7 +271,7 @@ def test_queries_whose_filter_is_refused_are_set_aside_with_its_reason_and_end_n
         {"query": "b", "filter": {"weight": 1}, "count": 2},
         {"query": "c", "filter": "weight"},
     ]
-    dropped, read = log.drops(rows, max_bad_rows=0.1)
+    dropped, read = log.dropped(rows, max_bad_row_share=0.1)
     assert dropped == {"bad row": (1, 0), "filter that cannot be applied": (9, 36)}
     assert (read.bad, read.coverage, read.screened) == (10, 4 / 40, 0.0)
     read = log.read(rows)
@@ -290,4 +290,4 @@ def test_a_filter_that_holds_personal_data_is_dropped_unless_it_may_be_kept(log:
     assert log.texts(rows) == ["mail"]
     assert log.texts(rows, personal_data="mask") == ["mail"]
     assert log.texts(rows, personal_data="keep") == ["mail", "mail"]
-    assert log.drops(rows, personal_data="mask")[0] == {"personal data": (1, 1)}
+    assert log.dropped(rows, personal_data="mask")[0] == {"personal data": (1, 1)}

@@ -1,4 +1,4 @@
-"""A general collection that stands guard over a training: what a trained model must not lose.
+"""A general collection that no training may lose on: what a trained model must not lose.
 
 It is a folder in BEIR layout, or the current release of other settings with judgments.
 """
@@ -34,7 +34,7 @@ SPLITS = ("test", "dev", "val", "train")
 
 
 @dataclass(frozen=True, slots=True)
-class GuardFolder:
+class RegressionFolder:
     """A folder in BEIR layout.
 
     Attributes:
@@ -46,7 +46,7 @@ class GuardFolder:
     folder: Path
 
     def check(self) -> None:
-        """See whether it can stand guard.
+        """See whether it can serve.
 
         Raises:
             InputError: It is no such folder, or no document of it answers a query.
@@ -82,7 +82,7 @@ class GuardFolder:
         split = next((split for split in SPLITS if qrels_of(self.folder, split).is_file()), None)
         if split is None:
             message = f"{self.name} has no qrels/{SPLITS[0]}.tsv."
-            raise InputError(message, remedy="Give a folder in BEIR layout, or a settings file, as --guard.")
+            raise InputError(message, remedy="Give a folder in BEIR layout, or a settings file, as --regression-set.")
         answered = beir_queries(self.folder, split, known=document_ids)
         if not answered:
             message = f"{self.name} has no query that a document answers in its split {split}."
@@ -91,7 +91,7 @@ class GuardFolder:
 
 
 @dataclass(frozen=True, slots=True)
-class GuardRelease:
+class RegressionRelease:
     """The current release of some settings.
 
     Attributes:
@@ -107,7 +107,7 @@ class GuardRelease:
     workspace: Workspace
 
     def check(self) -> None:
-        """See whether it can stand guard.
+        """See whether it can serve.
 
         Raises:
             InputError: Nothing is published there, or it has no judged query.
@@ -161,8 +161,8 @@ class GuardRelease:
         asked = [(row["text"], graded[name]) for row in rows for name in row["query_ids"] if name in graded]
         if not asked:
             message = f"{self.name} has no judged query in its release {release_id}."
-            raise InputError(message, remedy="Give settings with judgments as --guard.")
+            raise InputError(message, remedy="Give settings with judgments as --regression-set.")
         return asked
 
 
-Guard = GuardFolder | GuardRelease
+RegressionSet = RegressionFolder | RegressionRelease

@@ -17,18 +17,18 @@ from nightrank.storage.release.manifest import (
     Manifest,
     current_manifest,
     new_release_id,
-    survey_releases,
+    readable_and_damaged,
 )
 from nightrank.storage.release.whole import is_there, whole_file
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.chunk.documents import chunking_fingerprint
 from nightrank.tasks.embed.encoder import plan_embedder
-from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+from nightrank.tasks.embed.lazy import LazyEmbedder
 from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.night import BUILT_UPON, Before, Night
 from nightrank.tasks.query_log.budget import measured_pairs_per_second
 from nightrank.tasks.rerank.find import plan_reranker
-from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+from nightrank.tasks.rerank.lazy import LazyReranker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,16 +49,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 # Raise it when a stage comes to compute something else from the same inputs: then everything is made from nothing.
-PIPELINE = "3"
+PIPELINE = "4"
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Build:
     """One run: the night as stages see it, its models, and the clock."""
 
     night: Night
-    embedder: EmbedderOnDemand
-    reranker: RerankerOnDemand | None
+    embedder: LazyEmbedder
+    reranker: LazyReranker | None
     analyser: Analyser
     started: float
     seconds: dict[str, float] = field(default_factory=dict)
@@ -104,8 +104,8 @@ class Run:
 
 
 @contextmanager
-def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
-    """Plan a run and give it a staging folder, which goes unless the run has sealed it."""
+def building(configuration: Configuration, *, now: datetime) -> Iterator[Build]:
+    """Plan a run and give it a staging folder, which goes unless the run has committed it."""
     settings, base, workspace = configuration.settings, configuration.base, configuration.workspace
     started = time.perf_counter()
     parse_measure(settings.gates.measure)  # a name that nobody knows is told before the night's work, not after it
@@ -128,10 +128,10 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
     night.staging.mkdir(parents=True)
     try:
         with sharding(settings.execution, night.shards) as cut:
-            yield Run(
+            yield Build(
                 night=night,
-                embedder=EmbedderOnDemand(embedder, settings, seed=seed, sharding=cut),
-                reranker=None if reranker is None else RerankerOnDemand(reranker, settings, sharding=cut),
+                embedder=LazyEmbedder(embedder, settings, seed=seed, sharding=cut),
+                reranker=None if reranker is None else LazyReranker(reranker, settings, sharding=cut),
                 analyser=Analyser.of(settings.bm25),
                 started=started,
             )
@@ -149,7 +149,7 @@ def _built_upon(
     inputs = current.inputs
     measured = None
     if reranker is not None and settings.queries.budget_seconds is not None:
-        manifests, _ = survey_releases(workspace)
+        manifests, _ = readable_and_damaged(workspace)
         measured = measured_pairs_per_second(manifests, reranker=reranker.fingerprint)
     before = Before(
         files=ReleaseFiles.of(workspace, current.release_id, only=BUILT_UPON),
