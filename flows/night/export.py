@@ -17,13 +17,13 @@ def export(build: Build, release_id: str | None) -> tuple[str, ...]:
     """Export the published release to the places of the settings, where they do not serve it yet.
 
     Args:
-        run: The run.
+        build: The run.
         release_id: Of the release that readers see; None where this run's was not published, and nothing is exported.
 
     Returns:
         What the user should know. No failure undoes the release: it is told, and the next run exports again.
     """
-    night, settings = run.night, run.night.settings.export
+    night, settings = build.night, build.night.settings.export
     if release_id is None or not settings.to:
         return ()
     start = time.perf_counter()
@@ -35,5 +35,5 @@ def export(build: Build, release_id: str | None) -> tuple[str, ...]:
             warnings += export_release(night.workspace, release_id, address, settings, now=night.now).warnings
         except Exception as error:  # whatever is wrong with a place, the release is published
             warnings.append(f"A place was not exported to; the next run tries again. {reason_of(error)}")
-    run.seconds["export"] = time.perf_counter() - start
+    build.seconds["export"] = time.perf_counter() - start
     return tuple(warnings)

@@ -36,26 +36,26 @@ COUNTS_OF_WORK = (
 
 def nothing_to_do(build: Build, inputs: InputsRead) -> Summary:
     """The summary of a run that found the current release up to date."""
-    current = run.night.current
+    current = build.night.current
     assert current is not None
     nothing, read = dict.fromkeys(COUNTS_OF_WORK, 0), inputs.counts
     bad = {"documents_bad": read.documents_bad, "queries_bad": read.queries_bad}
     shown = (ReleaseFiles.depths, ReleaseFiles.timings)
-    files = ReleaseFiles.of(run.night.workspace, current.release_id, only=shown)
-    exported = export(run, current.release_id)
+    files = ReleaseFiles.of(build.night.workspace, current.release_id, only=shown)
+    exported = export(build, current.release_id)
     summary = Summary(
         manifest=current,
         published=False,
         changed=False,
         counts=current.counts.model_copy(update={**nothing, **bad}),
-        seconds=run.total_seconds(),
-        warnings=(*notes_on_nothing(run, inputs), *exported),
+        seconds=build.total_seconds(),
+        warnings=(*notes_on_nothing(build, inputs), *exported),
         coverage=inputs.coverage,
         dropped=inputs.dropped,
         ladder=tuple(ladder(current.measures, read_timings(files.timings))),
         depths=tuple(read_depths(files.depths)),
     )
-    _tell(run, summary)
+    _tell(build, summary)
     return summary
 
 
@@ -63,7 +63,7 @@ def finish(build: Build, inputs: InputsRead, published: Published, *, warnings: 
     """Tell what came of a new release.
 
     Args:
-        run: The run.
+        build: The run.
         inputs: What it read.
         published: The release.
         warnings: Of the stages; None where one has nothing to say.
@@ -71,22 +71,22 @@ def finish(build: Build, inputs: InputsRead, published: Published, *, warnings: 
     Raises:
         Refused: A gate does not let it through; the release is kept, marked rejected.
     """
-    manifest, files = published.manifest, ReleaseFiles.of(run.night.workspace, published.manifest.release_id)
+    manifest, files = published.manifest, ReleaseFiles.of(build.night.workspace, published.manifest.release_id)
     summary = Summary(
         manifest=manifest,
         published=published.live_id is not None,
         changed=True,
         counts=manifest.counts,
-        seconds=run.total_seconds(),
+        seconds=build.total_seconds(),
         coverage=inputs.coverage,
         dropped=inputs.dropped,
         ladder=tuple(ladder(manifest.measures, read_timings(files.timings))),
         depths=tuple(read_depths(files.depths)),
         warnings=(*notes_on_release(inputs, manifest), *(warning for warning in warnings if warning is not None)),
     )
-    _tell(run, summary)
+    _tell(build, summary)
     with if_reachable():
-        show_in_prefect(summary, workspace=run.night.workspace)
+        show_in_prefect(summary, workspace=build.night.workspace)
     if summary.refused:
         raise Refused(summary)
     return summary
@@ -96,7 +96,7 @@ def _tell(build: Build, summary: Summary) -> None:
     """Say on Prefect's pages what came of the run, in its name and in one line of its log."""
     release_id, counts = summary.manifest.release_id, summary.counts
     outcome = "unchanged" if not summary.changed else "published" if summary.published else "refused"
-    workspace = workspace_name(run.night.settings.workspace, base=run.night.base)
+    workspace = workspace_name(build.night.settings.workspace, base=build.night.base)
     name_flow_run(
         workspace,
         release_id,

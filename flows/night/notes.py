@@ -49,10 +49,10 @@ def _of_external_runs(inputs: InputsRead) -> tuple[str, ...]:
 
 def _stale_source(build: Build) -> tuple[str, ...]:
     """A night that finds nothing to do asks no gate, and is what a source that is never delivered looks like."""
-    settings = run.night.settings
+    settings = build.night.settings
     if settings.gates.max_source_age_days is None:
         return ()
-    days = source_age_days(settings.documents.source, base=run.night.base, now=run.night.now)
+    days = source_age_days(settings.documents.source, base=build.night.base, now=build.night.now)
     if days is None:
         return ()
     gate = source_age_gate(days, max_days=settings.gates.max_source_age_days)

@@ -23,12 +23,12 @@ def record(build: Build, built: Built, measures: Mapping[str, Mapping[str, float
     """The manifest of the release that a run has built, but for its files.
 
     Args:
-        run: The run.
+        build: The run.
         built: What its stages made.
         measures: Means by stage and measure.
         verdicts: Of the gates.
     """
-    night = run.night
+    night = build.night
     before = None if night.before is None else night.before.files.documents.path
     return Manifest(
         release_id=night.release_id,
@@ -36,11 +36,11 @@ def record(build: Build, built: Built, measures: Mapping[str, Mapping[str, float
         status="accepted" if all(gate.lets_through for gate in verdicts.gates) else "rejected",
         previous=None if night.current is None else night.current.release_id,
         nightrank=version("nightrank"),
-        inputs=run.inputs_of(built.inputs),
+        inputs=build.inputs_of(built.inputs),
         settings=settings_as_json(without_key_place(portable(night.settings, night.workspace))),
         chunk_table=built.index.vectors.table,
         counts=counts_of(built, changes_between(before, built.inputs.digests.path)),
-        seconds=run.total_seconds(),
+        seconds=build.total_seconds(),
         measures={stage: dict(values) for stage, values in measures.items()},
         gates=verdicts.gates,
         files={},

@@ -74,7 +74,7 @@ class Embedded:
     vectors: NDArray[np.float32]
 
 
-@stage_task("embed shard", flow_run_name="embed {shard.kind} {shard.number}", retry=RETRIED)
+@stage_task("embed shard", task_run_name="embed {shard.kind} {shard.number}", retry=RETRIED)
 def embed_shard(shard: EmbeddingShard) -> SharedFile:
     """Embed the texts of a shard, on whatever machine this runs."""
     texts = shard.source.read()

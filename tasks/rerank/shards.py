@@ -114,7 +114,7 @@ class PairSharding:
                 advance(shard.source.rows)
 
 
-@stage_task("rerank shard", flow_run_name="rerank {shard.number}", retry=RETRIED)
+@stage_task("rerank shard", task_run_name="rerank {shard.number}", retry=RETRIED)
 def score_shard(shard: PairShard) -> SharedFile:
     """Score the pairs of a shard, on whatever machine this runs."""
     pairs = shard.source.read()

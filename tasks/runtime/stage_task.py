@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def stage_task(
-    name: str, *, flow_run_name: str | None = None, retry: Retry | None = None
+    name: str, *, task_run_name: str | None = None, retry: Retry | None = None
 ) -> Callable[[Callable[P, T]], Task[P, T]]:
     """Make a function a task, which takes and returns references and small records.
 
@@ -28,14 +28,14 @@ def stage_task(
 
     Args:
         name: Of the task, and of its time in a summary's ``seconds``.
-        flow_run_name: Of one of its runs, where that tells more; names of parameters in braces.
+        task_run_name: Of one of its runs, where that tells more; names of parameters in braces.
         retry: When it is tried again; None for never. As the plain function that it is, it is tried once.
     """
 
     def decorate(function: Callable[P, T]) -> Task[P, T]:
         made: Task[P, T] = task(
             name=name,
-            task_run_name=flow_run_name,
+            task_run_name=task_run_name,
             cache_policy=NO_CACHE,
             persist_result=False,
             retries=0 if retry is None else len(retry.seconds),

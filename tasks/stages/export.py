@@ -27,7 +27,7 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, TargetUnreachable | WorkspaceBusy)
 
 
-@stage_task("export", flow_run_name="export to {address.shown}", retry=Retry((2.0, 10.0, 30.0), may_pass))
+@stage_task("export", task_run_name="export to {address.shown}", retry=Retry((2.0, 10.0, 30.0), may_pass))
 def export_release(
     workspace: Workspace, release_id: str | None, address: Address, settings: ExportSettings, *, now: datetime
 ) -> Exported:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.flows import settings as reading
 from nightrank.flows.cli.app import main
 from nightrank.flows.command import one_command
 from nightrank.flows.settings import load_settings, read_settings
+from nightrank.storage.workspace.models import promotions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.workspace.base import Workspace
-    from nightrank.storage.workspace.models import Kind, Promotion
+    from nightrank.storage.workspace.models import ModelKind, Promotion
 
 
 class Calls:
@@ -29,18 +29,18 @@ class Calls:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    counted, loads, ask = Calls(), tomllib.loads, reading.promotions
+    counted, loads, ask = Calls(), tomllib.loads, promotions
 
     def counting_loads(text: str) -> dict[str, object]:
         counted.files += "corpus.jsonl" in text  # Prefect reads files of its own
         return loads(text)
 
-    def counting_promotions(workspace: Workspace) -> dict[Kind, Promotion]:
+    def counting_promotions(workspace: Workspace) -> dict[ModelKind, Promotion]:
         counted.promotions += 1
         return ask(workspace)
 
     monkeypatch.setattr(tomllib, "loads", counting_loads)
-    monkeypatch.setattr(reading, "promotions", counting_promotions)
+    monkeypatch.setattr("nightrank.flows.settings.promotions", counting_promotions)
     return counted
 
 
