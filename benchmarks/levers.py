@@ -129,7 +129,7 @@ def pull(name: str, options: argparse.Namespace) -> Levers:
     data, work = options.data / name, options.work / name
     precision: dict[str, Mapping[str, Value]] = {
         "embedder": {"precision": options.precision},
-        "evaluation": {"timed_queries": 0},
+        "evaluation": {"timed_queries": "none"},
     }
     reranker: Mapping[str, Value] = {"precision": options.precision, "depth": options.depth}
     sections = {**precision, "reranker": reranker}

@@ -110,7 +110,7 @@ def main() -> None:
         query_limit=options.limit,
         sections={
             "reranker": {"depth": DEPTH},
-            "evaluation": {"timed_queries": 0},
+            "evaluation": {"timed_queries": "none"},
             "execution": {"threads": options.threads},  # the same for all: each has another choice of its own
         },
     )

@@ -46,7 +46,7 @@ class TableReference(FileReference):
         """Of its rows."""
         from nightrank.storage.release.schemas import SCHEMAS
 
-        return SCHEMAS[type(self)]
+        return SCHEMAS[type(self).__name__]
 
     def read(self, columns: list[str] | None = None) -> pa.Table:
         """The whole table, or some of its columns."""

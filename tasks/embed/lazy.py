@@ -66,7 +66,7 @@ class LazyEmbedder:
     def stored_sample(self, stored: ChunkTable) -> pa.Table:
         """What the embedder must say again: some ``text`` and ``vector`` of what is stored, the same all night."""
         generator = np.random.default_rng(self._seed)
-        return stored.sample(self._settings.drift_check.sample, ["text", "vector"], generator=generator)
+        return stored.sample(self._settings.drift_check.sample or 0, ["text", "vector"], generator=generator)
 
     def _check(self, embedder: Embedder, stored: ChunkTable) -> None:
         sample = self.stored_sample(stored)

@@ -210,7 +210,7 @@ def timings_of(
     if known is not None:
         return known
     generator = np.random.default_rng(seed)
-    count = min(settings.evaluation.timed_queries, len(queries))
+    count = min(settings.evaluation.timed_queries or 0, len(queries))
     drawn = generator.choice(len(queries), size=count, replace=False)
     with Bm25Store.open(timed.statistics.path) as store:
         # To time a hosted reranker would be to pay for pairs that were paid for already.

@@ -25,15 +25,15 @@ class Rule:
     """How past traffic counts.
 
     Attributes:
-        half_life_days: Age at which a count weighs half; 0: age does not matter.
+        half_life_days: Age at which a count weighs half; None: age does not matter.
         count_exponent: What each day's count is raised to before days are added.
     """
 
-    half_life_days: float
+    half_life_days: float | None
     count_exponent: float
 
 
-PLAIN_FREQUENCY = Rule(half_life_days=0.0, count_exponent=1.0)
+PLAIN_FREQUENCY = Rule(half_life_days=None, count_exponent=1.0)
 
 
 def demand(entries: Entries, *, size: int, rule: Rule) -> NDArray[np.float64]:
@@ -58,7 +58,7 @@ def demand(entries: Entries, *, size: int, rule: Rule) -> NDArray[np.float64]:
     [5.5, 5.0, 0.0]
     """
     weights = entries.counts.astype(np.float64) ** rule.count_exponent
-    if rule.half_life_days and len(entries):
+    if rule.half_life_days is not None and len(entries):
         enough = days_with_enough(entries)
         newest = enough[-1] if enough.size else UNDATED
         ages = np.where(entries.days == UNDATED, 0, np.maximum(newest - entries.days, 0))

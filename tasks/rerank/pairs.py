@@ -236,7 +236,7 @@ def _check_stored(
 
 def _sample(pairs: pa.Table, stored: NDArray[np.float32], drift_check: DriftCheck) -> pa.Table:
     """Some of the known pairs (n,), with their ``stored`` scores, float32 (n,)."""
-    drawn = drift_check.generator.choice(stored.size, min(drift_check.settings.sample, stored.size), replace=False)
+    drawn = drift_check.generator.choice(stored.size, min(drift_check.settings.sample or 0, stored.size), replace=False)
     return pairs.take(pa.array(drawn)).append_column("stored", pa.array(stored[drawn]))
 
 

@@ -76,7 +76,7 @@ def ask_gates(night: Night, built: Built, accept: Sequence[str] = ()) -> GateVer
     runs = _runs_filtered(night, new)
     gates = [*_soundness(night, new), *_changes(night, live, runs, new)]
     limits = night.settings.gates
-    gates.append(coverage_gate(inputs.coverage, min_coverage=limits.min_coverage))
+    gates.append(coverage_gate(inputs.coverage, min_coverage=_limit(limits.min_coverage, off=0.0)))
     if limits.max_source_age_days is not None:
         days = source_age_days(night.settings.documents.source, base=night.base, now=night.now)
         gates += [] if days is None else [source_age_gate(days, max_days=limits.max_source_age_days)]
@@ -198,13 +198,18 @@ def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltere
     judged_at_10 = judged_share(rankings.after, judgments, ignore_identical_ids=ignore_identical_ids)
     least_alike, empty = (query_names(queries, keys) for keys in (changes.least_alike, changes.empty_keys))
     return [
-        non_inferiority_gate(quality, margin=limits.margin),
-        overlap_gate(alike, least_alike=least_alike, min_overlap=limits.min_overlap),
-        top1_gate(alike, max_top1_changed=limits.max_top1_changed),
-        kept_gate(former, named=lost, min_kept=limits.min_kept),
-        empty_gate(changes, named=empty, max_empty=limits.max_empty),
-        judged_gate(judged_at_10, queries=len(judged), min_judged=limits.min_judged),
+        non_inferiority_gate(quality, margin=_limit(limits.margin, off=1.0)),
+        overlap_gate(alike, least_alike=least_alike, min_overlap=_limit(limits.min_overlap, off=0.0)),
+        top1_gate(alike, max_top1_changed=_limit(limits.max_top1_changed, off=1.0)),
+        kept_gate(former, named=lost, min_kept=_limit(limits.min_kept, off=0.0)),
+        empty_gate(changes, named=empty, max_empty=_limit(limits.max_empty, off=1.0)),
+        judged_gate(judged_at_10, queries=len(judged), min_judged=_limit(limits.min_judged, off=0.0)),
     ]
+
+
+def _limit(wanted: float | None, *, off: float) -> float:
+    """A limit; where it is switched off, the one that everything keeps: its gate says what it saw, and passes."""
+    return off if wanted is None else wanted
 
 
 def _live(night: Night, current: Manifest | None) -> _Live | Incomparable:

@@ -171,7 +171,7 @@ def test_a_query_that_is_judged_now_meets_the_whole_collection(
 
 
 def test_static_lists_of_another_embedder_are_not_taken_over(collection: Collection, tmp_path: Path) -> None:
-    collection.settings["evaluation"] = {"timed_queries": 0}
+    collection.settings["evaluation"] = {"timed_queries": "none"}
     before = night(collection)
     collection.settings["embedder"]["model"] = str(tiny_embedder(tmp_path / "another", seed=8))
     after = night(collection)
@@ -242,7 +242,7 @@ def test_another_model_depth_or_size_is_timed_anew(collection: Collection, tmp_p
 
 
 def test_no_query_is_timed_where_none_is_asked_for(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    collection.settings["evaluation"] = {"timed_queries": 0}
+    collection.settings["evaluation"] = {"timed_queries": "none"}
     summary = night(collection)
     assert not (folder_of(collection, summary) / "timings.json").exists()
     assert {stage.milliseconds for stage in summary.ladder} == {None}

@@ -115,7 +115,7 @@ def test_any_history_of_texts_and_metadata_ends_where_a_rebuild_and_brute_force_
     generator = np.random.default_rng(seed)
     depth = 4
     collection.settings["retrieval"] = {"candidate_depth": depth}
-    collection.settings["gates"]["max_empty"] = 1.0
+    collection.settings["gates"]["max_empty"] = "none"
     shelve(collection, generator, share=1.0)
     ask_with_filters(collection)
     collection.write()
@@ -156,7 +156,7 @@ def test_an_evaluation_gives_filtered_queries_what_the_release_holds(collection:
     shelve(collection, np.random.default_rng(3), share=1.0)
     ask_with_filters(collection)
     collection.settings["retrieval"] = {"candidate_depth": 3}
-    collection.settings["gates"]["max_empty"] = 1.0
+    collection.settings["gates"]["max_empty"] = "none"
     collection.write()
     summary = refresh_plainly(collection.settings_file)
     configuration = load_settings(collection.settings_file)
@@ -203,7 +203,7 @@ def test_a_change_of_metadata_moves_no_model_and_scans_nothing(collection: Colle
     generator = np.random.default_rng(5)
     shelve(collection, generator, share=1.0)
     ask_with_filters(collection)
-    collection.settings["gates"]["max_empty"] = 1.0
+    collection.settings["gates"]["max_empty"] = "none"
     collection.write()
     first = refresh_plainly(collection.settings_file)
     assert first.counts.queries_embedded == len(LOG)  # a text is embedded once, whatever its filters

@@ -190,8 +190,8 @@ def test_a_run_killed_before_a_commit_costs_that_batch_and_no_other(
     step: str, chunks_twice: int, pairs_twice: int, nights: Nights, collection: Collection, tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path / "journal")
-    collection.settings["drift_check"] = {"sample": 0}  # what it computes again is no part of a pass
-    collection.settings["evaluation"] = {"timed_queries": 0}  # nor is what is timed
+    collection.settings["drift_check"] = {"sample": "none"}  # what it computes again is no part of a pass
+    collection.settings["evaluation"] = {"timed_queries": "none"}  # nor is what is timed
     collection.write()
     order: dict[str, str | float] = {"journal": str(journal.path), "commit_rows": 4, "commit_pairs": 32}
 
@@ -208,7 +208,7 @@ def kill_at_random_moments(nights: Nights, collection: Collection, *, kills: int
     """Rounds of edits; each round's night, and the night that is to complete it, killed at moments drawn at random."""
     generator = random.Random(seed)
     tally, journal = Tally(), Journal(folder / "journal")
-    collection.settings["drift_check"] = {"sample": 0}  # what it computes again is no part of a pass
+    collection.settings["drift_check"] = {"sample": "none"}  # what it computes again is no part of a pass
     undisturbed = Collection(
         folder / "undisturbed", collection.settings, collection.documents, collection.log, collection.qrels
     )

@@ -32,7 +32,7 @@ def test_below_a_power_of_one_steady_demand_outweighs_one_busy_day() -> None:
         ("steady", 2, "2024-06-03"),
     ]
     assert order_of(*rows, rule=PLAIN_FREQUENCY) == ["busy", "steady"]
-    assert order_of(*rows, rule=Rule(half_life_days=0.0, count_exponent=0.5)) == ["steady", "busy"]
+    assert order_of(*rows, rule=Rule(half_life_days=None, count_exponent=0.5)) == ["steady", "busy"]
 
 
 def test_what_has_no_date_counts_as_of_the_newest_day() -> None:

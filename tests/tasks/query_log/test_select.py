@@ -103,7 +103,7 @@ def test_robots_leave_no_traffic_behind_and_bad_rows_are_told_once(log: Log) -> 
     read = log.read(rows, max_per_minute=8)
     assert [(row["text"], row["count"]) for row in read.queries.to_pylist()] == [("bought?", 1)]
     assert log.files.bad_rows.read().column("row").to_pylist() == [11]
-    read = log.read(rows, max_per_minute=0)
+    read = log.read(rows, max_per_minute="none")
     assert [(row["text"], row["count"]) for row in read.queries.to_pylist()] == [("bought", 10)]
 
 
