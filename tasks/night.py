@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.bucket.shards import SharedFolder
-    from nightrank.storage.release.files import FileReference, Queries, ScratchFiles
+    from nightrank.storage.release.files import Queries, ScratchFiles
     from nightrank.storage.release.manifest import ChunkTableVersion, Manifest
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.settings.file import Settings
 
-BUILT_UPON = (ReleaseFiles.documents, ReleaseFiles.statistics, ReleaseFiles.dense_lists, ReleaseFiles.static_lists)
+BUILT_UPON = (ReleaseFiles.documents, ReleaseFiles.statistics, ReleaseFiles.dense_lists)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,7 @@ class Before:
 
     def is_whole(self, digests: Mapping[str, str]) -> bool:
         """Whether all that a night builds upon is there, with the SHA-256 that the manifest names."""
-        files: list[FileReference] = [self.files.documents, self.files.statistics, self.files.dense_lists]
-        if ReleaseFiles.static_lists.name in digests:  # older releases have none
-            files.append(self.files.static_lists)
+        files = (self.files.documents, self.files.statistics, self.files.dense_lists)
         return all(file.is_there() and sha256_of_file(file.path) == digests.get(file.path.name) for file in files)
 
 

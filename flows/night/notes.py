@@ -19,12 +19,10 @@ MOST_SCREENED = 0.5  # of a log's traffic; with more it is likelier that a rule 
 def notes_on_release(inputs: InputsRead, manifest: Manifest) -> tuple[str, ...]:
     """Of a new release and what it was made from."""
     unknown = f"{inputs.judgments_unknown} judged queries are not among the queries of the release; each scores 0."
-    no_tokens = "The embedder's weights hold no matrix of token vectors: static embeddings were not measured."
     notes = (
         unknown if inputs.judgments_unknown else None,
         *_much_screened(inputs),
         *_of_external_runs(inputs),
-        no_tokens if manifest.measures and "static" not in manifest.measures else None,
         spending_cap(manifest.counts),
     )
     return tuple(note for note in notes if note is not None)

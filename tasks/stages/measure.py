@@ -14,18 +14,14 @@ from pydantic import ValidationError
 from nightrank.storage.errors import MachineError
 from nightrank.storage.files.atomic import write_text
 from nightrank.storage.lance.table import ChunkTable
-from nightrank.storage.release.dense_lists import write_dense_lists
 from nightrank.storage.release.evaluation import COMPARISON, EVALUATION
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.whole import whole_file
-from nightrank.tasks.dense.filtered import CarriedOver
 from nightrank.tasks.evaluate.depths import curve_depths, evaluate_depths
 from nightrank.tasks.evaluate.diagnosis import diagnose
 from nightrank.tasks.evaluate.diversity import compare_diversity
 from nightrank.tasks.evaluate.measures import evaluate_stages, means
 from nightrank.tasks.evaluate.significance import compare_evaluations
-from nightrank.tasks.evaluate.token_leg import retrieve_static, static_leg_of_release
-from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
 from nightrank.tasks.online.timing import Timed, timings_of
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.release import judged_queries
@@ -44,8 +40,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.rank.diversity import VectorSource
     from nightrank.tasks.rerank.lazy import LazyReranker
     from nightrank.tasks.stages.built import Built
-    from nightrank.tasks.stages.filter import FilteredQueries
-    from nightrank.tasks.stages.index import Index
 
 
 @stage_task("measure")
@@ -68,9 +62,7 @@ def measure_stages(
     judgments = judgments_of(settings.judgments, base=night.base)
     queries = judged_queries(built.asked.queries.read(), judgments)
     candidates = built.candidates.read_rows("query_key", queries.column("query_key"))
-    static_embedder = StaticEmbedder.of(embedder.plan.files.folder) if queries.num_rows else None
-    static = _static(night, queries, built.asked, index, static_embedder)
-    tonight = _Rankings(settings, queries, candidates, static, stored_vectors(table))
+    tonight = _Rankings(settings, queries, candidates, stored_vectors(table))
 
     evaluation = _measured(tonight, judgments, night)
     night.files.evaluation.write(evaluation)
@@ -85,7 +77,7 @@ def measure_stages(
         timings = timings_of(
             settings,
             night.workspace,
-            Timed(embedder, reranker, static_embedder, table, index.statistics, texts=index.vectors.texts),
+            Timed(embedder, reranker, table, index.statistics, texts=index.vectors.texts),
             queries=queries.column("text"),
             release_id=night.release_id,
             seed=night.seed,
@@ -94,38 +86,12 @@ def measure_stages(
     return means(evaluation)
 
 
-def _static(
-    night: Night, queries: pa.Table, asked: FilteredQueries, index: Index, embedder: StaticEmbedder | None
-) -> pa.Table | None:
-    """Tonight's static leg, schema RANKED, and its lists for the next night; None without an embedder."""
-    if embedder is None or queries.num_rows == 0:
-        write_dense_lists(night.files.static_lists.path, [])
-        return None
-    before, lists, carried_over = night.before, None, CarriedOver.nothing()
-    if before is not None and before.same_embedder and before.files.static_lists.is_there():
-        lists = before.files.static_lists
-        carried_over = CarriedOver.since(index.chunks, before.files.statistics, asked.allowed_before)
-    static = retrieve_static(
-        queries,
-        embedder,
-        table=night.open_chunks(index.vectors.table),
-        statistics=index.statistics,
-        filters=asked.filters(queries),
-        lists=lists,
-        carried_over=carried_over,
-        depth=night.settings.retrieval.candidate_depth,
-    )
-    write_dense_lists(night.files.static_lists.path, static.lists)
-    return static.leg
-
-
 class _Rankings(NamedTuple):
     """What is measured of a release."""
 
     settings: Settings  # that it was made with
     queries: pa.Table  # the judged ones, schema QUERIES
     candidates: pa.Table  # theirs, schema CANDIDATES
-    static: pa.Table | None  # schema RANKED
     vectors: VectorSource
 
 
@@ -135,7 +101,6 @@ def _measured(rankings: _Rankings, judgments: Sequence[Judgment], night: Night) 
         rankings.candidates,
         rankings.queries,
         judgments,
-        static=rankings.static,
         measures=night.settings.evaluation.measures,
         candidate_depth=rankings.settings.retrieval.candidate_depth,
         results=rankings.settings.results,
@@ -219,8 +184,4 @@ def _stored(manifest: Manifest, judgments: Sequence[Judgment], night: Night) -> 
         return None
     queries = judged_queries(files.queries.read(), judgments)
     candidates = files.candidates.read_rows("query_key", queries.column("query_key"))
-    static = None
-    if night.before is not None and night.before.files.static_lists.is_there():  # what a night builds upon is whole
-        depth = made_with.retrieval.candidate_depth
-        static = static_leg_of_release(files, queries, table, load=lambda: None, depth=depth)
-    return _Rankings(made_with, queries, candidates, static, stored_vectors(table))
+    return _Rankings(made_with, queries, candidates, stored_vectors(table))

@@ -12,6 +12,7 @@ from nightrank.storage.records import BadRow
 from nightrank.storage.release.documents import DIGESTS, deduplicate_documents, documents_digest, raw_row
 from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.filters.compile import refused
+from nightrank.tasks.query_log.dropped import Dropped
 from nightrank.tasks.query_log.select import LogToRead, read_queries
 from nightrank.tasks.read.documents import read_documents
 from nightrank.tasks.runtime.retries import RETRIED
@@ -30,14 +31,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.file import Settings
 
 BAD_ROWS_SHOWN = 5
-
-
-class Dropped(NamedTuple):
-    """Rows of the log that were not kept for one reason, and the sum of their counts."""
-
-    reason: str
-    rows: int
-    traffic: int
 
 
 class InputCounts(NamedTuple):
