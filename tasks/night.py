@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.bucket.shards import SharedFolder
-    from nightrank.storage.release.files import FileReference, OutsideRun, Queries, ScratchFiles
+    from nightrank.storage.release.files import ExternalRun, FileReference, Queries, ScratchFiles
     from nightrank.storage.release.manifest import ChunkTableVersion
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.settings.file import Settings
@@ -90,9 +90,9 @@ class Night:
         """Files that stages hand on and the release does not keep."""
         return self.files.scratch
 
-    def external_run(self, leg: str) -> OutsideRun:
+    def external_run(self, leg: str) -> ExternalRun:
         """The run that stands in for a leg; only where the settings name one."""
-        return {"bm25": self.scratch.outside_bm25, "dense": self.scratch.outside_dense}[leg]
+        return {"bm25": self.scratch.external_bm25, "dense": self.scratch.external_dense}[leg]
 
     @property
     def shards(self) -> SharedFolder:

@@ -73,7 +73,7 @@ def export(
         *(parse_address(address, base=base) for address in (settings.to if to is None else ())),
     ]
     if not addresses:
-        raise InputError("Nothing says where to export to.", remedy="Give --to, or set [export].to.")
+        raise InputError("No target of the export is given.", remedy="Give --to, or set [export].to.")
     _keep_out_of(configuration.workspace, addresses)
     workspace = configuration.workspace
     if release_id is None:  # every place gets the same one, whatever is published meanwhile
@@ -104,7 +104,7 @@ def export_published(night: Night, release_id: str, *, now: datetime) -> tuple[s
             _keep_out_of(night.workspace, [address])
             warnings += export_release(night.workspace, release_id, address, settings, now=now).warnings
         except Exception as error:  # whatever is wrong with a place, the release is published
-            warnings.append(f"A place was not exported to; the next run tries again. {reason_of(error)}")
+            warnings.append(f"An export failed; the next refresh tries again. {reason_of(error)}")
     return tuple(warnings)
 
 
@@ -112,7 +112,7 @@ def _keep_out_of(workspace: Workspace, addresses: Sequence[Address]) -> None:
     root = workspace.root.resolve()
     for address in addresses:
         if address.is_file and address.path.resolve().is_relative_to(root):
-            message = f"{address.shown} is in the workspace, where no file is changed."
+            message = f"{address.shown} is inside the workspace, which holds only files of its own."
             raise InputError(message, remedy="Export to another folder.")
 
 
@@ -120,7 +120,7 @@ def _checked(name: str) -> str:
     try:
         return ExportSettings.model_validate({"name": name}).name
     except ValueError as error:
-        message = f"--name {name!r} is no name."
+        message = f"--name {name!r} is not a valid name."
         remedy = "Use small letters, digits and underscores, a letter first, at most 40."
         raise InputError(message, remedy=remedy) from error
 

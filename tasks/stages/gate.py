@@ -96,7 +96,7 @@ def ask_gates(
         gates += [] if days is None else [source_age_gate(days, max_days=limits.max_source_age_days)]
     warnings = [warning for run in runs for warning in run.warnings()]
     if isinstance(live, Incomparable) and live.damaged:
-        warnings.append(f"Nothing was compared with what readers see: {live.reason}.")
+        warnings.append(f"The release was not compared with the live one: {live.reason}.")
     return GateOutcome(overridden(gates, accept), tuple(warnings))
 
 

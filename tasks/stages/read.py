@@ -180,7 +180,7 @@ def _read_documents(night: Night, bad: RowWriter) -> int:
             f"{bad_count} of {total} rows of {settings.source} cannot be used, "
             f"more than documents.max_bad_row_share = {settings.max_bad_row_share:g} allows: {listed or 'it is empty'}."
         )
-        raise InputError(message, remedy="Mend these rows, or raise `max_bad_row_share` to go on without them.")
+        raise InputError(message, remedy="Correct these rows, or raise `max_bad_row_share` to go on without them.")
     copy_columns(night.scratch.documents.path, night.files.documents.path, columns=DIGESTS)
     return bad_count
 
