@@ -11,15 +11,16 @@ from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from nightrank.storage.bucket.shards import SharedFolder
-    from nightrank.storage.release.files import ExternalRun, FileReference, Queries, ScratchFiles
-    from nightrank.storage.release.manifest import ChunkTableVersion
+    from nightrank.storage.release.files import Queries, ScratchFiles
+    from nightrank.storage.release.manifest import ChunkTableVersion, Manifest
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.settings.file import Settings
 
-BUILT_UPON = (ReleaseFiles.documents, ReleaseFiles.statistics, ReleaseFiles.dense_lists, ReleaseFiles.static_lists)
+BUILT_UPON = (ReleaseFiles.documents, ReleaseFiles.statistics, ReleaseFiles.dense_lists)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +31,17 @@ class Before:
         files: Its own.
         same_chunking: Whether its documents were cut as tonight's are.
         same_embedder: Whether its lists hold scores of tonight's embedder.
-        same_reranker: Whether its pairs were scored by tonight's reranker.
         pairs_per_second: How fast that was when it was last measured; None where it never was.
     """
 
     files: ReleaseFiles
     same_chunking: bool
     same_embedder: bool
-    same_reranker: bool
     pairs_per_second: float | None
 
     def is_whole(self, digests: Mapping[str, str]) -> bool:
         """Whether all that a night builds upon is there, with the SHA-256 that the manifest names."""
-        files: list[FileReference] = [self.files.documents, self.files.statistics, self.files.dense_lists]
-        if ReleaseFiles.static_lists.name in digests:  # older releases have none
-            files.append(self.files.static_lists)
+        files = (self.files.documents, self.files.statistics, self.files.dense_lists)
         return all(file.is_there() and sha256_of_file(file.path) == digests.get(file.path.name) for file in files)
 
 
@@ -58,6 +55,8 @@ class Night:
         workspace: Where state lies.
         release_id: Of the release that this run builds.
         before: What it builds upon; None where everything is made from nothing.
+        current: The release that readers see; None before the first.
+        now: When the run began.
         seed: Of samples that this run draws; another one every night.
         answered: The live release's queries, where a budget in seconds asks for them; None where it
             does not, or where the file is not the one that was published.
@@ -68,6 +67,8 @@ class Night:
     workspace: Workspace
     release_id: str
     before: Before | None
+    current: Manifest | None
+    now: datetime
     seed: int
     answered: Queries | None = None
 
@@ -89,10 +90,6 @@ class Night:
     def scratch(self) -> ScratchFiles:
         """Files that stages hand on and the release does not keep."""
         return self.files.scratch
-
-    def external_run(self, leg: str) -> ExternalRun:
-        """The run that stands in for a leg; only where the settings name one."""
-        return {"bm25": self.scratch.external_bm25, "dense": self.scratch.external_dense}[leg]
 
     @property
     def shards(self) -> SharedFolder:

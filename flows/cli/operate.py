@@ -85,7 +85,7 @@ def export(
     to: Annotated[
         tuple[str, ...],
         several(
-            "A file (.parquet, .jsonl, .sqlite, .duckdb) or a server (redis://, valkey://, unix://, postgresql://); "
+            "A file (.sqlite, .parquet) or a server (redis://, valkey://, unix://, postgresql://); "
             "'${NAME}' in place of its password is read from the environment. Default: [export].to of the settings."
         ),
     ] = (),

@@ -101,10 +101,6 @@ class DenseLists(TableReference):
     """Each query's nearest texts, for the next release to start from."""
 
 
-class StaticLists(TableReference):
-    """The same of static embeddings, of judged queries."""
-
-
 class Candidates(TableReference):
     """What the legs found for each query: scores and ranks of both, fused, of the reranker, and the final order."""
 
@@ -230,7 +226,6 @@ class ReleaseFiles:
     queries = Named("queries.parquet", Queries)
     statistics = Named("bm25.duckdb", Statistics)
     dense_lists = Named("dense.parquet", DenseLists)
-    static_lists = Named("static.parquet", StaticLists)
     candidates = Named("candidates.parquet", Candidates)
     results = Named("results.sqlite", Results)
     evaluation = Named("evaluation.parquet", Evaluation)

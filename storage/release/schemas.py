@@ -41,7 +41,6 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "DenseLeg": LEG,
     "Fused": FUSED,
     "DenseLists": DENSE_LISTS,
-    "StaticLists": DENSE_LISTS,
     "Candidates": CANDIDATES,
     "Evaluation": EVALUATION,
     "Depths": DEPTHS,

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.errors import MachineError
 from nightrank.tasks.models.drift import compare_with_stored
@@ -16,7 +14,8 @@ from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local
 from nightrank.tasks.rerank.openvino import OpenvinoReranker
 from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.runtime.retries import retried
+from nightrank.tasks.runtime.retries import RETRIED
+from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.workers.cut import DriftSample, Place, slices
 from nightrank.tasks.workers.seats import _require_same, model_at
@@ -28,11 +27,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.bucket.shards import SharedFile, SharedFolder
+    from nightrank.tasks.rerank.scorer import Scorer
     from nightrank.tasks.settings.quality import DriftCheckSettings
     from nightrank.tasks.settings.ranking import RerankerSettings
     from nightrank.tasks.workers.cut import Sharding
 
-    Scorer = Reranker | OpenvinoReranker
+    LocalReranker = Reranker | OpenvinoReranker
 
 AT_ONCE = 1024  # pairs given to a model together, as a run that scores by itself does: the same batches
 KEYS = ["text_key", "chunk_hash"]
@@ -115,13 +115,7 @@ class PairSharding:
                 advance(shard.source.rows)
 
 
-@retried
-@task(
-    name="rerank shard",
-    task_run_name="rerank {shard.number}",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@stage_task("rerank shard", task_run_name="rerank {shard.number}", retry=RETRIED)
 def score_shard(shard: PairShard) -> SharedFile:
     """Score the pairs of a shard, on whatever machine this runs."""
     pairs = shard.source.read()
@@ -131,14 +125,25 @@ def score_shard(shard: PairShard) -> SharedFile:
     return shard.source.folder.write(f"pairs-{shard.number:06d}-done", scored)
 
 
-def _check(model: Scorer, drift_sample: DriftSample) -> None:
-    stored = drift_sample.file.read()
+def _check(model: LocalReranker, drift_sample: DriftSample) -> None:
+    check_stored_scores(model, drift_sample.file.read(), settings=drift_sample.settings, precision=model.plan.precision)
+
+
+def check_stored_scores(model: Scorer, stored: pa.Table, *, settings: DriftCheckSettings, precision: str) -> None:
+    """Require that a reranker says again what is stored of it.
+
+    Args:
+        model: The reranker.
+        stored: Schema PAIRS and the ``stored`` score of each.
+        settings: The tolerance.
+        precision: Of the reranker.
+
+    Raises:
+        MachineError: A score differs by more than the tolerance.
+    """
+    fresh = _scores(model, stored)
     compare_with_stored(
-        "pair scores",
-        stored.column("stored").to_numpy(),
-        _scores(model, stored),
-        settings=drift_sample.settings,
-        precision=model.plan.precision,
+        "pair scores", stored.column("stored").to_numpy(), fresh, settings=settings, precision=precision
     )
 
 
