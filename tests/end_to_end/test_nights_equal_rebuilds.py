@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nightrank.storage.records import JsonValue
     from tests.support.collection import TomlValue
 
 WORDS = sorted({word for _, text in TEXTS.values() for word in text.split()})
@@ -99,7 +100,9 @@ def test_near_ties_and_copies_end_as_in_a_rebuild_whatever_was_scored_beside_the
         place = int(generator.integers(0, len(words)))
         text = " ".join([*words[:place], WORDS[number], *words[place + 1 :]])
         texts += [text] * (1 + (number % 3 == 0))
-    coming = [{"_id": f"tie-{number}", "title": "", "text": text} for number, text in enumerate(texts)]
+    coming: list[dict[str, JsonValue]] = [
+        {"_id": f"tie-{number}", "title": "", "text": text} for number, text in enumerate(texts)
+    ]
     generator.shuffle(coming)
     collection.settings["retrieval"] = {"candidate_depth": 100}
     for night in range(3):

@@ -20,7 +20,7 @@ from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.settings.ranking import RerankerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -175,7 +175,7 @@ def test_in_batches_items_of_like_length_come_together() -> None:
 def test_what_fails_on_a_thread_fails_here_and_ends_the_rest() -> None:
     begun: list[int] = []
 
-    def fail(batches: list[NDArray[np.intp]]) -> None:
+    def fail(batches: Sequence[NDArray[np.intp]]) -> None:
         begun.append(len(batches))
         raise ValueError("no such token")
 
