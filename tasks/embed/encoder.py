@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.lance.table import vectors_of
+from nightrank.tasks.models.drift import compare_with_stored
 from nightrank.tasks.models.execution import execution_on
 from nightrank.tasks.models.files import (
     find_model,
@@ -21,11 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from nightrank.tasks.models.files import ModelFiles
     from nightrank.tasks.settings.index import EmbedderSettings
     from nightrank.tasks.settings.operation import ExecutionSettings
+    from nightrank.tasks.settings.quality import DriftCheckSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +127,19 @@ class Embedder:
         for rows, found in self._model.embed(texts, on_batch=on_batch):
             vectors[rows] = found
         return vectors
+
+
+def check_stored_vectors(embedder: Embedder, stored: pa.Table, *, settings: DriftCheckSettings) -> None:
+    """Require that an embedder says again what is stored of it.
+
+    Args:
+        embedder: The one that the vectors are of.
+        stored: ``text`` and ``vector`` of some chunks.
+        settings: The tolerance.
+
+    Raises:
+        MachineError: A vector differs by more than the tolerance.
+    """
+    fresh = embedder.embed_passages(stored.column("text").to_pylist())
+    vectors = vectors_of(stored, embedder.dimensions)
+    compare_with_stored("embeddings", vectors, fresh, settings=settings, precision=embedder.plan.precision)
