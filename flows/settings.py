@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
+from nightrank.flows.command import settings_read
 from nightrank.storage.bucket.store import StoreOptions
 from nightrank.storage.errors import InputError
 from nightrank.storage.workspace.models import promotions
@@ -95,15 +96,23 @@ def find_settings_file(given: Path | None) -> Path:
     raise InputError(message, remedy="Name a settings file with -c, or run `nightrank demo` for an example.")
 
 
-def load_settings(path: Path) -> Configuration:
+def load_settings(path: Path, *, anew: bool = False) -> Configuration:
     """Read and check a settings file, and see which models have been promoted in its workspace.
+
+    Args:
+        path: Of the file.
+        anew: Read it again within a command too, for what others have promoted meanwhile.
 
     Raises:
         InputError: It is missing, no TOML, or a key or value in it is wrong; the message names file and key.
         MachineError: The workspace cannot be read.
     """
-    settings, base = read_settings(path), path.resolve().parent
-    return Configuration(with_promotions(settings, base=base), base, settings)
+    read, place = settings_read(), path.resolve()
+    if place in read and not anew:
+        return read[place]
+    settings, base = _read(path), place.parent
+    read[place] = Configuration(with_promotions(settings, base=base), base, settings)
+    return read[place]
 
 
 def read_settings(path: Path) -> Settings:
@@ -112,6 +121,11 @@ def read_settings(path: Path) -> Settings:
     Raises:
         InputError: It is missing, no TOML, or a key or value in it is wrong; the message names file and key.
     """
+    configuration = settings_read().get(path.resolve())
+    return _read(path) if configuration is None else configuration.named
+
+
+def _read(path: Path) -> Settings:
     try:
         text = path.read_text(encoding="utf-8")
         value = tomllib.loads(text)

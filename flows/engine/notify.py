@@ -15,7 +15,6 @@ from prefect.logging import get_logger
 from prefect.utilities.urls import url_for
 
 from nightrank.flows.engine.names import workspace_name
-from nightrank.flows.night.summary import Refused
 from nightrank.flows.settings import read_settings
 from nightrank.storage.errors import InputError, NightrankError
 
@@ -61,16 +60,13 @@ def message_of(flow: str, flow_run: FlowRun, state: State[object], *, workspace:
     """
     error = _error(state)
     lines = [f"Workspace: {workspace}"]
-    if isinstance(error, Refused):
-        refused = error.summary.refused
-        what = f"refused by {', '.join(gate.name for gate in refused)}"
-        lines.append(f"Release: {error.summary.manifest.release_id}, built and not published")
-        lines += [f"Gate {gate.name}: {gate.reason}" for gate in refused]
+    what = "cancelled" if state.is_cancelling() else state.type.value.lower()
+    if isinstance(error, NightrankError):
+        what = error.outcome or what
+        lines += error.details
+        lines += [f"What to do: {error.remedy}"] if error.remedy else []
     else:
-        what = "cancelled" if state.is_cancelling() else state.type.value.lower()
-        lines.append(f"Why: {error.message if isinstance(error, NightrankError) else state.message or 'not known'}")
-    if isinstance(error, NightrankError) and error.remedy:
-        lines.append(f"What to do: {error.remedy}")
+        lines.append(f"Why: {state.message or 'not known'}")
     lines.append(f"Run: {flow_run.name}")
     if (address := url_for(flow_run)) is not None:
         lines.append(address)

@@ -150,13 +150,15 @@ def show_checked(checked: Checked, *, settings_file: Path) -> None:
     table.add_row("settings", Text(plain(str(settings_file))))
     read = checked.inputs
     if read is not None:
+        counts = read.counts
         files = "" if checked.files is None else f" in {checked.files:,} files"
-        table.add_row("documents", f"{read.documents:,}{files}; {read.documents_bad:,} bad rows")
+        table.add_row("documents", f"{counts.documents:,}{files}; {counts.documents_bad:,} bad rows")
         dropped = "".join(f"; {drop.rows:,} {drop.reason}" for drop in read.dropped)
         table.add_row(
-            "queries", f"{read.queries:,}, {read.coverage:.1%} of the traffic; {read.queries_bad:,} bad rows{dropped}"
+            "queries",
+            f"{counts.queries:,}, {read.coverage:.1%} of the traffic; {counts.queries_bad:,} bad rows{dropped}",
         )
-        table.add_row("judged queries", f"{read.queries_judged:,} known; {read.judgments_unknown:,} not in the log")
+        table.add_row("judged queries", f"{counts.queries_judged:,} known; {read.judgments_unknown:,} not in the log")
     for kind, model in checked.models.items():
         table.add_row(kind, Text("none" if model is None else plain(f"{model[0]} ({model[1][:12]})")))
     if checked.workspace is not None:
