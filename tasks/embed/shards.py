@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.workers.cut import Sharding
 
 TEXTS = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("text", pa.string(), nullable=False)])
-AT_ONCE = 1024  # texts given to a model together, as a run that embeds by itself does: the same batches
+AT_ONCE = 1024  # texts given to a model together, as a run that embeds by itself does: on a GPU the same batches
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     LocalReranker = Reranker | OpenvinoReranker
 
-AT_ONCE = 1024  # pairs given to a model together, as a run that scores by itself does: the same batches
+AT_ONCE = 1024  # pairs given to a model together, as a run that scores by itself does: on a GPU the same batches
 KEYS = ["text_key", "chunk_hash"]
 PAIRS = pa.schema(
     [

@@ -130,11 +130,11 @@ class ExecutionSettings(Section):
         default=None,
         ge=64,
         le=10_000_000,
-        description="Tokens of a model batch, padding counted; halved when memory runs out. Default: 4096; 65536 on "
-        "CUDA devices.",
+        description="Tokens of a model batch, padding counted, on GPUs and in OpenVINO; halved when a GPU is out of "
+        "memory. On CPUs torch computes every text by itself. Default: 4096; 65536 on CUDA devices.",
     )
     threads: int | None = Field(
-        default=None, ge=1, le=1024, description="CPU threads of torch; default: its own choice."
+        default=None, ge=1, le=1024, description="CPU threads; default: what torch or OpenVINO would take."
     )
 
 
