@@ -137,8 +137,8 @@ def _read(path: Path) -> Settings:
         message = f"{path} cannot be read: {error}."
         raise InputError(message, remedy="Give a readable TOML file in UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
-        message = f"{path} is no TOML: {error}."
-        raise InputError(message, remedy="Mend that line.") from error
+        message = f"{path} is not valid TOML: {error}."
+        raise InputError(message, remedy="Correct that line.") from error
     try:
         return Settings.model_validate(value)
     except ValidationError as error:

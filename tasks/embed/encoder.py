@@ -94,7 +94,7 @@ class Embedder:
                 model_kwargs={"use_safetensors": True, "dtype": getattr(torch, plan.precision)},
             )
         except (OSError, ValueError, KeyError) as error:
-            message = f"{plan.files.folder} holds no model that sentence-transformers reads: {error}"
+            message = f"{plan.files.folder} holds no model that sentence-transformers can read: {error}"
             raise InputError(message, remedy="Give the folder or the id of a sentence-transformers model.") from error
         model.eval()
         dimensions = model.get_embedding_dimension()

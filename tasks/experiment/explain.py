@@ -185,7 +185,7 @@ def run_names(paths: Sequence[Path]) -> dict[str, Path]:
         stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
         name = path.name if stem in STAGES else stem
         if name in files or name in STAGES:
-            message = f"The run file {path} would go by the name {name}, as another run does."
+            message = f"The run file {path} has the same name {name} as another run file."
             raise InputError(message, remedy="Give each run file a name of its own.")
         files[name] = path
     return files

@@ -117,7 +117,7 @@ def load_model(folder: Path, *, device: str) -> SentenceTransformer:
             model_kwargs={"use_safetensors": True, "dtype": torch.float32},
         )
     except (OSError, ValueError, KeyError) as error:
-        message = f"{folder} holds no model that sentence-transformers reads: {error}"
+        message = f"{folder} holds no model that sentence-transformers can read: {error}"
         raise InputError(message, remedy="Give the folder or the id of a sentence-transformers model.") from error
 
 
