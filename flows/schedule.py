@@ -146,7 +146,7 @@ def serve(served: Sequence[Served], *, on_ready: Callable[[Sequence[Served]], No
 
     Args:
         served: What.
-        on_ready: Told once the server knows of all of them.
+        on_ready: Called once the server knows of all of them.
 
     Raises:
         InputError: A schedule is none, or no server is configured.

@@ -21,7 +21,7 @@ def export(build: Build, release_id: str | None) -> tuple[str, ...]:
         release_id: Of the release that readers see; None where this run's was not published, and nothing is exported.
 
     Returns:
-        What the user should know. No failure undoes the release: it is told, and the next run exports again.
+        Warnings. No failure undoes the release, and the next refresh exports again.
     """
     night, settings = build.night, build.night.settings.export
     if release_id is None or not settings.to:

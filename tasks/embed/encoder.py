@@ -118,7 +118,7 @@ class Embedder:
 
         Args:
             texts: (n,) what models read.
-            on_batch: Told after each batch how many texts it had.
+            on_batch: Called after each batch with how many texts it had.
         """
         return self._embed([self.plan.settings.passage_prompt + text for text in texts], on_batch)
 

@@ -146,7 +146,7 @@ def train_embedder(
         prompts: What is put before queries and passages.
         execution: Threads, and how long a batch may be where the model is only used.
         device: Where it runs.
-        advance: Told after each update that one more is done.
+        advance: Called with 1 after each update.
 
     Returns:
         What was done, and the loss curve, schema LOSSES.
