@@ -94,7 +94,7 @@ class Embedder:
                 model_kwargs={"use_safetensors": True, "dtype": getattr(torch, plan.precision)},
             )
         except (OSError, ValueError, KeyError) as error:
-            message = f"{plan.files.folder} holds no model that sentence-transformers reads: {error}"
+            message = f"{plan.files.folder} holds no model that sentence-transformers can read: {error}"
             raise InputError(message, remedy="Give the folder or the id of a sentence-transformers model.") from error
         model.eval()
         dimensions = model.get_embedding_dimension()
@@ -118,7 +118,7 @@ class Embedder:
 
         Args:
             texts: (n,) what models read.
-            on_batch: Told after each batch how many texts it had.
+            on_batch: Called after each batch with how many texts it had.
         """
         return self._embed([self.plan.settings.passage_prompt + text for text in texts], on_batch)
 

@@ -129,7 +129,7 @@ def embed_in_shards(
         for shard, output in sharding.workers.compute(embed_shard, shards):
             asked, made = shard.source.read(), output.read()
             if not made.column("key").equals(asked.column("key")):
-                message = f"The shard {shard.source.name} came back with other texts."
+                message = f"The shard {shard.source.name} returned other texts than it was given."
                 raise MachineError(message, remedy="Install the same version of Nightrank on all machines.")
             dimensions = made.schema.field("vector").type.list_size
             yield Embedded(

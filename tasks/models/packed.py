@@ -116,7 +116,7 @@ class PackedEmbedder:
 
         Args:
             texts: (n,).
-            on_batch: Told how many texts were done.
+            on_batch: Called with how many texts were done.
 
         Yields:
             Which texts, int (m,), and their vectors, float32 (m, dim).

@@ -98,5 +98,5 @@ def load_cross_encoder(plan: RerankerPlan) -> Any:  # noqa: ANN401 (its network'
             model_kwargs={"use_safetensors": True},
         )
     except (OSError, ValueError, KeyError) as error:
-        message = f"{plan.folder} holds no cross-encoder that sentence-transformers reads: {error}"
+        message = f"{plan.folder} holds no cross-encoder that sentence-transformers can read: {error}"
         raise InputError(message, remedy="Give the folder or the id of a cross-encoder.") from error
