@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nightrank.flows.settings import Configuration
-
-_READ: ContextVar[dict[Path, Configuration] | None] = ContextVar("settings_read", default=None)
+_READ: ContextVar[dict[Path, object] | None] = ContextVar("settings_read", default=None)
 
 
 @contextmanager
@@ -30,7 +28,10 @@ def one_command() -> Iterator[None]:
         _READ.reset(token)
 
 
-def settings_read() -> dict[Path, Configuration]:
-    """What the command at work has read, by the file's whole path; what is put there outside of one is lost."""
+def settings_read() -> dict[Path, object]:
+    """What ``flows.settings`` has made of the files that the command at work has read, by their whole paths.
+
+    What is put there outside of a command is lost.
+    """
     read = _READ.get()
     return {} if read is None else read

@@ -60,7 +60,9 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
         queries = stage(embed_queries, night, asked.queries, vectors, embedder)
         bm25_leg = stage(retrieve_lexical, night, asked, index)
         dense = stage(retrieve_semantic, night, asked, queries, index)
-        fused = stage(fuse_legs, night, bm25_leg, dense.leg, outside=inputs.outside, asked=asked, index=index)
+        fused = stage(
+            fuse_legs, night, bm25_leg, dense.leg, external_runs=inputs.external_runs, asked=asked, index=index
+        )
         reranked = stage(rerank_candidates, night, fused, asked.queries, index, reranker)
         results = stage(write_results, night, reranked.candidates, asked.queries, index)
 

@@ -108,11 +108,12 @@ def load_settings(path: Path, *, anew: bool = False) -> Configuration:
         MachineError: The workspace cannot be read.
     """
     read, place = settings_read(), path.resolve()
-    if place in read and not anew:
-        return read[place]
+    known = read.get(place)
+    if isinstance(known, Configuration) and not anew:
+        return known
     settings, base = _read(path), place.parent
-    read[place] = Configuration(with_promotions(settings, base=base), base, settings)
-    return read[place]
+    read[place] = configuration = Configuration(with_promotions(settings, base=base), base, settings)
+    return configuration
 
 
 def read_settings(path: Path) -> Settings:
@@ -121,8 +122,8 @@ def read_settings(path: Path) -> Settings:
     Raises:
         InputError: It is missing, no TOML, or a key or value in it is wrong; the message names file and key.
     """
-    configuration = settings_read().get(path.resolve())
-    return _read(path) if configuration is None else configuration.named
+    known = settings_read().get(path.resolve())
+    return known.named if isinstance(known, Configuration) else _read(path)
 
 
 def _read(path: Path) -> Settings:
@@ -136,8 +137,8 @@ def _read(path: Path) -> Settings:
         message = f"{path} cannot be read: {error}."
         raise InputError(message, remedy="Give a readable TOML file in UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
-        message = f"{path} is no TOML: {error}."
-        raise InputError(message, remedy="Mend that line.") from error
+        message = f"{path} is not valid TOML: {error}."
+        raise InputError(message, remedy="Correct that line.") from error
     try:
         return Settings.model_validate(value)
     except ValidationError as error:

@@ -83,7 +83,7 @@ class MachineError(NightrankError):
 
 
 class WorkspaceBusy(MachineError):
-    """Another run holds the workspace's lock."""
+    """Another process holds the workspace's lock."""
 
 
 class TargetUnreachable(MachineError):

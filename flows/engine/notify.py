@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Message(NamedTuple):
-    """What is told: one line, and what is below it."""
+    """A message: one line, and what is below it."""
 
     subject: str
     body: str
@@ -77,7 +77,7 @@ def send(message: Message, blocks: Sequence[str]) -> list[str]:
     """Send a message by each of these blocks.
 
     Args:
-        message: What to tell.
+        message: What to send.
         blocks: As type/name.
 
     Returns:
@@ -88,7 +88,7 @@ def send(message: Message, blocks: Sequence[str]) -> list[str]:
         try:
             block = Block.load(name)
             if not isinstance(block, NotificationBlock):
-                failures.append(f"The block {name} tells nobody anything: it is no notification block.")
+                failures.append(f"The block {name} was not called: it is not a notification block.")
                 continue
             cast("Callable[..., None]", block.notify)(message.body, subject=message.subject)
         except Exception as error:  # whatever keeps a message from being sent, the run is what it is

@@ -108,7 +108,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Build]:
     """Plan a run and give it a staging folder, which goes unless the run has committed it."""
     settings, base, workspace = configuration.settings, configuration.base, configuration.workspace
     started = time.perf_counter()
-    parse_measure(settings.gates.measure)  # a name that nobody knows is told before the night's work, not after it
+    parse_measure(settings.gates.measure)  # a name that nobody knows is an error before the night's work, not after it
     embedder = plan_embedder(settings.embedder, settings.execution, base=base)
     reranker = plan_reranker(settings.reranker, settings.execution, base=base)
     current = current_manifest(workspace)

@@ -21,7 +21,7 @@ def export(build: Build, release_id: str | None) -> tuple[str, ...]:
         release_id: Of the release that readers see; None where this run's was not published, and nothing is exported.
 
     Returns:
-        What the user should know. No failure undoes the release: it is told, and the next run exports again.
+        Warnings. No failure undoes the release, and the next refresh exports again.
     """
     night, settings = build.night, build.night.settings.export
     if release_id is None or not settings.to:
@@ -34,6 +34,6 @@ def export(build: Build, release_id: str | None) -> tuple[str, ...]:
             keep_out_of(night.workspace, [address])
             warnings += export_release(night.workspace, release_id, address, settings, now=night.now).warnings
         except Exception as error:  # whatever is wrong with a place, the release is published
-            warnings.append(f"A place was not exported to; the next run tries again. {reason_of(error)}")
+            warnings.append(f"An export failed; the next refresh tries again. {reason_of(error)}")
     build.seconds["export"] = time.perf_counter() - start
     return tuple(warnings)

@@ -1,4 +1,4 @@
-"""How a refresh ends: with a new release, or with nothing to do, and what is told of it."""
+"""How a refresh ends: with a new release, or with nothing to do, and what it reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a refresh tells: the same facts for people, for scripts and for Prefect's pages."""
+"""What a refresh reports: the same facts for people, for scripts and for Prefect's pages."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def export(
         *(parse_address(address, base=base) for address in (settings.to if to is None else ())),
     ]
     if not addresses:
-        raise InputError("Nothing says where to export to.", remedy="Give --to, or set [export].to.")
+        raise InputError("No target of the export is given.", remedy="Give --to, or set [export].to.")
     keep_out_of(configuration.workspace, addresses)
     workspace = configuration.workspace
     if release_id is None:  # every place gets the same one, whatever is published meanwhile
@@ -91,7 +91,7 @@ def _checked(name: str) -> str:
     try:
         return ExportSettings.model_validate({"name": name}).name
     except ValueError as error:
-        message = f"--name {name!r} is no name."
+        message = f"--name {name!r} is not a valid name."
         remedy = "Use small letters, digits and underscores, a letter first, at most 40."
         raise InputError(message, remedy=remedy) from error
 

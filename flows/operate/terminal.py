@@ -87,9 +87,9 @@ def show_rollback(done: RolledBack, *, exports: bool = False) -> None:
     console = terminal()
     before = "" if done.before is None else f"; before, it was {done.before}"
     console.print(f"Release {done.current} is current now{before}.", style="bold")
-    console.print("The next refresh compares the inputs with it and publishes a new release where they differ.")
+    console.print("The next refresh compares the inputs with it, and publishes a new release if they differ.")
     if exports:
-        console.print("Run `nightrank export` to have it served where the settings export to.")
+        console.print("Run `nightrank export` to serve it from the targets of [export] too.")
 
 
 def show_diagnosis(diagnosis: Diagnosis) -> None:
@@ -100,7 +100,7 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
         table.add_column(name)
     for check in diagnosis.checks:
         compared = ", ".join(f"{count:,} {name}" for name, count in check.findings.compared.items())
-        mark = Text("agrees", style="green") if check.passed else Text("FAULTY", style="bold red")
+        mark = Text("agrees", style="green") if check.passed else Text("DISAGREES", style="bold red")
         if check.passed and not compared:
             mark = Text("not in this release", style="dim")
         table.add_row(check.name, compared, mark)
@@ -108,7 +108,7 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
     for check in diagnosis.checks:
         for fault in check.findings.faults:
             console.print(Text.assemble((f"{check.name}: ", "bold"), plain(str(fault))))
-    console.print("All stores agree." if diagnosis.healthy else "The stores do not agree.")
+    console.print("All stores agree." if diagnosis.healthy else "The stores disagree.")
 
 
 def show_pruned(pruned: Pruned, *, dry_run: bool) -> None:

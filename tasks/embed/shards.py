@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.workers.cut import Sharding
 
 TEXTS = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("text", pa.string(), nullable=False)])
-AT_ONCE = 1024  # texts given to a model together, as a run that embeds by itself does: the same batches
+AT_ONCE = 1024  # texts given to a model together, as a run that embeds by itself does: on a GPU the same batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def embed_in_shards(
         for shard, output in sharding.workers.compute(embed_shard, shards):
             asked, made = shard.source.read(), output.read()
             if not made.column("key").equals(asked.column("key")):
-                message = f"The shard {shard.source.name} came back with other texts."
+                message = f"The shard {shard.source.name} returned other texts than it was given."
                 raise MachineError(message, remedy="Install the same version of Nightrank on all machines.")
             dimensions = made.schema.field("vector").type.list_size
             yield Embedded(

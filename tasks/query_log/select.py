@@ -129,7 +129,7 @@ def read_queries(log: LogToRead, bad: RowWriter, *, judged: AbstractSet[str], re
     settings = log.settings.queries
     traffic, tally, faults = _read_log(log, bad, refuse)
     if settings.min_users > 1 and not traffic.has_users:
-        message = f"[queries].min_users = {settings.min_users} needs to know users, and {settings.log} names none."
+        message = f"[queries].min_users = {settings.min_users} needs users, and {settings.log} has no column `user`."
         raise InputError(message, remedy="Give the log a column `user`, or leave `min_users` out.")
     merged = merge_aliases(traffic, near=settings.merge == "near")
     allowed = merged.users >= settings.min_users if settings.min_users > 1 else np.ones(len(merged.texts), dtype=bool)
@@ -307,7 +307,7 @@ def _refuse_too_many(settings: QueriesSettings, faults: Faults) -> None:
         raise InputError(
             f"{faults.bad} of {faults.rows} rows of {settings.log} cannot be used, more than "
             f"queries.max_bad_row_share = {settings.max_bad_row_share:g} allows: {listed}.",
-            remedy="Mend these rows, or raise `max_bad_row_share` in [queries] to go on without them.",
+            remedy="Correct these rows, or raise `max_bad_row_share` in [queries] to go on without them.",
         )
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     LocalReranker = Reranker | OpenvinoReranker
 
-AT_ONCE = 1024  # pairs given to a model together, as a run that scores by itself does: the same batches
+AT_ONCE = 1024  # pairs given to a model together, as a run that scores by itself does: on a GPU the same batches
 KEYS = ["text_key", "chunk_hash"]
 PAIRS = pa.schema(
     [
@@ -107,7 +107,7 @@ class PairSharding:
             for shard, output in self.sharding.workers.compute(score_shard, shards):
                 asked, made = shard.source.read().select(KEYS), output.read()
                 if not made.select(KEYS).equals(asked):
-                    message = f"The shard {shard.source.name} came back with other pairs."
+                    message = f"The shard {shard.source.name} returned other pairs than it was given."
                     raise MachineError(message, remedy="Install the same version of Nightrank on all machines.")
                 yield asked, made.column("score").to_numpy()
                 shard.source.remove()

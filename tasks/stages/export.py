@@ -62,5 +62,5 @@ def keep_out_of(workspace: Workspace, addresses: Sequence[Address]) -> None:
     root = workspace.root.resolve()
     for address in addresses:
         if address.is_file and address.path.resolve().is_relative_to(root):
-            message = f"{address.shown} is in the workspace, where no file is changed."
+            message = f"{address.shown} is inside the workspace, which holds only files of its own."
             raise InputError(message, remedy="Export to another folder.")

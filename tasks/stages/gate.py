@@ -82,7 +82,7 @@ def ask_gates(night: Night, built: Built, accept: Sequence[str] = ()) -> GateVer
         gates += [] if days is None else [source_age_gate(days, max_days=limits.max_source_age_days)]
     warnings = [warning for run in runs for warning in run.warnings()]
     if isinstance(live, Incomparable) and live.damaged:
-        warnings.append(f"Nothing was compared with what readers see: {live.reason}.")
+        warnings.append(f"The release was not compared with the live one: {live.reason}.")
     return GateVerdicts(overridden(gates, accept), tuple(warnings))
 
 
@@ -138,14 +138,12 @@ def _audit(night: Night, store: Bm25Store, table: ChunkTable, new: _New) -> Bm25
 
 def _runs_filtered(night: Night, new: _New) -> list[RunFiltered]:
     """What filters leave out of the runs that stand in for legs."""
-    names, filters, outside = runs_of(night.settings.retrieval), new.filters, new.built.inputs.outside
-    if not outside or not filters.allowed.packed:
+    names, filters, runs = runs_of(night.settings.retrieval), new.filters, new.built.inputs.external_runs
+    if not runs or not filters.allowed.packed:
         return []
     with Bm25Store.open(new.built.index.statistics.path) as store:
         documents = store.chunks(["document_id"]).column(0).combine_chunks()
-    return [
-        run_filtered(run.read(), documents, name=names[leg], allowed=filters.by_query) for leg, run in outside.items()
-    ]
+    return [run_filtered(run.read(), documents, name=names[leg], allowed=filters.by_query) for leg, run in runs.items()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from nightrank.storage.records import Judgment
-    from nightrank.storage.release.files import DocumentDigests, Documents, OutsideRun, Queries
+    from nightrank.storage.release.files import DocumentDigests, Documents, ExternalRun, Queries
     from nightrank.tasks.night import Night
     from nightrank.tasks.settings.file import Settings
 
@@ -59,7 +59,7 @@ class InputsRead:
         documents: Every document once.
         digests: Theirs, which the release keeps.
         queries: The chosen queries.
-        outside: Runs from outside, by the leg that they stand in for.
+        external_runs: External runs, by the leg that they stand in for.
         counts: How much that is.
         judgments_unknown: Judged queries that the log, a rule or the budget left out; they score 0.
         documents_key: Key of the collection, whatever the order or the files it came in.
@@ -74,7 +74,7 @@ class InputsRead:
     documents: Documents
     digests: DocumentDigests
     queries: Queries
-    outside: Mapping[str, OutsideRun]
+    external_runs: Mapping[str, ExternalRun]
     counts: InputCounts
     judgments_unknown: int
     documents_key: str
@@ -119,12 +119,12 @@ def read_inputs(night: Night) -> InputsRead:
             documents_bad = _read_documents(night, documents, bad)
     digests = night.files.documents
     copy_columns(documents.path, digests.path, columns=DIGESTS)
-    outside, runs = _read_runs(night, log.queries, digests)
+    external_runs, runs = _read_runs(night, log.queries, digests)
     return InputsRead(
         documents=documents,
         digests=digests,
         queries=queries,
-        outside=outside,
+        external_runs=external_runs,
         counts=InputCounts(
             documents=documents.row_count(),
             documents_bad=documents_bad,
@@ -159,18 +159,18 @@ def _queries_key(queries: pa.Table) -> str:
 
 def _read_runs(
     night: Night, queries: pa.Table, digests: DocumentDigests
-) -> tuple[dict[str, OutsideRun], tuple[RunRead, ...]]:
+) -> tuple[dict[str, ExternalRun], tuple[RunRead, ...]]:
     """The runs that stand in for legs, by leg, and what was read of each."""
     names = runs_of(night.settings.retrieval)
     document_ids = digests.read(["document_id"]).column(0) if names else None
-    files = {"bm25": night.scratch.outside_bm25, "dense": night.scratch.outside_dense}
-    outside, runs = {}, []
+    files = {"bm25": night.scratch.external_bm25, "dense": night.scratch.external_dense}
+    external_runs, runs = {}, []
     for leg, name in names.items():
         path = night.base / name
         table, read = read_external_run(path, name=name, leg=leg, queries=queries, document_ids=document_ids)
-        outside[leg] = files[leg].write(table)
+        external_runs[leg] = files[leg].write(table)
         runs.append(read)
-    return outside, tuple(runs)
+    return external_runs, tuple(runs)
 
 
 def _check_judgments(settings: Settings, judgments: Sequence[Judgment], queries: pa.Table) -> tuple[int, int, str]:
@@ -216,7 +216,7 @@ def _read_documents(night: Night, settled: Documents, bad: RowWriter) -> int:
             f"{bad_count} of {total} rows of {settings.source} cannot be used, "
             f"more than documents.max_bad_row_share = {settings.max_bad_row_share:g} allows: {listed or 'it is empty'}."
         )
-        raise InputError(message, remedy="Mend these rows, or raise `max_bad_row_share` to go on without them.")
+        raise InputError(message, remedy="Correct these rows, or raise `max_bad_row_share` to go on without them.")
     return bad_count
 
 

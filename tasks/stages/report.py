@@ -25,7 +25,7 @@ def write_report(
         manifest: Of the release.
         previous: The folder and the manifest of the release that it is held against; None for a first release, or
             where the one before is gone.
-        models: The folder of trained models; those that the release uses are told of.
+        models: The folder of trained models; those that the release uses are reported.
         path: Where the page goes; it appears when it is whole.
     """
     # matplotlib is loaded where a report is written, and nowhere else.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.storage.release.files import Bm25Leg, DenseLeg, Fused, OutsideRun, Queries
+    from nightrank.storage.release.files import Bm25Leg, DenseLeg, ExternalRun, Fused, Queries
     from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
     from nightrank.tasks.stages.filter import FilteredQueries
@@ -164,7 +164,7 @@ def fuse_legs(
     bm25_leg: Bm25Leg,
     dense_leg: DenseLeg,
     *,
-    outside: Mapping[str, OutsideRun],
+    external_runs: Mapping[str, ExternalRun],
     asked: FilteredQueries,
     index: Index,
 ) -> Fused:
@@ -174,16 +174,16 @@ def fuse_legs(
         night: The run.
         bm25_leg: Our own.
         dense_leg: Our own.
-        outside: Runs from outside, each in place of the leg that it stands in for.
-        asked: The queries of the legs; a run from outside has their filters applied.
+        external_runs: External runs, each in place of the leg that it stands in for.
+        asked: The queries of the legs; an external run has their filters applied.
         index: What the legs were retrieved from.
     """
     own = {"bm25": bm25_leg.read(), "dense": dense_leg.read()}
     settings, legs = night.settings.retrieval, dict(own)
-    if outside:
+    if external_runs:
         with Bm25Store.open(index.statistics.path) as store:
             documents = store.chunks(["document_id"]).column(0).combine_chunks()
         allowed = asked.filters().by_query
-        for leg, run in outside.items():
+        for leg, run in external_runs.items():
             legs[leg] = run_as_leg(run.read(), own, documents, depth=settings.candidate_depth, allowed=allowed)
     return night.scratch.fused.write(fuse(legs["bm25"], legs["dense"], settings=settings))

@@ -120,7 +120,7 @@ def test_queries_of_fewer_users_than_asked_for_are_not_kept_though_they_are_freq
 
 
 def test_min_users_without_a_user_column_is_an_input_error(log: Log) -> None:
-    with pytest.raises(InputError, match="names none") as caught:
+    with pytest.raises(InputError, match="has no column `user`") as caught:
         log.texts([{"query": "a", "session": "s1"}], min_users=2)
     assert "column `user`" in caught.value.remedy
 
@@ -194,7 +194,7 @@ def test_a_log_whose_timestamps_have_changed_their_form_stops_the_run(log: Log) 
 def test_strangers_are_neither_one_robot_nor_users(log: Log) -> None:
     rows = [{"query": "a", "user": "-", "timestamp": f"2024-06-03T10:00:{second}Z"} for second in range(10, 59)]
     assert log.dropped(rows, max_per_minute=5)[0] == {}
-    with pytest.raises(InputError, match="names none"):
+    with pytest.raises(InputError, match="has no column `user`"):
         log.texts(rows, min_users=2)
 
 
