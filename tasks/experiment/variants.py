@@ -116,7 +116,7 @@ def varied(settings: Settings, changes: Mapping[str, JsonValue]) -> Settings:
         fault = error.errors()[0]
         name = ".".join(str(part) for part in fault["loc"])
         message = f"{name} = {fault.get('input')!r} is wrong: {fault['msg']}."
-        raise InputError(message, remedy="README's table of settings has the bounds of every key.") from error
+        raise InputError(message, remedy="docs/reference/settings.md has the bounds of every key.") from error
 
 
 def differences(before: Settings, after: Settings) -> dict[str, JsonValue]:
