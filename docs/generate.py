@@ -1,11 +1,13 @@
 """Write the pages of the reference that the code itself knows: ``python docs/generate.py``.
 
-Settings come from their pydantic sections, commands from the command line's own application. What is written is
-committed, and a test fails where a page is not what this program would write.
+Settings come from their pydantic sections, commands from the command line's own application, the files of a release
+from the class that owns their names. What is written is committed, and a test fails where a page is not what this
+program would write.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 import typing
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightrank.flows.cli.app import app
+from nightrank.storage.release.files import FileReference, ReleaseFiles, TableReference
 from nightrank.tasks.settings.file import Settings
 
 if TYPE_CHECKING:
@@ -31,7 +34,11 @@ Schema = dict[str, Any]
 
 def pages() -> dict[str, str]:
     """Every generated page by its path below ``docs/``."""
-    return {"reference/commands.md": commands_page(), "reference/settings.md": settings_page()}
+    return {
+        "reference/commands.md": commands_page(),
+        "reference/release-files.md": release_files_page(),
+        "reference/settings.md": settings_page(),
+    }
 
 
 # Commands.
@@ -277,6 +284,66 @@ def as_toml(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(as_toml, value))}]"
     return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+# Files of a release.
+
+WORKSPACE = """\
+```text
+workspace/
+  current.json           which release is live; the one file that is replaced
+  lance/                 chunks and vectors, one table an embedder, addressed by content; a tag a release
+  memo/                  pair scores, one file a reranker; embeddings of queries, one file an embedder
+  models/                trained models, and promoted.json: which of them stand in for the settings' own
+  releases/<id>/         the files below; they never change once manifest.json is there
+```"""
+
+# Where files of one kind differ in what they are of.
+OF_WHAT = {
+    "measured_again": "Of the release that was live before, by today's judgments.",
+    "comparison": "This release against the one that was live.",
+    "diversity": "Diverse results against the final order; only where results are diversified.",
+    "static_lists": "For the ladder's lowest stage.",
+}
+
+
+def release_files_page() -> str:
+    """The page of a workspace's folders and a release's files, each table with its columns."""
+    blocks = ["# Files of a release", NOTE, "A workspace is a folder, or an address in an object store:", WORKSPACE]
+    blocks.append(
+        wrapped(
+            "A release holds these files; those that need judgments, a log with days or an earlier release are there "
+            "where these are. Tables are Parquet: any tool reads them, and `examples/read_with_duckdb.py` shows how. A "
+            "type with `?` may be null."
+        )
+    )
+    for attribute, file in files_of_a_release():
+        blocks.append(f"## {file.path.name}")
+        about = " ".join((type(file).__doc__ or "").split())
+        blocks.append(wrapped(f"{in_pages(about)} {OF_WHAT.get(attribute, '')}"))
+        if isinstance(file, TableReference):
+            columns = [f"`{field.name}` {field.type}{'?' if field.nullable else ''}" for field in file.schema]
+            blocks.append(wrapped(f"Columns: {', '.join(columns)}."))
+    return "\n\n".join(blocks) + "\n"
+
+
+def files_of_a_release() -> Iterator[tuple[str, FileReference]]:
+    """Every file that a release of today has, by the attribute that names it."""
+    layout = ReleaseFiles(Path())
+    for attribute in vars(ReleaseFiles):
+        if attribute.startswith("_") or attribute == "former_results":
+            continue
+        if isinstance(file := getattr(layout, attribute), FileReference):
+            yield attribute, file
+
+
+def in_pages(text: str) -> str:
+    """A docstring's text as pages have it.
+
+    >>> in_pages("As ``storage.bm25`` has them.")
+    'As `storage/bm25` has them.'
+    """
+    return re.sub(r"``([^`]+)``", lambda code: f"`{code[1].replace('.', '/')}`", text)
 
 
 def wrapped(text: str, *, indent: str = "") -> str:
