@@ -23,7 +23,7 @@ from benchmarks.nights import lay_out, page_arguments, pages_changed, parsed, se
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.settings_files import write_settings_file
 from nightrank.storage.files.parquet import read_table
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,7 +87,7 @@ def main() -> None:
 
 def _costs(work: Path, sections: Sections, folders: Sequence[Path], *, depth: int) -> Iterator[Cost]:
     """The cost of each night, in a new workspace."""
-    workspace = Workspace(work / "workspace")
+    workspace = FolderWorkspace(work / "workspace")
     shutil.rmtree(workspace.root, ignore_errors=True)
     settings_file = write_settings_file(work / "nightrank.toml", sections)
     seen: set[tuple[str, str]] = set()

@@ -24,7 +24,7 @@ from benchmarks.night_records import NightLog, Verdict, print_nights, record_of
 from benchmarks.rebuild import from_memos
 from benchmarks.settings_files import LOOSE_GATES, tiny_models, write_settings_file
 from benchmarks.synthetic_edits import Churn, churned
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,7 +122,7 @@ def churn_of(share: float, documents: int) -> Churn:
 
 def _night(work: Path, sections: Sections, log: NightLog, documents: Sequence[Row], *, name: str, changed: int) -> None:
     """Run one night on a collection, rebuild it, keep its record; every night but the first on a copy of its state."""
-    first, copy = Workspace(work / "workspace"), Workspace(work / "changed")
+    first, copy = FolderWorkspace(work / "workspace"), FolderWorkspace(work / "changed")
     workspace = first if name == FIRST else copy
     shutil.rmtree(workspace.root, ignore_errors=True)
     if workspace is copy:

@@ -29,7 +29,7 @@ from benchmarks.plain_nights import refresh_plainly
 from benchmarks.rebuild import from_memos
 from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
 from nightrank.storage.records import Document
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.read.documents import read_documents
 from nightrank.tasks.settings.inputs import DocumentsSettings
 
@@ -126,7 +126,7 @@ def _night(
             path.unlink()
     _edit_metadata(live, generator, share=share)
     summary = refresh_plainly(write_settings_file(work / "nightrank.toml", sections))
-    workspace = Workspace(work / "workspace")
+    workspace = FolderWorkspace(work / "workspace")
     print(f"{name}: {summary.counts.queries} queries in {summary.seconds['total']:.0f} s", file=sys.stderr, flush=True)
     return Night(
         name=name,

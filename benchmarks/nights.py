@@ -26,7 +26,8 @@ from benchmarks.night_records import NightLog, NightRecord, Verdict, print_night
 from benchmarks.page_queries import page_queries
 from benchmarks.rebuild import Rebuilt, from_memos, from_nothing
 from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.files.atomic import publish_folder
+from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +92,7 @@ def unpacked(data: Path, work: Path) -> list[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         with tarfile.open(data / ARCHIVE) as archive:
             archive.extractall(partial, filter="data")
-        partial.rename(target)
+        publish_folder(partial, target)
     return sorted(path for path in target.iterdir() if path.is_dir())
 
 
@@ -126,7 +127,7 @@ def pages_changed(before: Path, after: Path) -> int:
 
 def _night(work: Path, sections: Sections, log: NightLog, folders: Sequence[Path]) -> None:
     """Run the night of the last folder, rebuild it, and keep its record."""
-    workspace = Workspace(work / "workspace")
+    workspace = FolderWorkspace(work / "workspace")
     if len(folders) == 1 and log.was_interrupted:
         shutil.rmtree(workspace.root, ignore_errors=True)  # the first night is what all others are shares of
     is_resumed = log.was_interrupted and len(folders) > 1
@@ -145,7 +146,7 @@ def _night(work: Path, sections: Sections, log: NightLog, folders: Sequence[Path
 
 
 def _rebuilt_from_nothing(work: Path, sections: Sections, records: Sequence[NightRecord]) -> Rebuilt:
-    workspace = Workspace(work / "workspace")
+    workspace = FolderWorkspace(work / "workspace")
     if workspace.require_current() != records[-1].release_id:
         sys.exit(f"The workspace has gone on beyond {records[-1].name}; give --nights as before, or --fresh.")
     return from_nothing(work, sections, workspace)

@@ -22,7 +22,6 @@ from rich.table import Table
 from benchmarks.beir_folders import parsed, parser, write_settings
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.settings import load_settings
-from nightrank.storage.workspace.folder import reading
 from nightrank.tasks.experiment.run import Experiment
 from nightrank.tasks.experiment.variants import varied
 from nightrank.tasks.release import StoredRelease
@@ -61,7 +60,7 @@ def measure(configuration: Configuration, work: Path, *, timed: int) -> list[Row
     settings, base = configuration.settings, configuration.base
     names = {"torch": settings.reranker.model}
     plans = [plan_local(settings.reranker, settings.execution, base=base)]
-    with reading(configuration.workspace):
+    with configuration.workspace.reading():
         release = StoredRelease.open(configuration.workspace)
         pairs = draw_pairs(release, queries=timed, depth=DEPTH, generator=np.random.default_rng(0))
     for runtime, precision in RUNTIMES:

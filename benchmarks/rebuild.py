@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 from benchmarks.compare_releases import Comparison, compare_releases
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.settings_files import write_settings_file
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from benchmarks.settings_files import Value
+    from nightrank.storage.workspace.base import Workspace
 
 SEPARATE = "rebuilt"
 
@@ -44,9 +45,9 @@ def from_memos(work: Path, sections: Mapping[str, Mapping[str, Value]], workspac
     """
     shutil.rmtree(work / SEPARATE, ignore_errors=True)
     # LanceDB never writes into a file that is there, so a link will do; DuckDB does.
-    shutil.copytree(workspace.root / "lance", Workspace(work / SEPARATE).root / "lance", copy_function=os.link)
+    shutil.copytree(workspace.root / "lance", FolderWorkspace(work / SEPARATE).root / "lance", copy_function=os.link)
     if workspace.memo.is_dir():
-        shutil.copytree(workspace.memo, Workspace(work / SEPARATE).memo)
+        shutil.copytree(workspace.memo, FolderWorkspace(work / SEPARATE).memo)
     return _rebuild(work, sections, workspace)
 
 
@@ -59,6 +60,6 @@ def from_nothing(work: Path, sections: Mapping[str, Mapping[str, Value]], worksp
 def _rebuild(work: Path, sections: Mapping[str, Mapping[str, Value]], workspace: Workspace) -> Rebuilt:
     settings_file = write_settings_file(work / f"{SEPARATE}.toml", {"": {"workspace": SEPARATE}, **sections})
     counts = refresh_plainly(settings_file).counts
-    comparison = compare_releases(workspace, Workspace(work / SEPARATE))
+    comparison = compare_releases(workspace, FolderWorkspace(work / SEPARATE))
     shutil.rmtree(work / SEPARATE)
     return Rebuilt(comparison, counts.chunks_embedded, counts.pairs_scored)

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from benchmarks.beir_folders import parsed, parser, run_night, write_settings
 from nightrank.storage.files.parquet import read_table
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.measures import evaluate_runs, named_queries, rows_of_queries, run_of
 from nightrank.tasks.evaluate.significance import compare_paired
 from nightrank.tasks.rank.order import first_stage_scores, legs_of, rank_candidates, weighted_scores
@@ -97,7 +97,7 @@ def row_of(name: str, options: argparse.Namespace) -> Row:
     settings_file = _settings(name, options)
     summary = run_night(settings_file)
     manifest = summary.manifest
-    workspace = Workspace(settings_file.parent / "workspace")
+    workspace = FolderWorkspace(settings_file.parent / "workspace")
     folder = workspace.release(workspace.require_current())
     evaluation = read_table(folder / "evaluation.parquet")
     fused, reranked = (_values(evaluation, stage) for stage in ("fused", "reranked"))

@@ -27,7 +27,7 @@ from benchmarks.compare_releases import compare_releases
 from benchmarks.machine import machine
 from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
 from benchmarks.synthetic_texts import query_texts, text_batches
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,7 @@ def main() -> None:
             }
             seconds, _ = _night(work, f"{runner}-{shards}", sections, execution)
             comparison = compare_releases(
-                Workspace(work / "workspace-local"), Workspace(work / f"workspace-{runner}-{shards}")
+                FolderWorkspace(work / "workspace-local"), FolderWorkspace(work / f"workspace-{runner}-{shards}")
             )
             equal = str(comparison) if comparison.is_same_but_for_ties else f"OTHER: {comparison}"
             nights.append(Night(runner, 2 * shards, seconds, equal))

@@ -30,7 +30,7 @@ from nightrank.storage.files.database import connect
 from nightrank.storage.keys import query_key
 from nightrank.storage.release.results import FILE_NAME, write_results_file
 from nightrank.storage.serving.cache import SearchCache
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -57,7 +57,7 @@ def claims(options: Namespace, *, queries: int) -> list[Claim]:
     """What look-ups in a release of so many queries come to."""
     work: Path = options.work / "search_cache"
     shutil.rmtree(work, ignore_errors=True)
-    workspace = Workspace(work)
+    workspace = FolderWorkspace(work)
     folder = workspace.release("benchmark")
     folder.mkdir(parents=True)
     rows = list(_rows(queries))

@@ -26,7 +26,7 @@ from benchmarks.night_records import Verdict
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.settings_files import LOOSE_GATES, tiny_models, write_settings_file
 from benchmarks.synthetic_edits import Churn, churned
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.chunk.pieces import split_pieces
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def main() -> None:
 def _night(work: Path, sections: Sections, number: int) -> SoakedNight:
     settings_file = write_settings_file(work / "nightrank.toml", sections)
     summary = refresh_plainly(settings_file)
-    workspace = Workspace(work / str(sections[""]["workspace"]))
+    workspace = FolderWorkspace(work / str(sections[""]["workspace"]))
     folders = (workspace.root / "lance", workspace.memo, workspace.releases)
     return SoakedNight(
         night=number,

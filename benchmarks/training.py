@@ -25,7 +25,7 @@ from rich.table import Table
 
 from benchmarks.beir_folders import run_night, write_settings
 from nightrank.storage.files.parquet import read_table
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.significance import compare_evaluations
 from nightrank.tasks.models.card import CARD, MEASURES, figures_of, read_training_card
 from nightrank.tasks.train.embedder.options import EmbedderTraining
@@ -115,7 +115,7 @@ def _night(data: Path, work: Path, *, precision: str, model: Path | None) -> pa.
     sections = {"embedder": embedder, "reranker": {"model": "none"}}
     settings_file = write_settings(data, work, "training", split="test", sections=sections)
     run_night(settings_file)
-    workspace = Workspace(work / "workspace")
+    workspace = FolderWorkspace(work / "workspace")
     evaluation = read_table(workspace.release(workspace.require_current()) / "evaluation.parquet")
     stages = evaluation.column("stage").to_numpy(zero_copy_only=False)
     return evaluation.filter(np.equal(stages, "dense"))

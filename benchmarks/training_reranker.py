@@ -25,7 +25,7 @@ from rich.console import Console
 from benchmarks.beir_folders import parsed, parser, run_night, write_settings
 from benchmarks.training import Row, table_of
 from nightrank.storage.files.parquet import read_table
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.significance import compare_evaluations
 from nightrank.tasks.models.card import CARD, figures_of, read_training_card
 from nightrank.tasks.train.reranker.options import RerankerTraining
@@ -108,7 +108,7 @@ def _night(name: str, options: argparse.Namespace, *, model: Path | None) -> pa.
         options.data / name, work, called, split="test", query_limit=options.limit, sections=sections
     )
     run_night(settings_file)
-    workspace = Workspace(work / "workspace")
+    workspace = FolderWorkspace(work / "workspace")
     evaluation = read_table(workspace.release(workspace.require_current()) / "evaluation.parquet")
     return evaluation.filter(np.equal(evaluation.column("measure").to_numpy(zero_copy_only=False), MEASURE))
 

@@ -9,7 +9,6 @@ from nightrank.flows.engine.flow import nightrank_flow
 from nightrank.flows.night.run import Work, building, finish, nothing_to_do
 from nightrank.flows.night.summary import Summary
 from nightrank.flows.settings import load_settings
-from nightrank.storage.workspace.folder import writing
 from nightrank.tasks.gates.verdicts import check_overrides
 from nightrank.tasks.stages.filter import compile_filters
 from nightrank.tasks.stages.gate import ask_gates
@@ -40,7 +39,7 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
     check_overrides(accept)
     configuration = load_settings(Path(settings_file))
     now = datetime.now(UTC)
-    with writing(configuration.workspace, now=now), building(configuration, now=now) as run:
+    with configuration.workspace.writing(now=now), building(configuration, now=now) as run:
         night, embedder, reranker, stage = run.night, run.embedder, run.reranker, run.stage
 
         inputs = stage(read_inputs, night)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nightrank.storage.bucket.shards import SharedFolder
 from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.evaluation import DEPTHS_FILE, TIMINGS_FILE
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from nightrank.storage.bucket.shards import SharedFolder
     from nightrank.storage.release.manifest import ChunkTableVersion
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.settings.file import Settings
@@ -108,9 +108,7 @@ class Night:
     @property
     def shards(self) -> SharedFolder:
         """What workers are to compute, and what came of it; of a workspace in a bucket it lies there too."""
-        origin = self.workspace.origin
-        remote = None if origin is None else origin.remote
-        return SharedFolder(self.scratch / "shards", remote, f"releases/{self.staging.name}/shards")
+        return self.workspace.shared_folder(self.scratch / "shards")
 
     @property
     def documents(self) -> Path:

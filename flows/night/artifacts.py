@@ -21,7 +21,7 @@ def show_in_prefect(summary: Summary, *, workspace: Workspace) -> None:
     manifest = summary.manifest
     folder = workspace.release(manifest.release_id, only=("report.html",)).resolve()
     create_link_artifact(
-        link=folder.as_uri() if workspace.origin is None else f"{workspace}/releases/{manifest.release_id}",
+        link=workspace.link(manifest.release_id),
         link_text=f"Release {manifest.release_id} ({manifest.status})",
         key="nightrank-release",
         description="The folder of the release.",

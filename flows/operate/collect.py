@@ -12,7 +12,6 @@ from nightrank.flows.settings import load_settings
 from nightrank.storage.errors import InputError
 from nightrank.storage.release.collect import Collected
 from nightrank.storage.release.collect import collect as collect_unreached
-from nightrank.storage.workspace.folder import writing
 
 if TYPE_CHECKING:
     from nightrank.flows.settings import Configuration
@@ -44,6 +43,7 @@ def collect_workspace(configuration: Configuration, *, keep: int | None, dry_run
     if keep is not None and keep < 1:
         message = f"--keep {keep} would remove the current release."
         raise InputError(message, remedy="Keep at least 1.")
-    with writing(configuration.workspace, now=now, tidy=False) as workspace:
+    workspace = configuration.workspace
+    with workspace.writing(now=now, tidy=False):
         wanted = configuration.settings.retention.keep if keep is None else keep
         return collect_unreached(workspace, keep=wanted, now=now, thorough=True, dry_run=dry_run)

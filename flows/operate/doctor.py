@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from nightrank.storage.doctor.faults import Fault
 from nightrank.storage.errors import NightrankError, WorkspaceBusy, reason_of
 from nightrank.storage.release.manifest import read_manifest, survey_releases
-from nightrank.storage.workspace.folder import reading
 from nightrank.tasks.doctor.collection import (
     check_chunks,
     check_documents,
@@ -109,7 +108,7 @@ def examine(workspace: Workspace, *, release_id: str | None) -> Diagnosis:
         MachineError: The manifest of the release that was named cannot be read.
         WorkspaceBusy: A run is writing what would be read.
     """
-    with reading(workspace), tempfile.TemporaryDirectory(prefix="nightrank-doctor-") as scratch:
+    with workspace.reading(), tempfile.TemporaryDirectory(prefix="nightrank-doctor-") as scratch:
         manifest = _current_or_newest(workspace) if release_id is None else read_manifest(workspace, release_id)
         examined = Examined(workspace, manifest, Path(scratch))
         checks = tuple(Check(name, _findings_of(check, examined)) for name, check in CHECKS.items())

@@ -17,7 +17,6 @@ from cyclopts import App, Parameter
 
 from nightrank.flows.settings import find_settings_file, load_settings
 from nightrank.storage.errors import InputError, NightrankError
-from nightrank.storage.workspace.folder import reading
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.rerank.compare import Agreement, agreement, draw_pairs, query_numbers, score_beside
 from nightrank.tasks.rerank.find import NO_RERANKER, plan_local
@@ -55,7 +54,7 @@ def make_openvino_reranker(
         message = "The settings name no reranker that runs here."
         raise InputError(message, remedy="Name a cross-encoder as [reranker].model.")
     plan = plan_local(settings.reranker, settings.execution, base=base)
-    with reading(configuration.workspace):
+    with configuration.workspace.reading():
         release = StoredRelease.open(configuration.workspace)
         generator = np.random.default_rng(seed)
         checked = draw_pairs(release, queries=CHECKED_QUERIES, depth=CHECKED_DEPTH, generator=generator)

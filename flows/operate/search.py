@@ -13,7 +13,6 @@ from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.serving.cache import CachedResults, Result, condition_of
-from nightrank.storage.workspace.folder import reading
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.online.search import LiveSearch
@@ -49,7 +48,7 @@ def search_live(configuration: Configuration, query: str, *, filter_by: JsonValu
         InputError: Nothing is published, the settings have changed since, or the filter cannot be applied.
     """
     condition = condition_of(filter_by)
-    with reading(configuration.workspace):
+    with configuration.workspace.reading():
         return _search(configuration, query, condition)
 
 
@@ -59,7 +58,7 @@ def live_warnings(configuration: Configuration) -> tuple[str, ...]:
     Raises:
         InputError: Nothing is published.
     """
-    with reading(configuration.workspace):
+    with configuration.workspace.reading():
         manifest = read_manifest(configuration.workspace, configuration.workspace.require_current())
     return differences(configuration.settings, manifest.counts)
 

@@ -11,7 +11,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.files.atomic import write_atomically
+from nightrank.storage.files.atomic import write_text
 from nightrank.tasks.experiment.variants import varied
 from nightrank.tasks.settings.file import Settings
 
@@ -54,7 +54,7 @@ def write_tuned(path: Path, tuned: Tuned, *, named: Settings, now: datetime) -> 
     if before != named or after != varied(named, tuned.changes):
         raise InputError(f"{path} is not what was tuned, or cannot be edited in place.", remedy=remedy)
     mode = path.stat().st_mode
-    write_atomically(path, edited)
+    write_text(path, edited)
     path.chmod(mode)
 
 

@@ -29,6 +29,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from nightrank.storage.files.atomic import write_bytes
 from recipes.demo_collection.docstrings import class_docstring, own_docstring, signature_line
 from recipes.demo_collection.library import Sighting, canonical_objects, documented_methods, load_modules, root
 from recipes.demo_collection.skipped import SKIPPED_TOPICS
@@ -131,9 +132,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the .jsonl.gz file to write")
     output: Path = parser.parse_args().output
     documents = build()
-    partial = output.with_name(output.name + ".partial")
-    partial.write_bytes(compressed(documents))
-    partial.replace(output)
+    write_bytes(output, compressed(documents))
     sys.stdout.write(f"{len(documents)} documents, {output.stat().st_size} bytes\n")
 
 

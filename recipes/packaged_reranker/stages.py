@@ -11,7 +11,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.files.atomic import write_atomically
+from nightrank.storage.files.atomic import publish_folder, write_text
 from nightrank.storage.keys import sha256_of_file
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.models.delta import save_delta
@@ -75,7 +75,7 @@ def mine_source(recipe: Recipe, data: Path, output: Path, *, device: str = "auto
     embedder = Embedder(plan, batch_tokens=execution.batch_tokens)
     prepare_source(recipe, data, staging, embed=embedder.embed_passages, seed=SPLIT_SEED)
     write_json(staging / MADE_OF, made_of)
-    staging.rename(folder)
+    publish_folder(staging, folder)
     return folder
 
 
@@ -183,7 +183,8 @@ def export_reranker(
     card = card.model_copy(update={"weight": weight, "figures": {"validation nDCG@10, fused top 50": figures}})
     _write_card(folder, card)
     shutil.rmtree(output / NAME, ignore_errors=True)
-    return folder.rename(output / NAME)
+    publish_folder(folder, output / NAME)
+    return output / NAME
 
 
 def validation_figures(
@@ -246,8 +247,8 @@ def require_made_of(expected: Mapping[str, object], record: Path) -> None:
 
 def write_json(path: Path, values: Mapping[str, object]) -> None:
     """Write values as JSON, whole or not at all."""
-    write_atomically(path, json.dumps(values, indent=2) + "\n")
+    write_text(path, json.dumps(values, indent=2) + "\n")
 
 
 def _write_card(folder: Path, card: RerankerCard) -> None:
-    write_atomically(folder / CARD_FILE, card.model_dump_json(indent=2) + "\n")
+    write_text(folder / CARD_FILE, card.model_dump_json(indent=2) + "\n")

@@ -16,6 +16,7 @@ from nightrank.storage.bm25.compact import is_disordered, write_in_order
 from nightrank.storage.bm25.delta import apply_delta
 from nightrank.storage.bm25.layout import has_this_layout
 from nightrank.storage.bm25.terms import analysis_fingerprint
+from nightrank.storage.files.atomic import replacing
 from nightrank.storage.files.database import connect, only_row
 
 if TYPE_CHECKING:
@@ -78,9 +79,7 @@ def build_bm25(
     Raises:
         MachineError: Two chunks have one id, or a text is missing.
     """
-    temporary, anew = path.with_name(f".{path.name}.tmp"), path.with_name(f".{path.name}.anew")
-    _remove(temporary, anew)
-    try:
+    with replacing(path) as temporary:
         if before is not None and _can_be_continued(before, analyse):
             shutil.copyfile(before, temporary)
         with closing(connect(temporary, memory_limit=memory_limit, spill_folder=path.parent)) as connection:
@@ -89,11 +88,8 @@ def build_bm25(
             chunk_count, terms, postings, total_length = only_row(connection, _COUNTS)
             disordered = is_disordered(connection)
         if disordered:
-            write_in_order(anew, temporary, memory_limit=memory_limit)
-            anew.replace(temporary)
-        temporary.replace(path)
-    finally:
-        _remove(temporary, anew)
+            with replacing(temporary) as ordered:
+                write_in_order(ordered, temporary, memory_limit=memory_limit)
     return Bm25Counts(chunk_count, terms, postings, total_length, written, removed)
 
 
@@ -104,9 +100,3 @@ def _can_be_continued(before: Path, analyse: WordAnalyser) -> bool:
         if not has_this_layout(connection):
             return False
         return bool(only_row(connection, "SELECT analysis FROM statistics")[0] == analysis_fingerprint(analyse))
-
-
-def _remove(*files: Path) -> None:
-    for file in files:
-        file.unlink(missing_ok=True)
-        file.with_name(f"{file.name}.wal").unlink(missing_ok=True)

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import pyarrow.parquet as pq
+from typing_extensions import override
 
 from nightrank.storage.errors import MachineError
+from nightrank.storage.files.atomic import write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,52 +28,117 @@ if TYPE_CHECKING:
     from nightrank.storage.bucket.store import Remote
 
 
-@dataclass(frozen=True, slots=True)
-class SharedFolder:
-    """Where a run and its workers find each other's files.
+class SharedFolder(ABC):
+    """Where a run and its workers find each other's files."""
 
-    Attributes:
-        path: A folder that all see; for a bucket, the run's own one, which nobody uses.
-        remote: The bucket; None where there is the folder.
-        prefix: Of the keys there; the next writer of the workspace removes what a killed run left below it.
-    """
+    @abstractmethod
+    def __str__(self) -> str:
+        """Its name for people."""
 
-    path: Path
-    remote: Remote | None = None
-    prefix: str = ""
+    @abstractmethod
+    def make(self) -> None:
+        """Make it, as the run does before anyone writes."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Remove what is left in it, as the run does when nobody writes any more."""
+
+    @abstractmethod
+    def read(self, name: str) -> bytes | None:
+        """What is in a file; None where it is not there."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+
+    @abstractmethod
+    def _write(self, name: str, data: bytes) -> None:
+        """Write a file; it is there as a whole or not at all."""
 
     def write(self, name: str, table: pa.Table) -> SharedFile:
-        """Write a table under a name that nobody else uses; it is there as a whole or not at all.
+        """Write a table under a name that nobody else uses; it is there as a whole or not at all."""
+        import pyarrow.parquet as pq  # a look-up in a workspace needs none
 
-        In a folder that is gone, and with it the run that made it, nothing is written.
-        """
         buffer = BytesIO()
         pq.write_table(table, buffer, compression="zstd")
         data = buffer.getvalue()
         unique = f"{name}-{uuid4().hex}.parquet"
-        if self.remote is not None:
-            self.remote.write(f"{self.prefix}/{unique}", data)
-        else:
-            path = self.path / unique
-            temporary = path.with_name(f".{unique}.tmp")
-            try:
-                temporary.write_bytes(data)
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
+        self._write(unique, data)
         return SharedFile(self, unique, table.num_rows, hashlib.sha256(data).hexdigest())
 
+
+@dataclass(frozen=True, slots=True)
+class FolderOnDisk(SharedFolder):
+    """A folder that all see under the same path; where it is gone, and with it the run that made it, none can write.
+
+    Attributes:
+        path: Of the folder, which goes with the run's staging folder.
+    """
+
+    path: Path
+
+    @override
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @override
     def make(self) -> None:
-        """Make the folder, as the run does before anyone writes."""
         self.path.mkdir(parents=True, exist_ok=True)
 
+    @override
     def clear(self) -> None:
-        """Remove what is left in the bucket; the folder goes with the run's staging folder."""
-        if self.remote is not None:
-            self.remote.delete(self.remote.sizes(self.prefix))
+        """It goes with the run's staging folder."""
 
+    @override
+    def read(self, name: str) -> bytes | None:
+        path = self.path / name
+        return path.read_bytes() if path.is_file() else None
+
+    @override
+    def remove(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
+
+    @override
+    def _write(self, name: str, data: bytes) -> None:
+        write_bytes(self.path / name, data)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderInBucket(SharedFolder):
+    """A prefix in an object store.
+
+    Attributes:
+        remote: The workspace's.
+        prefix: Of the keys there; the next writer of the workspace removes what a killed run left below it.
+    """
+
+    remote: Remote
+    prefix: str
+
+    @override
     def __str__(self) -> str:
-        return str(self.path) if self.remote is None else f"{self.remote.url}/{self.prefix}"
+        return f"{self.remote.url}/{self.prefix}"
+
+    @override
+    def make(self) -> None:
+        """A store has no folders."""
+
+    @override
+    def clear(self) -> None:
+        self.remote.delete(self.remote.sizes(self.prefix))
+
+    @override
+    def read(self, name: str) -> bytes | None:
+        found = self.remote.read(f"{self.prefix}/{name}")
+        return None if found is None else found[0]
+
+    @override
+    def remove(self, name: str) -> None:
+        self.remote.delete([f"{self.prefix}/{name}"])
+
+    @override
+    def _write(self, name: str, data: bytes) -> None:
+        self.remote.write(f"{self.prefix}/{name}", data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +163,9 @@ class SharedFile:
         Raises:
             MachineError: It is not there, or not as it was written.
         """
-        data = self._bytes()
+        import pyarrow.parquet as pq
+
+        data = self.folder.read(self.name)
         if data is None:
             message = f"{socket.gethostname()} finds no {self.name} in {self.folder}."
             remedy = (
@@ -110,14 +179,4 @@ class SharedFile:
 
     def remove(self) -> None:
         """Remove the file."""
-        if self.folder.remote is not None:
-            self.folder.remote.delete([f"{self.folder.prefix}/{self.name}"])
-        else:
-            (self.folder.path / self.name).unlink(missing_ok=True)
-
-    def _bytes(self) -> bytes | None:
-        if self.folder.remote is not None:
-            found = self.folder.remote.read(f"{self.folder.prefix}/{self.name}")
-            return None if found is None else found[0]
-        path = self.folder.path / self.name
-        return path.read_bytes() if path.is_file() else None
+        self.folder.remove(self.name)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.files.atomic import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -146,28 +146,23 @@ class Remote:
         import obstore
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        state = hashlib.sha256()
-        try:
-            with self._told(key):
-                try:
-                    parts = obstore.get(self._store, key).stream(min_chunk_size=_PART_BYTES)
-                except FileNotFoundError as error:
-                    if NO_BUCKET in str(error):
-                        raise
-                    return False
+        with self._told(key):
+            try:
+                parts = obstore.get(self._store, key).stream(min_chunk_size=_PART_BYTES)
+            except FileNotFoundError as error:
+                if NO_BUCKET in str(error):
+                    raise
+                return False
+            state = hashlib.sha256()
+            with suppress(_Damaged), replacing(path) as temporary:
                 with temporary.open("wb") as file:
                     for part in parts:
                         state.update(part)
                         file.write(part)
-                    file.flush()
-                    os.fsync(file.fileno())
-            if sha256 is not None and state.hexdigest() != sha256:
-                return False
-            temporary.replace(path)
-            return True
-        finally:
-            temporary.unlink(missing_ok=True)
+                if sha256 not in {None, state.hexdigest()}:
+                    raise _Damaged
+                return True
+            return False
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """The keys below a folder and their sizes in bytes, by key."""
@@ -249,6 +244,10 @@ class Remote:
 
     def _no_bucket(self) -> InputError:
         return InputError(f"There is no bucket for {self.url}.", remedy="Create it, or correct `workspace`.")
+
+
+class _Damaged(Exception):
+    """An object is not what it must be."""
 
 
 def _first_line(error: Exception) -> str:

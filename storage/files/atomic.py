@@ -1,36 +1,121 @@
-"""The one way to write a file whole: a temporary name in the same folder, fsync, rename, fsync of the folder."""
+"""The one way to write a file, or a folder, whole: readers see the old one or the new one, and a kill leaves either.
+
+A file is written under a temporary name in its own folder, brought to the disk, and renamed; then the folder's entry is
+brought there too. What a killed process leaves are hidden files that end in ``.tmp``: whoever knows that nobody else
+is writing removes them. Nothing else in Nightrank renames or replaces a file.
+"""
 
 from __future__ import annotations
 
+import glob
 import os
+import shutil
 import uuid
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
+
+_UNFINISHED = ".tmp"
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a small file in one step, on disk before it is seen."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, whose file takes the place of ``path`` when the block ends; after an error nothing changes.
+
+    Many may write the same file at once: each has a name of its own, and the last one to end stays.
+
+    Args:
+        path: The file, which need not be there; its folder is.
+
+    Raises:
+        FileNotFoundError: The block wrote nothing.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_UNFINISHED}")
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+    except BaseException:
+        _remove(temporary.parent, f"{temporary.name}*")
+        raise
+    _sync(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a small file."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file of text, in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def remove_unfinished(folder: Path, name: str | None = None) -> None:
+    """Remove what killed processes were still writing. Nobody may be writing there.
+
+    Args:
+        folder: Where; it need not be there.
+        name: Of the file that they were writing; None for all in the folder and below it.
+    """
+    if name is None:
+        _remove(folder, f"**/.*{_UNFINISHED}*")
+    else:
+        _remove(folder, f".{glob.escape(name)}.*{_UNFINISHED}*")
+
+
+def publish_folder(made: Path, target: Path) -> None:
+    """Give a folder with all that is in it its name, once it is on the disk.
+
+    Args:
+        made: The folder; under that name it is gone afterwards.
+        target: Its name, which nobody has.
+    """
+    sync_all(made)
+    rename_folder(made, target)
+
+
+def sync_all(folder: Path) -> None:
+    """Bring a folder with all that is in it to the disk."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            _sync(Path(place, name))
+        _sync(Path(place))
+
+
+def rename_folder(folder: Path, target: Path) -> None:
+    """Give a folder another name, in one step."""
+    folder.rename(target)
+    _sync(target.parent)
+    if folder.parent != target.parent:
+        _sync(folder.parent)
+
+
+def remove_folder(folder: Path, hidden: Path) -> None:
+    """Remove a folder so that nobody ever sees half of it.
+
+    Args:
+        folder: The folder.
+        hidden: The name, which nobody has, under which it goes; a killed process leaves it.
+    """
+    rename_folder(folder, hidden)
+    shutil.rmtree(hidden)
+
+
+def _sync(path: Path) -> None:
+    """Bring a file, or the entries of a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _write_whole(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+def _remove(folder: Path, pattern: str) -> None:
+    for unfinished in folder.glob(pattern):
+        if unfinished.is_file():
+            unfinished.unlink(missing_ok=True)

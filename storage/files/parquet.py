@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nightrank.storage.files.atomic import replacing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -28,33 +30,31 @@ class RowWriter:
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.rows_written = 0
-        self._path = path
-        self._temporary = path.with_name(f".{path.name}.tmp")
         self._schema = schema
         self._rows: list[Mapping[str, Any]] = []
         self._characters = 0
-        self._writer = pq.ParquetWriter(self._temporary, schema, compression="zstd")
+        self._file = self._writing(path)
 
     def __enter__(self) -> Self:
+        self._file.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            with self._writer:
-                if error is None:
-                    self._flush()
-            if error is None:
-                self._temporary.replace(self._path)
-        finally:
-            self._temporary.unlink(missing_ok=True)
+        self._file.__exit__(kind, error, trace)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Add a row; a batch that is full goes to the file."""
         self._rows.append(row)
         self._characters += sum(len(value) for value in row.values() if isinstance(value, str))
         if len(self._rows) >= BATCH_ROWS or self._characters >= BATCH_CHARACTERS:
+            self._flush()
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        with table_writer(path, self._schema) as self._writer:
+            yield
             self._flush()
 
     def _flush(self) -> None:
@@ -67,13 +67,8 @@ class RowWriter:
 @contextmanager
 def table_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """A Parquet writer of whole tables; the file appears when the block ends without an error."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            yield writer
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        yield writer
 
 
 def write_table(path: Path, table: pa.Table) -> None:

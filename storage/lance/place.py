@@ -6,12 +6,15 @@ import shutil
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nightrank.storage.files.atomic import sync_folder
+from typing_extensions import override
+
+from nightrank.storage.files.atomic import remove_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from nightrank.storage.workspace.bucket import Origin
+    from nightrank.storage.bucket.store import Remote
 
 FOLDER = "lance"  # in a workspace
 SUFFIX = ".lance"  # of a table's folder
@@ -46,7 +49,7 @@ class LancePlace(ABC):
 
     @abstractmethod
     def remove_table(self, name: str) -> None:
-        """Remove a table with all its versions. No reader may be about."""
+        """Remove a table with all its versions, as a whole where that can be. No reader may be about."""
 
     @abstractmethod
     def remove_leftovers(self) -> None:
@@ -85,31 +88,29 @@ class LanceFolder(LancePlace):
     def __hash__(self) -> int:
         return hash(self.path)
 
+    @override
     def is_there(self) -> bool:
-        """As in every place."""
         return self.path.is_dir()
 
-    def connect(self) -> Any:  # noqa: ANN401
-        """As in every place."""
+    @override
+    def connect(self) -> Any:
         import lancedb
 
         return lancedb.connect(str(self.path))
 
+    @override
     def table_names(self) -> list[str]:
-        """As in every place."""
         return sorted(path.name.removesuffix(SUFFIX) for path in self.path.glob(f"[!.]*{SUFFIX}"))
 
+    @override
     def table_bytes(self, name: str) -> int:
-        """As in every place."""
         return sum(path.stat().st_size for path in self.table_folder(name).rglob("*") if path.is_file())
 
+    @override
     def remove_table(self, name: str) -> None:
-        """As in every place; it is whole or gone."""
-        hidden = self.path / f"{_REMOVED}{name}"
-        self.table_folder(name).rename(hidden)
-        sync_folder(self.path)
-        shutil.rmtree(hidden)
+        remove_folder(self.table_folder(name), self.path / f"{_REMOVED}{name}")
 
+    @override
     def remove_leftovers(self) -> None:
         """Halves of removed tables, and files that were still being written."""
         for hidden in self.path.glob(f"{_REMOVED}*"):
@@ -117,6 +118,7 @@ class LanceFolder(LancePlace):
         for unfinished in self.path.glob(f"*{SUFFIX}/data/.tmp*"):  # LanceDB leaves these for ever
             unfinished.unlink()
 
+    @override
     def check_writer(self) -> None:
         """A folder's lock ends with its process alone."""
 
@@ -129,43 +131,45 @@ class LanceBucket(LancePlace):
     """A prefix in an object store. LanceDB's commits are conditional writes there, so no two of them meet.
 
     Args:
-        origin: The workspace's.
+        remote: The workspace's.
+        check_writer: Raises where this process was its writer and may not write there any more.
     """
 
     ends_with_its_writer = False
 
-    def __init__(self, origin: Origin) -> None:
-        self._origin = origin
+    def __init__(self, remote: Remote, *, check_writer: Callable[[], None]) -> None:
+        self._remote, self._check_writer = remote, check_writer
 
     def __str__(self) -> str:
-        return f"{self._origin.remote.url}/{FOLDER}"
+        return f"{self._remote.url}/{FOLDER}"
 
+    @override
     def is_there(self) -> bool:
-        """As in every place."""
         return True
 
-    def connect(self) -> Any:  # noqa: ANN401
-        """As in every place."""
+    @override
+    def connect(self) -> Any:
         import lancedb
 
-        return lancedb.connect(str(self), storage_options=self._origin.remote.lance_options())
+        return lancedb.connect(str(self), storage_options=self._remote.lance_options())
 
+    @override
     def table_names(self) -> list[str]:
-        """As in every place."""
         return sorted(self.connect().list_tables().tables)
 
+    @override
     def table_bytes(self, name: str) -> int:
-        """As in every place."""
-        return self._origin.size_bytes(f"{FOLDER}/{name}{SUFFIX}")
+        return sum(self._remote.sizes(f"{FOLDER}/{name}{SUFFIX}").values())
 
+    @override
     def remove_table(self, name: str) -> None:
-        """As in every place."""
         self.check_writer()
         self.connect().drop_table(name)
 
+    @override
     def remove_leftovers(self) -> None:
         """Half-made objects are never seen there; the store's own rules remove uploads that were broken off."""
 
+    @override
     def check_writer(self) -> None:
-        """As in every place."""
-        self._origin.check_writer()
+        self._check_writer()

@@ -6,15 +6,52 @@ nothing reaches.
 
 from __future__ import annotations
 
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
-from nightrank.storage.files.database import connect_for_writing, only_row
+from nightrank.storage.files.atomic import replacing
+from nightrank.storage.files.database import connect, connect_for_writing, only_row
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
+
+    import duckdb
+
+
+@contextmanager
+def written_anew(path: Path, memo: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A new file that takes a memo's place when the block ends; killed at any point, this leaves the old or the new.
+
+    Args:
+        path: The memo.
+        memo: A connection to it, to read from in the block; closed after it.
+
+    Yields:
+        A connection to the new file, in which there is nothing yet.
+    """
+    with replacing(path) as temporary:
+        with closing(connect(temporary)) as anew:
+            yield anew
+        # A log that outlived the file would be taken for the new file's own, and one that goes before it has been
+        # taken in would take rows along.
+        memo.execute("CHECKPOINT")
+        memo.close()
+        log_of(path).unlink(missing_ok=True)
+
+
+def remove_memo(path: Path) -> None:
+    """Remove a memo: it is whole or gone. A log without its file is none's, and DuckDB removes it."""
+    path.unlink()
+    log_of(path).unlink(missing_ok=True)
+
+
+def log_of(path: Path) -> Path:
+    """Where DuckDB keeps what has been committed and is not in the file itself yet."""
+    return path.with_name(f"{path.name}.wal")
 
 
 class MemoFile:

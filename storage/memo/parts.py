@@ -22,9 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nightrank.storage.errors import MachineError
-from nightrank.storage.files.database import connect, connect_for_writing, only_row
+from nightrank.storage.files.database import connect_for_writing, only_row
+from nightrank.storage.memo.file import written_anew
 from nightrank.storage.memo.pair_scores import CREATE_PAIR_SCORES
-from nightrank.storage.memo.prune import PAIRS, QUERIES, remove_memo
+from nightrank.storage.memo.prune import PAIRS, QUERIES
 from nightrank.storage.memo.query_vectors import CREATE_QUERY_VECTORS
 
 if TYPE_CHECKING:
@@ -175,9 +176,7 @@ class SharedMemos:
                 return
             # Parts went, or rows of our own would no longer be the last ones: what is held of parts comes first again.
             keeps = held <= parts
-            temporary = path.with_name(f".{path.name}.tmp")
-            temporary.unlink(missing_ok=True)
-            with closing(connect(temporary)) as anew:
+            with written_anew(path, memo) as anew:
                 anew.execute(table.create)
                 anew.execute(_CREATE_SHARED)
                 if keeps:
@@ -185,8 +184,6 @@ class SharedMemos:
                 self._take_in(anew, table, stem, parts - held if keeps else parts)
                 _remember(anew, table, parts)
                 _copy(memo, anew, table, first=shared, last=count)
-        remove_memo(path)
-        temporary.replace(path)
 
     def _take_in(self, memo: duckdb.DuckDBPyConnection, table: _Table, stem: str, names: Iterable[str]) -> None:
         with tempfile.TemporaryDirectory(prefix="nightrank-memo-") as scratch:

@@ -11,15 +11,15 @@ asked for them, or settings that come back will. They go with the texts that the
 from __future__ import annotations
 
 import glob
-import os
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nightrank.storage.files.atomic import sync_folder
-from nightrank.storage.files.database import connect, connect_for_writing, only_row
+from nightrank.storage.files.atomic import remove_unfinished
+from nightrank.storage.files.database import connect_for_writing, only_row
 from nightrank.storage.filters.queries import text_keys_in
 from nightrank.storage.lance.reached import reach_chunks
+from nightrank.storage.memo.file import written_anew
 from nightrank.storage.memo.pair_scores import CREATE_PAIR_SCORES, PAID
 from nightrank.storage.memo.query_vectors import CREATE_QUERY_VECTORS
 
@@ -125,16 +125,12 @@ def memos(folder: Path, kind: Kind) -> list[Path]:
     return sorted(folder.glob(f"{kind.prefix}*.duckdb"))
 
 
-def remove_memo(path: Path) -> None:
-    """Remove a memo."""
-    _log_of(path).unlink(missing_ok=True)
-    path.unlink()
-
-
 def remove_leftovers(folder: Path) -> None:
-    """Remove files that killed processes were still writing."""
-    for unfinished in folder.glob(".*.duckdb.tmp*"):
-        unfinished.unlink()
+    """Remove what killed processes were still writing, and logs whose memos they had removed."""
+    remove_unfinished(folder)
+    for log in folder.glob("*.duckdb.wal"):
+        if not log.with_suffix("").exists():
+            log.unlink()
 
 
 def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], thorough: bool, dry_run: bool) -> int:
@@ -150,7 +146,6 @@ def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], thorough: boo
     Returns:
         How many entries went.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     with closing(connect_for_writing(path)) as memo:
         if kind.reached is None:
             reach_chunks(memo, files)
@@ -167,19 +162,9 @@ def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], thorough: boo
             return 0
         if dry_run:
             return dead
-        with closing(connect(temporary)) as anew:
+        with written_anew(path, memo) as anew:
             anew.execute(kind.create)
             anew.register("living", memo.sql(kind.living).to_arrow_reader())
             anew.execute(kind.insert)
             anew.unregister("living")
-        memo.execute("CHECKPOINT")  # a log that outlived the file would be taken for the new file's own
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    _log_of(path).unlink(missing_ok=True)
-    temporary.replace(path)
-    sync_folder(path.parent)
     return dead
-
-
-def _log_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}.wal")

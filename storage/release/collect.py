@@ -15,11 +15,11 @@ from nightrank.storage.errors import MachineError
 from nightrank.storage.lance.prune import ChunkUpkeep
 from nightrank.storage.lance.reached import unreached_rows
 from nightrank.storage.memo import prune as memo_upkeep
+from nightrank.storage.memo.file import remove_memo
 from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES
 from nightrank.storage.release.manifest import list_releases
 from nightrank.storage.release.retention import kept_releases
 from nightrank.storage.workspace.base import STAGING_PREFIX
-from nightrank.storage.workspace.folder import make_readers_lock, without_readers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,8 +113,7 @@ def collect(
         MachineError: The current release is not there, a kept one lacks a file, or its table a row; nothing has gone.
     """
     bytes_before = workspace.size_bytes(workspace.root)
-    if workspace.origin is not None:
-        workspace.origin.pause_sharing()
+    workspace.hold_memos()
     releases = list_releases(workspace)
     kept = kept_releases(releases, current=workspace.current_release_id(), keep=keep)
     _require_files(workspace, kept)
@@ -125,8 +124,8 @@ def collect(
         kind: _keep_reached(workspace, kind, kept, thorough=thorough, dry_run=dry_run)
         for kind in (PAIRS, PAID_PAIRS, QUERIES)
     }
-    if workspace.origin is not None and not dry_run:
-        workspace.origin.put_memos_in_order()
+    if not dry_run:
+        workspace.share_pruned_memos()
     going = _bytes_of(workspace, unwanted) if dry_run else 0
     return Collected(
         at=now,
@@ -190,7 +189,7 @@ def _kept_table(workspace: Workspace, name: str, kept: Sequence[Manifest]) -> _K
 
 def _remove(workspace: Workspace, unwanted: _Unwanted, tables: Sequence[_KeptTable], *, thorough: bool) -> bool:
     """Remove releases before what they alone reach, so that no release is ever there by half; whether readers wait."""
-    make_readers_lock(workspace)
+    workspace.make_readers_lock()
     for staging in unwanted.staging:
         shutil.rmtree(staging)
     for release_id in unwanted.releases:
@@ -198,7 +197,7 @@ def _remove(workspace: Workspace, unwanted: _Unwanted, tables: Sequence[_KeptTab
     workspace.lance.remove_leftovers()
     memo_upkeep.remove_leftovers(workspace.memo)
     for memo in unwanted.memos:
-        memo_upkeep.remove_memo(memo)
+        remove_memo(memo)
     kept = (_tidy(workspace, table, thorough=thorough) for table in tables)
     return any([_remove_tables(workspace, unwanted.tables), *kept])
 
@@ -207,7 +206,7 @@ def _remove_tables(workspace: Workspace, names: Sequence[str]) -> bool:
     """Remove tables as a whole; whether readers kept them."""
     if not names:
         return False
-    with without_readers(workspace) as alone:
+    with workspace.without_readers() as alone:
         for name in names if alone else ():
             workspace.lance.remove_table(name)
     return not alone
@@ -220,13 +219,13 @@ def _tidy(workspace: Workspace, table: _KeptTable, *, thorough: bool) -> bool:
     upkeep.move_tags(table.release_ids)
     if not (thorough or upkeep.is_due()):
         return False
-    with without_readers(workspace) as alone:
+    with workspace.without_readers() as alone:
         pass
     if not alone:  # new files beside old ones that stay would only add to them
         return True
     upkeep.put_together()  # readers may come meanwhile
     upkeep.move_tags(table.release_ids)
-    with without_readers(workspace) as alone:
+    with workspace.without_readers() as alone:
         if alone:
             upkeep.remove_old_versions()
     return not alone

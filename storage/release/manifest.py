@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from nightrank.storage.errors import InputError, MachineError, NightrankError
-from nightrank.storage.files.atomic import write_atomically
+from nightrank.storage.files.atomic import sync_all, write_text
 from nightrank.storage.keys import fingerprint, sha256_of_file
 
 if TYPE_CHECKING:
@@ -149,11 +148,8 @@ def seal(workspace: Workspace, manifest: Manifest, *, staging: Path) -> Path:
     Returns:
         The folder of the release.
     """
-    for path in staging.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    write_atomically(staging / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
+    sync_all(staging)
+    write_text(staging / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
     return workspace.adopt(manifest.release_id, staging)
 
 

@@ -12,7 +12,6 @@ from nightrank.storage.release.files import file_faults
 from nightrank.storage.release.manifest import read_manifest, survey_releases
 from nightrank.storage.release.results import FORMER_FILE_NAME
 from nightrank.storage.release.retention import live_line
-from nightrank.storage.workspace.folder import writing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,7 +43,7 @@ def roll_back(workspace: Workspace, release_id: str | None, *, now: datetime) ->
         MachineError: A file of the release is not what its manifest says, or its table of vectors is gone.
         WorkspaceBusy: Another run is at work.
     """
-    with writing(workspace, now=now):
+    with workspace.writing(now=now):
         before: str | None
         if release_id is None:
             manifest, before = _newest_before_current(workspace)

@@ -115,8 +115,7 @@ class FollowingCache:
                 return False
             self._cache = SearchCache.of(self._workspace)
             before.close()
-            if self._workspace.origin is not None:
-                self._workspace.origin.forget_removed()
+            self._workspace.forget_removed()
             return True
 
     def _follow(self) -> None:

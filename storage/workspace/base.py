@@ -9,8 +9,9 @@ workspace/
   releases/.staging-<id>/   a release being built; abandoned ones are removed by the next writer
   models/                   what trainings made; see nightrank.storage.workspace.models
 
-Of a workspace in an object store this folder is a local copy; ``storage.workspace.bucket`` says what lies where over
-there.
+``storage.workspace.folder`` and ``storage.workspace.bucket`` are the two that there are, and ``storage.workspace.open``
+chooses between them. Of a workspace in an object store this folder is a local copy; ``storage.workspace.bucket`` says
+what lies where over there.
 """
 
 from __future__ import annotations
@@ -18,62 +19,104 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeGuard
+from abc import ABC, abstractmethod
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 from nightrank.storage.errors import InputError, MachineError
-from nightrank.storage.files.atomic import sync_folder, write_atomically
+from nightrank.storage.files.atomic import remove_unfinished
+from nightrank.storage.workspace.locks import held
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
 
+    from nightrank.storage.bucket.shards import SharedFolder
     from nightrank.storage.lance.place import LancePlace
-    from nightrank.storage.workspace.bucket import Origin
 
 POINTER = "current.json"
+MANIFEST = "manifest.json"
+RELEASES = "releases"
+MODELS = "models"
+MEMOS = "memo"
 STAGING_PREFIX = ".staging-"
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
-    """A workspace: the paths of what is in it, and its pointer.
+class SmallFile(Protocol):
+    """A small file of a workspace that was read to be changed."""
 
-    Args:
+    @property
+    def data(self) -> bytes | None:
+        """What was in it; None where it was not there."""
+
+    def write(self, text: str) -> None:
+        """Write it anew.
+
+        Raises:
+            MachineError: Somebody else has meanwhile, where that can be told.
+        """
+
+
+class Workspace(ABC):
+    """A workspace: the paths of what is in it, its pointer, its one writer and its readers.
+
+    Attributes:
         root: Its folder, or that of its local copy; it need not exist yet.
-        origin: Where it is, if that is not here.
     """
 
     root: Path
-    origin: Origin | None = None
 
+    @abstractmethod
     def __str__(self) -> str:
-        return str(self.root) if self.origin is None else self.origin.remote.url
+        """Its name as people write it."""
 
     @property
+    @abstractmethod
     def lance(self) -> LancePlace:
         """Where LanceDB's tables are."""
-        from nightrank.storage.lance.place import LanceBucket, LanceFolder
-
-        return LanceFolder(self.root / "lance") if self.origin is None else LanceBucket(self.origin)
 
     @property
     def memo(self) -> Path:
         """The folder of the memos."""
-        return self.root / "memo"
+        return self.root / MEMOS
 
     @property
     def releases(self) -> Path:
         """The folder of the releases."""
-        return self.root / "releases"
+        return self.root / RELEASES
 
     @property
     def models(self) -> Path:
         """The folder of trained models."""
-        return self.root / "models"
+        return self.root / MODELS
 
+    def staging(self, release_id: str) -> Path:
+        """The folder in which a release is built before it has its name."""
+        return self.releases / f"{STAGING_PREFIX}{release_id}"
+
+    @abstractmethod
+    def shared_folder(self, path: Path) -> SharedFolder:
+        """Where a run and its workers find each other's files.
+
+        Args:
+            path: A folder of the run's own in this workspace; in an object store it stands for a place there.
+        """
+
+    # What is small.
+
+    @abstractmethod
+    def read(self, name: str) -> bytes | None:
+        """A small file as it is now, by its path in the workspace; None where there is none."""
+
+    @abstractmethod
+    def change(self, name: str) -> SmallFile:
+        """A small file as it is now, to be written anew."""
+
+    # Releases.
+
+    @abstractmethod
     def release(self, release_id: str, only: Collection[str] | None = None) -> Path:
         """The folder of one release.
 
@@ -81,97 +124,44 @@ class Workspace:
             release_id: Its id.
             only: The files that will be read, where that is not all of them: no others are brought from elsewhere.
         """
-        if self.origin is not None and is_release_id(release_id):
-            self.origin.bring_release(release_id, only)
-        return self.releases / release_id
 
     def manifest_of(self, release_id: str) -> bytes | None:
         """The manifest of a release as it was written; None where there is no such release."""
-        if not is_release_id(release_id):
-            return None
-        if self.origin is not None:
-            return self.origin.read(f"releases/{release_id}/manifest.json")
-        path = self.releases / release_id / "manifest.json"
-        return path.read_bytes() if path.is_file() else None
+        return self.read(f"{RELEASES}/{release_id}/{MANIFEST}") if is_release_id(release_id) else None
 
+    @abstractmethod
     def release_ids(self) -> list[str]:
         """The ids of all sealed releases, oldest first; a folder without a manifest is no release."""
-        if self.origin is not None:
-            names = self.origin.release_ids()
-        else:
-            names = sorted(path.parent.name for path in self.releases.glob("*/manifest.json"))
-        return [name for name in names if is_release_id(name)]
 
+    @abstractmethod
     def holds(self, release_id: str, names: Collection[str]) -> bool:
         """Whether all these files of a release are there."""
-        if self.origin is not None:
-            return self.origin.holds(release_id, names)
-        return all((self.releases / release_id / name).is_file() for name in names)
 
+    @abstractmethod
+    def link(self, release_id: str) -> str:
+        """The address of a release for people."""
+
+    @abstractmethod
     def adopt(self, release_id: str, staging: Path) -> Path:
         """Make a folder with a whole release in it the release's, in one step as readers see it.
 
         Returns:
             The folder of the release.
         """
-        target = self.releases / release_id
-        if self.origin is not None:
-            self.origin.put_release(release_id, staging)
-            shutil.rmtree(target, ignore_errors=True)  # a reader on this machine may have brought files of it already
-        staging.rename(target)
-        sync_folder(self.releases)
-        return target
 
+    @abstractmethod
     def remove_release(self, release_id: str) -> None:
         """Remove a release; it is whole or gone, and what a killed process leaves the next writer removes."""
-        if self.origin is not None:
-            self.origin.remove_release(release_id)
-        with suppress(FileNotFoundError):  # a release that is elsewhere need not be here
-            (self.releases / release_id).rename(self.staging(release_id))
-            sync_folder(self.releases)
-            shutil.rmtree(self.staging(release_id))
 
-    def model(self, name: str) -> Path:
-        """The folder of a trained model, whether it is there or not."""
-        if self.origin is not None:
-            self.origin.bring_model(name)
-        return self.models / name
+    @abstractmethod
+    def forget_removed(self) -> None:
+        """Remove copies of releases that are no longer where they were brought from."""
 
-    def memo_to_read(self, path: Path, *, scratch: Path) -> Path:
-        """A memo's file for who is not the one writer, whether it is there or not.
-
-        Args:
-            path: Of the memo in this workspace.
-            scratch: A folder of the reader's own, where a memo that is elsewhere is put together.
-        """
-        if self.origin is None:
-            return path
-        self.origin.copy_memo(path.name, scratch)
-        return scratch / path.name
-
-    def portable(self, name: str) -> str:
-        """A model's name as every machine knows it: models in a local copy are named by where they are kept."""
-        if self.origin is None or not name.startswith(f"{self.models}/"):
-            return name
-        return f"{self}/models/{name.removeprefix(f'{self.models}/')}"
-
-    def here(self, name: str) -> str:
-        """The same name as this machine knows it."""
-        if self.origin is None or not name.startswith(f"{self}/models/"):
-            return name
-        return f"{self.models}/{name.removeprefix(f'{self}/models/')}"
-
+    @abstractmethod
     def size_bytes(self, path: Path) -> int:
         """The bytes of a file or folder of the workspace, with all that is in it."""
-        if self.origin is not None:
-            key = "" if path == self.root else path.relative_to(self.root).as_posix().removesuffix(".duckdb")
-            return self.origin.size_bytes(key)
-        files = path.rglob("*") if path.is_dir() else [path]
-        return sum(file.stat().st_size for file in files if file.is_file())
 
-    def staging(self, release_id: str) -> Path:
-        """The folder in which a release is built before it has its name."""
-        return self.releases / f"{STAGING_PREFIX}{release_id}"
+    # The pointer.
 
     def current_release_id(self) -> str | None:
         """The id of the release that readers see, or None before the first.
@@ -181,7 +171,7 @@ class Workspace:
         """
         path = f"{self}/{POINTER}"
         try:
-            pointer = self._pointer()
+            pointer = self.read(POINTER)
             if pointer is None:
                 return None
             release_id = json.loads(pointer)["release_id"]
@@ -212,19 +202,109 @@ class Workspace:
             MachineError: Another writer has published meanwhile, where that can be.
         """
         pointer = {"release_id": release_id, "published_at": now.isoformat(timespec="seconds")}
-        text = json.dumps(pointer, indent=2) + "\n"
-        if self.origin is not None:
-            self.origin.point_at(text)
-        else:
-            write_atomically(self.root / POINTER, text)
+        self._replace_pointer(json.dumps(pointer, indent=2) + "\n")
 
-    def _pointer(self) -> bytes | None:
-        if self.origin is not None:
-            return self.origin.read(POINTER)
+    @abstractmethod
+    def _replace_pointer(self, text: str) -> None: ...
+
+    # Trained models.
+
+    @abstractmethod
+    def model(self, name: str) -> Path:
+        """The folder of a trained model, whether it is there or not."""
+
+    @abstractmethod
+    def share_model(self, name: str, *, last: str) -> None:
+        """Let other machines have a trained model, where they have not the same folder.
+
+        Args:
+            name: Of its folder.
+            last: The file that tells of it: without that there is no model.
+        """
+
+    @abstractmethod
+    def portable(self, name: str) -> str:
+        """A model's name as every machine knows it: models in a local copy are named by where they are kept."""
+
+    @abstractmethod
+    def here(self, name: str) -> str:
+        """The same name as this machine knows it."""
+
+    # Memos.
+
+    @abstractmethod
+    def memo_to_read(self, path: Path, *, scratch: Path) -> Path:
+        """A memo's file for who is not the one writer, whether it is there or not.
+
+        Args:
+            path: Of the memo in this workspace.
+            scratch: A folder of the reader's own, where a memo that is elsewhere is put together.
+        """
+
+    @abstractmethod
+    def hold_memos(self) -> None:
+        """Share what memos hold, and leave their files alone from now on: they may be written anew."""
+
+    @abstractmethod
+    def share_pruned_memos(self) -> None:
+        """Have what was removed from memos go wherever else they are."""
+
+    # One writer, and readers.
+
+    @abstractmethod
+    def writing(self, *, now: datetime, tidy: bool = True) -> AbstractContextManager[None]:
+        """Hold the workspace as its one writer.
+
+        The lock is the operating system's, so it ends with the process that holds it, however that ends. In an object
+        store there is a lease beside it, for writers on other machines.
+        A workspace that this made and that is still empty at the end is removed again.
+
+        Args:
+            now: When it begins, for whoever finds it held.
+            tidy: Remove on entry what killed writers left: staging folders, pointers that were not put in place.
+
+        Raises:
+            WorkspaceBusy: Another process holds it; the message says which.
+        """
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[None]:
+        """Read LanceDB's tables: no version and no file of theirs is removed meanwhile. Readers hold it together.
+
+        Whoever reads but the writer enters it before it asks for the current release. While files are being removed,
+        which takes milliseconds, it waits. The results of a release need it not: an open file survives its removal.
+        Where there is no lock yet and this user may not make one, as on a read-only mount, it does without.
+        """
+
+    @abstractmethod
+    def without_readers(self) -> AbstractContextManager[bool]:
+        """Keep readers of LanceDB's tables out, if there are none at this moment; whether it is so. Never waits.
+
+        In an object store they are not kept out: who comes now reads the newest version of a table, for every tag names
+        that one when this is asked.
+        """
+
+    @abstractmethod
+    def make_readers_lock(self) -> None:
+        """Make what readers hold, for those who may not make it themselves; it is there for good."""
+
+    @contextmanager
+    def _writing_here(self, *, now: datetime) -> Iterator[None]:
+        """Hold the lock of the folder; one that this made and that is still empty at the end is removed again."""
+        made_here = not self.root.exists()
         try:
-            return (self.root / POINTER).read_bytes()
-        except FileNotFoundError:
-            return None
+            with held(self.root / ".lock", what=f"the workspace {self}", now=now):
+                yield
+        finally:
+            if made_here:
+                _remove_empty(self.releases)
+                _remove_empty(self.root)
+
+    def _remove_abandoned(self) -> None:
+        """Remove what killed writers left in the folder."""
+        for abandoned in self.releases.glob(f"{STAGING_PREFIX}*"):
+            shutil.rmtree(abandoned)
+        remove_unfinished(self.root, POINTER)
 
 
 def is_release_id(value: object) -> TypeGuard[str]:
@@ -234,3 +314,9 @@ def is_release_id(value: object) -> TypeGuard[str]:
     [True, False, False, False, False, False]
     """
     return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value) is not None
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder where it is there and empty; another process may be filling or removing it meanwhile."""
+    with suppress(OSError):
+        folder.rmdir()

@@ -1,4 +1,4 @@
-"""A workspace in object storage, as its local copy sees it.
+"""A workspace in object storage, and its local copy.
 
 What is small (the pointer, manifests, promotions, the lease) is read from the store each time. What is large never
 changes: files of releases, folders of models, parts of memos are brought here once, when they are asked for, and stay
@@ -18,43 +18,34 @@ prefix/
 from __future__ import annotations
 
 import json
-import logging
 import shutil
-import socket
 import time
 import uuid
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from nightrank.storage.bucket.lease import Lease, record_of
-from nightrank.storage.errors import InputError, MachineError, NightrankError, reason_of
-from nightrank.storage.files.atomic import _write_whole
+from nightrank.storage.bucket.shards import FolderInBucket
+from nightrank.storage.errors import InputError, MachineError, NightrankError
+from nightrank.storage.files.atomic import publish_folder, remove_folder, write_bytes
+from nightrank.storage.lance.place import LanceBucket
+from nightrank.storage.workspace.base import MANIFEST, MODELS, POINTER, RELEASES, Workspace, is_release_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from datetime import datetime
 
     from nightrank.storage.bucket.store import Remote, Version
-    from nightrank.storage.memo.parts import SharedMemos
+    from nightrank.storage.workspace.writer import Writer
 
-POINTER = "current.json"
-LEASE = "lock.json"
 READERS = "readers"
-RELEASES = "releases"
-MODELS = "models"
-MANIFEST = "manifest.json"
-
-_LOG = logging.getLogger(__name__)
-
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # of Linux
-
-SHARE_SECONDS = 120.0  # between two uploads of what a run has added to memos: what is lost with its machine at most
 
 
-class Origin:
-    """What a local folder is a copy of.
+class BucketWorkspace(Workspace):
+    """A workspace in object storage, with a local copy.
 
     Args:
         remote: The workspace in the object store.
@@ -65,50 +56,70 @@ class Origin:
     def __init__(self, remote: Remote, root: Path, *, clock: Callable[[], float] = time.time) -> None:
         self.remote, self.root = remote, root
         self._clock = clock
-        self._writer: _Writer | None = None
+        self._writer: Writer | None = None
         self._brought: set[tuple[str, str]] = set()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Origin, (self.remote, self.root)
+        return BucketWorkspace, (self.remote, self.root)
+
+    @override
+    def __str__(self) -> str:
+        return self.remote.url
+
+    @property
+    @override
+    def lance(self) -> LanceBucket:
+        return LanceBucket(self.remote, check_writer=self._check_writer)
+
+    @override
+    def shared_folder(self, path: Path) -> FolderInBucket:
+        return FolderInBucket(self.remote, path.relative_to(self.root).as_posix())
 
     # What is small.
 
-    def read(self, key: str) -> bytes | None:
-        """A small object as it is now; None where there is none."""
-        found = self.remote.read(key)
+    @override
+    def read(self, name: str) -> bytes | None:
+        found = self.remote.read(name)
         return None if found is None else found[0]
 
-    def point_at(self, pointer: str) -> None:
-        """Replace the pointer, if nobody has since this writer began.
+    @override
+    def change(self, name: str) -> ObjectToChange:
+        return ObjectToChange(self.remote, name, *(self.remote.read(name) or (None, None)))
 
-        Raises:
-            MachineError: Somebody has, or this writer has lost its lease.
-        """
+    @override
+    def _replace_pointer(self, text: str) -> None:
         writer = self._require_writer()
         writer.lease.renew()
-        seen = self.remote.write_if(POINTER, pointer.encode(), seen=writer.pointer)
+        seen = self.remote.write_if(POINTER, text.encode(), seen=writer.pointer)
         if seen is None:
-            message = f"Another run has published to {self.remote.url} meanwhile; its release stays current."
+            message = f"Another run has published to {self} meanwhile; its release stays current."
             raise MachineError(message, remedy="Run again: it builds upon what was published.")
         writer.pointer = seen
 
-    def read_to_change(self, key: str) -> SmallObject:
-        """A small object as it is now, to be written where nobody else does meanwhile."""
-        return SmallObject(self.remote, key, *(self.remote.read(key) or (None, None)))
-
     # Releases.
 
+    @override
+    def release(self, release_id: str, only: Collection[str] | None = None) -> Path:
+        if is_release_id(release_id):
+            self._bring_release(release_id, only)
+        return self.releases / release_id
+
+    @override
     def release_ids(self) -> list[str]:
-        """The ids of all releases that have a manifest, sorted."""
         ends = f"/{MANIFEST}"
         keys = self.remote.sizes(RELEASES)
-        return sorted(key.split("/")[1] for key in keys if key.endswith(ends) and key.count("/") == 2)
+        names = sorted(key.split("/")[1] for key in keys if key.endswith(ends) and key.count("/") == 2)
+        return [name for name in names if is_release_id(name)]
 
+    @override
     def holds(self, release_id: str, names: Collection[str]) -> bool:
-        """Whether all these files of a release are there."""
         return {f"{RELEASES}/{release_id}/{name}" for name in names} <= self.remote.sizes(_folder_of(release_id)).keys()
 
-    def bring_release(self, release_id: str, only: Collection[str] | None) -> None:
+    @override
+    def link(self, release_id: str) -> str:
+        return f"{self}/{_folder_of(release_id)}"
+
+    def _bring_release(self, release_id: str, only: Collection[str] | None) -> None:
         """Have files of a release here, each as the manifest says; what is missing or damaged there is missing here.
 
         Args:
@@ -120,15 +131,23 @@ class Origin:
         manifest = self.read(f"{_folder_of(release_id)}/{MANIFEST}")
         if manifest is None:
             return
-        folder = self.root / RELEASES / release_id
+        folder = self.releases / release_id
         for name, sha256 in _files_of(manifest, release_id).items():
             if (only is None or name in only) and not (folder / name).is_file():
                 self.remote.download(f"{_folder_of(release_id)}/{name}", folder / name, sha256=sha256)
         folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(folder / MANIFEST, manifest)
+        write_bytes(folder / MANIFEST, manifest)
         self._brought |= {(release_id, name) for name in (only or [""])}
 
-    def put_release(self, release_id: str, folder: Path) -> None:
+    @override
+    def adopt(self, release_id: str, staging: Path) -> Path:
+        self._put_release(release_id, staging)
+        target = self.releases / release_id
+        shutil.rmtree(target, ignore_errors=True)  # a reader on this machine may have brought files of it already
+        publish_folder(staging, target)
+        return target
+
+    def _put_release(self, release_id: str, folder: Path) -> None:
         """Upload a release, what it was made with first and its manifest last.
 
         Raises:
@@ -145,23 +164,41 @@ class Origin:
         writer.lease.renew()
         key = f"{_folder_of(release_id)}/{MANIFEST}"
         if self.remote.write_if(key, (folder / MANIFEST).read_bytes(), seen=None) is None:
-            message = f"There is a release {release_id} in {self.remote.url} already."
+            message = f"There is a release {release_id} in {self} already."
             raise MachineError(message, remedy="Run again.")
         self._brought.add((release_id, ""))
 
+    @override
     def remove_release(self, release_id: str) -> None:
-        """Remove a release: without its manifest it is none, so that goes first."""
         self._require_writer().lease.check()
-        self.remote.delete([f"{_folder_of(release_id)}/{MANIFEST}"])
+        self.remote.delete([f"{_folder_of(release_id)}/{MANIFEST}"])  # without it there is no release
         self.remote.delete(self.remote.sizes(_folder_of(release_id)))
+        with suppress(FileNotFoundError):  # it need not be here
+            remove_folder(self.releases / release_id, self.staging(release_id))
+
+    @override
+    def forget_removed(self) -> None:
+        there = set(self.release_ids())
+        for folder in self.releases.glob("[!.]*"):
+            if folder.name not in there:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    @override
+    def size_bytes(self, path: Path) -> int:
+        key = "" if path == self.root else path.relative_to(self.root).as_posix().removesuffix(".duckdb")
+        return sum(self.remote.sizes(key).values())
 
     # Trained models.
 
-    def bring_model(self, name: str) -> None:
-        """Have the folder of a trained model here, if it is there and not here."""
-        folder = self.root / MODELS / name
-        if folder.is_dir() or not _is_plain(name):
-            return
+    @override
+    def model(self, name: str) -> Path:
+        folder = self.models / name
+        if not folder.is_dir() and _is_plain(name):
+            self._bring_model(name, folder)
+        return folder
+
+    def _bring_model(self, name: str, folder: Path) -> None:
+        """Have the folder of a trained model here, if it is there."""
         keys = self.remote.sizes(f"{MODELS}/{name}")
         if not keys:
             return
@@ -171,77 +208,71 @@ class Origin:
                 if not self.remote.download(key, temporary / key.removeprefix(f"{MODELS}/{name}/")):
                     return
             with suppress(OSError):  # another process has brought it meanwhile
-                temporary.rename(folder)
+                publish_folder(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def put_model(self, name: str, *, last: str) -> None:
-        """Upload the folder of a trained model, the file that tells of it last: without that it is none."""
-        folder = self.root / MODELS / name
+    @override
+    def share_model(self, name: str, *, last: str) -> None:
+        folder = self.models / name
         files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == last)
         for path in files:
             self.remote.upload(path, f"{MODELS}/{name}/{path.relative_to(folder).as_posix()}")
 
-    # One writer, and readers.
+    @override
+    def portable(self, name: str) -> str:
+        here = f"{self.models}/"
+        return f"{self}/{MODELS}/{name.removeprefix(here)}" if name.startswith(here) else name
 
-    @contextmanager
-    def writing(self, *, since: datetime, tidy: bool) -> Iterator[None]:
-        """Be the one writer; local memos hold what is known when it begins, and what is new is uploaded as it ends.
+    @override
+    def here(self, name: str) -> str:
+        there = f"{self}/{MODELS}/"
+        return f"{self.models}/{name.removeprefix(there)}" if name.startswith(there) else name
 
-        Args:
-            since: When it begins.
-            tidy: Remove what killed writers left, and what is here and was removed there.
+    # Memos.
 
-        Raises:
-            WorkspaceBusy: Another writer is at work.
-        """
-        from nightrank.storage.memo.parts import SharedMemos
+    @override
+    def memo_to_read(self, path: Path, *, scratch: Path) -> Path:
+        from nightrank.storage.memo.parts import SharedMemos  # a look-up loads no DuckDB
 
-        self.root.mkdir(parents=True, exist_ok=True)
-        what = f"the workspace {self.remote.url}"
-        lease = Lease(
-            self.remote,
-            LEASE,
-            what=what,
-            owner=self._owner(),
-            since=since.isoformat(timespec="seconds"),
-            clock=self._clock,
-        )
-        with lease:
-            found = self.remote.read(POINTER)
-            memos = SharedMemos(self.remote, self.root / "memo", check=lease.check)
-            memos.bring()
-            if tidy:
-                self._tidy()
-            writer = self._writer = _Writer(lease, memos, None if found is None else found[1])
-            try:
-                yield
-            except BaseException:
-                with suppress(Exception):  # what went wrong before is what people must be told
-                    writer.end()
-                raise
-            else:
-                writer.end()
-            finally:
-                self._writer = None
+        SharedMemos(self.remote, scratch, check=lambda: None).bring(only=path.name)
+        return scratch / path.name
 
-    def copy_memo(self, name: str, folder: Path) -> None:
-        """Put a memo together, by the name of its file, in a folder of the reader's own."""
-        from nightrank.storage.memo.parts import SharedMemos
-
-        SharedMemos(self.remote, folder, check=lambda: None).bring(only=name)
-
-    def pause_sharing(self) -> None:
-        """Upload what memos hold and leave them alone from now on, until the writer ends: they may be written anew."""
+    @override
+    def hold_memos(self) -> None:
         writer = self._require_writer()
         writer.stop_sharing()
         writer.memos.share()
 
-    def put_memos_in_order(self) -> None:
-        """What collecting has removed from memos goes from their parts as well."""
+    @override
+    def share_pruned_memos(self) -> None:
         self._require_writer().memos.put_in_order()
 
-    def check_writer(self) -> None:
+    # One writer, and readers.
+
+    @override
+    @contextmanager
+    def writing(self, *, now: datetime, tidy: bool = True) -> Iterator[None]:
+        from nightrank.storage.workspace.writer import writer_of  # a look-up loads no DuckDB
+
+        with self._writing_here(now=now), writer_of(self.remote, self.root, now=now, clock=self._clock) as writer:
+            if tidy:
+                self._remove_unsealed()
+                self.forget_removed()
+                self._remove_abandoned()
+            self._writer = writer
+            try:
+                yield
+            finally:
+                self._writer = None
+
+    def _remove_unsealed(self) -> None:
+        """Remove what killed writers left in the store."""
+        keys = self.remote.sizes(RELEASES)
+        whole = {key.split("/")[1] for key in keys if key.endswith(f"/{MANIFEST}")}
+        self.remote.delete(key for key in keys if key.split("/")[1] not in whole)
+
+    def _check_writer(self) -> None:
         """See that this process is still the writer, where it was; others are asked nothing.
 
         Raises:
@@ -250,18 +281,27 @@ class Origin:
         if self._writer is not None:
             self._writer.lease.check()
 
+    def _require_writer(self) -> Writer:
+        assert self._writer is not None, "only while the workspace is held as its one writer"
+        return self._writer
+
+    @override
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Be known to read LanceDB's tables; where this user may not write there, do without."""
         key = f"{READERS}/{uuid.uuid4().hex}.json"
         with ExitStack() as stack:
-            with suppress(InputError):
+            with suppress(InputError):  # where this user may not write there, it does without
                 lease = Lease(self.remote, key, what=key, owner=key, since="", clock=self._clock)
                 stack.callback(self._forget_reader, key)
                 stack.enter_context(lease)
             yield
 
-    def has_readers(self) -> bool:
+    @override
+    @contextmanager
+    def without_readers(self) -> Iterator[bool]:
+        yield not self._has_readers()
+
+    def _has_readers(self) -> bool:
         """Whether anybody is reading LanceDB's tables; readers that are gone are forgotten."""
         there = False
         for key in self.remote.sizes(READERS):
@@ -276,80 +316,25 @@ class Origin:
         with suppress(NightrankError):  # its time ends by itself
             self.remote.delete([key])
 
-    def size_bytes(self, key: str = "") -> int:
-        """The bytes of all objects below a key."""
-        return sum(self.remote.sizes(key).values())
-
-    def forget_removed(self) -> None:
-        """Remove the local files of releases that are no longer there."""
-        there = set(self.release_ids())
-        for folder in (self.root / RELEASES).glob("[!.]*"):
-            if folder.name not in there:
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _tidy(self) -> None:
-        keys = self.remote.sizes(RELEASES)
-        whole = {key.split("/")[1] for key in keys if key.endswith(f"/{MANIFEST}")}
-        self.remote.delete(key for key in keys if key.split("/")[1] not in whole)
-        self.forget_removed()
-
-    def _require_writer(self) -> _Writer:
-        assert self._writer is not None, "only while the workspace is held as its one writer"
-        return self._writer
-
-    def _owner(self) -> str:
-        """Who this local copy is: the lock in its folder says that no two processes write through it at once.
-
-        The machine and its start are in it, for folders are cloned, and disks moved.
-        """
-        path = self.root / ".copy-id"
-        if not path.is_file():
-            _write_whole(path, uuid.uuid4().hex.encode())
-        start = BOOT_ID.read_text().strip() if BOOT_ID.is_file() else ""
-        return f"{path.read_text()} {socket.gethostname()} {start}".strip()
+    @override
+    def make_readers_lock(self) -> None:
+        """A reader makes an object of its own."""
 
 
-class _Writer:
-    """What the one writer holds: its lease, the memos, the pointer that it saw when it began."""
-
-    def __init__(self, lease: Lease, memos: SharedMemos, pointer: Version | None) -> None:
-        self.lease, self.memos, self.pointer = lease, memos, pointer
-        self._stopped = Event()
-        self._thread = Thread(target=self._share_for_ever, name="memos", daemon=True)
-        self._thread.start()
-
-    def stop_sharing(self) -> None:
-        """Have the thread that uploads now and then end."""
-        self._stopped.set()
-        self._thread.join()
-
-    def end(self) -> None:
-        """Upload what is new."""
-        self.stop_sharing()
-        self.memos.share()
-
-    def _share_for_ever(self) -> None:
-        while not self._stopped.wait(SHARE_SECONDS):
-            try:
-                self.memos.share()
-            except Exception as error:  # another time; a thread has nobody to tell
-                _LOG.warning("Memos were not uploaded: %s", reason_of(error))
-
-
-class SmallObject:
+class ObjectToChange:
     """A small object that was read to be changed; ``data`` is None where there was none."""
 
     def __init__(self, remote: Remote, key: str, data: bytes | None, seen: Version | None) -> None:
         self.data = data
         self._remote, self._key, self._seen = remote, key, seen
 
-    def write(self, data: str) -> None:
+    def write(self, text: str) -> None:
         """Write it.
 
         Raises:
             MachineError: Somebody else has meanwhile.
         """
-        if self._remote.write_if(self._key, data.encode(), seen=self._seen) is None:
+        if self._remote.write_if(self._key, text.encode(), seen=self._seen) is None:
             message = f"Somebody else has changed {self._key} in {self._remote.url} meanwhile."
             raise MachineError(message, remedy="Run again: it goes by what is there now.")
 

@@ -1,117 +1,183 @@
-"""A workspace in a folder: its locks of writers and readers."""
+"""A workspace in a folder, which all who use it see."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import shutil
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nightrank.storage.workspace.base import STAGING_PREFIX, Workspace
-from nightrank.storage.workspace.locks import held
+from typing_extensions import override
+
+from nightrank.storage.bucket.shards import FolderOnDisk
+from nightrank.storage.files.atomic import publish_folder, remove_folder, write_text
+from nightrank.storage.lance.place import LanceFolder
+from nightrank.storage.workspace.base import MANIFEST, POINTER, Workspace, is_release_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from datetime import datetime
     from pathlib import Path
 
 
-@contextmanager
-def writing(workspace: Workspace, *, now: datetime, tidy: bool = True) -> Iterator[Workspace]:
-    """Hold the workspace as its one writer.
-
-    The lock is the operating system's, so it ends with the process that holds it, however that ends. In an object store
-    there is a lease beside it, for writers on other machines.
-    A workspace that this made and that is still empty at the end is removed again.
+@dataclass(frozen=True, slots=True)
+class FolderWorkspace(Workspace):
+    """A workspace in a folder.
 
     Args:
-        workspace: Whose writer to be.
-        now: When it begins, for whoever finds it held.
-        tidy: Remove on entry what killed writers left: staging folders, pointers that were not put in place.
-
-    Raises:
-        WorkspaceBusy: Another process holds it; the message says which.
+        root: The folder; it need not exist yet.
     """
-    made_here = not workspace.root.exists()
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(held(workspace.root / ".lock", what=f"the workspace {workspace}", now=now))
-            if workspace.origin is not None:
-                stack.enter_context(workspace.origin.writing(since=now, tidy=tidy))
-            if tidy:
-                for abandoned in workspace.releases.glob(f"{STAGING_PREFIX}*"):
-                    shutil.rmtree(abandoned)
-                for unfinished in workspace.root.glob(".current.json.*.tmp"):
-                    unfinished.unlink()
-            yield workspace
-    finally:
-        if made_here:
-            _remove_empty(workspace.releases)
-            _remove_empty(workspace.root)
 
+    root: Path
 
-@contextmanager
-def reading(workspace: Workspace) -> Iterator[Workspace]:
-    """Read LanceDB's tables: no version and no file of theirs is removed meanwhile. Readers hold it together.
+    @override
+    def __str__(self) -> str:
+        return str(self.root)
 
-    Whoever reads but the writer enters it before it asks for the current release. While files are being removed,
-    which takes milliseconds, it waits. The results of a release need it not: an open file survives its removal.
-    Where there is no lock yet and this user may not make one, as on a read-only mount, it does without.
-    """
-    if workspace.origin is not None:
-        with workspace.origin.reading():
-            yield workspace
-        return
-    try:
-        descriptor = _open_readers_lock(workspace)
-    except OSError:  # nor is there one where there is nothing to read
-        yield workspace
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        yield workspace
-    finally:
-        os.close(descriptor)
+    @property
+    @override
+    def lance(self) -> LanceFolder:
+        return LanceFolder(self.root / "lance")
 
+    @override
+    def shared_folder(self, path: Path) -> FolderOnDisk:
+        return FolderOnDisk(path)
 
-@contextmanager
-def without_readers(workspace: Workspace) -> Iterator[bool]:
-    """Keep readers of LanceDB's tables out, if there are none at this moment; whether it is so. Never waits.
-
-    In an object store they are not kept out: who comes now reads the newest version of a table, for every tag names
-    that one when this is asked.
-    """
-    if workspace.origin is not None:
-        yield not workspace.origin.has_readers()
-        return
-    descriptor = _open_readers_lock(workspace)
-    try:
+    @override
+    def read(self, name: str) -> bytes | None:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alone = True
-        except BlockingIOError:
+            return (self.root / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):  # a workspace that is a file is told where it is written
+            return None
+
+    @override
+    def change(self, name: str) -> FileToChange:
+        return FileToChange(self.root / name, self.read(name))
+
+    @override
+    def release(self, release_id: str, only: Collection[str] | None = None) -> Path:
+        return self.releases / release_id
+
+    @override
+    def release_ids(self) -> list[str]:
+        names = sorted(path.parent.name for path in self.releases.glob(f"*/{MANIFEST}"))
+        return [name for name in names if is_release_id(name)]
+
+    @override
+    def holds(self, release_id: str, names: Collection[str]) -> bool:
+        return all((self.releases / release_id / name).is_file() for name in names)
+
+    @override
+    def link(self, release_id: str) -> str:
+        return self.release(release_id).resolve().as_uri()
+
+    @override
+    def adopt(self, release_id: str, staging: Path) -> Path:
+        target = self.releases / release_id
+        publish_folder(staging, target)
+        return target
+
+    @override
+    def remove_release(self, release_id: str) -> None:
+        remove_folder(self.releases / release_id, self.staging(release_id))
+
+    @override
+    def forget_removed(self) -> None:
+        """There are no copies: the releases are here."""
+
+    @override
+    def size_bytes(self, path: Path) -> int:
+        files = path.rglob("*") if path.is_dir() else [path]
+        return sum(file.stat().st_size for file in files if file.is_file())
+
+    @override
+    def _replace_pointer(self, text: str) -> None:
+        write_text(self.root / POINTER, text)
+
+    @override
+    def model(self, name: str) -> Path:
+        return self.models / name
+
+    @override
+    def share_model(self, name: str, *, last: str) -> None:
+        """Others see the same folder."""
+
+    @override
+    def portable(self, name: str) -> str:
+        return name
+
+    @override
+    def here(self, name: str) -> str:
+        return name
+
+    @override
+    def memo_to_read(self, path: Path, *, scratch: Path) -> Path:
+        return path
+
+    @override
+    def hold_memos(self) -> None:
+        """They are nowhere else."""
+
+    @override
+    def share_pruned_memos(self) -> None:
+        """They are nowhere else."""
+
+    @override
+    @contextmanager
+    def writing(self, *, now: datetime, tidy: bool = True) -> Iterator[None]:
+        with self._writing_here(now=now):
+            if tidy:
+                self._remove_abandoned()
+            yield
+
+    @override
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        try:
+            descriptor = self._open_readers_lock()
+        except OSError:  # nor is there one where there is nothing to read
+            yield
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @override
+    @contextmanager
+    def without_readers(self) -> Iterator[bool]:
+        descriptor = self._open_readers_lock()
+        try:
             alone = False
-        yield alone
-    finally:
-        os.close(descriptor)
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                alone = True
+            yield alone
+        finally:
+            os.close(descriptor)
+
+    @override
+    def make_readers_lock(self) -> None:
+        if (self.root / "lance").is_dir():
+            os.close(self._open_readers_lock())
+
+    def _open_readers_lock(self) -> int:
+        path = self.root / "lance" / ".readers"
+        try:
+            return os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
 
 
-def make_readers_lock(workspace: Workspace) -> None:
-    """Make the lock that readers hold, for those who may not; it is there for good."""
-    if (workspace.root / "lance").is_dir():
-        os.close(_open_readers_lock(workspace))
+@dataclass(frozen=True, slots=True)
+class FileToChange:
+    """A small file that was read to be changed; whoever does holds a lock, so nobody else changes it meanwhile."""
 
+    path: Path
+    data: bytes | None
 
-def _open_readers_lock(workspace: Workspace) -> int:
-    path = workspace.root / "lance" / ".readers"
-    try:
-        return os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
-
-
-def _remove_empty(folder: Path) -> None:
-    """Remove a folder where it is there and empty; another process may be filling or removing it meanwhile."""
-    with suppress(OSError):
-        folder.rmdir()
+    def write(self, text: str) -> None:
+        """Write it anew."""
+        write_text(self.path, text)

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nightrank.storage.errors import InputError, MachineError
-from nightrank.storage.files.atomic import sync_folder, write_atomically
+from nightrank.storage.files.atomic import publish_folder, remove_unfinished, rename_folder, replacing
+from nightrank.storage.workspace.base import MODELS
 from nightrank.storage.workspace.locks import held
 from nightrank.storage.workspace.open import workspace_at
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["embedder", "reranker"]
 
 PROMOTIONS = "promoted.json"
+_FILE = f"{MODELS}/{PROMOTIONS}"
 DISCARDED_PREFIX = ".done-"
 
 
@@ -86,14 +88,14 @@ def training(workspace: Workspace, kind: Kind, *, key: str, now: datetime) -> It
         for discarded in workspace.models.glob(f"{DISCARDED_PREFIX}*"):
             shutil.rmtree(discarded, ignore_errors=True)  # its own process may be at it
         folder.mkdir(exist_ok=True)
+        remove_unfinished(folder)
         yield folder
 
 
 def discard(folder: Path) -> None:
     """Remove the folder of a training, in one step as others see it: there is never half of one."""
     gone = folder.with_name(f"{DISCARDED_PREFIX}{folder.name.removeprefix('.')}")
-    folder.rename(gone)
-    sync_folder(folder.parent)
+    rename_folder(folder, gone)
     shutil.rmtree(gone, ignore_errors=True)  # what is left the next training removes
 
 
@@ -113,21 +115,15 @@ def seal_model(
     Returns:
         Its folder now.
     """
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
     target = workspace.model(f"{kind}-{fingerprint}")
     if target.is_dir():
         for name in told_in:
-            (folder / name).replace(target / name)
-        sync_folder(target)
+            with replacing(target / name) as temporary:
+                shutil.copyfile(folder / name, temporary)
         shutil.rmtree(folder)
     else:
-        folder.rename(target)
-        sync_folder(workspace.models)
-    if workspace.origin is not None:
-        workspace.origin.put_model(target.name, last=told_in[-1] if told_in else "")
+        publish_folder(folder, target)
+    workspace.share_model(target.name, last=told_in[-1] if told_in else "")
     return target
 
 
@@ -137,30 +133,22 @@ def promotions(workspace: Workspace) -> dict[Kind, Promotion]:
     Raises:
         MachineError: Their file cannot be read.
     """
+    with _readable(workspace):
+        return _promotions_of(workspace.read(_FILE))
+
+
+@contextmanager
+def _readable(workspace: Workspace) -> Iterator[None]:
     try:
-        if workspace.origin is not None:
-            written = workspace.origin.read(f"models/{PROMOTIONS}")
-        else:
-            written = (workspace.models / PROMOTIONS).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):  # a workspace that is a file is told where it is opened
-        return {}
-    except OSError as error:
-        raise _unreadable(workspace) from error
-    return _promotions_of(written, workspace)
+        yield
+    except (OSError, ValidationError) as error:
+        message = f"{workspace}/{_FILE} does not say which models are promoted."
+        remedy = "Restore it, or remove it to go back to what the settings name."
+        raise MachineError(message, remedy=remedy) from error
 
 
-def _promotions_of(written: bytes | None, workspace: Workspace) -> dict[Kind, Promotion]:
-    if written is None:
-        return {}
-    try:
-        return _PROMOTIONS.validate_json(written)
-    except ValidationError as error:
-        raise _unreadable(workspace) from error
-
-
-def _unreadable(workspace: Workspace) -> MachineError:
-    message = f"{workspace}/models/{PROMOTIONS} does not say which models are promoted."
-    return MachineError(message, remedy="Restore it, or remove it to go back to what the settings name.")
+def _promotions_of(written: bytes | None) -> dict[Kind, Promotion]:
+    return {} if written is None else _PROMOTIONS.validate_json(written)
 
 
 def promoted_as(folder: Path) -> Kind | None:
@@ -219,21 +207,11 @@ def _changing(workspace: Workspace) -> Iterator[dict[Kind, Promotion]]:
     Raises:
         MachineError: Somebody on another machine has changed them meanwhile.
     """
-    if workspace.origin is not None:
-        stored = workspace.origin.read_to_change(f"models/{PROMOTIONS}")
-        there = _promotions_of(stored.data, workspace)
-        before = dict(there)
-        yield there
-        if there != before:
-            stored.write(_as_text(there))
-        return
-    there = promotions(workspace)
+    with _readable(workspace):
+        stored = workspace.change(_FILE)
+        there = _promotions_of(stored.data)
     before = dict(there)
     yield there
     if there != before:
-        write_atomically(workspace.models / PROMOTIONS, _as_text(there))
-
-
-def _as_text(promoted: dict[Kind, Promotion]) -> str:
-    value = {kind: promotion.model_dump() for kind, promotion in promoted.items()}
-    return json.dumps(value, indent=2) + "\n"
+        value = {kind: promotion.model_dump() for kind, promotion in there.items()}
+        stored.write(json.dumps(value, indent=2) + "\n")

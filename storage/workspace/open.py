@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError, MachineError
-from nightrank.storage.files.atomic import write_atomically
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.files.atomic import write_text
+from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
     from nightrank.storage.bucket.store import StoreOptions
+    from nightrank.storage.workspace.base import Workspace
 
 ORIGIN_FILE = "nightrank-origin.json"  # in a local copy: what it is a copy of, and how that is reached
 
@@ -45,7 +46,7 @@ def open_workspace(
         InputError: The local copy cannot be written.
     """
     if not is_address(str(name)):
-        return Workspace(base / name)
+        return FolderWorkspace(base / name)
     from nightrank.storage.bucket.store import StoreOptions
 
     url = str(name).rstrip("/")
@@ -56,7 +57,7 @@ def open_workspace(
     try:
         root.mkdir(parents=True, exist_ok=True)
         if not (root / ORIGIN_FILE).is_file() or (root / ORIGIN_FILE).read_text(encoding="utf-8") != text:
-            write_atomically(root / ORIGIN_FILE, text)
+            write_text(root / ORIGIN_FILE, text)
     except OSError as error:
         message = f"The local copy of {url} cannot be written to {root}: {error.strerror}."
         raise InputError(message, remedy="Choose another folder as `cache` in [storage].") from error
@@ -67,9 +68,9 @@ def workspace_at(root: Path) -> Workspace:
     """The workspace in a folder, or whose local copy that is."""
     path = root / ORIGIN_FILE
     if not path.is_file():
-        return Workspace(root)
+        return FolderWorkspace(root)
     from nightrank.storage.bucket.store import Remote, StoreOptions
-    from nightrank.storage.workspace.bucket import Origin
+    from nightrank.storage.workspace.bucket import BucketWorkspace
 
     try:
         reached = json.loads(path.read_bytes())
@@ -77,7 +78,7 @@ def workspace_at(root: Path) -> Workspace:
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"{path} does not say what this folder is a copy of."
         raise MachineError(message, remedy="Remove it: it is written anew where it is needed.") from error
-    return Workspace(root, Origin(remote, root))
+    return BucketWorkspace(remote, root)
 
 
 def user_cache() -> Path:

@@ -12,7 +12,6 @@ from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.release.evaluation import DEPTHS
-from nightrank.storage.workspace.folder import reading
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.evaluate.depths import curve_depths, evaluate_depths
 from nightrank.tasks.evaluate.diagnosis import diagnose, worst_queries
@@ -131,7 +130,7 @@ def measure_release(
         InputError: There is no such release, or a measure cannot be computed.
     """
     judgments = yardstick.judgments()
-    with reading(yardstick.workspace):
+    with yardstick.workspace.reading():
         runs = _runs_of(StoredRelease.open(yardstick.workspace, release_id), yardstick, judgments)
     files: dict[str, Path] = {}
     if write_to is not None:
@@ -152,7 +151,7 @@ def explain_release(release_id: str | None, yardstick: Yardstick, evaluation: pa
         yardstick: What it is measured by.
         evaluation: Schema EVALUATION, of its stages.
     """
-    with reading(yardstick.workspace):
+    with yardstick.workspace.reading():
         return _explained(StoredRelease.open(yardstick.workspace, release_id), yardstick, evaluation)
 
 

@@ -19,7 +19,6 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.filters.queries import by_text
 from nightrank.storage.memo.query_vectors import QueryMemo
-from nightrank.storage.workspace.folder import reading, writing
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.chunk.documents import chunking_fingerprint
 from nightrank.tasks.embed.encoder import plan_embedder
@@ -152,7 +151,7 @@ class Experiment:
         Raises:
             InputError: There is no such release, or the settings would make other chunks, vectors or terms than it has.
         """
-        with reading(workspace):
+        with workspace.reading():
             release = StoredRelease.open(workspace, release_id)
             _require_same_stores(release, settings, base=base)
             with Bm25Store.open(release.bm25) as store:
@@ -283,7 +282,7 @@ class Experiment:
             return 0
         scored = 0
         workspace, generator = self.release.workspace, np.random.default_rng(self._seed)
-        with writing(workspace, now=self._now, tidy=False):
+        with workspace.writing(now=self._now, tidy=False):
             scoring = PairScoring(workspace, self.settings, self.queries, self._table, generator, self._spending)
             for plan, parts in wanted:
                 pairs = distinct(pa.concat_tables(parts))
@@ -325,7 +324,7 @@ class Experiment:
         """Float32 (n_queries, dim), from the memo, which no other run may be writing."""
         keys = by_text(self.queries, self.queries).column("query_key").to_pylist()
         workspace, embedder = self.release.workspace, self.release.manifest.inputs.embedder
-        with writing(workspace, now=self._now, tidy=False), QueryMemo(workspace.memo, embedder=embedder) as memo:
+        with workspace.writing(now=self._now, tidy=False), QueryMemo(workspace.memo, embedder=embedder) as memo:
             known, vectors = memo.vectors_of(keys)
         if known.size < len(keys):
             message = f"The memo of {workspace} lacks embeddings of queries that the release answers."

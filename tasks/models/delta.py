@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.files.atomic import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,9 +74,7 @@ def save_delta(path: Path, base: Mapping[str, Tensor], tuned: Mapping[str, Tenso
             kept[name + WHOLE] = value.detach().clone().contiguous()
         else:
             kept[name + QUANTISED], kept[name + SCALE] = quantise_rows(value.detach() - origin)
-    temporary = path.with_name(path.name + ".writing")
-    temporary.write_bytes(save(kept))
-    temporary.replace(path)
+    write_bytes(path, save(kept))
 
 
 def apply_delta(base: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.files.atomic import write_atomically
+from nightrank.storage.files.atomic import write_text
 from nightrank.storage.keys import fingerprint
 from nightrank.storage.release.chunks import distinct_texts
 from nightrank.storage.release.evaluation import TIMINGS_FILE, Timings
@@ -211,7 +211,7 @@ def write_timings(
             conditions=conditions.key,
             texts=conditions.texts,
         )
-    write_atomically(night.timings, timings.model_dump_json(indent=2) + "\n")
+    write_text(night.timings, timings.model_dump_json(indent=2) + "\n")
 
 
 def known_timings(workspace: Workspace, conditions: Conditions) -> Timings | None:

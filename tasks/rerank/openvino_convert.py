@@ -6,14 +6,13 @@ they come. Ranges fixed in advance by a sample of pairs are faster, and change t
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.files.atomic import write_atomically
+from nightrank.storage.files.atomic import publish_folder, write_text
 from nightrank.storage.keys import sha256_of_file
 from nightrank.tasks.rerank.cross_encoder import load_cross_encoder
 from nightrank.tasks.rerank.openvino import import_openvino
@@ -91,8 +90,8 @@ def convert(
             openvino=openvino.get_version(),
             sha256={file: sha256_of_file(made / file) for file in FILES},
         )
-        write_atomically(made / CARD_FILE, card.model_dump_json(indent=2) + "\n")
-        shutil.move(made, folder)
+        write_text(made / CARD_FILE, card.model_dump_json(indent=2) + "\n")
+        publish_folder(made, folder)
     return card
 
 

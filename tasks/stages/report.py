@@ -8,7 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.errors import reason_of
-from nightrank.storage.files.atomic import write_atomically
+from nightrank.storage.files.atomic import write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def write_report(
     from nightrank.tasks.report.facts import gather_facts
     from nightrank.tasks.report.page import render_page
 
-    write_atomically(path, render_page(gather_facts(folder, manifest, previous, models=models)))
+    write_text(path, render_page(gather_facts(folder, manifest, previous, models=models)))
 
 
 @task(name="report", cache_policy=NO_CACHE)

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from nightrank.storage.files.atomic import write_atomically
+from nightrank.storage.files.atomic import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ class TrainingRun:
         if self.has_done(stage):
             return record.model_validate_json(path.read_bytes())
         done = work()
-        write_atomically(path, json.dumps(done.model_dump(mode="json"), indent=2) + "\n")
+        write_text(path, json.dumps(done.model_dump(mode="json"), indent=2) + "\n")
         return done
 
     def has_done(self, stage: str) -> bool:

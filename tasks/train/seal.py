@@ -9,7 +9,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
-from nightrank.storage.files.atomic import write_atomically
+from nightrank.storage.files.atomic import write_text
 from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.workspace.models import seal_model
 from nightrank.tasks.models.card import CARD, LOSSES_FILE, MEASURES, Figure
@@ -72,6 +72,6 @@ def seal_trained(run: TrainingRun, card: TrainingCard) -> Path:
     write_table(run.sealed / LOSSES_FILE, losses)
     draw_losses(losses, run.sealed / "losses.svg", held_out=f"{MEASURES[0]}, held out")
     shutil.copyfile(run.comparison, run.sealed / "comparison.parquet")
-    write_atomically(run.sealed / CARD, card.model_dump_json(indent=2) + "\n")
+    write_text(run.sealed / CARD, card.model_dump_json(indent=2) + "\n")
     told_in = (LOSSES_FILE, "losses.svg", "comparison.parquet", CARD)
     return seal_model(run.workspace, run.sealed, kind=run.kind, fingerprint=card.fingerprint, told_in=told_in)

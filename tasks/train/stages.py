@@ -19,7 +19,6 @@ from nightrank.storage.filters.queries import by_text
 from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.workspace.folder import reading
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder
 from nightrank.tasks.models.card import PairsGathered, PairsMined
@@ -90,7 +89,7 @@ def mine_pairs(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -
 
 
 def _gather(run: TrainingRun, asked: PairSettings) -> PairsGathered:
-    with reading(run.workspace):
+    with run.workspace.reading():
         release_id = run.workspace.require_current()
         with _index(run, release_id) as index:
             origin, (pairs, filtered) = _pairs(run, asked, index)
@@ -159,7 +158,7 @@ def _mine(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -> Pai
     learnt, measured = split_queries(documents_of, held)
     execution = run.settings.execution
     embedder = Embedder(run.embedder, batch_tokens=execution.batch_tokens, threads=execution.threads)
-    with reading(run.workspace), _index(run, gathered.release_id) as index:
+    with run.workspace.reading(), _index(run, gathered.release_id) as index:
         own = index.read(index.numbers_of(held))
         given = [pair.passage for pairs in grouped.values() for pair in pairs if pair.passage is not None]
         shelf = PassageShelf(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.files.atomic import replacing
 from nightrank.storage.records import BadRow
 from nightrank.tasks.read.lines import read_lines
 from nightrank.tasks.read.values import identifier, shown
@@ -85,14 +86,10 @@ def write_run(path: Path, entries: Iterable[Entry], *, tag: str) -> int:
             message = f"expected each document once with a finite score, got {(query_id, document_id, score)!r}"
             raise ValueError(message)
         scores[document_id] = np.float32(score)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with _new_file(temporary, is_gzip=path.name.lower().endswith(".gz")) as file:
-            for query_id, scores in queries.items():
-                file.writelines(line.encode() for line in _lines(query_id, scores, tag=tag))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    is_gzip = path.name.lower().endswith(".gz")
+    with replacing(path) as temporary, _new_file(temporary, is_gzip=is_gzip) as file:
+        for query_id, scores in queries.items():
+            file.writelines(line.encode() for line in _lines(query_id, scores, tag=tag))
     return sum(map(len, queries.values()))
 
 

@@ -9,12 +9,13 @@ from benchmarks.compare_releases import Agreement, Scored, agreement, compare_re
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.rebuild import from_memos, from_nothing
 from nightrank.storage.files.parquet import read_table, write_table
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from nightrank.storage.workspace.base import Workspace
     from tests.support.collection import Collection
 
 
@@ -26,7 +27,7 @@ def workspace(collection: Collection) -> Workspace:
     collection.write()
     refresh_plainly(collection.settings_file)
     del collection.settings[""]  # the rebuild has a workspace of its own
-    return Workspace(collection.workspace)
+    return FolderWorkspace(collection.workspace)
 
 
 def test_a_night_equals_a_rebuild_from_its_memos_for_which_no_model_runs(
@@ -61,7 +62,7 @@ def test_a_rebuild_of_other_documents_differs_and_says_where(collection: Collect
 def test_candidates_in_another_order_differ_though_the_results_are_the_same(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    other = Workspace(tmp_path / "other")
+    other = FolderWorkspace(tmp_path / "other")
     shutil.copytree(workspace.root, other.root)
     path = other.release(other.require_current()) / "candidates.parquet"
     table = read_table(path)
@@ -77,7 +78,7 @@ def test_candidates_in_another_order_differ_though_the_results_are_the_same(
 
 @pytest.mark.parametrize("name", ["evaluation.parquet", "depths.parquet", "diagnosis.parquet", "static.parquet"])
 def test_other_figures_of_the_same_rankings_differ(name: str, workspace: Workspace, tmp_path: Path) -> None:
-    other = Workspace(tmp_path / "other")
+    other = FolderWorkspace(tmp_path / "other")
     shutil.copytree(workspace.root, other.root)
     path = other.release(other.require_current()) / name
     table = read_table(path)

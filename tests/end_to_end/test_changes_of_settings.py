@@ -11,7 +11,7 @@ import nightrank.tasks.rerank.on_demand
 from benchmarks.tiny_models import tiny_embedder, tiny_reranker
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.published import assert_same_rankings, check_readable, rankings
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def test_another_embedder_has_a_table_of_its_own_and_leaves_words_and_scores_alo
 
     assert work(second.counts) == did("chunks", "queries", "scans")  # the same texts, so the same words and pairs
     assert second.counts.chunks_embedded == first.counts.chunks_embedded
-    workspace = Workspace(collection.workspace)
+    workspace = FolderWorkspace(collection.workspace)
     tables = {read_manifest(workspace, summary.manifest.release_id).chunk_table.name for summary in (first, second)}
     assert len(tables) == 2
     for name, summary in zip(sorted(tables), (first, second), strict=True):

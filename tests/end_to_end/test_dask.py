@@ -16,9 +16,9 @@ from prefect import flow
 
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.workers.pool import sharding
-from nightrank.storage.bucket.shards import SharedFolder
+from nightrank.storage.bucket.shards import FolderOnDisk
 from nightrank.storage.errors import InputError, MachineError
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.embed.shards import TEXTS, EmbedderReference, EmbeddingShard, embed_shard
 from nightrank.tasks.settings.index import EmbedderSettings
 from nightrank.tasks.settings.operation import ExecutionSettings
@@ -100,7 +100,7 @@ def test_what_a_worker_refuses_for_a_reason_is_told_and_not_tried_again(
 
     @flow
     def embed() -> None:
-        shared = SharedFolder(tmp_path)
+        shared = FolderOnDisk(tmp_path)
         source = shared.write("passages-000000", TEXTS.empty_table())
         with sharding(ExecutionSettings(runner="dask", runner_address=cluster), shared) as cut:
             assert cut is not None
@@ -144,7 +144,7 @@ def test_a_run_that_is_stopped_takes_its_workers_along_and_leaves_nothing_half_w
     assert run.wait(timeout=120) != 0
     assert workers
     assert not [process for process in workers if Path(f"/proc/{process}").exists()]
-    workspace = Workspace(collection.workspace)
+    workspace = FolderWorkspace(collection.workspace)
     assert workspace.current_release_id() is None
     assert not workspace.releases.exists() or not list(workspace.releases.iterdir())
     assert not (workspace.root / ".lock").exists()

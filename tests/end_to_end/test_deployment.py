@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 import yaml
 
-from nightrank.storage.workspace.base import STAGING_PREFIX, Workspace
+from nightrank.storage.workspace.base import STAGING_PREFIX
+from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.hosted_server import Hang, serve
 from tests.support.listening import listening
 from tests.support.prefect_server import Server, prefect_server
@@ -80,7 +81,7 @@ def test_the_nightly_deployment_runs_and_publishes(server: Server, collection: C
     assert second["id"] != first["id"]
     assert second["state_type"] == "COMPLETED", second["state"]
     assert not server.artifacts(second["id"])
-    assert Workspace(collection.workspace).require_current() == live.release_id
+    assert FolderWorkspace(collection.workspace).require_current() == live.release_id
     assert rankings(collection.workspace) == published
 
     collection.document("tea")["text"] = "Leaves of one bush make every tea."
@@ -125,7 +126,7 @@ def test_a_server_takes_every_deployment_into_its_pool(server: Server, collectio
 def test_a_night_that_is_cancelled_leaves_nothing_half_written(
     server: Server, collection: Collection, tmp_path: Path
 ) -> None:
-    folder, workspace = collection.folder, Workspace(collection.workspace)
+    folder, workspace = collection.folder, FolderWorkspace(collection.workspace)
     with serve("tei") as provider:
         provider.needs_key, provider.faults = False, [Hang(3600)]
         collection.settings["reranker"] = {"model": "ours", "depth": 3}

@@ -13,7 +13,7 @@ from nightrank.flows.operate.search import search_live
 from nightrank.flows.settings import load_settings
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.records import Judgment
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.measures import evaluate_run
 from nightrank.tasks.trec.runs import Entry
 from tests.support.collection import LOG, Collection
@@ -83,7 +83,7 @@ def test_a_copy_gives_its_place_to_another_document(
     for query in doubled[:2]:
         live = [result.document_id for result in search_live(configuration, query).results]
         assert live == diverse[query]
-    told = read_table(Workspace(with_copies.workspace).release(summary.manifest.release_id) / "diversity.parquet")
+    told = read_table(FolderWorkspace(with_copies.workspace).release(summary.manifest.release_id) / "diversity.parquet")
     worth = {row["measure"]: row for row in told.to_pylist()}
     assert worth["nDCG@10"]["before"] == pytest.approx(summary.manifest.measures["reranked"]["nDCG@10"])
     assert worth["nDCG@10"]["after"] == pytest.approx(summary.manifest.measures["results"]["nDCG@10"])
@@ -92,7 +92,7 @@ def test_a_copy_gives_its_place_to_another_document(
     assert again is not None
     assert again.diversity.select(["measure", "before", "after"]).equals(told.select(["measure", "before", "after"]))
     assert "What diverse results cost and gain" in find_report(configuration.workspace, release_id=None)[1].read_text()
-    assert examine(Workspace(with_copies.workspace), release_id=None).healthy
+    assert examine(FolderWorkspace(with_copies.workspace), release_id=None).healthy
     anew = Collection(tmp_path / "anew", with_copies.settings, with_copies.documents, with_copies.log)
     refresh(anew)
     assert_same_rankings(rankings(with_copies.workspace), rankings(anew.workspace))

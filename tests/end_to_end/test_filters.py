@@ -22,7 +22,7 @@ from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.release.collect import collect
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.serving.cache import SearchCache
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.experiment.run import Experiment
 from nightrank.tasks.experiment.variants import varied
 from nightrank.tasks.trec.qrels import read_judgments
@@ -71,7 +71,7 @@ def ask_with_filters(collection: Collection) -> None:
 
 def candidates_of(workspace: Path, text: str, condition: str | None) -> dict[str, list[tuple[str, float]]]:
     """Both legs of a query: (chunk id, score) by rank."""
-    place = Workspace(workspace)
+    place = FolderWorkspace(workspace)
     rows = read_table(place.release(place.require_current()) / "candidates.parquet")
     rows = rows.filter(pc.field("query_key") == query_key(text, condition))
     legs = {}
@@ -86,7 +86,7 @@ def candidates_of(workspace: Path, text: str, condition: str | None) -> dict[str
 def require_brute_force(collection: Collection, whole: Collection, *, depth: int) -> int:
     """Each leg of each filtered query is the whole ranking, filtered plainly and cut; how many were compared."""
     metadata = {str(document["_id"]): document for document in collection.documents}
-    place = Workspace(collection.workspace)
+    place = FolderWorkspace(collection.workspace)
     queries = read_table(place.release(place.require_current()) / "queries.parquet").to_pylist()
     compared = 0
     for query in queries:
@@ -140,7 +140,7 @@ def test_any_history_of_texts_and_metadata_ends_where_a_rebuild_and_brute_force_
         )
         rebuild.write()
         refresh_plainly(rebuild.settings_file)
-        comparison = compare_releases(Workspace(collection.workspace), Workspace(rebuild.workspace))
+        comparison = compare_releases(FolderWorkspace(collection.workspace), FolderWorkspace(rebuild.workspace))
         assert comparison.is_exact, (night, comparison.first)
         shutil.rmtree(rebuild.folder)
     whole: dict[str, dict[str, TomlValue]] = {**collection.settings, "retrieval": {"candidate_depth": 1000}}
@@ -149,7 +149,7 @@ def test_any_history_of_texts_and_metadata_ends_where_a_rebuild_and_brute_force_
     refresh_plainly(plain.settings_file)
     most = 2 * len(LOG) * len(FILTERS)
     assert most - 2 * NIGHTS <= require_brute_force(collection, plain, depth=depth) <= most
-    assert examine(Workspace(collection.workspace), release_id=None).healthy
+    assert examine(FolderWorkspace(collection.workspace), release_id=None).healthy
 
 
 def test_an_evaluation_gives_filtered_queries_what_the_release_holds(collection: Collection) -> None:
@@ -187,7 +187,7 @@ def test_a_candidate_that_its_filter_does_not_let_through_is_found_by_the_doctor
     collection.filters["few"] = FILTERS["few"]
     collection.write()
     refresh_plainly(collection.settings_file)
-    place = Workspace(collection.workspace)
+    place = FolderWorkspace(collection.workspace)
     assert examine(place, release_id=None).healthy
     path = place.release(place.require_current()) / "queries.parquet"
     rows = read_table(path)
@@ -229,7 +229,7 @@ def test_what_models_said_of_filtered_queries_is_kept_and_shared(collection: Col
     collection.filters = {"few": FILTERS["few"], "alone": FILTERS["few"]}
     collection.write()
     summary = refresh_plainly(collection.settings_file)
-    place = Workspace(collection.workspace)
+    place = FolderWorkspace(collection.workspace)
 
     collected = collect(place, keep=1, now=summary.manifest.created_at, thorough=True)
 
@@ -261,7 +261,7 @@ def test_a_filter_that_documents_do_not_bear_out_sets_its_queries_aside_and_the_
     assert summary.published
     assert summary.counts.queries == len(LOG) + 4
     assert summary.counts.queries_bad == 8
-    place = Workspace(collection.workspace)
+    place = FolderWorkspace(collection.workspace)
     rows = read_table(place.release(place.require_current()) / "bad_rows.parquet").to_pylist()
     assert {(row["file"], row["reason"]) for row in rows} == {
         ("queries.jsonl", "no document has the field 'colour'; there are 'letters'"),

@@ -12,7 +12,7 @@ from nightrank.flows.night.summary import Refused
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.release.manifest import list_releases
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.end_to_end.test_refresh import forbid_models
 from tests.support.collection import LOOSE_GATES, QRELS
 from tests.support.published import check_readable, pointer, snapshot
@@ -63,7 +63,7 @@ def test_results_of_the_current_release_that_are_damaged_are_not_compared(
     collection: Collection, refresh: Refresh
 ) -> None:
     live = refresh(collection).manifest.release_id
-    path = Workspace(collection.workspace).release(live) / "results.sqlite"
+    path = FolderWorkspace(collection.workspace).release(live) / "results.sqlite"
     path.write_bytes(path.read_bytes()[:-10])
     collection.settings["gates"] = {}
     collection.documents = collection.documents[::2]
@@ -165,7 +165,7 @@ def test_the_same_inputs_give_the_same_figures_run_after_run(collection: Collect
         with pytest.raises(Refused) as refused:
             refresh(collection)
         summary = refused.value.summary
-        folder = Workspace(collection.workspace).release(summary.manifest.release_id)
+        folder = FolderWorkspace(collection.workspace).release(summary.manifest.release_id)
         return gates_of(summary)["non_inferiority"].value, read_table(folder / "comparison.parquet").to_pylist()
 
     first, second = again(), again()
@@ -256,7 +256,7 @@ def test_refused_nights_leave_the_live_release_and_the_newest_of_their_own(
 ) -> None:
     collection.settings["retention"] = {"keep": 1}
     live = refresh(collection).manifest.release_id
-    workspace = Workspace(collection.workspace)
+    workspace = FolderWorkspace(collection.workspace)
     before = pointer(collection.workspace), snapshot(workspace.release(live))
     collection.settings["gates"] = {**LOOSE_GATES, "min_judged": 1.0}
 

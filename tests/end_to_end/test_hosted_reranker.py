@@ -13,7 +13,7 @@ from nightrank.flows.operate.search import search_live
 from nightrank.flows.settings import load_settings
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.parquet import read_table
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.rerank.hosted.http import Clock
 from tests.support.collection import LOG
 from tests.support.hosted_server import KEY, HangUp, RerankServer, Spoilt, Status, relevance, serve
@@ -50,7 +50,7 @@ def hosted(collection: Collection, provider: RerankServer, monkeypatch: pytest.M
 
 
 def candidates(collection: Collection) -> pa.Table:
-    place = Workspace(collection.workspace)
+    place = FolderWorkspace(collection.workspace)
     return read_table(place.release(place.require_current()) / "candidates.parquet")
 
 
@@ -170,7 +170,7 @@ def test_a_provider_that_fails_for_good_ends_the_night_and_the_next_goes_on_from
     with pytest.raises(MachineError, match=why):
         refresh(hosted)
 
-    assert Workspace(hosted.workspace).current_release_id() is None
+    assert FolderWorkspace(hosted.workspace).current_release_id() is None
     paid = texts_of(provider) if not isinstance(fault, Spoilt) else set(list(provider.paid)[:60])
     provider.faults = []
     provider.paid.clear()
@@ -196,7 +196,7 @@ def test_a_stopped_server_ends_the_night_with_exit_code_1_and_what_was_live_stay
     assert ended.code == 1
     assert "did not answer in 2 attempts" in ended.err
     assert "Run again" in ended.err
-    assert Workspace(hosted.workspace).require_current() == live
+    assert FolderWorkspace(hosted.workspace).require_current() == live
 
 
 def test_the_key_is_nowhere_but_in_the_requests(
@@ -333,7 +333,7 @@ def _live_relevance(text: str) -> float:
 
 
 def _release(collection: Collection) -> Path:
-    place = Workspace(collection.workspace)
+    place = FolderWorkspace(collection.workspace)
     return place.release(place.require_current())
 
 

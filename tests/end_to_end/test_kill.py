@@ -17,7 +17,7 @@ from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.collect import collect
 from nightrank.storage.release.manifest import list_releases, read_manifest
 from nightrank.storage.workspace.base import STAGING_PREFIX, Workspace
-from nightrank.storage.workspace.folder import writing
+from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.collection import Collection
 from tests.support.night_process import STEPS, STEPS_OF_COLLECTING
 from tests.support.nights import edit
@@ -34,7 +34,7 @@ def assert_as_undisturbed(collection: Collection, nights: Nights, folder: Path) 
     """A refresh now completes, and gives what a refresh of the same input in a new workspace gives."""
     assert nights.run(collection)[0] == 0
     check_readable(collection.workspace)
-    assert not list(Workspace(collection.workspace).releases.glob(f"{STAGING_PREFIX}*"))
+    assert not list(FolderWorkspace(collection.workspace).releases.glob(f"{STAGING_PREFIX}*"))
     undisturbed = Collection(folder, collection.settings, collection.documents, collection.log, collection.qrels)
     undisturbed.write()
     assert nights.run(undisturbed)[0] == 0
@@ -74,11 +74,11 @@ def test_killed_while_it_collects_a_night_is_published_and_every_release_is_whol
         edit(collection, number)
         assert nights.run(collection, **{f"kill_{when}": step})[0] == -signal.SIGKILL, step
         assert check_readable(collection.workspace).previous == before, step
-        for manifest in list_releases(Workspace(collection.workspace)):
+        for manifest in list_releases(FolderWorkspace(collection.workspace)):
             check_readable(collection.workspace, manifest.release_id)
     edit(collection, len(STEPS_OF_COLLECTING))
     assert_as_undisturbed(collection, nights, tmp_path / "undisturbed")
-    assert_nothing_left_over(Workspace(collection.workspace))
+    assert_nothing_left_over(FolderWorkspace(collection.workspace))
 
 
 def test_what_a_killed_run_had_committed_is_not_computed_again(nights: Nights, collection: Collection) -> None:
@@ -162,7 +162,7 @@ def assert_one_pass(tally: Tally, journal: Journal, undisturbed: Manifest, *, ki
 def assert_nothing_left_over(workspace: Workspace) -> None:
     """No orphan that a collection does not remove, no half-made folder, no pair score or vector that is there twice."""
     now = datetime(2026, 1, 2, tzinfo=UTC)
-    with writing(workspace, now=now):
+    with workspace.writing(now=now):
         collect(workspace, keep=1, now=now, thorough=True)
         again = collect(workspace, keep=1, now=now, thorough=True)
     assert (again.releases_removed, again.staging_removed, again.tables_removed, again.memos_removed) == ((), 0, (), ())
@@ -201,7 +201,7 @@ def test_a_run_killed_before_a_commit_costs_that_batch_and_no_other(
     counts = check_readable(collection.workspace).counts
     assert journal.given_to_models("chunks") == counts.chunks + chunks_twice
     assert journal.given_to_models("pairs") == counts.pairs + pairs_twice
-    assert_nothing_left_over(Workspace(collection.workspace))
+    assert_nothing_left_over(FolderWorkspace(collection.workspace))
 
 
 def kill_at_random_moments(nights: Nights, collection: Collection, *, kills: int, seed: int, folder: Path) -> Tally:
@@ -244,9 +244,9 @@ def kill_at_random_moments(nights: Nights, collection: Collection, *, kills: int
         assert now.inputs_key() == pass_made.inputs_key()
         assert (now.counts.documents, now.counts.chunks) == (pass_made.counts.documents, pass_made.counts.chunks)
         assert_one_pass(tally, journal, pass_made, kills=killed)
-        assert_nothing_left_over(Workspace(collection.workspace))
+        assert_nothing_left_over(FolderWorkspace(collection.workspace))
         tally.recovered += killed
-    for manifest in list_releases(Workspace(collection.workspace)):
+    for manifest in list_releases(FolderWorkspace(collection.workspace)):
         check_readable(collection.workspace, manifest.release_id)
     return tally
 

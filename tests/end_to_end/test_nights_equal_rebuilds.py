@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.compare_releases import compare_releases
 from benchmarks.plain_nights import refresh_plainly
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.collection import LOG, LONG_SENTENCES, TEXTS, Collection
 
 if TYPE_CHECKING:
@@ -81,6 +81,6 @@ def test_any_history_ends_where_a_rebuild_ends(
         rebuild = Collection(tmp_path / f"rebuild-{night}", collection.settings, collection.documents, collection.log)
         rebuild.write()
         assert refresh_plainly(rebuild.settings_file).counts.chunks == summary.counts.chunks
-        comparison = compare_releases(Workspace(collection.workspace), Workspace(rebuild.workspace))
+        comparison = compare_releases(FolderWorkspace(collection.workspace), FolderWorkspace(rebuild.workspace))
         assert comparison.is_exact, (night, comparison.first)
         shutil.rmtree(rebuild.folder)

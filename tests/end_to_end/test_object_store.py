@@ -26,7 +26,7 @@ from nightrank.storage.workspace.base import STAGING_PREFIX
 from nightrank.storage.workspace.models import Promotion, promote, seal_model
 from tests.support.collection import Collection, small_collection
 from tests.support.nights import edit, night_process
-from tests.support.object_store import copy_of, new_bucket, origin_of
+from tests.support.object_store import copy_of, in_bucket, new_bucket
 from tests.support.published import assert_same_rankings
 from tests.support.stored_nights import NOW
 
@@ -155,7 +155,7 @@ def test_another_machine_reads_reports_examines_and_rolls_back(elsewhere: Collec
     assert (done.current, done.before) == (first.release_id, second.release_id)
     with SearchCache.of(workspace_of(elsewhere)) as cache:
         assert cache.release_id == first.release_id
-    assert [key for key in origin_of(workspace).remote.sizes() if key.startswith("readers/")] == []
+    assert [key for key in in_bucket(workspace).remote.sizes() if key.startswith("readers/")] == []
 
 
 @pytest.mark.slow
@@ -289,7 +289,7 @@ def assert_the_next_run_completes(collection: Collection, nights: Nights, folder
     assert nights.run(twin)[0] == 0
     assert_same_rankings(rankings_of(workspace), rankings_of(workspace_of(twin)))
     assert examine(workspace, release_id=None).healthy
-    keys = origin_of(workspace).remote.sizes("releases")
+    keys = in_bucket(workspace).remote.sizes("releases")
     ids = {key.split("/")[1] for key in keys}
     assert ids == {manifest.release_id for manifest in list_releases(workspace)}
     assert not list(workspace.releases.glob(f"{STAGING_PREFIX}*"))

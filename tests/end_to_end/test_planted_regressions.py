@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.tiny_models import tiny_reranker
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.bm25.analyser import Analyser
 from tests.end_to_end.test_refresh import forbid_models
 from tests.support.published import check_readable, pointer, rankings, snapshot
@@ -36,7 +36,7 @@ class Live:
     @classmethod
     def of(cls, collection: Collection) -> Live:
         release_id = check_readable(collection.workspace).release_id
-        folder = Workspace(collection.workspace).release(release_id)
+        folder = FolderWorkspace(collection.workspace).release(release_id)
         return cls(release_id, pointer(collection.workspace), snapshot(folder), rankings(collection.workspace))
 
     def assert_untouched(self, collection: Collection) -> None:
@@ -92,7 +92,7 @@ def plant_shuffled_reranker(collection: Collection, refresh: Refresh, packaged: 
     """Publish with a good reranker, then plant one with shuffled weights."""
     collection.settings["reranker"] = {"model": str(packaged), "weight": 1.0}
     live = published_with_default_gates(collection, refresh)
-    assert read_manifest(Workspace(collection.workspace), live.release_id).measures["results"]["nDCG@10"] > 0.9
+    assert read_manifest(FolderWorkspace(collection.workspace), live.release_id).measures["results"]["nDCG@10"] > 0.9
     collection.settings["reranker"]["model"] = str(shuffled(packaged, collection.folder / "shuffled"))
     collection.write()
     return live

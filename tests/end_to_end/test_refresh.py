@@ -17,8 +17,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.release.manifest import list_releases
 from nightrank.storage.serving.cache import SearchCache
-from nightrank.storage.workspace.base import Workspace
-from nightrank.storage.workspace.folder import writing
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.evaluate.measures import STAGES
 from nightrank.tasks.gates.verdicts import GATES
@@ -38,7 +37,7 @@ QUERIES = len(LOG)
 
 def distinct_texts(workspace: Path) -> int:
     """How many different texts the candidates of the current release hold."""
-    place = Workspace(workspace)
+    place = FolderWorkspace(workspace)
     table = read_table(place.release(place.require_current()) / "candidates.parquet", columns=["chunk_hash"])
     count: int = pc.count_distinct(table.column("chunk_hash")).as_py()
     return count
@@ -215,7 +214,7 @@ def test_earlier_releases_stay_as_they_were(collection: Collection, refresh: Ref
 
     second = refresh(collection).manifest.release_id
 
-    assert [manifest.release_id for manifest in list_releases(Workspace(collection.workspace))] == [first, second]
+    assert [manifest.release_id for manifest in list_releases(FolderWorkspace(collection.workspace))] == [first, second]
     check_readable(collection.workspace, first)
     check_readable(collection.workspace, second)
     assert_same_rankings(before, rankings(collection.workspace, first))
@@ -281,7 +280,7 @@ def test_without_a_reranker_the_fused_order_is_kept(collection: Collection, refr
 
     assert (summary.counts.pairs, summary.counts.pairs_scored) == (0, 0)
     assert summary.manifest.measures["results"] == summary.manifest.measures["fused"]
-    place = Workspace(collection.workspace)
+    place = FolderWorkspace(collection.workspace)
     candidates = read_table(place.release(place.require_current()) / "candidates.parquet")
     assert candidates.column("rank").to_pylist() == candidates.column("fused_rank").to_pylist()
 
@@ -328,7 +327,7 @@ def test_two_spellings_of_a_query_are_one_query_that_both_find(collection: Colle
     with SearchCache.open(collection.workspace) as cache:
         assert len(cache) == 2
         assert cache.get("Black Tea") == cache.get(" black   TEA ") is not None
-    place = Workspace(collection.workspace)
+    place = FolderWorkspace(collection.workspace)
     queries = read_table(place.release(place.require_current()) / "queries.parquet").to_pylist()
     assert [(row["text"], row["count"], row["query_ids"]) for row in queries] == [
         ("black tea", 7, ["a", "b"]),
@@ -350,7 +349,7 @@ def test_near_identical_queries_are_one_and_each_form_is_found_and_judged(
         assert found is not None
         assert cache.get("black-tea?") == found
         assert cache.get("black-tea") is None  # nobody asked like this
-    folder = Workspace(collection.workspace).release(summary.manifest.release_id)
+    folder = FolderWorkspace(collection.workspace).release(summary.manifest.release_id)
     values = read_table(folder / "evaluation.parquet").to_pylist()
     by_id = [[row["value"] for row in values if row["query_id"] == query_id] for query_id in ("a", "b")]
     assert by_id[0] == by_id[1] != []
@@ -402,7 +401,7 @@ def test_bad_rows_are_set_aside_and_named(collection: Collection, refresh: Refre
     summary = refresh(collection)
 
     assert (summary.published, summary.counts.documents_bad) == (True, 2)
-    bad = read_table(Workspace(collection.workspace).release(summary.manifest.release_id) / "bad_rows.parquet")
+    bad = read_table(FolderWorkspace(collection.workspace).release(summary.manifest.release_id) / "bad_rows.parquet")
     rows = {(row["file"], row["row"]): row["reason"] for row in bad.to_pylist()}
     assert set(rows) == {("corpus.jsonl", 24), ("corpus.jsonl", 25)}
     assert "both empty" in rows["corpus.jsonl", 24]
@@ -431,7 +430,9 @@ def test_a_wrong_bm25_score_is_refused_and_what_was_live_stays_live(
     assert not summary.published
     assert [gate.name for gate in summary.refused] == ["bm25_audit"]
     assert pointer(collection.workspace) == before
-    statuses = {manifest.release_id: manifest.status for manifest in list_releases(Workspace(collection.workspace))}
+    statuses = {
+        manifest.release_id: manifest.status for manifest in list_releases(FolderWorkspace(collection.workspace))
+    }
     assert statuses == {first: "accepted", rejected: "rejected"}
     check_readable(collection.workspace, rejected)
 
@@ -467,7 +468,7 @@ def test_a_second_run_beside_the_first_ends_at_once_and_says_who_holds_the_works
 ) -> None:
     now = refresh(collection).manifest.created_at
 
-    with writing(Workspace(collection.workspace), now=now):
+    with FolderWorkspace(collection.workspace).writing(now=now):
         ended = nightrank("refresh", "-c", collection.settings_file)
 
     assert ended.code == 1

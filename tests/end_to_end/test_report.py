@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.published import check_readable
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def test_every_release_has_its_report_which_the_manifest_names(collection: Colle
         manifest = check_readable(collection.workspace, release_id)
         assert "report.html" in manifest.files
         assert "report" in summary.seconds
-    page = (Workspace(collection.workspace).release(release_id) / "report.html").read_text(encoding="utf-8")
+    page = (FolderWorkspace(collection.workspace).release(release_id) / "report.html").read_text(encoding="utf-8")
     assert first.manifest.release_id in page
     assert "0 added, 0 edited, 1 removed" in page
 
@@ -31,7 +31,7 @@ def test_a_night_whose_report_cannot_be_written_is_published_without_and_says_wh
     collection: Collection, refresh: Refresh
 ) -> None:
     first = refresh(collection)
-    folder = Workspace(collection.workspace).release(first.manifest.release_id)
+    folder = FolderWorkspace(collection.workspace).release(first.manifest.release_id)
     (folder / "results.sqlite").write_bytes(b"torn")
     collection.remove("tea")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.collection import small_collection
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def report(prefect_api: str, models: Models, tmp_path_factory: pytest.TempPathFa
     collection.write()
     summary = refresh(str(collection.settings_file))
     assert summary.warnings == ()
-    return Workspace(collection.workspace).release(summary.manifest.release_id).resolve() / "report.html"
+    return FolderWorkspace(collection.workspace).release(summary.manifest.release_id).resolve() / "report.html"
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.published import assert_same_rankings, check_readable, rankings
 
 if TYPE_CHECKING:
@@ -60,4 +60,4 @@ def test_the_command_line_tells_people_what_is_current_and_what_cannot_be(
 
     assert (shown.code, shown.err) == (0, "")
     assert f"Release {only} is current now; before, it was {second}." in " ".join(shown.out.split())
-    assert Workspace(collection.workspace).current_release_id() == only
+    assert FolderWorkspace(collection.workspace).current_release_id() == only

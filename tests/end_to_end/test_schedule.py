@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.storage.workspace.base import STAGING_PREFIX, Workspace
+from nightrank.storage.workspace.base import STAGING_PREFIX
+from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.hosted_server import Hang, serve
 from tests.support.prefect_server import Server
 from tests.support.published import check_readable
@@ -70,7 +71,7 @@ def test_one_process_serves_nights_one_at_a_time_and_stops_them_in_good_order(
 
         assert process.wait(timeout=90) == 0
         assert server.ended(second)["state_type"] == "CANCELLED"
-    workspace = Workspace(collection.workspace)
+    workspace = FolderWorkspace(collection.workspace)
     assert workspace.require_current() == live
     assert not (workspace.root / ".lock").exists()
     assert not [*workspace.releases.glob(f"{STAGING_PREFIX}*")]

@@ -14,6 +14,7 @@ import httpx
 from moto.server import ThreadedMotoServer
 
 from nightrank.storage.bucket.store import Remote, StoreOptions
+from nightrank.storage.workspace.bucket import BucketWorkspace
 from nightrank.storage.workspace.open import open_workspace
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.workspace.base import Workspace
-    from nightrank.storage.workspace.bucket import Origin
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 
@@ -74,10 +74,10 @@ class Bucket:
         return list(self.remote().sizes())
 
 
-def origin_of(workspace: Workspace) -> Origin:
-    """What a workspace that is elsewhere is a copy of."""
-    assert workspace.origin is not None
-    return workspace.origin
+def in_bucket(workspace: Workspace) -> BucketWorkspace:
+    """A workspace that is known to be in an object store."""
+    assert isinstance(workspace, BucketWorkspace)
+    return workspace
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from benchmarks.compare_releases import first_difference, rankings_of
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import digests_of, read_manifest
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def rankings(root: Path, release_id: str | None = None) -> dict[str, list[Entry]]:
     """Every answered query of a release (by default the current one) and its results, read through SearchCache."""
-    return rankings_of(Workspace(root), release_id)
+    return rankings_of(FolderWorkspace(root), release_id)
 
 
 def assert_same_rankings(left: Mapping[str, list[Entry]], right: Mapping[str, list[Entry]]) -> None:
@@ -32,7 +32,7 @@ def assert_same_rankings(left: Mapping[str, list[Entry]], right: Mapping[str, li
 
 def check_readable(root: Path, release_id: str | None = None) -> Manifest:
     """Everything that a release (by default the current one) names is there, whole, and agrees."""
-    workspace = Workspace(root)
+    workspace = FolderWorkspace(root)
     release_id = workspace.require_current() if release_id is None else release_id
     manifest = read_manifest(workspace, release_id)
     folder = workspace.release(release_id)

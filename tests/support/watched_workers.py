@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.compare_releases import compare_releases
 from benchmarks.plain_nights import refresh_plainly
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.collection import Collection
 
 if TYPE_CHECKING:
@@ -103,5 +103,5 @@ def assert_as_by_one_process(collection: Collection, folder: Path) -> None:
     alone = Collection(folder, settings, collection.documents, collection.log, collection.qrels)
     alone.write()
     refresh_plainly(alone.settings_file)
-    comparison = compare_releases(Workspace(collection.workspace), Workspace(alone.workspace))
+    comparison = compare_releases(FolderWorkspace(collection.workspace), FolderWorkspace(alone.workspace))
     assert comparison.is_same_but_for_ties, comparison

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.errors import InputError, MachineError
-from nightrank.storage.files.atomic import sync_folder
+from nightrank.storage.files.atomic import remove_unfinished, replacing
 from nightrank.storage.serving.export import counted
 from nightrank.storage.workspace.locks import held
 
@@ -84,26 +84,12 @@ class FileTarget:
             writable = False
         if not writable:
             raise InputError(f"{self.path} cannot be written.", remedy="Export to another file.")
-        temporary = folder / f".{self.path.name}.exporting"
         try:
             with held(folder / f".{self.path.name}.lock", what=f"{self.path}, as an export,", now=self.now):
-                try:
-                    _remove_all(temporary)
+                remove_unfinished(folder, self.path.name)
+                with replacing(self.path) as temporary:
                     self.format.write(temporary, release.served, counted(release.entries(), on_entries))
-                    with temporary.open("rb") as file:
-                        os.fsync(file.fileno())
-                    temporary.replace(self.path)
-                    sync_folder(folder)
-                finally:
-                    _remove_all(temporary)
         except OSError as error:
             message = f"{self.path} could not be written: {error.strerror or error}. What it served stays."
             raise MachineError(message, remedy="Make room on the disk, and export again.") from error
         return ()
-
-
-def _remove_all(temporary: Path) -> None:
-    """Remove an unfinished file, and what a database puts beside it."""
-    for path in temporary.parent.iterdir():
-        if path.name.startswith(temporary.name):
-            path.unlink(missing_ok=True)

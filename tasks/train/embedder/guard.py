@@ -17,7 +17,6 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.workspace.folder import reading
 from nightrank.tasks.train.embedder.examine import Examination, draw
 from nightrank.tasks.train.sources import beir_passages, beir_queries, qrels_of
 from nightrank.tasks.trec.qrels import read_judgments
@@ -113,7 +112,7 @@ class GuardRelease:
         Raises:
             InputError: Nothing is published there, or it has no judged query.
         """
-        with reading(self.workspace):
+        with self.workspace.reading():
             self._asked(self.workspace.require_current())
 
     def examination(self, *, queries: int, passages: int, generator: np.random.Generator) -> Examination:
@@ -128,7 +127,7 @@ class GuardRelease:
         Raises:
             InputError: Nothing is published there, or it has no judged query.
         """
-        with reading(self.workspace):
+        with self.workspace.reading():
             release_id = self.workspace.require_current()
             answered = self._asked(release_id)
             with Bm25Store.open(self.workspace.release(release_id, only=["bm25.duckdb"]) / "bm25.duckdb") as store:

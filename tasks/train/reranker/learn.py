@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from nightrank.storage.files.atomic import replacing
 from nightrank.tasks.models.curve import LOSSES
 from nightrank.tasks.rerank.packaged import network_of
 from nightrank.tasks.train.reranker.losses import listwise_loss, pointwise_loss
@@ -273,9 +274,8 @@ class _State:
         state = {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
         state |= {"average": self.average, "best": self.best}
         state |= {name: getattr(self, name) for name in self._PLAIN}
-        temporary = path.with_suffix(".writing")
-        torch.save(state, temporary)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            torch.save(state, temporary)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint."""

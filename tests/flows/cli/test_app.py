@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks.compare_releases import TOLERANCE
 from nightrank.storage.serving.cache import SearchCache
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.gates.verdicts import GATES
 from nightrank.tasks.models.files import GPU_DEVICES
 from tests.support.collection import LOG
@@ -122,7 +122,7 @@ def test_refresh_json_is_one_object_with_what_scripts_rely_on(collection: Collec
 
     assert (ended.code, ended.err) == (0, "")
     told = ended.json
-    assert told["release_id"] == Workspace(collection.workspace).require_current()
+    assert told["release_id"] == FolderWorkspace(collection.workspace).require_current()
     assert (told["published"], told["changed"]) == (True, True)
     assert set(told["counts"]) >= COUNTS
     assert set(told["seconds"]) >= {"total", *STAGES}
@@ -237,7 +237,7 @@ def test_releases_without_any(collection: Collection, nightrank: Command) -> Non
 
 
 def test_releases_lists_them_and_marks_the_current_one(published: Collection, nightrank: Command) -> None:
-    current = Workspace(published.workspace).require_current()
+    current = FolderWorkspace(published.workspace).require_current()
 
     told = nightrank("releases", "-c", published.settings_file, "--json").json
     shown = nightrank("releases", "-c", published.settings_file)
@@ -286,7 +286,7 @@ def test_a_pointer_that_cannot_be_read_hides_no_release(
 
 
 def test_collect_removes_what_the_newest_releases_do_not_reach(published: Collection, nightrank: Command) -> None:
-    place = Workspace(published.workspace)
+    place = FolderWorkspace(published.workspace)
     current = place.require_current()
     old = place.release("20200102T030405-678Z")
     shutil.copytree(place.release(current), old)
@@ -323,7 +323,7 @@ def test_evaluate_json_measures_every_stage(published: Collection, nightrank: Co
 
     assert (ended.code, ended.err) == (0, "")
     told = ended.json
-    assert told["release_id"] == Workspace(published.workspace).require_current()
+    assert told["release_id"] == FolderWorkspace(published.workspace).require_current()
     assert told["queries"] == 6
     assert set(told["measures"]) >= {"bm25", "dense", "fused", "reranked", "results"}
     assert set(told["measures"]["bm25"]) == {"nDCG@10", "P@1"}

@@ -10,7 +10,7 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from nightrank.flows.night.summary import Refused
 from nightrank.flows.refresh import refresh
 from nightrank.storage.errors import InputError
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.listening import listening
 
 if TYPE_CHECKING:
@@ -77,4 +77,4 @@ def test_a_message_that_cannot_be_sent_keeps_nobody_else_from_being_told(
             refresh(str(collection.settings_file))
 
     assert len(told) == 1
-    assert Workspace(collection.workspace).current_release_id() is None
+    assert FolderWorkspace(collection.workspace).current_release_id() is None

@@ -15,7 +15,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.evaluate.flow import evaluate
 from nightrank.storage.files.parquet import read_table
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.diagnosis import totals
 from nightrank.tasks.evaluate.ladder import read_depths
 from nightrank.tasks.evaluate.significance import holm
@@ -31,7 +31,7 @@ MEASURES = ("nDCG@10", "RR@10", "R@100", "AP", "P@5", "Judged@10")
 
 
 def release_folder(collection: Collection) -> Path:
-    workspace = Workspace(collection.workspace)
+    workspace = FolderWorkspace(collection.workspace)
     return workspace.release(workspace.require_current())
 
 
@@ -157,7 +157,7 @@ def test_a_run_file_is_held_against_the_results_of_a_release_or_of_a_variant(
     variant = published.folder / "minmax.toml"
     variant.write_text(published.settings_file.read_text() + '[retrieval]\nfusion = "minmax"\n')
     common = ("evaluate", "-c", published.settings_file, "--json", "-m", "nDCG@10", "--run", run)
-    release_id = Workspace(published.workspace).require_current()
+    release_id = FolderWorkspace(published.workspace).require_current()
 
     told = nightrank(*common).json["measures"]["results"]["nDCG@10"]
     tried = nightrank(*common, "--grid", "retrieval.fusion=minmax").json["grid"][0]["measures"]["results"]["nDCG@10"]
@@ -217,7 +217,7 @@ def test_an_older_release_is_compared_with_the_current_one(
     published: Collection, nightrank: Command, tmp_path: Path
 ) -> None:
     collection = copy_of(published, tmp_path / "copied")
-    before = Workspace(collection.workspace).require_current()
+    before = FolderWorkspace(collection.workspace).require_current()
     collection.settings["retrieval"] = {"fusion": "minmax"}
     collection.settings["reranker"]["model"] = "none"
     collection.write()

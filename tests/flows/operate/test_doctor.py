@@ -23,8 +23,7 @@ from nightrank.flows.operate.doctor import CHECKS, examine
 from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
 from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.workspace.base import Workspace
-from nightrank.storage.workspace.folder import without_readers, writing
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.doctor.examined import Findings
 from tests.support.published import snapshot
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from nightrank.flows.operate.doctor import Diagnosis
     from nightrank.storage.release.manifest import Manifest
+    from nightrank.storage.workspace.base import Workspace
     from tests.conftest import Command
     from tests.support.collection import Collection
 
@@ -92,7 +92,7 @@ class Patient:
 def patient(published: Collection, tmp_path: Path) -> Patient:
     folder = tmp_path / "project"
     shutil.copytree(published.folder, folder)
-    return Patient(folder / "nightrank.toml", Workspace(folder / "workspace"))
+    return Patient(folder / "nightrank.toml", FolderWorkspace(folder / "workspace"))
 
 
 def failed(diagnosis: Diagnosis) -> dict[str, str]:
@@ -141,7 +141,7 @@ def test_a_sound_release_passes_every_check_that_has_something_to_look_at(patien
 def test_the_doctor_changes_nothing_and_needs_no_writers_lock(patient: Patient, nightrank: Command) -> None:
     before = snapshot(patient.workspace.root)
 
-    with writing(patient.workspace, now=datetime(2026, 1, 1, tzinfo=UTC)):
+    with patient.workspace.writing(now=datetime(2026, 1, 1, tzinfo=UTC)):
         ended = nightrank("doctor", "-c", patient.settings_file)
 
     assert (ended.code, ended.err) == (0, "")
@@ -153,13 +153,13 @@ def test_while_it_works_no_vectors_are_collected(patient: Patient, monkeypatch: 
     alone = []
 
     def ask(_examined: object) -> Findings:
-        with without_readers(patient.workspace) as nobody:
+        with patient.workspace.without_readers() as nobody:
             alone.append(nobody)
         return Findings({}, [])
 
     monkeypatch.setattr("nightrank.flows.operate.doctor.CHECKS", {"asked": ask})
     patient.examined()
-    with without_readers(patient.workspace) as nobody:
+    with patient.workspace.without_readers() as nobody:
         alone.append(nobody)
     assert alone == [False, True]
 
@@ -509,7 +509,7 @@ def test_a_release_can_be_named_and_must_be_there(patient: Patient, nightrank: C
 
 def test_without_a_release_there_is_nothing_to_examine(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no published release"):
-        examine(Workspace(tmp_path / "workspace"), release_id=None)
+        examine(FolderWorkspace(tmp_path / "workspace"), release_id=None)
     assert not (tmp_path / "workspace").exists()
 
 

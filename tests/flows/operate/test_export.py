@@ -14,7 +14,7 @@ from nightrank.flows.refresh import refresh
 from nightrank.storage.errors import InputError, TargetUnreachable
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.open import open_results, target_at
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.stages.export import export_release
 from tests.support.collection import LOG, Collection
 
@@ -57,7 +57,7 @@ def test_export_json_tells_what_was_done(project: Collection, nightrank: Command
     first, again = nightrank(*command, "--json"), nightrank(*command)
 
     assert (first.code, first.err, again.code, again.err) == (0, "", 0, "")
-    release_id = Workspace(project.workspace).require_current()
+    release_id = FolderWorkspace(project.workspace).require_current()
     told: dict[str, Any] = {"release_id": release_id, "queries": len(LOG), "forms": 0, "before": None, "warnings": []}
     exported = [{**told, "to": str(path), "changed": True} for path in files]
     assert first.json == {"release_id": release_id, "exported": exported}
@@ -141,11 +141,11 @@ def test_each_night_is_exported_and_a_place_that_failed_is_tried_again_by_the_ne
     summary = refresh(str(project.settings_file))
 
     assert (summary.published, summary.changed) == (True, True)
-    assert summary.manifest.release_id == Workspace(project.workspace).require_current()
+    assert summary.manifest.release_id == FolderWorkspace(project.workspace).require_current()
     told = [warning for warning in summary.warnings if "not exported" in warning]
     assert len(told) == 2
     assert "redis://127.0.0.1:1/0 does not answer" in told[1]
-    release = Workspace(project.workspace).release(summary.manifest.release_id)
+    release = FolderWorkspace(project.workspace).release(summary.manifest.release_id)
     stored = b"".join(path.read_bytes() for path in release.rglob("*") if path.is_file())
     assert b"S3CR3T" not in stored + json.dumps(summary.as_json()).encode()
 

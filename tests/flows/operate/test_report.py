@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.flows.operate.report import open_in_browser
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def report_of(collection: Collection) -> Path:
-    workspace = Workspace(collection.workspace)
+    workspace = FolderWorkspace(collection.workspace)
     return workspace.release(workspace.require_current()).resolve() / "report.html"
 
 
@@ -61,7 +61,7 @@ def test_nothing_is_opened_where_the_path_is_all_that_is_wanted(
 
 
 def test_json_names_the_release_and_its_report(published: Collection, nightrank: Command) -> None:
-    release_id = Workspace(published.workspace).require_current()
+    release_id = FolderWorkspace(published.workspace).require_current()
 
     told = nightrank("report", "-c", published.settings_file, "--release", release_id, "--json").json
 
@@ -84,7 +84,7 @@ def test_a_release_without_a_report_is_the_users_to_rebuild(
     published: Collection, tmp_path: Path, nightrank: Command
 ) -> None:
     shutil.copytree(published.folder, tmp_path / "copy")
-    workspace = Workspace(tmp_path / "copy" / "workspace")
+    workspace = FolderWorkspace(tmp_path / "copy" / "workspace")
     (workspace.release(workspace.require_current()) / "report.html").unlink()
 
     ended = nightrank("report", "-c", tmp_path / "copy" / "nightrank.toml")

@@ -14,8 +14,7 @@ from nightrank.flows.settings import load_settings
 from nightrank.flows.train.shared import JUDGED, UNSEEN, WATCHED_TOO
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.release.manifest import current_manifest
-from nightrank.storage.workspace.base import Workspace
-from nightrank.storage.workspace.folder import writing
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.storage.workspace.models import promotions
 from nightrank.tasks.models.curve import LOSSES
 from tests.support.training_collection import training_collection
@@ -71,7 +70,7 @@ def trained(learnable: Collection, prefect_api: str) -> dict[str, Any]:
 def test_a_model_is_kept_with_its_card_its_figures_and_its_loss_curve(
     learnable: Collection, trained: dict[str, Any]
 ) -> None:
-    models = Workspace(learnable.workspace).models
+    models = FolderWorkspace(learnable.workspace).models
     [folder] = [path for path in models.iterdir() if path.is_dir()]
     assert trained["model"] == str(folder)
     card = trained["card"]
@@ -101,7 +100,7 @@ def test_the_settings_word_is_enough_to_use_a_model(learnable: Collection, train
 def test_a_promoted_model_is_used_from_the_next_refresh_on_until_it_is_withdrawn(
     learnable: Collection, trained: dict[str, Any], nightrank: Command
 ) -> None:
-    workspace, name = Workspace(learnable.workspace), trained["model"].rpartition("/")[2]
+    workspace, name = FolderWorkspace(learnable.workspace), trained["model"].rpartition("/")[2]
     before = current_manifest(workspace)
     assert before is not None
     assert not nightrank("refresh", "-c", learnable.settings_file, "--json").json["changed"]
@@ -122,7 +121,7 @@ def test_a_promoted_model_is_used_from_the_next_refresh_on_until_it_is_withdrawn
         "fingerprint": after.inputs.embedder,
     }
     assert after.measures["dense"]["nDCG@10"] > before.measures["dense"]["nDCG@10"]
-    with writing(workspace, now=datetime.now(UTC)):
+    with workspace.writing(now=datetime.now(UTC)):
         pass
     nightrank("collect", "-c", learnable.settings_file, "--keep", "1")
     assert (workspace.models / name / "model.safetensors").is_file()
@@ -149,8 +148,8 @@ def test_promotion_is_refused_where_the_guard_loses_and_the_model_is_kept(
     assert told["card"]["guard"]["figure"]["difference"] < -0.01
     assert (ended.code, told["promoted"]) == (3, False)
     assert "by more than 0.01" in ended.err
-    assert promotions(Workspace(learnable.workspace)) == {}
-    assert read_table(Workspace(learnable.workspace).models / told["model"] / "comparison.parquet").num_rows == 3
+    assert promotions(FolderWorkspace(learnable.workspace)) == {}
+    assert read_table(FolderWorkspace(learnable.workspace).models / told["model"] / "comparison.parquet").num_rows == 3
 
 
 def test_a_guard_that_comes_later_is_on_the_card_of_the_same_weights(
@@ -176,7 +175,7 @@ def test_promotion_is_refused_where_nothing_is_gained(learnable: Collection, nig
     assert (ended.code, ended.json["promoted"]) == (3, False)
     assert ended.json["card"]["remarks"] == [JUDGED, WATCHED_TOO]  # 9 held-out queries
     assert "no gain beyond chance" in ended.err
-    assert promotions(Workspace(learnable.workspace)) == {}
+    assert promotions(FolderWorkspace(learnable.workspace)) == {}
 
 
 def test_for_people_the_figures_are_a_table(learnable: Collection, nightrank: Command) -> None:

@@ -16,7 +16,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from nightrank.flows.workers.pool import ShardWorkers, sharding
 from nightrank.flows.workers.threads import Threads
-from nightrank.storage.bucket.shards import SharedFile, SharedFolder
+from nightrank.storage.bucket.shards import FolderOnDisk, SharedFile
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.tasks.runtime.retries import retried
 from nightrank.tasks.settings.operation import ExecutionSettings
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.support.collection import Collection
 
 
-UNUSED = SharedFolder(Path("unused"))
+UNUSED = FolderOnDisk(Path("unused"))
 
 
 @dataclass(frozen=True)

@@ -246,8 +246,6 @@ def test_a_collection_may_be_empty(tmp_path: Path) -> None:
 
 
 def test_only_the_finished_file_is_left_and_an_old_one_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / ".bm25.duckdb.tmp").write_text("what a killed run left")
-    (tmp_path / ".bm25.duckdb.anew.wal").write_text("what a killed run left")
     (tmp_path / "bm25.duckdb").write_text("old")
     path, _ = build(tmp_path, [("d", 0, "x")], analyse=Words())
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["bm25.duckdb", "bm25.parquet"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from nightrank.storage.bucket.shards import SharedFile, SharedFolder
+from nightrank.storage.bucket.shards import FolderInBucket, FolderOnDisk, SharedFile
 from nightrank.storage.errors import MachineError
 
 if TYPE_CHECKING:
@@ -21,20 +21,20 @@ KEYS = "releases/.staging-r1/shards"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> SharedFolder:
-    made = SharedFolder(tmp_path / "staging" / "shards")
+def folder(tmp_path: Path) -> FolderOnDisk:
+    made = FolderOnDisk(tmp_path / "staging" / "shards")
     made.make()
     return made
 
 
-def test_a_table_reads_as_it_was_written(folder: SharedFolder) -> None:
+def test_a_table_reads_as_it_was_written(folder: FolderOnDisk) -> None:
     written = folder.write("texts-000000", TABLE)
 
     assert written.read() == TABLE
     assert written.rows == 2
 
 
-def test_what_was_removed_is_not_there(folder: SharedFolder) -> None:
+def test_what_was_removed_is_not_there(folder: FolderOnDisk) -> None:
     written = folder.write("texts-000000", TABLE)
     written.remove()
     written.remove()
@@ -44,14 +44,14 @@ def test_what_was_removed_is_not_there(folder: SharedFolder) -> None:
     assert list(folder.path.iterdir()) == []
 
 
-def test_two_workers_at_the_same_shard_do_not_write_over_one_another(folder: SharedFolder) -> None:
+def test_two_workers_at_the_same_shard_do_not_write_over_one_another(folder: FolderOnDisk) -> None:
     first, second = folder.write("texts-000000-done", TABLE), folder.write("texts-000000-done", TABLE.slice(1))
     first.remove()
 
     assert second.read() == TABLE.slice(1)
 
 
-def test_a_file_that_was_torn_is_not_believed(folder: SharedFolder) -> None:
+def test_a_file_that_was_torn_is_not_believed(folder: FolderOnDisk) -> None:
     written = folder.write("texts-000000", TABLE)
     path = folder.path / written.name
     data = path.read_bytes()
@@ -61,7 +61,7 @@ def test_a_file_that_was_torn_is_not_believed(folder: SharedFolder) -> None:
             written.read()
 
 
-def test_nothing_is_written_for_a_run_whose_folder_is_gone(folder: SharedFolder, tmp_path: Path) -> None:
+def test_nothing_is_written_for_a_run_whose_folder_is_gone(folder: FolderOnDisk, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "staging")
 
     with pytest.raises(FileNotFoundError):
@@ -69,7 +69,7 @@ def test_nothing_is_written_for_a_run_whose_folder_is_gone(folder: SharedFolder,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_write_that_fails_leaves_no_half_file(folder: SharedFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_no_half_file(folder: FolderOnDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -79,7 +79,7 @@ def test_a_write_that_fails_leaves_no_half_file(folder: SharedFolder, monkeypatc
     assert list(folder.path.iterdir()) == []
 
 
-def test_files_are_told_apart_by_what_they_hold(folder: SharedFolder) -> None:
+def test_files_are_told_apart_by_what_they_hold(folder: FolderOnDisk) -> None:
     written = folder.write("texts-000000", TABLE)
 
     assert written == replace(written)
@@ -87,7 +87,7 @@ def test_files_are_told_apart_by_what_they_hold(folder: SharedFolder) -> None:
 
 
 def test_in_a_bucket_whoever_has_the_reference_reads_the_table(bucket: Bucket, tmp_path: Path) -> None:
-    there = SharedFolder(tmp_path / "of this machine alone", bucket.remote(), KEYS)
+    there = FolderInBucket(bucket.remote(), KEYS)
     written: SharedFile = pickle.loads(pickle.dumps(there.write("texts-000000", TABLE)))
 
     assert written.read() == TABLE
@@ -100,7 +100,7 @@ def test_in_a_bucket_whoever_has_the_reference_reads_the_table(bucket: Bucket, t
 
 def test_of_what_is_left_in_a_bucket_nothing_stays_and_no_more_is_removed(bucket: Bucket, tmp_path: Path) -> None:
     bucket.remote().write("releases/r0/manifest.json", b"{}")
-    there = SharedFolder(tmp_path, bucket.remote(), KEYS)
+    there = FolderInBucket(bucket.remote(), KEYS)
     there.write("texts-000000", TABLE)
     there.write("texts-000001", TABLE)
 
@@ -110,7 +110,7 @@ def test_of_what_is_left_in_a_bucket_nothing_stays_and_no_more_is_removed(bucket
 
 
 def test_an_object_that_is_another_is_not_believed(bucket: Bucket, tmp_path: Path) -> None:
-    written = SharedFolder(tmp_path, bucket.remote(), KEYS).write("texts-000000", TABLE)
+    written = FolderInBucket(bucket.remote(), KEYS).write("texts-000000", TABLE)
     bucket.remote().write(f"{KEYS}/{written.name}", b"PAR1 of another run")
 
     with pytest.raises(MachineError, match="is not as it was written"):

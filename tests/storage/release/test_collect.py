@@ -17,24 +17,27 @@ from nightrank.storage.lance import prune as chunk_upkeep
 from nightrank.storage.lance.place import LanceFolder
 from nightrank.storage.lance.prune import ChunkUpkeep
 from nightrank.storage.lance.table import ChunkTable, vectors_of
+from nightrank.storage.memo import file as memo_file
 from nightrank.storage.memo import prune as memo_upkeep
 from nightrank.storage.memo.pair_scores import PAID, PairMemo
 from nightrank.storage.memo.query_vectors import QueryMemo
+from nightrank.storage.release import collect as collect_module
 from nightrank.storage.release.collect import Collected, collect
 from nightrank.storage.release.manifest import list_releases, read_manifest
-from nightrank.storage.workspace import base as workspace_module
-from nightrank.storage.workspace.base import Workspace
-from nightrank.storage.workspace.folder import make_readers_lock, reading
+from nightrank.storage.workspace import folder as workspace_module
+from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.stored_nights import DIMENSIONS, NOW, add_night, chunk_hash, pair_score, vectors_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from nightrank.storage.workspace.base import Workspace
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "workspace")
+    return FolderWorkspace(tmp_path / "workspace")
 
 
 def run(place: Workspace, *, keep: int = 1, thorough: bool = False, dry_run: bool = False) -> Collected:
@@ -214,7 +217,7 @@ def test_without_a_release_only_abandoned_folders_go(place: Workspace) -> None:
     assert (collected.tables_removed, collected.memos_removed) == ((), ())
     assert texts_in(place) == {"a"}
     assert not place.staging("killed").exists()
-    assert run(Workspace(place.root / "nowhere")).bytes_before == 0
+    assert run(FolderWorkspace(place.root / "nowhere")).bytes_before == 0
 
 
 def test_little_that_is_dead_may_wait_for_another_night_and_goes_when_asked(place: Workspace) -> None:
@@ -239,7 +242,7 @@ def test_little_that_is_dead_may_wait_for_another_night_and_goes_when_asked(plac
 def test_a_night_that_changed_nothing_writes_nothing(place: Workspace) -> None:
     add_night(place, "n1", texts=["a1", "a2"], queries=["a"])
     add_night(place, "n2", texts=["a1", "a2"], queries=["a"])
-    make_readers_lock(place)
+    place.make_readers_lock()
     before = {name: key for name, key in tree(place.root).items() if "n1" not in name}
     assert run(place).rows_removed == 0
     assert {name: key for name, key in tree(place.root).items() if "n1" not in name} == before
@@ -251,7 +254,7 @@ def test_while_somebody_reads_the_files_stay_until_another_time(
     monkeypatch.setattr(chunk_upkeep, "DEAD_BYTES", 0)
     add_night(place, "n1", texts=["a1", "a2"], embedder="e0")
     add_night(place, "n2", texts=["a1", "a2"])
-    with reading(place):
+    with place.reading():
         old = ChunkTable.of_release(place.lance, name="chunks_e1", release_id="n2")
         add_night(place, "n3", texts=["a2", "a3"])
         collected = run(place)
@@ -274,8 +277,9 @@ def test_what_killed_processes_left_goes(place: Workspace) -> None:
     left = [
         place.root / "lance" / "chunks_e1.lance" / "data" / ".tmpXvJ7CW",
         place.root / "lance" / ".removed-chunks_e0" / "data" / "1.lance",
-        place.memo / ".pairs-r1.duckdb.tmp",
-        place.memo / ".pairs-r1.duckdb.tmp.wal",
+        place.memo / ".pairs-r1.duckdb.f00d.tmp",
+        place.memo / ".pairs-r1.duckdb.f00d.tmp.wal",
+        place.memo / "pairs-r0.duckdb.wal",
     ]
     for path in left:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -344,13 +348,13 @@ def assert_rows(table: ChunkTable, texts: Sequence[str]) -> None:
 
 
 STEPS = [
-    (lance_place, "sync_folder"),
-    (workspace_module, "sync_folder"),
-    (memo_upkeep, "sync_folder"),
+    (lance_place, "remove_folder"),
+    (workspace_module, "remove_folder"),
+    (memo_file, "replacing"),
     (LanceFolder, "remove_table"),
     (LanceFolder, "remove_leftovers"),
     (memo_upkeep, "remove_leftovers"),
-    (memo_upkeep, "remove_memo"),
+    (collect_module, "remove_memo"),
     (memo_upkeep, "keep_reached"),
     (ChunkUpkeep, "remove"),
     (ChunkUpkeep, "move_tags"),
@@ -362,7 +366,7 @@ STEPS = [
 @pytest.fixture(scope="module")
 def four_nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace in which every step of a collection that keeps two releases has something to do."""
-    place = Workspace(tmp_path_factory.mktemp("four") / "workspace")
+    place = FolderWorkspace(tmp_path_factory.mktemp("four") / "workspace")
     add_night(place, "n1", texts=["a1", "a2", "a3"], queries=["a"], embedder="e0", reranker="r0")
     add_night(place, "n2", texts=["a1", "a2", "a3", "a4"], queries=["a", "b"])
     add_night(place, "n3", texts=["a3", "a4", "b1", "b2"], queries=["b"])
@@ -402,7 +406,7 @@ def test_wherever_a_collection_ends_kept_releases_are_whole_and_the_next_one_fin
 
 def test_thirty_nights_take_little_more_room_than_the_last_of_them_alone(tmp_path: Path) -> None:
     generator = random.Random(1)
-    grown, fresh = Workspace(tmp_path / "grown"), Workspace(tmp_path / "fresh")
+    grown, fresh = FolderWorkspace(tmp_path / "grown"), FolderWorkspace(tmp_path / "fresh")
     letters = "abcdefgh"
     texts = [f"{letters[number % 8]} {number}" for number in range(4000)]
     queries = [f"{letters[number % 8]}? {number}" for number in range(16)]

@@ -28,10 +28,12 @@ from nightrank.storage.release.manifest import (
     size_bytes,
     survey_releases,
 )
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from nightrank.storage.workspace.base import Workspace
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 
@@ -57,7 +59,7 @@ def manifest_of(release_id: str, *, documents: str = "d") -> Manifest:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path)
+    return FolderWorkspace(tmp_path)
 
 
 def staged(place: Workspace, release_id: str) -> Path:
@@ -102,8 +104,8 @@ def test_the_manifest_is_written_after_every_other_file_is_on_disk(
 
     monkeypatch.setattr(os, "fsync", watch)
     seal(place, manifest_of("r1"), staging=staging)
-    # results.sqlite, then the manifest under its temporary name, then the folder that now has it.
-    assert synced[:3] == [False, False, True]
+    # results.sqlite and its folder, then the manifest under its temporary name, then the folder that now has it.
+    assert synced[:4] == [False, False, False, True]
 
 
 def test_a_run_that_dies_before_the_manifest_leaves_no_release(
@@ -112,7 +114,7 @@ def test_a_run_that_dies_before_the_manifest_leaves_no_release(
     def die(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "write_atomically", die)
+    monkeypatch.setattr(module, "write_text", die)
     with pytest.raises(KeyboardInterrupt):
         seal(place, manifest_of("r1"), staging=staged(place, "r1"))
     assert list_releases(place) == []

@@ -6,7 +6,7 @@ import pytest
 
 from nightrank.storage.errors import MachineError
 from nightrank.storage.release.retention import kept_releases
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.stored_nights import add_night
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def test_the_current_the_newest_accepted_and_newer_rejected_releases_stay(
     tmp_path: Path, releases: str, current: str | None, keep: int, kept: str
 ) -> None:
-    like = add_night(Workspace(tmp_path), "x", texts=["a"])
+    like = add_night(FolderWorkspace(tmp_path), "x", texts=["a"])
     manifests = [
         like.model_copy(update={"release_id": name[1:], "status": "accepted" if name.startswith("a") else "rejected"})
         for name in releases.split()
@@ -42,7 +42,7 @@ def test_the_current_the_newest_accepted_and_newer_rejected_releases_stay(
 
 
 def test_after_a_rollback_what_was_live_stays_and_what_was_rolled_away_goes_first(tmp_path: Path) -> None:
-    like = add_night(Workspace(tmp_path), "x", texts=["a"])
+    like = add_night(FolderWorkspace(tmp_path), "x", texts=["a"])
     line = {"1": None, "2": "1", "3": "2", "4": "3"}
     manifests = [like.model_copy(update={"release_id": name, "previous": before}) for name, before in line.items()]
     rolled_back = kept_releases(manifests, current="2", keep=3)
@@ -52,6 +52,6 @@ def test_after_a_rollback_what_was_live_stays_and_what_was_rolled_away_goes_firs
 
 
 def test_a_current_release_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    releases = [add_night(Workspace(tmp_path), "n1", texts=["a"])]
+    releases = [add_night(FolderWorkspace(tmp_path), "n1", texts=["a"])]
     with pytest.raises(MachineError, match="current release n2 is not there"):
         kept_releases(releases, current="n2", keep=3)

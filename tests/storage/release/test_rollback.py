@@ -11,12 +11,13 @@ from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import ChunkTableVersion, Counts, Gate, Inputs, Manifest, digests_of, seal
 from nightrank.storage.release.rollback import RolledBack, roll_back
-from nightrank.storage.workspace.base import Workspace
-from nightrank.storage.workspace.folder import writing
+from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.published import pointer, snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from nightrank.storage.workspace.base import Workspace
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PASSED = Gate(name="integrity", passed=True, value=0.0, threshold=0.0, reason="all agree")
@@ -26,7 +27,7 @@ REFUSED = Gate(name="quality", passed=False, value=-0.2, threshold=-0.01, reason
 @pytest.fixture
 def place(tmp_path: Path) -> Workspace:
     """A workspace with the releases r1, r2, r3 (rejected) and r4, of which r4 is current."""
-    workspace = Workspace(tmp_path / "workspace")
+    workspace = FolderWorkspace(tmp_path / "workspace")
     workspace.root.mkdir()
     for release_id in ("r1", "r2", "r3", "r4"):
         release(workspace, release_id, status="rejected" if release_id == "r3" else "accepted")
@@ -108,7 +109,7 @@ def test_before_the_first_accepted_release_there_is_nothing_to_go_back_to(place:
 
 def test_where_nothing_was_published_nothing_is_made(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no published release"):
-        roll_back(Workspace(tmp_path / "workspace"), None, now=NOW)
+        roll_back(FolderWorkspace(tmp_path / "workspace"), None, now=NOW)
     assert not (tmp_path / "workspace").exists()
 
 
@@ -160,6 +161,6 @@ def test_a_release_whose_vectors_are_gone_does_not_become_current(place: Workspa
 
 
 def test_nothing_is_rolled_back_while_a_run_is_at_work(place: Workspace) -> None:
-    with writing(place, now=NOW), pytest.raises(WorkspaceBusy):
+    with place.writing(now=NOW), pytest.raises(WorkspaceBusy):
         roll_back(place, None, now=NOW)
     assert place.current_release_id() == "r4"

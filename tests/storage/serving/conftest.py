@@ -12,7 +12,7 @@ from nightrank.storage.serving.address import parse_address
 from nightrank.storage.serving.entries import release_to_serve
 from nightrank.storage.serving.export import Exported, export
 from nightrank.storage.serving.open import open_results, target_at
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.reported import NOW
 from tests.support.servers import postgres_server, redis_server, with_password
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nightrank.storage.serving.address import Address
     from nightrank.storage.serving.export import Target
     from nightrank.storage.serving.reader import ResultsReader
+    from nightrank.storage.workspace.base import Workspace
 
 FILES = ("jsonl", "parquet", "sqlite", "duckdb")
 SERVERS = ("redis", "postgres")
@@ -64,7 +65,7 @@ class Place(NamedTuple):
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "workspace")
+    return FolderWorkspace(tmp_path / "workspace")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nightrank.storage.files.atomic import write_atomically
+from nightrank.storage.files.atomic import write_text
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.records import QUERIES
 from nightrank.storage.release.manifest import digests_of
@@ -77,7 +77,7 @@ def publish(place: Workspace, release_id: str, queries: Sequence[Answered], *, l
     ]
     write_rows(folder / QUERIES_FILE, QUERIES, rows)
     manifest = manifest_of(release_id, files=digests_of(folder))
-    write_atomically(folder / "manifest.json", manifest.model_dump_json())
+    write_text(folder / "manifest.json", manifest.model_dump_json())
     if live:
         place.point_at(release_id, now=NOW)
 

@@ -19,10 +19,12 @@ from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.release.results import FILE_NAME, write_results_file
 from nightrank.storage.serving.cache import CachedResults, Result, SearchCache, read_results
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from nightrank.storage.workspace.base import Workspace
 
 Answers: TypeAlias = dict[str, list[dict[str, object]]]
 
@@ -56,7 +58,7 @@ def publish(place: Workspace, release_id: str, queries: Answers) -> None:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path)
+    return FolderWorkspace(tmp_path)
 
 
 def test_results_are_read_back_as_they_were_written(place: Workspace) -> None:

@@ -19,14 +19,14 @@ from nightrank.storage.release.results import FILE_NAME, write_results_file
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.follow import FollowingCache
 from nightrank.storage.serving.open import open_results
-from nightrank.storage.workspace.base import Workspace
-from nightrank.storage.workspace.folder import writing
-from tests.support.object_store import origin_of
+from nightrank.storage.workspace.folder import FolderWorkspace
+from tests.support.object_store import in_bucket
 from tests.support.stored_nights import NOW, add_night
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nightrank.storage.workspace.base import Workspace
     from tests.support.object_store import Bucket
 
 
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
     """A workspace, in a folder and in an object store."""
     if request.param == "folder":
-        return Workspace(tmp_path / "workspace")
+        return FolderWorkspace(tmp_path / "workspace")
     bucket: Bucket = request.getfixturevalue("bucket")
     return bucket.machine(tmp_path / "night")
 
 
 def front_end(place: Workspace, tmp_path: Path) -> Workspace:
     """The workspace as another machine sees it."""
-    if place.origin is None:
+    if isinstance(place, FolderWorkspace):
         return place
     from nightrank.storage.workspace.open import open_workspace
 
-    remote = place.origin.remote
+    remote = in_bucket(place).remote
     return open_workspace(remote.url, cache=tmp_path / "front", options=remote.options)
 
 
@@ -63,7 +63,7 @@ def publish(place: Workspace, release_id: str, monkeypatch: pytest.MonkeyPatch) 
     from nightrank.storage.release.manifest import seal as real_seal
 
     monkeypatch.setattr("tests.support.stored_nights.seal", seal)
-    with writing(place, now=NOW):
+    with place.writing(now=NOW):
         add_night(place, release_id, texts=["a1"], queries=["a"])
 
 
@@ -127,8 +127,8 @@ def test_while_the_store_is_away_it_serves_what_it_has_and_says_so(
     publish(place, "n1", monkeypatch)
     front = front_end(place, tmp_path)
     with caplog.at_level(logging.WARNING), FollowingCache(front, look_every_seconds=0.05) as cache:
-        object.__setattr__(origin_of(front).remote, "url", "s3://gone/prefix")
-        origin_of(front).remote.__dict__.pop("_store", None)
+        object.__setattr__(in_bucket(front).remote, "url", "s3://gone/prefix")
+        in_bucket(front).remote.__dict__.pop("_store", None)
         deadline = time.monotonic() + 30
         while "Still serving the release n1" not in caplog.text and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -142,7 +142,7 @@ def test_copies_of_releases_that_are_gone_go(bucket: Bucket, tmp_path: Path, mon
     front = front_end(place, tmp_path)
     with FollowingCache(front, look_every_seconds=1000.0) as cache:
         publish(place, "n2", monkeypatch)
-        with writing(place, now=datetime(2026, 1, 3, tzinfo=UTC)):
+        with place.writing(now=datetime(2026, 1, 3, tzinfo=UTC)):
             collect(place, keep=1, now=NOW)
         assert cache.look()
         assert [path.name for path in front.releases.iterdir()] == ["n2"]

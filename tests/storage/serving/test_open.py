@@ -131,7 +131,7 @@ def on_entries(written):
     os.kill(os.getpid(), signal.SIGKILL)
 
 place = Place(sys.argv[2], sys.argv[3])
-with release_to_serve(Workspace(Path(sys.argv[1])), None) as release:
+with release_to_serve(FolderWorkspace(Path(sys.argv[1])), None) as release:
     export(release, place.target(), to="", on_entries=on_entries)
 """
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
-from nightrank.storage.files.atomic import write_atomically
-from nightrank.storage.workspace.base import Workspace
-from nightrank.storage.workspace.folder import reading, without_readers, writing
+from nightrank.storage.files.atomic import write_text
+from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from nightrank.storage.workspace.base import Workspace
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -26,9 +27,10 @@ HOLDER = """
 import sys, time
 from datetime import UTC, datetime
 from pathlib import Path
-from nightrank.storage.workspace.base import Workspace, writing
+from nightrank.storage.workspace.folder import FolderWorkspace
 
-with writing(Workspace(Path(sys.argv[1])), now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)) as workspace:
+workspace = FolderWorkspace(Path(sys.argv[1]))
+with workspace.writing(now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)):
     workspace.staging("half").mkdir(parents=True)
     print("held", flush=True)
     time.sleep(600)
@@ -37,7 +39,7 @@ with writing(Workspace(Path(sys.argv[1])), now=datetime(2026, 1, 2, 3, 4, 5, tzi
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "workspace")
+    return FolderWorkspace(tmp_path / "workspace")
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def holder(place: Workspace) -> Iterator[subprocess.Popen[str]]:
 def test_a_second_writer_fails_at_once_and_is_told_who_holds_it(
     place: Workspace, holder: subprocess.Popen[str]
 ) -> None:
-    with pytest.raises(WorkspaceBusy) as caught, writing(place, now=NOW):
+    with pytest.raises(WorkspaceBusy) as caught, place.writing(now=NOW):
         pass
     assert f'"pid": {holder.pid}' in caught.value.message
     assert "2026-01-02T03:04:05+00:00" in caught.value.message
@@ -71,24 +73,24 @@ def test_a_killed_writer_blocks_nobody_and_its_staging_is_removed(
     holder.wait()
     assert (place.root / ".lock").is_file()
     assert place.staging("half").is_dir()
-    with writing(place, now=NOW):
+    with place.writing(now=NOW):
         assert not place.staging("half").exists()
 
 
 def test_the_same_process_is_no_second_writer_either(place: Workspace) -> None:
-    with writing(place, now=NOW), pytest.raises(WorkspaceBusy, match=f'"pid": {os.getpid()}'), writing(place, now=NOW):
+    with place.writing(now=NOW), pytest.raises(WorkspaceBusy, match=f'"pid": {os.getpid()}'), place.writing(now=NOW):
         pass
 
 
 def test_a_writer_leaves_releases_alone(place: Workspace) -> None:
     place.release("r1").mkdir(parents=True)
-    with writing(place, now=NOW):
+    with place.writing(now=NOW):
         pass
     assert place.release("r1").is_dir()
 
 
 def fail_in(place: Workspace, *, leaving: Path | None = None) -> None:
-    with writing(place, now=NOW):
+    with place.writing(now=NOW):
         place.releases.mkdir(exist_ok=True)
         if leaving is not None:
             leaving.parent.mkdir()
@@ -100,7 +102,7 @@ def test_the_lock_is_free_after_a_run_that_failed(place: Workspace) -> None:
     place.release("r1").mkdir(parents=True)
     with pytest.raises(RuntimeError, match="the run fails"):
         fail_in(place)
-    with writing(place, now=NOW):
+    with place.writing(now=NOW):
         pass
 
 
@@ -118,14 +120,14 @@ def test_what_a_run_that_failed_left_behind_is_kept(place: Workspace) -> None:
 
 def test_an_empty_folder_that_the_user_made_stays(place: Workspace) -> None:
     place.root.mkdir()
-    with writing(place, now=NOW):
+    with place.writing(now=NOW):
         pass
     assert list(place.root.iterdir()) == []
 
 
 def test_a_workspace_that_cannot_be_made_is_the_users_fault(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written"), writing(Workspace(tmp_path / "file"), now=NOW):
+    with pytest.raises(InputError, match="cannot be written"), FolderWorkspace(tmp_path / "file").writing(now=NOW):
         pass
 
 
@@ -177,23 +179,23 @@ def test_a_pointer_that_cannot_be_read_is_an_error(place: Workspace) -> None:
 
 def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "current.json"
-    write_atomically(path, "old")
+    write_text(path, "old")
 
     def fail(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="No space left"):
-        write_atomically(path, "new")
+        write_text(path, "new")
     assert path.read_text() == "old"
 
 
 READER = """
 import sys
 from pathlib import Path
-from nightrank.storage.workspace.base import Workspace, reading
+from nightrank.storage.workspace.folder import FolderWorkspace
 
-with reading(Workspace(Path(sys.argv[1]))):
+with FolderWorkspace(Path(sys.argv[1])).reading():
     print("reading", flush=True)
     sys.stdin.read()
 """
@@ -211,19 +213,19 @@ def test_readers_read_together_and_keep_their_files_until_the_last_has_ended(pla
     with reader(place) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "reading\n"
-        with reading(place), without_readers(place) as alone:
+        with place.reading(), place.without_readers() as alone:
             assert not alone
-        with without_readers(place) as alone:
+        with place.without_readers() as alone:
             assert not alone
         other.kill()
         other.wait()
-        with without_readers(place) as alone:
+        with place.without_readers() as alone:
             assert alone
 
 
 def test_a_reader_that_comes_while_files_are_removed_waits(place: Workspace) -> None:
     (place.root / "lance").mkdir(parents=True)
-    with without_readers(place) as alone:
+    with place.without_readers() as alone:
         assert alone
         other = reader(place)
         assert other.stdout is not None
@@ -234,14 +236,14 @@ def test_a_reader_that_comes_while_files_are_removed_waits(place: Workspace) -> 
 
 
 def test_reading_where_there_is_nothing_makes_nothing(place: Workspace) -> None:
-    with reading(place):
+    with place.reading():
         pass
     assert not place.root.exists()
 
 
 def test_readers_and_the_writer_do_not_wait_for_each_other(place: Workspace) -> None:
     (place.root / "lance").mkdir(parents=True)
-    with reading(place), writing(place, now=NOW):
+    with place.reading(), place.writing(now=NOW):
         pass
-    with writing(place, now=NOW), reading(place):
+    with place.writing(now=NOW), place.reading():
         pass

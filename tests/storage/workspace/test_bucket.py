@@ -23,11 +23,10 @@ from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.release.collect import collect
 from nightrank.storage.release.manifest import list_releases, read_manifest
 from nightrank.storage.release.rollback import roll_back
-from nightrank.storage.workspace import bucket as origin_module
-from nightrank.storage.workspace.folder import reading, without_readers, writing
+from nightrank.storage.workspace import writer as writer_module
 from nightrank.storage.workspace.models import Promotion, bring_model, promote, promotions, seal_model, withdraw
 from nightrank.storage.workspace.open import ORIGIN_FILE, open_workspace, workspace_at
-from tests.support.object_store import origin_of
+from tests.support.object_store import in_bucket
 from tests.support.stored_nights import NOW, add_night, chunk_hash
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def two(bucket: Bucket, tmp_path: Path) -> Workspace:
 
 
 def night(workspace: Workspace, release_id: str, texts: Sequence[str], queries: Sequence[str] = ("a",)) -> None:
-    with writing(workspace, now=NOW):
+    with workspace.writing(now=NOW):
         add_night(workspace, release_id, texts=texts, queries=queries)
 
 
@@ -68,13 +67,13 @@ def texts_of(workspace: Workspace, release_id: str) -> set[str]:
 
 def test_a_second_writer_is_told_who_the_first_one_is(one: Workspace, two: Workspace) -> None:
     with (
-        writing(one, now=NOW),
+        one.writing(now=NOW),
         pytest.raises(WorkspaceBusy, match=r"holds the workspace s3://.*2026-01-02"),
-        writing(two, now=NOW),
+        two.writing(now=NOW),
     ):
         pytest.fail("two writers")
 
-    with writing(two, now=NOW):
+    with two.writing(now=NOW):
         pass
 
 
@@ -83,7 +82,7 @@ def test_of_many_machines_that_begin_at_once_exactly_one_is_the_writer(bucket: B
 
     def begin(number: int) -> bool:
         try:
-            stack.enter_context(writing(bucket.machine(tmp_path / f"{number}"), now=NOW))
+            stack.enter_context(bucket.machine(tmp_path / f"{number}").writing(now=NOW))
         except WorkspaceBusy:
             return False
         return True
@@ -96,9 +95,9 @@ def test_a_writer_that_lost_its_lease_can_neither_seal_nor_add_rows_nor_publish(
     bucket: Bucket, one: Workspace, two: Workspace
 ) -> None:
     night(one, "n1", ["a1"])
-    with writing(one, now=NOW):
+    with one.writing(now=NOW):
         table = ChunkTable.create(one.lance, embedder="e1", dimensions=128)
-        lease = origin_of(one)._require_writer().lease
+        lease = in_bucket(one)._require_writer().lease
         lease._ended.set()  # as if the process stood still
         lease._thread.join()
         lease._expires = 0.0
@@ -121,9 +120,9 @@ def test_of_two_publishers_that_both_believe_they_may_exactly_one_wins(
 ) -> None:
     """By its clock the first one still holds the lease, which the second one has taken over by another clock."""
     night(one, "n1", ["a1"])
-    with writing(one, now=NOW):
+    with one.writing(now=NOW):
         let_the_lease_run_out(bucket)
-        with writing(two, now=NOW):
+        with two.writing(now=NOW):
             add_night(two, "n2", texts=["a1", "a2"])
             with pytest.raises(MachineError, match="lost it"):
                 add_night(one, "n3", texts=["a1", "a3"])
@@ -134,7 +133,7 @@ def test_of_two_publishers_that_both_believe_they_may_exactly_one_wins(
 
 def test_a_pointer_that_changed_since_the_writer_began_is_not_replaced(bucket: Bucket, one: Workspace) -> None:
     night(one, "n1", ["a1"])
-    with writing(one, now=NOW):
+    with one.writing(now=NOW):
         bucket.remote().write("current.json", b'{"release_id": "n1", "published_at": "by somebody without a lease"}')
         with pytest.raises(MachineError, match=r"has published to s3://.* meanwhile") as caught:
             add_night(one, "n2", texts=["a1", "a3"])
@@ -144,14 +143,14 @@ def test_a_pointer_that_changed_since_the_writer_began_is_not_replaced(bucket: B
 
 
 def test_a_process_that_was_killed_here_holds_up_nobody_here(bucket: Bucket, one: Workspace, tmp_path: Path) -> None:
-    with writing(one, now=NOW):
+    with one.writing(now=NOW):
         held = bucket.remote().read("lock.json")
     assert held is not None
     bucket.remote().write("lock.json", held[0])  # as a killed process leaves it
 
-    with pytest.raises(WorkspaceBusy), writing(bucket.machine(tmp_path / "other"), now=NOW):
+    with pytest.raises(WorkspaceBusy), bucket.machine(tmp_path / "other").writing(now=NOW):
         pytest.fail("two writers")
-    with writing(bucket.machine(tmp_path / "one"), now=NOW):
+    with bucket.machine(tmp_path / "one").writing(now=NOW):
         pass
 
 
@@ -206,7 +205,7 @@ def test_what_a_killed_writer_left_is_no_release_and_the_next_writer_removes_it(
     bucket.remote().write("releases/n0/queries.parquet", b"of a release that never got its manifest")
     assert [manifest.release_id for manifest in list_releases(two)] == ["n1"]
 
-    with writing(two, now=NOW):
+    with two.writing(now=NOW):
         pass
 
     assert not [key for key in bucket.listed() if key.startswith("releases/n0/")]
@@ -218,7 +217,7 @@ def test_a_release_that_was_removed_elsewhere_is_none_here_whatever_the_copy_say
     night(one, "n1", ["a1"])
     night(one, "n2", ["a1", "a2"])
     two.release("n1")
-    with writing(one, now=NOW):
+    with one.writing(now=NOW):
         collect(one, keep=1, now=NOW)
 
     with pytest.raises(InputError, match="no release 'n1' in s3://"):
@@ -235,12 +234,12 @@ def test_collecting_removes_what_nothing_reaches_from_the_store(
     monkeypatch.setattr(chunk_upkeep, "DEAD_BYTES", 0)
     first, place = bucket.machine(tmp_path / "one"), bucket.machine(tmp_path / collector)
     night(first, "n1", ["a1", "a2", "a3", "b1"], ["a"])
-    with writing(first, now=NOW):
+    with first.writing(now=NOW):
         add_night(first, "n2", texts=["a3", "b1", "b2"], queries=["b"])
         add_night(first, "n3", texts=["z1"], embedder="e0", reranker="r0", publish=False, status="rejected")
         add_night(first, "n4", texts=["a3", "b1", "b2"], queries=["b"])
 
-    with writing(place, now=NOW, tidy=False):
+    with place.writing(now=NOW, tidy=False):
         planned = collect(place, keep=1, now=NOW, thorough=True, dry_run=True)
         done = collect(place, keep=1, now=NOW, thorough=True)
 
@@ -254,7 +253,7 @@ def test_collecting_removes_what_nothing_reaches_from_the_store(
     assert not [key for key in bucket.listed() if key.startswith("lance/chunks_e0")]
     third = bucket.machine(tmp_path / "three")
     assert texts_of(third, "n4") == {"a3", "b1", "b2"}
-    with writing(third, now=NOW, tidy=False):
+    with third.writing(now=NOW, tidy=False):
         again = collect(third, keep=1, now=NOW, thorough=True)
     assert (again.rows_removed, again.pair_scores_removed, again.releases_removed) == (0, 0, ())
 
@@ -262,13 +261,13 @@ def test_collecting_removes_what_nothing_reaches_from_the_store(
 def test_old_versions_wait_for_readers_on_other_machines(bucket: Bucket, one: Workspace, two: Workspace) -> None:
     night(one, "n1", ["a1", "a2"])
     night(one, "n2", ["a2"])
-    with reading(two):
+    with two.reading():
         table = ChunkTable.of_release(two.lance, name="chunks_e1", release_id="n1")
-        with writing(one, now=NOW):
+        with one.writing(now=NOW):
             assert collect(one, keep=1, now=NOW, thorough=True).waiting_for_readers
         found = table.rows(pa.array([chunk_hash("a1")]), ["text"])
         assert found.column("text").to_pylist() == ["a1"]
-    with writing(one, now=NOW):
+    with one.writing(now=NOW):
         assert not collect(one, keep=1, now=NOW, thorough=True).waiting_for_readers
     assert not [key for key in bucket.listed() if key.startswith("readers/")]
 
@@ -277,7 +276,7 @@ def test_a_reader_that_died_is_waited_for_no_longer_than_its_lease(bucket: Bucke
     night(one, "n1", ["a1"])
     bucket.remote().write("readers/gone.json", b'{"expires": 0.0}')
 
-    with without_readers(one) as alone:
+    with one.without_readers() as alone:
         assert alone
 
     assert "readers/gone.json" not in bucket.listed()
@@ -314,8 +313,7 @@ def test_a_model_that_one_machine_trained_is_there_for_another_when_it_is_needed
 
 def test_a_promotion_over_one_that_was_not_seen_is_refused(one: Workspace, two: Workspace) -> None:
     made = make_model(one, "f1")
-    origin = origin_of(one)
-    seen = origin.read_to_change("models/promoted.json")
+    seen = one.change("models/promoted.json")
     promote(two, "embedder", promotion(made.name))
     with pytest.raises(MachineError, match="meanwhile"):
         seen.write("{}")
@@ -325,7 +323,7 @@ def test_a_promotion_over_one_that_was_not_seen_is_refused(one: Workspace, two: 
 
 def test_a_workspace_travels_to_another_process_without_what_it_holds(one: Workspace) -> None:
     night(one, "n1", ["a1"])
-    with writing(one, now=NOW):
+    with one.writing(now=NOW):
         again = pickle.loads(pickle.dumps(one))
 
     assert again.root == one.root
@@ -335,27 +333,27 @@ def test_a_workspace_travels_to_another_process_without_what_it_holds(one: Works
 
 
 def test_what_a_failed_night_scored_another_machine_does_not_score_again(one: Workspace, two: Workspace) -> None:
-    with suppress(RuntimeError), writing(one, now=NOW):
+    with suppress(RuntimeError), one.writing(now=NOW):
         add_night(one, "n1", texts=["a1", "a2"], queries=["a"], publish=False)
         raise RuntimeError("the night fails, and its machine is gone")
 
-    with writing(two, now=NOW), PairMemo(two.memo, reranker="r1") as memo:
+    with two.writing(now=NOW), PairMemo(two.memo, reranker="r1") as memo:
         assert len(memo) == 1
 
 
 def test_memos_are_shared_now_and_then_so_that_a_lost_machine_costs_minutes(
     one: Workspace, two: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(origin_module, "SHARE_SECONDS", 0.05)
-    with writing(one, now=NOW), PairMemo(one.memo, reranker="r1") as memo:
+    monkeypatch.setattr(writer_module, "SHARE_SECONDS", 0.05)
+    with one.writing(now=NOW), PairMemo(one.memo, reranker="r1") as memo:
         memo.append(
             pa.table({"query_key": [digest("q")], "chunk_hash": [digest("c")]}), np.array([1.0], dtype=np.float32)
         )
         for _ in range(200):
-            if origin_of(two).remote.sizes("memo"):
+            if in_bucket(two).remote.sizes("memo"):
                 break
             time.sleep(0.05)
-        assert len(origin_of(two).remote.sizes("memo")) == 1
+        assert len(in_bucket(two).remote.sizes("memo")) == 1
 
 
 def test_a_copy_that_cannot_be_written_is_told(bucket: Bucket, tmp_path: Path) -> None:
@@ -385,4 +383,4 @@ def test_other_options_for_the_same_address_are_taken(bucket: Bucket, tmp_path: 
     again = open_workspace(bucket.url, cache=tmp_path / "one", options=replace(bucket.options(), lease_seconds=7.0))
 
     assert again.root == place.root
-    assert origin_of(workspace_at(place.root)).remote.options.lease_seconds == 7.0
+    assert in_bucket(workspace_at(place.root)).remote.options.lease_seconds == 7.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.storage.workspace.models import (
     Promotion,
     deciding,
@@ -24,12 +24,14 @@ from nightrank.storage.workspace.models import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nightrank.storage.workspace.base import Workspace
+
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "workspace")
+    return FolderWorkspace(tmp_path / "workspace")
 
 
 def made(place: Workspace, *, weights: str = "weights", card: str = "card") -> Path:
@@ -82,11 +84,10 @@ def test_a_training_finds_again_what_it_left_and_other_trainings_do_not(place: W
 
 
 def test_a_training_is_one_processs_at_a_time_and_the_workspace_stays_free(place: Workspace) -> None:
-    from nightrank.storage.workspace.folder import writing
 
     with (
         training(place, "embedder", key="k", now=NOW),
-        writing(place, now=NOW),
+        place.writing(now=NOW),
         training(place, "embedder", key="other", now=NOW),
         pytest.raises(WorkspaceBusy, match=r"training .*embedder-k"),
         training(place, "embedder", key="k", now=NOW),

@@ -12,7 +12,7 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.token_leg import static_leg_of_release
 from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
 from tests.support.collection import LOG, QRELS
@@ -41,7 +41,7 @@ class Release:
     """The release that is live, as whoever measures it opens it."""
 
     def __init__(self, collection: Collection) -> None:
-        workspace = Workspace(collection.workspace)
+        workspace = FolderWorkspace(collection.workspace)
         release_id = workspace.require_current()
         self.folder = workspace.release(release_id)
         name = read_manifest(workspace, release_id).chunk_table.name

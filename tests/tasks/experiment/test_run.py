@@ -16,7 +16,6 @@ from benchmarks.tiny_models import tiny_reranker
 from nightrank.flows.settings import load_settings
 from nightrank.storage.errors import InputError, WorkspaceBusy
 from nightrank.storage.files.parquet import read_table
-from nightrank.storage.workspace.folder import writing
 from nightrank.tasks.evaluate.measures import means
 from nightrank.tasks.experiment.run import Experiment
 from nightrank.tasks.experiment.variants import varied
@@ -147,7 +146,7 @@ def test_the_pairs_of_many_variants_are_scored_once_together_and_kept(
 
 
 def test_pairs_that_nobody_scored_wait_for_no_other_run(refreshed: Collection) -> None:
-    with writing(load_settings(refreshed.settings_file).workspace, now=NOW), experiment_over(refreshed) as experiment:
+    with load_settings(refreshed.settings_file).workspace.writing(now=NOW), experiment_over(refreshed) as experiment:
         weighed = experiment.run(varied(experiment.settings, {"reranker.weight": 0.0}))
         with pytest.raises(WorkspaceBusy):
             experiment.run(varied(experiment.settings, {"reranker.depth": 8}))

@@ -11,7 +11,7 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.evaluation import Timings
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
 from nightrank.tasks.online.search import LiveSearch
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def live(published: Collection) -> Iterator[LiveSearch]:
     """The online path of the small collection."""
-    workspace = Workspace(published.workspace)
+    workspace = FolderWorkspace(published.workspace)
     release_id = workspace.require_current()
     manifest = read_manifest(workspace, release_id)
     settings = Settings.model_validate(manifest.settings)

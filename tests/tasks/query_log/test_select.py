@@ -10,7 +10,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import RowWriter, read_table, write_table
 from nightrank.storage.keys import query_key
 from nightrank.storage.records import BAD_ROWS, QUERIES
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.night import Before, Night
 from nightrank.tasks.query_log.select import QueriesRead, read_queries
 from nightrank.tasks.settings.file import Settings
@@ -38,7 +38,7 @@ class Log:
         queries = {"log": "log.jsonl", "max_bad_rows": 1.0, **settings}
         values = {"documents": {"source": "-"}, "queries": queries}
         self.nights += 1
-        workspace = Workspace(self.folder / "workspace")
+        workspace = FolderWorkspace(self.folder / "workspace")
         night = Night(
             Settings.model_validate(values), self.folder, workspace, f"r{self.nights}", self.before, 0, self.answered
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from nightrank.storage.files.parquet import read_table
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.rerank.compare import draw_pairs
 from tests.support.collection import LOG
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def test_pairs_are_the_queries_first_candidates_in_the_fused_order(published: Collection) -> None:
-    release = StoredRelease.open(Workspace(published.workspace))
+    release = StoredRelease.open(FolderWorkspace(published.workspace))
 
     drawn = draw_pairs(release, queries=100, depth=3, generator=np.random.default_rng(0))
 
@@ -33,7 +33,7 @@ def test_pairs_are_the_queries_first_candidates_in_the_fused_order(published: Co
 
 
 def test_other_seeds_draw_other_queries(published: Collection) -> None:
-    release = StoredRelease.open(Workspace(published.workspace))
+    release = StoredRelease.open(FolderWorkspace(published.workspace))
     drawn = [
         [query for query, _ in draw_pairs(release, queries=3, depth=1, generator=np.random.default_rng(seed))]
         for seed in (0, 0, 1)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from nightrank.flows.settings import load_settings
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.train.run import TrainingRun
 
@@ -28,7 +28,7 @@ class Done(BaseModel):
 def run(collection: Collection, tmp_path: Path) -> TrainingRun:
     settings = load_settings(collection.settings_file).settings
     plan = plan_embedder(settings.embedder, settings.execution, base=collection.folder)
-    workspace = Workspace(collection.workspace)
+    workspace = FolderWorkspace(collection.workspace)
     return TrainingRun(settings, collection.folder, workspace, "embedder", tmp_path, plan)
 
 

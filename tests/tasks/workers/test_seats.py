@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from nightrank.storage.bucket.shards import SharedFile, SharedFolder
+from nightrank.storage.bucket.shards import FolderOnDisk, SharedFile
 from nightrank.storage.errors import MachineError
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.embed.shards import EmbedderReference
@@ -47,7 +47,7 @@ def ignore(model: str, watch: Watch) -> None:
 
 
 def watching(name: str) -> Watch:
-    return Watch(SharedFile(SharedFolder(Path("unused")), name, 0, ""), cast("CanarySettings", None))
+    return Watch(SharedFile(FolderOnDisk(Path("unused")), name, 0, ""), cast("CanarySettings", None))
 
 
 def used(place: Place, reference: Named) -> str:

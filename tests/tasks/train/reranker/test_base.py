@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local
@@ -38,7 +38,7 @@ def run_of(models: Models, folder: Path, *, reranker: str) -> TrainingRun:
         }
     )
     embedder = plan_embedder(settings.embedder, settings.execution, base=folder)
-    return TrainingRun(settings, folder, Workspace(folder / "workspace"), "reranker", folder, embedder)
+    return TrainingRun(settings, folder, FolderWorkspace(folder / "workspace"), "reranker", folder, embedder)
 
 
 def test_a_cross_encoder_starts_with_the_scores_that_it_gives(models: Models) -> None:
