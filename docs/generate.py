@@ -14,6 +14,8 @@ import typing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from nightrank.flows.cli.app import app
 from nightrank.storage.release.files import FileReference, ReleaseFiles, TableReference
 from nightrank.tasks.settings.file import Settings
@@ -298,8 +300,9 @@ workspace/
   releases/<id>/         the files below; they never change once manifest.json is there
 ```"""
 
-# Where files of one kind differ in what they are of.
+# What a file is, where its kind alone does not say it.
 OF_WHAT = {
+    "manifest": "What the release says of itself: settings, counts, models, measures, gates, digests of all files.",
     "measured_again": "Of the release that was live before, by today's judgments.",
     "comparison": "This release against the one that was live.",
     "diversity": "Diverse results against the final order; only where results are diversified.",
@@ -319,10 +322,10 @@ def release_files_page() -> str:
     )
     for attribute, file in files_of_a_release():
         blocks.append(f"## {file.path.name}")
-        about = " ".join((type(file).__doc__ or "").split())
-        blocks.append(wrapped(f"{in_pages(about)} {OF_WHAT.get(attribute, '')}"))
+        kind = "" if type(file) is FileReference else (type(file).__doc__ or "").partition("\n\n")[0]
+        blocks.append(wrapped(f"{in_pages(kind)} {OF_WHAT.get(attribute, '')}"))
         if isinstance(file, TableReference):
-            columns = [f"`{field.name}` {field.type}{'?' if field.nullable else ''}" for field in file.schema]
+            columns = [f"`{field.name}` {type_of_column(field)}" for field in file.schema]
             blocks.append(wrapped(f"Columns: {', '.join(columns)}."))
     return "\n\n".join(blocks) + "\n"
 
@@ -335,6 +338,16 @@ def files_of_a_release() -> Iterator[tuple[str, FileReference]]:
             continue
         if isinstance(file := getattr(layout, attribute), FileReference):
             yield attribute, file
+
+
+def type_of_column(field: pa.Field) -> str:
+    """The type of a column, in short.
+
+    >>> type_of_column(pa.field("aliases", pa.list_(pa.string()))), type_of_column(pa.field("n", pa.int32(), False))
+    ('list of string?', 'int32')
+    """
+    kind = f"list of {field.type.value_type}" if pa.types.is_list(field.type) else str(field.type)
+    return f"{kind}{'?' if field.nullable else ''}"
 
 
 def in_pages(text: str) -> str:
