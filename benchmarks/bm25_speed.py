@@ -234,9 +234,9 @@ def main() -> None:
     parser.add_argument("--asks", action="store_true", help="the top 100 alone, after one build")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    told = {"rounds": options.rounds, "cores": int(machine()["cores"]), "asks_only": options.asks}
+    reported = {"rounds": options.rounds, "cores": int(machine()["cores"]), "asks_only": options.asks}
     sizes = SMALL_SIZES if options.small else SIZES
-    main_of([claim for size in sizes for claim in claims_of(options.work, size, **told)], options)
+    main_of([claim for size in sizes for claim in claims_of(options.work, size, **reported)], options)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from benchmarks.nights import lay_out, page_arguments, pages_changed, parsed, se
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.settings_files import write_settings_file
 from nightrank.storage.files.parquet import read_table
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _costs(work: Path, sections: Sections, folders: Sequence[Path], *, depth: in
         lay_out(work / "pages", folder)
         counts = refresh_plainly(settings_file).counts
         candidates = read_table(
-            workspace.release(workspace.require_current()) / "candidates.parquet",
+            ReleaseFiles(workspace.release(workspace.require_current())).candidates.path,
             columns=["query_key", "chunk_hash", "fused_rank"],
         ).filter(pc.field("fused_rank") <= depth)
         pairs = set(zip(*(candidates.column(name).to_pylist() for name in ("query_key", "chunk_hash")), strict=True))

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.filters.queries import conditions_of
 from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.tasks.evaluate.measures import RANKED
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-5
 LEGS = ("bm25", "dense")
-MEASURED = ("evaluation.parquet", "depths.parquet", "diagnosis.parquet")
+MEASURED = (ReleaseFiles.evaluation, ReleaseFiles.depths, ReleaseFiles.diagnosis)
 COUNTS = ("documents", "chunks", "queries", "pairs")  # what is there, not what was done
 
 
@@ -121,7 +122,7 @@ def rankings_of(workspace: Workspace, release_id: str | None = None) -> dict[str
     """
     release_id = workspace.require_current() if release_id is None else release_id
     folder = workspace.release(release_id)
-    table = read_table(folder / "queries.parquet")
+    table = ReleaseFiles(folder).queries.read()
     queries = list(zip(table.column("text").to_pylist(), conditions_of(table), strict=True))
     with SearchCache(folder, release_id=release_id) as cache:
         assert len(cache) == len(queries)
@@ -171,14 +172,14 @@ class _Release:
 
 def _read(workspace: Workspace) -> _Release:
     release_id = workspace.require_current()
-    folder = workspace.release(release_id)
-    asked = read_table(folder / "queries.parquet")
+    files = ReleaseFiles.of(workspace, release_id)
+    asked = files.queries.read()
     names = map(_name, asked.column("text").to_pylist(), conditions_of(asked))
     texts = dict(zip(asked.column("query_key").to_pylist(), names, strict=True))
     queries = {text: _Query(results, [], {leg: [] for leg in LEGS}) for text, results in rankings_of(workspace).items()}
     for stage in ("fused", *LEGS):
         columns = ["query_key", "chunk_id", f"{stage}_score", f"{stage}_rank"]
-        for key, chunk_id, score, rank in _rows_of(folder / "candidates.parquet", columns):
+        for key, chunk_id, score, rank in _rows_of(files.candidates.path, columns):
             if rank is not None:
                 query = queries[texts[key]]
                 ranking = query.candidates if stage == "fused" else query.legs[stage]
@@ -186,22 +187,26 @@ def _read(workspace: Workspace) -> _Release:
                 assert rank == len(ranking)
     manifest = read_manifest(workspace, release_id)
     counts = manifest.counts.model_dump()
-    measured = {name: _sorted_rows(read_table(folder / name)) for name in MEASURED if (folder / name).is_file()}
-    measured["static.parquet"] = _sorted_rows(_static_leg(workspace, manifest))
+    measured = {
+        named.name: _sorted_rows(read_table(files.folder / named.name))
+        for named in MEASURED
+        if (files.folder / named.name).is_file()
+    }
+    measured[ReleaseFiles.static_lists.name] = _sorted_rows(_static_leg(workspace, manifest))
     return _Release({name: counts[name] for name in COUNTS}, queries, measured)
 
 
 def _static_leg(workspace: Workspace, manifest: Manifest) -> pa.Table:
     """The static leg by its lists, schema RANKED: how much more a list holds depends on the nights that made it."""
-    folder = workspace.release(manifest.release_id)
-    if not (folder / "static.parquet").is_file():
+    files = ReleaseFiles.of(workspace, manifest.release_id)
+    if not files.static_lists.is_there():
         return RANKED.empty_table()
-    listed = read_table(folder / "static.parquet", columns=["query_key"]).column(0).combine_chunks()
-    queries = read_table(folder / "queries.parquet")
+    listed = files.static_lists.read(["query_key"]).column(0).combine_chunks()
+    queries = files.queries.read()
     table = ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=manifest.release_id)
     depth = Settings.model_validate(manifest.settings).retrieval.candidate_depth
     judged = queries.filter(pc.is_in(queries.column("query_key"), value_set=listed))
-    leg = static_leg_of_release(folder, judged, table, load=lambda: None, depth=depth)
+    leg = static_leg_of_release(files, judged, table, load=lambda: None, depth=depth)
     assert leg is not None  # every list is as long as the leg
     return leg
 

@@ -28,9 +28,9 @@ from rich.table import Table
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow, LoggedQuery
+from nightrank.tasks.query_log.aliases import merge_aliases
 from nightrank.tasks.query_log.coverage import Candidates, chosen_before
 from nightrank.tasks.query_log.demand import PLAIN_FREQUENCY, Rule
-from nightrank.tasks.query_log.merge import merge_forms
 from nightrank.tasks.query_log.traffic import TrafficCounter, day_of
 from nightrank.tasks.read.rows import read_rows
 from nightrank.tasks.settings.inputs import QueriesSettings
@@ -100,7 +100,7 @@ def read_months(path: Path) -> tuple[dict[str, int], Traffic]:
 def measure(traffic: Traffic, name: str, day: int) -> Month:
     """What each budget answers of a month, chosen from the months before it."""
     settings = QueriesSettings(log="-")
-    rule = Rule(half_life_days=settings.half_life_days, count_power=settings.count_power)
+    rule = Rule(half_life_days=settings.half_life_days, count_exponent=settings.count_exponent)
     ours = _shares(traffic, rule, day=day, near=settings.merge == "near")
     plain = _shares(traffic, PLAIN_FREQUENCY, day=day, near=False)
     return Month(name, ours[:-1], plain[:-1], seen=ours[-1])
@@ -108,7 +108,7 @@ def measure(traffic: Traffic, name: str, day: int) -> Month:
 
 def _shares(traffic: Traffic, rule: Rule, *, day: int, near: bool) -> tuple[float, ...]:
     """The share of a day's traffic that each of ``BUDGETS`` answers, then that of a budget without limit."""
-    merged = merge_forms(traffic, near=near)
+    merged = merge_aliases(traffic, near=near)
     every = np.ones(len(merged.texts), dtype=bool)
     order, on_the_day = chosen_before(Candidates(merged.texts, merged.entries, every, every), rule, day=day)
     answered = on_the_day[order]
@@ -154,7 +154,7 @@ def _tune(traffic: Traffic, months: dict[str, int]) -> None:
     table = Table("half-life, days", "power", *(f"{budget:,}" for budget in BUDGETS), "mean")
     for half_life in HALF_LIVES:
         for power in POWERS:
-            rule = Rule(half_life_days=half_life, count_power=power)
+            rule = Rule(half_life_days=half_life, count_exponent=power)
             shares = [_shares(traffic, rule, day=day, near=True)[:-1] for day in months.values()]
             means = [mean(column) for column in zip(*shares, strict=True)]
             cells = [f"{value:.2%}" for value in (*means, mean(means))]

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from benchmarks.plain_filters import matches
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.files.parquet import read_table
 from nightrank.storage.filters.queries import by_text
 from nightrank.storage.lance.table import vectors_of
 from nightrank.storage.memo.pair_scores import PairMemo
@@ -23,7 +22,7 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.fusion import fuse
-from nightrank.tasks.rank.order import name_candidates, reranked_rows, settle_order
+from nightrank.tasks.rank.order import final_order, name_candidates, reranked_rows
 from nightrank.tasks.rank.results import cut_results
 from nightrank.tasks.release import StoredRelease
 
@@ -107,14 +106,14 @@ def check(workspace: Workspace, metadata: Mapping[str, Metadata]) -> BruteForce:
         metadata: Of the documents, by their ids, as their source has it.
     """
     release = StoredRelease.open(workspace)
-    queries = read_table(release.folder / "queries.parquet")
+    queries = release.files.queries.read()
     filtered = queries.filter(pc.is_valid(queries.column("filter")))
     with QueryMemo(workspace.memo, embedder=release.manifest.inputs.embedder) as memo:
         _, vectors = memo.vectors_of(by_text(filtered, filtered).column("query_key").to_pylist())
     results = violations = differing = 0
     filters: dict[str, tuple[int, int, float]] = {}
     with (
-        Bm25Store.open(release.bm25) as store,
+        Bm25Store.open(release.files.statistics.path) as store,
         SearchCache(release.folder, release_id=release.release_id) as cache,
     ):
         collection = _Collection.of(release, store)
@@ -155,7 +154,7 @@ def _results(
             known, scores = memo.scores_of(pairs)
         pair_scores[asked[known]] = scores
     dense_weight = settings.retrieval.dense_weight
-    ranked = settle_order(candidates, fused, pair_scores, weight=weight, dense_weight=dense_weight)
+    ranked = final_order(candidates, fused, pair_scores, weight=weight, dense_weight=dense_weight)
     results = cut_results(
         ranked,
         candidate_depth=settings.retrieval.candidate_depth,
@@ -166,7 +165,7 @@ def _results(
 
 
 def _same_legs(collection: _Collection, query_key: str, legs: Mapping[str, list[tuple[int, float]]]) -> bool:
-    rows = read_table(collection.release.folder / "candidates.parquet")
+    rows = collection.release.files.candidates.read()
     rows = rows.filter(pc.field("query_key") == query_key)
     chunk_ids = collection.chunks.column("chunk_id")
     return all(

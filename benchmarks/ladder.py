@@ -38,14 +38,14 @@ class Ladder:
     Attributes:
         collection: Its folder's name.
         queries: Judged ones.
-        rungs: As ``evaluate --json`` tells them.
+        stages: As ``evaluate --json`` tells them.
         runs: Run files that were measured.
         largest_difference: Over all stages and measures.
     """
 
     collection: str
     queries: int
-    rungs: list[dict[str, object]]
+    stages: list[dict[str, object]]
     runs: int
     largest_difference: float
 
@@ -75,7 +75,7 @@ def climb(
     return Ladder(
         collection=data.name,
         queries=evaluated.queries,
-        rungs=[dict(rung.as_json()) for rung in evaluated.explained.ladder],
+        stages=[dict(stage.as_json()) for stage in evaluated.explained.ladder],
         runs=len(evaluated.runs),
         largest_difference=largest_difference(evaluated, qrels=work / "ladder.qrels.tsv"),
     )
@@ -93,9 +93,9 @@ def largest_difference(evaluated: Evaluated, *, qrels: Path) -> float:
     differences = []
     for stage, path in evaluated.runs.items():
         run = list(ir_measures.read_trec_run(str(path)))  # type: ignore[no-untyped-call]  # it has no types
-        for name, told in evaluated.means[stage].items():
+        for name, reported in evaluated.means[stage].items():
             found = ir_measures.iter_calc([ir_measures.parse_measure(name)], judged, run)
-            differences.append(abs(told - statistics.fmean(metric.value for metric in found)))
+            differences.append(abs(reported - statistics.fmean(metric.value for metric in found)))
     return max(differences)
 
 
@@ -114,12 +114,12 @@ def main() -> None:
     else:
         for ladder in ladders:
             table = Table(
-                "rung", *MEASURES, "ms a query", title=f"{ladder.collection}, {ladder.queries} judged queries"
+                "stage", *MEASURES, "ms a query", title=f"{ladder.collection}, {ladder.queries} judged queries"
             )
-            for rung in ladder.rungs:
-                milliseconds = rung["milliseconds"]
+            for stage in ladder.stages:
+                milliseconds = stage["milliseconds"]
                 cost = f"{milliseconds:.1f}" if isinstance(milliseconds, float) else ""
-                table.add_row(str(rung["name"]), *(f"{rung[name]:.4f}" for name in MEASURES), cost)
+                table.add_row(str(stage["name"]), *(f"{stage[name]:.4f}" for name in MEASURES), cost)
             Console(width=110).print(table)
             verdict = "all measures are equal" if ladder.passed else "MEASURES DIFFER"
             print(f"{ladder.runs} run files by ir_measures: {verdict} (at most {ladder.largest_difference:.1e})")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.settings_files import Value
-    from nightrank.tasks.experiment.run import Experiment
+    from nightrank.tasks.experiment.experiment import Experiment
     from nightrank.tasks.tune.cross_validate import Tuned
 
 COLLECTIONS = ("scifact", "fairytaleqa", "cran")
@@ -84,7 +84,7 @@ class Tuning:
             low=gain.low,
             high=gain.high,
             p_value=gain.p_value,
-            better_leg=max(tuned.against[leg].before for leg in ("bm25", "dense")),
+            better_leg=max(tuned.compared_with[leg].before for leg in ("bm25", "dense")),
             changes=dict(tuned.changes),
             recommended=tuned.recommended,
         )
@@ -129,7 +129,7 @@ def pull(name: str, options: argparse.Namespace) -> Levers:
     data, work = options.data / name, options.work / name
     precision: dict[str, Mapping[str, Value]] = {
         "embedder": {"precision": options.precision},
-        "evaluation": {"timed_queries": 0},
+        "evaluation": {"timed_queries": "none"},
     }
     reranker: Mapping[str, Value] = {"precision": options.precision, "depth": options.depth}
     sections = {**precision, "reranker": reranker}
@@ -139,7 +139,7 @@ def pull(name: str, options: argparse.Namespace) -> Levers:
     from nightrank.tasks.tune.search import Search
 
     with _experiment(reranked) as experiment:
-        outcome = experiment.run(experiment.settings)
+        outcome = experiment.evaluate(experiment.settings)
         found = [_diverse(experiment, mmr_lambda) for mmr_lambda in LAMBDAS]
         search = Search(experiment, experiment.settings, scoring=not options.no_scoring)
         with_reranker = Tuning.of(tune(search, folds=5, seed=0))
@@ -166,19 +166,19 @@ def _diverse(experiment: Experiment, mmr_lambda: float) -> tuple[float, Diverse]
     from nightrank.tasks.evaluate.diversity import DISTANCE
     from nightrank.tasks.experiment.variants import varied
 
-    outcome = experiment.run(varied(experiment.settings, {"results.mmr_lambda": mmr_lambda}))
+    outcome = experiment.evaluate(varied(experiment.settings, {"results.mmr_lambda": mmr_lambda}))
     rows = {row["measure"]: row for row in experiment.diversity(outcome).to_pylist()}
     return rows[DISTANCE]["before"], Diverse(mmr_lambda, rows["nDCG@10"]["after"], rows[DISTANCE]["after"])
 
 
 @contextmanager
 def _experiment(settings_file: Path) -> Iterator[Experiment]:
-    from nightrank.flows.evaluate.inputs import yardstick_of
+    from nightrank.flows.evaluate.inputs import evaluation_context
     from nightrank.flows.settings import load_settings
 
     configuration = load_settings(settings_file)
-    yardstick = yardstick_of(configuration, measures=MEASURES, qrels=None, now=datetime.now(UTC), seed=0)
-    with yardstick.experiment(None) as experiment:
+    context = evaluation_context(configuration, measures=MEASURES, qrels=None, now=datetime.now(UTC), seed=0)
+    with context.experiment(None) as experiment:
         yield experiment
 
 

@@ -22,12 +22,12 @@ from rich.table import Table
 from benchmarks.beir_folders import parsed, parser, write_settings
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.settings import load_settings
-from nightrank.tasks.experiment.run import Experiment
+from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.experiment.variants import varied
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.rerank.compare import agreement, draw_pairs, query_numbers, score_beside
 from nightrank.tasks.rerank.find import plan_local
-from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+from nightrank.tasks.rerank.lazy import LazyReranker
 from nightrank.tasks.rerank.openvino_convert import convert
 from nightrank.tasks.trec.qrels import read_judgments
 
@@ -70,7 +70,7 @@ def measure(configuration: Configuration, work: Path, *, timed: int) -> list[Row
         names[runtime] = str(folder.resolve())
         update = {"model": names[runtime], "precision": "auto"}
         plans.append(plan_local(settings.reranker.model_copy(update=update), settings.execution, base=base))
-    found = score_beside([RerankerOnDemand(plan, settings).load() for plan in plans], pairs)
+    found = score_beside([LazyReranker(plan, settings).load() for plan in plans], pairs)
     quality = _quality(configuration, list(names.values()))
     rows = []
     for runtime, own, worth in zip(names, found, quality, strict=True):
@@ -88,7 +88,7 @@ def _quality(configuration: Configuration, models: list[str]) -> list[tuple[floa
     now = datetime.now(UTC)
     with Experiment.open(configuration.workspace, settings, judgments, base=base, now=now) as experiment:
         for model in models:
-            means = experiment.run(varied(settings, {"reranker.model": model})).means
+            means = experiment.evaluate(varied(settings, {"reranker.model": model})).means
             values.append((means["reranker"][MEASURE], means["reranked"][MEASURE]))
     return values
 
@@ -110,7 +110,7 @@ def main() -> None:
         query_limit=options.limit,
         sections={
             "reranker": {"depth": DEPTH},
-            "evaluation": {"timed_queries": 0},
+            "evaluation": {"timed_queries": "none"},
             "execution": {"threads": options.threads},  # the same for all: each has another choice of its own
         },
     )

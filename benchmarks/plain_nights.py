@@ -27,15 +27,15 @@ def refresh_plainly(settings_file: Path, *, on_stage: Callable[[str], None] = la
         settings_file: The settings.
         on_stage: Told the name of each stage before it begins.
     """
-    from nightrank.flows.night.run import Run
+    from nightrank.flows.night.build import Build
     from nightrank.flows.refresh import refresh
 
-    def stage(run: Run, task: Task[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 (as the task takes them)
+    def stage(build: Build, task: Task[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 (as the task takes them)
         on_stage(task.name)
         start = time.perf_counter()
         outcome: T = task.fn(*args, **kwargs)
-        run.seconds[task.name] = time.perf_counter() - start
+        build.seconds[task.name] = time.perf_counter() - start
         return outcome
 
-    with patch.object(Run, "stage", stage):
+    with patch.object(Build, "stage", stage):
         return refresh.fn(str(settings_file))

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.beir_folders import parsed, parser, run_night, write_settings
-from nightrank.storage.files.parquet import read_table
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.measures import evaluate_runs, named_queries, rows_of_queries, run_of
 from nightrank.tasks.evaluate.significance import compare_paired
@@ -99,7 +99,7 @@ def row_of(name: str, options: argparse.Namespace) -> Row:
     manifest = summary.manifest
     workspace = FolderWorkspace(settings_file.parent / "workspace")
     folder = workspace.release(workspace.require_current())
-    evaluation = read_table(folder / "evaluation.parquet")
+    evaluation = ReleaseFiles(folder).evaluation.read()
     fused, reranked = (_values(evaluation, stage) for stage in ("fused", "reranked"))
     comparison = compare_paired(fused, reranked, generator=np.random.default_rng(0))
     return Row(
@@ -164,8 +164,8 @@ def _without(folder: Path, settings_file: Path, *, ignore_identical_ids: bool) -
     settings, qrels = configuration.settings, configuration.settings.judgments.qrels
     assert qrels is not None  # every collection here is judged
     judgments = read_judgments(configuration.base / qrels, name=qrels)
-    ids = named_queries(read_table(folder / "queries.parquet"), {judgment.query_id for judgment in judgments})
-    rows = rows_of_queries(read_table(folder / "candidates.parquet"), ids).sort_by("query_key")
+    ids = named_queries(ReleaseFiles(folder).queries.read(), {judgment.query_id for judgment in judgments})
+    rows = rows_of_queries(ReleaseFiles(folder).candidates.read(), ids).sort_by("query_key")
     groups = rows.column("query_key").combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
     pair_scores, fused, ranks = (rows.column(name).to_numpy() for name in ("pair_score", "fused_score", "fused_rank"))
     legs = legs_of(rows, dense_weight=settings.retrieval.dense_weight)

@@ -94,7 +94,7 @@ def main() -> None:
             )
             equal = str(comparison) if comparison.is_same_but_for_ties else f"OTHER: {comparison}"
             nights.append(Night(runner, 2 * shards, seconds, equal))
-    _tell(nights, costs_of(nights), as_json=options.json)
+    _report(nights, costs_of(nights), as_json=options.json)
     raise SystemExit(any(night.equal.startswith("OTHER") for night in nights))
 
 
@@ -137,12 +137,12 @@ def _collection(work: Path, *, texts: int, queries: int) -> Sections:
         "queries": {"log": "queries.jsonl"},
         "reranker": {},
         **tiny_models(work / "models"),
-        "evaluation": {"timed_queries": 0},
+        "evaluation": {"timed_queries": "none"},
         "gates": LOOSE_GATES,
     }
 
 
-def _tell(nights: Sequence[Night], costs: Sequence[Cost], *, as_json: bool) -> None:
+def _report(nights: Sequence[Night], costs: Sequence[Cost], *, as_json: bool) -> None:
     if as_json:
         found = {"nights": [asdict(night) for night in nights], "costs": [asdict(cost) for cost in costs]}
         print(json.dumps({**found, "machine": machine()}))

@@ -29,11 +29,10 @@ from benchmarks.bm25_speed import QUERIES, Collection
 from benchmarks.mixed_texts import operations
 from benchmarks.synthetic_texts import query_texts
 from nightrank.flows.settings import find_settings_file, load_settings
-from nightrank.storage.files.parquet import read_table
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.memo.pair_scores import PairMemo
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.release.results import FILE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -117,17 +116,18 @@ def constants_of(workspace: Workspace, *, layers: int, work: Path) -> Constants:
     folder, counts = workspace.release(manifest.release_id), manifest.counts
     table = ChunkTable.open(workspace.lance, name=manifest.chunk_table.name, version=manifest.chunk_table.version)
     files = {name: bytes_of([folder / name]) for name in manifest.files}
-    per_query = [folder / name for name in ("dense.parquet", "candidates.parquet", "queries.parquet")]
+    release = ReleaseFiles(folder)
+    per_query = [release.dense_lists.path, release.candidates.path, release.queries.path]
     size = Bytes(
         text=bytes_of([workspace.root / "lance"]) / len(table),
-        posting=files["bm25.duckdb"] / counts.chunks,
-        document=files["documents.parquet"] / counts.documents,
+        posting=files[release.statistics.path.name] / counts.chunks,
+        document=files[release.documents.path.name] / counts.documents,
         query=bytes_of(per_query) / counts.queries,
-        answer=files[FILE_NAME] / counts.queries,
+        answer=files[release.results.path.name] / counts.queries,
         pair=_bytes_of_a_pair(work / "memo"),
     )
     lengths = np.concatenate([batch.column("tokens").to_numpy().astype(float) for batch in table.stream(["tokens"])])
-    asked = read_table(folder / "queries.parquet", columns=["text"])["text"].to_pylist()
+    asked = release.queries.read(["text"])["text"].to_pylist()
     words = [len(text.split()) for text in asked]
     width = table.dimensions
     network = SimpleNamespace(
@@ -223,16 +223,18 @@ def main() -> None:
     workspace = load_settings(find_settings_file(options.config)).workspace
     constants = constants_of(workspace, layers=options.layers, work=options.work)
     console = Console(width=200)
-    told = Table("one", "takes")
+    reported = Table("one", "takes")
     for name, value in constants.size._asdict().items():
-        told.add_row(f"bytes: {name}", f"{value:,.0f}")
-    told.add_row("chunks a document", f"{constants.chunks_a_document:.2f}")
-    told.add_row("pairs a query", str(PAIRS))
-    told.add_row("operations to embed a chunk", f"{constants.embedding:.2e}")
-    told.add_row("operations to score a pair", f"{constants.scoring:.2e}")
-    told.add_row("core-seconds of BM25 to build for a million chunks", f"{constants.building * 1e6:.0f}")
-    told.add_row("core-seconds of BM25 to ask a thousand queries of a million chunks", f"{constants.asking * 1e9:.2f}")
-    console.print(told)
+        reported.add_row(f"bytes: {name}", f"{value:,.0f}")
+    reported.add_row("chunks a document", f"{constants.chunks_a_document:.2f}")
+    reported.add_row("pairs a query", str(PAIRS))
+    reported.add_row("operations to embed a chunk", f"{constants.embedding:.2e}")
+    reported.add_row("operations to score a pair", f"{constants.scoring:.2e}")
+    reported.add_row("core-seconds of BM25 to build for a million chunks", f"{constants.building * 1e6:.0f}")
+    reported.add_row(
+        "core-seconds of BM25 to ask a thousand queries of a million chunks", f"{constants.asking * 1e9:.2f}"
+    )
+    console.print(reported)
     prices = {"gpu_dollars": options.gpu_dollars, "core_dollars": options.core_dollars}
     console.print(plan(constants, gpu=options.gpu_tflops * 1e12, **prices))
 

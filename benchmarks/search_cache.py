@@ -28,7 +28,8 @@ from benchmarks.demo_documents import demo_documents
 from benchmarks.race import race
 from nightrank.storage.files.database import connect
 from nightrank.storage.keys import query_key
-from nightrank.storage.release.results import FILE_NAME, write_results_file
+from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.results import write_results_file
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.folder import FolderWorkspace
 
@@ -61,8 +62,8 @@ def claims(options: Namespace, *, queries: int) -> list[Claim]:
     folder = workspace.release("benchmark")
     folder.mkdir(parents=True)
     rows = list(_rows(queries))
-    write_results_file(folder / FILE_NAME, rows)
-    workspace.point_at("benchmark", now=datetime.now(UTC))
+    write_results_file(ReleaseFiles(folder).results.path, rows)
+    workspace.publish("benchmark", now=datetime.now(UTC))
     texts = [text for _, text, _ in rows]
     asked = random.Random(0).choices(texts, k=2_000)
     with (

@@ -22,6 +22,7 @@ from benchmarks.claims import Claim, benchmark_parser, main_of
 from benchmarks.race import Laps, race
 from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
 from nightrank.flows.settings import find_settings_file, load_settings
+from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,7 @@ def main() -> None:
     settings_file = (_example(work) if options.config is None else find_settings_file(options.config)).resolve()
     os.environ["PREFECT_HOME"] = str((work / "prefect").resolve())  # its database is its own
     workspace = load_settings(settings_file).workspace
-    query = _a_query(workspace.release(workspace.require_current()) / "results.sqlite")
+    query = _a_query(ReleaseFiles(workspace.release(workspace.require_current())).results.path)
     nightrank = (sys.executable, "-m", "nightrank.flows.cli.app")
     night = (*nightrank, "refresh", "-c", str(settings_file), "--json")
     assert json.loads(_output(night))["changed"] is False, "the workspace is not up to date"

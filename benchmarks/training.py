@@ -1,10 +1,10 @@
-"""What is `nightrank train embedder` worth? FairytaleQA's train split, measured on its test split, SciFact on guard.
+"""What is `nightrank train embedder` worth? FairytaleQA's train split, measured on its test split, SciFact beside it.
 
     python -m benchmarks.training --data FOLDER --work FOLDER
 
 A release of FairytaleQA is made with the packaged model, and the model is trained on the judged queries of the train
 split with this release's candidates as negatives. Both are measured on the test split by releases of their own: the
-dense leg over the whole collection. The guard is SciFact's test split, of which nothing is learnt.
+dense leg over the whole collection. The regression set is SciFact's test split, of which nothing is learnt.
 
 About 40 minutes on two quiet cores. A run that was stopped goes on behind what it had done; a model that was trained
 with the same options on the same data is taken, not trained again.
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.beir_folders import run_night, write_settings
-from nightrank.storage.files.parquet import read_table
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.significance import compare_evaluations
 from nightrank.tasks.models.card import CARD, MEASURES, figures_of, read_training_card
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from nightrank.flows.train.embedder import EmbedderRequest
     from nightrank.tasks.models.card import Figure
 
-LEARNT, GUARD = "fairytaleqa", "scifact"
+LEARNT, REGRESSION_SET = "fairytaleqa", "scifact"
 GOAL = 0.42  # nDCG@10 of the dense leg on the test split
 
 
@@ -81,19 +81,24 @@ def main() -> None:
 
 
 def embedder_rows(options: argparse.Namespace) -> list[Row]:
-    """Train the dual encoder, and measure it on the test split and on the guard."""
+    """Train the dual encoder, and measure it on the test split and on the regression set."""
     data, work = options.data / LEARNT, options.work / "training"
     before = _night(data, work / "before", precision=options.precision, model=None)
     model = _trained(work / "before" / "training.toml", _request(options))
     after = _night(data, work / "after", precision=options.precision, model=model)
     figures = figures_of(compare_evaluations(before, after, generator=np.random.default_rng(0)))
     decisive, *others = (figure for figure in figures if figure.measure in MEASURES)
-    guarded = read_training_card(model).guard
-    assert guarded is not None  # it was asked for
+    regression = read_training_card(model).regression_set
+    assert regression is not None  # it was asked for
     return [
         _row(LEARNT, decisive, goal=f"{GOAL:g} or more", passed=decisive.after >= GOAL),
         *(_row(LEARNT, figure) for figure in others),
-        _row(GUARD, guarded.figure, goal=f"at most {guarded.allowed_loss:g} lost", passed=not guarded.refuses),
+        _row(
+            REGRESSION_SET,
+            regression.figure,
+            goal=f"at most {regression.allowed_loss:g} lost",
+            passed=not regression.refuses,
+        ),
     ]
 
 
@@ -116,7 +121,7 @@ def _night(data: Path, work: Path, *, precision: str, model: Path | None) -> pa.
     settings_file = write_settings(data, work, "training", split="test", sections=sections)
     run_night(settings_file)
     workspace = FolderWorkspace(work / "workspace")
-    evaluation = read_table(workspace.release(workspace.require_current()) / "evaluation.parquet")
+    evaluation = ReleaseFiles(workspace.release(workspace.require_current())).evaluation.read()
     stages = evaluation.column("stage").to_numpy(zero_copy_only=False)
     return evaluation.filter(np.equal(stages, "dense"))
 
@@ -131,7 +136,7 @@ def _request(options: argparse.Namespace) -> EmbedderRequest:
         training=EmbedderTraining(
             **{name: value for name in chosen if (value := getattr(options, name)) is not None},
         ),
-        guard=options.data / GUARD,
+        regression_set=options.data / REGRESSION_SET,
     )
 
 
@@ -145,8 +150,8 @@ def _trained(settings_file: Path, request: EmbedderRequest) -> Path:
     key = training_key(configuration, "embedder", request.pairs, request.training)
     for path in sorted(configuration.workspace.models.glob(f"embedder-*/{CARD}")):
         card = read_training_card(path.parent)
-        guarded_by = None if card.guard is None else card.guard.name
-        if (card.key, guarded_by) == (key, str(request.guard)):
+        checked_on = None if card.regression_set is None else card.regression_set.name
+        if (card.key, checked_on) == (key, str(request.regression_set)):
             return path.parent
     return train_embedder(str(settings_file), request).folder
 

@@ -24,7 +24,7 @@ from rich.console import Console
 
 from benchmarks.beir_folders import parsed, parser, run_night, write_settings
 from benchmarks.training import Row, table_of
-from nightrank.storage.files.parquet import read_table
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.significance import compare_evaluations
 from nightrank.tasks.models.card import CARD, figures_of, read_training_card
@@ -109,7 +109,7 @@ def _night(name: str, options: argparse.Namespace, *, model: Path | None) -> pa.
     )
     run_night(settings_file)
     workspace = FolderWorkspace(work / "workspace")
-    evaluation = read_table(workspace.release(workspace.require_current()) / "evaluation.parquet")
+    evaluation = ReleaseFiles(workspace.release(workspace.require_current())).evaluation.read()
     return evaluation.filter(np.equal(evaluation.column("measure").to_numpy(zero_copy_only=False), MEASURE))
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nightrank.flows.engine.flow import nightrank_flow
-from nightrank.flows.night.run import Work, building, finish, nothing_to_do
+from nightrank.flows.night.build import Work, building, finish, nothing_to_do
 from nightrank.flows.night.summary import Summary
 from nightrank.flows.settings import load_settings
 from nightrank.tasks.gates.verdicts import check_overrides
@@ -39,12 +39,12 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
     check_overrides(accept)
     configuration = load_settings(Path(settings_file))
     now = datetime.now(UTC)
-    with configuration.workspace.writing(now=now), building(configuration, now=now) as run:
-        night, embedder, reranker, stage = run.night, run.embedder, run.reranker, run.stage
+    with configuration.workspace.writing(now=now), building(configuration, now=now) as build:
+        night, embedder, reranker, stage = build.night, build.embedder, build.reranker, build.stage
 
         inputs = stage(read_inputs, night)
-        if run.is_current(inputs):
-            return nothing_to_do(run, inputs)
+        if build.is_current(inputs):
+            return nothing_to_do(build, inputs)
 
         chunks = stage(chunk_documents, night, embedder.plan)
         embedded = stage(embed_chunks, night, embedder)
@@ -59,11 +59,11 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
 
         answered = stage(write_results, night, embedded.table)
         measures = stage(
-            measure_stages, night, embedder, reranker, embedded.table, previous=run.current, seed=inputs.seed
+            measure_stages, night, embedder, reranker, embedded.table, previous=build.current, seed=inputs.seed
         )
         asked = stage(
-            ask_gates, night, embedded.table, inputs, current=run.current, answered=answered, now=now, accept=accept
+            ask_gates, night, embedded.table, inputs, current=build.current, answered=answered, now=now, accept=accept
         )
 
         work = Work(chunks, embedded, postings, queries, scanned, pairs)
-        return finish(run, inputs, work, measures=measures, asked=asked)
+        return finish(build, inputs, work, measures=measures, asked=asked)

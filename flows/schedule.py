@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from nightrank.storage.records import JsonValue
 
-OFF = "off"
 BANNED = "/%&<>"  # in names, by Prefect
 
 
@@ -111,21 +110,21 @@ def plan(settings_file: Path, *, name: str | None) -> list[Served]:
     folder = "".join("-" if letter in BANNED else letter for letter in settings_file.resolve().parent.name)
     schedule = read_settings(settings_file).schedule
     from nightrank.flows.evaluate.flow import evaluate
-    from nightrank.flows.operate.collect import collect
     from nightrank.flows.operate.export import export
+    from nightrank.flows.operate.prune import prune
     from nightrank.flows.operate.report_flow import report
     from nightrank.flows.refresh import refresh
     from nightrank.flows.train.embedder import train_embedder
     from nightrank.flows.train.reranker import train_reranker
 
-    flows: list[tuple[Flow[Any, Any], str, str]] = [
+    flows: list[tuple[Flow[Any, Any], str | None, str]] = [
         (refresh, schedule.refresh, "A night: a new release, or nothing to do."),
         (evaluate, schedule.evaluate, "What each stage of the live release is worth."),
-        (collect, schedule.collect, "Removes old releases, and what only they needed."),
-        (export, OFF, "Serves the live release from elsewhere, as [export] says."),
-        (report, OFF, "Measures, gates and the report of a release."),
-        (train_embedder, OFF, "Trains the dual encoder on the collection's own pairs."),
-        (train_reranker, OFF, "Trains the reranker on the collection's own pairs."),
+        (prune, schedule.prune, "Removes old releases, and what only they needed."),
+        (export, None, "Serves the live release from elsewhere, as [export] says."),
+        (report, None, "Measures, gates and the report of a release."),
+        (train_embedder, None, "Trains the dual encoder on the collection's own pairs."),
+        (train_reranker, None, "Trains the reranker on the collection's own pairs."),
     ]
     return [
         Served(
@@ -133,7 +132,7 @@ def plan(settings_file: Path, *, name: str | None) -> list[Served]:
             name=name or folder or "nightrank",
             description=description,
             settings_file=settings_file.resolve(),
-            cron=None if cron == OFF else cron,
+            cron=cron,
             timezone=schedule.timezone,
         )
         for flow, cron, description in flows

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from nightrank.storage.bucket.store import StoreOptions
 from nightrank.storage.errors import InputError
@@ -24,6 +24,21 @@ if TYPE_CHECKING:
     from nightrank.storage.workspace.base import Workspace
 
 DEFAULT_FILES = (Path("nightrank.toml"), Path("nightrank-demo/nightrank.toml"))
+
+# Keys as they were called before, for the message that names what they are called now; nothing else knows them.
+FORMER_NAMES: dict[tuple[str, ...], str] = {
+    ("canary",): "[drift_check]",
+    ("documents", "max_bad_rows"): "[documents].max_bad_row_share",
+    ("queries", "max_bad_rows"): "[queries].max_bad_row_share",
+    ("queries", "count_power"): "[queries].count_exponent",
+    ("gates", "overlap_persistence"): "[gates].rbo_p",
+    ("schedule", "collect"): "[schedule].prune",
+    ("reranker", "hosted", "key_variable"): "[reranker.hosted].api_key_env",
+    ("reranker", "hosted", "key_block"): "[reranker.hosted].api_key_block",
+    ("reranker", "hosted", "pairs_a_request"): "[reranker.hosted].pairs_per_request",
+    ("reranker", "hosted", "requests_a_minute"): "[reranker.hosted].requests_per_minute",
+    ("reranker", "hosted", "longest_wait_seconds"): "[reranker.hosted].max_backoff_seconds",
+}
 
 
 @dataclass(frozen=True)  # no slots: the workspace is opened when it is first asked for, and once
@@ -147,6 +162,8 @@ def _with_models(settings: Settings, name_of: Callable[[str], str]) -> Settings:
 
 def _explain(path: Path, place: Sequence[str], kind: str, reason: str, value: object) -> InputError:
     name = f"[{place[0]}].{'.'.join(place[1:])}" if len(place) > 1 else place[0]
+    if kind == "extra_forbidden" and tuple(place) in FORMER_NAMES:
+        return InputError(f"{path}: unknown setting {name}.", remedy=f"It is called {FORMER_NAMES[tuple(place)]} now.")
     if kind == "extra_forbidden":
         nearest = difflib.get_close_matches(place[-1], _known_names(place[:-1]), n=1, cutoff=0.5)
         remedy = f"Did you mean `{nearest[0]}`?" if nearest else f"Known here: {', '.join(_known_names(place[:-1]))}."
@@ -155,7 +172,23 @@ def _explain(path: Path, place: Sequence[str], kind: str, reason: str, value: ob
         return InputError(f"{path}: the setting {name} is missing.", remedy="Add it; it has no default.")
     may_be_secret = place[:2] in {("reranker", "hosted"), ("export", "to")}  # a key or a password may stand there
     shown = "" if may_be_secret or place == ("export",) else f" = {value!r}"
-    return InputError(f"{path}: {name}{shown} is wrong: {reason}.", remedy="Correct it.")
+    remedy = 'Correct it, or write "none" to switch it off.' if _can_be_off(place) else "Correct it."
+    return InputError(f"{path}: {name}{shown} is wrong: {reason}.", remedy=remedy)
+
+
+def _can_be_off(place: Sequence[str]) -> bool:
+    """Whether a setting is one that "none" switches off."""
+    section: type[BaseModel] = Settings
+    for part in place:
+        field = section.model_fields.get(part)
+        if field is None:
+            return False
+        if any(isinstance(one, BeforeValidator) for one in field.metadata):
+            return True
+        if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return False
+        section = field.annotation
+    return False
 
 
 def _known_names(place: Sequence[str]) -> list[str]:

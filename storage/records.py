@@ -172,7 +172,7 @@ QUERIES = pa.schema(
         pa.field("text", pa.string(), nullable=False),  # normalised: what models read
         pa.field("count", pa.int64(), nullable=False),
         pa.field("query_ids", pa.list_(pa.string()), nullable=False),
-        pa.field("forms", pa.list_(pa.string()), nullable=False),  # near-identical texts that it answers too
+        pa.field("aliases", pa.list_(pa.string()), nullable=False),  # near-identical texts that it answers too
         pa.field("filter", pa.string()),  # its filter's canonical text; null without one
     ]
 )
@@ -183,6 +183,29 @@ LEG = pa.schema(
         pa.field("chunk_number", pa.int32(), nullable=False),  # row of the release's chunks
         pa.field("score", pa.float32(), nullable=False),
         pa.field("rank", pa.int32(), nullable=False),  # from 1
+    ]
+)
+
+# A run of another engine as it is read: the entries of its queries and documents.
+EXTERNAL_RUN = pa.schema(
+    [
+        pa.field("query_number", pa.int32(), nullable=False),
+        pa.field("document_id", pa.string(), nullable=False),
+        pa.field("score", pa.float32(), nullable=False),
+    ]
+)
+
+# Both legs as one ranking.
+FUSED = pa.schema(
+    [
+        pa.field("query_number", pa.int32(), nullable=False),
+        pa.field("chunk_number", pa.int32(), nullable=False),
+        pa.field("bm25_score", pa.float32()),
+        pa.field("bm25_rank", pa.int32()),
+        pa.field("dense_score", pa.float32()),
+        pa.field("dense_rank", pa.int32()),
+        pa.field("fused_score", pa.float32(), nullable=False),
+        pa.field("fused_rank", pa.int32(), nullable=False),
     ]
 )
 

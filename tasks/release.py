@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from nightrank.storage.errors import MachineError
-from nightrank.storage.files.parquet import read_rows, read_table
 from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.tasks.settings.file import Settings
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoredRelease:
-    """A release that was sealed, for reading.
+    """A release that was committed, for reading.
 
     Attributes:
         workspace: Where it lies.
@@ -66,26 +66,21 @@ class StoredRelease:
         return self.workspace.release(self.release_id)
 
     @property
-    def bm25(self) -> Path:
-        """The BM25 statistics."""
-        return self.folder / "bm25.duckdb"
-
-    @property
-    def dense_lists(self) -> Path:
-        """The lists of the dense leg, schema DENSE_LISTS."""
-        return self.folder / "dense.parquet"
+    def files(self) -> ReleaseFiles:
+        """Its files."""
+        return ReleaseFiles(self.folder)
 
     def judged_queries(self, judgments: Iterable[Judgment]) -> pa.Table:
         """Those of its queries that somebody judged, schema QUERIES, in their order."""
-        return judged_queries(read_table(self.folder / "queries.parquet"), judgments)
+        return judged_queries(self.files.queries.read(), judgments)
 
     def candidates(self, queries: pa.Table) -> pa.Table:
         """The candidates of some of its queries, schema CANDIDATES."""
-        return read_rows(self.folder / "candidates.parquet", "query_key", queries.column("query_key"))
+        return self.files.candidates.read_rows("query_key", queries.column("query_key"))
 
     def document_ids(self) -> pa.ChunkedArray:
         """String (n_documents,), the ids of its collection."""
-        return read_table(self.folder / "documents.parquet", columns=["document_id"]).column(0)
+        return self.files.documents.read(["document_id"]).column(0)
 
     def chunk_table(self) -> ChunkTable:
         """Texts and vectors of its chunks; to be read while ``storage.workspace.folder.reading`` is held."""

@@ -151,7 +151,7 @@ def evaluate(
     ] = (),
     only_runs: Annotated[bool, Parameter(negative="", help="Measure the run files alone.")] = False,
     write_runs: Annotated[Path | None, Parameter(help="Folder for a TREC run file of each stage.")] = None,
-    against: Annotated[
+    baseline: Annotated[
         str | None,
         Parameter(help="Compare, with significance: a release id, a settings file (*.toml), a TREC run file."),
     ] = None,
@@ -186,7 +186,7 @@ def evaluate(
         runs=[str(path) for path in runs],
         only_runs=only_runs,
         write_runs=None if write_runs is None else str(write_runs),
-        against=against,
+        baseline=baseline,
         grid=list(grid),
         per_query=per_query,
     )
@@ -345,7 +345,7 @@ def doctor(
 
 
 @app.command
-def collect(
+def prune(
     *,
     config: Config = None,
     keep: Annotated[
@@ -357,17 +357,17 @@ def collect(
     """Remove what nothing reaches: old releases, and what only they needed."""
     from datetime import UTC, datetime
 
-    from nightrank.flows.operate.collect import collect_workspace
+    from nightrank.flows.operate.prune import prune_workspace
     from nightrank.flows.settings import find_settings_file, load_settings
 
     configuration = load_settings(find_settings_file(config))
-    collected = collect_workspace(configuration, keep=keep, dry_run=dry_run, now=datetime.now(UTC))
+    pruned = prune_workspace(configuration, keep=keep, dry_run=dry_run, now=datetime.now(UTC))
     if json_:
-        print_json({"dry_run": dry_run, **collected.as_json()})
+        print_json({"dry_run": dry_run, **pruned.as_json()})
     else:
-        from nightrank.flows.operate.terminal import show_collected
+        from nightrank.flows.operate.terminal import show_pruned
 
-        show_collected(collected, dry_run=dry_run)
+        show_pruned(pruned, dry_run=dry_run)
     return 0
 
 
@@ -387,13 +387,13 @@ def schedule(
     without_telemetry()
     from nightrank.flows.schedule import plan, serve, show_schedule
 
-    def tell(served: Sequence[Served]) -> None:
+    def announce(served: Sequence[Served]) -> None:
         if json_:
             print_json({"served": [one.as_json() for one in served]})
         else:
             show_schedule(served)
 
-    serve(plan(settings_file, name=name), on_ready=tell)
+    serve(plan(settings_file, name=name), on_ready=announce)
     return 0
 
 

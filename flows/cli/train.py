@@ -78,7 +78,7 @@ BaseShare = Annotated[
     float, Parameter(help="Of the outcome's weights, that the model it started from keeps: less is lost elsewhere.")
 ]
 Seed = Annotated[int, Parameter(help="Decides what is drawn and held out.")]
-Guard = Annotated[
+RegressionSet = Annotated[
     Path | None,
     Parameter(help="A general collection, as BEIR folder or settings file: no promotion where the model loses there."),
 ]
@@ -109,7 +109,7 @@ def embedder(
     max_tokens: MaxTokens = 192,
     base_share: BaseShare = 0.0,
     seed: Seed = 0,
-    guard: Guard = None,
+    regression_set: RegressionSet = None,
     promote: Promote = False,
     fresh: Fresh = False,
     json_: Json = False,
@@ -140,8 +140,8 @@ def embedder(
     quiet_prefect()
     from nightrank.flows.train.embedder import EmbedderRequest, train_embedder
 
-    request = EmbedderRequest(pairs=asked, training=how, guard=guard, promote=promote, fresh=fresh)
-    return told(lambda: train_embedder(str(settings_file), request), json_=json_)
+    request = EmbedderRequest(pairs=asked, training=how, regression_set=regression_set, promote=promote, fresh=fresh)
+    return report_training(lambda: train_embedder(str(settings_file), request), json_=json_)
 
 
 @train.command
@@ -221,11 +221,11 @@ def reranker(
     from nightrank.flows.train.reranker import RerankerRequest, train_reranker
 
     request = RerankerRequest(pairs=asked, training=how, promote=promote, fresh=fresh)
-    return told(lambda: train_reranker(str(settings_file), request), json_=json_)
+    return report_training(lambda: train_reranker(str(settings_file), request), json_=json_)
 
 
 @train.command
-def withdraw(
+def demote(
     kind: Annotated[Literal["embedder", "reranker"], Parameter(help="Of the promoted model.")],
     *,
     config: Config = None,
@@ -233,15 +233,15 @@ def withdraw(
 ) -> int:
     """Take a promotion back: from the next refresh on the settings' own model counts again."""
     from nightrank.flows.settings import find_settings_file, load_settings
-    from nightrank.storage.workspace.models import withdraw as withdraw_promotion
+    from nightrank.storage.workspace.models import demote as demote_model
 
-    promotion = withdraw_promotion(load_settings(find_settings_file(config)).workspace, kind)
+    promotion = demote_model(load_settings(find_settings_file(config)).workspace, kind)
     if json_:
-        print_json({"kind": kind, "withdrawn": None if promotion is None else promotion.model})
+        print_json({"kind": kind, "demoted": None if promotion is None else promotion.model})
     else:
-        from nightrank.flows.train.terminal import show_withdrawn
+        from nightrank.flows.train.terminal import show_demoted
 
-        show_withdrawn(kind, promotion)
+        show_demoted(kind, promotion)
     return 0
 
 
@@ -264,7 +264,7 @@ def pairs_asked(
     return checked(PairSettings, {**chosen, "held_out_share": held_out, "seed": seed})
 
 
-def told(training: Callable[[], Trained], *, json_: bool) -> int:
+def report_training(training: Callable[[], Trained], *, json_: bool) -> int:
     """Run a training and tell what it made, also where that is not promoted.
 
     Raises:

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from nightrank.storage.release.collect import Collected
     from nightrank.storage.release.manifest import Gate, Manifest
+    from nightrank.storage.release.prune import Pruned
 
 
-def show_collected_in_prefect(collected: Collected, *, dry_run: bool) -> None:
+def show_pruned_in_prefect(pruned: Pruned, *, dry_run: bool) -> None:
     """Create a collection's artifact; does nothing outside a flow run."""
     if FlowRunContext.get() is None:
         return
     create_table_artifact(
-        table=[{"what": name, "removed": value} for name, value in collected.as_json().items()],
-        key="nightrank-collected",
+        table=[{"what": name, "removed": value} for name, value in pruned.as_json().items()],
+        key="nightrank-pruned",
         description="What would go." if dry_run else "What nothing reached, and is gone.",
     )
 

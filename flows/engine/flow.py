@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from prefect import flow
 
-from nightrank.flows.engine.names import run_name
-from nightrank.flows.engine.notify import tell
+from nightrank.flows.engine.names import flow_run_name
+from nightrank.flows.engine.notify import notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ def nightrank_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
 
     def decorate(function: Callable[P, R]) -> Flow[P, R]:
         made: Flow[P, R] = flow(
-            name=name, flow_run_name=run_name, on_failure=[tell], on_crashed=[tell], on_cancellation=[tell]
+            name=name, flow_run_name=flow_run_name, on_failure=[notify], on_crashed=[notify], on_cancellation=[notify]
         )(function)
         return made
 

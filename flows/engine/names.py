@@ -22,7 +22,7 @@ TAG = "nightrank"
 
 
 @contextmanager
-def as_far_as_it_answers() -> Iterator[None]:
+def if_reachable() -> Iterator[None]:
     """What a run puts on Prefect's pages in this block is left out where the server does not take it."""
     try:
         yield
@@ -30,7 +30,7 @@ def as_far_as_it_answers() -> Iterator[None]:
         get_logger("nightrank").warning("Prefect's pages lack something: %s: %s", type(error).__name__, error)
 
 
-def run_name() -> str:
+def flow_run_name() -> str:
     """The name of the flow run that is beginning: its workspace, as far as its settings can be read."""
     context = FlowRunContext.get()
     assert context is not None
@@ -52,7 +52,7 @@ def workspace_name(workspace: str, *, base: Path) -> str:
     return workspace if is_whole else f"{base.name}/{workspace}"
 
 
-def name_run(workspace: str, release_id: str, outcome: str, *, log: str) -> None:
+def name_flow_run(workspace: str, release_id: str, outcome: str, *, log: str) -> None:
     """Say in the name and the tags of this flow run what came of it; does nothing outside a flow run.
 
     Args:
@@ -66,7 +66,7 @@ def name_run(workspace: str, release_id: str, outcome: str, *, log: str) -> None
         return
     get_run_logger().info("%s", log)
     run = context.flow_run
-    with as_far_as_it_answers(), get_client(sync_client=True) as client:
+    with if_reachable(), get_client(sync_client=True) as client:
         client.update_flow_run(
             run.id,
             name=f"{workspace} {release_id} {outcome}",

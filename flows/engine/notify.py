@@ -33,7 +33,7 @@ class Message(NamedTuple):
     body: str
 
 
-def tell(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
+def notify(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
     """Tell the blocks of the run's settings how it ended: a hook of Prefect's."""
     logger = get_logger("nightrank")
     settings_file = Path(str(flow_run.parameters.get("settings_file", "nightrank.toml")))
@@ -46,8 +46,8 @@ def tell(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> No
     if blocks:
         workspace = workspace_name(settings.workspace, base=settings_file.resolve().parent)
         message = message_of(flow.name, flow_run, state, workspace=workspace)
-        for untold in send(message, blocks):
-            logger.warning("%s", untold)
+        for failure in send(message, blocks):
+            logger.warning("%s", failure)
 
 
 def message_of(flow: str, flow_run: FlowRun, state: State[object], *, workspace: str) -> Message:
@@ -87,17 +87,17 @@ def send(message: Message, blocks: Sequence[str]) -> list[str]:
     Returns:
         Why some could not send it, a line each.
     """
-    untold = []
+    failures = []
     for name in blocks:
         try:
             block = Block.load(name)
             if not isinstance(block, NotificationBlock):
-                untold.append(f"The block {name} tells nobody anything: it is no notification block.")
+                failures.append(f"The block {name} tells nobody anything: it is no notification block.")
                 continue
             cast("Callable[..., None]", block.notify)(message.body, subject=message.subject)
         except Exception as error:  # whatever keeps a message from being sent, the run is what it is
-            untold.append(f"The block {name} did not send the message: {type(error).__name__}: {error}")
-    return untold
+            failures.append(f"The block {name} did not send the message: {type(error).__name__}: {error}")
+    return failures
 
 
 def _error(state: State[object]) -> object:

@@ -26,11 +26,11 @@ def show_evaluation_in_prefect(evaluated: Evaluated) -> None:
         create_table_artifact(
             table=evaluated.comparison.to_pylist(),
             key="nightrank-comparison",
-            description=f"Against {evaluated.against}, query by query.",
+            description=f"Against {evaluated.baseline}, query by query.",
         )
     if evaluated.grid:
         create_table_artifact(
-            table=[{**tried.values, **tried.measures["results"]} for tried in evaluated.grid],
+            table=[{**result.values, **result.measures["results"]} for result in evaluated.grid],
             key="nightrank-grid",
             description="Variants of the settings, the best results first.",
         )

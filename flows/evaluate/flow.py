@@ -12,16 +12,16 @@ from pathlib import Path
 import pyarrow as pa
 
 from nightrank.flows.engine.flow import nightrank_flow
-from nightrank.flows.engine.names import name_run, workspace_name
+from nightrank.flows.engine.names import name_flow_run, workspace_name
 from nightrank.flows.engine.steps import step
 from nightrank.flows.evaluate.artifacts import show_evaluation_in_prefect
-from nightrank.flows.evaluate.inputs import check_inputs, yardstick_of
-from nightrank.flows.evaluate.opponent import find_opponent
+from nightrank.flows.evaluate.baseline import find_baseline
+from nightrank.flows.evaluate.inputs import check_inputs, evaluation_context
 from nightrank.flows.evaluate.outcome import Evaluated
 from nightrank.flows.settings import load_settings
+from nightrank.tasks.experiment.baselines import compare_with
 from nightrank.tasks.experiment.explain import explain_release, measure_release, measure_run_files, run_names
-from nightrank.tasks.experiment.grid import try_grid
-from nightrank.tasks.experiment.opponents import compare_with
+from nightrank.tasks.experiment.grid import evaluate_grid
 from nightrank.tasks.experiment.variants import read_grid
 
 
@@ -35,7 +35,7 @@ def evaluate(
     runs: list[str] | None = None,
     only_runs: bool = False,
     write_runs: str | None = None,
-    against: str | None = None,
+    baseline: str | None = None,
     grid: list[str] | None = None,
     per_query: bool = False,
     seed: int = 0,
@@ -50,7 +50,7 @@ def evaluate(
         runs: TREC run files to measure beside the release.
         only_runs: Measure them alone.
         write_runs: A folder for a TREC run file of each stage.
-        against: What to compare with: a release's id, a settings file (``*.toml``), a TREC run file.
+        baseline: What to compare with: a release's id, a settings file (``*.toml``), a TREC run file.
         grid: Axes such as ``retrieval.fusion=rrf,minmax``; every variant of their product is run over the release.
         per_query: Tell the figures of single queries.
         seed: Of everything random in it.
@@ -63,9 +63,9 @@ def evaluate(
         WorkspaceBusy: Pairs must be scored, and another run holds the workspace.
     """
     configuration = load_settings(Path(settings_file))
-    yardstick = yardstick_of(configuration, measures=measures, qrels=qrels, now=datetime.now(UTC), seed=seed)
+    context = evaluation_context(configuration, measures=measures, qrels=qrels, now=datetime.now(UTC), seed=seed)
     files, variants = run_names([Path(run) for run in runs or []]), read_grid(grid or [])
-    opponent = None if against is None else find_opponent(against, configuration)
+    compared_with = None if baseline is None else find_baseline(baseline, configuration)
     release_id = check_inputs(
         configuration,
         release_id,
@@ -73,31 +73,31 @@ def evaluate(
         only_runs=only_runs,
         grid=bool(variants),
         write_runs=write_runs is not None,
-        opponent=opponent,
+        baseline=compared_with,
     )
 
-    evaluation, explained = step(measure_run_files, files, yardstick), None
+    evaluation, explained = step(measure_run_files, files, context), None
     written: dict[str, Path] = {}
     if not only_runs:
-        of_release, written = step(measure_release, release_id, yardstick, write_to=write_runs)
-        explained = step(explain_release, release_id, yardstick, of_release)
+        of_release, written = step(measure_release, release_id, context, write_to=write_runs)
+        explained = step(explain_release, release_id, context, of_release)
         evaluation = pa.concat_tables([of_release, evaluation])
     compared = None
-    if opponent is not None:
-        compared = step(compare_with, opponent, evaluation, yardstick, release_id=release_id)
-    tried = step(try_grid, variants, yardstick, release_id=release_id) if variants else []
+    if compared_with is not None:
+        compared = step(compare_with, compared_with, evaluation, context, release_id=release_id)
+    grid_results = step(evaluate_grid, variants, context, release_id=release_id) if variants else []
 
     evaluated = Evaluated(
         release_id=None if only_runs else release_id,
         evaluation=evaluation,
         explained=explained,
-        against=against,
+        baseline=baseline,
         comparison=compared,
-        grid=tried,
+        grid=grid_results,
         runs=written,
         per_query=per_query,
     )
-    name_run(
+    name_flow_run(
         workspace_name(configuration.settings.workspace, base=configuration.base),
         evaluated.release_id or "run files",
         "evaluated",

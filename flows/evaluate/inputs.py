@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
 from nightrank.tasks.evaluate.measures import parse_measure
-from nightrank.tasks.experiment.explain import Yardstick
-from nightrank.tasks.experiment.opponents import Variant
+from nightrank.tasks.experiment.baselines import OtherSettings
+from nightrank.tasks.experiment.explain import EvaluationContext
 from nightrank.tasks.release import StoredRelease
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from nightrank.flows.settings import Configuration
-    from nightrank.tasks.experiment.opponents import Opponent
+    from nightrank.tasks.experiment.baselines import Baseline
 
 
-def yardstick_of(
+def evaluation_context(
     configuration: Configuration, *, measures: Sequence[str] | None, qrels: str | None, now: datetime, seed: int
-) -> Yardstick:
+) -> EvaluationContext:
     """What everything in an evaluation is measured by.
 
     Args:
@@ -41,7 +41,7 @@ def yardstick_of(
     names = tuple(dict.fromkeys(measures or settings.evaluation.measures))
     for name in names:
         parse_measure(name)
-    return Yardstick(
+    return EvaluationContext(
         workspace=configuration.workspace,
         settings=settings,
         base=configuration.base,
@@ -61,7 +61,7 @@ def check_inputs(
     only_runs: bool,
     grid: bool,
     write_runs: bool,
-    opponent: Opponent | None,
+    baseline: Baseline | None,
 ) -> str | None:
     """The id of the release to evaluate; None where run files are evaluated alone and nothing needs a release.
 
@@ -78,5 +78,5 @@ def check_inputs(
         if is_there:
             message = f"{option} is about a release, and --only-runs evaluates none."
             raise InputError(message, remedy=f"Leave out --only-runs or {option}.")
-    is_run_over_a_release = isinstance(opponent, Variant)
+    is_run_over_a_release = isinstance(baseline, OtherSettings)
     return StoredRelease.open(configuration.workspace, release_id).release_id if is_run_over_a_release else None

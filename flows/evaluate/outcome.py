@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.experiment.explain import Explained
-    from nightrank.tasks.experiment.grid import Tried
+    from nightrank.tasks.experiment.grid import GridResult
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +30,7 @@ class Evaluated:
         release_id: Of the release, where one was evaluated.
         evaluation: Schema EVALUATION: the stages of the release, and run files.
         explained: What lies behind the measures of the release.
-        against: What it was held against, in the user's words.
+        baseline: What it was held against, in the user's words.
         comparison: Schema COMPARISON.
         grid: The variants that were tried, best first.
         runs: TREC run files that were written, by stage.
@@ -40,9 +40,9 @@ class Evaluated:
     release_id: str | None
     evaluation: pa.Table
     explained: Explained | None = None
-    against: str | None = None
+    baseline: str | None = None
     comparison: pa.Table | None = None
-    grid: Sequence[Tried] = ()
+    grid: Sequence[GridResult] = ()
     runs: Mapping[str, Path] = field(default_factory=dict)
     per_query: bool = False
 
@@ -71,27 +71,27 @@ class Evaluated:
 
     def as_json(self) -> dict[str, JsonValue]:
         """The object of ``evaluate --json``."""
-        told: dict[str, JsonValue] = {
+        reported: dict[str, JsonValue] = {
             "release_id": self.release_id,
             "queries": self.queries,
             "measures": {stage: dict(values) for stage, values in self.means.items()},
         }
         if self.explained is not None:
-            told["ladder"] = [rung.as_json() for rung in self.explained.ladder]
-            told["depths"] = [{"depth": depth, **values} for depth, values in self.depths]
-            told["diagnosis"] = dict(totals(self.explained.diagnosis))
+            reported["ladder"] = [stage.as_json() for stage in self.explained.ladder]
+            reported["depths"] = [{"depth": depth, **values} for depth, values in self.depths]
+            reported["diagnosis"] = dict(totals(self.explained.diagnosis))
             if self.explained.diversity.num_rows:
-                told["diversity"] = self.explained.diversity.to_pylist()
+                reported["diversity"] = self.explained.diversity.to_pylist()
         if self.comparison is not None:
-            told["against"] = self.against
-            told["comparison"] = self.comparison.to_pylist()
+            reported["baseline"] = self.baseline
+            reported["comparison"] = self.comparison.to_pylist()
         if self.grid:
-            told["grid"] = [tried.as_json() for tried in self.grid]
+            reported["grid"] = [result.as_json() for result in self.grid]
         if self.runs:
-            told["runs"] = {stage: str(path) for stage, path in self.runs.items()}
+            reported["runs"] = {stage: str(path) for stage, path in self.runs.items()}
         if self.per_query:
-            told["per_query"] = {
+            reported["per_query"] = {
                 stage: {query_id: dict(values) for query_id, values in queries.items()}
                 for stage, queries in self.values_by_query().items()
             }
-        return told
+        return reported

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nightrank.flows.evaluate.outcome import Evaluated
-    from nightrank.tasks.experiment.grid import Tried
+    from nightrank.tasks.experiment.grid import GridResult
 
 DIVERSITY = "Before: the final order; after: diverse results, and how different they are"
 OPTIMISTIC = (
@@ -33,8 +33,8 @@ def show_evaluation(evaluated: Evaluated) -> None:
     subject = "Run files" if evaluated.release_id is None else f"Release {evaluated.release_id}"
     milliseconds = {}
     if evaluated.explained is not None:
-        rungs = evaluated.explained.ladder
-        milliseconds = {rung.stage: rung.milliseconds for rung in rungs if rung.milliseconds is not None}
+        stages = evaluated.explained.ladder
+        milliseconds = {stage.stage: stage.milliseconds for stage in stages if stage.milliseconds is not None}
     show_measures(evaluated.means, title=f"{subject}, {evaluated.queries} judged queries", milliseconds=milliseconds)
     if evaluated.depths:
         console.print(_depths_table(evaluated))
@@ -47,7 +47,7 @@ def show_evaluation(evaluated: Evaluated) -> None:
     if evaluated.per_query:
         _show_worst(console, evaluated)
     if evaluated.comparison is not None:
-        title = f"Before: {plain(str(evaluated.against))}; after: what is evaluated"
+        title = f"Before: {plain(str(evaluated.baseline))}; after: what is evaluated"
         console.print(_comparison_table(evaluated.comparison, title=title))
     if evaluated.grid:
         console.print(_grid_table(evaluated.grid))
@@ -89,7 +89,7 @@ def _comparison_table(comparison: pa.Table, *, title: str) -> Table:
     return table
 
 
-def _grid_table(grid: Sequence[Tried]) -> Table:
+def _grid_table(grid: Sequence[GridResult]) -> Table:
     table = _narrow("Variants of the settings, the best results first")
     for key in grid[0].values:
         table.add_column(key.rpartition(".")[2], no_wrap=True)
@@ -98,15 +98,15 @@ def _grid_table(grid: Sequence[Tried]) -> Table:
         table.add_column(plain(name), justify="right", no_wrap=True)
     for name in ("hybrid", "change", "p (Holm)"):
         table.add_column(name, justify="right", no_wrap=True)
-    for tried in grid:
-        first = tried.comparison[0]
-        figures = [f"{value:.4f}" for value in tried.measures["results"].values()]
+    for result in grid:
+        first = result.comparison[0]
+        figures = [f"{value:.4f}" for value in result.measures["results"].values()]
         table.add_row(
-            *(Text(plain(str(value))) for value in tried.values.values()),
+            *(Text(plain(str(value))) for value in result.values.values()),
             *figures,
-            f"{tried.measures['fused'][names[0]]:.4f}",
-            "as it is" if tried.as_they_are else f"{first['difference']:+.4f}",
-            "" if tried.as_they_are else f"{first['p_holm']:.4f}",
+            f"{result.measures['fused'][names[0]]:.4f}",
+            "as it is" if result.is_current else f"{first['difference']:+.4f}",
+            "" if result.is_current else f"{first['p_holm']:.4f}",
         )
     return table
 

@@ -8,6 +8,7 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 
 from nightrank.flows.engine.artifacts import _show_measures_and_gates, _show_report
+from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
     from nightrank.flows.night.summary import Summary
@@ -19,15 +20,15 @@ def show_in_prefect(summary: Summary, *, workspace: Workspace) -> None:
     if FlowRunContext.get() is None:
         return
     manifest = summary.manifest
-    folder = workspace.release(manifest.release_id, only=("report.html",)).resolve()
+    files = ReleaseFiles.of(workspace, manifest.release_id, only=[ReleaseFiles.report])
     create_link_artifact(
         link=workspace.link(manifest.release_id),
         link_text=f"Release {manifest.release_id} ({manifest.status})",
         key="nightrank-release",
         description="The folder of the release.",
     )
-    if (report := folder / "report.html").is_file():
-        _show_report(manifest.release_id, report)
+    if files.report.is_there():
+        _show_report(manifest.release_id, files.report.path)
     create_table_artifact(
         table=[{"what": name, "count": count} for name, count in summary.counts.model_dump().items()],
         key="nightrank-counts",

@@ -13,8 +13,8 @@ from nightrank.tasks.gates.verdicts import FAULTS
 if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
     from nightrank.storage.release.manifest import Counts, Gate, Manifest
-    from nightrank.tasks.evaluate.ladder import Rung
-    from nightrank.tasks.stages.read import Drop
+    from nightrank.tasks.evaluate.ladder import LadderStage
+    from nightrank.tasks.stages.read import Dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Summary:
         counts: Of this run.
         seconds: Of this run, by stage and in total.
         coverage: Share of the log's traffic that the chosen queries answer.
-        drops: What of the log was not kept.
-        ladder: What each rung of the release is worth and costs; empty without judgments.
+        dropped: What of the log was not kept.
+        ladder: What each stage of the release is worth and costs; empty without judgments.
         depths: Reranking depths and means by measure; empty without judgments or a reranker.
         warnings: What the user should know, though nothing failed.
     """
@@ -40,8 +40,8 @@ class Summary:
     counts: Counts
     seconds: dict[str, float]
     coverage: float
-    drops: tuple[Drop, ...]
-    ladder: tuple[Rung, ...] = ()
+    dropped: tuple[Dropped, ...]
+    ladder: tuple[LadderStage, ...] = ()
     depths: tuple[tuple[int, dict[str, float]], ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -68,9 +68,9 @@ class Summary:
             },
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "coverage": round(self.coverage, 6),
-            "drops": {drop.reason: {"rows": drop.rows, "traffic": drop.traffic} for drop in self.drops},
+            "dropped": {drop.reason: {"rows": drop.rows, "traffic": drop.traffic} for drop in self.dropped},
             "measures": {stage: dict(values) for stage, values in self.manifest.measures.items()},
-            "ladder": [rung.as_json() for rung in self.ladder],
+            "ladder": [stage.as_json() for stage in self.ladder],
             "depths": [{"depth": depth, **measures} for depth, measures in self.depths],
             "gates": [settings_as_json(gate) for gate in self.manifest.gates],
             "warnings": list(self.warnings),

@@ -33,7 +33,7 @@ def show_summary(summary: Summary) -> None:
     console.print(head, style="bold")
     console.print(_counts_table(summary))
     if manifest.measures:
-        milliseconds = {rung.stage: rung.milliseconds for rung in summary.ladder if rung.milliseconds is not None}
+        milliseconds = {stage.stage: stage.milliseconds for stage in summary.ladder if stage.milliseconds is not None}
         title = f"Measures on {counts.queries_judged} judged queries"
         show_measures(manifest.measures, title=title, milliseconds=milliseconds)
     console.print(_gates_table(manifest))
@@ -62,12 +62,12 @@ def _counts_table(summary: Summary) -> Table:
         f"{counts.queries_judged:,} judged, "
         + _computed(counts.queries_embedded, "embedded", memos["query embeddings"]),
     )
-    dropped = ", ".join(f"{drop.rows:,} {drop.reason}" for drop in summary.drops)
+    dropped = ", ".join(f"{drop.rows:,} {drop.reason}" for drop in summary.dropped)
     covered = f"of the log's traffic answered{'; rows not kept: ' if dropped else ''}{dropped}"
     table.add_row("coverage", f"{_tenths(summary.coverage)}%", covered)
     table.add_row("pairs", f"{counts.pairs:,}", _computed(counts.pairs_scored, "scored", memos["pair scores"]))
     if checked := counts.vectors_checked + counts.scores_checked:
-        table.add_row("canary", f"{checked:,}", "stored values computed again: they agree")
+        table.add_row("drift check", f"{checked:,}", "stored values computed again: they agree")
     slowest = sorted(((s, name) for name, s in summary.seconds.items() if name != "total"), reverse=True)[:4]
     table.add_row("seconds", f"{summary.seconds['total']:.1f}", ", ".join(f"{name} {s:.1f}" for s, name in slowest))
     return table

@@ -1,6 +1,6 @@
 """The doctor: proves that the stores of a release agree, by count and by digest, and changes nothing.
 
-It takes no writer's lock, only the one by which readers keep vectors from being collected, so it holds up no night.
+It takes no writer's lock, only the one by which readers keep vectors from being pruned, so it holds up no night.
 What it builds anew lies outside the workspace.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.doctor.faults import Fault
 from nightrank.storage.errors import NightrankError, WorkspaceBusy, reason_of
-from nightrank.storage.release.manifest import read_manifest, survey_releases
+from nightrank.storage.release.manifest import read_manifest, readable_and_damaged
 from nightrank.tasks.doctor.collection import (
     check_chunks,
     check_documents,
@@ -119,7 +119,7 @@ def _current_or_newest(workspace: Workspace) -> Manifest:
     try:
         return read_manifest(workspace, workspace.require_current())
     except NightrankError:
-        manifests, _ = survey_releases(workspace)
+        manifests, _ = readable_and_damaged(workspace)
         accepted = [manifest for manifest in manifests if manifest.status == "accepted"]
         if not accepted:
             raise

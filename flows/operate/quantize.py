@@ -20,7 +20,7 @@ from nightrank.storage.errors import InputError, NightrankError
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.rerank.compare import Agreement, agreement, draw_pairs, query_numbers, score_beside
 from nightrank.tasks.rerank.find import NO_RERANKER, plan_local
-from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+from nightrank.tasks.rerank.lazy import LazyReranker
 from nightrank.tasks.rerank.openvino_convert import convert
 from nightrank.tasks.settings.ranking import NOT_HOSTED
 
@@ -61,7 +61,7 @@ def make_openvino_reranker(
     convert(plan, output, name=settings.reranker.model, precision=precision)
     unset = {"model": str(output.resolve()), "revision": None, "sha256": None, "max_tokens": None, "precision": "auto"}
     made = plan_local(settings.reranker.model_copy(update=unset), settings.execution, base=base)
-    before, after = score_beside([RerankerOnDemand(one, settings).load() for one in (plan, made)], checked)
+    before, after = score_beside([LazyReranker(one, settings).load() for one in (plan, made)], checked)
     agreed = agreement(before.scores, after.scores, queries=query_numbers(checked))
     return [before.pairs_per_second, after.pairs_per_second], agreed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nightrank.storage.release.manifest import settings_as_json, size_bytes, survey_releases
+from nightrank.storage.release.manifest import readable_and_damaged, settings_as_json, size_bytes
 
 if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
@@ -52,13 +52,13 @@ class ListedRelease:
 
 
 def listed_releases(workspace: Workspace, *, current: str | None) -> list[ListedRelease]:
-    """All sealed releases, oldest first.
+    """All committed releases, oldest first.
 
     Args:
         workspace: Where they are.
         current: The id of the one that readers see.
     """
-    manifests, damaged = survey_releases(workspace)
+    manifests, damaged = readable_and_damaged(workspace)
     by_id: dict[str, Manifest | None] = {manifest.release_id: manifest for manifest in manifests}
     by_id |= dict.fromkeys(damaged)
     return [

@@ -8,6 +8,7 @@ import webbrowser
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def find_report(workspace: Workspace, *, release_id: str | None) -> tuple[str, P
     """
     release_id = workspace.require_current() if release_id is None else release_id
     manifest = read_manifest(workspace, release_id)
-    path = workspace.release(manifest.release_id, only=["report.html"]).resolve() / "report.html"
+    path = ReleaseFiles.of(workspace, manifest.release_id, only=[ReleaseFiles.report]).report.path.resolve()
     if not path.is_file():
         message = f"The release {release_id} has no report."
         raise InputError(message, remedy="`nightrank refresh` writes one into each release that it builds.")

@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import InputError
-from nightrank.storage.files.parquet import read_rows, read_table
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.serving.cache import CachedResults, Result, condition_of
 from nightrank.tasks.bm25.analyser import Analyser
@@ -19,18 +19,16 @@ from nightrank.tasks.online.search import LiveSearch
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
 from nightrank.tasks.rerank.find import plan_reranker
-from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+from nightrank.tasks.rerank.lazy import LazyReranker
 from nightrank.tasks.trec.leg import runs_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from nightrank.flows.settings import Configuration
     from nightrank.storage.records import JsonValue
     from nightrank.storage.release.manifest import Counts
     from nightrank.tasks.settings.file import Settings
 
-READ = ("bm25.duckdb", "queries.parquet", "candidates.parquet")  # files of the release
+READ = (ReleaseFiles.statistics, ReleaseFiles.queries, ReleaseFiles.candidates)
 
 
 def search_live(configuration: Configuration, query: str, *, filter_by: JsonValue = None) -> CachedResults:
@@ -90,15 +88,15 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
     table = ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=release_id)
     batch_tokens, threads = settings.execution.batch_tokens, settings.execution.threads
     embedder = Embedder(embedder_plan, batch_tokens=batch_tokens, threads=threads)
-    reranker = None if reranker_plan is None else RerankerOnDemand(reranker_plan, settings).load()
+    reranker = None if reranker_plan is None else LazyReranker(reranker_plan, settings).load()
     text, key = normalise_query(query), query_key(query)
-    folder = workspace.release(release_id, only=READ)
-    with Bm25Store.open(folder / "bm25.duckdb") as store:
+    files = ReleaseFiles.of(workspace, release_id, only=READ)
+    with Bm25Store.open(files.statistics.path) as store:
         live = LiveSearch.of(settings, store, table, embedder=embedder, reranker=reranker)
         allowed = live.allowed(condition)
         fused = live.fused(live.bm25(text, allowed), live.dense(text, allowed))
         same = reranker_plan is not None and reranker_plan.fingerprint == manifest.inputs.reranker_fingerprint
-        known = _known_scores(folder, text) if same else {}
+        known = _known_scores(files, text) if same else {}
         ranked = live.reranked(text, fused, known=known)
         results = cut_results(
             ranked,
@@ -112,10 +110,10 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
     return CachedResults(text, release_id, found, condition)
 
 
-def _known_scores(folder: Path, text: str) -> dict[str, float]:
+def _known_scores(files: ReleaseFiles, text: str) -> dict[str, float]:
     """The pair scores of a text in a release, under whatever filter, by chunk hash."""
-    queries = read_table(folder / "queries.parquet", columns=["query_key", "text"])
+    queries = files.queries.read(["query_key", "text"])
     keys = queries.filter(pc.equal(queries.column("text"), text)).column("query_key")
-    rows = read_rows(folder / "candidates.parquet", "query_key", keys)
+    rows = files.candidates.read_rows("query_key", keys)
     rows = rows.filter(pc.is_valid(rows.column("pair_score")))
     return dict(zip(*(rows.column(name).to_pylist() for name in ("chunk_hash", "pair_score")), strict=True))

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from nightrank.flows.operate.doctor import Diagnosis
     from nightrank.flows.operate.export import Exports
     from nightrank.flows.operate.releases import ListedRelease
-    from nightrank.storage.release.collect import Collected
     from nightrank.storage.release.manifest import Manifest
+    from nightrank.storage.release.prune import Pruned
     from nightrank.storage.release.rollback import RolledBack
     from nightrank.storage.serving.cache import CachedResults
 
@@ -109,33 +109,33 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
     console.print("All stores agree." if diagnosis.healthy else "The stores do not agree.")
 
 
-def show_collected(collected: Collected, *, dry_run: bool) -> None:
+def show_pruned(pruned: Pruned, *, dry_run: bool) -> None:
     """What a collection removed, or would remove."""
     console = terminal()
-    freed = (collected.bytes_before - collected.bytes_after) / 1e6
+    freed = (pruned.bytes_before - pruned.bytes_after) / 1e6
     verb = "Would free" if dry_run else "Freed"
     at_least = "at least " if dry_run else ""
-    console.print(f"{verb} {at_least}{freed:.1f} of {collected.bytes_before / 1e6:.1f} MB.", style="bold")
+    console.print(f"{verb} {at_least}{freed:.1f} of {pruned.bytes_before / 1e6:.1f} MB.", style="bold")
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column(justify="right")
     table.add_column()
     for name, removed in (
-        ("releases", collected.releases_removed),
-        ("tables of other embedders", collected.tables_removed),
-        ("memos of other models", collected.memos_removed),
+        ("releases", pruned.releases_removed),
+        ("tables of other embedders", pruned.tables_removed),
+        ("memos of other models", pruned.memos_removed),
     ):
         table.add_row(name, f"{len(removed):,}", Text(", ".join(removed)))
     for name, count in (
-        ("abandoned runs", collected.staging_removed),
-        ("tags", collected.tags_removed),
-        ("texts", collected.rows_removed),
-        ("pair scores", collected.pair_scores_removed),
-        ("query embeddings", collected.query_vectors_removed),
+        ("abandoned runs", pruned.staging_removed),
+        ("tags", pruned.tags_removed),
+        ("texts", pruned.rows_removed),
+        ("pair scores", pruned.pair_scores_removed),
+        ("query embeddings", pruned.query_vectors_removed),
     ):
         table.add_row(name, f"{count:,}", "")
     console.print(table)
-    if collected.waiting_for_readers:
+    if pruned.waiting_for_readers:
         console.print("Note: somebody is reading LanceDB; its files go another time.", style="yellow")
 
 
@@ -161,9 +161,9 @@ def show_exports(exports: Exports) -> None:
     for one in exports.exported:
         release_id, to = plain(one.release_id), plain(one.to)
         if one.changed:
-            forms = f" and {one.forms:,} near-identical forms" if one.forms else ""
+            aliases = f" and {one.aliases:,} aliases" if one.aliases else ""
             before = f" (before: {plain(one.before)})" if one.before else ""
-            console.print(f"{to} serves release {release_id}: {one.queries:,} queries{forms}{before}.", style="bold")
+            console.print(f"{to} serves release {release_id}: {one.queries:,} queries{aliases}{before}.", style="bold")
         else:
             console.print(f"Nothing to do: {to} serves release {release_id} already.")
         for warning in one.warnings:

@@ -15,14 +15,14 @@ from nightrank.flows.settings import load_settings
 from nightrank.flows.train.promotion import Trained
 from nightrank.flows.train.shared import Made, TrainingRequest, conclude, keep, working
 from nightrank.tasks.models.files import find_model
-from nightrank.tasks.train.embedder.guard import GuardFolder, GuardRelease
 from nightrank.tasks.train.embedder.learn import require_training_libraries
 from nightrank.tasks.train.embedder.options import EmbedderTraining
-from nightrank.tasks.train.embedder.stages import guard_embedder, learn, measure_embedder
+from nightrank.tasks.train.embedder.regression import RegressionFolder, RegressionRelease
+from nightrank.tasks.train.embedder.stages import check_regression, learn, measure_embedder
 from nightrank.tasks.train.stages import gather_pairs, mine_pairs
 
 if TYPE_CHECKING:
-    from nightrank.tasks.train.embedder.guard import Guard
+    from nightrank.tasks.train.embedder.regression import RegressionSet
 
 
 class EmbedderRequest(TrainingRequest):
@@ -30,11 +30,11 @@ class EmbedderRequest(TrainingRequest):
 
     Attributes:
         training: How it learns.
-        guard: A folder in BEIR layout, or a settings file; None for no guard.
+        regression_set: A folder in BEIR layout, or a settings file; None for no regression set.
     """
 
     training: EmbedderTraining = EmbedderTraining()
-    guard: Path | None = None
+    regression_set: Path | None = None
 
 
 AS_USUAL = EmbedderRequest()
@@ -50,43 +50,45 @@ def train_embedder(settings_file: str = "nightrank.toml", request: EmbedderReque
 
     Raises:
         InputError: A setting, a file or an option is wrong, nothing is published yet, or there is too little to learn.
-        NotPromoted: Promotion was asked for, and the model is no better, or the guard refuses.
+        NotPromoted: Promotion was asked for, and the model is no better, or the regression set refuses.
         WorkspaceBusy: Another process is at this very training.
     """
     require_training_libraries()
     configuration = load_settings(Path(settings_file))
     now = datetime.now(UTC)
-    guard = None if request.guard is None else guard_of(request.guard)
+    regression_set = None if request.regression_set is None else regression_set_of(request.regression_set)
     how, seed = request.training, request.pairs.seed
     base = how.base
     started_from = None if base is None else find_model(base, base=configuration.base, revision=None, sha256=None)
-    with working(configuration, "embedder", request.pairs, how, now=now, fresh=request.fresh) as run:
-        gathered = gather_pairs(run, request.pairs)
-        mined = mine_pairs(run, request.pairs, gathered)
-        learnt = learn(run, how)
-        measured = measure_embedder(run, how, seed=seed)
+    with working(configuration, "embedder", request.pairs, how, now=now, fresh=request.fresh) as job:
+        gathered = gather_pairs(job, request.pairs)
+        mined = mine_pairs(job, request.pairs, gathered)
+        learnt = learn(job, how)
+        measured = measure_embedder(job, how, seed=seed)
         made = Made(
             how=how,
-            base=run.settings.embedder.model if base is None else base,
-            base_fingerprint=(run.embedder.files if started_from is None else started_from).fingerprint(),
-            compared_with=run.embedder.fingerprint,
+            base=job.settings.embedder.model if base is None else base,
+            base_fingerprint=(job.embedder.files if started_from is None else started_from).fingerprint(),
+            compared_with=job.embedder.fingerprint,
             training=learnt.model_dump(),
             measured=measured,
-            guard=None if guard is None else guard_embedder(run, guard, seed=seed),
+            regression_set=None if regression_set is None else check_regression(job, regression_set, seed=seed),
         )
-        trained = keep(run, request, gathered, mined, made, now=now)
+        trained = keep(job, request, gathered, mined, made, now=now)
     return conclude(Path(settings_file), trained, promote=request.promote)
 
 
-def guard_of(path: Path) -> Guard:
+def regression_set_of(path: Path) -> RegressionSet:
     """The collection that a path names: a folder in BEIR layout, or a settings file; read once, to see that it can be.
 
     Raises:
         InputError: It is neither, or has no judged query.
     """
-    guard: Guard = GuardFolder(str(path), path)
+    regression_set: RegressionSet = RegressionFolder(str(path), path)
     if not path.is_dir():
         configuration = load_settings(path)
-        guard = GuardRelease(str(path), configuration.settings, configuration.base, configuration.workspace)
-    guard.check()
-    return guard
+        regression_set = RegressionRelease(
+            str(path), configuration.settings, configuration.base, configuration.workspace
+        )
+    regression_set.check()
+    return regression_set

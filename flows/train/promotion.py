@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nightrank.flows.settings import Configuration
     from nightrank.storage.records import JsonValue
-    from nightrank.storage.workspace.models import Kind
+    from nightrank.storage.workspace.models import ModelKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def find_trained(configuration: Configuration, name: str) -> Trained:
     return Trained(folder, read_training_card(folder), promoted=False)
 
 
-def present_model(configuration: Configuration, kind: Kind) -> str:
+def present_model(configuration: Configuration, kind: ModelKind) -> str:
     """What the settings, and promotions, name now, as manifests have it: of a reranker the weight as well."""
     settings, base = configuration.settings, configuration.base
     if kind == "embedder":
@@ -97,7 +97,7 @@ def promote_model(settings_file: Path, trained: Trained, *, now: datetime) -> Tr
 
     Raises:
         InputError: It was compared with another model than the present one, or its folder is not as it was.
-        NotPromoted: It is no better than the present one, or a guard refuses.
+        NotPromoted: It is no better than the present one, or a regression set refuses.
     """
     card = trained.card
     with deciding(load_settings(settings_file).workspace):

@@ -49,14 +49,14 @@ def train_reranker(settings_file: str = "nightrank.toml", request: RerankerReque
     how = request.training
     require_one_weight(configuration.settings.reranker.weight, how.weight)
     now = datetime.now(UTC)
-    with working(configuration, "reranker", request.pairs, how, now=now, fresh=request.fresh) as run:
-        base = base_name(run, how.base)
-        _, base_fingerprint = base_files(run, base)
-        gathered = gather_pairs(run, request.pairs)
-        mined = mine_pairs(run, request.pairs, gathered)
-        taught = None if how.teacher is None else teach(run, how)
-        learnt = learn_reranker(run, how, queries=mined.queries)
-        measured = measure_reranker(run, how)
+    with working(configuration, "reranker", request.pairs, how, now=now, fresh=request.fresh) as job:
+        base = base_name(job, how.base)
+        _, base_fingerprint = base_files(job, base)
+        gathered = gather_pairs(job, request.pairs)
+        mined = mine_pairs(job, request.pairs, gathered)
+        taught = None if how.teacher is None else teach(job, how)
+        learnt = learn_reranker(job, how, queries=mined.queries)
+        measured = measure_reranker(job, how)
         made = Made(
             how=how,
             base=base,
@@ -64,15 +64,15 @@ def train_reranker(settings_file: str = "nightrank.toml", request: RerankerReque
             compared_with=present_model(configuration, "reranker"),
             training={
                 **learnt.model_dump(),
-                "measured_queries": measured.queries,
-                "measured_depth": measured.depth,
+                "test_queries": measured.queries,
+                "test_depth": measured.depth,
                 "pairs_taught": None if taught is None else taught.pairs,
             },
             measured=measured,
             max_length=how.max_tokens,
             weight=measured.weight,
         )
-        trained = keep(run, request, gathered, mined, made, now=now)
+        trained = keep(job, request, gathered, mined, made, now=now)
     return conclude(Path(settings_file), trained, promote=request.promote)
 
 

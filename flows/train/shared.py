@@ -18,8 +18,8 @@ from nightrank.storage.release.manifest import settings_as_json
 from nightrank.storage.workspace.models import discard, training
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.models.card import TrainingCard
-from nightrank.tasks.train.run import TrainingRun
-from nightrank.tasks.train.seal import name_model, seal_trained
+from nightrank.tasks.train.commit import commit_trained, name_model
+from nightrank.tasks.train.job import TrainingJob
 from nightrank.tasks.train.settings import PairSettings
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.flows.settings import Configuration
-    from nightrank.storage.workspace.models import Kind
-    from nightrank.tasks.models.card import Guarded, PairsGathered, PairsMined
-    from nightrank.tasks.train.seal import Measured
+    from nightrank.storage.workspace.models import ModelKind
+    from nightrank.tasks.models.card import PairsGathered, PairsMined, RegressionCheck
+    from nightrank.tasks.train.commit import Measured
 
 JUDGED = (
     "The training saw judgments that releases are measured on; the measures of a release with this model flatter it."
 )
 UNSEEN = "The held-out figures do not."
-WATCHED_TOO = (
+VALIDATION_REUSED = (
     "The held-out queries are too few to be split: they chose the best of the training's models as well as they "
     "measured it, and their figures flatter it a little."
 )
@@ -73,15 +73,21 @@ class Made:
     compared_with: str
     training: dict[str, int | float | str | bool | None]
     measured: Measured
-    guard: Guarded | None = None
+    regression_set: RegressionCheck | None = None
     max_length: int | None = None
     weight: float | None = None
 
 
 @contextmanager
 def working(
-    configuration: Configuration, kind: Kind, pairs: PairSettings, how: BaseModel, *, now: datetime, fresh: bool = False
-) -> Iterator[TrainingRun]:
+    configuration: Configuration,
+    kind: ModelKind,
+    pairs: PairSettings,
+    how: BaseModel,
+    *,
+    now: datetime,
+    fresh: bool = False,
+) -> Iterator[TrainingJob]:
     """A training's folder, which the same training finds again until it is done.
 
     Args:
@@ -103,10 +109,10 @@ def working(
         if fresh:
             discard(folder)
             folder.mkdir()
-        yield TrainingRun(settings, configuration.base, workspace, kind, folder, embedder, key)
+        yield TrainingJob(settings, configuration.base, workspace, kind, folder, embedder, key)
 
 
-def training_key(configuration: Configuration, kind: Kind, pairs: PairSettings, how: BaseModel) -> str:
+def training_key(configuration: Configuration, kind: ModelKind, pairs: PairSettings, how: BaseModel) -> str:
     """The key of everything that decides a training, but for the release that it mines, and guards."""
     asked = {**settings_as_json(pairs), **dict.fromkeys(("pairs", "qrels", "queries"))}
     settings, base = configuration.settings, configuration.base
@@ -141,12 +147,12 @@ def what_is_read(configuration: Configuration, pairs: PairSettings) -> list[obje
 
 
 def keep(
-    run: TrainingRun, request: TrainingRequest, gathered: PairsGathered, mined: PairsMined, made: Made, *, now: datetime
+    job: TrainingJob, request: TrainingRequest, gathered: PairsGathered, mined: PairsMined, made: Made, *, now: datetime
 ) -> Trained:
     """Give a trained model its card and its name; the training is over.
 
     Args:
-        run: The training.
+        job: The training.
         request: What it was asked for.
         gathered: Where its pairs come from.
         mined: What it learnt from.
@@ -154,9 +160,9 @@ def keep(
         now: When it began.
     """
     card = TrainingCard(
-        kind=run.kind,
-        **name_model(run).model_dump(),
-        key=run.key,
+        kind=job.kind,
+        **name_model(job).model_dump(),
+        key=job.key,
         base=made.base,
         base_fingerprint=made.base_fingerprint,
         compared_with=made.compared_with,
@@ -168,13 +174,13 @@ def keep(
         mined=mined,
         training=made.training,
         figures=made.measured.figures,
-        guard=made.guard,
+        regression_set=made.regression_set,
         remarks=remarks_of(gathered, made.measured),
         max_length=made.max_length,
         weight=made.weight,
     )
-    folder = seal_trained(run, card)
-    discard(run.folder)
+    folder = commit_trained(job, card)
+    discard(job.folder)
     return Trained(folder=folder, card=card, promoted=False, seconds=(datetime.now(UTC) - now).total_seconds())
 
 
@@ -182,7 +188,7 @@ def conclude(settings_file: Path, trained: Trained, *, promote: bool) -> Trained
     """Show what was trained, and promote it where that is asked for.
 
     Raises:
-        NotPromoted: It is no better than the present model, or a guard refuses.
+        NotPromoted: It is no better than the present model, or a regression set refuses.
     """
     show_training_in_prefect(trained)
     return promote_model(settings_file, trained, now=datetime.now(UTC)) if promote else trained
@@ -190,5 +196,5 @@ def conclude(settings_file: Path, trained: Trained, *, promote: bool) -> Trained
 
 def remarks_of(gathered: PairsGathered, measured: Measured) -> list[str]:
     """What a user should know of the pairs and the figures."""
-    judged = [JUDGED if measured.watched_too else f"{JUDGED} {UNSEEN}"] if gathered.judged else []
-    return [*judged, *([WATCHED_TOO] if measured.watched_too else [])]
+    judged = [JUDGED if measured.validation_reused else f"{JUDGED} {UNSEEN}"] if gathered.judged else []
+    return [*judged, *([VALIDATION_REUSED] if measured.validation_reused else [])]

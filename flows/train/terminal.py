@@ -32,9 +32,9 @@ def show_trained(trained: Trained) -> None:
         console.print(Text(f"Left out: {gathered.filtered} pairs whose query has a filter."))
     passages = f"{'all' if mined.whole_collection else 'a sample of'} {mined.evaluated_passages} passages"
     console.print(figures_table(card.figures, title=f"{card.figures[0].queries} held-out queries over {passages}"))
-    if card.guard is not None:
-        title = f"Guard {card.guard.name}, {card.guard.passages} passages"
-        console.print(figures_table([card.guard.figure], title=title))
+    if card.regression_set is not None:
+        title = f"Regression set {card.regression_set.name}, {card.regression_set.passages} passages"
+        console.print(figures_table([card.regression_set.figure], title=title))
     for remark in card.remarks:
         console.print(Text(f"Note: {remark}"), style="yellow")
     if trained.promoted:
@@ -69,8 +69,8 @@ def figures_table(figures: Sequence[Figure], *, title: str) -> Table:
     return table
 
 
-def show_withdrawn(kind: str, promotion: Promotion | None) -> None:
-    """What a withdrawal did."""
+def show_demoted(kind: str, promotion: Promotion | None) -> None:
+    """What a demotion did."""
     console = Console(soft_wrap=True, highlight=False)
     if promotion is None:
         console.print(Text(f"No {kind} is promoted."))

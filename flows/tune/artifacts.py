@@ -21,7 +21,7 @@ def show_tuning_in_prefect(tuned: Tuned) -> None:
         description=f"What {tuned.queries} judged queries choose, release {tuned.release_id}.",
     )
     create_table_artifact(
-        table=[{"against": name, **found._asdict()} for name, found in tuned.against.items()],
+        table=[{"compared_with": name, **found._asdict()} for name, found in tuned.compared_with.items()],
         key="nightrank-tuning-worth",
         description="nDCG@10 of what is chosen, cross-validated.",
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.flows.engine.flow import nightrank_flow
 from nightrank.flows.engine.steps import step
-from nightrank.flows.evaluate.inputs import yardstick_of
+from nightrank.flows.evaluate.inputs import evaluation_context
 from nightrank.flows.settings import load_settings
 from nightrank.flows.tune.artifacts import show_tuning_in_prefect
 from nightrank.flows.tune.write import write_tuned
@@ -78,9 +78,9 @@ def tune(
             raise InputError(f"{name} {value} is too small.", remedy=f"Give at least {least}.")
     path, now = Path(settings_file), datetime.now(UTC)
     configuration = load_settings(path)
-    yardstick = yardstick_of(configuration, measures=None, qrels=qrels, now=now, seed=seed)
+    context = evaluation_context(configuration, measures=None, qrels=qrels, now=now, seed=seed)
     release_id = StoredRelease.open(configuration.workspace, release_id).release_id
-    tuned = step(tune_settings, yardstick, release_id=release_id, folds=folds, max_depth=max_depth, scoring=scoring)
+    tuned = step(tune_settings, context, release_id=release_id, folds=folds, max_depth=max_depth, scoring=scoring)
     writes = write and tuned.recommended
     if writes:
         write_tuned(path, tuned, named=configuration.named, now=now)

@@ -33,7 +33,7 @@ def show_tuning(tuning: Tuning) -> None:
         highlight=False,
     )
     console.print(_values_table(tuned))
-    console.print(_worth_table(tuned))
+    console.print(_gains_table(tuned))
     console.print(
         f"Cross-validated: cut into {tuned.folds} folds {len(tuned.by_fold) // tuned.folds} times over, each query is "
         f"measured with what queries of other folds chose. On the queries that chose it, what is chosen has nDCG@10 "
@@ -69,12 +69,12 @@ def _values_table(tuned: Tuned) -> Table:
     return table
 
 
-def _worth_table(tuned: Tuned) -> Table:
+def _gains_table(tuned: Tuned) -> Table:
     table = _narrow("nDCG@10 and the recall of the candidates, cross-validated")
-    table.add_column("against", no_wrap=True)
+    table.add_column("compared with", no_wrap=True)
     for name in ("before", "tuned", "change", "95% interval", "p", "w/t/l"):
         table.add_column(name, justify="right", no_wrap=True)
-    rows = {NAMES[name]: found for name, found in tuned.against.items()}
+    rows = {NAMES[name]: found for name, found in tuned.compared_with.items()}
     for name, found in {**rows, "recall": tuned.recall}.items():
         table.add_row(
             name,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class Kind(Protocol):
+class WorkerBackend(Protocol):
     """A kind of workers."""
 
     def started(self) -> AbstractContextManager[TaskRunner[Any]]:
@@ -69,7 +69,7 @@ class ShardWorkers:
         kind: Of workers.
     """
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: WorkerBackend) -> None:
         self._kind = kind
         # Of the flow and not of a stage: what a stage holds, models and all, would be sent along with every shard.
         self._context = copy_context()
@@ -140,7 +140,7 @@ def sharding(execution: ExecutionSettings, shared: SharedFolder) -> Iterator[Sha
         forget_models()  # of threads; of a cluster's workers this process knows nothing
 
 
-def _kind(execution: ExecutionSettings) -> Kind | None:
+def _kind(execution: ExecutionSettings) -> WorkerBackend | None:
     """The kind of workers that the settings ask for; None for none."""
     runner, devices = execution.runner, execution.worker_devices
     if runner == "local":

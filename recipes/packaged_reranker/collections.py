@@ -72,19 +72,19 @@ def prepare_source(recipe: Recipe, data: Path, folder: Path, *, embed: Embed, se
     """
     randomness = random.Random(f"{seed}:{recipe.path.split('/')[-1].removesuffix('.jsonl')}")
     training, tested, held = _split(recipe, data, randomness)
-    struck = [""] * len(training.queries)
+    removed_text = [""] * len(training.queries)
     if recipe.asks != "queries":
         tested = tested.only([])
         held |= _judged_in_test(training, data / recipe.path)
         ask = _ask_titles if recipe.asks == "titles" else _ask_sentences
-        training, struck = ask(training, recipe, held, randomness)
+        training, removed_text = ask(training, recipe, held, randomness)
     drawn = list(range(len(training.queries)))
     if len(drawn) > recipe.training_queries:
         randomness.shuffle(drawn)
         drawn = sorted(drawn[: recipe.training_queries])
     training = training.only(drawn)
     mined = [
-        replace(mine(training, place, found, vectors=vectors, held=held), struck=struck[drawn[place]])
+        replace(mine(training, place, found, vectors=vectors, held=held), removed_text=removed_text[drawn[place]])
         for place, (found, vectors) in enumerate(_first_stages(training, embed))
     ]
     # A split by another split's documents has passages of its own for what is held out.

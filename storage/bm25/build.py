@@ -1,6 +1,6 @@
 """Builds the statistics behind BM25, in one file of DuckDB, from the file of the night before.
 
-What the file holds is in ``storage.bm25.layout``, what changes from night to night in ``storage.bm25.delta``, when it
+What the file holds is in ``storage.bm25.layout``, what changes from night to night in ``storage.bm25.changes``, when it
 is written anew in ``storage.bm25.compact``. Frequencies and lengths are stored; idf and the average length are
 computed from them by whoever scores. Reading is ``storage.bm25.index``'s matter.
 """
@@ -12,8 +12,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nightrank.storage.bm25.changes import apply_changes
 from nightrank.storage.bm25.compact import is_disordered, write_in_order
-from nightrank.storage.bm25.delta import apply_delta
 from nightrank.storage.bm25.layout import has_this_layout
 from nightrank.storage.bm25.terms import analysis_fingerprint
 from nightrank.storage.files.atomic import replacing
@@ -22,7 +22,7 @@ from nightrank.storage.files.database import connect, only_row
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nightrank.storage.bm25.delta import TextsOf
+    from nightrank.storage.bm25.changes import TextsOf
     from nightrank.storage.bm25.terms import WordAnalyser
 
 _COUNTS = """
@@ -83,7 +83,7 @@ def build_bm25(
         if before is not None and _can_be_continued(before, analyse):
             shutil.copyfile(before, temporary)
         with closing(connect(temporary, memory_limit=memory_limit, spill_folder=path.parent)) as connection:
-            written, removed = apply_delta(connection, chunks, texts_of=texts_of, analyse=analyse)
+            written, removed = apply_changes(connection, chunks, texts_of=texts_of, analyse=analyse)
             connection.execute("CHECKPOINT")
             chunk_count, terms, postings, total_length = only_row(connection, _COUNTS)
             disordered = is_disordered(connection)

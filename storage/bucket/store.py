@@ -79,7 +79,7 @@ class Remote:
         """A small object; None where there is none."""
         import obstore
 
-        with self._told(key):
+        with self._translating_errors(key):
             try:
                 found = obstore.get(self._store, key)
                 version = Version(found.meta["e_tag"], found.meta["version"])
@@ -93,7 +93,7 @@ class Remote:
         """Write a small object, whatever is there."""
         import obstore
 
-        with self._told(key):
+        with self._translating_errors(key):
             obstore.put(self._store, key, data, use_multipart=False)
 
     def write_if(self, key: str, data: bytes, *, seen: Version | None) -> Version | None:
@@ -110,7 +110,7 @@ class Remote:
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        with self._told(key):
+        with self._translating_errors(key):
             try:
                 if seen is None:
                     put = obstore.put(self._store, key, data, mode="create", use_multipart=False)
@@ -129,7 +129,7 @@ class Remote:
         import obstore
 
         size = path.stat().st_size
-        with self._told(key):
+        with self._translating_errors(key):
             obstore.put(self._store, key, path, chunk_size=max(_PART_BYTES, size // _MOST_PARTS))
 
     def download(self, key: str, path: Path, *, sha256: str | None = None) -> bool:
@@ -146,7 +146,7 @@ class Remote:
         import obstore
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self._told(key):
+        with self._translating_errors(key):
             try:
                 parts = obstore.get(self._store, key).stream(min_chunk_size=_PART_BYTES)
             except FileNotFoundError as error:
@@ -168,7 +168,7 @@ class Remote:
         """The keys below a folder and their sizes in bytes, by key."""
         import obstore
 
-        with self._told(prefix):
+        with self._translating_errors(prefix):
             listed = (entry for page in obstore.list(self._store, prefix or None) for entry in page)
             return dict(sorted((entry["path"], entry["size"]) for entry in listed))
 
@@ -177,7 +177,7 @@ class Remote:
         import obstore
 
         for key in keys:
-            with self._told(key):
+            with self._translating_errors(key):
                 try:
                     obstore.delete(self._store, key)
                 except FileNotFoundError as error:
@@ -221,7 +221,7 @@ class Remote:
         return store
 
     @contextmanager
-    def _told(self, key: str) -> Iterator[None]:
+    def _translating_errors(self, key: str) -> Iterator[None]:
         """Turn what the library raises into our own errors."""
         from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
@@ -234,7 +234,7 @@ class Remote:
             if NO_BUCKET in str(error):
                 raise self._no_bucket() from error
             message = f"{self.url} has no {key}."
-            raise MachineError(message, remedy="It may have been collected meanwhile: run again.") from error
+            raise MachineError(message, remedy="It may have been pruned meanwhile: run again.") from error
         except BaseError as error:
             if NO_BUCKET in str(error):
                 raise self._no_bucket() from error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nightrank.storage.bm25.delta import TEXTS
+from nightrank.storage.bm25.changes import TEXTS
 from nightrank.storage.doctor.faults import Fault, find_faults
 from nightrank.storage.files.database import connect, only_row
 from nightrank.storage.files.parquet import table_writer

@@ -31,7 +31,7 @@ ROWS_OF_A_FRAGMENT = 1_048_576
 ROW_IDS_HELD = 10_000  # of one deletion, some 200 kB of SQL
 
 
-class ChunkUpkeep:
+class ChunkPruning:
     """The newest version of a table, for whoever looks after it.
 
     Args:

@@ -5,7 +5,7 @@ vector. Where a text stands (document, ordinal, metadata) is a release's own bus
 with the same text share one row, a change of metadata touches nothing here, and a killed run leaves rows
 that the next run finds. A row never changes and goes only when no kept release reaches it, so a newer version
 serves a release as well as the one it was made from: each release has a tag of its name, and
-``storage.release.collect`` moves the tags on.
+``storage.release.prune`` moves the tags on.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class ChunkTable:
         ]
         self._table.add(pa.Table.from_arrays(columns, schema=chunk_table_schema(self.dimensions)))
 
-    def pin(self, release_id: str) -> None:
+    def tag(self, release_id: str) -> None:
         """Make a release's tag, which may be there already, name the version that is read: no clean-up removes it."""
         self._place.check_writer()
         tags = self._table.tags

@@ -1,6 +1,6 @@
 """What memos share: a DuckDB file of values by key, to which batches are appended, each a transaction.
 
-A process that is killed loses at most the batch that it had not committed. ``storage.release.collect`` removes what
+A process that is killed loses at most the batch that it had not committed. ``storage.release.prune`` removes what
 nothing reaches.
 """
 

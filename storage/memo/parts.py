@@ -2,11 +2,11 @@
 
 A memo only ever grows, and its values depend on nothing but their keys, so its parts may come in any order, twice, or
 lack the last ones of a run that was killed: the memo that they make is right. A run uploads what is new in its local
-file, and another machine downloads the parts that it has not taken in yet. Collecting, or a long row of parts, puts
+file, and another machine downloads the parts that it has not taken in yet. Pruning, or a long row of parts, puts
 one part in the place of all of them.
 
 The local file itself remembers which parts it holds and how many of its rows are in one of them. Rows are only ever
-appended to it, so those are the first ones; a file that collecting has written anew remembers nothing.
+appended to it, so those are the first ones; a file that pruning has written anew remembers nothing.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class SharedMemos:
                     self._share_new(memo, table, path.stem)
 
     def put_in_order(self) -> None:
-        """As ``share``; and what collecting has removed from local memos, or removed as a whole, goes here too."""
+        """As ``share``; and what pruning has removed from local memos, or removed as a whole, goes here too."""
         for stem, parts in self._known.items():
             if not self._file(stem).is_file() and _table_of(stem) is not None:
                 self._check()

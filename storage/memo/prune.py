@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.files.atomic import remove_unfinished
 from nightrank.storage.files.database import connect_for_writing, only_row
 from nightrank.storage.filters.queries import text_keys_in
-from nightrank.storage.lance.reached import reach_chunks
+from nightrank.storage.lance.reachable import reachable_chunks
 from nightrank.storage.memo.file import written_anew
 from nightrank.storage.memo.pair_scores import CREATE_PAIR_SCORES, PAID
 from nightrank.storage.memo.query_vectors import CREATE_QUERY_VECTORS
@@ -38,14 +38,13 @@ WHERE database_name = current_database()
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class MemoKind:
     """What a kind of memo looks like.
 
     Attributes:
         prefix: Of its files' names.
-        file: The file of a release that names the keys that it reaches.
         create: Makes its table.
-        reached: Makes the temporary table of the keys that releases' files reach, from these and ``text_keys``; None
+        reachable: Makes the temporary table of the keys that releases' files reach, from these and ``text_keys``; None
             where whatever is about their chunks is kept.
         count: Gives how many entries there are, and how many of them are reached.
         living: Gives the entries that are reached.
@@ -53,19 +52,17 @@ class Kind:
     """
 
     prefix: str
-    file: str
     create: str
-    reached: str | None
+    reachable: str | None
     count: str
     living: str
     insert: str
 
 
-PAIRS = Kind(
+PAIRS = MemoKind(
     prefix="pairs-",
-    file="candidates.parquet",
     create=CREATE_PAIR_SCORES,
-    reached="""
+    reachable="""
 CREATE TEMP TABLE reached AS
 SELECT DISTINCT coalesce(text_key, query_key)::UUID AS query_key, chunk_hash::UUID AS chunk_hash
 FROM (
@@ -83,11 +80,10 @@ SELECT (SELECT count(*) FROM pair_scores),
 )
 
 # Of rerankers whose scores cost money. Their files are among those of ``PAIRS``.
-PAID_PAIRS = Kind(
+PAID_PAIRS = MemoKind(
     prefix=f"{PAIRS.prefix}{PAID}",
-    file="bm25.duckdb",
     create=CREATE_PAIR_SCORES,
-    reached=None,
+    reachable=None,
     count="""
 SELECT (SELECT count(*) FROM pair_scores),
        (SELECT count(*) FROM pair_scores WHERE chunk_hash IN (SELECT chunk_hash::UUID FROM reached))
@@ -98,11 +94,10 @@ SELECT query_key, chunk_hash, score FROM pair_scores WHERE chunk_hash IN (SELECT
     insert=PAIRS.insert,
 )
 
-QUERIES = Kind(
+QUERIES = MemoKind(
     prefix="queries-",
-    file="queries.parquet",
     create=CREATE_QUERY_VECTORS,
-    reached="""
+    reachable="""
 CREATE TEMP TABLE reached AS
 SELECT DISTINCT coalesce(text_key, query_key)::UUID AS query_key
 FROM read_parquet($files) LEFT JOIN text_keys USING (query_key)
@@ -115,12 +110,12 @@ SELECT (SELECT count(*) FROM query_vectors), (SELECT count(*) FROM query_vectors
 )
 
 
-def memo_path(folder: Path, kind: Kind, fingerprint: str) -> Path:
+def memo_path(folder: Path, kind: MemoKind, fingerprint: str) -> Path:
     """The file of a model's memo."""
     return folder / f"{kind.prefix}{fingerprint}.duckdb"
 
 
-def memos(folder: Path, kind: Kind) -> list[Path]:
+def memos(folder: Path, kind: MemoKind) -> list[Path]:
     """The files of all memos of a kind."""
     return sorted(folder.glob(f"{kind.prefix}*.duckdb"))
 
@@ -133,13 +128,17 @@ def remove_leftovers(folder: Path) -> None:
             log.unlink()
 
 
-def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], thorough: bool, dry_run: bool) -> int:
+def keep_reachable(
+    path: Path, kind: MemoKind, *, files: Sequence[Path], queries: Sequence[Path], thorough: bool, dry_run: bool
+) -> int:
     """Write a memo anew without what no release reaches, where a fifth of it is dead or free; at once or not at all.
 
     Args:
         path: The memo.
         kind: What it holds.
-        files: Of the releases that the memo serves, the files that the kind names; those of their queries lie beside.
+        files: Of the releases that the memo serves, what names the keys that they reach: the candidates for pairs, the
+            statistics for paid ones, the queries for queries.
+        queries: Their queries.
         thorough: Write it anew wherever anything is dead.
         dry_run: Only count.
 
@@ -147,11 +146,11 @@ def keep_reached(path: Path, kind: Kind, *, files: Sequence[Path], thorough: boo
         How many entries went.
     """
     with closing(connect_for_writing(path)) as memo:
-        if kind.reached is None:
-            reach_chunks(memo, files)
+        if kind.reachable is None:
+            reachable_chunks(memo, files)
         else:
-            memo.register("text_keys", text_keys_in(file.with_name(QUERIES.file) for file in files))
-            memo.execute(kind.reached, {"files": [glob.escape(str(file)) for file in files]})
+            memo.register("text_keys", text_keys_in(queries))
+            memo.execute(kind.reachable, {"files": [glob.escape(str(file)) for file in files]})
             memo.unregister("text_keys")
         entries, living = only_row(memo, kind.count)
         dead = int(entries - living)

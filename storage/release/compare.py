@@ -34,7 +34,7 @@ _ENTRIES = msgspec.json.Decoder(list[_Entry])
 def paired_rankings(before: Path | None, after: Path) -> Iterator[RankingPair]:
     """Every query of a release with its ranking and with what readers got for it before.
 
-    A query that was answered by a near-identical form's results got those.
+    A query that was answered by an alias's results got those.
 
     Args:
         before: The results file of the release that readers see; None: there is none to compare with.
@@ -51,7 +51,7 @@ def paired_rankings(before: Path | None, after: Path) -> Iterator[RankingPair]:
 def former_rankings(before: Path, after: Path) -> Iterator[RankingPair]:
     """Every query of the release that readers see with its ranking, and what they would get for it instead.
 
-    A query that has become a near-identical form of another gets that one's results.
+    A query that has become an alias of another gets that one's results.
 
     Args:
         before: The results file of the release that readers see.

@@ -94,7 +94,7 @@ def document_of(row: Mapping[str, Any]) -> Document:
     )
 
 
-def settle_documents(raw: Path, settled: Path) -> list[BadRow]:
+def deduplicate_documents(raw: Path, settled: Path) -> list[BadRow]:
     """Keep the first document of each id, ordered by id descending.
 
     Args:

@@ -6,7 +6,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 # evaluation.parquet: what each stage is worth on each judged query.
-# before.parquet: what it was worth in the release that was live, measured again by the same judgments.
+# previous.parquet: what it was worth in the release that was live, measured again by the same judgments.
 EVALUATION = pa.schema(
     [
         pa.field("stage", pa.string(), nullable=False),
@@ -15,8 +15,6 @@ EVALUATION = pa.schema(
         pa.field("value", pa.float64(), nullable=False),
     ]
 )
-
-DEPTHS_FILE, TIMINGS_FILE = "depths.parquet", "timings.json"  # in the folder of a release
 
 # depths.parquet: what the weighted ranking is worth where only the first `depth` candidates are reranked.
 DEPTHS = pa.schema(
@@ -73,8 +71,8 @@ COVERAGE = pa.schema(
     ]
 )
 
-# drops.parquet: what of the log was not kept, and why.
-DROPS = pa.schema(
+# dropped.parquet: what of the log was not kept, and why.
+DROPPED = pa.schema(
     [
         pa.field("reason", pa.string(), nullable=False),
         pa.field("rows", pa.int64(), nullable=False),
@@ -84,7 +82,7 @@ DROPS = pa.schema(
 
 
 class Timings(BaseModel):
-    """timings.json: what a query costs online, rung by rung, measured one query at a time.
+    """timings.json: what a query costs online, stage by stage, measured one query at a time.
 
     Attributes:
         milliseconds: Median of a query, by stage: ``static``, ``bm25``, ``dense``, ``fused``, ``reranked``.

@@ -1,67 +1,287 @@
-"""Whether the files of a release are the ones that its manifest names."""
+"""The layout of a release: which file holds what, under which name. No other module spells these names.
+
+A file is handed on as a reference: a value of a class of its kind, so that a type checker tells the candidates of a
+release from its queries. Nothing here loads Arrow, which a look-up in the search cache does without; the schemas of the
+tables are in ``storage.release.schemas``, one a kind.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
-from nightrank.storage.doctor.faults import Fault, fault_of
-from nightrank.storage.errors import MachineError
-from nightrank.storage.keys import sha256_of_file
-from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.workspace.base import MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Collection
     from pathlib import Path
 
-    from nightrank.storage.release.manifest import Manifest
+    import pyarrow as pa
+
     from nightrank.storage.workspace.base import Workspace
 
 
-def file_faults(
-    folder: Path, manifest: Manifest, *, on_file: Callable[[int], None] = lambda _done: None
-) -> list[Fault]:
-    """Which files that a manifest names are not there, or hold something else.
+@dataclass(frozen=True, slots=True)
+class FileReference:
+    """A file of one kind.
 
     Args:
-        folder: Of the release.
-        manifest: Of the release.
-        on_file: Told that one more file is done.
+        path: Where it lies; it need not be there yet.
     """
-    missing, empty, changed = [], [], []
-    for name, sha256 in manifest.files.items():
-        path = folder / name
-        if not path.is_file():
-            missing.append(name)
-        elif path.stat().st_size == 0:
-            empty.append(name)
-        elif sha256_of_file(path) != sha256:
-            changed.append(name)
-        on_file(1)
-    return [
-        *fault_of("files that are missing", missing),
-        *fault_of("files that are empty", empty),
-        *fault_of("files whose SHA-256 is not the manifest's", changed),
-    ]
+
+    path: Path
+
+    def is_there(self) -> bool:
+        """Whether the file exists."""
+        return self.path.is_file()
 
 
-def is_there(workspace: Workspace, manifest: Manifest) -> bool:
-    """Whether a release has all the files that its manifest names, and LanceDB its tag; contents are not looked at."""
-    if not workspace.holds(manifest.release_id, manifest.files):
-        return False
-    try:
-        ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=manifest.release_id)
-    except MachineError:
-        return False
-    return True
+class TableReference(FileReference):
+    """A Parquet file, and the schema of its rows."""
+
+    __slots__ = ()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of its rows."""
+        from nightrank.storage.release.schemas import SCHEMAS
+
+        return SCHEMAS[type(self)]
+
+    def read(self, columns: list[str] | None = None) -> pa.Table:
+        """The whole table, or some of its columns."""
+        from nightrank.storage.files.parquet import read_table
+
+        return read_table(self.path, columns=columns)
+
+    def read_rows(self, column: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+        """The rows whose column has one of some values, in their order; the others are never in memory at once.
+
+        Args:
+            column: A column of strings.
+            values: string (n,).
+        """
+        from nightrank.storage.files.parquet import read_rows
+
+        return read_rows(self.path, column, values)
+
+    def row_count(self) -> int:
+        """Its rows, from the footer."""
+        from nightrank.storage.files.parquet import row_count
+
+        return row_count(self.path)
+
+    def write(self, table: pa.Table) -> Self:
+        """Write the table; the file appears when it is whole.
+
+        Raises:
+            ValueError: The table has another schema.
+        """
+        from nightrank.storage.files.parquet import write_table
+
+        if not table.schema.equals(self.schema):
+            raise ValueError(f"{self.path.name} is of schema {self.schema}, not {table.schema}")
+        write_table(self.path, table)
+        return self
 
 
-def whole_file(folder: Path, manifest: Manifest, name: str) -> Path | None:
-    """A file of a release; None where it is missing or not the one that the manifest names."""
-    path = folder / name
-    return path if path.is_file() and sha256_of_file(path) == manifest.files.get(name) else None
+class DocumentDigests(TableReference):
+    """The documents' ids and digests: what a release keeps of them, for the next one to compare with."""
 
 
-def stray_files(folder: Path, manifest: Manifest) -> list[Fault]:
-    """Which files of a release its manifest does not name."""
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    return fault_of("files that the manifest does not name", there - {*manifest.files, "manifest.json"})
+class Queries(TableReference):
+    """The chosen queries, by query number."""
+
+
+class Statistics(FileReference):
+    """All chunks and the BM25 statistics, as ``storage.bm25`` has them."""
+
+
+class DenseLists(TableReference):
+    """Each query's nearest texts, for the next release to start from."""
+
+
+class StaticLists(TableReference):
+    """The same of static embeddings, of judged queries."""
+
+
+class Candidates(TableReference):
+    """What the legs found for each query: scores and ranks of both, fused, of the reranker, and the final order."""
+
+
+class Results(FileReference):
+    """The search cache, as ``storage.release.results`` has it."""
+
+
+class Evaluation(TableReference):
+    """Measures of each stage and judged query."""
+
+
+class Depths(TableReference):
+    """Measures by reranking depth."""
+
+
+class Diagnosis(TableReference):
+    """Where each relevant document went."""
+
+
+class Comparison(TableReference):
+    """Two rankings of the same queries against each other, stage by stage."""
+
+
+class TimingsFile(FileReference):
+    """What a query costs online, as ``storage.release.evaluation`` has it."""
+
+
+class Coverage(TableReference):
+    """How much of a later day's traffic a budget answers."""
+
+
+class Drops(TableReference):
+    """What of the query log was not kept, and why."""
+
+
+class BadRows(TableReference):
+    """Rows of the inputs that were set aside, and why."""
+
+
+class Report(FileReference):
+    """The report, for people."""
+
+
+class RawDocuments(TableReference):
+    """Every document as it was read, repeated ids and all."""
+
+
+class Documents(TableReference):
+    """Every document once, by id descending."""
+
+
+class FreshChunks(TableReference):
+    """The chunks of documents that were cut in this refresh."""
+
+
+class Chunks(TableReference):
+    """All chunks, by chunk number."""
+
+
+class OutsideRun(TableReference):
+    """A run file of another engine, which stands in for a leg."""
+
+
+class AllowedSets(TableReference):
+    """The chunks of one collection that each filter lets through."""
+
+
+class Bm25Leg(TableReference):
+    """What BM25 found for each query."""
+
+
+class DenseLeg(TableReference):
+    """What the embedder found for each query."""
+
+
+class Fused(TableReference):
+    """Both legs as one ranking."""
+
+
+F = TypeVar("F", bound=FileReference)
+
+
+class Named(Generic[F]):
+    """A place in a layout: of the class it is a name, of a layout with a folder the file there.
+
+    Args:
+        name: Of the file.
+        kind: What it is.
+    """
+
+    def __init__(self, name: str, kind: type[F]) -> None:
+        self.name = name
+        self._kind = kind
+
+    @overload
+    def __get__(self, layout: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, layout: ReleaseFiles | ScratchFiles, owner: type) -> F: ...
+    def __get__(self, layout: ReleaseFiles | ScratchFiles | None, owner: type) -> Self | F:
+        """The file of a layout, or this name itself."""
+        return self if layout is None else self._kind(layout.folder / self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFiles:
+    """The files of a release.
+
+    >>> from pathlib import Path
+    >>> ReleaseFiles(Path("releases/r1")).queries
+    Queries(path=PosixPath('releases/r1/queries.parquet'))
+    >>> ReleaseFiles.queries.name
+    'queries.parquet'
+
+    Args:
+        folder: Of the release, or the one in which it is being built.
+    """
+
+    folder: Path
+
+    manifest = Named(MANIFEST, FileReference)
+    documents = Named("documents.parquet", DocumentDigests)
+    queries = Named("queries.parquet", Queries)
+    statistics = Named("bm25.duckdb", Statistics)
+    dense_lists = Named("dense.parquet", DenseLists)
+    static_lists = Named("static.parquet", StaticLists)
+    candidates = Named("candidates.parquet", Candidates)
+    results = Named("results.sqlite", Results)
+    evaluation = Named("evaluation.parquet", Evaluation)
+    depths = Named("depths.parquet", Depths)
+    diagnosis = Named("diagnosis.parquet", Diagnosis)
+    measured_again = Named("previous.parquet", Evaluation)  # the release that was live, by today's judgments
+    comparison = Named("comparison.parquet", Comparison)  # with the release that was live
+    diversity = Named("diversity.parquet", Comparison)  # of diverse results with the final order's, where there are any
+    timings = Named("timings.json", TimingsFile)
+    coverage = Named("coverage.parquet", Coverage)
+    dropped = Named("dropped.parquet", Drops)
+    bad_rows = Named("bad_rows.parquet", BadRows)
+    report = Named("report.html", Report)
+
+    former_results = Named("results.duckdb", FileReference)  # what releases of earlier versions have for `results`
+
+    @classmethod
+    def of(cls, workspace: Workspace, release_id: str, *, only: Collection[Named[Any]] | None = None) -> Self:
+        """The files of a sealed release.
+
+        Args:
+            workspace: Where it lies.
+            release_id: Its id.
+            only: The files that will be read, where that is not all of them: no others are brought from elsewhere.
+        """
+        return cls(workspace.release(release_id, None if only is None else [named.name for named in only]))
+
+    @property
+    def scratch(self) -> ScratchFiles:
+        """What stages of its refresh hand on and it does not keep."""
+        return ScratchFiles(self.folder / "scratch")
+
+
+@dataclass(frozen=True, slots=True)
+class ScratchFiles:
+    """Files that the stages of a refresh hand on and its release does not keep.
+
+    Args:
+        folder: Of these files.
+    """
+
+    folder: Path
+
+    raw_documents = Named("raw_documents.parquet", RawDocuments)
+    documents = Named("documents.parquet", Documents)
+    fresh_chunks = Named("fresh_chunks.parquet", FreshChunks)
+    chunks = Named("chunks.parquet", Chunks)
+    outside_bm25 = Named("outside_bm25.parquet", OutsideRun)
+    outside_dense = Named("outside_dense.parquet", OutsideRun)
+    allowed = Named("allowed.parquet", AllowedSets)  # not there without filters
+    allowed_before = Named("allowed_before.parquet", AllowedSets)  # of the collection that the refresh builds upon
+    bm25_leg = Named("bm25.parquet", Bm25Leg)
+    dense_leg = Named("dense.parquet", DenseLeg)
+    fused = Named("fused.parquet", Fused)

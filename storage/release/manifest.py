@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from nightrank.storage.errors import InputError, MachineError, NightrankError
 from nightrank.storage.files.atomic import sync_all, write_text
 from nightrank.storage.keys import fingerprint, sha256_of_file
+from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,18 +139,18 @@ def digests_of(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): sha256_of_file(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "manifest.json"
+        if path.is_file() and path.name != ReleaseFiles.manifest.name
     }
 
 
-def seal(workspace: Workspace, manifest: Manifest, *, staging: Path) -> Path:
+def commit_release(workspace: Workspace, manifest: Manifest, *, staging: Path) -> Path:
     """Write the manifest into a staging folder and give the folder its release's name.
 
     Returns:
         The folder of the release.
     """
     sync_all(staging)
-    write_text(staging / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
+    write_text(ReleaseFiles(staging).manifest.path, manifest.model_dump_json(indent=2) + "\n")
     return workspace.adopt(manifest.release_id, staging)
 
 
@@ -164,7 +165,7 @@ def read_manifest(workspace: Workspace, release_id: str) -> Manifest:
     if written is None:
         message = f"There is no release {release_id!r} in {workspace}."
         raise InputError(message, remedy="`nightrank releases` lists what there is.")
-    path = f"{workspace}/releases/{release_id}/manifest.json"
+    path = f"{workspace}/releases/{release_id}/{ReleaseFiles.manifest.name}"
     try:
         manifest = Manifest.model_validate_json(written)
     except ValidationError as error:
@@ -186,7 +187,7 @@ def current_manifest(workspace: Workspace) -> Manifest | None:
 
 
 def list_releases(workspace: Workspace) -> list[Manifest]:
-    """The manifests of all sealed releases, oldest first; a folder without a manifest is no release.
+    """The manifests of all committed releases, oldest first; a folder without a manifest is no release.
 
     Raises:
         MachineError: A manifest cannot be read.
@@ -194,7 +195,7 @@ def list_releases(workspace: Workspace) -> list[Manifest]:
     return [read_manifest(workspace, release_id) for release_id in workspace.release_ids()]
 
 
-def survey_releases(workspace: Workspace) -> tuple[list[Manifest], dict[str, str]]:
+def readable_and_damaged(workspace: Workspace) -> tuple[list[Manifest], dict[str, str]]:
     """The releases as ``list_releases`` has them, where a manifest that cannot be read hides no other.
 
     Returns:

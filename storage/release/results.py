@@ -16,58 +16,56 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Self
 
 from nightrank.storage.errors import MachineError
+from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
 
-FILE_NAME = "results.sqlite"  # in the folder of a release
-FORMER_FILE_NAME = "results.duckdb"  # what releases of earlier versions have in its place
-
 MAPPED_BYTES = 1 << 40  # SQLite maps as much of it into memory as it was built to, and reads what lies beyond
 
 _CREATE = "CREATE TABLE results (query_key TEXT PRIMARY KEY, query TEXT NOT NULL, results TEXT NOT NULL)"
 _INSERT = "INSERT INTO results VALUES (?, ?, ?)"
-_CREATE_FORMS = "CREATE TABLE forms (form_key TEXT PRIMARY KEY, query_key TEXT NOT NULL) WITHOUT ROWID"
-_INSERT_FORM = "INSERT INTO forms VALUES (?, ?)"
+_CREATE_ALIASES = "CREATE TABLE aliases (alias_key TEXT PRIMARY KEY, query_key TEXT NOT NULL) WITHOUT ROWID"
+_INSERT_ALIAS = "INSERT INTO aliases VALUES (?, ?)"
 _COUNT = "SELECT count(*) FROM results"
 _GET = "SELECT query, CAST(results AS BLOB) FROM results WHERE query_key = ?"
-_GET_FORM = (
-    "SELECT query, CAST(results AS BLOB) FROM forms JOIN results ON results.query_key = forms.query_key "
-    "WHERE form_key = ?"
+_GET_ALIAS = (
+    "SELECT query, CAST(results AS BLOB) FROM aliases JOIN results ON results.query_key = aliases.query_key "
+    "WHERE alias_key = ?"
 )
 _ROWS = "SELECT query_key, query, CAST(results AS BLOB) FROM results ORDER BY query_key"
-_FORMS = "SELECT form_key, query_key FROM forms ORDER BY form_key"
+_ALIASES = "SELECT alias_key, query_key FROM aliases ORDER BY alias_key"
 
 
 def write_results_file(
-    path: Path, rows: Iterable[tuple[str, str, str]], *, forms: Iterable[tuple[str, str]] = ()
+    path: Path, rows: Iterable[tuple[str, str, str]], *, aliases: Iterable[tuple[str, str]] = ()
 ) -> int:
     """Write the results of a release.
 
     Args:
         path: The file to make; it must not exist.
         rows: Query key, normalised text and results as JSON, each query once.
-        forms: Keys of near-identical texts of a query with that query's key; none of them is a query of its own.
+        aliases: Keys of near-identical texts of a query with that query's key; none of them is a query of its own.
 
     Returns:
-        How many queries it holds, forms not counted.
+        How many queries it holds, aliases not counted.
 
     Raises:
         FileExistsError: The file is there already.
-        sqlite3.IntegrityError: A query or a form comes twice.
+        sqlite3.IntegrityError: A query or an alias comes twice.
     """
     path.touch(exist_ok=False)
     with closing(sqlite3.connect(path)) as connection:
-        # Nobody reads the file before it is whole, and whoever seals the release brings it to the disk.
+        # Nobody reads the file before it is whole, and whoever commits the release brings it to the disk.
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
         with connection:
             connection.execute(_CREATE)
-            connection.execute(_CREATE_FORMS)
+            connection.execute(_CREATE_ALIASES)
             connection.executemany(_INSERT, rows)
-            connection.executemany(_INSERT_FORM, forms)
+            connection.executemany(_INSERT_ALIAS, aliases)
         [count] = connection.execute(_COUNT).fetchone()
         return int(count)
 
@@ -86,7 +84,7 @@ class ResultsFile:
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            why = ", for an earlier version made it" if path.with_name(FORMER_FILE_NAME).is_file() else ""
+            why = ", for an earlier version made it" if ReleaseFiles(path.parent).former_results.is_there() else ""
             message = f"The release {path.parent.name} has no file {path.name}{why}."
             raise MachineError(message, remedy="Run `nightrank refresh` to build a new release.")
         self._path = path
@@ -105,7 +103,7 @@ class ResultsFile:
         self.close()
 
     def __len__(self) -> int:
-        """How many queries it holds, forms not counted."""
+        """How many queries it holds, aliases not counted."""
         with self._reading() as connection:
             [count] = connection.execute(_COUNT).fetchone()
             return int(count)
@@ -117,7 +115,7 @@ class ResultsFile:
             self._idle.pop().close()
 
     def get(self, key: str) -> tuple[str, bytes] | None:
-        """The text of a query and its results as JSON, by its key or that of one of its forms; None where it has none.
+        """The text of a query and its results as JSON, by its key or an alias; None where it has none.
 
         Raises:
             MachineError: The file is damaged.
@@ -125,10 +123,10 @@ class ResultsFile:
         """
         with self._reading() as connection:
             row: tuple[str, bytes] | None = connection.execute(_GET, (key,)).fetchone()
-            return connection.execute(_GET_FORM, (key,)).fetchone() if row is None else row
+            return connection.execute(_GET_ALIAS, (key,)).fetchone() if row is None else row
 
     def rows(self) -> Iterator[tuple[str, str, bytes]]:
-        """Every query's key, text and results as JSON, by key, forms not among them; a row in memory at a time.
+        """Every query's key, text and results as JSON, by key, aliases not among them; a row in memory at a time.
 
         Raises:
             MachineError: The file is damaged.
@@ -136,14 +134,14 @@ class ResultsFile:
         with self._reading() as connection:
             yield from connection.execute(_ROWS)
 
-    def forms(self) -> Iterator[tuple[str, str]]:
-        """The key of every near-identical form, by that key, and the key of the query whose results it gets.
+    def aliases(self) -> Iterator[tuple[str, str]]:
+        """The key of every alias, by that key, and the key of the query whose results it gets.
 
         Raises:
             MachineError: The file is damaged.
         """
         with self._reading() as connection:
-            yield from connection.execute(_FORMS)
+            yield from connection.execute(_ALIASES)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.lance.table import ChunkTable
-from nightrank.storage.release.files import file_faults
-from nightrank.storage.release.manifest import read_manifest, survey_releases
-from nightrank.storage.release.results import FORMER_FILE_NAME
+from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.manifest import read_manifest, readable_and_damaged
 from nightrank.storage.release.retention import live_line
+from nightrank.storage.release.whole import file_faults
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,13 +51,13 @@ def roll_back(workspace: Workspace, release_id: str | None, *, now: datetime) ->
             manifest, before = read_manifest(workspace, release_id), _current_if_readable(workspace)
         _require_publishable(manifest, current=before)
         _require_whole(workspace, manifest)
-        workspace.point_at(manifest.release_id, now=now)
+        workspace.publish(manifest.release_id, now=now)
     return RolledBack(current=manifest.release_id, before=before)
 
 
 def _newest_before_current(workspace: Workspace) -> tuple[Manifest, str]:
     current = workspace.require_current()
-    manifests, _ = survey_releases(workspace)
+    manifests, _ = readable_and_damaged(workspace)
     accepted = {manifest.release_id: manifest for manifest in manifests if manifest.status == "accepted"}
     older = sorted((release_id for release_id in accepted if release_id < current), reverse=True)
     for release_id in (*live_line(manifests, current=current)[1:], *older):
@@ -81,7 +81,7 @@ def _require_publishable(manifest: Manifest, *, current: str | None) -> None:
         reasons = "; ".join(f"{gate.name}: {gate.reason}" for gate in manifest.gates if not gate.passed)
         message = f"The release {manifest.release_id} was rejected. {reasons}."
         raise InputError(message, remedy="Choose a release that passed its gates.")
-    if FORMER_FILE_NAME in manifest.files:
+    if ReleaseFiles.former_results.name in manifest.files:
         message = f"An earlier version made the release {manifest.release_id}; this one cannot read its results."
         raise InputError(message, remedy="Choose a later release, or roll back with that version.")
 

@@ -17,9 +17,9 @@ from nightrank.storage.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Kind: TypeAlias = Literal["jsonl", "parquet", "sqlite", "duckdb", "redis", "postgres"]
+TargetKind: TypeAlias = Literal["jsonl", "parquet", "sqlite", "duckdb", "redis", "postgres"]
 
-SUFFIXES: dict[str, Kind] = {
+SUFFIXES: dict[str, TargetKind] = {
     ".jsonl": "jsonl",
     ".parquet": "parquet",
     ".sqlite": "sqlite",
@@ -28,7 +28,7 @@ SUFFIXES: dict[str, Kind] = {
     ".duckdb": "duckdb",
 }
 # What a user may write, what it is, and how the client library calls it.
-SCHEMES: dict[str, tuple[Kind, str]] = {
+SCHEMES: dict[str, tuple[TargetKind, str]] = {
     "redis": ("redis", "redis"),
     "rediss": ("redis", "rediss"),
     "valkey": ("redis", "redis"),
@@ -59,7 +59,7 @@ class Address:
         path: Of a file.
     """
 
-    kind: Kind
+    kind: TargetKind
     shown: str
     url: str = field(default="", repr=False)
     password: str | None = field(default=None, repr=False)

@@ -20,7 +20,8 @@ import msgspec
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.storage.keys import query_key
-from nightrank.storage.release.results import FILE_NAME, ResultsFile
+from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.results import ResultsFile
 from nightrank.storage.workspace.open import open_workspace
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class SearchCache:
 
     def __init__(self, folder: Path, *, release_id: str) -> None:
         self.release_id = release_id
-        self._file = ResultsFile(folder / FILE_NAME)
+        self._file = ResultsFile(ReleaseFiles(folder).results.path)
 
     @classmethod
     def open(
@@ -108,12 +109,11 @@ class SearchCache:
         """As ``open``, of a workspace that is open already."""
         release_id = workspace.require_current()
         try:
-            return cls(workspace.release(release_id, only=[FILE_NAME]), release_id=release_id)
+            return cls(_folder(workspace, release_id), release_id=release_id)
         except MachineError:
             if (published_meanwhile := workspace.require_current()) == release_id:
                 raise
-            folder = workspace.release(published_meanwhile, only=[FILE_NAME])
-            return cls(folder, release_id=published_meanwhile)
+            return cls(_folder(workspace, published_meanwhile), release_id=published_meanwhile)
 
     def __enter__(self) -> Self:
         return self
@@ -139,7 +139,7 @@ class SearchCache:
             matter.
 
         Returns:
-            Its results; for a near-identical form of a query those of that query, whose text they name.
+            Its results; for an alias of a query those of that query, whose text they name.
 
         Raises:
             InputError: The filter is none.
@@ -150,6 +150,11 @@ class SearchCache:
             return None
         text, results = found
         return CachedResults(text, self.release_id, read_results(results), condition)
+
+
+def _folder(workspace: Workspace, release_id: str) -> Path:
+    """That of a release, with its results."""
+    return ReleaseFiles.of(workspace, release_id, only=[ReleaseFiles.results]).folder
 
 
 def condition_of(value: JsonValue) -> str | None:

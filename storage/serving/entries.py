@@ -1,4 +1,4 @@
-"""What an export writes: every query of a release and every near-identical form of one, as a stream by key."""
+"""What an export writes: every query of a release and every alias of one, as a stream by key."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.database import connect
-from nightrank.storage.release.files import whole_file
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.release.results import FILE_NAME, ResultsFile
+from nightrank.storage.release.results import ResultsFile
+from nightrank.storage.release.whole import whole_file
 from nightrank.storage.serving.reader import Served
 
 if TYPE_CHECKING:
@@ -24,23 +25,21 @@ if TYPE_CHECKING:
     from nightrank.storage.release.manifest import Manifest
     from nightrank.storage.workspace.base import Workspace
 
-QUERIES_FILE = "queries.parquet"
-
 _CONDITIONS = 'SELECT query_key, "filter" FROM read_parquet($path) WHERE "filter" IS NOT NULL ORDER BY query_key'
 
 
 class Entry(NamedTuple):
-    """One key of an export: of a query, or of a near-identical form, which has ``form_of`` alone.
+    """One key of an export: of a query, or of an alias, which has ``alias_of`` alone.
 
     Attributes:
-        form_of: The key of the query whose results the form gets.
+        alias_of: The key of the query whose results the alias gets.
         query: Normalised.
         condition: The canonical text of its filter.
         results: JSON: a list of ``Result``, best first.
     """
 
     key: str
-    form_of: str | None = None
+    alias_of: str | None = None
     query: str | None = None
     condition: str | None = None
     results: str | None = None
@@ -50,12 +49,12 @@ class Entry(NamedTuple):
 
         >>> Entry("7f", query="tea", results='[{"rank": 1}]').document("r1")
         '{"release_id":"r1","query":"tea","filter":null,"results":[{"rank": 1}]}'
-        >>> Entry("8c", form_of="7f").document("r1")
-        '{"release_id":"r1","form_of":"7f"}'
+        >>> Entry("8c", alias_of="7f").document("r1")
+        '{"release_id":"r1","alias_of":"7f"}'
         """
         head = f'{{"release_id":{_as_json(release_id)}'
-        if self.form_of is not None:
-            return f'{head},"form_of":{_as_json(self.form_of)}}}'
+        if self.alias_of is not None:
+            return f'{head},"alias_of":{_as_json(self.alias_of)}}}'
         # The filter and the results are JSON already, and stay as they are, to the letter.
         return f'{head},"query":{_as_json(self.query)},"filter":{self.condition or "null"},"results":{self.results}}}'
 
@@ -65,7 +64,7 @@ class ReleaseToServe:
     """A release whose results can be read out."""
 
     served: Served
-    folder: Path
+    files: ReleaseFiles
     manifest: Manifest
     results: ResultsFile
 
@@ -75,9 +74,9 @@ class ReleaseToServe:
         return self.served.release_id
 
     def entries(self) -> Iterator[Entry]:
-        """Every query and every form, by key, one in memory at a time."""
-        forms = (Entry(key, form_of=of) for key, of in self.results.forms())
-        return heapq.merge(self._queries(), forms, key=lambda entry: entry.key)
+        """Every query and every alias, by key, one in memory at a time."""
+        aliases = (Entry(key, alias_of=of) for key, of in self.results.aliases())
+        return heapq.merge(self._queries(), aliases, key=lambda entry: entry.key)
 
     def require_whole(self) -> None:
         """Read the files that are exported, and compare them with the manifest.
@@ -85,13 +84,13 @@ class ReleaseToServe:
         Raises:
             MachineError: One of them is not what the manifest says.
         """
-        for name in (FILE_NAME, QUERIES_FILE):
-            if whole_file(self.folder, self.manifest, name) is None:
-                message = f"The release {self.release_id} is damaged: {name} is not what its manifest says."
+        for file in (self.files.results, self.files.queries):
+            if whole_file(file, self.manifest) is None:
+                message = f"The release {self.release_id} is damaged: {file.path.name} is not what its manifest says."
                 raise MachineError(message, remedy="Export another (`nightrank releases`), or restore the file.")
 
     def _queries(self) -> Iterator[Entry]:
-        conditions = _conditions(self.folder / QUERIES_FILE)
+        conditions = _conditions(self.files.queries.path)
         filtered = next(conditions, None)
         for key, query, results in self.results.rows():
             condition = None
@@ -102,7 +101,7 @@ class ReleaseToServe:
 
 @contextmanager
 def release_to_serve(workspace: Workspace, release_id: str | None) -> Iterator[ReleaseToServe]:
-    """Open a release for export; collecting it meanwhile does no harm.
+    """Open a release for export; pruning it meanwhile does no harm.
 
     Args:
         workspace: Where it is.
@@ -114,16 +113,16 @@ def release_to_serve(workspace: Workspace, release_id: str | None) -> Iterator[R
     """
     manifest = read_manifest(workspace, workspace.require_current() if release_id is None else release_id)
     release_id = manifest.release_id
-    folder = workspace.release(release_id, only=[FILE_NAME, QUERIES_FILE])
+    files = ReleaseFiles.of(workspace, release_id, only=[ReleaseFiles.results, ReleaseFiles.queries])
     if manifest.status == "rejected":
         message = f"The release {release_id} was rejected by its gates, and is not for readers."
         raise InputError(message, remedy="Choose one that passed; `nightrank releases` lists them.")
-    with ResultsFile(folder / FILE_NAME) as results:
+    with ResultsFile(files.results.path) as results:
         if len(results) == 0:
             message = f"The release {release_id} answers no query."
             raise InputError(message, remedy="See that the log has queries, and run `nightrank refresh`.")
-        forms = sum(1 for _ in results.forms())
-        yield ReleaseToServe(Served(release_id, len(results), forms), folder, manifest, results)
+        aliases = sum(1 for _ in results.aliases())
+        yield ReleaseToServe(Served(release_id, len(results), aliases), files, manifest, results)
 
 
 def _conditions(queries: Path) -> Iterator[tuple[str, str]]:

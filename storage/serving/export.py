@@ -31,7 +31,7 @@ class Exported:
     to: str
     changed: bool
     queries: int
-    forms: int
+    aliases: int
     before: str | None
     warnings: tuple[str, ...] = ()
 
@@ -42,7 +42,7 @@ class Exported:
             "to": self.to,
             "changed": self.changed,
             "queries": self.queries,
-            "forms": self.forms,
+            "aliases": self.aliases,
             "before": self.before,
             "warnings": list(self.warnings),
         }
@@ -68,8 +68,8 @@ def export(release: ReleaseToServe, target: Target, *, to: str, on_entries: Call
         release.require_whole()
         warnings = target.replace(release, on_entries=on_entries)
     before = None if served is None else served.release_id
-    queries, forms = release.served.queries, release.served.forms
-    return Exported(release.release_id, to, changed, queries, forms, before, warnings)
+    queries, aliases = release.served.queries, release.served.aliases
+    return Exported(release.release_id, to, changed, queries, aliases, before, warnings)
 
 
 class Target(Protocol):

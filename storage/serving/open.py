@@ -15,7 +15,7 @@ from nightrank.storage.workspace.open import is_address
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from nightrank.storage.serving.address import Address, Kind
+    from nightrank.storage.serving.address import Address, TargetKind
     from nightrank.storage.serving.export import Target
     from nightrank.storage.serving.reader import ResultsReader
 
@@ -80,7 +80,7 @@ def open_results(where: str | Path, *, name: str = NAME) -> ResultsReader:
         raise InputError(message, remedy="Run `nightrank export`, or open another file.") from error
 
 
-def _format(kind: Kind) -> FileFormat:
+def _format(kind: TargetKind) -> FileFormat:
     if kind == "jsonl":
         from nightrank.storage.serving.file import jsonl as jsonl_file
 

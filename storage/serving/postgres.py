@@ -2,7 +2,7 @@
 
 A release is a table of its own, ``<name>_answers_<number>``, and what readers ask is the view ``<name>``:
 
-    SELECT answer, form_of FROM nightrank WHERE key = '...'
+    SELECT answer, alias_of FROM nightrank WHERE key = '...'
 
 Table and switch are one transaction: an export that is killed leaves nothing. The rows are frozen as they are copied,
 so that every transaction sees them, however old its snapshot is. The table is built while readers go on; the view is
@@ -27,7 +27,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from nightrank.storage.errors import InputError, MachineError, TargetUnreachable, WorkspaceBusy
 from nightrank.storage.keys import digest
 from nightrank.storage.serving.export import counted
-from nightrank.storage.serving.reader import Answer, KeyedReader, Served, read_document
+from nightrank.storage.serving.reader import KeyedReader, Served, StoredAnswer, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,24 +56,24 @@ _CREATE_EXPORTS = SQL(
     "release_id text NOT NULL, exported_at timestamptz NOT NULL DEFAULT now(), replaced_at timestamptz)"
 )
 _INSERT_EXPORT = SQL("INSERT INTO {exports} (release_id) VALUES (%s) RETURNING number")
-_CREATE_ANSWERS = SQL('CREATE TABLE {answers} (key text COLLATE "C" NOT NULL, form_of text COLLATE "C", answer text)')
-_COPY = SQL("COPY {answers} (key, form_of, answer) FROM STDIN (FREEZE)")
+_CREATE_ANSWERS = SQL('CREATE TABLE {answers} (key text COLLATE "C" NOT NULL, alias_of text COLLATE "C", answer text)')
+_COPY = SQL("COPY {answers} (key, alias_of, answer) FROM STDIN (FREEZE)")
 _INDEX = SQL("ALTER TABLE {answers} ADD PRIMARY KEY (key)")
 _ANALYZE = SQL("ANALYZE {answers}")
 _PATIENCE = SQL("SET LOCAL lock_timeout = '100ms'")
 _SWITCH = SQL(
-    "CREATE OR REPLACE VIEW {view} AS SELECT key, form_of, answer, {release_id}::text AS release_id, "
-    "{queries}::bigint AS queries, {forms}::bigint AS forms FROM {answers}"
+    "CREATE OR REPLACE VIEW {view} AS SELECT key, alias_of, answer, {release_id}::text AS release_id, "
+    "{queries}::bigint AS queries, {aliases}::bigint AS aliases FROM {answers}"
 )
 _REPLACED = SQL("UPDATE {exports} SET replaced_at = now() WHERE replaced_at IS NULL AND number <> %s")
 _OLD = SQL("SELECT number FROM {exports} WHERE replaced_at < now() - make_interval(secs => %s) ORDER BY number")
 _DROP = SQL("DROP TABLE IF EXISTS {answers}")
 _FORGET = SQL("DELETE FROM {exports} WHERE number = %s")
-_SERVED = SQL("SELECT release_id, queries, forms FROM {view} LIMIT 1")
+_SERVED = SQL("SELECT release_id, queries, aliases FROM {view} LIMIT 1")
 _COUNT = SQL("SELECT count(*) FROM {view}")
 _GET = SQL(
     "SELECT coalesce(found.answer, query.answer) FROM {view} AS found "
-    "LEFT JOIN {view} AS query ON query.key = found.form_of WHERE found.key = %s"
+    "LEFT JOIN {view} AS query ON query.key = found.alias_of WHERE found.key = %s"
 )
 
 
@@ -98,12 +98,12 @@ class PostgresTarget:
             InputError: The database does not let us in, or the name is something else's.
             TargetUnreachable: It does not answer.
         """
-        with _telling(self._address), _connect(self._address) as connection:
+        with _translating_errors(self._address), _connect(self._address) as connection:
             if not self._is_ours(connection):
                 return None
             served = _served(connection, self._names)
             [(entries,)] = connection.execute(self._names.put(_COUNT)).fetchall()
-        return served if served is not None and entries == served.queries + served.forms else None
+        return served if served is not None and entries == served.queries + served.aliases else None
 
     def replace(self, release: ReleaseToServe, *, on_entries: Callable[[int], None]) -> tuple[str, ...]:
         """Write a release into a table of its own, point the view at it, and drop tables of before the grace.
@@ -115,7 +115,7 @@ class PostgresTarget:
             WorkspaceBusy: Another export is at work there.
         """
         names = self._names
-        with _telling(self._address), _connect(self._address) as connection:
+        with _translating_errors(self._address), _connect(self._address) as connection:
             [(encoding,)] = connection.execute(_ENCODING).fetchall()
             if encoding != "UTF8":
                 message = f"The database {self._address.shown} is encoded in {encoding}."
@@ -129,13 +129,13 @@ class PostgresTarget:
                 connection.execute(names.put(_CREATE_ANSWERS, number))
                 with connection.cursor() as cursor, cursor.copy(names.put(_COPY, number)) as copy:
                     for entry in counted(release.entries(), on_entries):
-                        answer = None if entry.form_of else entry.document(release.release_id)
-                        copy.write_row((entry.key, entry.form_of, answer))
+                        answer = None if entry.alias_of else entry.document(release.release_id)
+                        copy.write_row((entry.key, entry.alias_of, answer))
                 connection.execute(names.put(_INDEX, number))
                 connection.execute(names.put(_ANALYZE, number))
                 connection.execute(names.put(_REPLACED), [number])
                 self._switch(connection, number, release.served)
-            self._collect(connection)
+            self._drop_replaced(connection)
         return ()
 
     def _lock(self, connection: psycopg.Connection) -> None:
@@ -181,7 +181,7 @@ class PostgresTarget:
             else:
                 return
 
-    def _collect(self, connection: psycopg.Connection) -> None:
+    def _drop_replaced(self, connection: psycopg.Connection) -> None:
         """Drop what was replaced before the grace; what cannot be dropped now is left to the next export."""
         old = connection.execute(self._names.put(_OLD), [self._grace_seconds]).fetchall()
         for (number,) in old:
@@ -203,7 +203,7 @@ class PostgresReader(KeyedReader):
         self._address = address
         self._names = Names(name)
         self._get = self._names.put(_GET)
-        with _telling(address), _connect(address) as connection:
+        with _translating_errors(address), _connect(address) as connection:
             _required(connection, self._names, address)  # told at once, and not by a pool that goes on trying
         self._pool: ConnectionPool[psycopg.Connection] = ConnectionPool(
             address.url,
@@ -215,11 +215,11 @@ class PostgresReader(KeyedReader):
 
     def served(self) -> Served:
         """What is live now."""
-        with _telling(self._address), self._pool.connection() as connection:
+        with _translating_errors(self._address), self._pool.connection() as connection:
             return _required(connection, self._names, self._address)
 
-    def find(self, key: str) -> Answer | None:
-        """What is stored for the key of a query, or of one of its forms, in the release that is live now."""
+    def find(self, key: str) -> StoredAnswer | None:
+        """What is stored for the key of a query, or of one of its aliases, in the release that is live now."""
         try:
             rows = self._ask(key)
         except TargetUnreachable:  # the server may have closed connections that lay idle, as when it begins anew
@@ -228,7 +228,7 @@ class PostgresReader(KeyedReader):
         if not rows:
             return None
         answer = read_document(rows[0][0])
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, StoredAnswer)
         return answer
 
     def close(self) -> None:
@@ -236,7 +236,7 @@ class PostgresReader(KeyedReader):
         self._pool.close()
 
     def _ask(self, key: str) -> list[tuple[Any, ...]]:
-        with _telling(self._address), self._pool.connection() as connection:
+        with _translating_errors(self._address), self._pool.connection() as connection:
             return connection.execute(self._get, [key]).fetchall()
 
 
@@ -290,7 +290,7 @@ def _connect(address: Address) -> Iterator[psycopg.Connection]:
 
 
 @contextmanager
-def _telling(address: Address) -> Iterator[None]:
+def _translating_errors(address: Address) -> Iterator[None]:
     """Errors of the client library in our words."""
     where = address.shown
     try:

@@ -31,21 +31,21 @@ class ResultsReader(Protocol):
         """The results of a query as typed, or None where it was not answered in advance."""
 
     def __len__(self) -> int:
-        """How many queries it answers, near-identical forms not counted."""
+        """How many queries it answers, aliases not counted."""
 
     def close(self) -> None:
         """Let go of the file or the connections; later look-ups fail."""
 
 
 class Served(NamedTuple):
-    """What a place serves: the release, how many queries, and how many near-identical forms of them."""
+    """What a place serves: the release, how many queries, and how many aliases of them."""
 
     release_id: str
     queries: int
-    forms: int
+    aliases: int
 
 
-class Answer(NamedTuple):
+class StoredAnswer(NamedTuple):
     """What is stored of a query: its release, its normalised text, its ranking."""
 
     release_id: str
@@ -92,8 +92,8 @@ class KeyedReader(ABC):
         """What is served."""
 
     @abstractmethod
-    def find(self, key: str) -> Answer | None:
-        """What is stored for the key of a query, or of one of its forms."""
+    def find(self, key: str) -> StoredAnswer | None:
+        """What is stored for the key of a query, or of one of its aliases."""
 
     @abstractmethod
     def close(self) -> None:
@@ -101,9 +101,9 @@ class KeyedReader(ABC):
 
 
 class Row(NamedTuple):
-    """A row of an exported file: a query, or a form, which has the key of its query alone."""
+    """A row of an exported file: a query, or an alias, which has the key of its query alone."""
 
-    form_of: str | None
+    alias_of: str | None
     query: str | None
     results: str | None
 
@@ -117,16 +117,16 @@ class FileReader(KeyedReader):
         """What the file holds."""
         return self._served
 
-    def find(self, key: str) -> Answer | None:
-        """What is stored for the key of a query, or of one of its forms."""
+    def find(self, key: str) -> StoredAnswer | None:
+        """What is stored for the key of a query, or of one of its aliases."""
         row = self._row(key)
-        if row is not None and row.form_of is not None:
-            row = self._row(row.form_of)
+        if row is not None and row.alias_of is not None:
+            row = self._row(row.alias_of)
         if row is None:
             return None
         assert row.query is not None
         assert row.results is not None
-        return Answer(self._served.release_id, row.query, read_results(row.results))
+        return StoredAnswer(self._served.release_id, row.query, read_results(row.results))
 
     @abstractmethod
     def _row(self, key: str) -> Row | None:
@@ -135,7 +135,7 @@ class FileReader(KeyedReader):
 
 class _Document(msgspec.Struct):
     release_id: str
-    form_of: str | None = None
+    alias_of: str | None = None
     query: str = ""
     results: tuple[Result, ...] = ()
 
@@ -143,7 +143,7 @@ class _Document(msgspec.Struct):
 _DOCUMENT = msgspec.json.Decoder(_Document)
 
 
-def read_document(document: str | bytes) -> Answer | str:
-    """What a stored document says: an answer, or the key of the query whose form it stands for."""
+def read_document(document: str | bytes) -> StoredAnswer | str:
+    """What a stored document says: an answer, or the key of the query whose alias it stands for."""
     stored = _DOCUMENT.decode(document)
-    return Answer(stored.release_id, stored.query, stored.results) if stored.form_of is None else stored.form_of
+    return StoredAnswer(stored.release_id, stored.query, stored.results) if stored.alias_of is None else stored.alias_of

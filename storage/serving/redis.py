@@ -24,7 +24,7 @@ from redis import exceptions
 
 from nightrank.storage.errors import InputError, MachineError, TargetUnreachable
 from nightrank.storage.serving.export import counted
-from nightrank.storage.serving.reader import Answer, KeyedReader, Served, read_document
+from nightrank.storage.serving.reader import KeyedReader, Served, StoredAnswer, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ class Live(NamedTuple):
         """
         try:
             value = json.loads(stored)
-            return cls(value["space"], Served(value["release_id"], value["queries"], value["forms"]))
+            return cls(value["space"], Served(value["release_id"], value["queries"], value["aliases"]))
         except (ValueError, KeyError, TypeError) as error:
             message = f"{where} holds something that no export has written."
             raise InputError(message, remedy="Choose another name with --name or [export].name.") from error
@@ -82,7 +82,7 @@ class RedisTarget:
 
     def served(self) -> Served | None:
         """What the server serves; None where that is nothing, or where entries are missing."""
-        with _telling(self._address), _connected(self._address) as client:
+        with _translating_errors(self._address), _connected(self._address) as client:
             live = _live(client, self._name, self._address)
             if live is None:
                 return None
@@ -90,7 +90,7 @@ class RedisTarget:
                 for bucket in BUCKETS:
                     pipe.hlen(_bucket(self._name, live.space, bucket))
                 entries = sum(pipe.execute())
-        return live.served if entries == live.served.queries + live.served.forms else None
+        return live.served if entries == live.served.queries + live.served.aliases else None
 
     def replace(self, release: ReleaseToServe, *, on_entries: Callable[[int], None]) -> tuple[str, ...]:
         """Write a release into a space of its own, count it, and switch to it.
@@ -101,12 +101,12 @@ class RedisTarget:
             MachineError: It has no room, or lost what was written; what is live stays live.
         """
         live = Live(f"{release.release_id}.{self._token}", release.served)
-        with _telling(self._address), _connected(self._address) as client:
+        with _translating_errors(self._address), _connected(self._address) as client:
             _live(client, self._name, self._address)
             staging = _Staging(client, self._name, live.space)
             try:
                 staging.write(counted(release.entries(), on_entries), release.release_id)
-                staging.require(release.served.queries + release.served.forms, where=self._address.shown)
+                staging.require(release.served.queries + release.served.aliases, where=self._address.shown)
             except BaseException:
                 with suppress(exceptions.RedisError):
                     staging.remove()
@@ -212,13 +212,13 @@ class RedisReader(KeyedReader):
         Raises:
             InputError: Nothing has been exported there.
         """
-        with _telling(self._address):
+        with _translating_errors(self._address):
             return _required(_live(self._client, self._name, self._address), self._address, self._name)
 
-    def find(self, key: str) -> Answer | None:
-        """What is stored for the key of a query, or of one of its forms, in the release that is live now."""
+    def find(self, key: str) -> StoredAnswer | None:
+        """What is stored for the key of a query, or of one of its aliases, in the release that is live now."""
         live = self._live
-        with _telling(self._address):
+        with _translating_errors(self._address):
             wanted = key
             for _ in range(ATTEMPTS):
                 document, now = self._ask(live, wanted)
@@ -319,7 +319,7 @@ def _words(error: Exception) -> str:
 
 
 @contextmanager
-def _telling(address: Address) -> Iterator[None]:
+def _translating_errors(address: Address) -> Iterator[None]:
     """Errors of the client library in our words."""
     where = address.shown
     try:

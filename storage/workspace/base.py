@@ -131,7 +131,7 @@ class Workspace(ABC):
 
     @abstractmethod
     def release_ids(self) -> list[str]:
-        """The ids of all sealed releases, oldest first; a folder without a manifest is no release."""
+        """The ids of all committed releases, oldest first; a folder without a manifest is no release."""
 
     @abstractmethod
     def holds(self, release_id: str, names: Collection[str]) -> bool:
@@ -195,7 +195,7 @@ class Workspace(ABC):
             raise InputError(message, remedy="Run `nightrank refresh` first.")
         return release_id
 
-    def point_at(self, release_id: str, *, now: datetime) -> None:
+    def publish(self, release_id: str, *, now: datetime) -> None:
         """Make a release the one that readers see, atomically.
 
         Raises:

@@ -7,7 +7,7 @@ models/
   promoted.json               the promotions, replaced atomically
   .promoted.lock              locked while one is decided
 
-No reader ever sees half of a model: its folder gets its name when everything is in it. Collecting removes none. In an
+No reader ever sees half of a model: its folder gets its name when everything is in it. Pruning removes none. In an
 object store there are finished models and promotions; a training at work is on one machine alone, until it is over.
 """
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.workspace.base import Workspace
 
-Kind: TypeAlias = Literal["embedder", "reranker"]
+ModelKind: TypeAlias = Literal["embedder", "reranker"]
 
 PROMOTIONS = "promoted.json"
 _FILE = f"{MODELS}/{PROMOTIONS}"
@@ -65,11 +65,11 @@ class Promotion(BaseModel):
     promoted_at: str
 
 
-_PROMOTIONS = TypeAdapter(dict[Kind, Promotion])
+_PROMOTIONS = TypeAdapter(dict[ModelKind, Promotion])
 
 
 @contextmanager
-def training(workspace: Workspace, kind: Kind, *, key: str, now: datetime) -> Iterator[Path]:
+def training(workspace: Workspace, kind: ModelKind, *, key: str, now: datetime) -> Iterator[Path]:
     """Hold the folder of a training: what an earlier run of the same one left is in it.
 
     Nights go on meanwhile: the lock is the training's own, not the workspace's.
@@ -99,8 +99,8 @@ def discard(folder: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)  # what is left the next training removes
 
 
-def seal_model(
-    workspace: Workspace, folder: Path, *, kind: Kind, fingerprint: str, told_in: Sequence[str] = ()
+def commit_model(
+    workspace: Workspace, folder: Path, *, kind: ModelKind, fingerprint: str, report_files: Sequence[str] = ()
 ) -> Path:
     """Give a folder with a whole model in it its name; the same model made twice is there once.
 
@@ -109,25 +109,25 @@ def seal_model(
         folder: With the model.
         kind: Of the model.
         fingerprint: Of its files.
-        told_in: Names of the files that tell of the model, the most telling last: those of a model that is made again
-            take the place of the earlier ones, one by one.
+        report_files: Names of the files that report on the model, the most important one last: those of a model that
+            is made again take the place of the earlier ones, one by one.
 
     Returns:
         Its folder now.
     """
     target = workspace.model(f"{kind}-{fingerprint}")
     if target.is_dir():
-        for name in told_in:
+        for name in report_files:
             with replacing(target / name) as temporary:
                 shutil.copyfile(folder / name, temporary)
         shutil.rmtree(folder)
     else:
         publish_folder(folder, target)
-    workspace.share_model(target.name, last=told_in[-1] if told_in else "")
+    workspace.share_model(target.name, last=report_files[-1] if report_files else "")
     return target
 
 
-def promotions(workspace: Workspace) -> dict[Kind, Promotion]:
+def promotions(workspace: Workspace) -> dict[ModelKind, Promotion]:
     """The promotions by kind.
 
     Raises:
@@ -147,11 +147,11 @@ def _readable(workspace: Workspace) -> Iterator[None]:
         raise MachineError(message, remedy=remedy) from error
 
 
-def _promotions_of(written: bytes | None) -> dict[Kind, Promotion]:
+def _promotions_of(written: bytes | None) -> dict[ModelKind, Promotion]:
     return {} if written is None else _PROMOTIONS.validate_json(written)
 
 
-def promoted_as(folder: Path) -> Kind | None:
+def promoted_as(folder: Path) -> ModelKind | None:
     """As what a folder is promoted in the workspace that it is, or was, in; None where it is not."""
     workspace = workspace_at(folder.parent.parent)
     there = promotions(workspace).items()
@@ -175,7 +175,7 @@ def deciding(workspace: Workspace) -> Iterator[None]:
         os.close(descriptor)
 
 
-def promote(workspace: Workspace, kind: Kind, promotion: Promotion) -> None:
+def promote(workspace: Workspace, kind: ModelKind, promotion: Promotion) -> None:
     """Let a model stand in for the one that the settings name, from the next run on; within :func:`deciding`.
 
     Raises:
@@ -188,7 +188,7 @@ def promote(workspace: Workspace, kind: Kind, promotion: Promotion) -> None:
         there[kind] = promotion
 
 
-def withdraw(workspace: Workspace, kind: Kind) -> Promotion | None:
+def demote(workspace: Workspace, kind: ModelKind) -> Promotion | None:
     """Take a promotion back: the settings' own word counts again.
 
     Returns:
@@ -201,7 +201,7 @@ def withdraw(workspace: Workspace, kind: Kind) -> Promotion | None:
 
 
 @contextmanager
-def _changing(workspace: Workspace) -> Iterator[dict[Kind, Promotion]]:
+def _changing(workspace: Workspace) -> Iterator[dict[ModelKind, Promotion]]:
     """The promotions, to be changed; they are written where they have been.
 
     Raises:

@@ -95,7 +95,7 @@ def bm25plus_weight(tf: Floats, norm: Floats, *, k1: float) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class Formula:
     """A BM25 formula.
 
     Attributes:
@@ -107,10 +107,10 @@ class Variant:
     weight: Callable[..., Floats]
 
 
-VARIANTS: Mapping[str, Variant] = {
-    "lucene": Variant(lucene_idf, lucene_weight),
-    "atire": Variant(atire_idf, okapi_weight),
-    "okapi": Variant(okapi_idf, okapi_weight),
-    "bm25l": Variant(bm25l_idf, bm25l_weight),
-    "bm25plus": Variant(bm25plus_idf, bm25plus_weight),
+VARIANTS: Mapping[str, Formula] = {
+    "lucene": Formula(lucene_idf, lucene_weight),
+    "atire": Formula(atire_idf, okapi_weight),
+    "okapi": Formula(okapi_idf, okapi_weight),
+    "bm25l": Formula(bm25l_idf, bm25l_weight),
+    "bm25plus": Formula(bm25plus_idf, bm25plus_weight),
 }

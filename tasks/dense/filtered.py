@@ -17,7 +17,7 @@ import pyarrow as pa
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.filters.allowed import AllowedChunks, read_allowed_chunks
 from nightrank.storage.release.chunks import texts_added
-from nightrank.tasks.dense.lists import SLACK, DenseLists, DenseNight, bring_up_to_date
+from nightrank.tasks.dense.lists import SLACK, DenseLists, DenseNight, update_lists
 from nightrank.tasks.filters.queries import joined_legs
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Vectors(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Handed:
+class CarriedOver:
     """What lists of an earlier night were made from.
 
     Attributes:
@@ -63,29 +63,29 @@ class Handed:
         return cls(pa.array([], pa.string()), pa.chunked_array([], pa.string()), AllowedChunks(0, {}))
 
     @classmethod
-    def over_to(cls, night: Night, before: Before) -> Self:
+    def since(cls, night: Night, before: Before) -> Self:
         """What tonight's queries need to know of the release before."""
-        allowed = read_allowed_chunks(night.allowed_before)
+        allowed = read_allowed_chunks(night.scratch.allowed_before.path)
         hashes = pa.chunked_array([], pa.string())
-        with Bm25Store.open(before.bm25) as store:
-            added = texts_added(night.chunks, store.chunk_reader(["chunk_hash"]))
+        with Bm25Store.open(before.files.statistics.path) as store:
+            added = texts_added(night.scratch.chunks.path, store.chunk_reader(["chunk_hash"]))
             if allowed.packed:
                 hashes = store.chunks(["chunk_hash"]).column(0)
         return cls(added, hashes, allowed)
 
 
-def bring_filtered_up_to_date(
+def update_filtered(
     lists: DenseLists,
     query_vectors: NDArray[np.float32],
     *,
     texts: Texts,
     filters: QueryFilters,
     vectors: Vectors,
-    handed: Handed,
+    carried_over: CarriedOver,
     depth: int,
     slack: int = SLACK,
 ) -> DenseNight:
-    """The dense leg of tonight's collection, and tonight's lists: ``bring_up_to_date``, filter by filter.
+    """The dense leg of tonight's collection, and tonight's lists: ``update_lists``, filter by filter.
 
     Args:
         lists: Of tonight's queries, as an earlier night left them; what is no longer a text has been struck.
@@ -93,20 +93,20 @@ def bring_filtered_up_to_date(
         texts: Tonight's.
         filters: Of the queries.
         vectors: Of texts.
-        handed: What the lists were made from.
+        carried_over: What the lists were made from.
         depth: Chunks of the leg.
         slack: Texts that a list holds beyond ``depth``, so that it outlives some removals.
     """
-    seen = texts.numbers_of(handed.chunk_hashes)
+    seen = texts.numbers_of(carried_over.chunk_hashes)
     lists = _by_query(lists) if any(filters.conditions) else lists
     floors = lists.floors.copy()
     entries, legs, scanned = [], [], 0
     for condition, numbers in filters.groups():
-        part = _Part.whole(texts, handed.added)
+        part = _Part.whole(texts, carried_over.added)
         if condition is not None:
-            was_there = seen[handed.allowed.by(condition)] if condition in handed.allowed.packed else None
+            was_there = seen[carried_over.allowed.by(condition)] if condition in carried_over.allowed.packed else None
             part = _Part.let_through(texts, filters.allowed.by(condition), was_there)
-        outcome = bring_up_to_date(
+        outcome = update_lists(
             part.lists(lists, numbers),
             query_vectors[numbers],
             part.texts,

@@ -65,7 +65,7 @@ class DenseNight:
     scanned: int
 
 
-def bring_up_to_date(
+def update_lists(
     lists: DenseLists,
     query_vectors: NDArray[np.float32],
     texts: Texts,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.tasks.settings.file import Settings
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.doctor.faults import Fault
+    from nightrank.storage.release.files import FileReference
     from nightrank.storage.release.manifest import Manifest
     from nightrank.storage.workspace.base import Workspace
 
@@ -50,29 +52,14 @@ class Examined:
         name, release_id = self.manifest.chunk_table.name, self.manifest.release_id
         return ChunkTable.of_release(self.workspace.lance, name=name, release_id=release_id)
 
-    def holds(self, name: str) -> bool:
+    @property
+    def files(self) -> ReleaseFiles:
+        """Its files."""
+        return ReleaseFiles(self.folder)
+
+    def holds(self, file: FileReference) -> bool:
         """Whether a file belongs to the release: its manifest names it, or it is there."""
-        return name in self.manifest.files or (self.folder / name).is_file()
-
-    @property
-    def bm25(self) -> Path:
-        """The table of chunks and the BM25 statistics."""
-        return self.folder / "bm25.duckdb"
-
-    @property
-    def documents(self) -> Path:
-        """The documents' ids and digests: columns ``storage.release.documents.DIGESTS``."""
-        return self.folder / "documents.parquet"
-
-    @property
-    def queries(self) -> Path:
-        """The queries, schema QUERIES."""
-        return self.folder / "queries.parquet"
-
-    @property
-    def candidates(self) -> Path:
-        """The candidates, schema CANDIDATES."""
-        return self.folder / "candidates.parquet"
+        return file.path.name in self.manifest.files or file.is_there()
 
 
 @dataclass(frozen=True, slots=True)

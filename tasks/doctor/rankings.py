@@ -11,7 +11,6 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.doctor.candidates import candidate_faults, pair_score_faults
 from nightrank.storage.doctor.faults import count_fault, fault_of
 from nightrank.storage.doctor.lists import dense_list_faults, static_list_faults
-from nightrank.storage.files.parquet import read_table
 from nightrank.storage.filters.queries import conditions_of
 from nightrank.storage.memo.prune import PAIRS, memo_path
 from nightrank.storage.serving.cache import SearchCache
@@ -36,45 +35,51 @@ Ranking = list[tuple[str, str, float]]  # document id, chunk id, score
 
 def check_dense_lists(examined: Examined) -> Findings:
     """Each query has one list of its nearest texts, ordered and above its floor; older releases have none."""
-    if not examined.holds("dense.parquet"):
+    files = examined.files
+    if not examined.holds(files.dense_lists):
         return Findings({}, [])
-    lists = examined.folder / "dense.parquet"
-    candidates = examined.candidates if examined.settings.retrieval.dense_run is None else None
-    count, faults = dense_list_faults(lists, queries=examined.queries, candidates=candidates, bm25=examined.bm25)
+    lists = files.dense_lists.path
+    candidates = files.candidates.path if examined.settings.retrieval.dense_run is None else None
+    count, faults = dense_list_faults(
+        lists, queries=files.queries.path, candidates=candidates, bm25=files.statistics.path
+    )
     return Findings({"lists": count}, faults)
 
 
 def check_static_lists(examined: Examined) -> Findings:
     """Each list of a judged query's nearest texts by static embeddings is ordered and above its floor."""
-    if not examined.holds("static.parquet"):
+    files = examined.files
+    if not examined.holds(files.static_lists):
         return Findings({}, [])
-    lists = examined.folder / "static.parquet"
-    count, faults = static_list_faults(lists, queries=examined.queries, bm25=examined.bm25)
+    lists = files.static_lists.path
+    count, faults = static_list_faults(lists, queries=files.queries.path, bm25=files.statistics.path)
     return Findings({"lists": count}, faults)
 
 
 def check_candidates(examined: Examined) -> Findings:
     """Candidates are chunks of the release, ranked as their scores say, with the pair scores of the memo."""
-    count, faults = candidate_faults(examined.candidates, queries=examined.queries, bm25=examined.bm25)
+    files = examined.files
+    count, faults = candidate_faults(files.candidates.path, queries=files.queries.path, bm25=files.statistics.path)
     path = memo_path(examined.workspace.memo, PAIRS, examined.manifest.inputs.reranker_fingerprint)
     memo = examined.workspace.memo_to_read(path, scratch=examined.scratch / "memo")
     compared: int = 0
     of_pairs: list[Fault] = []
     if memo.is_file():
-        compared, of_pairs = pair_score_faults(examined.candidates, queries=examined.queries, memo=memo)
+        compared, of_pairs = pair_score_faults(files.candidates.path, queries=files.queries.path, memo=memo)
     return Findings({"candidates": count, "pair scores": compared}, [*faults, *of_pairs, *_outside_filters(examined)])
 
 
 def check_results(examined: Examined) -> Findings:
-    """The search cache answers every query, in all its forms, with what its candidates, cut again, give."""
-    queries = read_table(examined.queries)
+    """The search cache answers every query, in all its aliases, with what its candidates, cut again, give."""
+    files = examined.files
+    queries = files.queries.read()
     expected = _cut_again(examined)
     differing, missing = [], []
     opened = SearchCache(examined.folder, release_id=examined.manifest.release_id)
     with opened as cache, progress("results", queries.num_rows) as advance:
         answered = len(cache)
         for row in queries.to_pylist():
-            for text in (row["text"], *row.get("forms", ())):  # older releases have no forms
+            for text in (row["text"], *row.get("aliases", ())):  # older releases have no aliases
                 found = cache.get(text, filter_by=row.get("filter"))
                 if found is None:
                     missing.append(text)
@@ -93,9 +98,10 @@ def check_results(examined: Examined) -> Findings:
 
 def check_measures(examined: Examined) -> Findings:
     """The manifest's measures are the means of what was measured for each judged query."""
-    if not examined.holds("evaluation.parquet"):
+    files = examined.files
+    if not examined.holds(files.evaluation):
         return Findings({}, [])
-    measured = _flat(means(read_table(examined.folder / "evaluation.parquet")))
+    measured = _flat(means(files.evaluation.read()))
     told = _flat(examined.manifest.measures)
     differing = [
         f"{stage} {name}"
@@ -110,12 +116,13 @@ def check_measures(examined: Examined) -> Findings:
 
 def _outside_filters(examined: Examined) -> list[Fault]:
     """Candidates that their query's filter, applied once more, does not let through."""
-    queries = read_table(examined.queries)
+    files = examined.files
+    queries = files.queries.read()
     if not any(conditions_of(queries)):
         return []
-    with Bm25Store.open(examined.bm25) as store:
+    with Bm25Store.open(files.statistics.path) as store:
         filters = QueryFilters.of_release(queries, store)
-    candidates = read_table(examined.candidates, columns=["query_key", "chunk_id", "chunk_number"])
+    candidates = files.candidates.read(["query_key", "chunk_id", "chunk_number"])
     rows = candidates.take(pa.array(filters.outside(queries.column("query_key"), candidates))).to_pylist()
     names = [f"{row['query_key']} {row['chunk_id']}" for row in rows]
     return fault_of("candidates that their query's filter does not let through", names)
@@ -123,10 +130,11 @@ def _outside_filters(examined: Examined) -> list[Fault]:
 
 def _cut_again(examined: Examined) -> dict[str, Ranking]:
     """The results that the stored candidates give, by query key."""
+    files = examined.files
     settings = examined.settings
     columns = ["query_key", "chunk_id", "chunk_hash", "document_id", "fused_rank", "score"]
     results = cut_results(
-        read_table(examined.candidates, columns=columns),
+        files.candidates.read(columns),
         candidate_depth=settings.retrieval.candidate_depth,
         settings=settings.results,
         vectors=stored_vectors(examined.table()) if settings.results.diversifies else None,

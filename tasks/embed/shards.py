@@ -13,12 +13,12 @@ from prefect.cache_policies import NO_CACHE
 from nightrank.storage.errors import MachineError
 from nightrank.storage.lance.table import vectors_of
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
-from nightrank.tasks.models.canary import compare_with_stored
+from nightrank.tasks.models.drift import compare_with_stored
 from nightrank.tasks.models.tokens import load_token_counter
 from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.runtime.retries import retried
 from nightrank.tasks.settings.operation import ExecutionSettings
-from nightrank.tasks.workers.cut import Place, Watch, slices
+from nightrank.tasks.workers.cut import DriftSample, Place, slices
 from nightrank.tasks.workers.seats import _require_same, model_at
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.bucket.shards import SharedFile
-    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+    from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
     from nightrank.tasks.settings.index import EmbedderSettings
     from nightrank.tasks.workers.cut import Sharding
@@ -47,7 +47,7 @@ class EmbeddingShard:
         kind: Whether they are chunks or queries.
         model: The embedder.
         place: Where to compute.
-        watch: What is stored, with ``text`` and ``vector``; None where nothing is yet.
+        drift_sample: What is stored, with ``text`` and ``vector``; None where nothing is yet.
     """
 
     number: int
@@ -55,7 +55,7 @@ class EmbeddingShard:
     kind: Literal["passages", "queries"]
     model: EmbedderReference
     place: Place
-    watch: Watch | None
+    drift_sample: DriftSample | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Embedded:
 def embed_shard(shard: EmbeddingShard) -> SharedFile:
     """Embed the texts of a shard, on whatever machine this runs."""
     texts = shard.source.read()
-    with model_at(shard.place, shard.model, shard.watch, _check) as model:
+    with model_at(shard.place, shard.model, shard.drift_sample, _check) as model:
         embed = model.embed_passages if shard.kind == "passages" else model.embed_queries
         found = [embed(part.column("text").to_pylist()) for part in slices(texts, AT_ONCE)]
         tokens = load_token_counter(model.plan.files.folder)(texts.column("text").to_pylist())
@@ -99,7 +99,7 @@ def embed_in_shards(
     kind: Literal["passages", "queries"],
     *,
     night: Night,
-    embedder: EmbedderOnDemand,
+    embedder: LazyEmbedder,
     sharding: Sharding,
     stored: pa.Table | None,
 ) -> Iterator[Embedded]:
@@ -123,12 +123,12 @@ def embed_in_shards(
     night.shards.make()
     tables = (pa.table(list(columns), schema=TEXTS) for columns in texts)
     sources = [night.shards.write(f"{kind}-{number:06d}", table) for number, table in enumerate(tables)]
-    watch = None
+    drift_sample = None
     if stored is not None and stored.num_rows:
-        watch = Watch(night.shards.write("vectors-stored", stored), night.settings.canary)
+        drift_sample = DriftSample(night.shards.write("vectors-stored", stored), night.settings.drift_check)
     model = EmbedderReference(plan.settings, night.base, plan.precision, plan.fingerprint)
     place = sharding.place_on(plan.device)
-    shards = [EmbeddingShard(number, source, kind, model, place, watch) for number, source in enumerate(sources)]
+    shards = [EmbeddingShard(number, source, kind, model, place, drift_sample) for number, source in enumerate(sources)]
     with progress("embedding", sum(source.rows for source in sources)) as advance:
         for shard, output in sharding.workers.compute(embed_shard, shards):
             asked, made = shard.source.read(), output.read()
@@ -148,13 +148,13 @@ def embed_in_shards(
     embedder.vectors_checked = 0 if stored is None else stored.num_rows
 
 
-def _check(model: Embedder, watch: Watch) -> None:
-    stored = watch.file.read()
+def _check(model: Embedder, drift_sample: DriftSample) -> None:
+    stored = drift_sample.file.read()
     compare_with_stored(
         "embeddings",
         vectors_of(stored, model.dimensions),
         model.embed_passages(stored.column("text").to_pylist()),
-        settings=watch.settings,
+        settings=drift_sample.settings,
         precision=model.plan.precision,
     )
 

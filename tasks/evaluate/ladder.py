@@ -1,6 +1,6 @@
 """The ladder that explains two-stage retrieval: from embeddings without a network to the reranked hybrid.
 
-Each rung adds one thing to what stands below it, with what it is worth and what it costs. Only files of a release are
+Each stage adds one thing to what stands below it, with what it is worth and what it costs. Only files of a release are
 read here, so that whoever shows a ladder loads nothing heavy.
 """
 
@@ -10,23 +10,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from nightrank.storage.files.parquet import read_table
-from nightrank.storage.release.evaluation import DEPTHS_FILE, TIMINGS_FILE, Timings
+from nightrank.storage.release.evaluation import Timings
 from nightrank.tasks.names import STAGE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from nightrank.storage.records import JsonValue
+    from nightrank.storage.release.files import Depths, TimingsFile
 
 # What a damaged file is told by, or one of another version: it says nothing, and nothing depends on it.
 UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException)
-RUNGS = ("static", "bm25", "dense", "fused", "reranked")
+LADDER = ("static", "bm25", "dense", "fused", "reranked")
 
 
-class Rung(NamedTuple):
-    """A rung of the ladder.
+class LadderStage(NamedTuple):
+    """A stage of the ladder.
 
     Attributes:
         stage: As the release's files call it.
@@ -41,12 +40,12 @@ class Rung(NamedTuple):
     milliseconds: float | None
 
     def as_json(self) -> dict[str, JsonValue]:
-        """The rung in ``refresh --json``."""
+        """The stage in ``refresh --json``."""
         return {"stage": self.stage, "name": self.name, **self.measures, "milliseconds": self.milliseconds}
 
 
-def ladder(means: Mapping[str, Mapping[str, float]], timings: Timings | None) -> list[Rung]:
-    """The rungs that were measured, from the lowest up; the last one only where there was a reranker.
+def ladder(means: Mapping[str, Mapping[str, float]], timings: Timings | None) -> list[LadderStage]:
+    """The stages that were measured, from the lowest up; the last one only where there was a reranker.
 
     Args:
         means: By stage and measure, as a manifest keeps them.
@@ -54,36 +53,27 @@ def ladder(means: Mapping[str, Mapping[str, float]], timings: Timings | None) ->
     """
     milliseconds = {} if timings is None else timings.milliseconds
     without = set() if "reranker" in means else {"reranked"}
-    rungs = [stage for stage in RUNGS if stage in means and stage not in without]
-    return [Rung(stage, STAGE_NAMES[stage], means[stage], milliseconds.get(stage)) for stage in rungs]
+    stages = [stage for stage in LADDER if stage in means and stage not in without]
+    return [LadderStage(stage, STAGE_NAMES[stage], means[stage], milliseconds.get(stage)) for stage in stages]
 
 
-def read_timings(folder: Path) -> Timings | None:
-    """The timings of a release; None where nothing was timed, or the file cannot be read.
-
-    Args:
-        folder: Of the release.
-    """
-    path = folder / TIMINGS_FILE
+def read_timings(file: TimingsFile) -> Timings | None:
+    """The timings of a release; None where nothing was timed, or the file cannot be read."""
     try:
-        return Timings.model_validate_json(path.read_bytes()) if path.is_file() else None
+        return Timings.model_validate_json(file.path.read_bytes()) if file.is_there() else None
     except UNREADABLE:
         return None
 
 
-def read_depths(folder: Path) -> list[tuple[int, dict[str, float]]]:
+def read_depths(file: Depths) -> list[tuple[int, dict[str, float]]]:
     """The reranking depths of a release's curve, ascending, and the mean of each measure.
 
     Empty where there is none, or the file cannot be read.
-
-    Args:
-        folder: Of the release.
     """
-    path = folder / DEPTHS_FILE
-    if not path.is_file():
+    if not file.is_there():
         return []
     try:
-        return mean_by_depth(read_table(path, columns=["depth", "measure", "value"]))
+        return mean_by_depth(file.read(["depth", "measure", "value"]))
     except UNREADABLE:
         return []
 

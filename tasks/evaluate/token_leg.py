@@ -1,4 +1,4 @@
-"""The static leg: the judged queries against every text by static embeddings, the lowest rung of the ladder.
+"""The static leg: the judged queries against every text by static embeddings, the lowest stage of the ladder.
 
 It is kept from night to night as the dense leg is (``tasks.dense.lists``), so that a night embeds the texts that came,
 and a release's leg can be read again without its collection. Nothing that is published is made of it.
@@ -14,7 +14,7 @@ import pyarrow as pa
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.release.dense_lists import read_dense_lists, write_dense_lists
 from nightrank.tasks.dense.carried import ListedQueries, leg_from_lists, lists_by_key, lists_by_number
-from nightrank.tasks.dense.filtered import Handed, bring_filtered_up_to_date
+from nightrank.tasks.dense.filtered import CarriedOver, update_filtered
 from nightrank.tasks.dense.lists import DenseLists
 from nightrank.tasks.dense.retrieve import SCORES_HELD, retrieve_dense
 from nightrank.tasks.dense.texts import Texts
@@ -23,9 +23,9 @@ from nightrank.tasks.filters.queries import QueryFilters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from nightrank.storage.lance.table import ChunkTable
+    from nightrank.storage.release.files import ReleaseFiles
     from nightrank.tasks.dense.retrieve import Block
     from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
     from nightrank.tasks.night import Night
@@ -48,32 +48,32 @@ def retrieve_static(
         A table of schema RANKED; None without an embedder.
     """
     if embedder is None or queries.num_rows == 0:
-        write_dense_lists(night.static_lists, [])
+        write_dense_lists(night.files.static_lists.path, [])
         return None
-    with Bm25Store.open(night.bm25) as store:
+    with Bm25Store.open(night.files.statistics.path) as store:
         texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
     vectors = embedder.embed(queries.column("text").to_pylist())
     listed = ListedQueries.of(queries.column("query_key").combine_chunks(), vectors)
-    lists, handed = DenseLists.unknown(len(listed)), Handed.nothing()
-    if night.before is not None and night.before.same_embedder and night.before.static_lists.is_file():
-        lists = lists_by_number(read_dense_lists(night.before.static_lists), listed, texts)
-        handed = Handed.over_to(night, night.before)
-    outcome = bring_filtered_up_to_date(
+    lists, carried_over = DenseLists.unknown(len(listed)), CarriedOver.nothing()
+    if night.before is not None and night.before.same_embedder and night.before.files.static_lists.path.is_file():
+        lists = lists_by_number(read_dense_lists(night.before.files.static_lists.path), listed, texts)
+        carried_over = CarriedOver.since(night, night.before)
+    outcome = update_filtered(
         lists,
         vectors,
         texts=texts,
         filters=QueryFilters.of_night(night, queries),
         vectors=StaticVectors(table, embedder),
-        handed=handed,
+        carried_over=carried_over,
         depth=night.settings.retrieval.candidate_depth,
     )
-    write_dense_lists(night.static_lists, lists_by_key(outcome.lists, listed, texts))
-    with Bm25Store.open(night.bm25) as store:
+    write_dense_lists(night.files.static_lists.path, lists_by_key(outcome.lists, listed, texts))
+    with Bm25Store.open(night.files.statistics.path) as store:
         return _named(outcome.leg, queries, store)
 
 
 def static_leg_of_release(
-    folder: Path,
+    files: ReleaseFiles,
     queries: pa.Table,
     table: ChunkTable,
     *,
@@ -83,7 +83,7 @@ def static_leg_of_release(
     """The static leg of a stored release, from its lists where it has them; nothing is written.
 
     Args:
-        folder: Of the release.
+        files: Of the release.
         queries: Some of its own, schema QUERIES.
         table: Its texts.
         load: Gives its static embedder; called where a query must be embedded and meet the whole collection.
@@ -92,15 +92,14 @@ def static_leg_of_release(
     Returns:
         A table of schema RANKED, or None where there is no static embedder and not every query has a list.
     """
-    with Bm25Store.open(folder / "bm25.duckdb") as store:
+    with Bm25Store.open(files.statistics.path) as store:
         texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
         filters = QueryFilters.of_release(queries, store)
-        path = folder / "static.parquet"
         found = []
         for condition, numbers in filters.groups():
             part = texts if condition is None else texts.only(filters.allowed.by(condition))[0]
             asked = queries.take(pa.array(numbers))
-            lists = read_dense_lists(path) if path.is_file() else ()
+            lists = read_dense_lists(files.static_lists.path) if files.static_lists.is_there() else ()
             leg, answered = leg_from_lists(lists, asked.column("query_key").combine_chunks(), part, depth=depth)
             found.append(_named(leg, asked, store))
             rest = asked.filter(pa.array(~answered))

@@ -20,10 +20,10 @@ from nightrank.tasks.evaluate.ladder import ladder, read_timings
 from nightrank.tasks.evaluate.measures import STAGES, evaluate_runs, means, stage_runs, without_ties
 from nightrank.tasks.evaluate.token_leg import static_leg_of_release
 from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
-from nightrank.tasks.experiment.run import Experiment
+from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.release import StoredRelease
-from nightrank.tasks.rerank.hosted.spending import RunSpending
+from nightrank.tasks.rerank.hosted.spending import SpendingBySection
 from nightrank.tasks.trec.qrels import read_judgments
 from nightrank.tasks.trec.runs import read_run, write_run
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.records import Judgment
     from nightrank.storage.workspace.base import Workspace
-    from nightrank.tasks.evaluate.ladder import Rung
+    from nightrank.tasks.evaluate.ladder import LadderStage
     from nightrank.tasks.settings.file import Settings
     from nightrank.tasks.trec.runs import Entry
 
@@ -45,7 +45,7 @@ WORST_QUERIES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Yardstick:
+class EvaluationContext:
     """What everything in one evaluation is measured by, so that figures can be compared.
 
     Attributes:
@@ -68,7 +68,7 @@ class Yardstick:
     measures: tuple[str, ...]
     now: datetime
     seed: int
-    spending: RunSpending = field(default_factory=RunSpending)
+    spending: SpendingBySection = field(default_factory=SpendingBySection)
 
     def judgments(self) -> list[Judgment]:
         """The judgments, read anew: steps hand on files, not what is in them.
@@ -79,7 +79,7 @@ class Yardstick:
         return read_judgments(self.qrels, name=self.qrels_name)
 
     def experiment(self, release_id: str | None) -> AbstractContextManager[Experiment]:
-        """Variants of the settings over a release, or the current one, measured by this yardstick."""
+        """Variants of the settings over a release, or the current one, measured by this evaluation context."""
         return Experiment.open(
             self.workspace,
             self.settings,
@@ -98,14 +98,14 @@ class Explained:
     """What lies behind the measures of a release.
 
     Attributes:
-        ladder: What each rung is worth, and costs.
+        ladder: What each stage is worth, and costs.
         depths: Schema DEPTHS.
         diagnosis: Schema DIAGNOSIS.
         diversity: What diverse results cost and gain, schema COMPARISON; empty where they are not diversified.
         worst: The texts of the queries that it serves worst, by query id, the worst first.
     """
 
-    ladder: Sequence[Rung]
+    ladder: Sequence[LadderStage]
     depths: pa.Table
     diagnosis: pa.Table
     diversity: pa.Table
@@ -114,13 +114,13 @@ class Explained:
 
 @task(name="measure release", cache_policy=NO_CACHE)
 def measure_release(
-    release_id: str | None, yardstick: Yardstick, *, write_to: str | None = None
+    release_id: str | None, context: EvaluationContext, *, write_to: str | None = None
 ) -> tuple[pa.Table, dict[str, Path]]:
     """Measure every stage of a stored release.
 
     Args:
         release_id: Of the release; None for the current one.
-        yardstick: What it is measured by.
+        context: What it is measured by.
         write_to: A folder for a TREC run file of each stage.
 
     Returns:
@@ -129,9 +129,9 @@ def measure_release(
     Raises:
         InputError: There is no such release, or a measure cannot be computed.
     """
-    judgments = yardstick.judgments()
-    with yardstick.workspace.reading():
-        runs = _runs_of(StoredRelease.open(yardstick.workspace, release_id), yardstick, judgments)
+    judgments = context.judgments()
+    with context.workspace.reading():
+        runs = _runs_of(StoredRelease.open(context.workspace, release_id), context, judgments)
     files: dict[str, Path] = {}
     if write_to is not None:
         folder = Path(write_to)
@@ -139,29 +139,29 @@ def measure_release(
         for stage, entries in runs.items():
             files[stage] = folder / f"{stage}.run"
             write_run(files[stage], entries, tag=f"nightrank-{stage}")
-    return evaluate_runs(runs, judgments, yardstick.measures), files
+    return evaluate_runs(runs, judgments, context.measures), files
 
 
 @task(name="explain release", cache_policy=NO_CACHE)
-def explain_release(release_id: str | None, yardstick: Yardstick, evaluation: pa.Table) -> Explained:
+def explain_release(release_id: str | None, context: EvaluationContext, evaluation: pa.Table) -> Explained:
     """The ladder, the curve of reranking depths, and what became of each relevant document.
 
     Args:
         release_id: Of the release; None for the current one.
-        yardstick: What it is measured by.
+        context: What it is measured by.
         evaluation: Schema EVALUATION, of its stages.
     """
-    with yardstick.workspace.reading():
-        return _explained(StoredRelease.open(yardstick.workspace, release_id), yardstick, evaluation)
+    with context.workspace.reading():
+        return _explained(StoredRelease.open(context.workspace, release_id), context, evaluation)
 
 
 @task(name="measure run files", cache_policy=NO_CACHE)
-def measure_run_files(files: Mapping[str, Path], yardstick: Yardstick) -> pa.Table:
+def measure_run_files(files: Mapping[str, Path], context: EvaluationContext) -> pa.Table:
     """Measure TREC run files.
 
     Args:
         files: By the names that they go by.
-        yardstick: What they are measured by.
+        context: What they are measured by.
 
     Returns:
         A table of schema EVALUATION, with the names as stages.
@@ -169,10 +169,10 @@ def measure_run_files(files: Mapping[str, Path], yardstick: Yardstick) -> pa.Tab
     Raises:
         InputError: A file cannot be read, or answers no judged query.
     """
-    judgments = yardstick.judgments()
+    judgments = context.judgments()
     query_ids = {judgment.query_id for judgment in judgments}
     runs = {name: list(without_ties(_read(path, query_ids))) for name, path in files.items()}
-    return evaluate_runs(runs, judgments, yardstick.measures)
+    return evaluate_runs(runs, judgments, context.measures)
 
 
 def run_names(paths: Sequence[Path]) -> dict[str, Path]:
@@ -192,26 +192,28 @@ def run_names(paths: Sequence[Path]) -> dict[str, Path]:
     return files
 
 
-def _runs_of(release: StoredRelease, yardstick: Yardstick, judgments: Sequence[Judgment]) -> dict[str, list[Entry]]:
+def _runs_of(
+    release: StoredRelease, context: EvaluationContext, judgments: Sequence[Judgment]
+) -> dict[str, list[Entry]]:
     queries = release.judged_queries(judgments)
     return stage_runs(
         release.candidates(queries),
         queries,
         {judgment.query_id for judgment in judgments},
-        static=_static_leg(release, queries, yardstick),
+        static=_static_leg(release, queries, context),
         candidate_depth=release.settings.retrieval.candidate_depth,
         results=release.settings.results,
         vectors=stored_vectors(release.chunk_table()),
-        ignore_identical_ids=yardstick.settings.judgments.ignore_identical_ids,
+        ignore_identical_ids=context.settings.judgments.ignore_identical_ids,
     )
 
 
-def _explained(release: StoredRelease, yardstick: Yardstick, evaluation: pa.Table) -> Explained:
+def _explained(release: StoredRelease, context: EvaluationContext, evaluation: pa.Table) -> Explained:
     made_with, inputs = release.settings, release.manifest.inputs
-    judgments = yardstick.judgments()
+    judgments = context.judgments()
     queries = release.judged_queries(judgments)
     candidates = release.candidates(queries)
-    ignore_identical_ids = yardstick.settings.judgments.ignore_identical_ids
+    ignore_identical_ids = context.settings.judgments.ignore_identical_ids
     candidate_depth = made_with.retrieval.candidate_depth
     depths = DEPTHS.empty_table()
     if inputs.reranker_fingerprint != "none":
@@ -220,10 +222,10 @@ def _explained(release: StoredRelease, yardstick: Yardstick, evaluation: pa.Tabl
             candidates,
             queries,
             judgments,
-            depths=curve_depths(yardstick.settings.evaluation.depths, deepest=deepest),
+            depths=curve_depths(context.settings.evaluation.depths, deepest=deepest),
             weight=inputs.reranker_weight if made_with.reranker.weight is None else made_with.reranker.weight,
             dense_weight=made_with.retrieval.dense_weight,
-            measures=yardstick.measures,
+            measures=context.measures,
             candidate_depth=candidate_depth,
             ignore_identical_ids=ignore_identical_ids,
         )
@@ -241,17 +243,17 @@ def _explained(release: StoredRelease, yardstick: Yardstick, evaluation: pa.Tabl
         candidates,
         queries,
         judgments,
-        measures=yardstick.measures,
+        measures=context.measures,
         candidate_depth=candidate_depth,
         results=made_with.results,
         ignore_identical_ids=ignore_identical_ids,
         vectors=stored_vectors(release.chunk_table()),
-        generator=np.random.default_rng(yardstick.seed),
+        generator=np.random.default_rng(context.seed),
     )
     texts = {query_id: query["text"] for query in queries.to_pylist() for query_id in query["query_ids"]}
-    worst = worst_queries(diagnosis, evaluation, measure=yardstick.measures[0], count=WORST_QUERIES)
+    worst = worst_queries(diagnosis, evaluation, measure=context.measures[0], count=WORST_QUERIES)
     return Explained(
-        ladder(means(evaluation), read_timings(release.folder)),
+        ladder(means(evaluation), read_timings(release.files.timings)),
         depths,
         diagnosis,
         diversity,
@@ -259,16 +261,16 @@ def _explained(release: StoredRelease, yardstick: Yardstick, evaluation: pa.Tabl
     )
 
 
-def _static_leg(release: StoredRelease, queries: pa.Table, yardstick: Yardstick) -> pa.Table | None:
+def _static_leg(release: StoredRelease, queries: pa.Table, context: EvaluationContext) -> pa.Table | None:
     """Schema RANKED, as the release's lists tell it; other queries are embedded, if its embedder is still named."""
 
     def load() -> StaticEmbedder | None:
-        plan = plan_embedder(yardstick.settings.embedder, yardstick.settings.execution, base=yardstick.base)
+        plan = plan_embedder(context.settings.embedder, context.settings.execution, base=context.base)
         is_the_releases = plan.fingerprint == release.manifest.inputs.embedder
         return StaticEmbedder.of(plan.files.folder) if is_the_releases else None
 
     depth = release.settings.retrieval.candidate_depth
-    return static_leg_of_release(release.folder, queries, release.chunk_table(), load=load, depth=depth)
+    return static_leg_of_release(release.files, queries, release.chunk_table(), load=load, depth=depth)
 
 
 def _make_folder(path: Path) -> None:

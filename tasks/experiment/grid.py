@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.records import JsonValue
-    from nightrank.tasks.experiment.explain import Yardstick
+    from nightrank.tasks.experiment.explain import EvaluationContext
     from nightrank.tasks.settings.file import Settings
 
 COMPARED = "results"  # what readers see, and what a variant is chosen by
@@ -31,19 +31,19 @@ SHOWN = ("fused", COMPARED)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tried:
+class GridResult:
     """What a variant is worth.
 
     Attributes:
         values: Of the keys that the grid varies.
-        as_they_are: Whether it is the settings themselves.
+        is_current: Whether it is the settings themselves.
         measures: Means by stage and measure, of the fused order and the results.
         comparison: Rows of COMPARISON, its results against those of the settings as they are, with Holm's correction
             over all variants but the settings themselves.
     """
 
     values: Mapping[str, JsonValue]
-    as_they_are: bool
+    is_current: bool
     measures: Mapping[str, Mapping[str, float]]
     comparison: Sequence[Mapping[str, JsonValue]]
 
@@ -53,21 +53,21 @@ class Tried:
         compared: list[JsonValue] = [dict(row) for row in self.comparison]
         return {
             "values": dict(self.values),
-            "as_they_are": self.as_they_are,
+            "is_current": self.is_current,
             "measures": measures,
             "comparison": compared,
         }
 
 
 @task(name="grid", cache_policy=NO_CACHE)
-def try_grid(
-    grid: Sequence[Mapping[str, JsonValue]], yardstick: Yardstick, *, release_id: str | None = None
-) -> list[Tried]:
+def evaluate_grid(
+    grid: Sequence[Mapping[str, JsonValue]], context: EvaluationContext, *, release_id: str | None = None
+) -> list[GridResult]:
     """Run every variant over a release, the judged queries alone.
 
     Args:
         grid: Values by key of each variant.
-        yardstick: What they are measured by; its settings are what they vary.
+        context: What they are measured by; its settings are what they vary.
         release_id: Of the release; None for the current one.
 
     Returns:
@@ -76,28 +76,28 @@ def try_grid(
     Raises:
         InputError: A value is not allowed, or the release was made with other chunks, vectors or terms.
     """
-    settings = yardstick.settings
+    settings = context.settings
     variants = [varied(settings, values) for values in grid]
-    require_names_of_the_api(settings, variants, base=yardstick.base)
-    generator = np.random.default_rng(yardstick.seed)
-    with yardstick.experiment(release_id) as experiment:
+    require_names_of_the_api(settings, variants, base=context.base)
+    generator = np.random.default_rng(context.seed)
+    with context.experiment(release_id) as experiment:
         experiment.prepare([settings, *variants])
-        baseline = _of(experiment.run(settings).evaluation, COMPARED)
+        baseline = _of(experiment.evaluate(settings).evaluation, COMPARED)
         means, compared = [], []
         with progress("variants", len(variants)) as advance:
             for variant in variants:
-                outcome = experiment.run(variant)
+                outcome = experiment.evaluate(variant)
                 means.append({stage: outcome.means[stage] for stage in SHOWN})
                 after = _of(outcome.evaluation, COMPARED)
                 compared.append(compare_evaluations(baseline, after, generator=generator))
                 advance(1)
-    as_they_are = [not differences(settings, variant) for variant in variants]
-    others = iter(_corrected([table for table, same in zip(compared, as_they_are, strict=True) if not same]))
-    tried = [
-        Tried(values, same, measured, table.to_pylist() if same else [next(others) for _ in range(table.num_rows)])
-        for values, same, measured, table in zip(grid, as_they_are, means, compared, strict=True)
+    is_current = [not differences(settings, variant) for variant in variants]
+    others = iter(_corrected([table for table, same in zip(compared, is_current, strict=True) if not same]))
+    results = [
+        GridResult(values, same, measured, table.to_pylist() if same else [next(others) for _ in range(table.num_rows)])
+        for values, same, measured, table in zip(grid, is_current, means, compared, strict=True)
     ]
-    return sorted(tried, key=lambda one: -one.measures[COMPARED][yardstick.measures[0]])
+    return sorted(results, key=lambda one: -one.measures[COMPARED][context.measures[0]])
 
 
 def require_names_of_the_api(settings: Settings, variants: Sequence[Settings], *, base: Path) -> None:

@@ -131,7 +131,9 @@ class Legs:
         def of_filter(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
             asked = keys.take(pa.array(numbers))
             texts = self.texts if allowed is None else self.texts.only(allowed)[0]
-            leg, answered = leg_from_lists(read_dense_lists(self._release.dense_lists), asked, texts, depth=depth)
+            leg, answered = leg_from_lists(
+                read_dense_lists(self._release.files.dense_lists.path), asked, texts, depth=depth
+            )
             if answered.all():
                 return leg
             blocks = all_blocks(self._table(), texts, queries=numbers.size)

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.memo.pair_scores import PairMemo
-from nightrank.tasks.rerank.on_demand import RerankerOnDemand
-from nightrank.tasks.rerank.pairs import Canary, PairsScored, PairTexts, score_pairs
+from nightrank.tasks.rerank.lazy import LazyReranker
+from nightrank.tasks.rerank.pairs import DriftCheck, PairsScored, PairTexts, score_pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.dense.texts import Texts
     from nightrank.tasks.rerank.hosted.plan import HostedPlan
-    from nightrank.tasks.rerank.hosted.spending import RunSpending
+    from nightrank.tasks.rerank.hosted.spending import SpendingBySection
     from nightrank.tasks.rerank.plan import RerankerPlan
     from nightrank.tasks.settings.file import Settings
 
@@ -75,7 +75,7 @@ class PairScoring:
         settings: Where a reranker runs, and how it is watched.
         queries: Schema QUERIES.
         table: Texts of chunks.
-        generator: Draws the canary's sample.
+        generator: Draws the drift check's sample.
         spending: What the run spent so far on hosted rerankers.
     """
 
@@ -84,7 +84,7 @@ class PairScoring:
     queries: pa.Table
     table: ChunkTable
     generator: np.random.Generator
-    spending: RunSpending
+    spending: SpendingBySection
 
     def score(self, pairs: pa.Table, plan: RerankerPlan | HostedPlan) -> tuple[NDArray[np.float32], PairsScored]:
         """The scores of pairs, ``query_key`` and ``chunk_hash`` (n,), from the memo or the reranker: float32 (n,).
@@ -94,14 +94,14 @@ class PairScoring:
             InputError: A spending cap leaves pairs without a score, so that variants could not be compared.
         """
         texts = PairTexts.of(self.queries, self.table)
-        canary = Canary(self.settings.canary, plan.precision, self.generator)
+        drift_check = DriftCheck(self.settings.drift_check, plan.precision, self.generator)
         with PairMemo(self.workspace.memo, reranker=plan.fingerprint) as memo:
             scores, done = score_pairs(
                 pairs,
                 memo,
                 texts,
-                load=RerankerOnDemand(plan, self.settings, spending=self.spending).load,
-                canary=canary,
+                load=LazyReranker(plan, self.settings, spending=self.spending).load,
+                drift_check=drift_check,
             )
         if done.left:
             message = f"The spending cap leaves {done.left:,} pairs of {done.queries_left:,} queries without a score."

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MAX_VARIANTS = 1000
 OF_THE_TERMS = {"bm25.language", "bm25.stop_words"}
-FROM_OUTSIDE = {"retrieval.bm25_run", "retrieval.dense_run"}  # a release holds what it read of them, and nothing else
+EXTERNAL_RUNS = {"retrieval.bm25_run", "retrieval.dense_run"}  # a release holds what it read of them, and nothing else
 VARIABLE = {
     f"{section}.{key}"
     for section, model in (
@@ -36,16 +36,16 @@ VARIABLE = {
         ("results", ResultsSettings),
     )
     for key in model.model_fields
-} - (OF_THE_TERMS | FROM_OUTSIDE)
+} - (OF_THE_TERMS | EXTERNAL_RUNS)
 HOSTED = "reranker.hosted"
 WORD = re.compile(r"[A-Za-z0-9_./-]+")
 ANOTHER_WORKSPACE = (
     "Write another settings file with a `workspace` of its own, refresh it, and compare: "
-    "`nightrank evaluate -c this.toml --against other.toml`."
+    "`nightrank evaluate -c this.toml --baseline other.toml`."
 )
 BESIDE_HOSTED = (
     "Hold a hosted reranker against another, or against one that runs here, with a settings file of its own: "
-    "`nightrank evaluate -c this.toml --against other.toml`."
+    "`nightrank evaluate -c this.toml --baseline other.toml`."
 )
 
 

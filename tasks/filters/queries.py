@@ -38,7 +38,7 @@ class QueryFilters:
     @classmethod
     def of_night(cls, night: Night, queries: pa.Table) -> Self:
         """The filters of some of tonight's queries, schema QUERIES, once ``compile_filters`` has run."""
-        return cls(conditions_of(queries), read_allowed_chunks(night.allowed))
+        return cls(conditions_of(queries), read_allowed_chunks(night.scratch.allowed.path))
 
     @classmethod
     def of_release(cls, queries: pa.Table, store: Bm25Store) -> Self:

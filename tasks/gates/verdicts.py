@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nightrank.tasks.bm25.audit import Bm25Audit
-    from nightrank.tasks.gates.survey import FormerSurvey, RankingSurvey
+    from nightrank.tasks.gates.rankings import LostQueries, RankingChanges
 
 GATES = (
     "integrity",
@@ -124,54 +124,56 @@ def non_inferiority_gate(change: QualityChange | Incomparable, *, margin: float)
     return Gate(name="non_inferiority", passed=passed, value=change.low, threshold=-margin, reason=reason)
 
 
-def overlap_gate(survey: RankingSurvey | Incomparable, *, least_alike: Sequence[str], min_overlap: float) -> Gate:
+def overlap_gate(changes: RankingChanges | Incomparable, *, least_alike: Sequence[str], min_overlap: float) -> Gate:
     """Passes where the results are, in the mean, enough like the current release's.
 
     Args:
-        survey: Of both releases' rankings; at least one query is compared.
+        changes: Of both releases' rankings; at least one query is compared.
         least_alike: Names of the queries that changed most.
         min_overlap: What the mean rank-biased overlap must be at least.
     """
-    if isinstance(survey, Incomparable):
-        return _not_compared("overlap", survey, value=1.0, threshold=min_overlap)
-    overlap = survey.overlap
-    reason = f"mean rank-biased overlap {overlap:.4f} over {survey.compared} queries, at least {min_overlap:g} is asked"
+    if isinstance(changes, Incomparable):
+        return _not_compared("overlap", changes, value=1.0, threshold=min_overlap)
+    overlap = changes.overlap
+    reason = (
+        f"mean rank-biased overlap {overlap:.4f} over {changes.compared} queries, at least {min_overlap:g} is asked"
+    )
     if least_alike:
         reason += f"; least alike: {_listed(least_alike)}"
     return Gate(name="overlap", passed=overlap >= min_overlap, value=overlap, threshold=min_overlap, reason=reason)
 
 
-def top1_gate(survey: RankingSurvey | Incomparable, *, max_top1_changed: float) -> Gate:
+def top1_gate(changes: RankingChanges | Incomparable, *, max_top1_changed: float) -> Gate:
     """Passes where few enough queries have another first document than in the current release.
 
     Args:
-        survey: Of both releases' rankings; at least one query is compared.
+        changes: Of both releases' rankings; at least one query is compared.
         max_top1_changed: The share that may.
     """
-    if isinstance(survey, Incomparable):
-        return _not_compared("top1", survey, value=0.0, threshold=max_top1_changed)
-    share = survey.top1_changed / survey.compared
+    if isinstance(changes, Incomparable):
+        return _not_compared("top1", changes, value=0.0, threshold=max_top1_changed)
+    share = changes.top1_changed / changes.compared
     reason = (
-        f"{survey.top1_changed} of {survey.compared} queries have another first document ({share:.1%}), "
+        f"{changes.top1_changed} of {changes.compared} queries have another first document ({share:.1%}), "
         f"up to {max_top1_changed:.1%} may"
     )
     return Gate(name="top1", passed=share <= max_top1_changed, value=share, threshold=max_top1_changed, reason=reason)
 
 
-def kept_gate(survey: FormerSurvey | Incomparable, *, named: Sequence[str], min_kept: float) -> Gate:
+def kept_gate(changes: LostQueries | Incomparable, *, named: Sequence[str], min_kept: float) -> Gate:
     """Passes where enough of the current release's queries are still answered.
 
     Args:
-        survey: Of the current release's rankings; it holds at least one query.
+        changes: Of the current release's rankings; it holds at least one query.
         named: Names of a few that are lost.
         min_kept: The share that must be kept at least.
     """
-    if isinstance(survey, Incomparable):
-        return _not_compared("kept", survey, value=1.0, threshold=min_kept)
-    kept = survey.queries - survey.lost
-    share = kept / survey.queries
+    if isinstance(changes, Incomparable):
+        return _not_compared("kept", changes, value=1.0, threshold=min_kept)
+    kept = changes.queries - changes.lost
+    share = kept / changes.queries
     reason = (
-        f"{kept} of the {survey.queries} queries of the current release are still answered ({share:.1%}), "
+        f"{kept} of the {changes.queries} queries of the current release are still answered ({share:.1%}), "
         f"at least {min_kept:.1%} is asked"
     )
     if named:
@@ -179,16 +181,16 @@ def kept_gate(survey: FormerSurvey | Incomparable, *, named: Sequence[str], min_
     return Gate(name="kept", passed=share >= min_kept, value=share, threshold=min_kept, reason=reason)
 
 
-def empty_gate(survey: RankingSurvey, *, named: Sequence[str], max_empty: float) -> Gate:
+def empty_gate(changes: RankingChanges, *, named: Sequence[str], max_empty: float) -> Gate:
     """Passes where few enough queries have no result.
 
     Args:
-        survey: Of the release's rankings; it holds at least one query.
+        changes: Of the release's rankings; it holds at least one query.
         named: Names of a few queries without.
         max_empty: The share that may.
     """
-    share = survey.empty / survey.queries
-    reason = f"{survey.empty} of {survey.queries} queries have no result ({share:.1%}), up to {max_empty:.1%} may"
+    share = changes.empty / changes.queries
+    reason = f"{changes.empty} of {changes.queries} queries have no result ({share:.1%}), up to {max_empty:.1%} may"
     if named:
         reason += f"; among them: {_listed(named)}"
     return Gate(name="empty", passed=share <= max_empty, value=share, threshold=max_empty, reason=reason)

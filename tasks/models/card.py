@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.workspace.models import Kind
+from nightrank.storage.workspace.models import ModelKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ class Figure(BaseModel):
     p_value: float
 
 
-class Guarded(BaseModel):
+class RegressionCheck(BaseModel):
     """What a general collection says of a trained model.
 
     Attributes:
@@ -88,7 +88,7 @@ class TrainingCard(BaseModel):
         mined: What it learnt from, and what it was measured on.
         training: What the training did.
         figures: Held-out queries, before and after; the first one decides about a promotion.
-        guard: A general collection's word.
+        regression_set: A general collection's word.
         remarks: What a user should know.
         max_length: Tokens of a reranker's pair; longer passages are truncated.
         weight: Of a reranker against the first stage.
@@ -96,7 +96,7 @@ class TrainingCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Kind
+    kind: ModelKind
     fingerprint: str = Field(min_length=1)
     weights_sha256: str
     key: str = ""
@@ -111,7 +111,7 @@ class TrainingCard(BaseModel):
     mined: PairsMined
     training: dict[str, int | float | str | bool | None]
     figures: list[Figure] = Field(min_length=1)
-    guard: Guarded | None
+    regression_set: RegressionCheck | None
     remarks: list[str]
     max_length: int | None = None
     weight: float | None = Field(default=None, ge=0.0, le=1.0)
@@ -120,9 +120,9 @@ class TrainingCard(BaseModel):
     def refusals(self) -> list[str]:
         """Why the model may not be promoted; nothing where it may.
 
-        It may where it beats the present one on the held-out queries beyond chance, and no guard refuses. Beyond chance
-        is where the whole interval of the difference is above 0 and the test's p-value is below 0.05: of few queries
-        the interval alone says too much.
+        It may where it beats the present one on the held-out queries beyond chance, and does not
+        lose on the regression set. Beyond chance is when the whole interval of the difference is above 0 and its
+        p-value is below 0.05: of few queries the interval alone says too much.
         """
         figure = self.figures[0]
         measure = figure.measure
@@ -133,11 +133,11 @@ class TrainingCard(BaseModel):
                 f"now, no gain beyond chance: {figure.difference:+.4f}, from {figure.low:+.4f} to {figure.high:+.4f}, "
                 f"p {figure.p_value:.3f}"
             )
-        if self.guard is not None and self.guard.refuses:
-            guard = self.guard
+        if self.regression_set is not None and self.regression_set.refuses:
+            name, found = self.regression_set.name, self.regression_set.figure
             reasons.append(
-                f"{measure} on {guard.name} falls from {guard.figure.before:.4f} to {guard.figure.after:.4f}, by more "
-                f"than {guard.allowed_loss:g}"
+                f"{measure} on {name} falls from {found.before:.4f} to {found.after:.4f}, by more "
+                f"than {self.regression_set.allowed_loss:g}"
             )
         return reasons
 
@@ -193,12 +193,12 @@ class PairsMined(BaseModel):
     Attributes:
         queries: To learn from.
         queries_without_passage: Whose documents the release does not hold.
-        queries_between: Some of whose documents are held out, and some are not.
+        queries_straddling: Some of whose documents are held out, and some are not.
         held_out_queries: To measure on.
         held_out_documents: Of these queries.
         pairs: Of a query and a passage, to learn from.
         negatives: Mined ones of all queries.
-        refused: Candidates that were no negatives, by reason.
+        false_negatives: Candidates that were no negatives, by reason.
         passages: Distinct ones of the training.
         evaluated_passages: Those that held-out queries are measured over.
         whole_collection: Whether these are all there are.
@@ -208,12 +208,12 @@ class PairsMined(BaseModel):
 
     queries: int
     queries_without_passage: int
-    queries_between: int
+    queries_straddling: int
     held_out_queries: int
     held_out_documents: int
     pairs: int
     negatives: int
-    refused: dict[str, int]
+    false_negatives: dict[str, int]
     passages: int
     evaluated_passages: int
     whole_collection: bool

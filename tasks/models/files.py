@@ -152,7 +152,7 @@ def _folder_of(name: str, *, base: Path, revision: str | None) -> Path:
         message = f"There is no model folder {name!r} in {base}."
         kind = promoted_as(folder)
         if kind is not None:
-            remedy = f"It is promoted: restore it, or take that back with `nightrank train withdraw {kind}`."
+            remedy = f"It is promoted: restore it, or take that back with `nightrank train demote {kind}`."
             raise InputError(message, remedy=remedy)
         raise InputError(message, remedy="Give a folder, or a hub id of the form owner/name.")
     return _from_hub(name, revision=revision)

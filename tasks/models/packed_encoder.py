@@ -72,9 +72,9 @@ class _Layer:
         attention = layer.attention.self
         self.heads: int = attention.num_attention_heads
         asked = [attention.query]
-        told = [attention.key, attention.value]
+        key_value = [attention.key, attention.value]
         self.asked = FusedLinear(asked) if asks_apart else None
-        self.told = FusedLinear(told if asks_apart else [*asked, *told])
+        self.key_value = FusedLinear(key_value if asks_apart else [*asked, *key_value])
         self._attended = FusedLinear([layer.attention.output.dense])
         self._attended_norm = layer.attention.output.LayerNorm
         self._widened = FusedLinear([layer.intermediate.dense], activation="gelu")
@@ -147,7 +147,7 @@ class PackedEncoder:
 
     def _through(self, layer: _Layer, states: Tensor, sequences: _Sequences) -> Tensor:
         """States after a layer, (n_tokens, dim)."""
-        projected = layer.told(states).view(states.shape[0], 3, layer.heads, -1)
+        projected = layer.key_value(states).view(states.shape[0], 3, layer.heads, -1)
         if sequences.bounds is not None:
             found = _attend_varying(projected.unbind(1), sequences.bounds, sequences)
         else:
@@ -166,15 +166,15 @@ class PackedEncoder:
         """First tokens' states after a layer, (n, dim)."""
         assert layer.asked is not None  # it asks apart
         first = states[sequences.starts]
-        told = layer.told(states).view(states.shape[0], 2, layer.heads, -1)
+        key_value = layer.key_value(states).view(states.shape[0], 2, layer.heads, -1)
         asked = layer.asked(first).view(first.shape[0], layer.heads, -1)
         if sequences.bounds is not None:
             each = torch.arange(sequences.bounds.numel(), dtype=torch.int32, device=self._device)
-            found = _attend_varying((asked, *told.unbind(1)), each, sequences)
+            found = _attend_varying((asked, *key_value.unbind(1)), each, sequences)
         else:
 
             def of(block: _Block) -> tuple[Tensor, ...]:
-                part = told[block.start : block.start + block.count * block.length]
+                part = key_value[block.start : block.start + block.count * block.length]
                 key, value = part.view(block.count, block.length, 2, layer.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
                 return asked[block.first : block.first + block.count].unsqueeze(2), key, value
 

@@ -16,7 +16,7 @@ from nightrank.tasks.dense.retrieve import all_blocks, retrieve_dense
 from nightrank.tasks.dense.texts import Texts
 from nightrank.tasks.filters.compile import compiled, refused
 from nightrank.tasks.rank.fusion import fuse
-from nightrank.tasks.rank.order import CHUNK_NAMES, name_candidates, reranked_rows, settle_order
+from nightrank.tasks.rank.order import CHUNK_NAMES, final_order, name_candidates, reranked_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nightrank.storage.bm25.index import Bm25Store
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.tasks.embed.encoder import Embedder
-    from nightrank.tasks.rerank.on_demand import LoadedReranker
+    from nightrank.tasks.rerank.lazy import LoadedReranker
     from nightrank.tasks.settings.file import Settings
 
 
@@ -115,7 +115,7 @@ class LiveSearch:
             pair_scores[asked] = self._pair_scores(query, hashes, self.reranker, known or {})
         weight = 0.0 if self.reranker is None else self.reranker.plan.weight
         dense_weight = self.settings.retrieval.dense_weight
-        return settle_order(candidates, fused, pair_scores, weight=weight, dense_weight=dense_weight)
+        return final_order(candidates, fused, pair_scores, weight=weight, dense_weight=dense_weight)
 
     @property
     def _candidate_depth(self) -> int:

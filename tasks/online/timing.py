@@ -1,7 +1,7 @@
-"""What a query costs online, rung by rung: judged queries through the online path, one at a time.
+"""What a query costs online, stage by stage: judged queries through the online path, one at a time.
 
 The dense and BM25 legs are timed as live search runs them, exact and from the stores of the release. Static embeddings
-are served by nobody here, so their rung is the embedding of the query and an exact scan of static vectors held in
+are served by nobody here, so their stage is the embedding of the query and an exact scan of static vectors held in
 memory: those of a sample of the collection where it is large, the scan's time scaled up to all of it.
 """
 
@@ -22,8 +22,9 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.files.atomic import write_text
 from nightrank.storage.keys import fingerprint
 from nightrank.storage.release.chunks import distinct_texts
-from nightrank.storage.release.evaluation import TIMINGS_FILE, Timings
-from nightrank.storage.release.manifest import survey_releases
+from nightrank.storage.release.evaluation import Timings
+from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.manifest import readable_and_damaged
 from nightrank.tasks.dense.retrieve import retrieve_dense
 from nightrank.tasks.evaluate.ladder import read_timings
 from nightrank.tasks.online.search import LiveSearch
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
     from nightrank.tasks.dense.retrieve import Block
     from nightrank.tasks.dense.texts import Texts
     from nightrank.tasks.embed.encoder import EmbedderPlan
-    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+    from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
     from nightrank.tasks.night import Night
-    from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+    from nightrank.tasks.rerank.lazy import LazyReranker
     from nightrank.tasks.rerank.plan import RerankerPlan
     from nightrank.tasks.settings.file import Settings
 
@@ -82,7 +83,7 @@ class StaticScan:
         return len(self.texts) / max(1, self.block[0].size)
 
 
-def time_rungs(
+def time_stages(
     live: LiveSearch,
     static: StaticScan | None,
     queries: Sequence[str],
@@ -172,8 +173,8 @@ class Conditions:
 
 def write_timings(
     night: Night,
-    embedder: EmbedderOnDemand,
-    reranker: RerankerOnDemand | None,
+    embedder: LazyEmbedder,
+    reranker: LazyReranker | None,
     table: ChunkTable,
     *,
     static: StaticEmbedder | None,
@@ -190,19 +191,19 @@ def write_timings(
         queries: Those to draw from, schema QUERIES, at least one.
     """
     plan = None if reranker is None else reranker.plan
-    conditions = Conditions.of(night.settings, embedder.plan, plan, texts=distinct_texts(night.chunks))
+    conditions = Conditions.of(night.settings, embedder.plan, plan, texts=distinct_texts(night.scratch.chunks.path))
     timings = known_timings(night.workspace, conditions)
     if timings is None:
         generator = np.random.default_rng(night.seed)
-        count = min(night.settings.evaluation.timed_queries, queries.num_rows)
+        count = min(night.settings.evaluation.timed_queries or 0, queries.num_rows)
         drawn = generator.choice(queries.num_rows, size=count, replace=False)
-        with Bm25Store.open(night.bm25) as store:
+        with Bm25Store.open(night.files.statistics.path) as store:
             # To time a hosted reranker would be to pay for pairs that were paid for already.
             local = reranker is not None and not isinstance(reranker.plan, HostedPlan)
             loaded = reranker.load() if reranker is not None and local else None
             live = LiveSearch.of(night.settings, store, table, embedder=embedder.load(None), reranker=loaded)
             scan = None if static is None else StaticScan.of(static, live, generator=generator)
-            milliseconds = time_rungs(live, scan, queries.column("text").take(pa.array(drawn)).to_pylist())
+            milliseconds = time_stages(live, scan, queries.column("text").take(pa.array(drawn)).to_pylist())
         timings = Timings(
             milliseconds=milliseconds,
             queries=count,
@@ -211,14 +212,14 @@ def write_timings(
             conditions=conditions.key,
             texts=conditions.texts,
         )
-    write_text(night.timings, timings.model_dump_json(indent=2) + "\n")
+    write_text(night.files.timings.path, timings.model_dump_json(indent=2) + "\n")
 
 
 def known_timings(workspace: Workspace, conditions: Conditions) -> Timings | None:
     """The timings of the newest release whose timings hold, or None."""
-    manifests, _ = survey_releases(workspace)
+    manifests, _ = readable_and_damaged(workspace)
     for manifest in reversed(manifests):
-        timings = read_timings(workspace.release(manifest.release_id, only=[TIMINGS_FILE]))
+        timings = read_timings(ReleaseFiles.of(workspace, manifest.release_id, only=[ReleaseFiles.timings]).timings)
         if timings is not None and conditions.hold_for(timings):
             return timings
     return None

@@ -24,12 +24,12 @@ class Budget:
     Attributes:
         queries: To keep.
         pairs: To score, of queries new to the release; None: as many as it takes.
-        pairs_a_query: What a new query costs at most.
+        pairs_per_query: What a new query costs at most.
     """
 
     queries: int
     pairs: int | None
-    pairs_a_query: int
+    pairs_per_query: int
 
 
 def choose(
@@ -50,14 +50,14 @@ def choose(
     Returns:
         The chosen ones in the same order, int64 (k,).
 
-    >>> two_new = Budget(queries=3, pairs=200, pairs_a_query=100)
+    >>> two_new = Budget(queries=3, pairs=200, pairs_per_query=100)
     >>> known, always = np.array([False, False, False, True]), np.array([False, False, True, False])
     >>> choose(np.array([0, 1, 3, 2]), two_new, known=known, always=always).tolist()
     [0, 3, 2]
     """
     required, others = order[always[order]], order[~always[order]]
-    if budget.pairs is not None and budget.pairs_a_query:
-        new_ones = max(0, budget.pairs // budget.pairs_a_query - int((~known[required]).sum()))
+    if budget.pairs is not None and budget.pairs_per_query:
+        new_ones = max(0, budget.pairs // budget.pairs_per_query - int((~known[required]).sum()))
         is_new = ~known[others]
         others = others[~is_new | (np.cumsum(is_new) <= new_ones)]
     chosen = np.zeros(len(known), dtype=bool)

@@ -41,7 +41,7 @@ def coverage_curve(
     *,
     unanswered: Mapping[int, int],
     budget: int,
-    pairs_a_query: int,
+    pairs_per_query: int,
 ) -> pa.Table:
     """The share of a held-out day's traffic that budgets of 1, 2, 5, 10 and so on, and the actual one, answer.
 
@@ -52,7 +52,7 @@ def coverage_curve(
         strategies: By name, what may be chosen and by which rule.
         unanswered: Further searches by day that nothing answers.
         budget: The one of the settings.
-        pairs_a_query: To score for a new query, at most.
+        pairs_per_query: To score for a new query, at most.
 
     Returns:
         Schema COVERAGE; empty where the log has no two days.
@@ -66,7 +66,7 @@ def coverage_curve(
         total = int(traffic.sum()) + unanswered.get(day, 0)
         answered, new = np.cumsum(traffic[order]), np.cumsum(~candidates.known[order])
         rows += [
-            (name, size, int(new[size - 1]) * pairs_a_query, float(answered[size - 1] / total))
+            (name, size, int(new[size - 1]) * pairs_per_query, float(answered[size - 1] / total))
             for size in budgets_up_to(len(order), budget=budget)
         ]
     columns = list(zip(*rows, strict=True)) or [()] * len(COVERAGE)

@@ -25,19 +25,19 @@ class Rule:
     """How past traffic counts.
 
     Attributes:
-        half_life_days: Age at which a count weighs half; 0: age does not matter.
-        count_power: What each day's count is raised to before days are added.
+        half_life_days: Age at which a count weighs half; None: age does not matter.
+        count_exponent: What each day's count is raised to before days are added.
     """
 
-    half_life_days: float
-    count_power: float
+    half_life_days: float | None
+    count_exponent: float
 
 
-PLAIN_FREQUENCY = Rule(half_life_days=0.0, count_power=1.0)
+PLAIN_FREQUENCY = Rule(half_life_days=None, count_exponent=1.0)
 
 
 def demand(entries: Entries, *, size: int, rule: Rule) -> NDArray[np.float64]:
-    """The demand for each query: the sum over its days of count ** count_power * 2 ** (-age / half_life_days).
+    """The demand for each query: the sum over its days of count ** count_exponent * 2 ** (-age / half_life_days).
 
     Age is in days, back from the newest day with enough traffic, so that the same log gives the same demand whenever
     it is read, and a date in the far future makes nothing old; what is later or has no date counts as of that day. A
@@ -54,11 +54,11 @@ def demand(entries: Entries, *, size: int, rule: Rule) -> NDArray[np.float64]:
 
     >>> from nightrank.tasks.query_log.traffic import Entries
     >>> log = Entries(np.array([0, 0, 1]), np.array([10, 20, 20]), np.ones(3, np.int64), np.array([9, 16, 25]))
-    >>> demand(log, size=3, rule=Rule(half_life_days=10.0, count_power=0.5)).tolist()
+    >>> demand(log, size=3, rule=Rule(half_life_days=10.0, count_exponent=0.5)).tolist()
     [5.5, 5.0, 0.0]
     """
-    weights = entries.counts.astype(np.float64) ** rule.count_power
-    if rule.half_life_days and len(entries):
+    weights = entries.counts.astype(np.float64) ** rule.count_exponent
+    if rule.half_life_days is not None and len(entries):
         enough = days_with_enough(entries)
         newest = enough[-1] if enough.size else UNDATED
         ages = np.where(entries.days == UNDATED, 0, np.maximum(newest - entries.days, 0))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow
-from nightrank.tasks.query_log.drops import AGENT, BURST, FILTER, LISTED
-from nightrank.tasks.query_log.merge import near_form
+from nightrank.tasks.query_log.aliases import near_form
+from nightrank.tasks.query_log.dropped import AGENT, BURST, FILTER, LISTED
 from nightrank.tasks.query_log.rows import MAX_ROW_BYTES, USER_COLUMNS, hashed
 from nightrank.tasks.read.rows import read_rows
 
@@ -56,7 +56,7 @@ class Screen:
     refused: Mapping[str, str] = field(default_factory=dict)
 
     def reason_to_drop(self, row: LoggedQuery, text: str) -> str | None:
-        """Why a row is not kept, one of ``tasks.query_log.drops.REASONS``; None where it is.
+        """Why a row is not kept, one of ``tasks.query_log.dropped.REASONS``; None where it is.
 
         Args:
             row: Of the log.

@@ -11,16 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.filters.language import leaves, values_of
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.rates import BurstCounter
 from nightrank.storage.records import QUERIES, BadRow
 from nightrank.tasks.filters.compile import filter_of
+from nightrank.tasks.query_log.aliases import merge_aliases
 from nightrank.tasks.query_log.budget import Budget, choose
 from nightrank.tasks.query_log.coverage import Candidates, coverage_curve
 from nightrank.tasks.query_log.demand import PLAIN_FREQUENCY, Rule, by_demand, demand
-from nightrank.tasks.query_log.drops import (
+from nightrank.tasks.query_log.dropped import (
     AGENT,
     BAD_ROW,
     BURST,
@@ -31,7 +31,6 @@ from nightrank.tasks.query_log.drops import (
     TOO_FEW_USERS,
     Tally,
 )
-from nightrank.tasks.query_log.merge import merge_forms
 from nightrank.tasks.query_log.personal_data import masked
 from nightrank.tasks.query_log.rows import read_query_log
 from nightrank.tasks.query_log.screen import count_rate, screen_of
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
     from nightrank.storage.files.parquet import RowWriter
     from nightrank.storage.records import LoggedQuery
     from nightrank.tasks.night import Night
-    from nightrank.tasks.query_log.merge import Merged
+    from nightrank.tasks.query_log.aliases import Merged
     from nightrank.tasks.query_log.screen import Screen
     from nightrank.tasks.query_log.traffic import Traffic
     from nightrank.tasks.settings.inputs import QueriesSettings
@@ -107,16 +106,16 @@ def read_queries(night: Night, bad: RowWriter, *, judged: AbstractSet[str], refu
     if settings.min_users > 1 and not traffic.has_users:
         message = f"[queries].min_users = {settings.min_users} needs to know users, and {settings.log} names none."
         raise InputError(message, remedy="Give the log a column `user`, or leave `min_users` out.")
-    merged = merge_forms(traffic, near=settings.merge == "near")
+    merged = merge_aliases(traffic, near=settings.merge == "near")
     allowed = merged.users >= settings.min_users if settings.min_users > 1 else np.ones(len(merged.texts), dtype=bool)
     budget = _budget(night)
     chosen = _choose(night, merged, allowed, budget, judged=judged)
     _count_left_out(tally, merged, allowed=allowed, chosen=chosen)
     if chosen.size == 0:
         raise _too_small(night, budget) if allowed.any() else _nothing_usable(settings, tally, faults)
-    write_table(night.queries, _queries_table(merged, chosen))
-    write_table(night.coverage, _coverage(night, traffic, merged, allowed))
-    write_table(night.drops, tally.table())
+    night.files.queries.write(_queries_table(merged, chosen))
+    night.files.coverage.write(_coverage(night, traffic, merged, allowed))
+    night.files.dropped.write(tally.table())
     total = int(merged.counts.sum()) + sum(traffic.unanswered.values())
     screened = tally.traffic_of(BURST, AGENT, LISTED)
     return QueriesRead(
@@ -194,7 +193,7 @@ def _budget(night: Night) -> Budget:
     return Budget(
         queries=settings.budget,
         pairs=None if seconds is None else int(seconds * _rate(night)),
-        pairs_a_query=_pairs_a_query(night),
+        pairs_per_query=_pairs_per_query(night),
     )
 
 
@@ -216,10 +215,10 @@ def _choose(
 
 
 def _rule(settings: QueriesSettings) -> Rule:
-    return Rule(half_life_days=settings.half_life_days, count_power=settings.count_power)
+    return Rule(half_life_days=settings.half_life_days, count_exponent=settings.count_exponent)
 
 
-def _pairs_a_query(night: Night) -> int:
+def _pairs_per_query(night: Night) -> int:
     """What a new query costs at most."""
     settings = night.settings
     without = settings.reranker.model == "none"
@@ -230,7 +229,7 @@ def _known(night: Night, merged: Merged) -> NDArray[np.bool_]:
     """Whether the live release answers each query (n,), as far as a budget in seconds asks for it: bool (n,)."""
     if night.answered is None:
         return np.zeros(len(merged.texts), dtype=bool)
-    keys = read_table(night.answered, columns=["query_key"]).column(0)
+    keys = night.answered.read(["query_key"]).column(0)
     asked = pa.array(map(query_key, merged.texts, merged.conditions), pa.string())
     found = pc.is_in(asked, value_set=keys.combine_chunks())
     known: NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
@@ -245,7 +244,7 @@ def _queries_table(merged: Merged, chosen: NDArray[np.int64]) -> pa.Table:
         "text": [merged.texts[number] for number in numbers],
         "count": merged.counts[chosen].tolist(),
         "query_ids": [merged.query_ids[number] for number in numbers],
-        "forms": [merged.forms[number] for number in numbers],
+        "aliases": [merged.aliases[number] for number in numbers],
         "filter": [merged.conditions[number] for number in numbers],
     }
     return pa.Table.from_pydict(columns, schema=QUERIES)
@@ -254,7 +253,7 @@ def _queries_table(merged: Merged, chosen: NDArray[np.int64]) -> pa.Table:
 def _coverage(night: Night, traffic: Traffic, merged: Merged, allowed: NDArray[np.bool_]) -> pa.Table:
     """Coverage by our rule, and by plain frequency of the texts as they came."""
     ours = Candidates(merged.names, merged.entries, allowed, _known(night, merged))
-    single = merge_forms(traffic, near=False)
+    single = merge_aliases(traffic, near=False)
     users = np.array([len(users) for users in traffic.users])
     least = night.settings.queries.min_users
     plain = Candidates(
@@ -267,7 +266,7 @@ def _coverage(night: Night, traffic: Traffic, merged: Merged, allowed: NDArray[n
         {"chosen": (ours, _rule(night.settings.queries)), "frequency": (plain, PLAIN_FREQUENCY)},
         unanswered=traffic.unanswered,
         budget=night.settings.queries.budget,
-        pairs_a_query=_pairs_a_query(night),
+        pairs_per_query=_pairs_per_query(night),
     )
 
 
@@ -280,12 +279,12 @@ def _count_left_out(tally: Tally, merged: Merged, *, allowed: NDArray[np.bool_],
 
 
 def _refuse_too_many(settings: QueriesSettings, faults: Faults) -> None:
-    if faults.bad > settings.max_bad_rows * faults.rows:
+    if faults.bad > settings.max_bad_row_share * faults.rows:
         listed = "; ".join(f"{row.file}, row {row.row}: {row.reason}" for row in faults.first)
         raise InputError(
             f"{faults.bad} of {faults.rows} rows of {settings.log} cannot be used, more than "
-            f"queries.max_bad_rows = {settings.max_bad_rows:g} allows: {listed}.",
-            remedy="Mend these rows, or raise `max_bad_rows` in [queries] to go on without them.",
+            f"queries.max_bad_row_share = {settings.max_bad_row_share:g} allows: {listed}.",
+            remedy="Mend these rows, or raise `max_bad_row_share` in [queries] to go on without them.",
         )
 
 
@@ -293,7 +292,7 @@ def _too_small(night: Night, budget: Budget) -> InputError:
     settings, rate = night.settings.queries, _rate(night)
     return InputError(
         f"[queries].budget_seconds = {settings.budget_seconds} pays for no query: at {rate:g} pairs a second that is "
-        f"{budget.pairs} pairs, and a query takes up to {budget.pairs_a_query}.",
+        f"{budget.pairs} pairs, and a query takes up to {budget.pairs_per_query}.",
         remedy="Raise `budget_seconds`, or `pairs_per_second` where the reranker is faster than it says.",
     )
 

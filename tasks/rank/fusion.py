@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from nightrank.storage.records import ranking_order, ranks_within
+from nightrank.storage.records import FUSED, ranking_order, ranks_within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,19 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.tasks.settings.ranking import RetrievalSettings
-
-FUSED = pa.schema(
-    [
-        pa.field("query_number", pa.int32(), nullable=False),
-        pa.field("chunk_number", pa.int32(), nullable=False),
-        pa.field("bm25_score", pa.float32()),
-        pa.field("bm25_rank", pa.int32()),
-        pa.field("dense_score", pa.float32()),
-        pa.field("dense_rank", pa.int32()),
-        pa.field("fused_score", pa.float32(), nullable=False),
-        pa.field("fused_rank", pa.int32(), nullable=False),
-    ]
-)
 
 
 def reciprocal_rank(ranks: NDArray[np.integer], *, k: int) -> NDArray[np.float64]:
@@ -92,7 +79,7 @@ def _range_within(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pool:
+class LegUnion:
     """Every chunk that a leg found for a query, once, by query, then chunk number.
 
     Attributes:
@@ -108,7 +95,7 @@ class Pool:
     ranks: Mapping[str, NDArray[np.int32]]
 
 
-def pool_legs(bm25: pa.Table, dense: pa.Table) -> Pool:
+def union_legs(bm25: pa.Table, dense: pa.Table) -> LegUnion:
     """What both legs found together.
 
     Args:
@@ -123,10 +110,10 @@ def pool_legs(bm25: pa.Table, dense: pa.Table) -> Pool:
     for name, (_, _, leg_scores, leg_ranks) in legs.items():
         scores[name][places[name]] = leg_scores
         ranks[name][places[name]] = leg_ranks
-    return Pool((pairs >> 32).astype(np.int32), (pairs & 0xFFFFFFFF).astype(np.int32), scores, ranks)
+    return LegUnion((pairs >> 32).astype(np.int32), (pairs & 0xFFFFFFFF).astype(np.int32), scores, ranks)
 
 
-def fused_scores(pool: Pool, *, settings: RetrievalSettings) -> NDArray[np.float32]:
+def fused_scores(pool: LegUnion, *, settings: RetrievalSettings) -> NDArray[np.float32]:
     """What a fusion makes of each chunk of a pool: float32 (n,).
 
     Args:
@@ -156,7 +143,7 @@ def fuse(bm25: pa.Table, dense: pa.Table, *, settings: RetrievalSettings) -> pa.
     Returns:
         A table of schema FUSED, by query number, then fused rank.
     """
-    pool = pool_legs(bm25, dense)
+    pool = union_legs(bm25, dense)
     fused = fused_scores(pool, settings=settings)
     order = ranking_order(pool.queries, fused, pool.chunks)
     columns: dict[str, pa.Array | NDArray[np.generic]] = {"query_number": pool.queries, "chunk_number": pool.chunks}

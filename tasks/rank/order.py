@@ -183,7 +183,7 @@ def reranked_rows(fused: pa.Table, settings: Settings) -> NDArray[np.intp]:
     return np.flatnonzero(fused.column("fused_rank").to_numpy() <= depth)
 
 
-def settle_order(
+def final_order(
     candidates: pa.Table, fused: pa.Table, pair_scores: NDArray[np.float32], *, weight: float, dense_weight: float
 ) -> pa.Table:
     """The candidates in their final order.

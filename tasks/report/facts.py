@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from nightrank.tasks.counts import memo_use, spending_cap
 from nightrank.tasks.evaluate.ladder import ladder, read_depths, read_timings
 from nightrank.tasks.report.changes import changed_inputs, changed_settings, changed_version, counts_beside
-from nightrank.tasks.report.queries import tell_queries
-from nightrank.tasks.report.release import MAIN_STAGE, ReleaseRead
+from nightrank.tasks.report.queries import query_stories
+from nightrank.tasks.report.release import MAIN_STAGE, ReleaseRead, rows_of
 from nightrank.tasks.report.sections import (
     bad_rows,
     comparison_rows,
     coverage_points,
-    drops,
+    dropped,
     follow_documents,
     stage_seconds,
     stages_beside,
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.release.evaluation import Timings
+    from nightrank.storage.release.files import FileReference
     from nightrank.storage.release.manifest import Manifest
     from nightrank.tasks.counts import MemoUse
-    from nightrank.tasks.evaluate.ladder import Rung
+    from nightrank.tasks.evaluate.ladder import LadderStage
     from nightrank.tasks.report.changes import Change, Count
     from nightrank.tasks.report.queries import Stories
-    from nightrank.tasks.report.sections import BadRows, Compared, CoveragePoint, Drop, Losses, StageSeconds
+    from nightrank.tasks.report.sections import BadRows, Compared, CoveragePoint, Dropped, Losses, StageSeconds
     from nightrank.tasks.report.trained import TrainedModel
 
 
@@ -43,7 +44,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class ReportedChanges:
     """What differs from the release before."""
 
     made_with: Sequence[Change]  # the version of Nightrank
@@ -56,12 +57,12 @@ class Ladder:
     """The measured stages.
 
     Attributes:
-        rungs: Lowest first.
-        beside: Stages that are no rungs.
+        stages: Lowest first.
+        beside: Stages that are no stages.
     """
 
-    rungs: Sequence[Rung]
-    beside: Sequence[Rung]
+    stages: Sequence[LadderStage]
+    beside: Sequence[LadderStage]
     timings: Timings | None
 
 
@@ -71,9 +72,9 @@ class Report:
 
     Attributes:
         measure: The one that headline and plots speak of; None where nothing was measured.
-        worth: Of the published results; None where nothing was measured.
+        score: Of the published results; None where nothing was measured.
         diversity: Diverse results against the final order's; none where they are not diversified.
-        worth_before: Of those of the release before, as its own run measured them.
+        score_before: Of those of the release before, as its own run measured them.
         headline: The comparison of the published results; None where there was none.
         spending_cap: What a cap on a hosted reranker left out; None where it left out nothing.
     """
@@ -81,11 +82,11 @@ class Report:
     manifest: Manifest
     previous: Manifest | None
     measure: str | None
-    worth: float | None
-    worth_before: float | None
+    score: float | None
+    score_before: float | None
     headline: Compared | None
     counts: Sequence[Count]
-    changes: Changes | Missing
+    changes: ReportedChanges | Missing
     ladder: Ladder | Missing
     depths: Sequence[tuple[int, Mapping[str, float]]] | Missing
     diversity: Sequence[Compared]
@@ -97,7 +98,7 @@ class Report:
     seconds: Sequence[StageSeconds]
     memos: Mapping[str, MemoUse]
     spending_cap: str | None
-    drops: Sequence[Drop] | Missing
+    dropped: Sequence[Dropped] | Missing
     bad_rows: Sequence[BadRows] | Missing
 
 
@@ -126,8 +127,8 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
         manifest=manifest,
         previous=None if before is None else before.manifest,
         measure=measure,
-        worth=_worth(release, measure),
-        worth_before=None if before is None else _worth(before, measure),
+        score=_score(release, measure),
+        score_before=None if before is None else _score(before, measure),
         headline=_headline(comparison, measure),
         counts=counts_beside(None if before is None else before.manifest.counts, manifest.counts),
         changes=_changes(manifest, before),
@@ -142,13 +143,15 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
         seconds=stage_seconds(manifest.seconds, {} if before is None else before.manifest.seconds),
         memos=memo_use(manifest.counts),
         spending_cap=spending_cap(manifest.counts),
-        drops=_drops(release),
+        dropped=_dropped(release),
         bad_rows=_bad_rows(release),
     )
 
 
-def _unkept(name: str) -> Missing:
-    return Missing(f"{name} is empty, or not there, as in releases of earlier versions: there is nothing to tell.")
+def _unkept(file: FileReference) -> Missing:
+    return Missing(
+        f"{file.path.name} is empty, or not there, as in releases of earlier versions: there is nothing to tell."
+    )
 
 
 def _without_previous(manifest: Manifest) -> Missing:
@@ -159,7 +162,7 @@ def _without_previous(manifest: Manifest) -> Missing:
     )
 
 
-def _worth(release: ReleaseRead, measure: str | None) -> float | None:
+def _score(release: ReleaseRead, measure: str | None) -> float | None:
     return None if measure is None else release.manifest.measures.get(MAIN_STAGE, {}).get(measure)
 
 
@@ -168,10 +171,10 @@ def _headline(comparison: Sequence[Compared] | Missing, measure: str | None) -> 
     return next((row for row in rows if (row.stage, row.measure) == (MAIN_STAGE, measure)), None)
 
 
-def _changes(manifest: Manifest, before: ReleaseRead | None) -> Changes | Missing:
+def _changes(manifest: Manifest, before: ReleaseRead | None) -> ReportedChanges | Missing:
     if before is None:
         return _without_previous(manifest)
-    return Changes(
+    return ReportedChanges(
         made_with=changed_version(before.manifest, manifest),
         inputs=changed_inputs(before.manifest.inputs, manifest.inputs),
         settings=changed_settings(before.manifest.settings, manifest.settings),
@@ -182,7 +185,7 @@ def _ladder(release: ReleaseRead) -> Ladder | Missing:
     means = release.manifest.measures
     if not means:
         return UNMEASURED
-    timings = read_timings(release.folder)
+    timings = read_timings(release.files.timings)
     return Ladder(ladder(means, timings), stages_beside(means), timings)
 
 
@@ -191,16 +194,16 @@ def _depths(release: ReleaseRead) -> Sequence[tuple[int, Mapping[str, float]]] |
         return UNMEASURED
     if release.manifest.inputs.reranker == "none":
         return Missing("Nothing was reranked: name a `model` in [reranker].")
-    return read_depths(release.folder) or _unkept("depths.parquet")
+    return read_depths(release.files.depths) or _unkept(release.files.depths)
 
 
 def _diversity(release: ReleaseRead) -> Sequence[Compared]:
-    table = release.table("diversity.parquet")
+    table = rows_of(release.files.diversity)
     return [] if table is None else comparison_rows(table)
 
 
 def _coverage(release: ReleaseRead) -> Sequence[CoveragePoint] | Missing:
-    table = release.table("coverage.parquet")
+    table = rows_of(release.files.coverage)
     if table is None:
         return Missing(
             "What share of a later day's traffic a budget answers is told where the query log has a `timestamp` column "
@@ -214,7 +217,7 @@ def _comparison(release: ReleaseRead, before: ReleaseRead | None) -> Sequence[Co
         return UNMEASURED
     if before is None:
         return _without_previous(release.manifest)
-    table = release.table("comparison.parquet")
+    table = rows_of(release.files.comparison)
     if table is None:
         return Missing("The two releases have no judged queries and measures in common, or were not compared.")
     return comparison_rows(table)
@@ -223,10 +226,10 @@ def _comparison(release: ReleaseRead, before: ReleaseRead | None) -> Sequence[Co
 def _losses(release: ReleaseRead, measure: str | None) -> Losses | Missing:
     if measure is None:
         return UNMEASURED
-    diagnosis, evaluation = release.table("diagnosis.parquet"), release.table("evaluation.parquet")
+    diagnosis, evaluation = rows_of(release.files.diagnosis), rows_of(release.files.evaluation)
     if diagnosis is None or evaluation is None:
-        return _unkept("diagnosis.parquet")
-    asked = release.queries_asked(diagnosis.column("query_id").unique().to_pylist())
+        return _unkept(release.files.diagnosis)
+    asked = release.report_queries(diagnosis.column("query_id").unique().to_pylist())
     texts = {query_id: query.shown for query_id, query in asked.items()}
     return follow_documents(diagnosis, evaluation, measure=measure, texts=texts)
 
@@ -237,15 +240,15 @@ def _queries(
     if measure is None:
         return UNMEASURED
     documents = () if isinstance(losses, Missing) else losses.documents
-    told = tell_queries(release, before, documents, measure=measure)
-    return told if told.told else _unkept("evaluation.parquet")
+    shown = query_stories(release, before, documents, measure=measure)
+    return shown if shown.shown else _unkept(release.files.evaluation)
 
 
-def _drops(release: ReleaseRead) -> Sequence[Drop] | Missing:
-    table = release.table("drops.parquet")
-    return Missing("No row of the query log was left out by a rule.") if table is None else drops(table)
+def _dropped(release: ReleaseRead) -> Sequence[Dropped] | Missing:
+    table = rows_of(release.files.dropped)
+    return Missing("No row of the query log was left out by a rule.") if table is None else dropped(table)
 
 
 def _bad_rows(release: ReleaseRead) -> Sequence[BadRows] | Missing:
-    table = release.table("bad_rows.parquet")
+    table = rows_of(release.files.bad_rows)
     return Missing("Every row could be read.") if table is None else bad_rows(table)

@@ -166,7 +166,7 @@ def _plots(report: Report) -> dict[str, Markup | None]:
     measure = report.measure
     plots: dict[str, Markup | None] = dict.fromkeys(("ladder", "depths", "coverage", "comparison"))
     if measure is not None and not isinstance(report.ladder, Missing):
-        plots["ladder"] = ladder_plot(report.ladder.rungs, measure=measure)
+        plots["ladder"] = ladder_plot(report.ladder.stages, measure=measure)
     if measure is not None and not isinstance(report.depths, Missing):
         plots["depths"] = depth_plot(report.depths, measure=measure)
     if not isinstance(report.coverage, Missing):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.axes import Axes
 
-    from nightrank.tasks.evaluate.ladder import Rung
+    from nightrank.tasks.evaluate.ladder import LadderStage
     from nightrank.tasks.report.sections import Compared, CoveragePoint
 
 LEAST_RANGE = 0.05  # of a measure, on an axis
@@ -27,21 +27,21 @@ WIDTH, HEIGHT = 4.8, 3.1  # inches: text stays readable where the page is as nar
 STRATEGIES = {"chosen": "as chosen", "frequency": "the most frequent alone"}
 
 
-def ladder_plot(rungs: Sequence[Rung], *, measure: str) -> Markup | None:
-    """What each rung is worth against what a query costs there; None where fewer than two rungs were timed."""
-    timed = [rung for rung in rungs if rung.milliseconds and measure in rung.measures]
+def ladder_plot(stages: Sequence[LadderStage], *, measure: str) -> Markup | None:
+    """What each stage is worth against what a query costs there; None where fewer than two stages were timed."""
+    timed = [stage for stage in stages if stage.milliseconds and measure in stage.measures]
     if len(timed) < 2:
         return None
     with plot_style("ladder"):
         figure, axes = _figure()
-        timed.sort(key=lambda rung: rung.milliseconds or 0.0)
-        costs, worths = [rung.milliseconds or 0.0 for rung in timed], [rung.measures[measure] for rung in timed]
+        timed.sort(key=lambda stage: stage.milliseconds or 0.0)
+        costs, scores = [stage.milliseconds or 0.0 for stage in timed], [stage.measures[measure] for stage in timed]
         axes.set_xscale("log")
-        axes.plot(costs, worths, color=LINE, zorder=1)
-        axes.plot(costs, worths, "o", color=ACCENT, zorder=2)
+        axes.plot(costs, scores, color=LINE, zorder=1)
+        axes.plot(costs, scores, "o", color=ACCENT, zorder=2)
         axes.margins(x=0.12, y=0.2)
         _not_too_close(axes)
-        _name_points(axes, costs, worths, [rung.name for rung in timed])
+        _name_points(axes, costs, scores, [stage.name for stage in timed])
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("milliseconds a query (logarithmic)")
@@ -56,7 +56,7 @@ def depth_plot(depths: Sequence[tuple[int, Mapping[str, float]]], *, measure: st
         return None
     with plot_style("depth"):
         figure, axes = _figure()
-        axes.plot([depth for depth, _ in points], [worth for _, worth in points], "o-", color=ACCENT)
+        axes.plot([depth for depth, _ in points], [score for _, score in points], "o-", color=ACCENT)
         axes.set_xticks([depth for depth, _ in points])
         axes.margins(y=0.2)
         _not_too_close(axes)
@@ -133,19 +133,19 @@ def _not_too_close(axes: Axes) -> None:
     axes.set_ylim(low - missing, high + missing)
 
 
-def _name_points(axes: Axes, costs: Sequence[float], worths: Sequence[float], names: Sequence[str]) -> None:
+def _name_points(axes: Axes, costs: Sequence[float], scores: Sequence[float], names: Sequence[str]) -> None:
     """Write each name beside its point: above, or below where the one before stands just there."""
-    tall = (max(worths) - min(worths)) or 1.0
+    tall = (max(scores) - min(scores)) or 1.0
     wide = math.log(max(costs) / min(costs)) or 1.0
     left = math.log(min(costs))
     last: tuple[float, float] | None = None
-    for cost, worth, name in zip(costs, worths, names, strict=True):
-        x, y = (math.log(cost) - left) / wide, (worth - min(worths)) / tall
+    for cost, score, name in zip(costs, scores, names, strict=True):
+        x, y = (math.log(cost) - left) / wide, (score - min(scores)) / tall
         crowded = last is not None and x - last[0] < 0.3 and abs(y - last[1]) < 0.2
         last = None if crowded else (x, y)
         axes.annotate(
             name,
-            (cost, worth),
+            (cost, score),
             xytext=(0, -8 if crowded else 8),
             textcoords="offset points",
             ha="left" if x < 0.2 else "right" if x > 0.8 else "center",

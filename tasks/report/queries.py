@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.report.release import ReleaseRead
     from nightrank.tasks.report.sections import Loss
 
-TOLD = 20  # queries of each kind: lost most, won most, worst of all
+SHOWN = 20  # queries of each kind: lost most, won most, worst of all
 EQUAL = 1e-9
 
 Outcome = Literal["win", "loss", "tie", "new"]
@@ -66,7 +66,7 @@ class Stories:
         measured_again: Whether what a query was worth before is by today's judgments.
     """
 
-    told: tuple[Story, ...]
+    shown: tuple[Story, ...]
     judged: int
     outcomes: Mapping[Outcome, int]
     measured_again: bool
@@ -85,7 +85,7 @@ def outcome_of(before: float | None, after: float) -> Outcome:
     return "win" if after > before else "loss"
 
 
-def choose_queries(before: Mapping[str, float], after: Mapping[str, float], *, count: int = TOLD) -> list[str]:
+def choose_queries(before: Mapping[str, float], after: Mapping[str, float], *, count: int = SHOWN) -> list[str]:
     """The ids of the queries that lost most, then of those that won most, then of the worst of all, each once.
 
     Args:
@@ -103,7 +103,7 @@ def choose_queries(before: Mapping[str, float], after: Mapping[str, float], *, c
     return list(dict.fromkeys([*fallen[:count], *risen[:count], *worst[:count]]))
 
 
-def tell_queries(
+def query_stories(
     release: ReleaseRead, previous: ReleaseRead | None, losses: Sequence[Loss], *, measure: str
 ) -> Stories:
     """The stories of a release's judged queries.
@@ -117,7 +117,7 @@ def tell_queries(
     after = release.values(measure)
     before = {} if previous is None else release.values_before(previous, measure)
     chosen = choose_queries(before, after)
-    queries = release.queries_asked(chosen)
+    queries = release.report_queries(chosen)
     asked = [queries[query_id] for query_id in chosen if query_id in queries]
     now = release.rankings(asked)
     then = {} if previous is None else previous.rankings(asked)

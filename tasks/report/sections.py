@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow.compute as pc
 
 from nightrank.tasks.evaluate.diagnosis import totals, worst_queries
-from nightrank.tasks.evaluate.ladder import Rung
+from nightrank.tasks.evaluate.ladder import LadderStage
 from nightrank.tasks.names import STAGE_NAMES
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ REASONS = 12  # kinds of bad rows that are told one by one
 WORST = 12  # queries whose relevant documents are followed through the stages
 
 
-BESIDE = ("reranker", "results")  # measured, and no rungs of the ladder
+BESIDE = ("reranker", "results")  # measured, and no stages of the ladder
 SIGNIFICANT = 0.05
 
 
@@ -61,9 +61,9 @@ class Compared(NamedTuple):
         return "better" if self.difference > 0 else "worse"
 
 
-def stages_beside(means: Mapping[str, Mapping[str, float]]) -> list[Rung]:
-    """What is measured beside the ladder's rungs: the reranker alone, and the results as published."""
-    return [Rung(stage, STAGE_NAMES[stage], means[stage], None) for stage in BESIDE if stage in means]
+def stages_beside(means: Mapping[str, Mapping[str, float]]) -> list[LadderStage]:
+    """What is measured beside the ladder's stages: the reranker alone, and the results as published."""
+    return [LadderStage(stage, STAGE_NAMES[stage], means[stage], None) for stage in BESIDE if stage in means]
 
 
 def coverage_points(coverage: pa.Table) -> list[CoveragePoint]:
@@ -139,7 +139,7 @@ class StageSeconds(NamedTuple):
     before: float | None
 
 
-class Drop(NamedTuple):
+class Dropped(NamedTuple):
     """Why rows of the log were not kept."""
 
     reason: str
@@ -166,9 +166,9 @@ def stage_seconds(seconds: Mapping[str, float], before: Mapping[str, float]) -> 
     return [StageSeconds(name, value, value / longest, before.get(name)) for name, value in stages.items()]
 
 
-def drops(table: pa.Table) -> list[Drop]:
-    """The rows of a table of schema DROPS, most traffic first."""
-    return sorted((Drop(**row) for row in table.to_pylist()), key=lambda drop: (-drop.traffic, drop.reason))
+def dropped(table: pa.Table) -> list[Dropped]:
+    """The rows of a table of schema DROPPED, most traffic first."""
+    return sorted((Dropped(**row) for row in table.to_pylist()), key=lambda drop: (-drop.traffic, drop.reason))
 
 
 def bad_rows(table: pa.Table) -> list[BadRows]:

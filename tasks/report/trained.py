@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import read_table
-from nightrank.storage.workspace.models import Kind
+from nightrank.storage.workspace.models import ModelKind
 from nightrank.tasks.models.card import LOSSES_FILE, read_training_card
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def trained_models(settings: Mapping[str, JsonValue], models: Path) -> list[Trai
         models: The folder of trained models.
     """
     found = []
-    for kind in get_args(Kind):
+    for kind in get_args(ModelKind):
         section = settings.get(kind)
         named = section.get("model") if isinstance(section, dict) else None
         parent, _, name = str(named or "").rstrip("/").rpartition("/")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow.compute as pc
 
-from nightrank.storage.files.parquet import read_table
 from nightrank.tasks.rerank.cross_encoder import about_tokens
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ def draw_pairs(release: StoredRelease, *, queries: int, depth: int, generator: n
     Returns:
         Those of them that have candidates, in the order in which they were drawn.
     """
-    known = read_table(release.folder / "queries.parquet", columns=["query_key", "text"])
+    known = release.files.queries.read(["query_key", "text"])
     drawn = known.take(generator.permutation(known.num_rows)[:queries])
     candidates = release.candidates(drawn).filter(pc.field("fused_rank") <= depth)
     candidates = candidates.select(["query_key", "chunk_hash", "fused_rank"]).sort_by("fused_rank")

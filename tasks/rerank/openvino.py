@@ -1,7 +1,7 @@
 """A reranker that OpenVINO runs: on CPUs about as exact as torch and faster, in 8-bit arithmetic several times so.
 
 Its folder is made by ``python -m nightrank.flows.operate.quantize`` from any cross-encoder, and is a model like others
-then: named in ``[reranker].model``, fingerprinted by its files, watched by the canary.
+then: named in ``[reranker].model``, fingerprinted by its files, watched by the drift check.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.filters.queries import TEXT_KEYS, keys_of_texts, text_keys
-from nightrank.tasks.models.canary import compare_with_stored
+from nightrank.tasks.models.drift import compare_with_stored
 from nightrank.tasks.rerank.shards import PAIRS, PairSharding
 from nightrank.tasks.runtime.progress import progress
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.memo.pair_scores import PairMemo
-    from nightrank.tasks.rerank.hosted.client import Answer
-    from nightrank.tasks.settings.quality import CanarySettings
+    from nightrank.tasks.rerank.hosted.client import ScoredTexts
+    from nightrank.tasks.settings.quality import DriftCheckSettings
 
 COMMIT_PAIRS = 1024  # pairs scored between two commits: what a killed run loses at most
 TEXTS_HELD = 32_768  # pairs whose texts are in memory at one time
@@ -55,7 +55,7 @@ class PaidScorer(Scorer, Protocol):
         """Searches that were billed so far, in the whole run."""
         ...
 
-    def answers(self, query: str, texts: Sequence[str]) -> Iterator[Answer]:
+    def answers(self, query: str, texts: Sequence[str]) -> Iterator[ScoredTexts]:
         """Scores of a query's texts as they arrive; those for which nothing more may be spent never do."""
         ...
 
@@ -112,7 +112,7 @@ class PairTexts:
 
 
 @dataclass(frozen=True, slots=True)
-class Canary:
+class DriftCheck:
     """How stored scores are watched.
 
     Attributes:
@@ -121,7 +121,7 @@ class Canary:
         generator: Draws the sample.
     """
 
-    settings: CanarySettings
+    settings: DriftCheckSettings
     precision: str
     generator: np.random.Generator
 
@@ -132,20 +132,20 @@ def score_pairs(
     texts: PairTexts,
     *,
     load: Callable[[], Scorer],
-    canary: Canary,
+    drift_check: DriftCheck,
     sharding: PairSharding | None = None,
 ) -> tuple[NDArray[np.float32], PairsScored]:
     """The score of every pair; what the memo does not hold is computed or asked for, committed batch by batch.
 
     Queries that differ in their filters alone share what is known of their text: a pair of text and chunk is computed
-    or paid for once. Scores that were paid for are not watched by the canary: that would be to pay for them again.
+    or paid for once. Scores that were paid for are not watched by the drift check: that would be to pay for them again.
 
     Args:
         pairs: ``query_key`` and ``chunk_hash`` (n,); a pair may come more than once.
         memo: Of this reranker.
         texts: Of the pairs.
         load: Loads the reranker; called only where a score is missing.
-        canary: Watches what the memo holds, before anything is added.
+        drift_check: Watches what the memo holds, before anything is added.
         sharding: How workers score what is more than a shard; None where this process scores all.
 
     Returns:
@@ -162,7 +162,7 @@ def score_pairs(
     checked = searches = 0
     unscored = _first_of_each(missing)
     if sharding is not None and unscored.num_rows > sharding.sharding.pairs:
-        sample = _sample(pairs.take(pa.array(known)), stored, canary)
+        sample = _sample(pairs.take(pa.array(known)), stored, drift_check)
         checked = sample.num_rows
         _compute_in_shards(unscored, memo, texts, sharding, sample)
     elif missing.num_rows:
@@ -175,7 +175,7 @@ def score_pairs(
                 reranker.close()
             searches = reranker.searches - before
         else:
-            checked = _check_stored(pairs.take(pa.array(known)), stored, texts, reranker, canary)
+            checked = _check_stored(pairs.take(pa.array(known)), stored, texts, reranker, drift_check)
             _compute(unscored, memo, texts, reranker)
     if missing.num_rows:
         known, stored = memo.scores_of(_as_remembered(pairs))
@@ -218,25 +218,25 @@ def _check_stored(
     stored: NDArray[np.float32],
     texts: PairTexts,
     reranker: Scorer,
-    canary: Canary,
+    drift_check: DriftCheck,
 ) -> int:
     """Score a sample of known pairs (n,) with stored scores float32 (n,) again; how many they were."""
-    sample = _sample(pairs, stored, canary)
+    sample = _sample(pairs, stored, drift_check)
     if sample.num_rows:
         [(batch, fresh)] = _scores(_by_length(sample, texts), texts, reranker, at_a_time=sample.num_rows)
         compare_with_stored(
             "pair scores",
             batch.column("stored").to_numpy(),
             fresh,
-            settings=canary.settings,
-            precision=canary.precision,
+            settings=drift_check.settings,
+            precision=drift_check.precision,
         )
     return int(sample.num_rows)
 
 
-def _sample(pairs: pa.Table, stored: NDArray[np.float32], canary: Canary) -> pa.Table:
+def _sample(pairs: pa.Table, stored: NDArray[np.float32], drift_check: DriftCheck) -> pa.Table:
     """Some of the known pairs (n,), with their ``stored`` scores, float32 (n,)."""
-    drawn = canary.generator.choice(stored.size, min(canary.settings.sample, stored.size), replace=False)
+    drawn = drift_check.generator.choice(stored.size, min(drift_check.settings.sample or 0, stored.size), replace=False)
     return pairs.take(pa.array(drawn)).append_column("stored", pa.array(stored[drawn]))
 
 

@@ -11,14 +11,14 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.errors import MachineError
-from nightrank.tasks.models.canary import compare_with_stored
+from nightrank.tasks.models.drift import compare_with_stored
 from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local
 from nightrank.tasks.rerank.openvino import OpenvinoReranker
 from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.runtime.retries import retried
 from nightrank.tasks.settings.operation import ExecutionSettings
-from nightrank.tasks.workers.cut import Place, Watch, slices
+from nightrank.tasks.workers.cut import DriftSample, Place, slices
 from nightrank.tasks.workers.seats import _require_same, model_at
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.bucket.shards import SharedFile, SharedFolder
-    from nightrank.tasks.settings.quality import CanarySettings
+    from nightrank.tasks.settings.quality import DriftCheckSettings
     from nightrank.tasks.settings.ranking import RerankerSettings
     from nightrank.tasks.workers.cut import Sharding
 
@@ -53,14 +53,14 @@ class PairShard:
         source: Schema PAIRS.
         model: The reranker.
         place: Where to compute.
-        watch: What is stored, schema PAIRS and its ``stored`` score; None where nothing is yet.
+        drift_sample: What is stored, schema PAIRS and its ``stored`` score; None where nothing is yet.
     """
 
     number: int
     source: SharedFile
     model: RerankerReference
     place: Place
-    watch: Watch | None
+    drift_sample: DriftSample | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,14 @@ class PairSharding:
         model: The reranker.
         device: Of the run itself.
         folder: Where shards lie.
-        canary: How what is stored is watched.
+        drift_check: How what is stored is watched.
     """
 
     sharding: Sharding
     model: RerankerReference
     device: str
     folder: SharedFolder
-    canary: CanarySettings
+    drift_check: DriftCheckSettings
 
     def scores(
         self, pairs: Iterable[pa.Table], *, stored: pa.Table | None
@@ -98,9 +98,11 @@ class PairSharding:
         """
         self.folder.make()
         sources = [self.folder.write(f"pairs-{number:06d}", table) for number, table in enumerate(pairs)]
-        watch = None if stored is None else Watch(self.folder.write("pairs-stored", stored), self.canary)
+        drift_sample = (
+            None if stored is None else DriftSample(self.folder.write("pairs-stored", stored), self.drift_check)
+        )
         place = self.sharding.place_on(self.device)
-        shards = [PairShard(number, source, self.model, place, watch) for number, source in enumerate(sources)]
+        shards = [PairShard(number, source, self.model, place, drift_sample) for number, source in enumerate(sources)]
         with progress("reranking", sum(source.rows for source in sources)) as advance:
             for shard, output in self.sharding.workers.compute(score_shard, shards):
                 asked, made = shard.source.read().select(KEYS), output.read()
@@ -123,19 +125,19 @@ class PairSharding:
 def score_shard(shard: PairShard) -> SharedFile:
     """Score the pairs of a shard, on whatever machine this runs."""
     pairs = shard.source.read()
-    with model_at(shard.place, shard.model, shard.watch, _check) as model:
+    with model_at(shard.place, shard.model, shard.drift_sample, _check) as model:
         scores = np.concatenate([_scores(model, part) for part in slices(pairs, AT_ONCE)])
     scored = pairs.select(KEYS).append_column("score", pa.array(scores, pa.float32()))
     return shard.source.folder.write(f"pairs-{shard.number:06d}-done", scored)
 
 
-def _check(model: Scorer, watch: Watch) -> None:
-    stored = watch.file.read()
+def _check(model: Scorer, drift_sample: DriftSample) -> None:
+    stored = drift_sample.file.read()
     compare_with_stored(
         "pair scores",
         stored.column("stored").to_numpy(),
         _scores(model, stored),
-        settings=watch.settings,
+        settings=drift_sample.settings,
         precision=model.plan.precision,
     )
 

@@ -76,7 +76,7 @@ class ProgressArtifact:
     def __init__(self, description: str, total: int) -> None:
         self._description, self._total = description, total
         self._done = 0
-        self._told = time.monotonic()
+        self._reported_at = time.monotonic()
         self._artifact: UUID | None = None
         self._is_open = True
 
@@ -84,16 +84,16 @@ class ProgressArtifact:
         """Count that many more as done."""
         self._done += done
         now = time.monotonic()
-        if now - self._told >= SECONDS_BETWEEN:
-            self._told = now
-            self._tell()
+        if now - self._reported_at >= SECONDS_BETWEEN:
+            self._reported_at = now
+            self._report()
 
     def close(self) -> None:
         """Leave it as the work ended."""
         if self._artifact is not None:
-            self._tell()
+            self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if not self._is_open:
             return
         percent = round(100 * min(self._done / self._total, 1.0), 1)

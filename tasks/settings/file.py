@@ -2,8 +2,8 @@
 
 They stand together and import nothing heavy, because a cached look-up reads them too and must start in
 a fraction of a second. *What* is computed is in the fingerprint of a release; *where* it runs and is kept
-(``execution``, ``workspace``, ``storage``), when (``schedule``), how it is watched (``gates``, ``canary``, ``notify``),
-how long it stays (``retention``) and where else it is served from (``export``) never are.
+(``execution``, ``workspace``, ``storage``), when (``schedule``), how it is watched (``gates``, ``drift_check``,
+``notify``), how long it stays (``retention``) and where else it is served from (``export``) never are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nightrank.tasks.settings.operation import (
     ScheduleSettings,
     StorageSettings,
 )
-from nightrank.tasks.settings.quality import CanarySettings, EvaluationSettings, GatesSettings
+from nightrank.tasks.settings.quality import DriftCheckSettings, EvaluationSettings, GatesSettings
 from nightrank.tasks.settings.ranking import RerankerSettings, ResultsSettings, RetrievalSettings
 from nightrank.tasks.settings.section import Section
 
@@ -45,7 +45,7 @@ class Settings(Section):
     results: ResultsSettings = ResultsSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     gates: GatesSettings = GatesSettings()
-    canary: CanarySettings = CanarySettings()
+    drift_check: DriftCheckSettings = DriftCheckSettings()
     retention: RetentionSettings = RetentionSettings()
     export: ExportSettings = ExportSettings()
     execution: ExecutionSettings = ExecutionSettings()
@@ -60,7 +60,7 @@ class Settings(Section):
                 "workspace": True,
                 "storage": True,
                 "gates": True,
-                "canary": True,
+                "drift_check": True,
                 "retention": True,
                 "export": True,
                 "execution": True,

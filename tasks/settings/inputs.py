@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nightrank.tasks.settings.section import Section
+from nightrank.tasks.settings.section import Section, Switchable
 
 
 class DocumentsSettings(Section):
@@ -17,7 +17,7 @@ class DocumentsSettings(Section):
         description="Folder, file or glob of Markdown, text, HTML, PDF, JSONL, CSV or Parquet (gzipped or not), "
         'or "ir_datasets:<id>". Relative to the settings file.',
     )
-    max_bad_rows: float = Field(
+    max_bad_row_share: float = Field(
         default=0.01, ge=0.0, le=1.0, description="Share of rows that may be bad before the run stops."
     )
     max_document_bytes: int = Field(
@@ -39,13 +39,11 @@ class QueriesSettings(Section):
     budget: int = Field(
         default=10_000, ge=1, le=100_000_000, description="Queries a release answers, those most in demand first."
     )
-    budget_seconds: float | None = Field(
+    budget_seconds: Switchable[Annotated[float, Field(gt=0.0, le=1e7)]] = Field(
         default=None,
-        gt=0.0,
-        le=1e7,
         description="Seconds of reranking that a run may spend on queries new to the release; those that the live "
         "release answers are free, under a new model too. Each run on the same log may add queries until all are in. "
-        "Default: no such limit.",
+        "`none`: no such limit.",
     )
     pairs_per_second: float = Field(
         default=50.0,
@@ -61,14 +59,12 @@ class QueriesSettings(Section):
         description="Queries that are one: `near`: also those that differ in punctuation at the end, hyphens or "
         "apostrophes, of which the most frequent is the one that models read; `exact`: those that normalise alike.",
     )
-    half_life_days: float = Field(
+    half_life_days: Switchable[Annotated[float, Field(gt=0.0, le=36_500.0)]] = Field(
         default=730.0,
-        ge=0.0,
-        le=36_500.0,
         description="Age at which a count weighs half, in days back from the log's newest day with "
-        "enough traffic; 0: never.",
+        "enough traffic; `none`: age does not matter.",
     )
-    count_power: float = Field(
+    count_exponent: float = Field(
         default=0.5,
         gt=0.0,
         le=1.0,
@@ -86,12 +82,10 @@ class QueriesSettings(Section):
         description="Queries with an e-mail address, a telephone number or the number of a payment card: `drop`; "
         "`mask`: keep them with [email], [phone], [card] instead, as nobody types them; `keep`.",
     )
-    max_per_minute: int = Field(
+    max_per_minute: Switchable[Annotated[int, Field(ge=1, le=1_000_000)]] = Field(
         default=60,
-        ge=0,
-        le=1_000_000,
         description="Rows of one `user` (else `session`) in a minute, whatever their `count`; with more it is a robot, "
-        "and none of its rows is kept. Only rows with a time of day other than 00:00:00 count. 0: off.",
+        "and none of its rows is kept. Only rows with a time of day other than 00:00:00 count. `none`: off.",
     )
     robot_agents: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = Field(
         default=(
@@ -113,12 +107,12 @@ class QueriesSettings(Section):
         ),
         description="Parts of a `user_agent`, whatever their case, by which robots and replays of ours are known.",
     )
-    drop_list: str | None = Field(
+    drop_list: Switchable[str] = Field(
         default=None,
         description="Table with `query` or `user`, or both: rows of the log with one of them are not kept. "
         "Relative to the settings file.",
     )
-    max_bad_rows: float = Field(
+    max_bad_row_share: float = Field(
         default=0.1, ge=0.0, le=1.0, description="Share of the log's rows that may be bad before the run stops."
     )
 
@@ -126,9 +120,9 @@ class QueriesSettings(Section):
 class JudgmentsSettings(Section):
     """``[judgments]``: what a release is measured against."""
 
-    qrels: str | None = Field(
+    qrels: Switchable[str] = Field(
         default=None,
-        description="BEIR TSV or TREC qrels; without it nothing is measured. Relative to the settings file.",
+        description="BEIR TSV or TREC qrels; `none`: nothing is measured. Relative to the settings file.",
     )
     ignore_identical_ids: bool = Field(
         default=False,

@@ -6,22 +6,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nightrank.tasks.settings.section import Section
+from nightrank.tasks.settings.section import Section, Switchable
 
 
 class RetentionSettings(Section):
-    """``[retention]``: what `collect` keeps; never part of a fingerprint."""
+    """``[retention]``: what `prune` keeps; never part of a fingerprint."""
 
     keep: int = Field(
         default=3,
         ge=1,
         le=1000,
-        description="Accepted releases that `collect` keeps: the current one, those that were live before it, "
+        description="Accepted releases that `prune` keeps: the current one, those that were live before it, "
         "the newest others.",
     )
 
 
-Cron = Annotated[str, Field(pattern=r"^(off|\S+( +\S+){4})$")]
+Cron = Switchable[Annotated[str, Field(pattern=r"^\S+( +\S+){4}$")]]
 
 
 class ScheduleSettings(Section):
@@ -29,10 +29,10 @@ class ScheduleSettings(Section):
 
     refresh: Cron = Field(
         default="0 2 * * *",
-        description="Cron of the night, for `nightrank schedule` (five fields, such as `0 2 * * *`); `off`: on demand.",
+        description="Cron of `refresh`, for `nightrank schedule`: five fields, such as `0 2 * * *`; `none`: on demand.",
     )
-    evaluate: Cron = Field(default="off", description="Cron of the evaluation of what is live, or `off`.")
-    collect: Cron = Field(default="off", description="Cron of `collect`, or `off`; each night collects too.")
+    evaluate: Cron = Field(default=None, description="Cron of the evaluation of what is live, or `none`.")
+    prune: Cron = Field(default=None, description="Cron of `prune`, or `none`; each refresh prunes too.")
     timezone: str = Field(
         default="UTC",
         min_length=1,

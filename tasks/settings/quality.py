@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from nightrank.tasks.settings.section import Section
+from nightrank.tasks.settings.section import Section, Switchable
 
 
 class EvaluationSettings(Section):
@@ -18,12 +18,10 @@ class EvaluationSettings(Section):
     depths: Annotated[tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(strict=False)] = Field(
         default=(10, 20, 50, 100), description="Reranking depths of the curve of accuracy against depth."
     )
-    timed_queries: int = Field(
+    timed_queries: Switchable[Annotated[int, Field(ge=1, le=1000)]] = Field(
         default=5,
-        ge=0,
-        le=1000,
         description="Judged queries that are run one at a time for the milliseconds a query of each stage, whenever a "
-        "model has changed; 0 for none.",
+        "model has changed; `none`: nothing is timed.",
     )
 
 
@@ -35,89 +33,71 @@ class GatesSettings(Section):
         min_length=1,
         description="Of the results on judged queries, for the gate `non_inferiority`, as ir_measures writes it.",
     )
-    margin: float = Field(
+    margin: Switchable[Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
         default=0.02,
-        gt=0.0,
-        le=1.0,
         description="What the mean of `measure` may lose against the current release: the gate `non_inferiority` "
         "fails where that mean fell and the lower end of the bootstrap interval of the difference is not above minus "
-        "this. Few judged queries, or many changes, make the interval wide; where the mean did not fall that is told, "
-        "and the gate passes. 1.0: off.",
+        "this. Few judged queries, or many changes, make the interval wide; where the mean did not fall the gate "
+        "passes and says so. `none`: off.",
     )
     confidence: float = Field(
         default=0.95, ge=0.5, le=0.999, description="Of that interval, which is open on the side of gains."
     )
-    min_overlap: float = Field(
+    min_overlap: Switchable[Annotated[float, Field(gt=0.0, le=1.0)]] = Field(
         default=0.6,
-        ge=0.0,
-        le=1.0,
         description="Mean rank-biased overlap with the current release's results that the gate `overlap` asks for. "
         "Where documents come or go at random it is about the share that both releases have: 0.6 stops a night that "
-        "loses half of the collection, and one that doubles it. 0.0: off.",
+        "loses half of the collection, and one that doubles it. `none`: off.",
     )
-    overlap_persistence: float = Field(
+    rbo_p: float = Field(
         default=0.9,
         gt=0.0,
         lt=1.0,
         description="p of the rank-biased overlap: how likely a reader goes on to the next rank. At 0.9 the first ten "
         "ranks have 86 % of the weight.",
     )
-    max_top1_changed: float = Field(
+    max_top1_changed: Switchable[Annotated[float, Field(ge=0.0, lt=1.0)]] = Field(
         default=0.5,
-        ge=0.0,
-        le=1.0,
         description="Share of queries whose first document may be another one than in the current release (gate "
-        "`top1`). 1.0: off.",
+        "`top1`). `none`: off.",
     )
-    min_kept: float = Field(
+    min_kept: Switchable[Annotated[float, Field(gt=0.0, le=1.0)]] = Field(
         default=0.5,
-        ge=0.0,
-        le=1.0,
         description="Share of the current release's queries that must still be answered, each counted once, by "
         "themselves or as a form of another (gate `kept`): it stops a log that was cut off. Ask for less where each "
-        "night's log is of one day alone. 0.0: off.",
+        "night's log is of one day alone. `none`: off.",
     )
-    max_empty: float = Field(
+    max_empty: Switchable[Annotated[float, Field(ge=0.0, lt=1.0)]] = Field(
         default=0.05,
-        ge=0.0,
-        le=1.0,
         description="Share of queries that may have no result (gate `empty`). The dense leg finds something for nearly "
-        "any query, so that many without a result mean a fault. 1.0: off.",
+        "any query, so that many without a result mean a fault. `none`: off.",
     )
-    min_judged: float = Field(
-        default=0.0,
-        ge=0.0,
-        le=1.0,
+    min_judged: Switchable[Annotated[float, Field(gt=0.0, le=1.0)]] = Field(
+        default=None,
         description="Mean Judged@10 of the results that the gate `judged` asks for: the lower, the less measures say, "
         "since what nobody judged counts as irrelevant. What can be asked for depends on how the judgments were "
-        "made. 0.0: off.",
+        "made. `none`: off.",
     )
-    min_coverage: float = Field(
-        default=0.0,
-        ge=0.0,
-        le=1.0,
-        description="Share of the log's traffic that the chosen queries must answer (gate `coverage`); what a budget "
-        "reaches depends on the log. 0.0: off.",
-    )
-    max_source_age_days: float | None = Field(
+    min_coverage: Switchable[Annotated[float, Field(gt=0.0, le=1.0)]] = Field(
         default=None,
-        gt=0.0,
-        le=36_500.0,
+        description="Share of the log's traffic that the chosen queries must answer (gate `coverage`); what a budget "
+        "reaches depends on the log. `none`: off.",
+    )
+    max_source_age_days: Switchable[Annotated[float, Field(gt=0.0, le=36_500.0)]] = Field(
+        default=None,
         description="Days since the newest file of the source was written, by its time of modification (gate "
         "`source_age`; a night that finds nothing to do warns). For sources that are delivered anew every so often. "
-        "Default: off.",
+        "`none`: off.",
     )
 
 
-class CanarySettings(Section):
-    """``[canary]``: stored values held against fresh ones wherever a model is loaded; never part of a fingerprint."""
+class DriftCheckSettings(Section):
+    """``[drift_check]``: stored values compared with fresh ones when a model is loaded; never part of a fingerprint."""
 
-    sample: int = Field(
+    sample: Switchable[Annotated[int, Field(ge=1, le=10_000)]] = Field(
         default=32,
-        ge=0,
-        le=10_000,
         description="Stored embeddings, and stored pair scores, that are computed again in a run that loads the model; "
-        "0 for none.",
+        "`none`: nothing is checked.",
     )
     tolerance: float | None = Field(
         default=None,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nightrank.tasks.settings.section import Section, Sha256
+from nightrank.tasks.settings.section import OFF, Section, Sha256, Switchable
 
 
 class RetrievalSettings(Section):
@@ -31,7 +31,7 @@ class RetrievalSettings(Section):
     )
 
 
-NOT_HOSTED = "none"  # the value of ``api`` with which the model runs here
+NOT_HOSTED = OFF  # the value of ``api`` with which the model runs here
 
 
 class HostedSettings(Section):
@@ -47,12 +47,12 @@ class HostedSettings(Section):
         min_length=1,
         description="Where the API is, without its path. Default: the provider's own; servers have none.",
     )
-    key_variable: str | None = Field(
+    api_key_env: str | None = Field(
         default=None,
         min_length=1,
         description="Name of the environment variable that holds the key; the key itself stands nowhere.",
     )
-    key_block: str | None = Field(
+    api_key_block: str | None = Field(
         default=None, min_length=1, description="Name of the Prefect Secret block that holds the key, instead."
     )
     corpus: str | None = Field(
@@ -66,24 +66,22 @@ class HostedSettings(Section):
         le=10**9,
         description="Pairs that a run may pay for. Queries beyond keep the fused order, and the next run goes on.",
     )
-    max_searches: int | None = Field(
+    max_searches: Switchable[Annotated[int, Field(ge=1, le=10**9)]] = Field(
         default=None,
-        ge=1,
-        le=10**9,
         description="The same in searches, as they are billed: what the answer says, else one for each request, and "
-        "for each 100 pairs of it with `cohere`. Default: no such limit.",
+        "for each 100 pairs of it with `cohere`. `none`: no such limit.",
     )
-    pairs_a_request: int | None = Field(
+    pairs_per_request: int | None = Field(
         default=None, ge=1, le=10_000, description="Default: what the API recommends or allows (100; 32 with `tei`)."
     )
-    requests_a_minute: float | None = Field(
-        default=None, gt=0.0, le=1e6, description="Requests are spread so that there are no more. Default: no limit."
+    requests_per_minute: Switchable[Annotated[float, Field(gt=0.0, le=1e6)]] = Field(
+        default=None, description="Requests are spread so that there are no more. `none`: no limit."
     )
     timeout_seconds: float = Field(default=60.0, gt=0.0, le=3600.0, description="For a request, after which it failed.")
     attempts: int = Field(
         default=6, ge=1, le=100, description="For a request that met 429, a 5xx, a time-out or a broken answer."
     )
-    longest_wait_seconds: float = Field(
+    max_backoff_seconds: float = Field(
         default=120.0,
         gt=0.0,
         le=86_400.0,
@@ -150,12 +148,10 @@ class ResultsSettings(Section):
         le=10_000,
         description="Entries of the final order, `depth` at least, that diverse results are chosen from.",
     )
-    near_duplicate: float | None = Field(
+    near_duplicate: Switchable[Annotated[float, Field(gt=0.0, le=1.0)]] = Field(
         default=None,
-        gt=0.0,
-        le=1.0,
         description="Cosine with a result above from which on an entry is left out; the results may then be fewer than "
-        "`depth`. Default: none is.",
+        "`depth`. `none`: none is left out.",
     )
 
     @property

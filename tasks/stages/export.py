@@ -62,5 +62,5 @@ def export_release(
     )
     with release_to_serve(workspace, release_id) as release:
         served = release.served
-        with progress(f"export to {address.kind}", served.queries + served.forms) as advance:
+        with progress(f"export to {address.kind}", served.queries + served.aliases) as advance:
             return export(release, target, to=address.shown, on_entries=advance)

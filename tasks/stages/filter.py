@@ -8,7 +8,6 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.files.parquet import read_table
 from nightrank.storage.filters.allowed import write_allowed_chunks
 from nightrank.storage.filters.queries import conditions_of
 from nightrank.tasks.filters.compile import compiled
@@ -25,11 +24,11 @@ def compile_filters(night: Night) -> int:
     Returns:
         How many distinct filters there are.
     """
-    conditions = _distinct(conditions_of(read_table(night.queries, columns=["filter"])))
+    conditions = _distinct(conditions_of(night.files.queries.read(["filter"])))
     if conditions:
-        with Bm25Store.open(night.bm25) as store:
-            write_allowed_chunks(night.allowed, compiled(conditions, store))
+        with Bm25Store.open(night.files.statistics.path) as store:
+            write_allowed_chunks(night.scratch.allowed.path, compiled(conditions, store))
         if night.before is not None:
-            with Bm25Store.open(night.before.bm25) as store:
-                write_allowed_chunks(night.allowed_before, compiled(conditions, store))
+            with Bm25Store.open(night.before.files.statistics.path) as store:
+                write_allowed_chunks(night.scratch.allowed_before.path, compiled(conditions, store))
     return len(conditions)

@@ -11,18 +11,17 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.files.parquet import read_table, row_count
-from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.release.chunks import texts_without_row
 from nightrank.storage.release.compare import former_rankings, paired_rankings
-from nightrank.storage.release.results import FORMER_FILE_NAME
+from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.whole import whole_file
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.audit import audit_bm25
 from nightrank.tasks.evaluate.measures import named_queries
 from nightrank.tasks.filters.queries import QueryFilters
 from nightrank.tasks.gates.names import query_names
 from nightrank.tasks.gates.quality import judged_rankings, judged_share, quality_change
-from nightrank.tasks.gates.survey import survey_former, survey_rankings
+from nightrank.tasks.gates.rankings import lost_queries, ranking_changes
 from nightrank.tasks.gates.verdicts import (
     Incomparable,
     bm25_gate,
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.release.manifest import ChunkTableVersion, Gate, Manifest
     from nightrank.tasks.bm25.audit import Bm25Audit
-    from nightrank.tasks.gates.survey import FormerSurvey, RankingSurvey
+    from nightrank.tasks.gates.rankings import LostQueries, RankingChanges
     from nightrank.tasks.gates.verdicts import QualityChange
     from nightrank.tasks.night import Night
     from nightrank.tasks.stages.read import InputsRead
@@ -58,7 +57,7 @@ if TYPE_CHECKING:
 AUDITED_SCORES = 200
 
 
-class Asked(NamedTuple):
+class GateOutcome(NamedTuple):
     """What the gates said, and what the user should know of it though nothing failed."""
 
     gates: list[Gate]
@@ -75,7 +74,7 @@ def ask_gates(
     answered: int,
     now: datetime,
     accept: Sequence[str] = (),
-) -> Asked:
+) -> GateOutcome:
     """Ask every gate.
 
     Args:
@@ -91,25 +90,25 @@ def ask_gates(
     runs = _runs_filtered(night)
     gates = [*_soundness(night, version, answered=answered), *_changes(night, live, runs, seed=inputs.seed)]
     limits = night.settings.gates
-    gates.append(coverage_gate(inputs.coverage, min_coverage=limits.min_coverage))
+    gates.append(coverage_gate(inputs.coverage, min_coverage=_limit(limits.min_coverage, off=0.0)))
     if limits.max_source_age_days is not None:
         days = source_age_days(night.settings.documents.source, base=night.base, now=now)
         gates += [] if days is None else [source_age_gate(days, max_days=limits.max_source_age_days)]
     warnings = [warning for run in runs for warning in run.warnings()]
     if isinstance(live, Incomparable) and live.damaged:
         warnings.append(f"Nothing was compared with what readers see: {live.reason}.")
-    return Asked(overridden(gates, accept), tuple(warnings))
+    return GateOutcome(overridden(gates, accept), tuple(warnings))
 
 
 def _soundness(night: Night, version: ChunkTableVersion, *, answered: int) -> list[Gate]:
     """Whether the new release is what its inputs make of it."""
-    table, queries = night.open_chunks(version), read_table(night.queries, columns=["query_key", "text", "filter"])
+    table, queries = night.open_chunks(version), night.files.queries.read(["query_key", "text", "filter"])
     filters = QueryFilters.of_night(night, queries)
-    with Bm25Store.open(night.bm25) as store:
+    with Bm25Store.open(night.files.statistics.path) as store:
         faults = {
-            "texts without a vector": texts_without_row(night.chunks, table.hashes()),
-            "chunks that BM25 lacks": row_count(night.chunks) - store.chunk_count,
-            "documents without a chunk": row_count(night.documents) - store.document_count(),
+            "texts without a vector": texts_without_row(night.scratch.chunks.path, table.hashes()),
+            "chunks that BM25 lacks": night.scratch.chunks.row_count() - store.chunk_count,
+            "documents without a chunk": night.scratch.documents.row_count() - store.document_count(),
             "queries without an entry in the cache": queries.num_rows - answered,
             "candidates that a filter does not let through": _outside_filters(night, filters, queries),
         }
@@ -119,7 +118,7 @@ def _soundness(night: Night, version: ChunkTableVersion, *, answered: int) -> li
 def _outside_filters(night: Night, filters: QueryFilters, queries: pa.Table) -> int:
     if not filters.allowed.packed:
         return 0
-    candidates = read_table(night.candidates, columns=["query_key", "chunk_number"])
+    candidates = night.files.candidates.read(["query_key", "chunk_number"])
     return filters.outside(queries.column("query_key"), candidates).size
 
 
@@ -131,7 +130,7 @@ def _audit(night: Night, store: Bm25Store, table: ChunkTable, queries: pa.Table,
     return audit_bm25(
         store,
         queries.column("text").to_pylist(),
-        read_table(night.leg_bm25),
+        night.scratch.bm25_leg.read(),
         texts_of=texts_of,
         settings=night.settings.bm25,
         analyser=Analyser.of(night.settings.bm25),
@@ -144,13 +143,13 @@ def _audit(night: Night, store: Bm25Store, table: ChunkTable, queries: pa.Table,
 
 def _runs_filtered(night: Night) -> list[RunFiltered]:
     """What filters leave out of the runs that stand in for legs."""
-    runs, filters = runs_of(night.settings.retrieval), QueryFilters.of_night(night, read_table(night.queries))
+    runs, filters = runs_of(night.settings.retrieval), QueryFilters.of_night(night, night.files.queries.read())
     if not runs or not filters.allowed.packed:
         return []
-    with Bm25Store.open(night.bm25) as store:
+    with Bm25Store.open(night.files.statistics.path) as store:
         documents = store.chunks(["document_id"]).column(0).combine_chunks()
     return [
-        run_filtered(read_table(night.outside_run(leg)), documents, name=name, allowed=filters.by_query)
+        run_filtered(night.external_run(leg).read(), documents, name=name, allowed=filters.by_query)
         for leg, name in runs.items()
     ]
 
@@ -168,29 +167,29 @@ def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltere
 
     Where a filter leaves nothing of another engine's leg, the other leg alone answers, and may have nothing either.
     """
-    limits, queries, judgments = night.settings.gates, read_table(night.queries), judgments_of(night)
+    limits, queries, judgments = night.settings.gates, night.files.queries.read(), judgments_of(night)
     ignore_identical_ids = night.settings.judgments.ignore_identical_ids
     judged = {judgment.query_id for judgment in judgments}
     ids_by_key = named_queries(queries, judged)
     query_keys = queries.column("query_key")
     emptied = query_keys.take(pa.array(sorted({query for run in runs for query in run.emptied}), pa.int32()))
     without_chunks = QueryFilters.of_night(night, queries).letting_nothing_through(query_keys)
-    survey = survey_rankings(
-        paired_rankings(live.results if isinstance(live, _Live) else None, night.results),
+    changes = ranking_changes(
+        paired_rankings(live.results if isinstance(live, _Live) else None, night.files.results.path),
         judged=ids_by_key.keys(),
-        persistence=limits.overlap_persistence,
+        persistence=limits.rbo_p,
         unanswerable=without_chunks.union(emptied.to_pylist()),
     )
     quality: QualityChange | Incomparable
-    alike: RankingSurvey | Incomparable
-    former: FormerSurvey | Incomparable
+    alike: RankingChanges | Incomparable
+    former: LostQueries | Incomparable
     if isinstance(live, Incomparable):
         quality = alike = former = live
-        rankings, lost = judged_rankings((survey.judged, ids_by_key)), []
+        rankings, lost = judged_rankings((changes.judged, ids_by_key)), []
     else:
         former_ids = named_queries(live.queries, judged)
-        former = survey_former(former_rankings(live.results, night.results), judged=former_ids.keys())
-        rankings = judged_rankings((survey.judged, ids_by_key), (former.judged, former_ids))
+        former = lost_queries(former_rankings(live.results, night.files.results.path), judged=former_ids.keys())
+        rankings = judged_rankings((changes.judged, ids_by_key), (former.judged, former_ids))
         lost = query_names(live.queries, former.lost_keys)
         quality = quality_change(
             rankings,
@@ -200,30 +199,34 @@ def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltere
             ignore_identical_ids=ignore_identical_ids,
             generator=np.random.default_rng(seed),
         )
-        alike = survey if survey.compared else Incomparable("no query has results in both releases")
+        alike = changes if changes.compared else Incomparable("no query has results in both releases")
     judged_at_10 = judged_share(rankings.after, judgments, ignore_identical_ids=ignore_identical_ids)
-    least_alike, empty = (query_names(queries, keys) for keys in (survey.least_alike, survey.empty_keys))
+    least_alike, empty = (query_names(queries, keys) for keys in (changes.least_alike, changes.empty_keys))
     return [
-        non_inferiority_gate(quality, margin=limits.margin),
-        overlap_gate(alike, least_alike=least_alike, min_overlap=limits.min_overlap),
-        top1_gate(alike, max_top1_changed=limits.max_top1_changed),
-        kept_gate(former, named=lost, min_kept=limits.min_kept),
-        empty_gate(survey, named=empty, max_empty=limits.max_empty),
-        judged_gate(judged_at_10, queries=len(judged), min_judged=limits.min_judged),
+        non_inferiority_gate(quality, margin=_limit(limits.margin, off=1.0)),
+        overlap_gate(alike, least_alike=least_alike, min_overlap=_limit(limits.min_overlap, off=0.0)),
+        top1_gate(alike, max_top1_changed=_limit(limits.max_top1_changed, off=1.0)),
+        kept_gate(former, named=lost, min_kept=_limit(limits.min_kept, off=0.0)),
+        empty_gate(changes, named=empty, max_empty=_limit(limits.max_empty, off=1.0)),
+        judged_gate(judged_at_10, queries=len(judged), min_judged=_limit(limits.min_judged, off=0.0)),
     ]
+
+
+def _limit(wanted: float | None, *, off: float) -> float:
+    """A limit; where it is switched off, the one that everything keeps: its gate says what it saw, and passes."""
+    return off if wanted is None else wanted
 
 
 def _live(night: Night, current: Manifest | None) -> _Live | Incomparable:
     """The release that readers see, where it is as its manifest says."""
     if current is None:
         return Incomparable("it is the first release")
-    if FORMER_FILE_NAME in current.files:
+    if ReleaseFiles.former_results.name in current.files:
         reason = f"the results of the current release {current.release_id} were made by an earlier version"
         return Incomparable(reason, damaged=True)
-    folder = night.workspace.release(current.release_id)
-    results, queries = folder / night.results.name, folder / night.queries.name
-    for path, what in ((results, "results"), (queries, "queries")):
-        if not path.is_file() or sha256_of_file(path) != current.files.get(path.name):
+    files = ReleaseFiles.of(night.workspace, current.release_id)
+    for file, what in ((files.results, "results"), (files.queries, "queries")):
+        if whole_file(file, current) is None:
             reason = f"the {what} of the current release {current.release_id} are missing or damaged"
             return Incomparable(reason, damaged=True)
-    return _Live(results, read_table(queries))
+    return _Live(files.results.path, files.queries.read())

@@ -25,7 +25,7 @@ from nightrank.tasks.runtime.retries import retried
 
 if TYPE_CHECKING:
     from nightrank.tasks.embed.encoder import EmbedderPlan
-    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+    from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
     from nightrank.tasks.workers.cut import Sharding
 
@@ -54,28 +54,28 @@ def chunk_documents(night: Night, plan: EmbedderPlan) -> int:
     Returns:
         How many chunks there are.
     """
-    with ChunkListing(night.documents) as listing:
+    with ChunkListing(night.scratch.documents.path) as listing:
         stored = ChunkTable.find(night.workspace.lance, embedder=plan.fingerprint)
         if night.before is not None and night.before.same_chunking and stored is not None:
-            with Bm25Store.open(night.before.bm25) as store:
-                listing.keep(night.before.document_digests, store.chunk_reader(KEPT_COLUMNS), stored.hashes())
+            with Bm25Store.open(night.before.files.statistics.path) as store:
+                listing.keep(night.before.files.documents.path, store.chunk_reader(KEPT_COLUMNS), stored.hashes())
         count, changed = listing.changed()
         count_tokens = load_token_counter(plan.files.folder)
-        with RowWriter(night.fresh_chunks, FRESH_CHUNKS) as writer, progress("chunking", count) as advance:
+        with RowWriter(night.scratch.fresh_chunks.path, FRESH_CHUNKS) as writer, progress("chunking", count) as advance:
             for document in changed:
                 for chunk in chunk_document(document, settings=night.settings.chunking, count_tokens=count_tokens):
                     writer.write({name: getattr(chunk, name) for name in FRESH_CHUNKS.names})
                 advance(1)
-        return listing.write(night.chunks, fresh=night.fresh_chunks)
+        return listing.write(night.scratch.chunks.path, fresh=night.scratch.fresh_chunks.path)
 
 
 @retried
 @task(name="embed", cache_policy=NO_CACHE)
-def embed_chunks(night: Night, embedder: EmbedderOnDemand) -> ChunksEmbedded:
+def embed_chunks(night: Night, embedder: LazyEmbedder) -> ChunksEmbedded:
     """Embed the chunks that have no vector yet, batch by batch; the model is loaded only where one is missing."""
     plan = embedder.plan
     table = ChunkTable.find(night.workspace.lance, embedder=plan.fingerprint)
-    with MissingChunks(night.fresh_chunks, no_hashes() if table is None else table.hashes()) as missing:
+    with MissingChunks(night.scratch.fresh_chunks.path, no_hashes() if table is None else table.hashes()) as missing:
         sharding = embedder.sharding_of(len(missing))
         if sharding is not None:
             table = _embed_in_shards(missing, table, night=night, embedder=embedder, sharding=sharding)
@@ -83,14 +83,14 @@ def embed_chunks(night: Night, embedder: EmbedderOnDemand) -> ChunksEmbedded:
             table = _embed_here(missing, table, night=night, embedder=embedder)
         assert table is not None  # a collection is never empty, so there was something to embed
         return ChunksEmbedded(
-            texts=distinct_texts(night.chunks),
+            texts=distinct_texts(night.scratch.chunks.path),
             embedded=len(missing),
             table=ChunkTableVersion(name=table.name, version=table.version),
         )
 
 
 def _embed_here(
-    missing: MissingChunks, stored: ChunkTable | None, *, night: Night, embedder: EmbedderOnDemand
+    missing: MissingChunks, stored: ChunkTable | None, *, night: Night, embedder: LazyEmbedder
 ) -> ChunkTable:
     plan, model = embedder.plan, embedder.load(stored)
     table = ChunkTable.create(night.workspace.lance, embedder=plan.fingerprint, dimensions=model.dimensions)
@@ -107,7 +107,7 @@ def _embed_in_shards(
     stored: ChunkTable | None,
     *,
     night: Night,
-    embedder: EmbedderOnDemand,
+    embedder: LazyEmbedder,
     sharding: Sharding,
 ) -> ChunkTable:
     """Workers embed, and this process alone commits; a shard that has ended is never lost."""
@@ -137,10 +137,10 @@ def build_statistics(night: Night, version: ChunkTableVersion) -> int:
     """
     table = night.open_chunks(version)
     counts = build_bm25(
-        night.bm25,
-        night.chunks,
+        night.files.statistics.path,
+        night.scratch.chunks.path,
         texts_of=lambda hashes: table.batches(hashes, ["text"]),
         analyse=Analyser.of(night.settings.bm25),
-        before=None if night.before is None else night.before.bm25,
+        before=None if night.before is None else night.before.files.statistics.path,
     )
     return counts.postings_written

@@ -1,4 +1,4 @@
-"""The stage that measures: what every rung of the ladder is worth and costs, and what changed since the last release.
+"""The stage that measures: what every stage of the ladder is worth and costs, and what changed since the last release.
 
 Everything here is about the judged queries. Where nobody judged, the files are there and empty, and nothing is timed.
 """
@@ -14,10 +14,10 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
 from nightrank.storage.errors import MachineError
-from nightrank.storage.files.parquet import read_rows, read_table, write_table
-from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.evaluation import COMPARISON, EVALUATION
+from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.whole import whole_file
 from nightrank.tasks.evaluate.depths import curve_depths, evaluate_depths
 from nightrank.tasks.evaluate.diagnosis import diagnose
 from nightrank.tasks.evaluate.diversity import compare_diversity
@@ -33,27 +33,26 @@ from nightrank.tasks.trec.qrels import judgments_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from nightrank.storage.records import Judgment
     from nightrank.storage.release.manifest import ChunkTableVersion, Manifest
-    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+    from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
     from nightrank.tasks.rank.diversity import VectorSource
-    from nightrank.tasks.rerank.on_demand import RerankerOnDemand
+    from nightrank.tasks.rerank.lazy import LazyReranker
 
 
 @task(name="measure", cache_policy=NO_CACHE)
 def measure_stages(
     night: Night,
-    embedder: EmbedderOnDemand,
-    reranker: RerankerOnDemand | None,
+    embedder: LazyEmbedder,
+    reranker: LazyReranker | None,
     version: ChunkTableVersion,
     *,
     previous: Manifest | None,
     seed: int,
 ) -> dict[str, dict[str, float]]:
-    """Measure every stage on the judged queries, follow each relevant document, and time the rungs of the ladder.
+    """Measure every stage on the judged queries, follow each relevant document, and time the stages of the ladder.
 
     Args:
         night: The run.
@@ -67,21 +66,21 @@ def measure_stages(
         Means by stage and measure; empty where there are no judgments.
     """
     settings, judgments, table = night.settings, judgments_of(night), night.open_chunks(version)
-    queries = judged_queries(read_table(night.queries), judgments)
-    candidates = read_rows(night.candidates, "query_key", queries.column("query_key"))
+    queries = judged_queries(night.files.queries.read(), judgments)
+    candidates = night.files.candidates.read_rows("query_key", queries.column("query_key"))
     static_embedder = StaticEmbedder.of(embedder.plan.files.folder) if queries.num_rows else None
     static = retrieve_static(night, table, queries, static_embedder)
     tonight = _Rankings(settings, queries, candidates, static, stored_vectors(table))
 
     evaluation = _measured(tonight, judgments, night)
-    write_table(night.evaluation, evaluation)
-    write_table(night.depths, _depth_curve(tonight, judgments, reranker))
-    write_table(night.diagnosis, _diagnosis(tonight, judgments, night))
+    night.files.evaluation.write(evaluation)
+    night.files.depths.write(_depth_curve(tonight, judgments, reranker))
+    night.files.diagnosis.write(_diagnosis(tonight, judgments, night))
     if settings.results.diversifies:
-        write_table(night.diversity, _diversity(tonight, judgments, seed=seed))
+        night.files.diversity.write(_diversity(tonight, judgments, seed=seed))
     before = _measured_again(previous, judgments, night)
-    write_table(night.before_again, before)
-    write_table(night.comparison, _comparison(before, evaluation, seed=seed))
+    night.files.measured_again.write(before)
+    night.files.comparison.write(_comparison(before, evaluation, seed=seed))
     if queries.num_rows and settings.evaluation.timed_queries:
         write_timings(night, embedder, reranker, table, static=static_embedder, queries=queries)
     return means(evaluation)
@@ -112,7 +111,7 @@ def _measured(rankings: _Rankings, judgments: Sequence[Judgment], night: Night) 
     )
 
 
-def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], reranker: RerankerOnDemand | None) -> pa.Table:
+def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], reranker: LazyReranker | None) -> pa.Table:
     """Schema DEPTHS; without a reranker empty."""
     settings = tonight.settings
     candidate_depth = settings.retrieval.candidate_depth
@@ -137,7 +136,7 @@ def _diagnosis(tonight: _Rankings, judgments: Sequence[Judgment], night: Night) 
         tonight.candidates,
         tonight.queries,
         judgments,
-        documents=read_rows(night.document_digests, "document_id", judged).column("document_id"),
+        documents=night.files.documents.read_rows("document_id", judged).column("document_id"),
         candidate_depth=tonight.settings.retrieval.candidate_depth,
         results=tonight.settings.results,
         ignore_identical_ids=tonight.settings.judgments.ignore_identical_ids,
@@ -176,8 +175,8 @@ def _comparison(before: pa.Table, evaluation: pa.Table, *, seed: int) -> pa.Tabl
 
 def _stored(manifest: Manifest, judgments: Sequence[Judgment], night: Night) -> _Rankings | None:
     """What can be measured of an earlier release without a model; None where it cannot be read as it was written."""
-    folder = night.workspace.release(manifest.release_id)
-    if not _holds(folder, manifest, ("queries.parquet", "candidates.parquet")):
+    files = ReleaseFiles.of(night.workspace, manifest.release_id)
+    if any(whole_file(file, manifest) is None for file in (files.queries, files.candidates)):
         return None
     try:
         made_with = Settings.model_validate(manifest.settings)
@@ -185,17 +184,10 @@ def _stored(manifest: Manifest, judgments: Sequence[Judgment], night: Night) -> 
         table = ChunkTable.of_release(night.workspace.lance, name=name, release_id=release_id)
     except (ValidationError, MachineError):  # another version's settings; texts that are gone
         return None
-    queries = judged_queries(read_table(folder / "queries.parquet"), judgments)
-    candidates = read_rows(folder / "candidates.parquet", "query_key", queries.column("query_key"))
+    queries = judged_queries(files.queries.read(), judgments)
+    candidates = files.candidates.read_rows("query_key", queries.column("query_key"))
     static = None
-    if night.before is not None and night.before.static_lists.is_file():  # what a night builds upon is whole
+    if night.before is not None and night.before.files.static_lists.is_there():  # what a night builds upon is whole
         depth = made_with.retrieval.candidate_depth
-        static = static_leg_of_release(folder, queries, table, load=lambda: None, depth=depth)
+        static = static_leg_of_release(files, queries, table, load=lambda: None, depth=depth)
     return _Rankings(made_with, queries, candidates, static, stored_vectors(table))
-
-
-def _holds(folder: Path, manifest: Manifest, names: Sequence[str]) -> bool:
-    """Whether files of a release are there, and as its manifest names them."""
-    return all(
-        (folder / name).is_file() and sha256_of_file(folder / name) == manifest.files.get(name) for name in names
-    )

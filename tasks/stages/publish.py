@@ -1,4 +1,4 @@
-"""The last stages: results are cut and written, the release is sealed and published."""
+"""The last stages: results are cut and written, the release is committed and published."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import reason_of
-from nightrank.storage.files.parquet import read_table
 from nightrank.storage.keys import query_key
-from nightrank.storage.release.collect import collect
-from nightrank.storage.release.manifest import digests_of, seal
+from nightrank.storage.release.manifest import commit_release, digests_of
+from nightrank.storage.release.prune import prune
 from nightrank.storage.release.results import write_results_file
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
@@ -39,49 +38,51 @@ def write_results(night: Night, version: ChunkTableVersion) -> int:
         How many queries it answers.
     """
     table = night.open_chunks(version)
-    with Bm25Store.open(night.bm25) as store:
-        return write_results_file(night.results, _rows(night, store, table), forms=_forms(night))
+    with Bm25Store.open(night.files.statistics.path) as store:
+        return write_results_file(night.files.results.path, _rows(night, store, table), aliases=_aliases(night))
 
 
 @task(name="publish", cache_policy=NO_CACHE)
 def publish(night: Night, manifest: Manifest, *, now: datetime) -> None:
-    """Seal the release and, where every gate lets it through, make it the one that readers see."""
-    shutil.rmtree(night.scratch)
+    """Commit the release and, where every gate lets it through, make it the one that readers see."""
+    shutil.rmtree(night.scratch.folder)
     version = manifest.chunk_table
-    night.open_chunks(version).pin(night.release_id)
-    seal(night.workspace, manifest.model_copy(update={"files": digests_of(night.staging)}), staging=night.staging)
+    night.open_chunks(version).tag(night.release_id)
+    commit_release(
+        night.workspace, manifest.model_copy(update={"files": digests_of(night.staging)}), staging=night.staging
+    )
     if manifest.status == "accepted":
-        night.workspace.point_at(night.release_id, now=now)
+        night.workspace.publish(night.release_id, now=now)
 
 
-@task(name="collect", cache_policy=NO_CACHE)
-def collect_unreached(night: Night, *, now: datetime) -> str | None:
+@task(name="prune", cache_policy=NO_CACHE)
+def prune_unreachable(night: Night, *, now: datetime) -> str | None:
     """Remove what no kept release reaches.
 
     Returns:
         Why that was not finished, where it was not: what is published stays published, and the next night tries again.
     """
     try:
-        collect(night.workspace, keep=night.settings.retention.keep, now=now)
+        prune(night.workspace, keep=night.settings.retention.keep, now=now)
     except Exception as error:  # an old release may be damaged in as many ways as there are stores
         return f"The collection was not finished. {reason_of(error)}"
     return None
 
 
-def _forms(night: Night) -> Iterator[tuple[str, str]]:
-    """The keys of near-identical forms, which the cache answers too, with those of their queries."""
-    queries = read_table(night.queries, columns=["query_key", "forms", "filter"])
-    for key, forms, condition in zip(*(column.to_pylist() for column in queries.columns), strict=True):
-        for form in forms:
+def _aliases(night: Night) -> Iterator[tuple[str, str]]:
+    """The keys of aliases, which the cache answers too, with those of their queries."""
+    queries = night.files.queries.read(["query_key", "aliases", "filter"])
+    for key, aliases, condition in zip(*(column.to_pylist() for column in queries.columns), strict=True):
+        for form in aliases:
             yield query_key(form, condition), key
 
 
 def _rows(night: Night, store: Bm25Store, table: ChunkTable) -> Iterator[tuple[str, str, str]]:
     """Every query's key, text and results as JSON."""
     settings = night.settings
-    queries = read_table(night.queries, columns=["query_key", "text"])
+    queries = night.files.queries.read(["query_key", "text"])
     results = cut_results(
-        read_table(night.candidates),
+        night.files.candidates.read(),
         candidate_depth=settings.retrieval.candidate_depth,
         settings=settings.results,
         vectors=stored_vectors(table),

@@ -9,16 +9,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.files.parquet import RowWriter, copy_columns, read_column, read_table, row_count, write_table
+from nightrank.storage.files.parquet import RowWriter, copy_columns, read_column
 from nightrank.storage.keys import digest_of_sequence, fingerprint
 from nightrank.storage.records import BAD_ROWS, BadRow
-from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS, documents_digest, raw_row, settle_documents
+from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS, deduplicate_documents, documents_digest, raw_row
 from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.filters.compile import refused
 from nightrank.tasks.query_log.select import read_queries
 from nightrank.tasks.read.documents import read_documents
 from nightrank.tasks.runtime.retries import retried
-from nightrank.tasks.trec.leg import RunRead, read_outside_run, runs_of
+from nightrank.tasks.trec.leg import RunRead, read_external_run, runs_of
 from nightrank.tasks.trec.qrels import judgments_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 BAD_ROWS_SHOWN = 5
 
 
-class Drop(NamedTuple):
+class Dropped(NamedTuple):
     """Rows of the log that were not kept for one reason, and the sum of their counts."""
 
     reason: str
@@ -50,7 +50,7 @@ class InputsRead:
         judgments_key: Key of the judgments.
         judgments_unknown: Judged queries that the log, a rule or the budget left out; they score 0.
         coverage: Share of the log's traffic, robots and the drop list aside, that the chosen queries answer.
-        drops: Rows and traffic of the log that were not kept, by reason.
+        dropped: Rows and traffic of the log that were not kept, by reason.
         runs: What was read of run files that stand in for legs.
         screened: Share of the log's traffic that robots sent or the drop list names.
     """
@@ -65,7 +65,7 @@ class InputsRead:
     queries_key: str
     judgments_key: str
     coverage: float
-    drops: tuple[Drop, ...]
+    dropped: tuple[Dropped, ...]
     screened: float
     runs: tuple[RunRead, ...] = ()
 
@@ -83,7 +83,7 @@ def read_inputs(night: Night) -> InputsRead:
     Raises:
         InputError: A file is missing or unreadable, nothing usable is in it, or too many of its rows are bad.
     """
-    night.scratch.mkdir(parents=True, exist_ok=True)  # it is there where the stage is tried again
+    night.scratch.folder.mkdir(parents=True, exist_ok=True)  # it is there where the stage is tried again
     judgments = judgments_of(night)
     documents_bad: int | None = None
 
@@ -91,26 +91,26 @@ def read_inputs(night: Night) -> InputsRead:
         """Filters are held against the documents, which then must be read before the queries are chosen."""
         nonlocal documents_bad
         documents_bad = _read_documents(night, bad)
-        return refused(conditions, read_column(night.documents, "metadata"))
+        return refused(conditions, read_column(night.scratch.documents.path, "metadata"))
 
-    with RowWriter(night.bad_rows, BAD_ROWS) as bad:
+    with RowWriter(night.files.bad_rows.path, BAD_ROWS) as bad:
         log = read_queries(night, bad, judged={judgment.query_id for judgment in judgments}, refuse=refuse)
         judged, unknown, judgments_key = _check_judgments(night, judgments)
         if documents_bad is None:  # last, since a fault of the log is found sooner
             documents_bad = _read_documents(night, bad)
-    queries = read_table(night.queries)
+    queries = night.files.queries.read()
     return InputsRead(
-        documents=row_count(night.documents),
+        documents=night.scratch.documents.row_count(),
         documents_bad=documents_bad,
         queries=queries.num_rows,
         queries_bad=log.bad,
         queries_judged=judged,
         judgments_unknown=unknown,
-        documents_key=documents_digest(night.documents),
+        documents_key=documents_digest(night.scratch.documents.path),
         queries_key=_queries_key(queries),
         judgments_key=judgments_key,
         coverage=log.coverage,
-        drops=tuple(Drop(**row) for row in read_table(night.drops).to_pylist()),
+        dropped=tuple(Dropped(**row) for row in night.files.dropped.read().to_pylist()),
         screened=log.screened,
         runs=tuple(_read_runs(night, queries)),
     )
@@ -127,11 +127,11 @@ def _queries_key(queries: pa.Table) -> str:
 
 def _read_runs(night: Night, queries: pa.Table) -> Iterator[RunRead]:
     runs = runs_of(night.settings.retrieval)
-    document_ids = read_table(night.document_digests, columns=["document_id"]).column(0) if runs else None
+    document_ids = night.files.documents.read(["document_id"]).column(0) if runs else None
     for leg, name in runs.items():
         path = night.base / name
-        table, read = read_outside_run(path, name=name, leg=leg, queries=queries, document_ids=document_ids)
-        write_table(night.outside_run(leg), table)
+        table, read = read_external_run(path, name=name, leg=leg, queries=queries, document_ids=document_ids)
+        night.external_run(leg).write(table)
         yield read
 
 
@@ -140,7 +140,7 @@ def _check_judgments(night: Night, judgments: Sequence[Judgment]) -> tuple[int, 
     for name in night.settings.evaluation.measures:
         parse_measure(name)  # now, and not when everything has been computed
     judged = {judgment.query_id for judgment in judgments}
-    logged = {key for row in read_table(night.queries, columns=["query_ids"]).column(0).to_pylist() for key in row}
+    logged = {key for row in night.files.queries.read(["query_ids"]).column(0).to_pylist() for key in row}
     if judged and not judged & logged:
         message = (
             f"No query id of {night.settings.judgments.qrels} is among the queries of {night.settings.queries.log}."
@@ -152,7 +152,7 @@ def _check_judgments(night: Night, judgments: Sequence[Judgment]) -> tuple[int, 
 
 def _read_documents(night: Night, bad: RowWriter) -> int:
     settings = night.settings.documents
-    raw = night.scratch / "raw_documents.parquet"
+    raw = night.scratch.raw_documents.path
     shown: list[BadRow] = []
     bad_count = 0
 
@@ -169,19 +169,19 @@ def _read_documents(night: Night, bad: RowWriter) -> int:
                 set_aside(row)
             else:
                 documents.write(raw_row(row, position=position))
-    for row in settle_documents(raw, night.documents):
+    for row in deduplicate_documents(raw, night.scratch.documents.path):
         set_aside(row)
     raw.unlink()
-    good_count = row_count(night.documents)
+    good_count = night.scratch.documents.row_count()
     total = good_count + bad_count
-    if good_count == 0 or bad_count > settings.max_bad_rows * total:
+    if good_count == 0 or bad_count > settings.max_bad_row_share * total:
         listed = "; ".join(_where(row) for row in shown)
         message = (
             f"{bad_count} of {total} rows of {settings.source} cannot be used, "
-            f"more than documents.max_bad_rows = {settings.max_bad_rows:g} allows: {listed or 'it is empty'}."
+            f"more than documents.max_bad_row_share = {settings.max_bad_row_share:g} allows: {listed or 'it is empty'}."
         )
-        raise InputError(message, remedy="Mend these rows, or raise `max_bad_rows` to go on without them.")
-    copy_columns(night.documents, night.document_digests, columns=DIGESTS)
+        raise InputError(message, remedy="Mend these rows, or raise `max_bad_row_share` to go on without them.")
+    copy_columns(night.scratch.documents.path, night.files.documents.path, columns=DIGESTS)
     return bad_count
 
 

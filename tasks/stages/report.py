@@ -53,7 +53,8 @@ def report_night(night: Night, manifest: Manifest, *, current: Manifest | None) 
     if current is not None and (folder := night.workspace.release(current.release_id)).is_dir():
         previous = folder, current
     try:
-        write_report(night.staging, manifest, previous=previous, models=night.workspace.models, path=night.report)
+        models, path = night.workspace.models, night.files.report.path
+        write_report(night.staging, manifest, previous=previous, models=models, path=path)
     except Exception as error:  # files of an old release may be damaged in as many ways as there are formats
         return f"The report was not written. {reason_of(error)}"
     return None

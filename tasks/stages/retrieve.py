@@ -11,14 +11,13 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.filters.queries import by_text
 from nightrank.storage.memo.query_vectors import QueryMemo
 from nightrank.storage.release.dense_lists import read_dense_lists, write_dense_lists
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.carried import ListedQueries, lists_by_key, lists_by_number
-from nightrank.tasks.dense.filtered import Handed, bring_filtered_up_to_date
+from nightrank.tasks.dense.filtered import CarriedOver, update_filtered
 from nightrank.tasks.dense.lists import DenseLists
 from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.dense.texts import Texts
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.release.manifest import ChunkTableVersion
-    from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+    from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
 
 COMMIT_QUERIES = 1024  # queries embedded between two commits: what a killed run loses at most
@@ -60,9 +59,9 @@ def retrieve_lexical(night: Night) -> int:
     Returns:
         How many entries it has.
     """
-    settings, queries = night.settings, read_table(night.queries, columns=["text", "filter"])
+    settings, queries = night.settings, night.files.queries.read(["text", "filter"])
     texts = queries.column("text").to_pylist()
-    with Bm25Store.open(night.bm25) as store:
+    with Bm25Store.open(night.files.statistics.path) as store:
 
         def leg_of(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
             return retrieve_bm25(
@@ -75,15 +74,15 @@ def retrieve_lexical(night: Night) -> int:
             )
 
         leg = QueryFilters.of_night(night, queries).leg(leg_of)
-    write_table(night.leg_bm25, leg)
+    night.scratch.bm25_leg.write(leg)
     return int(leg.num_rows)
 
 
 @retried
 @task(name="embed queries", cache_policy=NO_CACHE)
-def embed_queries(night: Night, embedder: EmbedderOnDemand, version: ChunkTableVersion) -> QueriesEmbedded:
+def embed_queries(night: Night, embedder: LazyEmbedder, version: ChunkTableVersion) -> QueriesEmbedded:
     """Embed the queries that have no vector yet, batch by batch; the model is loaded only where one is missing."""
-    queries = read_table(night.queries, columns=["query_key", "text", "filter"])
+    queries = night.files.queries.read(["query_key", "text", "filter"])
     queries = _each_once(by_text(queries, queries))
     keys = queries.column("query_key").to_pylist()
     with QueryMemo(night.workspace.memo, embedder=embedder.plan.fingerprint) as memo:
@@ -125,28 +124,28 @@ def retrieve_semantic(night: Night, version: ChunkTableVersion, *, embedder: str
     Returns:
         How many queries met the whole collection.
     """
-    asked = read_table(night.queries, columns=["query_key", "text", "filter"])
+    asked = night.files.queries.read(["query_key", "text", "filter"])
     with QueryMemo(night.workspace.memo, embedder=embedder) as memo:
         known, query_vectors = memo.vectors_of(by_text(asked, asked).column("query_key").to_pylist())
     assert known.tolist() == list(range(asked.num_rows))
-    with Bm25Store.open(night.bm25) as store:
+    with Bm25Store.open(night.files.statistics.path) as store:
         texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
     queries = ListedQueries.of(asked.column("query_key").combine_chunks(), query_vectors)
-    lists, handed = DenseLists.unknown(len(queries)), Handed.nothing()
+    lists, carried_over = DenseLists.unknown(len(queries)), CarriedOver.nothing()
     if night.before is not None and night.before.same_embedder:
-        lists = lists_by_number(read_dense_lists(night.before.dense_lists), queries, texts)
-        handed = Handed.over_to(night, night.before)
-    outcome = bring_filtered_up_to_date(
+        lists = lists_by_number(read_dense_lists(night.before.files.dense_lists.path), queries, texts)
+        carried_over = CarriedOver.since(night, night.before)
+    outcome = update_filtered(
         lists,
         query_vectors,
         texts=texts,
         filters=QueryFilters.of_night(night, asked),
         vectors=StoredVectors(night.open_chunks(version)),
-        handed=handed,
+        carried_over=carried_over,
         depth=night.settings.retrieval.candidate_depth,
     )
-    write_table(night.leg_dense, outcome.leg)
-    write_dense_lists(night.dense_lists, lists_by_key(outcome.lists, queries, texts))
+    night.scratch.dense_leg.write(outcome.leg)
+    write_dense_lists(night.files.dense_lists.path, lists_by_key(outcome.lists, queries, texts))
     return outcome.scanned
 
 
@@ -164,16 +163,16 @@ def fuse_legs(night: Night) -> int:
     Returns:
         How many entries it has, candidates and what lies below them.
     """
-    own = {"bm25": read_table(night.leg_bm25), "dense": read_table(night.leg_dense)}
+    own = {"bm25": night.scratch.bm25_leg.read(), "dense": night.scratch.dense_leg.read()}
     settings, legs = night.settings.retrieval, dict(own)
     runs = runs_of(settings)
     if runs:
-        with Bm25Store.open(night.bm25) as store:
+        with Bm25Store.open(night.files.statistics.path) as store:
             documents = store.chunks(["document_id"]).column(0).combine_chunks()
-        filters = QueryFilters.of_night(night, read_table(night.queries, columns=["filter"]))
+        filters = QueryFilters.of_night(night, night.files.queries.read(["filter"]))
         for leg in runs:
-            run = read_table(night.outside_run(leg))
+            run = night.external_run(leg).read()
             legs[leg] = run_as_leg(run, own, documents, depth=settings.candidate_depth, allowed=filters.by_query)
     fused = fuse(legs["bm25"], legs["dense"], settings=settings)
-    write_table(night.fused, fused)
+    night.scratch.fused.write(fused)
     return int(fused.num_rows)

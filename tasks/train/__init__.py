@@ -1,1 +1,1 @@
-"""What both trainings share: pairs, split, mined negatives, the seal of a new model."""
+"""What both trainings share: pairs, split, mined negatives, the commit of a new model."""

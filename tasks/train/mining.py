@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightrank.tasks.train.negatives import opinions_of, scored_like_an_answer, too_close
+from nightrank.tasks.train.negatives import scored_like_an_answer, teacher_scores_of, too_close
 from nightrank.tasks.train.sets import Candidate, HeldOutQuery
 from nightrank.tasks.train.sources import MinedQuery
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.tasks.train.pairs import Pair
-    from nightrank.tasks.train.passages import PassageShelf
+    from nightrank.tasks.train.passages import PassageIndex
     from nightrank.tasks.train.search import Found
     from nightrank.tasks.train.sources import Passage
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class RelevantPassage:
     """A passage that answers a query.
 
     Attributes:
@@ -45,16 +45,16 @@ class Miner:
     """Makes queries with answers and negatives of what they find.
 
     Attributes:
-        shelf: Where passages go.
+        passage_index: Where passages go.
         embed: Embeds passages that the release does not hold: texts to unit vectors.
         negatives: A query keeps so many at most.
-        refused: Candidates that were no negatives, by reason.
+        false_negatives: Candidates that were no negatives, by reason.
     """
 
-    shelf: PassageShelf
+    passage_index: PassageIndex
     embed: Embed
     negatives: int
-    refused: Counter[str] = field(default_factory=Counter)
+    false_negatives: Counter[str] = field(default_factory=Counter)
 
     def mine(self, found: Found, pairs: Sequence[Pair]) -> MinedQuery | None:
         """A query to learn from; None where no passage of its documents is there to be learnt.
@@ -67,11 +67,11 @@ class Miner:
             found: What the query finds.
             pairs: The query's.
         """
-        answers = [answer for answer in self._answers(found, pairs) if not self.shelf.is_held(answer.passage)]
+        answers = [answer for answer in self._answers(found, pairs) if not self.passage_index.is_held(answer.passage)]
         if not answers:
             return None
         documents = {pair.document_id for pair in pairs}
-        keys = {self.shelf.key_of(answer.passage) for answer in answers}
+        keys = {self.passage_index.key_of(answer.passage) for answer in answers}
         places_of_rows = {row: place for place, row in enumerate(found.rows.tolist())}
         close = too_close(found.chunks.vectors[found.rows], np.stack([answer.vector for answer in answers]))
         answer_places = [None if answer.row is None else places_of_rows.get(answer.row) for answer in answers]
@@ -79,27 +79,31 @@ class Miner:
         scored = scored_like_an_answer(found.pair_scores, known)
         own_dense = np.array([answer.vector @ found.vector for answer in answers])
         own_bm25 = np.array([np.nan if place is None else found.bm25[place] for place in answer_places])
-        opinions = opinions_of(np.append(found.dense, own_dense), np.append(found.bm25, own_bm25))
+        teacher_scores = teacher_scores_of(np.append(found.dense, own_dense), np.append(found.bm25, own_bm25))
         negatives: list[tuple[int, float]] = []
-        refused: set[int] = set()
+        false_negatives: set[int] = set()
         for place, row in enumerate(found.rows.tolist()):
             passage = found.chunks.passages[row]
-            if passage.document_id in documents or self.shelf.key_of(passage) in keys or self.shelf.is_empty(passage):
+            if (
+                passage.document_id in documents
+                or self.passage_index.key_of(passage) in keys
+                or self.passage_index.is_empty(passage)
+            ):
                 continue
-            reasons = {"held out": self.shelf.is_held(passage), "close": close[place], "score": scored[place]}
+            reasons = {"held out": self.passage_index.is_held(passage), "close": close[place], "score": scored[place]}
             if reason := next((name for name, holds in reasons.items() if holds), None):
-                self.refused[reason] += 1
+                self.false_negatives[reason] += 1
                 if reason != "held out":
-                    refused.add(self.shelf.put(passage))
+                    false_negatives.add(self.passage_index.put(passage))
             elif len(negatives) < self.negatives:
-                negatives.append((self.shelf.put(passage), float(opinions[place])))
-        own = opinions[found.rows.size :]
+                negatives.append((self.passage_index.put(passage), float(teacher_scores[place])))
+        own = teacher_scores[found.rows.size :]
         return MinedQuery(
             found.query,
-            tuple((self.shelf.put(answer.passage), float(o)) for answer, o in zip(answers, own, strict=True)),
+            tuple((self.passage_index.put(answer.passage), float(o)) for answer, o in zip(answers, own, strict=True)),
             tuple(negatives),
-            float(opinions.min()),
-            refused=tuple(sorted(refused)),
+            float(teacher_scores.min()),
+            false_negatives=tuple(sorted(false_negatives)),
         )
 
     def hold_out(self, found: Found, pairs: Sequence[Pair]) -> HeldOutQuery | None:
@@ -114,7 +118,7 @@ class Miner:
             return None
         there = {answer.passage.document_id for answer in answers}
         for answer in answers:
-            self.shelf.put(answer.passage)
+            self.passage_index.put(answer.passage)
         listed = zip(
             (found.chunks.passages[row] for row in found.rows.tolist()),
             found.fused.tolist(),
@@ -125,35 +129,37 @@ class Miner:
             found.query,
             {pair.document_id: pair.grade for pair in pairs if pair.document_id in there},
             tuple(
-                Candidate(self.shelf.put(passage), *scores)
+                Candidate(self.passage_index.put(passage), *scores)
                 for passage, *scores in listed
-                if not self.shelf.is_empty(passage)
+                if not self.passage_index.is_empty(passage)
             ),
         )
 
-    def _answers(self, found: Found, pairs: Sequence[Pair]) -> list[Answer]:
+    def _answers(self, found: Found, pairs: Sequence[Pair]) -> list[RelevantPassage]:
         """The passages that answer, in the form in which the release has its chunks, as candidates have it.
 
         Else the form alone would tell answers from negatives: a file of pairs may have other titles, or none.
         """
-        answers: list[Answer] = []
+        answers: list[RelevantPassage] = []
         strange: list[Passage] = []
         for pair in pairs:
             row = found.best_row(pair.document_id) if pair.passage is None else self._row_of(found, pair.passage)
             if row is not None:
-                answers.append(Answer(found.chunks.passages[row], found.chunks.vectors[row], row))
+                answers.append(RelevantPassage(found.chunks.passages[row], found.chunks.vectors[row], row))
             elif pair.passage is not None:
                 own = found.chunks.rows_of.get(pair.document_id, [])
                 titled = replace(pair.passage, title=found.chunks.passages[own[0]].title) if own else pair.passage
                 strange.append(titled)
         if strange:
             vectors = self.embed([passage.model_text() for passage in strange])
-            answers += [Answer(passage, vector, None) for passage, vector in zip(strange, vectors, strict=True)]
-        each = {answer.passage: answer for answer in answers if not self.shelf.is_empty(answer.passage)}
+            answers += [
+                RelevantPassage(passage, vector, None) for passage, vector in zip(strange, vectors, strict=True)
+            ]
+        each = {answer.passage: answer for answer in answers if not self.passage_index.is_empty(answer.passage)}
         return list(each.values())
 
     def _row_of(self, found: Found, passage: Passage) -> int | None:
         """The chunk of the same document that says what a given passage says."""
-        key = self.shelf.key_of(passage)
+        key = self.passage_index.key_of(passage)
         rows = found.chunks.rows_of.get(passage.document_id, [])
-        return next((row for row in rows if self.shelf.key_of(found.chunks.passages[row]) == key), None)
+        return next((row for row in rows if self.passage_index.key_of(found.chunks.passages[row]) == key), None)

@@ -62,7 +62,7 @@ def scored_like_an_answer(
     return reached
 
 
-def opinions_of(dense: NDArray[np.floating], bm25: NDArray[np.floating]) -> NDArray[np.float64]:
+def teacher_scores_of(dense: NDArray[np.floating], bm25: NDArray[np.floating]) -> NDArray[np.float64]:
     """What the first stage holds of some passages: the mean of both legs' standardised scores.
 
     Args:
@@ -72,7 +72,7 @@ def opinions_of(dense: NDArray[np.floating], bm25: NDArray[np.floating]) -> NDAr
     Returns:
         float64 (n,).
 
-    >>> opinions_of(np.array([0.2, 0.6, -0.2]), np.array([np.nan, 7.0, 7.0])).round(3).tolist()
+    >>> teacher_scores_of(np.array([0.2, 0.6, -0.2]), np.array([np.nan, 7.0, 7.0])).round(3).tolist()
     [0.0, 0.612, -0.612]
     """
     return (standardised(_with_lowest(dense)) + standardised(_with_lowest(bm25))) / 2

@@ -22,7 +22,7 @@ from nightrank.storage.filters.language import parse_filter
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.rates import BurstCounter
 from nightrank.storage.records import BadRow
-from nightrank.tasks.query_log.merge import near_form
+from nightrank.tasks.query_log.aliases import near_form
 from nightrank.tasks.query_log.personal_data import kept
 from nightrank.tasks.query_log.rows import ID_COLUMNS, MAX_ROW_BYTES, TEXT_COLUMNS, read_query_log
 from nightrank.tasks.query_log.screen import count_rate, screen_of

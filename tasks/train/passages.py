@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 
-class PassageShelf:
+class PassageIndex:
     """Passages by place, in the order in which they were first put there.
 
     Args:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-_OPINIONS = pa.list_(pa.struct([pa.field("passage", pa.int32()), pa.field("opinion", pa.float64())]))
+_TEACHER_SCORES = pa.list_(pa.struct([pa.field("passage", pa.int32()), pa.field("teacher_score", pa.float64())]))
 _CANDIDATES = pa.list_(
     pa.struct(
         [
@@ -42,11 +42,11 @@ PASSAGES = pa.schema(
 MINED = pa.schema(
     [
         pa.field("query", pa.string(), nullable=False),
-        pa.field("answers", _OPINIONS, nullable=False),
-        pa.field("negatives", _OPINIONS, nullable=False),
+        pa.field("answers", _TEACHER_SCORES, nullable=False),
+        pa.field("negatives", _TEACHER_SCORES, nullable=False),
         pa.field("floor", pa.float64(), nullable=False),
-        pa.field("struck", pa.string(), nullable=False),
-        pa.field("refused", pa.list_(pa.int32()), nullable=False),
+        pa.field("removed_text", pa.string(), nullable=False),
+        pa.field("false_negatives", pa.list_(pa.int32()), nullable=False),
     ]
 )
 HELD_OUT = pa.schema(
@@ -120,8 +120,8 @@ def write_training_set(folder: Path, training_set: TrainingSet) -> None:
             "answers": _rows(query.answers),
             "negatives": _rows(query.negatives),
             "floor": query.floor,
-            "struck": query.struck,
-            "refused": query.refused,
+            "removed_text": query.removed_text,
+            "false_negatives": query.false_negatives,
         }
         for query in training_set.mined
     ]
@@ -152,8 +152,8 @@ def read_training_set(folder: Path) -> TrainingSet:
                 _pairs(row["answers"]),
                 _pairs(row["negatives"]),
                 row["floor"],
-                row["struck"],
-                tuple(row["refused"]),
+                row["removed_text"],
+                tuple(row["false_negatives"]),
             )
             for row in read_table(folder / "mined.parquet").to_pylist()
         ],
@@ -171,8 +171,8 @@ def read_training_set(folder: Path) -> TrainingSet:
 
 
 def _rows(pairs: Sequence[tuple[int, float]]) -> list[dict[str, float]]:
-    return [{"passage": place, "opinion": opinion} for place, opinion in pairs]
+    return [{"passage": place, "teacher_score": teacher_score} for place, teacher_score in pairs]
 
 
 def _pairs(rows: Sequence[dict[str, float]]) -> tuple[tuple[int, float], ...]:
-    return tuple((int(row["passage"]), row["opinion"]) for row in rows)
+    return tuple((int(row["passage"]), row["teacher_score"]) for row in rows)

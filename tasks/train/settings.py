@@ -8,11 +8,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class _Asked(BaseModel):
+class TrainingOptions(BaseModel):
+    """What the options of both trainings have in common: they are frozen, and an unknown one is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class PairSettings(_Asked):
+class PairSettings(TrainingOptions):
     """Which pairs of a query and a passage are learnt from.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 A *source* is a collection of passages and the questions that some of them answer. It is read from JSONL pairs
 or from a folder in BEIR layout, split by document so that what is held out is never seen, and mined: each
-question keeps the candidates of its first stage, with the first stage's own opinion of them, less those that
+question keeps the candidates of its first stage, with the first stage's own teacher score of them, less those that
 are probably answers too.
 """
 
@@ -21,7 +21,7 @@ from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow
 from nightrank.tasks.read.rows import read_rows
 from nightrank.tasks.read.values import clean_text, identifier, kind
-from nightrank.tasks.train.negatives import opinions_of, too_close
+from nightrank.tasks.train.negatives import teacher_scores_of, too_close
 from nightrank.tasks.trec.qrels import read_judgments
 
 if TYPE_CHECKING:
@@ -94,23 +94,23 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class MinedQuery:
-    """A question, its answers and the candidates that are none, each with the first stage's opinion.
+    """A question, its answers and the candidates that are none, each with the first stage's teacher score.
 
     Attributes:
         query: Normalised.
-        answers: (place of the passage, opinion), at least one.
+        answers: (place of the passage, teacher score), at least one.
         negatives: Likewise, best of the first stage first.
-        floor: The lowest opinion among the candidates: what a passage gets that is no candidate at all.
-        struck: What is left out of the passages shown, because the query was taken from there.
-        refused: Places of the candidates that are no negatives because they probably answer too; ascending.
+        floor: The lowest teacher score among the candidates: what a passage gets that is no candidate at all.
+        removed_text: What is left out of the passages shown, because the query was taken from there.
+        false_negatives: Places of the candidates that are no negatives because they probably answer too; ascending.
     """
 
     query: str
     answers: tuple[tuple[int, float], ...]
     negatives: tuple[tuple[int, float], ...]
     floor: float
-    struck: str = ""
-    refused: tuple[int, ...] = ()
+    removed_text: str = ""
+    false_negatives: tuple[int, ...] = ()
 
     def may_answer(self, passages: Sequence[Passage]) -> Callable[[Passage], bool]:
         """Tells which passages may answer, so that they are never shown as ones that do not.
@@ -122,7 +122,7 @@ class MinedQuery:
         """
         answers = [passages[place] for place, _ in self.answers]
         documents = {passage.document_id for passage in answers}
-        said = {passage.said for passage in (*answers, *(passages[place] for place in self.refused))}
+        said = {passage.said for passage in (*answers, *(passages[place] for place in self.false_negatives))}
         return lambda passage: passage.document_id in documents or passage.said in said
 
 
@@ -296,7 +296,7 @@ def mine(
     vectors: NDArray[np.float32],
     held: frozenset[int] = frozenset(),
 ) -> MinedQuery:
-    """A query's answers and negatives with the first stage's opinion: the mean of both legs, standardised.
+    """A query's answers and negatives with the first stage's teacher score: the mean of both legs, standardised.
 
     Left out of the negatives are held-out passages, the answers' own documents and texts, and passages
     nearly identical with an answer, which probably answer too.
@@ -311,8 +311,8 @@ def mine(
     answers = sorted(source.answers[place])
     candidates = found.candidates
     pool = np.unique(np.concatenate([candidates, np.asarray(answers)])).astype(np.int64)
-    mean = opinions_of(found.dense[pool], found.bm25[pool])
-    opinion = dict(zip(pool.tolist(), mean.tolist(), strict=True))
+    mean = teacher_scores_of(found.dense[pool], found.bm25[pool])
+    teacher_score = dict(zip(pool.tolist(), mean.tolist(), strict=True))
     documents = {source.passages[i].document_id for i in answers}
     texts = {source.passages[i].text for i in answers}
     close = too_close(vectors[candidates], vectors[answers])
@@ -323,10 +323,10 @@ def mine(
     ]
     return MinedQuery(
         source.queries[place],
-        tuple((i, opinion[i]) for i in answers),
-        tuple((i, opinion[i]) for i, is_close in others if not is_close),
+        tuple((i, teacher_score[i]) for i in answers),
+        tuple((i, teacher_score[i]) for i, is_close in others if not is_close),
         float(mean.min()),
-        refused=tuple(sorted(i for i, is_close in others if is_close)),
+        false_negatives=tuple(sorted(i for i, is_close in others if is_close)),
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nightrank.tasks.train.sets import HeldOutQuery
 
-WATCHED_SHARE = 3  # one held-out query in so many is looked at in training
+VALIDATION_SHARE = 3  # one held-out query in so many is looked at in training
 LEAST_TO_SPLIT = 20
 
 
@@ -74,8 +74,8 @@ def split_queries(documents_of: Mapping[str, Collection[str]], held: frozenset[s
     return learnt, measured
 
 
-def watched_and_measured(
-    held_out: Sequence[HeldOutQuery], *, most_watched: int
+def validation_and_test(
+    held_out: Sequence[HeldOutQuery], *, max_validation: int
 ) -> tuple[list[HeldOutQuery], list[HeldOutQuery]]:
     """The held-out queries that are looked at in training, to take the best, and those that are measured on once.
 
@@ -84,7 +84,7 @@ def watched_and_measured(
 
     Args:
         held_out: All of them.
-        most_watched: At most so many are looked at.
+        max_validation: At most so many are looked at.
     """
     answered: dict[str, int] = {}
     pairs = [
@@ -98,15 +98,15 @@ def watched_and_measured(
     together: dict[int, list[HeldOutQuery]] = defaultdict(list)
     for query, label in zip(held_out, labels[: len(held_out)].tolist(), strict=True):
         together[label].append(query)
-    wanted = min(most_watched, len(held_out) // WATCHED_SHARE)
-    watched: set[str] = set()
+    wanted = min(max_validation, len(held_out) // VALIDATION_SHARE)
+    validation: set[str] = set()
     # In an order that says nothing of the queries, and is another training's as well.
     for queries in sorted(together.values(), key=lambda queries: min(fingerprint(query.query) for query in queries)):
-        if len(watched) + len(queries) <= wanted:
-            watched |= {query.query for query in queries}
-    if len(held_out) < LEAST_TO_SPLIT or not watched:
-        return list(held_out)[:most_watched], list(held_out)
+        if len(validation) + len(queries) <= wanted:
+            validation |= {query.query for query in queries}
+    if len(held_out) < LEAST_TO_SPLIT or not validation:
+        return list(held_out)[:max_validation], list(held_out)
     return (
-        [query for query in held_out if query.query in watched],
-        [query for query in held_out if query.query not in watched],
+        [query for query in held_out if query.query in validation],
+        [query for query in held_out if query.query not in validation],
     )

@@ -18,6 +18,7 @@ from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.filters.queries import by_text
 from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder
@@ -36,7 +37,7 @@ from nightrank.tasks.train.pairs import (
     queries_by_id,
     table_of,
 )
-from nightrank.tasks.train.passages import PassageShelf
+from nightrank.tasks.train.passages import PassageIndex
 from nightrank.tasks.train.search import ReleaseIndex
 from nightrank.tasks.train.sets import HeldOutQuery, TrainingSet, write_training_set
 from nightrank.tasks.train.split import hold_out_documents, split_queries
@@ -48,8 +49,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.tasks.models.card import Origin
+    from nightrank.tasks.train.job import TrainingJob
     from nightrank.tasks.train.pairs import NamedQuery
-    from nightrank.tasks.train.run import TrainingRun
     from nightrank.tasks.train.search import Chunks
     from nightrank.tasks.train.settings import PairSettings
     from nightrank.tasks.train.sources import Passage
@@ -58,41 +59,41 @@ CHUNKS_AT_ONCE = 4096
 
 
 @task(name="gather pairs", cache_policy=NO_CACHE)
-def gather_pairs(run: TrainingRun, asked: PairSettings) -> PairsGathered:
+def gather_pairs(job: TrainingJob, asked: PairSettings) -> PairsGathered:
     """Gather the pairs to learn from, and settle which release is mined.
 
-    They are gathered anew where the release that was to be mined has been collected meanwhile.
+    They are gathered anew where the release that was to be mined has been pruned meanwhile.
 
     Raises:
         InputError: Nothing is published, the settings have changed since, a file is not as it should be, or there are
             no pairs.
     """
-    gathered = run.once("gathered", PairsGathered, lambda: _gather(run, asked))
-    if run.has_done("mined") or run.workspace.manifest_of(gathered.release_id) is not None:
+    gathered = job.once("gathered", PairsGathered, lambda: _gather(job, asked))
+    if job.has_done("mined") or job.workspace.manifest_of(gathered.release_id) is not None:
         return gathered
-    run.forget("gathered")
-    return run.once("gathered", PairsGathered, lambda: _gather(run, asked))
+    job.forget("gathered")
+    return job.once("gathered", PairsGathered, lambda: _gather(job, asked))
 
 
 @task(name="mine", cache_policy=NO_CACHE)
-def mine_pairs(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -> PairsMined:
+def mine_pairs(job: TrainingJob, asked: PairSettings, gathered: PairsGathered) -> PairsMined:
     """Split the pairs by document, and find each query's negatives, or its candidates, in the release.
 
     Raises:
         InputError: Too few pairs are left on a side of the split.
     """
     try:
-        return run.once("mined", PairsMined, lambda: _mine(run, asked, gathered))
+        return job.once("mined", PairsMined, lambda: _mine(job, asked, gathered))
     except InputError:
-        run.forget("gathered")  # from these pairs, or this release, it would fail for ever
+        job.forget("gathered")  # from these pairs, or this release, it would fail for ever
         raise
 
 
-def _gather(run: TrainingRun, asked: PairSettings) -> PairsGathered:
-    with run.workspace.reading():
-        release_id = run.workspace.require_current()
-        with _index(run, release_id) as index:
-            origin, (pairs, filtered) = _pairs(run, asked, index)
+def _gather(job: TrainingJob, asked: PairSettings) -> PairsGathered:
+    with job.workspace.reading():
+        release_id = job.workspace.require_current()
+        with _index(job, release_id) as index:
+            origin, (pairs, filtered) = _pairs(job, asked, index)
     grouped = by_query(pair for pair in pairs if pair.query)
     names = sorted(grouped)
     if not names:
@@ -101,72 +102,72 @@ def _gather(run: TrainingRun, asked: PairSettings) -> PairsGathered:
         raise InputError(message, remedy="Give pairs with --pairs or --qrels, or a log with a column `clicked`.")
     drawn = np.random.default_rng(asked.seed).permutation(len(names))[: asked.max_pairs]
     kept = [pair for place in sorted(drawn.tolist()) for pair in grouped[names[place]]]
-    write_table(run.pairs, table_of(kept))
+    write_table(job.pairs, table_of(kept))
     return PairsGathered(
         origin=origin,
         release_id=release_id,
         queries=drawn.size,
         queries_left_out=len(names) - drawn.size,
         pairs=len(kept),
-        judged=origin == "judgments" and _are_the_settings_own(run, asked.qrels),
+        judged=origin == "judgments" and _are_the_settings_own(job, asked.qrels),
         filtered=filtered,
     )
 
 
-def _pairs(run: TrainingRun, asked: PairSettings, index: ReleaseIndex) -> tuple[Origin, PairsFound]:
+def _pairs(job: TrainingJob, asked: PairSettings, index: ReleaseIndex) -> tuple[Origin, PairsFound]:
     """The pairs, from the first source that is asked for or, where none is, that has any."""
     if asked.pairs is not None:
         return "pairs", PairsFound(pairs_of_file(asked.pairs), 0)
     if asked.qrels is not None:
-        return "judgments", pairs_of_judgments(asked.qrels, name=str(asked.qrels), queries=_queries(run, asked))
+        return "judgments", pairs_of_judgments(asked.qrels, name=str(asked.qrels), queries=_queries(job, asked))
     if asked.origin in {"auto", "clicks"}:
-        clicked = pairs_of_clicks(run.settings.queries, base=run.base, salt=secrets.token_bytes(SALT_BYTES))
+        clicked = pairs_of_clicks(job.settings.queries, base=job.base, salt=secrets.token_bytes(SALT_BYTES))
         if clicked.pairs or asked.origin == "clicks":
             return "clicks", clicked
-    qrels = run.settings.judgments.qrels
+    qrels = job.settings.judgments.qrels
     if asked.origin == "judgments" and qrels is None:
         raise InputError("The settings name no judgments to learn from.", remedy="Give some with --qrels.")
     if asked.origin in {"auto", "judgments"} and qrels is not None:
-        return "judgments", pairs_of_judgments(run.base / qrels, name=qrels, queries=_queries(run, asked))
+        return "judgments", pairs_of_judgments(job.base / qrels, name=qrels, queries=_queries(job, asked))
     drawn = np.random.default_rng(asked.seed).permutation(len(index))[: asked.max_pairs]
     passages = (passage for chunks in _blocks(index, drawn) for passage in chunks.passages)
     return "documents", PairsFound(pairs_of_documents(passages), 0)
 
 
-def _are_the_settings_own(run: TrainingRun, qrels: Path | None) -> bool:
+def _are_the_settings_own(job: TrainingJob, qrels: Path | None) -> bool:
     """Whether they say the same, wherever they lie."""
-    own = run.settings.judgments.qrels
+    own = job.settings.judgments.qrels
     if qrels is None:
         return True
-    own_file = None if own is None else run.base / own
+    own_file = None if own is None else job.base / own
     return own_file is not None and own_file.is_file() and sha256_of_file(own_file) == sha256_of_file(qrels)
 
 
-def _queries(run: TrainingRun, asked: PairSettings) -> dict[str, NamedQuery]:
-    own = run.settings.queries
-    path, name = (run.base / own.log, own.log) if asked.queries is None else (asked.queries, str(asked.queries))
+def _queries(job: TrainingJob, asked: PairSettings) -> dict[str, NamedQuery]:
+    own = job.settings.queries
+    path, name = (job.base / own.log, own.log) if asked.queries is None else (asked.queries, str(asked.queries))
     return queries_by_id(path, name=name, personal_data=own.personal_data)
 
 
-def _mine(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -> PairsMined:
-    grouped = by_query(pairs_of_table(read_table(run.pairs)))
+def _mine(job: TrainingJob, asked: PairSettings, gathered: PairsGathered) -> PairsMined:
+    grouped = by_query(pairs_of_table(read_table(job.pairs)))
     documents_of = {query: {pair.document_id for pair in pairs} for query, pairs in grouped.items()}
     generator = np.random.default_rng(asked.seed)
     held = hold_out_documents(
         documents_of, share=asked.held_out_share, most=asked.held_out_queries, generator=generator
     )
     learnt, measured = split_queries(documents_of, held)
-    execution = run.settings.execution
-    embedder = Embedder(run.embedder, batch_tokens=execution.batch_tokens, threads=execution.threads)
-    with run.workspace.reading(), _index(run, gathered.release_id) as index:
+    execution = job.settings.execution
+    embedder = Embedder(job.embedder, batch_tokens=execution.batch_tokens, threads=execution.threads)
+    with job.workspace.reading(), _index(job, gathered.release_id) as index:
         own = index.read(index.numbers_of(held))
         given = [pair.passage for pairs in grouped.values() for pair in pairs if pair.passage is not None]
-        shelf = PassageShelf(
+        passage_index = PassageIndex(
             titled=gathered.origin != "documents" and not _lacks_titles(index, given),
             held_documents=held,
             held_passages=[*own.passages, *(passage for passage in given if passage.document_id in held)],
         )
-        miner = Miner(shelf, embedder.embed_passages, asked.negatives_kept)
+        miner = Miner(passage_index, embedder.embed_passages, asked.negatives_kept)
         queries = [*measured, *learnt]
         held_out: list[HeldOutQuery] = []
         mined = []
@@ -184,19 +185,19 @@ def _mine(run: TrainingRun, asked: PairSettings, gathered: PairsGathered) -> Pai
                 "a side is empty."
             )
             raise InputError(message, remedy="Give more pairs, whose documents are in the collection.")
-        evaluated = _evaluated(index, shelf, held_out, own, most=asked.evaluated_passages, generator=generator)
-    training_set = TrainingSet(shelf.passages, mined, held_out, shelf.held, evaluated)
-    write_training_set(run.folder, training_set)
+        evaluated = _evaluated(index, passage_index, held_out, own, most=asked.evaluated_passages, generator=generator)
+    training_set = TrainingSet(passage_index.passages, mined, held_out, passage_index.held, evaluated)
+    write_training_set(job.folder, training_set)
     return PairsMined(
         queries=len(mined),
         queries_without_passage=len(queries) - len(mined) - len(held_out),
-        queries_between=len(grouped) - len(queries),
+        queries_straddling=len(grouped) - len(queries),
         held_out_queries=len(held_out),
         held_out_documents=len(held),
         pairs=sum(len(query.answers) for query in mined),
         negatives=sum(len(query.negatives) for query in mined),
-        refused=dict(miner.refused),
-        passages=len(shelf.passages),
+        false_negatives=dict(miner.false_negatives),
+        passages=len(passage_index.passages),
         evaluated_passages=len(evaluated),
         whole_collection=len(index) <= asked.evaluated_passages,
     )
@@ -211,7 +212,7 @@ def _lacks_titles(index: ReleaseIndex, given: Sequence[Passage]) -> bool:
 
 def _evaluated(
     index: ReleaseIndex,
-    shelf: PassageShelf,
+    passage_index: PassageIndex,
     held_out: Sequence[HeldOutQuery],
     own: Chunks,
     *,
@@ -224,8 +225,12 @@ def _evaluated(
     others drawn at random.
     """
     relevant = {document for query in held_out for document in query.relevant}
-    places = dict.fromkeys(place for place, passage in enumerate(shelf.passages) if passage.document_id in relevant)
-    places |= dict.fromkeys(shelf.put(passage) for passage in own.passages if not shelf.is_empty(passage))
+    places = dict.fromkeys(
+        place for place, passage in enumerate(passage_index.passages) if passage.document_id in relevant
+    )
+    places |= dict.fromkeys(
+        passage_index.put(passage) for passage in own.passages if not passage_index.is_empty(passage)
+    )
     needed = len(places)
     if len(index) > most:
         deepest = max(len(query.candidates) for query in held_out)
@@ -241,8 +246,8 @@ def _evaluated(
             places[place] = None
     for chunks in _blocks(index, generator.permutation(len(index))[:most]):
         for passage in chunks.passages:
-            if not shelf.is_empty(passage):
-                places[shelf.put(passage)] = None
+            if not passage_index.is_empty(passage):
+                places[passage_index.put(passage)] = None
     ordered = list(places)
     return tuple(sorted(ordered if len(index) <= most else ordered[: max(most, needed)]))
 
@@ -254,20 +259,20 @@ def _blocks(index: ReleaseIndex, numbers: NDArray[np.integer]) -> Iterator[Chunk
 
 
 @contextmanager
-def _index(run: TrainingRun, release_id: str) -> Iterator[ReleaseIndex]:
+def _index(job: TrainingJob, release_id: str) -> Iterator[ReleaseIndex]:
     """The release, open; readers' lock is the caller's.
 
     Raises:
         InputError: It was made with another embedder or analysis than the settings have.
     """
-    manifest = read_manifest(run.workspace, release_id)
-    analyser = Analyser.of(run.settings.bm25)
-    if (run.embedder.fingerprint, analyser.fingerprint()) != (manifest.inputs.embedder, manifest.inputs.analysis):
+    manifest = read_manifest(job.workspace, release_id)
+    analyser = Analyser.of(job.settings.bm25)
+    if (job.embedder.fingerprint, analyser.fingerprint()) != (manifest.inputs.embedder, manifest.inputs.analysis):
         message = f"The embedder or the analysis in the settings is not what the release {release_id} was made with."
         raise InputError(message, remedy="Run `nightrank refresh` first.")
-    folder = run.workspace.release(release_id)
-    table = ChunkTable.of_release(run.workspace.lance, name=manifest.chunk_table.name, release_id=release_id)
-    candidates = read_table(folder / "candidates.parquet", columns=["query_key", "chunk_hash", "pair_score"])
-    candidates = by_text(candidates, read_table(folder / "queries.parquet"))
-    with Bm25Store.open(folder / "bm25.duckdb") as store:
-        yield ReleaseIndex.of(run.settings, store, table, candidates=candidates, analyser=analyser)
+    files = ReleaseFiles.of(job.workspace, release_id)
+    table = ChunkTable.of_release(job.workspace.lance, name=manifest.chunk_table.name, release_id=release_id)
+    candidates = files.candidates.read(["query_key", "chunk_hash", "pair_score"])
+    candidates = by_text(candidates, files.queries.read())
+    with Bm25Store.open(files.statistics.path) as store:
+        yield ReleaseIndex.of(job.settings, store, table, candidates=candidates, analyser=analyser)

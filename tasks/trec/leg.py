@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import digest_of_sequence
-from nightrank.storage.records import LEG, ranking_order, ranks_within
+from nightrank.storage.records import EXTERNAL_RUN, LEG, ranking_order, ranks_within
 from nightrank.tasks.trec.runs import read_run
 
 if TYPE_CHECKING:
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.ranking import RetrievalSettings
 
 LEGS = ("bm25", "dense")
-
-# A run as a night reads it: the entries of its queries and documents.
-OUTSIDE_RUN = pa.schema(
-    [
-        pa.field("query_number", pa.int32(), nullable=False),
-        pa.field("document_id", pa.string(), nullable=False),
-        pa.field("score", pa.float32(), nullable=False),
-    ]
-)
 
 
 class RunRead(NamedTuple):
@@ -91,7 +82,7 @@ class RunFiltered(NamedTuple):
         return [f"{told}: let its engine filter, or write a longer run."]
 
 
-def read_outside_run(
+def read_external_run(
     path: Path, *, name: str, leg: str, queries: pa.Table, document_ids: pa.Array | pa.ChunkedArray
 ) -> tuple[pa.Table, RunRead]:
     """The entries of a run file for the queries of a release.
@@ -106,7 +97,7 @@ def read_outside_run(
         document_ids: string (n_documents,), of the collection.
 
     Returns:
-        A table of schema OUTSIDE_RUN, by query number, and what was read.
+        A table of schema EXTERNAL_RUN, by query number, and what was read.
 
     Raises:
         InputError: The file is no run, or answers no query of the release.
@@ -128,8 +119,8 @@ def read_outside_run(
         message = f"{name} answers no query of the release."
         raise InputError(message, remedy="Give the run the query ids of the log (`query_id`, or BEIR's `_id`).")
     columns = [list(column) for column in zip(*rows, strict=True)]
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, OUTSIDE_RUN, strict=True)]
-    table = pa.table(arrays, schema=OUTSIDE_RUN)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, EXTERNAL_RUN, strict=True)]
+    table = pa.table(arrays, schema=EXTERNAL_RUN)
     known = table.filter(pc.is_in(table.column("document_id"), value_set=_whole(document_ids)))
     read = RunRead(
         leg=leg,
@@ -152,7 +143,7 @@ def run_as_leg(
     """A run as a leg of chunks.
 
     Args:
-        run: Schema OUTSIDE_RUN, by query number; every document has a chunk.
+        run: Schema EXTERNAL_RUN, by query number; every document has a chunk.
         own: Our own legs, schema LEG, by name.
         document_of_chunk: string (n_chunks,), by chunk number; chunks of a document are neighbours.
         depth: Entries a query.
@@ -188,7 +179,7 @@ def run_filtered(
     """What filters leave out of a run; a filter lets all chunks of a document through, or none.
 
     Args:
-        run: Schema OUTSIDE_RUN, by query number; every document has a chunk.
+        run: Schema EXTERNAL_RUN, by query number; every document has a chunk.
         document_of_chunk: As ``run_as_leg`` has it.
         name: What the user calls the run.
         allowed: As there.
@@ -236,7 +227,7 @@ def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 def _lines(run: pa.Table) -> Iterable[str]:
     """The entries in an order of their own."""
     ordered = run.sort_by([("query_number", "ascending"), ("document_id", "ascending")])
-    columns = (ordered.column(name).to_pylist() for name in OUTSIDE_RUN.names)
+    columns = (ordered.column(name).to_pylist() for name in EXTERNAL_RUN.names)
     return (f"{number}\t{document_id}\t{score!r}" for number, document_id, score in zip(*columns, strict=True))
 
 

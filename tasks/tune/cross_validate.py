@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.evaluate.significance import Comparison
-    from nightrank.tasks.experiment.explain import Yardstick
-    from nightrank.tasks.tune.values import Variant
+    from nightrank.tasks.experiment.explain import EvaluationContext
+    from nightrank.tasks.tune.values import RankingVariant
 
 TIMES = 4  # that the queries are cut into folds: one cut alone gives a figure that hangs on its seed
 SEGMENT_QUERIES = 20  # judged ones that a segment needs
@@ -64,7 +64,7 @@ class Tuned:
         changes: The keys that change, with their new values.
         by_fold: What the queries outside of each fold choose, fold by fold and time by time.
         optimistic: nDCG@10 of what is chosen, on the very queries that chose it.
-        against: The nDCG@10 of what is chosen without a query, on that query, against the settings as they are
+        compared_with: The nDCG@10 of what is chosen without a query, on that query, against the settings as they are
             (``present``) and each leg alone; the mean over the times that the queries were cut.
         recall: The recall of the candidates, against that of the present ones, in the same way.
         segments: By name, where the log has any with enough judged queries.
@@ -80,14 +80,14 @@ class Tuned:
     changes: Mapping[str, JsonValue]
     by_fold: Sequence[Mapping[str, JsonValue]]
     optimistic: float
-    against: Mapping[str, Comparison]
+    compared_with: Mapping[str, Comparison]
     recall: Comparison
     segments: Mapping[str, Segment] = field(default_factory=dict)
 
     @property
     def gain(self) -> Comparison:
         """What choosing is worth against the settings as they are."""
-        return self.against[PRESENT]
+        return self.compared_with[PRESENT]
 
     @property
     def recommended(self) -> bool:
@@ -97,7 +97,7 @@ class Tuned:
     def as_json(self) -> dict[str, JsonValue]:
         """The object of ``tune --json``."""
         by_fold: list[JsonValue] = [dict(values) for values in self.by_fold]
-        against: dict[str, JsonValue] = {name: found._asdict() for name, found in self.against.items()}
+        compared_with: dict[str, JsonValue] = {name: found._asdict() for name, found in self.compared_with.items()}
         return {
             "release_id": self.release_id,
             "queries": self.queries,
@@ -109,7 +109,7 @@ class Tuned:
             "changes": dict(self.changes),
             "by_fold": by_fold,
             "optimistic": self.optimistic,
-            "against": against,
+            "compared_with": compared_with,
             "recall": self.recall._asdict(),
             "recommended": self.recommended,
             "segments": {
@@ -121,17 +121,17 @@ class Tuned:
 
 @task(name="tune", cache_policy=NO_CACHE)
 def tune_settings(
-    yardstick: Yardstick,
+    context: EvaluationContext,
     *,
     release_id: str | None = None,
     folds: int = 5,
     max_depth: int | None = None,
     scoring: bool = True,
 ) -> Tuned:
-    """Tune the settings of a yardstick over a release, on its judged queries.
+    """Tune the settings of a evaluation context over a release, on its judged queries.
 
     Args:
-        yardstick: What is tuned, and by which judgments.
+        context: What is tuned, and by which judgments.
         release_id: Of the release; None for the current one.
         folds: How many the queries are cut into.
         max_depth: Candidates that may be reranked, where that is more than the settings rerank.
@@ -143,11 +143,11 @@ def tune_settings(
             judged queries are answered.
         WorkspaceBusy: Pairs must be scored, and another run holds the workspace.
     """
-    with yardstick.experiment(release_id) as experiment:
-        search = Search(experiment, yardstick.settings, max_depth=max_depth, scoring=scoring)
-        log = yardstick.settings.queries.log
-        segments = read_segments(yardstick.base / log, name=log)
-        return tune(search, folds=folds, seed=yardstick.seed, segments=segments)
+    with context.experiment(release_id) as experiment:
+        search = Search(experiment, context.settings, max_depth=max_depth, scoring=scoring)
+        log = context.settings.queries.log
+        segments = read_segments(context.base / log, name=log)
+        return tune(search, folds=folds, seed=context.seed, segments=segments)
 
 
 def tune(search: Search, *, folds: int, seed: int, segments: Mapping[str, str] | None = None) -> Tuned:
@@ -181,7 +181,7 @@ def tune(search: Search, *, folds: int, seed: int, segments: Mapping[str, str] |
         changes=changes(search.present, chosen),
         by_fold=[variant.values() for variant in held.by_fold],
         optimistic=float(search.values(chosen).mean()),
-        against={name: compare_paired(values, held.ndcg, generator=generator) for name, values in others.items()},
+        compared_with={name: compare_paired(values, held.ndcg, generator=generator) for name, values in others.items()},
         recall=compare_paired(search.recall(search.present), held.recall, generator=generator),
         segments={
             name: Segment(
@@ -200,14 +200,14 @@ class _HeldOut(NamedTuple):
 
     ndcg: NDArray[np.float64]  # (n_ids,), 0 outside of the part
     recall: NDArray[np.float64]
-    by_fold: list[Variant]
+    by_fold: list[RankingVariant]
 
 
 def _held_out(
     search: Search, cuts: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]], part: NDArray[np.bool_]
 ) -> _HeldOut:
     ndcg, recall = np.zeros(part.size), np.zeros(part.size)
-    by_fold: list[Variant] = []
+    by_fold: list[RankingVariant] = []
     for choosing, held_out in cuts:
         variant, measured = search.choose(choosing & part), held_out & part
         by_fold.append(variant)

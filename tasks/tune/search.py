@@ -10,8 +10,8 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.filters.queries import by_text
 from nightrank.tasks.tune.choice import choose
 from nightrank.tasks.tune.values import (
+    RankingVariant,
     Reranking,
-    Variant,
     are_scored,
     fused_values,
     fusions_to_try,
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.records import JsonValue
-    from nightrank.tasks.evaluate.pool import JudgedPool
-    from nightrank.tasks.experiment.run import Experiment
+    from nightrank.tasks.evaluate.judged import JudgedCandidates
+    from nightrank.tasks.experiment.experiment import Experiment
     from nightrank.tasks.settings.file import Settings
 
 
@@ -55,7 +55,7 @@ class Search:
     def __init__(
         self, experiment: Experiment, settings: Settings, *, max_depth: int | None = None, scoring: bool = True
     ) -> None:
-        judged = experiment.judged_pool(settings)
+        judged = experiment.judged_candidates(settings)
         self.release_id = experiment.release.release_id
         self.query_ids = judged.query_ids
         self.units = _units(experiment, judged)
@@ -76,7 +76,7 @@ class Search:
             self._max_depth = max(present.depth, min(max_depth or 0, limit))
             self._rerankings = rerankings_to_try(present, deepest=self._max_depth)
         self._reranked: dict[int, NDArray[np.float64]] = {}  # by fusion
-        self.present = Variant(settings.retrieval, self._rerankings[0] if self._rerankings else None)
+        self.present = RankingVariant(settings.retrieval, self._rerankings[0] if self._rerankings else None)
         self.tried = len(self._fusions)
 
     def prepare(self, subsets: Sequence[NDArray[np.bool_]]) -> int:
@@ -100,22 +100,22 @@ class Search:
         self.tried = len(self._fusions) + len(self._reranked) * len(self._rerankings)
         return scored
 
-    def choose(self, subset: NDArray[np.bool_]) -> Variant:
+    def choose(self, subset: NDArray[np.bool_]) -> RankingVariant:
         """What a subset of the queries chooses, once ``prepare`` has been told of it.
 
         Args:
             subset: bool (n_ids,).
         """
         by_ndcg = choose(self._ndcg[:, subset], present=0)
-        kept = Variant(self._fusions[by_ndcg], None)
+        kept = RankingVariant(self._fusions[by_ndcg], None)
         if not self._rerankings:
             return kept
         fusions = dict.fromkeys((0, self._by_recall(subset)))
-        variants = [Variant(self._fusions[row], reranking) for row in fusions for reranking in self._rerankings]
+        variants = [RankingVariant(self._fusions[row], reranking) for row in fusions for reranking in self._rerankings]
         values = np.vstack([*(self._reranked[row] for row in fusions), self._ndcg[by_ndcg]])
         return [*variants, kept][choose(values[:, subset], present=0)]
 
-    def values(self, variant: Variant) -> NDArray[np.float64]:
+    def values(self, variant: RankingVariant) -> NDArray[np.float64]:
         """The nDCG@10 of a variant on each query: float64 (n_ids,)."""
         row = self._fusions.index(variant.fusion)
         if variant.reranking is None:
@@ -124,7 +124,7 @@ class Search:
             values = self._reranked[row][self._rerankings.index(variant.reranking)]
         return values
 
-    def recall(self, variant: Variant) -> NDArray[np.float64]:
+    def recall(self, variant: RankingVariant) -> NDArray[np.float64]:
         """The recall of a variant's candidates on each query: float64 (n_ids,)."""
         values: NDArray[np.float64] = self._recall[self._fusions.index(variant.fusion)]
         return values
@@ -143,19 +143,19 @@ class Search:
         return self._settings.model_copy(update={"retrieval": self._fusions[row], "reranker": reranker})
 
 
-def changes(present: Variant, chosen: Variant) -> dict[str, JsonValue]:
+def changes(present: RankingVariant, chosen: RankingVariant) -> dict[str, JsonValue]:
     """The keys of the settings file that a choice changes, with their new values.
 
     >>> from nightrank.tasks.settings.file import RetrievalSettings
-    >>> present = Variant(RetrievalSettings(), Reranking(0.3, 100))
-    >>> changes(present, Variant(RetrievalSettings(dense_weight=0.2), Reranking(0.3, 50)))
+    >>> present = RankingVariant(RetrievalSettings(), Reranking(0.3, 100))
+    >>> changes(present, RankingVariant(RetrievalSettings(dense_weight=0.2), Reranking(0.3, 50)))
     {'retrieval.dense_weight': 0.2, 'reranker.depth': 50}
     """
     before = present.values()
     return {key: value for key, value in chosen.values().items() if before.get(key) != value}
 
 
-def _units(experiment: Experiment, judged: JudgedPool) -> list[str]:
+def _units(experiment: Experiment, judged: JudgedCandidates) -> list[str]:
     """What must not be torn apart by folds: one text, which models score alike under all filters."""
     keys = by_text(experiment.queries, experiment.queries).column("query_key").to_pylist()
     answered = [keys[number] for number in judged.query_of]

@@ -1,6 +1,6 @@
 """What every variant of fusion, reranker's weight and depth is worth on every judged query: no night, no model.
 
-The formulas are the night's own, over the arrays of ``tasks.evaluate.pool``, in the order in which a night adds them
+The formulas are the night's own, over the arrays of ``tasks.evaluate.judged``, in the order in which a night adds them
 up, so that a variant's figure is the one that a refresh with it has.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.records import JsonValue
-    from nightrank.tasks.evaluate.pool import JudgedPool
+    from nightrank.tasks.evaluate.judged import JudgedCandidates
     from nightrank.tasks.settings.ranking import RetrievalSettings
 
 NDCG_DEPTH = 10
@@ -38,7 +38,7 @@ class Reranking(NamedTuple):
     depth: int
 
 
-class Variant(NamedTuple):
+class RankingVariant(NamedTuple):
     """What is tuned: a fusion, and how its candidates are reranked; None where the fused order is kept."""
 
     fusion: RetrievalSettings
@@ -97,7 +97,7 @@ class Fused:
     among: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, judged: JudgedPool, settings: RetrievalSettings) -> Fused:
+    def of(cls, judged: JudgedCandidates, settings: RetrievalSettings) -> Fused:
         """A fusion of the pool's legs."""
         pool = judged.pool
         scores = fused_scores(pool, settings=settings)
@@ -107,13 +107,13 @@ class Fused:
         return cls(scores, order, ranks, ranks <= settings.candidate_depth)
 
 
-def leg_values(judged: JudgedPool, leg: str) -> NDArray[np.float64]:
+def leg_values(judged: JudgedCandidates, leg: str) -> NDArray[np.float64]:
     """The nDCG of one leg alone, of each query: float64 (n_ids,)."""
     return judged.ndcg(judged.pool.scores[leg], judged.pool.ranks[leg] > 0, depth=NDCG_DEPTH)
 
 
 def fused_values(
-    judged: JudgedPool, fusions: Sequence[RetrievalSettings]
+    judged: JudgedCandidates, fusions: Sequence[RetrievalSettings]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What fusions are worth without a reranker, and to one.
 
@@ -129,7 +129,7 @@ def fused_values(
 
 
 def are_scored(
-    judged: JudgedPool, pair_scores: NDArray[np.float32], settings: RetrievalSettings, *, depth: int
+    judged: JudgedCandidates, pair_scores: NDArray[np.float32], settings: RetrievalSettings, *, depth: int
 ) -> bool:
     """Whether the first ``depth`` candidates of a fusion all have a pair score.
 
@@ -144,7 +144,7 @@ def are_scored(
 
 
 def reranked_values(
-    judged: JudgedPool,
+    judged: JudgedCandidates,
     pair_scores: NDArray[np.float32],
     settings: RetrievalSettings,
     rerankings: Sequence[Reranking],

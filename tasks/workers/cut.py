@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from prefect import Task
 
     from nightrank.storage.bucket.shards import SharedFile
-    from nightrank.tasks.settings.quality import CanarySettings
+    from nightrank.tasks.settings.quality import DriftCheckSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class DriftSample:
     """What a worker's model must say again before anything that it computes is trusted.
 
     Attributes:
@@ -59,7 +59,7 @@ class Watch:
     """
 
     file: SharedFile
-    settings: CanarySettings
+    settings: DriftCheckSettings
 
 
 S = TypeVar("S")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nightrank.storage.bucket.shards import SharedFile
-    from nightrank.tasks.workers.cut import Place, Watch
+    from nightrank.tasks.workers.cut import DriftSample, Place
 
 M = TypeVar("M", covariant=True)  # noqa: PLC0105 (a model, whichever it is)
 
@@ -47,36 +47,42 @@ class Seat:
         self.lock = Lock()
         self._device = device
         self._held: tuple[object, object] | None = None
-        self._watched: SharedFile | None = None
+        self._checked_sample: SharedFile | None = None
 
-    def model(self, reference: Reference[M], place: Place, watch: Watch | None, check: Callable[[M, Watch], None]) -> M:
+    def model(
+        self,
+        reference: Reference[M],
+        place: Place,
+        drift_sample: DriftSample | None,
+        check: Callable[[M, DriftSample], None],
+    ) -> M:
         """The model, which has said again what is stored: in each run once, before its first shard."""
         key = (reference.fingerprint, place.batch_tokens, place.threads)
         if self._held is None or self._held[0] != key:
-            self._held = self._watched = None  # first, so that two never share the device's memory
+            self._held = self._checked_sample = None  # first, so that two never share the device's memory
             self._held = (key, reference.load(place, self._device))
         model: M = self._held[1]  # type: ignore[assignment]  # what the reference with this fingerprint has loaded
-        if watch is not None and self._watched != watch.file:
-            check(model, watch)
-            self._watched = watch.file
+        if drift_sample is not None and self._checked_sample != drift_sample.file:
+            check(model, drift_sample)
+            self._checked_sample = drift_sample.file
         return model
 
     def leave(self) -> None:
         """Forget the model."""
         with self.lock:
-            self._held = self._watched = None
+            self._held = self._checked_sample = None
 
 
 @contextmanager
 def model_at(
-    place: Place, reference: Reference[M], watch: Watch | None, check: Callable[[M, Watch], None]
+    place: Place, reference: Reference[M], drift_sample: DriftSample | None, check: Callable[[M, DriftSample], None]
 ) -> Iterator[M]:
     """The model of a shard, on a device that no other shard of this process uses meanwhile.
 
     Args:
         place: Where to compute.
         reference: The model.
-        watch: What it must say again; None where nothing is stored.
+        drift_sample: What it must say again; None where nothing is stored.
         check: Compares a model with that.
 
     Raises:
@@ -84,7 +90,7 @@ def model_at(
         MachineError: The model is another one here, or does not say again what is stored.
     """
     with place.slot(), _free_seat(devices_of(place)) as seat:
-        yield seat.model(reference, place, watch, check)
+        yield seat.model(reference, place, drift_sample, check)
 
 
 def forget_models() -> None:

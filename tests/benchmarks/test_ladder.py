@@ -34,7 +34,7 @@ def test_the_ladder_is_what_ir_measures_makes_of_the_run_files_and_a_change_is_s
     ladder = climb(data, work, limit=5, sections=sections)
 
     assert (ladder.queries, ladder.passed) == (5, True)
-    assert [rung["stage"] for rung in ladder.rungs][-4:] == ["bm25", "dense", "fused", "reranked"]
+    assert [stage["stage"] for stage in ladder.stages][-4:] == ["bm25", "dense", "fused", "reranked"]
     evaluated = evaluate.fn(str(work / "ladder.toml"), measures=["RR@10"], write_runs=str(tmp_path / "runs"))
     lines = evaluated.runs["bm25"].read_text().splitlines(keepends=True)
     first_query = lines[0].split()[0]

@@ -59,7 +59,7 @@ def removed(file: str) -> Callable[[Collection], None]:
 
 def without_source(collection: Collection) -> None:
     sections = {name: values for name, values in collection.settings.items() if name != "documents"}
-    collection.settings_file.write_text(toml({**sections, "documents": {"max_bad_rows": 0.5}}), encoding="utf-8")
+    collection.settings_file.write_text(toml({**sections, "documents": {"max_bad_row_share": 0.5}}), encoding="utf-8")
 
 
 def settings_are_a_folder(collection: Collection) -> None:
@@ -109,7 +109,7 @@ CASES = (
     Case(
         "too many bad rows",
         two_bad_rows,
-        ("2 of 23 rows", "corpus.jsonl, row 3: text is", "corpus.jsonl, row 5:", "max_bad_rows"),
+        ("2 of 23 rows", "corpus.jsonl, row 3: text is", "corpus.jsonl, row 5:", "max_bad_row_share"),
     ),
     Case("empty collection", text("corpus.jsonl", ""), ("corpus.jsonl holds no document", "[documents].source")),
     Case("no id column", text("corpus.jsonl", '{"key": 1, "text": "a"}\n'), ("corpus.jsonl has no id column", "'key")),
@@ -123,7 +123,7 @@ CASES = (
     Case(
         "log without a usable row",
         text("queries.jsonl", '{"query": " "}\n'),
-        ("1 of 1 rows of queries.jsonl cannot", "queries.jsonl, row 1: the query is empty", "max_bad_rows"),
+        ("1 of 1 rows of queries.jsonl cannot", "queries.jsonl, row 1: the query is empty", "max_bad_row_share"),
     ),
     Case(
         "malformed judgment",

@@ -86,10 +86,10 @@ def test_the_nightly_deployment_runs_and_publishes(server: Server, collection: C
 
     collection.document("tea")["text"] = "Leaves of one bush make every tea."
     collection.write()
-    told = server.nightrank("refresh", "--json", folder=folder)
+    reported = server.nightrank("refresh", "--json", folder=folder)
 
-    assert (told.code, told.err) == (0, "")
-    assert told.json["published"]
+    assert (reported.code, reported.err) == (0, "")
+    assert reported.json["published"]
     third = server.last_run()
     assert third["id"] not in (first["id"], second["id"])
     assert (third["state_type"], third["deployment_id"]) == ("COMPLETED", None)
@@ -150,7 +150,7 @@ def test_a_night_that_is_cancelled_leaves_nothing_half_written(
 
 
 def test_a_late_night_is_told(server: Server, collection: Collection, tmp_path: Path) -> None:
-    with listening() as (url, told):
+    with listening() as (url, reported):
         hook = {"name": "ops", "url": url, "json_data": {"subject": "{{subject}}", "body": "{{body}}"}}
         block = (
             "from prefect.blocks.notifications import CustomWebhookNotificationBlock as Hook;"
@@ -168,7 +168,7 @@ def test_a_late_night_is_told(server: Server, collection: Collection, tmp_path: 
 
         run = server.run(server.begin("refresh/nightly"))  # and no worker is there to begin it
 
-        [message] = server.once(lambda: told, bool)
+        [message] = server.once(lambda: reported, bool)
     assert message["subject"] == "Nightrank: refresh is late"
     assert message["body"].startswith("refresh/nightly was to begin at ")
     assert run["id"] in message["body"]

@@ -83,14 +83,18 @@ def test_a_copy_gives_its_place_to_another_document(
     for query in doubled[:2]:
         live = [result.document_id for result in search_live(configuration, query).results]
         assert live == diverse[query]
-    told = read_table(FolderWorkspace(with_copies.workspace).release(summary.manifest.release_id) / "diversity.parquet")
-    worth = {row["measure"]: row for row in told.to_pylist()}
+    reported = read_table(
+        FolderWorkspace(with_copies.workspace).release(summary.manifest.release_id) / "diversity.parquet"
+    )
+    worth = {row["measure"]: row for row in reported.to_pylist()}
     assert worth["nDCG@10"]["before"] == pytest.approx(summary.manifest.measures["reranked"]["nDCG@10"])
     assert worth["nDCG@10"]["after"] == pytest.approx(summary.manifest.measures["results"]["nDCG@10"])
     assert worth["distance@10"]["after"] > worth["distance@10"]["before"]
     again = evaluate.fn(str(with_copies.settings_file)).explained
     assert again is not None
-    assert again.diversity.select(["measure", "before", "after"]).equals(told.select(["measure", "before", "after"]))
+    assert again.diversity.select(["measure", "before", "after"]).equals(
+        reported.select(["measure", "before", "after"])
+    )
     assert "What diverse results cost and gain" in find_report(configuration.workspace, release_id=None)[1].read_text()
     assert examine(FolderWorkspace(with_copies.workspace), release_id=None).healthy
     anew = Collection(tmp_path / "anew", with_copies.settings, with_copies.documents, with_copies.log)

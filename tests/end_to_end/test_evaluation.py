@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 from safetensors.torch import load_file, save_file
 
-import nightrank.tasks.rerank.on_demand
+import nightrank.tasks.rerank.lazy
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.tiny_models import tiny_embedder, tiny_reranker
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.release.dense_lists import DENSE_LISTS
 from nightrank.storage.release.evaluation import COMPARISON, DEPTHS, DIAGNOSIS, EVALUATION
-from nightrank.tasks.evaluate.ladder import RUNGS, read_timings
+from nightrank.storage.release.files import ReleaseFiles
+from nightrank.tasks.evaluate.ladder import LADDER, read_timings
 from nightrank.tasks.evaluate.measures import means
 from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
 from tests.support.collection import LOG, QRELS
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 JUDGED = {query_id for query_id, *_ in QRELS}
 SCHEMAS = {
     "evaluation.parquet": EVALUATION,
-    "before.parquet": EVALUATION,
+    "previous.parquet": EVALUATION,
     "depths.parquet": DEPTHS,
     "diagnosis.parquet": DIAGNOSIS,
     "comparison.parquet": COMPARISON,
@@ -59,7 +60,7 @@ def folder_of(collection: Collection, summary: Summary) -> Path:
 
 
 def timings_of(collection: Collection, summary: Summary) -> Timings:
-    timings = read_timings(folder_of(collection, summary))
+    timings = read_timings(ReleaseFiles(folder_of(collection, summary)).timings)
     assert timings is not None
     return timings
 
@@ -70,8 +71,8 @@ def load_no_model(*arguments: object, **options: object) -> NoReturn:
 
 
 def forbid_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nightrank.tasks.rerank.on_demand, "Embedder", load_no_model)
-    monkeypatch.setattr(nightrank.tasks.rerank.on_demand, "Reranker", load_no_model)
+    monkeypatch.setattr(nightrank.tasks.rerank.lazy, "Embedder", load_no_model)
+    monkeypatch.setattr(nightrank.tasks.rerank.lazy, "Reranker", load_no_model)
 
 
 def watch_static_embeddings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -90,8 +91,8 @@ def watch_static_embeddings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_night_measures_every_rung_and_says_what_a_query_costs_there(collection: Collection) -> None:
     summary = night(collection)
 
-    assert [rung.stage for rung in summary.ladder] == [*RUNGS]
-    costs = [rung.milliseconds for rung in summary.ladder]
+    assert [stage.stage for stage in summary.ladder] == [*LADDER]
+    costs = [stage.milliseconds for stage in summary.ladder]
     assert all(cost is not None and cost > 0.0 for cost in costs)
     static, bm25, dense, fused, reranked = (cost or 0.0 for cost in costs)
     assert static < reranked
@@ -102,9 +103,9 @@ def test_a_night_measures_every_rung_and_says_what_a_query_costs_there(collectio
     measures = summary.manifest.measures
     assert summary.depths[0][1] == pytest.approx(measures["fused"])
     assert summary.depths[-1][1] == pytest.approx(measures["reranked"])
-    told = summary.as_json()
-    assert told["depths"] == [{"depth": depth, **values} for depth, values in summary.depths]
-    assert told["ladder"] == [rung.as_json() for rung in summary.ladder]
+    reported = summary.as_json()
+    assert reported["depths"] == [{"depth": depth, **values} for depth, values in summary.depths]
+    assert reported["ladder"] == [stage.as_json() for stage in summary.ladder]
 
 
 def test_a_night_without_anything_to_do_tells_the_same_ladder(collection: Collection) -> None:
@@ -170,7 +171,7 @@ def test_a_query_that_is_judged_now_meets_the_whole_collection(
 
 
 def test_static_lists_of_another_embedder_are_not_taken_over(collection: Collection, tmp_path: Path) -> None:
-    collection.settings["evaluation"] = {"timed_queries": 0}
+    collection.settings["evaluation"] = {"timed_queries": "none"}
     before = night(collection)
     collection.settings["embedder"]["model"] = str(tiny_embedder(tmp_path / "another", seed=8))
     after = night(collection)
@@ -195,7 +196,7 @@ def test_an_embedder_without_token_vectors_leaves_the_lowest_rung_out_and_the_ni
 
     summary = night(collection)
 
-    assert [rung.stage for rung in summary.ladder] == [*RUNGS[1:]]
+    assert [stage.stage for stage in summary.ladder] == [*LADDER[1:]]
     assert "static" not in timings_of(collection, summary).milliseconds
     assert len(summary.warnings) == 1
     assert "static embeddings were not measured" in summary.warnings[0]
@@ -204,9 +205,9 @@ def test_an_embedder_without_token_vectors_leaves_the_lowest_rung_out_and_the_ni
 def test_without_a_reranker_the_ladder_ends_at_the_hybrid(collection: Collection) -> None:
     collection.settings["reranker"]["model"] = "none"
     summary = night(collection)
-    assert [rung.stage for rung in summary.ladder] == [*RUNGS[:-1]]
+    assert [stage.stage for stage in summary.ladder] == [*LADDER[:-1]]
     assert summary.depths == ()
-    assert set(timings_of(collection, summary).milliseconds) == {*RUNGS[:-1]}
+    assert set(timings_of(collection, summary).milliseconds) == {*LADDER[:-1]}
 
 
 def test_a_night_with_the_same_models_takes_times_over_and_loads_none(
@@ -220,7 +221,7 @@ def test_a_night_with_the_same_models_takes_times_over_and_loads_none(
 
     assert second.changed
     assert timings_of(collection, second) == timings_of(collection, first)
-    assert [rung.milliseconds for rung in second.ladder] == [rung.milliseconds for rung in first.ladder]
+    assert [stage.milliseconds for stage in second.ladder] == [stage.milliseconds for stage in first.ladder]
 
 
 def test_another_model_depth_or_size_is_timed_anew(collection: Collection, tmp_path: Path) -> None:
@@ -241,10 +242,10 @@ def test_another_model_depth_or_size_is_timed_anew(collection: Collection, tmp_p
 
 
 def test_no_query_is_timed_where_none_is_asked_for(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    collection.settings["evaluation"] = {"timed_queries": 0}
+    collection.settings["evaluation"] = {"timed_queries": "none"}
     summary = night(collection)
     assert not (folder_of(collection, summary) / "timings.json").exists()
-    assert {rung.milliseconds for rung in summary.ladder} == {None}
+    assert {stage.milliseconds for stage in summary.ladder} == {None}
 
 
 def test_the_release_that_is_live_is_measured_again_by_todays_judgments(collection: Collection) -> None:
@@ -262,7 +263,7 @@ def test_the_release_that_is_live_is_measured_again_by_todays_judgments(collecti
     assert {row["difference"] for row in rows} == {0.0}
     for row in rows:
         assert row["before"] == pytest.approx(second.manifest.measures[row["stage"]][row["measure"]])
-    before = means(read_table(folder_of(collection, second) / "before.parquet"))
+    before = means(read_table(folder_of(collection, second) / "previous.parquet"))
     assert before == {stage: pytest.approx(values) for stage, values in second.manifest.measures.items()}
     assert before != first.manifest.measures
 
@@ -275,7 +276,7 @@ def test_what_is_damaged_of_the_release_before_stops_no_measuring(name: str, col
 
     summary = night(collection)
 
-    assert [rung.stage for rung in summary.ladder] == [*RUNGS]
+    assert [stage.stage for stage in summary.ladder] == [*LADDER]
     compared = read_table(folder_of(collection, summary) / "comparison.parquet").num_rows > 0
     assert compared == (name != "candidates.parquet")
 
@@ -290,8 +291,8 @@ def test_what_is_damaged_stops_no_night_that_has_nothing_to_do(name: str, collec
 
     assert (first.changed, second.changed) == (True, False)
     assert second.depths == (() if name == "depths.parquet" else first.depths)
-    assert [rung.stage for rung in second.ladder] == [*RUNGS]
-    assert all((rung.milliseconds is None) == (name == "timings.json") for rung in second.ladder)
+    assert [stage.stage for stage in second.ladder] == [*LADDER]
+    assert all((stage.milliseconds is None) == (name == "timings.json") for stage in second.ladder)
 
 
 def test_a_measure_that_nobody_knows_stops_the_night_before_anything_is_computed(

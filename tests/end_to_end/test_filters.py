@@ -19,11 +19,11 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.keys import query_key
 from nightrank.storage.memo.pair_scores import PairMemo
-from nightrank.storage.release.collect import collect
 from nightrank.storage.release.manifest import read_manifest
+from nightrank.storage.release.prune import prune
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.folder import FolderWorkspace
-from nightrank.tasks.experiment.run import Experiment
+from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.experiment.variants import varied
 from nightrank.tasks.trec.qrels import read_judgments
 from tests.end_to_end.test_nights_equal_rebuilds import change
@@ -115,7 +115,7 @@ def test_any_history_of_texts_and_metadata_ends_where_a_rebuild_and_brute_force_
     generator = np.random.default_rng(seed)
     depth = 4
     collection.settings["retrieval"] = {"candidate_depth": depth}
-    collection.settings["gates"]["max_empty"] = 1.0
+    collection.settings["gates"]["max_empty"] = "none"
     shelve(collection, generator, share=1.0)
     ask_with_filters(collection)
     collection.write()
@@ -129,7 +129,7 @@ def test_any_history_of_texts_and_metadata_ends_where_a_rebuild_and_brute_force_
         summary = refresh_plainly(collection.settings_file)
 
         assert summary.changed
-        assert summary.drops == ()
+        assert summary.dropped == ()
         rebuild = Collection(
             tmp_path / f"rebuild-{night}",
             collection.settings,
@@ -156,7 +156,7 @@ def test_an_evaluation_gives_filtered_queries_what_the_release_holds(collection:
     shelve(collection, np.random.default_rng(3), share=1.0)
     ask_with_filters(collection)
     collection.settings["retrieval"] = {"candidate_depth": 3}
-    collection.settings["gates"]["max_empty"] = 1.0
+    collection.settings["gates"]["max_empty"] = "none"
     collection.write()
     summary = refresh_plainly(collection.settings_file)
     configuration = load_settings(collection.settings_file)
@@ -167,8 +167,8 @@ def test_an_evaluation_gives_filtered_queries_what_the_release_holds(collection:
     with Experiment.open(
         place, configuration.settings, judgments, base=configuration.base, now=summary.manifest.created_at
     ) as experiment:
-        outcome = experiment.run(experiment.settings)
-        deeper = experiment.run(varied(experiment.settings, {"retrieval.candidate_depth": 200}))
+        outcome = experiment.evaluate(experiment.settings)
+        deeper = experiment.evaluate(varied(experiment.settings, {"retrieval.candidate_depth": 200}))
 
     stored = read_table(release / "candidates.parquet")
     keys = pc.unique(outcome.candidates.column("query_key"))
@@ -194,16 +194,16 @@ def test_a_candidate_that_its_filter_does_not_let_through_is_found_by_the_doctor
     wrong = pc.if_else(pc.is_valid(rows.column("filter")), '{"letters":{"lt":4}}', rows.column("filter"))
     write_table(path, rows.set_column(rows.schema.get_field_index("filter"), rows.schema.field("filter"), wrong))
 
-    told = json.dumps(examine(place, release_id=None).as_json())
+    reported = json.dumps(examine(place, release_id=None).as_json())
 
-    assert "candidates that their query's filter does not let through" in told
+    assert "candidates that their query's filter does not let through" in reported
 
 
 def test_a_change_of_metadata_moves_no_model_and_scans_nothing(collection: Collection) -> None:
     generator = np.random.default_rng(5)
     shelve(collection, generator, share=1.0)
     ask_with_filters(collection)
-    collection.settings["gates"]["max_empty"] = 1.0
+    collection.settings["gates"]["max_empty"] = "none"
     collection.write()
     first = refresh_plainly(collection.settings_file)
     assert first.counts.queries_embedded == len(LOG)  # a text is embedded once, whatever its filters
@@ -231,9 +231,9 @@ def test_what_models_said_of_filtered_queries_is_kept_and_shared(collection: Col
     summary = refresh_plainly(collection.settings_file)
     place = FolderWorkspace(collection.workspace)
 
-    collected = collect(place, keep=1, now=summary.manifest.created_at, thorough=True)
+    pruned = prune(place, keep=1, now=summary.manifest.created_at, thorough=True)
 
-    assert (collected.pair_scores_removed, collected.query_vectors_removed) == (0, 0)
+    assert (pruned.pair_scores_removed, pruned.query_vectors_removed) == (0, 0)
     manifest = read_manifest(place, place.require_current())
     with (
         Bm25Store.open(place.release(manifest.release_id) / "bm25.duckdb") as store,
@@ -256,7 +256,7 @@ def test_a_filter_that_documents_do_not_bear_out_sets_its_queries_aside_and_the_
 
     summary = refresh_plainly(collection.settings_file)
 
-    [drop] = summary.drops
+    [drop] = summary.dropped
     assert (drop.reason, drop.rows, drop.traffic) == ("filter that cannot be applied", 8, 24)
     assert summary.published
     assert summary.counts.queries == len(LOG) + 4
@@ -291,8 +291,8 @@ def test_the_command_line_takes_a_filter_into_account(collection: Collection, ni
     assert ids("--filter", '{"letters": {"$lt": 7.0}}', "--live") == cached
     ended = nightrank("search", *config, "black tea", "--json", "--filter", condition)
     assert ended.json["filter"] == FILTERS["few"]
-    told = nightrank("search", *config, "black tea", "--filter", '{"letters": 3}')
-    assert (told.code, "no results for 'black tea' with this filter" in told.err) == (2, True)
+    reported = nightrank("search", *config, "black tea", "--filter", '{"letters": 3}')
+    assert (reported.code, "no results for 'black tea' with this filter" in reported.err) == (2, True)
     wrong: list[tuple[Any, str]] = [
         (("--filter", "letters < 7"), "no JSON"),
         (("--live", "--filter", '{"colour": 1}'), "no document has the field 'colour'"),

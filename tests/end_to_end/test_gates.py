@@ -99,7 +99,7 @@ def test_a_judged_query_that_is_lost_scores_0_and_new_ones_do_not_make_up_for_it
     refresh(collection)
     collection.log = [row for row in whole if row[0] != "q-tea"]
     collection.qrels = list(QRELS)
-    collection.settings["gates"] = {"margin": 1.0}
+    collection.settings["gates"] = {"margin": "none"}
 
     gates = gates_of(refresh(collection))
 
@@ -193,7 +193,7 @@ def test_a_first_release_too_is_refused_for_what_it_is_itself(
 def test_a_source_that_is_too_old_is_refused_and_warned_of_where_there_is_nothing_to_do(
     collection: Collection, refresh: Refresh, nightrank: Command
 ) -> None:
-    collection.settings["gates"] = {"max_source_age_days": 2.0, "margin": 1.0}
+    collection.settings["gates"] = {"max_source_age_days": 2.0, "margin": "none"}
     assert "source_age" in gates_of(refresh(collection))
     old = (datetime.now(UTC) - timedelta(days=3)).timestamp()
     os.utime(collection.folder / "corpus.jsonl", (old, old))

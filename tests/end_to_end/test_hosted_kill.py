@@ -35,8 +35,8 @@ def test_a_killed_night_pays_at_most_for_the_answer_it_was_about_to_keep(
         collection.settings["reranker.hosted"] = {
             "api": "cohere",
             "url": provider.url,
-            "key_variable": VARIABLE,
-            "pairs_a_request": 6,
+            "api_key_env": VARIABLE,
+            "pairs_per_request": 6,
         }
         collection.write()
         for _ in range(3):  # each gets three answers further, or two

@@ -45,7 +45,7 @@ def hosted(collection: Collection, provider: RerankServer, monkeypatch: pytest.M
     monkeypatch.setenv(VARIABLE, KEY)
     monkeypatch.setattr(nightrank.tasks.rerank.hosted.client, "Clock", lambda: Clock(sleep=lambda _: None))
     collection.settings["reranker"] = {"model": "rerank-v3.5", "depth": 20}
-    collection.settings["reranker.hosted"] = {"api": "cohere", "url": provider.url, "key_variable": VARIABLE}
+    collection.settings["reranker.hosted"] = {"api": "cohere", "url": provider.url, "api_key_env": VARIABLE}
     return collection
 
 
@@ -137,7 +137,7 @@ def test_what_was_paid_for_an_unfinished_query_outlives_every_collection(
     hosted.settings["retention"] = {"keep": 1}
     for night in range(1, 4):
         assert refresh(hosted).counts.pairs_scored == 10
-        assert nightrank("collect", "-c", hosted.settings_file).code == 0
+        assert nightrank("prune", "-c", hosted.settings_file).code == 0
         assert len(provider.paid) == 10 * night
     assert max(provider.paid.values()) == 1
 
@@ -220,9 +220,9 @@ def test_the_key_is_nowhere_but_in_the_requests(
     assert "[key]" in ended.err
     assert all(headers["authorization"] == f"Bearer {KEY}" for _, headers, _ in provider.requests)
     with get_client(sync_client=True) as client:
-        told = str(client.read_artifacts()) + str(client.read_logs())
+        reported = str(client.read_artifacts()) + str(client.read_logs())
     secret = KEY.encode()
-    for text in (ended.out, ended.err, caplog.text, str(summary.as_json()), told):
+    for text in (ended.out, ended.err, caplog.text, str(summary.as_json()), reported):
         assert KEY not in text
     assert secret not in bytes_under(hosted.folder)
     assert VARIABLE.encode() not in bytes_under(hosted.workspace)
@@ -234,11 +234,11 @@ def test_a_key_can_come_from_a_prefect_secret(
     from prefect.blocks.system import Secret
 
     monkeypatch.delenv(VARIABLE)
-    with pytest.raises(InputError, match=r"no key .*key_variable names is not there"):
+    with pytest.raises(InputError, match=r"no key .*api_key_env names is not there"):
         refresh(hosted)
-    del hosted.settings["reranker.hosted"]["key_variable"]
-    hosted.settings["reranker.hosted"]["key_block"] = "rerank-key"
-    with pytest.raises(InputError, match=r"no key .*key_block names is not there"):
+    del hosted.settings["reranker.hosted"]["api_key_env"]
+    hosted.settings["reranker.hosted"]["api_key_block"] = "rerank-key"
+    with pytest.raises(InputError, match=r"no key .*api_key_block names is not there"):
         refresh(hosted)
     Secret(value=KEY).save("rerank-key", overwrite=True)
     assert refresh(hosted).published
@@ -251,9 +251,9 @@ def test_a_hosted_reranker_is_not_timed_and_not_watched_because_both_would_be_pa
 ) -> None:
     hosted.settings["evaluation"] = {"timed_queries": 2}
     summary = refresh(hosted)
-    rungs = {rung.stage: rung.milliseconds for rung in summary.ladder}
-    assert rungs["fused"] is not None
-    assert rungs["reranked"] is None
+    stages = {stage.stage: stage.milliseconds for stage in summary.ladder}
+    assert stages["fused"] is not None
+    assert stages["reranked"] is None
     hosted.documents.append({"_id": "mead", "title": "Mead", "text": "Mead is honey and wild yeast.", "letters": 4})
     assert refresh(hosted).counts.scores_checked == 0
     assert max(provider.paid.values()) == 1
@@ -267,7 +267,7 @@ def test_another_word_for_the_revision_has_all_pairs_scored_anew(
     second = refresh(hosted)
     assert second.counts.pairs_scored == second.counts.pairs == first.counts.pairs
     assert set(provider.paid.values()) == {2}
-    hosted.settings["reranker.hosted"] |= {"max_pairs": 5, "attempts": 2, "requests_a_minute": 600.0}
+    hosted.settings["reranker.hosted"] |= {"max_pairs": 5, "attempts": 2, "requests_per_minute": 600.0}
     assert refresh(hosted).changed is False
 
 
@@ -313,7 +313,7 @@ def test_all_that_one_evaluation_asks_for_is_under_one_cap(
     del hosted.settings["reranker"]["revision"]
     hosted.write()
     with pytest.raises(InputError, match=f"spending cap leaves {of_the_judged} pairs"):
-        evaluate(str(hosted.settings_file), against=str(other), grid=["reranker.revision=third"])
+        evaluate(str(hosted.settings_file), baseline=str(other), grid=["reranker.revision=third"])
     assert provider.paid.total() == known + 2 * of_the_judged
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from nightrank.storage.files.database import connect, only_row
 from nightrank.storage.lance.table import ChunkTable
-from nightrank.storage.release.collect import collect
 from nightrank.storage.release.manifest import list_releases, read_manifest
+from nightrank.storage.release.prune import prune
 from nightrank.storage.workspace.base import STAGING_PREFIX, Workspace
 from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.collection import Collection
@@ -82,7 +82,7 @@ def test_killed_while_it_collects_a_night_is_published_and_every_release_is_whol
 
 
 def test_what_a_killed_run_had_committed_is_not_computed_again(nights: Nights, collection: Collection) -> None:
-    assert nights.run(collection, kill_before="pin")[0] == -signal.SIGKILL
+    assert nights.run(collection, kill_before="tag")[0] == -signal.SIGKILL
     assert not (collection.workspace / "current.json").exists()
 
     assert nights.run(collection)[0] == 0
@@ -163,8 +163,8 @@ def assert_nothing_left_over(workspace: Workspace) -> None:
     """No orphan that a collection does not remove, no half-made folder, no pair score or vector that is there twice."""
     now = datetime(2026, 1, 2, tzinfo=UTC)
     with workspace.writing(now=now):
-        collect(workspace, keep=1, now=now, thorough=True)
-        again = collect(workspace, keep=1, now=now, thorough=True)
+        prune(workspace, keep=1, now=now, thorough=True)
+        again = prune(workspace, keep=1, now=now, thorough=True)
     assert (again.releases_removed, again.staging_removed, again.tables_removed, again.memos_removed) == ((), 0, (), ())
     assert (again.rows_removed, again.tags_removed) == (0, 0)
     assert (again.pair_scores_removed, again.query_vectors_removed) == (0, 0)
@@ -190,8 +190,8 @@ def test_a_run_killed_before_a_commit_costs_that_batch_and_no_other(
     step: str, chunks_twice: int, pairs_twice: int, nights: Nights, collection: Collection, tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path / "journal")
-    collection.settings["canary"] = {"sample": 0}  # what it computes again is no part of a pass
-    collection.settings["evaluation"] = {"timed_queries": 0}  # nor is what is timed
+    collection.settings["drift_check"] = {"sample": "none"}  # what it computes again is no part of a pass
+    collection.settings["evaluation"] = {"timed_queries": "none"}  # nor is what is timed
     collection.write()
     order: dict[str, str | float] = {"journal": str(journal.path), "commit_rows": 4, "commit_pairs": 32}
 
@@ -208,7 +208,7 @@ def kill_at_random_moments(nights: Nights, collection: Collection, *, kills: int
     """Rounds of edits; each round's night, and the night that is to complete it, killed at moments drawn at random."""
     generator = random.Random(seed)
     tally, journal = Tally(), Journal(folder / "journal")
-    collection.settings["canary"] = {"sample": 0}  # what it computes again is no part of a pass
+    collection.settings["drift_check"] = {"sample": "none"}  # what it computes again is no part of a pass
     undisturbed = Collection(
         folder / "undisturbed", collection.settings, collection.documents, collection.log, collection.qrels
     )

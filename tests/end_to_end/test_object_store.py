@@ -23,7 +23,7 @@ from nightrank.storage.release.rollback import roll_back
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.open import open_results
 from nightrank.storage.workspace.base import STAGING_PREFIX
-from nightrank.storage.workspace.models import Promotion, promote, seal_model
+from nightrank.storage.workspace.models import Promotion, commit_model, promote
 from tests.support.collection import Collection, small_collection
 from tests.support.nights import edit, night_process
 from tests.support.object_store import copy_of, in_bucket, new_bucket
@@ -163,7 +163,7 @@ def test_a_promoted_model_is_one_for_all_machines(elsewhere: Collection, tmp_pat
     workspace = workspace_of(elsewhere)
     workspace.models.mkdir()
     weights = tiny_embedder(tmp_path / "better", seed=8)
-    made = seal_model(workspace, weights, kind="embedder", fingerprint="better", told_in=["config.json"])
+    made = commit_model(workspace, weights, kind="embedder", fingerprint="better", report_files=["config.json"])
     named = str(elsewhere.settings["embedder"]["model"])
     sha256 = sha256_of_file(made / "model.safetensors")
     promote(
@@ -205,7 +205,7 @@ def test_every_command_works_on_an_address(elsewhere: Collection, nightrank: Com
     rolled = nightrank("rollback", *config, "--json").json
     assert rolled["before"] == refreshed["release_id"]
     assert nightrank("rollback", *config, refreshed["release_id"], "--json").code == 0
-    assert nightrank("collect", *config, "--keep", "1", "--json").json["releases_removed"] == [rolled["current"]]
+    assert nightrank("prune", *config, "--keep", "1", "--json").json["releases_removed"] == [rolled["current"]]
     assert nightrank("doctor", *config, "--json").json["healthy"]
 
 

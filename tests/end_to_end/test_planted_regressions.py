@@ -141,7 +141,7 @@ def test_half_of_the_collection_missing_is_stopped_by_the_quality_where_queries_
     collection: Collection, refresh: Refresh, nightrank: Command
 ) -> None:
     live = plant_half_a_collection(collection, refresh)
-    collection.settings["gates"] = {"min_overlap": 0.0, "max_top1_changed": 1.0}
+    collection.settings["gates"] = {"min_overlap": "none", "max_top1_changed": "none"}
     collection.write()
 
     found = refused(nightrank("refresh", "-c", collection.settings_file, "--json"))

@@ -51,8 +51,8 @@ def load_no_model(*arguments: object, **options: object) -> NoReturn:
 
 def forbid_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing can be embedded and no pair be scored from here on."""
-    monkeypatch.setattr("nightrank.tasks.rerank.on_demand.Embedder", load_no_model)
-    monkeypatch.setattr("nightrank.tasks.rerank.on_demand.Reranker", load_no_model)
+    monkeypatch.setattr("nightrank.tasks.embed.lazy.Embedder", load_no_model)
+    monkeypatch.setattr("nightrank.tasks.rerank.lazy.Reranker", load_no_model)
 
 
 def test_a_first_refresh_publishes_results_that_readers_get_by_the_query(
@@ -356,7 +356,7 @@ def test_near_identical_queries_are_one_and_each_form_is_found_and_judged(
     assert nightrank("doctor", "-c", collection.settings_file).code == 0
 
     with closing(sqlite3.connect(folder / "results.sqlite")) as connection, connection:
-        connection.execute("DELETE FROM forms")
+        connection.execute("DELETE FROM aliases")
 
     damaged = nightrank("doctor", "-c", collection.settings_file, "--json")
     results = next(check for check in damaged.json["checks"] if check["name"] == "results")
@@ -370,13 +370,13 @@ def test_a_refresh_tells_its_coverage_and_what_of_the_log_it_dropped(
     collection.qrels = [("a", "tea", 1)]
     collection.settings["queries"]["budget"] = 1
 
-    told = refresh(collection).as_json()
+    reported = refresh(collection).as_json()
 
-    assert told["coverage"] == 0.5
+    assert reported["coverage"] == 0.5
     dropped = {"personal data": {"rows": 1, "traffic": 2}, "over the budget": {"rows": 1, "traffic": 4}}
-    assert told["drops"] == dropped
+    assert reported["dropped"] == dropped
     again = nightrank("refresh", "-c", collection.settings_file, "--json").json
-    assert (again["changed"], again["coverage"], again["drops"]) == (False, 0.5, dropped)
+    assert (again["changed"], again["coverage"], again["dropped"]) == (False, 0.5, dropped)
 
 
 def test_the_budget_keeps_the_most_frequent_queries(collection: Collection, refresh: Refresh) -> None:
@@ -394,7 +394,7 @@ def test_the_budget_keeps_the_most_frequent_queries(collection: Collection, refr
 
 
 def test_bad_rows_are_set_aside_and_named(collection: Collection, refresh: Refresh) -> None:
-    collection.settings["documents"]["max_bad_rows"] = 0.5
+    collection.settings["documents"]["max_bad_row_share"] = 0.5
     collection.documents.append({"_id": "empty", "title": "", "text": " "})
     collection.documents.append({**collection.document("tea"), "title": "Tea again"})
 

@@ -134,16 +134,16 @@ def test_hostile_texts_are_shown_as_they_are(opened: Opened) -> None:
 
 
 def test_the_filter_narrows_the_queries_as_one_types(opened: Opened) -> None:
-    told = opened.page.locator("#told")
+    reported = opened.page.locator("#shown-count")
     everything = opened.shown()
-    assert told.inner_text() == f"{everything} of {everything} shown"
+    assert reported.inner_text() == f"{everything} of {everything} shown"
     assert everything > 3
 
     opened.page.get_by_label("Filter by words of the query").press_sequentially("ONERROR hon")
-    assert (opened.shown(), told.inner_text()) == (1, f"1 of {everything} shown")
+    assert (opened.shown(), reported.inner_text()) == (1, f"1 of {everything} shown")
 
     opened.page.get_by_label("Filter by words of the query").fill("no query says this")
-    assert (opened.shown(), told.inner_text()) == (0, f"0 of {everything} shown")
+    assert (opened.shown(), reported.inner_text()) == (0, f"0 of {everything} shown")
 
 
 def test_the_filter_by_outcome_shows_that_outcome_alone(opened: Opened) -> None:

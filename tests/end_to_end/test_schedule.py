@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.support.collection import Collection
     from tests.support.hosted_server import RerankServer
 
-SERVED = ("refresh", "evaluate", "collect", "export", "report", "train embedder", "train reranker")
+SERVED = ("refresh", "evaluate", "prune", "export", "report", "train embedder", "train reranker")
 
 
 @pytest.fixture
@@ -45,10 +45,10 @@ def test_one_process_serves_nights_one_at_a_time_and_stops_them_in_good_order(
     collection.write()
     with server.running("nightrank", "schedule", "--json", "--name", name, folder=folder, log=log) as process:
         served = server.once(log.read_text, lambda text: "\n}\n" in text)
-        told = json.loads(served[: served.index("\n}\n") + 2])["served"]
-        assert [one["deployment"] for one in told] == [f"{flow}/{name}" for flow in SERVED]
-        assert [one["cron"] for one in told] == ["0 3 * * *", None, None, None, None, None, None]
-        assert told[0]["timezone"] == "Europe/Berlin"
+        reported = json.loads(served[: served.index("\n}\n") + 2])["served"]
+        assert [one["deployment"] for one in reported] == [f"{flow}/{name}" for flow in SERVED]
+        assert [one["cron"] for one in reported] == ["0 3 * * *", None, None, None, None, None, None]
+        assert reported[0]["timezone"] == "Europe/Berlin"
 
         first = server.ended(server.begin(f"refresh/{name}"))
         assert first["state_type"] == "COMPLETED", first["state"]
@@ -87,7 +87,7 @@ def test_without_a_server_it_says_which_one_is_missing(collection: Collection, p
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("refresh", "61 2 * * *"), ("timezone", "Europe/Atlantis"), ("collect", "daily")]
+    ("key", "value"), [("refresh", "61 2 * * *"), ("timezone", "Europe/Atlantis"), ("prune", "daily")]
 )
 def test_a_schedule_that_is_none_is_an_error_of_the_input(
     collection: Collection, program: Program, key: str, value: str

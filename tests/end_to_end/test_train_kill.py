@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.tasks.train.embedder.learn import newest_checkpoint
-from nightrank.tasks.train.embedder.watch import Advance
+from nightrank.tasks.train.embedder.trainer import Advance
 from tests.support.training_collection import training_collection
 
 if TYPE_CHECKING:

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.flows.settings import find_settings_file, load_settings
+from nightrank.flows.settings import FORMER_NAMES, find_settings_file, load_settings, read_settings
 from nightrank.storage.errors import InputError
 from nightrank.tasks.settings.file import Settings
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 LEAST = '[documents]\nsource = "corpus.jsonl"\n[queries]\nlog = "queries.jsonl"\n'
 
@@ -61,6 +65,63 @@ def test_an_unknown_key_is_refused_and_the_nearest_is_named(tmp_path: Path, text
     error = complaint(tmp_path, text)
     assert error.message.endswith(name)
     assert error.remedy == remedy
+
+
+@pytest.mark.parametrize("former", FORMER_NAMES)
+def test_a_key_by_its_former_name_is_refused_and_its_name_now_is_named(tmp_path: Path, former: tuple[str, ...]) -> None:
+    *sections, key = former
+    lines = LEAST.splitlines()
+    if not sections:
+        lines += [f"[{key}]", "sample = 3"]
+    elif f"[{sections[0]}]" in lines:
+        lines.insert(lines.index(f"[{sections[0]}]") + 1, f"{key} = 1")
+    else:
+        lines += [f"[{'.'.join(sections)}]", f"{key} = 1"]
+    error = complaint(tmp_path, "\n".join(lines) + "\n")
+    assert "unknown setting" in error.message
+    assert error.remedy == f"It is called {FORMER_NAMES[former]} now."
+    place, _, name = FORMER_NAMES[former].partition("].")
+    section: type[BaseModel] = Settings
+    for part in place.strip("[]").split("."):
+        found = section.model_fields[part].annotation
+        assert isinstance(found, type)
+        section = found
+    assert not name or name in section.model_fields  # the name that is given is one
+
+
+SWITCHED_OFF = [
+    ("queries", "half_life_days", "0.0"),
+    ("queries", "max_per_minute", "0"),
+    ("evaluation", "timed_queries", "0"),
+    ("gates", "margin", "1.0"),
+    ("gates", "min_overlap", "0.0"),
+    ("gates", "max_top1_changed", "1.0"),
+    ("gates", "min_kept", "0.0"),
+    ("gates", "max_empty", "1.0"),
+    ("gates", "min_judged", "0.0"),
+    ("gates", "min_coverage", "0.0"),
+    ("gates", "max_source_age_days", "0"),
+    ("drift_check", "sample", "0"),
+    ("results", "near_duplicate", "0.0"),
+    ("schedule", "evaluate", '"off"'),
+]
+
+
+@pytest.mark.parametrize(("section", "key", "was"), SWITCHED_OFF)
+def test_off_is_written_none_and_in_no_other_way(tmp_path: Path, section: str, key: str, was: str) -> None:
+    def text(value: str) -> str:
+        place = f"[{section}]\n"
+        return (
+            LEAST.replace(place, f"{place}{key} = {value}\n") if place in LEAST else f"{LEAST}{place}{key} = {value}\n"
+        )
+
+    (tmp_path / "nightrank.toml").write_text(text('"none"'))
+    settings = read_settings(tmp_path / "nightrank.toml")
+    assert getattr(getattr(settings, section), key) is None
+    assert Settings.model_validate(settings.model_dump(mode="json")) == settings  # as a manifest gives it back
+    error = complaint(tmp_path, text(was))
+    assert f"[{section}].{key}" in error.message
+    assert error.remedy == 'Correct it, or write "none" to switch it off.'
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nightrank.tasks.models.card import Figure, Guarded, PairsGathered, PairsMined, TrainingCard
+from nightrank.tasks.models.card import Figure, PairsGathered, PairsMined, RegressionCheck, TrainingCard
 
 
 def figure(*, difference: float = 0.1, low: float = 0.05, p_value: float = 0.001) -> Figure:
@@ -19,7 +19,7 @@ def figure(*, difference: float = 0.1, low: float = 0.05, p_value: float = 0.001
     )
 
 
-def card(decisive: Figure, *, guard: Guarded | None = None) -> TrainingCard:
+def card(decisive: Figure, *, regression_set: RegressionCheck | None = None) -> TrainingCard:
     return TrainingCard(
         kind="embedder",
         fingerprint="f00d",
@@ -35,22 +35,24 @@ def card(decisive: Figure, *, guard: Guarded | None = None) -> TrainingCard:
         mined=PairsMined(
             queries=8,
             queries_without_passage=0,
-            queries_between=0,
+            queries_straddling=0,
             held_out_queries=1,
             held_out_documents=1,
             pairs=8,
             negatives=8,
-            refused={},
+            false_negatives={},
             passages=9,
             evaluated_passages=9,
             whole_collection=True,
         ),
         training={"steps": 3, "best_step": 3},
         figures=[decisive, figure(difference=-0.4, low=-0.5)],  # others decide nothing
-        guard=guard,
+        regression_set=regression_set,
         remarks=[],
     )
 
 
-def guarded(difference: float) -> Guarded:
-    return Guarded(name="general", passages=9, allowed_loss=0.01, figure=figure(difference=difference, low=-1.0))
+def regression(difference: float) -> RegressionCheck:
+    return RegressionCheck(
+        name="general", passages=9, allowed_loss=0.01, figure=figure(difference=difference, low=-1.0)
+    )

@@ -78,7 +78,12 @@ QRELS = (
 
 
 # The models are random and nights change much of the collection: what is published here need not be good.
-LOOSE_GATES: dict[str, TomlValue] = {"margin": 1.0, "min_overlap": 0.0, "max_top1_changed": 1.0, "min_kept": 0.0}
+LOOSE_GATES: dict[str, TomlValue] = {
+    "margin": "none",
+    "min_overlap": "none",
+    "max_top1_changed": "none",
+    "min_kept": "none",
+}
 
 
 def _documents() -> list[dict[str, JsonValue]]:
@@ -150,7 +155,7 @@ def small_collection(folder: Path, *, embedder: str | Path, reranker: str | Path
         "chunking": {"max_tokens": 40},
         "embedder": {"model": str(embedder)},
         "reranker": {"model": str(reranker)},
-        "evaluation": {"timed_queries": 0},  # timing loads models, and most tests are not about it
+        "evaluation": {"timed_queries": "none"},  # timing loads models, and most tests are not about it
         "gates": dict(LOOSE_GATES),
         "execution": {"device": "cpu", "threads": 1},
     }

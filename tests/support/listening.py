@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Told = list[dict[str, str]]
+Messages = list[dict[str, str]]
 
 
 @contextmanager
-def listening(status: int = 200) -> Iterator[tuple[str, Told]]:
+def listening(status: int = 200) -> Iterator[tuple[str, Messages]]:
     """The address of somebody who is told, and what they were."""
-    told: Told = []
+    messages: Messages = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(status)
             self.end_headers()
 
@@ -30,5 +30,5 @@ def listening(status: int = 200) -> Iterator[tuple[str, Told]]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/", told
+        yield f"http://127.0.0.1:{server.server_address[1]}/", messages
         server.shutdown()

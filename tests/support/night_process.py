@@ -42,18 +42,18 @@ STEPS = {
     "commit of vectors": ("nightrank.storage.lance.table", "ChunkTable", "add"),
     "commit of pair scores": ("nightrank.storage.memo.pair_scores", "PairMemo", "append"),
     "search cache": ("nightrank.tasks.stages.publish", None, "write_results_file"),
-    "pin": ("nightrank.storage.lance.table", "ChunkTable", "pin"),
-    "seal": ("nightrank.tasks.stages.publish", None, "seal"),
-    "pointer": ("nightrank.storage.workspace.base", "Workspace", "point_at"),
+    "tag": ("nightrank.storage.lance.table", "ChunkTable", "tag"),
+    "commit_release": ("nightrank.tasks.stages.publish", None, "commit_release"),
+    "pointer": ("nightrank.storage.workspace.base", "Workspace", "publish"),
 }
 
 # What a night does once it is published: a release, rows, tags, files and entries that nothing reaches go.
 STEPS_OF_COLLECTING = {
-    "collection": ("nightrank.tasks.stages.publish", None, "collect"),
-    "rows": ("nightrank.storage.lance.prune", "ChunkUpkeep", "remove"),
-    "tags": ("nightrank.storage.lance.prune", "ChunkUpkeep", "move_tags"),
+    "collection": ("nightrank.tasks.stages.publish", None, "prune"),
+    "rows": ("nightrank.storage.lance.prune", "ChunkPruning", "remove"),
+    "tags": ("nightrank.storage.lance.prune", "ChunkPruning", "move_tags"),
     "leftovers": ("nightrank.storage.memo.prune", None, "remove_leftovers"),
-    "memos": ("nightrank.storage.memo.prune", None, "keep_reached"),
+    "memos": ("nightrank.storage.memo.prune", None, "keep_reachable"),
 }
 
 # Every write to an object store but LanceDB's own.

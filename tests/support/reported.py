@@ -11,9 +11,10 @@ import pyarrow as pa
 from nightrank.storage.files.parquet import write_table
 from nightrank.storage.keys import query_key
 from nightrank.storage.records import BAD_ROWS, QUERIES
-from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPS, EVALUATION, Timings
+from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPPED, EVALUATION, Timings
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import ChunkTableVersion, Counts, Inputs, Manifest
-from nightrank.storage.release.results import FILE_NAME, write_results_file
+from nightrank.storage.release.results import write_results_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,7 +63,7 @@ def write_answers(folder: Path, answers: Mapping[str, tuple[str, Sequence[tuple[
         (keys[query_id], text, json.dumps([_entry(*entry) for entry in enumerate(results, start=1)]))
         for query_id, (text, results) in answers.items()
     )
-    write_results_file(folder / FILE_NAME, cached)
+    write_results_file(ReleaseFiles(folder).results.path, cached)
 
 
 def write_worth(
@@ -85,7 +86,7 @@ def write_everything_else(folder: Path, diagnosis: Sequence[tuple[Any, ...]]) ->
         ("frequency", 20, 95, 0.2),
     ]
     write_rows(folder / "coverage.parquet", COVERAGE, coverage)
-    write_rows(folder / "drops.parquet", DROPS, [("a robot", 2, 9), ("a replay", 1, 40)])
+    write_rows(folder / "dropped.parquet", DROPPED, [("a robot", 2, 9), ("a replay", 1, 40)])
     write_rows(folder / "bad_rows.parquet", BAD_ROWS, [("log.csv", 3, "no query"), ("log.csv", 8, "no query")])
     compared = [
         ("results", "nDCG@10", 2, 0.5, 0.25, -0.25, -0.4, -0.1, 0.001, 0.02, 0, 1, 1),

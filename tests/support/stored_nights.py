@@ -16,7 +16,7 @@ from nightrank.storage.keys import digest
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.memo.query_vectors import QueryMemo
-from nightrank.storage.release.manifest import ChunkTableVersion, Counts, Inputs, Manifest, digests_of, seal
+from nightrank.storage.release.manifest import ChunkTableVersion, Counts, Inputs, Manifest, commit_release, digests_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,10 +86,10 @@ def add_night(
         gates=[],
         files=digests_of(staging),
     )
-    table.pin(release_id)
-    seal(workspace, manifest, staging=staging)
+    table.tag(release_id)
+    commit_release(workspace, manifest, staging=staging)
     if publish and status == "accepted":
-        workspace.point_at(release_id, now=NOW)
+        workspace.publish(release_id, now=NOW)
     return manifest
 
 

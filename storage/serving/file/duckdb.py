@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 BLOCK_ROWS = 1000  # in memory at one time
 
 _CREATE = """
-CREATE TABLE answers (key VARCHAR PRIMARY KEY, form_of VARCHAR, query VARCHAR, "filter" VARCHAR, results VARCHAR)
+CREATE TABLE answers (key VARCHAR PRIMARY KEY, alias_of VARCHAR, query VARCHAR, "filter" VARCHAR, results VARCHAR)
 """
 _CREATE_RELEASE = """
-CREATE TABLE nightrank_release (release_id VARCHAR NOT NULL, queries BIGINT NOT NULL, forms BIGINT NOT NULL)
+CREATE TABLE nightrank_release (release_id VARCHAR NOT NULL, queries BIGINT NOT NULL, aliases BIGINT NOT NULL)
 """
-_INSERT = 'INSERT INTO answers SELECT key, form_of, query, "filter", results FROM block'
+_INSERT = 'INSERT INTO answers SELECT key, alias_of, query, "filter", results FROM block'
 _INSERT_RELEASE = "INSERT INTO nightrank_release VALUES (?, ?, ?)"
 _ATTACH = "ATTACH $path AS served (READ_ONLY)"
-_RELEASE = "SELECT release_id, queries, forms FROM served.nightrank_release"
-_GET = "SELECT form_of, query, results FROM served.answers WHERE key = ?"
-_COLUMNS = pa.schema([(name, pa.string()) for name in ("key", "form_of", "query", "filter", "results")])
+_RELEASE = "SELECT release_id, queries, aliases FROM served.nightrank_release"
+_GET = "SELECT alias_of, query, results FROM served.answers WHERE key = ?"
+_COLUMNS = pa.schema([(name, pa.string()) for name in ("key", "alias_of", "query", "filter", "results")])
 
 
 def write(path: Path, served: Served, entries: Iterator[Entry]) -> None:

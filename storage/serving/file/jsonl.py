@@ -1,7 +1,7 @@
 """Results as JSONL: a line a key, sorted by key, so that a reader finds one by halves, without an index.
 
     {"key":"...","release_id":"...","query":"black tea","filter":null,"results":[{"rank": 1, ...}, ...]}
-    {"key":"...","release_id":"...","form_of":"<the key of the query whose results this near-identical form gets>"}
+    {"key":"...","release_id":"...","alias_of":"<the key of the query whose results this alias gets>"}
 
 The key of a query is ``storage.keys.query_key``.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.keys import KEY_LENGTH
 from nightrank.storage.serving.file.target import NotOurs
-from nightrank.storage.serving.reader import Answer, KeyedReader, Served, read_document
+from nightrank.storage.serving.reader import KeyedReader, Served, StoredAnswer, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,15 +59,15 @@ class JsonlReader(KeyedReader):
     def served(self) -> Served:
         """What the file holds; the first time all of it is read."""
         if self._served is None:
-            queries = forms = start = 0
+            queries = aliases = start = 0
             while start < len(self._lines):
                 end = self._end_of_line(start)
                 if isinstance(read_document(self._lines[start:end]), str):
-                    forms += 1
+                    aliases += 1
                 else:
                     queries += 1
                 start = end
-            self._served = Served(self._release_id, queries, forms)
+            self._served = Served(self._release_id, queries, aliases)
         return self._served
 
     @property
@@ -75,8 +75,8 @@ class JsonlReader(KeyedReader):
         """The release that is read."""
         return self._release_id
 
-    def find(self, key: str) -> Answer | None:
-        """What is stored for the key of a query, or of one of its forms."""
+    def find(self, key: str) -> StoredAnswer | None:
+        """What is stored for the key of a query, or of one of its aliases."""
         line = self._line(key.encode())
         if line is None:
             return None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SCHEMA = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
-        pa.field("form_of", pa.string()),  # the key of the query whose results a near-identical form gets
+        pa.field("alias_of", pa.string()),  # the key of the query whose results an alias gets
         pa.field("release_id", pa.string(), nullable=False),
         pa.field("query", pa.string()),
         pa.field("filter", pa.string()),  # canonical JSON; null without one
@@ -35,14 +35,14 @@ GROUP_ROWS = 512
 
 def write(path: Path, served: Served, entries: Iterator[Entry]) -> None:
     """Write the entries of a release, which come by key."""
-    told = {b"nightrank": f"{served.release_id} {served.queries} {served.forms}".encode()}
+    told = {b"nightrank": f"{served.release_id} {served.queries} {served.aliases}".encode()}
     schema = SCHEMA.with_metadata(told)
     # Statistics of keys alone: what is said of long texts would only make the footer large.
     with pq.ParquetWriter(path, schema, compression="zstd", write_statistics=["key"]) as writer:
         while rows := list(islice(entries, GROUP_ROWS)):
-            key, form_of, query, condition, results = zip(*rows, strict=True)
+            key, alias_of, query, condition, results = zip(*rows, strict=True)
             release_id = [served.release_id] * len(rows)
-            columns = [key, form_of, release_id, query, condition, results]
+            columns = [key, alias_of, release_id, query, condition, results]
             writer.write_table(pa.table([pa.array(column, pa.string()) for column in columns], schema=schema))
 
 
@@ -64,8 +64,8 @@ class ParquetReader(FileReader):
         if told is None:
             self._file.close()
             raise NotOurs(str(path))
-        release_id, queries, forms = told.decode().split()
-        self._served = Served(release_id, int(queries), int(forms))
+        release_id, queries, aliases = told.decode().split()
+        self._served = Served(release_id, int(queries), int(aliases))
         footer = self._file.metadata
         self._last_keys = [footer.row_group(group).column(0).statistics.max for group in range(footer.num_row_groups)]
 
@@ -78,6 +78,6 @@ class ParquetReader(FileReader):
         if group == len(self._last_keys):
             return None
         with self._lock:
-            rows = self._file.read_row_group(group, columns=["key", "form_of", "query", "results"])
+            rows = self._file.read_row_group(group, columns=["key", "alias_of", "query", "results"])
         place = pc.index(rows.column("key"), key).as_py()
         return None if place < 0 else Row(*(rows.column(name)[place].as_py() for name in Row._fields))

@@ -1,8 +1,8 @@
 """Results as one SQLite file, which programs in any language can read.
 
-    SELECT form_of, query, filter, results FROM answers WHERE key = ?
+    SELECT alias_of, query, filter, results FROM answers WHERE key = ?
 
-A near-identical form has ``form_of`` alone, the key of the query whose results it gets.
+An alias has ``alias_of`` alone, the key of the query whose results it gets.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from nightrank.storage.serving.entries import Entry
 
-_CREATE = 'CREATE TABLE answers (key TEXT PRIMARY KEY, form_of TEXT, query TEXT, "filter" TEXT, results TEXT)'
+_CREATE = 'CREATE TABLE answers (key TEXT PRIMARY KEY, alias_of TEXT, query TEXT, "filter" TEXT, results TEXT)'
 _CREATE_RELEASE = (
-    "CREATE TABLE nightrank_release (release_id TEXT NOT NULL, queries INTEGER NOT NULL, forms INTEGER NOT NULL)"
+    "CREATE TABLE nightrank_release (release_id TEXT NOT NULL, queries INTEGER NOT NULL, aliases INTEGER NOT NULL)"
 )
 _INSERT = "INSERT INTO answers VALUES (?, ?, ?, ?, ?)"
 _INSERT_RELEASE = "INSERT INTO nightrank_release VALUES (?, ?, ?)"
-_RELEASE = "SELECT release_id, queries, forms FROM nightrank_release"
-_GET = "SELECT form_of, query, results FROM answers WHERE key = ?"
+_RELEASE = "SELECT release_id, queries, aliases FROM nightrank_release"
+_GET = "SELECT alias_of, query, results FROM answers WHERE key = ?"
 
 
 def write(path: Path, served: Served, entries: Iterator[Entry]) -> None:
@@ -60,11 +60,11 @@ class SqliteReader(FileReader):
         address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         self._connection = sqlite3.connect(address, uri=True, check_same_thread=False)
         try:
-            [(release_id, queries, forms)] = self._connection.execute(_RELEASE).fetchall()
+            [(release_id, queries, aliases)] = self._connection.execute(_RELEASE).fetchall()
         except (sqlite3.DatabaseError, ValueError) as error:
             self._connection.close()
             raise NotOurs(str(path)) from error
-        self._served = Served(release_id, queries, forms)
+        self._served = Served(release_id, queries, aliases)
 
     def close(self) -> None:
         """Close the file."""

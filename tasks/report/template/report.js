@@ -13,7 +13,7 @@
   const filter = document.getElementById("filter");
   if (filter) {
     const box = filter.querySelector("input[type=search]");
-    const told = document.getElementById("told");
+    const counted = document.getElementById("shown-count");
     const stories = [...document.querySelectorAll("#queries details")];
     const texts = stories.map((story) => story.dataset.find.toLowerCase());
     const apply = () => {
@@ -26,7 +26,7 @@
         story.hidden = !fits;
         shown += fits;
       });
-      told.textContent = `${shown} of ${stories.length} shown`;
+      counted.textContent = `${shown} of ${stories.length} shown`;
     };
     filter.hidden = false;
     filter.addEventListener("input", apply);

@@ -40,7 +40,7 @@ class MalformedAnswer(ValueError):
     """An answer that is JSON and yet not what the API's documentation says."""
 
 
-class Asked(NamedTuple):
+class RerankRequest(NamedTuple):
     """One request's worth: a query and passages.
 
     Attributes:
@@ -62,7 +62,7 @@ class Scored(NamedTuple):
     """What an answer says.
 
     Attributes:
-        scores: By position in ``Asked.texts``; fewer than were asked for where the answer leaves some out.
+        scores: By position in ``RerankRequest.texts``; fewer than were asked for where the answer leaves some out.
         searches: As the answer bills them; None where it does not say.
     """
 
@@ -76,8 +76,8 @@ class Api:
 
     Attributes:
         default_url: Of the provider; None for servers of one's own.
-        pairs_a_request: Passages of a request by default: what the documentation recommends or allows.
-        pairs_a_search: Passages that are billed as one search; None where a request is one, whatever its size.
+        pairs_per_request: Passages of a request by default: what the documentation recommends or allows.
+        pairs_per_search: Passages that are billed as one search; None where a request is one, whatever its size.
         key_header: The header that carries the key, and what stands before the key in it.
         takes_max_tokens: Whether it can be told where to cut.
         path: Of a request.
@@ -87,14 +87,14 @@ class Api:
     """
 
     default_url: str | None
-    pairs_a_request: int
-    path: Callable[[Asked], str]
-    body: Callable[[Asked], Body]
-    read: Callable[[JsonValue, Asked], Scored]
-    pairs_a_search: int | None = None
+    pairs_per_request: int
+    path: Callable[[RerankRequest], str]
+    body: Callable[[RerankRequest], Body]
+    read: Callable[[JsonValue, RerankRequest], Scored]
+    pairs_per_search: int | None = None
     key_header: tuple[str, str] = ("Authorization", "Bearer ")
     takes_max_tokens: bool = False
-    upload: Callable[[Asked, str], tuple[str, Body]] | None = None
+    upload: Callable[[RerankRequest, str], tuple[str, Body]] | None = None
 
     def searches(self, pairs: int) -> int:
         """How many searches a request is billed as, by the provider's documentation.
@@ -102,7 +102,7 @@ class Api:
         Args:
             pairs: Its passages.
         """
-        return 1 if self.pairs_a_search is None else max(1, math.ceil(pairs / self.pairs_a_search))
+        return 1 if self.pairs_per_search is None else max(1, math.ceil(pairs / self.pairs_per_search))
 
 
 def read_scores(
@@ -146,31 +146,31 @@ def passage_id(text: str) -> str:
     return digest("hosted passage", text)
 
 
-def _documents(asked: Asked) -> Body:
+def _documents(asked: RerankRequest) -> Body:
     return {"model": asked.model, "query": asked.query, "documents": list(asked.texts)}
 
 
-def _cohere_body(asked: Asked) -> Body:
+def _cohere_body(asked: RerankRequest) -> Body:
     return _documents(asked) | ({} if asked.max_tokens is None else {"max_tokens_per_doc": asked.max_tokens})
 
 
-def _vllm_body(asked: Asked) -> Body:
+def _vllm_body(asked: RerankRequest) -> Body:
     return _documents(asked) | ({} if asked.max_tokens is None else {"truncate_prompt_tokens": asked.max_tokens})
 
 
-def _jina_body(asked: Asked) -> Body:
+def _jina_body(asked: RerankRequest) -> Body:
     return _documents(asked) | {"return_documents": False}
 
 
-def _infinity_body(asked: Asked) -> Body:
+def _infinity_body(asked: RerankRequest) -> Body:
     return _documents(asked) | {"return_documents": False, "raw_scores": True}
 
 
-def _tei_body(asked: Asked) -> Body:
+def _tei_body(asked: RerankRequest) -> Body:
     return {"query": asked.query, "texts": list(asked.texts), "raw_scores": True, "truncate": True}
 
 
-def _vectara_body(asked: Asked) -> Body:
+def _vectara_body(asked: RerankRequest) -> Body:
     names = ", ".join(f"'{name}'" for name in dict.fromkeys(map(passage_id, asked.texts)))  # hexadecimal digests
     count = len(asked.texts)
     return {
@@ -185,22 +185,22 @@ def _vectara_body(asked: Asked) -> Body:
     }
 
 
-def _vectara_upload(asked: Asked, text: str) -> tuple[str, Body]:
+def _vectara_upload(asked: RerankRequest, text: str) -> tuple[str, Body]:
     parts: JsonValue = [{"text": text}]
     return f"/v2/corpora/{asked.corpus}/documents", {"type": "core", "id": passage_id(text), "document_parts": parts}
 
 
-def _read_results(answer: JsonValue, asked: Asked) -> Scored:
+def _read_results(answer: JsonValue, asked: RerankRequest) -> Scored:
     rows = answer.get("results") if isinstance(answer, dict) else None
     scores = read_scores(rows, place=_index_below(len(asked.texts)), score="relevance_score")
     return Scored(scores, _billed_searches(answer))
 
 
-def _read_list(answer: JsonValue, asked: Asked) -> Scored:
+def _read_list(answer: JsonValue, asked: RerankRequest) -> Scored:
     return Scored(read_scores(answer, place=_index_below(len(asked.texts)), score="score"))
 
 
-def _read_vectara(answer: JsonValue, asked: Asked) -> Scored:
+def _read_vectara(answer: JsonValue, asked: RerankRequest) -> Scored:
     positions = {passage_id(text): position for position, text in enumerate(asked.texts)}
 
     def place(row: dict[str, JsonValue]) -> int | None:
@@ -228,7 +228,7 @@ def _billed_searches(answer: JsonValue) -> int | None:
     return math.ceil(value) if is_number and isinstance(value, int | float) and value >= 0 else None
 
 
-def _at(path: str) -> Callable[[Asked], str]:
+def _at(path: str) -> Callable[[RerankRequest], str]:
     return lambda _: path
 
 
@@ -239,7 +239,7 @@ APIS = {
         _at("/v2/rerank"),
         _cohere_body,
         _read_results,
-        pairs_a_search=100,
+        pairs_per_search=100,
         takes_max_tokens=True,
     ),
     "jina": Api("https://api.jina.ai", 100, _at("/v1/rerank"), _jina_body, _read_results),

@@ -11,7 +11,7 @@ import numpy as np
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from nightrank.storage.errors import MachineError
-from nightrank.tasks.rerank.hosted.apis import APIS, Asked, MalformedAnswer, passage_id
+from nightrank.tasks.rerank.hosted.apis import APIS, MalformedAnswer, RerankRequest, passage_id
 from nightrank.tasks.rerank.hosted.http import Clock, Connection, Transient
 from nightrank.tasks.rerank.hosted.key import read_key
 
@@ -30,7 +30,7 @@ FIRST_WAIT_SECONDS = 1.0  # after the first failure; doubled after each other on
 JITTER = 0.5  # of a wait, so that clients that failed together do not come back together
 
 
-class Answer(NamedTuple):
+class ScoredTexts(NamedTuple):
     """Scores that have arrived: their places among the passages, int (m,), and the scores, float32 (m,)."""
 
     places: NDArray[np.intp]
@@ -68,7 +68,7 @@ class HostedReranker:
         self.spending = spending
         self._connection = Connection(plan, self._api, key=key, clock=clock)
         self._generator = generator
-        self._pairs_a_request = plan.hosted.pairs_a_request or self._api.pairs_a_request
+        self._pairs_a_request = plan.hosted.pairs_per_request or self._api.pairs_per_request
         self._uploaded: set[str] = set()
         self._retrying = Retrying(
             stop=stop_after_attempt(plan.hosted.attempts),
@@ -101,7 +101,7 @@ class HostedReranker:
         """Searches that were billed so far."""
         return self.spending.searches
 
-    def answers(self, query: str, texts: Sequence[str]) -> Iterator[Answer]:
+    def answers(self, query: str, texts: Sequence[str]) -> Iterator[ScoredTexts]:
         """Scores of a query's passages, answer by answer; those that the cap leaves out never come.
 
         Args:
@@ -115,7 +115,7 @@ class HostedReranker:
         waiting = list(range(len(texts)))
         while waiting and (room := self.spending.room_for(min(len(waiting), self._pairs_a_request))):
             part = waiting[:room]
-            asked = Asked(
+            asked = RerankRequest(
                 self.plan.model,
                 query,
                 [texts[place] for place in part],
@@ -127,7 +127,7 @@ class HostedReranker:
             except Spent:  # by attempts that failed and may have been billed
                 return
             found = {part[position]: score for position, score in scored.scores.items()}
-            yield Answer(np.array(list(found), dtype=np.intp), np.array(list(found.values()), dtype=np.float32))
+            yield ScoredTexts(np.array(list(found), dtype=np.intp), np.array(list(found.values()), dtype=np.float32))
             # An answer that leaves passages out is taken for what it says; only the others are asked for again.
             waiting = [place for place in waiting if place not in found]
 
@@ -155,7 +155,7 @@ class HostedReranker:
             if np.isnan(scores[rows]).any():
                 scores[rows] = np.nan
 
-    def _ask(self, asked: Asked) -> Scored:
+    def _ask(self, asked: RerankRequest) -> Scored:
         """An answer with one score at least, after as many attempts as it takes."""
         try:
             for text in asked.texts if self._api.upload is not None else ():
@@ -173,7 +173,7 @@ class HostedReranker:
             message, remedy="Run again when it answers: what was scored is kept, and goes on from there."
         )
 
-    def _attempt(self, asked: Asked) -> Scored:
+    def _attempt(self, asked: RerankRequest) -> Scored:
         pairs = len(asked.texts)
         if self.spending.room_for(pairs) < pairs:
             raise Spent
@@ -195,7 +195,7 @@ class HostedReranker:
         message = f"it scored none of {pairs} passages"
         raise Transient(message)
 
-    def _upload(self, asked: Asked, text: str) -> None:
+    def _upload(self, asked: RerankRequest, text: str) -> None:
         """Make a passage known to the API; that it is known already is fine."""
         name = passage_id(text)
         if name in self._uploaded:
@@ -209,19 +209,19 @@ class HostedReranker:
         self._uploaded.add(name)
 
     def _require_short_wait(self, failure: Transient) -> None:
-        longest = self.plan.hosted.longest_wait_seconds
+        longest = self.plan.hosted.max_backoff_seconds
         if failure.wait_seconds is not None and failure.wait_seconds > longest:
             message = (
                 f"{self._connection.host} asks to wait {failure.wait_seconds:,.0f} seconds ({failure.reason}), and "
                 f"{longest:,.0f} are allowed."
             )
-            remedy = "Run again later, what was scored is kept; or raise [reranker.hosted].longest_wait_seconds."
+            remedy = "Run again later, what was scored is kept; or raise [reranker.hosted].max_backoff_seconds."
             raise MachineError(message, remedy=remedy)
 
     def _wait_seconds(self, state: RetryCallState) -> float:
         """As long as the server asks, else twice as long as before; and some more, by chance."""
         failure = None if state.outcome is None else state.outcome.exception()
         asked = failure.wait_seconds if isinstance(failure, Transient) else None
-        longest = self.plan.hosted.longest_wait_seconds
+        longest = self.plan.hosted.max_backoff_seconds
         wait = min(longest, FIRST_WAIT_SECONDS * 2.0 ** (state.attempt_number - 1)) if asked is None else asked
         return float(wait + self._generator.uniform(0.0, JITTER * min(wait, FIRST_WAIT_SECONDS * 8) + 0.1))

@@ -142,8 +142,8 @@ class Connection:
 
     def _keep_pace(self) -> None:
         """Wait until another request may be sent."""
-        if self._plan.hosted.requests_a_minute is not None and self._last_sent is not None:
-            due = self._last_sent + 60.0 / self._plan.hosted.requests_a_minute
+        if self._plan.hosted.requests_per_minute is not None and self._last_sent is not None:
+            due = self._last_sent + 60.0 / self._plan.hosted.requests_per_minute
             if (early := due - self._clock.monotonic()) > 0:
                 self._clock.sleep(early)
         self._last_sent = self._clock.monotonic()
@@ -172,7 +172,7 @@ class Connection:
             message = f"{host} sends requests elsewhere (status {status}), and a key is not sent after them."
             return InputError(message, remedy="Set [reranker.hosted].url to where the API is.")
         message = f"{host} refuses the request (status {status}){self._words(response)}."
-        remedy = "Check [reranker].model and `api`, `url` and `pairs_a_request` in [reranker.hosted]."
+        remedy = "Check [reranker].model and `api`, `url` and `pairs_per_request` in [reranker.hosted]."
         return InputError(message, remedy=remedy)
 
     def _words(self, response: httpx.Response) -> str:

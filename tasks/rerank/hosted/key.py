@@ -23,11 +23,11 @@ def read_key(settings: HostedSettings) -> str | None:
         InputError: The variable or the block is not there, or what it holds cannot be a key.
         MachineError: Prefect's API does not answer.
     """
-    if settings.key_variable is not None:
-        name = "the environment variable that [reranker.hosted].key_variable names"
-        return _checked(os.environ.get(settings.key_variable), name)
-    if settings.key_block is not None:
-        return _checked(_from_block(settings.key_block), f"{_BLOCK} names")
+    if settings.api_key_env is not None:
+        name = "the environment variable that [reranker.hosted].api_key_env names"
+        return _checked(os.environ.get(settings.api_key_env), name)
+    if settings.api_key_block is not None:
+        return _checked(_from_block(settings.api_key_block), f"{_BLOCK} names")
     return None
 
 
@@ -36,21 +36,21 @@ def without_key_place(settings: Settings) -> Settings:
 
     Nor are the addresses of ``[export]`` in them, which may hold passwords.
     """
-    hosted = settings.reranker.hosted.model_copy(update={"key_variable": None, "key_block": None})
+    hosted = settings.reranker.hosted.model_copy(update={"api_key_env": None, "api_key_block": None})
     reranker = settings.reranker.model_copy(update={"hosted": hosted})
     return settings.model_copy(update={"reranker": reranker, "export": settings.export.model_copy(update={"to": ()})})
 
 
 def key_place(settings: HostedSettings) -> str:
     """Where a key was found, in words."""
-    if settings.key_variable is not None:
-        return f"the environment variable {settings.key_variable}"
-    if settings.key_block is not None:
-        return f"Prefect's Secret block {settings.key_block!r}"
-    return "nowhere: set [reranker.hosted].key_variable or key_block"
+    if settings.api_key_env is not None:
+        return f"the environment variable {settings.api_key_env}"
+    if settings.api_key_block is not None:
+        return f"Prefect's Secret block {settings.api_key_block!r}"
+    return "nowhere: set [reranker.hosted].api_key_env or api_key_block"
 
 
-_BLOCK = "the Prefect Secret block that [reranker.hosted].key_block"
+_BLOCK = "the Prefect Secret block that [reranker.hosted].api_key_block"
 
 
 def _checked(value: object, place: str) -> str:

@@ -57,13 +57,13 @@ def plan_hosted(settings: RerankerSettings) -> HostedPlan:
     hosted, api = settings.hosted, APIS[settings.hosted.api]
     url = _checked_url(hosted.url or api.default_url, api=hosted.api)
     _require(
-        hosted.key_variable is None or hosted.key_block is None,
-        "[reranker.hosted] names a `key_variable` and a `key_block`.",
+        hosted.api_key_env is None or hosted.api_key_block is None,
+        "[reranker.hosted] names a `api_key_env` and a `api_key_block`.",
         "Keep the one that holds the key.",
     )
     _require(
-        hosted.key_variable is None or VARIABLE_NAME.fullmatch(hosted.key_variable) is not None,
-        "[reranker.hosted].key_variable is no name of an environment variable.",
+        hosted.api_key_env is None or VARIABLE_NAME.fullmatch(hosted.api_key_env) is not None,
+        "[reranker.hosted].api_key_env is no name of an environment variable.",
         'Give the name, such as "COHERE_API_KEY": up to 64 capitals and digits, an underscore among them. The key '
         "itself must not stand in the settings.",
     )
@@ -92,7 +92,7 @@ def plan_hosted(settings: RerankerSettings) -> HostedPlan:
 def _checked_url(url: str | None, *, api: str) -> str:
     _require(url is not None, f"[reranker.hosted].url is missing for the API {api!r}.", "Say where the server is.")
     assert url is not None
-    remedy = "Give scheme, host and port alone, such as http://localhost:8080; a key goes into `key_variable`."
+    remedy = "Give scheme, host and port alone, such as http://localhost:8080; a key goes into `api_key_env`."
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc

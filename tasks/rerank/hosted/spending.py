@@ -39,7 +39,7 @@ class Spending:
         searches = self._settings.max_searches - self.searches
         if searches <= 0:
             return 0
-        return max(0, room if self._api.pairs_a_search is None else min(room, searches * self._api.pairs_a_search))
+        return max(0, room if self._api.pairs_per_search is None else min(room, searches * self._api.pairs_per_search))
 
     def add(self, pairs: int, *, searches: int | None = None) -> None:
         """Count a request.
@@ -52,7 +52,7 @@ class Spending:
         self.searches += self._api.searches(pairs) if searches is None else searches
 
 
-class RunSpending:
+class SpendingBySection:
     """What one run spends on all hosted rerankers that it asks, however often each is made anew.
 
     Whatever was varied beside it, a section ``[reranker.hosted]`` is one cap.

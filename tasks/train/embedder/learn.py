@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 WARM_UP_SHARE = 0.1
 CHECKPOINTS_KEPT = 2  # the newest and the best
-WATCHED = MEASURES[0]
+VALIDATION_MEASURE = MEASURES[0]
 
 
 class Learnt(BaseModel):
@@ -52,9 +52,9 @@ class Learnt(BaseModel):
         steps_planned: As many as there were to be.
         best_step: After which the model was taken.
         rows: Pairs, each with its negatives.
-        watched_queries: Held-out queries that were looked at on the way.
-        watched_passages: Over so many passages.
-        watched: nDCG@10 of these queries after the best step.
+        validation_queries: Held-out queries that were looked at on the way.
+        validation_passages: Over so many passages.
+        validation: nDCG@10 of these queries after the best step.
         first_loss: Mean over the first tenth of the updates.
         last_loss: Mean over the last tenth.
         device: On which it ran.
@@ -67,9 +67,9 @@ class Learnt(BaseModel):
     steps_planned: int
     best_step: int
     rows: int
-    watched_queries: int
-    watched_passages: int
-    watched: float
+    validation_queries: int
+    validation_passages: int
+    best_validation: float
     first_loss: float
     last_loss: float
     device: str
@@ -123,7 +123,7 @@ def load_model(folder: Path, *, device: str) -> SentenceTransformer:
 
 def train_embedder(
     rows: Sequence[TrainingRow],
-    watched: Examination,
+    validation: Examination,
     training: EmbedderTraining,
     *,
     base: Path,
@@ -138,7 +138,7 @@ def train_embedder(
 
     Args:
         rows: As ``tasks.train.embedder.rows`` gives them.
-        watched: What is looked at on the way, to keep the best and to stop early.
+        validation: What is looked at on the way, to keep the best and to stop early.
         training: How to learn.
         base: The folder of the model to start from.
         folder: Where the outcome goes; replaced where it is there.
@@ -157,7 +157,7 @@ def train_embedder(
     from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
     from transformers import EarlyStoppingCallback, PrinterCallback, set_seed
 
-    from nightrank.tasks.train.embedder.watch import Advance, HeldOutEvaluator, Trainer
+    from nightrank.tasks.train.embedder.trainer import Advance, HeldOutEvaluator, Trainer
 
     if execution.threads is not None:
         torch.set_num_threads(execution.threads)
@@ -192,7 +192,7 @@ def train_embedder(
         save_total_limit=CHECKPOINTS_KEPT,
         restore_callback_states_from_checkpoint=True,  # looks without a gain are counted on
         load_best_model_at_end=True,
-        metric_for_best_model=f"eval_{WATCHED}",
+        metric_for_best_model=f"eval_{VALIDATION_MEASURE}",
         greater_is_better=True,
         disable_tqdm=True,
         report_to="none",
@@ -204,7 +204,7 @@ def train_embedder(
         train_dataset=Dataset.from_dict(_columns(rows, prompts)),
         loss=contrastive_loss(model, training),
         evaluator=HeldOutEvaluator(
-            watched, prompts, batch_tokens=resolve_batch_tokens(execution.batch_tokens, device=device)
+            validation, prompts, batch_tokens=resolve_batch_tokens(execution.batch_tokens, device=device)
         ),
         data_collator=SentenceTransformerDataCollator(preprocess_fn=model.preprocess, max_length=training.max_tokens),
         callbacks=[EarlyStoppingCallback(early_stopping_patience=training.patience), Advance(advance)],
@@ -224,9 +224,9 @@ def train_embedder(
         steps_planned=planned,
         best_step=state.best_global_step or state.global_step,
         rows=len(rows),
-        watched_queries=len(watched.queries),
-        watched_passages=len(watched.passages),
-        watched=float(state.best_metric or 0.0),
+        validation_queries=len(validation.queries),
+        validation_passages=len(validation.passages),
+        best_validation=float(state.best_metric or 0.0),
         first_loss=float(known[:tenth].mean()),
         last_loss=float(known[-tenth:].mean()),
         device=device,
@@ -275,7 +275,7 @@ def loss_table(history: Sequence[dict[str, float]]) -> pa.Table:
     steps: dict[int, dict[str, float]] = {}
     for entry in history:
         row = steps.setdefault(int(entry["step"]), {"step": int(entry["step"])})
-        names = {"loss": "loss", "learning_rate": "learning_rate", f"eval_{WATCHED}": "held_out"}
+        names = {"loss": "loss", "learning_rate": "learning_rate", f"eval_{VALIDATION_MEASURE}": "held_out"}
         row.update({names[name]: float(value) for name, value in entry.items() if name in names})
     return pa.Table.from_pylist([steps[step] for step in sorted(steps)], schema=LOSSES)
 

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from nightrank.tasks.train.settings import _Asked
+from nightrank.tasks.train.settings import TrainingOptions
 
 
-class EmbedderTraining(_Asked):
+class EmbedderTraining(TrainingOptions):
     """How a dual encoder learns.
 
     Attributes:
@@ -29,8 +29,8 @@ class EmbedderTraining(_Asked):
             Merging"). Evaluations on the way do not see it.
         evaluations: How often the held-out queries are looked at, and a checkpoint is kept.
         patience: Evaluations in a row without a gain after which training ends; the best checkpoint is taken.
-        watched_queries: Held-out queries of these evaluations at most.
-        watched_passages: Passages of these evaluations at most.
+        validation_queries: Held-out queries of these evaluations at most.
+        validation_passages: Passages of these evaluations at most.
         seed: Decides the order of the pairs, and dropout.
     """
 
@@ -47,8 +47,8 @@ class EmbedderTraining(_Asked):
     base_share: float = Field(default=0.0, ge=0.0, lt=1.0)
     evaluations: int = Field(default=6, ge=1, le=1000)
     patience: int = Field(default=3, ge=1)
-    watched_queries: int = Field(default=200, ge=1)
-    watched_passages: int = Field(default=1000, ge=10)
+    validation_queries: int = Field(default=200, ge=1)
+    validation_passages: int = Field(default=1000, ge=10)
     seed: int = Field(default=0, ge=0)
 
     def planned(self, rows: int) -> int:

@@ -47,7 +47,7 @@ def training_rows(training_set: TrainingSet, *, negatives: int, generator: rando
         near = [place for place, _ in query.negatives]
         may_answer = query.may_answer(passages)
         answering = frozenset(_document(passages[place]) for place in answers)
-        answering |= {_words(passages[place]) for place in (*answers, *query.refused)}
+        answering |= {_words(passages[place]) for place in (*answers, *query.false_negatives)}
         for answer in answers:
             drawn = generator.sample(near, min(negatives, len(near)))
             # A small collection may have nothing else: then a row is given up rather than an answer made a negative.

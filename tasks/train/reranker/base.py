@@ -18,36 +18,36 @@ if TYPE_CHECKING:
 
     from sentence_transformers import CrossEncoder
 
-    from nightrank.tasks.train.run import TrainingRun
+    from nightrank.tasks.train.job import TrainingJob
 
 EMBEDDER = "embedder"
 PACKAGED = "nightrank-minilm"
 
 
-def base_name(run: TrainingRun, asked: str | None) -> str:
+def base_name(job: TrainingJob, asked: str | None) -> str:
     """The name of the model to start from: what is asked for, else the present reranker, else the packaged one.
 
     Raises:
         InputError: The present reranker is a hosted one, with which no trained one can be compared for nothing.
     """
-    if run.settings.reranker.hosted.api != NOT_HOSTED:
+    if job.settings.reranker.hosted.api != NOT_HOSTED:
         message = "A trained reranker is compared with the present one, which is a hosted one here and would be paid."
         raise InputError(message, remedy="Train under settings without [reranker.hosted].")
     if asked is not None:
         return asked
-    present = run.settings.reranker.model
+    present = job.settings.reranker.model
     return PACKAGED if present == NO_RERANKER else present
 
 
-def base_files(run: TrainingRun, name: str) -> tuple[Path, str]:
+def base_files(job: TrainingJob, name: str) -> tuple[Path, str]:
     """The folder of the model to start from, and the fingerprint of its files.
 
     Raises:
         InputError: It is not there, or it is made for OpenVINO.
     """
     if name == EMBEDDER:
-        return run.embedder.files.folder, run.embedder.files.fingerprint()
-    folder = packaged_folder(name) or run.base / name
+        return job.embedder.files.folder, job.embedder.files.fingerprint()
+    folder = packaged_folder(name) or job.base / name
     if (folder / OPENVINO_CARD).is_file():
         source = read_openvino_card(folder).source
         message = f"The reranker {name!r} is made for OpenVINO, which trains none."
@@ -55,7 +55,7 @@ def base_files(run: TrainingRun, name: str) -> tuple[Path, str]:
     if (folder / CARD_FILE).is_file():
         card = read_card(folder)
         return folder, fingerprint([card.base_sha256, card.delta_sha256])
-    files = find_model(name, base=run.base, revision=None, sha256=None)
+    files = find_model(name, base=job.base, revision=None, sha256=None)
     return files.folder, files.fingerprint()
 
 

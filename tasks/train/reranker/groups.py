@@ -92,12 +92,12 @@ class Group:
     Attributes:
         query: Normalised.
         texts: As the model reads them.
-        opinions: What the first stage holds of each passage.
+        teacher_scores: What the first stage holds of each passage.
     """
 
     query: str
     texts: tuple[str, ...]
-    opinions: tuple[float, ...]
+    teacher_scores: tuple[float, ...]
 
 
 def keywords(query: str) -> str:
@@ -117,9 +117,9 @@ def _with_enough(source: MinedSource, *, others: int) -> list[MinedQuery]:
 
     def has_enough(query: MinedQuery) -> bool:
         answers = [source.passages[place] for place, _ in query.answers]
-        refused = [source.passages[place] for place in query.refused]
+        false_negatives = [source.passages[place] for place in query.false_negatives]
         barred = sum(documents[name] for name in {passage.document_id for passage in answers})
-        barred += sum(said[words] for words in {passage.said for passage in (*answers, *refused)})
+        barred += sum(said[words] for words in {passage.said for passage in (*answers, *false_negatives)})
         # Nearly always there are far more than enough, and nobody needs to know how many.
         return len(source.passages) - len(source.held) - barred >= others or len(_strangers(source, query)) >= others
 
@@ -198,8 +198,8 @@ class GroupSampler:
         texts = (source.passages[place].model_text(with_title=with_title) for place, _ in members)
         return Group(
             keywords(mined.query) if randomness.random() < settings.keyword_share else mined.query,
-            tuple(text.replace(mined.struck, "") if mined.struck else text for text in texts),
-            tuple(opinion for _, opinion in members),
+            tuple(text.replace(mined.removed_text, "") if mined.removed_text else text for text in texts),
+            tuple(teacher_score for _, teacher_score in members),
         )
 
     def _next(self, name: str) -> MinedQuery:

@@ -1,7 +1,7 @@
 """Training a reranker: what it is asked to match, how fast it learns, and a loop that can be interrupted.
 
-The target of a query's passages mixes its answer with an opinion of the same passages: the first stage's, so that the
-reranker does not unlearn what that gets right, also on collections that are nothing like the training data; or another
+The target of a query's passages mixes its answer with a teacher's scores of the same passages: the first stage's, so
+that it does not unlearn what that gets right, also on collections that are nothing like the training data; or another
 reranker's, which then is its teacher. Dropout is off, word and position embeddings stay as they are, and the weights
 that come out are a running average.
 
@@ -50,11 +50,11 @@ class LearningSettings(BaseModel):
         learning_rate: Of AdamW between the two.
         weight_decay: Of AdamW.
         gradient_norm: Larger gradients are scaled down to it.
-        label_share: Of the target, that the answer gets; the opinion gets the rest.
-        opinion_sharpness: What opinions are multiplied with before they are made shares.
+        label_share: Of the target, that the answer gets; the teacher score gets the rest.
+        teacher_score_sharpness: What teacher scores are multiplied with before they are made shares.
         average_decay: Of the running average of the weights.
         micro_batch: Pairs of a forward pass, alike in length.
-        watch_every: Updates between two looks at held-out queries; 0 for none.
+        validate_every: Updates between two looks at held-out queries; 0 for none.
         patience: Looks in a row without a gain after which training ends; the best average is taken.
         seed: Of the classifier's first weights, where the model has none.
         checkpoint_seconds: Between two checkpoints; each look leaves one as well.
@@ -71,10 +71,10 @@ class LearningSettings(BaseModel):
     weight_decay: float = Field(default=0.01, ge=0.0)
     gradient_norm: float = Field(default=1.0, gt=0.0)
     label_share: float = Field(default=0.65, ge=0.0, le=1.0)
-    opinion_sharpness: float = Field(default=1.5, gt=0.0)
+    teacher_sharpness: float = Field(default=1.5, gt=0.0)
     average_decay: float = Field(default=0.99, ge=0.0, lt=1.0)
     micro_batch: int = Field(default=8, ge=1)
-    watch_every: int = Field(default=0, ge=0)
+    validate_every: int = Field(default=0, ge=0)
     patience: int = Field(default=3, ge=1)
     seed: int = 20261122
     checkpoint_seconds: float = Field(default=300.0, gt=0.0)
@@ -148,7 +148,7 @@ def train(
     *,
     folder: Path,
     report: Callable[[Progress], None],
-    watch: Callable[[], float] | None = None,
+    validate: Callable[[], float] | None = None,
 ) -> Learnt:
     """Train a reranker, going on from the checkpoint in ``folder`` if there is one.
 
@@ -158,7 +158,7 @@ def train(
         settings: How to learn; the same as the checkpoint's, though more steps may be asked for than were.
         folder: Where checkpoints are kept; it exists.
         report: Called after each step.
-        watch: What ``encoder`` is worth on held-out queries as it stands, higher is better; called with the averaged
+        validate: What ``encoder`` is worth on held-out queries as it stands, higher is better; called with the averaged
             weights in place.
 
     Returns:
@@ -190,8 +190,10 @@ def train(
                 network, tokenizer, queries, texts, max_length=max_length, micro_batch=settings.micro_batch
             )
         logits = logits.float().view(len(groups), -1)
-        opinions = torch.tensor([group.opinions for group in groups], dtype=torch.float32, device=logits.device)
-        loss = loss_of(logits, opinions, label_share=settings.label_share, sharpness=settings.opinion_sharpness)
+        teacher_scores = torch.tensor(
+            [group.teacher_scores for group in groups], dtype=torch.float32, device=logits.device
+        )
+        loss = loss_of(logits, teacher_scores, label_share=settings.label_share, sharpness=settings.teacher_sharpness)
         state.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(state.parameters, settings.gradient_norm)
@@ -201,9 +203,9 @@ def train(
         with torch.no_grad():
             torch._foreach_lerp_(state.average, state.parameters, 1 - decay)
         held_out = None
-        if watch is not None and settings.watch_every and state.step % settings.watch_every == 0:
+        if validate is not None and settings.validate_every and state.step % settings.validate_every == 0:
             with state.averaged():
-                held_out = watch()
+                held_out = validate()
             state.look(held_out)
         state.history.append((state.step, loss.item(), rate, held_out))
         now = time.monotonic()

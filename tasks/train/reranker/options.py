@@ -30,10 +30,10 @@ class RerankerTraining(BaseModel):
         max_tokens: Of a pair, in training and in use; what is longer is cut.
         evaluations: How often held-out queries are looked at.
         patience: Looks in a row without a gain after which training ends; the best is taken.
-        watched_queries: Held-out queries of these looks at most.
-        watched_depth: Candidates of each that are scored.
-        measured_queries: Held-out queries of the figures before and after at most.
-        measured_depth: Candidates of each that are scored; no more than a release reranks.
+        validation_queries: Held-out queries of these looks at most.
+        validation_depth: Candidates of each that are scored.
+        test_queries: Held-out queries of the figures before and after at most.
+        test_depth: Candidates of each that are scored; no more than a release reranks.
         weight: Of the reranker against the first stage; None: that of the settings, else the best one for the held-out
             queries.
         seed: Decides what is drawn, and a fresh head.
@@ -53,10 +53,10 @@ class RerankerTraining(BaseModel):
     max_tokens: int = Field(default=192, ge=16, le=8192)
     evaluations: int = Field(default=5, ge=1, le=1000)
     patience: int = Field(default=3, ge=1)
-    watched_queries: int = Field(default=80, ge=1)
-    watched_depth: int = Field(default=15, ge=2)
-    measured_queries: int = Field(default=150, ge=2)
-    measured_depth: int = Field(default=40, ge=2)
+    validation_queries: int = Field(default=80, ge=1)
+    validation_depth: int = Field(default=15, ge=2)
+    test_queries: int = Field(default=150, ge=2)
+    test_depth: int = Field(default=40, ge=2)
     weight: float | None = Field(default=None, ge=0.0, le=1.0)
     seed: int = Field(default=0, ge=0)
 
@@ -83,7 +83,7 @@ class RerankerTraining(BaseModel):
             warm_up_steps=max(1, round(WARM_UP_SHARE * steps)),
             learning_rate=self.learning_rate,
             label_share=self.label_share,
-            watch_every=self.every(steps),
+            validate_every=self.every(steps),
             patience=self.patience,
             seed=self.seed,
             threads=threads,

@@ -21,14 +21,14 @@ from nightrank.tasks.rerank.cross_encoder import Reranker, about_tokens
 from nightrank.tasks.rerank.find import NO_RERANKER, plan_local
 from nightrank.tasks.rerank.packaged import network_of
 from nightrank.tasks.runtime.progress import progress
+from nightrank.tasks.train.commit import Measured
 from nightrank.tasks.train.reranker.base import base_files, base_name, load_base
 from nightrank.tasks.train.reranker.groups import GroupSampler, MinedSource
 from nightrank.tasks.train.reranker.learn import train
 from nightrank.tasks.train.reranker.teacher import ask_teacher
 from nightrank.tasks.train.reranker.validate import WEIGHTS, by_weight, evaluate_reranker, fold_weights, mean_ndcg
-from nightrank.tasks.train.seal import Measured
 from nightrank.tasks.train.sets import read_training_set, write_training_set
-from nightrank.tasks.train.split import watched_and_measured
+from nightrank.tasks.train.split import validation_and_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.tasks.rerank.plan import RerankerPlan
+    from nightrank.tasks.train.job import TrainingJob
     from nightrank.tasks.train.reranker.options import RerankerTraining
-    from nightrank.tasks.train.run import TrainingRun
     from nightrank.tasks.train.sets import HeldOutQuery, TrainingSet
 
     Scoring = Callable[[Sequence[str], Sequence[str]], NDArray[np.float32]]
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 DECISIVE = ("reranked", "nDCG@10")
 
 
-class TeacherAsked(BaseModel):
+class TeacherScored(BaseModel):
     """What a teacher said.
 
     Attributes:
@@ -106,75 +106,75 @@ class RerankerMeasured(Measured):
 
 
 @task(name="ask teacher", cache_policy=NO_CACHE)
-def teach(run: TrainingRun, training: RerankerTraining) -> TeacherAsked:
-    """Put a teacher's scores in place of the first stage's opinions.
+def teach(job: TrainingJob, training: RerankerTraining) -> TeacherScored:
+    """Put a teacher's scores in place of the first stage's teacher scores.
 
     Raises:
         InputError: There is no such reranker.
     """
 
-    def ask() -> TeacherAsked:
+    def ask() -> TeacherScored:
         assert training.teacher is not None
-        whole = read_training_set(run.folder)
+        whole = read_training_set(job.folder)
         drawn = np.random.default_rng(training.seed).permutation(len(whole.mined))
         drawn = np.sort(drawn[: training.planned(len(whole.mined)) * training.queries])
-        settings = run.settings.reranker.model_copy(
+        settings = job.settings.reranker.model_copy(
             update={"model": training.teacher, "revision": None, "sha256": None, "max_tokens": None}
         )
         if training.teacher == NO_RERANKER:
             raise InputError("There is no teacher 'none'.", remedy="Name a reranker, or leave --teacher out.")
-        plan = plan_local(settings, run.settings.execution, base=run.base)
+        plan = plan_local(settings, job.settings.execution, base=job.base)
         queries = [whole.mined[place] for place in drawn.tolist()]
         taught, known = ask_teacher(
             queries,
             whole.passages,
             negatives=training.negatives_needed,
             plan=plan,
-            execution=run.settings.execution,
-            folder=run.workspace.models,
+            execution=job.settings.execution,
+            folder=job.workspace.models,
         )
-        run.taught.mkdir(exist_ok=True)
-        write_training_set(run.taught, replace(whole, mined=taught))
+        job.taught.mkdir(exist_ok=True)
+        write_training_set(job.taught, replace(whole, mined=taught))
         pairs = sum(len(query.answers) + len(query.negatives) for query in taught)
-        return TeacherAsked(queries=len(taught), pairs=pairs, known=known)
+        return TeacherScored(queries=len(taught), pairs=pairs, known=known)
 
-    return run.once("taught", TeacherAsked, ask)
+    return job.once("taught", TeacherScored, ask)
 
 
 @task(name="learn", cache_policy=NO_CACHE)
-def learn_reranker(run: TrainingRun, training: RerankerTraining, *, queries: int) -> RerankerLearnt:
+def learn_reranker(job: TrainingJob, training: RerankerTraining, *, queries: int) -> RerankerLearnt:
     """Train the reranker, from its last checkpoint where there is one.
 
     Args:
-        run: The training.
+        job: The training.
         training: How to learn.
         queries: That there are to learn from, those that no teacher was asked for included: passes are over them.
 
     Raises:
         InputError: There is too little to learn from, or the model to start from is not there.
     """
-    return run.once("learnt", RerankerLearnt, lambda: _learn(run, training, queries=queries))
+    return job.once("learnt", RerankerLearnt, lambda: _learn(job, training, queries=queries))
 
 
 @task(name="measure", cache_policy=NO_CACHE)
-def measure_reranker(run: TrainingRun, training: RerankerTraining) -> RerankerMeasured:
+def measure_reranker(job: TrainingJob, training: RerankerTraining) -> RerankerMeasured:
     """Measure the present and the trained reranker on the held-out queries, and choose the trained one's weight.
 
     Both are measured at weights that are chosen in the same way; where the settings name one, at that.
     """
-    return run.once("measured", RerankerMeasured, lambda: _measure(run, training))
+    return job.once("measured", RerankerMeasured, lambda: _measure(job, training))
 
 
-def _learn(run: TrainingRun, training: RerankerTraining, *, queries: int) -> RerankerLearnt:
-    training_set = read_training_set(run.folder if training.teacher is None else run.taught)
-    execution = run.settings.execution
+def _learn(job: TrainingJob, training: RerankerTraining, *, queries: int) -> RerankerLearnt:
+    training_set = read_training_set(job.folder if training.teacher is None else job.taught)
+    execution = job.settings.execution
     device = resolve_device(execution.device)
-    folder, _ = base_files(run, base_name(run, training.base))
+    folder, _ = base_files(job, base_name(job, training.base))
     encoder = load_base(folder, max_length=training.max_tokens, device=device, seed=training.seed)
     learning = training.learning(queries, threads=execution.threads)
-    watched, _ = watched_and_measured(training_set.held_out, most_watched=training.watched_queries)
+    validation, _ = validation_and_test(training_set.held_out, max_validation=training.validation_queries)
 
-    def watch() -> float:
+    def validate() -> float:
         scores = score_held_out(
             lambda asked, texts: np.asarray(
                 encoder.predict(
@@ -185,25 +185,25 @@ def _learn(run: TrainingRun, training: RerankerTraining, *, queries: int) -> Rer
                 ),
                 dtype=np.float32,
             ),
-            watched,
+            validation,
             training_set,
-            depth=training.watched_depth,
+            depth=training.validation_depth,
         )
-        return mean_ndcg(watched, training_set.passages, scores)
+        return mean_ndcg(validation, training_set.passages, scores)
 
-    run.checkpoints.mkdir(exist_ok=True)
+    job.checkpoints.mkdir(exist_ok=True)
     sampler = GroupSampler({"pairs": MinedSource.of(training_set)}, training.groups)
     left_out = sampler.left_out["pairs"]
     if left_out:
         get_run_logger().warning("%d queries are left out: too few passages are known not to answer them", left_out)
     with progress("training", learning.steps) as advance:
         learnt = train(
-            encoder, sampler, learning, folder=run.checkpoints, report=lambda _progress: advance(1), watch=watch
+            encoder, sampler, learning, folder=job.checkpoints, report=lambda _progress: advance(1), validate=validate
         )
-    write_table(run.losses, learnt.losses)
+    write_table(job.losses, learnt.losses)
     network_of(encoder).load_state_dict(learnt.parameters)
-    shutil.rmtree(run.trained, ignore_errors=True)
-    encoder.save_pretrained(str(run.trained), create_model_card=False)
+    shutil.rmtree(job.trained, ignore_errors=True)
+    encoder.save_pretrained(str(job.trained), create_model_card=False)
     losses = learnt.losses.column("loss").to_numpy()
     tenth = max(1, losses.size // 10)
     return RerankerLearnt(
@@ -220,25 +220,25 @@ def _learn(run: TrainingRun, training: RerankerTraining, *, queries: int) -> Rer
     )
 
 
-def _measure(run: TrainingRun, training: RerankerTraining) -> RerankerMeasured:
-    training_set = read_training_set(run.folder)
-    settings, execution = run.settings.reranker, run.settings.execution
-    dense_weight = run.settings.retrieval.dense_weight
-    watched, unseen = watched_and_measured(training_set.held_out, most_watched=training.watched_queries)
-    queries = _drawn(unseen, training.measured_queries, seed=training.seed)
-    depth = min(training.measured_depth, settings.depth, run.settings.retrieval.candidate_depth)
-    present = None if settings.model == NO_RERANKER else plan_local(settings, execution, base=run.base)
+def _measure(job: TrainingJob, training: RerankerTraining) -> RerankerMeasured:
+    training_set = read_training_set(job.folder)
+    settings, execution = job.settings.reranker, job.settings.execution
+    dense_weight = job.settings.retrieval.dense_weight
+    validation, unseen = validation_and_test(training_set.held_out, max_validation=training.validation_queries)
+    queries = _drawn(unseen, training.test_queries, seed=training.seed)
+    depth = min(training.test_depth, settings.depth, job.settings.retrieval.candidate_depth)
+    present = None if settings.model == NO_RERANKER else plan_local(settings, execution, base=job.base)
     trained = plan_local(
-        settings.model_copy(update={"model": str(run.trained), "revision": None, "sha256": None}),
+        settings.model_copy(update={"model": str(job.trained), "revision": None, "sha256": None}),
         execution,
-        base=run.base,
+        base=job.base,
     )
-    after_scores = _scores(trained, run, queries, training_set, depth=depth)
+    after_scores = _scores(trained, job, queries, training_set, depth=depth)
     choices = weights_to_try(settings.weight, training.weight)
     weight, after = _at_chosen_weights(queries, training_set, after_scores, choices, dense_weight=dense_weight)
     before = _stage(after, "fused", called=DECISIVE[0])  # without a reranker the fused order is what is published
     if present is not None:
-        scores = _scores(present, run, queries, training_set, depth=depth)
+        scores = _scores(present, job, queries, training_set, depth=depth)
         choices = weights_to_try(settings.weight, training.weight, own=present.weight)
         _, before = _at_chosen_weights(queries, training_set, scores, choices, dense_weight=dense_weight)
     generator = np.random.default_rng(training.seed)
@@ -248,12 +248,12 @@ def _measure(run: TrainingRun, training: RerankerTraining) -> RerankerMeasured:
         _stage(after, "reranked", called="reranked, before: fused"),
         generator=generator,
     )
-    write_table(run.comparison, pa.concat_tables([comparison, over_fused]))
+    write_table(job.comparison, pa.concat_tables([comparison, over_fused]))
     figures = [figure for figure in figures_of(comparison) if figure.stage != "fused"]
     figures.sort(key=lambda figure: (figure.stage, figure.measure) != DECISIVE)
     return RerankerMeasured(
         figures=figures + figures_of(over_fused),
-        watched_too=watched[0] in unseen,
+        validation_reused=validation[0] in unseen,
         weight=weight,
         queries=len(queries),
         depth=depth,
@@ -309,9 +309,9 @@ def _at_chosen_weights(
 
 
 def _scores(
-    plan: RerankerPlan, run: TrainingRun, queries: Sequence[HeldOutQuery], training_set: TrainingSet, *, depth: int
+    plan: RerankerPlan, job: TrainingJob, queries: Sequence[HeldOutQuery], training_set: TrainingSet, *, depth: int
 ) -> list[NDArray[np.float32]]:
-    execution = run.settings.execution
+    execution = job.settings.execution
     reranker = Reranker(plan, batch_tokens=execution.batch_tokens, threads=execution.threads)
 
     def score(asked: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Another reranker as teacher: its scores take the place of the first stage's opinions of what is learnt from.
+"""Another reranker as teacher: its scores take the place of the first stage's teacher scores of what is learnt from.
 
 A pair is scored once, whatever trainings ask for it: the scores lie in a memo of pairs beside the trained models,
 apart from that of the nights, so that a training and a night never write into one file.
@@ -43,7 +43,7 @@ def ask_teacher(
     execution: ExecutionSettings,
     folder: Path,
 ) -> tuple[list[MinedQuery], int]:
-    """Queries whose opinions are a teacher's scores, standardised over each query's passages.
+    """Queries whose teacher scores are a teacher's scores, standardised over each query's passages.
 
     Args:
         queries: With answers and negatives.
@@ -76,7 +76,7 @@ def ask_teacher(
         places, found = memo.scores_of(keys)
     scores = np.full(len(pairs), np.nan, dtype=np.float64)
     scores[places] = found
-    return _with_opinions(kept, scores), len(known)
+    return _with_teacher_scores(kept, scores), len(known)
 
 
 def _score_missing(
@@ -108,7 +108,7 @@ def _score_missing(
             advance(len(block))
 
 
-def _with_opinions(queries: Sequence[MinedQuery], scores: NDArray[np.float64]) -> list[MinedQuery]:
+def _with_teacher_scores(queries: Sequence[MinedQuery], scores: NDArray[np.float64]) -> list[MinedQuery]:
     taught = []
     start = 0
     for query in queries:

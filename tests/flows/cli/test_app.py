@@ -35,7 +35,7 @@ COMMANDS = (
     "releases",
     "rollback",
     "doctor",
-    "collect",
+    "prune",
     "export",
     "train",
 )
@@ -121,23 +121,25 @@ def test_refresh_json_is_one_object_with_what_scripts_rely_on(collection: Collec
     ended = nightrank("refresh", "-c", collection.settings_file, "--json")
 
     assert (ended.code, ended.err) == (0, "")
-    told = ended.json
-    assert told["release_id"] == FolderWorkspace(collection.workspace).require_current()
-    assert (told["published"], told["changed"]) == (True, True)
-    assert set(told["counts"]) >= COUNTS
-    assert set(told["seconds"]) >= {"total", *STAGES}
-    assert (told["coverage"], told["drops"]) == (1.0, {})
-    assert set(told["measures"]) >= {"bm25", "dense", "fused", "reranked", "results"}
-    assert set(told["measures"]["results"]) >= {"nDCG@10", "RR@10", "R@100"}
-    assert [gate["name"] for gate in told["gates"]] == [name for name in GATES if name != "source_age"]  # off
-    assert all(set(gate) == {"name", "passed", "value", "threshold", "reason", "accepted"} for gate in told["gates"])
+    reported = ended.json
+    assert reported["release_id"] == FolderWorkspace(collection.workspace).require_current()
+    assert (reported["published"], reported["changed"]) == (True, True)
+    assert set(reported["counts"]) >= COUNTS
+    assert set(reported["seconds"]) >= {"total", *STAGES}
+    assert (reported["coverage"], reported["dropped"]) == (1.0, {})
+    assert set(reported["measures"]) >= {"bm25", "dense", "fused", "reranked", "results"}
+    assert set(reported["measures"]["results"]) >= {"nDCG@10", "RR@10", "R@100"}
+    assert [gate["name"] for gate in reported["gates"]] == [name for name in GATES if name != "source_age"]  # off
+    assert all(
+        set(gate) == {"name", "passed", "value", "threshold", "reason", "accepted"} for gate in reported["gates"]
+    )
 
     again = nightrank("refresh", "-c", collection.settings_file, "--json")
 
     assert (again.code, again.err) == (0, "")
     assert (again.json["published"], again.json["changed"]) == (False, False)
-    assert again.json["release_id"] == told["release_id"]
-    assert set(again.json) == set(told)
+    assert again.json["release_id"] == reported["release_id"]
+    assert set(again.json) == set(reported)
 
 
 def test_refresh_for_people_says_what_was_done(collection: Collection, nightrank: Command) -> None:
@@ -168,14 +170,14 @@ def test_search_json_holds_the_cached_results(published: Collection, nightrank: 
     ended = nightrank("search", "  BLACK tea", "-c", published.settings_file, "--json")
 
     assert (ended.code, ended.err) == (0, "")
-    told = ended.json
-    assert (told["query"], told["source"]) == ("black tea", "cache")
+    reported = ended.json
+    assert (reported["query"], reported["source"]) == ("black tea", "cache")
     with SearchCache.open(published.workspace) as cache:
         found = cache.get("black tea")
     assert found is not None
-    assert told["release_id"] == found.release_id
-    assert [entry["document_id"] for entry in told["results"]] == [result.document_id for result in found.results]
-    assert all(set(entry) == RESULT for entry in told["results"])
+    assert reported["release_id"] == found.release_id
+    assert [entry["document_id"] for entry in reported["results"]] == [result.document_id for result in found.results]
+    assert all(set(entry) == RESULT for entry in reported["results"])
 
 
 def test_live_search_gives_a_logged_query_what_the_cache_holds(published: Collection, nightrank: Command) -> None:
@@ -239,11 +241,11 @@ def test_releases_without_any(collection: Collection, nightrank: Command) -> Non
 def test_releases_lists_them_and_marks_the_current_one(published: Collection, nightrank: Command) -> None:
     current = FolderWorkspace(published.workspace).require_current()
 
-    told = nightrank("releases", "-c", published.settings_file, "--json").json
+    reported = nightrank("releases", "-c", published.settings_file, "--json").json
     shown = nightrank("releases", "-c", published.settings_file)
 
-    assert told["current"] == current
-    [row] = told["releases"]
+    assert reported["current"] == current
+    [row] = reported["releases"]
     assert (row["release_id"], row["current"], row["status"], row["damage"]) == (current, True, "accepted", None)
     assert datetime.fromisoformat(row["created_at"]).tzinfo is not None
     assert row["counts"]["documents"] == len(published.documents)
@@ -293,12 +295,12 @@ def test_collect_removes_what_the_newest_releases_do_not_reach(published: Collec
     manifest = json.loads((old / "manifest.json").read_bytes()) | {"release_id": old.name}
     (old / "manifest.json").write_text(json.dumps(manifest))
 
-    kept = nightrank("collect", "-c", published.settings_file, "--json").json
+    kept = nightrank("prune", "-c", published.settings_file, "--json").json
     place.staging("killed").mkdir()
     before = sorted(published.workspace.rglob("*"))
-    said = nightrank("collect", "-c", published.settings_file, "--keep", "1", "--dry-run", "--json").json
+    said = nightrank("prune", "-c", published.settings_file, "--keep", "1", "--dry-run", "--json").json
     assert sorted(published.workspace.rglob("*")) == before
-    shown = nightrank("collect", "-c", published.settings_file, "--keep", "1")
+    shown = nightrank("prune", "-c", published.settings_file, "--keep", "1")
 
     assert kept["releases_removed"] == []
     assert (said["dry_run"], said["releases_removed"]) == (True, [old.name])
@@ -312,7 +314,7 @@ def test_collect_removes_what_the_newest_releases_do_not_reach(published: Collec
 
 
 def test_collect_keeps_the_current_release(published: Collection, nightrank: Command) -> None:
-    ended = nightrank("collect", "-c", published.settings_file, "--keep", "0")
+    ended = nightrank("prune", "-c", published.settings_file, "--keep", "0")
 
     assert ended.code == 2
     assert "--keep 0" in ended.err
@@ -322,11 +324,11 @@ def test_evaluate_json_measures_every_stage(published: Collection, nightrank: Co
     ended = nightrank("evaluate", "-c", published.settings_file, "--json", "-m", "nDCG@10", "-m", "P@1")
 
     assert (ended.code, ended.err) == (0, "")
-    told = ended.json
-    assert told["release_id"] == FolderWorkspace(published.workspace).require_current()
-    assert told["queries"] == 6
-    assert set(told["measures"]) >= {"bm25", "dense", "fused", "reranked", "results"}
-    assert set(told["measures"]["bm25"]) == {"nDCG@10", "P@1"}
+    reported = ended.json
+    assert reported["release_id"] == FolderWorkspace(published.workspace).require_current()
+    assert reported["queries"] == 6
+    assert set(reported["measures"]) >= {"bm25", "dense", "fused", "reranked", "results"}
+    assert set(reported["measures"]["bm25"]) == {"nDCG@10", "P@1"}
 
 
 def test_evaluate_for_people_is_a_table(published: Collection, nightrank: Command) -> None:

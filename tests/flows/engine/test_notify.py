@@ -30,11 +30,11 @@ def told_by(collection: Collection, *blocks: str) -> None:
 def test_a_refused_release_is_told_with_workspace_release_gate_and_reason(
     prefect_api: str, collection: Collection
 ) -> None:
-    with listening() as (url, told):
+    with listening() as (url, reported):
         save_block("ops", url)
         told_by(collection, "custom-webhook/ops")
         refresh(str(collection.settings_file))
-        assert told == []  # a good night is no news
+        assert reported == []  # a good night is no news
 
         collection.settings["gates"]["min_judged"] = 1.0
         collection.document("tea")["text"] = "Leaves of one bush make every tea."
@@ -42,7 +42,7 @@ def test_a_refused_release_is_told_with_workspace_release_gate_and_reason(
         with pytest.raises(Refused) as refused:
             refresh(str(collection.settings_file))
 
-    [message] = told
+    [message] = reported
     assert message["subject"] == "Nightrank: refresh of project/workspace refused by judged"
     assert "Workspace: project/workspace" in message["body"]
     assert f"Release: {refused.value.summary.manifest.release_id}" in message["body"]
@@ -52,14 +52,14 @@ def test_a_refused_release_is_told_with_workspace_release_gate_and_reason(
 
 
 def test_a_failed_run_is_told_with_what_to_do(prefect_api: str, collection: Collection) -> None:
-    with listening() as (url, told):
+    with listening() as (url, reported):
         save_block("ops", url)
         told_by(collection, "custom-webhook/ops")
         (collection.folder / "corpus.jsonl").unlink()
         with pytest.raises(InputError) as failed:
             refresh(str(collection.settings_file))
 
-    [message] = told
+    [message] = reported
     assert message["subject"] == "Nightrank: refresh of project/workspace failed"
     assert f"Why: {failed.value.message}" in message["body"]
     assert f"What to do: {failed.value.remedy}" in message["body"]
@@ -68,7 +68,7 @@ def test_a_failed_run_is_told_with_what_to_do(prefect_api: str, collection: Coll
 def test_a_message_that_cannot_be_sent_keeps_nobody_else_from_being_told(
     prefect_api: str, collection: Collection
 ) -> None:
-    with listening(status=500) as (deaf, _), listening() as (url, told):
+    with listening(status=500) as (deaf, _), listening() as (url, reported):
         save_block("deaf", deaf)
         save_block("ops", url)
         told_by(collection, "custom-webhook/nobody", "custom-webhook/deaf", "custom-webhook/ops")
@@ -76,5 +76,5 @@ def test_a_message_that_cannot_be_sent_keeps_nobody_else_from_being_told(
         with pytest.raises(InputError):
             refresh(str(collection.settings_file))
 
-    assert len(told) == 1
+    assert len(reported) == 1
     assert FolderWorkspace(collection.workspace).current_release_id() is None

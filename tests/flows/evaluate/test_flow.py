@@ -15,6 +15,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.evaluate.flow import evaluate
 from nightrank.storage.files.parquet import read_table
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.diagnosis import totals
 from nightrank.tasks.evaluate.ladder import read_depths
@@ -46,18 +47,21 @@ def test_the_run_files_of_all_stages_measure_to_what_is_told(
 ) -> None:
     chosen = [argument for name in MEASURES for argument in ("-m", name)]
 
-    told = nightrank(
+    reported = nightrank(
         "evaluate", "-c", published.settings_file, "--json", *chosen, "--write-runs", tmp_path / "runs"
     ).json
 
     qrels = [ir_measures.Qrel(*row) for row in QRELS]
-    assert list(told["runs"]) == list(told["measures"])
-    assert set(told["runs"]) >= {"bm25", "dense", "fused", "reranker", "reranked", "results"}
-    for stage, path in told["runs"].items():
+    assert list(reported["runs"]) == list(reported["measures"])
+    assert set(reported["runs"]) >= {"bm25", "dense", "fused", "reranker", "reranked", "results"}
+    for stage, path in reported["runs"].items():
         run = list(ir_measures.read_trec_run(path))  # type: ignore[no-untyped-call]  # it has no types
         for name in MEASURES:
             values = [metric.value for metric in ir_measures.iter_calc([ir_measures.parse_measure(name)], qrels, run)]
-            assert told["measures"][stage][name] == pytest.approx(statistics.fmean(values), abs=1e-12), (stage, name)
+            assert reported["measures"][stage][name] == pytest.approx(statistics.fmean(values), abs=1e-12), (
+                stage,
+                name,
+            )
 
 
 def test_a_plain_evaluation_tells_what_the_release_keeps_and_changes_nothing(
@@ -65,15 +69,15 @@ def test_a_plain_evaluation_tells_what_the_release_keeps_and_changes_nothing(
 ) -> None:
     before = snapshot(published.workspace)
 
-    told = nightrank("evaluate", "-c", published.settings_file, "--json").json
+    reported = nightrank("evaluate", "-c", published.settings_file, "--json").json
 
     folder = release_folder(published)
-    assert [(row.pop("depth"), row) for row in told["depths"]] == read_depths(folder)
-    assert told["diagnosis"] == totals(read_table(folder / "diagnosis.parquet"))
-    assert [rung["stage"] for rung in told["ladder"]][-3:] == ["dense", "fused", "reranked"]
+    assert [(row.pop("depth"), row) for row in reported["depths"]] == read_depths(ReleaseFiles(folder).depths)
+    assert reported["diagnosis"] == totals(read_table(folder / "diagnosis.parquet"))
+    assert [stage["stage"] for stage in reported["ladder"]][-3:] == ["dense", "fused", "reranked"]
     manifest = json.loads((folder / "manifest.json").read_bytes())
-    assert told["measures"] == manifest["measures"]
-    assert set(told) == {"release_id", "queries", "measures", "ladder", "depths", "diagnosis"}
+    assert reported["measures"] == manifest["measures"]
+    assert set(reported) == {"release_id", "queries", "measures", "ladder", "depths", "diagnosis"}
     assert snapshot(published.workspace) == before
 
 
@@ -82,9 +86,9 @@ def test_costs_that_cannot_be_read_are_not_told(published: Collection, nightrank
     path = release_folder(collection) / "timings.json"
     path.write_bytes(path.read_bytes()[:-10])
 
-    told = nightrank("evaluate", "-c", collection.settings_file, "--json").json
+    reported = nightrank("evaluate", "-c", collection.settings_file, "--json").json
 
-    assert {rung["milliseconds"] for rung in told["ladder"]} == {None}
+    assert {stage["milliseconds"] for stage in reported["ladder"]} == {None}
 
 
 def test_without_a_server_of_the_users_none_is_started(
@@ -106,7 +110,7 @@ def test_a_flow_run_leaves_its_tables_on_prefects_pages(published: Collection, p
     evaluate(
         str(published.settings_file),
         measures=["RR@10"],
-        against=str(published.settings_file),
+        baseline=str(published.settings_file),
         grid=["reranker.weight=0.0"],
     )
 
@@ -139,11 +143,11 @@ def test_against_a_run_file_every_stage_is_held(published: Collection, nightrank
     run = tmp_path / "theirs.run"
     run.write_text("".join(f"{query_id} Q0 {document_id} 1 {grade} x\n" for query_id, document_id, grade in QRELS))
 
-    told = nightrank("evaluate", "-c", published.settings_file, "--json", "-m", "nDCG@10", "--against", run).json
+    reported = nightrank("evaluate", "-c", published.settings_file, "--json", "-m", "nDCG@10", "--baseline", run).json
 
-    assert [row["stage"] for row in told["comparison"]] == list(told["measures"])
-    for row in told["comparison"]:
-        assert (row["before"], row["after"]) == (1.0, pytest.approx(told["measures"][row["stage"]]["nDCG@10"]))
+    assert [row["stage"] for row in reported["comparison"]] == list(reported["measures"])
+    for row in reported["comparison"]:
+        assert (row["before"], row["after"]) == (1.0, pytest.approx(reported["measures"][row["stage"]]["nDCG@10"]))
         assert row["wins"] == 0
         assert row["low"] <= row["difference"] <= row["high"]
         assert row["ties"] + row["losses"] == row["queries"] == 6
@@ -159,19 +163,20 @@ def test_a_run_file_is_held_against_the_results_of_a_release_or_of_a_variant(
     common = ("evaluate", "-c", published.settings_file, "--json", "-m", "nDCG@10", "--run", run)
     release_id = FolderWorkspace(published.workspace).require_current()
 
-    told = nightrank(*common).json["measures"]["results"]["nDCG@10"]
+    reported = nightrank(*common).json["measures"]["results"]["nDCG@10"]
     tried = nightrank(*common, "--grid", "retrieval.fusion=minmax").json["grid"][0]["measures"]["results"]["nDCG@10"]
-    against = {
-        name: nightrank(*common, "--only-runs", "--against", name).json for name in (release_id, str(variant), str(run))
+    baseline = {
+        name: nightrank(*common, "--only-runs", "--baseline", name).json
+        for name in (release_id, str(variant), str(run))
     }
-    beside = nightrank(*common, "--against", release_id).json
+    beside = nightrank(*common, "--baseline", release_id).json
 
-    assert all(found["release_id"] is None for found in against.values())
-    befores = [[(row["stage"], row["before"]) for row in found["comparison"]] for found in against.values()]
-    assert befores == [[("theirs", pytest.approx(before))] for before in (told, tried, 1.0)]
+    assert all(found["release_id"] is None for found in baseline.values())
+    befores = [[(row["stage"], row["before"]) for row in found["comparison"]] for found in baseline.values()]
+    assert befores == [[("theirs", pytest.approx(before))] for before in (reported, tried, 1.0)]
     compared = {row["stage"]: row for row in beside["comparison"]}
     assert set(compared) == set(beside["measures"])
-    assert compared["theirs"]["before"] == pytest.approx(told)
+    assert compared["theirs"]["before"] == pytest.approx(reported)
 
 
 def test_run_files_alone_need_no_release(collection: Collection, nightrank: Command) -> None:
@@ -180,7 +185,7 @@ def test_run_files_alone_need_no_release(collection: Collection, nightrank: Comm
 
     ended = nightrank("evaluate", "-c", collection.settings_file, "--json", "--run", run, "--only-runs")
     held = nightrank(
-        "evaluate", "-c", collection.settings_file, "--json", "--run", run, "--only-runs", "--against", run
+        "evaluate", "-c", collection.settings_file, "--json", "--run", run, "--only-runs", "--baseline", run
     )
 
     assert (ended.code, held.code) == (0, 0)
@@ -204,13 +209,13 @@ def test_other_qrels_are_other_queries(published: Collection, nightrank: Command
     qrels = tmp_path / "other.qrels"
     qrels.write_text("q-honey 0 bees 1\nq-nobody 0 bees 1\n")
 
-    told = nightrank("evaluate", "-c", published.settings_file, "--json", "--per-query", "--qrels", qrels).json
+    reported = nightrank("evaluate", "-c", published.settings_file, "--json", "--per-query", "--qrels", qrels).json
 
-    assert told["queries"] == 2
-    assert told["diagnosis"]["no query"] == 1
-    assert set(told["per_query"]["bm25"]) == {"q-honey", "q-nobody"}
-    assert told["per_query"]["bm25"]["q-nobody"]["nDCG@10"] == 0.0
-    assert told["measures"]["bm25"]["RR@10"] == told["per_query"]["bm25"]["q-honey"]["RR@10"] / 2
+    assert reported["queries"] == 2
+    assert reported["diagnosis"]["no query"] == 1
+    assert set(reported["per_query"]["bm25"]) == {"q-honey", "q-nobody"}
+    assert reported["per_query"]["bm25"]["q-nobody"]["nDCG@10"] == 0.0
+    assert reported["measures"]["bm25"]["RR@10"] == reported["per_query"]["bm25"]["q-honey"]["RR@10"] / 2
 
 
 def test_an_older_release_is_compared_with_the_current_one(
@@ -223,17 +228,17 @@ def test_an_older_release_is_compared_with_the_current_one(
     collection.write()
     refresh_plainly(collection.settings_file)
 
-    told = nightrank("evaluate", "-c", collection.settings_file, "--json", "--against", before).json
+    reported = nightrank("evaluate", "-c", collection.settings_file, "--json", "--baseline", before).json
     back = nightrank("evaluate", "-c", collection.settings_file, "--json", "--release", before).json
 
-    assert back["release_id"] == told["against"] == before != told["release_id"]
-    compared = {(row["stage"], row["measure"]): row for row in told["comparison"]}
+    assert back["release_id"] == reported["baseline"] == before != reported["release_id"]
+    compared = {(row["stage"], row["measure"]): row for row in reported["comparison"]}
     assert ("reranker", "nDCG@10") not in compared
     for (stage, measure), row in compared.items():
         assert row["before"] == pytest.approx(back["measures"][stage][measure])
-        assert row["after"] == pytest.approx(told["measures"][stage][measure])
-    assert "ladder" in told
-    assert told["depths"] == []
+        assert row["after"] == pytest.approx(reported["measures"][stage][measure])
+    assert "ladder" in reported
+    assert reported["depths"] == []
 
 
 def test_a_settings_file_over_the_same_workspace_is_run_as_a_variant(
@@ -248,16 +253,16 @@ def test_a_settings_file_over_the_same_workspace_is_run_as_a_variant(
         text = text.replace(f'"{name}"', f'"../copied/{name}"')
     other.write_text(text + '[retrieval]\nfusion = "minmax"\n')
 
-    told = nightrank("evaluate", "-c", collection.settings_file, "--json", "--against", other).json
+    reported = nightrank("evaluate", "-c", collection.settings_file, "--json", "--baseline", other).json
     collection.settings["retrieval"] = {"fusion": "minmax"}
     collection.write()
     refresh_plainly(collection.settings_file)
     minmax = nightrank("evaluate", "-c", collection.settings_file, "--json").json
 
-    for row in told["comparison"]:
+    for row in reported["comparison"]:
         assert row["before"] == pytest.approx(minmax["measures"][row["stage"]][row["measure"]])
-        assert row["after"] == pytest.approx(told["measures"][row["stage"]][row["measure"]])
-    assert {row["stage"] for row in told["comparison"]} >= {"bm25", "dense", "fused", "results"}
+        assert row["after"] == pytest.approx(reported["measures"][row["stage"]][row["measure"]])
+    assert {row["stage"] for row in reported["comparison"]} >= {"bm25", "dense", "fused", "results"}
 
 
 def test_a_settings_file_with_another_workspace_is_its_current_release(
@@ -269,28 +274,28 @@ def test_a_settings_file_with_another_workspace_is_its_current_release(
     refresh_plainly(other.settings_file)
     theirs = nightrank("evaluate", "-c", other.settings_file, "--json").json
 
-    told = nightrank("evaluate", "-c", published.settings_file, "--json", "--against", other.settings_file).json
+    reported = nightrank("evaluate", "-c", published.settings_file, "--json", "--baseline", other.settings_file).json
 
-    for row in told["comparison"]:
+    for row in reported["comparison"]:
         assert row["before"] == pytest.approx(theirs["measures"][row["stage"]][row["measure"]])
 
 
 def test_a_grid_comes_best_first_and_holds_the_settings_as_they_are(published: Collection, nightrank: Command) -> None:
     axes = ("--grid", "retrieval.fusion=rrf,minmax", "--grid", "reranker.weight=0.0,1.0")
 
-    told = nightrank("evaluate", "-c", published.settings_file, "--json", *axes).json
+    reported = nightrank("evaluate", "-c", published.settings_file, "--json", *axes).json
     shown = nightrank("evaluate", "-c", published.settings_file, *axes)
 
-    values = [row["measures"]["results"]["nDCG@10"] for row in told["grid"]]
+    values = [row["measures"]["results"]["nDCG@10"] for row in reported["grid"]]
     assert values == sorted(values, reverse=True)
-    assert len({json.dumps(row["values"]) for row in told["grid"]}) == 4
-    [same] = [row for row in told["grid"] if row["values"] == {"retrieval.fusion": "rrf", "reranker.weight": 1.0}]
-    assert same["measures"]["results"] == told["measures"]["results"]
-    assert same["measures"]["fused"] == told["measures"]["fused"]
+    assert len({json.dumps(row["values"]) for row in reported["grid"]}) == 4
+    [same] = [row for row in reported["grid"] if row["values"] == {"retrieval.fusion": "rrf", "reranker.weight": 1.0}]
+    assert same["measures"]["results"] == reported["measures"]["results"]
+    assert same["measures"]["fused"] == reported["measures"]["fused"]
     assert all(row["difference"] == 0.0 and row["p_value"] == 1.0 for row in same["comparison"])
-    for row in told["grid"]:
+    for row in reported["grid"]:
         for compared in row["comparison"]:
-            assert compared["before"] == pytest.approx(told["measures"]["results"][compared["measure"]])
+            assert compared["before"] == pytest.approx(reported["measures"]["results"][compared["measure"]])
             assert compared["p_holm"] >= compared["p_value"]
     assert "optimistic" in " ".join(shown.out.split())
     assert "minmax" in shown.out
@@ -301,9 +306,9 @@ def test_the_settings_as_they_are_are_no_part_of_what_holms_correction_is_over(
 ) -> None:
     axis = ("--grid", "retrieval.fusion=rrf,minmax", "--grid", "bm25.k1=1.2,0.1")
 
-    told = nightrank("evaluate", "-c", published.settings_file, "--json", *axis).json["grid"]
+    reported = nightrank("evaluate", "-c", published.settings_file, "--json", *axis).json["grid"]
 
-    others = {json.dumps(row["values"]): row["comparison"] for row in told if not row["as_they_are"]}
+    others = {json.dumps(row["values"]): row["comparison"] for row in reported if not row["is_current"]}
     in_the_grids_order = [
         compared
         for fusion, k1 in (("rrf", 0.1), ("minmax", 1.2), ("minmax", 0.1))
@@ -317,10 +322,12 @@ def test_the_settings_as_they_are_are_no_part_of_what_holms_correction_is_over(
 def test_the_worst_queries_are_shown_where_single_queries_are_asked_for(
     published: Collection, nightrank: Command
 ) -> None:
-    told = nightrank("evaluate", "-c", published.settings_file, "--json", "--per-query").json
+    reported = nightrank("evaluate", "-c", published.settings_file, "--json", "--per-query").json
     shown = nightrank("evaluate", "-c", published.settings_file, "--per-query")
 
-    worst = min(told["per_query"]["results"], key=lambda query_id: told["per_query"]["results"][query_id]["nDCG@10"])
+    worst = min(
+        reported["per_query"]["results"], key=lambda query_id: reported["per_query"]["results"][query_id]["nDCG@10"]
+    )
     assert worst in shown.out
     assert "serve worst" in shown.out
 
@@ -334,8 +341,8 @@ def test_the_worst_queries_are_shown_where_single_queries_are_asked_for(
         (("-m", "alpha_nDCG@10"), "cannot compute alpha_nDCG@10"),
         (("--release", "20200101T000000-000Z"), "There is no release"),
         (("--release", "../.."), "There is no release"),
-        (("--against", "20200101T000000-000Z"), "neither a release"),
-        (("--against", "missing.toml"), "There is no settings file missing.toml"),
+        (("--baseline", "20200101T000000-000Z"), "neither a release"),
+        (("--baseline", "missing.toml"), "There is no settings file missing.toml"),
         (("--grid", "retrieval.fusion=both"), "retrieval.fusion = 'both' is wrong"),
         (("--grid", "chunking.max_tokens=64"), "chunking.max_tokens cannot vary"),
         (("--run", "missing.run"), "missing.run"),
@@ -369,7 +376,7 @@ def test_settings_over_the_same_workspace_that_cut_otherwise_are_refused_with_a_
     other = published.folder / "other.toml"
     other.write_text(published.settings_file.read_text().replace("max_tokens = 40", "max_tokens = 60"))
 
-    ended = nightrank("evaluate", "-c", published.settings_file, "--against", other)
+    ended = nightrank("evaluate", "-c", published.settings_file, "--baseline", other)
 
     assert (ended.code, ended.out) == (2, "")
     assert "differs in chunking.max_tokens" in ended.err
@@ -392,9 +399,9 @@ def test_a_variant_may_lie_in_a_folder_of_its_own_and_name_paths_from_there(
     other = collection.folder / "variants" / "other.toml"
     other.write_text(text + "[bm25]\nk1 = 0.9\n")
 
-    same = nightrank("evaluate", "-c", collection.settings_file, "--json", "--against", other)
+    same = nightrank("evaluate", "-c", collection.settings_file, "--json", "--baseline", other)
     other.write_text(text.replace("../drop.csv", "drop.csv"))
-    another = nightrank("evaluate", "-c", collection.settings_file, "--json", "--against", other)
+    another = nightrank("evaluate", "-c", collection.settings_file, "--json", "--baseline", other)
 
     assert (same.code, same.err) == (0, "")
     assert another.code == 2

@@ -170,13 +170,13 @@ def test_json_names_every_check_with_what_was_compared_and_its_faults(patient: P
     ended = nightrank("doctor", "-c", patient.settings_file, "--json")
 
     assert (ended.code, ended.err) == (1, "")
-    told = ended.json
-    assert set(told) == {"release_id", "healthy", "checks"}
-    assert (told["release_id"], told["healthy"]) == (patient.release_id, False)
-    assert [check["name"] for check in told["checks"]] == list(CHECKS)
-    assert all(set(check) == {"name", "passed", "compared", "faults"} for check in told["checks"])
+    reported = ended.json
+    assert set(reported) == {"release_id", "healthy", "checks"}
+    assert (reported["release_id"], reported["healthy"]) == (patient.release_id, False)
+    assert [check["name"] for check in reported["checks"]] == list(CHECKS)
+    assert all(set(check) == {"name", "passed", "compared", "faults"} for check in reported["checks"])
     fault = {"what": "files that the manifest does not name", "count": 1, "examples": ["notes.txt"]}
-    assert [check["faults"] for check in told["checks"] if not check["passed"]] == [[fault]]
+    assert [check["faults"] for check in reported["checks"] if not check["passed"]] == [[fault]]
 
 
 def test_for_people_there_is_a_table_and_every_fault(patient: Patient, nightrank: Command) -> None:

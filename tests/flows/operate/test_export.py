@@ -58,8 +58,14 @@ def test_export_json_tells_what_was_done(project: Collection, nightrank: Command
 
     assert (first.code, first.err, again.code, again.err) == (0, "", 0, "")
     release_id = FolderWorkspace(project.workspace).require_current()
-    told: dict[str, Any] = {"release_id": release_id, "queries": len(LOG), "forms": 0, "before": None, "warnings": []}
-    exported = [{**told, "to": str(path), "changed": True} for path in files]
+    reported: dict[str, Any] = {
+        "release_id": release_id,
+        "queries": len(LOG),
+        "aliases": 0,
+        "before": None,
+        "warnings": [],
+    }
+    exported = [{**reported, "to": str(path), "changed": True} for path in files]
     assert first.json == {"release_id": release_id, "exported": exported}
     assert again.out.count("Nothing to do") == 2
     for path in files:
@@ -142,9 +148,9 @@ def test_each_night_is_exported_and_a_place_that_failed_is_tried_again_by_the_ne
 
     assert (summary.published, summary.changed) == (True, True)
     assert summary.manifest.release_id == FolderWorkspace(project.workspace).require_current()
-    told = [warning for warning in summary.warnings if "not exported" in warning]
-    assert len(told) == 2
-    assert "redis://127.0.0.1:1/0 does not answer" in told[1]
+    reported = [warning for warning in summary.warnings if "not exported" in warning]
+    assert len(reported) == 2
+    assert "redis://127.0.0.1:1/0 does not answer" in reported[1]
     release = FolderWorkspace(project.workspace).release(summary.manifest.release_id)
     stored = b"".join(path.read_bytes() for path in release.rglob("*") if path.is_file())
     assert b"S3CR3T" not in stored + json.dumps(summary.as_json()).encode()

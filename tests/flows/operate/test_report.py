@@ -63,10 +63,10 @@ def test_nothing_is_opened_where_the_path_is_all_that_is_wanted(
 def test_json_names_the_release_and_its_report(published: Collection, nightrank: Command) -> None:
     release_id = FolderWorkspace(published.workspace).require_current()
 
-    told = nightrank("report", "-c", published.settings_file, "--release", release_id, "--json").json
+    reported = nightrank("report", "-c", published.settings_file, "--release", release_id, "--json").json
 
     path = report_of(published)
-    assert told == {"release_id": release_id, "path": str(path), "uri": path.as_uri()}
+    assert reported == {"release_id": release_id, "path": str(path), "uri": path.as_uri()}
 
 
 def test_without_a_display_no_browser_is_asked(

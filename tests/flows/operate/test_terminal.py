@@ -12,16 +12,16 @@ from nightrank.flows.operate.doctor import Check, Diagnosis
 from nightrank.flows.operate.releases import ListedRelease
 from nightrank.flows.operate.terminal import (
     EXCERPT,
-    show_collected,
     show_diagnosis,
+    show_pruned,
     show_releases,
     show_results,
     show_rollback,
 )
 from nightrank.flows.terminal import show_measures
 from nightrank.storage.doctor.faults import Fault
-from nightrank.storage.release.collect import Collected
 from nightrank.storage.release.manifest import Counts, Gate, Manifest
+from nightrank.storage.release.prune import Pruned
 from nightrank.storage.release.rollback import RolledBack
 from nightrank.storage.serving.cache import CachedResults, Result
 from nightrank.tasks.doctor.examined import Findings
@@ -174,7 +174,7 @@ def test_a_refresh_shows_value_threshold_verdict_and_reason_of_each_gate(
             seconds={"total": 1.0},
             warnings=("mind [this]",),
             coverage=1.0,
-            drops=(),
+            dropped=(),
         )
     )
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
@@ -206,7 +206,7 @@ def test_the_list_of_releases_fits_a_narrow_terminal(
 
 
 @pytest.mark.parametrize(
-    ("age", "told"),
+    ("age", "reported"),
     [
         (timedelta(seconds=-5), "just now"),
         (timedelta(seconds=59), "just now"),
@@ -218,10 +218,10 @@ def test_the_list_of_releases_fits_a_narrow_terminal(
     ],
 )
 def test_the_age_of_a_release_is_told_in_its_largest_unit(
-    capsys: pytest.CaptureFixture[str], age: timedelta, told: str
+    capsys: pytest.CaptureFixture[str], age: timedelta, reported: str
 ) -> None:
     show_releases([listed("r1")], now=CREATED + age)
-    assert rows(capsys.readouterr().out) == [f"r1 {told} 1,234 1,234 1,234 1.5 0.5000 accepted, all gates passed"]
+    assert rows(capsys.readouterr().out) == [f"r1 {reported} 1,234 1,234 1,234 1.5 0.5000 accepted, all gates passed"]
 
 
 def test_before_the_first_release_there_is_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,7 +266,7 @@ def test_a_diagnosis_is_a_table_of_checks_with_their_faults_below(capsys: pytest
 
 
 def test_a_collection_says_what_went_and_who_holds_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
-    collected = Collected(
+    pruned = Pruned(
         at=datetime(2026, 1, 1, tzinfo=UTC),
         releases_removed=("r1", "r2"),
         staging_removed=0,
@@ -280,11 +280,11 @@ def test_a_collection_says_what_went_and_who_holds_the_rest(capsys: pytest.Captu
         bytes_before=10_000_000,
         bytes_after=7_500_000,
     )
-    show_collected(collected, dry_run=False)
+    show_pruned(pruned, dry_run=False)
     written = capsys.readouterr().out
     for words in ("Freed 2.5 of 10.0 MB.", "r1, r2", "chunks_e0", "1,234", "56,789", "somebody is reading"):
         assert words in written
-    show_collected(replace(collected, waiting_for_readers=False), dry_run=True)
+    show_pruned(replace(pruned, waiting_for_readers=False), dry_run=True)
     written = capsys.readouterr().out
     assert "Would free at least 2.5" in written
     assert "somebody" not in written

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nightrank.flows.settings import load_settings
-from nightrank.flows.train.shared import JUDGED, UNSEEN, WATCHED_TOO
+from nightrank.flows.train.shared import JUDGED, UNSEEN, VALIDATION_REUSED
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.release.manifest import current_manifest
 from nightrank.storage.workspace.folder import FolderWorkspace
@@ -41,7 +41,7 @@ def train(nightrank: Command, collection: Collection, *more: str | Path) -> Ende
     return nightrank("train", "embedder", "-c", collection.settings_file, *HOW, "--json", *more)
 
 
-def guard(folder: Path, collection: Collection, *, queries: int) -> Path:
+def regression_set(folder: Path, collection: Collection, *, queries: int) -> Path:
     """A folder in BEIR layout whose queries are the titles: what the training never heard of, and makes worse."""
     (folder / "qrels").mkdir(parents=True)
     documents = collection.documents
@@ -80,7 +80,7 @@ def test_a_model_is_kept_with_its_card_its_figures_and_its_loss_curve(
     assert (folder / "losses.svg").read_text().startswith("<?xml")
     figure = card["figures"][0]
     assert (figure["stage"], figure["measure"]) == ("dense", "nDCG@10")
-    assert (figure["queries"], card["training"]["watched_queries"]) == (18, 9)  # of 27 that are held out
+    assert (figure["queries"], card["training"]["validation_queries"]) == (18, 9)  # of 27 that are held out
     assert figure["low"] > 0.0
     assert {row["measure"] for row in card["figures"]} == {"nDCG@10", "RR@10", "R@100"}
     assert card["gathered"]["origin"] == "judgments"
@@ -123,14 +123,14 @@ def test_a_promoted_model_is_used_from_the_next_refresh_on_until_it_is_withdrawn
     assert after.measures["dense"]["nDCG@10"] > before.measures["dense"]["nDCG@10"]
     with workspace.writing(now=datetime.now(UTC)):
         pass
-    nightrank("collect", "-c", learnable.settings_file, "--keep", "1")
+    nightrank("prune", "-c", learnable.settings_file, "--keep", "1")
     assert (workspace.models / name / "model.safetensors").is_file()
 
     again = nightrank("train", "promote", name, "-c", learnable.settings_file)
     assert (again.code, "compared with another embedder" in again.err) == (2, True)
 
-    withdrawn = nightrank("train", "withdraw", "embedder", "-c", learnable.settings_file, "--json")
-    assert withdrawn.json == {"kind": "embedder", "withdrawn": name}
+    demoted = nightrank("train", "demote", "embedder", "-c", learnable.settings_file, "--json")
+    assert demoted.json == {"kind": "embedder", "demoted": name}
     assert nightrank("refresh", "-c", learnable.settings_file, "--json").json["published"]
     back = current_manifest(workspace)
     assert back is not None
@@ -140,30 +140,32 @@ def test_a_promoted_model_is_used_from_the_next_refresh_on_until_it_is_withdrawn
 def test_promotion_is_refused_where_the_guard_loses_and_the_model_is_kept(
     learnable: Collection, nightrank: Command, tmp_path: Path
 ) -> None:
-    general = guard(tmp_path / "general", learnable, queries=40)
+    general = regression_set(tmp_path / "general", learnable, queries=40)
 
-    ended = train(nightrank, learnable, "--guard", general, "--promote", "--seed", "5")
+    ended = train(nightrank, learnable, "--regression-set", general, "--promote", "--seed", "5")
 
-    told = ended.json
-    assert told["card"]["guard"]["figure"]["difference"] < -0.01
-    assert (ended.code, told["promoted"]) == (3, False)
+    reported = ended.json
+    assert reported["card"]["regression_set"]["figure"]["difference"] < -0.01
+    assert (ended.code, reported["promoted"]) == (3, False)
     assert "by more than 0.01" in ended.err
     assert promotions(FolderWorkspace(learnable.workspace)) == {}
-    assert read_table(FolderWorkspace(learnable.workspace).models / told["model"] / "comparison.parquet").num_rows == 3
+    assert (
+        read_table(FolderWorkspace(learnable.workspace).models / reported["model"] / "comparison.parquet").num_rows == 3
+    )
 
 
 def test_a_guard_that_comes_later_is_on_the_card_of_the_same_weights(
     learnable: Collection, nightrank: Command, tmp_path: Path
 ) -> None:
-    general = guard(tmp_path / "general", learnable, queries=40)
+    general = regression_set(tmp_path / "general", learnable, queries=40)
     idle = ("--steps", "2", "--batch", "8", "--learning-rate", "1e-9", "--seed", "7", "--json")
     first = nightrank("train", "embedder", "-c", learnable.settings_file, *idle).json
 
-    second = nightrank("train", "embedder", "-c", learnable.settings_file, *idle, "--guard", general).json
+    second = nightrank("train", "embedder", "-c", learnable.settings_file, *idle, "--regression-set", general).json
 
-    assert (first["model"], first["card"]["guard"]) == (second["model"], None)
+    assert (first["model"], first["card"]["regression_set"]) == (second["model"], None)
     assert json.loads((Path(first["model"]) / "training.json").read_text()) == second["card"]
-    assert second["card"]["guard"]["name"] == str(general)
+    assert second["card"]["regression_set"]["name"] == str(general)
 
 
 def test_promotion_is_refused_where_nothing_is_gained(learnable: Collection, nightrank: Command) -> None:
@@ -173,7 +175,7 @@ def test_promotion_is_refused_where_nothing_is_gained(learnable: Collection, nig
     )
 
     assert (ended.code, ended.json["promoted"]) == (3, False)
-    assert ended.json["card"]["remarks"] == [JUDGED, WATCHED_TOO]  # 9 held-out queries
+    assert ended.json["card"]["remarks"] == [JUDGED, VALIDATION_REUSED]  # 9 held-out queries
     assert "no gain beyond chance" in ended.err
     assert promotions(FolderWorkspace(learnable.workspace)) == {}
 
@@ -181,33 +183,33 @@ def test_promotion_is_refused_where_nothing_is_gained(learnable: Collection, nig
 def test_for_people_the_figures_are_a_table(learnable: Collection, nightrank: Command) -> None:
     ended = nightrank(
         *("train", "embedder", "-c", learnable.settings_file, "--from", "documents"),
-        *("--steps", "2", "--batch", "8", "--guard", learnable.settings_file),
+        *("--steps", "2", "--batch", "8", "--regression-set", learnable.settings_file),
     )
 
     assert (ended.code, ended.err) == (0, "")
     assert "held-out queries over all 90 passages" in ended.out
     assert "95% interval" in ended.out
-    assert "Guard" in ended.out
+    assert "Regression" in ended.out
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
         (("embedder", "--batch", "1"), "--batch 1 is wrong"),
         (("embedder", "--held-out", "0.9"), "--held-out 0.9 is wrong"),
         (("reranker", "--batch", "0"), "--batch 0 is wrong"),
         (("embedder", "--pairs", "nowhere.jsonl"), "There is no file nowhere.jsonl"),
-        (("embedder", "--guard", "nowhere"), "There is no settings file nowhere"),
+        (("embedder", "--regression-set", "nowhere"), "There is no settings file nowhere"),
         (("embedder", "--base", "./nowhere"), "There is no model folder './nowhere'"),
     ],
 )
 def test_a_wrong_option_is_told_in_a_line(
-    learnable: Collection, nightrank: Command, options: tuple[str, ...], told: str
+    learnable: Collection, nightrank: Command, options: tuple[str, ...], reported: str
 ) -> None:
     ended = nightrank("train", *options, "-c", learnable.settings_file)
 
     assert ended.code == 2
-    assert told in ended.err
+    assert reported in ended.err
     assert ended.out == ""
 
 
@@ -262,4 +264,4 @@ def test_train_loads_nothing_heavy_to_say_what_it_can(tmp_path: Path) -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert ended.stderr.strip() == ""
-    assert "--guard" in ended.stdout
+    assert "--regression-set" in ended.stdout

@@ -91,7 +91,7 @@ def test_a_promoted_model_that_is_gone_is_told_with_the_way_back(place: Collecti
     settings = load_settings(place.settings_file).settings
     with pytest.raises(InputError, match="There is no model folder") as caught:
         plan_embedder(settings.embedder, settings.execution, base=place.folder)
-    assert "nightrank train withdraw embedder" in caught.value.remedy
+    assert "nightrank train demote embedder" in caught.value.remedy
 
 
 def test_a_model_whose_files_changed_is_neither_promoted_nor_used(place: Collection, models: Models) -> None:

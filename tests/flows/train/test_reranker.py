@@ -16,7 +16,7 @@ from nightrank.flows.train.reranker import RerankerRequest, train_reranker
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.workspace.folder import FolderWorkspace
-from nightrank.storage.workspace.models import promotions, withdraw
+from nightrank.storage.workspace.models import demote, promotions
 from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local
 from nightrank.tasks.train.reranker.options import RerankerTraining
@@ -69,7 +69,7 @@ def unpromoted(learnable: Collection, tmp_path: Path) -> Collection:
     """The collection on its own, with the reranker that its settings name."""
     shutil.copytree(learnable.folder, tmp_path / "copy")
     collection = replace(learnable, folder=tmp_path / "copy", settings=copy.deepcopy(learnable.settings))
-    withdraw(FolderWorkspace(collection.workspace), "reranker")
+    demote(FolderWorkspace(collection.workspace), "reranker")
     return collection
 
 

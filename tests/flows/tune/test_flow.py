@@ -64,34 +64,34 @@ def weak_leg(collection: Collection) -> Collection:
 def test_what_is_told_is_written_only_where_that_is_asked_for(weak_leg: Collection, nightrank: Command) -> None:
     text, state = weak_leg.settings_file.read_text(), snapshot(weak_leg.workspace)
 
-    told = nightrank("tune", "-c", weak_leg.settings_file, "--json").json
+    reported = nightrank("tune", "-c", weak_leg.settings_file, "--json").json
     shown = nightrank("tune", "-c", weak_leg.settings_file)
 
     assert weak_leg.settings_file.read_text() == text
-    assert told["recommended"] is True
-    assert told["written"] is None
-    assert set(told["against"]) == {"present", "bm25", "dense"}
-    assert told["against"]["present"]["low"] > 0
+    assert reported["recommended"] is True
+    assert reported["written"] is None
+    assert set(reported["compared_with"]) == {"present", "bm25", "dense"}
+    assert reported["compared_with"]["present"]["low"] > 0
     assert shown.code == 0
     assert "Recommended: " in shown.out
     assert max(len(line) for line in shown.out.splitlines() if "  " in line) <= 80
 
     written = nightrank("tune", "-c", weak_leg.settings_file, "--json", "--write").json
-    assert written == {**told, "written": str(weak_leg.settings_file)}
+    assert written == {**reported, "written": str(weak_leg.settings_file)}
     named = load_settings(weak_leg.settings_file).settings
-    assert named.retrieval.dense_weight == told["changes"]["retrieval.dense_weight"]
+    assert named.retrieval.dense_weight == reported["changes"]["retrieval.dense_weight"]
     assert "tuned 2" in weak_leg.settings_file.read_text()
     assert snapshot(weak_leg.workspace) == state
 
 
 def test_a_refresh_with_what_was_written_is_worth_what_was_told(weak_leg: Collection) -> None:
-    told = tune.fn(str(weak_leg.settings_file), write=True).tuned
+    reported = tune.fn(str(weak_leg.settings_file), write=True).tuned
 
     summary = refresh_plainly(weak_leg.settings_file)
 
-    assert summary.manifest.measures["results"]["nDCG@10"] == pytest.approx(told.optimistic, abs=1e-12)
+    assert summary.manifest.measures["results"]["nDCG@10"] == pytest.approx(reported.optimistic, abs=1e-12)
     again = tune.fn(str(weak_leg.settings_file), write=True)
-    assert again.tuned.present == told.chosen
+    assert again.tuned.present == reported.chosen
     assert again.written is None
 
 

@@ -98,8 +98,8 @@ def test_a_sentence_asks_for_its_passage_and_is_struck_from_it(data: Path) -> No
     assert not made.held_out
     for query in made.mined:
         [(place, _)] = query.answers
-        assert query.struck in made.passages[place].text
-        assert normalise_query(query.struck) == query.query
+        assert query.removed_text in made.passages[place].text
+        assert normalise_query(query.removed_text) == query.query
 
 
 @pytest.mark.parametrize("asks", ["titles", "sentences"])

@@ -38,9 +38,9 @@ def test_while_one_holds_it_another_is_told_who_and_when_it_ends_the_other_gets_
     with lease(bucket, "one"):
         with pytest.raises(WorkspaceBusy, match="holds the workspace") as caught:
             lease(bucket, "two")
-        told = json.loads(caught.value.message.partition(": ")[2].rstrip("."))
-        assert told["since"] == "today"
-        assert {"pid", "host"} < told.keys()
+        reported = json.loads(caught.value.message.partition(": ")[2].rstrip("."))
+        assert reported["since"] == "today"
+        assert {"pid", "host"} < reported.keys()
 
     with lease(bucket, "two") as held:
         held.check()

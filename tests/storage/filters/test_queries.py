@@ -18,7 +18,7 @@ FILTER = '{"type":"docs"}'
 def queries(*rows: tuple[str, str | None]) -> pa.Table:
     return pa.Table.from_pylist(
         [
-            {"query_key": query_key(*row), "text": row[0], "count": 1, "query_ids": [], "forms": [], "filter": row[1]}
+            {"query_key": query_key(*row), "text": row[0], "count": 1, "query_ids": [], "aliases": [], "filter": row[1]}
             for row in rows
         ],
         schema=QUERIES,

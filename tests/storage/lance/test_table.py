@@ -143,12 +143,12 @@ def test_few_rows_of_a_large_table_cost_no_reading_of_its_vectors(tmp_path: Path
 def test_a_release_is_read_at_the_version_that_its_tag_names_now(tmp_path: Path) -> None:
     table = table_in(tmp_path)
     add(table, ["a"])
-    table.pin("r1")
+    table.tag("r1")
     add(table, ["b"])
     release = ChunkTable.of_release(LanceFolder(tmp_path), name=table.name, release_id="r1")
     assert hashes_of(release) == ["a"]
-    table.pin("r1")
-    table.pin("r1")
+    table.tag("r1")
+    table.tag("r1")
     assert hashes_of(ChunkTable.of_release(LanceFolder(tmp_path), name=table.name, release_id="r1")) == ["a", "b"]
     assert hashes_of(release) == ["a"]
 
@@ -171,7 +171,7 @@ def test_a_pinned_version_carries_the_releases_name(tmp_path: Path) -> None:
     add(table, ["a"])
     version = table.version
     add(table, ["b"])
-    ChunkTable.open(LanceFolder(tmp_path), name=table.name, version=version).pin("20260102T030405-678Z")
+    ChunkTable.open(LanceFolder(tmp_path), name=table.name, version=version).tag("20260102T030405-678Z")
     tags = lancedb.connect(str(tmp_path)).open_table(table.name).tags.list()
     assert {name: tag["version"] for name, tag in tags.items()} == {"20260102T030405-678Z": version}
 

@@ -119,7 +119,7 @@ def test_what_collecting_wrote_anew_takes_the_place_of_all_parts(bucket: Bucket,
     memos = night(bucket, tmp_path / "one", {"b": 2.0})
     night(bucket, tmp_path / "two", {})
     (tmp_path / "one" / "pairs-r1.duckdb").unlink()
-    remember(tmp_path / "one", {"b": 2.0})  # as collecting writes it
+    remember(tmp_path / "one", {"b": 2.0})  # as pruning writes it
 
     memos.put_in_order()
 

@@ -97,12 +97,12 @@ def test_a_killed_process_loses_at_most_the_batch_that_it_had_not_committed(tmp_
     command = [sys.executable, "-c", APPENDER, str(tmp_path)]
     with subprocess.Popen(command, cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        told = [int(process.stdout.readline()) for _ in range(20)]
+        reported = [int(process.stdout.readline()) for _ in range(20)]
         process.send_signal(signal.SIGKILL)
-        told += [int(line) for line in process.stdout]
+        reported += [int(line) for line in process.stdout]
     assert process.returncode == -signal.SIGKILL
     with QueryMemo(tmp_path, embedder="e1") as memo:
-        assert len(memo) in {told[-1], told[-1] + 10}
+        assert len(memo) in {reported[-1], reported[-1] + 10}
         positions, vectors = memo.vectors_of(keys(*(str(row) for row in range(len(memo)))))
         assert vectors.tolist() == [[row, -row] for row in positions.tolist()]
         assert len(positions) == len(memo)

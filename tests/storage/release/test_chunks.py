@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nightrank.storage.files.parquet import RowWriter, read_table, write_table
 from nightrank.storage.records import CHUNKS, FRESH_CHUNKS, Chunk, Document
 from nightrank.storage.release.chunks import KEPT_COLUMNS, ChunkListing, distinct_texts, texts_added, texts_without_row
-from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS, raw_row, settle_documents
+from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS, deduplicate_documents, raw_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,7 @@ def settled(folder: Path, documents: dict[str, str]) -> Path:
             text, _, shelf = said.partition("|")
             one = Document(document_id, f"On {document_id}", text, {"shelf": shelf}, "a", position + 1)
             writer.write(raw_row(one, position=position))
-    assert settle_documents(folder / "raw.parquet", folder / "documents.parquet") == []
+    assert deduplicate_documents(folder / "raw.parquet", folder / "documents.parquet") == []
     return folder / "documents.parquet"
 
 

@@ -21,7 +21,7 @@ def cache(
     rankings: Mapping[str, Sequence[str]],
     *,
     metadata: JsonValue = None,
-    forms: Mapping[str, str] = MappingProxyType({}),
+    aliases: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
     rows = [
         json.dumps(
@@ -33,7 +33,7 @@ def cache(
         )
         for ids in rankings.values()
     ]
-    write_results_file(path, zip(rankings, rankings, rows, strict=True), forms=forms.items())
+    write_results_file(path, zip(rankings, rankings, rows, strict=True), aliases=aliases.items())
     return path
 
 
@@ -48,16 +48,16 @@ def test_every_query_of_the_new_release_comes_once_by_its_key_with_both_rankings
 
 
 def test_a_query_that_was_a_form_of_another_got_that_ones_results(tmp_path: Path) -> None:
-    before = cache(tmp_path / "before.sqlite", {"what is tea": ["1"]}, forms={"what is tea?": "what is tea"})
-    after = cache(tmp_path / "after.sqlite", {"what is tea?": ["2"]}, forms={"what is tea": "what is tea?"})
+    before = cache(tmp_path / "before.sqlite", {"what is tea": ["1"]}, aliases={"what is tea?": "what is tea"})
+    after = cache(tmp_path / "after.sqlite", {"what is tea?": ["2"]}, aliases={"what is tea": "what is tea?"})
     assert list(paired_rankings(before, after)) == [RankingPair("what is tea?", ["1"], ["2"])]
 
 
 def test_every_query_of_the_release_before_comes_with_what_it_would_get_and_with_none_where_it_is_lost(
     tmp_path: Path,
 ) -> None:
-    before = cache(tmp_path / "before.sqlite", {"b": ["1"], "gone": ["3"], "a?": ["2", "2"]}, forms={"c": "b"})
-    after = cache(tmp_path / "after.sqlite", {"new": ["1"], "b": [], "a": ["4"]}, forms={"a?": "a"})
+    before = cache(tmp_path / "before.sqlite", {"b": ["1"], "gone": ["3"], "a?": ["2", "2"]}, aliases={"c": "b"})
+    after = cache(tmp_path / "after.sqlite", {"new": ["1"], "b": [], "a": ["4"]}, aliases={"a?": "a"})
     assert list(former_rankings(before, after)) == [
         RankingPair("a?", ["2"], ["4"]),
         RankingPair("b", ["1"], []),

@@ -12,11 +12,11 @@ from nightrank.storage.release.documents import (
     RAW_DOCUMENTS,
     Changes,
     changes_between,
+    deduplicate_documents,
     document_of,
     documents_digest,
     documents_of,
     raw_row,
-    settle_documents,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def settled(folder: Path, documents: Sequence[Document], *, name: str = "documen
         for position, one in enumerate(documents):
             writer.write(raw_row(one, position=position))
     path = folder / f"{name}.parquet"
-    return path, settle_documents(raw, path)
+    return path, deduplicate_documents(raw, path)
 
 
 def test_documents_come_back_as_they_were_read(tmp_path: Path) -> None:

@@ -18,15 +18,15 @@ from nightrank.storage.release.manifest import (
     Gate,
     Inputs,
     Manifest,
+    commit_release,
     current_manifest,
     digests_of,
     list_releases,
     new_release_id,
     read_manifest,
-    seal,
+    readable_and_damaged,
     settings_as_json,
     size_bytes,
-    survey_releases,
 )
 from nightrank.storage.workspace.folder import FolderWorkspace
 
@@ -71,21 +71,21 @@ def staged(place: Workspace, release_id: str) -> Path:
 
 def test_a_sealed_release_has_its_name_its_files_and_its_manifest(place: Workspace) -> None:
     staging = staged(place, "r1")
-    folder = seal(place, manifest_of("r1"), staging=staging)
+    folder = commit_release(place, manifest_of("r1"), staging=staging)
     assert folder == place.release("r1")
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "results.sqlite"]
     assert not staging.exists()
 
 
 def test_a_manifest_reads_back_as_it_was_written(place: Workspace) -> None:
-    seal(place, manifest_of("r1"), staging=staged(place, "r1"))
+    commit_release(place, manifest_of("r1"), staging=staged(place, "r1"))
     assert read_manifest(place, "r1") == manifest_of("r1")
 
 
 def test_a_gate_whose_value_is_infinite_can_be_read_back_and_is_plain_json(place: Workspace) -> None:
     gate = Gate(name="bm25_audit", passed=False, value=math.inf, threshold=1e-5, reason="no common term")
     manifest = manifest_of("r1").model_copy(update={"gates": [gate]})
-    folder = seal(place, manifest, staging=staged(place, "r1"))
+    folder = commit_release(place, manifest, staging=staged(place, "r1"))
     assert read_manifest(place, "r1").gates == [gate]
     json.loads((folder / "manifest.json").read_text(), parse_constant=pytest.fail)
     assert settings_as_json(gate)["value"] == "Infinity"
@@ -103,7 +103,7 @@ def test_the_manifest_is_written_after_every_other_file_is_on_disk(
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", watch)
-    seal(place, manifest_of("r1"), staging=staging)
+    commit_release(place, manifest_of("r1"), staging=staging)
     # results.sqlite and its folder, then the manifest under its temporary name, then the folder that now has it.
     assert synced[:4] == [False, False, False, True]
 
@@ -116,7 +116,7 @@ def test_a_run_that_dies_before_the_manifest_leaves_no_release(
 
     monkeypatch.setattr(module, "write_text", die)
     with pytest.raises(KeyboardInterrupt):
-        seal(place, manifest_of("r1"), staging=staged(place, "r1"))
+        commit_release(place, manifest_of("r1"), staging=staged(place, "r1"))
     assert list_releases(place) == []
     assert not place.release("r1").exists()
 
@@ -137,13 +137,13 @@ def test_a_release_that_has_a_manifest_but_not_yet_its_name_is_not_listed(place:
 def test_releases_are_listed_oldest_first(place: Workspace) -> None:
     assert list_releases(place) == []
     for release_id in ("20260102T000000-000Z", "20251231T235959-999Z", "20260101T000000-000Z"):
-        seal(place, manifest_of(release_id), staging=staged(place, release_id))
+        commit_release(place, manifest_of(release_id), staging=staged(place, release_id))
     assert [manifest.release_id[:8] for manifest in list_releases(place)] == ["20251231", "20260101", "20260102"]
 
 
 @pytest.mark.parametrize("release_id", ["nine", "..", "", "../releases/r1", ".staging-r1", "r1/", "r1\0"])
 def test_an_unknown_release_or_a_path_is_the_users_error(place: Workspace, release_id: str) -> None:
-    seal(place, manifest_of("r1"), staging=staged(place, "r1"))
+    commit_release(place, manifest_of("r1"), staging=staged(place, "r1"))
     with pytest.raises(InputError, match="There is no release") as caught:
         read_manifest(place, release_id)
     assert caught.value.remedy
@@ -158,18 +158,18 @@ def test_a_damaged_manifest_is_a_fault_of_the_machine(place: Workspace, content:
 
 
 def test_a_manifest_in_a_folder_of_another_name_is_a_fault_of_the_machine(place: Workspace) -> None:
-    seal(place, manifest_of("r1"), staging=staged(place, "r1")).rename(place.release("r2"))
+    commit_release(place, manifest_of("r1"), staging=staged(place, "r1")).rename(place.release("r2"))
     with pytest.raises(MachineError, match="is the manifest of another release, 'r1'"):
         read_manifest(place, "r2")
 
 
 def test_a_manifest_that_cannot_be_read_hides_no_other(place: Workspace) -> None:
     for release_id in ("r1", "r2", "r3"):
-        seal(place, manifest_of(release_id), staging=staged(place, release_id))
+        commit_release(place, manifest_of(release_id), staging=staged(place, release_id))
     (place.release("r2") / "manifest.json").write_text("{}")
     (place.release("r3") / "manifest.json").unlink()
     (place.release("r3") / "manifest.json").mkdir()
-    manifests, damaged = survey_releases(place)
+    manifests, damaged = readable_and_damaged(place)
     assert manifests == [manifest_of("r1")]
     assert list(damaged) == ["r2", "r3"]
     assert "is no manifest that this version reads" in damaged["r2"]
@@ -180,8 +180,8 @@ def test_a_manifest_that_cannot_be_read_hides_no_other(place: Workspace) -> None
 def test_the_current_manifest_is_the_one_that_the_pointer_names(place: Workspace) -> None:
     assert current_manifest(place) is None
     for release_id in ("r1", "r2"):
-        seal(place, manifest_of(release_id), staging=staged(place, release_id))
-    place.point_at("r1", now=NOW)
+        commit_release(place, manifest_of(release_id), staging=staged(place, release_id))
+    place.publish("r1", now=NOW)
     assert current_manifest(place) == manifest_of("r1")
 
 
@@ -200,7 +200,7 @@ def test_a_release_id_sorts_by_time_and_is_in_utc() -> None:
 
 
 def test_every_file_but_the_manifest_is_named_with_its_digest(place: Workspace) -> None:
-    folder = seal(place, manifest_of("r1"), staging=staged(place, "r1"))
+    folder = commit_release(place, manifest_of("r1"), staging=staged(place, "r1"))
     (folder / "deep").mkdir()
     (folder / "deep" / "x").write_bytes(b"x")
     expected = {"results.sqlite": b"results", "deep/x": b"x"}
@@ -208,7 +208,7 @@ def test_every_file_but_the_manifest_is_named_with_its_digest(place: Workspace) 
 
 
 def test_the_size_of_a_release_is_the_sum_of_its_files(place: Workspace) -> None:
-    folder = seal(place, manifest_of("r1"), staging=staged(place, "r1"))
+    folder = commit_release(place, manifest_of("r1"), staging=staged(place, "r1"))
     assert size_bytes(place, "r1") == len(b"results") + (folder / "manifest.json").stat().st_size
 
 

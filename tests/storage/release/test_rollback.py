@@ -9,7 +9,15 @@ import pytest
 
 from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
 from nightrank.storage.lance.table import ChunkTable
-from nightrank.storage.release.manifest import ChunkTableVersion, Counts, Gate, Inputs, Manifest, digests_of, seal
+from nightrank.storage.release.manifest import (
+    ChunkTableVersion,
+    Counts,
+    Gate,
+    Inputs,
+    Manifest,
+    commit_release,
+    digests_of,
+)
 from nightrank.storage.release.rollback import RolledBack, roll_back
 from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.published import pointer, snapshot
@@ -31,14 +39,14 @@ def place(tmp_path: Path) -> Workspace:
     workspace.root.mkdir()
     for release_id in ("r1", "r2", "r3", "r4"):
         release(workspace, release_id, status="rejected" if release_id == "r3" else "accepted")
-    workspace.point_at("r4", now=NOW)
+    workspace.publish("r4", now=NOW)
     return workspace
 
 
 def release(workspace: Workspace, release_id: str, *, status: Literal["accepted", "rejected"]) -> None:
     table = ChunkTable.create(workspace.lance, embedder="e", dimensions=2)
     table.add([release_id], [release_id], [1], np.array([[1.0, 0.0]], dtype=np.float32))
-    table.pin(release_id)
+    table.tag(release_id)
     staging = workspace.staging(release_id)
     staging.mkdir(parents=True)
     for name in ("bm25.duckdb", "candidates.parquet", "results.sqlite"):
@@ -58,7 +66,7 @@ def release(workspace: Workspace, release_id: str, *, status: Literal["accepted"
         gates=[PASSED, REFUSED] if status == "rejected" else [PASSED],
         files=digests_of(staging),
     )
-    seal(workspace, manifest, staging=staging)
+    commit_release(workspace, manifest, staging=staging)
 
 
 def test_without_a_name_the_newest_accepted_release_before_the_current_one_becomes_current(place: Workspace) -> None:
@@ -102,7 +110,7 @@ def test_a_release_that_cannot_become_current_is_the_users_mistake(
 
 
 def test_before_the_first_accepted_release_there_is_nothing_to_go_back_to(place: Workspace) -> None:
-    place.point_at("r1", now=NOW)
+    place.publish("r1", now=NOW)
     with pytest.raises(InputError, match="no accepted release before r1"):
         roll_back(place, None, now=NOW)
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nightrank.storage.files.atomic import write_text
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.records import QUERIES
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import digests_of
-from nightrank.storage.release.results import FILE_NAME, write_results_file
-from nightrank.storage.serving.entries import QUERIES_FILE
+from nightrank.storage.release.results import write_results_file
 from tests.support.reported import NOW, manifest_of, write_rows
 
 if TYPE_CHECKING:
@@ -39,16 +39,16 @@ CONDITION = '{"and":[{"type":"doc\'s \\"\\u0000%s"},{"weight":{"lt":2000}}]}'
 
 
 class Answered(NamedTuple):
-    """A query, its filter, and near-identical forms of it."""
+    """A query, its filter, and aliases of it."""
 
     text: str
     condition: str | None = None
-    forms: Sequence[str] = ()
+    aliases: Sequence[str] = ()
 
 
 QUERIES_OF_ALL_KINDS = (
     *(Answered(text) for text in WRITABLE),
-    Answered("tea", forms=("tea?", "t-e-a", "'; DROP TABLE answers; --?")),
+    Answered("tea", aliases=("tea?", "t-e-a", "'; DROP TABLE answers; --?")),
     Answered("tea", CONDITION, ("tea!",)),
     Answered("caf\u00e9 \U0001f375 \u0627\u0644\u0634\u0627\u064a"),
     Answered("nothing fits"),
@@ -65,21 +65,21 @@ def publish(place: Workspace, release_id: str, queries: Sequence[Answered], *, l
         json.dumps([] if text == "nothing fits" else _entries(release_id, key), ensure_ascii=False)
         for text, key in zip(texts, keys, strict=True)
     ]
-    forms = [
+    aliases = [
         (query_key(form, query.condition), key)
         for query, key in zip(queries, keys, strict=True)
-        for form in query.forms
+        for form in query.aliases
     ]
-    write_results_file(folder / FILE_NAME, zip(keys, texts, results, strict=True), forms=forms)
+    write_results_file(ReleaseFiles(folder).results.path, zip(keys, texts, results, strict=True), aliases=aliases)
     rows: list[tuple[Any, ...]] = [
-        (key, text, 1, [], list(query.forms), query.condition)
+        (key, text, 1, [], list(query.aliases), query.condition)
         for key, text, query in zip(keys, texts, queries, strict=True)
     ]
-    write_rows(folder / QUERIES_FILE, QUERIES, rows)
+    write_rows(ReleaseFiles(folder).queries.path, QUERIES, rows)
     manifest = manifest_of(release_id, files=digests_of(folder))
     write_text(folder / "manifest.json", manifest.model_dump_json())
     if live:
-        place.point_at(release_id, now=NOW)
+        place.publish(release_id, now=NOW)
 
 
 def _entries(release_id: str, key: str) -> list[dict[str, object]]:

@@ -73,7 +73,7 @@ def told_of(text: str) -> str:
     "text", ["", "release", "release.csv", "mysql://h/d", "S3CR3T://h", "postgresql://h/d?password=S3CR3T"]
 )
 def test_what_is_no_address_is_told_with_what_would_be_one(text: str) -> None:
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as reported:
         parse(text)
-    assert "redis://" in told.value.remedy
-    assert "S3CR3T" not in str(told.value)
+    assert "redis://" in reported.value.remedy
+    assert "S3CR3T" not in str(reported.value)

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.keys import normalise_query, query_key
-from nightrank.storage.release.results import FILE_NAME, write_results_file
+from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.results import write_results_file
 from nightrank.storage.serving.cache import CachedResults, Result, SearchCache, read_results
 from nightrank.storage.workspace.folder import FolderWorkspace
 
@@ -52,8 +53,8 @@ def rows(queries: Answers) -> Iterator[tuple[str, str, str]]:
 
 def publish(place: Workspace, release_id: str, queries: Answers) -> None:
     place.release(release_id).mkdir(parents=True)
-    write_results_file(place.release(release_id) / FILE_NAME, rows(queries))
-    place.point_at(release_id, now=NOW)
+    write_results_file(ReleaseFiles(place.release(release_id)).results.path, rows(queries))
+    place.publish(release_id, now=NOW)
 
 
 @pytest.fixture
@@ -89,10 +90,10 @@ def test_the_same_text_with_another_filter_is_another_query(place: Workspace) ->
     folder.mkdir(parents=True)
     condition = '{"and":[{"type":"docs"},{"weight":{"lt":2000}}]}'
     answers = {None: [entry("d1")], condition: [entry("d2")]}
-    forms = [(query_key("tea?", condition), query_key("tea", condition))]
+    aliases = [(query_key("tea?", condition), query_key("tea", condition))]
     of_tea = [(query_key("tea", key), "tea", json.dumps(answer)) for key, answer in answers.items()]
-    write_results_file(folder / FILE_NAME, of_tea, forms=forms)
-    place.point_at("r1", now=NOW)
+    write_results_file(ReleaseFiles(folder).results.path, of_tea, aliases=aliases)
+    place.publish("r1", now=NOW)
     with SearchCache.open(place.root) as cache:
         found = cache.get("Tea", filter_by={"weight": {"lt": 2000.0}, "type": ["docs"]})
         assert found is not None
@@ -122,7 +123,7 @@ def test_a_query_is_only_ever_a_key(place: Workspace) -> None:
 
 
 def test_a_query_comes_once(tmp_path: Path) -> None:
-    assert write_results_file(tmp_path / FILE_NAME, rows({"a": [], "b": [], "c": []})) == 3
+    assert write_results_file(ReleaseFiles(tmp_path).results.path, rows({"a": [], "b": [], "c": []})) == 3
     with SearchCache(tmp_path, release_id="r1") as cache:
         assert [cache.get(query) is not None for query in "abcd"] == [True, True, True, False]
     with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
@@ -130,8 +131,10 @@ def test_a_query_comes_once(tmp_path: Path) -> None:
 
 
 def test_a_near_identical_form_finds_the_results_of_its_query_and_is_no_query_of_its_own(tmp_path: Path) -> None:
-    forms = [(query_key("e-mail?"), query_key("e mail"))]
-    assert write_results_file(tmp_path / FILE_NAME, rows({"e mail": [entry("d1")]}), forms=forms) == 1
+    aliases = [(query_key("e-mail?"), query_key("e mail"))]
+    assert (
+        write_results_file(ReleaseFiles(tmp_path).results.path, rows({"e mail": [entry("d1")]}), aliases=aliases) == 1
+    )
     with SearchCache(tmp_path, release_id="r1") as cache:
         assert len(cache) == 1
         assert cache.get(" E-Mail? ") == cache.get("e mail") is not None
@@ -165,7 +168,7 @@ def test_several_processes_read_one_release_at_the_same_time(place: Workspace) -
 
 def test_threads_that_share_a_cache_get_the_answers_to_their_own_queries(tmp_path: Path) -> None:
     queries = [f"query {number}" for number in range(300)]
-    write_results_file(tmp_path / FILE_NAME, rows({query: [entry(query)] for query in queries}))
+    write_results_file(ReleaseFiles(tmp_path).results.path, rows({query: [entry(query)] for query in queries}))
     with SearchCache(tmp_path, release_id="r1") as cache, ThreadPoolExecutor(8) as pool:
         found = list(pool.map(cache.get, queries))
     assert [None if hit is None else hit.results[0].document_id for hit in found] == queries
@@ -178,7 +181,7 @@ def test_before_the_first_release_there_is_nothing_to_open(place: Workspace) -> 
 
 def test_processes_that_are_forked_from_a_reader_get_their_own_answers(tmp_path: Path) -> None:
     queries = [f"query {number}" for number in range(300)]
-    write_results_file(tmp_path / FILE_NAME, rows({query: [entry(query)] for query in queries}))
+    write_results_file(ReleaseFiles(tmp_path).results.path, rows({query: [entry(query)] for query in queries}))
     with SearchCache(tmp_path, release_id="r1") as cache:
         assert cache.get("query 0") is not None  # so that there is a connection to be carried over
         children = [forked(lambda: asks_all(cache, queries)) for _ in range(2)]
@@ -209,13 +212,15 @@ def test_results_are_read_from_a_folder_that_nobody_may_write(place: Workspace) 
     publish(place, "r1", {"q": [entry("d1")]})
     with SearchCache.open(place.root) as cache:
         assert cache.get("q") is not None
-    assert [path.name for path in place.release("r1").iterdir()] == [FILE_NAME]  # no lock, no journal beside it
+    assert [path.name for path in place.release("r1").iterdir()] == [
+        ReleaseFiles.results.name
+    ]  # no lock, no journal beside it
 
 
 @pytest.mark.parametrize("content", [b"torn", b"x" * 5000])
 def test_a_file_that_is_no_cache_is_told_when_it_is_opened(place: Workspace, content: bytes) -> None:
     publish(place, "r1", {"q": [entry("d1")]})
-    (place.release("r1") / FILE_NAME).write_bytes(content)
+    ReleaseFiles(place.release("r1")).results.path.write_bytes(content)
     with pytest.raises(MachineError, match=r"r1/results\.sqlite cannot be read"):
         SearchCache.open(place.root)
 
@@ -223,7 +228,7 @@ def test_a_file_that_is_no_cache_is_told_when_it_is_opened(place: Workspace, con
 def test_a_file_that_was_cut_short_is_told_when_what_is_missing_is_asked_for(place: Workspace) -> None:
     queries = [f"query {number}" for number in range(100)]
     publish(place, "r1", {query: [entry("d1")] for query in queries})
-    path = place.release("r1") / FILE_NAME
+    path = ReleaseFiles(place.release("r1")).results.path
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 8192 * 4096])
     with pytest.raises(MachineError, match="malformed"), SearchCache.open(place.root) as cache:  # noqa: PT012
         for query in queries:
@@ -231,7 +236,7 @@ def test_a_file_that_was_cut_short_is_told_when_what_is_missing_is_asked_for(pla
 
 
 def test_a_release_that_has_lost_its_results_is_an_error(place: Workspace) -> None:
-    place.point_at("r1", now=NOW)
+    place.publish("r1", now=NOW)
     with pytest.raises(MachineError, match=r"release r1 has no file results\.sqlite\. "):
         SearchCache.open(place.root)
     assert not place.releases.exists()
@@ -240,10 +245,10 @@ def test_a_release_that_has_lost_its_results_is_an_error(place: Workspace) -> No
 def test_a_release_of_an_earlier_version_is_told_as_one(place: Workspace) -> None:
     place.release("r1").mkdir(parents=True)
     (place.release("r1") / "results.duckdb").write_bytes(b"results")
-    place.point_at("r1", now=NOW)
-    with pytest.raises(MachineError, match=r"no file results\.sqlite, for an earlier version made it") as told:
+    place.publish("r1", now=NOW)
+    with pytest.raises(MachineError, match=r"no file results\.sqlite, for an earlier version made it") as reported:
         SearchCache.open(place.root)
-    assert told.value.remedy == "Run `nightrank refresh` to build a new release."
+    assert reported.value.remedy == "Run `nightrank refresh` to build a new release."
 
 
 @given(
@@ -257,9 +262,9 @@ def test_a_release_of_an_earlier_version_is_told_as_one(place: Workspace) -> Non
     st.floats(allow_nan=False, allow_infinity=False),
 )
 def test_metadata_and_scores_come_back_to_the_bit(metadata: dict[str, object], score: float) -> None:
-    told = {**entry("d1"), "metadata": metadata, "score": score}
-    [result] = read_results(json.dumps([told], ensure_ascii=False).encode())
-    assert json.dumps(asdict(result), sort_keys=True) == json.dumps(told, sort_keys=True)
+    reported = {**entry("d1"), "metadata": metadata, "score": score}
+    [result] = read_results(json.dumps([reported], ensure_ascii=False).encode())
+    assert json.dumps(asdict(result), sort_keys=True) == json.dumps(reported, sort_keys=True)
 
 
 def test_a_look_up_loads_no_model_and_no_orchestrator() -> None:

@@ -14,8 +14,9 @@ import pytest
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import query_key
-from nightrank.storage.release.collect import collect
-from nightrank.storage.release.results import FILE_NAME, write_results_file
+from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.prune import prune
+from nightrank.storage.release.results import write_results_file
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.follow import FollowingCache
 from nightrank.storage.serving.open import open_results
@@ -55,14 +56,14 @@ def publish(place: Workspace, release_id: str, monkeypatch: pytest.MonkeyPatch) 
         "rank": 1, "document_id": "d", "chunk_id": "d#0", "score": 1.0, "title": release_id, "text": "", "metadata": {}
     }  # fmt: skip
 
-    def seal(workspace: Workspace, manifest: object, *, staging: Path) -> None:
-        write_results_file(staging / FILE_NAME, [(query_key("tea"), "tea", json.dumps([entry]))])
-        real_seal(workspace, manifest.model_copy(update={"files": digests_of(staging)}), staging=staging)  # type: ignore[attr-defined]
+    def commit_release(workspace: Workspace, manifest: object, *, staging: Path) -> None:
+        write_results_file(ReleaseFiles(staging).results.path, [(query_key("tea"), "tea", json.dumps([entry]))])
+        real_commit(workspace, manifest.model_copy(update={"files": digests_of(staging)}), staging=staging)  # type: ignore[attr-defined]
 
+    from nightrank.storage.release.manifest import commit_release as real_commit
     from nightrank.storage.release.manifest import digests_of
-    from nightrank.storage.release.manifest import seal as real_seal
 
-    monkeypatch.setattr("tests.support.stored_nights.seal", seal)
+    monkeypatch.setattr("tests.support.stored_nights.commit_release", commit_release)
     with place.writing(now=NOW):
         add_night(place, release_id, texts=["a1"], queries=["a"])
 
@@ -143,7 +144,7 @@ def test_copies_of_releases_that_are_gone_go(bucket: Bucket, tmp_path: Path, mon
     with FollowingCache(front, look_every_seconds=1000.0) as cache:
         publish(place, "n2", monkeypatch)
         with place.writing(now=datetime(2026, 1, 3, tzinfo=UTC)):
-            collect(place, keep=1, now=NOW)
+            prune(place, keep=1, now=NOW)
         assert cache.look()
         assert [path.name for path in front.releases.iterdir()] == ["n2"]
         assert title(cache) == "n2"

@@ -15,7 +15,8 @@ import pytest
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.keys import query_key
-from nightrank.storage.release.results import FILE_NAME, ResultsFile
+from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.results import ResultsFile
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.entries import release_to_serve
 from tests.storage.serving.conftest import FILES, SERVERS, Place
@@ -44,11 +45,11 @@ ON_SERVERS = pytest.mark.parametrize("place", SERVERS, indirect=True)
 def test_an_exported_release_answers_as_the_search_cache_does(workspace: Workspace, place: Place) -> None:
     publish(workspace, FIRST, QUERIES_OF_ALL_KINDS)
     done = place.export(workspace)
-    assert (done.changed, done.before, done.queries, done.forms) == (True, None, len(QUERIES_OF_ALL_KINDS), 4)
+    assert (done.changed, done.before, done.queries, done.aliases) == (True, None, len(QUERIES_OF_ALL_KINDS), 4)
     with SearchCache.open(workspace.root) as cache, place.open() as reader:  # type: ignore[attr-defined]  # all have it
         assert (len(reader), reader.release_id) == (len(cache), FIRST)
         asked = [(query.text, query.condition) for query in QUERIES_OF_ALL_KINDS]
-        asked += [(form, query.condition) for query in QUERIES_OF_ALL_KINDS for form in query.forms]
+        asked += [(form, query.condition) for query in QUERIES_OF_ALL_KINDS for form in query.aliases]
         for text, condition in asked:
             assert reader.get(text, filter_by=condition) == cache.get(text, filter_by=condition) is not None
         assert reader.get("  TEA ") == reader.get("tea") == reader.get("tea?")
@@ -78,7 +79,7 @@ def test_a_second_export_of_the_same_release_writes_nothing(workspace: Workspace
 def test_another_release_takes_the_place_of_the_one_before_and_an_older_one_can_come_back(
     workspace: Workspace, place: Place
 ) -> None:
-    publish(workspace, FIRST, [Answered("tea"), Answered("only before", forms=("only before?",))])
+    publish(workspace, FIRST, [Answered("tea"), Answered("only before", aliases=("only before?",))])
     publish(workspace, SECOND, [Answered("tea"), Answered("coffee")])
     for release_id, before in ((FIRST, None), (SECOND, FIRST), (FIRST, SECOND)):
         done = place.export(workspace, release_id)
@@ -161,7 +162,7 @@ def test_an_export_that_is_killed_leaves_what_was_live_and_the_next_one_complete
 
 @ON_SERVERS
 def test_ten_thousand_look_ups_during_switches_miss_nothing_and_mix_nothing(workspace: Workspace, place: Place) -> None:
-    queries = [Answered(f"query {number}", forms=(f"query {number}?",)) for number in range(400)]
+    queries = [Answered(f"query {number}", aliases=(f"query {number}?",)) for number in range(400)]
     publish(workspace, FIRST, queries)
     publish(workspace, SECOND, queries)
     publish(workspace, THIRD, queries)
@@ -242,7 +243,7 @@ def test_before_the_first_export_there_is_nothing_to_open(place: Place) -> None:
 @EVERYWHERE
 def test_a_release_that_is_damaged_is_not_exported(workspace: Workspace, place: Place) -> None:
     publish(workspace, FIRST, QUERIES_OF_ALL_KINDS)
-    path = workspace.release(FIRST) / FILE_NAME
+    path = ReleaseFiles(workspace.release(FIRST)).results.path
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
@@ -291,10 +292,10 @@ def test_the_stream_of_a_release_is_by_key_with_filters_and_forms(workspace: Wor
     assert [entry.key for entry in entries] == sorted(entry.key for entry in entries)
     filtered = [entry for entry in entries if entry.condition]
     assert [(entry.key, entry.condition) for entry in filtered] == [(query_key("tea", CONDITION), CONDITION)]
-    assert {entry.key: entry.form_of for entry in entries if entry.form_of} == {
+    assert {entry.key: entry.alias_of for entry in entries if entry.alias_of} == {
         query_key(form, query.condition): query_key(query.text, query.condition)
         for query in QUERIES_OF_ALL_KINDS
-        for form in query.forms
+        for form in query.aliases
     }
 
 

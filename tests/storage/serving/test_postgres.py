@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nightrank.storage.workspace.base import Workspace
 
 pytestmark = pytest.mark.parametrize("place", ["postgres"], indirect=True)
-TEA = [Answered("tea", forms=("tea?",))]
+TEA = [Answered("tea", aliases=("tea?",))]
 _TABLES = "SELECT relname FROM pg_class WHERE relname LIKE %s AND relkind IN ('r', 'v') ORDER BY relname"
 
 
@@ -218,7 +218,10 @@ def test_a_server_that_does_not_answer_or_does_not_let_us_in_is_told_without_the
         ("postgresql://night:S3CR3T@127.0.0.1:1/postgres?nothing=known", InputError),
     ):
         for attempt in (Place(where).open, lambda where=where: Place(where).export(workspace)):
-            with pytest.raises(kind) as told:
+            with pytest.raises(kind) as reported:
                 attempt()
-            assert "S3CR3T" not in f"{told.value} {told.value!r} {told.value.__cause__} {told.value.__context__}"
-            assert told.value.remedy
+            assert (
+                "S3CR3T"
+                not in f"{reported.value} {reported.value!r} {reported.value.__cause__} {reported.value.__context__}"
+            )
+            assert reported.value.remedy

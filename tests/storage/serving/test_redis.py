@@ -14,7 +14,7 @@ import redis
 from nightrank.storage.errors import InputError, MachineError, TargetUnreachable
 from nightrank.storage.keys import query_key
 from nightrank.storage.serving import redis as serving
-from nightrank.storage.serving.reader import Answer, read_document
+from nightrank.storage.serving.reader import StoredAnswer, read_document
 from nightrank.storage.serving.redis import RedisReader
 from tests.storage.serving.conftest import Place
 from tests.storage.serving.releases import FIRST, QUERIES_OF_ALL_KINDS, SECOND, Answered, publish
@@ -101,8 +101,8 @@ def test_a_switch_whose_answer_was_lost_is_not_undone_by_trying_again(
 def test_a_look_up_that_stands_still_for_longer_than_the_grace_misses_nothing(
     workspace: Workspace, place: Place, client: redis.Redis
 ) -> None:
-    publish(workspace, FIRST, [Answered("tea", forms=("tea?",))])
-    publish(workspace, SECOND, [Answered("tea", forms=("tea?",))])
+    publish(workspace, FIRST, [Answered("tea", aliases=("tea?",))])
+    publish(workspace, SECOND, [Answered("tea", aliases=("tea?",))])
     place.export(workspace, FIRST)
     reader = place.open()
     assert isinstance(reader, RedisReader)
@@ -141,7 +141,7 @@ def test_a_server_without_room_keeps_what_it_serves(workspace: Workspace, place:
     used = int(client.info("memory")["used_memory"])
     client.config_set("maxmemory", used + 300_000)
     try:
-        with pytest.raises(MachineError, match="no room") as told:
+        with pytest.raises(MachineError, match="no room") as reported:
             place.export(workspace, SECOND)
         client.config_set("maxmemory-policy", "allkeys-lru")
         client.config_set("maxmemory", 2 * used + 100_000_000)
@@ -149,8 +149,8 @@ def test_a_server_without_room_keeps_what_it_serves(workspace: Workspace, place:
     finally:
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", 0)
-    assert "query" not in str(told.value)
-    assert "maxmemory" in told.value.remedy
+    assert "query" not in str(reported.value)
+    assert "maxmemory" in reported.value.remedy
     assert "allkeys-lru" in warnings[0]
 
 
@@ -177,7 +177,7 @@ def test_programs_in_any_language_can_read_it(workspace: Workspace, place: Place
     document = json.loads(client.hget(f"{place.name}:{pointer['space']}:{key[:2]}", key))  # type: ignore[arg-type]
     assert (document["release_id"], document["query"], document["filter"]) == (FIRST, "tea", None)
     assert [result["rank"] for result in document["results"]] == [1, 2]
-    assert isinstance(read_document(json.dumps(document)), Answer)
+    assert isinstance(read_document(json.dumps(document)), StoredAnswer)
 
 
 def test_a_server_that_does_not_answer_or_does_not_let_us_in_is_told_without_the_password(
@@ -193,7 +193,10 @@ def test_a_server_that_does_not_answer_or_does_not_let_us_in_is_told_without_the
         ("redis://:S3CR3T@127.0.0.1:1/0?socket_timeout=x", InputError),
     ):
         for attempt in (Place(where).open, lambda where=where: Place(where).export(workspace)):
-            with pytest.raises(kind) as told:
+            with pytest.raises(kind) as reported:
                 attempt()
-            assert "S3CR3T" not in f"{told.value} {told.value!r} {told.value.__cause__} {told.value.__context__}"
-            assert told.value.remedy
+            assert (
+                "S3CR3T"
+                not in f"{reported.value} {reported.value!r} {reported.value.__cause__} {reported.value.__context__}"
+            )
+            assert reported.value.remedy

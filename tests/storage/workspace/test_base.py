@@ -139,8 +139,8 @@ def test_nothing_is_current_before_the_first_release(place: Workspace) -> None:
 
 def test_the_pointer_names_the_last_release_it_was_pointed_at(place: Workspace) -> None:
     place.root.mkdir()
-    place.point_at("r1", now=NOW)
-    place.point_at("r2", now=NOW)
+    place.publish("r1", now=NOW)
+    place.publish("r2", now=NOW)
     assert place.current_release_id() == place.require_current() == "r2"
     assert [path.name for path in place.root.iterdir()] == ["current.json"]
     assert json.loads((place.root / "current.json").read_text()) == {
@@ -166,7 +166,7 @@ def test_a_damaged_pointer_is_an_error_and_never_no_release(place: Workspace, co
 )
 def test_a_pointer_that_leaves_the_releases_is_refused(place: Workspace, release_id: str) -> None:
     place.root.mkdir()
-    place.point_at(release_id, now=NOW)
+    place.publish(release_id, now=NOW)
     with pytest.raises(MachineError, match="is no release id"):
         place.current_release_id()
 

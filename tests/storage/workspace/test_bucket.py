@@ -20,11 +20,11 @@ from nightrank.storage.keys import digest
 from nightrank.storage.lance import prune as chunk_upkeep
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.memo.pair_scores import PairMemo
-from nightrank.storage.release.collect import collect
 from nightrank.storage.release.manifest import list_releases, read_manifest
+from nightrank.storage.release.prune import prune
 from nightrank.storage.release.rollback import roll_back
 from nightrank.storage.workspace import writer as writer_module
-from nightrank.storage.workspace.models import Promotion, bring_model, promote, promotions, seal_model, withdraw
+from nightrank.storage.workspace.models import Promotion, bring_model, commit_model, demote, promote, promotions
 from nightrank.storage.workspace.open import ORIGIN_FILE, open_workspace, workspace_at
 from tests.support.object_store import in_bucket
 from tests.support.stored_nights import NOW, add_night, chunk_hash
@@ -105,11 +105,11 @@ def test_a_writer_that_lost_its_lease_can_neither_seal_nor_add_rows_nor_publish(
         night(two, "n2", ["a1", "a2"])
 
         with pytest.raises(MachineError, match="lost it"):
-            table.pin("n9")
+            table.tag("n9")
         with pytest.raises(MachineError, match="lost it"):
             one.adopt("n9", one.staging("n9"))
         with pytest.raises(MachineError, match="lost it"):
-            one.point_at("n1", now=NOW)
+            one.publish("n1", now=NOW)
 
     assert two.current_release_id() == "n2"
     assert [manifest.release_id for manifest in list_releases(two)] == ["n1", "n2"]
@@ -218,7 +218,7 @@ def test_a_release_that_was_removed_elsewhere_is_none_here_whatever_the_copy_say
     night(one, "n2", ["a1", "a2"])
     two.release("n1")
     with one.writing(now=NOW):
-        collect(one, keep=1, now=NOW)
+        prune(one, keep=1, now=NOW)
 
     with pytest.raises(InputError, match="no release 'n1' in s3://"):
         roll_back(two, "n1", now=NOW)
@@ -227,12 +227,12 @@ def test_a_release_that_was_removed_elsewhere_is_none_here_whatever_the_copy_say
     assert [manifest.release_id for manifest in list_releases(two)] == ["n2"]
 
 
-@pytest.mark.parametrize("collector", ["one", "two"])
+@pytest.mark.parametrize("pruner", ["one", "two"])
 def test_collecting_removes_what_nothing_reaches_from_the_store(
-    collector: str, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pruner: str, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chunk_upkeep, "DEAD_BYTES", 0)
-    first, place = bucket.machine(tmp_path / "one"), bucket.machine(tmp_path / collector)
+    first, place = bucket.machine(tmp_path / "one"), bucket.machine(tmp_path / pruner)
     night(first, "n1", ["a1", "a2", "a3", "b1"], ["a"])
     with first.writing(now=NOW):
         add_night(first, "n2", texts=["a3", "b1", "b2"], queries=["b"])
@@ -240,8 +240,8 @@ def test_collecting_removes_what_nothing_reaches_from_the_store(
         add_night(first, "n4", texts=["a3", "b1", "b2"], queries=["b"])
 
     with place.writing(now=NOW, tidy=False):
-        planned = collect(place, keep=1, now=NOW, thorough=True, dry_run=True)
-        done = collect(place, keep=1, now=NOW, thorough=True)
+        planned = prune(place, keep=1, now=NOW, thorough=True, dry_run=True)
+        done = prune(place, keep=1, now=NOW, thorough=True)
 
     assert done.releases_removed == planned.releases_removed == ("n1", "n2", "n3")
     assert done.tables_removed == planned.tables_removed == ("chunks_e0",)
@@ -254,7 +254,7 @@ def test_collecting_removes_what_nothing_reaches_from_the_store(
     third = bucket.machine(tmp_path / "three")
     assert texts_of(third, "n4") == {"a3", "b1", "b2"}
     with third.writing(now=NOW, tidy=False):
-        again = collect(third, keep=1, now=NOW, thorough=True)
+        again = prune(third, keep=1, now=NOW, thorough=True)
     assert (again.rows_removed, again.pair_scores_removed, again.releases_removed) == (0, 0, ())
 
 
@@ -264,11 +264,11 @@ def test_old_versions_wait_for_readers_on_other_machines(bucket: Bucket, one: Wo
     with two.reading():
         table = ChunkTable.of_release(two.lance, name="chunks_e1", release_id="n1")
         with one.writing(now=NOW):
-            assert collect(one, keep=1, now=NOW, thorough=True).waiting_for_readers
+            assert prune(one, keep=1, now=NOW, thorough=True).waiting_for_readers
         found = table.rows(pa.array([chunk_hash("a1")]), ["text"])
         assert found.column("text").to_pylist() == ["a1"]
     with one.writing(now=NOW):
-        assert not collect(one, keep=1, now=NOW, thorough=True).waiting_for_readers
+        assert not prune(one, keep=1, now=NOW, thorough=True).waiting_for_readers
     assert not [key for key in bucket.listed() if key.startswith("readers/")]
 
 
@@ -291,7 +291,9 @@ def make_model(workspace: Workspace, fingerprint: str) -> Path:
     (folder / "deep").mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(b"weights")
     (folder / "deep" / "training.json").write_text("{}")
-    return seal_model(workspace, folder, kind="embedder", fingerprint=fingerprint, told_in=["deep/training.json"])
+    return commit_model(
+        workspace, folder, kind="embedder", fingerprint=fingerprint, report_files=["deep/training.json"]
+    )
 
 
 def test_a_model_that_one_machine_trained_is_there_for_another_when_it_is_needed(
@@ -307,7 +309,7 @@ def test_a_model_that_one_machine_trained_is_there_for_another_when_it_is_needed
     assert (two.models / made.name / "deep" / "training.json").read_text() == "{}"
     assert one.portable(str(made)) == f"{two}/models/{made.name}"
     assert two.here(one.portable(str(made))) == str(two.models / made.name)
-    assert withdraw(two, "embedder") == promotion(made.name)
+    assert demote(two, "embedder") == promotion(made.name)
     assert promotions(one) == {}
 
 

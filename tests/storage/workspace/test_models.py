@@ -12,13 +12,13 @@ from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.storage.workspace.models import (
     Promotion,
+    commit_model,
     deciding,
+    demote,
     discard,
     promote,
     promotions,
-    seal_model,
     training,
-    withdraw,
 )
 
 if TYPE_CHECKING:
@@ -35,19 +35,19 @@ def place(tmp_path: Path) -> Workspace:
 
 
 def made(place: Workspace, *, weights: str = "weights", card: str = "card") -> Path:
-    """A trained folder within a training's, sealed."""
+    """A trained folder within a training's, committed."""
     with training(place, "embedder", key="k", now=NOW) as folder:
         trained = folder / "trained"
         trained.mkdir()
         (trained / "model.safetensors").write_text(weights)
         (trained / "training.json").write_text(card)
-        return seal_model(place, trained, kind="embedder", fingerprint="f00d", told_in=["training.json"])
+        return commit_model(place, trained, kind="embedder", fingerprint="f00d", report_files=["training.json"])
 
 
 def test_a_model_that_is_made_again_has_the_newest_card_beside_its_first_weights(place: Workspace) -> None:
-    first = made(place, card="no guard")
-    assert made(place, weights="not looked at", card="a guard refuses") == first
-    assert (first / "training.json").read_text() == "a guard refuses"
+    first = made(place, card="no regression set")
+    assert made(place, weights="not looked at", card="a regression set refuses") == first
+    assert (first / "training.json").read_text() == "a regression set refuses"
     assert (first / "model.safetensors").read_text() == "weights"
 
 
@@ -108,10 +108,10 @@ def test_a_promotion_is_there_until_it_is_withdrawn(place: Workspace) -> None:
     made(place)
     promote(place, "embedder", promotion())
     assert promotions(place) == {"embedder": promotion()}
-    assert withdraw(place, "reranker") is None
-    assert withdraw(place, "embedder") == promotion()
+    assert demote(place, "reranker") is None
+    assert demote(place, "embedder") == promotion()
     assert promotions(place) == {}
-    assert withdraw(place, "embedder") is None
+    assert demote(place, "embedder") is None
 
 
 def test_one_promotion_waits_for_another(place: Workspace) -> None:
@@ -119,11 +119,11 @@ def test_one_promotion_waits_for_another(place: Workspace) -> None:
     with ThreadPoolExecutor() as pool:
         with deciding(place):
             promote(place, "embedder", promotion())
-            withdrawn = pool.submit(withdraw, place, "embedder")
+            demoted = pool.submit(demote, place, "embedder")
             with pytest.raises(TimeoutError):
-                withdrawn.result(timeout=0.2)
+                demoted.result(timeout=0.2)
             promote(place, "reranker", promotion())
-        assert withdrawn.result() == promotion()
+        assert demoted.result() == promotion()
     assert promotions(place) == {"reranker": promotion()}
 
 

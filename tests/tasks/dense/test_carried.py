@@ -46,7 +46,7 @@ def rows_of(lists: DenseLists) -> list[tuple[int, int, float]]:
 LISTS = lists_of([-0.25, 0.5, -np.inf], (2, 3, -1.0), (0, 0, 0.5), (0, 2, 0.75), (2, 0, 2.0))
 
 
-def handed(folder: Path, *names: str, to: Texts) -> DenseLists:
+def carried_over(folder: Path, *names: str, to: Texts) -> DenseLists:
     blocks = lists_by_key(LISTS, queries_of("a", "b", "c"), texts_of(5, 6, 7, 8))
     write_dense_lists(folder / "dense.parquet", blocks)
     return lists_by_number(read_dense_lists(folder / "dense.parquet"), queries_of(*names), to)
@@ -54,13 +54,13 @@ def handed(folder: Path, *names: str, to: Texts) -> DenseLists:
 
 def test_lists_come_back_under_the_numbers_of_another_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "QUERIES_HELD", 2)
-    lists = handed(tmp_path, "c", "new", "b", "a", to=texts_of(9, 8, 7, 6, 5))
+    lists = carried_over(tmp_path, "c", "new", "b", "a", to=texts_of(9, 8, 7, 6, 5))
     assert lists.floors.tolist() == [-np.inf, np.inf, 0.5, -0.25]
     assert rows_of(lists) == [(0, 1, -1.0), (0, 4, 2.0), (3, 2, 0.75), (3, 4, 0.5)]
 
 
 def test_texts_that_are_gone_are_struck(tmp_path: Path) -> None:
-    lists = handed(tmp_path, "a", "c", to=texts_of(5, 1))
+    lists = carried_over(tmp_path, "a", "c", to=texts_of(5, 1))
     assert lists.floors.tolist() == [-0.25, -np.inf]
     assert rows_of(lists) == [(0, 0, 0.5), (1, 0, 2.0)]
 
@@ -75,7 +75,7 @@ def test_nothing_is_known_of_a_query_that_has_another_vector_now(tmp_path: Path)
 
 
 def test_a_release_keeps_a_row_a_query_its_best_texts_first(tmp_path: Path) -> None:
-    handed(tmp_path, "a", to=texts_of(5))
+    carried_over(tmp_path, "a", to=texts_of(5))
     table = pa.Table.from_batches(read_dense_lists(tmp_path / "dense.parquet"))
     assert table.schema == DENSE_LISTS
     assert table.column("query_key").to_pylist() == [query_key(name) for name in "abc"]

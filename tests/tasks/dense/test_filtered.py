@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nightrank.storage.filters.allowed import AllowedChunks
 from nightrank.storage.release.dense_lists import DENSE_LISTS
 from nightrank.tasks.dense.carried import ListedQueries, lists_by_key, lists_by_number
-from nightrank.tasks.dense.filtered import Handed, bring_filtered_up_to_date
+from nightrank.tasks.dense.filtered import CarriedOver, update_filtered
 from nightrank.tasks.dense.texts import Texts
 from nightrank.tasks.filters.queries import QueryFilters
 from tests.tasks.dense.test_lists import blocks, hashes_of, vector_of
@@ -63,13 +63,13 @@ class History:
         was = {condition: let_through(self.chunks, condition) for condition in masks}
         query_vectors = np.stack([vector_of(query) for query, _ in asked])
         queries = ListedQueries.of(pa.array([f"{query} {condition}" for query, condition in asked]), query_vectors)
-        outcome = bring_filtered_up_to_date(
+        outcome = update_filtered(
             lists_by_number(self.lists, queries, texts),
             query_vectors,
             texts=texts,
             filters=QueryFilters(conditions, AllowedChunks.of(masks, chunk_count=len(chunks))),
             vectors=vectors,
-            handed=Handed(
+            carried_over=CarriedOver(
                 added,
                 pa.chunked_array([hashes_of([text for text, _ in self.chunks])]),
                 AllowedChunks.of(was, chunk_count=len(self.chunks)),
@@ -151,13 +151,13 @@ def test_a_list_is_made_anew_where_nothing_is_known_of_what_its_filter_let_throu
     history.night(chunks, [(100, "0")], Counted(), depth=2, slack=3)
     queries = ListedQueries.of(pa.array(["100 0"]), np.stack([vector_of(100)]))
     texts = Texts.of(hashes_of([*range(9)]))
-    outcome = bring_filtered_up_to_date(
+    outcome = update_filtered(
         lists_by_number(history.lists, queries, texts),
         np.stack([vector_of(100)]),
         texts=texts,
         filters=QueryFilters(["0"], AllowedChunks.of({"0": let_through(chunks, "0")}, chunk_count=9)),
         vectors=Counted(),
-        handed=Handed.nothing(),
+        carried_over=CarriedOver.nothing(),
         depth=2,
         slack=3,
     )

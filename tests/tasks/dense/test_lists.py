@@ -10,7 +10,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nightrank.tasks.dense.lists import DenseLists, DenseNight, bring_up_to_date
+from nightrank.tasks.dense.lists import DenseLists, DenseNight, update_lists
 from nightrank.tasks.dense.retrieve import retrieve_dense
 from nightrank.tasks.dense.texts import Texts, as_bytes
 
@@ -46,7 +46,7 @@ def blocks(texts: Texts, chosen: set[int]) -> Iterator[Block]:
 
 
 @dataclass
-class Handed:
+class CarriedOver:
     """What one night hands to the next: lists by query, and the texts that they have met."""
 
     lists: dict[int, tuple[float, list[tuple[int, float]]]] = field(default_factory=dict)
@@ -92,18 +92,18 @@ Night = tuple[list[tuple[int, bool]], list[int]]  # chunks (what each says, whet
 def test_any_history_gives_what_a_scan_of_everything_gives(
     nights: list[Night], depth: int, slack: int, filtered: bool
 ) -> None:
-    handed = Handed()
+    carried_over = CarriedOver()
     for chunks, queries in nights:
         allowed = np.array([number for number, (_, kept) in enumerate(chunks) if kept or not filtered], dtype=np.int32)
         said = [chunks[number][0] for number in allowed]
         texts = Texts.of(hashes_of(said), allowed)
         vectors = np.stack([vector_of(query) for query in queries])
 
-        night = bring_up_to_date(
-            handed.read(queries, texts),
+        night = update_lists(
+            carried_over.read(queries, texts),
             vectors,
             texts,
-            added=blocks(texts, set(said) - handed.met),
+            added=blocks(texts, set(said) - carried_over.met),
             everything=lambda _queries, said=said, texts=texts: blocks(texts, set(said)),  # type: ignore[misc]  # a default has no type
             depth=depth,
             slack=slack,
@@ -114,10 +114,10 @@ def test_any_history_gives_what_a_scan_of_everything_gives(
         assert set(night.leg["chunk_number"].to_pylist()) <= set(allowed.tolist())
         counts = np.bincount(night.lists.entries[0], minlength=len(queries))
         assert counts.max(initial=0) <= depth + slack
-        handed.write(queries, texts, night, set(said))
+        carried_over.write(queries, texts, night, set(said))
 
 
-def night_of(handed: Handed, said: list[int], queries: list[int], *, depth: int, slack: int) -> DenseNight:
+def night_of(carried_over: CarriedOver, said: list[int], queries: list[int], *, depth: int, slack: int) -> DenseNight:
     texts = Texts.of(hashes_of(said))
     vectors = np.stack([np.array([1.0, 0.0], np.float32) for _ in queries])
 
@@ -127,41 +127,43 @@ def night_of(handed: Handed, said: list[int], queries: list[int], *, depth: int,
             column = np.array([[1.0 / (1 + text), 0.0] for text in ordered], dtype=np.float32)
             yield texts.numbers_of(hashes_of(ordered)), column
 
-    night = bring_up_to_date(
-        handed.read(queries, texts),
+    night = update_lists(
+        carried_over.read(queries, texts),
         vectors,
         texts,
-        added=distinct(set(said) - handed.met),
+        added=distinct(set(said) - carried_over.met),
         everything=lambda _queries: distinct(set(said)),
         depth=depth,
         slack=slack,
     )
-    handed.write(queries, texts, night, set(said))
+    carried_over.write(queries, texts, night, set(said))
     return night
 
 
 def test_removals_within_the_slack_need_no_scan_and_more_of_them_do() -> None:
-    handed = Handed()
+    carried_over = CarriedOver()
     said = [*range(20)]
-    assert night_of(handed, said, [1, 2], depth=4, slack=2).scanned == 2  # queries never seen
-    assert night_of(handed, said[2:], [1, 2], depth=4, slack=2).scanned == 0
-    assert night_of(handed, said[3:], [1, 2], depth=4, slack=2).scanned == 2  # three of six are gone
-    assert night_of(handed, said[5:], [1, 2, 3], depth=4, slack=2).scanned == 1  # the new one; the lists are full again
+    assert night_of(carried_over, said, [1, 2], depth=4, slack=2).scanned == 2  # queries never seen
+    assert night_of(carried_over, said[2:], [1, 2], depth=4, slack=2).scanned == 0
+    assert night_of(carried_over, said[3:], [1, 2], depth=4, slack=2).scanned == 2  # three of six are gone
+    assert (
+        night_of(carried_over, said[5:], [1, 2, 3], depth=4, slack=2).scanned == 1
+    )  # the new one; the lists are full again
 
 
 def test_a_collection_smaller_than_the_list_is_never_scanned_again() -> None:
-    handed = Handed()
-    assert night_of(handed, [1, 2, 3], [1], depth=4, slack=2).scanned == 1
-    assert night_of(handed, [2], [1], depth=4, slack=2).scanned == 0
-    night = night_of(handed, [2, 5, 0], [1], depth=4, slack=2)
+    carried_over = CarriedOver()
+    assert night_of(carried_over, [1, 2, 3], [1], depth=4, slack=2).scanned == 1
+    assert night_of(carried_over, [2], [1], depth=4, slack=2).scanned == 0
+    night = night_of(carried_over, [2, 5, 0], [1], depth=4, slack=2)
     assert night.scanned == 0
     assert night.leg["chunk_number"].to_pylist() == [2, 0, 1]
 
 
 def test_a_new_copy_of_a_known_text_is_a_result_without_any_product() -> None:
-    handed = Handed()
-    night_of(handed, [3, 4, 5], [1], depth=2, slack=0)
-    night = night_of(handed, [5, 3, 3, 4], [1], depth=2, slack=0)
+    carried_over = CarriedOver()
+    night_of(carried_over, [3, 4, 5], [1], depth=2, slack=0)
+    night = night_of(carried_over, [5, 3, 3, 4], [1], depth=2, slack=0)
     assert night.scanned == 0
     assert night.leg["chunk_number"].to_pylist() == [1, 2]
 

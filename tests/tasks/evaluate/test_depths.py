@@ -8,7 +8,7 @@ from nightrank.storage.records import CANDIDATES, QUERIES, Judgment
 from nightrank.storage.release.evaluation import DEPTHS
 from nightrank.tasks.evaluate.depths import curve_depths, evaluate_depths
 from nightrank.tasks.evaluate.measures import evaluate_stages
-from nightrank.tasks.rank.order import settle_order
+from nightrank.tasks.rank.order import final_order
 from nightrank.tasks.settings.ranking import ResultsSettings
 
 QUERY_KEYS = ("k1", "k2")
@@ -33,7 +33,7 @@ def candidates(pair_scores: list[float]) -> pa.Table:
     )
     named = pa.table({"query_key": keys, "chunk_id": names, "chunk_hash": names, "document_id": names})
     scores = np.array(pair_scores * len(QUERY_KEYS), dtype=np.float32)
-    return settle_order(named, fused, scores, weight=WEIGHT, dense_weight=0.5).cast(CANDIDATES)
+    return final_order(named, fused, scores, weight=WEIGHT, dense_weight=0.5).cast(CANDIDATES)
 
 
 QUERIES_JUDGED = pa.Table.from_pylist(

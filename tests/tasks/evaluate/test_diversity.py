@@ -22,8 +22,8 @@ JUDGMENTS = [Judgment("q1", "b", 1), Judgment("q2", "c", 1), Judgment("q3", "a",
 
 def worth(settings: ResultsSettings, judgments: Sequence[Judgment] = JUDGMENTS) -> dict[str, tuple[int, float, float]]:
     queries = [
-        {"query_key": "k1", "text": "one", "count": 1, "query_ids": ["q1", "q2"], "forms": []},
-        {"query_key": "k0", "text": "unjudged", "count": 1, "query_ids": ["q0"], "forms": []},
+        {"query_key": "k1", "text": "one", "count": 1, "query_ids": ["q1", "q2"], "aliases": []},
+        {"query_key": "k0", "text": "unjudged", "count": 1, "query_ids": ["q0"], "aliases": []},
     ]
     unjudged = [("k0", chunk_id, rank, fused) for _, chunk_id, rank, fused in RANKED]
     table = compare_diversity(

@@ -9,7 +9,8 @@ import pytest
 
 from nightrank.storage.files.parquet import write_table
 from nightrank.storage.release.evaluation import DEPTHS, Timings
-from nightrank.tasks.evaluate.ladder import RUNGS, Rung, ladder, read_depths, read_timings
+from nightrank.storage.release.files import ReleaseFiles
+from nightrank.tasks.evaluate.ladder import LADDER, LadderStage, ladder, read_depths, read_timings
 from nightrank.tasks.evaluate.measures import STAGES
 from nightrank.tasks.names import STAGE_NAMES
 
@@ -21,22 +22,22 @@ TIMINGS = Timings(milliseconds={"static": 0.5, "bm25": 2.0}, queries=5, measured
 
 
 def test_the_rungs_stand_in_their_order_with_what_they_are_worth_and_cost() -> None:
-    rungs = ladder(MEANS, TIMINGS)
-    assert [rung.stage for rung in rungs] == [*RUNGS] == ["static", "bm25", "dense", "fused", "reranked"]
-    assert rungs[1] == Rung("bm25", "BM25", {"nDCG@10": 0.1}, 2.0)
-    assert rungs[2].milliseconds is None
-    assert rungs[1].as_json() == {"stage": "bm25", "name": "BM25", "nDCG@10": 0.1, "milliseconds": 2.0}
+    stages = ladder(MEANS, TIMINGS)
+    assert [stage.stage for stage in stages] == [*LADDER] == ["static", "bm25", "dense", "fused", "reranked"]
+    assert stages[1] == LadderStage("bm25", "BM25", {"nDCG@10": 0.1}, 2.0)
+    assert stages[2].milliseconds is None
+    assert stages[1].as_json() == {"stage": "bm25", "name": "BM25", "nDCG@10": 0.1, "milliseconds": 2.0}
 
 
 def test_rungs_that_were_not_measured_are_not_there() -> None:
     assert ladder({}, None) == []
     without_static = {stage: values for stage, values in MEANS.items() if stage != "static"}
-    assert [rung.stage for rung in ladder(without_static, None)] == [*RUNGS[1:]]
+    assert [stage.stage for stage in ladder(without_static, None)] == [*LADDER[1:]]
 
 
 def test_without_a_reranker_there_is_no_reranked_rung() -> None:
     without = {stage: values for stage, values in MEANS.items() if stage != "reranker"}
-    assert [rung.stage for rung in ladder(without, None)] == [*RUNGS[:-1]]
+    assert [stage.stage for stage in ladder(without, None)] == [*LADDER[:-1]]
 
 
 def test_every_stage_has_a_name() -> None:
@@ -44,13 +45,13 @@ def test_every_stage_has_a_name() -> None:
 
 
 def test_timings_and_depths_of_a_release_are_read_or_missing(tmp_path: Path) -> None:
-    assert (read_timings(tmp_path), read_depths(tmp_path)) == (None, [])
+    assert (read_timings(ReleaseFiles(tmp_path).timings), read_depths(ReleaseFiles(tmp_path).depths)) == (None, [])
     (tmp_path / "timings.json").write_text(TIMINGS.model_dump_json())
     rows = [(20, "q1", "RR", 1.0), (20, "q2", "RR", 0.5), (20, "q1", "P@1", 0.0), (0, "q1", "RR", 0.25)]
     table = pa.Table.from_pylist([dict(zip(DEPTHS.names, row, strict=True)) for row in rows], schema=DEPTHS)
     write_table(tmp_path / "depths.parquet", table)
-    assert read_timings(tmp_path) == TIMINGS
-    assert read_depths(tmp_path) == [(0, {"RR": 0.25}), (20, {"RR": 0.75, "P@1": 0.0})]
+    assert read_timings(ReleaseFiles(tmp_path).timings) == TIMINGS
+    assert read_depths(ReleaseFiles(tmp_path).depths) == [(0, {"RR": 0.25}), (20, {"RR": 0.75, "P@1": 0.0})]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"\xff\xfe", b"PAR1" * 9, "cut short"])
@@ -60,12 +61,12 @@ def test_timings_and_depths_that_cannot_be_read_are_not_known(tmp_path: Path, da
     for name in ("timings.json", "depths.parquet"):
         path = tmp_path / name
         path.write_bytes(path.read_bytes()[:-10] if isinstance(damage, str) else damage)
-    assert (read_timings(tmp_path), read_depths(tmp_path)) == (None, [])
+    assert (read_timings(ReleaseFiles(tmp_path).timings), read_depths(ReleaseFiles(tmp_path).depths)) == (None, [])
 
 
 def test_depths_of_another_schema_are_not_known(tmp_path: Path) -> None:
     write_table(tmp_path / "depths.parquet", pa.table({"depth": [1]}))
-    assert read_depths(tmp_path) == []
+    assert read_depths(ReleaseFiles(tmp_path).depths) == []
 
 
 def test_a_ladder_is_shown_without_loading_anything_heavy() -> None:

@@ -11,6 +11,7 @@ from benchmarks.plain_nights import refresh_plainly
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.token_leg import static_leg_of_release
@@ -96,7 +97,7 @@ def by_query(
 ) -> Leg | None:
     """The leg of some queries of the release."""
     asked = release.queries.filter(pc.is_in(release.queries.column("text"), value_set=pa.array(texts, pa.string())))
-    leg = static_leg_of_release(release.folder, asked, release.table, load=load, depth=DEPTH)
+    leg = static_leg_of_release(ReleaseFiles(release.folder), asked, release.table, load=load, depth=DEPTH)
     if leg is None:
         return None
     text_of = dict(zip(asked.column("query_key").to_pylist(), asked.column("text").to_pylist(), strict=True))

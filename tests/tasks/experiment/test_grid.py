@@ -24,7 +24,7 @@ def test_a_hosted_api_is_not_asked_for_a_model_that_is_here(tmp_path: Path, mode
     hosted, local = settings("cohere"), settings("none")
     with pytest.raises(InputError, match=f"'{model}' is a model that runs here, and 'cohere' would") as refused:
         require_names_of_the_api(hosted, [hosted, varied(hosted, {"reranker.model": model})], base=tmp_path)
-    assert "--against other.toml" in refused.value.remedy
+    assert "--baseline other.toml" in refused.value.remedy
     require_names_of_the_api(local, [local, varied(local, {"reranker.model": model})], base=tmp_path)
 
 

@@ -14,7 +14,7 @@ from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.release.dense_lists import DENSE_LISTS
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.retrieve import retrieve_dense
-from nightrank.tasks.experiment.run import Experiment
+from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.experiment.variants import varied
 from nightrank.tasks.trec.qrels import read_judgments
 
@@ -55,7 +55,7 @@ def test_beyond_the_lists_of_a_release_its_whole_collection_is_met(
     with experiment_over(collection) as experiment:
         shallow = varied(experiment.settings, {"retrieval.candidate_depth": 4})
         deep = varied(experiment.settings, {"retrieval.candidate_depth": 12})
-        expected = [experiment.run(settings).candidates for settings in (deep, shallow)][::-1]
+        expected = [experiment.evaluate(settings).candidates for settings in (deep, shallow)][::-1]
     shorten(workspace.release(workspace.require_current()) / "dense.parquet", texts=5)
     scans: list[int] = []
 
@@ -66,10 +66,10 @@ def test_beyond_the_lists_of_a_release_its_whole_collection_is_met(
     monkeypatch.setattr(nightrank.tasks.experiment.legs, "retrieve_dense", counted)
 
     with experiment_over(collection) as experiment:
-        assert experiment.run(shallow).candidates.equals(expected[0])
+        assert experiment.evaluate(shallow).candidates.equals(expected[0])
         assert scans == []
-        assert experiment.run(deep).candidates.equals(expected[1])
-        assert experiment.run(shallow).candidates.equals(expected[0])
+        assert experiment.evaluate(deep).candidates.equals(expected[1])
+        assert experiment.evaluate(shallow).candidates.equals(expected[0])
 
     assert scans == [12]
 
@@ -91,6 +91,6 @@ def test_a_leg_is_made_once_for_all_that_are_announced(collection: Collection, m
         ]
         experiment.prepare(depths)
         for settings in depths:
-            experiment.run(settings)
+            experiment.evaluate(settings)
 
     assert sorted(made) == [(0.5, 9), (1.5, 9)]

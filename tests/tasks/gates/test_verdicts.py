@@ -7,7 +7,7 @@ import pytest
 from nightrank.storage.errors import InputError
 from nightrank.storage.release.manifest import Gate
 from nightrank.tasks.bm25.audit import Bm25Audit
-from nightrank.tasks.gates.survey import FormerSurvey, RankingSurvey
+from nightrank.tasks.gates.rankings import LostQueries, RankingChanges
 from nightrank.tasks.gates.verdicts import (
     GATES,
     Incomparable,
@@ -100,10 +100,10 @@ def test_the_quality_gate_says_what_was_measured_and_which_queries_lost() -> Non
         assert part in reason
 
 
-def survey(
+def changes(
     *, overlap: float = 1.0, compared: int = 10, top1_changed: int = 0, queries: int = 10, empty: int = 0
-) -> RankingSurvey:
-    return RankingSurvey(
+) -> RankingChanges:
+    return RankingChanges(
         queries=queries,
         empty=empty,
         empty_keys=(),
@@ -117,7 +117,7 @@ def survey(
 
 @pytest.mark.parametrize(("overlap", "least", "passed"), [(0.6, 0.6, True), (0.599, 0.6, False), (0.0, 0.0, True)])
 def test_results_must_be_enough_like_those_that_are_live(overlap: float, least: float, passed: bool) -> None:
-    gate = overlap_gate(survey(overlap=overlap), least_alike=['"q1"'], min_overlap=least)
+    gate = overlap_gate(changes(overlap=overlap), least_alike=['"q1"'], min_overlap=least)
     assert (gate.name, gate.passed, gate.value, gate.threshold) == ("overlap", passed, overlap, least)
     assert gate.reason.endswith('least alike: "q1"')
 
@@ -126,7 +126,7 @@ def test_results_must_be_enough_like_those_that_are_live(overlap: float, least: 
     ("changed", "most", "passed"), [(5, 0.5, True), (6, 0.5, False), (10, 1.0, True), (1, 0, False)]
 )
 def test_few_enough_first_documents_may_change(changed: int, most: float, passed: bool) -> None:
-    gate = top1_gate(survey(top1_changed=changed), max_top1_changed=most)
+    gate = top1_gate(changes(top1_changed=changed), max_top1_changed=most)
     assert (gate.name, gate.passed, gate.value, gate.threshold) == ("top1", passed, changed / 10, most)
     assert f"{changed} of 10 queries" in gate.reason
 
@@ -135,7 +135,7 @@ def test_few_enough_first_documents_may_change(changed: int, most: float, passed
     ("empty", "most", "passed"), [(0, 0.0, True), (1, 0.05, False), (1, 0.1, True), (10, 1.0, True)]
 )
 def test_few_enough_queries_may_have_no_result(empty: int, most: float, passed: bool) -> None:
-    gate = empty_gate(survey(empty=empty), named=['"how"'], max_empty=most)
+    gate = empty_gate(changes(empty=empty), named=['"how"'], max_empty=most)
     assert (gate.name, gate.passed, gate.value, gate.threshold) == ("empty", passed, empty / 10, most)
     assert gate.reason.endswith('"how"')
 
@@ -168,7 +168,7 @@ def test_the_source_must_be_fresh_enough(days: float, passed: bool) -> None:
 
 @pytest.mark.parametrize(("lost", "least", "passed"), [(5, 0.5, True), (6, 0.5, False), (10, 0.0, True)])
 def test_enough_of_the_live_queries_must_still_be_answered(lost: int, least: float, passed: bool) -> None:
-    former = FormerSurvey(queries=10, lost=lost, lost_keys=(), judged=())
+    former = LostQueries(queries=10, lost=lost, lost_keys=(), judged=())
     gate = kept_gate(former, named=['"q1"', '"q2"'], min_kept=least)
     assert (gate.name, gate.passed, gate.value, gate.threshold) == ("kept", passed, (10 - lost) / 10, least)
     assert f"{10 - lost} of the 10 queries of the current release" in gate.reason

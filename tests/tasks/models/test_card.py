@@ -8,7 +8,7 @@ import pytest
 
 from nightrank.storage.errors import InputError
 from nightrank.tasks.models.card import CARD, Figure, read_training_card
-from tests.support.carded import card, figure, guarded
+from tests.support.carded import card, figure, regression
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def test_a_gain_beyond_chance_is_promoted() -> None:
     assert card(figure()).refusals == []
-    assert card(figure(), guard=guarded(-0.01)).refusals == []
+    assert card(figure(), regression_set=regression(-0.01)).refusals == []
 
 
 @pytest.mark.parametrize(
@@ -35,12 +35,12 @@ def test_what_may_be_chance_is_refused(decisive: Figure) -> None:
 
 
 def test_a_loss_on_the_guard_is_refused_however_large_the_gain() -> None:
-    [reason] = card(figure(), guard=guarded(-0.011)).refusals
+    [reason] = card(figure(), regression_set=regression(-0.011)).refusals
     assert reason == "nDCG@10 on general falls from 0.5000 to 0.4890, by more than 0.01"
 
 
 def test_a_card_comes_back_from_its_file(tmp_path: Path) -> None:
-    written = card(figure(), guard=guarded(0.1))
+    written = card(figure(), regression_set=regression(0.1))
     (tmp_path / CARD).write_text(written.model_dump_json())
     assert read_training_card(tmp_path) == written
 

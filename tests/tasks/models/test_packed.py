@@ -100,9 +100,9 @@ def attended_one_by_one(
     parts = []
     for row in range(bounds.numel() - 1):
         asked = query[query_bounds[row] : query_bounds[row + 1]]
-        told = slice(int(bounds[row]), int(bounds[row + 1]))
-        weights = torch.einsum("qhd,khd->hqk", asked, key[told]) / query.shape[-1] ** 0.5
-        parts.append(torch.einsum("hqk,khd->qhd", weights.softmax(dim=-1), value[told]))
+        key_value = slice(int(bounds[row]), int(bounds[row + 1]))
+        weights = torch.einsum("qhd,khd->hqk", asked, key[key_value]) / query.shape[-1] ** 0.5
+        parts.append(torch.einsum("hqk,khd->qhd", weights.softmax(dim=-1), value[key_value]))
     return torch.cat(parts)
 
 

@@ -24,14 +24,14 @@ def test_times_are_of_a_model_of_processor(tmp_path: Path, monkeypatch: pytest.M
         }
     )
     plan = plan_embedder(settings.embedder, settings.execution, base=tmp_path)
-    told = tmp_path / "cpuinfo"
-    monkeypatch.setattr(timings, "CPUINFO", told)
+    reported = tmp_path / "cpuinfo"
+    monkeypatch.setattr(timings, "CPUINFO", reported)
 
     def key_on(processor: str) -> str:
-        told.write_text(f"processor\t: 0\nmodel name\t: {processor}\n\nprocessor\t: 1\nmodel name\t: {processor}\n")
+        reported.write_text(f"processor\t: 0\nmodel name\t: {processor}\n\nprocessor\t: 1\nmodel name\t: {processor}\n")
         assert f"cores, {processor}" in machine("cpu")
         return Conditions.of(settings, plan, None, texts=1).key
 
     assert key_on("A 1") == key_on("A 1") != key_on("B 2")
-    told.unlink()
+    reported.unlink()
     assert machine("cpu").rpartition(", ")[2]

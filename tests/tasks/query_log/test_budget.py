@@ -24,26 +24,26 @@ def chosen(budget: Budget, *, known: list[int] | None = None, always: list[int] 
 
 
 def test_a_budget_of_queries_takes_those_most_in_demand() -> None:
-    assert chosen(Budget(queries=3, pairs=None, pairs_a_query=100)) == [0, 1, 2]
-    assert chosen(Budget(queries=9, pairs=None, pairs_a_query=100)) == [0, 1, 2, 3, 4, 5]
+    assert chosen(Budget(queries=3, pairs=None, pairs_per_query=100)) == [0, 1, 2]
+    assert chosen(Budget(queries=9, pairs=None, pairs_per_query=100)) == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_budget_of_pairs_is_spent_on_new_queries_and_known_ones_are_free() -> None:
-    assert chosen(Budget(queries=9, pairs=299, pairs_a_query=100)) == [0, 1]
-    assert chosen(Budget(queries=9, pairs=299, pairs_a_query=100), known=[1, 4]) == [0, 1, 2, 4]
-    assert chosen(Budget(queries=3, pairs=299, pairs_a_query=100), known=[1, 4]) == [0, 1, 2]
-    assert chosen(Budget(queries=9, pairs=0, pairs_a_query=0)) == [0, 1, 2, 3, 4, 5]
+    assert chosen(Budget(queries=9, pairs=299, pairs_per_query=100)) == [0, 1]
+    assert chosen(Budget(queries=9, pairs=299, pairs_per_query=100), known=[1, 4]) == [0, 1, 2, 4]
+    assert chosen(Budget(queries=3, pairs=299, pairs_per_query=100), known=[1, 4]) == [0, 1, 2]
+    assert chosen(Budget(queries=9, pairs=0, pairs_per_query=0)) == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("queries", [1, 2])
 def test_what_is_always_kept_is_kept_beyond_the_budget_and_counted_in_it(queries: int) -> None:
-    assert chosen(Budget(queries=queries, pairs=None, pairs_a_query=100), always=[3, 5]) == [3, 5]
-    assert chosen(Budget(queries=3, pairs=None, pairs_a_query=100), always=[3, 5]) == [0, 3, 5]
-    assert chosen(Budget(queries=6, pairs=300, pairs_a_query=100), always=[3, 5]) == [0, 3, 5]
+    assert chosen(Budget(queries=queries, pairs=None, pairs_per_query=100), always=[3, 5]) == [3, 5]
+    assert chosen(Budget(queries=3, pairs=None, pairs_per_query=100), always=[3, 5]) == [0, 3, 5]
+    assert chosen(Budget(queries=6, pairs=300, pairs_per_query=100), always=[3, 5]) == [0, 3, 5]
 
 
 def test_only_what_is_in_the_order_can_be_chosen() -> None:
-    budget = Budget(queries=6, pairs=None, pairs_a_query=100)
+    budget = Budget(queries=6, pairs=None, pairs_per_query=100)
     assert choose(np.array([4, 2]), budget, known=NOBODY, always=~NOBODY).tolist() == [4, 2]
 
 
@@ -56,7 +56,7 @@ def test_no_other_choice_within_the_budget_covers_more_demand(
     demands, known = np.array([demand for demand, _ in queries]), np.array([is_known for _, is_known in queries])
     nothing = np.zeros(len(queries), dtype=bool)
     order = np.argsort(-demands, kind="stable")
-    ours = choose(order, Budget(budget, pairs=new * 10, pairs_a_query=10), known=known, always=nothing)
+    ours = choose(order, Budget(budget, pairs=new * 10, pairs_per_query=10), known=known, always=nothing)
     best = max(
         sum(demands[list(some)])
         for size in range(min(budget, len(queries)) + 1)

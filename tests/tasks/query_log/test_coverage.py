@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from nightrank.storage.release.evaluation import COVERAGE
+from nightrank.tasks.query_log.aliases import merge_aliases
 from nightrank.tasks.query_log.coverage import Candidates, budgets_up_to, coverage_curve, held_out_day
 from nightrank.tasks.query_log.demand import PLAIN_FREQUENCY
-from nightrank.tasks.query_log.merge import merge_forms
 from nightrank.tasks.query_log.traffic import day_of
 from tests.support.query_logs import logged, traffic_of
 
@@ -25,11 +25,11 @@ LAST = day_of(LOG[-1])
 def curve(
     *, known: tuple[str, ...] = (), refused: tuple[str, ...] = (), unanswered: int = 0, budget: int = 100
 ) -> list[tuple[int, int, float]]:
-    merged = merge_forms(traffic_of(LOG), near=True)
+    merged = merge_aliases(traffic_of(LOG), near=True)
     texts = np.array(merged.texts)
     candidates = Candidates(merged.texts, merged.entries, ~np.isin(texts, refused), np.isin(texts, known))
     table = coverage_curve(
-        {"chosen": (candidates, PLAIN_FREQUENCY)}, unanswered={LAST: unanswered}, budget=budget, pairs_a_query=10
+        {"chosen": (candidates, PLAIN_FREQUENCY)}, unanswered={LAST: unanswered}, budget=budget, pairs_per_query=10
     )
     assert table.schema == COVERAGE
     return [(row["queries"], row["pairs"], row["share"]) for row in table.to_pylist()]
@@ -50,10 +50,10 @@ def test_what_may_not_be_kept_answers_nothing_and_stays_traffic() -> None:
 
 def test_a_log_of_one_day_or_without_dates_has_no_curve() -> None:
     for rows in (LOG[-2:], [logged("a"), logged("b")], [logged("a"), logged("b", at="2024-06-03")], []):
-        merged = merge_forms(traffic_of(rows), near=True)
+        merged = merge_aliases(traffic_of(rows), near=True)
         every = np.ones(len(merged.texts), dtype=bool)
         candidates = Candidates(merged.texts, merged.entries, every, every)
-        curve = coverage_curve({"x": (candidates, PLAIN_FREQUENCY)}, unanswered={}, budget=5, pairs_a_query=10)
+        curve = coverage_curve({"x": (candidates, PLAIN_FREQUENCY)}, unanswered={}, budget=5, pairs_per_query=10)
         assert curve.schema == COVERAGE
         assert curve.num_rows == 0
 

@@ -10,6 +10,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import RowWriter, read_table, write_table
 from nightrank.storage.keys import query_key
 from nightrank.storage.records import BAD_ROWS, QUERIES
+from nightrank.storage.release.files import Queries, ReleaseFiles
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.night import Before, Night
 from nightrank.tasks.query_log.select import QueriesRead, read_queries
@@ -27,7 +28,7 @@ class Log:
         self.folder = folder
         self.nights = 0
         self.before: Before | None = None
-        self.answered: Path | None = None
+        self.answered: Queries | None = None
         self.refused: dict[str, str] = {}
 
     def refuse(self, conditions: Collection[str]) -> dict[str, str]:
@@ -35,33 +36,33 @@ class Log:
 
     def night(self, rows: list[dict[str, Any]], **settings: object) -> Night:
         (self.folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        queries = {"log": "log.jsonl", "max_bad_rows": 1.0, **settings}
+        queries = {"log": "log.jsonl", "max_bad_row_share": 1.0, **settings}
         values = {"documents": {"source": "-"}, "queries": queries}
         self.nights += 1
         workspace = FolderWorkspace(self.folder / "workspace")
         night = Night(
             Settings.model_validate(values), self.folder, workspace, f"r{self.nights}", self.before, 0, self.answered
         )
-        night.scratch.mkdir(parents=True)
+        night.scratch.folder.mkdir(parents=True)
         return night
 
     def read(self, night: Night, *, judged: tuple[str, ...] = ()) -> QueriesRead:
-        with RowWriter(night.bad_rows, BAD_ROWS) as bad:
+        with RowWriter(night.files.bad_rows.path, BAD_ROWS) as bad:
             return read_queries(night, bad, judged=set(judged), refuse=self.refuse)
 
     def texts(self, rows: list[dict[str, Any]], *, judged: tuple[str, ...] = (), **settings: object) -> list[str]:
         night = self.night(rows, **settings)
         self.read(night, judged=judged)
-        queries = read_table(night.queries)
+        queries = night.files.queries.read()
         assert queries.schema == QUERIES
         texts: list[str] = queries.column("text").to_pylist()
         return texts
 
-    def drops(self, rows: list[dict[str, Any]], **settings: object) -> tuple[dict[str, tuple[int, int]], QueriesRead]:
+    def dropped(self, rows: list[dict[str, Any]], **settings: object) -> tuple[dict[str, tuple[int, int]], QueriesRead]:
         """(rows, traffic) by reason."""
         night = self.night(rows, **settings)
         read = self.read(night)
-        return {row["reason"]: (row["rows"], row["traffic"]) for row in read_table(night.drops).to_pylist()}, read
+        return {row["reason"]: (row["rows"], row["traffic"]) for row in night.files.dropped.read().to_pylist()}, read
 
 
 @pytest.fixture
@@ -83,8 +84,8 @@ def test_each_row_that_is_not_kept_is_counted_with_its_reason(log: Log) -> None:
         *({"query": "usual", "count": 1, "user": user} for user in ("u1", "u2")),
     ]
     (log.folder / "drop.csv").write_text("query\nout\n", encoding="utf-8")
-    drops, read = log.drops(rows, max_per_minute=3, drop_list="drop.csv", min_users=2, budget=1)
-    assert drops == {
+    dropped, read = log.dropped(rows, max_per_minute=3, drop_list="drop.csv", min_users=2, budget=1)
+    assert dropped == {
         "bad row": (1, 0),
         "robot by rate": (5, 9),
         "robot by user agent": (1, 5),
@@ -105,11 +106,11 @@ def test_robots_leave_no_traffic_behind_and_bad_rows_are_told_once(log: Log) -> 
     ]
     night = log.night(rows, max_per_minute=8)
     log.read(night)
-    assert [(row["text"], row["count"]) for row in read_table(night.queries).to_pylist()] == [("bought?", 1)]
-    assert read_table(night.bad_rows).column("row").to_pylist() == [11]
-    night = log.night(rows, max_per_minute=0)
+    assert [(row["text"], row["count"]) for row in night.files.queries.read().to_pylist()] == [("bought?", 1)]
+    assert night.files.bad_rows.read().column("row").to_pylist() == [11]
+    night = log.night(rows, max_per_minute="none")
     log.read(night)
-    assert [(row["text"], row["count"]) for row in read_table(night.queries).to_pylist()] == [("bought", 10)]
+    assert [(row["text"], row["count"]) for row in night.files.queries.read().to_pylist()] == [("bought", 10)]
 
 
 def test_queries_of_fewer_users_than_asked_for_are_not_kept_though_they_are_frequent_or_judged(log: Log) -> None:
@@ -152,7 +153,7 @@ def test_nothing_that_a_night_writes_names_a_user_or_what_was_dropped(log: Log) 
         written = json.dumps(read_table(path).to_pylist())
         for secret in ("4711", "0815", "Agent-99", "jane", "1234567", "wrong column"):
             assert secret not in written, path
-    assert len(read_table(night.bad_rows)) == 4
+    assert len(night.files.bad_rows.read()) == 4
 
 
 def test_judged_queries_are_kept_beyond_the_budget_unless_told_otherwise(log: Log) -> None:
@@ -166,11 +167,11 @@ def test_a_budget_in_seconds_buys_new_queries_and_known_ones_are_free(log: Log) 
     rows = [{"query": text, "count": 9 - place} for place, text in enumerate("abcde")]
     seconds: dict[str, Any] = {"budget_seconds": 4.0, "pairs_per_second": 50.0}  # 200 pairs: two new queries of 100
     assert log.texts(rows, **seconds) == ["a", "b"]
-    log.answered = log.folder / "queries.parquet"
-    write_table(log.answered, pa.table({"query_key": [query_key("a"), query_key("d")]}))
+    log.answered = ReleaseFiles(log.folder).queries
+    write_table(log.answered.path, pa.table({"query_key": [query_key("a"), query_key("d")]}))
     assert log.texts(rows, **seconds) == ["a", "b", "c", "d"]
     nothing_same = {"same_chunking": False, "same_embedder": False, "same_reranker": False}
-    log.before = Before(log.folder, **nothing_same, pairs_per_second=25.0)  # as measured: one new query
+    log.before = Before(ReleaseFiles(log.folder), **nothing_same, pairs_per_second=25.0)  # as measured: one new query
     assert log.texts(rows, **seconds) == ["a", "b", "d"]
 
 
@@ -188,18 +189,18 @@ def test_a_budget_in_seconds_that_pays_for_no_query_says_what_it_would_take(log:
 def test_a_log_whose_timestamps_have_changed_their_form_stops_the_run(log: Log) -> None:
     rows = [{"query": f"q{day}", "timestamp": f"0{day}/06/2024"} for day in range(1, 7)] + [{"query": "b"}] * 14
     with pytest.raises(InputError) as caught:
-        log.texts(rows, max_bad_rows=0.29)
+        log.texts(rows, max_bad_row_share=0.29)
     assert caught.value.message.startswith(
-        "6 of 20 rows of log.jsonl cannot be used, more than queries.max_bad_rows = 0.29 allows: "
+        "6 of 20 rows of log.jsonl cannot be used, more than queries.max_bad_row_share = 0.29 allows: "
         "log.jsonl, row 1: the timestamp is '01/06/2024', neither ISO 8601 nor Unix seconds; log.jsonl, row 2:"
     )
     assert "row 6" not in caught.value.message
-    assert log.texts(rows, max_bad_rows=0.3) == ["b"]
+    assert log.texts(rows, max_bad_row_share=0.3) == ["b"]
 
 
 def test_strangers_are_neither_one_robot_nor_users(log: Log) -> None:
     rows = [{"query": "a", "user": "-", "timestamp": f"2024-06-03T10:00:{second}Z"} for second in range(10, 59)]
-    assert log.drops(rows, max_per_minute=5)[0] == {}
+    assert log.dropped(rows, max_per_minute=5)[0] == {}
     with pytest.raises(InputError, match="names none"):
         log.texts(rows, min_users=2)
 
@@ -219,7 +220,7 @@ def test_the_order_of_rows_decides_nothing(log: Log) -> None:
     for ordered in (rows, rows[::-1]):
         night = log.night(ordered)
         log.read(night)
-        tables.append([read_table(path) for path in (night.queries, night.coverage, night.drops)])
+        tables.append([file.read() for file in (night.files.queries, night.files.coverage, night.files.dropped)])
     assert tables[0] == tables[1]
     assert tables[0][1].num_rows > 0
 
@@ -231,7 +232,7 @@ def test_the_curve_compares_our_choice_with_plain_frequency(log: Log) -> None:
     rows += [{"query": "jane@example.org", "timestamp": "2024-06-03"}]
     night = log.night(rows)
     log.read(night)
-    found = [tuple(row.values()) for row in read_table(night.coverage).to_pylist()]
+    found = [tuple(row.values()) for row in night.files.coverage.read().to_pylist()]
     assert found == [
         ("chosen", 1, 100, 3 / 5),
         ("chosen", 2, 200, 3 / 5),
@@ -261,13 +262,13 @@ def test_the_same_text_with_another_filter_is_another_query_and_forms_are_merged
     ]
     night = log.night(rows)
     read = log.read(night)
-    assert [tuple(row.values()) for row in read_table(night.queries).to_pylist()] == [
+    assert [tuple(row.values()) for row in night.files.queries.read().to_pylist()] == [
         (query_key("tea"), "tea", 6, ["q1"], [], None),
         (query_key("tea", '{"type":"docs"}'), "tea", 4, ["q2", "q3"], ["tea?"], '{"type":"docs"}'),
         (query_key("tea", '{"type":"blog"}'), "tea", 2, [], [], '{"type":"blog"}'),
     ]
     assert read == QueriesRead(bad=0, coverage=1.0, screened=0.0)
-    log.answered = night.queries
+    log.answered = night.files.queries
     known = log.texts(rows, budget_seconds=1.0, pairs_per_second=50.0)  # too little for a new query
     assert known == ["tea", "tea", "tea"]
 
@@ -280,12 +281,12 @@ def test_queries_whose_filter_is_refused_are_set_aside_with_its_reason_and_end_n
         {"query": "b", "filter": {"weight": 1}, "count": 2},
         {"query": "c", "filter": "weight"},
     ]
-    dropped, read = log.drops(rows, max_bad_rows=0.1)
+    dropped, read = log.dropped(rows, max_bad_row_share=0.1)
     assert dropped == {"bad row": (1, 0), "filter that cannot be applied": (9, 36)}
     assert read == QueriesRead(bad=10, coverage=4 / 40, screened=0.0)
     night = log.night(rows)
     log.read(night)
-    bad = [(row["row"], row["reason"]) for row in read_table(night.bad_rows).to_pylist()]
+    bad = [(row["row"], row["reason"]) for row in night.files.bad_rows.read().to_pylist()]
     assert bad == [
         (12, "the filter is no JSON"),
         *((row, "no document has the field 'wieght' [email]") for row in range(2, 11)),
@@ -300,4 +301,4 @@ def test_a_filter_that_holds_personal_data_is_dropped_unless_it_may_be_kept(log:
     assert log.texts(rows) == ["mail"]
     assert log.texts(rows, personal_data="mask") == ["mail"]
     assert log.texts(rows, personal_data="keep") == ["mail", "mail"]
-    assert log.drops(rows, personal_data="mask")[0] == {"personal data": (1, 1)}
+    assert log.dropped(rows, personal_data="mask")[0] == {"personal data": (1, 1)}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightrank.storage.records import LEG
-from nightrank.tasks.rank.fusion import FUSED, fuse, minmax_within, reciprocal_rank, standardise_within
+from nightrank.storage.records import FUSED, LEG
+from nightrank.tasks.rank.fusion import fuse, minmax_within, reciprocal_rank, standardise_within
 from nightrank.tasks.settings.ranking import RetrievalSettings
 
 if TYPE_CHECKING:

@@ -18,15 +18,15 @@ def test_settings_are_compared_key_by_key_whatever_stays_is_not_told() -> None:
         "workspace": "a",
         "bm25": {"k1": 1.2, "b": 0.5},
         "reranker": {"weight": 0.3},
-        "canary": {"sample": 32},
+        "drift_check": {"sample": 32},
     }
 
     assert changed_settings(before, after) == [
         ("[bm25].b", "0.75", "0.5"),
         ("[reranker].weight", "default", "0.3"),
-        ("[canary].sample", "not there", "32"),
+        ("[drift_check].sample", "not there", "32"),
     ]
-    assert changed_settings(after, before)[-1] == ("[canary].sample", "32", "not there")
+    assert changed_settings(after, before)[-1] == ("[drift_check].sample", "32", "not there")
     assert changed_settings(after, after) == []
 
 

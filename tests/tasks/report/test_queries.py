@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightrank.tasks.report.queries import TOLD, choose_queries, tell_queries
+from nightrank.tasks.report.queries import SHOWN, choose_queries, query_stories
 from nightrank.tasks.report.release import ReleaseRead
 from nightrank.tasks.report.sections import Loss
 from tests.support.reported import FIRST, manifest_of, write_answers, write_worth
@@ -36,14 +36,14 @@ def test_what_a_query_was_worth_before_is_what_the_comparison_measured(tmp_path:
     write_worth(now, {"q": 0.5, "p": 0.25})
     releases = ReleaseRead(now, manifest_of()), ReleaseRead(before, manifest_of(FIRST))
 
-    old = tell_queries(*releases, [], measure="nDCG@10")
-    write_worth(now, {"q": 0.25, "p": 0.25}, name="before.parquet")
-    again = tell_queries(*releases, [], measure="nDCG@10")
-    write_worth(now, {}, name="before.parquet")
-    unmeasured = tell_queries(*releases, [], measure="nDCG@10")
+    old = query_stories(*releases, [], measure="nDCG@10")
+    write_worth(now, {"q": 0.25, "p": 0.25}, name="previous.parquet")
+    again = query_stories(*releases, [], measure="nDCG@10")
+    write_worth(now, {}, name="previous.parquet")
+    unmeasured = query_stories(*releases, [], measure="nDCG@10")
 
-    assert [(told.query_id, told.before) for told in old.told] == [("q", 1.0), ("p", 0.25)]
-    assert [(told.query_id, told.before) for told in again.told] == [("q", 0.25), ("p", 0.25)]
+    assert [(shown.query_id, shown.before) for shown in old.shown] == [("q", 1.0), ("p", 0.25)]
+    assert [(shown.query_id, shown.before) for shown in again.shown] == [("q", 0.25), ("p", 0.25)]
     assert (again.outcomes["win"], again.outcomes["tie"]) == (1, 1)
     assert unmeasured.outcomes["new"] == 2
     assert [stories.measured_again for stories in (old, again, unmeasured)] == [False, True, True]
@@ -53,7 +53,7 @@ def test_however_many_queries_are_judged_few_are_told() -> None:
     before = {f"q{number}": 0.5 for number in range(1000)}
     after = {f"q{number}": number / 1000 for number in range(1000)}
 
-    assert len(choose_queries(before, after)) <= 3 * TOLD
+    assert len(choose_queries(before, after)) <= 3 * SHOWN
 
 
 def test_a_story_holds_both_rankings_with_grades_and_where_each_document_stood(tmp_path: Path) -> None:
@@ -63,14 +63,14 @@ def test_a_story_holds_both_rankings_with_grades_and_where_each_document_stood(t
     write_worth(tmp_path / "now", {"q": 0.5})
     losses = [loss("q", "b", 2, 1), loss("q", "a", 1, None), loss("other", "d", 3, 2)]
 
-    stories = tell_queries(
+    stories = query_stories(
         ReleaseRead(tmp_path / "now", manifest_of()),
         ReleaseRead(tmp_path / "before", manifest_of(FIRST)),
         losses,
         measure="nDCG@10",
     )
 
-    [story] = stories.told
+    [story] = stories.shown
     assert (story.text, story.outcome, story.before, story.after, story.difference) == ("trees", "loss", 1.0, 0.5, -0.5)
     assert [(now.rank, now.title, now.grade, now.other_rank) for now in story.ranking] == [
         (1, "Beech", 2, 2),
@@ -90,10 +90,10 @@ def test_a_judged_query_that_is_not_answered_is_told_without_text(tmp_path: Path
     write_answers(tmp_path, {"q": ("trees", [A])})
     write_worth(tmp_path, {"q": 1.0, "nobody asked": 0.0})
 
-    stories = tell_queries(ReleaseRead(tmp_path, manifest_of(FIRST)), None, [], measure="nDCG@10")
+    stories = query_stories(ReleaseRead(tmp_path, manifest_of(FIRST)), None, [], measure="nDCG@10")
 
-    assert [(story.query_id, story.text, story.outcome) for story in stories.told] == [
+    assert [(story.query_id, story.text, story.outcome) for story in stories.shown] == [
         ("nobody asked", None, "new"),
         ("q", "trees", "new"),
     ]
-    assert stories.told[0].ranking == ()
+    assert stories.shown[0].ranking == ()

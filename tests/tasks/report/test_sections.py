@@ -28,7 +28,7 @@ def test_a_verdict_needs_a_corrected_p_below_5_percent(difference: float, p_holm
 def test_the_reranker_alone_and_the_published_results_stand_beside_the_ladder() -> None:
     means = dict.fromkeys(("bm25", "dense", "results", "reranker"), MEASURES)
 
-    assert [rung.stage for rung in stages_beside(means)] == ["reranker", "results"]
+    assert [stage.stage for stage in stages_beside(means)] == ["reranker", "results"]
 
 
 def test_coverage_comes_by_strategy_and_budget(tmp_path: Path) -> None:

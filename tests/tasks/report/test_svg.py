@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from matplotlib.figure import Figure
 
-from nightrank.tasks.evaluate.ladder import Rung
+from nightrank.tasks.evaluate.ladder import LadderStage
 from nightrank.tasks.report.plots import coverage_plot, depth_plot, interval_plot, ladder_plot
 from nightrank.tasks.report.sections import Compared, CoveragePoint
 from nightrank.tasks.report.svg import as_svg, plot_style
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-RUNGS = [Rung("bm25", "BM25", {"M": 0.4}, 1.0), Rung("fused", "<hybrid>", {"M": 0.5}, 9.0)]
+LADDER = [LadderStage("bm25", "BM25", {"M": 0.4}, 1.0), LadderStage("fused", "<hybrid>", {"M": 0.5}, 9.0)]
 POINTS = [
     CoveragePoint("chosen", 10, 5, 0.2),
     CoveragePoint("chosen", 20, 9, 0.3),
@@ -26,7 +26,7 @@ POINTS = [
 ]
 ROWS = [Compared("bm25", "BM25", "M", 9, 0.5, 0.4, -0.1, -0.2, -0.05, 0.001, 0.01, 1, 1, 7)]
 PLOTS = {
-    "ladder": lambda: ladder_plot(RUNGS, measure="M"),
+    "ladder": lambda: ladder_plot(LADDER, measure="M"),
     "depth": lambda: depth_plot([(10, {"M": 0.5}), (20, {"M": 0.6})], measure="M"),
     "coverage": lambda: coverage_plot(POINTS),
     "intervals": lambda: interval_plot(ROWS, measure="M"),
@@ -67,8 +67,8 @@ def test_a_plot_in_a_colour_that_follows_no_page_is_refused() -> None:
 
 
 def test_one_point_is_no_curve() -> None:
-    assert ladder_plot(RUNGS[:1], measure="M") is None
-    assert ladder_plot([Rung("bm25", "BM25", {"M": 0.4}, None), RUNGS[1]], measure="M") is None
+    assert ladder_plot(LADDER[:1], measure="M") is None
+    assert ladder_plot([LadderStage("bm25", "BM25", {"M": 0.4}, None), LADDER[1]], measure="M") is None
     assert depth_plot([(10, {"M": 0.5})], measure="M") is None
     assert coverage_plot(POINTS[:1]) is None
     assert interval_plot(ROWS, measure="another") is None

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.records import BAD_ROWS
-from nightrank.storage.release.evaluation import DROPS
-from nightrank.tasks.report.sections import REASONS, bad_rows, drops, stage_seconds
+from nightrank.storage.release.evaluation import DROPPED
+from nightrank.tasks.report.sections import REASONS, bad_rows, dropped, stage_seconds
 from tests.support.reported import write_rows
 
 if TYPE_CHECKING:
@@ -27,16 +27,16 @@ def test_bad_rows_are_counted_by_reason_with_the_place_of_the_first(tmp_path: Pa
 def test_many_reasons_end_in_one_line_for_the_others(tmp_path: Path) -> None:
     write_rows(tmp_path / "bad.parquet", BAD_ROWS, [("a.csv", row, f"reason {row:03}") for row in range(100)])
 
-    told = bad_rows(read_table(tmp_path / "bad.parquet"))
+    reported = bad_rows(read_table(tmp_path / "bad.parquet"))
 
-    assert len(told) == REASONS + 1
-    assert told[-1] == (f"{100 - REASONS} other reasons", 100 - REASONS, f"a.csv, row {REASONS}")
+    assert len(reported) == REASONS + 1
+    assert reported[-1] == (f"{100 - REASONS} other reasons", 100 - REASONS, f"a.csv, row {REASONS}")
 
 
 def test_drops_come_by_the_traffic_that_they_cost(tmp_path: Path) -> None:
-    write_rows(tmp_path / "drops.parquet", DROPS, [("a robot", 9, 10), ("a replay", 1, 40)])
+    write_rows(tmp_path / "dropped.parquet", DROPPED, [("a robot", 9, 10), ("a replay", 1, 40)])
 
-    assert [drop.reason for drop in drops(read_table(tmp_path / "drops.parquet"))] == ["a replay", "a robot"]
+    assert [drop.reason for drop in dropped(read_table(tmp_path / "dropped.parquet"))] == ["a replay", "a robot"]
 
 
 def test_stages_stand_beside_what_they_took_the_night_before() -> None:

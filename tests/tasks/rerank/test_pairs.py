@@ -11,13 +11,12 @@ from nightrank.storage.keys import digest, query_key
 from nightrank.storage.lance.place import LanceFolder
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.memo.pair_scores import PairMemo
-from nightrank.storage.records import CANDIDATES
-from nightrank.tasks.rank.fusion import FUSED
-from nightrank.tasks.rank.order import name_candidates, settle_order
+from nightrank.storage.records import CANDIDATES, FUSED
+from nightrank.tasks.rank.order import final_order, name_candidates
 from nightrank.tasks.rerank import pairs as module
-from nightrank.tasks.rerank.hosted.client import Answer
-from nightrank.tasks.rerank.pairs import Canary, PairsScored, PairTexts, distinct, score_pairs
-from nightrank.tasks.settings.quality import CanarySettings
+from nightrank.tasks.rerank.hosted.client import ScoredTexts
+from nightrank.tasks.rerank.pairs import DriftCheck, PairsScored, PairTexts, distinct, score_pairs
+from nightrank.tasks.settings.quality import DriftCheckSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +32,7 @@ TEXTS_OF_QUERIES = {query_key(query): query for query in QUERIES}
 
 
 def score(query: str, text: str) -> float:
-    """The fake reranker's opinion: common letters, less the difference of lengths."""
+    """The fake reranker's teacher score: common letters, less the difference of lengths."""
     return len(set(query) & set(text)) - abs(len(query) - len(text)) / 8
 
 
@@ -86,14 +85,14 @@ EVERY = [(query, text) for query in QUERIES for text in TEXTS]
 
 def run(wanted: pa.Table, memo: PairMemo, chunks: ChunkTable, scorer: Scorer | None) -> tuple[list[float], int]:
     load = never if scorer is None else lambda: scorer
-    scores, done = score_pairs(wanted, memo, PairTexts(TEXTS_OF_QUERIES, chunks), load=load, canary=canary(0))
+    scores, done = score_pairs(wanted, memo, PairTexts(TEXTS_OF_QUERIES, chunks), load=load, drift_check=drift_check(0))
     assert scores.dtype == np.float32
     assert (done.pairs, done.checked) == (distinct(wanted).num_rows, 0)
     return scores.tolist(), done.scored
 
 
-def canary(sample: int) -> Canary:
-    return Canary(CanarySettings(sample=sample), "float32", np.random.default_rng(5))
+def drift_check(sample: int) -> DriftCheck:
+    return DriftCheck(DriftCheckSettings(sample=sample), "float32", np.random.default_rng(5))
 
 
 def test_each_pair_gets_the_score_of_its_own_query_and_text(memo: PairMemo, chunks: ChunkTable) -> None:
@@ -186,18 +185,18 @@ def test_a_reranker_that_no_longer_says_what_it_said_stops_the_run_and_adds_noth
 ) -> None:
     run(pairs(*EVERY[:5]), memo, chunks, Counting())
     with pytest.raises(MachineError, match=r"3 of 3 stored pair scores .* up to 0\.001"):
-        score_pairs(pairs(*EVERY), memo, PairTexts(TEXTS_OF_QUERIES, chunks), load=Drifted, canary=canary(3))
+        score_pairs(pairs(*EVERY), memo, PairTexts(TEXTS_OF_QUERIES, chunks), load=Drifted, drift_check=drift_check(3))
     assert len(memo) == 5
 
 
 def test_a_sample_of_the_memo_is_scored_again_wherever_something_is_missing(memo: PairMemo, chunks: ChunkTable) -> None:
     run(pairs(*EVERY[:5]), memo, chunks, Counting())
     scorer, texts = Counting(), PairTexts(TEXTS_OF_QUERIES, chunks)
-    scores, done = score_pairs(pairs(*EVERY), memo, texts, load=lambda: scorer, canary=canary(3))
+    scores, done = score_pairs(pairs(*EVERY), memo, texts, load=lambda: scorer, drift_check=drift_check(3))
     assert scores.tolist() == [score(*pair) for pair in EVERY]
     assert (done.scored, done.checked) == (len(EVERY) - 5, 3)
     assert set(scorer.asked[:3]) < set(EVERY[:5])
-    _, done = score_pairs(pairs(*EVERY), memo, texts, load=never, canary=canary(3))
+    _, done = score_pairs(pairs(*EVERY), memo, texts, load=never, drift_check=drift_check(3))
     assert (done.scored, done.checked) == (0, 0)
 
 
@@ -213,12 +212,12 @@ class Paid:
     def is_spent(self) -> bool:
         return len(self.asked) >= self._cap
 
-    def answers(self, query: str, texts: Sequence[str]) -> Iterator[Answer]:
+    def answers(self, query: str, texts: Sequence[str]) -> Iterator[ScoredTexts]:
         sold = texts[: self._cap - len(self.asked)]
         self.searches += 1
         self.asked += [(query, text) for text in sold]
         scores = np.array([score(query, text) for text in sold], dtype=np.float32)
-        yield Answer(np.arange(len(sold)), scores)
+        yield ScoredTexts(np.arange(len(sold)), scores)
 
     def score(self, queries: Sequence[str], texts: Sequence[str], lengths: NDArray[np.integer]) -> NDArray[np.float32]:
         raise NotImplementedError
@@ -238,7 +237,7 @@ def asked_with_filters(texts: PairTexts, memo: PairMemo, cap: int) -> tuple[list
     columns = (pa.array(column, pa.string()) for column in zip(*reversed(rows), strict=True))
     scorer = Paid(cap=cap)
     wanted = pa.table(list(columns), names=["query_key", "chunk_hash"])
-    scores, done = score_pairs(wanted, memo, texts, load=lambda: scorer, canary=canary(0))
+    scores, done = score_pairs(wanted, memo, texts, load=lambda: scorer, drift_check=drift_check(0))
     return scores.tolist()[::-1], done, scorer
 
 
@@ -290,7 +289,7 @@ def test_a_pair_of_one_text_under_many_filters_is_computed_once(memo: PairMemo, 
     rows = [(filtered(*query), hash_of(text)) for query, found in DEMAND.items() for text in found]
     columns = (pa.array(column, pa.string()) for column in zip(*rows, strict=True))
     wanted = pa.table(list(columns), names=["query_key", "chunk_hash"])
-    scores, done = score_pairs(wanted, memo, texts_with_filters, load=lambda: scorer, canary=canary(0))
+    scores, done = score_pairs(wanted, memo, texts_with_filters, load=lambda: scorer, drift_check=drift_check(0))
     assert scores.tolist() == [score(query, text) for (query, _), found in DEMAND.items() for text in found]
     assert (done.pairs, done.scored, len(scorer.asked), len(memo)) == (6, 6, 6, 6)
 
@@ -314,7 +313,7 @@ def test_candidates_are_named_and_put_in_their_final_order() -> None:
         {"chunk_id": ["c#0", "b#0", "a#0"], "chunk_hash": ["hc", "hb", "ha"], "document_id": ["c", "b", "a"]}
     )
     candidates = name_candidates(fused, queries, chunks.take(fused.column("chunk_number")))
-    table = settle_order(
+    table = final_order(
         candidates, fused, np.array([-1.0, 3.0, np.nan, np.nan], dtype=np.float32), weight=1.0, dense_weight=0.5
     )
     assert table.schema == CANDIDATES
@@ -335,7 +334,7 @@ def test_the_legs_scores_decide_between_candidates_that_fusion_and_reranker_hold
     pair_scores = np.zeros(3, dtype=np.float32)
 
     def order(dense_weight: float) -> list[int]:
-        table = settle_order(candidates, fused, pair_scores, weight=0.5, dense_weight=dense_weight)
+        table = final_order(candidates, fused, pair_scores, weight=0.5, dense_weight=dense_weight)
         return [int(number) for number in table["chunk_number"].to_pylist()]
 
     assert order(0.0) == [
@@ -349,6 +348,6 @@ def test_the_legs_scores_decide_between_candidates_that_fusion_and_reranker_hold
 def test_equal_final_scores_go_by_chunk_number() -> None:
     fused = fused_of([(0, 5, 0.5, 1), (0, 3, 0.5, 2), (0, 4, 0.5, 3)])
     candidates = pa.table({name: ["x"] * 3 for name in ("query_key", "chunk_id", "chunk_hash", "document_id")})
-    table = settle_order(candidates, fused, np.array([1, 1, 2], dtype=np.float32), weight=0.5, dense_weight=0.5)
+    table = final_order(candidates, fused, np.array([1, 1, 2], dtype=np.float32), weight=0.5, dense_weight=0.5)
     assert table["chunk_number"].to_pylist() == [4, 3, 5]
     assert table["rank"].to_pylist() == [1, 2, 3]

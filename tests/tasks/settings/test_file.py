@@ -27,7 +27,7 @@ def sections() -> list[type[BaseModel]]:
 def test_the_defaults_are_those_of_the_contract() -> None:
     made = settings()
     assert made.workspace == "workspace"
-    assert (made.documents.max_bad_rows, made.queries.budget, made.judgments.qrels) == (0.01, 10_000, None)
+    assert (made.documents.max_bad_row_share, made.queries.budget, made.judgments.qrels) == (0.01, 10_000, None)
     assert (made.chunking.max_tokens, made.embedder.model) == (256, "sentence-transformers/all-MiniLM-L6-v2")
     bm25 = made.bm25
     assert (bm25.variant, bm25.k1, bm25.b, bm25.language) == ("lucene", 1.2, 0.75, "english")

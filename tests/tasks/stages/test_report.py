@@ -167,7 +167,7 @@ def test_what_a_query_was_worth_before_is_by_the_judgments_of_then_only_where_it
     inputs = manifest_of().inputs.model_copy(update={"judgments": "fedcba9876543210"})
     changed = manifest_of(inputs=inputs)
     assert "by the judgments of then" in page_of(now, before, manifest=changed)
-    write_worth(now, {"q": 0.75}, name="before.parquet")
+    write_worth(now, {"q": 0.75}, name="previous.parquet")
     assert "by the judgments of then" not in page_of(now, before, manifest=changed)
 
 
@@ -248,11 +248,11 @@ def test_other_measures_than_the_usual_ones_are_told_of(tmp_path: Path) -> None:
 
 
 def test_the_page_stays_small_however_much_is_judged_and_however_long_it_is(tmp_path: Path) -> None:
-    for name, worth in (("before", 0.5), ("now", 1.0)):
+    for name, score in (("before", 0.5), ("now", 1.0)):
         ids = [f"{number:04}" for number in range(400)]
         documents = [(f"{rank}-" + "d" * 500, "t" * 5000) for rank in range(10)]
         write_answers(tmp_path / name, {query_id: (f"{query_id} " + "q" * 3000, documents) for query_id in ids})
-        write_worth(tmp_path / name, {query_id: worth * int(query_id) % 97 / 97 for query_id in ids})
+        write_worth(tmp_path / name, {query_id: score * int(query_id) % 97 / 97 for query_id in ids})
     diagnosis = [(f"{query:04}", "r" * 500, 1, "found", *[None] * 5) for query in range(400)]
     many = [(*row[:1], f"{place}{row[1]}", *row[2:]) for row in diagnosis for place in range(60)]
     write_everything_else(tmp_path / "now", many)
@@ -272,12 +272,12 @@ def test_a_page_that_could_not_be_finished_is_not_there(nights: tuple[Path, Path
 
 def test_files_without_rows_read_as_no_data(nights: tuple[Path, Path]) -> None:
     before, now = nights
-    from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DIAGNOSIS, DROPS
+    from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DIAGNOSIS, DROPPED
 
     for name, schema in (
         ("comparison", COMPARISON),
         ("coverage", COVERAGE),
-        ("drops", DROPS),
+        ("dropped", DROPPED),
         ("diagnosis", DIAGNOSIS),
     ):
         write_rows(now / f"{name}.parquet", schema, [])

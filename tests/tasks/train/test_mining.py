@@ -9,7 +9,7 @@ import pytest
 
 from nightrank.tasks.train.mining import Miner
 from nightrank.tasks.train.pairs import Pair
-from nightrank.tasks.train.passages import PassageShelf
+from nightrank.tasks.train.passages import PassageIndex
 from nightrank.tasks.train.search import Chunks, Found
 from nightrank.tasks.train.sources import Passage
 
@@ -54,12 +54,12 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
 
 
 def miner(*, negatives: int = 9) -> Miner:
-    held = PassageShelf(titled=True, held_documents={"held"}, held_passages=[Passage("held", "", "held out")])
+    held = PassageIndex(titled=True, held_documents={"held"}, held_passages=[Passage("held", "", "held out")])
     return Miner(held, embed, negatives)
 
 
 def texts(work: Miner, places: Sequence[tuple[int, float]]) -> list[str]:
-    return [work.shelf.passages[place].text for place, _ in places]
+    return [work.passage_index.passages[place].text for place, _ in places]
 
 
 def test_what_is_probably_an_answer_is_no_negative() -> None:
@@ -70,8 +70,11 @@ def test_what_is_probably_an_answer_is_no_negative() -> None:
     assert mined is not None
     assert texts(work, mined.answers) == ["the answer"]  # its best chunk by the first stage
     assert texts(work, mined.negatives) == ["wrong", "wrong too"]
-    assert work.refused == {"close": 1, "held out": 1, "score": 1}
-    assert texts(work, [(place, 0.0) for place in mined.refused]) == ["nearly the answer", "the reranker likes it"]
+    assert work.false_negatives == {"close": 1, "held out": 1, "score": 1}
+    assert texts(work, [(place, 0.0) for place in mined.false_negatives]) == [
+        "nearly the answer",
+        "the reranker likes it",
+    ]
 
 
 def test_no_more_negatives_are_kept_than_asked_for_the_best_first() -> None:
@@ -81,7 +84,7 @@ def test_no_more_negatives_are_kept_than_asked_for_the_best_first() -> None:
 
     assert mined is not None
     assert texts(work, mined.negatives) == ["wrong"]
-    assert "wrong too" not in {passage.text for passage in work.shelf.passages}
+    assert "wrong too" not in {passage.text for passage in work.passage_index.passages}
 
 
 def test_opinions_are_the_means_of_both_standardised_legs() -> None:
@@ -90,10 +93,10 @@ def test_opinions_are_the_means_of_both_standardised_legs() -> None:
     assert mined is not None
     dense = np.array([row[3] for row in CANDIDATES] + [1.0])  # the answer once more
     bm25 = np.array([3, 5, 1, 2, 1, 1, 4, 1, 5], dtype=np.float64)  # 1 is the lowest that the leg gave
-    opinions = [(leg - leg.mean()) / leg.std() for leg in (dense, bm25)]
-    expected = (opinions[0] + opinions[1]) / 2
+    teacher_scores = [(leg - leg.mean()) / leg.std() for leg in (dense, bm25)]
+    expected = (teacher_scores[0] + teacher_scores[1]) / 2
     assert mined.answers[0][1] == pytest.approx(expected[8], rel=1e-5)
-    assert [opinion for _, opinion in mined.negatives] == pytest.approx(expected[[6, 7]], rel=1e-5)
+    assert [teacher_score for _, teacher_score in mined.negatives] == pytest.approx(expected[[6, 7]], rel=1e-5)
     assert mined.floor == pytest.approx(expected.min(), rel=1e-5)
 
 
@@ -127,7 +130,7 @@ def test_an_answer_has_the_form_of_the_releases_chunks_whatever_title_its_file_g
     mined = work.mine(found(extra=chunks), pairs)
 
     assert mined is not None
-    answers = [work.shelf.passages[place] for place, _ in mined.answers]
+    answers = [work.passage_index.passages[place] for place, _ in mined.answers]
     assert answers == [chunks[1], Passage("deep", "Deep > First", "a part of one")]
 
 
@@ -144,7 +147,7 @@ def test_a_held_out_query_keeps_its_candidates_with_what_each_leg_says() -> None
 
     assert held_out is not None
     assert held_out.relevant == {"answer": 2}
-    listed = [work.shelf.passages[candidate.place].text for candidate in held_out.candidates]
+    listed = [work.passage_index.passages[candidate.place].text for candidate in held_out.candidates]
     assert listed == [row[1] for row in CANDIDATES]
     assert (held_out.candidates[0].fused, held_out.candidates[0].bm25) == (1.0, 3.0)
     assert held_out.candidates[7].bm25 is None

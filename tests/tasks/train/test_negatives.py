@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nightrank.tasks.train.negatives import opinions_of, scored_like_an_answer, too_close
+from nightrank.tasks.train.negatives import scored_like_an_answer, teacher_scores_of, too_close
 
 
 def test_a_candidate_close_to_any_answer_is_too_close() -> None:
@@ -31,4 +31,4 @@ def test_nobody_is_refused_where_there_are_no_scores() -> None:
 
 
 def test_a_leg_that_found_nothing_has_no_opinion() -> None:
-    assert opinions_of(np.array([1.0, 3.0]), np.array([np.nan, np.nan])).tolist() == [-0.5, 0.5]
+    assert teacher_scores_of(np.array([1.0, 3.0]), np.array([np.nan, np.nan])).tolist() == [-0.5, 0.5]

@@ -70,7 +70,7 @@ def test_clicks_of_robots_and_of_the_drop_list_are_no_pairs(tmp_path: Path) -> N
     )
 
     assert clicks(log, drop_list="drop.csv", max_per_minute=2) == [Pair("ink", "d", 1)]
-    assert len(clicks(log, max_per_minute=0)) == 3  # the robot's agent is known in any case
+    assert len(clicks(log, max_per_minute="none")) == 3  # the robot's agent is known in any case
 
 
 @pytest.mark.parametrize(

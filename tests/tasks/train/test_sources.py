@@ -161,7 +161,7 @@ def test_probable_answers_and_held_out_passages_are_no_negatives() -> None:
         held=frozenset({4}),
     )
     assert [place for place, _ in found.negatives] == [6, 5]
-    assert found.refused == (3,)
+    assert found.false_negatives == (3,)
     assert [place for place, _ in found.answers] == [0]
 
 

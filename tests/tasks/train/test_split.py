@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightrank.tasks.train.sets import HeldOutQuery
-from nightrank.tasks.train.split import hold_out_documents, split_queries, watched_and_measured
+from nightrank.tasks.train.split import hold_out_documents, split_queries, validation_and_test
 
 DOCUMENTS = st.sampled_from([f"d{number}" for number in range(12)])
 PAIRS = st.dictionaries(
@@ -62,24 +62,24 @@ def test_a_document_that_answers_most_queries_is_never_held_out() -> None:
 
 @given(PAIRS, st.integers(1, 30))
 def test_what_is_looked_at_in_training_shares_no_document_with_what_is_measured_on(
-    documents_of: dict[str, set[str]], most_watched: int
+    documents_of: dict[str, set[str]], max_validation: int
 ) -> None:
     alone = {f"alone {number}": {f"alone {number}"} for number in range(20)}
     held_out = [HeldOutQuery(name, dict.fromkeys(of, 1), ()) for name, of in (documents_of | alone).items()]
 
-    watched, measured = watched_and_measured(held_out, most_watched=most_watched)
+    validation, measured = validation_and_test(held_out, max_validation=max_validation)
 
-    assert len(watched) + len(measured) == len(held_out)
-    assert 1 <= len(watched) <= min(most_watched, len(held_out) // 3)
-    assert not {name for query in watched for name in query.relevant} & {
+    assert len(validation) + len(measured) == len(held_out)
+    assert 1 <= len(validation) <= min(max_validation, len(held_out) // 3)
+    assert not {name for query in validation for name in query.relevant} & {
         name for query in measured for name in query.relevant
     }
-    assert watched_and_measured(held_out[::-1], most_watched=most_watched) == (watched[::-1], measured[::-1])
+    assert validation_and_test(held_out[::-1], max_validation=max_validation) == (validation[::-1], measured[::-1])
 
 
 def test_too_few_held_out_queries_or_such_as_hang_together_are_looked_at_and_measured_on() -> None:
     few = [HeldOutQuery(f"q{number}", {f"d{number}": 1}, ()) for number in range(19)]
     chain = [HeldOutQuery(f"q{number}", {f"d{number}": 1, f"d{number + 1}": 1}, ()) for number in range(40)]
 
-    assert watched_and_measured(few, most_watched=5) == (few[:5], few)
-    assert watched_and_measured(chain, most_watched=50) == (chain, chain)
+    assert validation_and_test(few, max_validation=5) == (few[:5], few)
+    assert validation_and_test(chain, max_validation=50) == (chain, chain)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.tasks.models.card import PairsGathered, PairsMined
-    from nightrank.tasks.train.run import TrainingRun
+    from nightrank.tasks.train.job import TrainingJob
     from nightrank.tasks.train.sets import TrainingSet
     from tests.conftest import Models
     from tests.support.collection import Collection
@@ -48,11 +48,11 @@ def prepared(
     """What the stages made, and the query texts by id."""
     settings = PairSettings.model_validate(asked)
     configuration = load_settings(collection.settings_file)
-    with working(configuration, "embedder", settings, EmbedderTraining(), now=datetime.now(UTC)) as run:
-        gathered = gather_pairs.fn(run, settings)
-        mined = mine_pairs.fn(run, settings, gathered)
-        training_set = read_training_set(run.folder)
-        shutil.rmtree(run.folder)  # nothing to go on from
+    with working(configuration, "embedder", settings, EmbedderTraining(), now=datetime.now(UTC)) as job:
+        gathered = gather_pairs.fn(job, settings)
+        mined = mine_pairs.fn(job, settings, gathered)
+        training_set = read_training_set(job.folder)
+        shutil.rmtree(job.folder)  # nothing to go on from
         return gathered, mined, training_set, {name: text for name, text, _ in collection.log}
 
 
@@ -147,7 +147,7 @@ def test_candidates_of_a_held_out_query_are_the_releases_own(judged: Collection)
 def test_what_the_reranker_scores_like_an_answer_is_refused(judged: Collection) -> None:
     _, mined, _, _ = prepared(judged, origin="judgments")
 
-    assert mined.refused["score"] > 0  # of 68 queries with 90 scored candidates each
+    assert mined.false_negatives["score"] > 0  # of 68 queries with 90 scored candidates each
 
 
 def test_the_score_of_a_pair_counts_whatever_filter_it_was_scored_under(
@@ -166,7 +166,7 @@ def test_the_score_of_a_pair_counts_whatever_filter_it_was_scored_under(
 
     _, mined, _, _ = prepared(collection, qrels=qrels, queries=queries)
 
-    assert mined.refused["score"] == unfiltered.refused["score"] > 0
+    assert mined.false_negatives["score"] == unfiltered.false_negatives["score"] > 0
 
 
 def test_a_collection_beyond_the_bound_is_measured_on_a_sample_with_all_answers(judged: Collection) -> None:
@@ -235,12 +235,12 @@ def test_what_a_training_that_failed_had_gathered_is_gathered_anew(judged: Colle
     head, rows = "query-id\tcorpus-id\tscore\n", [f"{name}\t{document}\t1\n" for name, document, _ in judged.qrels]
     qrels.write_text(head + "".join(rows), encoding="utf-8")
     gathered, _ = stopped(judged, settings, mining=False)
-    with at_work(judged, settings) as run:
-        record = run.folder / "gathered.json"
+    with at_work(judged, settings) as job:
+        record = job.folder / "gathered.json"
         assert record.is_file()
         record.write_text(gathered.model_copy(update={"release_id": "collected"}).model_dump_json())
         with pytest.raises(InputError, match="There is no release 'collected'"):
-            mine_pairs.fn(run, settings, gathered.model_copy(update={"release_id": "collected"}))
+            mine_pairs.fn(job, settings, gathered.model_copy(update={"release_id": "collected"}))
         assert not record.is_file()
         record.write_text(gathered.model_copy(update={"release_id": "collected"}).model_dump_json())
 
@@ -250,7 +250,7 @@ def test_what_a_training_that_failed_had_gathered_is_gathered_anew(judged: Colle
     assert mined is not None
 
 
-def at_work(collection: Collection, settings: PairSettings) -> AbstractContextManager[TrainingRun]:
+def at_work(collection: Collection, settings: PairSettings) -> AbstractContextManager[TrainingJob]:
     configuration = load_settings(collection.settings_file)
     return working(configuration, "embedder", settings, EmbedderTraining(), now=datetime.now(UTC))
 
@@ -259,9 +259,9 @@ def stopped(
     collection: Collection, settings: PairSettings, *, mining: bool = True
 ) -> tuple[PairsGathered, PairsMined | None]:
     """A training that is stopped early, and leaves its folder."""
-    with at_work(collection, settings) as run:
-        gathered = gather_pairs.fn(run, settings)
-        return gathered, mine_pairs.fn(run, settings, gathered) if mining else None
+    with at_work(collection, settings) as job:
+        gathered = gather_pairs.fn(job, settings)
+        return gathered, mine_pairs.fn(job, settings, gathered) if mining else None
 
 
 def test_settings_that_the_release_was_not_made_with_are_told(judged: Collection) -> None:

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.records import LEG, QUERIES
-from nightrank.tasks.trec.leg import OUTSIDE_RUN, RunFiltered, RunRead, read_outside_run, run_as_leg, run_filtered
+from nightrank.storage.records import EXTERNAL_RUN, LEG, QUERIES
+from nightrank.tasks.trec.leg import RunFiltered, RunRead, read_external_run, run_as_leg, run_filtered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ DOCUMENT_OF_CHUNK = pa.array(["c", "c", "b", "a", "a", "a"])
 
 def queries(*ids: Sequence[str]) -> pa.Table:
     rows = [
-        {"query_key": f"k{number}", "text": f"t{number}", "count": 1, "query_ids": list(each), "forms": []}
+        {"query_key": f"k{number}", "text": f"t{number}", "count": 1, "query_ids": list(each), "aliases": []}
         for number, each in enumerate(ids)
     ]
     return pa.Table.from_pylist(rows, schema=QUERIES)
@@ -39,8 +39,8 @@ def leg(*rows: tuple[int, int, int]) -> pa.Table:
 
 def run(*rows: tuple[int, str, float]) -> pa.Table:
     columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[], [], []]
-    arrays = [pa.array(values, field.type) for values, field in zip(columns, OUTSIDE_RUN, strict=True)]
-    return pa.table(arrays, schema=OUTSIDE_RUN)
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, EXTERNAL_RUN, strict=True)]
+    return pa.table(arrays, schema=EXTERNAL_RUN)
 
 
 def placed(outside: pa.Table, *, bm25: pa.Table, dense: pa.Table, depth: int = 10) -> list[tuple[int, int, float, int]]:
@@ -110,19 +110,21 @@ def test_a_run_without_entries_is_an_empty_leg() -> None:
 
 def read(path: Path, text: str, asked: pa.Table) -> tuple[list[tuple[int, str, float]], RunRead]:
     path.write_text(text, encoding="utf-8")
-    table, told = read_outside_run(path, name="r.run", leg="bm25", queries=asked, document_ids=pa.array(["a", "b"]))
-    return [tuple(row.values()) for row in table.to_pylist()], told
+    table, reported = read_external_run(
+        path, name="r.run", leg="bm25", queries=asked, document_ids=pa.array(["a", "b"])
+    )
+    return [tuple(row.values()) for row in table.to_pylist()], reported
 
 
 def test_what_the_run_lacks_and_what_the_collection_lacks_is_counted(tmp_path: Path) -> None:
     asked = queries(["q0"], ["q1"], [], ["other", "q3"])
     text = "q3 Q0 b 1 2.5 x\nq0 Q0 a 1 9 x\nq0 Q0 gone 2 8 x\nq9 Q0 a 1 1 x\n"
 
-    rows, told = read(tmp_path / "r.run", text, asked)
+    rows, reported = read(tmp_path / "r.run", text, asked)
 
     assert rows == [(0, "a", 9.0), (3, "b", 2.5)]
-    assert (told.queries_missing, told.documents_unknown) == (2, 1)
-    assert told.warnings(queries=4) == [
+    assert (reported.queries_missing, reported.documents_unknown) == (2, 1)
+    assert reported.warnings(queries=4) == [
         "r.run answers 2 of 4 queries.",
         "r.run has 1 entries of documents not in the collection.",
     ]

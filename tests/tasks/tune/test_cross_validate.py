@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-import nightrank.tasks.rerank.on_demand
+import nightrank.tasks.rerank.lazy
 import nightrank.tasks.tune.cross_validate
 from benchmarks.plain_nights import refresh_plainly
-from nightrank.flows.evaluate.inputs import yardstick_of
+from nightrank.flows.evaluate.inputs import evaluation_context
 from nightrank.flows.settings import load_settings
 from nightrank.storage.errors import InputError
 from nightrank.tasks.experiment.variants import varied
@@ -21,7 +21,7 @@ from nightrank.tasks.settings.ranking import RetrievalSettings
 from nightrank.tasks.tune.choice import choose
 from nightrank.tasks.tune.cross_validate import tune, tune_settings
 from nightrank.tasks.tune.search import Search
-from nightrank.tasks.tune.values import Reranking, Variant, fusions_to_try, rerankings_to_try
+from nightrank.tasks.tune.values import RankingVariant, Reranking, fusions_to_try, rerankings_to_try
 from tests.support.collection import small_collection
 from tests.support.published import snapshot
 
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nightrank.storage.records import JsonValue
-    from nightrank.tasks.experiment.explain import Yardstick
-    from nightrank.tasks.experiment.run import Experiment
+    from nightrank.tasks.experiment.experiment import Experiment
+    from nightrank.tasks.experiment.explain import EvaluationContext
     from tests.conftest import Models
     from tests.support.collection import Collection, TomlValue
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
-def yardstick(collection: Collection) -> Yardstick:
+def context(collection: Collection) -> EvaluationContext:
     configuration = load_settings(collection.settings_file)
-    return yardstick_of(configuration, measures=["nDCG@10", "R@8"], qrels=None, now=NOW, seed=0)
+    return evaluation_context(configuration, measures=["nDCG@10", "R@8"], qrels=None, now=NOW, seed=0)
 
 
 @contextmanager
 def experiment_over(collection: Collection) -> Iterator[Experiment]:
-    with yardstick(collection).experiment(None) as experiment:
+    with context(collection).experiment(None) as experiment:
         yield experiment
 
 
@@ -89,9 +89,9 @@ def test_a_variants_figures_are_those_of_a_night_with_it(
 
         search = Search(experiment, present)
         search.prepare([np.ones(len(search.units), dtype=np.bool_)])
-        means = experiment.run(present).means
+        means = experiment.evaluate(present).means
 
-    assert search.present == Variant(present.retrieval, reranking)
+    assert search.present == RankingVariant(present.retrieval, reranking)
     assert search.values(search.present).mean() == pytest.approx(means["reranked"]["nDCG@10"], abs=1e-12)
     assert search.recall(search.present).mean() == pytest.approx(means["fused"]["R@8"], abs=1e-12)
     for leg in ("bm25", "dense"):
@@ -161,13 +161,13 @@ def test_a_weak_leg_is_left_out_and_that_is_proved(collection: Collection) -> No
     refresh_plainly(collection.settings_file)
     before = snapshot(collection.workspace)
 
-    tuned = tune_settings.fn(yardstick(collection))
+    tuned = tune_settings.fn(context(collection))
 
     assert tuned.recommended
     weight = tuned.changes["retrieval.dense_weight"]
     assert isinstance(weight, float)
     assert weight < 0.5
-    assert tuned.gain.before == tuned.against["dense"].before
+    assert tuned.gain.before == tuned.compared_with["dense"].before
     assert tuned.gain.after > 0.9  # what BM25 alone finds is perfect
     assert set(tuned.changes) <= {"retrieval.fusion", "retrieval.rrf_k", "retrieval.dense_weight"}
     assert snapshot(collection.workspace) == before
@@ -179,7 +179,7 @@ def test_what_is_not_better_changes_nothing(collection: Collection) -> None:
     collection.write()
     refresh_plainly(collection.settings_file)
 
-    tuned = tune_settings.fn(yardstick(collection))
+    tuned = tune_settings.fn(context(collection))
 
     assert not tuned.recommended
     assert not replace(tuned, changes={}).recommended
@@ -188,23 +188,23 @@ def test_what_is_not_better_changes_nothing(collection: Collection) -> None:
 def test_without_scoring_no_model_is_loaded_and_nothing_is_written(
     refreshed: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load(self: nightrank.tasks.rerank.on_demand.RerankerOnDemand) -> object:
+    def load(self: nightrank.tasks.rerank.lazy.LazyReranker) -> object:
         raise AssertionError("a model is loaded")
 
-    monkeypatch.setattr(nightrank.tasks.rerank.on_demand.RerankerOnDemand, "load", load)
+    monkeypatch.setattr(nightrank.tasks.rerank.lazy.LazyReranker, "load", load)
     before = snapshot(refreshed.workspace)
 
-    tuned = tune_settings.fn(yardstick(refreshed), scoring=False)
+    tuned = tune_settings.fn(context(refreshed), scoring=False)
 
     assert tuned.pairs_scored == 0
     assert snapshot(refreshed.workspace) == before
     with pytest.raises(InputError, match="not scored yet"):
-        tune_settings.fn(yardstick(refreshed), scoring=False, max_depth=8)
+        tune_settings.fn(context(refreshed), scoring=False, max_depth=8)
 
 
 def test_pairs_that_a_deeper_reranking_needs_are_scored_once(refreshed: Collection) -> None:
-    first = tune_settings.fn(yardstick(refreshed), max_depth=8)
-    again = tune_settings.fn(yardstick(refreshed), max_depth=8)
+    first = tune_settings.fn(context(refreshed), max_depth=8)
+    again = tune_settings.fn(context(refreshed), max_depth=8)
 
     assert first.pairs_scored >= 6 * 3  # six judged queries, three more candidates each
     assert again.pairs_scored == 0
@@ -217,7 +217,7 @@ def test_a_reranker_that_only_hurts_is_switched_off(collection: Collection) -> N
     collection.write()
     refresh_plainly(collection.settings_file)
 
-    tuned = tune_settings.fn(yardstick(collection))
+    tuned = tune_settings.fn(context(collection))
 
     assert tuned.chosen.get("reranker.model") == "none" or tuned.chosen["reranker.weight"] != 1.0
     assert tuned.gain.difference > 0
@@ -229,7 +229,7 @@ def test_too_few_judged_queries_are_the_users_mistake(collection: Collection) ->
     refresh_plainly(collection.settings_file)
 
     with pytest.raises(InputError, match="fewer than two judged queries"):
-        tune_settings.fn(yardstick(collection))
+        tune_settings.fn(context(collection))
 
 
 @pytest.mark.parametrize("present", [{}, {"fusion": "minmax", "dense_weight": 0.25}, {"rrf_k": 7}])
@@ -252,6 +252,8 @@ def test_choosing_by_some_queries_sees_no_others(stored: Collection) -> None:
         search = Search(experiment, varied(experiment.settings, {"reranker.model": "none"}))
         subset = np.arange(len(search.units)) < 4
         chosen = search.choose(subset)
-        values = np.array([search.values(Variant(f, None))[subset] for f in fusions_to_try(search.present.fusion)])
+        values = np.array(
+            [search.values(RankingVariant(f, None))[subset] for f in fusions_to_try(search.present.fusion)]
+        )
 
     assert chosen.fusion == fusions_to_try(search.present.fusion)[choose(values, present=0)]

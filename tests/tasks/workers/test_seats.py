@@ -13,13 +13,13 @@ from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.embed.shards import EmbedderReference
 from nightrank.tasks.settings.index import EmbedderSettings
 from nightrank.tasks.settings.operation import ExecutionSettings
-from nightrank.tasks.workers.cut import Place, Watch
+from nightrank.tasks.workers.cut import DriftSample, Place
 from nightrank.tasks.workers.seats import forget_models, model_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nightrank.tasks.settings.quality import CanarySettings
+    from nightrank.tasks.settings.quality import DriftCheckSettings
     from tests.conftest import Models
 
 
@@ -42,12 +42,12 @@ def fresh() -> Iterator[None]:
     forget_models()
 
 
-def ignore(model: str, watch: Watch) -> None:
+def ignore(model: str, drift_sample: DriftSample) -> None:
     """Nothing is stored."""
 
 
-def watching(name: str) -> Watch:
-    return Watch(SharedFile(FolderOnDisk(Path("unused")), name, 0, ""), cast("CanarySettings", None))
+def watching(name: str) -> DriftSample:
+    return DriftSample(SharedFile(FolderOnDisk(Path("unused")), name, 0, ""), cast("DriftCheckSettings", None))
 
 
 def used(place: Place, reference: Named) -> str:
@@ -112,8 +112,8 @@ def test_a_device_serves_one_shard_at_a_time() -> None:
 def test_what_is_stored_is_compared_once_a_run_and_before_each_first_shard() -> None:
     checked: list[tuple[str, str]] = []
 
-    def check(model: str, watch: Watch) -> None:
-        checked.append((model, watch.file.name))
+    def check(model: str, drift_sample: DriftSample) -> None:
+        checked.append((model, drift_sample.file.name))
 
     place, reference = Place(("cpu",)), Named("first")
     for run in ("monday", "monday", "tuesday"):
@@ -123,7 +123,7 @@ def test_what_is_stored_is_compared_once_a_run_and_before_each_first_shard() -> 
 
 
 def test_a_model_that_does_not_say_what_is_stored_is_asked_again_each_time() -> None:
-    def refuse(model: str, watch: Watch) -> None:
+    def refuse(model: str, drift_sample: DriftSample) -> None:
         message = "they differ"
         raise MachineError(message)
 

@@ -15,7 +15,7 @@ from nightrank.storage.errors import InputError, MachineError
 from nightrank.tasks.rerank.hosted.client import HostedReranker
 from nightrank.tasks.rerank.hosted.http import Clock
 from nightrank.tasks.rerank.hosted.plan import HostedPlan, plan_hosted
-from nightrank.tasks.rerank.hosted.spending import RunSpending
+from nightrank.tasks.rerank.hosted.spending import SpendingBySection
 from nightrank.tasks.settings.ranking import RerankerSettings
 from tests.support.hosted_server import KEY, Hang, HangUp, RerankServer, Spoilt, Status, relevance, serve
 
@@ -77,7 +77,7 @@ def hosted(
 ) -> HostedReranker:
     clock = (time or Time()).clock
     planned = plan(server, **changes)
-    spending = RunSpending().under(planned.hosted)
+    spending = SpendingBySection().under(planned.hosted)
     return HostedReranker(planned, key=key, spending=spending, clock=clock, generator=np.random.default_rng(seed))
 
 
@@ -99,7 +99,7 @@ def test_each_passage_gets_the_score_that_the_api_gives_it(server: RerankServer)
 
 
 def test_a_request_holds_as_many_passages_as_the_settings_allow(server: RerankServer) -> None:
-    assert scores_of(hosted(server, pairs_a_request=3)) == EXPECTED
+    assert scores_of(hosted(server, pairs_per_request=3)) == EXPECTED
     assert [texts for _, texts in server.searches] == [TEXTS[:3], TEXTS[3:6], TEXTS[6:]]
 
 
@@ -262,7 +262,7 @@ def test_an_answer_that_is_not_as_documented_is_kept_out_and_asked_for_again_unt
     cohere.requests.clear()
 
     cohere.faults = [None, *[Spoilt(rows=spoilt)] * 3]
-    reranker = hosted(cohere, pairs_a_request=4, attempts=3)
+    reranker = hosted(cohere, pairs_per_request=4, attempts=3)
     arrived: list[int] = []
     says = f"does not answer as 'cohere' is documented, in 3 attempts; the last: .*{why}"
     refused = pytest.raises(MachineError, match=says)
@@ -294,7 +294,7 @@ def test_a_key_that_is_refused_is_the_users_error_and_is_told_by_its_place(
 ) -> None:
     wrong = "sk-AnotherSecret99"
     with pytest.raises(InputError, match=r"refuses the key .*the environment variable RERANK_KEY") as failure:
-        scores_of(hosted(server, key=wrong, key_variable="RERANK_KEY"))
+        scores_of(hosted(server, key=wrong, api_key_env="RERANK_KEY"))
     assert wrong not in str(failure.value)
     assert len(server.requests) == 1
 
@@ -333,12 +333,12 @@ def test_without_a_key_none_is_sent(server: RerankServer) -> None:
 
 def test_requests_keep_the_pace_of_the_settings(cohere: RerankServer) -> None:
     time = Time()
-    scores_of(hosted(cohere, time, pairs_a_request=2, requests_a_minute=120.0))
+    scores_of(hosted(cohere, time, pairs_per_request=2, requests_per_minute=120.0))
     assert time.slept == pytest.approx([0.5, 0.5, 0.5])
 
 
 def test_no_more_pairs_are_sent_than_may_be_paid_for(server: RerankServer) -> None:
-    reranker = hosted(server, max_pairs=5, pairs_a_request=3)
+    reranker = hosted(server, max_pairs=5, pairs_per_request=3)
     found = scores_of(reranker)
     assert [position for position, score in enumerate(found) if not np.isnan(score)] == [0, 1, 2, 3, 4]
     assert reranker.is_spent
@@ -349,7 +349,7 @@ def test_no_more_pairs_are_sent_than_may_be_paid_for(server: RerankServer) -> No
 
 def test_no_more_searches_are_made_than_may_be_paid_for(cohere: RerankServer) -> None:
     texts = [f"passage {number}" for number in range(450)]
-    reranker = hosted(cohere, max_searches=3, pairs_a_request=200)
+    reranker = hosted(cohere, max_searches=3, pairs_per_request=200)
     found = np.array(scores_of(reranker, texts))
     assert np.flatnonzero(~np.isnan(found)).tolist() == list(range(300))  # two searches, and one
     assert reranker.searches == 3
@@ -401,7 +401,7 @@ def test_everything_that_decides_a_score_is_in_the_fingerprint_and_nothing_else(
         {"hosted": {"url": "https://API.cohere.com/"}},
         {
             "hosted": {
-                "key_variable": "THE_KEY",
+                "api_key_env": "THE_KEY",
                 "max_pairs": 3,
                 "max_searches": 9,
                 "attempts": 2,
@@ -441,12 +441,12 @@ def test_hosts_of_every_form_are_taken(url: str) -> None:
         ({"api": "cohere", "url": "https://api cohere.com"}, "no plain http"),
         ({"api": "cohere", "url": "https://\u2603.com"}, "no plain http"),
         ({"api": "cohere", "url": "https://api.cohere.com/\x01"}, "no plain http"),
-        ({"api": "cohere", "key_variable": KEY}, "no name of an environment variable"),
-        ({"api": "cohere", "key_variable": KEY.partition("-")[2]}, "no name of an environment variable"),
-        ({"api": "cohere", "key_variable": KEY.partition("-")[2].upper()}, "no name of an environment variable"),
-        ({"api": "cohere", "key_variable": "co_" + KEY[3:]}, "no name of an environment variable"),
-        ({"api": "cohere", "key_variable": "A_" + "0" * 63}, "no name of an environment variable"),
-        ({"api": "cohere", "key_variable": "A", "key_block": "b"}, "a `key_variable` and a `key_block`"),
+        ({"api": "cohere", "api_key_env": KEY}, "no name of an environment variable"),
+        ({"api": "cohere", "api_key_env": KEY.partition("-")[2]}, "no name of an environment variable"),
+        ({"api": "cohere", "api_key_env": KEY.partition("-")[2].upper()}, "no name of an environment variable"),
+        ({"api": "cohere", "api_key_env": "co_" + KEY[3:]}, "no name of an environment variable"),
+        ({"api": "cohere", "api_key_env": "A_" + "0" * 63}, "no name of an environment variable"),
+        ({"api": "cohere", "api_key_env": "A", "api_key_block": "b"}, "a `api_key_env` and a `api_key_block`"),
         ({"api": "vectara"}, "corpus is missing"),
         ({"api": "jina", "corpus": "passages"}, "corpus is set"),
     ],
@@ -457,5 +457,5 @@ def test_settings_that_cannot_be_meant_are_told_without_what_could_be_a_key(
     settings = RerankerSettings.model_validate({"model": "m", "hosted": hosted})
     with pytest.raises(InputError, match=why) as failure:
         plan_hosted(settings)
-    told = f"{failure.value} {failure.value.remedy}".upper()
-    assert KEY[3:].upper() not in told
+    reported = f"{failure.value} {failure.value.remedy}".upper()
+    assert KEY[3:].upper() not in reported

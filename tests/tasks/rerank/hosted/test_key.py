@@ -18,8 +18,8 @@ COULD_BE_A_KEY = "AK_0123456789ABCDEF"
 
 
 def test_a_variable_that_is_not_there_is_told_without_what_could_be_a_key() -> None:
-    with pytest.raises(InputError, match=r"\[reranker.hosted\].key_variable names is not there") as failure:
-        read_key(HostedSettings(api="cohere", key_variable=COULD_BE_A_KEY))
+    with pytest.raises(InputError, match=r"\[reranker.hosted\].api_key_env names is not there") as failure:
+        read_key(HostedSettings(api="cohere", api_key_env=COULD_BE_A_KEY))
     assert COULD_BE_A_KEY not in f"{failure.value} {failure.value.remedy}"
 
 
@@ -27,25 +27,25 @@ def test_a_variable_that_is_not_there_is_told_without_what_could_be_a_key() -> N
 def test_what_a_variable_holds_is_never_told(held: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RERANK_KEY", held)
     with pytest.raises(InputError, match="cannot be the key") as failure:
-        read_key(HostedSettings(api="cohere", key_variable="RERANK_KEY"))
+        read_key(HostedSettings(api="cohere", api_key_env="RERANK_KEY"))
     assert not held or held not in f"{failure.value} {failure.value.remedy}"
 
 
 def test_settings_are_stored_without_the_place_of_the_key() -> None:
-    hosted = {"api": "cohere", "key_variable": COULD_BE_A_KEY, "key_block": "a-block", "max_pairs": 7}
+    hosted = {"api": "cohere", "api_key_env": COULD_BE_A_KEY, "api_key_block": "a-block", "max_pairs": 7}
     whole = {"documents": {"source": "a"}, "queries": {"log": "b"}, "reranker": {"depth": 9, "hosted": hosted}}
     settings = Settings.model_validate(whole)
 
     stored = without_key_place(settings)
 
-    told = str(settings_as_json(stored))
-    assert COULD_BE_A_KEY not in told
-    assert "a-block" not in told
-    hosted |= {"key_variable": None, "key_block": None}
+    reported = str(settings_as_json(stored))
+    assert COULD_BE_A_KEY not in reported
+    assert "a-block" not in reported
+    hosted |= {"api_key_env": None, "api_key_block": None}
     assert stored == Settings.model_validate(whole)
 
 
-@pytest.mark.parametrize("line", ['key_variable = ["{key}"]', 'key = "{key}"', 'corpus = "{key} "', 'api = "{key}"'])
+@pytest.mark.parametrize("line", ['api_key_env = ["{key}"]', 'key = "{key}"', 'corpus = "{key} "', 'api = "{key}"'])
 def test_a_key_in_a_wrong_place_of_the_settings_file_is_not_told(line: str, tmp_path: Path) -> None:
     path = tmp_path / "nightrank.toml"
     tables = '[documents]\nsource = "a"\n[queries]\nlog = "b"\n[reranker.hosted]\n'

@@ -40,7 +40,9 @@ ANSWERS = ["Bees dry nectar until it is honey.", "Black tea is left to wilt.", "
 NEGATIVES = ["Young bees sweat wax.", "Coffee beans are seeds.", "Knead the dough and bake it."]
 NAMES = list(TEXTS)
 ROWS = [TrainingRow(TEXTS[name][0].lower(), (TEXTS[name][1], TEXTS[NAMES[i - 1]][1])) for i, name in enumerate(NAMES)]
-WATCHED = Examination([row[0] for row in ROWS], [{name: 1} for name in NAMES], [row[1][0] for row in ROWS], NAMES)
+VALIDATION_MEASURE = Examination(
+    [row[0] for row in ROWS], [{name: 1} for name in NAMES], [row[1][0] for row in ROWS], NAMES
+)
 
 
 @pytest.fixture
@@ -130,7 +132,7 @@ def train(
     )
     learnt, losses = train_embedder(
         ROWS,
-        WATCHED,
+        VALIDATION_MEASURE,
         training,
         base=base,
         folder=folder / "trained",
@@ -161,7 +163,7 @@ def test_the_loss_goes_down_and_the_curve_is_kept(
     assert learnt.last_loss < learnt.first_loss
     looked_at = [row["step"] for row in losses.to_pylist() if row["held_out"] is not None]
     assert looked_at == [6, 12, 18, 24]
-    assert learnt.watched == max(value for value in losses.column("held_out").to_pylist() if value is not None)
+    assert learnt.best_validation == max(value for value in losses.column("held_out").to_pylist() if value is not None)
 
 
 def test_the_trained_model_keeps_its_own_limit_of_tokens(

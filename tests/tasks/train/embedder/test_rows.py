@@ -34,7 +34,7 @@ def test_what_says_an_answers_words_or_was_refused_never_fills_up_a_row() -> Non
         Passage("near", "", "near"),
         Passage("o", "", "other"),
     )
-    query = MinedQuery("q", ((0, 1.0),), (), 0.0, refused=(2,))
+    query = MinedQuery("q", ((0, 1.0),), (), 0.0, false_negatives=(2,))
     passages = [Passage("answer", "", "same"), same, near, Passage("near's copy", "", "near"), other]
     made = TrainingSet(passages, [query], [], frozenset(), ())
 
@@ -50,7 +50,7 @@ def test_a_row_names_what_it_shows_and_what_may_answer() -> None:
         Passage("c", "", "three"),
         Passage("d", "", "four"),
     ]
-    query = MinedQuery("q", ((0, 1.0), (1, 0.5)), ((2, 0.0),), 0.0, refused=(3,))
+    query = MinedQuery("q", ((0, 1.0), (1, 0.5)), ((2, 0.0),), 0.0, false_negatives=(3,))
     [first, _] = training_rows(TrainingSet(passages, [query], [], frozenset(), ()), negatives=1, generator=rng(0))
 
     assert first.shown == {"document a", "words one", "document c", "words three"}

@@ -18,8 +18,8 @@ from nightrank.tasks.rerank.packaged import network_of
 from nightrank.tasks.settings.file import Settings
 from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.settings.ranking import RerankerSettings
+from nightrank.tasks.train.job import TrainingJob
 from nightrank.tasks.train.reranker.base import base_files, base_name, load_base
-from nightrank.tasks.train.run import TrainingRun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.conftest import Models
 
 
-def run_of(models: Models, folder: Path, *, reranker: str) -> TrainingRun:
+def run_of(models: Models, folder: Path, *, reranker: str) -> TrainingJob:
     settings = Settings.model_validate(
         {
             "documents": {"source": "corpus.jsonl"},
@@ -38,7 +38,7 @@ def run_of(models: Models, folder: Path, *, reranker: str) -> TrainingRun:
         }
     )
     embedder = plan_embedder(settings.embedder, settings.execution, base=folder)
-    return TrainingRun(settings, folder, FolderWorkspace(folder / "workspace"), "reranker", folder, embedder)
+    return TrainingJob(settings, folder, FolderWorkspace(folder / "workspace"), "reranker", folder, embedder)
 
 
 def test_a_cross_encoder_starts_with_the_scores_that_it_gives(models: Models) -> None:
@@ -98,7 +98,7 @@ def test_a_reranker_that_is_made_for_openvino_is_no_start_and_its_source_is_name
     )
     (tmp_path / "fast").mkdir()
     (tmp_path / "fast" / CARD_FILE).write_text(card.model_dump_json())
-    run = run_of(models, tmp_path, reranker="fast")
+    job = run_of(models, tmp_path, reranker="fast")
     with pytest.raises(InputError, match="'fast' is made for OpenVINO") as refused:
-        base_files(run, base_name(run, None))
+        base_files(job, base_name(job, None))
     assert "--base models/cross" in refused.value.remedy

@@ -45,9 +45,9 @@ def test_a_group_has_one_answer_first_and_no_other_answer_and_nothing_held_out()
 
 
 def test_what_says_an_answers_words_or_was_refused_is_no_stranger() -> None:
-    said = ("answer", "answer", "refused", "refused", "wrong", "wronger")
+    said = ("answer", "answer", "false_negatives", "false_negatives", "wrong", "wronger")
     passages = [Passage(f"d{i}", "", text) for i, text in enumerate(said)]
-    queries = [MinedQuery("q", ((0, 1.0),), (), -1.0, refused=(2,))]
+    queries = [MinedQuery("q", ((0, 1.0),), (), -1.0, false_negatives=(2,))]
     settings = SETTINGS.model_copy(update={"groups": 1, "near": 0, "far": 0, "anywhere": 2})
     for group in draws(GroupSampler({"s": MinedSource(passages, queries, 1.0)}, settings), range(10)):
         assert group.texts[0] == "answer"
@@ -56,9 +56,9 @@ def test_what_says_an_answers_words_or_was_refused_is_no_stranger() -> None:
 
 def test_each_passage_keeps_the_first_stages_opinion_and_a_stranger_gets_the_lowest() -> None:
     for group in draws(GroupSampler({"s": source()}, SETTINGS), range(10)):
-        assert group.opinions[0] in {2.0, 1.5}
-        assert list(group.opinions[1:4]) == [float(-number(text)) for text in group.texts[1:4]]
-        assert group.opinions[4] == -30.0
+        assert group.teacher_scores[0] in {2.0, 1.5}
+        assert list(group.teacher_scores[1:4]) == [float(-number(text)) for text in group.texts[1:4]]
+        assert group.teacher_scores[4] == -30.0
 
 
 def test_every_query_is_used_once_before_any_is_used_again() -> None:

@@ -77,7 +77,7 @@ def test_training_lowers_the_loss_and_leaves_the_embeddings_alone(tmp_path: Path
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path: Path, models: Models) -> None:
     (tmp_path / "whole").mkdir()
     (tmp_path / "broken").mkdir()
-    whole = settings(6, checkpoint_seconds=1e-9, watch_every=2, patience=9)
+    whole = settings(6, checkpoint_seconds=1e-9, validate_every=2, patience=9)
     looks = iter([1.0, 3.0, 2.0])
 
     def stop_at_five(progress: Progress) -> None:
@@ -85,14 +85,14 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path: Path, models:
             raise Interrupted
 
     expected = train(
-        encoder(models), sampler(), whole, folder=tmp_path / "whole", report=nothing, watch=lambda: next(looks)
+        encoder(models), sampler(), whole, folder=tmp_path / "whole", report=nothing, validate=lambda: next(looks)
     )
     looks = iter([1.0, 3.0, 2.0])
     broken = tmp_path / "broken"
     with pytest.raises(Interrupted):
-        train(encoder(models), sampler(), whole, folder=broken, report=stop_at_five, watch=lambda: next(looks))
+        train(encoder(models), sampler(), whole, folder=broken, report=stop_at_five, validate=lambda: next(looks))
     steps: list[Progress] = []
-    found = train(encoder(models), sampler(), whole, folder=broken, report=steps.append, watch=lambda: next(looks))
+    found = train(encoder(models), sampler(), whole, folder=broken, report=steps.append, validate=lambda: next(looks))
     assert [progress.step for progress in steps] == [5, 6]
     assert steps[-1].pairs == 6 * 2 * 3
     assert (found.best_step, expected.best_step) == (4, 4)
@@ -106,12 +106,12 @@ def test_training_ends_when_looks_bring_no_gain_and_the_best_weights_come_out(tm
     model = encoder(models)
     seen: list[torch.Tensor] = []
 
-    def watch() -> float:
+    def validate() -> float:
         seen.append(network_of(model).get_parameter("classifier.weight").detach().clone())
         return next(values)
 
-    learning = settings(50, watch_every=3, patience=2, learning_rate=1e-2)
-    learnt = train(model, sampler(), learning, folder=tmp_path, report=nothing, watch=watch)
+    learning = settings(50, validate_every=3, patience=2, learning_rate=1e-2)
+    learnt = train(model, sampler(), learning, folder=tmp_path, report=nothing, validate=validate)
     assert (learnt.steps, learnt.best_step) == (12, 6)
     torch.testing.assert_close(learnt.parameters["classifier.weight"], seen[1])
     assert not torch.equal(seen[1], seen[3])

@@ -1,4 +1,4 @@
-"""A teacher's scores take the place of opinions, and no pair is scored twice."""
+"""A teacher's scores take the place of teacher scores, and no pair is scored twice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EXECUTION = ExecutionSettings(device="cpu", threads=1)
 PASSAGES = [Passage(f"d{i}", "", f"text of {i} things") for i in range(6)]
 QUERIES = [
-    MinedQuery("first", ((0, 0.0),), ((1, 0.0), (2, 0.0), (5, 0.0)), 0.0, "struck"),
+    MinedQuery("first", ((0, 0.0),), ((1, 0.0), (2, 0.0), (5, 0.0)), 0.0, "removed_text"),
     MinedQuery("second", ((3, 0.0), (4, 0.0)), ((0, 0.0),), 0.0),
 ]
 
@@ -41,11 +41,11 @@ def test_opinions_become_the_teachers_scores_standardised_over_each_query(plan: 
     for query, places in zip(taught, ([0, 1, 2], [3, 4, 0]), strict=True):
         texts = [PASSAGES[place].model_text() for place in places]
         scores = teacher.score([query.query] * 3, texts, np.full(3, 5)).astype(np.float64)
-        opinions = [opinion for _, opinion in (*query.answers, *query.negatives)]
+        teacher_scores = [teacher_score for _, teacher_score in (*query.answers, *query.negatives)]
         assert [place for place, _ in (*query.answers, *query.negatives)] == places
-        assert opinions == pytest.approx(((scores - scores.mean()) / scores.std()).tolist(), abs=1e-3)
-        assert query.floor == min(opinions)
-    assert taught[0].struck == "struck"
+        assert teacher_scores == pytest.approx(((scores - scores.mean()) / scores.std()).tolist(), abs=1e-3)
+        assert query.floor == min(teacher_scores)
+    assert taught[0].removed_text == "removed_text"
 
 
 def test_no_pair_is_scored_twice(plan: RerankerPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightrank.tasks.train.embedder.rows import TrainingRow
-from nightrank.tasks.train.embedder.watch import AnswerAwareBatches
+from nightrank.tasks.train.embedder.trainer import AnswerAwareBatches
 
 
 def row(query: str, *shown: str, answering: tuple[str, ...] = ()) -> TrainingRow:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from nightrank.flows.settings import load_settings
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.embed.encoder import plan_embedder
-from nightrank.tasks.train.run import TrainingRun
+from nightrank.tasks.train.job import TrainingJob
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,26 +25,26 @@ class Done(BaseModel):
 
 
 @pytest.fixture
-def run(collection: Collection, tmp_path: Path) -> TrainingRun:
+def job(collection: Collection, tmp_path: Path) -> TrainingJob:
     settings = load_settings(collection.settings_file).settings
     plan = plan_embedder(settings.embedder, settings.execution, base=collection.folder)
     workspace = FolderWorkspace(collection.workspace)
-    return TrainingRun(settings, collection.folder, workspace, "embedder", tmp_path, plan)
+    return TrainingJob(settings, collection.folder, workspace, "embedder", tmp_path, plan)
 
 
-def test_a_stage_that_is_done_is_read_from_its_record(run: TrainingRun) -> None:
+def test_a_stage_that_is_done_is_read_from_its_record(job: TrainingJob) -> None:
     def never() -> Done:
         raise AssertionError("it was done")
 
-    assert run.once("mined", Done, lambda: Done(count=3)) == Done(count=3)
-    assert run.once("mined", Done, never) == Done(count=3)
-    assert run.once("other", Done, lambda: Done(count=4)) == Done(count=4)
+    assert job.once("mined", Done, lambda: Done(count=3)) == Done(count=3)
+    assert job.once("mined", Done, never) == Done(count=3)
+    assert job.once("other", Done, lambda: Done(count=4)) == Done(count=4)
 
 
-def test_a_stage_that_failed_is_done_again(run: TrainingRun) -> None:
+def test_a_stage_that_failed_is_done_again(job: TrainingJob) -> None:
     def fail() -> Done:
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        run.once("mined", Done, fail)
-    assert run.once("mined", Done, lambda: Done(count=3)) == Done(count=3)
+        job.once("mined", Done, fail)
+    assert job.once("mined", Done, lambda: Done(count=3)) == Done(count=3)

@@ -1,4 +1,4 @@
-"""A general collection that stands guard over a training: what a trained model must not lose.
+"""A general collection that no training may lose on: what a trained model must not lose.
 
 It is a folder in BEIR layout, or the current release of other settings with judgments.
 """
@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import InputError
-from nightrank.storage.files.parquet import read_table
 from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.tasks.train.embedder.examine import Examination, draw
 from nightrank.tasks.train.sources import beir_passages, beir_queries, qrels_of
@@ -34,7 +34,7 @@ SPLITS = ("test", "dev", "val", "train")
 
 
 @dataclass(frozen=True, slots=True)
-class GuardFolder:
+class RegressionFolder:
     """A folder in BEIR layout.
 
     Attributes:
@@ -46,7 +46,7 @@ class GuardFolder:
     folder: Path
 
     def check(self) -> None:
-        """See whether it can stand guard.
+        """See whether it can serve.
 
         Raises:
             InputError: It is no such folder, or no document of it answers a query.
@@ -82,7 +82,7 @@ class GuardFolder:
         split = next((split for split in SPLITS if qrels_of(self.folder, split).is_file()), None)
         if split is None:
             message = f"{self.name} has no qrels/{SPLITS[0]}.tsv."
-            raise InputError(message, remedy="Give a folder in BEIR layout, or a settings file, as --guard.")
+            raise InputError(message, remedy="Give a folder in BEIR layout, or a settings file, as --regression-set.")
         answered = beir_queries(self.folder, split, known=document_ids)
         if not answered:
             message = f"{self.name} has no query that a document answers in its split {split}."
@@ -91,7 +91,7 @@ class GuardFolder:
 
 
 @dataclass(frozen=True, slots=True)
-class GuardRelease:
+class RegressionRelease:
     """The current release of some settings.
 
     Attributes:
@@ -107,7 +107,7 @@ class GuardRelease:
     workspace: Workspace
 
     def check(self) -> None:
-        """See whether it can stand guard.
+        """See whether it can serve.
 
         Raises:
             InputError: Nothing is published there, or it has no judged query.
@@ -130,7 +130,8 @@ class GuardRelease:
         with self.workspace.reading():
             release_id = self.workspace.require_current()
             answered = self._asked(release_id)
-            with Bm25Store.open(self.workspace.release(release_id, only=["bm25.duckdb"]) / "bm25.duckdb") as store:
+            files = ReleaseFiles.of(self.workspace, release_id, only=[ReleaseFiles.statistics])
+            with Bm25Store.open(files.statistics.path) as store:
                 listing = store.chunks(["chunk_hash", "document_id"])
             relevant = [graded for _, graded in answered]
             document_ids = listing.column("document_id").to_pylist()
@@ -155,13 +156,13 @@ class GuardRelease:
         for judgment in [] if qrels is None else read_judgments(self.base / qrels, name=qrels):
             if judgment.grade > 0:
                 graded[judgment.query_id][judgment.document_id] = judgment.grade
-        path = self.workspace.release(release_id, only=["queries.parquet"]) / "queries.parquet"
-        rows = read_table(path, columns=["text", "query_ids"]).to_pylist()
+        queries = ReleaseFiles.of(self.workspace, release_id, only=[ReleaseFiles.queries]).queries
+        rows = queries.read(["text", "query_ids"]).to_pylist()
         asked = [(row["text"], graded[name]) for row in rows for name in row["query_ids"] if name in graded]
         if not asked:
             message = f"{self.name} has no judged query in its release {release_id}."
-            raise InputError(message, remedy="Give settings with judgments as --guard.")
+            raise InputError(message, remedy="Give settings with judgments as --regression-set.")
         return asked
 
 
-Guard = GuardFolder | GuardRelease
+RegressionSet = RegressionFolder | RegressionRelease

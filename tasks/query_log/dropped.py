@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from nightrank.storage.release.evaluation import DROPS
+from nightrank.storage.release.evaluation import DROPPED
 
 BAD_ROW = "bad row"
 BURST = "robot by rate"
@@ -40,10 +40,10 @@ class Tally:
         return self._rows.get(reason, 0)
 
     def table(self) -> pa.Table:
-        """The tally, schema DROPS, in the order of ``REASONS``; reasons that met no row are left out."""
+        """The tally, schema DROPPED, in the order of ``REASONS``; reasons that met no row are left out."""
         met = [reason for reason in REASONS if self._rows.get(reason)]
         columns = [met, [self._rows[reason] for reason in met], [self._traffic[reason] for reason in met]]
         return pa.table(
-            [pa.array(column, of.type) for column, of in zip(columns, DROPS, strict=True)],
-            schema=DROPS,
+            [pa.array(column, of.type) for column, of in zip(columns, DROPPED, strict=True)],
+            schema=DROPPED,
         )

@@ -1,4 +1,4 @@
-"""Near-identical forms of a query: which of them are one, and which form stands for all."""
+"""Aliases of a query: which of them are one, and which form stands for all."""
 
 from __future__ import annotations
 
@@ -42,33 +42,33 @@ def near_form(text: str) -> str:
     return " ".join(plain.split()) or text
 
 
-def group_forms(forms: Sequence[Form], *, key: Callable[[Form], Hashable]) -> NDArray[np.int64]:
+def group_aliases(aliases: Sequence[Form], *, key: Callable[[Form], Hashable]) -> NDArray[np.int64]:
     """Which query each form belongs to.
 
     Args:
-        forms: (n,), distinct.
-        key: What forms of one query share.
+        aliases: (n,), distinct.
+        key: What aliases of one query share.
 
     Returns:
         Group numbers int64 (n,), in the order in which groups come.
 
-    >>> group_forms(["a", "b", "a?"], key=near_form).tolist()
+    >>> group_aliases(["a", "b", "a?"], key=near_form).tolist()
     [0, 1, 0]
     """
     numbers: dict[Hashable, int] = {}
-    groups = (numbers.setdefault(key(form), len(numbers)) for form in forms)
-    return np.fromiter(groups, np.int64, len(forms))
+    groups = (numbers.setdefault(key(form), len(numbers)) for form in aliases)
+    return np.fromiter(groups, np.int64, len(aliases))
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The queries of a log, each with all its forms.
+    """The queries of a log, each with all its aliases.
 
     Attributes:
         texts: The most frequent form of each, the first by text among equals, (n,).
         conditions: The canonical text of each query's filter, (n,); None without one.
-        forms: The other forms of each, by text, (n,).
-        query_ids: Of all forms, in the order met, (n,).
+        aliases: The other aliases of each, by text, (n,).
+        query_ids: Of all aliases, in the order met, (n,).
         users: How many distinct users each had, counted no further than was asked for, int64 (n,).
         counts: Searches of each, int64 (n,).
         rows: Rows of the log of each, int64 (n,).
@@ -77,7 +77,7 @@ class Merged:
 
     texts: list[str]
     conditions: list[str | None]
-    forms: list[list[str]]
+    aliases: list[list[str]]
     query_ids: list[list[str]]
     users: NDArray[np.int64]
     counts: NDArray[np.int64]
@@ -93,7 +93,7 @@ class Merged:
         return [text if condition is None else f"{text}\n{condition}" for text, condition in named]
 
 
-def merge_forms(traffic: Traffic, *, near: bool) -> Merged:
+def merge_aliases(traffic: Traffic, *, near: bool) -> Merged:
     """The queries of a log.
 
     Args:
@@ -102,21 +102,22 @@ def merge_forms(traffic: Traffic, *, near: bool) -> Merged:
     """
     texts, same = traffic.texts, near_form if near else str
     queries = list(zip(texts, traffic.conditions, strict=True))
-    groups = group_forms(queries, key=lambda query: (same(query[0]), query[1]))
+    groups = group_aliases(queries, key=lambda query: (same(query[0]), query[1]))
     counts = totals(traffic.entries, traffic.entries.counts, size=len(texts))
     members: list[list[int]] = [[] for _ in range(int(groups.max(initial=-1)) + 1)]
     for form, group in enumerate(groups.tolist()):
         members[group].append(form)
-    kept = [min(forms, key=lambda form: (-counts[form], texts[form])) for forms in members]
+    kept = [min(aliases, key=lambda form: (-counts[form], texts[form])) for aliases in members]
     entries = traffic.entries.renumbered(groups)
-    users = [len(frozenset().union(*(traffic.users[form] for form in forms))) for forms in members]
+    users = [len(frozenset().union(*(traffic.users[form] for form in aliases))) for aliases in members]
     return Merged(
         texts=[texts[form] for form in kept],
         conditions=[traffic.conditions[form] for form in kept],
-        forms=[
-            sorted(texts[form] for form in forms if form != first) for forms, first in zip(members, kept, strict=True)
+        aliases=[
+            sorted(texts[form] for form in aliases if form != first)
+            for aliases, first in zip(members, kept, strict=True)
         ],
-        query_ids=[[query_id for form in forms for query_id in traffic.query_ids[form]] for forms in members],
+        query_ids=[[query_id for form in aliases for query_id in traffic.query_ids[form]] for aliases in members],
         users=np.array(users, dtype=np.int64),
         counts=totals(entries, entries.counts, size=len(kept)),
         rows=totals(entries, entries.rows, size=len(kept)),

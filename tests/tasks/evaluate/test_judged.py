@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightrank.storage.records import LEG, Judgment, ranking_order, ranks_within
+from nightrank.tasks.evaluate.judged import JudgedCandidates
 from nightrank.tasks.evaluate.measures import evaluate_run
-from nightrank.tasks.evaluate.pool import JudgedPool
-from nightrank.tasks.rank.fusion import pool_legs
+from nightrank.tasks.rank.fusion import union_legs
 from nightrank.tasks.trec.runs import Entry
 
 # Chunk numbers go by document id descending, as a release numbers them: d4 has the chunks 0 and 1.
@@ -47,8 +47,8 @@ def test_ndcg_and_recall_are_those_of_ir_measures(
     judgments = [Judgment(query_id, document_id, grade) for (query_id, document_id), grade in graded.items()]
     judged_ids = {judgment.query_id for judgment in judgments}
     named = [[query_id for query_id in ids if query_id in judged_ids] for ids in IDS_BY_QUERY]
-    judged = JudgedPool.of(
-        pool_legs(leg(bm25, generator), leg(dense, generator)),
+    judged = JudgedCandidates.of(
+        union_legs(leg(bm25, generator), leg(dense, generator)),
         DOCUMENTS,
         DOCUMENT_IDS,
         named,
@@ -79,9 +79,9 @@ def test_ndcg_and_recall_are_those_of_ir_measures(
 
 def test_a_judged_query_without_an_answer_scores_0() -> None:
     judgments = [Judgment("q2", "d4", 1), Judgment("q9", "d4", 1)]
-    pool = pool_legs(leg([(0, 0)], np.random.default_rng(0)), leg([], np.random.default_rng(0)))
+    pool = union_legs(leg([(0, 0)], np.random.default_rng(0)), leg([], np.random.default_rng(0)))
 
-    judged = JudgedPool.of(pool, DOCUMENTS, DOCUMENT_IDS, [["q2"], [], []], judgments, ignore_identical_ids=False)
+    judged = JudgedCandidates.of(pool, DOCUMENTS, DOCUMENT_IDS, [["q2"], [], []], judgments, ignore_identical_ids=False)
 
     everything = np.ones(1, dtype=np.bool_)
     assert judged.query_ids == ["q2", "q9"]

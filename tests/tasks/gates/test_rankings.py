@@ -3,17 +3,17 @@ from __future__ import annotations
 import pytest
 
 from nightrank.storage.release.compare import RankingPair
-from nightrank.tasks.gates.survey import RankingSurvey, survey_former, survey_rankings
+from nightrank.tasks.gates.rankings import RankingChanges, lost_queries, ranking_changes
 
 
-def survey(*pairs: tuple[str, str | None, str], judged: str = "", unanswerable: str = "") -> RankingSurvey:
+def changes(*pairs: tuple[str, str | None, str], judged: str = "", unanswerable: str = "") -> RankingChanges:
     """Of rankings whose documents are letters."""
     as_lists = (RankingPair(key, None if before is None else [*before], [*after]) for key, before, after in pairs)
-    return survey_rankings(as_lists, judged={*judged}, persistence=0.9, unanswerable={*unanswerable})
+    return ranking_changes(as_lists, judged={*judged}, persistence=0.9, unanswerable={*unanswerable})
 
 
 def test_the_overlap_is_the_mean_over_the_queries_that_both_releases_answer() -> None:
-    found = survey(
+    found = changes(
         ("p", "ab", "ab"),  # 1
         ("q", "ab", "ba"),  # 0.9
         ("r", "ab", "xy"),  # 0
@@ -28,33 +28,33 @@ def test_the_overlap_is_the_mean_over_the_queries_that_both_releases_answer() ->
 
 
 def test_queries_of_the_new_release_without_a_result_are_counted_and_named() -> None:
-    found = survey(("p", "a", ""), ("q", None, ""), ("s", "a", "a"), ("t", "a", ""), ("u", "a", ""))
+    found = changes(("p", "a", ""), ("q", None, ""), ("s", "a", "a"), ("t", "a", ""), ("u", "a", ""))
     assert (found.queries, found.empty, found.empty_keys) == (5, 4, ("p", "q", "t"))
 
 
 def test_a_query_whose_filter_lets_nothing_through_is_not_missing_a_result() -> None:
-    found = survey(("p", "a", ""), ("q", None, ""), ("s", "a", "a"), unanswerable="qs")
+    found = changes(("p", "a", ""), ("q", None, ""), ("s", "a", "a"), unanswerable="qs")
     assert (found.queries, found.empty, found.empty_keys) == (3, 1, ("p",))
 
 
 def test_the_least_alike_come_first_and_are_three_at_most() -> None:
-    found = survey(("p", "abc", "abx"), ("q", "ab", "ba"), ("r", "a", "x"), ("s", "abcd", "abcx"), ("t", "b", "b"))
+    found = changes(("p", "abc", "abx"), ("q", "ab", "ba"), ("r", "a", "x"), ("s", "abcd", "abcx"), ("t", "b", "b"))
     assert found.least_alike == ("r", "p", "s")
 
 
 def test_the_rankings_of_judged_queries_are_kept() -> None:
-    found = survey(("p", "a", "b"), ("q", None, ""), ("s", "a", "a"), judged="pqr")
+    found = changes(("p", "a", "b"), ("q", None, ""), ("s", "a", "a"), judged="pqr")
     assert found.judged == (RankingPair("p", ["a"], ["b"]), RankingPair("q", None, []))
 
 
 def test_where_nothing_is_compared_nothing_has_changed() -> None:
-    found = survey(("p", None, "a"))
+    found = changes(("p", None, "a"))
     assert (found.compared, found.overlap, found.top1_changed, found.least_alike) == (0, 1.0, 0, ())
 
 
 def test_former_queries_that_nothing_answers_any_more_are_counted_and_named() -> None:
     rankings = [("p", "a", None), ("q", "a", ""), ("r", "a", "b"), ("s", "", None), ("t", "a", None), ("u", "a", None)]
     pairs = [RankingPair(key, [*before], None if after is None else [*after]) for key, before, after in rankings]
-    found = survey_former(pairs, judged={"q", "t"})
+    found = lost_queries(pairs, judged={"q", "t"})
     assert (found.queries, found.lost, found.lost_keys) == (6, 4, ("p", "s", "t"))
     assert found.judged == (RankingPair("q", ["a"], []), RankingPair("t", ["a"], None))

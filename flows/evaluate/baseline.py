@@ -1,4 +1,4 @@
-"""Finding out what `--against` means: a settings file, a release, or a run file."""
+"""Finding out what `--baseline` means: a settings file, a release, or a run file."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from nightrank.flows.settings import load_settings
 from nightrank.storage.errors import InputError
 from nightrank.storage.workspace.base import is_release_id
-from nightrank.tasks.experiment.opponents import OtherRelease, RunFile, Variant
+from nightrank.tasks.experiment.baselines import OtherRelease, OtherSettings, RunFile
 from nightrank.tasks.experiment.variants import differences, require_variant, varied
 from nightrank.tasks.read.ir_datasets import PREFIX
 
 if TYPE_CHECKING:
     from nightrank.flows.settings import Configuration
-    from nightrank.tasks.experiment.opponents import Opponent
+    from nightrank.tasks.experiment.baselines import Baseline
     from nightrank.tasks.settings.file import Settings
     from nightrank.tasks.settings.section import Section
 
@@ -28,33 +28,33 @@ PATHS = {
 }
 
 
-def find_opponent(against: str, configuration: Configuration) -> Opponent:
+def find_baseline(name: str, configuration: Configuration) -> Baseline:
     """What an evaluation is held against.
 
     Args:
-        against: A settings file (its name ends in ``.toml``), a release's id, or a TREC run file.
+        name: A settings file (its name ends in ``.toml``), a release's id, or a TREC run file.
         configuration: Whose release is evaluated.
 
     Raises:
         InputError: It is none of these, or settings that share the workspace and are no variant.
     """
-    if against.endswith(".toml"):
-        return _of_settings(Path(against), configuration)
-    if is_release_id(against) and configuration.workspace.manifest_of(against) is not None:
-        return OtherRelease(configuration.workspace, against)
-    if Path(against).is_file():
-        return RunFile(Path(against))
-    message = f"{against!r} is neither a release of {configuration.workspace} nor a file."
+    if name.endswith(".toml"):
+        return _of_settings(Path(name), configuration)
+    if is_release_id(name) and configuration.workspace.manifest_of(name) is not None:
+        return OtherRelease(configuration.workspace, name)
+    if Path(name).is_file():
+        return RunFile(Path(name))
+    message = f"{name!r} is neither a release of {configuration.workspace} nor a file."
     raise InputError(message, remedy="Give a release's id, a settings file (*.toml) or a TREC run file.")
 
 
-def _of_settings(path: Path, configuration: Configuration) -> Opponent:
+def _of_settings(path: Path, configuration: Configuration) -> Baseline:
     other = load_settings(path)
     if other.workspace.root.resolve() != configuration.workspace.root.resolve():
         return OtherRelease(other.workspace, None)
     ours, theirs = (_seen_from(configuration.base, each) for each in (configuration, other))
     require_variant(ours, theirs, name=str(path))
-    return Variant(varied(configuration.settings, differences(ours, theirs)))
+    return OtherSettings(varied(configuration.settings, differences(ours, theirs)))
 
 
 def _seen_from(base: Path, configuration: Configuration) -> Settings:

@@ -16,7 +16,7 @@ from nightrank.flows.tune.flow import tune
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import read_table
 from tests.support.collection import Collection
-from tests.tasks.experiment.test_run import experiment_over, published_candidates, published_evaluation
+from tests.tasks.experiment.test_experiment import experiment_over, published_candidates, published_evaluation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,8 +114,8 @@ def test_a_query_whose_filter_leaves_nothing_of_the_run_is_told_and_refuses_no_r
 
     summary = refreshed(collection)
 
-    told = [warning for warning in summary.warnings if warning.startswith("Filters leave")]
-    assert [warning.partition(":")[0] for warning in told] == [
+    reported = [warning for warning in summary.warnings if warning.startswith("Filters leave")]
+    assert [warning.partition(":")[0] for warning in reported] == [
         "Filters leave 2 entries out of other.run; it has no other ones for 1 of the queries"
     ]
 
@@ -154,13 +154,13 @@ def test_variants_and_tuning_see_the_run_as_the_release_has_it(outside: Collecti
     (outside.folder / "other.run").unlink()
 
     with experiment_over(outside) as experiment:
-        outcome = experiment.run(experiment.settings)
+        outcome = experiment.evaluate(experiment.settings)
     tuned = tune.fn(str(outside.settings_file)).tuned
 
     assert outcome.candidates.equals(published_candidates(outside))
     assert outcome.means == published_evaluation(outside)
     leg = leg_of(outside)
-    assert tuned.against[leg].before == pytest.approx(outcome.means[leg]["nDCG@10"])
+    assert tuned.compared_with[leg].before == pytest.approx(outcome.means[leg]["nDCG@10"])
 
 
 def test_a_release_without_the_run_says_nothing_of_settings_with_it(collection: Collection) -> None:

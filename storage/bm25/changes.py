@@ -157,7 +157,7 @@ _WRITTEN = "SELECT coalesce(sum(chunks), 0)::BIGINT FROM added"
 _REMOVED = "SELECT coalesce(sum(chunks), 0)::BIGINT FROM removed"
 
 
-def apply_delta(
+def apply_changes(
     connection: duckdb.DuckDBPyConnection, chunks: Path, *, texts_of: TextsOf, analyse: WordAnalyser
 ) -> tuple[int, int]:
     """Bring a file to what a collection is tonight.

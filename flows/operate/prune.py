@@ -1,4 +1,4 @@
-"""Collection on its own: each night collects what is cheap to collect, and this all of it."""
+"""Pruning on its own: each refresh prunes what is cheap to prune, and this all of it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightrank.flows.engine.artifacts import show_collected_in_prefect
+from nightrank.flows.engine.artifacts import show_pruned_in_prefect
 from nightrank.flows.engine.flow import nightrank_flow
 from nightrank.flows.settings import load_settings
 from nightrank.storage.errors import InputError
-from nightrank.storage.release.collect import Collected
-from nightrank.storage.release.collect import collect as collect_unreached
+from nightrank.storage.release.prune import Pruned
+from nightrank.storage.release.prune import prune as prune_unreachable
 
 if TYPE_CHECKING:
     from nightrank.flows.settings import Configuration
 
 
-@nightrank_flow("collect")
-def collect(settings_file: str = "nightrank.toml", *, keep: int | None = None, dry_run: bool = False) -> Collected:
+@nightrank_flow("prune")
+def prune(settings_file: str = "nightrank.toml", *, keep: int | None = None, dry_run: bool = False) -> Pruned:
     """Remove what nothing reaches: old releases, and what only they needed.
 
     Args:
@@ -33,17 +33,17 @@ def collect(settings_file: str = "nightrank.toml", *, keep: int | None = None, d
         InputError: The settings are wrong, or no release would be kept.
         WorkspaceBusy: Another run is at work.
     """
-    collected = collect_workspace(load_settings(Path(settings_file)), keep=keep, dry_run=dry_run, now=datetime.now(UTC))
-    show_collected_in_prefect(collected, dry_run=dry_run)
-    return collected
+    pruned = prune_workspace(load_settings(Path(settings_file)), keep=keep, dry_run=dry_run, now=datetime.now(UTC))
+    show_pruned_in_prefect(pruned, dry_run=dry_run)
+    return pruned
 
 
-def collect_workspace(configuration: Configuration, *, keep: int | None, dry_run: bool, now: datetime) -> Collected:
-    """Collect as the workspace's one writer; the arguments and errors of :func:`collect`."""
+def prune_workspace(configuration: Configuration, *, keep: int | None, dry_run: bool, now: datetime) -> Pruned:
+    """Prune as the workspace's one writer; the arguments and errors of :func:`prune`."""
     if keep is not None and keep < 1:
         message = f"--keep {keep} would remove the current release."
         raise InputError(message, remedy="Keep at least 1.")
     workspace = configuration.workspace
     with workspace.writing(now=now, tidy=False):
         wanted = configuration.settings.retention.keep if keep is None else keep
-        return collect_unreached(workspace, keep=wanted, now=now, thorough=True, dry_run=dry_run)
+        return prune_unreachable(workspace, keep=wanted, now=now, thorough=True, dry_run=dry_run)

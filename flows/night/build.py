@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nightrank.flows.engine.names import as_far_as_it_answers, name_run, workspace_name
+from nightrank.flows.engine.names import if_reachable, name_flow_run, workspace_name
 from nightrank.flows.night.artifacts import show_in_prefect
 from nightrank.flows.night.lineage import making_release
 from nightrank.flows.night.summary import Refused, Summary
@@ -18,22 +18,22 @@ from nightrank.flows.settings import portable
 from nightrank.flows.workers.pool import sharding
 from nightrank.storage.keys import fingerprint
 from nightrank.storage.release.documents import changes_between
-from nightrank.storage.release.evaluation import DEPTHS_FILE, TIMINGS_FILE
-from nightrank.storage.release.files import is_there, whole_file
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import (
     Counts,
     Inputs,
     Manifest,
     current_manifest,
     new_release_id,
+    readable_and_damaged,
     settings_as_json,
-    survey_releases,
 )
+from nightrank.storage.release.whole import is_there, whole_file
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.chunk.documents import chunking_fingerprint
 from nightrank.tasks.counts import spending_cap
 from nightrank.tasks.embed.encoder import plan_embedder
-from nightrank.tasks.embed.on_demand import EmbedderOnDemand
+from nightrank.tasks.embed.lazy import LazyEmbedder
 from nightrank.tasks.evaluate.ladder import ladder, read_depths, read_timings
 from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.gates.verdicts import source_age_gate
@@ -42,25 +42,25 @@ from nightrank.tasks.query_log.budget import measured_pairs_per_second
 from nightrank.tasks.read.age import source_age_days
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.rerank.hosted.key import without_key_place
-from nightrank.tasks.rerank.on_demand import RerankerOnDemand
-from nightrank.tasks.stages.publish import collect_unreached, publish
+from nightrank.tasks.rerank.lazy import LazyReranker
+from nightrank.tasks.stages.publish import prune_unreachable, publish
 from nightrank.tasks.stages.report import report_night
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from prefect import Task
 
     from nightrank.flows.settings import Configuration
+    from nightrank.storage.release.files import Queries
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.embed.encoder import EmbedderPlan
     from nightrank.tasks.rerank.hosted.plan import HostedPlan
     from nightrank.tasks.rerank.pairs import PairsScored
     from nightrank.tasks.rerank.plan import RerankerPlan
     from nightrank.tasks.settings.file import Settings
-    from nightrank.tasks.stages.gate import Asked
+    from nightrank.tasks.stages.gate import GateOutcome
     from nightrank.tasks.stages.index import ChunksEmbedded
     from nightrank.tasks.stages.read import InputsRead
     from nightrank.tasks.stages.retrieve import QueriesEmbedded
@@ -86,16 +86,16 @@ COUNTS_OF_WORK = (
 MOST_SCREENED = 0.5  # of a log's traffic; with more it is likelier that a rule is wrong than that the log is
 
 # Raise it when a stage comes to compute something else from the same inputs: then everything is made from nothing.
-PIPELINE = "3"
+PIPELINE = "4"
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Build:
     """One run: the night as stages see it, its models, what is live, and the clock."""
 
     night: Night
-    embedder: EmbedderOnDemand
-    reranker: RerankerOnDemand | None
+    embedder: LazyEmbedder
+    reranker: LazyReranker | None
     analyser: Analyser
     current: Manifest | None
     now: datetime
@@ -109,12 +109,12 @@ class Run:
         self.seconds[task.name] = time.perf_counter() - start
         return outcome
 
-    def tell(self, summary: Summary) -> None:
+    def report(self, summary: Summary) -> None:
         """Say on Prefect's pages what came of the run, in its name and in one line of its log."""
         release_id, counts = summary.manifest.release_id, summary.counts
         outcome = "unchanged" if not summary.changed else "published" if summary.published else "refused"
         workspace = workspace_name(self.night.settings.workspace, base=self.night.base)
-        name_run(
+        name_flow_run(
             workspace,
             release_id,
             outcome,
@@ -155,7 +155,7 @@ class Run:
             self.current is not None
             and self.current.inputs == self.inputs_of(read)
             and self.current.counts.pairs_left == 0
-            and self.night.results.name in self.current.files
+            and ReleaseFiles.results.name in self.current.files
             and is_there(self.night.workspace, self.current)
         )
 
@@ -177,8 +177,8 @@ class Work:
 
 
 @contextmanager
-def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
-    """Plan a run and give it a staging folder, which goes unless the run has sealed it."""
+def building(configuration: Configuration, *, now: datetime) -> Iterator[Build]:
+    """Plan a run and give it a staging folder, which goes unless the run has committed it."""
     settings, base, workspace = configuration.settings, configuration.base, configuration.workspace
     started = time.perf_counter()
     parse_measure(settings.gates.measure)  # a name that nobody knows is told before the night's work, not after it
@@ -199,10 +199,10 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
     night.staging.mkdir(parents=True)
     try:
         with sharding(settings.execution, night.shards) as cut:
-            yield Run(
+            yield Build(
                 night=night,
-                embedder=EmbedderOnDemand(embedder, settings, seed=seed, sharding=cut),
-                reranker=None if reranker is None else RerankerOnDemand(reranker, settings, sharding=cut),
+                embedder=LazyEmbedder(embedder, settings, seed=seed, sharding=cut),
+                reranker=None if reranker is None else LazyReranker(reranker, settings, sharding=cut),
                 analyser=Analyser.of(settings.bm25),
                 current=current,
                 now=now,
@@ -212,47 +212,50 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Run]:
         shutil.rmtree(night.staging, ignore_errors=True)
 
 
-def nothing_to_do(run: Run, read: InputsRead) -> Summary:
+def nothing_to_do(build: Build, read: InputsRead) -> Summary:
     """The summary of a run that found the current release up to date."""
-    assert run.current is not None
+    assert build.current is not None
     nothing = dict.fromkeys(COUNTS_OF_WORK, 0)
     bad = {"documents_bad": read.documents_bad, "queries_bad": read.queries_bad}
-    counts = run.current.counts.model_copy(update={**nothing, **bad})
-    folder = run.night.workspace.release(run.current.release_id, only=[DEPTHS_FILE, TIMINGS_FILE])
-    exported = run.export(run.current.release_id)
+    counts = build.current.counts.model_copy(update={**nothing, **bad})
+    shown = (ReleaseFiles.depths, ReleaseFiles.timings)
+    files = ReleaseFiles.of(build.night.workspace, build.current.release_id, only=shown)
+    exported = build.export(build.current.release_id)
     summary = Summary(
-        manifest=run.current,
+        manifest=build.current,
         published=False,
         changed=False,
         counts=counts,
-        seconds=run.total_seconds(),
-        warnings=(*_much_screened(read), *_from_outside(read), *_stale_source(run), *exported),
+        seconds=build.total_seconds(),
+        warnings=(*_much_screened(read), *_of_external_runs(read), *_stale_source(build), *exported),
         coverage=read.coverage,
-        drops=read.drops,
-        ladder=tuple(ladder(run.current.measures, read_timings(folder))),
-        depths=tuple(read_depths(folder)),
+        dropped=read.dropped,
+        ladder=tuple(ladder(build.current.measures, read_timings(files.timings))),
+        depths=tuple(read_depths(files.depths)),
     )
-    run.tell(summary)
+    build.report(summary)
     return summary
 
 
-def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[str, float]], asked: Asked) -> Summary:
-    """Seal the release, publish it where its gates let it through, collect what no kept one reaches, export, tell.
+def finish(
+    build: Build, read: InputsRead, work: Work, *, measures: dict[str, dict[str, float]], asked: GateOutcome
+) -> Summary:
+    """Commit the release, publish it where its gates let it through, prune what no kept one reaches, export, tell.
 
     Raises:
         Refused: A gate does not let it through; the release is kept, marked rejected.
     """
-    night = run.night
-    before = None if night.before is None else night.before.document_digests
-    changes = changes_between(before, night.document_digests)
+    night = build.night
+    before = None if night.before is None else night.before.files.documents.path
+    changes = changes_between(before, night.files.documents.path)
     embedded, queries, pairs = work.embedded, work.queries, work.pairs
     manifest = Manifest(
         release_id=night.release_id,
-        created_at=run.now,
+        created_at=build.now,
         status="accepted" if all(gate.lets_through for gate in asked.gates) else "rejected",
-        previous=None if run.current is None else run.current.release_id,
+        previous=None if build.current is None else build.current.release_id,
         nightrank=version("nightrank"),
-        inputs=run.inputs_of(read),
+        inputs=build.inputs_of(read),
         settings=settings_as_json(without_key_place(portable(night.settings, night.workspace))),
         chunk_table=embedded.table,
         counts=Counts(
@@ -279,32 +282,32 @@ def finish(run: Run, read: InputsRead, work: Work, *, measures: dict[str, dict[s
             queries_left=pairs.queries_left,
             searches=pairs.searches,
         ),
-        seconds=run.total_seconds(),
+        seconds=build.total_seconds(),
         measures=measures,
         gates=asked.gates,
         files={},
     )
-    not_reported = run.stage(report_night, night, manifest, current=run.current)
-    run.stage(making_release(publish, night, manifest), night, manifest, now=run.now)
-    folder = night.workspace.release(night.release_id)
-    not_collected = run.stage(collect_unreached, night, now=run.now)
-    exported = run.export(night.release_id) if manifest.status == "accepted" else ()
+    not_reported = build.stage(report_night, night, manifest, current=build.current)
+    build.stage(making_release(publish, night, manifest), night, manifest, now=build.now)
+    files = ReleaseFiles.of(night.workspace, night.release_id)
+    not_pruned = build.stage(prune_unreachable, night, now=build.now)
+    exported = build.export(night.release_id) if manifest.status == "accepted" else ()
     summary = Summary(
         manifest=manifest,
         published=manifest.status == "accepted",
         changed=True,
         counts=manifest.counts,
-        seconds=run.total_seconds(),
+        seconds=build.total_seconds(),
         coverage=read.coverage,
-        drops=read.drops,
-        ladder=tuple(ladder(measures, read_timings(folder))),
-        depths=tuple(read_depths(folder)),
+        dropped=read.dropped,
+        ladder=tuple(ladder(measures, read_timings(files.timings))),
+        depths=tuple(read_depths(files.depths)),
         warnings=_warnings(
-            read, measures, spending_cap(manifest.counts), *asked.warnings, not_reported, not_collected, *exported
+            read, measures, spending_cap(manifest.counts), *asked.warnings, not_reported, not_pruned, *exported
         ),
     )
-    run.tell(summary)
-    with as_far_as_it_answers():
+    build.report(summary)
+    with if_reachable():
         show_in_prefect(summary, workspace=night.workspace)
     if summary.refused:
         raise Refused(summary)
@@ -322,10 +325,10 @@ def _built_upon(
     same_reranker = reranker is not None and inputs.reranker_fingerprint == reranker.fingerprint
     measured = None
     if reranker is not None and settings.queries.budget_seconds is not None:
-        manifests, _ = survey_releases(workspace)
+        manifests, _ = readable_and_damaged(workspace)
         measured = measured_pairs_per_second(manifests, reranker=reranker.fingerprint)
     before = Before(
-        folder=workspace.release(current.release_id, only=BUILT_UPON),
+        files=ReleaseFiles.of(workspace, current.release_id, only=BUILT_UPON),
         same_chunking=inputs.chunking == chunking_fingerprint(settings.chunking, embedder),
         same_embedder=inputs.embedder == embedder.fingerprint,
         same_reranker=same_reranker,
@@ -334,11 +337,11 @@ def _built_upon(
     return before if inputs.pipeline == PIPELINE and before.is_whole(current.files) else None
 
 
-def _answered(current: Manifest, workspace: Workspace, settings: Settings) -> Path | None:
+def _answered(current: Manifest, workspace: Workspace, settings: Settings) -> Queries | None:
     """What is live stays answered whatever a run builds upon, so this asks for no model and no release before."""
     if settings.queries.budget_seconds is None:
         return None
-    return whole_file(workspace.release(current.release_id, only=["queries.parquet"]), current, "queries.parquet")
+    return whole_file(ReleaseFiles.of(workspace, current.release_id, only=[ReleaseFiles.queries]).queries, current)
 
 
 def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *others: str | None) -> tuple[str, ...]:
@@ -347,7 +350,7 @@ def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *others: 
     warnings = (
         unknown if read.judgments_unknown else None,
         *_much_screened(read),
-        *_from_outside(read),
+        *_of_external_runs(read),
         no_tokens if measures and "static" not in measures else None,
         *others,
     )
@@ -361,16 +364,16 @@ def _much_screened(read: InputsRead) -> tuple[str, ...]:
     return (f"{read.screened:.0%} of the log's traffic was taken for robots' or was on the drop list: check {rules}.",)
 
 
-def _from_outside(read: InputsRead) -> tuple[str, ...]:
+def _of_external_runs(read: InputsRead) -> tuple[str, ...]:
     return tuple(warning for run in read.runs for warning in run.warnings(queries=read.queries))
 
 
-def _stale_source(run: Run) -> tuple[str, ...]:
+def _stale_source(build: Build) -> tuple[str, ...]:
     """A night that finds nothing to do asks no gate, and is what a source that is never delivered looks like."""
-    settings = run.night.settings
+    settings = build.night.settings
     if settings.gates.max_source_age_days is None:
         return ()
-    days = source_age_days(settings.documents.source, base=run.night.base, now=run.now)
+    days = source_age_days(settings.documents.source, base=build.night.base, now=build.now)
     if days is None:
         return ()
     gate = source_age_gate(days, max_days=settings.gates.max_source_age_days)

@@ -16,7 +16,7 @@ from nightrank.storage.errors import MachineError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nightrank.tasks.settings.quality import CanarySettings
+    from nightrank.tasks.settings.quality import DriftCheckSettings
 
 # Batches of other shapes move a value by some 1e-6 in single precision, and by its last digits in half precision.
 TOLERANCES = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1, "int8": 1e-1}
@@ -27,7 +27,7 @@ def compare_with_stored(
     stored: NDArray[np.float32],
     fresh: NDArray[np.float32],
     *,
-    settings: CanarySettings,
+    settings: DriftCheckSettings,
     precision: str,
 ) -> None:
     """Require that stored and fresh values agree.
@@ -53,6 +53,6 @@ def compare_with_stored(
         )
         remedy = (
             "A library, a driver or the device has changed. Go back to what computed them, or refresh into another "
-            "`workspace`; where the difference is no matter, raise `canary.tolerance`."
+            "`workspace`; where the difference is no matter, raise `drift_check.tolerance`."
         )
         raise MachineError(message, remedy=remedy)

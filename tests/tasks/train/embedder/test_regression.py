@@ -1,4 +1,4 @@
-"""A general collection on guard: a BEIR folder, or the release of other settings."""
+"""A general collection as regression set: a BEIR folder, or the release of other settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.settings import load_settings
 from nightrank.storage.errors import InputError
-from nightrank.tasks.train.embedder.guard import GuardFolder, GuardRelease
+from nightrank.tasks.train.embedder.regression import RegressionFolder, RegressionRelease
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Drawn(TypedDict):
-    """How much of a guard is asked."""
+    """How much of a regression set is asked."""
 
     queries: int
     passages: int
@@ -31,7 +31,7 @@ def everything() -> Drawn:
     return {"queries": 1000, "passages": 1000, "generator": np.random.default_rng(0)}
 
 
-def beir(folder: Path, *splits: str) -> GuardFolder:
+def beir(folder: Path, *splits: str) -> RegressionFolder:
     (folder / "qrels").mkdir(parents=True)
     documents = [{"_id": "a", "title": "A", "text": "x"}, {"_id": "b", "title": "", "text": "y"}]
     (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in documents))
@@ -39,7 +39,7 @@ def beir(folder: Path, *splits: str) -> GuardFolder:
     (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in queries))
     for split in splits:
         (folder / "qrels" / f"{split}.tsv").write_text(f"query-id\tcorpus-id\tscore\n{split}\tb\t2\n{split}\ta\t0\n")
-    return GuardFolder("general", folder)
+    return RegressionFolder("general", folder)
 
 
 def test_a_folder_asks_the_queries_of_its_test_split_over_all_its_documents(tmp_path: Path) -> None:
@@ -55,19 +55,19 @@ def test_a_folder_without_judgments_is_the_users_fault(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_relevant_document_is_the_users_fault(tmp_path: Path) -> None:
-    guard = beir(tmp_path, "test")
+    regression_set = beir(tmp_path, "test")
     (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\ntest\ta\t0\n")
 
     with pytest.raises(InputError, match="general has no query"):
-        guard.check()
+        regression_set.check()
 
 
 def test_of_a_large_folder_what_answers_and_some_others_are_asked(tmp_path: Path) -> None:
-    guard = beir(tmp_path, "test")
+    regression_set = beir(tmp_path, "test")
     with (tmp_path / "corpus.jsonl").open("a") as file:
         file.writelines(json.dumps({"_id": f"c{i}", "text": f"text {i}"}) + "\n" for i in range(50))
 
-    asked = guard.examination(queries=300, passages=5, generator=np.random.default_rng(0))
+    asked = regression_set.examination(queries=300, passages=5, generator=np.random.default_rng(0))
 
     assert len(asked.document_ids) == 5
     assert asked.passages[asked.document_ids.index("b")] == "y"
@@ -76,9 +76,9 @@ def test_of_a_large_folder_what_answers_and_some_others_are_asked(tmp_path: Path
     assert len(others) >= 3
 
 
-def guard_of(collection: Collection) -> GuardRelease:
+def regression_set_of(collection: Collection) -> RegressionRelease:
     configuration = load_settings(collection.settings_file)
-    return GuardRelease("general", configuration.settings, configuration.base, configuration.workspace)
+    return RegressionRelease("general", configuration.settings, configuration.base, configuration.workspace)
 
 
 def test_a_release_asks_its_judged_queries_over_all_its_chunks(collection: Collection) -> None:
@@ -86,9 +86,9 @@ def test_a_release_asks_its_judged_queries_over_all_its_chunks(collection: Colle
     collection.write()
     refresh_plainly(collection.settings_file)
 
-    guard = guard_of(collection)
-    guard.check()
-    asked = guard.examination(**everything())
+    regression_set = regression_set_of(collection)
+    regression_set.check()
+    asked = regression_set.examination(**everything())
 
     by_query = dict(zip(asked.queries, asked.relevant, strict=True))
     assert by_query["how do bees make honey"] == {"bees": 2, "beeswax": 1}
@@ -98,7 +98,7 @@ def test_a_release_asks_its_judged_queries_over_all_its_chunks(collection: Colle
     assert asked.document_ids.count("garden") > 1
     tea = list(asked.document_ids).index("tea")
     assert asked.passages[tea].startswith("Tea\nLeaves of one bush")
-    assert asked.smaller(queries=3, passages=5, generator=np.random.default_rng(1)) == guard.examination(
+    assert asked.smaller(queries=3, passages=5, generator=np.random.default_rng(1)) == regression_set.examination(
         queries=3, passages=5, generator=np.random.default_rng(1)
     )
 
@@ -109,4 +109,4 @@ def test_a_release_without_judgments_is_the_users_fault(collection: Collection) 
     collection.write()
 
     with pytest.raises(InputError, match="no judged query"):
-        guard_of(collection).check()
+        regression_set_of(collection).check()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from nightrank.storage.files.atomic import write_text
 from nightrank.storage.files.parquet import read_table, write_table
-from nightrank.storage.workspace.models import seal_model
+from nightrank.storage.workspace.models import commit_model
 from nightrank.tasks.models.card import CARD, LOSSES_FILE, MEASURES, Figure
 from nightrank.tasks.models.curve import draw_losses
 from nightrank.tasks.models.files import find_model
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.tasks.models.card import TrainingCard
-    from nightrank.tasks.train.run import TrainingRun
+    from nightrank.tasks.train.job import TrainingJob
 
 
 class Measured(BaseModel):
@@ -28,13 +28,13 @@ class Measured(BaseModel):
 
     Attributes:
         figures: What they come to.
-        watched_too: Whether they were looked at in training, for they were too few to be split.
+        validation_too: Whether they were looked at in training, for they were too few to be split.
     """
 
     model_config = ConfigDict(frozen=True)
 
     figures: list[Figure]
-    watched_too: bool = False
+    validation_reused: bool = False
 
 
 class Named(BaseModel):
@@ -47,18 +47,18 @@ class Named(BaseModel):
 
 
 @task(name="name model", cache_policy=NO_CACHE)
-def name_model(run: TrainingRun) -> Named:
+def name_model(job: TrainingJob) -> Named:
     """The fingerprint of the trained model's files."""
 
     def name() -> Named:
-        files = find_model(str(run.trained), base=run.base, revision=None, sha256=None)
+        files = find_model(str(job.trained), base=job.base, revision=None, sha256=None)
         return Named(fingerprint=files.fingerprint(), weights_sha256=files.weights_sha256)
 
-    return run.once("named", Named, name)
+    return job.once("named", Named, name)
 
 
-@task(name="seal model", cache_policy=NO_CACHE)
-def seal_trained(run: TrainingRun, card: TrainingCard) -> Path:
+@task(name="commit model", cache_policy=NO_CACHE)
+def commit_trained(job: TrainingJob, card: TrainingCard) -> Path:
     """Put the card, the figures and the loss curve beside the weights, and give the folder its name.
 
     Where the same weights were made before, the newest card counts: it has what was asked for last.
@@ -66,12 +66,14 @@ def seal_trained(run: TrainingRun, card: TrainingCard) -> Path:
     Returns:
         The model's folder.
     """
-    losses = read_table(run.losses)
-    shutil.rmtree(run.sealed, ignore_errors=True)
-    shutil.copytree(run.trained, run.sealed)  # a run that is killed behind this finds again what it was asked to make
-    write_table(run.sealed / LOSSES_FILE, losses)
-    draw_losses(losses, run.sealed / "losses.svg", held_out=f"{MEASURES[0]}, held out")
-    shutil.copyfile(run.comparison, run.sealed / "comparison.parquet")
-    write_text(run.sealed / CARD, card.model_dump_json(indent=2) + "\n")
-    told_in = (LOSSES_FILE, "losses.svg", "comparison.parquet", CARD)
-    return seal_model(run.workspace, run.sealed, kind=run.kind, fingerprint=card.fingerprint, told_in=told_in)
+    losses = read_table(job.losses)
+    shutil.rmtree(job.staging, ignore_errors=True)
+    shutil.copytree(job.trained, job.staging)  # a run that is killed behind this finds again what it was asked to make
+    write_table(job.staging / LOSSES_FILE, losses)
+    draw_losses(losses, job.staging / "losses.svg", held_out=f"{MEASURES[0]}, held out")
+    shutil.copyfile(job.comparison, job.staging / "comparison.parquet")
+    write_text(job.staging / CARD, card.model_dump_json(indent=2) + "\n")
+    report_files = (LOSSES_FILE, "losses.svg", "comparison.parquet", CARD)
+    return commit_model(
+        job.workspace, job.staging, kind=job.kind, fingerprint=card.fingerprint, report_files=report_files
+    )

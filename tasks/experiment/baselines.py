@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.workspace.base import Workspace
-    from nightrank.tasks.experiment.explain import Yardstick
+    from nightrank.tasks.experiment.explain import EvaluationContext
     from nightrank.tasks.settings.file import Settings
 
 
@@ -33,7 +33,7 @@ class OtherRelease:
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class OtherSettings:
     """Other settings, run over the release that is evaluated."""
 
     settings: Settings
@@ -47,47 +47,51 @@ class RunFile:
 
 
 PUBLISHED = "results"  # what readers see of a release, and run files of other systems are held against
-Opponent = OtherRelease | Variant | RunFile
+Baseline = OtherRelease | OtherSettings | RunFile
 
 
 @task(name="compare", cache_policy=NO_CACHE)
-def compare_with(opponent: Opponent, evaluation: pa.Table, yardstick: Yardstick, *, release_id: str | None) -> pa.Table:
-    """Hold an evaluation against an opponent, query by query; differences are in favour of the evaluation.
+def compare_with(
+    baseline: Baseline, evaluation: pa.Table, context: EvaluationContext, *, release_id: str | None
+) -> pa.Table:
+    """Hold an evaluation against a baseline, query by query; differences are in favour of the evaluation.
 
-    A stage is held against the same stage, a run file against the opponent's results.
+    A stage is held against the same stage, a run file against the baseline's results.
 
     Args:
-        opponent: What comes before.
+        baseline: What comes before.
         evaluation: Schema EVALUATION, what comes after.
-        yardstick: What the latter was, and the former is measured by.
+        context: What the latter was, and the former is measured by.
         release_id: Of the release over whose stores a variant is run; None for the current one.
 
     Returns:
         A table of schema COMPARISON.
 
     Raises:
-        InputError: The opponent is not there, or is none.
+        InputError: The baseline is not there, or is none.
     """
-    before = _measured(opponent, evaluation, yardstick, release_id=release_id)
+    before = _measured(baseline, evaluation, context, release_id=release_id)
     known = set(before.column("stage").to_pylist())
     runs = [stage for stage in evaluation.column("stage").unique().to_pylist() if stage not in STAGES]
     results = before.filter(pc.field("stage") == PUBLISHED)
     before = pa.concat_tables([before, *(_as_stage(results, run) for run in runs if run not in known)])
-    return compare_evaluations(before, evaluation, generator=np.random.default_rng(yardstick.seed))
+    return compare_evaluations(before, evaluation, generator=np.random.default_rng(context.seed))
 
 
-def _measured(opponent: Opponent, evaluation: pa.Table, yardstick: Yardstick, *, release_id: str | None) -> pa.Table:
-    """Schema EVALUATION, of the opponent."""
-    if isinstance(opponent, OtherRelease):
-        theirs = replace(yardstick, workspace=opponent.workspace)
-        measured, _ = measure_release.fn(opponent.release_id, theirs)
+def _measured(
+    baseline: Baseline, evaluation: pa.Table, context: EvaluationContext, *, release_id: str | None
+) -> pa.Table:
+    """Schema EVALUATION, of the baseline."""
+    if isinstance(baseline, OtherRelease):
+        theirs = replace(context, workspace=baseline.workspace)
+        measured, _ = measure_release.fn(baseline.release_id, theirs)
         return measured
-    if isinstance(opponent, RunFile):
-        run = measure_run_files.fn({"run": opponent.path}, yardstick)
+    if isinstance(baseline, RunFile):
+        run = measure_run_files.fn({"run": baseline.path}, context)
         stages = evaluation.column("stage").unique().to_pylist()
         return pa.concat_tables([_as_stage(run, stage) for stage in stages])
-    with yardstick.experiment(release_id) as experiment:
-        return experiment.run(opponent.settings).evaluation
+    with context.experiment(release_id) as experiment:
+        return experiment.evaluate(baseline.settings).evaluation
 
 
 def _as_stage(run: pa.Table, stage: str) -> pa.Table:

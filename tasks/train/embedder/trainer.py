@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.train.embedder.examine import Examination
     from nightrank.tasks.train.embedder.rows import TrainingRow
 
-WATCHED = MEASURES[0]
+VALIDATION_MEASURE = MEASURES[0]
 TOKENS_A_TEXT = 128  # about; decides how many texts make a batch
 
 
@@ -34,15 +34,15 @@ class HeldOutEvaluator(BaseEvaluator):
     """Measures the dense leg of some held-out queries.
 
     Args:
-        watched: The queries, and the passages that they are measured over.
+        validation: The queries, and the passages that they are measured over.
         prompts: What is put before queries and passages.
         batch_tokens: About so many tokens make a batch.
     """
 
-    def __init__(self, watched: Examination, prompts: EmbedderSettings, *, batch_tokens: int) -> None:
+    def __init__(self, validation: Examination, prompts: EmbedderSettings, *, batch_tokens: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # sentence-transformers leaves it untyped
-        self.primary_metric = WATCHED
-        self._watched = watched
+        self.primary_metric = VALIDATION_MEASURE
+        self._validation = validation
         self._prompts = prompts
         self._batch = max(1, batch_tokens // TOKENS_A_TEXT)
 
@@ -56,7 +56,7 @@ class HeldOutEvaluator(BaseEvaluator):
         """The measures by name; the model is left as it was."""
         was_training = model.training
         evaluation = examine(
-            self._watched,
+            self._validation,
             embed_queries=lambda texts: self._embed(model, texts, self._prompts.query_prompt),
             embed_passages=lambda texts: self._embed(model, texts, self._prompts.passage_prompt),
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from nightrank.storage.workspace.base import Workspace
-    from nightrank.storage.workspace.models import Kind
+    from nightrank.storage.workspace.models import ModelKind
     from nightrank.tasks.embed.encoder import EmbedderPlan
     from nightrank.tasks.settings.file import Settings
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingRun:
+class TrainingJob:
     """A small record that every stage of a training takes: stages hand on files, never tables.
 
     Attributes:
@@ -43,7 +43,7 @@ class TrainingRun:
     settings: Settings
     base: Path
     workspace: Workspace
-    kind: Kind
+    kind: ModelKind
     folder: Path
     embedder: EmbedderPlan
     key: str = ""
@@ -86,7 +86,7 @@ class TrainingRun:
 
     @property
     def taught(self) -> Path:
-        """The folder of the training set with a teacher's opinions."""
+        """The folder of the training set with a teacher's teacher scores."""
         return self.folder / "taught"
 
     @property
@@ -95,9 +95,9 @@ class TrainingRun:
         return self.folder / "trained"
 
     @property
-    def sealed(self) -> Path:
+    def staging(self) -> Path:
         """The folder of the trained model with its card, before it has its name."""
-        return self.folder / "sealed"
+        return self.folder / "staging"
 
     @property
     def losses(self) -> Path:

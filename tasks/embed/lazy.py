@@ -8,7 +8,7 @@ import numpy as np
 
 from nightrank.storage.lance.table import vectors_of
 from nightrank.tasks.embed.encoder import Embedder
-from nightrank.tasks.models.canary import compare_with_stored
+from nightrank.tasks.models.drift import compare_with_stored
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from nightrank.tasks.workers.cut import Sharding
 
 
-class EmbedderOnDemand:
+class LazyEmbedder:
     """The embedder of a night.
 
     Args:
         plan: What to load.
         settings: Where it runs, and how it is watched.
-        seed: Of the canary's sample.
+        seed: Of the drift check's sample.
         sharding: How workers embed what is much; None where this process embeds all.
 
     Attributes:
@@ -66,7 +66,7 @@ class EmbedderOnDemand:
     def stored_sample(self, stored: ChunkTable) -> pa.Table:
         """What the embedder must say again: some ``text`` and ``vector`` of what is stored, the same all night."""
         generator = np.random.default_rng(self._seed)
-        return stored.sample(self._settings.canary.sample, ["text", "vector"], generator=generator)
+        return stored.sample(self._settings.drift_check.sample or 0, ["text", "vector"], generator=generator)
 
     def _check(self, embedder: Embedder, stored: ChunkTable) -> None:
         sample = self.stored_sample(stored)
@@ -76,7 +76,7 @@ class EmbedderOnDemand:
             "embeddings",
             vectors_of(sample, stored.dimensions),
             embedder.embed_passages(sample.column("text").to_pylist()),
-            settings=self._settings.canary,
+            settings=self._settings.drift_check,
             precision=self.plan.precision,
         )
         self.vectors_checked = sample.num_rows

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.hosted.plan import HostedPlan
-from nightrank.tasks.rerank.hosted.spending import RunSpending
+from nightrank.tasks.rerank.hosted.spending import SpendingBySection
 from nightrank.tasks.rerank.openvino import OpenvinoReranker
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LoadedReranker: TypeAlias = "Reranker | OpenvinoReranker | HostedReranker"
 
 
-class RerankerOnDemand:
+class LazyReranker:
     """The reranker of a night.
 
     Args:
@@ -37,12 +37,12 @@ class RerankerOnDemand:
         plan: RerankerPlan | HostedPlan,
         settings: Settings,
         *,
-        spending: RunSpending | None = None,
+        spending: SpendingBySection | None = None,
         sharding: Sharding | None = None,
     ) -> None:
         self.plan = plan
         self.sharding = None if isinstance(plan, HostedPlan) else sharding
-        self._spending = RunSpending() if spending is None else spending
+        self._spending = SpendingBySection() if spending is None else spending
         self._execution = settings.execution
         self._loaded: LoadedReranker | None = None
 

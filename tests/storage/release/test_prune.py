@@ -15,15 +15,15 @@ from nightrank.storage.keys import digest
 from nightrank.storage.lance import place as lance_place
 from nightrank.storage.lance import prune as chunk_upkeep
 from nightrank.storage.lance.place import LanceFolder
-from nightrank.storage.lance.prune import ChunkUpkeep
+from nightrank.storage.lance.prune import ChunkPruning
 from nightrank.storage.lance.table import ChunkTable, vectors_of
 from nightrank.storage.memo import file as memo_file
-from nightrank.storage.memo import prune as memo_upkeep
+from nightrank.storage.memo import prune as memo_prune
 from nightrank.storage.memo.pair_scores import PAID, PairMemo
 from nightrank.storage.memo.query_vectors import QueryMemo
-from nightrank.storage.release import collect as collect_module
-from nightrank.storage.release.collect import Collected, collect
+from nightrank.storage.release import prune as collect_module
 from nightrank.storage.release.manifest import list_releases, read_manifest
+from nightrank.storage.release.prune import Pruned, prune
 from nightrank.storage.workspace import folder as workspace_module
 from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.stored_nights import DIMENSIONS, NOW, add_night, chunk_hash, pair_score, vectors_for
@@ -40,8 +40,8 @@ def place(tmp_path: Path) -> Workspace:
     return FolderWorkspace(tmp_path / "workspace")
 
 
-def run(place: Workspace, *, keep: int = 1, thorough: bool = False, dry_run: bool = False) -> Collected:
-    return collect(place, keep=keep, now=NOW, thorough=thorough, dry_run=dry_run)
+def run(place: Workspace, *, keep: int = 1, thorough: bool = False, dry_run: bool = False) -> Pruned:
+    return prune(place, keep=keep, now=NOW, thorough=thorough, dry_run=dry_run)
 
 
 def texts_in(place: Workspace, embedder: str = "e1") -> set[str]:
@@ -90,20 +90,20 @@ def test_what_only_old_releases_reach_goes_and_what_kept_ones_reach_stays(place:
     add_night(place, "n1", texts=["a1", "a2", "a3", "b1"], queries=["a", "b"])
     add_night(place, "n2", texts=["a2", "a3", "b1", "b2"], queries=["a", "b"])
     add_night(place, "n3", texts=["a3", "b1", "b2", "b3"], queries=["b"])
-    collected = run(place, keep=2)
-    assert collected.releases_removed == ("n1",)
-    assert (collected.tags_removed, collected.rows_removed) == (1, 1)  # "a1"
+    pruned = run(place, keep=2)
+    assert pruned.releases_removed == ("n1",)
+    assert (pruned.tags_removed, pruned.rows_removed) == (1, 1)  # "a1"
     assert texts_in(place) == {"a2", "a3", "b1", "b2", "b3"}
     assert release_ids(place) == ["n2", "n3"]
     assert_whole(place, "n2", ["a2", "a3", "b1", "b2"], ["a", "b"])
     assert_whole(place, "n3", ["a3", "b1", "b2", "b3"], ["b"])
-    collected = run(place, keep=1)
-    assert collected.releases_removed == ("n2",)
-    assert (collected.tags_removed, collected.rows_removed) == (1, 1)  # "a2"
+    pruned = run(place, keep=1)
+    assert pruned.releases_removed == ("n2",)
+    assert (pruned.tags_removed, pruned.rows_removed) == (1, 1)  # "a2"
     # Of the pairs (a, a1), (a, a2), (b, b1), (b, b2) the last two are left, of the queries the last.
-    assert (collected.pair_scores_removed, collected.query_vectors_removed) == (1, 1)
+    assert (pruned.pair_scores_removed, pruned.query_vectors_removed) == (1, 1)
     assert_whole(place, "n3", ["a3", "b1", "b2", "b3"], ["b"])
-    assert collected.bytes_after < collected.bytes_before
+    assert pruned.bytes_after < pruned.bytes_before
     again = run(place, keep=1)
     assert (again.releases_removed, again.rows_removed, again.tags_removed) == ((), 0, 0)
     assert again.bytes_after == again.bytes_before
@@ -114,9 +114,9 @@ def test_models_that_no_kept_release_names_go_with_all_they_left(place: Workspac
     add_night(place, "n2", texts=["a1", "a2"], queries=["a"], embedder="e2", reranker="r2 at 0.5")
     (place.memo / "mine.duckdb").write_text("the user's")
     add_night(place, "n3", texts=["a1", "a2"], queries=["a"], embedder="e2", reranker="r2 at 1")
-    collected = run(place, keep=2)
-    assert collected.tables_removed == ("chunks_e1",)
-    assert collected.memos_removed == ("pairs-r1.duckdb", "queries-e1.duckdb")
+    pruned = run(place, keep=2)
+    assert pruned.tables_removed == ("chunks_e1",)
+    assert pruned.memos_removed == ("pairs-r1.duckdb", "queries-e1.duckdb")
     assert sorted(path.name for path in place.memo.iterdir()) == [
         "mine.duckdb",
         "pairs-r2.duckdb",
@@ -138,9 +138,9 @@ def test_scores_that_were_paid_for_stay_as_long_as_their_texts_whoever_asked_for
         with PairMemo(place.memo, reranker=reranker) as memo:
             memo.append(asked, scores)
     add_night(place, "n2", texts=texts, queries=["a"], reranker="none at 1")
-    collected = run(place, keep=1, thorough=True)
-    assert (collected.releases_removed, collected.pair_scores_removed) == (("n1",), 0)
-    assert collected.memos_removed == ("pairs-r3.duckdb",)
+    pruned = run(place, keep=1, thorough=True)
+    assert (pruned.releases_removed, pruned.pair_scores_removed) == (("n1",), 0)
+    assert pruned.memos_removed == ("pairs-r3.duckdb",)
     for reranker in (f"{PAID}r1", f"{PAID}r2"):
         with PairMemo(place.memo, reranker=reranker) as memo:
             assert memo.scores_of(asked)[1].size == len(pairs)
@@ -183,7 +183,7 @@ def test_where_a_kept_release_lacks_a_file_nothing_goes(place: Workspace, name: 
 def test_where_the_table_lacks_a_text_of_a_kept_release_nothing_goes(place: Workspace) -> None:
     add_night(place, "n1", texts=["a1"])
     add_night(place, "n2", texts=["a2", "a3"])
-    upkeep = ChunkUpkeep(place.lance, "chunks_e1")
+    upkeep = ChunkPruning(place.lance, "chunks_e1")
     rows = upkeep.rows().read_all().to_pylist()
     lost = [row["_rowid"] for row in rows if row["chunk_hash"] == chunk_hash("a2")]
     upkeep.remove(np.array(lost, dtype=np.uint64))
@@ -212,9 +212,9 @@ def test_without_a_release_only_abandoned_folders_go(place: Workspace) -> None:
     with PairMemo(place.memo, reranker="r1"):
         pass
     place.staging("killed").mkdir(parents=True)
-    collected = run(place)
-    assert (collected.staging_removed, collected.rows_removed) == (1, 0)
-    assert (collected.tables_removed, collected.memos_removed) == ((), ())
+    pruned = run(place)
+    assert (pruned.staging_removed, pruned.rows_removed) == (1, 0)
+    assert (pruned.tables_removed, pruned.memos_removed) == ((), ())
     assert texts_in(place) == {"a"}
     assert not place.staging("killed").exists()
     assert run(FolderWorkspace(place.root / "nowhere")).bytes_before == 0
@@ -257,15 +257,15 @@ def test_while_somebody_reads_the_files_stay_until_another_time(
     with place.reading():
         old = ChunkTable.of_release(place.lance, name="chunks_e1", release_id="n2")
         add_night(place, "n3", texts=["a2", "a3"])
-        collected = run(place)
-        assert collected.waiting_for_readers
-        assert collected.rows_removed == 1
+        pruned = run(place)
+        assert pruned.waiting_for_readers
+        assert pruned.rows_removed == 1
         assert texts_in(place) == {"a2", "a3"}
         assert texts_in(place, "e0") == {"a1", "a2"}
         assert_rows(old, ["a1", "a2"])
-    collected = run(place)
-    assert not collected.waiting_for_readers
-    assert collected.tables_removed == ("chunks_e0",)
+    pruned = run(place)
+    assert not pruned.waiting_for_readers
+    assert pruned.tables_removed == ("chunks_e0",)
     assert ChunkTable.find(place.lance, embedder="e0") is None
     with pytest.raises(MachineError):
         ChunkTable.open(place.lance, name=old.name, version=old.version)
@@ -353,13 +353,13 @@ STEPS = [
     (memo_file, "replacing"),
     (LanceFolder, "remove_table"),
     (LanceFolder, "remove_leftovers"),
-    (memo_upkeep, "remove_leftovers"),
+    (memo_prune, "remove_leftovers"),
     (collect_module, "remove_memo"),
-    (memo_upkeep, "keep_reached"),
-    (ChunkUpkeep, "remove"),
-    (ChunkUpkeep, "move_tags"),
-    (ChunkUpkeep, "put_together"),
-    (ChunkUpkeep, "remove_old_versions"),
+    (memo_prune, "keep_reachable"),
+    (ChunkPruning, "remove"),
+    (ChunkPruning, "move_tags"),
+    (ChunkPruning, "put_together"),
+    (ChunkPruning, "remove_old_versions"),
 ]
 
 

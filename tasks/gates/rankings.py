@@ -17,7 +17,7 @@ NAMED = 3  # queries that a reason names
 
 
 @dataclass(frozen=True, slots=True)
-class RankingSurvey:
+class RankingChanges:
     """What was found. A query is named by its key, and answered where its ranking is not empty.
 
     Attributes:
@@ -42,12 +42,12 @@ class RankingSurvey:
 
 
 @dataclass(frozen=True, slots=True)
-class FormerSurvey:
+class LostQueries:
     """What becomes of the queries of the release that is live.
 
     Attributes:
-        queries: How many it answers, forms not counted.
-        lost: Those that the release that was made does not answer, neither by themselves nor as a form of another.
+        queries: How many it answers, aliases not counted.
+        lost: Those that the release that was made does not answer, neither by themselves nor as an alias of another.
         lost_keys: The first few of these.
         judged: The pairs of the judged queries.
     """
@@ -58,13 +58,13 @@ class FormerSurvey:
     judged: tuple[RankingPair, ...]
 
 
-def survey_rankings(
+def ranking_changes(
     pairs: Iterable[RankingPair],
     *,
     judged: AbstractSet[str],
     persistence: float,
     unanswerable: AbstractSet[str] = frozenset(),
-) -> RankingSurvey:
+) -> RankingChanges:
     """Look at every query once; only the rankings of the judged ones stay in memory.
 
     Args:
@@ -93,7 +93,7 @@ def survey_rankings(
             top1_changed += pair.before[0] != pair.after[0]
             if overlap < 1.0:
                 least_alike = sorted([*least_alike, (overlap, pair.query_key)])[:NAMED]
-    return RankingSurvey(
+    return RankingChanges(
         queries=queries,
         empty=empty,
         empty_keys=tuple(empty_keys),
@@ -105,7 +105,7 @@ def survey_rankings(
     )
 
 
-def survey_former(pairs: Iterable[RankingPair], *, judged: AbstractSet[str]) -> FormerSurvey:
+def lost_queries(pairs: Iterable[RankingPair], *, judged: AbstractSet[str]) -> LostQueries:
     """Look at every query of the live release once; only the rankings of the judged ones stay in memory.
 
     Args:
@@ -122,4 +122,4 @@ def survey_former(pairs: Iterable[RankingPair], *, judged: AbstractSet[str]) -> 
         if pair.after is None:
             lost += 1
             lost_keys = [*lost_keys, pair.query_key][:NAMED]
-    return FormerSurvey(queries=queries, lost=lost, lost_keys=tuple(lost_keys), judged=tuple(kept))
+    return LostQueries(queries=queries, lost=lost, lost_keys=tuple(lost_keys), judged=tuple(kept))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightrank.storage.keys import normalise_query
-from nightrank.tasks.query_log.merge import merge_forms, near_form
+from nightrank.tasks.query_log.aliases import merge_aliases, near_form
 from tests.support.query_logs import logged, traffic_of
 
 
@@ -61,9 +61,9 @@ def test_the_most_frequent_form_stands_for_all_and_takes_their_traffic_and_ids()
         logged("e-mail", count=3, query_id="q3"),
         logged("other", count=1),
     ]
-    merged = merge_forms(traffic_of(rows), near=True)
+    merged = merge_aliases(traffic_of(rows), near=True)
     assert merged.texts == ["e mail", "other"]
-    assert merged.forms == [["e-mail", "e-mail?"], []]
+    assert merged.aliases == [["e-mail", "e-mail?"], []]
     assert merged.query_ids == [["q1", "q2", "q3"], []]
     assert merged.counts.tolist() == [9, 1]
     assert merged.rows.tolist() == [3, 1]
@@ -71,22 +71,22 @@ def test_the_most_frequent_form_stands_for_all_and_takes_their_traffic_and_ids()
 
 def test_equally_frequent_forms_go_by_text_whatever_the_order_of_the_rows() -> None:
     for rows in permutations([logged("a?", count=2), logged("a", count=2), logged("a!", count=2)]):
-        merged = merge_forms(traffic_of(rows), near=True)
-        assert (merged.texts, merged.forms) == (["a"], [["a!", "a?"]])
+        merged = merge_aliases(traffic_of(rows), near=True)
+        assert (merged.texts, merged.aliases) == (["a"], [["a!", "a?"]])
 
 
 def test_without_near_each_text_is_a_query() -> None:
-    merged = merge_forms(traffic_of([logged("a?"), logged("a"), logged("A")]), near=False)
+    merged = merge_aliases(traffic_of([logged("a?"), logged("a"), logged("A")]), near=False)
     assert dict(zip(merged.texts, merged.counts.tolist(), strict=True)) == {"a?": 1, "a": 2}
-    assert merged.forms == [[], []]
+    assert merged.aliases == [[], []]
 
 
 def test_users_of_several_forms_are_counted_once() -> None:
     rows = [logged("a", user=1), logged("a?", user=1), logged("a?", user=2), logged("b", user=3), logged("b", user=3)]
-    merged = merge_forms(traffic_of(rows, most_users=5), near=True)
+    merged = merge_aliases(traffic_of(rows, most_users=5), near=True)
     assert dict(zip(merged.texts, merged.users.tolist(), strict=True)) == {"a?": 2, "b": 1}
 
 
 def test_a_log_without_rows_has_no_queries() -> None:
-    merged = merge_forms(traffic_of([]), near=True)
+    merged = merge_aliases(traffic_of([]), near=True)
     assert (merged.texts, merged.counts.tolist(), len(merged.entries)) == ([], [], 0)

@@ -23,17 +23,17 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.chunk.documents import chunking_fingerprint
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.evaluate.diversity import compare_diversity
+from nightrank.tasks.evaluate.judged import JudgedCandidates
 from nightrank.tasks.evaluate.measures import evaluate_stages, means, named_queries
-from nightrank.tasks.evaluate.pool import JudgedPool
 from nightrank.tasks.experiment.legs import Legs
 from nightrank.tasks.experiment.pairs import KnownPairs, PairScoring, stored_scores
 from nightrank.tasks.experiment.variants import require_variant
 from nightrank.tasks.rank.diversity import stored_vectors
-from nightrank.tasks.rank.fusion import fuse, pool_legs
-from nightrank.tasks.rank.order import name_candidates, reranked_rows, settle_order
+from nightrank.tasks.rank.fusion import fuse, union_legs
+from nightrank.tasks.rank.order import final_order, name_candidates, reranked_rows
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.rerank.find import plan_reranker
-from nightrank.tasks.rerank.hosted.spending import RunSpending
+from nightrank.tasks.rerank.hosted.spending import SpendingBySection
 from nightrank.tasks.rerank.pairs import distinct
 from nightrank.tasks.trec.leg import runs_of
 
@@ -100,7 +100,7 @@ class Experiment:
         measures: Sequence[str],
         now: datetime,
         seed: int,
-        spending: RunSpending,
+        spending: SpendingBySection,
     ) -> None:
         self.release = release
         self.settings = settings
@@ -133,7 +133,7 @@ class Experiment:
         release_id: str | None = None,
         measures: Sequence[str] | None = None,
         seed: int = 0,
-        spending: RunSpending | None = None,
+        spending: SpendingBySection | None = None,
     ) -> Iterator[Experiment]:
         """Open the stores of a release; while they are open, no version of its vectors is removed.
 
@@ -154,7 +154,7 @@ class Experiment:
         with workspace.reading():
             release = StoredRelease.open(workspace, release_id)
             _require_same_stores(release, settings, base=base)
-            with Bm25Store.open(release.bm25) as store:
+            with Bm25Store.open(release.files.statistics.path) as store:
                 yield cls(
                     release,
                     store,
@@ -164,10 +164,10 @@ class Experiment:
                     measures=settings.evaluation.measures if measures is None else measures,
                     now=now,
                     seed=seed,
-                    spending=RunSpending() if spending is None else spending,
+                    spending=SpendingBySection() if spending is None else spending,
                 )
 
-    def run(self, settings: Settings) -> Outcome:
+    def evaluate(self, settings: Settings) -> Outcome:
         """What a variant makes of the judged queries.
 
         Pairs that nobody has scored yet are scored, and kept in the workspace's memo.
@@ -184,7 +184,7 @@ class Experiment:
         if plan is not None:
             asked = reranked_rows(fused, settings)
             pair_scores[asked] = self._known_of(plan.fingerprint).scores_of(candidates.take(pa.array(asked)))
-        ranked = settle_order(
+        ranked = final_order(
             candidates,
             fused,
             pair_scores,
@@ -244,11 +244,11 @@ class Experiment:
             generator=np.random.default_rng(self._seed),
         )
 
-    def judged_pool(self, settings: Settings) -> JudgedPool:
+    def judged_candidates(self, settings: Settings) -> JudgedCandidates:
         """What both legs find for the judged queries, as arrays, under a variant's BM25 and candidate depth."""
         documents = self._chunks.column("document_id").combine_chunks().dictionary_encode()
-        return JudgedPool.of(
-            pool_legs(*self._both_legs(settings)),
+        return JudgedCandidates.of(
+            union_legs(*self._both_legs(settings)),
             documents.indices.to_numpy(),
             documents.dictionary.to_pylist(),
             self._judged_ids(),
@@ -256,7 +256,7 @@ class Experiment:
             ignore_identical_ids=self.settings.judgments.ignore_identical_ids,
         )
 
-    def known_pair_scores(self, judged: JudgedPool, settings: Settings) -> NDArray[np.float32]:
+    def known_pair_scores(self, judged: JudgedCandidates, settings: Settings) -> NDArray[np.float32]:
         """What a variant's reranker says of the rows of a pool, float32 (n,); NaN where it was not asked yet."""
         plan = self._plan(settings.reranker)
         if plan is None:

@@ -1,4 +1,4 @@
-"""Collects: removes what no kept release reaches, so that a workspace grows with its collection and not by the night.
+"""Prunes: removes what no kept release reaches, so that a workspace grows with its collection and not by the night.
 
 What kept releases reach stays: their texts' rows in LanceDB, the pair scores behind their candidates, the embeddings of
 their queries; and all pair scores of their texts that were paid for, whoever asked for them. Which releases are kept is
@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import MachineError
-from nightrank.storage.lance.prune import ChunkUpkeep
-from nightrank.storage.lance.reached import unreached_rows
-from nightrank.storage.memo import prune as memo_upkeep
+from nightrank.storage.lance.prune import ChunkPruning
+from nightrank.storage.lance.reachable import unreachable_rows
+from nightrank.storage.memo import prune as memo_prune
 from nightrank.storage.memo.file import remove_memo
 from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import list_releases
 from nightrank.storage.release.retention import kept_releases
 from nightrank.storage.workspace.base import STAGING_PREFIX
@@ -29,16 +30,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nightrank.storage.memo.prune import Kind
+    from nightrank.storage.memo.prune import MemoKind
     from nightrank.storage.records import JsonValue
     from nightrank.storage.release.manifest import Manifest
     from nightrank.storage.workspace.base import Workspace
 
-_READ = ("bm25.duckdb", "candidates.parquet", "queries.parquet")
+_READ = (ReleaseFiles.statistics, ReleaseFiles.candidates, ReleaseFiles.queries)
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
+class Pruned:
     """What went, or in a dry run would go.
 
     Attributes:
@@ -88,15 +89,13 @@ class _Unwanted:
 class _KeptTable:
     """A table of chunks that kept releases read: its rows that none of them reaches, uint64 (n,), and stray tags."""
 
-    upkeep: ChunkUpkeep
+    upkeep: ChunkPruning
     release_ids: tuple[str, ...]
-    unreached: NDArray[np.uint64]
+    unreachable: NDArray[np.uint64]
     stale_tags: int
 
 
-def collect(
-    workspace: Workspace, *, keep: int, now: datetime, thorough: bool = False, dry_run: bool = False
-) -> Collected:
+def prune(workspace: Workspace, *, keep: int, now: datetime, thorough: bool = False, dry_run: bool = False) -> Pruned:
     """Remove what nothing reaches. The caller holds the workspace as its one writer.
 
     A process that is killed at any point leaves every kept release readable, and the next collection goes on.
@@ -121,19 +120,19 @@ def collect(
     unwanted = _unwanted(workspace, releases, kept)
     waiting = False if dry_run else _remove(workspace, unwanted, tables, thorough=thorough)
     removed = {
-        kind: _keep_reached(workspace, kind, kept, thorough=thorough, dry_run=dry_run)
+        kind: _keep_reachable(workspace, kind, kept, thorough=thorough, dry_run=dry_run)
         for kind in (PAIRS, PAID_PAIRS, QUERIES)
     }
     if not dry_run:
         workspace.share_pruned_memos()
     going = _bytes_of(workspace, unwanted) if dry_run else 0
-    return Collected(
+    return Pruned(
         at=now,
         releases_removed=unwanted.releases,
         staging_removed=len(unwanted.staging),
         tags_removed=sum(table.stale_tags for table in tables),
         tables_removed=unwanted.tables,
-        rows_removed=sum(len(table.unreached) for table in tables),
+        rows_removed=sum(len(table.unreachable) for table in tables),
         memos_removed=tuple(path.name for path in unwanted.memos),
         pair_scores_removed=removed[PAIRS] + removed[PAID_PAIRS],
         query_vectors_removed=removed[QUERIES],
@@ -145,9 +144,10 @@ def collect(
 
 def _require_files(workspace: Workspace, kept: Sequence[Manifest]) -> None:
     for manifest in kept:
-        for name in _READ:
-            if not (_folder(workspace, manifest) / name).is_file():
-                message = f"The release {manifest.release_id} has no file {name}; nothing is removed."
+        files = _files(workspace, manifest)
+        for file in (files.statistics, files.candidates, files.queries):
+            if not file.is_there():
+                message = f"The release {manifest.release_id} has no file {file.path.name}; nothing is removed."
                 raise MachineError(message, remedy="Restore the file, or remove the folder of the release.")
 
 
@@ -157,9 +157,9 @@ def _unwanted(workspace: Workspace, releases: Sequence[Manifest], kept: Sequence
         return _Unwanted((), staging, (), ())
     ids = {manifest.release_id for manifest in kept}
     names = {manifest.chunk_table.name for manifest in kept}
-    memos = {path for kind in (PAIRS, QUERIES) for path in memo_upkeep.memos(workspace.memo, kind)}
+    memos = {path for kind in (PAIRS, QUERIES) for path in memo_prune.memos(workspace.memo, kind)}
     memos -= {_memo(workspace, kind, manifest) for kind in (PAIRS, QUERIES) for manifest in kept}
-    memos -= set(memo_upkeep.memos(workspace.memo, PAID_PAIRS))
+    memos -= set(memo_prune.memos(workspace.memo, PAID_PAIRS))
     return _Unwanted(
         releases=tuple(manifest.release_id for manifest in releases if manifest.release_id not in ids),
         staging=staging,
@@ -177,12 +177,12 @@ def _bytes_of(workspace: Workspace, unwanted: _Unwanted) -> int:
 def _kept_table(workspace: Workspace, name: str, kept: Sequence[Manifest]) -> _KeptTable:
     releases = [manifest for manifest in kept if manifest.chunk_table.name == name]
     release_ids = tuple(manifest.release_id for manifest in releases)
-    upkeep = ChunkUpkeep(workspace.lance, name)
-    statistics = [_folder(workspace, manifest) / "bm25.duckdb" for manifest in releases]
+    upkeep = ChunkPruning(workspace.lance, name)
+    statistics = [_files(workspace, manifest).statistics.path for manifest in releases]
     return _KeptTable(
         upkeep=upkeep,
         release_ids=release_ids,
-        unreached=unreached_rows(upkeep.rows(), statistics),
+        unreachable=unreachable_rows(upkeep.rows(), statistics),
         stale_tags=len(upkeep.stale_tags(release_ids)),
     )
 
@@ -195,7 +195,7 @@ def _remove(workspace: Workspace, unwanted: _Unwanted, tables: Sequence[_KeptTab
     for release_id in unwanted.releases:
         workspace.remove_release(release_id)
     workspace.lance.remove_leftovers()
-    memo_upkeep.remove_leftovers(workspace.memo)
+    memo_prune.remove_leftovers(workspace.memo)
     for memo in unwanted.memos:
         remove_memo(memo)
     kept = (_tidy(workspace, table, thorough=thorough) for table in tables)
@@ -215,7 +215,7 @@ def _remove_tables(workspace: Workspace, names: Sequence[str]) -> bool:
 def _tidy(workspace: Workspace, table: _KeptTable, *, thorough: bool) -> bool:
     """Remove rows and tags, and put the table together where that is due; whether readers keep its old files."""
     upkeep = table.upkeep
-    upkeep.remove(table.unreached)
+    upkeep.remove(table.unreachable)
     upkeep.move_tags(table.release_ids)
     if not (thorough or upkeep.is_due()):
         return False
@@ -231,35 +231,48 @@ def _tidy(workspace: Workspace, table: _KeptTable, *, thorough: bool) -> bool:
     return not alone
 
 
-def _folder(workspace: Workspace, manifest: Manifest) -> Path:
-    """The folder of a release with the files that say what it reaches."""
-    return workspace.release(manifest.release_id, only=_READ)
+def _files(workspace: Workspace, manifest: Manifest) -> ReleaseFiles:
+    """Those of a release that say what it reaches."""
+    return ReleaseFiles.of(workspace, manifest.release_id, only=_READ)
 
 
-def _memo(workspace: Workspace, kind: Kind, manifest: Manifest) -> Path:
+def _memo(workspace: Workspace, kind: MemoKind, manifest: Manifest) -> Path:
     """The memo that a release was made with."""
     fingerprint = manifest.inputs.reranker_fingerprint if kind is PAIRS else manifest.inputs.embedder
-    return memo_upkeep.memo_path(workspace.memo, kind, fingerprint)
+    return memo_prune.memo_path(workspace.memo, kind, fingerprint)
 
 
-def _keep_reached(workspace: Workspace, kind: Kind, kept: Sequence[Manifest], *, thorough: bool, dry_run: bool) -> int:
+def _keep_reachable(
+    workspace: Workspace, kind: MemoKind, kept: Sequence[Manifest], *, thorough: bool, dry_run: bool
+) -> int:
     """Remove from memos what no kept release reaches; how many entries went."""
     return sum(
-        memo_upkeep.keep_reached(memo, kind, files=reaching, thorough=thorough, dry_run=dry_run)
-        for memo, reaching in _reaching(workspace, kind, kept).items()
+        memo_prune.keep_reachable(
+            memo,
+            kind,
+            files=[_reaching(files, kind) for files in served],
+            queries=[files.queries.path for files in served],
+            thorough=thorough,
+            dry_run=dry_run,
+        )
+        for memo, served in _served(workspace, kind, kept).items()
         if memo.is_file()
     )
 
 
-def _reaching(workspace: Workspace, kind: Kind, kept: Sequence[Manifest]) -> dict[Path, list[Path]]:
-    """The memos of a kind that stay, and the files of kept releases that decide what of them does."""
+def _reaching(files: ReleaseFiles, kind: MemoKind) -> Path:
+    """The file of a release that decides what of a memo stays."""
+    return {PAIRS: files.candidates.path, PAID_PAIRS: files.statistics.path, QUERIES: files.queries.path}[kind]
+
+
+def _served(workspace: Workspace, kind: MemoKind, kept: Sequence[Manifest]) -> dict[Path, list[ReleaseFiles]]:
+    """The memos of a kind that stay, and the files of the kept releases that each of them serves."""
     if not kept:
         return {}
-    paid = memo_upkeep.memos(workspace.memo, PAID_PAIRS)
+    paid = memo_prune.memos(workspace.memo, PAID_PAIRS)
     if kind is PAID_PAIRS:
-        return {memo: [_folder(workspace, manifest) / kind.file for manifest in kept] for memo in paid}
-    files: dict[Path, list[Path]] = {}
+        return {memo: [_files(workspace, manifest) for manifest in kept] for memo in paid}
+    served: dict[Path, list[ReleaseFiles]] = {}
     for manifest in kept:
-        file = _folder(workspace, manifest) / kind.file
-        files.setdefault(_memo(workspace, kind, manifest), []).append(file)
-    return {memo: reaching for memo, reaching in files.items() if memo not in paid}
+        served.setdefault(_memo(workspace, kind, manifest), []).append(_files(workspace, manifest))
+    return {memo: files for memo, files in served.items() if memo not in paid}

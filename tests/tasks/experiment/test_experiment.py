@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 import pytest
 
-import nightrank.tasks.rerank.on_demand
+import nightrank.tasks.rerank.lazy
 from benchmarks.compare_releases import TOLERANCE
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.tiny_models import tiny_reranker
@@ -17,7 +17,7 @@ from nightrank.flows.settings import load_settings
 from nightrank.storage.errors import InputError, WorkspaceBusy
 from nightrank.storage.files.parquet import read_table
 from nightrank.tasks.evaluate.measures import means
-from nightrank.tasks.experiment.run import Experiment
+from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.experiment.variants import varied
 from nightrank.tasks.trec.qrels import read_judgments
 from tests.support.published import snapshot
@@ -77,7 +77,7 @@ def test_a_variant_equal_to_the_settings_is_the_release_itself(refreshed: Collec
     before = snapshot(refreshed.workspace)
 
     with experiment_over(refreshed) as experiment:
-        outcome = experiment.run(experiment.settings)
+        outcome = experiment.evaluate(experiment.settings)
 
     assert outcome.candidates.equals(published_candidates(refreshed))
     assert outcome.means == published_evaluation(refreshed)
@@ -104,7 +104,7 @@ def test_a_variant_is_what_a_refresh_with_these_settings_publishes(
     changes: dict[str, JsonValue], refreshed: Collection
 ) -> None:
     with experiment_over(refreshed) as experiment:
-        outcome = experiment.run(varied(experiment.settings, changes))
+        outcome = experiment.evaluate(varied(experiment.settings, changes))
 
     for name, value in changes.items():
         section, _, key = name.partition(".")
@@ -126,19 +126,19 @@ def test_the_pairs_of_many_variants_are_scored_once_together_and_kept(
     refreshed: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads: list[str] = []
-    loaded = nightrank.tasks.rerank.on_demand.RerankerOnDemand.load
+    loaded = nightrank.tasks.rerank.lazy.LazyReranker.load
 
-    def load(self: nightrank.tasks.rerank.on_demand.RerankerOnDemand) -> object:
+    def load(self: nightrank.tasks.rerank.lazy.LazyReranker) -> object:
         loads.append(self.plan.fingerprint)
         return loaded(self)
 
-    monkeypatch.setattr(nightrank.tasks.rerank.on_demand.RerankerOnDemand, "load", load)
+    monkeypatch.setattr(nightrank.tasks.rerank.lazy.LazyReranker, "load", load)
     with experiment_over(refreshed) as experiment:
         variants = [varied(experiment.settings, {"reranker.depth": depth}) for depth in (2, 6, 8)]
         assert experiment.prepare(variants[:1]) == 0
         assert experiment.prepare(variants) == 6 * 3  # six judged queries, three more candidates each
         for settings in variants:
-            experiment.run(settings)
+            experiment.evaluate(settings)
     with experiment_over(refreshed) as experiment:
         assert experiment.prepare(variants) == 0
 
@@ -147,9 +147,9 @@ def test_the_pairs_of_many_variants_are_scored_once_together_and_kept(
 
 def test_pairs_that_nobody_scored_wait_for_no_other_run(refreshed: Collection) -> None:
     with load_settings(refreshed.settings_file).workspace.writing(now=NOW), experiment_over(refreshed) as experiment:
-        weighed = experiment.run(varied(experiment.settings, {"reranker.weight": 0.0}))
+        weighed = experiment.evaluate(varied(experiment.settings, {"reranker.weight": 0.0}))
         with pytest.raises(WorkspaceBusy):
-            experiment.run(varied(experiment.settings, {"reranker.depth": 8}))
+            experiment.evaluate(varied(experiment.settings, {"reranker.depth": 8}))
 
     assert weighed.means["reranked"] != {}
 
@@ -158,8 +158,8 @@ def test_another_reranker_has_pairs_of_its_own(refreshed: Collection, tmp_path: 
     other = tiny_reranker(tmp_path / "other", seed=5)
 
     with experiment_over(refreshed) as experiment:
-        ours = experiment.run(experiment.settings)
-        theirs = experiment.run(varied(experiment.settings, {"reranker.model": str(other)}))
+        ours = experiment.evaluate(experiment.settings)
+        theirs = experiment.evaluate(varied(experiment.settings, {"reranker.model": str(other)}))
 
     assert theirs.candidates["pair_score"] != ours.candidates["pair_score"]
     assert theirs.means["fused"] == ours.means["fused"]
@@ -192,4 +192,4 @@ def test_what_would_make_other_chunks_is_no_variant(refreshed: Collection) -> No
             update={"chunking": experiment.settings.chunking.model_copy(update={"max_tokens": 60})}
         )
         with pytest.raises(InputError, match=r"chunking\.max_tokens"):
-            experiment.run(other)
+            experiment.evaluate(other)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from nightrank.storage.records import ranking_order, ranks_within
-from nightrank.tasks.rank.fusion import Pool
+from nightrank.tasks.rank.fusion import LegUnion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class JudgedPool:
+class JudgedCandidates:
     """The rows of judged queries, the documents behind them, and which of these are relevant.
 
     Query ids are numbered from 0 in ascending order; those that the release answers come first, as the rows' groups.
@@ -46,7 +46,7 @@ class JudgedPool:
     query_ids: Sequence[str]
     query_of: NDArray[np.intp]
     rows: NDArray[np.intp]
-    pool: Pool
+    pool: LegUnion
     starts: NDArray[np.intp]
     groups: NDArray[np.intp]
     ignored: NDArray[np.bool_]
@@ -58,7 +58,7 @@ class JudgedPool:
     @classmethod
     def of(
         cls,
-        pool: Pool,
+        pool: LegUnion,
         documents: NDArray[np.integer],
         document_ids: Sequence[str],
         ids_by_query: Sequence[Sequence[str]],
@@ -86,7 +86,7 @@ class JudgedPool:
         counts = np.searchsorted(pool.queries, query_of, side="right") - first
         of_row = np.repeat(np.arange(query_of.size), counts)
         rows = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first[of_row]
-        taken = Pool(
+        taken = LegUnion(
             of_row.astype(np.int32),
             pool.chunks[rows],
             {leg: scores[rows] for leg, scores in pool.scores.items()},

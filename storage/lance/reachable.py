@@ -25,7 +25,7 @@ _MISSING = "SELECT count(DISTINCT chunk_hash) FROM reached ANTI JOIN present USI
 _UNREACHED = "SELECT _rowid FROM present ANTI JOIN reached USING (chunk_hash) ORDER BY _rowid"
 
 
-def unreached_rows(rows: pa.RecordBatchReader, statistics: Iterable[Path]) -> NDArray[np.uint64]:
+def unreachable_rows(rows: pa.RecordBatchReader, statistics: Iterable[Path]) -> NDArray[np.uint64]:
     """The rows of a table of chunks whose texts no release holds.
 
     Args:
@@ -42,7 +42,7 @@ def unreached_rows(rows: pa.RecordBatchReader, statistics: Iterable[Path]) -> ND
         connection.register("table_rows", rows)
         connection.execute(_PRESENT)
         connection.unregister("table_rows")
-        reach_chunks(connection, statistics)
+        reachable_chunks(connection, statistics)
         [missing] = only_row(connection, _MISSING)
         if missing:
             message = f"LanceDB lacks {missing} texts that kept releases hold; nothing is removed."
@@ -51,8 +51,8 @@ def unreached_rows(rows: pa.RecordBatchReader, statistics: Iterable[Path]) -> ND
         return row_ids
 
 
-def reach_chunks(connection: duckdb.DuckDBPyConnection, statistics: Iterable[Path]) -> None:
-    """Make the temporary table ``reached`` of the ``chunk_hash`` of all texts that releases hold.
+def reachable_chunks(connection: duckdb.DuckDBPyConnection, statistics: Iterable[Path]) -> None:
+    """Make the temporary table ``reachable`` of the ``chunk_hash`` of all texts that releases hold.
 
     Args:
         connection: Where.
