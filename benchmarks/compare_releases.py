@@ -4,8 +4,8 @@ A shortcut must end where a rebuild ends, so a difference is a fault. One kind i
 again, the same text may get a vector that differs in the seventh digit, and two entries closer than the tolerance may
 change places. Such a query is counted as a tie by rounding.
 
-What was measured is compared to the last bit: the static leg, and the figures of every judged query. Only where a query
-differs by a tie may figures differ too.
+What was measured is compared to the last bit: the figures of every judged query. Only where a query differs by a tie
+may figures differ too.
 """
 
 from __future__ import annotations
@@ -15,24 +15,18 @@ from enum import Enum
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.filters.queries import conditions_of
-from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.serving.cache import SearchCache
-from nightrank.tasks.evaluate.measures import RANKED
-from nightrank.tasks.evaluate.token_leg import static_leg_of_release
-from nightrank.tasks.settings.file import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from nightrank.storage.release.manifest import Manifest
+    import pyarrow as pa
+
     from nightrank.storage.workspace.base import Workspace
 
 TOLERANCE = 1e-5
@@ -59,7 +53,7 @@ class Comparison:
         different: All other queries.
         counts_equal: Whether both hold as many documents, chunks, queries and pairs.
         first: The first thing that differs, a tie included; None where nothing does.
-        measures_equal: Whether the static leg and all that was measured are the same.
+        measures_equal: Whether all that was measured is the same.
     """
 
     equal: int
@@ -192,23 +186,7 @@ def _read(workspace: Workspace) -> _Release:
         for named in MEASURED
         if (files.folder / named.name).is_file()
     }
-    measured[ReleaseFiles.static_lists.name] = _sorted_rows(_static_leg(workspace, manifest))
     return _Release({name: counts[name] for name in COUNTS}, queries, measured)
-
-
-def _static_leg(workspace: Workspace, manifest: Manifest) -> pa.Table:
-    """The static leg by its lists, schema RANKED: how much more a list holds depends on the nights that made it."""
-    files = ReleaseFiles.of(workspace, manifest.release_id)
-    if not files.static_lists.is_there():
-        return RANKED.empty_table()
-    listed = files.static_lists.read(["query_key"]).column(0).combine_chunks()
-    queries = files.queries.read()
-    table = ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=manifest.release_id)
-    depth = Settings.model_validate(manifest.settings).retrieval.candidate_depth
-    judged = queries.filter(pc.is_in(queries.column("query_key"), value_set=listed))
-    leg = static_leg_of_release(files, judged, table, load=lambda: None, depth=depth)
-    assert leg is not None  # every list is as long as the leg
-    return leg
 
 
 def _sorted_rows(table: pa.Table) -> list[tuple[object, ...]]:

@@ -24,7 +24,7 @@ from benchmarks.machine import matrix_rate
 from benchmarks.race import Laps, race
 from nightrank.storage.lance.place import LanceFolder
 from nightrank.storage.lance.table import ChunkTable
-from nightrank.tasks.dense.retrieve import all_blocks, retrieve_dense
+from nightrank.tasks.dense.retrieve import StoredVectors, retrieve_dense
 from nightrank.tasks.dense.texts import Texts
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def claims(folder: Path, *, count: int, query_count: int, rounds: int) -> Iterat
         index.add(vectors)
 
     def ours() -> pa.Table:
-        return retrieve_dense(queries, all_blocks(table, texts, queries=query_count), texts, depth=DEPTH)
+        return retrieve_dense(queries, StoredVectors(table).everything(texts, queries=query_count), texts, depth=DEPTH)
 
     lance = lancedb.connect(str(folder / "dense")).open_table(table.name)
     one_by_one = queries[:ASKED_ONE_BY_ONE]

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from cyclopts import App
 
-from nightrank.flows.cli.app import app
+from nightrank.flows.cli.app import GROUPS, app
 from nightrank.storage.release.files import FileReference, ReleaseFiles, TableReference
 from nightrank.tasks.settings.file import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cyclopts import App
     from cyclopts.argument import Argument
 
 DOCS = Path(__file__).parent
@@ -61,26 +61,18 @@ def commands_page() -> str:
         "| exit code | means |\n|---|---|\n| 0 | done, or nothing to do |\n| 1 | a fault of ours or of the machine |\n"
         "| 2 | the input |\n| 3 | a gate refused the release, or a trained model was not promoted |"
     )
-    group = ""
-    for name, command in in_order(app):
-        title = group_of(command)
-        if title != group:
-            blocks.append(f"## {title}")
-            group = title
-        if command.default_command is None:
-            blocks.append(wrapped(f"`nightrank {name}`: {command.help}"))
-            for inner_name, inner in in_order(command):
-                blocks += command_blocks(f"{name} {inner_name}", inner)
-        else:
-            blocks += command_blocks(name, command)
+    for title, members in GROUPS:
+        blocks.append(f"## {title}")
+        for member in members:
+            name = member.name[0] if isinstance(member, App) else member.__name__
+            command = app[name]
+            if command.default_command is None:
+                blocks.append(wrapped(f"`nightrank {name}`: {command.help}"))
+                for inner in (inner for inner in command if not inner.startswith("-")):
+                    blocks += command_blocks(f"{name} {inner}", command[inner])
+            else:
+                blocks += command_blocks(name, command)
     return "\n\n".join(blocks) + "\n"
-
-
-def in_order(parent: App) -> Iterator[tuple[str, App]]:
-    """The commands of an application with their names, flags such as ``--help`` left out."""
-    names = [name for name in parent if not name.startswith("-")]
-    for name in sorted(names, key=lambda name: sort_key_of(parent[name])):
-        yield name, parent[name]
 
 
 def command_blocks(name: str, command: App) -> Iterator[str]:
@@ -130,19 +122,6 @@ def value_name(argument: Argument) -> str:
         if kind in hints:
             return name
     return "TEXT"
-
-
-def group_of(command: App) -> str:
-    """The heading under which ``--help`` lists a command."""
-    groups = command.group or ()
-    names = [group if isinstance(group, str) else group.name for group in groups]
-    return names[0] if names else "Commands"
-
-
-def sort_key_of(command: App) -> tuple[Any, ...]:
-    """Where a command stands in ``--help``: its group's place; within it the order in which commands are defined."""
-    keys = [group.sort_key for group in command.group or () if not isinstance(group, str)]
-    return tuple(key for key in keys if key is not None)
 
 
 # Settings.

@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-GET = "SELECT form_of, results FROM answers WHERE key = ?"
+GET = "SELECT alias_of, results FROM answers WHERE key = ?"
 
 
 def normalise(query: str) -> str:

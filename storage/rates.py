@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
-
 import pyarrow as pa
+from typing_extensions import override
 
+from nightrank.storage.closing import Closing
 from nightrank.storage.files.database import connect
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 BATCH = 100_000
 
@@ -23,7 +20,7 @@ SELECT DISTINCT user_number FROM (
 """
 
 
-class BurstCounter:
+class BurstCounter(Closing):
     """Counts queries by user and minute; it lives as long as one reading of a log."""
 
     def __init__(self) -> None:
@@ -31,12 +28,8 @@ class BurstCounter:
         self._connection.execute(_CREATE)
         self._rows: list[tuple[int, int, int]] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    @override
+    def close(self) -> None:
         self._connection.close()
 
     def add(self, user: int, *, minute: int, queries: int) -> None:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.bucket.shards import SharedFolder
-    from nightrank.storage.release.files import FileReference, OutsideRun, Queries, ScratchFiles
+    from nightrank.storage.release.files import OutsideRun, Queries, ScratchFiles
     from nightrank.storage.release.manifest import ChunkTableVersion
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.settings.file import Settings
 
-BUILT_UPON = (ReleaseFiles.documents, ReleaseFiles.statistics, ReleaseFiles.dense_lists, ReleaseFiles.static_lists)
+BUILT_UPON = (ReleaseFiles.documents, ReleaseFiles.statistics, ReleaseFiles.dense_lists)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +30,17 @@ class Before:
         files: Its own.
         same_chunking: Whether its documents were cut as tonight's are.
         same_embedder: Whether its lists hold scores of tonight's embedder.
-        same_reranker: Whether its pairs were scored by tonight's reranker.
         pairs_per_second: How fast that was when it was last measured; None where it never was.
     """
 
     files: ReleaseFiles
     same_chunking: bool
     same_embedder: bool
-    same_reranker: bool
     pairs_per_second: float | None
 
     def is_whole(self, digests: Mapping[str, str]) -> bool:
         """Whether all that a night builds upon is there, with the SHA-256 that the manifest names."""
-        files: list[FileReference] = [self.files.documents, self.files.statistics, self.files.dense_lists]
-        if ReleaseFiles.static_lists.name in digests:  # older releases have none
-            files.append(self.files.static_lists)
+        files = (self.files.documents, self.files.statistics, self.files.dense_lists)
         return all(file.is_there() and sha256_of_file(file.path) == digests.get(file.path.name) for file in files)
 
 

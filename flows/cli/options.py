@@ -1,4 +1,7 @@
-"""What commands share: their common options, one JSON object on standard output, a quiet Prefect."""
+"""What commands share: their common options, what they begin with, and how they tell their outcome.
+
+Heavy libraries are imported by the command that needs them, so that ``--help`` and a cached look-up start at once.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,81 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ParamSpec, Protocol, TypeVar
 
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from prefect import Flow
+
+    from nightrank.flows.settings import Configuration
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Outcome(Protocol):
+    """What a command made or found."""
+
+    def as_json(self) -> Mapping[str, object]:
+        """The object of ``--json``."""
+
+
+T = TypeVar("T", bound=Outcome)
+
+
+def flag(text: str, *, name: str | None = None) -> Parameter:
+    """An option that is given or not."""
+    return Parameter(name=name, help=text, negative="", show_default=False)
+
+
+def several(text: str, *, name: str | list[str] | None = None) -> Parameter:
+    """An option that may be repeated."""
+    return Parameter(name=name, help=f"{text} May be repeated.", negative="", show_default=False)
+
 
 Config = Annotated[
     Path | None,
     Parameter(name=["--config", "-c"], help="Settings file. Default: nightrank.toml here, else the demo's."),
 ]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON object on standard output, nothing else.")]
+Json = Annotated[bool, flag("Print one JSON object on standard output, and nothing else there.", name="--json")]
+Release = Annotated[str | None, Parameter(help="Release id. Default: the current one.")]
+Qrels = Annotated[Path | None, Parameter(help="Judgments. Default: [judgments].qrels of the settings.")]
+
+
+def settings_of(config: Path | None) -> tuple[Path, Configuration]:
+    """The settings file and what is in it: a mistake there is told before anything else begins.
+
+    Raises:
+        InputError: There is no settings file, or it is wrong.
+    """
+    from nightrank.flows.settings import find_settings_file, load_settings
+
+    settings_file = find_settings_file(config)
+    return settings_file, load_settings(settings_file)
+
+
+def show(outcome: T, present: Callable[[T], None], *, json_: bool) -> None:
+    """Print an outcome: as one JSON object for scripts, else as a command presents it to people."""
+    if json_:
+        print_json(outcome.as_json())
+    else:
+        present(outcome)
+
+
+def at_once(flow: Flow[P, R]) -> Callable[P, R]:
+    """A flow for one answer: on Prefect's server where one is set up, else as plain code.
+
+    A server of its own takes 10 to 20 seconds to start, longer than most answers take.
+    """
+    from nightrank.flows.engine.api import has_prefect, require_prefect
+
+    if not has_prefect():
+        return flow.fn
+    require_prefect()
+    return flow
 
 
 def quiet_prefect() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from cyclopts import App, Parameter
 
-from nightrank.flows.cli.options import Config, Json, print_json, quiet_prefect
+from nightrank.flows.cli.options import Config, Json, flag, print_json, quiet_prefect, settings_of, show
 from nightrank.storage.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ OPTIONS = {
     ("RerankerTraining", "queries"): "batch",
 }
 
-train = App(name="train", help="Train a model on your own pairs, clicks or documents, and promote what is better.")
+train = App(name="train", help="Train a model on your own pairs, clicks or documents, and promote it if it is better.")
 
 Pairs = Annotated[
     Path | None, Parameter(help="JSONL of query, title, text, document_id: a question and a passage that answers it.")
@@ -84,13 +84,13 @@ RegressionSet = Annotated[
 ]
 Promote = Annotated[
     bool,
-    Parameter(negative="", help="From the next refresh on the model stands in for the present one, if it is better."),
+    flag("Let the model replace the present one from the next refresh on, if it is better."),
 ]
 
-Fresh = Annotated[bool, Parameter(negative="", help="Begin anew, whatever a stopped run of the same training left.")]
+Fresh = Annotated[bool, flag("Begin anew, whatever a stopped training left.")]
 
 
-@train.command
+@train.command(sort_key=0)
 def embedder(
     *,
     config: Config = None,
@@ -114,13 +114,10 @@ def embedder(
     fresh: Fresh = False,
     json_: Json = False,
 ) -> int:
-    """Train the dual encoder, with the other passages of a batch and mined candidates as negatives.
-
-    A training that was stopped goes on when it is asked for again.
-    """
+    """Train the dual encoder on pairs, with mined negatives; a stopped training goes on."""
     from nightrank.tasks.train.embedder.options import EmbedderTraining
 
-    settings_file = settings_file_of(config)
+    settings_file, _ = settings_of(config)
     asked = pairs_asked(pairs, qrels, queries, from_, held_out=held_out, seed=seed)
     how = checked(
         EmbedderTraining,
@@ -144,32 +141,26 @@ def embedder(
     return report_training(lambda: train_embedder(str(settings_file), request), json_=json_)
 
 
-@train.command
+@train.command(sort_key=2)
 def promote(
     model: Annotated[str, Parameter(help="The name of a trained model: its folder in the workspace's models.")],
     *,
     config: Config = None,
     json_: Json = False,
 ) -> int:
-    """Let a model that was trained before stand in for the present one, if it is better."""
+    """Let a trained model replace the present one from the next refresh on, if it is better."""
     from datetime import UTC, datetime
 
-    from nightrank.flows.settings import find_settings_file, load_settings
     from nightrank.flows.train.promotion import find_trained, promote_model
+    from nightrank.flows.train.terminal import show_promoted
 
-    settings_file = find_settings_file(config)
-    trained = find_trained(load_settings(settings_file), model)
-    promoted = promote_model(settings_file, trained, now=datetime.now(UTC))
-    if json_:
-        print_json(promoted.as_json())
-    else:
-        from nightrank.flows.train.terminal import show_promoted
-
-        show_promoted(promoted)
+    settings_file, configuration = settings_of(config)
+    trained = find_trained(configuration, model)
+    show(promote_model(settings_file, trained, now=datetime.now(UTC)), show_promoted, json_=json_)
     return 0
 
 
-@train.command
+@train.command(sort_key=1)
 def reranker(
     *,
     config: Config = None,
@@ -193,13 +184,10 @@ def reranker(
     fresh: Fresh = False,
     json_: Json = False,
 ) -> int:
-    """Train the reranker, on each query's answers and several mined candidates that are none.
-
-    A training that was stopped goes on when it is asked for again.
-    """
+    """Train the reranker on pairs, with mined negatives; a stopped training goes on."""
     from nightrank.tasks.train.reranker.options import RerankerTraining
 
-    settings_file = settings_file_of(config)
+    settings_file, _ = settings_of(config)
     asked = pairs_asked(pairs, qrels, queries, from_, held_out=held_out, seed=seed)
     how = checked(
         RerankerTraining,
@@ -224,18 +212,18 @@ def reranker(
     return report_training(lambda: train_reranker(str(settings_file), request), json_=json_)
 
 
-@train.command
+@train.command(sort_key=3)
 def demote(
     kind: Annotated[Literal["embedder", "reranker"], Parameter(help="Of the promoted model.")],
     *,
     config: Config = None,
     json_: Json = False,
 ) -> int:
-    """Take a promotion back: from the next refresh on the settings' own model counts again."""
-    from nightrank.flows.settings import find_settings_file, load_settings
+    """Take a promotion back: the next refresh uses the settings' own model again."""
     from nightrank.storage.workspace.models import demote as demote_model
 
-    promotion = demote_model(load_settings(find_settings_file(config)).workspace, kind)
+    _, configuration = settings_of(config)
+    promotion = demote_model(configuration.workspace, kind)
     if json_:
         print_json({"kind": kind, "demoted": None if promotion is None else promotion.model})
     else:
@@ -243,15 +231,6 @@ def demote(
 
         show_demoted(kind, promotion)
     return 0
-
-
-def settings_file_of(config: Path | None) -> Path:
-    """The settings file, read once: a mistake in it is told before Prefect's server starts."""
-    from nightrank.flows.settings import find_settings_file, load_settings
-
-    settings_file = find_settings_file(config)
-    load_settings(settings_file)
-    return settings_file
 
 
 def pairs_asked(
@@ -265,13 +244,14 @@ def pairs_asked(
 
 
 def report_training(training: Callable[[], Trained], *, json_: bool) -> int:
-    """Run a training and tell what it made, also where that is not promoted.
+    """Run a training and show what it made, also where that is not promoted.
 
     Raises:
         NotPromoted: Promotion was asked for and refused.
     """
     from nightrank.flows.engine.api import require_prefect
     from nightrank.flows.train.promotion import NotPromoted
+    from nightrank.flows.train.terminal import show_trained
 
     require_prefect()
     refused: NotPromoted | None = None
@@ -279,12 +259,7 @@ def report_training(training: Callable[[], Trained], *, json_: bool) -> int:
         trained = training()
     except NotPromoted as error:
         trained, refused = error.trained, error
-    if json_:
-        print_json(trained.as_json())
-    else:
-        from nightrank.flows.train.terminal import show_trained
-
-        show_trained(trained)
+    show(trained, show_trained, json_=json_)
     if refused is not None:
         raise refused
     return 0
@@ -294,7 +269,7 @@ def checked(model: type[M], values: Mapping[str, object]) -> M:
     """Options as a model has them.
 
     Raises:
-        InputError: One is out of bounds; it is told by the name that users know it by.
+        InputError: One is out of bounds; the message has the name that users know it by.
     """
     from pydantic import ValidationError
 

@@ -24,7 +24,7 @@ def show_pruned_in_prefect(pruned: Pruned, *, dry_run: bool) -> None:
     create_table_artifact(
         table=[{"what": name, "removed": value} for name, value in pruned.as_json().items()],
         key="nightrank-pruned",
-        description="What would go." if dry_run else "What nothing reached, and is gone.",
+        description="What would be removed." if dry_run else "What was removed: no kept release needed it.",
     )
 
 

@@ -302,9 +302,7 @@ def finish(
         dropped=read.dropped,
         ladder=tuple(ladder(measures, read_timings(files.timings))),
         depths=tuple(read_depths(files.depths)),
-        warnings=_warnings(
-            read, measures, spending_cap(manifest.counts), *asked.warnings, not_reported, not_pruned, *exported
-        ),
+        warnings=_warnings(read, spending_cap(manifest.counts), *asked.warnings, not_reported, not_pruned, *exported),
     )
     build.report(summary)
     with if_reachable():
@@ -322,7 +320,6 @@ def _built_upon(
     reranker: RerankerPlan | HostedPlan | None,
 ) -> Before | None:
     inputs = current.inputs
-    same_reranker = reranker is not None and inputs.reranker_fingerprint == reranker.fingerprint
     measured = None
     if reranker is not None and settings.queries.budget_seconds is not None:
         manifests, _ = readable_and_damaged(workspace)
@@ -331,7 +328,6 @@ def _built_upon(
         files=ReleaseFiles.of(workspace, current.release_id, only=BUILT_UPON),
         same_chunking=inputs.chunking == chunking_fingerprint(settings.chunking, embedder),
         same_embedder=inputs.embedder == embedder.fingerprint,
-        same_reranker=same_reranker,
         pairs_per_second=measured,
     )
     return before if inputs.pipeline == PIPELINE and before.is_whole(current.files) else None
@@ -344,14 +340,12 @@ def _answered(current: Manifest, workspace: Workspace, settings: Settings) -> Qu
     return whole_file(ReleaseFiles.of(workspace, current.release_id, only=[ReleaseFiles.queries]).queries, current)
 
 
-def _warnings(read: InputsRead, measures: dict[str, dict[str, float]], *others: str | None) -> tuple[str, ...]:
+def _warnings(read: InputsRead, *others: str | None) -> tuple[str, ...]:
     unknown = f"{read.judgments_unknown} judged queries are not among the queries of the release; each scores 0."
-    no_tokens = "The embedder's weights hold no matrix of token vectors: static embeddings were not measured."
     warnings = (
         unknown if read.judgments_unknown else None,
         *_much_screened(read),
         *_of_external_runs(read),
-        no_tokens if measures and "static" not in measures else None,
         *others,
     )
     return tuple(warning for warning in warnings if warning is not None)

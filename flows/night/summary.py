@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
     from nightrank.storage.release.manifest import Counts, Gate, Manifest
     from nightrank.tasks.evaluate.ladder import LadderStage
-    from nightrank.tasks.stages.read import Dropped
+    from nightrank.tasks.query_log.dropped import Dropped
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,6 @@ from nightrank.tasks.doctor.rankings import (
     check_dense_lists,
     check_measures,
     check_results,
-    check_static_lists,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +45,6 @@ CHECKS: Mapping[str, Callable[[Examined], Findings]] = {
     "vectors": check_vectors,
     "bm25": check_statistics,
     "dense_lists": check_dense_lists,
-    "static_lists": check_static_lists,
     "candidates": check_candidates,
     "results": check_results,
     "measures": check_measures,

@@ -94,7 +94,7 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
     with Bm25Store.open(files.statistics.path) as store:
         live = LiveSearch.of(settings, store, table, embedder=embedder, reranker=reranker)
         allowed = live.allowed(condition)
-        fused = live.fused(live.bm25(text, allowed), live.dense(text, allowed))
+        fused = live.fused(text, allowed)
         same = reranker_plan is not None and reranker_plan.fingerprint == manifest.inputs.reranker_fingerprint
         known = _known_scores(files, text) if same else {}
         ranked = live.reranked(text, fused, known=known)

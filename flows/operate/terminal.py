@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from nightrank.flows.operate.check import Checked
     from nightrank.flows.operate.doctor import Diagnosis
     from nightrank.flows.operate.export import Exports
+    from nightrank.flows.operate.quantize import Quantized
     from nightrank.flows.operate.releases import ListedRelease
     from nightrank.storage.release.manifest import Manifest
     from nightrank.storage.release.prune import Pruned
@@ -110,7 +112,7 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
 
 
 def show_pruned(pruned: Pruned, *, dry_run: bool) -> None:
-    """What a collection removed, or would remove."""
+    """What was removed, or would be."""
     console = terminal()
     freed = (pruned.bytes_before - pruned.bytes_after) / 1e6
     verb = "Would free" if dry_run else "Freed"
@@ -127,7 +129,7 @@ def show_pruned(pruned: Pruned, *, dry_run: bool) -> None:
     ):
         table.add_row(name, f"{len(removed):,}", Text(", ".join(removed)))
     for name, count in (
-        ("abandoned runs", pruned.staging_removed),
+        ("abandoned refreshes", pruned.staging_removed),
         ("tags", pruned.tags_removed),
         ("texts", pruned.rows_removed),
         ("pair scores", pruned.pair_scores_removed),
@@ -136,7 +138,50 @@ def show_pruned(pruned: Pruned, *, dry_run: bool) -> None:
         table.add_row(name, f"{count:,}", "")
     console.print(table)
     if pruned.waiting_for_readers:
-        console.print("Note: somebody is reading LanceDB; its files go another time.", style="yellow")
+        console.print("Note: a reader holds LanceDB open; its old files are removed by a later prune.", style="yellow")
+
+
+def show_checked(checked: Checked, *, settings_file: Path) -> None:
+    """What a look at settings, inputs, models and workspace found."""
+    console = terminal()
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("settings", Text(plain(str(settings_file))))
+    read = checked.inputs
+    if read is not None:
+        files = "" if checked.files is None else f" in {checked.files:,} files"
+        table.add_row("documents", f"{read.documents:,}{files}; {read.documents_bad:,} bad rows")
+        dropped = "".join(f"; {drop.rows:,} {drop.reason}" for drop in read.dropped)
+        table.add_row(
+            "queries", f"{read.queries:,}, {read.coverage:.1%} of the traffic; {read.queries_bad:,} bad rows{dropped}"
+        )
+        table.add_row("judged queries", f"{read.queries_judged:,} known; {read.judgments_unknown:,} not in the log")
+    for kind, model in checked.models.items():
+        table.add_row(kind, Text("none" if model is None else plain(f"{model[0]} ({model[1][:12]})")))
+    if checked.workspace is not None:
+        live = checked.workspace.current
+        state = "no release yet" if live is None else f"release {live} of {checked.workspace.created_at}"
+        table.add_row("workspace", Text(plain(f"{checked.workspace.name}: {state}")))
+    console.print(table)
+    for file, row, reason in checked.bad_rows:
+        console.print(Text(plain(f"Bad row: {file}, row {row}: {reason}.")))
+    for problem in checked.problems:
+        console.print(Text.assemble((f"{problem.part}: ", "bold red"), plain(f"{problem.message} {problem.remedy}")))
+    console.print("A refresh can begin." if not checked.problems else "A refresh would fail.", style="bold")
+
+
+def show_quantized(quantized: Quantized) -> None:
+    """What a converted reranker is like, and what to do with it."""
+    agreed, output = quantized.agreement, plain(str(quantized.output))
+    console = terminal()
+    for line in (
+        f"{output}: {quantized.pairs_per_second:,.0f} pairs a second, {quantized.pairs_per_second_before:,.0f} before.",
+        f"Scores correlate by {agreed.correlation:.4f}; {agreed.top:.1%} of the best ten and {agreed.first:.0%} of the "
+        "first are the same.",
+        f'Try it: `nightrank evaluate --grid reranker.model={output}`; use it: [reranker].model = "{output}".',
+    ):
+        console.print(Text(line))
 
 
 def show_next_steps(settings_file: Path) -> None:

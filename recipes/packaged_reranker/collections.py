@@ -1,5 +1,7 @@
 """The sources of the packaged reranker, each prepared once as a training set: read, split by document, mined.
 
+Splitting and mining are those of ``nightrank train``, over stores that are made of the source's passages for it.
+
 No query of a test split is read. Of its judgments only the documents are, and where titles or sentences are the
 queries, passages that a test split judges are neither asked for nor shown: whoever measures on that split finds
 strangers.
@@ -7,54 +9,51 @@ strangers.
 
 from __future__ import annotations
 
-import random
-import re
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
-from nightrank.storage.keys import normalise_query
+from nightrank.storage.bm25.build import build_bm25
+from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.files.parquet import write_table
+from nightrank.storage.keys import fingerprint, normalise_query
+from nightrank.storage.lance.place import LanceFolder
+from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.records import CHUNKS, Chunk
+from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.chunk.pieces import split_pieces
-from nightrank.tasks.train.first_stage import Bm25Matrix, FirstStage, fused_candidates
-from nightrank.tasks.train.sets import Candidate, HeldOutQuery, TrainingSet, write_training_set
-from nightrank.tasks.train.sources import (
-    Passage,
-    Source,
-    hold_out_queries,
-    hold_out_share,
-    mine,
-    qrels_of,
-    read_beir,
-    read_pairs,
-    split_by,
-)
-from nightrank.tasks.trec.qrels import read_judgments
+from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.train.mining import Miner, mine_all
+from nightrank.tasks.train.pairs import Pair, by_query
+from nightrank.tasks.train.passages import PassageIndex
+from nightrank.tasks.train.search import ReleaseIndex
+from nightrank.tasks.train.sets import TrainingSet, write_training_set
+from nightrank.tasks.train.split import hold_out_documents, split_queries
+from recipes.packaged_reranker.recipe import DEPTH, HELD_SHARE
+from recipes.packaged_reranker.sources import judged_in_test, page_of, read_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from nightrank.tasks.train.sources import Passage
     from recipes.packaged_reranker.recipe import Recipe
+    from recipes.packaged_reranker.sources import Source
 
     Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+    Pairs = Mapping[str, Sequence[Pair]]
 
-DEPTH = 50  # candidates of a query, in mining and in validation
-LEG_DEPTH = 100  # passages that a leg lists
-HELD_SHARE = 0.1
-QUERIES_AT_ONCE = 512
 MIN_SENTENCE_WORDS = 6
-
-
-def page_of(passage: Passage) -> str:
-    """The page that a passage's document ``page-part`` or ``page:part`` is a part of.
-
-    >>> page_of(Passage("the-seven-ravens:12", "", "")), page_of(Passage("00-003", "", ""))
-    ('the-seven-ravens', '00')
-    """
-    return re.split(r"[-:](?!.*[-:])", passage.document_id)[0]
+SETTINGS = Settings.model_validate(
+    {"documents": {"source": "."}, "queries": {"log": "."}, "retrieval": {"candidate_depth": DEPTH}}
+)
+NO_CANDIDATES = pa.schema([("query_key", pa.string()), ("chunk_hash", pa.string()), ("pair_score", pa.float32())])
 
 
 def prepare_source(recipe: Recipe, data: Path, folder: Path, *, embed: Embed, seed: int) -> None:
@@ -70,127 +69,107 @@ def prepare_source(recipe: Recipe, data: Path, folder: Path, *, embed: Embed, se
     Raises:
         InputError: A file is missing or not as it should be.
     """
-    randomness = random.Random(f"{seed}:{recipe.path.split('/')[-1].removesuffix('.jsonl')}")
-    training, tested, held = _split(recipe, data, randomness)
-    removed_text = [""] * len(training.queries)
+    source = read_source(recipe, data)
+    generator = np.random.default_rng(int(fingerprint([seed, recipe.path])[:16], 16))
+    pairs, measured, held = _split(recipe, source, generator)
+    removed_text: dict[str, str] = {}
     if recipe.asks != "queries":
-        tested = tested.only([])
-        held |= _judged_in_test(training, data / recipe.path)
-        ask = _ask_titles if recipe.asks == "titles" else _ask_sentences
-        training, removed_text = ask(training, recipe, held, randomness)
-    drawn = list(range(len(training.queries)))
-    if len(drawn) > recipe.training_queries:
-        randomness.shuffle(drawn)
-        drawn = sorted(drawn[: recipe.training_queries])
-    training = training.only(drawn)
-    mined = [
-        replace(mine(training, place, found, vectors=vectors, held=held), removed_text=removed_text[drawn[place]])
-        for place, (found, vectors) in enumerate(_first_stages(training, embed))
-    ]
-    # A split by another split's documents has passages of its own for what is held out.
-    passages = training.passages if tested.passages == training.passages else (*training.passages, *tested.passages)
-    first = len(passages) - len(tested.passages)
-    held_out = list(_held_out(tested, embed, first=first))
-    held |= frozenset(range(len(training.passages), len(passages)))
-    write_training_set(folder, TrainingSet(passages, mined, held_out, held, tuple(range(first, len(passages)))))
+        measured = {}
+        held |= judged_in_test(data / recipe.path)
+    passage_index = PassageIndex(
+        titled=recipe.asks != "titles",
+        held_documents=held,
+        held_passages=[passage for passage in source.passages if passage.document_id in held],
+    )
+    if recipe.asks == "titles":
+        pairs = _titles(source, passage_index, every=recipe.every)
+    elif recipe.asks == "sentences":
+        pairs, removed_text = _sentences(source, passage_index, every=recipe.every, generator=generator)
+    learnt = _draw(pairs, recipe.training_queries, generator)
+    for passage in source.passages:
+        if not passage_index.is_empty(passage):
+            passage_index.put(passage)
+    with _indexed(source.passages, embed) as index:
+        miner = Miner(passage_index, embed, DEPTH)
+        both = {**pairs, **measured}
+        mined, held_out = mine_all(index, miner, embed, both, learnt=learnt, measured=list(measured))
+    mined = [replace(query, removed_text=removed_text.get(query.query, "")) for query in mined]
+    everything = tuple(range(len(passage_index.passages)))
+    write_training_set(folder, TrainingSet(passage_index.passages, mined, held_out, passage_index.held, everything))
 
 
-def _split(recipe: Recipe, data: Path, randomness: random.Random) -> tuple[Source, Source, frozenset[int]]:
-    path = data / recipe.path
-    nothing: frozenset[int] = frozenset()
+def _split(recipe: Recipe, source: Source, generator: np.random.Generator) -> tuple[Pairs, Pairs, frozenset[str]]:
+    """The pairs of the queries to learn from, those of the queries to measure on, and the documents that are held."""
     if recipe.has_splits:
-        training, tested = read_beir(path, "train"), read_beir(path, "val")
-        pages = {page_of(training.passages[i]) for places in training.answers for i in places}
-        training = training.among([page_of(passage) in pages for passage in training.passages])
-        training = training.only(range(0, len(training.queries), recipe.every))
-        return training, tested.only(sorted(randomness.sample(range(len(tested.queries)), recipe.validation))), nothing
-    if path.is_dir():
-        whole = read_beir(path, "train")
-        held = hold_out_queries(whole, count=recipe.validation, randomness=randomness)
-        return *split_by(whole, held), held
-    whole = read_pairs(path, max_pairs=recipe.max_pairs, page_of=page_of)
-    if recipe.first_queries:
-        whole = whole.only(range(min(recipe.first_queries, len(whole.queries))))
+        pages = {page_of(pair.document_id) for pairs in source.pairs.values() for pair in pairs}
+        ids = (passage.document_id for passage in source.passages)
+        held = frozenset(document_id for document_id in ids if page_of(document_id) not in pages)
+        kept = {query: source.pairs[query] for query in list(source.pairs)[:: recipe.every]}
+        tested = _draw(source.tested, recipe.validation, generator)
+        return kept, {query: source.tested[query] for query in tested}, held
     if not recipe.validation:
-        return whole, whole.only([]), nothing
-    document_of = page_of if recipe.has_pages else _document_of
-    held = hold_out_share(whole, share=HELD_SHARE, document_of=document_of, randomness=randomness)
-    training, tested = split_by(whole, held)
-    drawn = list(range(len(tested.queries)))
-    randomness.shuffle(drawn)
-    return training, tested.only(sorted(drawn[: recipe.validation])), held
+        return source.pairs, {}, frozenset()
+    name_of = page_of if recipe.has_pages else str
+    names_of = {query: {name_of(pair.document_id) for pair in pairs} for query, pairs in source.pairs.items()}
+    names = hold_out_documents(names_of, share=HELD_SHARE, most=recipe.validation, generator=generator)
+    learnt, measured = ({query: source.pairs[query] for query in queries} for queries in split_queries(names_of, names))
+    ids = (passage.document_id for passage in source.passages)
+    return learnt, measured, frozenset(document_id for document_id in ids if name_of(document_id) in names)
 
 
-def _judged_in_test(source: Source, path: Path) -> frozenset[int]:
-    """The places of the passages that the test split of a folder judges, and of those that say the same."""
-    qrels = qrels_of(path, "test")
-    if not qrels.is_file():
-        return frozenset()
-    documents = {judgment.document_id for judgment in read_judgments(qrels, name=str(qrels))}
-    said = {passage.said for passage in source.passages if passage.document_id in documents}
-    return frozenset(place for place, passage in enumerate(source.passages) if passage.said in said)
+def _draw(pairs: Pairs, count: int, generator: np.random.Generator) -> list[str]:
+    """At most so many of the queries, drawn at random, in their order."""
+    queries = list(pairs)
+    return [queries[place] for place in sorted(generator.permutation(len(queries))[:count].tolist())]
 
 
-def _ask_titles(
-    source: Source, recipe: Recipe, held: frozenset[int], randomness: random.Random
-) -> tuple[Source, list[str]]:
-    """The same passages with their titles as queries; nothing needs to be struck where titles are not shown."""
-    del randomness
-    titled = [i for i in range(0, len(source.passages), recipe.every) if i not in held and source.passages[i].title]
-    queries = tuple(normalise_query(source.passages[i].title) for i in titled)
-    return _asking(source, recipe, queries, titled), [""] * len(titled)
+def _titles(source: Source, passage_index: PassageIndex, *, every: int) -> Pairs:
+    """Titles as queries; nothing needs to be struck where titles are not shown."""
+    asked = (passage for passage in source.passages[::every] if passage.title and not passage_index.is_held(passage))
+    return by_query(Pair(normalise_query(passage.title), passage.document_id, 1, passage) for passage in asked)
 
 
-def _ask_sentences(
-    source: Source, recipe: Recipe, held: frozenset[int], randomness: random.Random
-) -> tuple[Source, list[str]]:
-    """The same passages with one sentence of each as its query, and the sentences as they stand there."""
-    asked: list[tuple[int, str]] = []
-    for place in range(recipe.every - 1, len(source.passages), recipe.every):
-        text = source.passages[place].text
-        sentences = [text[piece.start : piece.end].strip() for piece in split_pieces(text)]
+def _sentences(
+    source: Source, passage_index: PassageIndex, *, every: int, generator: np.random.Generator
+) -> tuple[Pairs, dict[str, str]]:
+    """One sentence of each passage as its query, and by query the sentence as it stands there."""
+    pairs: list[Pair] = []
+    removed_text: dict[str, str] = {}
+    for passage in source.passages[every - 1 :: every]:
+        sentences = [passage.text[piece.start : piece.end].strip() for piece in split_pieces(passage.text)]
         sentences = [sentence for sentence in sentences if len(sentence.split()) >= MIN_SENTENCE_WORDS]
-        if place not in held and len(sentences) > 1:
-            asked.append((place, randomness.choice(sentences)))
-    queries = tuple(normalise_query(sentence) for _, sentence in asked)
-    return _asking(source, recipe, queries, [place for place, _ in asked]), [sentence for _, sentence in asked]
+        if len(sentences) > 1 and not passage_index.is_held(passage):
+            sentence = sentences[generator.integers(len(sentences))]
+            pairs.append(Pair(normalise_query(sentence), passage.document_id, 1, passage))
+            removed_text.setdefault(pairs[-1].query, sentence)
+    return by_query(pairs), removed_text
 
 
-def _asking(source: Source, recipe: Recipe, queries: tuple[str, ...], places: Sequence[int]) -> Source:
-    return Source(recipe.name, source.passages, queries, tuple((i,) for i in places), tuple((1,) for _ in places))
-
-
-def _document_of(passage: Passage) -> str:
-    return passage.document_id
-
-
-def _first_stages(source: Source, embed: Embed) -> Iterator[tuple[FirstStage, NDArray[np.float32]]]:
-    """What the first stage finds for each query, and the vectors of all passages."""
-    if not source.queries:
-        return
-    texts = [passage.model_text() for passage in source.passages]
-    lexical, vectors = Bm25Matrix(texts), embed(texts)
-    for start in range(0, len(source.queries), QUERIES_AT_ONCE):
-        queries = source.queries[start : start + QUERIES_AT_ONCE]
-        for bm25, dense in zip(lexical.scores(queries), embed(queries) @ vectors.T, strict=True):
-            candidates, fused = fused_candidates(dense, bm25, depth=DEPTH, leg_depth=LEG_DEPTH)
-            yield FirstStage(candidates, fused, dense, bm25), vectors
-
-
-def _held_out(source: Source, embed: Embed, *, first: int) -> Iterator[HeldOutQuery]:
-    for place, (found, _) in enumerate(_first_stages(source, embed)):
-        documents = (source.passages[i].document_id for i in source.answers[place])
-        dense = _listed(found.dense, np.ones(len(found.dense), dtype=bool))
-        bm25 = _listed(found.bm25, found.bm25 > 0)
-        candidates = zip(found.candidates.tolist(), found.fused.tolist(), strict=True)
-        yield HeldOutQuery(
-            source.queries[place],
-            dict(zip(documents, source.grades[place], strict=True)),
-            tuple(Candidate(first + i, fused, dense.get(i), bm25.get(i)) for i, fused in candidates),
+@contextmanager
+def _indexed(passages: Sequence[Passage], embed: Embed) -> Iterator[ReleaseIndex]:
+    """Passages in stores of their own, each a chunk, as a release has its chunks; they go when they have been read."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        chunks = list(_chunks(passages))
+        text_of = {chunk.chunk_hash: chunk.text for chunk in chunks}
+        vectors = embed(list(text_of.values()))
+        table = ChunkTable.create(LanceFolder(folder / "lance"), embedder="source", dimensions=vectors.shape[1])
+        table.add(list(text_of), list(text_of.values()), [0] * len(text_of), vectors)  # nobody asks for lengths here
+        rows = [{name: getattr(chunk, name, "") for name in CHUNKS.names} | {"metadata": "{}"} for chunk in chunks]
+        write_table(folder / "chunks.parquet", pa.Table.from_pylist(rows, schema=CHUNKS))
+        build_bm25(
+            folder / "bm25.duckdb",
+            folder / "chunks.parquet",
+            texts_of=lambda hashes: table.batches(hashes, ["text"]),
+            analyse=Analyser.of(SETTINGS.bm25),
         )
+        with Bm25Store.open(folder / "bm25.duckdb") as store:
+            yield ReleaseIndex.of(SETTINGS, store, table, candidates=NO_CANDIDATES.empty_table())
 
 
-def _listed(scores: NDArray[np.floating], found: NDArray[np.bool_]) -> dict[int, float]:
-    """The scores of a leg's list, by place."""
-    order = np.argsort(-scores, kind="stable")[:LEG_DEPTH]
-    return {place: float(scores[place]) for place in order[found[order]].tolist()}
+def _chunks(passages: Sequence[Passage]) -> Iterator[Chunk]:
+    ordinals: dict[str, int] = {}
+    for passage in passages:
+        ordinal = ordinals[passage.document_id] = ordinals.get(passage.document_id, -1) + 1
+        text = passage.model_text()
+        yield Chunk(passage.document_id, ordinal, text, len(text) - len(passage.text))

@@ -14,6 +14,8 @@ from nightrank.tasks.train.reranker.learn import LearningSettings
 
 NAME = "nightrank-minilm"
 MAX_LENGTH = 192  # tokens of a pair when the model is used
+DEPTH = 50  # candidates of a query, in mining and in validation
+HELD_SHARE = 0.2  # of the queries of a source, at most, that are held out
 SPLIT_SEED = 7
 
 

@@ -34,8 +34,8 @@ from nightrank.tasks.train.reranker.learn import CHECKPOINT, LearningSettings, P
 from nightrank.tasks.train.reranker.stages import score_held_out
 from nightrank.tasks.train.reranker.validate import WEIGHTS, by_weight, choose_weight, fused_ndcg
 from nightrank.tasks.train.sets import read_training_set
-from recipes.packaged_reranker.collections import DEPTH, prepare_source
-from recipes.packaged_reranker.recipe import MAX_LENGTH, NAME, SPLIT_SEED, Recipe
+from recipes.packaged_reranker.collections import prepare_source
+from recipes.packaged_reranker.recipe import DEPTH, MAX_LENGTH, NAME, SPLIT_SEED, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,11 +110,7 @@ def train_on_sources(
     write_json(output / MADE_OF, made_of)
     logger = get_run_logger()
     sources = {
-        recipe.name: MinedSource.of(
-            read_training_set(output / "sources" / recipe.name),
-            share=recipe.share,
-            is_titled=recipe.asks != "titles",
-        )
+        recipe.name: MinedSource.of(read_training_set(output / "sources" / recipe.name), share=recipe.share)
         for recipe in recipes
     }
 
@@ -148,7 +144,6 @@ def export_reranker(
     learning: LearningSettings,
     groups: GroupSettings,
     start: Path | None,
-    max_length: int = MAX_LENGTH,
     device: str = "auto",
 ) -> Path:
     """The model's folder: the delta, and a card with the weight that held-out queries chose."""
@@ -170,7 +165,7 @@ def export_reranker(
         base_package=BASE_PACKAGE,
         base_sha256=sha256_of_file(base / "model.safetensors"),
         delta_sha256=sha256_of_file(folder / DELTA_FILE),
-        max_length=max_length,
+        max_length=MAX_LENGTH,
         weight=1.0,
         data=[{"source": recipe.name, "path": recipe.path, "licence": recipe.licence} for recipe in recipes],
         training={**settings, "shares": shares, "split_seed": SPLIT_SEED, **earlier},

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Self
 import duckdb
 import numpy as np
 import pyarrow as pa
+from typing_extensions import override
 
 from nightrank.storage.bm25.layout import SLOTS_PER_BLOCK, has_this_layout
 from nightrank.storage.bm25.terms import analysis_fingerprint, count_runs_and_name_terms
+from nightrank.storage.closing import Closing
 from nightrank.storage.errors import MachineError
 from nightrank.storage.files.database import connect, only_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from numpy.typing import NDArray
 
@@ -94,7 +95,7 @@ class PostingBlock:
     postings: Sequence[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]]
 
 
-class Bm25Store:
+class Bm25Store(Closing):
     """The statistics of one release, open for reading; a context manager.
 
     Attributes:
@@ -124,16 +125,8 @@ class Bm25Store:
         connection.execute("SET preserve_insertion_order = true")  # of postings that lie in order
         return cls(connection)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
+    @override
     def close(self) -> None:
-        """Let go of the file."""
         self._connection.close()
 
     @property
@@ -217,10 +210,9 @@ class Bm25Store:
             count_runs_and_name_terms(cursor, analyse=analyse)
             return cursor.sql(_QUERY_TERMS).to_arrow_table()
 
-    def chunk_counts(self, term_numbers: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
-        """int32 (n,), in how many chunks each of the terms is; of all terms, by number, where none are named."""
-        counts = self._column("SELECT chunk_count FROM terms ORDER BY term_number")
-        return counts if term_numbers is None else counts[term_numbers]
+    def chunk_counts(self) -> NDArray[np.int32]:
+        """int32 (n_terms,), in how many chunks each term is, by its number."""
+        return self._column("SELECT chunk_count FROM terms ORDER BY term_number")
 
     def postings_at(self, term_numbers: NDArray[np.int32], chunk_numbers: NDArray[np.int32]) -> pa.Table:
         """Where some terms are, in some chunks.

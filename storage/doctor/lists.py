@@ -23,8 +23,10 @@ CREATE TEMP TABLE candidates AS
 SELECT query_key, chunk_hash, dense_score FROM read_parquet($candidates) WHERE dense_score IS NOT NULL
 """
 
-# Of any lists: those of the dense leg, and those of the static leg, which judged queries alone have.
 _FAULTS = {
+    "queries without a list": """
+        SELECT query_key AS example FROM queries ANTI JOIN lists USING (query_key)
+    """,
     "lists of no query of the release": """
         SELECT query_key AS example FROM lists ANTI JOIN queries USING (query_key)
     """,
@@ -54,12 +56,6 @@ _FAULTS = {
         WHERE floor = '-inf'::FLOAT AND len(chunk_hashes) < (SELECT count(DISTINCT chunk_hash) FROM chunks)
     """,
 }
-_FAULTS_OF_DENSE_LISTS = {
-    "queries without a list": """
-        SELECT query_key AS example FROM queries ANTI JOIN lists USING (query_key)
-    """,
-    **_FAULTS,
-}
 _FAULTS_BESIDE_CANDIDATES = {
     "lists that give a candidate another score": """
         SELECT DISTINCT query_key AS example
@@ -84,24 +80,9 @@ def dense_list_faults(lists: Path, *, queries: Path, candidates: Path | None, bm
     """
     with connect(bm25, read_only=True) as connection:
         if candidates is None:
-            return _faults(connection, lists, queries, _FAULTS_OF_DENSE_LISTS)
+            return _faults(connection, lists, queries, _FAULTS)
         connection.execute(_READ_CANDIDATES, {"candidates": str(candidates)})
-        return _faults(connection, lists, queries, _FAULTS_OF_DENSE_LISTS | _FAULTS_BESIDE_CANDIDATES)
-
-
-def static_list_faults(lists: Path, *, queries: Path, bm25: Path) -> tuple[int, list[Fault]]:
-    """What is wrong with the static lists of a release.
-
-    Args:
-        lists: As those of the dense leg, one row a judged query.
-        queries: A file of schema QUERIES.
-        bm25: The file with the table of chunks.
-
-    Returns:
-        How many lists there are, and the faults; they name the query's key.
-    """
-    with connect(bm25, read_only=True) as connection:
-        return _faults(connection, lists, queries, _FAULTS)
+        return _faults(connection, lists, queries, _FAULTS | _FAULTS_BESIDE_CANDIDATES)
 
 
 def _faults(

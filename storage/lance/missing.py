@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
+from nightrank.storage.closing import Closing
 from nightrank.storage.files.database import connect, only_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import TracebackType
 
     import pyarrow as pa
 
@@ -24,7 +26,7 @@ _COUNT_MISSING = "SELECT count(*) FROM missing"
 _BATCHES = "SELECT chunk_hash, text FROM missing ORDER BY characters DESC, chunk_hash"
 
 
-class MissingChunks:
+class MissingChunks(Closing):
     """The distinct texts of freshly cut chunks that are not known yet, longest first.
 
     Args:
@@ -42,12 +44,8 @@ class MissingChunks:
     def __len__(self) -> int:
         return self._count
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    @override
+    def close(self) -> None:
         self._connection.close()
 
     def batches(self, rows: int) -> Iterator[tuple[list[str], list[str]]]:

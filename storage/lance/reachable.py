@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from nightrank.storage.bm25.held import reachable_chunks
 from nightrank.storage.errors import MachineError
 from nightrank.storage.files.database import connect, only_row
 
@@ -12,15 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    import duckdb
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
 _PRESENT = "CREATE TEMP TABLE present AS SELECT chunk_hash, _rowid FROM table_rows"
-_REACHED = "CREATE TEMP TABLE reached (chunk_hash VARCHAR NOT NULL)"
-_HASHES = "SELECT DISTINCT chunk_hash FROM chunks"
-_REACH = "INSERT INTO reached SELECT chunk_hash FROM hashes"
 _MISSING = "SELECT count(DISTINCT chunk_hash) FROM reached ANTI JOIN present USING (chunk_hash)"
 _UNREACHED = "SELECT _rowid FROM present ANTI JOIN reached USING (chunk_hash) ORDER BY _rowid"
 
@@ -49,18 +46,3 @@ def unreachable_rows(rows: pa.RecordBatchReader, statistics: Iterable[Path]) -> 
             raise MachineError(message, remedy="Run `nightrank doctor` to see which release is damaged, and remove it.")
         row_ids: NDArray[np.uint64] = connection.sql(_UNREACHED).to_arrow_table().column("_rowid").to_numpy()
         return row_ids
-
-
-def reachable_chunks(connection: duckdb.DuckDBPyConnection, statistics: Iterable[Path]) -> None:
-    """Make the temporary table ``reachable`` of the ``chunk_hash`` of all texts that releases hold.
-
-    Args:
-        connection: Where.
-        statistics: The releases' files ``bm25.duckdb``.
-    """
-    connection.execute(_REACHED)
-    for path in statistics:
-        with closing(connect(path, read_only=True)) as release:
-            connection.register("hashes", release.sql(_HASHES).to_arrow_reader())
-            connection.execute(_REACH)
-            connection.unregister("hashes")

@@ -7,17 +7,18 @@ nothing reaches.
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+from typing_extensions import override
 
+from nightrank.storage.closing import Closing
 from nightrank.storage.files.atomic import replacing
 from nightrank.storage.files.database import connect, connect_for_writing, only_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import TracebackType
 
     import duckdb
 
@@ -54,7 +55,7 @@ def log_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.wal")
 
 
-class MemoFile:
+class MemoFile(Closing):
     """A memo, open for reading and writing; a context manager.
 
     Args:
@@ -69,12 +70,8 @@ class MemoFile:
         self._connection.execute(create)
         self._count = count
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    @override
+    def close(self) -> None:
         self._connection.close()
 
     def __len__(self) -> int:

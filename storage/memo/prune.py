@@ -15,10 +15,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nightrank.storage.bm25.held import reachable_chunks
 from nightrank.storage.files.atomic import remove_unfinished
 from nightrank.storage.files.database import connect_for_writing, only_row
 from nightrank.storage.filters.queries import text_keys_in
-from nightrank.storage.lance.reachable import reachable_chunks
 from nightrank.storage.memo.file import written_anew
 from nightrank.storage.memo.pair_scores import CREATE_PAIR_SCORES, PAID
 from nightrank.storage.memo.query_vectors import CREATE_QUERY_VECTORS

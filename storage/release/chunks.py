@@ -6,10 +6,12 @@ are cut anew. So a listing is the same whatever it was made from, and a text tha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+from typing_extensions import override
 
+from nightrank.storage.closing import Closing
 from nightrank.storage.files.database import connect, only_row
 from nightrank.storage.files.parquet import table_writer
 from nightrank.storage.records import CHUNKS
@@ -18,7 +20,6 @@ from nightrank.storage.release.documents import document_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import TracebackType
 
     from nightrank.storage.records import Document
 
@@ -68,7 +69,7 @@ SELECT DISTINCT chunk_hash FROM read_parquet($chunks) ANTI JOIN chunks_before US
 """
 
 
-class ChunkListing:
+class ChunkListing(Closing):
     """Which documents must be cut anew, and the listing of all chunks once they have been.
 
     Args:
@@ -80,12 +81,8 @@ class ChunkListing:
         self._connection = connect()
         self._connection.execute(_NOTHING_KEPT)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    @override
+    def close(self) -> None:
         self._connection.close()
 
     def keep(self, before: Path, chunks_before: pa.RecordBatchReader, stored: pa.RecordBatchReader) -> None:

@@ -85,7 +85,7 @@ class Timings(BaseModel):
     """timings.json: what a query costs online, stage by stage, measured one query at a time.
 
     Attributes:
-        milliseconds: Median of a query, by stage: ``static``, ``bm25``, ``dense``, ``fused``, ``reranked``.
+        milliseconds: Median of a query, by stage: ``bm25``, ``dense``, ``fused``, ``reranked``.
         queries: How many were timed.
         measured_in: The release in which it was measured; a later one with the same models takes it over.
         machine: On what, in words.

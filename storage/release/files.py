@@ -46,7 +46,7 @@ class TableReference(FileReference):
         """Of its rows."""
         from nightrank.storage.release.schemas import SCHEMAS
 
-        return SCHEMAS[type(self)]
+        return SCHEMAS[type(self).__name__]
 
     def read(self, columns: list[str] | None = None) -> pa.Table:
         """The whole table, or some of its columns."""
@@ -99,10 +99,6 @@ class Statistics(FileReference):
 
 class DenseLists(TableReference):
     """Each query's nearest texts, for the next release to start from."""
-
-
-class StaticLists(TableReference):
-    """The same of static embeddings, of judged queries."""
 
 
 class Candidates(TableReference):
@@ -230,7 +226,6 @@ class ReleaseFiles:
     queries = Named("queries.parquet", Queries)
     statistics = Named("bm25.duckdb", Statistics)
     dense_lists = Named("dense.parquet", DenseLists)
-    static_lists = Named("static.parquet", StaticLists)
     candidates = Named("candidates.parquet", Candidates)
     results = Named("results.sqlite", Results)
     evaluation = Named("evaluation.parquet", Evaluation)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from nightrank.storage.errors import InputError, MachineError, NightrankError
 from nightrank.storage.files.atomic import sync_all, write_text
-from nightrank.storage.keys import fingerprint, sha256_of_file
+from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
@@ -118,10 +118,6 @@ class Manifest(_Record):
     measures: dict[str, dict[str, float]]
     gates: list[Gate]
     files: dict[str, str]  # name: SHA-256
-
-    def inputs_key(self) -> str:
-        """The key of the inputs: two releases with the same one hold the same."""
-        return fingerprint(self.inputs.model_dump())
 
 
 def new_release_id(now: datetime) -> str:

@@ -13,15 +13,17 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
+from nightrank.storage.closing import Closing
 from nightrank.storage.errors import MachineError
 from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-    from types import TracebackType
 
 MAPPED_BYTES = 1 << 40  # SQLite maps as much of it into memory as it was built to, and reads what lies beyond
 
@@ -70,7 +72,7 @@ def write_results_file(
         return int(count)
 
 
-class ResultsFile:
+class ResultsFile(Closing):
     """A reader of such a file. Threads may share one, and processes that are forked from its own.
 
     A connection serves one look-up at a time; as many are opened as there are look-ups at one moment.
@@ -94,22 +96,14 @@ class ResultsFile:
         with self._reading() as connection:
             connection.execute(_GET, ("",)).fetchone()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def __len__(self) -> int:
         """How many queries it holds, aliases not counted."""
         with self._reading() as connection:
             [count] = connection.execute(_COUNT).fetchone()
             return int(count)
 
+    @override
     def close(self) -> None:
-        """Close the file; later look-ups fail."""
         self._is_closed = True
         while self._idle:
             self._idle.pop().close()

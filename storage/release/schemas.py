@@ -1,6 +1,6 @@
-"""The schema of every table that a release or its refresh holds, by the kind of its file.
+"""The schema of every table that a release or its refresh holds, by the name of its file's kind.
 
-``storage.release.files`` says which file each of them is.
+``storage.release.files`` has the kinds, and says which file each of them is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from nightrank.storage.records import (
     LEG,
     QUERIES,
 )
-from nightrank.storage.release import files
 from nightrank.storage.release.dense_lists import DENSE_LISTS
 from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS
 from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPPED, EVALUATION
@@ -29,26 +28,25 @@ from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DEPTHS, D
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCHEMAS: Mapping[type[files.TableReference], pa.Schema] = {
-    files.RawDocuments: RAW_DOCUMENTS,
-    files.Documents: DOCUMENTS,
-    files.DocumentDigests: pa.schema([DOCUMENTS.field(name) for name in DIGESTS]),
-    files.FreshChunks: FRESH_CHUNKS,
-    files.Chunks: CHUNKS,
-    files.Queries: QUERIES,
-    files.OutsideRun: EXTERNAL_RUN,
-    files.AllowedSets: ALLOWED_CHUNKS,
-    files.Bm25Leg: LEG,
-    files.DenseLeg: LEG,
-    files.Fused: FUSED,
-    files.DenseLists: DENSE_LISTS,
-    files.StaticLists: DENSE_LISTS,
-    files.Candidates: CANDIDATES,
-    files.Evaluation: EVALUATION,
-    files.Depths: DEPTHS,
-    files.Diagnosis: DIAGNOSIS,
-    files.Comparison: COMPARISON,
-    files.Coverage: COVERAGE,
-    files.Drops: DROPPED,
-    files.BadRows: BAD_ROWS,
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "RawDocuments": RAW_DOCUMENTS,
+    "Documents": DOCUMENTS,
+    "DocumentDigests": pa.schema([DOCUMENTS.field(name) for name in DIGESTS]),
+    "FreshChunks": FRESH_CHUNKS,
+    "Chunks": CHUNKS,
+    "Queries": QUERIES,
+    "OutsideRun": EXTERNAL_RUN,
+    "AllowedSets": ALLOWED_CHUNKS,
+    "Bm25Leg": LEG,
+    "DenseLeg": LEG,
+    "Fused": FUSED,
+    "DenseLists": DENSE_LISTS,
+    "Candidates": CANDIDATES,
+    "Evaluation": EVALUATION,
+    "Depths": DEPTHS,
+    "Diagnosis": DIAGNOSIS,
+    "Comparison": COMPARISON,
+    "Coverage": COVERAGE,
+    "Drops": DROPPED,
+    "BadRows": BAD_ROWS,
 }

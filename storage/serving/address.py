@@ -17,15 +17,13 @@ from nightrank.storage.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TargetKind: TypeAlias = Literal["jsonl", "parquet", "sqlite", "duckdb", "redis", "postgres"]
+TargetKind: TypeAlias = Literal["parquet", "sqlite", "redis", "postgres"]
 
 SUFFIXES: dict[str, TargetKind] = {
-    ".jsonl": "jsonl",
     ".parquet": "parquet",
     ".sqlite": "sqlite",
     ".sqlite3": "sqlite",
     ".db": "sqlite",
-    ".duckdb": "duckdb",
 }
 # What a user may write, what it is, and how the client library calls it.
 SCHEMES: dict[str, tuple[TargetKind, str]] = {
@@ -38,8 +36,8 @@ SCHEMES: dict[str, tuple[TargetKind, str]] = {
     "postgres": ("postgres", "postgresql"),
 }
 _KNOWN = (
-    "A file that ends in .parquet, .jsonl, .sqlite or .duckdb, or redis://..., rediss://..., valkey://..., "
-    "unix://... or postgresql://..."
+    "A file that ends in .sqlite or .parquet, or redis://..., rediss://..., valkey://..., unix://... or "
+    "postgresql://..."
 )
 _HOW_TO_WRITE_IT = (
     "Percent-encode what is special in a user or password (`@` is %40), or keep the password in the environment: "

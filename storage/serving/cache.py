@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
+from typing_extensions import override
 
+from nightrank.storage.closing import Closing
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.storage.keys import query_key
@@ -25,8 +27,6 @@ from nightrank.storage.release.results import ResultsFile
 from nightrank.storage.workspace.open import open_workspace
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from nightrank.storage.bucket.store import StoreOptions
     from nightrank.storage.records import JsonValue
     from nightrank.storage.workspace.base import Workspace
@@ -70,7 +70,7 @@ def read_results(text: str | bytes) -> tuple[Result, ...]:
     return _RESULTS.decode(text)
 
 
-class SearchCache:
+class SearchCache(Closing):
     """A reader of one release's results; it keeps to that release until it is opened again.
 
     Threads may share one, and processes that are forked from its own.
@@ -115,19 +115,11 @@ class SearchCache:
                 raise
             return cls(_folder(workspace, published_meanwhile), release_id=published_meanwhile)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def __len__(self) -> int:
         return len(self._file)
 
+    @override
     def close(self) -> None:
-        """Close the file; later look-ups fail."""
         self._file.close()
 
     def get(self, query: str, *, filter_by: JsonValue = None) -> CachedResults | None:

@@ -17,13 +17,15 @@ import logging
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Self
 
+from typing_extensions import override
+
+from nightrank.storage.closing import Closing
 from nightrank.storage.errors import NightrankError
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.open import open_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from nightrank.storage.bucket.store import StoreOptions
     from nightrank.storage.records import JsonValue
@@ -35,7 +37,7 @@ else:
 _LOG = logging.getLogger(__name__)
 
 
-class FollowingCache:
+class FollowingCache(Closing):
     """A reader of the results of whatever release is current. Threads may share one; each process opens its own.
 
     Args:
@@ -68,14 +70,6 @@ class FollowingCache:
         place = open_workspace(workspace, cache=cache, options=options)
         return cls(place, look_every_seconds=look_every_seconds)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def __len__(self) -> int:
         return len(self._cache)
 
@@ -84,8 +78,8 @@ class FollowingCache:
         """The release that is served now."""
         return self._cache.release_id
 
+    @override
     def close(self) -> None:
-        """Stop following, and close the results; later look-ups fail."""
         self._closed.set()
         self._thread.join()
         self._cache.close()

@@ -81,18 +81,10 @@ def open_results(where: str | Path, *, name: str = NAME) -> ResultsReader:
 
 
 def _format(kind: TargetKind) -> FileFormat:
-    if kind == "jsonl":
-        from nightrank.storage.serving.file import jsonl as jsonl_file
-
-        return FileFormat(jsonl_file.write, jsonl_file.JsonlReader)
     if kind == "parquet":
         from nightrank.storage.serving.file import parquet as parquet_file
 
         return FileFormat(parquet_file.write, parquet_file.ParquetReader)
-    if kind == "sqlite":
-        from nightrank.storage.serving.file import sqlite as sqlite_file
+    from nightrank.storage.serving.file import sqlite as sqlite_file
 
-        return FileFormat(sqlite_file.write, sqlite_file.SqliteReader)
-    from nightrank.storage.serving.file import duckdb as duckdb_file
-
-    return FileFormat(duckdb_file.write, duckdb_file.DuckdbReader)
+    return FileFormat(sqlite_file.write, sqlite_file.SqliteReader)

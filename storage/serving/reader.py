@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from abc import abstractmethod
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
+from nightrank.storage.closing import Closing
 from nightrank.storage.keys import query_key
 from nightrank.storage.serving.cache import CachedResults, Result, condition_of, read_results
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from nightrank.storage.records import JsonValue
 
 
@@ -53,16 +52,8 @@ class StoredAnswer(NamedTuple):
     results: tuple[Result, ...]
 
 
-class KeyedReader(ABC):
+class KeyedReader(Closing):
     """What readers of exported releases share; a kind of store says how a key is found."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __len__(self) -> int:
         return self.served().queries
@@ -94,10 +85,6 @@ class KeyedReader(ABC):
     @abstractmethod
     def find(self, key: str) -> StoredAnswer | None:
         """What is stored for the key of a query, or of one of its aliases."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of what is open."""
 
 
 class Row(NamedTuple):

@@ -156,18 +156,6 @@ def blocks_of(batches: Iterable[pa.RecordBatch], texts: Texts, *, dimensions: in
             yield (numbers, vectors) if known.all() else (numbers[known], vectors[known])
 
 
-def all_blocks(table: ChunkTable, texts: Texts, *, queries: int) -> Iterator[Block]:
-    """The vectors of all texts, in blocks whose scores with so many queries fit into memory."""
-    batches = table.stream(["chunk_hash", "vector"], batch_rows=_rows_held(queries))
-    return blocks_of(batches, texts, dimensions=table.dimensions)
-
-
-def some_blocks(table: ChunkTable, texts: Texts, chunk_hashes: pa.Array, *, queries: int) -> Iterator[Block]:
-    """The vectors of some texts, string (n,) hashes, in such blocks."""
-    batches = table.batches(chunk_hashes, ["vector"], rows=_rows_held(queries))
-    return blocks_of(batches, texts, dimensions=table.dimensions)
-
-
 @dataclass(frozen=True, slots=True)
 class StoredVectors:
     """The vectors of texts as a chunk table holds them."""
@@ -176,11 +164,13 @@ class StoredVectors:
 
     def everything(self, texts: Texts, *, queries: int) -> Iterator[Block]:
         """The vectors of all texts, in blocks whose scores with so many queries fit into memory."""
-        return all_blocks(self.table, texts, queries=queries)
+        batches = self.table.stream(["chunk_hash", "vector"], batch_rows=_rows_held(queries))
+        return blocks_of(batches, texts, dimensions=self.table.dimensions)
 
     def some(self, texts: Texts, chunk_hashes: pa.Array, *, queries: int) -> Iterator[Block]:
         """The vectors of some texts, string (n,) hashes, in such blocks."""
-        return some_blocks(self.table, texts, chunk_hashes, queries=queries)
+        batches = self.table.batches(chunk_hashes, ["vector"], rows=_rows_held(queries))
+        return blocks_of(batches, texts, dimensions=self.table.dimensions)
 
 
 def _rows_held(queries: int) -> int:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.doctor.candidates import candidate_faults, pair_score_faults
 from nightrank.storage.doctor.faults import count_fault, fault_of
-from nightrank.storage.doctor.lists import dense_list_faults, static_list_faults
+from nightrank.storage.doctor.lists import dense_list_faults
 from nightrank.storage.filters.queries import conditions_of
 from nightrank.storage.memo.prune import PAIRS, memo_path
 from nightrank.storage.serving.cache import SearchCache
@@ -43,16 +43,6 @@ def check_dense_lists(examined: Examined) -> Findings:
     count, faults = dense_list_faults(
         lists, queries=files.queries.path, candidates=candidates, bm25=files.statistics.path
     )
-    return Findings({"lists": count}, faults)
-
-
-def check_static_lists(examined: Examined) -> Findings:
-    """Each list of a judged query's nearest texts by static embeddings is ordered and above its floor."""
-    files = examined.files
-    if not examined.holds(files.static_lists):
-        return Findings({}, [])
-    lists = files.static_lists.path
-    count, faults = static_list_faults(lists, queries=files.queries.path, bm25=files.statistics.path)
     return Findings({"lists": count}, faults)
 
 

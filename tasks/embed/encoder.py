@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.lance.table import vectors_of
 from nightrank.tasks.models.batches import batches_by_budget, halving_on_memory
+from nightrank.tasks.models.drift import compare_with_stored
 from nightrank.tasks.models.files import (
     find_model,
     load_quietly,
@@ -21,11 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from nightrank.tasks.models.files import ModelFiles
     from nightrank.tasks.settings.index import EmbedderSettings
     from nightrank.tasks.settings.operation import ExecutionSettings
+    from nightrank.tasks.settings.quality import DriftCheckSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +140,19 @@ class Embedder:
             texts, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
         )
         return encoded
+
+
+def check_stored_vectors(embedder: Embedder, stored: pa.Table, *, settings: DriftCheckSettings) -> None:
+    """Require that an embedder says again what is stored of it.
+
+    Args:
+        embedder: The one that the vectors are of.
+        stored: ``text`` and ``vector`` of some chunks.
+        settings: The tolerance.
+
+    Raises:
+        MachineError: A vector differs by more than the tolerance.
+    """
+    fresh = embedder.embed_passages(stored.column("text").to_pylist())
+    vectors = vectors_of(stored, embedder.dimensions)
+    compare_with_stored("embeddings", vectors, fresh, settings=settings, precision=embedder.plan.precision)

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightrank.storage.lance.table import vectors_of
-from nightrank.tasks.embed.encoder import Embedder
-from nightrank.tasks.models.drift import compare_with_stored
+from nightrank.tasks.embed.encoder import Embedder, check_stored_vectors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,11 +70,5 @@ class LazyEmbedder:
         sample = self.stored_sample(stored)
         if sample.num_rows == 0:
             return
-        compare_with_stored(
-            "embeddings",
-            vectors_of(sample, stored.dimensions),
-            embedder.embed_passages(sample.column("text").to_pylist()),
-            settings=self._settings.drift_check,
-            precision=self.plan.precision,
-        )
+        check_stored_vectors(embedder, sample, settings=self._settings.drift_check)
         self.vectors_checked = sample.num_rows

@@ -12,8 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.errors import MachineError
 from nightrank.storage.lance.table import vectors_of
-from nightrank.tasks.embed.encoder import Embedder, plan_embedder
-from nightrank.tasks.models.drift import compare_with_stored
+from nightrank.tasks.embed.encoder import Embedder, check_stored_vectors, plan_embedder
 from nightrank.tasks.models.tokens import load_token_counter
 from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.runtime.retries import retried
@@ -149,14 +148,7 @@ def embed_in_shards(
 
 
 def _check(model: Embedder, drift_sample: DriftSample) -> None:
-    stored = drift_sample.file.read()
-    compare_with_stored(
-        "embeddings",
-        vectors_of(stored, model.dimensions),
-        model.embed_passages(stored.column("text").to_pylist()),
-        settings=drift_sample.settings,
-        precision=model.plan.precision,
-    )
+    check_stored_vectors(model, drift_sample.file.read(), settings=drift_sample.settings)
 
 
 @dataclass(frozen=True, slots=True)

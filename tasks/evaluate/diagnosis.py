@@ -113,20 +113,6 @@ def totals(diagnosis: pa.Table) -> dict[str, int]:
     return {outcome: counted.get(outcome, 0) for outcome in OUTCOMES}
 
 
-def missed_by_leg(diagnosis: pa.Table) -> dict[str, int]:
-    """How many relevant documents each leg missed, whatever the other leg found, of those that it could find.
-
-    Args:
-        diagnosis: Schema DIAGNOSIS.
-
-    Returns:
-        By leg: ``bm25``, ``dense``.
-    """
-    unfindable = pa.array(["not in the collection", "no query"])
-    findable = diagnosis.filter(pc.invert(pc.is_in(diagnosis.column("outcome"), value_set=unfindable)))
-    return {leg: findable.column(f"{leg}_rank").null_count for leg in ("bm25", "dense")}
-
-
 def worst_queries(diagnosis: pa.Table, evaluation: pa.Table, *, measure: str, count: int) -> list[str]:
     """The ids of the queries whose results are worth least, lowest first.
 

@@ -114,20 +114,18 @@ def evaluate_stages(
     queries: pa.Table,
     judgments: Sequence[Judgment],
     *,
-    static: pa.Table | None = None,
     measures: Sequence[str],
     candidate_depth: int,
     results: ResultsSettings,
     ignore_identical_ids: bool,
     vectors: VectorSource | None = None,
 ) -> pa.Table:
-    """Measure every stage of a release.
+    """Measure every stage that a refresh has.
 
     Args:
         candidates: Schema CANDIDATES.
         queries: Schema QUERIES.
         judgments: The qrels.
-        static: The static leg, schema RANKED; None where there is none.
         measures: Names as ir_measures writes them.
         candidate_depth: Chunks that count as candidates.
         results: What counts as results.
@@ -141,7 +139,6 @@ def evaluate_stages(
         candidates,
         queries,
         {judgment.query_id for judgment in judgments},
-        static=static,
         candidate_depth=candidate_depth,
         results=results,
         ignore_identical_ids=ignore_identical_ids,
@@ -186,7 +183,7 @@ def stage_runs(
         elif static is not None:
             ranked = rows_of_queries(static, ids_by_key).sort_by([("query_key", "ascending"), ("rank", "ascending")])
         else:
-            continue  # the dual encoder has no token vectors
+            continue
         if stage == "reranker" and ranked.num_rows == 0:
             continue  # there was no reranker
         runs[stage] = run_of(ranked, ids_by_key, ignore_identical_ids=ignore_identical_ids)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,13 +20,16 @@ from nightrank.storage.filters.queries import by_text
 from nightrank.storage.memo.query_vectors import QueryMemo
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.chunk.documents import chunking_fingerprint
+from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.evaluate.diversity import compare_diversity
 from nightrank.tasks.evaluate.judged import JudgedCandidates
 from nightrank.tasks.evaluate.measures import evaluate_stages, means, named_queries
 from nightrank.tasks.experiment.legs import Legs
 from nightrank.tasks.experiment.pairs import KnownPairs, PairScoring, stored_scores
+from nightrank.tasks.experiment.values import VariantValues
 from nightrank.tasks.experiment.variants import require_variant
+from nightrank.tasks.first_stage import FirstStage
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.fusion import fuse, union_legs
 from nightrank.tasks.rank.order import final_order, name_candidates, reranked_rows
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.records import Judgment
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.rerank.hosted.plan import HostedPlan
@@ -112,8 +113,9 @@ class Experiment:
         self._seed = seed
         self._spending = spending
         self._chunks = store.chunks(["chunk_id", "chunk_hash", "document_id"])
-        hashes = self._chunks.column("chunk_hash")
-        self._legs = Legs(release, store, hashes, self.queries, table=lambda: self._table, vectors=self._query_vectors)
+        self._table = release.chunk_table()
+        self._first_stage = FirstStage.over(store, StoredVectors(self._table))
+        self._legs = Legs(release, self._first_stage, self.queries, vectors=self._query_vectors)
         self._plans: dict[RerankerSettings, RerankerPlan | HostedPlan | None] = {}
         self._known: dict[str, KnownPairs] = {}
         self._known_of(release.manifest.inputs.reranker_fingerprint).add(
@@ -244,8 +246,16 @@ class Experiment:
             generator=np.random.default_rng(self._seed),
         )
 
-    def judged_candidates(self, settings: Settings) -> JudgedCandidates:
-        """What both legs find for the judged queries, as arrays, under a variant's BM25 and candidate depth."""
+    def values(self, settings: Settings) -> VariantValues:
+        """What fusions, weights and depths are worth under a variant's BM25, candidate depth and reranker."""
+        judged = self._judged_pool(settings)
+        return VariantValues(judged, lambda: self._known_pair_scores(judged, settings))
+
+    def weight_of(self, settings: Settings) -> float:
+        """The weight of a variant's reranker: the settings', else its own; 0 without a reranker."""
+        return _weight(self._plan(settings.reranker), settings)
+
+    def _judged_pool(self, settings: Settings) -> JudgedCandidates:
         documents = self._chunks.column("document_id").combine_chunks().dictionary_encode()
         return JudgedCandidates.of(
             union_legs(*self._both_legs(settings)),
@@ -256,7 +266,7 @@ class Experiment:
             ignore_identical_ids=self.settings.judgments.ignore_identical_ids,
         )
 
-    def known_pair_scores(self, judged: JudgedCandidates, settings: Settings) -> NDArray[np.float32]:
+    def _known_pair_scores(self, judged: JudgedCandidates, settings: Settings) -> NDArray[np.float32]:
         """What a variant's reranker says of the rows of a pool, float32 (n,); NaN where it was not asked yet."""
         plan = self._plan(settings.reranker)
         if plan is None:
@@ -267,10 +277,6 @@ class Experiment:
             "chunk_hash": self._chunks.column("chunk_hash").take(pa.array(judged.pool.chunks)),
         }
         return self._known_of(plan.fingerprint).scores_of(pa.table(pairs))
-
-    def weight_of(self, settings: Settings) -> float:
-        """The weight of a variant's reranker: the settings', else its own; 0 without a reranker."""
-        return _weight(self._plan(settings.reranker), settings)
 
     def _judged_ids(self) -> list[list[str]]:
         """The judged ids of each query, by query number."""
@@ -313,12 +319,8 @@ class Experiment:
 
     def _known_of(self, reranker: str) -> KnownPairs:
         if reranker not in self._known:
-            self._known[reranker] = KnownPairs(self.queries, self._legs.texts)
+            self._known[reranker] = KnownPairs(self.queries, self._first_stage.texts)
         return self._known[reranker]
-
-    @cached_property
-    def _table(self) -> ChunkTable:
-        return self.release.chunk_table()
 
     def _query_vectors(self) -> NDArray[np.float32]:
         """Float32 (n_queries, dim), from the memo, which no other run may be writing."""

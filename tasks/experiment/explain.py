@@ -18,7 +18,7 @@ from nightrank.tasks.evaluate.diagnosis import diagnose, worst_queries
 from nightrank.tasks.evaluate.diversity import compare_diversity
 from nightrank.tasks.evaluate.ladder import ladder, read_timings
 from nightrank.tasks.evaluate.measures import STAGES, evaluate_runs, means, stage_runs, without_ties
-from nightrank.tasks.evaluate.token_leg import static_leg_of_release
+from nightrank.tasks.evaluate.token_leg import static_leg
 from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
 from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.rank.diversity import stored_vectors
@@ -262,15 +262,14 @@ def _explained(release: StoredRelease, context: EvaluationContext, evaluation: p
 
 
 def _static_leg(release: StoredRelease, queries: pa.Table, context: EvaluationContext) -> pa.Table | None:
-    """Schema RANKED, as the release's lists tell it; other queries are embedded, if its embedder is still named."""
-
-    def load() -> StaticEmbedder | None:
+    """Schema RANKED; None where the release's own embedder is not to be had, or has no token vectors."""
+    try:
         plan = plan_embedder(context.settings.embedder, context.settings.execution, base=context.base)
-        is_the_releases = plan.fingerprint == release.manifest.inputs.embedder
-        return StaticEmbedder.of(plan.files.folder) if is_the_releases else None
-
-    depth = release.settings.retrieval.candidate_depth
-    return static_leg_of_release(release.files, queries, release.chunk_table(), load=load, depth=depth)
+    except InputError:  # a release can be measured without its models
+        return None
+    is_the_releases = plan.fingerprint == release.manifest.inputs.embedder
+    embedder = StaticEmbedder.of(plan.files.folder) if is_the_releases else None
+    return None if embedder is None else static_leg(release, queries, embedder)
 
 
 def _make_folder(path: Path) -> None:

@@ -15,11 +15,7 @@ import pyarrow.compute as pc
 
 from nightrank.storage.records import LEG
 from nightrank.storage.release.dense_lists import read_dense_lists
-from nightrank.tasks.bm25.analyser import Analyser
-from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.carried import leg_from_lists
-from nightrank.tasks.dense.retrieve import all_blocks, retrieve_dense
-from nightrank.tasks.dense.texts import Texts
 from nightrank.tasks.filters.queries import QueryFilters
 from nightrank.tasks.trec.leg import runs_of
 
@@ -29,8 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nightrank.storage.bm25.index import Bm25Store
-    from nightrank.storage.lance.table import ChunkTable
+    from nightrank.tasks.first_stage import FirstStage
     from nightrank.tasks.release import StoredRelease
     from nightrank.tasks.settings.file import Settings
     from nightrank.tasks.settings.index import Bm25Settings
@@ -41,32 +36,23 @@ class Legs:
 
     Args:
         release: Whose.
-        store: Its statistics, open.
-        chunk_hashes: string (n_chunks,), by chunk number.
+        first_stage: Over its stores.
         queries: Schema QUERIES.
-        table: Gives the vectors of its texts; called for a scan.
         vectors: Gives those of the queries, float32 (n_queries, dim); called for a scan.
-
-    Attributes:
-        texts: Of the release.
     """
 
     def __init__(
         self,
         release: StoredRelease,
-        store: Bm25Store,
-        chunk_hashes: pa.ChunkedArray,
+        first_stage: FirstStage,
         queries: pa.Table,
         *,
-        table: Callable[[], ChunkTable],
         vectors: Callable[[], NDArray[np.float32]],
     ) -> None:
-        self.texts = Texts.of(chunk_hashes)
         self._release = release
-        self._store = store
+        self._first_stage = first_stage
         self._queries = queries
-        self._filters = QueryFilters.of_release(queries, store)
-        self._table = table
+        self._filters = QueryFilters.of_release(queries, first_stage.store)
         self._vectors = vectors
         self._outside = runs_of(release.settings.retrieval)
         self._expected: dict[object, int] = {}  # how deep each leg will be asked for
@@ -85,13 +71,10 @@ class Legs:
 
         def make(deepest: int) -> pa.Table:
             texts = self._queries.column("text").to_pylist()
-            analyser = Analyser.of(settings)
 
             def leg(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
                 asked = [texts[number] for number in numbers.tolist()]
-                return retrieve_bm25(
-                    self._store, asked, settings=settings, analyser=analyser, depth=deepest, allowed=allowed
-                )
+                return self._first_stage.bm25(asked, allowed, settings=settings, depth=deepest)
 
             return self._filters.leg(leg)
 
@@ -129,15 +112,14 @@ class Legs:
         vectors = cache(self._vectors)
 
         def of_filter(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
-            asked = keys.take(pa.array(numbers))
-            texts = self.texts if allowed is None else self.texts.only(allowed)[0]
+            asked, texts = keys.take(pa.array(numbers)), self._first_stage.texts
+            texts = texts if allowed is None else texts.only(allowed)[0]
             leg, answered = leg_from_lists(
                 read_dense_lists(self._release.files.dense_lists.path), asked, texts, depth=depth
             )
             if answered.all():
                 return leg
-            blocks = all_blocks(self._table(), texts, queries=numbers.size)
-            return retrieve_dense(vectors()[numbers], blocks, texts, depth=depth)
+            return self._first_stage.dense(vectors()[numbers], allowed, depth=depth)
 
         return self._filters.leg(of_filter)
 

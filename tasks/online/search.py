@@ -10,12 +10,9 @@ import pyarrow as pa
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import query_key
-from nightrank.tasks.bm25.analyser import Analyser
-from nightrank.tasks.bm25.retrieve import retrieve_bm25
-from nightrank.tasks.dense.retrieve import all_blocks, retrieve_dense
-from nightrank.tasks.dense.texts import Texts
+from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.filters.compile import compiled, refused
-from nightrank.tasks.rank.fusion import fuse
+from nightrank.tasks.first_stage import FirstStage
 from nightrank.tasks.rank.order import CHUNK_NAMES, final_order, name_candidates, reranked_rows
 
 if TYPE_CHECKING:
@@ -38,19 +35,17 @@ class LiveSearch:
 
     Attributes:
         settings: What is computed.
-        store: The chunks and the BM25 statistics, open.
+        first_stage: Over the collection's stores.
         table: Texts and vectors.
         embedder: The one that the vectors are of.
         reranker: None where the fused order is kept.
-        texts: What the chunks say.
     """
 
     settings: Settings
-    store: Bm25Store
+    first_stage: FirstStage
     table: ChunkTable
     embedder: Embedder
     reranker: LoadedReranker | None
-    texts: Texts
 
     @classmethod
     def of(
@@ -63,8 +58,7 @@ class LiveSearch:
         reranker: LoadedReranker | None,
     ) -> Self:
         """The online path of the collection in a store and a table."""
-        texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
-        return cls(settings, store, table, embedder, reranker, texts)
+        return cls(settings, FirstStage.over(store, StoredVectors(table)), table, embedder, reranker)
 
     def allowed(self, condition: str | None) -> NDArray[np.bool_] | None:
         """The chunks that a filter, as its canonical text, lets through, bool (n_chunks,); None without one.
@@ -74,29 +68,25 @@ class LiveSearch:
         """
         if condition is None:
             return None
-        metadata = (batch.column(0) for batch in self.store.chunk_reader(["metadata"]))
+        metadata = (batch.column(0) for batch in self.first_stage.store.chunk_reader(["metadata"]))
         reasons = refused([condition], metadata)
         if condition in reasons:
             message = f"The filter cannot be applied: {reasons[condition]}."
             raise InputError(message, remedy="Compare a field that documents have with values of its own type.")
-        return compiled([condition], self.store).by(condition)
+        return compiled([condition], self.first_stage.store).by(condition)
 
-    def bm25(self, query: str, allowed: NDArray[np.bool_] | None = None) -> pa.Table:
-        """The BM25 leg, schema LEG, over chunks bool (n_chunks,) that a filter lets through, or all."""
-        settings = self.settings.bm25
-        analyser, depth = Analyser.of(settings), self._candidate_depth
-        return retrieve_bm25(self.store, [query], settings=settings, analyser=analyser, depth=depth, allowed=allowed)
+    def bm25(self, query: str) -> pa.Table:
+        """The BM25 leg over the whole collection, schema LEG."""
+        return self.first_stage.bm25([query], settings=self.settings.bm25, depth=self._candidate_depth)
 
-    def dense(self, query: str, allowed: NDArray[np.bool_] | None = None) -> pa.Table:
-        """The dense leg, schema LEG: the query is embedded and meets every text that a filter lets through, or all."""
+    def dense(self, query: str) -> pa.Table:
+        """The dense leg over the whole collection, schema LEG: the query is embedded and meets every text."""
+        return self.first_stage.dense(self.embedder.embed_queries([query]), depth=self._candidate_depth)
+
+    def fused(self, query: str, allowed: NDArray[np.bool_] | None = None) -> pa.Table:
+        """Both legs as one ranking, schema FUSED, over the chunks that a filter lets through, or all."""
         vectors = self.embedder.embed_queries([query])
-        texts = self.texts if allowed is None else self.texts.only(allowed)[0]
-        blocks = all_blocks(self.table, texts, queries=1)
-        return retrieve_dense(vectors, blocks, texts, depth=self._candidate_depth)
-
-    def fused(self, bm25: pa.Table, dense: pa.Table) -> pa.Table:
-        """Both legs as one ranking, schema FUSED."""
-        return fuse(bm25, dense, settings=self.settings.retrieval)
+        return self.first_stage.fused([query], vectors, allowed, settings=self.settings)
 
     def reranked(self, query: str, fused: pa.Table, *, known: Mapping[str, float] | None = None) -> pa.Table:
         """The candidates in their final order, schema CANDIDATES; all pairs of the reranker's depth are scored.
@@ -106,7 +96,7 @@ class LiveSearch:
             fused: Schema FUSED.
             known: Pair scores of the query under this reranker by chunk hash, which are not computed again.
         """
-        chunks = self.store.chunks_at(fused.column("chunk_number").to_numpy(), CHUNK_NAMES)
+        chunks = self.first_stage.store.chunks_at(fused.column("chunk_number").to_numpy(), CHUNK_NAMES)
         candidates = name_candidates(fused, pa.table({"query_key": [query_key(query)]}), chunks)
         pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
         if self.reranker is not None and candidates.num_rows:

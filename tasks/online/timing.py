@@ -1,8 +1,6 @@
 """What a query costs online, stage by stage: judged queries through the online path, one at a time.
 
-The dense and BM25 legs are timed as live search runs them, exact and from the stores of the release. Static embeddings
-are served by nobody here, so their stage is the embedding of the query and an exact scan of static vectors held in
-memory: those of a sample of the collection where it is large, the scan's time scaled up to all of it.
+Each leg is timed as live search runs it, exact and from the stores of the release.
 """
 
 from __future__ import annotations
@@ -25,9 +23,9 @@ from nightrank.storage.release.chunks import distinct_texts
 from nightrank.storage.release.evaluation import Timings
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import readable_and_damaged
-from nightrank.tasks.dense.retrieve import retrieve_dense
 from nightrank.tasks.evaluate.ladder import read_timings
 from nightrank.tasks.online.search import LiveSearch
+from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.rerank.hosted.plan import HostedPlan
 
 if TYPE_CHECKING:
@@ -35,11 +33,8 @@ if TYPE_CHECKING:
 
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.workspace.base import Workspace
-    from nightrank.tasks.dense.retrieve import Block
-    from nightrank.tasks.dense.texts import Texts
     from nightrank.tasks.embed.encoder import EmbedderPlan
     from nightrank.tasks.embed.lazy import LazyEmbedder
-    from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
     from nightrank.tasks.night import Night
     from nightrank.tasks.rerank.lazy import LazyReranker
     from nightrank.tasks.rerank.plan import RerankerPlan
@@ -49,43 +44,8 @@ CPUINFO = Path("/proc/cpuinfo")
 SIZE_CHANGE = 0.5  # of the collection, beyond which times are taken anew
 
 
-TEXTS_SAMPLED = 10_000  # whose static vectors are scanned: 15 MB of 384 dimensions
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StaticScan:
-    """Static vectors in memory, to be scanned; made by ``of``.
-
-    Attributes:
-        embedder: Of texts and queries.
-        texts: The collection.
-        block: Numbers and vectors of those texts that are scanned.
-        depth: Chunks that are wanted.
-    """
-
-    embedder: StaticEmbedder
-    texts: Texts
-    block: Block
-    depth: int
-
-    @classmethod
-    def of(cls, embedder: StaticEmbedder, live: LiveSearch, *, generator: np.random.Generator) -> Self:
-        """A sample of the texts that live search looks through; all of them where they are few."""
-        sample = live.table.sample(TEXTS_SAMPLED, ["text"], generator=generator)
-        numbers = live.texts.numbers_of(sample.column("chunk_hash"))
-        known = numbers >= 0
-        vectors = embedder.embed(sample.column("text").filter(pa.array(known)).to_pylist())
-        return cls(embedder, live.texts, (numbers[known], vectors), live.settings.retrieval.candidate_depth)
-
-    @property
-    def scale(self) -> float:
-        """By how much the collection is larger than what is scanned."""
-        return len(self.texts) / max(1, self.block[0].size)
-
-
 def time_stages(
     live: LiveSearch,
-    static: StaticScan | None,
     queries: Sequence[str],
     *,
     clock: Callable[[], float] = time.perf_counter,
@@ -94,26 +54,17 @@ def time_stages(
 
     Args:
         live: The online path; without a reranker ``reranked`` is not timed.
-        static: None where there are no static embeddings.
         queries: Normalised, at least one.
         clock: Seconds.
     """
-    _time_query(live, static, queries[0], clock)  # a model's first call sets up what later ones share
-    timed = [_time_query(live, static, query, clock) for query in queries]
+    _time_query(live, queries[0], clock)  # a model's first call sets up what later ones share
+    timed = [_time_query(live, query, clock) for query in queries]
     return {stage: 1000.0 * median(seconds[stage] for seconds in timed) for stage in timed[0]}
 
 
-def _time_query(
-    live: LiveSearch, static: StaticScan | None, query: str, clock: Callable[[], float]
-) -> dict[str, float]:
+def _time_query(live: LiveSearch, query: str, clock: Callable[[], float]) -> dict[str, float]:
     """Seconds by stage."""
     seconds: dict[str, float] = {}
-    if static is not None:
-        start = clock()
-        vectors = static.embedder.embed([query])
-        embedded = clock()
-        retrieve_dense(vectors, [static.block], static.texts, depth=static.depth)
-        seconds["static"] = embedded - start + static.scale * (clock() - embedded)
     start = clock()
     bm25 = live.bm25(query)
     seconds["bm25"] = clock() - start
@@ -121,7 +72,7 @@ def _time_query(
     dense = live.dense(query)
     seconds["dense"] = clock() - start
     start = clock()
-    fused = live.fused(bm25, dense)
+    fused = fuse(bm25, dense, settings=live.settings.retrieval)
     seconds["fused"] = seconds["bm25"] + seconds["dense"] + clock() - start
     if live.reranker is not None:
         start = clock()
@@ -177,7 +128,6 @@ def write_timings(
     reranker: LazyReranker | None,
     table: ChunkTable,
     *,
-    static: StaticEmbedder | None,
     queries: pa.Table,
 ) -> None:
     """Write tonight's timings; models are loaded only where no kept release has any that hold.
@@ -187,7 +137,6 @@ def write_timings(
         embedder: Of the dense leg.
         reranker: None where the fused order is kept.
         table: Texts and vectors.
-        static: None where there are no static embeddings.
         queries: Those to draw from, schema QUERIES, at least one.
     """
     plan = None if reranker is None else reranker.plan
@@ -202,8 +151,7 @@ def write_timings(
             local = reranker is not None and not isinstance(reranker.plan, HostedPlan)
             loaded = reranker.load() if reranker is not None and local else None
             live = LiveSearch.of(night.settings, store, table, embedder=embedder.load(None), reranker=loaded)
-            scan = None if static is None else StaticScan.of(static, live, generator=generator)
-            milliseconds = time_stages(live, scan, queries.column("text").take(pa.array(drawn)).to_pylist())
+            milliseconds = time_stages(live, queries.column("text").take(pa.array(drawn)).to_pylist())
         timings = Timings(
             milliseconds=milliseconds,
             queries=count,

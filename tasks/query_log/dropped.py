@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -17,6 +18,14 @@ FILTER = "filter that cannot be applied"
 TOO_FEW_USERS = "too few users"
 OVER_BUDGET = "over the budget"
 REASONS = (BAD_ROW, BURST, AGENT, LISTED, FILTER, PERSONAL, TOO_FEW_USERS, OVER_BUDGET)
+
+
+class Dropped(NamedTuple):
+    """Rows of the log that were not kept for one reason, and the sum of their counts."""
+
+    reason: str
+    rows: int
+    traffic: int
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ did not find has 0 there (Bruch, Gai, Ingber, "An analysis of fusion functions f
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
@@ -130,6 +130,30 @@ def fused_scores(pool: LegUnion, *, settings: RetrievalSettings) -> NDArray[np.f
     return fused.astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FusedPool:
+    """A fusion over a pool.
+
+    Attributes:
+        scores: float32 (n,).
+        order: int (n,), the rows by query, then fused rank.
+        ranks: int32 (n,), the fused ranks of the rows.
+    """
+
+    scores: NDArray[np.float32]
+    order: NDArray[np.intp]
+    ranks: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, pool: LegUnion, settings: RetrievalSettings) -> Self:
+        """The fusion of a pool's legs."""
+        scores = fused_scores(pool, settings=settings)
+        order = ranking_order(pool.queries, scores, pool.chunks)
+        ranks = np.empty(order.size, dtype=np.int32)
+        ranks[order] = ranks_within(pool.queries[order])
+        return cls(scores, order, ranks)
+
+
 def fuse(bm25: pa.Table, dense: pa.Table, *, settings: RetrievalSettings) -> pa.Table:
     """Fuse both legs, in full: every chunk that a leg found keeps its place.
 
@@ -144,15 +168,17 @@ def fuse(bm25: pa.Table, dense: pa.Table, *, settings: RetrievalSettings) -> pa.
         A table of schema FUSED, by query number, then fused rank.
     """
     pool = union_legs(bm25, dense)
-    fused = fused_scores(pool, settings=settings)
-    order = ranking_order(pool.queries, fused, pool.chunks)
+    fused = FusedPool.of(pool, settings)
     columns: dict[str, pa.Array | NDArray[np.generic]] = {"query_number": pool.queries, "chunk_number": pool.chunks}
     for name in ("bm25", "dense"):
         missing = pool.ranks[name] == 0
         columns[f"{name}_score"] = pa.array(pool.scores[name], mask=missing)
         columns[f"{name}_rank"] = pa.array(pool.ranks[name], mask=missing)
-    table = pa.table(columns | {"fused_score": fused}).take(pa.array(order))
-    return table.append_column("fused_rank", pa.array(ranks_within(pool.queries[order]))).cast(FUSED)
+    return (
+        pa.table(columns | {"fused_score": fused.scores, "fused_rank": fused.ranks})
+        .take(pa.array(fused.order))
+        .cast(FUSED)
+    )
 
 
 def _columns(leg: pa.Table) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from nightrank.storage.release.manifest import Manifest
     from nightrank.tasks.counts import MemoUse
     from nightrank.tasks.evaluate.ladder import LadderStage
+    from nightrank.tasks.query_log.dropped import Dropped
     from nightrank.tasks.report.changes import Change, Count
     from nightrank.tasks.report.queries import Stories
-    from nightrank.tasks.report.sections import BadRows, Compared, CoveragePoint, Dropped, Losses, StageSeconds
+    from nightrank.tasks.report.sections import BadRows, Compared, CoveragePoint, Losses, StageSeconds
     from nightrank.tasks.report.trained import TrainedModel
 
 

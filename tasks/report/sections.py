@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from nightrank.tasks.evaluate.diagnosis import totals, worst_queries
 from nightrank.tasks.evaluate.ladder import LadderStage
 from nightrank.tasks.names import STAGE_NAMES
+from nightrank.tasks.query_log.dropped import Dropped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,14 +138,6 @@ class StageSeconds(NamedTuple):
     seconds: float
     share: float
     before: float | None
-
-
-class Dropped(NamedTuple):
-    """Why rows of the log were not kept."""
-
-    reason: str
-    rows: int
-    traffic: int
 
 
 class BadRows(NamedTuple):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.tasks.release import StoredRelease
-    from nightrank.tasks.rerank.pairs import Scorer
+    from nightrank.tasks.rerank.scorer import Scorer
 
 
 class Agreement(NamedTuple):

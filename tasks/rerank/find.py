@@ -77,7 +77,7 @@ def plan_local(settings: RerankerSettings, execution: ExecutionSettings, *, base
 
 def _plan_openvino(settings: RerankerSettings, folder: Path) -> RerankerPlan:
     card = read_openvino_card(folder)
-    remedy = "Make the folder again with `python -m nightrank.flows.operate.quantize`, or restore it."
+    remedy = "Make the folder again with `nightrank quantize`, or restore it."
     changed = [name for name, digest in card.sha256.items() if not _has_digest(folder / name, digest)]
     if changed or set(card.sha256) != set(OPENVINO_FILES):
         message = f"{folder} is not as it was made: {', '.join(changed) or 'its card names other files'}."

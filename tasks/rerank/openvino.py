@@ -1,6 +1,6 @@
 """A reranker that OpenVINO runs: on CPUs about as exact as torch and faster, in 8-bit arithmetic several times so.
 
-Its folder is made by ``python -m nightrank.flows.operate.quantize`` from any cross-encoder, and is a model like others
+Its folder is made by ``nightrank quantize`` from any cross-encoder, and is a model like others
 then: named in ``[reranker].model``, fingerprinted by its files, watched by the drift check.
 """
 

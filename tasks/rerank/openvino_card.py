@@ -49,7 +49,7 @@ def read_openvino_card(folder: Path) -> OpenvinoCard:
         InputError: It is no such card.
     """
     path = folder / CARD_FILE
-    remedy = "Make the folder again with `python -m nightrank.flows.operate.quantize`."
+    remedy = "Make the folder again with `nightrank quantize`."
     try:
         return OpenvinoCard.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:

@@ -8,60 +8,29 @@ known of it, and the next run goes on.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.filters.queries import TEXT_KEYS, keys_of_texts, text_keys
-from nightrank.tasks.models.drift import compare_with_stored
-from nightrank.tasks.rerank.shards import PAIRS, PairSharding
+from nightrank.tasks.rerank.scorer import PaidScorer
+from nightrank.tasks.rerank.shards import PAIRS, PairSharding, check_stored_scores
 from nightrank.tasks.runtime.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.memo.pair_scores import PairMemo
-    from nightrank.tasks.rerank.hosted.client import ScoredTexts
+    from nightrank.tasks.rerank.scorer import Scorer
     from nightrank.tasks.settings.quality import DriftCheckSettings
 
 COMMIT_PAIRS = 1024  # pairs scored between two commits: what a killed run loses at most
 TEXTS_HELD = 32_768  # pairs whose texts are in memory at one time
-
-
-class Scorer(Protocol):
-    """What scores pairs: a reranker."""
-
-    def score(self, queries: Sequence[str], texts: Sequence[str], lengths: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Raw scores of pairs, float32 (n,); higher is more relevant."""
-        ...
-
-
-@runtime_checkable
-class PaidScorer(Scorer, Protocol):
-    """What scores pairs for money: a hosted reranker."""
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether nothing more may be spent."""
-        ...
-
-    @property
-    def searches(self) -> int:
-        """Searches that were billed so far, in the whole run."""
-        ...
-
-    def answers(self, query: str, texts: Sequence[str]) -> Iterator[ScoredTexts]:
-        """Scores of a query's texts as they arrive; those for which nothing more may be spent never do."""
-        ...
-
-    def close(self) -> None:
-        """Close its connection; the next question opens it again."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,17 +190,19 @@ def _check_stored(
     drift_check: DriftCheck,
 ) -> int:
     """Score a sample of known pairs (n,) with stored scores float32 (n,) again; how many they were."""
-    sample = _sample(pairs, stored, drift_check)
-    if sample.num_rows:
-        [(batch, fresh)] = _scores(_by_length(sample, texts), texts, reranker, at_a_time=sample.num_rows)
-        compare_with_stored(
-            "pair scores",
-            batch.column("stored").to_numpy(),
-            fresh,
-            settings=drift_check.settings,
-            precision=drift_check.precision,
-        )
+    sample = _stored_in_words(_sample(pairs, stored, drift_check), texts)
+    if sample is None:
+        return 0
+    check_stored_scores(reranker, sample, settings=drift_check.settings, precision=drift_check.precision)
     return int(sample.num_rows)
+
+
+def _stored_in_words(sample: pa.Table, texts: PairTexts) -> pa.Table | None:
+    """A sample with the texts of both, schema PAIRS and the ``stored`` score of each; None where it is empty."""
+    if sample.num_rows == 0:
+        return None
+    [(held, says)] = _with_texts(_by_length(sample, texts), texts, at_a_time=sample.num_rows)
+    return _in_words(held, says, texts).append_column("stored", held.column("stored"))
 
 
 def _sample(pairs: pa.Table, stored: NDArray[np.float32], drift_check: DriftCheck) -> pa.Table:
@@ -276,11 +247,7 @@ def _compute_in_shards(
     """Workers score, and this process alone commits; a shard that has ended is never lost."""
     rows = sharding.sharding.pairs
     shards = (_in_words(*held, texts) for held in _with_texts(_by_length(missing, texts), texts, at_a_time=rows))
-    stored = None
-    if sample.num_rows:
-        [held] = _with_texts(_by_length(sample, texts), texts, at_a_time=sample.num_rows)
-        stored = _in_words(*held, texts).append_column("stored", held[0].column("stored"))
-    for pairs, scores in sharding.scores(shards, stored=stored):
+    for pairs, scores in sharding.scores(shards, stored=_stored_in_words(sample, texts)):
         memo.append(_as_remembered(pairs), scores)
 
 

@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.bucket.shards import SharedFile, SharedFolder
+    from nightrank.tasks.rerank.scorer import Scorer
     from nightrank.tasks.settings.quality import DriftCheckSettings
     from nightrank.tasks.settings.ranking import RerankerSettings
     from nightrank.tasks.workers.cut import Sharding
 
-    Scorer = Reranker | OpenvinoReranker
+    LocalReranker = Reranker | OpenvinoReranker
 
 AT_ONCE = 1024  # pairs given to a model together, as a run that scores by itself does: the same batches
 KEYS = ["text_key", "chunk_hash"]
@@ -131,14 +132,25 @@ def score_shard(shard: PairShard) -> SharedFile:
     return shard.source.folder.write(f"pairs-{shard.number:06d}-done", scored)
 
 
-def _check(model: Scorer, drift_sample: DriftSample) -> None:
-    stored = drift_sample.file.read()
+def _check(model: LocalReranker, drift_sample: DriftSample) -> None:
+    check_stored_scores(model, drift_sample.file.read(), settings=drift_sample.settings, precision=model.plan.precision)
+
+
+def check_stored_scores(model: Scorer, stored: pa.Table, *, settings: DriftCheckSettings, precision: str) -> None:
+    """Require that a reranker says again what is stored of it.
+
+    Args:
+        model: The reranker.
+        stored: Schema PAIRS and the ``stored`` score of each.
+        settings: The tolerance.
+        precision: Of the reranker.
+
+    Raises:
+        MachineError: A score differs by more than the tolerance.
+    """
+    fresh = _scores(model, stored)
     compare_with_stored(
-        "pair scores",
-        stored.column("stored").to_numpy(),
-        _scores(model, stored),
-        settings=drift_sample.settings,
-        precision=model.plan.precision,
+        "pair scores", stored.column("stored").to_numpy(), fresh, settings=settings, precision=precision
     )
 
 

@@ -58,7 +58,7 @@ class ExportSettings(Section):
     to: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = Field(
         default=(),
         repr=False,
-        description="Where each published release is exported to: files (.parquet, .jsonl, .sqlite, .duckdb; relative "
+        description="Where each published release is exported to: files (.sqlite, .parquet; relative "
         "to the settings file), redis://, rediss://, valkey://, unix://, postgresql://. In place of a password, "
         "`${NAME}` stands for a variable of the environment. An export that fails undoes no release; the next run "
         "tries again.",

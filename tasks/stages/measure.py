@@ -23,8 +23,6 @@ from nightrank.tasks.evaluate.diagnosis import diagnose
 from nightrank.tasks.evaluate.diversity import compare_diversity
 from nightrank.tasks.evaluate.measures import evaluate_stages, means
 from nightrank.tasks.evaluate.significance import compare_evaluations
-from nightrank.tasks.evaluate.token_leg import retrieve_static, static_leg_of_release
-from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
 from nightrank.tasks.online.timing import write_timings
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.release import judged_queries
@@ -68,9 +66,7 @@ def measure_stages(
     settings, judgments, table = night.settings, judgments_of(night), night.open_chunks(version)
     queries = judged_queries(night.files.queries.read(), judgments)
     candidates = night.files.candidates.read_rows("query_key", queries.column("query_key"))
-    static_embedder = StaticEmbedder.of(embedder.plan.files.folder) if queries.num_rows else None
-    static = retrieve_static(night, table, queries, static_embedder)
-    tonight = _Rankings(settings, queries, candidates, static, stored_vectors(table))
+    tonight = _Rankings(settings, queries, candidates, stored_vectors(table))
 
     evaluation = _measured(tonight, judgments, night)
     night.files.evaluation.write(evaluation)
@@ -82,7 +78,7 @@ def measure_stages(
     night.files.measured_again.write(before)
     night.files.comparison.write(_comparison(before, evaluation, seed=seed))
     if queries.num_rows and settings.evaluation.timed_queries:
-        write_timings(night, embedder, reranker, table, static=static_embedder, queries=queries)
+        write_timings(night, embedder, reranker, table, queries=queries)
     return means(evaluation)
 
 
@@ -92,7 +88,6 @@ class _Rankings(NamedTuple):
     settings: Settings  # that it was made with
     queries: pa.Table  # the judged ones, schema QUERIES
     candidates: pa.Table  # theirs, schema CANDIDATES
-    static: pa.Table | None  # schema RANKED
     vectors: VectorSource
 
 
@@ -102,7 +97,6 @@ def _measured(rankings: _Rankings, judgments: Sequence[Judgment], night: Night) 
         rankings.candidates,
         rankings.queries,
         judgments,
-        static=rankings.static,
         measures=night.settings.evaluation.measures,
         candidate_depth=rankings.settings.retrieval.candidate_depth,
         results=rankings.settings.results,
@@ -186,8 +180,4 @@ def _stored(manifest: Manifest, judgments: Sequence[Judgment], night: Night) -> 
         return None
     queries = judged_queries(files.queries.read(), judgments)
     candidates = files.candidates.read_rows("query_key", queries.column("query_key"))
-    static = None
-    if night.before is not None and night.before.files.static_lists.is_there():  # what a night builds upon is whole
-        depth = made_with.retrieval.candidate_depth
-        static = static_leg_of_release(files, queries, table, load=lambda: None, depth=depth)
-    return _Rankings(made_with, queries, candidates, static, stored_vectors(table))
+    return _Rankings(made_with, queries, candidates, stored_vectors(table))

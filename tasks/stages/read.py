@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -15,6 +15,7 @@ from nightrank.storage.records import BAD_ROWS, BadRow
 from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS, deduplicate_documents, documents_digest, raw_row
 from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.filters.compile import refused
+from nightrank.tasks.query_log.dropped import Dropped
 from nightrank.tasks.query_log.select import read_queries
 from nightrank.tasks.read.documents import read_documents
 from nightrank.tasks.runtime.retries import retried
@@ -30,14 +31,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.night import Night
 
 BAD_ROWS_SHOWN = 5
-
-
-class Dropped(NamedTuple):
-    """Rows of the log that were not kept for one reason, and the sum of their counts."""
-
-    reason: str
-    rows: int
-    traffic: int
 
 
 @dataclass(frozen=True, slots=True)

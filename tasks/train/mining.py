@@ -1,4 +1,4 @@
-"""Mining: what the current release finds for each query of a training becomes its negatives, or its candidates."""
+"""Mining: what a collection finds for each query of a training becomes its negatives, or its candidates."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.train.negatives import scored_like_an_answer, teacher_scores_of, too_close
 from nightrank.tasks.train.sets import Candidate, HeldOutQuery
 from nightrank.tasks.train.sources import MinedQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from nightrank.tasks.train.pairs import Pair
     from nightrank.tasks.train.passages import PassageIndex
-    from nightrank.tasks.train.search import Found
+    from nightrank.tasks.train.search import Found, ReleaseIndex
     from nightrank.tasks.train.sources import Passage
 
     Embed = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -163,3 +164,37 @@ class Miner:
         key = self.passage_index.key_of(passage)
         rows = found.chunks.rows_of.get(passage.document_id, [])
         return next((row for row in rows if self.passage_index.key_of(found.chunks.passages[row]) == key), None)
+
+
+def mine_all(
+    index: ReleaseIndex,
+    miner: Miner,
+    embed: Embed,
+    pairs: Mapping[str, Sequence[Pair]],
+    *,
+    learnt: Sequence[str],
+    measured: Sequence[str],
+) -> tuple[list[MinedQuery], list[HeldOutQuery]]:
+    """The queries to learn from and those to measure on, as far as a passage answers them.
+
+    Args:
+        index: The collection.
+        miner: Over it.
+        embed: Gives the unit vectors of queries.
+        pairs: Of each query.
+        learnt: Queries, none of whose documents is held out.
+        measured: Queries, all of whose documents are.
+    """
+    queries = [*measured, *learnt]
+    documents_of = {query: {pair.document_id for pair in pairs[query]} for query in queries}
+    mined: list[MinedQuery] = []
+    held_out: list[HeldOutQuery] = []
+    with progress("mining", len(queries)) as advance:
+        for number, found in enumerate(index.search(queries, embed, documents_of=documents_of)):
+            if number < len(measured):
+                if (held := miner.hold_out(found, pairs[found.query])) is not None:
+                    held_out.append(held)
+            elif (query := miner.mine(found, pairs[found.query])) is not None:
+                mined.append(query)
+            advance(1)
+    return mined, held_out

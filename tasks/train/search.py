@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,22 +17,20 @@ import pyarrow.compute as pc
 
 from nightrank.storage.keys import query_key
 from nightrank.storage.lance.table import vectors_of
-from nightrank.tasks.bm25.retrieve import retrieve_bm25
-from nightrank.tasks.dense.retrieve import all_blocks, retrieve_dense
-from nightrank.tasks.dense.texts import Texts
-from nightrank.tasks.rank.fusion import fuse
+from nightrank.tasks.dense.retrieve import StoredVectors
+from nightrank.tasks.first_stage import FirstStage
 from nightrank.tasks.train.sources import Passage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from nightrank.storage.bm25.index import Bm25Store
     from nightrank.storage.lance.table import ChunkTable
-    from nightrank.tasks.bm25.analyser import Analyser
-    from nightrank.tasks.embed.encoder import Embedder
     from nightrank.tasks.settings.file import Settings
+
+    Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 QUERIES_AT_ONCE = 256
 
@@ -102,27 +100,21 @@ class ReleaseIndex:
 
     Attributes:
         settings: What it was made with.
-        store: Its BM25 statistics.
+        first_stage: Over its stores.
         table: Its texts and vectors.
         listing: chunk_hash, document_id and body_start of all chunks, by chunk number.
-        texts: What they say.
         pair_scores: query_key (of the text alone), chunk_hash and pair_score of the release's candidates, as far as
             they are scored; a pair that stands under several filters has one score.
-        analyser: As the statistics were made.
     """
 
     settings: Settings
-    store: Bm25Store
+    first_stage: FirstStage
     table: ChunkTable
     listing: pa.Table
-    texts: Texts
     pair_scores: pa.Table
-    analyser: Analyser
 
     @classmethod
-    def of(
-        cls, settings: Settings, store: Bm25Store, table: ChunkTable, *, candidates: pa.Table, analyser: Analyser
-    ) -> ReleaseIndex:
+    def of(cls, settings: Settings, store: Bm25Store, table: ChunkTable, *, candidates: pa.Table) -> Self:
         """The index of a release.
 
         Args:
@@ -130,43 +122,43 @@ class ReleaseIndex:
             store: Its BM25 statistics, open.
             table: Its texts and vectors.
             candidates: Its candidates: query_key (of the text alone), chunk_hash and pair_score.
-            analyser: As the statistics were made.
         """
         listing = store.chunks(["chunk_hash", "document_id", "body_start"])
         scored = candidates.filter(pc.is_valid(candidates.column("pair_score")))
-        return cls(settings, store, table, listing, Texts.of(listing.column("chunk_hash")), scored, analyser)
+        return cls(settings, FirstStage.over(store, StoredVectors(table)), table, listing, scored)
 
     def __len__(self) -> int:
         return int(self.listing.num_rows)
 
     def search(
-        self, queries: Sequence[str], embedder: Embedder, *, documents_of: Mapping[str, Collection[str]]
+        self, queries: Sequence[str], embed: Embed, *, documents_of: Mapping[str, Collection[str]]
     ) -> Iterator[Found]:
         """What each query finds, one after another.
 
         Args:
             queries: Normalised.
-            embedder: The one that the release was made with.
+            embed: Gives their unit vectors, by the embedder that the release was made with.
             documents_of: Documents of each query whose chunks are wanted, found or not.
         """
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             block = queries[start : start + QUERIES_AT_ONCE]
-            vectors = embedder.embed_queries(block)
-            found = self._first_stage(block, vectors)
+            vectors = embed(block)
+            fused = self.first_stage.fused(block, vectors, settings=self.settings)
+            found = fused.filter(pc.field("fused_rank") <= self.settings.retrieval.candidate_depth)
             pair_scores = self._pair_scores(block, found)
             wanted = self.numbers_of({document for query in block for document in documents_of[query]})
             candidates = found.column("chunk_number").to_numpy()
             chunks = self.read(np.union1d(candidates, wanted).astype(np.int32))
             rows = np.searchsorted(chunks.numbers, candidates)
             bounds = np.searchsorted(found.column("query_number").to_numpy(), np.arange(len(block) + 1))
-            dense, bm25, fused = (
+            dense, bm25, scores = (
                 found.column(f"{name}_score").to_numpy(zero_copy_only=False).astype(np.float32)
                 for name in ("dense", "bm25", "fused")
             )
             for number, query in enumerate(block):
                 own = slice(bounds[number], bounds[number + 1])
-                scores = (dense[own], bm25[own], fused[own], pair_scores[own])
-                yield Found(query, vectors[number], rows[own], *scores, chunks)
+                said = (dense[own], bm25[own], scores[own], pair_scores[own])
+                yield Found(query, vectors[number], rows[own], *said, chunks)
 
     def numbers_of(self, document_ids: Collection[str]) -> NDArray[np.int32]:
         """int32 (n,), the chunks of some documents, ascending."""
@@ -190,14 +182,6 @@ class ReleaseIndex:
             for document_id, text, body_start in zip(document_ids, texts, body_starts, strict=True)
         ]
         return Chunks(numbers, passages, vectors_of(rows, self.table.dimensions)[places])
-
-    def _first_stage(self, queries: Sequence[str], vectors: NDArray[np.float32]) -> pa.Table:
-        """The candidates of some queries, schema FUSED."""
-        depth = self.settings.retrieval.candidate_depth
-        bm25 = retrieve_bm25(self.store, queries, settings=self.settings.bm25, analyser=self.analyser, depth=depth)
-        blocks = all_blocks(self.table, self.texts, queries=len(queries))
-        fused = fuse(bm25, retrieve_dense(vectors, blocks, self.texts, depth=depth), settings=self.settings.retrieval)
-        return fused.filter(pc.field("fused_rank") <= depth)
 
     def _pair_scores(self, queries: Sequence[str], found: pa.Table) -> NDArray[np.float32]:
         """float32 (n,), the release's pair scores of what was found; NaN where it has none."""

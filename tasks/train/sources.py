@@ -1,37 +1,23 @@
-"""What a reranker learns from: questions with their passages, and the passages that a first stage confuses with them.
-
-A *source* is a collection of passages and the questions that some of them answer. It is read from JSONL pairs
-or from a folder in BEIR layout, split by document so that what is held out is never seen, and mined: each
-question keeps the candidates of its first stage, with the first stage's own teacher score of them, less those that
-are probably answers too.
-"""
+"""What a training reads: passages, questions with the passages that answer them, and folders in BEIR layout."""
 
 from __future__ import annotations
 
-import random
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from nightrank.storage.errors import InputError, RowError
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow
 from nightrank.tasks.read.rows import read_rows
 from nightrank.tasks.read.values import clean_text, identifier, kind
-from nightrank.tasks.train.negatives import teacher_scores_of, too_close
 from nightrank.tasks.trec.qrels import read_judgments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from nightrank.storage.records import JsonValue
-    from nightrank.tasks.train.first_stage import FirstStage
 
 MAX_ROW_BYTES = 50_000_000
 
@@ -54,42 +40,6 @@ class Passage:
         if not (self.title and with_title):
             return self.text
         return f"{self.title}\n{self.text}" if self.text else self.title
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Passages, and questions with the places of the passages that answer them.
-
-    Attributes:
-        name: Whose mixing weight it has.
-        passages: The collection, in file order.
-        queries: Normalised as everywhere.
-        answers: For each query the places of its passages in ``passages``, never empty.
-        grades: For each query the grade of each of its answers, in the same order.
-    """
-
-    name: str
-    passages: tuple[Passage, ...]
-    queries: tuple[str, ...]
-    answers: tuple[tuple[int, ...], ...]
-    grades: tuple[tuple[int, ...], ...]
-
-    def only(self, places: Sequence[int]) -> Source:
-        """The same collection with the queries at ``places`` alone, in that order."""
-        return Source(
-            self.name,
-            self.passages,
-            tuple(self.queries[i] for i in places),
-            tuple(self.answers[i] for i in places),
-            tuple(self.grades[i] for i in places),
-        )
-
-    def among(self, kept: Sequence[bool]) -> Source:
-        """The same queries over the passages that are kept; every answer is."""
-        places = [i for i, is_kept in enumerate(kept) if is_kept]
-        moved = {old: new for new, old in enumerate(places)}
-        answers = tuple(tuple(moved[i] for i in found) for found in self.answers)
-        return Source(self.name, tuple(self.passages[i] for i in places), self.queries, answers, self.grades)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,61 +102,6 @@ def given_pairs(path: Path) -> list[tuple[str, Passage]]:
     return pairs
 
 
-def read_pairs(path: Path, *, max_pairs: int = 0, page_of: Callable[[Passage], str] | None = None) -> Source:
-    """A source from a file of pairs, as a collection of its own.
-
-    Equal texts are one passage, the first that says it, whatever its document; queries equal after normalisation are
-    one query with all their passages.
-
-    Args:
-        path: The file.
-        max_pairs: Whole pages are drawn at random, always the same, until they have so many pairs; 0 reads all.
-        page_of: The page of a passage; needed with ``max_pairs``.
-
-    Raises:
-        InputError: The file cannot be read or holds no pair.
-        RowError: A row is not as it should be.
-    """
-    pairs = given_pairs(path)
-    if max_pairs and page_of is not None:
-        counts = Counter(page_of(passage) for _, passage in pairs)
-        pages = sorted(counts)
-        random.Random(0).shuffle(pages)  # noqa: S311 - nothing secret
-        before = [0, *accumulate(counts[page] for page in pages)]
-        drawn = {page for page, total in zip(pages, before, strict=False) if total < max_pairs}
-        pairs = [pair for pair in pairs if page_of(pair[1]) in drawn]
-    passages: dict[str, tuple[int, Passage]] = {}
-    answers: dict[str, dict[int, int]] = defaultdict(dict)
-    for query, passage in pairs:
-        place, _ = passages.setdefault(passage.said, (len(passages), passage))
-        answers[query][place] = 1
-    return Source(
-        path.stem,
-        tuple(passage for _, passage in passages.values()),
-        tuple(answers),
-        tuple(tuple(graded) for graded in answers.values()),
-        tuple(tuple(graded.values()) for graded in answers.values()),
-    )
-
-
-def read_beir(folder: Path, split: str) -> Source:
-    """A source from a folder in BEIR layout: its whole collection and the questions of one split.
-
-    Raises:
-        InputError: A file is missing or not as it should be, or a judgment names what is not there.
-    """
-    passages = tuple(beir_passages(folder))
-    places = {passage.document_id: place for place, passage in enumerate(passages)}
-    answered = beir_queries(folder, split, known=places)
-    return Source(
-        folder.name,
-        passages,
-        tuple(query for query, _ in answered),
-        tuple(tuple(places[document] for document in graded) for _, graded in answered),
-        tuple(tuple(graded.values()) for _, graded in answered),
-    )
-
-
 def beir_passages(folder: Path) -> Iterator[Passage]:
     """The collection of a folder in BEIR layout, one by one.
 
@@ -252,82 +147,6 @@ def beir_queries(folder: Path, split: str, *, known: Container[str]) -> list[tup
 def qrels_of(folder: Path, split: str) -> Path:
     """The file of a split's judgments in a folder in BEIR layout, there or not."""
     return folder / "qrels" / f"{split}.tsv"
-
-
-def split_by(source: Source, held: frozenset[int]) -> tuple[Source, Source]:
-    """Split a source's queries by the passages that are held out.
-
-    Returns:
-        The queries none of whose answers is held out, and those all of whose answers are; queries with some of
-        both are in neither.
-    """
-    kept = [i for i, places in enumerate(source.answers) if not held.intersection(places)]
-    tested = [i for i, places in enumerate(source.answers) if held.issuperset(places)]
-    return source.only(kept), source.only(tested)
-
-
-def hold_out_share(
-    source: Source, *, share: float, document_of: Callable[[Passage], str], randomness: random.Random
-) -> frozenset[int]:
-    """The places of all passages of a share of the documents; of at least one document."""
-    names = sorted({document_of(passage) for passage in source.passages})
-    randomness.shuffle(names)
-    chosen = set(names[: max(int(len(names) * share), 1)])
-    return frozenset(i for i, passage in enumerate(source.passages) if document_of(passage) in chosen)
-
-
-def hold_out_queries(source: Source, *, count: int, randomness: random.Random) -> frozenset[int]:
-    """The places of answers, taken at random until ``count`` queries have all of theirs among them."""
-    places = sorted({place for answers in source.answers for place in answers})
-    randomness.shuffle(places)
-    held: set[int] = set()
-    for place in places:
-        if sum(held.issuperset(answers) for answers in source.answers) >= count:
-            break
-        held.add(place)
-    return frozenset(held)
-
-
-def mine(
-    source: Source,
-    place: int,
-    found: FirstStage,
-    *,
-    vectors: NDArray[np.float32],
-    held: frozenset[int] = frozenset(),
-) -> MinedQuery:
-    """A query's answers and negatives with the first stage's teacher score: the mean of both legs, standardised.
-
-    Left out of the negatives are held-out passages, the answers' own documents and texts, and passages
-    nearly identical with an answer, which probably answer too.
-
-    Args:
-        source: The query's.
-        place: Of the query in the source.
-        found: What the first stage found for it.
-        vectors: float32 (n_passages, dim), normalised embeddings.
-        held: Places of the passages that may not be trained on.
-    """
-    answers = sorted(source.answers[place])
-    candidates = found.candidates
-    pool = np.unique(np.concatenate([candidates, np.asarray(answers)])).astype(np.int64)
-    mean = teacher_scores_of(found.dense[pool], found.bm25[pool])
-    teacher_score = dict(zip(pool.tolist(), mean.tolist(), strict=True))
-    documents = {source.passages[i].document_id for i in answers}
-    texts = {source.passages[i].text for i in answers}
-    close = too_close(vectors[candidates], vectors[answers])
-    others = [
-        (i, is_close)
-        for i, is_close in zip(candidates.tolist(), close.tolist(), strict=True)
-        if i not in held and source.passages[i].document_id not in documents and source.passages[i].text not in texts
-    ]
-    return MinedQuery(
-        source.queries[place],
-        tuple((i, teacher_score[i]) for i in answers),
-        tuple((i, teacher_score[i]) for i, is_close in others if not is_close),
-        float(mean.min()),
-        false_negatives=tuple(sorted(i for i, is_close in others if is_close)),
-    )
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, JsonValue]]]:

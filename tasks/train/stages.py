@@ -24,8 +24,7 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder
 from nightrank.tasks.models.card import PairsGathered, PairsMined
 from nightrank.tasks.query_log.select import SALT_BYTES
-from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.train.mining import Miner
+from nightrank.tasks.train.mining import Miner, mine_all
 from nightrank.tasks.train.pairs import (
     PairsFound,
     by_query,
@@ -39,7 +38,7 @@ from nightrank.tasks.train.pairs import (
 )
 from nightrank.tasks.train.passages import PassageIndex
 from nightrank.tasks.train.search import ReleaseIndex
-from nightrank.tasks.train.sets import HeldOutQuery, TrainingSet, write_training_set
+from nightrank.tasks.train.sets import TrainingSet, write_training_set
 from nightrank.tasks.train.split import hold_out_documents, split_queries
 
 if TYPE_CHECKING:
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.train.job import TrainingJob
     from nightrank.tasks.train.pairs import NamedQuery
     from nightrank.tasks.train.search import Chunks
+    from nightrank.tasks.train.sets import HeldOutQuery
     from nightrank.tasks.train.settings import PairSettings
     from nightrank.tasks.train.sources import Passage
 
@@ -168,17 +168,7 @@ def _mine(job: TrainingJob, asked: PairSettings, gathered: PairsGathered) -> Pai
             held_passages=[*own.passages, *(passage for passage in given if passage.document_id in held)],
         )
         miner = Miner(passage_index, embedder.embed_passages, asked.negatives_kept)
-        queries = [*measured, *learnt]
-        held_out: list[HeldOutQuery] = []
-        mined = []
-        with progress("mining", len(queries)) as advance:
-            for number, found in enumerate(index.search(queries, embedder, documents_of=documents_of)):
-                pairs = grouped[found.query]
-                if number < len(measured):
-                    held_out += [query for query in [miner.hold_out(found, pairs)] if query is not None]
-                else:
-                    mined += [query for query in [miner.mine(found, pairs)] if query is not None]
-                advance(1)
+        mined, held_out = mine_all(index, miner, embedder.embed_queries, grouped, learnt=learnt, measured=measured)
         if not held_out or not mined:
             message = (
                 f"{len(mined)} queries are left to learn from and {len(held_out)} to measure on, of {len(grouped)}; "
@@ -190,8 +180,8 @@ def _mine(job: TrainingJob, asked: PairSettings, gathered: PairsGathered) -> Pai
     write_training_set(job.folder, training_set)
     return PairsMined(
         queries=len(mined),
-        queries_without_passage=len(queries) - len(mined) - len(held_out),
-        queries_straddling=len(grouped) - len(queries),
+        queries_without_passage=len(learnt) + len(measured) - len(mined) - len(held_out),
+        queries_straddling=len(grouped) - len(learnt) - len(measured),
         held_out_queries=len(held_out),
         held_out_documents=len(held),
         pairs=sum(len(query.answers) for query in mined),
@@ -275,4 +265,4 @@ def _index(job: TrainingJob, release_id: str) -> Iterator[ReleaseIndex]:
     candidates = files.candidates.read(["query_key", "chunk_hash", "pair_score"])
     candidates = by_text(candidates, files.queries.read())
     with Bm25Store.open(files.statistics.path) as store:
-        yield ReleaseIndex.of(job.settings, store, table, candidates=candidates, analyser=analyser)
+        yield ReleaseIndex.of(job.settings, store, table, candidates=candidates)

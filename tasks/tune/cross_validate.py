@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.evaluate.significance import Comparison
     from nightrank.tasks.experiment.explain import EvaluationContext
-    from nightrank.tasks.tune.values import RankingVariant
+    from nightrank.tasks.tune.variants import RankingVariant
 
 TIMES = 4  # that the queries are cut into folds: one cut alone gives a figure that hangs on its seed
 SEGMENT_QUERIES = 20  # judged ones that a segment needs

@@ -8,17 +8,9 @@ import numpy as np
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.filters.queries import by_text
+from nightrank.tasks.experiment.values import Reranking
 from nightrank.tasks.tune.choice import choose
-from nightrank.tasks.tune.values import (
-    RankingVariant,
-    Reranking,
-    are_scored,
-    fused_values,
-    fusions_to_try,
-    leg_values,
-    reranked_values,
-    rerankings_to_try,
-)
+from nightrank.tasks.tune.variants import RankingVariant, fusions_to_try, rerankings_to_try
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +47,8 @@ class Search:
     def __init__(
         self, experiment: Experiment, settings: Settings, *, max_depth: int | None = None, scoring: bool = True
     ) -> None:
-        judged = experiment.judged_candidates(settings)
+        values = experiment.values(settings)
+        judged = values.judged
         self.release_id = experiment.release.release_id
         self.query_ids = judged.query_ids
         self.units = _units(experiment, judged)
@@ -64,10 +57,10 @@ class Search:
             raise InputError(message, remedy="Judge more queries, or refresh with a log that has them.")
         self._experiment = experiment
         self._settings = settings
-        self._judged = judged
+        self._values = values
         self._scoring = scoring
         self._fusions = fusions_to_try(settings.retrieval)
-        self._ndcg, self._recall = fused_values(judged, self._fusions)
+        self._ndcg, self._recall = values.of_fusions(self._fusions)
         self._rerankings: list[Reranking] = []
         self._max_depth = 0
         if settings.reranker.model != "none":
@@ -89,11 +82,9 @@ class Search:
             return 0
         wanted = sorted({0, *(choose(self._recall[:, subset], present=0) for subset in subsets)})
         scored = self._experiment.prepare([self._deepest(row) for row in wanted]) if self._scoring else 0
-        pair_scores = self._experiment.known_pair_scores(self._judged, self._settings)
         for row in wanted:
-            fusion = self._fusions[row]
-            if are_scored(self._judged, pair_scores, fusion, depth=self._max_depth):
-                self._reranked[row] = reranked_values(self._judged, pair_scores, fusion, self._rerankings)
+            if (found := self._values.of_rerankings(self._fusions[row], self._rerankings)) is not None:
+                self._reranked[row] = found
         if 0 not in self._reranked:
             message = f"The release {self.release_id} has candidates that the reranker has not scored yet."
             raise InputError(message, remedy="Leave out --no-scoring, or rerank no deeper than the release does.")
@@ -131,7 +122,7 @@ class Search:
 
     def leg_values(self, leg: str) -> NDArray[np.float64]:
         """The nDCG@10 of a leg alone on each query: float64 (n_ids,)."""
-        return leg_values(self._judged, leg)
+        return self._values.of_leg(leg)
 
     def _by_recall(self, subset: NDArray[np.bool_]) -> int:
         row = choose(self._recall[:, subset], present=0)

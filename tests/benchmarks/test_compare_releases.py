@@ -76,7 +76,7 @@ def test_candidates_in_another_order_differ_though_the_results_are_the_same(
     assert "candidate 1" in comparison.first
 
 
-@pytest.mark.parametrize("name", ["evaluation.parquet", "depths.parquet", "diagnosis.parquet", "static.parquet"])
+@pytest.mark.parametrize("name", ["evaluation.parquet", "depths.parquet", "diagnosis.parquet"])
 def test_other_figures_of_the_same_rankings_differ(name: str, workspace: Workspace, tmp_path: Path) -> None:
     other = FolderWorkspace(tmp_path / "other")
     shutil.copytree(workspace.root, other.root)

@@ -5,40 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
-from safetensors.torch import load_file, save_file
 
+import nightrank.tasks.embed.lazy
 import nightrank.tasks.rerank.lazy
 from benchmarks.plain_nights import refresh_plainly
-from benchmarks.tiny_models import tiny_embedder, tiny_reranker
+from benchmarks.tiny_models import tiny_reranker
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import read_table
-from nightrank.storage.release.dense_lists import DENSE_LISTS
 from nightrank.storage.release.evaluation import COMPARISON, DEPTHS, DIAGNOSIS, EVALUATION
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.tasks.evaluate.ladder import LADDER, read_timings
+from nightrank.tasks.evaluate.ladder import read_timings
 from nightrank.tasks.evaluate.measures import means
-from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
-from tests.support.collection import LOG, QRELS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from nightrank.flows.night.summary import Summary
     from nightrank.storage.release.evaluation import Timings
     from tests.support.collection import Collection
 
-JUDGED = {query_id for query_id, *_ in QRELS}
+NIGHTLY = ["bm25", "dense", "fused", "reranked"]
 SCHEMAS = {
     "evaluation.parquet": EVALUATION,
     "previous.parquet": EVALUATION,
     "depths.parquet": DEPTHS,
     "diagnosis.parquet": DIAGNOSIS,
     "comparison.parquet": COMPARISON,
-    "static.parquet": DENSE_LISTS,
 }
 
 
@@ -71,31 +63,17 @@ def load_no_model(*arguments: object, **options: object) -> NoReturn:
 
 
 def forbid_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nightrank.tasks.rerank.lazy, "Embedder", load_no_model)
+    monkeypatch.setattr(nightrank.tasks.embed.lazy, "Embedder", load_no_model)
     monkeypatch.setattr(nightrank.tasks.rerank.lazy, "Reranker", load_no_model)
 
 
-def watch_static_embeddings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every text that is embedded statically from here on."""
-    embedded: list[str] = []
-    embed = StaticEmbedder.embed
-
-    def watched(self: StaticEmbedder, texts: Sequence[str]) -> NDArray[np.float32]:
-        embedded.extend(texts)
-        return embed(self, texts)
-
-    monkeypatch.setattr(StaticEmbedder, "embed", watched)
-    return embedded
-
-
-def test_a_night_measures_every_rung_and_says_what_a_query_costs_there(collection: Collection) -> None:
+def test_a_night_measures_every_rung_that_it_builds_and_says_what_a_query_costs_there(collection: Collection) -> None:
     summary = night(collection)
 
-    assert [stage.stage for stage in summary.ladder] == [*LADDER]
+    assert [stage.stage for stage in summary.ladder] == NIGHTLY
     costs = [stage.milliseconds for stage in summary.ladder]
     assert all(cost is not None and cost > 0.0 for cost in costs)
-    static, bm25, dense, fused, reranked = (cost or 0.0 for cost in costs)
-    assert static < reranked
+    bm25, dense, fused, reranked = (cost or 0.0 for cost in costs)
     assert max(bm25, dense) < fused < reranked
     timings = timings_of(collection, summary)
     assert (timings.queries, timings.measured_in) == (1, summary.manifest.release_id)
@@ -124,10 +102,7 @@ def test_the_measures_and_depths_of_the_settings_are_those_that_are_measured(col
     assert [depth for depth, _ in summary.depths] == [0, 3, 7]
 
 
-def test_without_judgments_the_files_are_empty_and_nothing_is_timed_or_embedded(
-    collection: Collection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    embedded = watch_static_embeddings(monkeypatch)
+def test_without_judgments_the_files_are_empty_and_nothing_is_timed(collection: Collection) -> None:
     del collection.settings["judgments"]
 
     summary = night(collection)
@@ -137,77 +112,14 @@ def test_without_judgments_the_files_are_empty_and_nothing_is_timed_or_embedded(
         table = read_table(folder_of(collection, summary) / name)
         assert (table.schema, table.num_rows) == (schema, 0), name
     assert not (folder_of(collection, summary) / "timings.json").exists()
-    assert embedded == []
-
-
-def test_a_night_embeds_statically_the_queries_and_the_texts_that_came(
-    collection: Collection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    night(collection)
-    embedded = watch_static_embeddings(monkeypatch)
-    said = "Leaves of one bush make green and black tea, said the gardener."
-    collection.document("tea")["text"] = said
-    collection.document("bread")["letters"] = 77
-
-    night(collection)
-
-    queries = sorted(text.casefold() for query_id, text, _ in LOG if query_id in JUDGED)
-    assert sorted(embedded) == sorted(
-        [*queries, "Tea\nLeaves of one bush make green and black tea, said the gardener."]
-    )
-
-
-def test_a_query_that_is_judged_now_meets_the_whole_collection(
-    collection: Collection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chunks = night(collection).counts.texts
-    embedded = watch_static_embeddings(monkeypatch)
-    collection.qrels.append(("q-sun", "salt", 1))
-
-    summary = night(collection)
-
-    assert len(embedded) == len(JUDGED) + 1 + chunks
-    assert read_table(folder_of(collection, summary) / "static.parquet").num_rows == len(JUDGED) + 1
-
-
-def test_static_lists_of_another_embedder_are_not_taken_over(collection: Collection, tmp_path: Path) -> None:
-    collection.settings["evaluation"] = {"timed_queries": "none"}
-    before = night(collection)
-    collection.settings["embedder"]["model"] = str(tiny_embedder(tmp_path / "another", seed=8))
-    after = night(collection)
-    lists = [read_table(folder_of(collection, summary) / "static.parquet") for summary in (before, after)]
-    assert lists[0].column("vector_key").to_pylist() != lists[1].column("vector_key").to_pylist()
-    assert before.manifest.measures["bm25"] == after.manifest.measures["bm25"]
-
-
-def test_an_embedder_without_token_vectors_leaves_the_lowest_rung_out_and_the_night_says_so(
-    collection: Collection, tmp_path: Path
-) -> None:
-    folder = tiny_embedder(tmp_path / "another")
-    weights = load_file(folder / "model.safetensors")
-    # Read by its shape alone: half a vocabulary is no vocabulary.
-    assert StaticEmbedder.of(folder) is not None
-    weights["embeddings.word_embeddings.weight"] = weights["embeddings.word_embeddings.weight"].clone()
-    config = folder / "config.json"
-    config.write_text(config.read_text().replace('"vocab_size": 30522', '"vocab_size": 30400'))
-    weights["embeddings.word_embeddings.weight"] = weights["embeddings.word_embeddings.weight"][:30400].clone()
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    collection.settings["embedder"]["model"] = str(folder)
-
-    summary = night(collection)
-
-    assert [stage.stage for stage in summary.ladder] == [*LADDER[1:]]
-    assert "static" not in timings_of(collection, summary).milliseconds
-    assert len(summary.warnings) == 1
-    assert "static embeddings were not measured" in summary.warnings[0]
 
 
 def test_without_a_reranker_the_ladder_ends_at_the_hybrid(collection: Collection) -> None:
     collection.settings["reranker"]["model"] = "none"
     summary = night(collection)
-    assert [stage.stage for stage in summary.ladder] == [*LADDER[:-1]]
+    assert [stage.stage for stage in summary.ladder] == NIGHTLY[:-1]
     assert summary.depths == ()
-    assert set(timings_of(collection, summary).milliseconds) == {*LADDER[:-1]}
+    assert set(timings_of(collection, summary).milliseconds) == set(NIGHTLY[:-1])
 
 
 def test_a_night_with_the_same_models_takes_times_over_and_loads_none(
@@ -258,7 +170,7 @@ def test_the_release_that_is_live_is_measured_again_by_todays_judgments(collecti
 
     rows = read_table(folder_of(collection, second) / "comparison.parquet").to_pylist()
     stages = {row["stage"] for row in rows}
-    assert stages == set(second.manifest.measures)  # the static leg of the release before is read from its lists
+    assert stages == set(second.manifest.measures)
     # Nothing else changed, so by one and the same judgments both are alike.
     assert {row["difference"] for row in rows} == {0.0}
     for row in rows:
@@ -268,7 +180,7 @@ def test_the_release_that_is_live_is_measured_again_by_todays_judgments(collecti
     assert before != first.manifest.measures
 
 
-@pytest.mark.parametrize("name", ["static.parquet", "candidates.parquet", "timings.json"])
+@pytest.mark.parametrize("name", ["candidates.parquet", "timings.json"])
 def test_what_is_damaged_of_the_release_before_stops_no_measuring(name: str, collection: Collection) -> None:
     path = folder_of(collection, night(collection)) / name
     path.write_bytes(path.read_bytes()[:-10])
@@ -276,7 +188,7 @@ def test_what_is_damaged_of_the_release_before_stops_no_measuring(name: str, col
 
     summary = night(collection)
 
-    assert [stage.stage for stage in summary.ladder] == [*LADDER]
+    assert [stage.stage for stage in summary.ladder] == NIGHTLY
     compared = read_table(folder_of(collection, summary) / "comparison.parquet").num_rows > 0
     assert compared == (name != "candidates.parquet")
 
@@ -291,7 +203,7 @@ def test_what_is_damaged_stops_no_night_that_has_nothing_to_do(name: str, collec
 
     assert (first.changed, second.changed) == (True, False)
     assert second.depths == (() if name == "depths.parquet" else first.depths)
-    assert [stage.stage for stage in second.ladder] == [*LADDER]
+    assert [stage.stage for stage in second.ladder] == NIGHTLY
     assert all((stage.milliseconds is None) == (name == "timings.json") for stage in second.ladder)
 
 

@@ -1,1 +1,1 @@
-"""Results as one file for a front end: SQLite, Parquet, JSON lines, DuckDB."""
+"""Results as one file for a front end: SQLite, Parquet."""

@@ -105,7 +105,6 @@ def examine(
     *,
     embed_queries: Embed,
     embed_passages: Embed,
-    measures: Sequence[str] = MEASURES,
 ) -> pa.Table:
     """Measure the dense leg of every query.
 
@@ -113,7 +112,6 @@ def examine(
         examination: What is asked.
         embed_queries: Texts to unit vectors, float32 (n, dim).
         embed_passages: Likewise.
-        measures: As ir_measures writes them.
 
     Returns:
         A table of schema EVALUATION, the stage ``dense`` alone; a query is named by its number.
@@ -128,7 +126,7 @@ def examine(
     ]
     rows = [
         {"stage": STAGE, "query_id": query_id, "measure": measure, "value": value}
-        for query_id, measure, value in evaluate_run(run, judgments, measures)
+        for query_id, measure, value in evaluate_run(run, judgments, MEASURES)
     ]
     return pa.Table.from_pylist(rows, schema=EVALUATION)
 

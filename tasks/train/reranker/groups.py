@@ -69,20 +69,18 @@ class MinedSource:
         passages: The collection that places point into.
         queries: The mined queries.
         share: Of all groups.
-        is_titled: Whether passages may be shown with their titles; never where titles are the queries.
         held: Places of the passages that are held out and never shown.
     """
 
     passages: Sequence[Passage]
     queries: Sequence[MinedQuery]
     share: float
-    is_titled: bool = True
     held: frozenset[int] = frozenset()
 
     @classmethod
-    def of(cls, training_set: TrainingSet, *, share: float = 1.0, is_titled: bool = True) -> MinedSource:
+    def of(cls, training_set: TrainingSet, *, share: float = 1.0) -> MinedSource:
         """What is learnt from a training set."""
-        return cls(training_set.passages, training_set.mined, share, is_titled, training_set.held)
+        return cls(training_set.passages, training_set.mined, share, training_set.held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +146,7 @@ class GroupSampler:
         InputError: A source has no query, or none for which there are enough passages.
     """
 
-    def __init__(
-        self, sources: Mapping[str, MinedSource], settings: GroupSettings, used: Mapping[str, int] | None = None
-    ) -> None:
+    def __init__(self, sources: Mapping[str, MinedSource], settings: GroupSettings) -> None:
         self.sources: dict[str, MinedSource] = {}
         self.left_out: dict[str, int] = {}
         for name, source in sources.items():
@@ -162,7 +158,7 @@ class GroupSampler:
             self.sources[name] = replace(source, queries=queries)
             self.left_out[name] = len(source.queries) - len(queries)
         self.settings = settings
-        self.used = dict.fromkeys(sources, 0) | dict(used or {})
+        self.used = dict.fromkeys(sources, 0)
         self._orders: dict[str, tuple[int, list[int]]] = {}
 
     def draw(self, step: int) -> tuple[int, list[Group]]:
@@ -194,7 +190,7 @@ class GroupSampler:
         if missing := settings.size - len(members):  # hardly any passage is none: then all of them are looked through
             others = [place for place in _strangers(source, mined) if place not in taken]
             members += [(place, mined.floor) for place in randomness.sample(others, missing)]
-        with_title = source.is_titled and randomness.random() >= settings.untitled_share
+        with_title = randomness.random() >= settings.untitled_share
         texts = (source.passages[place].model_text(with_title=with_title) for place, _ in members)
         return Group(
             keywords(mined.query) if randomness.random() < settings.keyword_share else mined.query,

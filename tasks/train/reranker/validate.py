@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 WEIGHTS = tuple(round(0.05 * step, 2) for step in range(21))
 MEASURES = ("nDCG@10", "RR@10")
 STAGES = ("fused", "reranker", "reranked")
-FOLDS = 2
+FOLDS = 2  # every so manieth query is of one fold; its weight is the best one of the others
 
 
 def final_scores(
@@ -138,12 +138,11 @@ def choose_weight(
     return max((w for w in weights if min(gains[w]) >= best - noise), key=lambda weight: sum(gains[weight]))
 
 
-def fold_weights(values: Mapping[float, NDArray[np.float64]], *, folds: int = FOLDS) -> NDArray[np.float64]:
+def fold_weights(values: Mapping[float, NDArray[np.float64]]) -> NDArray[np.float64]:
     """A weight for each query that was chosen without it, so that figures at chosen weights flatter nobody.
 
     Args:
         values: nDCG@10 of each query, float64 (n_queries,), for each weight.
-        folds: Every so manieth query is of one fold; its weight is the best one of the others.
 
     Returns:
         float64 (n_queries,).
@@ -153,9 +152,9 @@ def fold_weights(values: Mapping[float, NDArray[np.float64]], *, folds: int = FO
     """
     weights = sorted(values)
     table = np.stack([values[weight] for weight in weights])
-    fold = np.arange(table.shape[1]) % folds
+    fold = np.arange(table.shape[1]) % FOLDS
     chosen = np.empty(table.shape[1])
-    for number in range(folds):
+    for number in range(FOLDS):
         others = table[:, fold != number] if (fold != number).any() else table
         chosen[fold == number] = weights[int(others.mean(axis=1).argmax())]
     return chosen

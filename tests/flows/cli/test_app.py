@@ -26,19 +26,15 @@ if TYPE_CHECKING:
     from tests.conftest import Command, Program
     from tests.support.collection import Collection
 
-COMMANDS = (
-    "demo",
-    "refresh",
-    "search",
-    "evaluate",
-    "report",
-    "releases",
-    "rollback",
-    "doctor",
-    "prune",
-    "export",
-    "train",
-)
+# In the order of life, as --help has them.
+GROUPS = {
+    "Start": ("demo", "check"),
+    "Build": ("refresh", "schedule"),
+    "Look": ("search", "report", "releases", "evaluate"),
+    "Improve": ("tune", "train", "quantize"),
+    "Operate": ("rollback", "doctor", "prune", "export"),
+}
+COMMANDS = tuple(command for commands in GROUPS.values() for command in commands)
 COUNTS = {
     "documents",
     "documents_added",
@@ -82,8 +78,21 @@ def test_help_loads_neither_an_orchestrator_nor_a_model(command: str, tmp_path: 
 
     assert not loaded
     assert "Usage: nightrank" in printed
-    if not command:
-        assert all(name in printed for name in COMMANDS)
+    assert all(len(line.rstrip()) <= 80 for line in printed.splitlines())
+    assert "default: ()" not in printed
+    assert "default: False" not in printed
+
+
+def test_help_lists_the_commands_in_the_order_of_life(tmp_path: Path) -> None:
+    _, printed = loaded_by("--help", folder=tmp_path)
+
+    found: dict[str, list[str]] = {}
+    for line in printed.splitlines():
+        if title := re.match(r"╭─ (\w+) ─", line):
+            found[title[1]] = []
+        elif entry := re.match(r"│ ([a-z]+) ", line):
+            found[list(found)[-1]].append(entry[1])
+    assert {title: tuple(commands) for title, commands in found.items() if title != "Options"} == GROUPS
 
 
 @pytest.mark.skipif(any(path.exists() for path in GPU_DEVICES), reason="torch is asked for the GPU")

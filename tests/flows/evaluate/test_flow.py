@@ -13,6 +13,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from benchmarks.plain_nights import refresh_plainly
+from benchmarks.tiny_models import tiny_embedder
 from nightrank.flows.evaluate.flow import evaluate
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.release.files import ReleaseFiles
@@ -74,11 +75,24 @@ def test_a_plain_evaluation_tells_what_the_release_keeps_and_changes_nothing(
     folder = release_folder(published)
     assert [(row.pop("depth"), row) for row in reported["depths"]] == read_depths(ReleaseFiles(folder).depths)
     assert reported["diagnosis"] == totals(read_table(folder / "diagnosis.parquet"))
-    assert [stage["stage"] for stage in reported["ladder"]][-3:] == ["dense", "fused", "reranked"]
+    assert [stage["stage"] for stage in reported["ladder"]] == ["static", "bm25", "dense", "fused", "reranked"]
     manifest = json.loads((folder / "manifest.json").read_bytes())
-    assert reported["measures"] == manifest["measures"]
+    assert {stage: values for stage, values in reported["measures"].items() if stage != "static"} == manifest[
+        "measures"
+    ]
     assert set(reported) == {"release_id", "queries", "measures", "ladder", "depths", "diagnosis"}
     assert snapshot(published.workspace) == before
+
+
+def test_static_embeddings_are_those_of_the_releases_own_embedder_and_are_left_out_without_it(
+    published: Collection, nightrank: Command, tmp_path: Path
+) -> None:
+    collection = copy_of(published, tmp_path / "copied")
+    for model in (str(tiny_embedder(tmp_path / "another", seed=8)), str(tmp_path / "lost")):
+        collection.settings["embedder"] = {**collection.settings["embedder"], "model": model}
+        collection.write()
+        reported = nightrank("evaluate", "-c", collection.settings_file, "--json").json
+        assert [stage["stage"] for stage in reported["ladder"]] == ["bm25", "dense", "fused", "reranked"]
 
 
 def test_costs_that_cannot_be_read_are_not_told(published: Collection, nightrank: Command, tmp_path: Path) -> None:

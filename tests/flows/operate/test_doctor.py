@@ -315,7 +315,7 @@ DAMAGED_FILES: dict[str, tuple[Callable[[Patient], None], str, str]] = {
             "evaluation.parquet", lambda table: with_cell(table, 0, "value", table["value"][0].as_py() + 0.5)
         ),
         "measures",
-        "measures that are not the mean of their queries' values (1): static nDCG@10",
+        "measures that are not the mean of their queries' values (1): bm25 nDCG@10",
     ),
 }
 

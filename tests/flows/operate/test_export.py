@@ -51,7 +51,7 @@ def assert_as_published(reader: ResultsReader, collection: Collection) -> None:
 
 
 def test_export_json_tells_what_was_done(project: Collection, nightrank: Command, tmp_path: Path) -> None:
-    files = [tmp_path / "out" / f"release.{suffix}" for suffix in ("jsonl", "sqlite")]
+    files = [tmp_path / "out" / f"release.{suffix}" for suffix in ("parquet", "sqlite")]
     command = ("export", "-c", project.settings_file, "--to", files[0], "--to", files[1])
 
     first, again = nightrank(*command, "--json"), nightrank(*command)
@@ -75,11 +75,12 @@ def test_export_json_tells_what_was_done(project: Collection, nightrank: Command
 def test_what_cannot_be_exported_is_told_with_its_exit_code(
     project: Collection, nightrank: Command, tmp_path: Path
 ) -> None:
-    inside = project.workspace / "releases" / "mine.jsonl"
-    good = tmp_path / "good.jsonl"
+    inside = project.workspace / "releases" / "mine.sqlite"
+    good = tmp_path / "good.sqlite"
     for code, words, arguments in (
         (2, "Nothing says where to export to", ()),
         (2, "Nothing can be exported to a file that ends in '.csv'", ("--to", "x.csv")),
+        (2, "A file that ends in .sqlite or .parquet, or redis://", ("--to", "x.duckdb")),
         (2, "is in the workspace", ("--to", inside)),
         (2, "There is no release", ("--to", good, "--release", "20250101T000000-000Z")),
         (2, "is no name", ("--to", good, "--name", "a;b")),
@@ -109,13 +110,13 @@ def test_a_place_that_does_not_answer_is_asked_again_and_a_mistake_is_not(
         return target_at(*arguments, **options)
 
     monkeypatch.setattr("nightrank.tasks.stages.export.target_at", faulty)
-    to = [SecretStr(str(tmp_path / "release.jsonl"))]
+    to = [SecretStr(str(tmp_path / "release.parquet"))]
     assert export(str(project.settings_file), to=to).exported[0].changed
     assert len(attempts) == 3
 
-    (tmp_path / "mine.jsonl").write_text("mine")
+    (tmp_path / "mine.sqlite").write_text("mine")
     with pytest.raises(InputError, match="was not written by an export"):
-        export(str(project.settings_file), to=[SecretStr(str(tmp_path / "mine.jsonl"))])
+        export(str(project.settings_file), to=[SecretStr(str(tmp_path / "mine.sqlite"))])
     assert len(attempts) == 4
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from nightrank.storage.doctor.lists import dense_list_faults, static_list_faults
+from nightrank.storage.doctor.lists import dense_list_faults
 from nightrank.storage.files.database import connect
 from nightrank.storage.files.parquet import write_table
 from nightrank.storage.records import QUERIES
@@ -100,15 +100,3 @@ def test_a_score_that_is_no_number_is_a_fault(tmp_path: Path, scores: list[float
     count, faults = faults_of(tmp_path, [*SOUND[1:], ("q1", 0.0, ["b", "c"], scores)])
     assert count == 3
     assert faults == ["lists with a score that is no number above the floor (1): q1"]
-
-
-def test_static_lists_are_those_of_some_queries_and_may_score_candidates_otherwise(tmp_path: Path) -> None:
-    faults_of(tmp_path, [("q1", 0.25, ["a"], [0.5])])  # no list of q2 and q3; the dense leg gives a 0.75
-    files = {"queries": tmp_path / "queries.parquet", "bm25": tmp_path / "bm25.duckdb"}
-    assert static_list_faults(tmp_path / "dense.parquet", **files) == (1, [])
-    faults_of(tmp_path, [("q1", 0.25, ["a", "lost"], [0.5, 0.75])])
-    _, faults = static_list_faults(tmp_path / "dense.parquet", **files)
-    assert [str(fault) for fault in faults] == [
-        "lists with a text that no chunk of the release has (1): q1",
-        "lists whose scores rise (1): q1",
-    ]

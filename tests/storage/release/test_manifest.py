@@ -185,12 +185,6 @@ def test_the_current_manifest_is_the_one_that_the_pointer_names(place: Workspace
     assert current_manifest(place) == manifest_of("r1")
 
 
-def test_equal_inputs_have_one_key_whatever_else_differs() -> None:
-    first, second = manifest_of("r1"), manifest_of("r2")
-    assert first.inputs_key() == second.inputs_key()
-    assert first.inputs_key() != manifest_of("r1", documents="other").inputs_key()
-
-
 def test_a_release_id_sorts_by_time_and_is_in_utc() -> None:
     assert new_release_id(NOW) == "20260102T030405-678Z"
     east = timezone(timedelta(hours=2))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nightrank.storage.serving.reader import ResultsReader
     from nightrank.storage.workspace.base import Workspace
 
-FILES = ("jsonl", "parquet", "sqlite", "duckdb")
+FILES = ("parquet", "sqlite")
 SERVERS = ("redis", "postgres")
 
 

@@ -19,11 +19,11 @@ def parse(text: str, **environment: str) -> Address:
 @pytest.mark.parametrize(
     ("text", "kind", "path"),
     [
-        ("out/release.jsonl", "jsonl", "/base/out/release.jsonl"),
+        ("out/release.sqlite", "sqlite", "/base/out/release.sqlite"),
         ("/abs/release.PARQUET", "parquet", "/abs/release.PARQUET"),
         ("a.b.sqlite3", "sqlite", "/base/a.b.sqlite3"),
         ("x.db", "sqlite", "/base/x.db"),
-        ("it's #1?@.duckdb", "duckdb", "/base/it's #1?@.duckdb"),
+        ("it's #1?@.parquet", "parquet", "/base/it's #1?@.parquet"),
     ],
 )
 def test_a_file_is_known_by_its_suffix(text: str, kind: str, path: str) -> None:
@@ -70,10 +70,21 @@ def told_of(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "release", "release.csv", "mysql://h/d", "S3CR3T://h", "postgresql://h/d?password=S3CR3T"]
+    "text",
+    [
+        "",
+        "release",
+        "release.csv",
+        "release.jsonl",
+        "release.duckdb",
+        "mysql://h/d",
+        "S3CR3T://h",
+        "postgresql://h/d?password=S3CR3T",
+    ],
 )
 def test_what_is_no_address_is_told_with_what_would_be_one(text: str) -> None:
     with pytest.raises(InputError) as reported:
         parse(text)
     assert "redis://" in reported.value.remedy
+    assert ("A file that ends in .sqlite or .parquet" in reported.value.remedy) != ("password=" in text)
     assert "S3CR3T" not in str(reported.value)

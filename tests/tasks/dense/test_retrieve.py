@@ -43,7 +43,7 @@ def hashes_of(texts: list[int]) -> pa.ChunkedArray:
 
 def retrieve(queries: NDArray[np.float32], table: ChunkTable, texts: list[int], *, depth: int) -> pa.Table:
     collection = Texts.of(hashes_of(texts))
-    blocks = module.all_blocks(table, collection, queries=len(queries))
+    blocks = module.StoredVectors(table).everything(collection, queries=len(queries))
     return retrieve_dense(queries, blocks, collection, depth=depth)
 
 

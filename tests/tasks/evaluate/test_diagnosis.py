@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nightrank.storage.records import CANDIDATES, QUERIES, Judgment
 from nightrank.storage.release.evaluation import DIAGNOSIS, EVALUATION
-from nightrank.tasks.evaluate.diagnosis import OUTCOMES, diagnose, missed_by_leg, totals, worst_queries
+from nightrank.tasks.evaluate.diagnosis import OUTCOMES, diagnose, totals, worst_queries
 from nightrank.tasks.settings.ranking import ResultsSettings
 
 if TYPE_CHECKING:
@@ -111,8 +111,6 @@ def test_each_relevant_document_has_one_outcome_and_its_ranks_as_a_document() ->
         "lost in the cut": 1,
     }
     assert tuple(totals(found)) == OUTCOMES
-    # BM25 missed d and f, the dense leg b, e and f; what no leg could find counts for neither.
-    assert missed_by_leg(found) == {"bm25": 2, "dense": 3}
 
 
 def test_where_chunks_are_published_one_document_can_take_anothers_place() -> None:

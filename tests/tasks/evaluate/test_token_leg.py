@@ -9,19 +9,12 @@ import pytest
 
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.files.parquet import read_table, write_table
-from nightrank.storage.lance.table import ChunkTable
-from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.workspace.folder import FolderWorkspace
-from nightrank.tasks.evaluate.token_leg import static_leg_of_release
+from nightrank.tasks.evaluate.token_leg import static_leg
 from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
-from tests.support.collection import LOG, QRELS
+from nightrank.tasks.release import StoredRelease
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from tests.conftest import Models
     from tests.support.collection import Collection
 
@@ -29,60 +22,19 @@ if TYPE_CHECKING:
     Leg = list[tuple[str, int, str]]
 
 DEPTH = 4
-JUDGED = tuple(text.casefold() for query_id, text, _ in LOG if query_id in {query_id for query_id, *_ in QRELS})
-UNJUDGED = "sun and salt"
-
-
-def never() -> StaticEmbedder | None:
-    message = "a static embedder was asked for"
-    raise AssertionError(message)
-
-
-class Release:
-    """The release that is live, as whoever measures it opens it."""
-
-    def __init__(self, collection: Collection) -> None:
-        workspace = FolderWorkspace(collection.workspace)
-        release_id = workspace.require_current()
-        self.folder = workspace.release(release_id)
-        name = read_manifest(workspace, release_id).chunk_table.name
-        self.table = ChunkTable.of_release(workspace.lance, name=name, release_id=release_id)
-        self.queries = read_table(self.folder / "queries.parquet")
-
-    @property
-    def lists(self) -> Path:
-        return self.folder / "static.parquet"
-
-    def judged(self) -> list[str]:
-        """The texts of the queries that have a list."""
-        keys = read_table(self.lists, columns=["query_key"]).column(0).combine_chunks()
-        texts: list[str] = self.queries.filter(pc.is_in(self.queries.column("query_key"), value_set=keys))[
-            "text"
-        ].to_pylist()
-        return texts
-
-    def by_loop(self, embedder: StaticEmbedder, *queries: str) -> Leg:
-        """The leg by its definition."""
-        with Bm25Store.open(self.folder / "bm25.duckdb") as store:
-            chunks = store.chunks(["chunk_hash", "document_id"]).to_pylist()
-        rows = [row for batch in self.table.stream(["chunk_hash", "text"]) for row in batch.to_pylist()]
-        vectors = {row["chunk_hash"]: embedder.embed([row["text"]])[0].astype(np.float64) for row in rows}
-        leg = []
-        for query in queries:
-            vector = embedder.embed([query])[0].astype(np.float64)
-            scores = [float(np.float32(vector @ vectors[chunk["chunk_hash"]])) for chunk in chunks]
-            best = sorted(range(len(chunks)), key=lambda chunk: (-scores[chunk], chunk))[:DEPTH]
-            leg += [(query, rank, chunks[chunk]["document_id"]) for rank, chunk in enumerate(best, start=1)]
-        return sorted(leg)
+FILTERED = "wild yeast and flour"
+SHORT_TITLES = frozenset({"tea", "a-copy-of-tea", "glass", "tides"})  # of at most five letters
 
 
 @pytest.fixture
-def release(collection: Collection) -> Release:
+def release(collection: Collection) -> StoredRelease:
+    """The release that is live, with a text that two documents share and a query with a filter."""
     collection.settings["retrieval"] = {"candidate_depth": DEPTH}
     collection.documents.append({**collection.document("tea"), "_id": "a-copy-of-tea"})
+    collection.filters["q-yeast"] = {"letters": {"lte": 5}}
     collection.write()
     refresh_plainly(collection.settings_file)
-    return Release(collection)
+    return StoredRelease.open(FolderWorkspace(collection.workspace))
 
 
 @pytest.fixture
@@ -92,55 +44,46 @@ def embedder(models: Models) -> StaticEmbedder:
     return found
 
 
-def by_query(
-    release: Release, load: Callable[[], StaticEmbedder | None], *texts: str, depth: int = DEPTH
-) -> Leg | None:
-    """The leg of some queries of the release."""
-    asked = release.queries.filter(pc.is_in(release.queries.column("text"), value_set=pa.array(texts, pa.string())))
-    leg = static_leg_of_release(ReleaseFiles(release.folder), asked, release.table, load=load, depth=DEPTH)
-    if leg is None:
-        return None
-    text_of = dict(zip(asked.column("query_key").to_pylist(), asked.column("text").to_pylist(), strict=True))
-    return sorted((text_of[row["query_key"]], row["rank"], row["document_id"]) for row in leg.to_pylist())
+def some_queries(release: StoredRelease, *texts: str) -> pa.Table:
+    queries = release.files.queries.read()
+    return queries.filter(pc.is_in(queries.column("text"), value_set=pa.array(texts, pa.string())))
 
 
-def shorten(release: Release, *, to: int) -> None:
-    """Keep so many texts of each list."""
-    lists = read_table(release.lists)
-    rows = [
-        {**row, "chunk_hashes": row["chunk_hashes"][:to], "scores": row["scores"][:to], "floor": row["scores"][to]}
-        for row in lists.to_pylist()
-    ]
-    write_table(release.lists, pa.Table.from_pylist(rows, schema=lists.schema))
+def by_static_leg(release: StoredRelease, embedder: StaticEmbedder, queries: pa.Table) -> Leg:
+    text_of = dict(zip(queries.column("query_key").to_pylist(), queries.column("text").to_pylist(), strict=True))
+    leg = static_leg(release, queries, embedder).to_pylist()
+    return sorted((text_of[row["query_key"]], row["rank"], row["document_id"]) for row in leg)
 
 
-def test_the_lists_of_a_release_are_those_of_its_judged_queries(release: Release) -> None:
-    assert sorted(release.judged()) == sorted(JUDGED)
+def by_loop(release: StoredRelease, embedder: StaticEmbedder, *queries: str, only: frozenset[str] | None = None) -> Leg:
+    """The leg by its definition, over some documents or all."""
+    with Bm25Store.open(release.files.statistics.path) as store:
+        chunks = store.chunks(["chunk_hash", "document_id"]).to_pylist()
+    rows = [row for batch in release.chunk_table().stream(["chunk_hash", "text"]) for row in batch.to_pylist()]
+    vectors = {row["chunk_hash"]: embedder.embed([row["text"]])[0].astype(np.float64) for row in rows}
+    chunks = [chunk for chunk in chunks if only is None or chunk["document_id"] in only]
+    leg = []
+    for query in queries:
+        vector = embedder.embed([query])[0].astype(np.float64)
+        scores = [float(np.float32(vector @ vectors[chunk["chunk_hash"]])) for chunk in chunks]
+        best = sorted(range(len(chunks)), key=lambda chunk: (-scores[chunk], chunk))[:DEPTH]
+        leg += [(query, rank, chunks[chunk]["document_id"]) for rank, chunk in enumerate(best, start=1)]
+    return sorted(leg)
 
 
-def test_the_leg_of_a_release_is_its_definition_read_from_its_lists(release: Release, embedder: StaticEmbedder) -> None:
-    assert by_query(release, never, *JUDGED) == release.by_loop(embedder, *JUDGED)
+def test_the_leg_of_a_release_is_its_definition(release: StoredRelease, embedder: StaticEmbedder) -> None:
+    texts = ("black tea", "sun and salt")
+    found = by_static_leg(release, embedder, some_queries(release, *texts))
+    assert found == by_loop(release, embedder, *texts)
+    assert {document for _, _, document in found} >= {"tea", "a-copy-of-tea"}
 
 
-def test_a_query_without_a_list_meets_the_whole_collection(release: Release, embedder: StaticEmbedder) -> None:
-    queries = ("black tea", UNJUDGED)
-    assert by_query(release, lambda: embedder, *queries) == release.by_loop(embedder, *queries)
+def test_a_query_with_a_filter_meets_what_that_lets_through(release: StoredRelease, embedder: StaticEmbedder) -> None:
+    texts = ("black tea", FILTERED)
+    found = by_static_leg(release, embedder, some_queries(release, *texts))
+    filtered = by_loop(release, embedder, FILTERED, only=SHORT_TITLES)
+    assert found == sorted([*by_loop(release, embedder, "black tea"), *filtered])
 
 
-def test_a_list_that_is_too_short_is_not_taken_for_the_leg(release: Release, embedder: StaticEmbedder) -> None:
-    expected = release.by_loop(embedder, *JUDGED)
-    shorten(release, to=DEPTH)
-    assert by_query(release, never, *JUDGED) == expected
-    shorten(release, to=DEPTH - 2)
-    assert by_query(release, lambda: embedder, *JUDGED) == expected
-
-
-def test_a_release_without_lists_is_scanned(release: Release, embedder: StaticEmbedder) -> None:
-    release.lists.unlink()
-    assert by_query(release, lambda: embedder, *JUDGED) == release.by_loop(embedder, *JUDGED)
-
-
-def test_where_a_scan_is_needed_and_there_is_no_static_embedder_there_is_no_leg(release: Release) -> None:
-    assert by_query(release, lambda: None, "black tea", UNJUDGED) is None
-    assert by_query(release, lambda: None, "black tea") is not None
-    assert by_query(release, never) == []
+def test_without_a_query_there_is_an_empty_leg(release: StoredRelease, embedder: StaticEmbedder) -> None:
+    assert by_static_leg(release, embedder, some_queries(release)) == []

@@ -68,9 +68,7 @@ def published_candidates(collection: Collection) -> pa.Table:
 
 def published_evaluation(collection: Collection) -> dict[str, dict[str, float]]:
     folder = load_settings(collection.settings_file).workspace
-    measured = means(read_table(folder.release(folder.require_current()) / "evaluation.parquet"))
-    measured.pop("static", None)  # no variant changes it
-    return measured
+    return means(read_table(folder.release(folder.require_current()) / "evaluation.parquet"))
 
 
 def test_a_variant_equal_to_the_settings_is_the_release_itself(refreshed: Collection) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-import nightrank.tasks.experiment.legs
+import nightrank.tasks.first_stage
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.settings import load_settings
 from nightrank.storage.files.parquet import read_table, write_table
@@ -63,7 +63,7 @@ def test_beyond_the_lists_of_a_release_its_whole_collection_is_met(
         scans.append(depth)
         return retrieve_dense(*arguments, depth=depth)  # type: ignore[arg-type]  # handed on as they came
 
-    monkeypatch.setattr(nightrank.tasks.experiment.legs, "retrieve_dense", counted)
+    monkeypatch.setattr(nightrank.tasks.first_stage, "retrieve_dense", counted)
 
     with experiment_over(collection) as experiment:
         assert experiment.evaluate(shallow).candidates.equals(expected[0])
@@ -82,7 +82,7 @@ def test_a_leg_is_made_once_for_all_that_are_announced(collection: Collection, m
         made.append((settings.k1, named["depth"]))
         return retrieve_bm25(store, texts, settings=settings, **named)
 
-    monkeypatch.setattr(nightrank.tasks.experiment.legs, "retrieve_bm25", counted)
+    monkeypatch.setattr(nightrank.tasks.first_stage, "retrieve_bm25", counted)
     with experiment_over(collection) as experiment:
         depths = [
             varied(experiment.settings, {"retrieval.candidate_depth": depth, "bm25.k1": k1})

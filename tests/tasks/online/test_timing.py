@@ -4,7 +4,6 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
 from nightrank.storage.bm25.index import Bm25Store
@@ -13,9 +12,8 @@ from nightrank.storage.release.evaluation import Timings
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
-from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
 from nightrank.tasks.online.search import LiveSearch
-from nightrank.tasks.online.timing import Conditions, StaticScan, time_stages
+from nightrank.tasks.online.timing import Conditions, time_stages
 from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local
 from nightrank.tasks.settings.file import Settings
@@ -46,33 +44,16 @@ def live(published: Collection) -> Iterator[LiveSearch]:
         )
 
 
-def scan_of(live: LiveSearch) -> StaticScan:
-    embedder = StaticEmbedder.of(live.embedder.plan.files.folder)
-    assert embedder is not None
-    return StaticScan.of(embedder, live, generator=np.random.default_rng(1))
-
-
 def test_each_rung_costs_what_its_own_answer_needs(live: LiveSearch) -> None:
     ticks = count()  # every look at the clock is a second later than the one before
-    milliseconds = time_stages(live, scan_of(live), ["black tea", "sun and salt"], clock=lambda: float(next(ticks)))
-    # One look between beginning and end, but two steps for static embeddings; the hybrid needs both legs and fusion.
-    assert milliseconds == {"static": 2000.0, "bm25": 1000.0, "dense": 1000.0, "fused": 3000.0, "reranked": 4000.0}
-
-
-def test_the_scan_of_a_sample_counts_for_the_whole_collection(live: LiveSearch) -> None:
-    scan = scan_of(live)
-    assert scan.scale == 1.0
-    numbers, vectors = scan.block
-    third = replace(scan, block=(numbers[::3], vectors[::3]))
-    assert third.scale == pytest.approx(3.0)
-    ticks = count()
-    found = time_stages(live, third, ["black tea"], clock=lambda: float(next(ticks)))
-    assert found["static"] == pytest.approx(1000.0 * (1 + third.scale))
+    milliseconds = time_stages(live, ["black tea", "sun and salt"], clock=lambda: float(next(ticks)))
+    # One look between beginning and end; the hybrid needs both legs and fusion.
+    assert milliseconds == {"bm25": 1000.0, "dense": 1000.0, "fused": 3000.0, "reranked": 4000.0}
 
 
 def test_what_is_not_there_is_not_timed(live: LiveSearch) -> None:
     without = replace(live, reranker=None)
-    assert set(time_stages(without, None, ["black tea"])) == {"bm25", "dense", "fused"}
+    assert set(time_stages(without, ["black tea"])) == {"bm25", "dense", "fused"}
 
 
 def test_timings_without_conditions_hold_for_nothing() -> None:

@@ -170,7 +170,7 @@ def test_a_budget_in_seconds_buys_new_queries_and_known_ones_are_free(log: Log) 
     log.answered = ReleaseFiles(log.folder).queries
     write_table(log.answered.path, pa.table({"query_key": [query_key("a"), query_key("d")]}))
     assert log.texts(rows, **seconds) == ["a", "b", "c", "d"]
-    nothing_same = {"same_chunking": False, "same_embedder": False, "same_reranker": False}
+    nothing_same = {"same_chunking": False, "same_embedder": False}
     log.before = Before(ReleaseFiles(log.folder), **nothing_same, pairs_per_second=25.0)  # as measured: one new query
     assert log.texts(rows, **seconds) == ["a", "b", "d"]
 

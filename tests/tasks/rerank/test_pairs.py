@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.tasks.rerank.pairs import Scorer
+    from nightrank.tasks.rerank.scorer import Scorer
 
 QUERIES = ("read csv", "write csv", "sort a list")
 TEXTS = ("the csv module", "sorting how to", "a list of lists", "text files")

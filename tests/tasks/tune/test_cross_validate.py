@@ -16,12 +16,13 @@ from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.evaluate.inputs import evaluation_context
 from nightrank.flows.settings import load_settings
 from nightrank.storage.errors import InputError
+from nightrank.tasks.experiment.values import Reranking
 from nightrank.tasks.experiment.variants import varied
 from nightrank.tasks.settings.ranking import RetrievalSettings
 from nightrank.tasks.tune.choice import choose
 from nightrank.tasks.tune.cross_validate import tune, tune_settings
 from nightrank.tasks.tune.search import Search
-from nightrank.tasks.tune.values import RankingVariant, Reranking, fusions_to_try, rerankings_to_try
+from nightrank.tasks.tune.variants import RankingVariant, fusions_to_try, rerankings_to_try
 from tests.support.collection import small_collection
 from tests.support.published import snapshot
 

@@ -1,0 +1,214 @@
+"""A look before a refresh: settings, inputs, models and workspace are read and judged, and nothing is built.
+
+Inputs are read as the first stage of a refresh reads them, into a temporary folder that is removed again; so what is
+found here is what a refresh would find. In the workspace nothing is written, and no lock is taken.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nightrank.storage.errors import InputError, NightrankError
+from nightrank.storage.release.manifest import new_release_id, read_manifest
+from nightrank.storage.workspace.folder import FolderWorkspace
+from nightrank.storage.workspace.open import is_address
+from nightrank.tasks.embed.encoder import plan_embedder
+from nightrank.tasks.evaluate.measures import parse_measure
+from nightrank.tasks.night import Night
+from nightrank.tasks.read.documents import find_files
+from nightrank.tasks.read.ir_datasets import PREFIX
+from nightrank.tasks.rerank.find import plan_reranker
+from nightrank.tasks.stages.read import read_inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from nightrank.flows.settings import Configuration
+    from nightrank.storage.records import JsonValue
+    from nightrank.storage.workspace.base import Workspace
+    from nightrank.tasks.stages.read import InputsRead
+
+BAD_ROWS_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a refresh would fail.
+
+    Attributes:
+        part: What was looked at: ``inputs``, ``embedder``, ``reranker``, ``measures`` or ``workspace``.
+        message: What is wrong.
+        remedy: What to do about it.
+        exit_code: What a refresh would end with: 2 for the user's input, 1 for the machine.
+    """
+
+    part: str
+    message: str
+    remedy: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceChecked:
+    """A workspace as it is.
+
+    Attributes:
+        name: As people write it.
+        writable: Whether a refresh may write there; None in an object store, where only writing would show it.
+        current: The release that readers see; None before the first.
+        created_at: When that was made, ISO 8601.
+    """
+
+    name: str
+    writable: bool | None
+    current: str | None
+    created_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a look at settings, inputs, models and workspace found.
+
+    Attributes:
+        files: How many files the source names; None for a source that is none of files, or is not there.
+        inputs: What was read; None where a refresh would stop at them.
+        bad_rows: The first rows that would be set aside: file, row, reason.
+        models: Name and fingerprint of each model that was found; the reranker's is None where there is none.
+        workspace: Where releases lie; None where that cannot be read.
+        problems: Why a refresh would fail; empty where it could begin.
+    """
+
+    files: int | None
+    inputs: InputsRead | None
+    bad_rows: tuple[tuple[str, int, str], ...]
+    models: dict[str, tuple[str, str] | None]
+    workspace: WorkspaceChecked | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 where a refresh could begin, 2 where the user's input is wrong, 1 where only the machine is."""
+        return max((problem.exit_code for problem in self.problems), default=0)
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The object of ``check --json``, but for the name of the settings file."""
+        read = self.inputs
+        documents: dict[str, JsonValue] = {"files": self.files}
+        queries: dict[str, JsonValue] = {}
+        judgments: dict[str, JsonValue] = {}
+        if read is not None:
+            documents |= {"documents": read.documents, "documents_bad": read.documents_bad}
+            queries |= {"queries": read.queries, "queries_bad": read.queries_bad, "coverage": read.coverage}
+            queries["dropped"] = {drop.reason: {"rows": drop.rows, "traffic": drop.traffic} for drop in read.dropped}
+            judgments |= {"queries_judged": read.queries_judged, "queries_unknown": read.judgments_unknown}
+        return {
+            "ok": not self.problems,
+            "documents": documents,
+            "queries": queries,
+            "judgments": judgments,
+            "bad_rows": [{"file": file, "row": row, "reason": reason} for file, row, reason in self.bad_rows],
+            "models": {
+                kind: None if found is None else {"model": found[0], "fingerprint": found[1]}
+                for kind, found in self.models.items()
+            },
+            "workspace": None if self.workspace is None else dict(asdict(self.workspace)),
+            "problems": [dict(asdict(problem)) for problem in self.problems],
+        }
+
+
+def check_inputs(configuration: Configuration) -> Checked:
+    """Read and judge everything that a refresh under these settings would begin with.
+
+    Raises:
+        MachineError: There is no room for what is read, in the folder for temporary files.
+    """
+    settings, base = configuration.settings, configuration.base
+    problems: list[Problem] = []
+    found: dict[str, tuple[str, str] | None] = {}
+
+    def tried(part: str, look: Callable[[], None]) -> None:
+        try:
+            look()
+        except NightrankError as error:
+            problems.append(Problem(part, error.message, error.remedy, error.exit_code))
+
+    def find_embedder() -> None:
+        plan = plan_embedder(settings.embedder, settings.execution, base=base)
+        found["embedder"] = settings.embedder.model, plan.fingerprint
+
+    def find_reranker() -> None:
+        plan = plan_reranker(settings.reranker, settings.execution, base=base)
+        found["reranker"] = None if plan is None else (settings.reranker.model, plan.fingerprint)
+
+    inputs, bad_rows, files = _read(configuration, problems)
+    tried("measures", lambda: _parse([settings.gates.measure]))
+    tried("embedder", find_embedder)
+    tried("reranker", find_reranker)
+    workspace: list[WorkspaceChecked] = []
+    tried("workspace", lambda: workspace.append(_look_at(configuration.workspace, settings.workspace)))
+    for one in workspace:
+        if one.writable is False:
+            message = f"The workspace {one.name} cannot be written to."
+            problems.append(Problem("workspace", message, "Give it another owner, or name another `workspace`.", 1))
+    return Checked(files, inputs, bad_rows, found, workspace[0] if workspace else None, tuple(problems))
+
+
+def _read(
+    configuration: Configuration, problems: list[Problem]
+) -> tuple[InputsRead | None, tuple[tuple[str, int, str], ...], int | None]:
+    """What the first stage of a refresh reads, the first rows that it sets aside, and how many files it reads."""
+    settings, base = configuration.settings, configuration.base
+    files: int | None = None
+    with tempfile.TemporaryDirectory(prefix="nightrank-check-") as folder:
+        night = Night(
+            settings=settings,
+            base=base,
+            workspace=FolderWorkspace(Path(folder)),
+            release_id=new_release_id(datetime.now(UTC)),
+            before=None,
+            seed=0,
+        )
+        night.staging.mkdir(parents=True)
+        try:
+            if not settings.documents.source.startswith(PREFIX):
+                files = sum(1 for _ in find_files(settings.documents.source, base=base))
+            return read_inputs.fn(night), _first_bad_rows(night), files
+        except NightrankError as error:
+            problems.append(Problem("inputs", error.message, error.remedy, error.exit_code))
+            return None, (), files
+
+
+def _first_bad_rows(night: Night) -> tuple[tuple[str, int, str], ...]:
+    rows = night.files.bad_rows.read().slice(0, BAD_ROWS_SHOWN).to_pylist()
+    return tuple((row["file"], row["row"], row["reason"]) for row in rows)
+
+
+def _parse(measures: Sequence[str]) -> None:
+    for name in measures:
+        parse_measure(name)
+
+
+def _look_at(workspace: Workspace, name: str) -> WorkspaceChecked:
+    current = workspace.current_release_id()
+    created_at = None
+    if current is not None:
+        created_at = read_manifest(workspace, current).created_at.isoformat(timespec="seconds")
+    writable = None if is_address(name) else _may_be_written(workspace.root)
+    return WorkspaceChecked(str(workspace), writable, current, created_at)
+
+
+def _may_be_written(folder: Path) -> bool:
+    """Whether a folder that may not be there yet can be made and written to.
+
+    Raises:
+        InputError: There is a file in its place.
+    """
+    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    if not there.is_dir():
+        raise InputError(f"{there} is a file.", remedy="Name a folder as `workspace`.")
+    return os.access(there, os.W_OK | os.X_OK)

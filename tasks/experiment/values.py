@@ -1,0 +1,97 @@
+"""What every fusion, weight and depth is worth on every judged query: one pass over arrays for each, no tables.
+
+The formulas are those by which ``Experiment.run`` and a refresh rank, over the arrays of ``tasks.evaluate.judged``, in
+the order in which they add them up, so that a variant's figure is the one that a refresh with it has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from nightrank.tasks.rank.fusion import FusedPool
+from nightrank.tasks.rank.order import LegScores, first_stage_scores, weighted_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from nightrank.tasks.evaluate.judged import JudgedCandidates
+    from nightrank.tasks.settings.ranking import RetrievalSettings
+
+NDCG_DEPTH = 10
+
+
+class Reranking(NamedTuple):
+    """How candidates are reranked: the reranker's weight, and how many of them."""
+
+    weight: float
+    depth: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VariantValues:
+    """The values of variants that share legs and reranker; made by ``Experiment.values``.
+
+    Attributes:
+        judged: What both legs find for the judged queries.
+        pair_scores: Gives what is known of the reranker's scores: float32 (n,) of the pool's rows, NaN where none is.
+    """
+
+    judged: JudgedCandidates
+    pair_scores: Callable[[], NDArray[np.float32]]
+
+    def of_leg(self, leg: str) -> NDArray[np.float64]:
+        """The nDCG@10 of one leg alone, of each query: float64 (n_ids,)."""
+        pool = self.judged.pool
+        return self.judged.ndcg(pool.scores[leg], pool.ranks[leg] > 0, depth=NDCG_DEPTH)
+
+    def of_fusions(self, fusions: Sequence[RetrievalSettings]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What fusions are worth without a reranker, and to one.
+
+        Returns:
+            The nDCG@10 of the fused order, and the recall of the candidates: float64 (n_fusions, n_ids) each.
+        """
+        ndcg, recall = (np.zeros((len(fusions), len(self.judged.query_ids))) for _ in range(2))
+        for row, settings in enumerate(fusions):
+            fused = FusedPool.of(self.judged.pool, settings)
+            among = fused.ranks <= settings.candidate_depth
+            ndcg[row] = self.judged.ndcg(fused.scores, among, depth=NDCG_DEPTH)
+            recall[row] = self.judged.recall(among)
+        return ndcg, recall
+
+    def of_rerankings(self, settings: RetrievalSettings, rerankings: Sequence[Reranking]) -> NDArray[np.float64] | None:
+        """The nDCG@10 of the candidates of a fusion, reranked in some ways: float64 (n_rerankings, n_ids).
+
+        Args:
+            settings: The fusion.
+            rerankings: Weights and depths; at least one.
+
+        Returns:
+            The values; None where a pair that the deepest reranking asks for has no score yet.
+        """
+        fused, pool, pair_scores = FusedPool.of(self.judged.pool, settings), self.judged.pool, self.pair_scores()
+        deepest = min(max(reranking.depth for reranking in rerankings), settings.candidate_depth)
+        if np.isnan(pair_scores[fused.ranks <= deepest]).any():
+            return None
+        among = fused.ranks <= settings.candidate_depth
+        order = fused.order
+        queries, scores, ranks = pool.queries[order], fused.scores[order], fused.ranks[order]
+        legs = [
+            LegScores(pool.scores[leg][order].astype(np.float64), weight)
+            for leg, weight in (("bm25", 1.0 - settings.dense_weight), ("dense", settings.dense_weight))
+        ]
+        values = np.zeros((len(rerankings), len(self.judged.query_ids)))
+        for depth in {reranking.depth for reranking in rerankings}:
+            asked = ranks <= min(depth, settings.candidate_depth)
+            pairs = np.where(asked, pair_scores[order], np.float32(np.nan))
+            first_stage = first_stage_scores(queries, scores, legs=legs, asked=asked)
+            for row, reranking in enumerate(rerankings):
+                if reranking.depth == depth:
+                    final = np.empty(order.size, dtype=np.float32)
+                    final[order] = weighted_scores(queries, first_stage, ranks, pairs, weight=reranking.weight)
+                    values[row] = self.judged.ndcg(final, among, depth=NDCG_DEPTH)
+        return values

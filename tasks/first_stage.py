@@ -1,0 +1,105 @@
+"""The first stage over open stores: both legs of some queries, exactly, and their fusion.
+
+Live search, experiments, training and the static leg of an evaluation ask it; a refresh, which carries its lists from
+one release to the next, has stages of its own (``tasks.stages.retrieve``). Queries with different filters meet
+different parts of the collection: they ask filter by filter, as ``tasks.filters.queries`` groups them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self
+
+from nightrank.tasks.bm25.analyser import Analyser
+from nightrank.tasks.bm25.retrieve import retrieve_bm25
+from nightrank.tasks.dense.retrieve import retrieve_dense
+from nightrank.tasks.dense.texts import Texts
+from nightrank.tasks.rank.fusion import fuse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from nightrank.storage.bm25.index import Bm25Store
+    from nightrank.tasks.dense.retrieve import Block
+    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.index import Bm25Settings
+
+
+class TextVectors(Protocol):
+    """Where the vectors of texts come from."""
+
+    def everything(self, texts: Texts, *, queries: int) -> Iterable[Block]:
+        """Those of a whole collection, in blocks whose scores with so many queries fit into memory."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FirstStage:
+    """A collection that queries can meet; made by ``over``.
+
+    Attributes:
+        store: The chunks and the BM25 statistics, open.
+        vectors: Of the texts.
+        texts: What the chunks say.
+    """
+
+    store: Bm25Store
+    vectors: TextVectors
+    texts: Texts
+
+    @classmethod
+    def over(cls, store: Bm25Store, vectors: TextVectors) -> Self:
+        """The first stage over the collection in a store."""
+        return cls(store, vectors, Texts.of(store.chunks(["chunk_hash"]).column(0)))
+
+    def bm25(
+        self, queries: Sequence[str], allowed: NDArray[np.bool_] | None = None, *, settings: Bm25Settings, depth: int
+    ) -> pa.Table:
+        """The BM25 leg, schema LEG.
+
+        Args:
+            queries: Normalised.
+            allowed: bool (n_chunks,), the chunks that their filter lets through; None for all.
+            settings: The formula, over statistics that were analysed so.
+            depth: Chunks a query.
+        """
+        analyser = Analyser.of(settings)
+        return retrieve_bm25(self.store, queries, settings=settings, analyser=analyser, depth=depth, allowed=allowed)
+
+    def dense(
+        self, query_vectors: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None, *, depth: int
+    ) -> pa.Table:
+        """The dense leg, schema LEG: every query meets every text.
+
+        Args:
+            query_vectors: float32 (n_queries, dim).
+            allowed: bool (n_chunks,), the chunks that their filter lets through; None for all.
+            depth: Chunks a query.
+        """
+        texts = self.texts if allowed is None else self.texts.only(allowed)[0]
+        blocks = self.vectors.everything(texts, queries=len(query_vectors))
+        return retrieve_dense(query_vectors, blocks, texts, depth=depth)
+
+    def fused(
+        self,
+        queries: Sequence[str],
+        query_vectors: NDArray[np.float32],
+        allowed: NDArray[np.bool_] | None = None,
+        *,
+        settings: Settings,
+    ) -> pa.Table:
+        """Both legs as one ranking, schema FUSED, each as deep as ``candidate_depth``.
+
+        Args:
+            queries: Normalised.
+            query_vectors: float32 (n_queries, dim), theirs.
+            allowed: bool (n_chunks,), the chunks that their filter lets through; None for all.
+            settings: Of legs and fusion.
+        """
+        depth = settings.retrieval.candidate_depth
+        bm25 = self.bm25(queries, allowed, settings=settings.bm25, depth=depth)
+        return fuse(bm25, self.dense(query_vectors, allowed, depth=depth), settings=settings.retrieval)
