@@ -285,7 +285,6 @@ OF_WHAT = {
     "measured_again": "Of the release that was live before, by today's judgments.",
     "comparison": "This release against the one that was live.",
     "diversity": "Diverse results against the final order; only where results are diversified.",
-    "static_lists": "For the ladder's lowest stage.",
 }
 
 
@@ -330,12 +329,17 @@ def type_of_column(field: pa.Field) -> str:
 
 
 def in_pages(text: str) -> str:
-    """A docstring's text as pages have it.
+    """A docstring's text as pages have it: modules as the paths of their files.
 
-    >>> in_pages("As ``storage.bm25`` has them.")
-    'As `storage/bm25` has them.'
+    >>> in_pages("As ``storage.bm25`` has them, and ``storage.records``.")
+    'As `storage/bm25` has them, and `storage/records.py`.'
     """
-    return re.sub(r"``([^`]+)``", lambda code: f"`{code[1].replace('.', '/')}`", text)
+
+    def path_of(code: re.Match[str]) -> str:
+        path = code[1].replace(".", "/")
+        return f"`{path}.py`" if (DOCS.parent / f"{path}.py").is_file() else f"`{path}`"
+
+    return re.sub(r"``([^`]+)``", path_of, text)
 
 
 def wrapped(text: str, *, indent: str = "") -> str:
