@@ -124,7 +124,7 @@ def rankings_of(workspace: Workspace, release_id: str | None = None) -> dict[str
 
 
 def first_difference(left: Mapping[str, Sequence[Entry]], right: Mapping[str, Sequence[Entry]]) -> str | None:
-    """Where two mappings of queries to results part first: other ids, another order, scores farther than 1e-5."""
+    """Where two mappings of queries to results part first: other ids, another order, other scores."""
     for text in sorted(left.keys() | right.keys()):
         if text not in left or text not in right:
             return f"{text!r}: answered on one side alone"
@@ -233,14 +233,14 @@ def _compare(left: _Query | None, right: _Query | None) -> tuple[Agreement, str 
 
 def _first_of_results(left: Sequence[Entry], right: Sequence[Entry]) -> str | None:
     for place, (one, other) in enumerate(zip_longest(left, right), start=1):
-        if one is None or other is None or one[:2] != other[:2] or abs(one.score - other.score) > TOLERANCE:
+        if one != other:
             return f"result {place}: {_shown(one)} and {_shown(other)}"
     return None
 
 
 def _first_of_candidates(left: Sequence[Scored], right: Sequence[Scored]) -> str | None:
     for place, (one, other) in enumerate(zip_longest(left, right), start=1):
-        if one is None or other is None or one.name != other.name:
+        if one != other:
             return f"candidate {place}: {_shown(one)} and {_shown(other)}"
     return None
 

@@ -6,16 +6,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nightrank.flows.engine.flow import nightrank_flow
-from nightrank.flows.night.build import Work, building, finish, nothing_to_do
+from nightrank.flows.night.build import building
+from nightrank.flows.night.export import export
+from nightrank.flows.night.finish import finish, nothing_to_do
+from nightrank.flows.night.lineage import making_release
+from nightrank.flows.night.record import record
 from nightrank.flows.night.summary import Summary
 from nightrank.flows.settings import load_settings
 from nightrank.tasks.gates.verdicts import check_overrides
+from nightrank.tasks.stages.built import Built
 from nightrank.tasks.stages.filter import compile_filters
 from nightrank.tasks.stages.gate import ask_gates
 from nightrank.tasks.stages.index import build_statistics, chunk_documents, embed_chunks
 from nightrank.tasks.stages.measure import measure_stages
-from nightrank.tasks.stages.publish import write_results
+from nightrank.tasks.stages.publish import prune_unreachable, publish, write_results
 from nightrank.tasks.stages.read import read_inputs
+from nightrank.tasks.stages.report import report_release
 from nightrank.tasks.stages.rerank import rerank_candidates
 from nightrank.tasks.stages.retrieve import embed_queries, fuse_legs, retrieve_lexical, retrieve_semantic
 
@@ -46,24 +52,27 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
         if build.is_current(inputs):
             return nothing_to_do(build, inputs)
 
-        chunks = stage(chunk_documents, night, embedder.plan)
-        embedded = stage(embed_chunks, night, embedder)
-        postings = stage(build_statistics, night, embedded.table)
+        cut = stage(chunk_documents, night, inputs.documents, embedder.plan)
+        vectors = stage(embed_chunks, night, cut, embedder)
+        index = stage(build_statistics, night, cut.chunks, vectors)
 
-        stage(compile_filters, night)
-        queries = stage(embed_queries, night, embedder, embedded.table)
-        stage(retrieve_lexical, night)
-        scanned = stage(retrieve_semantic, night, embedded.table, embedder=embedder.plan.fingerprint)
-        stage(fuse_legs, night)
-        pairs = stage(rerank_candidates, night, reranker, embedded.table)
-
-        answered = stage(write_results, night, embedded.table)
-        measures = stage(
-            measure_stages, night, embedder, reranker, embedded.table, previous=build.current, seed=inputs.seed
+        asked = stage(compile_filters, night, inputs.queries, index)
+        queries = stage(embed_queries, night, asked.queries, vectors, embedder)
+        bm25_leg = stage(retrieve_lexical, night, asked, index)
+        dense = stage(retrieve_semantic, night, asked, queries, index)
+        fused = stage(
+            fuse_legs, night, bm25_leg, dense.leg, external_runs=inputs.external_runs, asked=asked, index=index
         )
-        asked = stage(
-            ask_gates, night, embedded.table, inputs, current=build.current, answered=answered, now=now, accept=accept
-        )
+        reranked = stage(rerank_candidates, night, fused, asked.queries, index, reranker)
+        results = stage(write_results, night, reranked.candidates, asked.queries, index)
 
-        work = Work(chunks, embedded, postings, queries, scanned, pairs)
-        return finish(build, inputs, work, measures=measures, asked=asked)
+        built = Built(inputs, cut, index, asked, queries, bm25_leg, dense, reranked, results)
+        measures = stage(measure_stages, night, built, embedder, reranker)
+        verdicts = stage(ask_gates, night, built, accept)
+        manifest = record(build, built, measures, verdicts)
+
+        reported = stage(report_release, night, manifest)
+        published = stage(making_release(publish, night, manifest), night, reported)
+        not_pruned = stage(prune_unreachable, night, published)
+        exported = export(build, published.live_id)
+        return finish(build, inputs, published, warnings=(*verdicts.warnings, reported.fault, not_pruned, *exported))

@@ -77,7 +77,7 @@ class Served:
             schedules = [] if self.cron is None else [CronSchedule(cron=self.cron, timezone=self.timezone)]
         except ValidationError as error:
             reason = error.errors()[0]["msg"].removeprefix("Value error, ").rstrip(".")
-            message = f"[schedule].{self.flow.name} = {self.cron!r} in {self.timezone!r} is no schedule: {reason}."
+            message = f"[schedule].{self.flow.name} = {self.cron!r} in {self.timezone!r} is not valid: {reason}."
             remedy = 'Write five fields and a time zone of the IANA database: "0 2 * * *", "Europe/Berlin".'
             raise InputError(message, remedy=remedy) from error
         made = self.flow.to_deployment(
@@ -105,7 +105,7 @@ def plan(settings_file: Path, *, name: str | None) -> list[Served]:
         InputError: The settings are wrong, or the name is none.
     """
     if name is not None and set(name) & set(BANNED):
-        message = f"{name!r} is no name of a deployment: it has one of {' '.join(BANNED)} in it."
+        message = f"{name!r} is not a valid name for a deployment: it contains one of {' '.join(BANNED)} in it."
         raise InputError(message, remedy="Give a --name without them.")
     folder = "".join("-" if letter in BANNED else letter for letter in settings_file.resolve().parent.name)
     schedule = read_settings(settings_file).schedule
@@ -146,7 +146,7 @@ def serve(served: Sequence[Served], *, on_ready: Callable[[Sequence[Served]], No
 
     Args:
         served: What.
-        on_ready: Told once the server knows of all of them.
+        on_ready: Called once the server knows of all of them.
 
     Raises:
         InputError: A schedule is none, or no server is configured.
@@ -167,8 +167,8 @@ def serve(served: Sequence[Served], *, on_ready: Callable[[Sequence[Served]], No
         on_ready(served)
         asyncio.run(_run(runner))
     except Exception as error:
-        message = f"The flows are served no more: {type(error).__name__}: {error}."
-        raise MachineError(message, remedy="See whether the Prefect server runs, and begin again.") from error
+        message = f"The flows are no longer served: {type(error).__name__}: {error}."
+        raise MachineError(message, remedy="Check that the Prefect server runs, and start again.") from error
 
 
 async def _run(runner: Runner) -> None:
@@ -200,4 +200,4 @@ def show_schedule(served: Sequence[Served]) -> None:
         when = "on demand" if one.cron is None else f"{one.cron} ({one.timezone})"
         table.add_row(one.path, when, one.description)
     console.print(table)
-    console.print(f"Serving until this is stopped. A run at once: prefect deployment run '{served[0].path}'")
+    console.print(f"Serving until stopped. To start one now: prefect deployment run '{served[0].path}'")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
+from nightrank.flows.command import settings_read
 from nightrank.storage.bucket.store import StoreOptions
 from nightrank.storage.errors import InputError
 from nightrank.storage.workspace.models import promotions
@@ -95,15 +96,24 @@ def find_settings_file(given: Path | None) -> Path:
     raise InputError(message, remedy="Name a settings file with -c, or run `nightrank demo` for an example.")
 
 
-def load_settings(path: Path) -> Configuration:
+def load_settings(path: Path, *, anew: bool = False) -> Configuration:
     """Read and check a settings file, and see which models have been promoted in its workspace.
+
+    Args:
+        path: Of the file.
+        anew: Read it again within a command too, for what others have promoted meanwhile.
 
     Raises:
         InputError: It is missing, no TOML, or a key or value in it is wrong; the message names file and key.
         MachineError: The workspace cannot be read.
     """
-    settings, base = read_settings(path), path.resolve().parent
-    return Configuration(with_promotions(settings, base=base), base, settings)
+    read, place = settings_read(), path.resolve()
+    known = read.get(place)
+    if isinstance(known, Configuration) and not anew:
+        return known
+    settings, base = _read(path), place.parent
+    read[place] = configuration = Configuration(with_promotions(settings, base=base), base, settings)
+    return configuration
 
 
 def read_settings(path: Path) -> Settings:
@@ -112,6 +122,11 @@ def read_settings(path: Path) -> Settings:
     Raises:
         InputError: It is missing, no TOML, or a key or value in it is wrong; the message names file and key.
     """
+    known = settings_read().get(path.resolve())
+    return known.named if isinstance(known, Configuration) else _read(path)
+
+
+def _read(path: Path) -> Settings:
     try:
         text = path.read_text(encoding="utf-8")
         value = tomllib.loads(text)
@@ -122,8 +137,8 @@ def read_settings(path: Path) -> Settings:
         message = f"{path} cannot be read: {error}."
         raise InputError(message, remedy="Give a readable TOML file in UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
-        message = f"{path} is no TOML: {error}."
-        raise InputError(message, remedy="Mend that line.") from error
+        message = f"{path} is not valid TOML: {error}."
+        raise InputError(message, remedy="Correct that line.") from error
     try:
         return Settings.model_validate(value)
     except ValidationError as error:

@@ -26,7 +26,7 @@ def show_measures(
     """
     console = terminal()
     if not measures:
-        console.print("Nothing is judged: name a qrels file in [judgments].")
+        console.print("No query is judged: set [judgments].qrels to measure.")
         return
     table = Table(title=title, title_justify="left")
     table.add_column("stage")

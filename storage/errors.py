@@ -34,6 +34,16 @@ class NightrankError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()
 
+    @property
+    def outcome(self) -> str | None:
+        """What became of the run that it ended, in two or three words; None where it just failed."""
+        return None
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """What a message about it says, a line each."""
+        return (f"Why: {self.message}",)
+
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.message, self.remedy, self.__dict__))
 
@@ -73,7 +83,7 @@ class MachineError(NightrankError):
 
 
 class WorkspaceBusy(MachineError):
-    """Another run holds the workspace's lock."""
+    """Another process holds the workspace's lock."""
 
 
 class TargetUnreachable(MachineError):

@@ -11,11 +11,12 @@ from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from nightrank.storage.bucket.shards import SharedFolder
-    from nightrank.storage.release.files import OutsideRun, Queries, ScratchFiles
-    from nightrank.storage.release.manifest import ChunkTableVersion
+    from nightrank.storage.release.files import Queries, ScratchFiles
+    from nightrank.storage.release.manifest import ChunkTableVersion, Manifest
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.settings.file import Settings
 
@@ -54,6 +55,8 @@ class Night:
         workspace: Where state lies.
         release_id: Of the release that this run builds.
         before: What it builds upon; None where everything is made from nothing.
+        current: The release that readers see; None before the first.
+        now: When the run began.
         seed: Of samples that this run draws; another one every night.
         answered: The live release's queries, where a budget in seconds asks for them; None where it
             does not, or where the file is not the one that was published.
@@ -64,6 +67,8 @@ class Night:
     workspace: Workspace
     release_id: str
     before: Before | None
+    current: Manifest | None
+    now: datetime
     seed: int
     answered: Queries | None = None
 
@@ -85,10 +90,6 @@ class Night:
     def scratch(self) -> ScratchFiles:
         """Files that stages hand on and the release does not keep."""
         return self.files.scratch
-
-    def external_run(self, leg: str) -> OutsideRun:
-        """The run that stands in for a leg; only where the settings name one."""
-        return {"bm25": self.scratch.outside_bm25, "dense": self.scratch.outside_dense}[leg]
 
     @property
     def shards(self) -> SharedFolder:

@@ -51,7 +51,7 @@ class StoredRelease:
         try:
             settings = Settings.model_validate(manifest.settings)
         except ValidationError as error:
-            message = f"The settings of the release {release_id} are none that this version reads."
+            message = f"This version cannot read the settings of the release {release_id}."
             raise MachineError(message, remedy="Use the version that made it, or run a refresh.") from error
         return cls(workspace, manifest, settings)
 

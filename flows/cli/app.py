@@ -16,6 +16,7 @@ from nightrank.flows.cli.look import evaluate, releases, report, search
 from nightrank.flows.cli.operate import doctor, export, prune, rollback
 from nightrank.flows.cli.start import check, demo
 from nightrank.flows.cli.train import train
+from nightrank.flows.command import one_command
 from nightrank.storage.errors import InputError, NightrankError
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ app["--help"].group = app["--version"].group = Group.create_ordered("Options")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     try:
-        code = app(arguments, result_action="return_value", exit_on_error=False, print_error=True)
+        with one_command():
+            code = app(arguments, result_action="return_value", exit_on_error=False, print_error=True)
     except NightrankError as error:
         sys.stderr.write(f"nightrank: {error.message}\n")
         if error.remedy:

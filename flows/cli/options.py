@@ -1,4 +1,4 @@
-"""What commands share: their common options, what they begin with, and how they tell their outcome.
+"""What commands share: their common options, what they begin with, and how they show their outcome.
 
 Heavy libraries are imported by the command that needs them, so that ``--help`` and a cached look-up start at once.
 """
@@ -54,7 +54,7 @@ Qrels = Annotated[Path | None, Parameter(help="Judgments. Default: [judgments].q
 
 
 def settings_of(config: Path | None) -> tuple[Path, Configuration]:
-    """The settings file and what is in it: a mistake there is told before anything else begins.
+    """The settings file and what is in it: a mistake there ends the command before anything else begins.
 
     Raises:
         InputError: There is no settings file, or it is wrong.

@@ -15,7 +15,6 @@ from prefect.logging import get_logger
 from prefect.utilities.urls import url_for
 
 from nightrank.flows.engine.names import workspace_name
-from nightrank.flows.night.summary import Refused
 from nightrank.flows.settings import read_settings
 from nightrank.storage.errors import InputError, NightrankError
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Message(NamedTuple):
-    """What is told: one line, and what is below it."""
+    """A message: one line, and what is below it."""
 
     subject: str
     body: str
@@ -61,16 +60,13 @@ def message_of(flow: str, flow_run: FlowRun, state: State[object], *, workspace:
     """
     error = _error(state)
     lines = [f"Workspace: {workspace}"]
-    if isinstance(error, Refused):
-        refused = error.summary.refused
-        what = f"refused by {', '.join(gate.name for gate in refused)}"
-        lines.append(f"Release: {error.summary.manifest.release_id}, built and not published")
-        lines += [f"Gate {gate.name}: {gate.reason}" for gate in refused]
+    what = "cancelled" if state.is_cancelling() else state.type.value.lower()
+    if isinstance(error, NightrankError):
+        what = error.outcome or what
+        lines += error.details
+        lines += [f"What to do: {error.remedy}"] if error.remedy else []
     else:
-        what = "cancelled" if state.is_cancelling() else state.type.value.lower()
-        lines.append(f"Why: {error.message if isinstance(error, NightrankError) else state.message or 'not known'}")
-    if isinstance(error, NightrankError) and error.remedy:
-        lines.append(f"What to do: {error.remedy}")
+        lines.append(f"Why: {state.message or 'not known'}")
     lines.append(f"Run: {flow_run.name}")
     if (address := url_for(flow_run)) is not None:
         lines.append(address)
@@ -81,7 +77,7 @@ def send(message: Message, blocks: Sequence[str]) -> list[str]:
     """Send a message by each of these blocks.
 
     Args:
-        message: What to tell.
+        message: What to send.
         blocks: As type/name.
 
     Returns:
@@ -92,7 +88,7 @@ def send(message: Message, blocks: Sequence[str]) -> list[str]:
         try:
             block = Block.load(name)
             if not isinstance(block, NotificationBlock):
-                failures.append(f"The block {name} tells nobody anything: it is no notification block.")
+                failures.append(f"The block {name} was not called: it is not a notification block.")
                 continue
             cast("Callable[..., None]", block.notify)(message.body, subject=message.subject)
         except Exception as error:  # whatever keeps a message from being sent, the run is what it is

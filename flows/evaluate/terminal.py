@@ -105,7 +105,7 @@ def _grid_table(grid: Sequence[GridResult]) -> Table:
             *(Text(plain(str(value))) for value in result.values.values()),
             *figures,
             f"{result.measures['fused'][names[0]]:.4f}",
-            "as it is" if result.is_current else f"{first['difference']:+.4f}",
+            "current" if result.is_current else f"{first['difference']:+.4f}",
             "" if result.is_current else f"{first['p_holm']:.4f}",
         )
     return table

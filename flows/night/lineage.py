@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import wraps
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from prefect.assets import Asset, AssetProperties, materialize
 from prefect.context import FlowRunContext
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from nightrank.storage.release.manifest import Manifest
     from nightrank.tasks.night import Night
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 LONGEST_KEY = 512  # Prefect's
 
 
-def making_release(publish: Task[..., T], night: Night, manifest: Manifest) -> Task[..., T]:
+def making_release(publish: Task[P, T], night: Night, manifest: Manifest) -> Task[P, T]:
     """The task that publishes as one that makes the assets of a night; outside a flow run the task as it is.
 
     Args:
@@ -47,7 +48,7 @@ def making_release(publish: Task[..., T], night: Night, manifest: Manifest) -> T
     }
 
     @wraps(publish.fn)
-    def make(*args: object, **kwargs: object) -> T:
+    def make(*args: P.args, **kwargs: P.kwargs) -> T:
         outcome = publish.fn(*args, **kwargs)
         for asset in made:
             asset.add_metadata(metadata)

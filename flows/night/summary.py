@@ -1,4 +1,4 @@
-"""What a refresh tells: the same facts for people, for scripts and for Prefect's pages."""
+"""What a refresh reports: the same facts for people, for scripts and for Prefect's pages."""
 
 from __future__ import annotations
 
@@ -93,3 +93,14 @@ class Refused(GateRefused):
             remedy += f" If this change is meant: `nightrank refresh {accept}`."
         super().__init__(f"The release {release_id} was built and is not published. {reasons}.", remedy=remedy)
         self.summary = summary
+
+    @property
+    def outcome(self) -> str:
+        """Which gates refused."""
+        return f"refused by {', '.join(gate.name for gate in self.summary.refused)}"
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """The release, and why each gate refused."""
+        gates = (f"Gate {gate.name}: {gate.reason}" for gate in self.summary.refused)
+        return (f"Release: {self.summary.manifest.release_id}, built and not published", *gates)

@@ -67,14 +67,14 @@ def _counts_table(summary: Summary) -> Table:
     table.add_row("coverage", f"{_tenths(summary.coverage)}%", covered)
     table.add_row("pairs", f"{counts.pairs:,}", _computed(counts.pairs_scored, "scored", memos["pair scores"]))
     if checked := counts.vectors_checked + counts.scores_checked:
-        table.add_row("drift check", f"{checked:,}", "stored values computed again: they agree")
+        table.add_row("drift check", f"{checked:,}", "stored values computed again, all within tolerance")
     slowest = sorted(((s, name) for name, s in summary.seconds.items() if name != "total"), reverse=True)[:4]
     table.add_row("seconds", f"{summary.seconds['total']:.1f}", ", ".join(f"{name} {s:.1f}" for s, name in slowest))
     return table
 
 
 def _computed(count: int, done: str, use: MemoUse) -> str:
-    return f"{count:,} {done}, {_tenths(use.hit_rate)}% remembered"
+    return f"{count:,} {done}, {_tenths(use.hit_rate)}% from the memo"
 
 
 def _tenths(share: float) -> str:

@@ -102,10 +102,11 @@ class Checked:
         queries: dict[str, JsonValue] = {}
         judgments: dict[str, JsonValue] = {}
         if read is not None:
-            documents |= {"documents": read.documents, "documents_bad": read.documents_bad}
-            queries |= {"queries": read.queries, "queries_bad": read.queries_bad, "coverage": read.coverage}
+            counts = read.counts
+            documents |= {"documents": counts.documents, "documents_bad": counts.documents_bad}
+            queries |= {"queries": counts.queries, "queries_bad": counts.queries_bad, "coverage": read.coverage}
             queries["dropped"] = {drop.reason: {"rows": drop.rows, "traffic": drop.traffic} for drop in read.dropped}
-            judgments |= {"queries_judged": read.queries_judged, "queries_unknown": read.judgments_unknown}
+            judgments |= {"queries_judged": counts.queries_judged, "queries_unknown": read.judgments_unknown}
         return {
             "ok": not self.problems,
             "documents": documents,
@@ -164,13 +165,16 @@ def _read(
     """What the first stage of a refresh reads, the first rows that it sets aside, and how many files it reads."""
     settings, base = configuration.settings, configuration.base
     files: int | None = None
+    now = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="nightrank-check-") as folder:
         night = Night(
             settings=settings,
             base=base,
             workspace=FolderWorkspace(Path(folder)),
-            release_id=new_release_id(datetime.now(UTC)),
+            release_id=new_release_id(now),
             before=None,
+            current=None,
+            now=now,
             seed=0,
         )
         night.staging.mkdir(parents=True)

@@ -12,19 +12,16 @@ from pydantic import SecretStr
 from nightrank.flows.engine.flow import nightrank_flow
 from nightrank.flows.engine.steps import step
 from nightrank.flows.settings import load_settings
-from nightrank.storage.errors import InputError, NightrankError, reason_of
+from nightrank.storage.errors import InputError, NightrankError
 from nightrank.storage.serving.address import parse_address
 from nightrank.tasks.settings.operation import ExportSettings
-from nightrank.tasks.stages.export import export_release
+from nightrank.tasks.stages.export import export_release, keep_out_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nightrank.storage.records import JsonValue
-    from nightrank.storage.serving.address import Address
     from nightrank.storage.serving.export import Exported
-    from nightrank.storage.workspace.base import Workspace
-    from nightrank.tasks.night import Night
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +70,8 @@ def export(
         *(parse_address(address, base=base) for address in (settings.to if to is None else ())),
     ]
     if not addresses:
-        raise InputError("Nothing says where to export to.", remedy="Give --to, or set [export].to.")
-    _keep_out_of(configuration.workspace, addresses)
+        raise InputError("No target of the export is given.", remedy="Give --to, or set [export].to.")
+    keep_out_of(configuration.workspace, addresses)
     workspace = configuration.workspace
     if release_id is None:  # every place gets the same one, whatever is published meanwhile
         release_id = workspace.require_current()
@@ -90,37 +87,11 @@ def export(
     return Exports(release_id, tuple(done))
 
 
-def export_published(night: Night, release_id: str, *, now: datetime) -> tuple[str, ...]:
-    """Export the published release to the places of the settings, where they do not serve it yet.
-
-    Returns:
-        What the user should know. No failure undoes the release: it is told, and the next run exports again.
-    """
-    settings = night.settings.export
-    warnings: list[str] = []
-    for written in settings.to:
-        try:
-            address = parse_address(written, base=night.base)
-            _keep_out_of(night.workspace, [address])
-            warnings += export_release(night.workspace, release_id, address, settings, now=now).warnings
-        except Exception as error:  # whatever is wrong with a place, the release is published
-            warnings.append(f"A place was not exported to; the next run tries again. {reason_of(error)}")
-    return tuple(warnings)
-
-
-def _keep_out_of(workspace: Workspace, addresses: Sequence[Address]) -> None:
-    root = workspace.root.resolve()
-    for address in addresses:
-        if address.is_file and address.path.resolve().is_relative_to(root):
-            message = f"{address.shown} is in the workspace, where no file is changed."
-            raise InputError(message, remedy="Export to another folder.")
-
-
 def _checked(name: str) -> str:
     try:
         return ExportSettings.model_validate({"name": name}).name
     except ValueError as error:
-        message = f"--name {name!r} is no name."
+        message = f"--name {name!r} is not a valid name."
         remedy = "Use small letters, digits and underscores, a letter first, at most 40."
         raise InputError(message, remedy=remedy) from error
 

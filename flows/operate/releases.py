@@ -1,4 +1,4 @@
-"""What ``nightrank releases`` tells: every release, what it holds, and what is wrong with one that cannot be read."""
+"""What ``nightrank releases`` lists: every release, what it holds, and what is wrong with one that cannot be read."""
 
 from __future__ import annotations
 

@@ -87,9 +87,9 @@ def show_rollback(done: RolledBack, *, exports: bool = False) -> None:
     console = terminal()
     before = "" if done.before is None else f"; before, it was {done.before}"
     console.print(f"Release {done.current} is current now{before}.", style="bold")
-    console.print("The next refresh compares the inputs with it and publishes a new release where they differ.")
+    console.print("The next refresh compares the inputs with it, and publishes a new release if they differ.")
     if exports:
-        console.print("Run `nightrank export` to have it served where the settings export to.")
+        console.print("Run `nightrank export` to serve it from the targets of [export] too.")
 
 
 def show_diagnosis(diagnosis: Diagnosis) -> None:
@@ -100,7 +100,7 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
         table.add_column(name)
     for check in diagnosis.checks:
         compared = ", ".join(f"{count:,} {name}" for name, count in check.findings.compared.items())
-        mark = Text("agrees", style="green") if check.passed else Text("FAULTY", style="bold red")
+        mark = Text("agrees", style="green") if check.passed else Text("DISAGREES", style="bold red")
         if check.passed and not compared:
             mark = Text("not in this release", style="dim")
         table.add_row(check.name, compared, mark)
@@ -108,7 +108,7 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
     for check in diagnosis.checks:
         for fault in check.findings.faults:
             console.print(Text.assemble((f"{check.name}: ", "bold"), plain(str(fault))))
-    console.print("All stores agree." if diagnosis.healthy else "The stores do not agree.")
+    console.print("All stores agree." if diagnosis.healthy else "The stores disagree.")
 
 
 def show_pruned(pruned: Pruned, *, dry_run: bool) -> None:
@@ -150,13 +150,15 @@ def show_checked(checked: Checked, *, settings_file: Path) -> None:
     table.add_row("settings", Text(plain(str(settings_file))))
     read = checked.inputs
     if read is not None:
+        counts = read.counts
         files = "" if checked.files is None else f" in {checked.files:,} files"
-        table.add_row("documents", f"{read.documents:,}{files}; {read.documents_bad:,} bad rows")
+        table.add_row("documents", f"{counts.documents:,}{files}; {counts.documents_bad:,} bad rows")
         dropped = "".join(f"; {drop.rows:,} {drop.reason}" for drop in read.dropped)
         table.add_row(
-            "queries", f"{read.queries:,}, {read.coverage:.1%} of the traffic; {read.queries_bad:,} bad rows{dropped}"
+            "queries",
+            f"{counts.queries:,}, {read.coverage:.1%} of the traffic; {counts.queries_bad:,} bad rows{dropped}",
         )
-        table.add_row("judged queries", f"{read.queries_judged:,} known; {read.judgments_unknown:,} not in the log")
+        table.add_row("judged queries", f"{counts.queries_judged:,} known; {read.judgments_unknown:,} not in the log")
     for kind, model in checked.models.items():
         table.add_row(kind, Text("none" if model is None else plain(f"{model[0]} ({model[1][:12]})")))
     if checked.workspace is not None:

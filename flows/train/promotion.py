@@ -101,7 +101,9 @@ def promote_model(settings_file: Path, trained: Trained, *, now: datetime) -> Tr
     """
     card = trained.card
     with deciding(load_settings(settings_file).workspace):
-        configuration = load_settings(settings_file)  # what another one promoted before this one's turn is in it
+        configuration = load_settings(
+            settings_file, anew=True
+        )  # what another one promoted before this one's turn is in it
         if card.compared_with != present_model(configuration, card.kind):
             message = f"The model {trained.folder.name} was compared with another {card.kind} than the present one."
             raise InputError(message, remedy="Train again, from what is present now.")

@@ -83,5 +83,5 @@ def require_one_weight(settings: float | None, asked: float | None) -> None:
         InputError: The settings name another one, which counts.
     """
     if settings is not None and asked is not None and settings != asked:
-        message = f"--weight {asked:g} would be without effect: [reranker].weight = {settings:g} counts."
+        message = f"--weight {asked:g} would have no effect: [reranker].weight = {settings:g} is used."
         raise InputError(message, remedy="Leave one of the two out.")

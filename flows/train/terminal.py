@@ -75,4 +75,4 @@ def show_demoted(kind: str, promotion: Promotion | None) -> None:
     if promotion is None:
         console.print(Text(f"No {kind} is promoted."))
     else:
-        console.print(Text(f"{promotion.instead_of} counts again instead of {promotion.model}."))
+        console.print(Text(f"{promotion.instead_of} is used again instead of {promotion.model}."))

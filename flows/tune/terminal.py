@@ -21,7 +21,7 @@ CHOICES_SHOWN = 5
 SEGMENTS = (
     "Settings hold for all queries: a segment that should have others needs a settings file and a log of its own."
 )
-NAMES = {"present": "as they are", **STAGE_NAMES}
+NAMES = {"present": "current settings", **STAGE_NAMES}
 
 
 def show_tuning(tuning: Tuning) -> None:
@@ -51,9 +51,9 @@ def show_tuning(tuning: Tuning) -> None:
 def _verdict(tuning: Tuning) -> str:
     tuned = tuning.tuned
     if not tuned.changes:
-        return "The settings stay as they are: nothing beats them by more than one standard error."
+        return "Keep the settings: nothing beats them by more than one standard error."
     if not tuned.recommended:
-        return "The settings stay as they are: the gain is not proved (the interval reaches 0 or below)."
+        return "Keep the settings: the gain is not proved (the interval reaches 0 or below)."
     values = ", ".join(f"{key} = {_shown(value)}" for key, value in tuned.changes.items())
     if tuning.written is not None:
         return f"Wrote {plain(str(tuning.written))}: {values}. The next `nightrank refresh` publishes with it."
@@ -104,7 +104,7 @@ def _choices_table(by_fold: Sequence[Mapping[str, JsonValue]]) -> Table:
 def _segments_table(tuned: Tuned) -> Table:
     table = _narrow("What segments of the log would choose for themselves, nDCG@10 on their queries")
     table.add_column("segment")
-    for name in ("queries", "as they are", "tuned", "95% interval"):
+    for name in ("queries", "current", "tuned", "95% interval"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("values")
     for name, segment in tuned.segments.items():

@@ -86,7 +86,7 @@ class Dask:
         from distributed import KilledWorker
 
         if isinstance(error, KilledWorker):
-            message = "A shard ended every worker of Dask that took it; the memory may have been too small for it."
+            message = "A shard killed every worker of Dask that took it; it may have needed more memory than there was."
             remedy = "Lower `execution.batch_tokens`, or the shard's size. What was done so far is kept."
             return MachineError(message, remedy=remedy)
         if isinstance(error, CancelledError):

@@ -210,7 +210,7 @@ def _api() -> str:
 def _require_api_for(address: str | None) -> None:
     """Workers elsewhere need a server that they reach: the one that Prefect starts for a run is the run's own."""
     if address is not None and not _is_here(address) and not PREFECT_API_URL.value():
-        message = f"The workers at {address} could not report to Prefect's server, which this run starts for itself."
+        message = f"The workers at {address} cannot report to the Prefect server that this process starts for itself."
         remedy = "Set PREFECT_API_URL to a server that they reach, `prefect server start --host 0.0.0.0`."
         raise InputError(message, remedy=remedy)
 

@@ -102,7 +102,7 @@ class Ray:
             exceptions.LocalRayletDiedError,
         )
         if isinstance(error, lost):
-            message = "A shard ended every worker of Ray that took it; the memory may have been too small for it."
+            message = "A shard killed every worker of Ray that took it; it may have needed more memory than there was."
             remedy = "Lower `execution.batch_tokens`, or the shard's size. What was done so far is kept."
             return MachineError(message, remedy=remedy)
         return None

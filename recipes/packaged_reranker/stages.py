@@ -7,8 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.atomic import publish_folder, write_text
@@ -26,6 +25,7 @@ from nightrank.tasks.rerank.packaged import (
     load_reranker,
     read_card,
 )
+from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.settings.index import EmbedderSettings
 from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.train.reranker.base import load_base
@@ -50,7 +50,7 @@ REPORT_EVERY = 25  # steps
 COMMAND = "python -m recipes.packaged_reranker --data DIR --output DIR"
 
 
-@task(name="mine source", cache_policy=NO_CACHE)
+@stage_task("mine source")
 def mine_source(recipe: Recipe, data: Path, output: Path, *, device: str = "auto") -> Path:
     """The folder of a prepared source, a training set; made only where it is not there yet.
 
@@ -79,7 +79,7 @@ def mine_source(recipe: Recipe, data: Path, output: Path, *, device: str = "auto
     return folder
 
 
-@task(name="train", cache_policy=NO_CACHE)
+@stage_task("train")
 def train_on_sources(
     recipes: Sequence[Recipe],
     output: Path,
@@ -135,7 +135,7 @@ def train_on_sources(
     return output / AVERAGED
 
 
-@task(name="export reranker", cache_policy=NO_CACHE)
+@stage_task("export reranker")
 def export_reranker(
     recipes: Sequence[Recipe],
     output: Path,

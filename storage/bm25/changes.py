@@ -220,7 +220,7 @@ def _count_new_texts(
     connection.execute("DROP VIEW numbered_texts")
     connection.unregister("incoming_texts")
     if texts.count != len(wanted):
-        message = f"Of {len(wanted)} new texts {texts.count} came."
+        message = f"{texts.count} of {len(wanted)} new texts were found."
         raise MachineError(message, remedy="Run `nightrank doctor`: the table of chunks may have lost rows.")
 
 

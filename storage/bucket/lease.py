@@ -121,12 +121,12 @@ class Lease:
                 return
 
     def _lost(self) -> MachineError:
-        message = f"This run held {self._what} and lost it: it did not answer for {self._seconds:g} seconds."
-        return MachineError(message, remedy="Another run may have gone on with the work; run again.")
+        message = f"This process held {self._what} and lost it: it did not answer for {self._seconds:g} seconds."
+        return MachineError(message, remedy="Another process may have gone on with the work; run again.")
 
     def _busy(self, held: dict[str, Any]) -> WorkspaceBusy:
         told = {name: held[name] for name in ("pid", "host", "since") if name in held}
-        message = f"Another run holds {self._what}: {json.dumps(told) if told else 'it has just started'}."
+        message = f"Another process holds {self._what}: {json.dumps(told) if told else 'it has just started'}."
         remedy = f"Wait for it to end, or stop it; what it holds is free {self._seconds:g} seconds after it died."
         return WorkspaceBusy(message, remedy=remedy)
 

@@ -137,5 +137,5 @@ def _open_memo(memo: Path) -> duckdb.DuckDBPyConnection:
     except duckdb.IOException as error:
         if "lock" not in str(error):
             raise
-        message = f"A run is writing {memo}, so that it cannot be read."
-        raise WorkspaceBusy(message, remedy="Wait for the run to end, then ask again.") from error
+        message = f"A refresh is writing {memo}, so it cannot be read now."
+        raise WorkspaceBusy(message, remedy="Wait for it to end, then run again.") from error

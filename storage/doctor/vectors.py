@@ -59,7 +59,7 @@ def vector_faults(bm25: Path, table: ChunkTable, *, on_rows: Callable[[int], Non
     Args:
         bm25: The file with the table of chunks.
         table: The vectors, as the release reads them; rows that the release does not reach are looked at too.
-        on_rows: Told how many more rows are done.
+        on_rows: Called with how many more rows are done.
 
     Returns:
         How many rows there are, and the faults.

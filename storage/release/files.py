@@ -161,7 +161,7 @@ class Chunks(TableReference):
     """All chunks, by chunk number."""
 
 
-class OutsideRun(TableReference):
+class ExternalRun(TableReference):
     """A run file of another engine, which stands in for a leg."""
 
 
@@ -273,8 +273,8 @@ class ScratchFiles:
     documents = Named("documents.parquet", Documents)
     fresh_chunks = Named("fresh_chunks.parquet", FreshChunks)
     chunks = Named("chunks.parquet", Chunks)
-    outside_bm25 = Named("outside_bm25.parquet", OutsideRun)
-    outside_dense = Named("outside_dense.parquet", OutsideRun)
+    external_bm25 = Named("external_bm25.parquet", ExternalRun)
+    external_dense = Named("external_dense.parquet", ExternalRun)
     allowed = Named("allowed.parquet", AllowedSets)  # not there without filters
     allowed_before = Named("allowed_before.parquet", AllowedSets)  # of the collection that the refresh builds upon
     bm25_leg = Named("bm25.parquet", Bm25Leg)

@@ -165,7 +165,7 @@ def read_manifest(workspace: Workspace, release_id: str) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(written)
     except ValidationError as error:
-        message = f"{path} is no manifest that this version reads: {error.error_count()} faults."
+        message = f"{path} is not a manifest that this version can read: {error.error_count()} faults."
         raise MachineError(
             message,
             remedy="Use the version that wrote it, roll back to a release by its id, or start a new workspace.",

@@ -35,7 +35,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "FreshChunks": FRESH_CHUNKS,
     "Chunks": CHUNKS,
     "Queries": QUERIES,
-    "OutsideRun": EXTERNAL_RUN,
+    "ExternalRun": EXTERNAL_RUN,
     "AllowedSets": ALLOWED_CHUNKS,
     "Bm25Leg": LEG,
     "DenseLeg": LEG,

@@ -28,7 +28,7 @@ def file_faults(
     Args:
         folder: Of the release.
         manifest: Of the release.
-        on_file: Told that one more file is done.
+        on_file: Called after each file.
     """
     missing, empty, changed = [], [], []
     for name, sha256 in manifest.files.items():

@@ -120,7 +120,7 @@ def release_to_serve(workspace: Workspace, release_id: str | None) -> Iterator[R
     with ResultsFile(files.results.path) as results:
         if len(results) == 0:
             message = f"The release {release_id} answers no query."
-            raise InputError(message, remedy="See that the log has queries, and run `nightrank refresh`.")
+            raise InputError(message, remedy="Check that the log has queries, and run `nightrank refresh`.")
         aliases = sum(1 for _ in results.aliases())
         yield ReleaseToServe(Served(release_id, len(results), aliases), files, manifest, results)
 

@@ -55,7 +55,7 @@ def export(release: ReleaseToServe, target: Target, *, to: str, on_entries: Call
         release: To be served.
         target: The place.
         to: Its address, without a password.
-        on_entries: Told how many more entries are written.
+        on_entries: Called with how many more entries are written.
 
     Raises:
         InputError: The place cannot be used, or holds what is not ours.
@@ -88,7 +88,7 @@ class Target(Protocol):
 
         Args:
             release: To be served.
-            on_entries: Told how many more entries are written.
+            on_entries: Called with how many more entries are written.
 
         Returns:
             What the user should know about the place.

@@ -269,7 +269,7 @@ def _required(connection: psycopg.Connection, names: Names, address: Address) ->
         served = None
     if served is None:
         message = f"Nothing has been exported to {address.shown} under the name {names.name!r}."
-        raise InputError(message, remedy="Run `nightrank export`, or mend the name.")
+        raise InputError(message, remedy="Run `nightrank export`, or correct the name.")
     return served
 
 
@@ -306,10 +306,10 @@ def _translating_errors(address: Address) -> Iterator[None]:
     except (psycopg.OperationalError, PoolTimeout, psycopg.InterfaceError) as error:
         words = _words(error)
         if any(said in words for said in _WRONG_ADDRESS):
-            message = f"{where} does not let us in: {words}."
-            raise InputError(message, remedy="Mend the user, the password or the database in the address.") from error
+            message = f"{where} rejects the login: {words}."
+            raise InputError(message, remedy="Correct user, password or database in the address.") from error
         message = f"{where} does not answer: {words}."
-        raise TargetUnreachable(message, remedy="See that it runs and can be reached, and try again.") from error
+        raise TargetUnreachable(message, remedy="Check that it runs and can be reached, and try again.") from error
     except psycopg.Error as error:
         raise MachineError(f"{where} refused: {_words(error)}.", remedy="See its log.") from error
 

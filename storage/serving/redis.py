@@ -231,7 +231,7 @@ class RedisReader(KeyedReader):
                     return found
                 wanted = found
         message = f"{self._address.shown} has served another release at each of {ATTEMPTS} attempts to read one."
-        raise TargetUnreachable(message, remedy="See what exports there, over and over.")
+        raise TargetUnreachable(message, remedy="Check what exports there again and again.")
 
     def close(self) -> None:
         """Close the connections."""
@@ -278,7 +278,7 @@ def _live(client: redis.Redis, name: str, address: Address) -> Live | None:
 def _required(live: Live | None, address: Address, name: str) -> Live:
     if live is None:
         message = f"Nothing has been exported to {address.shown} under the name {name!r}."
-        raise InputError(message, remedy="Run `nightrank export`, or mend the name.")
+        raise InputError(message, remedy="Run `nightrank export`, or correct the name.")
     return live
 
 
@@ -325,14 +325,14 @@ def _translating_errors(address: Address) -> Iterator[None]:
     try:
         yield
     except exceptions.AuthenticationError as error:
-        message = f"{where} does not let us in: {_words(error)}."
-        raise InputError(message, remedy="Mend the user, or the password in the address.") from error
+        message = f"{where} rejects the login: {_words(error)}."
+        raise InputError(message, remedy="Correct the user, or the password in the address.") from error
     except exceptions.NoPermissionError as error:
         message = f"{where} does not allow it: {_words(error)}."
         raise InputError(message, remedy="Give this user hash, string, key and transaction commands.") from error
     except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
         message = f"{where} does not answer: {_words(error)}."
-        raise TargetUnreachable(message, remedy="See that it runs and can be reached, and try again.") from error
+        raise TargetUnreachable(message, remedy="Check that it runs and can be reached, and try again.") from error
     except exceptions.OutOfMemoryError as error:
         message = f"{where} has no room for another release. What was live stays live."
         raise MachineError(message, remedy="It must hold two releases at a time: raise maxmemory.") from error

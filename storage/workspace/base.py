@@ -179,7 +179,7 @@ class Workspace(ABC):
             message = f"{path} does not name a release."
             raise MachineError(message, remedy="Restore it, or remove it and run `nightrank refresh`.") from error
         if not is_release_id(release_id):
-            message = f"{path} names {release_id!r}, which is no release id."
+            message = f"{path} names {release_id!r}, which is not a release id."
             raise MachineError(message, remedy="Restore it, or remove it and run `nightrank refresh`.")
         return release_id
 

@@ -92,7 +92,7 @@ class BucketWorkspace(Workspace):
         writer.lease.renew()
         seen = self.remote.write_if(POINTER, text.encode(), seen=writer.pointer)
         if seen is None:
-            message = f"Another run has published to {self} meanwhile; its release stays current."
+            message = f"Another process has published to {self} meanwhile; its release stays current."
             raise MachineError(message, remedy="Run again: it builds upon what was published.")
         writer.pointer = seen
 

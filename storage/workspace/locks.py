@@ -56,7 +56,7 @@ def _acquire(path: Path, *, what: str) -> int:
         except BlockingIOError as error:
             holder = os.pread(descriptor, 1000, 0).decode(errors="replace")
             os.close(descriptor)
-            message = f"Another run holds {what}: {holder or 'it has just started'}."
+            message = f"Another process holds {what}: {holder or 'it has just started'}."
             raise WorkspaceBusy(message, remedy="Wait for it to end, or stop it.") from error
         try:
             if os.stat(path).st_ino == os.fstat(descriptor).st_ino:  # noqa: PTH116 (its twin takes a descriptor)

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nightrank.storage.release.files import AllowedSets, Chunks, Statistics
     from nightrank.tasks.dense.retrieve import Block
     from nightrank.tasks.dense.texts import Texts
     from nightrank.tasks.filters.queries import QueryFilters
-    from nightrank.tasks.night import Before, Night
 
 
 class Vectors(Protocol):
@@ -63,12 +63,18 @@ class CarriedOver:
         return cls(pa.array([], pa.string()), pa.chunked_array([], pa.string()), AllowedChunks(0, {}))
 
     @classmethod
-    def since(cls, night: Night, before: Before) -> Self:
-        """What tonight's queries need to know of the release before."""
-        allowed = read_allowed_chunks(night.scratch.allowed_before.path)
+    def since(cls, chunks: Chunks, before: Statistics, allowed_before: AllowedSets) -> Self:
+        """What queries of a new collection need to know of the one before.
+
+        Args:
+            chunks: Of the new one.
+            before: The chunks of the one before.
+            allowed_before: What each filter let through then.
+        """
+        allowed = read_allowed_chunks(allowed_before.path)
         hashes = pa.chunked_array([], pa.string())
-        with Bm25Store.open(before.files.statistics.path) as store:
-            added = texts_added(night.scratch.chunks.path, store.chunk_reader(["chunk_hash"]))
+        with Bm25Store.open(before.path) as store:
+            added = texts_added(chunks.path, store.chunk_reader(["chunk_hash"]))
             if allowed.packed:
                 hashes = store.chunks(["chunk_hash"]).column(0)
         return cls(added, hashes, allowed)

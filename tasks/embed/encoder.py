@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.lance.table import vectors_of
-from nightrank.tasks.models.batches import batches_by_budget, halving_on_memory
 from nightrank.tasks.models.drift import compare_with_stored
+from nightrank.tasks.models.execution import execution_on
 from nightrank.tasks.models.files import (
     find_model,
     load_quietly,
@@ -65,9 +65,12 @@ def plan_embedder(settings: EmbedderSettings, execution: ExecutionSettings, *, b
 class Embedder:
     """A loaded dual encoder.
 
+    On a processor a text's vector is a function of the text, whatever is embedded beside it; on a GPU its last digits
+    depend on its batch.
+
     Args:
         plan: What to load.
-        batch_tokens: Token budget of a batch, or None for what suits the device.
+        batch_tokens: Token budget of a batch on a GPU, or None for what suits the device.
         threads: CPU threads, or None for torch's own choice.
 
     Raises:
@@ -79,10 +82,9 @@ class Embedder:
         from sentence_transformers import SentenceTransformer
 
         from nightrank.tasks.models.packed import packed_embedder  # it imports torch
+        from nightrank.tasks.models.plain import PlainEmbedder
 
         load_quietly()
-        if threads is not None:
-            torch.set_num_threads(threads)
         try:
             model = SentenceTransformer(
                 str(plan.files.folder),
@@ -92,7 +94,7 @@ class Embedder:
                 model_kwargs={"use_safetensors": True, "dtype": getattr(torch, plan.precision)},
             )
         except (OSError, ValueError, KeyError) as error:
-            message = f"{plan.files.folder} holds no model that sentence-transformers reads: {error}"
+            message = f"{plan.files.folder} holds no model that sentence-transformers can read: {error}"
             raise InputError(message, remedy="Give the folder or the id of a sentence-transformers model.") from error
         model.eval()
         dimensions = model.get_embedding_dimension()
@@ -100,9 +102,10 @@ class Embedder:
         self.plan = plan
         self.dimensions = dimensions
         self.max_tokens = model.max_seq_length or 512
-        self._batch_tokens = resolve_batch_tokens(batch_tokens, device=plan.device)
-        self._packed = packed_embedder(model, batch_tokens=self._batch_tokens)
-        self._model: Any = model if self._packed is None else None  # whose weights are not kept twice
+        budget = resolve_batch_tokens(batch_tokens, device=plan.device)
+        execution = execution_on(plan.device, batch_tokens=budget, threads=threads)
+        # Only one of both, so that weights are not kept twice.
+        self._model = packed_embedder(model, execution) or PlainEmbedder(model, execution)
 
     def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors of queries, float32 (n, dim), the query prompt before each."""
@@ -115,31 +118,15 @@ class Embedder:
 
         Args:
             texts: (n,) what models read.
-            on_batch: Told after each batch how many texts it had.
+            on_batch: Called after each batch with how many texts it had.
         """
         return self._embed([self.plan.settings.passage_prompt + text for text in texts], on_batch)
 
     def _embed(self, texts: Sequence[str], on_batch: Callable[[int], None] = lambda _done: None) -> NDArray[np.float32]:
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        if self._packed is not None:
-            for rows, found in self._packed.embed(texts, batch_tokens=self._batch_tokens, on_batch=on_batch):
-                vectors[rows] = found
-        else:
-            # A character count orders texts well enough; four characters make about one token.
-            lengths = np.minimum(np.array([len(text) for text in texts]) // 4 + 2, self.max_tokens)
-            for batch in batches_by_budget(lengths, budget=self._batch_tokens):
-                for rows, encoded in halving_on_memory(lambda rows: self._encode([texts[row] for row in rows]), batch):
-                    vectors[rows] = encoded
-                on_batch(len(batch))
-        # Here and not in the model, whose half precision leaves lengths between 0.997 and 1.003.
-        unit: NDArray[np.float32] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        return unit
-
-    def _encode(self, texts: list[str]) -> NDArray[np.floating]:
-        encoded: NDArray[np.floating] = self._model.encode(
-            texts, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
-        )
-        return encoded
+        for rows, found in self._model.embed(texts, on_batch=on_batch):
+            vectors[rows] = found
+        return vectors
 
 
 def check_stored_vectors(embedder: Embedder, stored: pa.Table, *, settings: DriftCheckSettings) -> None:

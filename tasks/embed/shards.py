@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.errors import MachineError
 from nightrank.storage.lance.table import vectors_of
 from nightrank.tasks.embed.encoder import Embedder, check_stored_vectors, plan_embedder
 from nightrank.tasks.models.tokens import load_token_counter
 from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.runtime.retries import retried
+from nightrank.tasks.runtime.retries import RETRIED
+from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.workers.cut import DriftSample, Place, slices
 from nightrank.tasks.workers.seats import _require_same, model_at
@@ -26,14 +25,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.storage.bucket.shards import SharedFile
+    from nightrank.storage.bucket.shards import SharedFile, SharedFolder
     from nightrank.tasks.embed.lazy import LazyEmbedder
-    from nightrank.tasks.night import Night
     from nightrank.tasks.settings.index import EmbedderSettings
+    from nightrank.tasks.settings.quality import DriftCheckSettings
     from nightrank.tasks.workers.cut import Sharding
 
 TEXTS = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("text", pa.string(), nullable=False)])
-AT_ONCE = 1024  # texts given to a model together, as a run that embeds by itself does: the same batches
+AT_ONCE = 1024  # texts given to a model together, as a run that embeds by itself does: on a GPU the same batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +73,7 @@ class Embedded:
     vectors: NDArray[np.float32]
 
 
-@retried
-@task(
-    name="embed shard",
-    task_run_name="embed {shard.kind} {shard.number}",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@stage_task("embed shard", task_run_name="embed {shard.kind} {shard.number}", retry=RETRIED)
 def embed_shard(shard: EmbeddingShard) -> SharedFile:
     """Embed the texts of a shard, on whatever machine this runs."""
     texts = shard.source.read()
@@ -97,7 +90,9 @@ def embed_in_shards(
     texts: Iterable[tuple[list[str], list[str]]],
     kind: Literal["passages", "queries"],
     *,
-    night: Night,
+    folder: SharedFolder,
+    base: Path,
+    drift_check: DriftCheckSettings,
     embedder: LazyEmbedder,
     sharding: Sharding,
     stored: pa.Table | None,
@@ -107,7 +102,9 @@ def embed_in_shards(
     Args:
         texts: Keys and texts of each shard.
         kind: Whether they are chunks or queries.
-        night: The run.
+        folder: Where shards lie.
+        base: The folder that paths in settings are relative to.
+        drift_check: How what is stored is watched.
         embedder: What embeds them.
         sharding: How the work is cut.
         stored: A sample of what it has embedded before, with ``text`` and ``vector``; None where it has nothing yet.
@@ -119,20 +116,20 @@ def embed_in_shards(
         MachineError: A worker does not say again what is stored, or a shard cannot be done.
     """
     plan = embedder.plan
-    night.shards.make()
+    folder.make()
     tables = (pa.table(list(columns), schema=TEXTS) for columns in texts)
-    sources = [night.shards.write(f"{kind}-{number:06d}", table) for number, table in enumerate(tables)]
+    sources = [folder.write(f"{kind}-{number:06d}", table) for number, table in enumerate(tables)]
     drift_sample = None
     if stored is not None and stored.num_rows:
-        drift_sample = DriftSample(night.shards.write("vectors-stored", stored), night.settings.drift_check)
-    model = EmbedderReference(plan.settings, night.base, plan.precision, plan.fingerprint)
+        drift_sample = DriftSample(folder.write("vectors-stored", stored), drift_check)
+    model = EmbedderReference(plan.settings, base, plan.precision, plan.fingerprint)
     place = sharding.place_on(plan.device)
     shards = [EmbeddingShard(number, source, kind, model, place, drift_sample) for number, source in enumerate(sources)]
     with progress("embedding", sum(source.rows for source in sources)) as advance:
         for shard, output in sharding.workers.compute(embed_shard, shards):
             asked, made = shard.source.read(), output.read()
             if not made.column("key").equals(asked.column("key")):
-                message = f"The shard {shard.source.name} came back with other texts."
+                message = f"The shard {shard.source.name} returned other texts than it was given."
                 raise MachineError(message, remedy="Install the same version of Nightrank on all machines.")
             dimensions = made.schema.field("vector").type.list_size
             yield Embedded(

@@ -99,7 +99,7 @@ def parse_measure(name: str) -> ir_measures.Measure:
     try:
         measure = ir_measures.parse_measure(name)
     except (NameError, ValueError, SyntaxError) as error:
-        raise InputError(f"{name!r} is no measure that ir_measures knows.", remedy=remedy) from error
+        raise InputError(f"{name!r} is not a measure that ir_measures knows.", remedy=remedy) from error
     try:
         measure.validate_params()  # type: ignore[no-untyped-call]  # ir_measures has no types
     except AssertionError as error:

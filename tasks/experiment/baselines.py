@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.release.evaluation import EVALUATION
 from nightrank.tasks.evaluate.measures import STAGES
 from nightrank.tasks.evaluate.significance import compare_evaluations
 from nightrank.tasks.experiment.explain import measure_release, measure_run_files
+from nightrank.tasks.runtime.stage_task import stage_task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +49,7 @@ PUBLISHED = "results"  # what readers see of a release, and run files of other s
 Baseline = OtherRelease | OtherSettings | RunFile
 
 
-@task(name="compare", cache_policy=NO_CACHE)
+@stage_task("compare")
 def compare_with(
     baseline: Baseline, evaluation: pa.Table, context: EvaluationContext, *, release_id: str | None
 ) -> pa.Table:

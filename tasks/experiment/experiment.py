@@ -353,4 +353,4 @@ def _require_same_stores(release: StoredRelease, settings: Settings, *, base: Pa
         changed.append("[retrieval].bm25_run or dense_run")
     if changed:
         message = f"The release {release.release_id} was made with another {' and another '.join(changed)}."
-        raise InputError(message, remedy="Run `nightrank refresh` first, or give the settings of the release back.")
+        raise InputError(message, remedy="Run `nightrank refresh` first, or use the settings of the release.")

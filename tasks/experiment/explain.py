@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.release.evaluation import DEPTHS
@@ -24,6 +22,7 @@ from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.rerank.hosted.spending import SpendingBySection
+from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.trec.qrels import read_judgments
 from nightrank.tasks.trec.runs import read_run, write_run
 
@@ -112,7 +111,7 @@ class Explained:
     worst: Mapping[str, str]
 
 
-@task(name="measure release", cache_policy=NO_CACHE)
+@stage_task("measure release")
 def measure_release(
     release_id: str | None, context: EvaluationContext, *, write_to: str | None = None
 ) -> tuple[pa.Table, dict[str, Path]]:
@@ -142,7 +141,7 @@ def measure_release(
     return evaluate_runs(runs, judgments, context.measures), files
 
 
-@task(name="explain release", cache_policy=NO_CACHE)
+@stage_task("explain release")
 def explain_release(release_id: str | None, context: EvaluationContext, evaluation: pa.Table) -> Explained:
     """The ladder, the curve of reranking depths, and what became of each relevant document.
 
@@ -155,7 +154,7 @@ def explain_release(release_id: str | None, context: EvaluationContext, evaluati
         return _explained(StoredRelease.open(context.workspace, release_id), context, evaluation)
 
 
-@task(name="measure run files", cache_policy=NO_CACHE)
+@stage_task("measure run files")
 def measure_run_files(files: Mapping[str, Path], context: EvaluationContext) -> pa.Table:
     """Measure TREC run files.
 
@@ -186,7 +185,7 @@ def run_names(paths: Sequence[Path]) -> dict[str, Path]:
         stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
         name = path.name if stem in STAGES else stem
         if name in files or name in STAGES:
-            message = f"The run file {path} would go by the name {name}, as another run does."
+            message = f"The run file {path} has the same name {name} as another run file."
             raise InputError(message, remedy="Give each run file a name of its own.")
         files[name] = path
     return files

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.errors import InputError
 from nightrank.tasks.evaluate.significance import compare_evaluations, holm
 from nightrank.tasks.experiment.variants import BESIDE_HOSTED, differences, varied
 from nightrank.tasks.rerank.find import NO_RERANKER, packaged_folder
 from nightrank.tasks.runtime.progress import progress
+from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.settings.ranking import NOT_HOSTED
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class GridResult:
         }
 
 
-@task(name="grid", cache_policy=NO_CACHE)
+@stage_task("grid")
 def evaluate_grid(
     grid: Sequence[Mapping[str, JsonValue]], context: EvaluationContext, *, release_id: str | None = None
 ) -> list[GridResult]:

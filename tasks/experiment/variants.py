@@ -80,7 +80,7 @@ def read_grid(axes: Sequence[str]) -> list[dict[str, JsonValue]]:
             raise InputError(message, remedy=BESIDE_HOSTED)
         _require_variable(key)
         if key in values:
-            message = f"--grid {key} is there twice."
+            message = f"--grid {key} is given twice."
             raise InputError(message, remedy="Give all values of a key at once, separated by commas.")
         values[key] = list(dict.fromkeys(_values(axis, text)))
     count = 1
@@ -116,7 +116,7 @@ def varied(settings: Settings, changes: Mapping[str, JsonValue]) -> Settings:
         fault = error.errors()[0]
         name = ".".join(str(part) for part in fault["loc"])
         message = f"{name} = {fault.get('input')!r} is wrong: {fault['msg']}."
-        raise InputError(message, remedy="docs/reference/settings.md has the bounds of every key.") from error
+        raise InputError(message, remedy="The reference of the settings has the bounds of every key.") from error
 
 
 def differences(before: Settings, after: Settings) -> dict[str, JsonValue]:
@@ -167,7 +167,7 @@ def _require_variable(key: str) -> None:
         raise InputError(message, remedy=ANOTHER_WORKSPACE if varies else f"May vary: {', '.join(sorted(VARIABLE))}.")
     nearest = difflib.get_close_matches(key, VARIABLE, n=1, cutoff=0.5)
     remedy = f"Did you mean {nearest[0]}?" if nearest else f"May vary: {', '.join(sorted(VARIABLE))}."
-    raise InputError(f"{key!r} is no key of the settings.", remedy=remedy)
+    raise InputError(f"{key!r} is not a setting.", remedy=remedy)
 
 
 def _values(axis: str, text: str) -> list[JsonValue]:
@@ -183,7 +183,7 @@ def _word(part: str, axis: str) -> list[JsonValue]:
     except tomllib.TOMLDecodeError as error:
         if WORD.fullmatch(part):
             return [part]
-        message = f"--grid {axis!r}: {part!r} is no value."
+        message = f"--grid {axis!r}: {part!r} is not a value."
         raise InputError(message, remedy="Write values as in the settings file, separated by commas.") from error
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.bm25.index import Bm25Store
-    from nightrank.tasks.night import Night
+    from nightrank.storage.release.files import AllowedSets
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,15 @@ class QueryFilters:
     allowed: AllowedChunks
 
     @classmethod
-    def of_night(cls, night: Night, queries: pa.Table) -> Self:
-        """The filters of some of tonight's queries, schema QUERIES, once ``compile_filters`` has run."""
-        return cls(conditions_of(queries), read_allowed_chunks(night.scratch.allowed.path))
+    def of_file(cls, queries: pa.Table, allowed: AllowedSets) -> Self:
+        """The filters of some queries, schema QUERIES, whose sets of chunks were written before."""
+        return cls(conditions_of(queries), read_allowed_chunks(allowed.path))
 
     @classmethod
     def of_release(cls, queries: pa.Table, store: Bm25Store) -> Self:
         """The filters of queries that a release answers, schema QUERIES, over its chunks."""
         conditions = conditions_of(queries)
-        return cls(conditions, compiled(_distinct(conditions), store))
+        return cls(conditions, compiled(distinct_conditions(conditions), store))
 
     def __len__(self) -> int:
         return len(self.conditions)
@@ -121,5 +121,6 @@ def joined_legs(legs: Iterable[tuple[NDArray[np.int64], pa.Table]]) -> pa.Table:
     return joined.take(pa.array(np.argsort(joined.column("query_number").to_numpy(), kind="stable")))
 
 
-def _distinct(conditions: Iterable[str | None]) -> list[str]:
+def distinct_conditions(conditions: Iterable[str | None]) -> list[str]:
+    """The filters among those of some queries, each once, in order of their canonical texts."""
     return sorted({condition for condition in conditions if condition is not None})

@@ -159,7 +159,7 @@ def read_training_card(folder: Path) -> TrainingCard:
     except OSError as error:
         raise InputError(f"{folder} has no {CARD}.", remedy="Name the folder of a trained model.") from error
     except ValidationError as error:
-        message = f"{path} is no card of a trained model: {error.errors()[0]['msg']}."
+        message = f"{path} is not the card of a trained model: {error.errors()[0]['msg']}."
         raise InputError(message, remedy="Train the model again.") from error
 
 

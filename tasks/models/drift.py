@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from nightrank.tasks.settings.quality import DriftCheckSettings
 
-# Batches of other shapes move a value by some 1e-6 in single precision, and by its last digits in half precision.
+# Another processor, and on a GPU another batch, moves a value by some 1e-6 in single precision, and by its last digits
+# in half precision. The same processor says the same to the last bit.
 TOLERANCES = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1, "int8": 1e-1}
 
 

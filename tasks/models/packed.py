@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from nightrank.tasks.models.batches import batches_by_budget, halving_on_memory
 from nightrank.tasks.models.packed_encoder import PackedEncoder, mean_of_each
+from nightrank.tasks.models.plain import unit
 from nightrank.tasks.models.tokens import RowTokenizer, fast_tokenizer
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nightrank.tasks.models.execution import Execution
     from nightrank.tasks.models.tokens import PackedTokens, TokenRows
 
 logger = logging.getLogger(__name__)
@@ -39,12 +41,13 @@ class PackedScorer:
 
     Args:
         model: A cross-encoder of sentence-transformers, on its device, in its precision.
+        execution: How pairs are computed.
 
     Raises:
         ValueError: Its parts are of other types than are known.
     """
 
-    def __init__(self, model: Any) -> None:  # noqa: ANN401 (its network's type differs from model to model)
+    def __init__(self, model: Any, execution: Execution) -> None:  # noqa: ANN401 (its type differs from model to model)
         if len(model) != 1:
             raise ValueError("It has more parts than a transformer.")
         network = model[0].model
@@ -58,25 +61,26 @@ class PackedScorer:
         else:
             raise ValueError(f"{kind} is no cross-encoder of a known type.")
         self._tokenizer = _row_tokenizer(model)
+        self._execution = execution
 
     def tokens_of(self, pairs: Sequence[tuple[str, str]]) -> TokenRows:
         """Rows of pairs (n,)."""
         return self._tokenizer.pairs([query for query, _ in pairs], [text for _, text in pairs])
 
-    def score(self, queries: Sequence[str], texts: Sequence[str], *, batch_tokens: int) -> NDArray[np.float32]:
+    def score(self, queries: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
         """Raw scores of pairs, float32 (n,)."""
         rows = self._tokenizer.pairs(queries, texts)
         scores = np.empty(len(queries), dtype=np.float32)
         # Nothing is fetched before all is asked for: the next batch is made while the device computes.
-        asked = list(_batches(rows, self._scores, batch_tokens=batch_tokens))
+        asked = list(self._execution.run(rows.lengths, lambda batches: self._scores(_packed(rows, batches))))
         for places, found in asked:
             scores[places] = found.cpu().numpy()
         return scores
 
     @torch.inference_mode()
-    def _scores(self, tokens: PackedTokens) -> Tensor:
-        """float32 (n,), on the device."""
-        return self._head(self._encoder.states(tokens).unsqueeze(1))[:, 0].float()
+    def _scores(self, batches: Sequence[PackedTokens]) -> Tensor:
+        """Float32 (n,), on the device."""
+        return torch.cat([self._head(states.unsqueeze(1))[:, 0].float() for states in self._encoder.states(batches)])
 
 
 class PackedEmbedder:
@@ -84,12 +88,13 @@ class PackedEmbedder:
 
     Args:
         model: A dual encoder of sentence-transformers, on its device, in its precision.
+        execution: How texts are computed.
 
     Raises:
         ValueError: Its parts are of other types than are known.
     """
 
-    def __init__(self, model: Any) -> None:  # noqa: ANN401 (its network's type differs from model to model)
+    def __init__(self, model: Any, execution: Execution) -> None:  # noqa: ANN401 (its type differs from model to model)
         kinds = [type(part).__name__ for part in model]
         if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
             raise ValueError(f"It is made of {', '.join(kinds)}.")
@@ -98,46 +103,50 @@ class PackedEmbedder:
         self._takes_first = model[1].pooling_mode == "cls"
         self._encoder = PackedEncoder(model[0].model, first_only=self._takes_first)
         self._tokenizer = _row_tokenizer(model)
+        self._execution = execution
 
     def tokens_of(self, texts: Sequence[str]) -> TokenRows:
         """Rows of texts (n,)."""
         return self._tokenizer.texts(texts)
 
     def embed(
-        self, texts: Sequence[str], *, batch_tokens: int, on_batch: Callable[[int], None] = lambda _done: None
+        self, texts: Sequence[str], *, on_batch: Callable[[int], None] = lambda _done: None
     ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-        """Vectors of texts, of any length.
+        """Unit vectors of texts, of any length.
 
         Args:
             texts: (n,).
-            batch_tokens: Token budget of a batch.
-            on_batch: Told of each batch how many texts it has.
+            on_batch: Called with how many texts were done.
 
         Yields:
             Which texts, int (m,), and their vectors, float32 (m, dim).
         """
         rows = self._tokenizer.texts(texts)
         asked = []
-        for places, found in _batches(rows, self._vectors, batch_tokens=batch_tokens):
+        for places, found in self._execution.run(rows.lengths, lambda batches: self._vectors(_packed(rows, batches))):
             asked.append((places, found))
             on_batch(places.size)
         for places, found in asked:
             yield places, found.cpu().numpy()
 
     @torch.inference_mode()
-    def _vectors(self, tokens: PackedTokens) -> Tensor:
-        """float32 (n, dim), on the device."""
-        states = self._encoder.states(tokens)
-        return states.float() if self._takes_first else mean_of_each(states, tokens.lengths)
+    def _vectors(self, batches: Sequence[PackedTokens]) -> Tensor:
+        """Float32 (n, dim), on the device."""
+        found = []
+        for tokens, states in zip(batches, self._encoder.states(batches), strict=True):
+            pooled = states.float() if self._takes_first else mean_of_each(states, tokens.lengths)
+            # Here and not in the model, whose half precision leaves lengths between 0.997 and 1.003.
+            found.append(functional.normalize(pooled, dim=1))
+        return torch.cat(found)
 
 
-def packed_scorer(model: Any, *, batch_tokens: int) -> PackedScorer | None:  # noqa: ANN401
+def packed_scorer(model: Any, execution: Execution) -> PackedScorer | None:  # noqa: ANN401
     """A cross-encoder over packed tokens; None where it must be left to sentence-transformers."""
     pairs = [(query, text) for query in PROBES for text in PROBES]
     try:
-        scorer = PackedScorer(model)
+        scorer = PackedScorer(model, execution)
         _require_same_tokens(model, scorer.tokens_of, [*pairs, (PROBES[-1], _long(model)), (_long(model), PROBES[-1])])
-        found = scorer.score([query for query, _ in pairs], [text for _, text in pairs], batch_tokens=batch_tokens)
+        found = scorer.score([query for query, _ in pairs], [text for _, text in pairs])
         _require_same(model, found, model.predict(pairs, activation_fn=torch.nn.Identity(), show_progress_bar=False))
     except EXPECTED as error:
         logger.info("Scored by sentence-transformers' own predict: %s", error)
@@ -145,17 +154,17 @@ def packed_scorer(model: Any, *, batch_tokens: int) -> PackedScorer | None:  # n
     return scorer
 
 
-def packed_embedder(model: Any, *, batch_tokens: int) -> PackedEmbedder | None:  # noqa: ANN401
+def packed_embedder(model: Any, execution: Execution) -> PackedEmbedder | None:  # noqa: ANN401
     """A dual encoder over packed tokens; None where it must be left to sentence-transformers."""
     try:
-        embedder = PackedEmbedder(model)
+        embedder = PackedEmbedder(model, execution)
         _require_same_tokens(model, embedder.tokens_of, [*PROBES, _long(model)])
         expected = model.encode(list(PROBES), show_progress_bar=False).astype(np.float32)
         found = np.empty_like(expected)
-        for places, vectors in embedder.embed(PROBES, batch_tokens=batch_tokens):
+        for places, vectors in embedder.embed(PROBES):
             found[places] = vectors
-        # Some models make their vectors unit ones themselves; ours are made so in the end.
-        _require_same(model, _unit(found), _unit(expected))
+        # Some models make their vectors unit ones themselves; ours always are.
+        _require_same(model, found, unit(expected))
     except EXPECTED as error:
         logger.info("Embedded by sentence-transformers' own encode: %s", error)
         return None
@@ -189,14 +198,5 @@ def _require_same(model: Any, found: NDArray[np.float32], expected: NDArray[np.f
         raise ValueError(f"Probes differ by {difference:.2g}, more than {tolerance:.2g}.")
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    unit: NDArray[np.float32] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return unit
-
-
-def _batches(
-    rows: TokenRows, run: Callable[[PackedTokens], Tensor], *, batch_tokens: int
-) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
-    """Rows in batches of like lengths, and what came of them, on the device."""
-    for batch in batches_by_budget(rows.lengths, budget=batch_tokens):
-        yield from halving_on_memory(lambda places: run(rows.packed(places)), batch)
+def _packed(rows: TokenRows, batches: Sequence[NDArray[np.intp]]) -> list[PackedTokens]:
+    return [rows.packed(places) for places in batches]

@@ -1,10 +1,11 @@
 """BERT-type encoders over sequences laid end to end: nothing is padded, and nothing is computed that nobody reads.
 
-The numbers are those of transformers to rounding; what differs is how they come about. All tokens of a batch go
-through the matrix products as one long row of tokens; attention sees sequences of equal length together, or, in half
-precision on a GPU, all of them at once by a kernel for lengths that vary. Where only the first token's state is read,
-as a cross-encoder's head does, the last layer is computed for the first tokens alone. On CPUs the weights are laid
-out once as oneDNN's kernels like them, which also add residuals and apply the activation while results are in cache.
+The numbers are those of transformers to rounding; what differs is how they come about. All tokens of a batch, which on
+CPUs is one sequence, go through the matrix products as one long row of tokens; attention sees sequences of equal length
+together, or, in half precision on a GPU, all of them at once by a kernel for lengths that vary. Where only the first
+token's state is read, as a cross-encoder's head does, the last layer is computed for the first tokens alone. On CPUs
+the weights are laid out once as oneDNN's kernels like them, which also add residuals and apply the activation while
+results are in cache.
 """
 
 from __future__ import annotations
@@ -112,13 +113,22 @@ class PackedEncoder:
         self._device: torch.device = weight.device
         self._attends_varying = _attends_varying(weight, head_size=config.hidden_size // config.num_attention_heads)
 
-    def states(self, tokens: PackedTokens) -> Tensor:
-        """The last states, on the device: (n_tokens, dim), or (n, dim) where only those of first tokens are wanted."""
-        states, sequences = self._embedded(tokens)
+    def states(self, batches: Sequence[PackedTokens]) -> list[Tensor]:
+        """The last states of batches, which meet nowhere: each goes through its own products, of its own shape.
+
+        All pass a layer before the next one is begun, so that its weights are read from memory once.
+
+        Args:
+            batches: Of one sequence or more each.
+
+        Returns:
+            Of each batch, on the device, (n_tokens, dim), or (n, dim) where only first tokens' states are wanted.
+        """
+        through = [self._embedded(tokens) for tokens in batches]
         for layer in self._layers:
-            through = self._through if layer.asked is None else self._through_to_first
-            states = through(layer, states, sequences)
-        return states
+            step = self._through if layer.asked is None else self._through_to_first
+            through = [(step(layer, states, sequences), sequences) for states, sequences in through]
+        return [states for states, _ in through]
 
     def _embedded(self, tokens: PackedTokens) -> tuple[Tensor, _Sequences]:
         """The tokens' embeddings, (n_tokens, dim), and where the sequences are."""

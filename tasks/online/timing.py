@@ -17,9 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.files.atomic import write_text
 from nightrank.storage.keys import fingerprint
-from nightrank.storage.release.chunks import distinct_texts
 from nightrank.storage.release.evaluation import Timings
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import readable_and_damaged
@@ -32,10 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nightrank.storage.lance.table import ChunkTable
+    from nightrank.storage.release.files import Statistics
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.embed.encoder import EmbedderPlan
     from nightrank.tasks.embed.lazy import LazyEmbedder
-    from nightrank.tasks.night import Night
     from nightrank.tasks.rerank.lazy import LazyReranker
     from nightrank.tasks.rerank.plan import RerankerPlan
     from nightrank.tasks.settings.file import Settings
@@ -122,45 +120,61 @@ class Conditions:
         return self.key == timings.conditions and abs(self.texts - timings.texts) <= SIZE_CHANGE * timings.texts
 
 
-def write_timings(
-    night: Night,
-    embedder: LazyEmbedder,
-    reranker: LazyReranker | None,
-    table: ChunkTable,
-    *,
-    queries: pa.Table,
-) -> None:
-    """Write tonight's timings; models are loaded only where no kept release has any that hold.
+@dataclass(frozen=True, slots=True, eq=False)
+class Timed:
+    """What is timed.
 
-    Args:
-        night: The run.
+    Attributes:
         embedder: Of the dense leg.
         reranker: None where the fused order is kept.
         table: Texts and vectors.
-        queries: Those to draw from, schema QUERIES, at least one.
+        statistics: Of BM25.
+        texts: Distinct ones in the collection.
     """
+
+    embedder: LazyEmbedder
+    reranker: LazyReranker | None
+    table: ChunkTable
+    statistics: Statistics
+    texts: int
+
+
+def timings_of(
+    settings: Settings, workspace: Workspace, timed: Timed, *, queries: pa.ChunkedArray, release_id: str, seed: int
+) -> Timings:
+    """The timings of a release; models are loaded only where no kept release has any that hold.
+
+    Args:
+        settings: What is computed, and where.
+        workspace: Of the kept releases.
+        timed: What is timed.
+        queries: Texts to draw from, string (n,), at least one.
+        release_id: Of the release.
+        seed: Of the draw.
+    """
+    embedder, reranker = timed.embedder, timed.reranker
     plan = None if reranker is None else reranker.plan
-    conditions = Conditions.of(night.settings, embedder.plan, plan, texts=distinct_texts(night.scratch.chunks.path))
-    timings = known_timings(night.workspace, conditions)
-    if timings is None:
-        generator = np.random.default_rng(night.seed)
-        count = min(night.settings.evaluation.timed_queries or 0, queries.num_rows)
-        drawn = generator.choice(queries.num_rows, size=count, replace=False)
-        with Bm25Store.open(night.files.statistics.path) as store:
-            # To time a hosted reranker would be to pay for pairs that were paid for already.
-            local = reranker is not None and not isinstance(reranker.plan, HostedPlan)
-            loaded = reranker.load() if reranker is not None and local else None
-            live = LiveSearch.of(night.settings, store, table, embedder=embedder.load(None), reranker=loaded)
-            milliseconds = time_stages(live, queries.column("text").take(pa.array(drawn)).to_pylist())
-        timings = Timings(
-            milliseconds=milliseconds,
-            queries=count,
-            measured_in=night.release_id,
-            machine=machine(embedder.plan.device),
-            conditions=conditions.key,
-            texts=conditions.texts,
-        )
-    write_text(night.files.timings.path, timings.model_dump_json(indent=2) + "\n")
+    conditions = Conditions.of(settings, embedder.plan, plan, texts=timed.texts)
+    known = known_timings(workspace, conditions)
+    if known is not None:
+        return known
+    generator = np.random.default_rng(seed)
+    count = min(settings.evaluation.timed_queries or 0, len(queries))
+    drawn = generator.choice(len(queries), size=count, replace=False)
+    with Bm25Store.open(timed.statistics.path) as store:
+        # To time a hosted reranker would be to pay for pairs that were paid for already.
+        local = reranker is not None and not isinstance(reranker.plan, HostedPlan)
+        loaded = reranker.load() if reranker is not None and local else None
+        live = LiveSearch.of(settings, store, timed.table, embedder=embedder.load(None), reranker=loaded)
+        milliseconds = time_stages(live, queries.take(pa.array(drawn)).to_pylist())
+    return Timings(
+        milliseconds=milliseconds,
+        queries=count,
+        measured_in=release_id,
+        machine=machine(embedder.plan.device),
+        conditions=conditions.key,
+        texts=conditions.texts,
+    )
 
 
 def known_timings(workspace: Workspace, conditions: Conditions) -> Timings | None:

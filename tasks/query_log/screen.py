@@ -124,13 +124,13 @@ def read_drop_list(path: Path, *, name: str, salt: bytes) -> DropList:
     users: set[int] = set()
     for row in read_rows(path, name=name, max_bytes=MAX_ROW_BYTES):
         if isinstance(row, BadRow):
-            raise InputError(f"{name}, row {row.row}: {row.reason}.", remedy="Mend or remove that row.")
+            raise InputError(f"{name}, row {row.row}: {row.reason}.", remedy="Correct or remove that row.")
         if not {"query", *USER_COLUMNS} & set(row.values):
             message = f"{name}, row {row.number}: there is neither a query nor a user."
             raise InputError(message, remedy="Give the drop list a column `query` or `user`.")
         text = row.values.get("query")
         if text is not None and not isinstance(text, str):
-            raise InputError(f"{name}, row {row.number}: the query is no text.", remedy="Write it as a text.")
+            raise InputError(f"{name}, row {row.number}: the query is not a text.", remedy="Write it as a text.")
         if text and (normalised := normalise_query(text)):
             queries.add(near_form(normalised))
         found = (hashed(row.values.get(column), salt=salt) for column in USER_COLUMNS)

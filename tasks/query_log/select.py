@@ -39,15 +39,17 @@ from nightrank.tasks.query_log.traffic import TrafficCounter
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from collections.abc import Set as AbstractSet
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from nightrank.storage.files.parquet import RowWriter
     from nightrank.storage.records import LoggedQuery
-    from nightrank.tasks.night import Night
+    from nightrank.storage.release.files import Queries
     from nightrank.tasks.query_log.aliases import Merged
     from nightrank.tasks.query_log.screen import Screen
     from nightrank.tasks.query_log.traffic import Traffic
+    from nightrank.tasks.settings.file import Settings
     from nightrank.tasks.settings.inputs import QueriesSettings
 
     # Why some filters, given by their canonical texts, cannot be applied to tonight's documents.
@@ -58,16 +60,39 @@ FAULTS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
+class LogToRead:
+    """A query log, and what decides which of its queries are answered.
+
+    Attributes:
+        settings: Which log, by which rules, and what the reranker costs.
+        base: The folder that paths in them are relative to.
+        pairs_per_second: How fast the reranker was when it was last measured; None where it never was.
+        answered: The queries of the live release, where a budget in seconds asks for them; None where it does not.
+    """
+
+    settings: Settings
+    base: Path
+    pairs_per_second: float | None = None
+    answered: Queries | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class QueriesRead:
     """What became of a log.
 
     Attributes:
+        queries: The chosen ones, schema QUERIES.
+        curve: How much of a later day's traffic a budget answers, schema COVERAGE.
+        dropped: What of the log was not kept, schema DROPPED.
         bad: Rows that were set aside.
         coverage: Share of the people's traffic that the chosen queries answer; what robots sent and what the drop
             list names is no part of it.
         screened: Share of all traffic that robots sent or the drop list names.
     """
 
+    queries: pa.Table
+    curve: pa.Table
+    dropped: pa.Table
     bad: int
     coverage: float
     screened: float
@@ -88,11 +113,11 @@ class Faults:
             self.first.append(row)
 
 
-def read_queries(night: Night, bad: RowWriter, *, judged: AbstractSet[str], refuse: Refuse) -> QueriesRead:
-    """Read the log, choose the queries, and write them with their coverage and what was dropped.
+def read_queries(log: LogToRead, bad: RowWriter, *, judged: AbstractSet[str], refuse: Refuse) -> QueriesRead:
+    """Read the log and choose the queries.
 
     Args:
-        night: The run.
+        log: It, and the rules.
         bad: Takes the rows that are set aside.
         judged: Ids of judged queries.
         refuse: Says which filters cannot be applied; asked where the log has any.
@@ -101,40 +126,40 @@ def read_queries(night: Night, bad: RowWriter, *, judged: AbstractSet[str], refu
         InputError: The log or the drop list cannot be read, too many rows are bad, ``min_users`` lacks users, or
             nothing usable is left, or nothing that the budget pays for.
     """
-    settings = night.settings.queries
-    traffic, tally, faults = _read_log(night, bad, refuse)
+    settings = log.settings.queries
+    traffic, tally, faults = _read_log(log, bad, refuse)
     if settings.min_users > 1 and not traffic.has_users:
-        message = f"[queries].min_users = {settings.min_users} needs to know users, and {settings.log} names none."
+        message = f"[queries].min_users = {settings.min_users} needs users, and {settings.log} has no column `user`."
         raise InputError(message, remedy="Give the log a column `user`, or leave `min_users` out.")
     merged = merge_aliases(traffic, near=settings.merge == "near")
     allowed = merged.users >= settings.min_users if settings.min_users > 1 else np.ones(len(merged.texts), dtype=bool)
-    budget = _budget(night)
-    chosen = _choose(night, merged, allowed, budget, judged=judged)
+    budget = _budget(log)
+    chosen = _choose(log, merged, allowed, budget, judged=judged)
     _count_left_out(tally, merged, allowed=allowed, chosen=chosen)
     if chosen.size == 0:
-        raise _too_small(night, budget) if allowed.any() else _nothing_usable(settings, tally, faults)
-    night.files.queries.write(_queries_table(merged, chosen))
-    night.files.coverage.write(_coverage(night, traffic, merged, allowed))
-    night.files.dropped.write(tally.table())
+        raise _too_small(log, budget) if allowed.any() else _nothing_usable(settings, tally, faults)
     total = int(merged.counts.sum()) + sum(traffic.unanswered.values())
     screened = tally.traffic_of(BURST, AGENT, LISTED)
     return QueriesRead(
+        queries=_queries_table(merged, chosen),
+        curve=_coverage(log, traffic, merged, allowed),
+        dropped=tally.table(),
         bad=faults.bad + tally.rows_of(FILTER),
         coverage=int(merged.counts[chosen].sum()) / total,
         screened=screened / (screened + total),
     )
 
 
-def _read_log(night: Night, bad: RowWriter, refuse: Refuse) -> tuple[Traffic, Tally, Faults]:
+def _read_log(log: LogToRead, bad: RowWriter, refuse: Refuse) -> tuple[Traffic, Tally, Faults]:
     """The traffic of people; the log is read again without robots and refused filters where there are any.
 
     Which rows are bad is known from the first reading, so they are written then, and none is held.
     """
-    settings = night.settings.queries
+    settings = log.settings.queries
     salt = secrets.token_bytes(SALT_BYTES)  # of this reading alone: nothing that is stored depends on it
-    screen = screen_of(settings, base=night.base, salt=salt)
+    screen = screen_of(settings, base=log.base, salt=salt)
     with BurstCounter() as counter:
-        read = _count_rows(night, screen, bad, salt=salt, counter=counter)
+        read = _count_rows(log, screen, bad, salt=salt, counter=counter)
         _refuse_too_many(settings, read[2])
         robots = counter.users_over(settings.max_per_minute) if settings.max_per_minute else frozenset()
     conditions = {condition for condition in read[0].conditions if condition is not None}
@@ -142,17 +167,17 @@ def _read_log(night: Night, bad: RowWriter, refuse: Refuse) -> tuple[Traffic, Ta
     if not robots and not refused:
         return read
     del read  # before the same is counted again
-    return _count_rows(night, replace(screen, robots=robots, refused=refused), bad, salt=salt, counter=None)
+    return _count_rows(log, replace(screen, robots=robots, refused=refused), bad, salt=salt, counter=None)
 
 
 def _count_rows(
-    night: Night, screen: Screen, bad: RowWriter, *, salt: bytes, counter: BurstCounter | None
+    log: LogToRead, screen: Screen, bad: RowWriter, *, salt: bytes, counter: BurstCounter | None
 ) -> tuple[Traffic, Tally, Faults]:
     """The traffic that a screen lets through; bad rows are written in a first reading, which has a counter of rates."""
-    settings = night.settings.queries
+    settings = log.settings.queries
     tally, faults = Tally(), Faults()
     traffic = TrafficCounter(most_users=settings.min_users)
-    for row in read_query_log(night.base / settings.log, name=settings.log, salt=salt):
+    for row in read_query_log(log.base / settings.log, name=settings.log, salt=salt):
         faults.rows += 1
         if isinstance(row, BadRow):
             faults.add(row)
@@ -188,48 +213,46 @@ def _names_persons(row: LoggedQuery) -> bool:
     return any(isinstance(value, str) and masked(value) != value for value in compared)
 
 
-def _budget(night: Night) -> Budget:
-    settings, seconds = night.settings.queries, night.settings.queries.budget_seconds
+def _budget(log: LogToRead) -> Budget:
+    settings, seconds = log.settings.queries, log.settings.queries.budget_seconds
     return Budget(
         queries=settings.budget,
-        pairs=None if seconds is None else int(seconds * _rate(night)),
-        pairs_per_query=_pairs_per_query(night),
+        pairs=None if seconds is None else int(seconds * _rate(log)),
+        pairs_per_query=_pairs_per_query(log),
     )
 
 
-def _rate(night: Night) -> float:
+def _rate(log: LogToRead) -> float:
     """Pairs a second: as measured, else as the settings say."""
-    before = night.before
-    measured = None if before is None else before.pairs_per_second
-    return night.settings.queries.pairs_per_second if measured is None else measured
+    return log.settings.queries.pairs_per_second if log.pairs_per_second is None else log.pairs_per_second
 
 
 def _choose(
-    night: Night, merged: Merged, allowed: NDArray[np.bool_], budget: Budget, *, judged: AbstractSet[str]
+    log: LogToRead, merged: Merged, allowed: NDArray[np.bool_], budget: Budget, *, judged: AbstractSet[str]
 ) -> NDArray[np.int64]:
-    settings = night.settings.queries
+    settings = log.settings.queries
     demands = demand(merged.entries, size=len(merged.texts), rule=_rule(settings))
     order = by_demand(demands, merged.counts, merged.names, among=np.flatnonzero(allowed))
     is_judged = [settings.always_judged and not judged.isdisjoint(ids) for ids in merged.query_ids]
-    return choose(order, budget, known=_known(night, merged), always=np.array(is_judged, dtype=bool))
+    return choose(order, budget, known=_known(log, merged), always=np.array(is_judged, dtype=bool))
 
 
 def _rule(settings: QueriesSettings) -> Rule:
     return Rule(half_life_days=settings.half_life_days, count_exponent=settings.count_exponent)
 
 
-def _pairs_per_query(night: Night) -> int:
+def _pairs_per_query(log: LogToRead) -> int:
     """What a new query costs at most."""
-    settings = night.settings
+    settings = log.settings
     without = settings.reranker.model == "none"
     return 0 if without else min(settings.reranker.depth, settings.retrieval.candidate_depth)
 
 
-def _known(night: Night, merged: Merged) -> NDArray[np.bool_]:
+def _known(log: LogToRead, merged: Merged) -> NDArray[np.bool_]:
     """Whether the live release answers each query (n,), as far as a budget in seconds asks for it: bool (n,)."""
-    if night.answered is None:
+    if log.answered is None:
         return np.zeros(len(merged.texts), dtype=bool)
-    keys = night.answered.read(["query_key"]).column(0)
+    keys = log.answered.read(["query_key"]).column(0)
     asked = pa.array(map(query_key, merged.texts, merged.conditions), pa.string())
     found = pc.is_in(asked, value_set=keys.combine_chunks())
     known: NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
@@ -250,23 +273,23 @@ def _queries_table(merged: Merged, chosen: NDArray[np.int64]) -> pa.Table:
     return pa.Table.from_pydict(columns, schema=QUERIES)
 
 
-def _coverage(night: Night, traffic: Traffic, merged: Merged, allowed: NDArray[np.bool_]) -> pa.Table:
+def _coverage(log: LogToRead, traffic: Traffic, merged: Merged, allowed: NDArray[np.bool_]) -> pa.Table:
     """Coverage by our rule, and by plain frequency of the texts as they came."""
-    ours = Candidates(merged.names, merged.entries, allowed, _known(night, merged))
+    ours = Candidates(merged.names, merged.entries, allowed, _known(log, merged))
     single = merge_aliases(traffic, near=False)
     users = np.array([len(users) for users in traffic.users])
-    least = night.settings.queries.min_users
+    least = log.settings.queries.min_users
     plain = Candidates(
         single.names,
         single.entries,
         users >= least if least > 1 else np.ones(len(single.texts), dtype=bool),
-        _known(night, single),
+        _known(log, single),
     )
     return coverage_curve(
-        {"chosen": (ours, _rule(night.settings.queries)), "frequency": (plain, PLAIN_FREQUENCY)},
+        {"chosen": (ours, _rule(log.settings.queries)), "frequency": (plain, PLAIN_FREQUENCY)},
         unanswered=traffic.unanswered,
-        budget=night.settings.queries.budget,
-        pairs_per_query=_pairs_per_query(night),
+        budget=log.settings.queries.budget,
+        pairs_per_query=_pairs_per_query(log),
     )
 
 
@@ -284,12 +307,12 @@ def _refuse_too_many(settings: QueriesSettings, faults: Faults) -> None:
         raise InputError(
             f"{faults.bad} of {faults.rows} rows of {settings.log} cannot be used, more than "
             f"queries.max_bad_row_share = {settings.max_bad_row_share:g} allows: {listed}.",
-            remedy="Mend these rows, or raise `max_bad_row_share` in [queries] to go on without them.",
+            remedy="Correct these rows, or raise `max_bad_row_share` in [queries] to go on without them.",
         )
 
 
-def _too_small(night: Night, budget: Budget) -> InputError:
-    settings, rate = night.settings.queries, _rate(night)
+def _too_small(log: LogToRead, budget: Budget) -> InputError:
+    settings, rate = log.settings.queries, _rate(log)
     return InputError(
         f"[queries].budget_seconds = {settings.budget_seconds} pays for no query: at {rate:g} pairs a second that is "
         f"{budget.pairs} pairs, and a query takes up to {budget.pairs_per_query}.",

@@ -56,7 +56,7 @@ def read_parquet(path: Path, *, name: str, max_bytes: int) -> Iterator[tuple[int
         if isinstance(error, OSError) and error.errno is not None:  # Arrow raises OSError for damage too
             raise unreadable(error, name=name) from error
         raise InputError(
-            f"{name} is no sound Parquet file ({shown(str(error))}).", remedy="Write or copy the file again."
+            f"{name} is not a readable Parquet file ({shown(str(error))}).", remedy="Write or copy the file again."
         ) from error
 
 

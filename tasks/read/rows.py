@@ -60,7 +60,7 @@ def read_rows(path: Path, *, name: str, max_bytes: int) -> Iterator[Row | BadRow
     suffix = table_suffix(path.name)
     if suffix is None:
         raise InputError(
-            f"{name} is no table that can be read.", remedy=f"Use a file ending in {', '.join(TABLE_SUFFIXES)}."
+            f"{name} is not a table that can be read.", remedy=f"Use a file ending in {', '.join(TABLE_SUFFIXES)}."
         )
     if suffix.startswith(".jsonl"):
         return _json_rows(path, name=name, max_bytes=max_bytes)

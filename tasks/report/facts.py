@@ -151,7 +151,7 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
 
 def _unkept(file: FileReference) -> Missing:
     return Missing(
-        f"{file.path.name} is empty, or not there, as in releases of earlier versions: there is nothing to tell."
+        f"{file.path.name} is empty, or not there, as in releases of earlier versions: there is nothing to show."
     )
 
 
@@ -207,8 +207,8 @@ def _coverage(release: ReleaseRead) -> Sequence[CoveragePoint] | Missing:
     table = rows_of(release.files.coverage)
     if table is None:
         return Missing(
-            "What share of a later day's traffic a budget answers is told where the query log has a `timestamp` column "
-            "and more than one day."
+            "What share of a later day's traffic a budget answers is shown where the query log has a column "
+            "`timestamp` and more than one day."
         )
     return coverage_points(table)
 

@@ -1,4 +1,4 @@
-"""Wins and losses query by query: which queries the report tells of, with both rankings and the grades."""
+"""Wins and losses query by query: which queries the report shows, with both rankings and the grades."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Stories:
-    """The queries that the report tells of, and how many there are of each outcome.
+    """The queries that the report shows, and how many there are of each outcome.
 
     Attributes:
         measured_again: Whether what a query was worth before is by today's judgments.

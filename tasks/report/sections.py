@@ -1,4 +1,4 @@
-"""What a release is worth, as its report tells it: what stands beside the ladder, coverage, the comparison."""
+"""What a release is worth, as its report says: what stands beside the ladder, coverage, the comparison."""
 
 from __future__ import annotations
 

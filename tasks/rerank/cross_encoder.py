@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.models.batches import batches_by_budget, halving_on_memory
+from nightrank.tasks.models.execution import execution_on
 from nightrank.tasks.models.files import load_quietly, resolve_batch_tokens
 from nightrank.tasks.rerank.packaged import load_reranker
 
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 class Reranker:
     """A loaded cross-encoder with one output.
 
+    On a processor a pair's score is a function of the pair, whatever is scored beside it; on a GPU its last digits
+    depend on its batch.
+
     Args:
         plan: What to load.
-        batch_tokens: Token budget of a batch, or None for what suits the device.
+        batch_tokens: Token budget of a batch on a GPU, or None for what suits the device.
         threads: CPU threads, or None for torch's own choice.
 
     Raises:
@@ -35,10 +38,9 @@ class Reranker:
         import torch
 
         from nightrank.tasks.models.packed import packed_scorer  # it imports torch
+        from nightrank.tasks.models.plain import PlainScorer
 
         load_quietly()
-        if threads is not None:
-            torch.set_num_threads(threads)
         model = load_cross_encoder(plan)
         if plan.max_tokens is not None:
             model.max_seq_length = plan.max_tokens
@@ -49,10 +51,10 @@ class Reranker:
             raise InputError(message, remedy="Use a cross-encoder trained for ranking.")
         self.plan = plan
         self.max_tokens: int = model.max_seq_length or 512
-        self._identity = torch.nn.Identity()
-        self._batch_tokens = resolve_batch_tokens(batch_tokens, device=plan.device)
-        self._packed = packed_scorer(model, batch_tokens=self._batch_tokens)
-        self._model = model if self._packed is None else None  # whose weights are not kept twice
+        budget = resolve_batch_tokens(batch_tokens, device=plan.device)
+        execution = execution_on(plan.device, batch_tokens=budget, threads=threads)
+        self._packed = packed_scorer(model, execution)
+        self._plain = PlainScorer(model, execution) if self._packed is None else None  # weights are not kept twice
 
     def score(self, queries: Sequence[str], texts: Sequence[str], lengths: NDArray[np.integer]) -> NDArray[np.float32]:
         """Raw scores (logits) of pairs; higher is more relevant.
@@ -60,32 +62,16 @@ class Reranker:
         Args:
             queries: (n,) normalised queries.
             texts: (n,) what models read of the chunks.
-            lengths: int (n,), the texts' tokens, to batch by where the model's own tokens are not counted first.
+            lengths: int (n,), the texts' tokens, to go by where the model's own tokens are not counted first.
 
         Returns:
             float32 (n,).
         """
         if self._packed is not None:
-            return self._packed.score(queries, texts, batch_tokens=self._batch_tokens)
-        scores = np.empty(len(queries), dtype=np.float32)
+            return self._packed.score(queries, texts)
+        assert self._plain is not None  # one of both scores
         pair_lengths = np.minimum(lengths + np.array([len(query) // 4 + 3 for query in queries]), self.max_tokens)
-        for batch in batches_by_budget(pair_lengths, budget=self._batch_tokens):
-            for rows, found in halving_on_memory(
-                lambda rows: self._predict([(queries[row], texts[row]) for row in rows]), batch
-            ):
-                scores[rows] = found
-        return scores
-
-    def _predict(self, pairs: list[tuple[str, str]]) -> NDArray[np.float32]:
-        assert self._model is not None  # pairs come here only where it is needed
-        scores: NDArray[np.float32] = self._model.predict(
-            pairs,
-            batch_size=len(pairs),
-            activation_fn=self._identity,
-            show_progress_bar=False,
-            convert_to_numpy=True,
-        )
-        return scores.astype(np.float32, copy=False)
+        return self._plain.score(queries, texts, pair_lengths)
 
 
 def about_tokens(texts: Sequence[str]) -> NDArray[np.int64]:
@@ -112,5 +98,5 @@ def load_cross_encoder(plan: RerankerPlan) -> Any:  # noqa: ANN401 (its network'
             model_kwargs={"use_safetensors": True},
         )
     except (OSError, ValueError, KeyError) as error:
-        message = f"{plan.folder} holds no cross-encoder that sentence-transformers reads: {error}"
+        message = f"{plan.folder} holds no cross-encoder that sentence-transformers can read: {error}"
         raise InputError(message, remedy="Give the folder or the id of a cross-encoder.") from error

@@ -121,5 +121,5 @@ def _require_scoring_head(folder: Path, *, name: str) -> None:
         message = f"The reranker {name!r} has no config.json in {folder} that names its architecture."
         raise InputError(message, remedy=remedy) from error
     if not any(architecture.endswith(("ForSequenceClassification", "ForCausalLM")) for architecture in architectures):
-        message = f"The model {name!r} is no cross-encoder: it is a {', '.join(architectures)}, without a scoring head."
+        message = f"The model {name!r} is not a cross-encoder: it is a {', '.join(architectures)} without scoring head."
         raise InputError(message, remedy=remedy)

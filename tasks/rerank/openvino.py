@@ -2,6 +2,8 @@
 
 Its folder is made by ``nightrank quantize`` from any cross-encoder, and is a model like others
 then: named in ``[reranker].model``, fingerprinted by its files, watched by the drift check.
+
+Pairs are scored in batches, and the last digits of a score depend on its batch: the score that is stored decides.
 """
 
 from __future__ import annotations

@@ -53,4 +53,4 @@ def read_openvino_card(folder: Path) -> OpenvinoCard:
     try:
         return OpenvinoCard.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise InputError(f"{path} is no card of a reranker for OpenVINO.", remedy=remedy) from error
+        raise InputError(f"{path} is not the card of a reranker for OpenVINO.", remedy=remedy) from error

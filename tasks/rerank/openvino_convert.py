@@ -99,6 +99,6 @@ def _with_8_bit_weights(model: Any) -> Any:  # noqa: ANN401 (OpenVINO's model)
     try:
         import nncf
     except ImportError as error:
-        message = "To quantise a reranker takes a package that is not installed."
+        message = "Quantizing a reranker needs a package that is not installed."
         raise InputError(message, remedy="Install it: `pip install nightrank[openvino]`.") from error
     return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM)

@@ -1,6 +1,6 @@
 """The fourth stage: pairs that the memo does not hold are scored over the whole log, and the final order is set.
 
-A model that runs here takes pairs in batches of like length. A hosted reranker takes one query at a time, those most in
+A model that runs here takes pairs of like length together. A hosted reranker takes one query at a time, those most in
 demand first, and stops where no more may be spent: a query that lacks a score then keeps the fused order, whatever is
 known of it, and the next run goes on.
 """
@@ -262,7 +262,7 @@ def _in_words(pairs: pa.Table, says: dict[str, str], texts: PairTexts) -> pa.Tab
 def _by_length(pairs: pa.Table, texts: PairTexts) -> pa.Table:
     """Pairs with the ``tokens`` of their chunks, the longest first."""
     lengths = texts.chunks.rows(pc.unique(pairs.column("chunk_hash")), ["tokens"])
-    # A whole order, so that the same pairs make the same batches, and the same scores to the last bit.
+    # A whole order, so that on a GPU the same pairs make the same batches, and with them the same scores.
     order = [("tokens", "descending"), ("chunk_hash", "ascending"), ("text_key", "ascending")]
     return pairs.join(lengths, "chunk_hash").sort_by(order)
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.errors import MachineError
 from nightrank.tasks.models.drift import compare_with_stored
@@ -16,7 +14,8 @@ from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local
 from nightrank.tasks.rerank.openvino import OpenvinoReranker
 from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.runtime.retries import retried
+from nightrank.tasks.runtime.retries import RETRIED
+from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.workers.cut import DriftSample, Place, slices
 from nightrank.tasks.workers.seats import _require_same, model_at
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
     LocalReranker = Reranker | OpenvinoReranker
 
-AT_ONCE = 1024  # pairs given to a model together, as a run that scores by itself does: the same batches
+AT_ONCE = 1024  # pairs given to a model together, as a run that scores by itself does: on a GPU the same batches
 KEYS = ["text_key", "chunk_hash"]
 PAIRS = pa.schema(
     [
@@ -108,7 +107,7 @@ class PairSharding:
             for shard, output in self.sharding.workers.compute(score_shard, shards):
                 asked, made = shard.source.read().select(KEYS), output.read()
                 if not made.select(KEYS).equals(asked):
-                    message = f"The shard {shard.source.name} came back with other pairs."
+                    message = f"The shard {shard.source.name} returned other pairs than it was given."
                     raise MachineError(message, remedy="Install the same version of Nightrank on all machines.")
                 yield asked, made.column("score").to_numpy()
                 shard.source.remove()
@@ -116,13 +115,7 @@ class PairSharding:
                 advance(shard.source.rows)
 
 
-@retried
-@task(
-    name="rerank shard",
-    task_run_name="rerank {shard.number}",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@stage_task("rerank shard", task_run_name="rerank {shard.number}", retry=RETRIED)
 def score_shard(shard: PairShard) -> SharedFile:
     """Score the pairs of a shard, on whatever machine this runs."""
     pairs = shard.source.read()

@@ -6,18 +6,14 @@ Clients of hosted rerankers and of object storage try again by themselves; this 
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 
 from nightrank.storage.errors import NightrankError
 
 if TYPE_CHECKING:
-    from prefect import Task
-    from prefect.client.schemas.objects import State, TaskRun
-
-P = ParamSpec("P")
-T = TypeVar("T")
+    from collections.abc import Callable
 
 PASSING = frozenset(
     {
@@ -35,7 +31,18 @@ PASSING = frozenset(
         errno.ETIMEDOUT,
     }
 )
-SECONDS_BETWEEN = (10.0, 60.0)
+
+
+class Retry(NamedTuple):
+    """When a task is tried again; what it did before must do it no harm.
+
+    Attributes:
+        seconds: How long before each further try.
+        may_pass: Whether an error may be gone by then.
+    """
+
+    seconds: tuple[float, ...]
+    may_pass: Callable[[BaseException], bool]
 
 
 def is_transient(error: BaseException) -> bool:
@@ -52,20 +59,4 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in PASSING
 
 
-def retried(task: Task[P, T]) -> Task[P, T]:
-    """A task that is tried twice more where a fault passes; what it did before must do it no harm.
-
-    Args:
-        task: It. As the plain function that it is, it is tried once.
-    """
-    return task.with_options(
-        retries=len(SECONDS_BETWEEN), retry_delay_seconds=list(SECONDS_BETWEEN), retry_condition_fn=_may_pass
-    )
-
-
-def _may_pass(_task: Task[..., object], _run: TaskRun, state: State[object]) -> bool:
-    try:
-        state.result()
-    except Exception as error:
-        return is_transient(error)
-    return False
+RETRIED = Retry((10.0, 60.0), is_transient)

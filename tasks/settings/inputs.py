@@ -18,7 +18,7 @@ class DocumentsSettings(Section):
         'or "ir_datasets:<id>". Relative to the settings file.',
     )
     max_bad_row_share: float = Field(
-        default=0.01, ge=0.0, le=1.0, description="Share of rows that may be bad before the run stops."
+        default=0.01, ge=0.0, le=1.0, description="Share of rows that may be bad before the refresh stops."
     )
     max_document_bytes: int = Field(
         default=10_000_000,
@@ -41,8 +41,8 @@ class QueriesSettings(Section):
     )
     budget_seconds: Switchable[Annotated[float, Field(gt=0.0, le=1e7)]] = Field(
         default=None,
-        description="Seconds of reranking that a run may spend on queries new to the release; those that the live "
-        "release answers are free, under a new model too. Each run on the same log may add queries until all are in. "
+        description="Seconds of reranking that a refresh may spend on queries new to the release; those that the live "
+        "release answers are free, under a new model too. Each refresh may add queries until all are in. "
         "`none`: no such limit.",
     )
     pairs_per_second: float = Field(
@@ -113,7 +113,7 @@ class QueriesSettings(Section):
         "Relative to the settings file.",
     )
     max_bad_row_share: float = Field(
-        default=0.1, ge=0.0, le=1.0, description="Share of the log's rows that may be bad before the run stops."
+        default=0.1, ge=0.0, le=1.0, description="Share of the log's rows that may be bad before the refresh stops."
     )
 
 

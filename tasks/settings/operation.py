@@ -1,4 +1,4 @@
-"""Settings of where and when it runs, what is kept, who is told, where releases go."""
+"""Settings of where and when it runs, what is kept, who is notified, where releases go."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class ScheduleSettings(Section):
 
 
 class NotifySettings(Section):
-    """``[notify]``: who is told of what went wrong; never part of a fingerprint."""
+    """``[notify]``: who is notified of what went wrong; never part of a fingerprint."""
 
     blocks: Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")], ...], Field(strict=False)] = (
         Field(
             default=(),
-            description="Prefect's notification blocks, as type/name (such as `slack-webhook/ops`), that are told when "
-            "a gate refuses a release, or a run fails, crashes or is cancelled.",
+            description="Prefect's notification blocks, as type/name (such as `slack-webhook/ops`), notified when "
+            "a gate rejects a release, or a flow fails, crashes or is cancelled.",
         )
     )
 
@@ -60,8 +60,8 @@ class ExportSettings(Section):
         repr=False,
         description="Where each published release is exported to: files (.sqlite, .parquet; relative "
         "to the settings file), redis://, rediss://, valkey://, unix://, postgresql://. In place of a password, "
-        "`${NAME}` stands for a variable of the environment. An export that fails undoes no release; the next run "
-        "tries again.",
+        "`${NAME}` stands for a variable of the environment. An export that fails undoes no release; the next "
+        "refresh tries again.",
     )
     name: str = Field(
         default="nightrank",
@@ -92,27 +92,27 @@ class ExecutionSettings(Section):
         default=None,
         min_length=1,
         description="Of a cluster that runs already: `tcp://host:8786` of Dask, `ray://host:10001` or `auto` of Ray. "
-        "Default: a run that has a shard starts one on its machine and ends it.",
+        "Default: a refresh that has a shard starts one on its machine and stops it.",
     )
-    workers: int = Field(default=2, ge=1, le=1024, description="Processes of a cluster that a run starts.")
+    workers: int = Field(default=2, ge=1, le=1024, description="Processes of a cluster that a refresh starts.")
     worker_devices: Annotated[
         tuple[Annotated[str, Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$")], ...], Field(max_length=64, strict=False)
     ] = Field(
         default=(),
         description="Devices of the workers. Several, such as `cuda:0` and `cuda:1`, are for `local`, which then "
-        "computes a shard on each at a time. Default: the run's own `device`.",
+        "computes a shard on each at a time. Default: `device`.",
     )
     shard_texts: int = Field(
         default=4096,
         ge=1,
         le=1_000_000,
-        description="Texts of a shard. What is no more than one shard, the run embeds by itself.",
+        description="Texts of a shard. Fewer are embedded by the refresh itself.",
     )
     shard_pairs: int = Field(
         default=16_384,
         ge=1,
         le=1_000_000,
-        description="Pairs of a shard. What is no more than one shard, the run scores by itself.",
+        description="Pairs of a shard. Fewer are scored by the refresh itself.",
     )
     shard_gpus: float = Field(
         default=0.0,
@@ -130,11 +130,11 @@ class ExecutionSettings(Section):
         default=None,
         ge=64,
         le=10_000_000,
-        description="Tokens of a model batch, padding counted; halved when memory runs out. Default: 4096; 65536 on "
-        "CUDA devices.",
+        description="Tokens of a model batch, padding counted, on GPUs and in OpenVINO; halved when a GPU is out of "
+        "memory. On CPUs torch computes every text by itself. Default: 4096; 65536 on CUDA devices.",
     )
     threads: int | None = Field(
-        default=None, ge=1, le=1024, description="CPU threads of torch; default: its own choice."
+        default=None, ge=1, le=1024, description="CPU threads; default: what torch or OpenVINO would take."
     )
 
 
@@ -162,5 +162,5 @@ class StorageSettings(Section):
         default=60.0,
         ge=3.0,
         le=3600.0,
-        description="How long a run that has gone silent keeps others out.",
+        description="How long a writer that has gone silent keeps others out.",
     )

@@ -20,7 +20,7 @@ class EvaluationSettings(Section):
     )
     timed_queries: Switchable[Annotated[int, Field(ge=1, le=1000)]] = Field(
         default=5,
-        description="Judged queries that are run one at a time for the milliseconds a query of each stage, whenever a "
+        description="Judged queries that are timed one by one, for the milliseconds a query of each stage, whenever a "
         "model has changed; `none`: nothing is timed.",
     )
 
@@ -46,7 +46,7 @@ class GatesSettings(Section):
     min_overlap: Switchable[Annotated[float, Field(gt=0.0, le=1.0)]] = Field(
         default=0.6,
         description="Mean rank-biased overlap with the current release's results that the gate `overlap` asks for. "
-        "Where documents come or go at random it is about the share that both releases have: 0.6 stops a night that "
+        "Where documents come or go at random it is about the share that both releases have: 0.6 stops a release that "
         "loses half of the collection, and one that doubles it. `none`: off.",
     )
     rbo_p: float = Field(
@@ -86,7 +86,7 @@ class GatesSettings(Section):
     max_source_age_days: Switchable[Annotated[float, Field(gt=0.0, le=36_500.0)]] = Field(
         default=None,
         description="Days since the newest file of the source was written, by its time of modification (gate "
-        "`source_age`; a night that finds nothing to do warns). For sources that are delivered anew every so often. "
+        "`source_age`; a refresh that finds nothing to do warns). For sources that are delivered anew every so often. "
         "`none`: off.",
     )
 
@@ -96,13 +96,13 @@ class DriftCheckSettings(Section):
 
     sample: Switchable[Annotated[int, Field(ge=1, le=10_000)]] = Field(
         default=32,
-        description="Stored embeddings, and stored pair scores, that are computed again in a run that loads the model; "
+        description="Stored embeddings, and stored pair scores, that are computed again when a model is loaded; "
         "`none`: nothing is checked.",
     )
     tolerance: float | None = Field(
         default=None,
         gt=0.0,
         le=10.0,
-        description="By how much a stored and a fresh value may differ before the run fails. Default: by precision, "
-        "0.0001 for float32, 0.02 for float16, 0.1 for bfloat16 and int8.",
+        description="By how much a stored and a fresh value may differ before the refresh fails. Default: by "
+        "precision, 0.0001 for float32, 0.02 for float16, 0.1 for bfloat16 and int8.",
     )

@@ -64,7 +64,7 @@ class HostedSettings(Section):
         default=100_000,
         ge=1,
         le=10**9,
-        description="Pairs that a run may pay for. Queries beyond keep the fused order, and the next run goes on.",
+        description="Pairs that a refresh may pay for. Queries beyond keep the fused order; the next refresh goes on.",
     )
     max_searches: Switchable[Annotated[int, Field(ge=1, le=10**9)]] = Field(
         default=None,
@@ -85,7 +85,7 @@ class HostedSettings(Section):
         default=120.0,
         gt=0.0,
         le=86_400.0,
-        description="Between two attempts; a `Retry-After` beyond it ends the run.",
+        description="Between two attempts; a longer `Retry-After` ends the refresh.",
     )
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
-from nightrank.storage.errors import TargetUnreachable, WorkspaceBusy
+from nightrank.storage.errors import InputError, TargetUnreachable, WorkspaceBusy
 from nightrank.storage.serving.entries import release_to_serve
 from nightrank.storage.serving.export import Exported, export
 from nightrank.storage.serving.open import target_at
 from nightrank.tasks.runtime.progress import progress
+from nightrank.tasks.runtime.retries import Retry
+from nightrank.tasks.runtime.stage_task import stage_task
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from nightrank.storage.serving.address import Address
@@ -22,25 +22,12 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.operation import ExportSettings
 
 
-def may_pass(_task: Any, _run: Any, state: Any) -> bool:  # noqa: ANN401 (as Prefect calls it)
+def may_pass(error: BaseException) -> bool:
     """Whether a failure may be gone in a moment: a server that does not answer, another export at work."""
-    try:
-        state.result()
-    except (TargetUnreachable, WorkspaceBusy):
-        return True
-    except Exception:  # whatever else it was would be again
-        return False
-    return False
+    return isinstance(error, TargetUnreachable | WorkspaceBusy)
 
 
-@task(
-    name="export",
-    task_run_name="export to {address.shown}",
-    cache_policy=NO_CACHE,
-    retries=3,
-    retry_delay_seconds=[2, 10, 30],
-    retry_condition_fn=may_pass,
-)
+@stage_task("export", task_run_name="export to {address.shown}", retry=Retry((2.0, 10.0, 30.0), may_pass))
 def export_release(
     workspace: Workspace, release_id: str | None, address: Address, settings: ExportSettings, *, now: datetime
 ) -> Exported:
@@ -64,3 +51,16 @@ def export_release(
         served = release.served
         with progress(f"export to {address.kind}", served.queries + served.aliases) as advance:
             return export(release, target, to=address.shown, on_entries=advance)
+
+
+def keep_out_of(workspace: Workspace, addresses: Sequence[Address]) -> None:
+    """See that no place is a file in the workspace, where none is changed.
+
+    Raises:
+        InputError: One is.
+    """
+    root = workspace.root.resolve()
+    for address in addresses:
+        if address.is_file and address.path.resolve().is_relative_to(root):
+            message = f"{address.shown} is inside the workspace, which holds only files of its own."
+            raise InputError(message, remedy="Export to another folder.")

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.release.chunks import texts_without_row
@@ -18,7 +16,6 @@ from nightrank.storage.release.whole import whole_file
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.audit import audit_bm25
 from nightrank.tasks.evaluate.measures import named_queries
-from nightrank.tasks.filters.queries import QueryFilters
 from nightrank.tasks.gates.names import query_names
 from nightrank.tasks.gates.quality import judged_rankings, judged_share, quality_change
 from nightrank.tasks.gates.rankings import lost_queries, ranking_changes
@@ -37,121 +34,116 @@ from nightrank.tasks.gates.verdicts import (
     top1_gate,
 )
 from nightrank.tasks.read.age import source_age_days
+from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.trec.leg import run_filtered, runs_of
 from nightrank.tasks.trec.qrels import judgments_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from nightrank.storage.lance.table import ChunkTable
-    from nightrank.storage.release.manifest import ChunkTableVersion, Gate, Manifest
+    from nightrank.storage.release.manifest import Gate, Manifest
     from nightrank.tasks.bm25.audit import Bm25Audit
+    from nightrank.tasks.filters.queries import QueryFilters
     from nightrank.tasks.gates.rankings import LostQueries, RankingChanges
     from nightrank.tasks.gates.verdicts import QualityChange
     from nightrank.tasks.night import Night
-    from nightrank.tasks.stages.read import InputsRead
+    from nightrank.tasks.stages.built import Built
     from nightrank.tasks.trec.leg import RunFiltered
 
 AUDITED_SCORES = 200
 
 
-class GateOutcome(NamedTuple):
+class GateVerdicts(NamedTuple):
     """What the gates said, and what the user should know of it though nothing failed."""
 
     gates: list[Gate]
     warnings: tuple[str, ...]
 
 
-@task(name="gates", cache_policy=NO_CACHE)
-def ask_gates(
-    night: Night,
-    version: ChunkTableVersion,
-    inputs: InputsRead,
-    *,
-    current: Manifest | None,
-    answered: int,
-    now: datetime,
-    accept: Sequence[str] = (),
-) -> GateOutcome:
+@stage_task("gates")
+def ask_gates(night: Night, built: Built, accept: Sequence[str] = ()) -> GateVerdicts:
     """Ask every gate.
 
     Args:
         night: The run.
-        version: Where the vectors are.
-        inputs: What was read.
-        current: The release that readers see; None before the first.
-        answered: Queries in the search cache.
-        now: When the run began.
+        built: The new release.
         accept: Gates that may fail: they are marked as accepted where they do.
     """
-    live = _live(night, current)
-    runs = _runs_filtered(night)
-    gates = [*_soundness(night, version, answered=answered), *_changes(night, live, runs, seed=inputs.seed)]
+    live, queries, inputs = _live(night, night.current), built.asked.queries.read(), built.inputs
+    new = _New(built, queries, built.asked.filters(queries))
+    runs = _runs_filtered(night, new)
+    gates = [*_soundness(night, new), *_changes(night, live, runs, new)]
     limits = night.settings.gates
     gates.append(coverage_gate(inputs.coverage, min_coverage=_limit(limits.min_coverage, off=0.0)))
     if limits.max_source_age_days is not None:
-        days = source_age_days(night.settings.documents.source, base=night.base, now=now)
+        days = source_age_days(night.settings.documents.source, base=night.base, now=night.now)
         gates += [] if days is None else [source_age_gate(days, max_days=limits.max_source_age_days)]
     warnings = [warning for run in runs for warning in run.warnings()]
     if isinstance(live, Incomparable) and live.damaged:
-        warnings.append(f"Nothing was compared with what readers see: {live.reason}.")
-    return GateOutcome(overridden(gates, accept), tuple(warnings))
+        warnings.append(f"The release was not compared with the live one: {live.reason}.")
+    return GateVerdicts(overridden(gates, accept), tuple(warnings))
 
 
-def _soundness(night: Night, version: ChunkTableVersion, *, answered: int) -> list[Gate]:
+@dataclass(frozen=True, slots=True)
+class _New:
+    """The new release, and its queries, schema QUERIES, with their filters."""
+
+    built: Built
+    queries: pa.Table
+    filters: QueryFilters
+
+
+def _soundness(night: Night, new: _New) -> list[Gate]:
     """Whether the new release is what its inputs make of it."""
-    table, queries = night.open_chunks(version), night.files.queries.read(["query_key", "text", "filter"])
-    filters = QueryFilters.of_night(night, queries)
-    with Bm25Store.open(night.files.statistics.path) as store:
+    built, chunks = new.built, new.built.index.chunks
+    table = night.open_chunks(built.index.vectors.table)
+    with Bm25Store.open(new.built.index.statistics.path) as store:
         faults = {
-            "texts without a vector": texts_without_row(night.scratch.chunks.path, table.hashes()),
-            "chunks that BM25 lacks": night.scratch.chunks.row_count() - store.chunk_count,
-            "documents without a chunk": night.scratch.documents.row_count() - store.document_count(),
-            "queries without an entry in the cache": queries.num_rows - answered,
-            "candidates that a filter does not let through": _outside_filters(night, filters, queries),
+            "texts without a vector": texts_without_row(chunks.path, table.hashes()),
+            "chunks that BM25 lacks": chunks.row_count() - store.chunk_count,
+            "documents without a chunk": built.inputs.documents.row_count() - store.document_count(),
+            "queries without an entry in the cache": new.queries.num_rows - built.results.queries,
+            "candidates that a filter does not let through": _outside_filters(new),
         }
-        return [integrity_gate(faults), bm25_gate(_audit(night, store, table, queries, filters))]
+        return [integrity_gate(faults), bm25_gate(_audit(night, store, table, new))]
 
 
-def _outside_filters(night: Night, filters: QueryFilters, queries: pa.Table) -> int:
-    if not filters.allowed.packed:
+def _outside_filters(new: _New) -> int:
+    if not new.filters.allowed.packed:
         return 0
-    candidates = night.files.candidates.read(["query_key", "chunk_number"])
-    return filters.outside(queries.column("query_key"), candidates).size
+    candidates = new.built.candidates.read(["query_key", "chunk_number"])
+    return new.filters.outside(new.queries.column("query_key"), candidates).size
 
 
-def _audit(night: Night, store: Bm25Store, table: ChunkTable, queries: pa.Table, filters: QueryFilters) -> Bm25Audit:
+def _audit(night: Night, store: Bm25Store, table: ChunkTable, new: _New) -> Bm25Audit:
     def texts_of(hashes: pa.Array) -> dict[str, str]:
         rows = table.rows(hashes, ["text"])
         return dict(zip(rows.column("chunk_hash").to_pylist(), rows.column("text").to_pylist(), strict=True))
 
     return audit_bm25(
         store,
-        queries.column("text").to_pylist(),
-        night.scratch.bm25_leg.read(),
+        new.queries.column("text").to_pylist(),
+        new.built.bm25_leg.read(),
         texts_of=texts_of,
         settings=night.settings.bm25,
         analyser=Analyser.of(night.settings.bm25),
         depth=night.settings.retrieval.candidate_depth,
         sample=AUDITED_SCORES,
         generator=np.random.default_rng(night.seed),
-        filters=filters,
+        filters=new.filters,
     )
 
 
-def _runs_filtered(night: Night) -> list[RunFiltered]:
+def _runs_filtered(night: Night, new: _New) -> list[RunFiltered]:
     """What filters leave out of the runs that stand in for legs."""
-    runs, filters = runs_of(night.settings.retrieval), QueryFilters.of_night(night, night.files.queries.read())
+    names, filters, runs = runs_of(night.settings.retrieval), new.filters, new.built.inputs.external_runs
     if not runs or not filters.allowed.packed:
         return []
-    with Bm25Store.open(night.files.statistics.path) as store:
+    with Bm25Store.open(new.built.index.statistics.path) as store:
         documents = store.chunks(["document_id"]).column(0).combine_chunks()
-    return [
-        run_filtered(night.external_run(leg).read(), documents, name=name, allowed=filters.by_query)
-        for leg, name in runs.items()
-    ]
+    return [run_filtered(run.read(), documents, name=names[leg], allowed=filters.by_query) for leg, run in runs.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,20 +154,21 @@ class _Live:
     queries: pa.Table
 
 
-def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltered], *, seed: int) -> list[Gate]:
+def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltered], new: _New) -> list[Gate]:
     """What readers would see change, and what that is worth on judged queries.
 
     Where a filter leaves nothing of another engine's leg, the other leg alone answers, and may have nothing either.
     """
-    limits, queries, judgments = night.settings.gates, night.files.queries.read(), judgments_of(night)
+    limits, queries, results = night.settings.gates, new.queries, new.built.results.results.path
+    judgments = judgments_of(night.settings.judgments, base=night.base)
     ignore_identical_ids = night.settings.judgments.ignore_identical_ids
     judged = {judgment.query_id for judgment in judgments}
     ids_by_key = named_queries(queries, judged)
     query_keys = queries.column("query_key")
     emptied = query_keys.take(pa.array(sorted({query for run in runs for query in run.emptied}), pa.int32()))
-    without_chunks = QueryFilters.of_night(night, queries).letting_nothing_through(query_keys)
+    without_chunks = new.filters.letting_nothing_through(query_keys)
     changes = ranking_changes(
-        paired_rankings(live.results if isinstance(live, _Live) else None, night.files.results.path),
+        paired_rankings(live.results if isinstance(live, _Live) else None, results),
         judged=ids_by_key.keys(),
         persistence=limits.rbo_p,
         unanswerable=without_chunks.union(emptied.to_pylist()),
@@ -188,7 +181,7 @@ def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltere
         rankings, lost = judged_rankings((changes.judged, ids_by_key)), []
     else:
         former_ids = named_queries(live.queries, judged)
-        former = lost_queries(former_rankings(live.results, night.files.results.path), judged=former_ids.keys())
+        former = lost_queries(former_rankings(live.results, results), judged=former_ids.keys())
         rankings = judged_rankings((changes.judged, ids_by_key), (former.judged, former_ids))
         lost = query_names(live.queries, former.lost_keys)
         quality = quality_change(
@@ -197,7 +190,7 @@ def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltere
             measure=limits.measure,
             confidence=limits.confidence,
             ignore_identical_ids=ignore_identical_ids,
-            generator=np.random.default_rng(seed),
+            generator=np.random.default_rng(new.built.inputs.seed),
         )
         alike = changes if changes.compared else Incomparable("no query has results in both releases")
     judged_at_10 = judged_share(rankings.after, judgments, ignore_identical_ids=ignore_identical_ids)

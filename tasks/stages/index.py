@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from nightrank.storage.bm25.build import build_bm25
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.files.parquet import RowWriter
 from nightrank.storage.lance.missing import MissingChunks
 from nightrank.storage.lance.table import ChunkTable, no_hashes
-from nightrank.storage.records import FRESH_CHUNKS
 from nightrank.storage.release.chunks import KEPT_COLUMNS, ChunkListing, distinct_texts
 from nightrank.storage.release.manifest import ChunkTableVersion
 from nightrank.tasks.bm25.analyser import Analyser
@@ -21,15 +17,32 @@ from nightrank.tasks.chunk.documents import chunk_document
 from nightrank.tasks.embed.shards import embed_in_shards
 from nightrank.tasks.models.tokens import load_token_counter
 from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.runtime.retries import retried
+from nightrank.tasks.runtime.retries import RETRIED
+from nightrank.tasks.runtime.stage_task import stage_task
 
 if TYPE_CHECKING:
+    from nightrank.storage.release.files import Chunks, Documents, FreshChunks, Statistics
     from nightrank.tasks.embed.encoder import EmbedderPlan
     from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
     from nightrank.tasks.workers.cut import Sharding
 
 COMMIT_ROWS = 1024  # chunks embedded between two commits: what a killed run loses at most
+
+
+@dataclass(frozen=True, slots=True)
+class ChunksCut:
+    """The chunks of a release.
+
+    Attributes:
+        chunks: All of them.
+        fresh: Those of documents that were cut now.
+        count: Of all of them.
+    """
+
+    chunks: Chunks
+    fresh: FreshChunks
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,35 +60,48 @@ class ChunksEmbedded:
     table: ChunkTableVersion
 
 
-@task(name="chunk", cache_policy=NO_CACHE)
-def chunk_documents(night: Night, plan: EmbedderPlan) -> int:
-    """List all chunks in the order that rankings break ties by; documents that read the same keep theirs.
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What queries meet: chunks, their vectors and their BM25 statistics.
 
-    Returns:
-        How many chunks there are.
+    Attributes:
+        chunks: All chunks.
+        statistics: Theirs.
+        vectors: Where their texts and vectors are.
+        postings: How many were written now: of the chunks that are new.
     """
-    with ChunkListing(night.scratch.documents.path) as listing:
+
+    chunks: Chunks
+    statistics: Statistics
+    vectors: ChunksEmbedded
+    postings: int
+
+
+@stage_task("chunk")
+def chunk_documents(night: Night, documents: Documents, plan: EmbedderPlan) -> ChunksCut:
+    """List all chunks in the order that rankings break ties by; documents that read the same keep theirs."""
+    fresh, before = night.scratch.fresh_chunks, night.before
+    with ChunkListing(documents.path) as listing:
         stored = ChunkTable.find(night.workspace.lance, embedder=plan.fingerprint)
-        if night.before is not None and night.before.same_chunking and stored is not None:
-            with Bm25Store.open(night.before.files.statistics.path) as store:
-                listing.keep(night.before.files.documents.path, store.chunk_reader(KEPT_COLUMNS), stored.hashes())
+        if before is not None and before.same_chunking and stored is not None:
+            with Bm25Store.open(before.files.statistics.path) as store:
+                listing.keep(before.files.documents.path, store.chunk_reader(KEPT_COLUMNS), stored.hashes())
         count, changed = listing.changed()
         count_tokens = load_token_counter(plan.files.folder)
-        with RowWriter(night.scratch.fresh_chunks.path, FRESH_CHUNKS) as writer, progress("chunking", count) as advance:
+        with RowWriter(fresh.path, fresh.schema) as writer, progress("chunking", count) as advance:
             for document in changed:
                 for chunk in chunk_document(document, settings=night.settings.chunking, count_tokens=count_tokens):
-                    writer.write({name: getattr(chunk, name) for name in FRESH_CHUNKS.names})
+                    writer.write({name: getattr(chunk, name) for name in fresh.schema.names})
                 advance(1)
-        return listing.write(night.scratch.chunks.path, fresh=night.scratch.fresh_chunks.path)
+        chunks = night.scratch.chunks
+        return ChunksCut(chunks, fresh, listing.write(chunks.path, fresh=fresh.path))
 
 
-@retried
-@task(name="embed", cache_policy=NO_CACHE)
-def embed_chunks(night: Night, embedder: LazyEmbedder) -> ChunksEmbedded:
+@stage_task("embed", retry=RETRIED)
+def embed_chunks(night: Night, cut: ChunksCut, embedder: LazyEmbedder) -> ChunksEmbedded:
     """Embed the chunks that have no vector yet, batch by batch; the model is loaded only where one is missing."""
-    plan = embedder.plan
-    table = ChunkTable.find(night.workspace.lance, embedder=plan.fingerprint)
-    with MissingChunks(night.scratch.fresh_chunks.path, no_hashes() if table is None else table.hashes()) as missing:
+    table = ChunkTable.find(night.workspace.lance, embedder=embedder.plan.fingerprint)
+    with MissingChunks(cut.fresh.path, no_hashes() if table is None else table.hashes()) as missing:
         sharding = embedder.sharding_of(len(missing))
         if sharding is not None:
             table = _embed_in_shards(missing, table, night=night, embedder=embedder, sharding=sharding)
@@ -83,7 +109,7 @@ def embed_chunks(night: Night, embedder: LazyEmbedder) -> ChunksEmbedded:
             table = _embed_here(missing, table, night=night, embedder=embedder)
         assert table is not None  # a collection is never empty, so there was something to embed
         return ChunksEmbedded(
-            texts=distinct_texts(night.scratch.chunks.path),
+            texts=distinct_texts(cut.chunks.path),
             embedded=len(missing),
             table=ChunkTableVersion(name=table.name, version=table.version),
         )
@@ -115,7 +141,9 @@ def _embed_in_shards(
     for done in embed_in_shards(
         missing.batches(sharding.texts),
         "passages",
-        night=night,
+        folder=night.shards,
+        base=night.base,
+        drift_check=night.settings.drift_check,
         embedder=embedder,
         sharding=sharding,
         stored=None if stored is None else embedder.stored_sample(stored),
@@ -128,19 +156,15 @@ def _embed_in_shards(
     return table
 
 
-@task(name="bm25 statistics", cache_policy=NO_CACHE)
-def build_statistics(night: Night, version: ChunkTableVersion) -> int:
-    """Make the release's BM25 statistics from those of the release before.
-
-    Returns:
-        Postings that were written: of the chunks that are new.
-    """
-    table = night.open_chunks(version)
+@stage_task("bm25 statistics")
+def build_statistics(night: Night, chunks: Chunks, vectors: ChunksEmbedded) -> Index:
+    """Make the release's BM25 statistics from those of the release before."""
+    table, statistics = night.open_chunks(vectors.table), night.files.statistics
     counts = build_bm25(
-        night.files.statistics.path,
-        night.scratch.chunks.path,
+        statistics.path,
+        chunks.path,
         texts_of=lambda hashes: table.batches(hashes, ["text"]),
         analyse=Analyser.of(night.settings.bm25),
         before=None if night.before is None else night.before.files.statistics.path,
     )
-    return counts.postings_written
+    return Index(chunks, statistics, vectors, counts.postings_written)

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
 from nightrank.storage.errors import MachineError
+from nightrank.storage.files.atomic import write_text
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.evaluation import COMPARISON, EVALUATION
 from nightrank.storage.release.files import ReleaseFiles
@@ -23,9 +22,10 @@ from nightrank.tasks.evaluate.diagnosis import diagnose
 from nightrank.tasks.evaluate.diversity import compare_diversity
 from nightrank.tasks.evaluate.measures import evaluate_stages, means
 from nightrank.tasks.evaluate.significance import compare_evaluations
-from nightrank.tasks.online.timing import write_timings
+from nightrank.tasks.online.timing import Timed, timings_of
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.release import judged_queries
+from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.settings.file import Settings
 from nightrank.tasks.trec.qrels import judgments_of
 
@@ -33,52 +33,56 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nightrank.storage.records import Judgment
-    from nightrank.storage.release.manifest import ChunkTableVersion, Manifest
+    from nightrank.storage.release.files import DocumentDigests
+    from nightrank.storage.release.manifest import Manifest
     from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
     from nightrank.tasks.rank.diversity import VectorSource
     from nightrank.tasks.rerank.lazy import LazyReranker
+    from nightrank.tasks.stages.built import Built
 
 
-@task(name="measure", cache_policy=NO_CACHE)
+@stage_task("measure")
 def measure_stages(
-    night: Night,
-    embedder: LazyEmbedder,
-    reranker: LazyReranker | None,
-    version: ChunkTableVersion,
-    *,
-    previous: Manifest | None,
-    seed: int,
+    night: Night, built: Built, embedder: LazyEmbedder, reranker: LazyReranker | None
 ) -> dict[str, dict[str, float]]:
     """Measure every stage on the judged queries, follow each relevant document, and time the stages of the ladder.
 
     Args:
         night: The run.
+        built: The new release.
         embedder: Loaded only where something must be timed anew.
         reranker: Loaded only then; None where the fused order is kept.
-        version: Where texts and vectors are.
-        previous: The release that is live, to be compared with.
-        seed: Of that comparison.
 
     Returns:
         Means by stage and measure; empty where there are no judgments.
     """
-    settings, judgments, table = night.settings, judgments_of(night), night.open_chunks(version)
-    queries = judged_queries(night.files.queries.read(), judgments)
-    candidates = night.files.candidates.read_rows("query_key", queries.column("query_key"))
+    settings, index, seed = night.settings, built.index, built.inputs.seed
+    table = night.open_chunks(index.vectors.table)
+    judgments = judgments_of(settings.judgments, base=night.base)
+    queries = judged_queries(built.asked.queries.read(), judgments)
+    candidates = built.candidates.read_rows("query_key", queries.column("query_key"))
     tonight = _Rankings(settings, queries, candidates, stored_vectors(table))
 
     evaluation = _measured(tonight, judgments, night)
     night.files.evaluation.write(evaluation)
     night.files.depths.write(_depth_curve(tonight, judgments, reranker))
-    night.files.diagnosis.write(_diagnosis(tonight, judgments, night))
+    night.files.diagnosis.write(_diagnosis(tonight, judgments, built.inputs.digests))
     if settings.results.diversifies:
         night.files.diversity.write(_diversity(tonight, judgments, seed=seed))
-    before = _measured_again(previous, judgments, night)
+    before = _measured_again(night.current, judgments, night)
     night.files.measured_again.write(before)
     night.files.comparison.write(_comparison(before, evaluation, seed=seed))
     if queries.num_rows and settings.evaluation.timed_queries:
-        write_timings(night, embedder, reranker, table, queries=queries)
+        timings = timings_of(
+            settings,
+            night.workspace,
+            Timed(embedder, reranker, table, index.statistics, texts=index.vectors.texts),
+            queries=queries.column("text"),
+            release_id=night.release_id,
+            seed=night.seed,
+        )
+        write_text(night.files.timings.path, timings.model_dump_json(indent=2) + "\n")
     return means(evaluation)
 
 
@@ -123,14 +127,14 @@ def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], reranker: La
     )
 
 
-def _diagnosis(tonight: _Rankings, judgments: Sequence[Judgment], night: Night) -> pa.Table:
+def _diagnosis(tonight: _Rankings, judgments: Sequence[Judgment], digests: DocumentDigests) -> pa.Table:
     """Schema DIAGNOSIS."""
     judged = pa.array(sorted({judgment.document_id for judgment in judgments}), pa.string())
     return diagnose(
         tonight.candidates,
         tonight.queries,
         judgments,
-        documents=night.files.documents.read_rows("document_id", judged).column("document_id"),
+        documents=digests.read_rows("document_id", judged).column("document_id"),
         candidate_depth=tonight.settings.retrieval.candidate_depth,
         results=tonight.settings.results,
         ignore_identical_ids=tonight.settings.judgments.ignore_identical_ids,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import reason_of
@@ -18,71 +17,108 @@ from nightrank.storage.release.prune import prune
 from nightrank.storage.release.results import write_results_file
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
+from nightrank.tasks.runtime.stage_task import stage_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from nightrank.storage.lance.table import ChunkTable
-    from nightrank.storage.release.manifest import ChunkTableVersion, Manifest
+    from nightrank.storage.release.files import Candidates, Queries, Results
+    from nightrank.storage.release.manifest import Manifest
+    from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.night import Night
+    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.stages.index import Index
+    from nightrank.tasks.stages.report import Reported
 
 QUERIES_HELD = 2000  # queries whose results are in memory at one time
 
 
-@task(name="results", cache_policy=NO_CACHE)
-def write_results(night: Night, version: ChunkTableVersion) -> int:
-    """Cut the candidates to the results and write the search cache.
+@dataclass(frozen=True, slots=True)
+class ResultsWritten:
+    """The search cache.
 
-    Returns:
-        How many queries it answers.
+    Attributes:
+        results: It.
+        queries: How many it answers.
     """
-    table = night.open_chunks(version)
-    with Bm25Store.open(night.files.statistics.path) as store:
-        return write_results_file(night.files.results.path, _rows(night, store, table), aliases=_aliases(night))
+
+    results: Results
+    queries: int
 
 
-@task(name="publish", cache_policy=NO_CACHE)
-def publish(night: Night, manifest: Manifest, *, now: datetime) -> None:
+@stage_task("results")
+def write_results(night: Night, candidates: Candidates, queries: Queries, index: Index) -> ResultsWritten:
+    """Cut the candidates to the results and write the search cache."""
+    table, results = night.open_chunks(index.vectors.table), night.files.results
+    with Bm25Store.open(index.statistics.path) as store:
+        rows = _rows(night.settings, candidates, queries, store, table)
+        return ResultsWritten(results, write_results_file(results.path, rows, aliases=_aliases(queries)))
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A release that was committed.
+
+    Attributes:
+        workspace: Where it is.
+        manifest: Its own.
+        live_id: Its id where it was made the one that readers see; None where its gates do not let it through.
+    """
+
+    workspace: Workspace
+    manifest: Manifest
+    live_id: str | None
+
+
+@stage_task("publish")
+def publish(night: Night, reported: Reported) -> Published:
     """Commit the release and, where every gate lets it through, make it the one that readers see."""
     shutil.rmtree(night.scratch.folder)
-    version = manifest.chunk_table
-    night.open_chunks(version).tag(night.release_id)
+    manifest = reported.manifest
+    night.open_chunks(manifest.chunk_table).tag(night.release_id)
     commit_release(
         night.workspace, manifest.model_copy(update={"files": digests_of(night.staging)}), staging=night.staging
     )
-    if manifest.status == "accepted":
-        night.workspace.publish(night.release_id, now=now)
+    if manifest.status != "accepted":
+        return Published(night.workspace, manifest, None)
+    night.workspace.publish(night.release_id, now=night.now)
+    return Published(night.workspace, manifest, night.release_id)
 
 
-@task(name="prune", cache_policy=NO_CACHE)
-def prune_unreachable(night: Night, *, now: datetime) -> str | None:
+@stage_task("prune")
+def prune_unreachable(night: Night, published: Published) -> str | None:
     """Remove what no kept release reaches.
+
+    Args:
+        night: The run.
+        published: The release that it has added to what is kept.
 
     Returns:
         Why that was not finished, where it was not: what is published stays published, and the next night tries again.
     """
     try:
-        prune(night.workspace, keep=night.settings.retention.keep, now=now)
+        prune(published.workspace, keep=night.settings.retention.keep, now=night.now)
     except Exception as error:  # an old release may be damaged in as many ways as there are stores
         return f"The collection was not finished. {reason_of(error)}"
     return None
 
 
-def _aliases(night: Night) -> Iterator[tuple[str, str]]:
+def _aliases(asked: Queries) -> Iterator[tuple[str, str]]:
     """The keys of aliases, which the cache answers too, with those of their queries."""
-    queries = night.files.queries.read(["query_key", "aliases", "filter"])
+    queries = asked.read(["query_key", "aliases", "filter"])
     for key, aliases, condition in zip(*(column.to_pylist() for column in queries.columns), strict=True):
         for form in aliases:
             yield query_key(form, condition), key
 
 
-def _rows(night: Night, store: Bm25Store, table: ChunkTable) -> Iterator[tuple[str, str, str]]:
+def _rows(
+    settings: Settings, candidates: Candidates, asked: Queries, store: Bm25Store, table: ChunkTable
+) -> Iterator[tuple[str, str, str]]:
     """Every query's key, text and results as JSON."""
-    settings = night.settings
-    queries = night.files.queries.read(["query_key", "text"])
+    queries = asked.read(["query_key", "text"])
     results = cut_results(
-        night.files.candidates.read(),
+        candidates.read(),
         candidate_depth=settings.retrieval.candidate_depth,
         settings=settings.results,
         vectors=stored_vectors(table),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from prefect import task
-from prefect.cache_policies import NO_CACHE
+from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.errors import reason_of
 from nightrank.storage.files.atomic import write_text
+from nightrank.tasks.runtime.stage_task import stage_task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +25,7 @@ def write_report(
         manifest: Of the release.
         previous: The folder and the manifest of the release that it is held against; None for a first release, or
             where the one before is gone.
-        models: The folder of trained models; those that the release uses are told of.
+        models: The folder of trained models; those that the release uses are reported.
         path: Where the page goes; it appears when it is whole.
     """
     # matplotlib is loaded where a report is written, and nowhere else.
@@ -37,24 +35,32 @@ def write_report(
     write_text(path, render_page(gather_facts(folder, manifest, previous, models=models)))
 
 
-@task(name="report", cache_policy=NO_CACHE)
-def report_night(night: Night, manifest: Manifest, *, current: Manifest | None) -> str | None:
+class Reported(NamedTuple):
+    """A release with its report.
+
+    Attributes:
+        manifest: Of the release.
+        fault: Why it has none, where that is so: a release is worth more than its report, and is published without.
+    """
+
+    manifest: Manifest
+    fault: str | None
+
+
+@stage_task("report")
+def report_release(night: Night, manifest: Manifest) -> Reported:
     """Write the report of tonight's release against the one that is live.
 
     Args:
         night: The run.
         manifest: Of tonight's release.
-        current: Of the live one.
-
-    Returns:
-        Why there is none, where that is so: a release is worth more than its report, and is published without.
     """
-    previous = None
+    previous, current = None, night.current
     if current is not None and (folder := night.workspace.release(current.release_id)).is_dir():
         previous = folder, current
     try:
         models, path = night.workspace.models, night.files.report.path
         write_report(night.staging, manifest, previous=previous, models=models, path=path)
     except Exception as error:  # files of an old release may be damaged in as many ways as there are formats
-        return f"The report was not written. {reason_of(error)}"
-    return None
+        return Reported(manifest, f"The report was not written. {reason_of(error)}")
+    return Reported(manifest, None)

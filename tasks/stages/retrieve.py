@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.filters.queries import by_text
@@ -22,19 +20,23 @@ from nightrank.tasks.dense.lists import DenseLists
 from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.dense.texts import Texts
 from nightrank.tasks.embed.shards import embed_in_shards
-from nightrank.tasks.filters.queries import QueryFilters
 from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.runtime.retries import retried
-from nightrank.tasks.trec.leg import run_as_leg, runs_of
+from nightrank.tasks.runtime.retries import RETRIED
+from nightrank.tasks.runtime.stage_task import stage_task
+from nightrank.tasks.trec.leg import run_as_leg
 from nightrank.tasks.workers.cut import slices
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-    from nightrank.storage.release.manifest import ChunkTableVersion
+    from nightrank.storage.release.files import Bm25Leg, DenseLeg, ExternalRun, Fused, Queries
     from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
+    from nightrank.tasks.stages.filter import FilteredQueries
+    from nightrank.tasks.stages.index import ChunksEmbedded, Index
 
 COMMIT_QUERIES = 1024  # queries embedded between two commits: what a killed run loses at most
 
@@ -44,24 +46,35 @@ class QueriesEmbedded:
     """What the embedding of queries did.
 
     Attributes:
+        memo: The fingerprint of the embedder, under which the memo has a vector of every query.
         embedded: Queries that had no embedding yet.
         checked: Stored embeddings of chunks that the embedder, if it was loaded, has computed again this night.
     """
 
+    memo: str
     embedded: int
     checked: int
 
 
-@task(name="retrieve bm25", cache_policy=NO_CACHE)
-def retrieve_lexical(night: Night) -> int:
-    """The BM25 leg of every query.
+@dataclass(frozen=True, slots=True)
+class DenseRetrieved:
+    """What the dense leg gave.
 
-    Returns:
-        How many entries it has.
+    Attributes:
+        leg: It.
+        scanned: Queries that met the whole collection.
     """
-    settings, queries = night.settings, night.files.queries.read(["text", "filter"])
+
+    leg: DenseLeg
+    scanned: int
+
+
+@stage_task("retrieve bm25")
+def retrieve_lexical(night: Night, asked: FilteredQueries, index: Index) -> Bm25Leg:
+    """The BM25 leg of every query."""
+    settings, queries = night.settings, asked.queries.read(["text", "filter"])
     texts = queries.column("text").to_pylist()
-    with Bm25Store.open(night.files.statistics.path) as store:
+    with Bm25Store.open(index.statistics.path) as store:
 
         def leg_of(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
             return retrieve_bm25(
@@ -73,16 +86,13 @@ def retrieve_lexical(night: Night) -> int:
                 allowed=allowed,
             )
 
-        leg = QueryFilters.of_night(night, queries).leg(leg_of)
-    night.scratch.bm25_leg.write(leg)
-    return int(leg.num_rows)
+        return night.scratch.bm25_leg.write(asked.filters(queries).leg(leg_of))
 
 
-@retried
-@task(name="embed queries", cache_policy=NO_CACHE)
-def embed_queries(night: Night, embedder: LazyEmbedder, version: ChunkTableVersion) -> QueriesEmbedded:
+@stage_task("embed queries", retry=RETRIED)
+def embed_queries(night: Night, asked: Queries, vectors: ChunksEmbedded, embedder: LazyEmbedder) -> QueriesEmbedded:
     """Embed the queries that have no vector yet, batch by batch; the model is loaded only where one is missing."""
-    queries = night.files.queries.read(["query_key", "text", "filter"])
+    queries = asked.read(["query_key", "text", "filter"])
     queries = _each_once(by_text(queries, queries))
     keys = queries.column("query_key").to_pylist()
     with QueryMemo(night.workspace.memo, embedder=embedder.plan.fingerprint) as memo:
@@ -94,59 +104,51 @@ def embed_queries(night: Night, embedder: LazyEmbedder, version: ChunkTableVersi
             for done in embed_in_shards(
                 ((part.column("query_key").to_pylist(), part.column("text").to_pylist()) for part in parts),
                 "queries",
-                night=night,
+                folder=night.shards,
+                base=night.base,
+                drift_check=night.settings.drift_check,
                 embedder=embedder,
                 sharding=sharding,
-                stored=embedder.stored_sample(night.open_chunks(version)),
+                stored=embedder.stored_sample(night.open_chunks(vectors.table)),
             ):
                 memo.append(done.keys, done.vectors)
         elif missing.size:
-            table = night.open_chunks(version)
-            model = embedder.load(table)
+            model = embedder.load(night.open_chunks(vectors.table))
             with progress("embedding queries", missing.size) as advance:
                 for first in range(0, missing.size, COMMIT_QUERIES):
                     part = queries.take(pa.array(missing[first : first + COMMIT_QUERIES]))
-                    vectors = model.embed_queries(part.column("text").to_pylist())
-                    memo.append(part.column("query_key").to_pylist(), vectors)
+                    memo.append(
+                        part.column("query_key").to_pylist(), model.embed_queries(part.column("text").to_pylist())
+                    )
                     advance(part.num_rows)
-    return QueriesEmbedded(embedded=int(missing.size), checked=embedder.vectors_checked)
+    return QueriesEmbedded(embedder.plan.fingerprint, embedded=int(missing.size), checked=embedder.vectors_checked)
 
 
-@task(name="retrieve dense", cache_policy=NO_CACHE)
-def retrieve_semantic(night: Night, version: ChunkTableVersion, *, embedder: str) -> int:
-    """The dense leg of every query, from the lists of the night before where there are any.
-
-    Args:
-        night: The run.
-        version: Where the vectors of chunks are.
-        embedder: The fingerprint under which those of queries are.
-
-    Returns:
-        How many queries met the whole collection.
-    """
-    asked = night.files.queries.read(["query_key", "text", "filter"])
-    with QueryMemo(night.workspace.memo, embedder=embedder) as memo:
-        known, query_vectors = memo.vectors_of(by_text(asked, asked).column("query_key").to_pylist())
-    assert known.tolist() == list(range(asked.num_rows))
-    with Bm25Store.open(night.files.statistics.path) as store:
+@stage_task("retrieve dense")
+def retrieve_semantic(night: Night, asked: FilteredQueries, vectors: QueriesEmbedded, index: Index) -> DenseRetrieved:
+    """The dense leg of every query, from the lists of the night before where there are any."""
+    rows, before = asked.queries.read(["query_key", "text", "filter"]), night.before
+    with QueryMemo(night.workspace.memo, embedder=vectors.memo) as memo:
+        known, query_vectors = memo.vectors_of(by_text(rows, rows).column("query_key").to_pylist())
+    assert known.tolist() == list(range(rows.num_rows))
+    with Bm25Store.open(index.statistics.path) as store:
         texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
-    queries = ListedQueries.of(asked.column("query_key").combine_chunks(), query_vectors)
+    queries = ListedQueries.of(rows.column("query_key").combine_chunks(), query_vectors)
     lists, carried_over = DenseLists.unknown(len(queries)), CarriedOver.nothing()
-    if night.before is not None and night.before.same_embedder:
-        lists = lists_by_number(read_dense_lists(night.before.files.dense_lists.path), queries, texts)
-        carried_over = CarriedOver.since(night, night.before)
+    if before is not None and before.same_embedder:
+        lists = lists_by_number(read_dense_lists(before.files.dense_lists.path), queries, texts)
+        carried_over = CarriedOver.since(index.chunks, before.files.statistics, asked.allowed_before)
     outcome = update_filtered(
         lists,
         query_vectors,
         texts=texts,
-        filters=QueryFilters.of_night(night, asked),
-        vectors=StoredVectors(night.open_chunks(version)),
+        filters=asked.filters(rows),
+        vectors=StoredVectors(night.open_chunks(index.vectors.table)),
         carried_over=carried_over,
         depth=night.settings.retrieval.candidate_depth,
     )
-    night.scratch.dense_leg.write(outcome.leg)
     write_dense_lists(night.files.dense_lists.path, lists_by_key(outcome.lists, queries, texts))
-    return outcome.scanned
+    return DenseRetrieved(night.scratch.dense_leg.write(outcome.leg), outcome.scanned)
 
 
 def _each_once(queries: pa.Table) -> pa.Table:
@@ -156,23 +158,32 @@ def _each_once(queries: pa.Table) -> pa.Table:
     return queries if first.size == queries.num_rows else queries.take(pa.array(np.sort(first)))
 
 
-@task(name="fuse", cache_policy=NO_CACHE)
-def fuse_legs(night: Night) -> int:
-    """Both legs as one ranking; a run from outside in place of the leg that it stands in for.
+@stage_task("fuse")
+def fuse_legs(
+    night: Night,
+    bm25_leg: Bm25Leg,
+    dense_leg: DenseLeg,
+    *,
+    external_runs: Mapping[str, ExternalRun],
+    asked: FilteredQueries,
+    index: Index,
+) -> Fused:
+    """Both legs as one ranking: candidates and what lies below them.
 
-    Returns:
-        How many entries it has, candidates and what lies below them.
+    Args:
+        night: The run.
+        bm25_leg: Our own.
+        dense_leg: Our own.
+        external_runs: External runs, each in place of the leg that it stands in for.
+        asked: The queries of the legs; an external run has their filters applied.
+        index: What the legs were retrieved from.
     """
-    own = {"bm25": night.scratch.bm25_leg.read(), "dense": night.scratch.dense_leg.read()}
+    own = {"bm25": bm25_leg.read(), "dense": dense_leg.read()}
     settings, legs = night.settings.retrieval, dict(own)
-    runs = runs_of(settings)
-    if runs:
-        with Bm25Store.open(night.files.statistics.path) as store:
+    if external_runs:
+        with Bm25Store.open(index.statistics.path) as store:
             documents = store.chunks(["document_id"]).column(0).combine_chunks()
-        filters = QueryFilters.of_night(night, night.files.queries.read(["filter"]))
-        for leg in runs:
-            run = night.external_run(leg).read()
-            legs[leg] = run_as_leg(run, own, documents, depth=settings.candidate_depth, allowed=filters.by_query)
-    fused = fuse(legs["bm25"], legs["dense"], settings=settings)
-    night.scratch.fused.write(fused)
-    return int(fused.num_rows)
+        allowed = asked.filters().by_query
+        for leg, run in external_runs.items():
+            legs[leg] = run_as_leg(run.read(), own, documents, depth=settings.candidate_depth, allowed=allowed)
+    return night.scratch.fused.write(fuse(legs["bm25"], legs["dense"], settings=settings))

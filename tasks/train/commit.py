@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from nightrank.storage.files.atomic import write_text
@@ -15,6 +13,7 @@ from nightrank.storage.workspace.models import commit_model
 from nightrank.tasks.models.card import CARD, LOSSES_FILE, MEASURES, Figure
 from nightrank.tasks.models.curve import draw_losses
 from nightrank.tasks.models.files import find_model
+from nightrank.tasks.runtime.stage_task import stage_task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +45,7 @@ class Named(BaseModel):
     weights_sha256: str
 
 
-@task(name="name model", cache_policy=NO_CACHE)
+@stage_task("name model")
 def name_model(job: TrainingJob) -> Named:
     """The fingerprint of the trained model's files."""
 
@@ -57,7 +56,7 @@ def name_model(job: TrainingJob) -> Named:
     return job.once("named", Named, name)
 
 
-@task(name="commit model", cache_policy=NO_CACHE)
+@stage_task("commit model")
 def commit_trained(job: TrainingJob, card: TrainingCard) -> Path:
     """Put the card, the figures and the loss curve beside the weights, and give the folder its name.
 

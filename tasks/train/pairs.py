@@ -178,7 +178,7 @@ def pairs_of_clicks(settings: QueriesSettings, *, base: Path, salt: bytes) -> Pa
         for document_id in _clicked(row.clicked):
             found[Pair(text, document_id, 1), row.condition] = form
     if settings.min_users > 1 and not users:
-        message = f"[queries].min_users = {settings.min_users} needs to know users, and {settings.log} names none."
+        message = f"[queries].min_users = {settings.min_users} needs users, and {settings.log} has no column `user`."
         raise InputError(message, remedy="Give the log a column `user`, or leave `min_users` out.")
     clicked = [
         (pair, condition)

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import InputError
@@ -24,6 +22,7 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder
 from nightrank.tasks.models.card import PairsGathered, PairsMined
 from nightrank.tasks.query_log.select import SALT_BYTES
+from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.train.mining import Miner, mine_all
 from nightrank.tasks.train.pairs import (
     PairsFound,
@@ -58,7 +57,7 @@ if TYPE_CHECKING:
 CHUNKS_AT_ONCE = 4096
 
 
-@task(name="gather pairs", cache_policy=NO_CACHE)
+@stage_task("gather pairs")
 def gather_pairs(job: TrainingJob, asked: PairSettings) -> PairsGathered:
     """Gather the pairs to learn from, and settle which release is mined.
 
@@ -75,7 +74,7 @@ def gather_pairs(job: TrainingJob, asked: PairSettings) -> PairsGathered:
     return job.once("gathered", PairsGathered, lambda: _gather(job, asked))
 
 
-@task(name="mine", cache_policy=NO_CACHE)
+@stage_task("mine")
 def mine_pairs(job: TrainingJob, asked: PairSettings, gathered: PairsGathered) -> PairsMined:
     """Split the pairs by document, and find each query's negatives, or its candidates, in the release.
 

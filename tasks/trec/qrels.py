@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nightrank.tasks.night import Night
+    from nightrank.tasks.settings.inputs import JudgmentsSettings
 
 BEIR_HEADER = ["query-id", "corpus-id", "score"]
 MAX_LINE_BYTES = 10_000
@@ -87,7 +87,11 @@ def _judgments(lines: Iterator[Line], *, name: str) -> Iterator[tuple[int, Judgm
             raise InputError(f"{name}, row {line.number}: {error}.", remedy=FORMS) from None
 
 
-def judgments_of(night: Night) -> list[Judgment]:
-    """The judgments that the settings name; none where they name none."""
-    name = night.settings.judgments.qrels
-    return [] if name is None else read_judgments(night.base / name, name=name)
+def judgments_of(settings: JudgmentsSettings, *, base: Path) -> list[Judgment]:
+    """The judgments that settings name; none where they name none.
+
+    Args:
+        settings: They.
+        base: The folder that paths in them are relative to.
+    """
+    return [] if settings.qrels is None else read_judgments(base / settings.qrels, name=settings.qrels)

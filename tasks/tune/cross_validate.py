@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from nightrank.tasks.evaluate.significance import compare_paired
 from nightrank.tasks.query_log.segments import read_segments
+from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.tune.choice import folds_of, splits
 from nightrank.tasks.tune.search import Search, changes
 
@@ -119,7 +118,7 @@ class Tuned:
         }
 
 
-@task(name="tune", cache_policy=NO_CACHE)
+@stage_task("tune")
 def tune_settings(
     context: EvaluationContext,
     *,

@@ -45,7 +45,7 @@ def test_a_night_equals_a_rebuild_from_nothing_for_which_every_model_runs_again(
     collection: Collection, workspace: Workspace
 ) -> None:
     rebuilt = from_nothing(collection.folder, collection.settings, workspace)
-    assert rebuilt.comparison.is_same_but_for_ties
+    assert rebuilt.comparison.is_exact
     assert (rebuilt.chunks_embedded, rebuilt.pairs_scored) == (30, 210)
 
 

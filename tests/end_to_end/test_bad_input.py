@@ -95,7 +95,7 @@ QRELS_HEADER = "query-id\tcorpus-id\tscore\n"
 CASES = (
     Case("no settings file", removed("nightrank.toml"), ("There is no settings file", "nightrank.toml", "-c")),
     Case("settings that are a folder", settings_are_a_folder, ("nightrank.toml cannot be read", "Give a readable")),
-    Case("broken TOML", text("nightrank.toml", "[documents\n"), ("nightrank.toml is no TOML", "line 1", "Mend")),
+    Case("broken TOML", text("nightrank.toml", "[documents\n"), ("is not valid TOML", "line 1", "Correct")),
     Case(
         "unknown key",
         setting("reranker", "modle", "none"),
@@ -145,7 +145,7 @@ CASES = (
     Case("no model folder", setting("embedder", "model", "./no-such"), ("no model folder './no-such'", "Give a")),
     Case("unknown hub model", setting("reranker", "model", "nobody/no-such"), ("'nobody/no-such'", "Check the name")),
     Case("model without safetensors", model_without_safetensors, ("'pickled' has no model.safetensors", "Save it")),
-    Case("a reranker that is none", embedder_as_reranker, ("is no cross-encoder: it is a BertModel", "Use a")),
+    Case("a reranker that is none", embedder_as_reranker, ("is not a cross-encoder: it is a BertModel", "Use a")),
     Case("unknown language", setting("bm25", "language", "klingon"), ("klingon", "english")),
     Case("workspace that is a file", setting("", "workspace", "qrels.tsv"), ("qrels.tsv", "Choose another")),
 )

@@ -208,7 +208,7 @@ def test_a_release_whose_results_an_earlier_version_made_is_made_again_from_the_
 
     assert (second.published, second.counts.chunks_embedded, second.counts.pairs_scored) == (True, 0, 0)
     reason = f"the results of the current release {first} were made by an earlier version"
-    assert f"Nothing was compared with what readers see: {reason}." in second.warnings
+    assert f"The release was not compared with the live one: {reason}." in second.warnings
     assert_same_rankings(before, rankings(collection.workspace))
     assert refresh(collection).changed is False
 

@@ -214,5 +214,5 @@ def test_a_measure_that_nobody_knows_stops_the_night_before_anything_is_computed
     collection.write()
     settings = collection.settings_file
     settings.write_text(settings.read_text().replace("[evaluation]", '[evaluation]\nmeasures = ["nDGC@10"]'))
-    with pytest.raises(InputError, match="'nDGC@10' is no measure"):
+    with pytest.raises(InputError, match="'nDGC@10' is not a measure"):
         refresh_plainly(settings)

@@ -70,7 +70,7 @@ def run_documents(collection: Collection, leg: str) -> dict[str, list[str]]:
 
 def assert_same(left: Collection, right: Collection) -> None:
     compared = compare_releases(*(load_settings(each.settings_file).workspace for each in (left, right)))
-    assert compared.is_same_but_for_ties, str(compared)
+    assert compared.is_exact, str(compared)
 
 
 def refreshed(collection: Collection) -> Summary:

@@ -73,7 +73,7 @@ def test_results_of_the_current_release_that_are_damaged_are_not_compared(
     assert summary.published
     reason = f"the results of the current release {live} are missing or damaged"
     assert_nothing_compared(summary, reason)
-    assert f"Nothing was compared with what readers see: {reason}." in summary.warnings
+    assert f"The release was not compared with the live one: {reason}." in summary.warnings
 
 
 def test_todays_judgments_measure_the_release_that_was_made_without_them(

@@ -10,12 +10,16 @@ import pytest
 
 from benchmarks.compare_releases import compare_releases
 from benchmarks.plain_nights import refresh_plainly
+from nightrank.storage.files.parquet import read_table
 from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.collection import LOG, LONG_SENTENCES, TEXTS, Collection
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from nightrank.storage.records import JsonValue
     from tests.support.collection import TomlValue
 
 WORDS = sorted({word for _, text in TEXTS.values() for word in text.split()})
@@ -84,3 +88,47 @@ def test_any_history_ends_where_a_rebuild_ends(
         comparison = compare_releases(FolderWorkspace(collection.workspace), FolderWorkspace(rebuild.workspace))
         assert comparison.is_exact, (night, comparison.first)
         shutil.rmtree(rebuild.folder)
+
+
+def test_near_ties_and_copies_end_as_in_a_rebuild_whatever_was_scored_beside_them(
+    collection: Collection, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    words = " ".join(LONG_SENTENCES[:2]).split()
+    texts = []
+    for number in range(24):  # the same but for a word, and each third once more under another id
+        place = int(generator.integers(0, len(words)))
+        text = " ".join([*words[:place], WORDS[number], *words[place + 1 :]])
+        texts += [text] * (1 + (number % 3 == 0))
+    coming: list[dict[str, JsonValue]] = [
+        {"_id": f"tie-{number}", "title": "", "text": text} for number, text in enumerate(texts)
+    ]
+    generator.shuffle(coming)
+    collection.settings["retrieval"] = {"candidate_depth": 100}
+    for night in range(3):
+        collection.documents += coming[night::3]
+        collection.log.append((f"words-{night}", " ".join(words[3 * night : 3 * night + 3]), 1))
+        collection.write()
+        refresh_plainly(collection.settings_file)
+
+    rebuild = Collection(tmp_path / "rebuild", collection.settings, collection.documents, collection.log)
+    rebuild.write()
+    refresh_plainly(rebuild.settings_file)
+
+    comparison = compare_releases(FolderWorkspace(collection.workspace), FolderWorkspace(rebuild.workspace))
+    assert comparison.is_exact, comparison.first
+    scores = pair_scores(collection)
+    gaps = np.concatenate([np.diff(np.sort(of_query)) for of_query in scores.values()])
+    assert (gaps == 0).sum() >= 8  # the copies
+    assert ((gaps > 0) & (gaps < 1e-3)).sum() > 0
+    assert {key: np.sort(of_query).tobytes() for key, of_query in scores.items()} == {
+        key: np.sort(of_query).tobytes() for key, of_query in pair_scores(rebuild).items()
+    }
+
+
+def pair_scores(collection: Collection) -> dict[str, NDArray[np.float32]]:
+    """What the current release holds, by query: float32 (n_pairs,)."""
+    workspace = FolderWorkspace(collection.workspace)
+    table = read_table(workspace.release(workspace.require_current()) / "candidates.parquet")
+    keys, scores = table.column("query_key").to_numpy(), table.column("pair_score").to_numpy()
+    return {key: scores[(keys == key) & ~np.isnan(scores)] for key in np.unique(keys)}

@@ -472,7 +472,7 @@ def test_a_second_run_beside_the_first_ends_at_once_and_says_who_holds_the_works
         ended = nightrank("refresh", "-c", collection.settings_file)
 
     assert ended.code == 1
-    assert "Another run holds the workspace" in ended.err
+    assert "Another process holds the workspace" in ended.err
     assert "pid" in ended.err
 
 

@@ -210,7 +210,7 @@ def test_the_file_here_goes_before_the_demos(here: Path) -> None:
 @pytest.mark.parametrize("content", [b"[documents", b"a = 1\na = 2\n", b"= 1"])
 def test_a_file_that_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "nightrank.toml").write_bytes(content)
-    with pytest.raises(InputError, match=r"nightrank\.toml is no TOML"):
+    with pytest.raises(InputError, match=r"nightrank\.toml is not valid TOML"):
         load_settings(tmp_path / "nightrank.toml")
 
 

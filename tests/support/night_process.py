@@ -66,7 +66,7 @@ STEPS_OF_A_STORE = {
 # The calls of models, and what they are given.
 MODELS = {
     "chunks": ("nightrank.tasks.embed.encoder", "Embedder", "embed_passages"),
-    "pairs": ("nightrank.tasks.rerank.find", "Reranker", "score"),
+    "pairs": ("nightrank.tasks.rerank.cross_encoder", "Reranker", "score"),
 }
 
 Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]

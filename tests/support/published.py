@@ -25,7 +25,7 @@ def rankings(root: Path, release_id: str | None = None) -> dict[str, list[Entry]
 
 
 def assert_same_rankings(left: Mapping[str, list[Entry]], right: Mapping[str, list[Entry]]) -> None:
-    """The same ids in the same order, scores within 1e-5."""
+    """The same ids in the same order with the same scores."""
     difference = first_difference(left, right)
     assert difference is None, difference
 

@@ -97,11 +97,11 @@ def assert_nights_in_shards(collection: Collection, refresh: Refresh, notes: Not
 
 
 def assert_as_by_one_process(collection: Collection, folder: Path) -> None:
-    """The release is the one that one process builds from nothing, to the last bit but for ties by rounding."""
+    """The release is the one that one process builds from nothing, to the last bit."""
     settings = {name: dict(section) for name, section in collection.settings.items()}
     settings["execution"] = {"device": "cpu", "threads": 1}
     alone = Collection(folder, settings, collection.documents, collection.log, collection.qrels)
     alone.write()
     refresh_plainly(alone.settings_file)
     comparison = compare_releases(FolderWorkspace(collection.workspace), FolderWorkspace(alone.workspace))
-    assert comparison.is_same_but_for_ties, comparison
+    assert comparison.is_exact, comparison

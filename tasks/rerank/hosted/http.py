@@ -167,7 +167,7 @@ class Connection:
             return InputError(message, remedy="Set a key that is allowed to rerank; what was scored so far is kept.")
         if status == httpx.codes.PAYMENT_REQUIRED:
             message = f"{host} asks for payment before it answers (status {status}){self._words(response)}."
-            return MachineError(message, remedy="Settle it with the provider, and run again; what was scored is kept.")
+            return MachineError(message, remedy="Pay the provider, and run again; what was scored is kept.")
         if response.is_redirect:
             message = f"{host} sends requests elsewhere (status {status}), and a key is not sent after them."
             return InputError(message, remedy="Set [reranker.hosted].url to where the API is.")

@@ -78,4 +78,4 @@ def _from_block(name: str) -> object:
     except (PrefectException, OSError) as error:  # nothing of the block's content is in its name
         reason = type(error).__name__
     message = f"{_BLOCK[0].upper()}{_BLOCK[1:]} names could not be read: {reason}."
-    raise MachineError(message, remedy="See that Prefect's API answers, and run again.")
+    raise MachineError(message, remedy="Check that Prefect's API answers, and run again.")

@@ -117,7 +117,7 @@ def load_model(folder: Path, *, device: str) -> SentenceTransformer:
             model_kwargs={"use_safetensors": True, "dtype": torch.float32},
         )
     except (OSError, ValueError, KeyError) as error:
-        message = f"{folder} holds no model that sentence-transformers reads: {error}"
+        message = f"{folder} holds no model that sentence-transformers can read: {error}"
         raise InputError(message, remedy="Give the folder or the id of a sentence-transformers model.") from error
 
 
@@ -146,7 +146,7 @@ def train_embedder(
         prompts: What is put before queries and passages.
         execution: Threads, and how long a batch may be where the model is only used.
         device: Where it runs.
-        advance: Told after each update that one more is done.
+        advance: Called with 1 after each update.
 
     Returns:
         What was done, and the loss curve, schema LOSSES.

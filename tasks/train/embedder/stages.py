@@ -6,8 +6,6 @@ import random
 from typing import TYPE_CHECKING
 
 import numpy as np
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import write_table
@@ -17,6 +15,7 @@ from nightrank.tasks.evaluate.significance import compare_evaluations
 from nightrank.tasks.models.card import MEASURES, RegressionCheck, figures_of
 from nightrank.tasks.models.files import find_model
 from nightrank.tasks.runtime.progress import progress
+from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.train.commit import Measured
 from nightrank.tasks.train.embedder.examine import Examination, examine
 from nightrank.tasks.train.embedder.learn import Learnt, train_embedder
@@ -37,7 +36,7 @@ ALLOWED_LOSS = 0.01  # of nDCG@10 on a regression set
 REGRESSION_QUERIES, REGRESSION_PASSAGES = 300, 6000
 
 
-@task(name="learn", cache_policy=NO_CACHE)
+@stage_task("learn")
 def learn(job: TrainingJob, training: EmbedderTraining) -> Learnt:
     """Train the dual encoder, from its last checkpoint where there is one.
 
@@ -47,7 +46,7 @@ def learn(job: TrainingJob, training: EmbedderTraining) -> Learnt:
     return job.once("learnt", Learnt, lambda: _learn(job, training))
 
 
-@task(name="measure", cache_policy=NO_CACHE)
+@stage_task("measure")
 def measure_embedder(job: TrainingJob, training: EmbedderTraining, *, seed: int) -> Measured:
     """Measure the present and the trained model on held-out queries that chose nothing of the trained one."""
 
@@ -61,7 +60,7 @@ def measure_embedder(job: TrainingJob, training: EmbedderTraining, *, seed: int)
     return job.once("measured", Measured, measure)
 
 
-@task(name="regression_set", cache_policy=NO_CACHE)
+@stage_task("regression_set")
 def check_regression(job: TrainingJob, collection: RegressionSet, *, seed: int) -> RegressionCheck:
     """Measure the present and the trained model on a general collection.
 

@@ -105,7 +105,7 @@ class Advance(TrainerCallback):
     """Tells of each update, and at the beginning of those that a stopped run had done.
 
     Args:
-        advance: Told how many more are done.
+        advance: Called with how many more are done.
     """
 
     def __init__(self, advance: Callable[[int], None]) -> None:

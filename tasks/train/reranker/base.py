@@ -50,7 +50,7 @@ def base_files(job: TrainingJob, name: str) -> tuple[Path, str]:
     folder = packaged_folder(name) or job.base / name
     if (folder / OPENVINO_CARD).is_file():
         source = read_openvino_card(folder).source
-        message = f"The reranker {name!r} is made for OpenVINO, which trains none."
+        message = f"The reranker {name!r} is made for OpenVINO, which cannot be trained."
         raise InputError(message, remedy=f"Start from the model that it was made from: --base {source}.")
     if (folder / CARD_FILE).is_file():
         card = read_card(folder)

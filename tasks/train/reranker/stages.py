@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger
 from pydantic import BaseModel, ConfigDict
 
 from nightrank.storage.errors import InputError
@@ -21,6 +20,7 @@ from nightrank.tasks.rerank.cross_encoder import Reranker, about_tokens
 from nightrank.tasks.rerank.find import NO_RERANKER, plan_local
 from nightrank.tasks.rerank.packaged import network_of
 from nightrank.tasks.runtime.progress import progress
+from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.train.commit import Measured
 from nightrank.tasks.train.reranker.base import base_files, base_name, load_base
 from nightrank.tasks.train.reranker.groups import GroupSampler, MinedSource
@@ -105,7 +105,7 @@ class RerankerMeasured(Measured):
     depth: int
 
 
-@task(name="ask teacher", cache_policy=NO_CACHE)
+@stage_task("ask teacher")
 def teach(job: TrainingJob, training: RerankerTraining) -> TeacherScored:
     """Put a teacher's scores in place of the first stage's teacher scores.
 
@@ -141,7 +141,7 @@ def teach(job: TrainingJob, training: RerankerTraining) -> TeacherScored:
     return job.once("taught", TeacherScored, ask)
 
 
-@task(name="learn", cache_policy=NO_CACHE)
+@stage_task("learn")
 def learn_reranker(job: TrainingJob, training: RerankerTraining, *, queries: int) -> RerankerLearnt:
     """Train the reranker, from its last checkpoint where there is one.
 
@@ -156,7 +156,7 @@ def learn_reranker(job: TrainingJob, training: RerankerTraining, *, queries: int
     return job.once("learnt", RerankerLearnt, lambda: _learn(job, training, queries=queries))
 
 
-@task(name="measure", cache_policy=NO_CACHE)
+@stage_task("measure")
 def measure_reranker(job: TrainingJob, training: RerankerTraining) -> RerankerMeasured:
     """Measure the present and the trained reranker on the held-out queries, and choose the trained one's weight.
 

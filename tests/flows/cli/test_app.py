@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.compare_releases import TOLERANCE
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.gates.verdicts import GATES
@@ -197,7 +196,6 @@ def test_live_search_gives_a_logged_query_what_the_cache_holds(published: Collec
         assert (ended.code, ended.err) == (0, "")
         assert ended.json["source"] == "live"
         for live, stored in zip(ended.json["results"], cached["results"], strict=True):
-            assert abs(live.pop("score") - stored.pop("score")) <= TOLERANCE
             assert live == stored
 
 
@@ -278,7 +276,7 @@ def test_a_damaged_manifest_hides_no_other_release(published: Collection, nightr
     damaged, sound = ended.json["releases"]
     assert (ended.code, shown.code) == (1, 1)
     assert (damaged["release_id"], damaged["status"], damaged["size_bytes"]) == (folder.name, "damaged", 2)
-    assert "is no manifest that this version reads" in damaged["damage"]
+    assert "is not a manifest that this version can read" in damaged["damage"]
     assert (sound["status"], sound["current"]) == ("accepted", True)
     assert f"{folder.name} is damaged" in shown.out
 
@@ -351,7 +349,7 @@ def test_evaluate_for_people_is_a_table(published: Collection, nightrank: Comman
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--measure", "nDGC@10"), "'nDGC@10' is no measure"),
+        (("--measure", "nDGC@10"), "'nDGC@10' is not a measure"),
         (("--release", "20200101T000000-000Z"), "There is no release '20200101T000000-000Z'"),
     ],
 )

@@ -349,7 +349,7 @@ def test_the_worst_queries_are_shown_where_single_queries_are_asked_for(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("-m", "nDGC@10"), "'nDGC@10' is no measure"),
+        (("-m", "nDGC@10"), "'nDGC@10' is not a measure"),
         (("-m", "P"), "lacks a parameter"),
         (("-m", "P@0"), "counts no document"),
         (("-m", "alpha_nDCG@10"), "cannot compute alpha_nDCG@10"),

@@ -185,9 +185,9 @@ def test_for_people_there_is_a_table_and_every_fault(patient: Patient, nightrank
     ended = nightrank("doctor", "-c", patient.settings_file)
 
     assert (ended.code, ended.err) == (1, "")
-    assert "FAULTY" in ended.out
+    assert "DISAGREES" in ended.out
     assert "files: files that the manifest does not name (1): notes.txt" in ended.out
-    assert "The stores do not agree." in ended.out
+    assert "The stores disagree." in ended.out
 
 
 def test_a_file_that_is_missing_empty_or_changed_is_named(patient: Patient) -> None:
@@ -515,7 +515,7 @@ def test_without_a_release_there_is_nothing_to_examine(tmp_path: Path) -> None:
 
 def test_a_manifest_that_cannot_be_read_is_told_when_its_release_is_named(patient: Patient) -> None:
     (patient.folder / "manifest.json").write_text("{}")
-    with pytest.raises(MachineError, match="is no manifest"):
+    with pytest.raises(MachineError, match="is not a manifest"):
         examine(patient.workspace, release_id=patient.release_id)
 
 

@@ -105,7 +105,7 @@ def test_what_a_query_costs_stands_beside_what_was_timed(capsys: pytest.CaptureF
 
 def test_without_judgments_there_is_a_hint_with_its_brackets(capsys: pytest.CaptureFixture[str]) -> None:
     show_measures({}, title="Measures")
-    assert "name a qrels file in [judgments]" in capsys.readouterr().out
+    assert "set [judgments].qrels to measure" in capsys.readouterr().out
 
 
 def manifest(release_id: str, *, status: Literal["accepted", "rejected"], gate: str = "") -> Manifest:
@@ -259,10 +259,10 @@ def test_a_diagnosis_is_a_table_of_checks_with_their_faults_below(capsys: pytest
     assert {row[0]: row[1:] for row in table} == {
         "files": ["1,234 files", "agrees"],
         "dense_lists": ["", "not in this release"],
-        "results": ["2 queries, 1 answers", "FAULTY"],
+        "results": ["2 queries, 1 answers", "DISAGREES"],
     }
     assert "results: lost [bold] (7): a\N{REPLACEMENT CHARACTER}[2J, b, ..." in written
-    assert written.splitlines()[-1] == "The stores do not agree."
+    assert written.splitlines()[-1] == "The stores disagree."
 
 
 def test_a_collection_says_what_went_and_who_holds_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
@@ -282,7 +282,7 @@ def test_a_collection_says_what_went_and_who_holds_the_rest(capsys: pytest.Captu
     )
     show_pruned(pruned, dry_run=False)
     written = capsys.readouterr().out
-    for words in ("Freed 2.5 of 10.0 MB.", "r1, r2", "chunks_e0", "1,234", "56,789", "somebody is reading"):
+    for words in ("Freed 2.5 of 10.0 MB.", "r1, r2", "chunks_e0", "1,234", "56,789", "a reader holds LanceDB open"):
         assert words in written
     show_pruned(replace(pruned, waiting_for_readers=False), dry_run=True)
     written = capsys.readouterr().out

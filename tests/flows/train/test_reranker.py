@@ -96,7 +96,7 @@ def test_the_weight_of_the_settings_is_the_one_that_is_measured_with(unpromoted:
     assert (card.weight, card.figures[0].difference) == (0.35, 0.0)
     assert card.compared_with.endswith(" at 0.35")
     another = RerankerRequest(pairs=PAIRS, training=IDLE.model_copy(update={"weight": 0.8}))
-    with pytest.raises(InputError, match=r"--weight 0\.8 would be without effect"):
+    with pytest.raises(InputError, match=r"--weight 0\.8 would have no effect"):
         train_reranker(settings_file, another)
 
 

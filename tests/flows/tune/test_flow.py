@@ -106,7 +106,7 @@ def test_what_is_not_proved_is_not_written(published: Collection, nightrank: Com
     ended = nightrank("tune", "-c", copy.settings_file, "--write")
 
     assert ended.code == 0
-    assert "The settings stay as they are" in ended.out
+    assert "Keep the settings" in ended.out
     assert copy.settings_file.read_text() == text
 
 

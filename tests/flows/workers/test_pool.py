@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -18,7 +17,8 @@ from nightrank.flows.workers.pool import ShardWorkers, sharding
 from nightrank.flows.workers.threads import Threads
 from nightrank.storage.bucket.shards import FolderOnDisk, SharedFile
 from nightrank.storage.errors import InputError, MachineError
-from nightrank.tasks.runtime.retries import retried
+from nightrank.tasks.runtime.retries import RETRIED
+from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.workers.cut import Place
 
@@ -40,8 +40,7 @@ class Numbered:
     work: Callable[[int], None] = field(compare=False)
 
 
-@retried
-@task(cache_policy=NO_CACHE)
+@stage_task("numbered", retry=RETRIED)
 def numbered(shard: Numbered) -> SharedFile:
     shard.work(shard.number)
     return SharedFile(UNUSED, f"{shard.number}", 0, "")

@@ -153,7 +153,7 @@ def test_an_unknown_release_or_a_path_is_the_users_error(place: Workspace, relea
 def test_a_damaged_manifest_is_a_fault_of_the_machine(place: Workspace, content: str) -> None:
     place.release("r1").mkdir(parents=True)
     (place.release("r1") / "manifest.json").write_text(content)
-    with pytest.raises(MachineError, match=r"manifest\.json is no manifest"):
+    with pytest.raises(MachineError, match=r"manifest\.json is not a manifest"):
         read_manifest(place, "r1")
 
 
@@ -172,7 +172,7 @@ def test_a_manifest_that_cannot_be_read_hides_no_other(place: Workspace) -> None
     manifests, damaged = readable_and_damaged(place)
     assert manifests == [manifest_of("r1")]
     assert list(damaged) == ["r2", "r3"]
-    assert "is no manifest that this version reads" in damaged["r2"]
+    assert "is not a manifest that this version can read" in damaged["r2"]
     with pytest.raises(MachineError):
         list_releases(place)
 

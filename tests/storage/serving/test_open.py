@@ -125,7 +125,7 @@ import os, signal, sys
 from pathlib import Path
 from nightrank.storage.serving.entries import release_to_serve
 from nightrank.storage.serving.export import export
-from nightrank.storage.workspace.base import Workspace
+from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.storage.serving.conftest import Place
 
 def on_entries(written):

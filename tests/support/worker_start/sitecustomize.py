@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MODELS = {
     "nightrank.tasks.embed.encoder": ("Embedder", "embed_passages"),
-    "nightrank.tasks.rerank.find": ("Reranker", "score"),
+    "nightrank.tasks.rerank.cross_encoder": ("Reranker", "score"),
 }
 
 

@@ -45,7 +45,7 @@ def test_a_card_comes_back_from_its_file(tmp_path: Path) -> None:
     assert read_training_card(tmp_path) == written
 
     (tmp_path / CARD).write_text("{}")
-    with pytest.raises(InputError, match="is no card of a trained model"):
+    with pytest.raises(InputError, match="is not the card of a trained model"):
         read_training_card(tmp_path)
     with pytest.raises(InputError, match=r"has no training\.json"):
         read_training_card(tmp_path / "nowhere")

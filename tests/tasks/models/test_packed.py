@@ -11,12 +11,15 @@ import pytest
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
+from nightrank.tasks.models.execution import InBatches, OneByOne
 from nightrank.tasks.models.packed import PackedEmbedder, PackedScorer, packed_embedder, packed_scorer
 from nightrank.tasks.models.packed_encoder import PackedEncoder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from nightrank.tasks.models.execution import Execution
     from nightrank.tasks.models.tokens import PackedTokens
     from tests.conftest import Models
 
@@ -72,17 +75,17 @@ def xlm_roberta(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.mark.parametrize("device", ["cpu", GPU])
 @pytest.mark.parametrize("kind", ["bert", "xlm_roberta"])
-@pytest.mark.parametrize("batch_tokens", [64, 100_000])
+@pytest.mark.parametrize("execution", [lambda: InBatches(64), lambda: InBatches(100_000), lambda: OneByOne(2)])
 def test_scores_are_those_of_predict(
-    models: Models, request: pytest.FixtureRequest, kind: str, device: str, batch_tokens: int
+    models: Models, request: pytest.FixtureRequest, kind: str, device: str, execution: Callable[[], Execution]
 ) -> None:
     folder = models.reranker if kind == "bert" else request.getfixturevalue(kind)
     model = cross_encoder(folder, device=device)
     queries, texts = texts_of(1, 40, longest=12), texts_of(2, 40, longest=90)
     expected = model.predict(list(zip(queries, texts, strict=True)), activation_fn=torch.nn.Identity())
-    scorer = packed_scorer(model, batch_tokens=batch_tokens)
+    scorer = packed_scorer(model, execution())
     assert scorer is not None
-    np.testing.assert_allclose(scorer.score(queries, texts, batch_tokens=batch_tokens), expected, atol=2e-5)
+    np.testing.assert_allclose(scorer.score(queries, texts), expected, atol=2e-5)
 
 
 def attended_one_by_one(
@@ -118,38 +121,38 @@ def test_the_kernel_for_varying_lengths_is_told_where_sequences_are(
     queries, texts = texts_of(1, 20, longest=12), texts_of(2, 20, longest=90)
     model = cross_encoder(models.reranker)
     expected = model.predict(list(zip(queries, texts, strict=True)), activation_fn=torch.nn.Identity())
-    np.testing.assert_allclose(PackedScorer(model).score(queries, texts, batch_tokens=300), expected, atol=2e-5)
+    np.testing.assert_allclose(PackedScorer(model, InBatches(300)).score(queries, texts), expected, atol=2e-5)
 
     encoder = SentenceTransformer(str(models.embedder), device="cpu", local_files_only=True)
     vectors = encoder.encode(texts, show_progress_bar=False)
-    for rows, found in PackedEmbedder(encoder).embed(texts, batch_tokens=300):
-        unit = found / np.linalg.norm(found, axis=1, keepdims=True)  # as the model's last part makes them
-        np.testing.assert_allclose(unit, vectors[rows], atol=2e-5)
+    for rows, found in PackedEmbedder(encoder, InBatches(300)).embed(texts):
+        np.testing.assert_allclose(found, vectors[rows], atol=2e-5)  # which the model's last part made unit ones
 
 
 def test_without_onednn_the_scores_are_the_same(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     model = cross_encoder(models.reranker)
     queries, texts = texts_of(1, 20, longest=12), texts_of(2, 20, longest=90)
-    fused = PackedScorer(model).score(queries, texts, batch_tokens=300)
+    fused = PackedScorer(model, InBatches(300)).score(queries, texts)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    plain = PackedScorer(model).score(queries, texts, batch_tokens=300)
+    plain = PackedScorer(model, InBatches(300)).score(queries, texts)
     np.testing.assert_allclose(plain, fused, atol=2e-5)
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_halved(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
-    scorer = PackedScorer(cross_encoder(models.reranker))
+    scorer = PackedScorer(cross_encoder(models.reranker), InBatches(100_000))
     queries, texts = texts_of(1, 20, longest=12), texts_of(2, 20, longest=90)
-    expected = scorer.score(queries, texts, batch_tokens=100_000)
+    expected = scorer.score(queries, texts)
     states, sizes = PackedEncoder.states, []
 
-    def states_of_three(encoder: PackedEncoder, tokens: PackedTokens) -> torch.Tensor:
+    def states_of_three(encoder: PackedEncoder, batches: Sequence[PackedTokens]) -> list[torch.Tensor]:
+        [tokens] = batches
         sizes.append(tokens.lengths.size)
         if tokens.lengths.size > 3:
             raise torch.OutOfMemoryError
-        return states(encoder, tokens)
+        return states(encoder, batches)
 
     monkeypatch.setattr(PackedEncoder, "states", states_of_three)
-    np.testing.assert_allclose(scorer.score(queries, texts, batch_tokens=100_000), expected, atol=1e-5)
+    np.testing.assert_allclose(scorer.score(queries, texts), expected, atol=1e-5)
     assert max(sizes) == 20
     assert sum(size for size in sizes if size <= 3) == 20
 
@@ -161,7 +164,7 @@ def test_in_half_precision_scores_are_near_those_of_predict(models: Models, prec
     exact = cross_encoder(models.reranker, device=device)
     expected = exact.predict(list(zip(queries, texts, strict=True)), activation_fn=torch.nn.Identity())
     exact.model.to(getattr(torch, precision))
-    found = PackedScorer(exact).score(queries, texts, batch_tokens=512)
+    found = PackedScorer(exact, InBatches(512)).score(queries, texts)
     assert found.dtype == np.float32
     assert np.abs(found - expected).max() < 0.1 * np.ptp(expected)
     assert np.corrcoef(found, expected)[0, 1] > 0.995
@@ -174,14 +177,13 @@ def test_vectors_are_those_of_encode(models: Models, tmp_path: Path, pooling: st
     pool(model, pooling)
     texts = texts_of(4, 40, longest=300)
     expected = model.encode(texts, show_progress_bar=False)
-    embedder = packed_embedder(model, batch_tokens=700)
+    embedder = packed_embedder(model, InBatches(700))
     assert embedder is not None
     found = np.empty_like(expected)
     done: list[int] = []
-    for rows, vectors in embedder.embed(texts, batch_tokens=700, on_batch=done.append):
+    for rows, vectors in embedder.embed(texts, on_batch=done.append):
         found[rows] = vectors
-    unit = found / np.linalg.norm(found, axis=1, keepdims=True)
-    np.testing.assert_allclose(unit, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-5)
+    np.testing.assert_allclose(found, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-5)
     assert sum(done) == len(texts)
 
 
@@ -192,7 +194,7 @@ def test_a_model_of_another_type_is_left_to_sentence_transformers(models: Models
     config = DistilBertConfig(dim=32, n_layers=1, n_heads=2, hidden_dim=32)
     config.num_labels = 1
     DistilBertForSequenceClassification(config).save_pretrained(tmp_path)
-    assert packed_scorer(cross_encoder(tmp_path), batch_tokens=512) is None
+    assert packed_scorer(cross_encoder(tmp_path), InBatches(512)) is None
 
     config_file = models.reranker / "config.json"
     other = tmp_path / "relu"
@@ -201,13 +203,13 @@ def test_a_model_of_another_type_is_left_to_sentence_transformers(models: Models
 
     BertForSequenceClassification.from_pretrained(models.reranker, hidden_act="relu").save_pretrained(other)
     assert json.loads((other / "config.json").read_text())["hidden_act"] == "relu" != config_file.read_text()
-    assert packed_scorer(cross_encoder(other), batch_tokens=512) is None
+    assert packed_scorer(cross_encoder(other), InBatches(512)) is None
 
 
 def test_a_model_that_pools_otherwise_is_left_to_sentence_transformers(models: Models) -> None:
     model = SentenceTransformer(str(models.embedder), device="cpu", local_files_only=True)
     pool(model, "max")
-    assert packed_embedder(model, batch_tokens=512) is None
+    assert packed_embedder(model, InBatches(512)) is None
 
 
 def test_a_model_whose_probes_come_out_otherwise_is_left_to_sentence_transformers(
@@ -217,7 +219,7 @@ def test_a_model_whose_probes_come_out_otherwise_is_left_to_sentence_transformer
     with torch.no_grad():  # as a library would that computes layers in another way than is known
         model.model.bert.encoder.layer[0].attention.self.scaling *= 1.5
     with caplog.at_level(logging.INFO, logger="nightrank.tasks.models.packed"):
-        assert packed_scorer(model, batch_tokens=512) is None
+        assert packed_scorer(model, InBatches(512)) is None
     assert "Probes differ" in caplog.text
 
 
@@ -227,14 +229,14 @@ def test_a_model_that_sees_other_tokens_is_left_to_sentence_transformers(
     model = cross_encoder(models.reranker)
     model.tokenizer.truncation_side = "left"
     with caplog.at_level(logging.INFO, logger="nightrank.tasks.models.packed"):
-        assert packed_scorer(model, batch_tokens=512) is None
+        assert packed_scorer(model, InBatches(512)) is None
     assert "cut at the end" in caplog.text
 
     shorter = cross_encoder(models.reranker)
     preprocess = shorter.preprocess
     shorter.preprocess = lambda inputs: preprocess([(query, text[:9]) for query, text in inputs])
     with caplog.at_level(logging.INFO, logger="nightrank.tasks.models.packed"):
-        assert packed_scorer(shorter, batch_tokens=512) is None
+        assert packed_scorer(shorter, InBatches(512)) is None
     assert "Its tokens are others" in caplog.text
 
 
@@ -242,4 +244,4 @@ def test_a_prompt_of_the_models_own_is_kept(models: Models) -> None:
     model = SentenceTransformer(
         str(models.embedder), device="cpu", local_files_only=True, prompts={"q": "x: "}, default_prompt_name="q"
     )
-    assert packed_embedder(model, batch_tokens=512) is None
+    assert packed_embedder(model, InBatches(512)) is None

@@ -268,7 +268,7 @@ def test_bad_rows_do_not_stop_the_log(tmp_path: Path) -> None:
         ),
         ("log.jsonl", b"", "log.jsonl holds no query"),
         ("log.csv", b"query,count\n", "log.csv holds no query"),
-        ("log.txt", b"q", "log.txt is no table that can be read"),
+        ("log.txt", b"q", "log.txt is not a table that can be read"),
     ],
 )
 def test_a_file_that_is_no_log_is_refused_as_a_whole(tmp_path: Path, name: str, content: bytes, message: str) -> None:

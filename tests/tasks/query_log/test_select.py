@@ -7,13 +7,11 @@ import pyarrow as pa
 import pytest
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.files.parquet import RowWriter, read_table, write_table
+from nightrank.storage.files.parquet import RowWriter, write_table
 from nightrank.storage.keys import query_key
 from nightrank.storage.records import BAD_ROWS, QUERIES
 from nightrank.storage.release.files import Queries, ReleaseFiles
-from nightrank.storage.workspace.folder import FolderWorkspace
-from nightrank.tasks.night import Before, Night
-from nightrank.tasks.query_log.select import QueriesRead, read_queries
+from nightrank.tasks.query_log.select import LogToRead, QueriesRead, read_queries
 from nightrank.tasks.settings.file import Settings
 
 if TYPE_CHECKING:
@@ -22,47 +20,45 @@ if TYPE_CHECKING:
 
 
 class Log:
-    """A query log in a folder, and what a night makes of it."""
+    """A query log in a folder, and what is read of it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.nights = 0
-        self.before: Before | None = None
+        self.files = ReleaseFiles(folder)
+        self.pairs_per_second: float | None = None
         self.answered: Queries | None = None
         self.refused: dict[str, str] = {}
 
     def refuse(self, conditions: Collection[str]) -> dict[str, str]:
         return {condition: self.refused[condition] for condition in conditions if condition in self.refused}
 
-    def night(self, rows: list[dict[str, Any]], **settings: object) -> Night:
+    def read(self, rows: list[dict[str, Any]], **settings: object) -> QueriesRead:
+        return self.read_with(settings, rows, judged=())
+
+    def read_with(
+        self, settings: dict[str, object], rows: list[dict[str, Any]], *, judged: tuple[str, ...]
+    ) -> QueriesRead:
         (self.folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         queries = {"log": "log.jsonl", "max_bad_row_share": 1.0, **settings}
-        values = {"documents": {"source": "-"}, "queries": queries}
-        self.nights += 1
-        workspace = FolderWorkspace(self.folder / "workspace")
-        night = Night(
-            Settings.model_validate(values), self.folder, workspace, f"r{self.nights}", self.before, 0, self.answered
+        log = LogToRead(
+            Settings.model_validate({"documents": {"source": "-"}, "queries": queries}),
+            self.folder,
+            pairs_per_second=self.pairs_per_second,
+            answered=self.answered,
         )
-        night.scratch.folder.mkdir(parents=True)
-        return night
-
-    def read(self, night: Night, *, judged: tuple[str, ...] = ()) -> QueriesRead:
-        with RowWriter(night.files.bad_rows.path, BAD_ROWS) as bad:
-            return read_queries(night, bad, judged=set(judged), refuse=self.refuse)
+        with RowWriter(self.files.bad_rows.path, BAD_ROWS) as bad:
+            return read_queries(log, bad, judged=set(judged), refuse=self.refuse)
 
     def texts(self, rows: list[dict[str, Any]], *, judged: tuple[str, ...] = (), **settings: object) -> list[str]:
-        night = self.night(rows, **settings)
-        self.read(night, judged=judged)
-        queries = night.files.queries.read()
+        queries = self.read_with(settings, rows, judged=judged).queries
         assert queries.schema == QUERIES
         texts: list[str] = queries.column("text").to_pylist()
         return texts
 
     def dropped(self, rows: list[dict[str, Any]], **settings: object) -> tuple[dict[str, tuple[int, int]], QueriesRead]:
         """(rows, traffic) by reason."""
-        night = self.night(rows, **settings)
-        read = self.read(night)
-        return {row["reason"]: (row["rows"], row["traffic"]) for row in night.files.dropped.read().to_pylist()}, read
+        read = self.read(rows, **settings)
+        return {row["reason"]: (row["rows"], row["traffic"]) for row in read.dropped.to_pylist()}, read
 
 
 @pytest.fixture
@@ -95,7 +91,7 @@ def test_each_row_that_is_not_kept_is_counted_with_its_reason(log: Log) -> None:
         "over the budget": (2, 2),
     }
     # People searched 2 + 3 + 8 + 2 times, and "common" is answered.
-    assert read == QueriesRead(bad=1, coverage=8 / 15, screened=21 / 36)
+    assert (read.bad, read.coverage, read.screened) == (1, 8 / 15, 21 / 36)
 
 
 def test_robots_leave_no_traffic_behind_and_bad_rows_are_told_once(log: Log) -> None:
@@ -104,13 +100,11 @@ def test_robots_leave_no_traffic_behind_and_bad_rows_are_told_once(log: Log) -> 
         {"query": "bought?", "user": "p"},
         {"query": ""},
     ]
-    night = log.night(rows, max_per_minute=8)
-    log.read(night)
-    assert [(row["text"], row["count"]) for row in night.files.queries.read().to_pylist()] == [("bought?", 1)]
-    assert night.files.bad_rows.read().column("row").to_pylist() == [11]
-    night = log.night(rows, max_per_minute="none")
-    log.read(night)
-    assert [(row["text"], row["count"]) for row in night.files.queries.read().to_pylist()] == [("bought", 10)]
+    read = log.read(rows, max_per_minute=8)
+    assert [(row["text"], row["count"]) for row in read.queries.to_pylist()] == [("bought?", 1)]
+    assert log.files.bad_rows.read().column("row").to_pylist() == [11]
+    read = log.read(rows, max_per_minute="none")
+    assert [(row["text"], row["count"]) for row in read.queries.to_pylist()] == [("bought", 10)]
 
 
 def test_queries_of_fewer_users_than_asked_for_are_not_kept_though_they_are_frequent_or_judged(log: Log) -> None:
@@ -126,7 +120,7 @@ def test_queries_of_fewer_users_than_asked_for_are_not_kept_though_they_are_freq
 
 
 def test_min_users_without_a_user_column_is_an_input_error(log: Log) -> None:
-    with pytest.raises(InputError, match="names none") as caught:
+    with pytest.raises(InputError, match="has no column `user`") as caught:
         log.texts([{"query": "a", "session": "s1"}], min_users=2)
     assert "column `user`" in caught.value.remedy
 
@@ -147,13 +141,13 @@ def test_nothing_that_a_night_writes_names_a_user_or_what_was_dropped(log: Log) 
         {"query": "x", "timestamp": "+49 30 1234567"},
         {"query": "x", "query_id": "jane@example.org\n"},
     ]
-    night = log.night(rows)
-    log.read(night)
-    for path in night.staging.rglob("*.parquet"):
-        written = json.dumps(read_table(path).to_pylist())
+    read = log.read(rows)
+    bad = log.files.bad_rows.read()
+    for table in (read.queries, read.curve, read.dropped, bad):
+        written = json.dumps(table.to_pylist())
         for secret in ("4711", "0815", "Agent-99", "jane", "1234567", "wrong column"):
-            assert secret not in written, path
-    assert len(night.files.bad_rows.read()) == 4
+            assert secret not in written, table.schema
+    assert bad.num_rows == 4
 
 
 def test_judged_queries_are_kept_beyond_the_budget_unless_told_otherwise(log: Log) -> None:
@@ -170,8 +164,7 @@ def test_a_budget_in_seconds_buys_new_queries_and_known_ones_are_free(log: Log) 
     log.answered = ReleaseFiles(log.folder).queries
     write_table(log.answered.path, pa.table({"query_key": [query_key("a"), query_key("d")]}))
     assert log.texts(rows, **seconds) == ["a", "b", "c", "d"]
-    nothing_same = {"same_chunking": False, "same_embedder": False}
-    log.before = Before(ReleaseFiles(log.folder), **nothing_same, pairs_per_second=25.0)  # as measured: one new query
+    log.pairs_per_second = 25.0  # as measured: one new query
     assert log.texts(rows, **seconds) == ["a", "b", "d"]
 
 
@@ -201,7 +194,7 @@ def test_a_log_whose_timestamps_have_changed_their_form_stops_the_run(log: Log) 
 def test_strangers_are_neither_one_robot_nor_users(log: Log) -> None:
     rows = [{"query": "a", "user": "-", "timestamp": f"2024-06-03T10:00:{second}Z"} for second in range(10, 59)]
     assert log.dropped(rows, max_per_minute=5)[0] == {}
-    with pytest.raises(InputError, match="names none"):
+    with pytest.raises(InputError, match="has no column `user`"):
         log.texts(rows, min_users=2)
 
 
@@ -218,9 +211,8 @@ def test_the_order_of_rows_decides_nothing(log: Log) -> None:
     ]
     tables = []
     for ordered in (rows, rows[::-1]):
-        night = log.night(ordered)
-        log.read(night)
-        tables.append([file.read() for file in (night.files.queries, night.files.coverage, night.files.dropped)])
+        read = log.read(ordered)
+        tables.append([read.queries, read.curve, read.dropped])
     assert tables[0] == tables[1]
     assert tables[0][1].num_rows > 0
 
@@ -230,9 +222,8 @@ def test_the_curve_compares_our_choice_with_plain_frequency(log: Log) -> None:
     rows = [*steady, {"query": "busy", "count": 7, "timestamp": "2024-06-01"}]
     rows += [{"query": "s", "count": 3, "timestamp": "2024-06-03"}, {"query": "new", "timestamp": "2024-06-03"}]
     rows += [{"query": "jane@example.org", "timestamp": "2024-06-03"}]
-    night = log.night(rows)
-    log.read(night)
-    found = [tuple(row.values()) for row in night.files.coverage.read().to_pylist()]
+    read = log.read(rows)
+    found = [tuple(row.values()) for row in read.curve.to_pylist()]
     assert found == [
         ("chosen", 1, 100, 3 / 5),
         ("chosen", 2, 200, 3 / 5),
@@ -260,15 +251,14 @@ def test_the_same_text_with_another_filter_is_another_query_and_forms_are_merged
         {"query": "tea", "count": 2, "filter": blog},
         {"query": "tea", "count": 1, "filter": {}},
     ]
-    night = log.night(rows)
-    read = log.read(night)
-    assert [tuple(row.values()) for row in night.files.queries.read().to_pylist()] == [
+    read = log.read(rows)
+    assert [tuple(row.values()) for row in read.queries.to_pylist()] == [
         (query_key("tea"), "tea", 6, ["q1"], [], None),
         (query_key("tea", '{"type":"docs"}'), "tea", 4, ["q2", "q3"], ["tea?"], '{"type":"docs"}'),
         (query_key("tea", '{"type":"blog"}'), "tea", 2, [], [], '{"type":"blog"}'),
     ]
-    assert read == QueriesRead(bad=0, coverage=1.0, screened=0.0)
-    log.answered = night.files.queries
+    assert (read.bad, read.coverage, read.screened) == (0, 1.0, 0.0)
+    log.answered = log.files.queries.write(read.queries)
     known = log.texts(rows, budget_seconds=1.0, pairs_per_second=50.0)  # too little for a new query
     assert known == ["tea", "tea", "tea"]
 
@@ -283,10 +273,9 @@ def test_queries_whose_filter_is_refused_are_set_aside_with_its_reason_and_end_n
     ]
     dropped, read = log.dropped(rows, max_bad_row_share=0.1)
     assert dropped == {"bad row": (1, 0), "filter that cannot be applied": (9, 36)}
-    assert read == QueriesRead(bad=10, coverage=4 / 40, screened=0.0)
-    night = log.night(rows)
-    log.read(night)
-    bad = [(row["row"], row["reason"]) for row in night.files.bad_rows.read().to_pylist()]
+    assert (read.bad, read.coverage, read.screened) == (10, 4 / 40, 0.0)
+    read = log.read(rows)
+    bad = [(row["row"], row["reason"]) for row in log.files.bad_rows.read().to_pylist()]
     assert bad == [
         (12, "the filter is no JSON"),
         *((row, "no document has the field 'wieght' [email]") for row in range(2, 11)),

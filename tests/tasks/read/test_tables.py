@@ -328,7 +328,7 @@ def test_a_binary_column_of_a_parquet_file_is_no_metadata(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"{}", b"PAR1" + bytes(100) + b"PAR1"])
 def test_a_damaged_parquet_file_is_refused_as_a_whole(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(InputError, match=r"c\.parquet is no sound Parquet file"):
+    with pytest.raises(InputError, match=r"c\.parquet is not a readable Parquet file"):
         read_bytes(tmp_path, "c.parquet", content)
 
 

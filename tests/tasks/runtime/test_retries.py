@@ -17,6 +17,10 @@ from nightrank.tasks.trec.qrels import judgments_of
 from tests.support.published import check_readable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nightrank.storage.records import Judgment
+    from nightrank.tasks.settings.inputs import JudgmentsSettings
     from tests.support.collection import Collection
 
 
@@ -54,11 +58,11 @@ def test_a_stage_is_tried_again_after_a_fault_that_passes(
     calls = []
     read_judgments = judgments_of
 
-    def failing_once(*args: object) -> object:
+    def failing_once(settings: JudgmentsSettings, *, base: Path) -> list[Judgment]:
         calls.append(1)
         if len(calls) == 1:
             raise fault
-        return read_judgments(*args)  # type: ignore[arg-type]
+        return read_judgments(settings, base=base)
 
     monkeypatch.setattr(reading, "judgments_of", failing_once)
     monkeypatch.setattr(read_inputs, "retry_delay_seconds", [0.0, 0.0])

@@ -96,7 +96,7 @@ def test_a_query_that_too_few_people_sent_gives_no_pair(tmp_path: Path) -> None:
     )
 
     assert clicks(log, min_users=2) == [Pair("tea", "a", 1)]
-    with pytest.raises(InputError, match="names none"):
+    with pytest.raises(InputError, match="has no column `user`"):
         clicks(write_lines(tmp_path / "log.jsonl", {"query": "tea", "clicked": "a"}), min_users=2)
 
 

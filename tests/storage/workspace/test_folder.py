@@ -167,7 +167,7 @@ def test_a_damaged_pointer_is_an_error_and_never_no_release(place: Workspace, co
 def test_a_pointer_that_leaves_the_releases_is_refused(place: Workspace, release_id: str) -> None:
     place.root.mkdir()
     place.publish(release_id, now=NOW)
-    with pytest.raises(MachineError, match="is no release id"):
+    with pytest.raises(MachineError, match="is not a release id"):
         place.current_release_id()
 
 

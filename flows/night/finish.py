@@ -1,0 +1,107 @@
+"""How a refresh ends: with a new release, or with nothing to do, and what it reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nightrank.flows.engine.names import if_reachable, name_flow_run, workspace_name
+from nightrank.flows.night.artifacts import show_in_prefect
+from nightrank.flows.night.export import export
+from nightrank.flows.night.notes import notes_on_nothing, notes_on_release
+from nightrank.flows.night.summary import Refused, Summary
+from nightrank.storage.release.files import ReleaseFiles
+from nightrank.tasks.evaluate.ladder import ladder, read_depths, read_timings
+
+if TYPE_CHECKING:
+    from nightrank.flows.night.build import Build
+    from nightrank.tasks.stages.publish import Published
+    from nightrank.tasks.stages.read import InputsRead
+
+# Counts that are 0 where there was nothing to do.
+COUNTS_OF_WORK = (
+    "documents_added",
+    "documents_edited",
+    "documents_metadata",
+    "documents_removed",
+    "chunks_embedded",
+    "vectors_checked",
+    "postings_written",
+    "queries_embedded",
+    "queries_scanned",
+    "pairs_scored",
+    "scores_checked",
+    "searches",
+)
+
+
+def nothing_to_do(build: Build, inputs: InputsRead) -> Summary:
+    """The summary of a run that found the current release up to date."""
+    current = build.night.current
+    assert current is not None
+    nothing, read = dict.fromkeys(COUNTS_OF_WORK, 0), inputs.counts
+    bad = {"documents_bad": read.documents_bad, "queries_bad": read.queries_bad}
+    shown = (ReleaseFiles.depths, ReleaseFiles.timings)
+    files = ReleaseFiles.of(build.night.workspace, current.release_id, only=shown)
+    exported = export(build, current.release_id)
+    summary = Summary(
+        manifest=current,
+        published=False,
+        changed=False,
+        counts=current.counts.model_copy(update={**nothing, **bad}),
+        seconds=build.total_seconds(),
+        warnings=(*notes_on_nothing(build, inputs), *exported),
+        coverage=inputs.coverage,
+        dropped=inputs.dropped,
+        ladder=tuple(ladder(current.measures, read_timings(files.timings))),
+        depths=tuple(read_depths(files.depths)),
+    )
+    _tell(build, summary)
+    return summary
+
+
+def finish(build: Build, inputs: InputsRead, published: Published, *, warnings: tuple[str | None, ...]) -> Summary:
+    """Tell what came of a new release.
+
+    Args:
+        build: The run.
+        inputs: What it read.
+        published: The release.
+        warnings: Of the stages; None where one has nothing to say.
+
+    Raises:
+        Refused: A gate does not let it through; the release is kept, marked rejected.
+    """
+    manifest, files = published.manifest, ReleaseFiles.of(build.night.workspace, published.manifest.release_id)
+    summary = Summary(
+        manifest=manifest,
+        published=published.live_id is not None,
+        changed=True,
+        counts=manifest.counts,
+        seconds=build.total_seconds(),
+        coverage=inputs.coverage,
+        dropped=inputs.dropped,
+        ladder=tuple(ladder(manifest.measures, read_timings(files.timings))),
+        depths=tuple(read_depths(files.depths)),
+        warnings=(*notes_on_release(inputs, manifest), *(warning for warning in warnings if warning is not None)),
+    )
+    _tell(build, summary)
+    with if_reachable():
+        show_in_prefect(summary, workspace=build.night.workspace)
+    if summary.refused:
+        raise Refused(summary)
+    return summary
+
+
+def _tell(build: Build, summary: Summary) -> None:
+    """Say on Prefect's pages what came of the run, in its name and in one line of its log."""
+    release_id, counts = summary.manifest.release_id, summary.counts
+    outcome = "unchanged" if not summary.changed else "published" if summary.published else "refused"
+    workspace = workspace_name(build.night.settings.workspace, base=build.night.base)
+    name_flow_run(
+        workspace,
+        release_id,
+        outcome,
+        log=f"Release {release_id} {outcome}: {counts.documents:,} documents, {counts.chunks:,} chunks "
+        f"({counts.chunks_embedded:,} embedded now), {counts.queries:,} queries, {counts.pairs:,} pairs "
+        f"({counts.pairs_scored:,} scored now).",
+    )

@@ -1,0 +1,77 @@
+"""What a refresh records of its release: the manifest, with the counts that the stages' outcomes give."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from nightrank.flows.settings import portable
+from nightrank.storage.release.documents import changes_between
+from nightrank.storage.release.manifest import Counts, Manifest, settings_as_json
+from nightrank.tasks.rerank.hosted.key import without_key_place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nightrank.flows.night.build import Build
+    from nightrank.storage.release.documents import Changes
+    from nightrank.tasks.stages.built import Built
+    from nightrank.tasks.stages.gate import GateVerdicts
+
+
+def record(build: Build, built: Built, measures: Mapping[str, Mapping[str, float]], verdicts: GateVerdicts) -> Manifest:
+    """The manifest of the release that a run has built, but for its files.
+
+    Args:
+        build: The run.
+        built: What its stages made.
+        measures: Means by stage and measure.
+        verdicts: Of the gates.
+    """
+    night = build.night
+    before = None if night.before is None else night.before.files.documents.path
+    return Manifest(
+        release_id=night.release_id,
+        created_at=night.now,
+        status="accepted" if all(gate.lets_through for gate in verdicts.gates) else "rejected",
+        previous=None if night.current is None else night.current.release_id,
+        nightrank=version("nightrank"),
+        inputs=build.inputs_of(built.inputs),
+        settings=settings_as_json(without_key_place(portable(night.settings, night.workspace))),
+        chunk_table=built.index.vectors.table,
+        counts=counts_of(built, changes_between(before, built.inputs.digests.path)),
+        seconds=build.total_seconds(),
+        measures={stage: dict(values) for stage, values in measures.items()},
+        gates=verdicts.gates,
+        files={},
+    )
+
+
+def counts_of(built: Built, changes: Changes) -> Counts:
+    """How much a run saw and did.
+
+    Args:
+        built: What its stages made.
+        changes: Of the documents.
+    """
+    vectors, pairs = built.index.vectors, built.reranked.pairs
+    return Counts(
+        **built.inputs.counts._asdict(),
+        documents_added=changes.added,
+        documents_edited=changes.edited,
+        documents_metadata=changes.metadata,
+        documents_removed=changes.removed,
+        chunks=built.cut.count,
+        texts=vectors.texts,
+        chunks_embedded=vectors.embedded,
+        vectors_checked=built.queries.checked,
+        postings_written=built.index.postings,
+        queries_embedded=built.queries.embedded,
+        queries_scanned=built.dense.scanned,
+        pairs=pairs.pairs,
+        pairs_scored=pairs.scored,
+        scores_checked=pairs.checked,
+        pairs_left=pairs.left,
+        queries_left=pairs.queries_left,
+        searches=pairs.searches,
+    )

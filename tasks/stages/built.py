@@ -1,0 +1,47 @@
+"""A release as its stages have built it: what is measured, what the gates are asked about, and what is recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nightrank.storage.release.files import Bm25Leg, Candidates
+    from nightrank.tasks.stages.filter import FilteredQueries
+    from nightrank.tasks.stages.index import ChunksCut, Index
+    from nightrank.tasks.stages.publish import ResultsWritten
+    from nightrank.tasks.stages.read import InputsRead
+    from nightrank.tasks.stages.rerank import Reranked
+    from nightrank.tasks.stages.retrieve import DenseRetrieved, QueriesEmbedded
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What the stages came back with, in their order.
+
+    Attributes:
+        inputs: What was read.
+        cut: The chunks.
+        index: What queries meet.
+        asked: The queries, with what their filters let through.
+        queries: Their vectors.
+        bm25_leg: Our own.
+        dense: Our own dense leg.
+        reranked: The candidates in their final order.
+        results: The search cache.
+    """
+
+    inputs: InputsRead
+    cut: ChunksCut
+    index: Index
+    asked: FilteredQueries
+    queries: QueriesEmbedded
+    bm25_leg: Bm25Leg
+    dense: DenseRetrieved
+    reranked: Reranked
+    results: ResultsWritten
+
+    @property
+    def candidates(self) -> Candidates:
+        """In their final order."""
+        return self.reranked.candidates
