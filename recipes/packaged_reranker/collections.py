@@ -20,11 +20,11 @@ import pyarrow as pa
 
 from nightrank.storage.bm25.build import build_bm25
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.files.parquet import write_table
 from nightrank.storage.keys import fingerprint, normalise_query
 from nightrank.storage.lance.place import LanceFolder
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.records import CHUNKS, Chunk
+from nightrank.storage.release.files import ReleaseFiles
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.chunk.pieces import split_pieces
 from nightrank.tasks.settings.file import Settings
@@ -149,21 +149,23 @@ def _sentences(
 def _indexed(passages: Sequence[Passage], embed: Embed) -> Iterator[ReleaseIndex]:
     """Passages in stores of their own, each a chunk, as a release has its chunks; they go when they have been read."""
     with TemporaryDirectory() as name:
-        folder = Path(name)
+        files = ReleaseFiles(Path(name))
         chunks = list(_chunks(passages))
         text_of = {chunk.chunk_hash: chunk.text for chunk in chunks}
         vectors = embed(list(text_of.values()))
-        table = ChunkTable.create(LanceFolder(folder / "lance"), embedder="source", dimensions=vectors.shape[1])
+        table = ChunkTable.create(LanceFolder(files.folder / "lance"), embedder="source", dimensions=vectors.shape[1])
         table.add(list(text_of), list(text_of.values()), [0] * len(text_of), vectors)  # nobody asks for lengths here
         rows = [{name: getattr(chunk, name, "") for name in CHUNKS.names} | {"metadata": "{}"} for chunk in chunks]
-        write_table(folder / "chunks.parquet", pa.Table.from_pylist(rows, schema=CHUNKS))
+        chunks_file = files.scratch.chunks
+        chunks_file.path.parent.mkdir()
+        chunks_file.write(pa.Table.from_pylist(rows, schema=CHUNKS))
         build_bm25(
-            folder / "bm25.duckdb",
-            folder / "chunks.parquet",
+            files.statistics.path,
+            chunks_file.path,
             texts_of=lambda hashes: table.batches(hashes, ["text"]),
             analyse=Analyser.of(SETTINGS.bm25),
         )
-        with Bm25Store.open(folder / "bm25.duckdb") as store:
+        with Bm25Store.open(files.statistics.path) as store:
             yield ReleaseIndex.of(SETTINGS, store, table, candidates=NO_CANDIDATES.empty_table())
 
 

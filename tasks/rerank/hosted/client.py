@@ -68,7 +68,7 @@ class HostedReranker:
         self.spending = spending
         self._connection = Connection(plan, self._api, key=key, clock=clock)
         self._generator = generator
-        self._pairs_a_request = plan.hosted.pairs_per_request or self._api.pairs_per_request
+        self._pairs_per_request = plan.hosted.pairs_per_request or self._api.pairs_per_request
         self._uploaded: set[str] = set()
         self._retrying = Retrying(
             stop=stop_after_attempt(plan.hosted.attempts),
@@ -113,7 +113,7 @@ class HostedReranker:
             InputError: The API refuses the key or the request.
         """
         waiting = list(range(len(texts)))
-        while waiting and (room := self.spending.room_for(min(len(waiting), self._pairs_a_request))):
+        while waiting and (room := self.spending.room_for(min(len(waiting), self._pairs_per_request))):
             part = waiting[:room]
             asked = RerankRequest(
                 self.plan.model,

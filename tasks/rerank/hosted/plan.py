@@ -58,7 +58,7 @@ def plan_hosted(settings: RerankerSettings) -> HostedPlan:
     url = _checked_url(hosted.url or api.default_url, api=hosted.api)
     _require(
         hosted.api_key_env is None or hosted.api_key_block is None,
-        "[reranker.hosted] names a `api_key_env` and a `api_key_block`.",
+        "[reranker.hosted] names both `api_key_env` and `api_key_block`.",
         "Keep the one that holds the key.",
     )
     _require(

@@ -527,7 +527,7 @@ def test_a_memo_that_a_run_is_writing_is_no_fault_but_a_reason_to_wait(patient: 
     ) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "held\n"
-        with pytest.raises(WorkspaceBusy, match="A run is writing"):
+        with pytest.raises(WorkspaceBusy, match="A refresh is writing"):
             patient.examined()
         writer.communicate()
     assert patient.examined().healthy

@@ -92,7 +92,7 @@ def run(wanted: pa.Table, memo: PairMemo, chunks: ChunkTable, scorer: Scorer | N
 
 
 def drift_check(sample: int) -> DriftCheck:
-    return DriftCheck(DriftCheckSettings(sample=sample), "float32", np.random.default_rng(5))
+    return DriftCheck(DriftCheckSettings(sample=sample or None), "float32", np.random.default_rng(5))
 
 
 def test_each_pair_gets_the_score_of_its_own_query_and_text(memo: PairMemo, chunks: ChunkTable) -> None:

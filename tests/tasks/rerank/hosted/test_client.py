@@ -446,7 +446,7 @@ def test_hosts_of_every_form_are_taken(url: str) -> None:
         ({"api": "cohere", "api_key_env": KEY.partition("-")[2].upper()}, "no name of an environment variable"),
         ({"api": "cohere", "api_key_env": "co_" + KEY[3:]}, "no name of an environment variable"),
         ({"api": "cohere", "api_key_env": "A_" + "0" * 63}, "no name of an environment variable"),
-        ({"api": "cohere", "api_key_env": "A", "api_key_block": "b"}, "a `api_key_env` and a `api_key_block`"),
+        ({"api": "cohere", "api_key_env": "A", "api_key_block": "b"}, "both `api_key_env` and `api_key_block`"),
         ({"api": "vectara"}, "corpus is missing"),
         ({"api": "jina", "corpus": "passages"}, "corpus is set"),
     ],
