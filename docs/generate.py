@@ -51,7 +51,7 @@ def commands_page() -> str:
     blocks = ["# Command line", NOTE]
     blocks.append(
         wrapped(
-            "Every command but `--version` takes `-c FILE` (`--config`): the settings file; without it "
+            "Every command but `demo` takes `-c FILE` (`--config`): the settings file; without it "
             "`nightrank.toml` in the working directory, else `nightrank-demo/nightrank.toml`. With `--json` a command "
             "writes one JSON object on standard output and nothing else ([what is in it](json.md)). "
             "`nightrank COMMAND --help` shows the same as this page."
@@ -97,6 +97,8 @@ def argument_line(argument: Argument) -> str:
     meaning = without_tags((argument.parameter.help or "").strip())
     choices = argument.get_choices() or ()
     told = [f"One of {', '.join(f'`{choice}`' for choice in choices)}."] if choices else []
+    if argument.required and not is_positional(argument):
+        told.append("Required.")
     default = argument.field_info.default
     if isinstance(default, int | float | str | Path) and not isinstance(default, bool):
         told.append(f"Default: `{default}`.")

@@ -17,7 +17,7 @@ from nightrank.flows.operate.export import export
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.tasks.rerank.hosted.client import HostedReranker
 from nightrank.tasks.rerank.hosted.plan import plan_hosted
-from nightrank.tasks.rerank.hosted.spending import RunSpending
+from nightrank.tasks.rerank.hosted.spending import SpendingBySection
 from nightrank.tasks.settings.ranking import RerankerSettings
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test_a_reranker_of_ones_own_is_asked_by_the_settings_that_its_program_shows(
         url = f"http://127.0.0.1:{server.server_address[1]}"
         settings = RerankerSettings.model_validate({"model": "my-reranker", "hosted": {"api": "tei", "url": url}})
         plan = plan_hosted(settings)
-        reranker = HostedReranker.connect(plan, RunSpending().under(plan.hosted))
+        reranker = HostedReranker.connect(plan, SpendingBySection().under(plan.hosted))
         texts = ["Black tea is left to wilt.", "Coffee beans", "tea"]
         scores = reranker.score(["black tea"] * 3, texts, np.ones(3, dtype=np.int64))
         assert scores.tolist() == [1.0, 0.0, 0.5]
