@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 CLAIMS_ON_DATA := rerank_speed embed_speed
 CLAIMS := bm25_speed dense_speed search_cache memory_growth start_up
 
-.PHONY: demo install test test-long test-all check lint bench bench-nights clean
+.PHONY: demo install test test-long test-all check lint docs bench bench-nights clean
 
 demo: .venv/installed
 	$(BIN)/nightrank demo
@@ -35,6 +35,9 @@ lint: .venv/installed-for-development
 	$(BIN)/lint-imports
 
 check: lint test test-long
+
+docs: .venv/installed-for-docs
+	$(BIN)/zensical build --clean --strict
 
 bench: .venv/installed-for-benchmarks
 	-for claim in $(CLAIMS_ON_DATA); do $(BIN)/python -m benchmarks.$$claim --small --data $(DATA); done
@@ -64,9 +67,13 @@ bench-nights: .venv/installed-for-development
 	$(PIP_INSTALL) -e ".[dev]"
 	touch $@
 
+.venv/installed-for-docs: .venv/installed
+	$(PIP_INSTALL) -e ".[docs]"
+	touch $@
+
 .venv/installed-for-benchmarks: .venv/installed-for-development
 	$(PIP_INSTALL) -e ".[peers,openvino]"
 	touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info nightrank-demo
+	rm -rf .venv .cache build dist site *.egg-info nightrank-demo

@@ -7,7 +7,7 @@ files are at least a quarter of a megabyte), those of a pair come from a memo of
 counted by what BM25 takes on this machine for queries and chunks as ``benchmarks.bm25_speed`` makes them. What a GPU
 does a second, and what an hour of it and of a core costs, is yours to say: operations are counted, not timed. It is
 all for the first night; later ones cost the share that changed, but for the files that each release has anew.
-``deployments/SCALE.md`` says what follows from it.
+``docs/how-to/size.md`` says what follows from it.
 """
 
 from __future__ import annotations

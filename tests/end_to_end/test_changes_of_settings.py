@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import nightrank.tasks.rerank.lazy
 from benchmarks.tiny_models import tiny_embedder, tiny_reranker
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import read_manifest
@@ -240,7 +239,7 @@ def test_stored_values_that_the_model_no_longer_gives_stop_the_run(
             vectors = super()._embed(*arguments)  # type: ignore[arg-type]
             return -vectors
 
-    monkeypatch.setattr(nightrank.tasks.rerank.lazy, "Embedder", Drifted)
+    monkeypatch.setattr("nightrank.tasks.embed.lazy.Embedder", Drifted)
     collection.document("tea")["text"] = "Black tea is left to wilt."
 
     with pytest.raises(MachineError, match="stored embeddings"):

@@ -81,7 +81,7 @@ def test_what_cannot_be_exported_is_told_with_its_exit_code(
         (2, "No target of the export is given", ()),
         (2, "Nothing can be exported to a file that ends in '.csv'", ("--to", "x.csv")),
         (2, "A file that ends in .sqlite or .parquet, or redis://", ("--to", "x.duckdb")),
-        (2, "is in the workspace", ("--to", inside)),
+        (2, "is inside the workspace", ("--to", inside)),
         (2, "There is no release", ("--to", good, "--release", "20250101T000000-000Z")),
         (2, "is not a valid name", ("--to", good, "--name", "a;b")),
         (1, "redis://127.0.0.1:1/0 does not answer", ("--to", NOBODY)),
