@@ -149,7 +149,7 @@ def test_each_night_is_exported_and_a_place_that_failed_is_tried_again_by_the_ne
 
     assert (summary.published, summary.changed) == (True, True)
     assert summary.manifest.release_id == FolderWorkspace(project.workspace).require_current()
-    reported = [warning for warning in summary.warnings if "not exported" in warning]
+    reported = [warning for warning in summary.warnings if "An export failed" in warning]
     assert len(reported) == 2
     assert "redis://127.0.0.1:1/0 does not answer" in reported[1]
     release = FolderWorkspace(project.workspace).release(summary.manifest.release_id)
@@ -160,7 +160,7 @@ def test_each_night_is_exported_and_a_place_that_failed_is_tried_again_by_the_ne
     again = refresh(str(project.settings_file))
 
     assert (again.published, again.changed) == (False, False)
-    assert len([warning for warning in again.warnings if "not exported" in warning]) == 1
+    assert len([warning for warning in again.warnings if "An export failed" in warning]) == 1
     assert again.seconds["export"] > 0
     assert_as_published(open_results(place), project)
 
