@@ -46,7 +46,7 @@ ORDER BY fused_rank - rank DESC, query LIMIT 10
 def current_release(workspace: Path) -> Path:
     """The folder of the release that is live."""
     pointer = json.loads((workspace / "current.json").read_text(encoding="utf-8"))
-    return workspace / "releases" / pointer["release_id"]
+    return workspace / "releases" / str(pointer["release_id"])
 
 
 def answers(release: Path) -> pa.Table:
