@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 CLAIMS_ON_DATA := rerank_speed embed_speed
 CLAIMS := bm25_speed dense_speed search_cache memory_growth start_up
 
-.PHONY: demo install test test-all check lint docs bench bench-nights clean
+.PHONY: demo install test test-long test-all check lint docs bench bench-nights clean
 
 demo: .venv/installed
 	$(BIN)/nightrank demo
@@ -20,7 +20,10 @@ demo: .venv/installed
 install: .venv/installed
 
 test: .venv/installed-for-development
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(IN_PARALLEL) -m "not long and not slow and not gpu"
+
+test-long: .venv/installed-for-development
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(IN_PARALLEL) -m "long and not slow and not gpu"
 
 test-all: .venv/installed-for-development
 	$(BIN)/python -m pytest
@@ -31,7 +34,7 @@ lint: .venv/installed-for-development
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: lint test
+check: lint test test-long
 
 docs: .venv/installed-for-docs
 	$(BIN)/zensical build --clean --strict

@@ -30,6 +30,7 @@ def workspace(collection: Collection) -> Workspace:
     return FolderWorkspace(collection.workspace)
 
 
+@pytest.mark.long
 def test_a_night_equals_a_rebuild_from_its_memos_for_which_no_model_runs(
     collection: Collection, workspace: Workspace
 ) -> None:
@@ -41,6 +42,7 @@ def test_a_night_equals_a_rebuild_from_its_memos_for_which_no_model_runs(
     assert sorted(path.name for path in collection.folder.iterdir() if path.is_dir()) == ["workspace"]
 
 
+@pytest.mark.long
 def test_a_night_equals_a_rebuild_from_nothing_for_which_every_model_runs_again(
     collection: Collection, workspace: Workspace
 ) -> None:
@@ -76,6 +78,7 @@ def test_candidates_in_another_order_differ_though_the_results_are_the_same(
     assert "candidate 1" in comparison.first
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["evaluation.parquet", "depths.parquet", "diagnosis.parquet"])
 def test_other_figures_of_the_same_rankings_differ(name: str, workspace: Workspace, tmp_path: Path) -> None:
     other = FolderWorkspace(tmp_path / "other")

@@ -25,6 +25,7 @@ def beir_folder(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_the_ladder_is_what_ir_measures_makes_of_the_run_files_and_a_change_is_seen(
     prefect_api: str, models: Models, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+@pytest.mark.long
 def test_every_runner_is_warmed_once_then_runs_once_a_round_in_an_order_that_turns() -> None:
     calls: list[str] = []
 

@@ -162,6 +162,7 @@ def check(ended: Ended, case: Case) -> None:
         assert words in ended.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_bad_input_is_told_and_makes_no_workspace(case: Case, collection: Collection, nightrank: Command) -> None:
     case.spoil(collection)
@@ -173,6 +174,7 @@ def test_bad_input_is_told_and_makes_no_workspace(case: Case, collection: Collec
     assert snapshot(collection.folder) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_bad_input_changes_no_byte_of_a_workspace(
     case: Case, published: Collection, nightrank: Command, tmp_path: Path

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import nightrank.tasks.rerank.lazy
 from benchmarks.tiny_models import tiny_embedder, tiny_reranker
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import read_manifest
@@ -47,6 +46,7 @@ def assert_as_a_rebuild(collection: Collection, refresh: Refresh, folder: Path) 
     assert_same_rankings(rankings(collection.workspace), rankings(anew.workspace))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("section", "values", "kinds"),
     [
@@ -86,6 +86,7 @@ def test_a_setting_recomputes_what_depends_on_it_alone(
     assert_as_a_rebuild(collection, refresh, tmp_path / "rebuild")
 
 
+@pytest.mark.long
 def test_another_embedder_has_a_table_of_its_own_and_leaves_words_and_scores_alone(
     collection: Collection, refresh: Refresh, tmp_path: Path
 ) -> None:
@@ -108,6 +109,7 @@ def test_another_embedder_has_a_table_of_its_own_and_leaves_words_and_scores_alo
     assert_as_a_rebuild(collection, refresh, tmp_path / "rebuild")
 
 
+@pytest.mark.long
 def test_a_night_of_edits_and_another_reranker_at_once_equals_a_rebuild(
     collection: Collection, refresh: Refresh, tmp_path: Path
 ) -> None:
@@ -123,6 +125,7 @@ def test_a_night_of_edits_and_another_reranker_at_once_equals_a_rebuild(
     assert_as_a_rebuild(collection, refresh, tmp_path / "rebuild")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", ["missing", "cut short"])
 @pytest.mark.parametrize("name", ["documents.parquet", "bm25.duckdb", "dense.parquet", "queries.parquet"])
 def test_what_is_damaged_of_the_release_before_is_made_again_without_a_model(
@@ -142,6 +145,7 @@ def test_what_is_damaged_of_the_release_before_is_made_again_without_a_model(
     assert_as_a_rebuild(collection, refresh, tmp_path / "rebuild")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", [False, True])
 def test_a_budget_in_seconds_keeps_what_is_answered_under_another_reranker(
     damage: bool, collection: Collection, refresh: Refresh, tmp_path: Path
@@ -166,6 +170,7 @@ def test_a_log_of_which_the_drop_list_took_most_is_warned_of(collection: Collect
         assert "[queries].max_per_minute" in warnings[0]
 
 
+@pytest.mark.long
 def test_a_damaged_older_release_holds_up_no_night(collection: Collection, refresh: Refresh) -> None:
     old = refresh(collection).manifest.release_id
     collection.remove("bees")
@@ -213,6 +218,7 @@ def test_a_release_whose_results_an_earlier_version_made_is_made_again_from_the_
     assert refresh(collection).changed is False
 
 
+@pytest.mark.long
 def test_new_queries_meet_the_whole_collection_and_known_ones_only_what_is_new(
     collection: Collection, refresh: Refresh, tmp_path: Path
 ) -> None:
@@ -240,7 +246,7 @@ def test_stored_values_that_the_model_no_longer_gives_stop_the_run(
             vectors = super()._embed(*arguments)  # type: ignore[arg-type]
             return -vectors
 
-    monkeypatch.setattr(nightrank.tasks.rerank.lazy, "Embedder", Drifted)
+    monkeypatch.setattr("nightrank.tasks.embed.lazy.Embedder", Drifted)
     collection.document("tea")["text"] = "Black tea is left to wilt."
 
     with pytest.raises(MachineError, match="stored embeddings"):

@@ -136,6 +136,7 @@ def test_a_night_with_the_same_models_takes_times_over_and_loads_none(
     assert [stage.milliseconds for stage in second.ladder] == [stage.milliseconds for stage in first.ladder]
 
 
+@pytest.mark.long
 def test_another_model_depth_or_size_is_timed_anew(collection: Collection, tmp_path: Path) -> None:
     measured_in = [timings_of(collection, night(collection)).measured_in]
     for section, name, value in (
@@ -180,6 +181,7 @@ def test_the_release_that_is_live_is_measured_again_by_todays_judgments(collecti
     assert before != first.manifest.measures
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["candidates.parquet", "timings.json"])
 def test_what_is_damaged_of_the_release_before_stops_no_measuring(name: str, collection: Collection) -> None:
     path = folder_of(collection, night(collection)) / name

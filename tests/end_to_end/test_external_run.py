@@ -90,6 +90,7 @@ def test_the_leg_is_the_run_and_what_it_lacks_is_told(outside: Collection) -> No
     assert [check.name for check in examined.checks if not check.passed] == []
 
 
+@pytest.mark.long
 def test_the_same_run_is_nothing_to_do_and_another_one_computes_what_changed(outside: Collection) -> None:
     first = refreshed(outside)
     write_run(outside, dict(reversed(ANSWERS.items())))
@@ -120,6 +121,7 @@ def test_a_query_whose_filter_leaves_nothing_of_the_run_is_told_and_refuses_no_r
     ]
 
 
+@pytest.mark.long
 def test_a_night_after_edits_ends_where_a_rebuild_ends(outside: Collection, tmp_path: Path) -> None:
     refreshed(outside)
     outside.remove("glass")
@@ -136,6 +138,7 @@ def test_a_night_after_edits_ends_where_a_rebuild_ends(outside: Collection, tmp_
     assert_same(outside, rebuilt)
 
 
+@pytest.mark.long
 def test_a_run_that_goes_leaves_our_own_leg_behind(outside: Collection, tmp_path: Path) -> None:
     refreshed(outside)
     outside.settings["retrieval"] = {"candidate_depth": 8}

@@ -108,6 +108,7 @@ def require_brute_force(collection: Collection, whole: Collection, *, depth: int
     return compared
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 def test_any_history_of_texts_and_metadata_ends_where_a_rebuild_and_brute_force_end(
     seed: int, collection: Collection, tmp_path: Path
@@ -152,6 +153,7 @@ def test_any_history_of_texts_and_metadata_ends_where_a_rebuild_and_brute_force_
     assert examine(FolderWorkspace(collection.workspace), release_id=None).healthy
 
 
+@pytest.mark.long
 def test_an_evaluation_gives_filtered_queries_what_the_release_holds(collection: Collection) -> None:
     shelve(collection, np.random.default_rng(3), share=1.0)
     ask_with_filters(collection)

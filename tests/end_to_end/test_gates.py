@@ -156,6 +156,7 @@ def test_a_query_that_is_answered_as_a_form_of_another_is_kept(collection: Colle
     assert "on 6 judged queries" in gates["non_inferiority"].reason
 
 
+@pytest.mark.long
 def test_the_same_inputs_give_the_same_figures_run_after_run(collection: Collection, refresh: Refresh) -> None:
     refresh(collection)
     collection.settings["gates"] = {**LOOSE_GATES, "min_judged": 1.0}
@@ -175,6 +176,7 @@ def test_the_same_inputs_give_the_same_figures_run_after_run(collection: Collect
     assert first == second
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("settings", "gate"), [({"min_judged": 0.9}, "judged"), ({"min_coverage": 0.9}, "coverage")])
 def test_a_first_release_too_is_refused_for_what_it_is_itself(
     collection: Collection, refresh: Refresh, settings: dict[str, float], gate: str
@@ -190,6 +192,7 @@ def test_a_first_release_too_is_refused_for_what_it_is_itself(
     assert not (collection.workspace / "current.json").exists()
 
 
+@pytest.mark.long
 def test_a_source_that_is_too_old_is_refused_and_warned_of_where_there_is_nothing_to_do(
     collection: Collection, refresh: Refresh, nightrank: Command
 ) -> None:
@@ -251,6 +254,7 @@ def test_a_measure_that_nobody_knows_is_told_before_the_nights_work(collection: 
     assert not list((collection.workspace / "lance").glob("*"))
 
 
+@pytest.mark.long
 def test_refused_nights_leave_the_live_release_and_the_newest_of_their_own(
     collection: Collection, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 VARIABLE = "NIGHTRANK_TEST_KEY"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_killed_night_pays_at_most_for_the_answer_it_was_about_to_keep(
     when: str, collection: Collection, monkeypatch: pytest.MonkeyPatch

@@ -62,6 +62,7 @@ def bytes_under(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
+@pytest.mark.long
 def test_a_night_is_reranked_by_the_provider_and_the_next_pays_for_what_is_new_alone(
     hosted: Collection, refresh: Refresh, provider: RerankServer
 ) -> None:
@@ -100,6 +101,7 @@ def test_the_providers_scores_decide_the_order(hosted: Collection, refresh: Refr
         assert found == pytest.approx(sorted(scores, reverse=True))  # its weight is 1.0
 
 
+@pytest.mark.long
 def test_the_queries_beyond_the_cap_keep_the_fused_order_and_say_so_until_later_nights_paid_for_them(
     hosted: Collection, refresh: Refresh, provider: RerankServer
 ) -> None:
@@ -130,6 +132,7 @@ def test_the_queries_beyond_the_cap_keep_the_fused_order_and_say_so_until_later_
     assert refresh(hosted).changed is False
 
 
+@pytest.mark.long
 def test_what_was_paid_for_an_unfinished_query_outlives_every_collection(
     hosted: Collection, refresh: Refresh, provider: RerankServer, nightrank: Command
 ) -> None:
@@ -150,6 +153,7 @@ def test_a_spent_night_compares_with_one_that_was_not_as_a_doctor_sees_it(
     assert nightrank("doctor", "-c", hosted.settings_file).code == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
@@ -228,6 +232,7 @@ def test_the_key_is_nowhere_but_in_the_requests(
     assert VARIABLE.encode() not in bytes_under(hosted.workspace)
 
 
+@pytest.mark.long
 def test_a_key_can_come_from_a_prefect_secret(
     hosted: Collection, refresh: Refresh, provider: RerankServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +251,7 @@ def test_a_key_can_come_from_a_prefect_secret(
     assert len(provider.paid) > 0
 
 
+@pytest.mark.long
 def test_a_hosted_reranker_is_not_timed_and_not_watched_because_both_would_be_paid_for(
     hosted: Collection, refresh: Refresh, provider: RerankServer
 ) -> None:
@@ -259,6 +265,7 @@ def test_a_hosted_reranker_is_not_timed_and_not_watched_because_both_would_be_pa
     assert max(provider.paid.values()) == 1
 
 
+@pytest.mark.long
 def test_another_word_for_the_revision_has_all_pairs_scored_anew(
     hosted: Collection, refresh: Refresh, provider: RerankServer
 ) -> None:

@@ -44,6 +44,7 @@ def assert_as_undisturbed(collection: Collection, nights: Nights, folder: Path) 
     assert (ours.counts.documents, ours.counts.chunks) == (theirs.counts.documents, theirs.counts.chunks)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_every_place_where_state_changes(
     when: str, nights: Nights, collection: Collection, tmp_path: Path
@@ -183,6 +184,7 @@ def assert_nothing_left_over(workspace: Workspace) -> None:
     assert len(hashes) == len(hashes.column(0).unique()) == manifest.counts.texts
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("step", "chunks_twice", "pairs_twice"), [("commit of vectors", 4, 0), ("commit of pair scores", 0, 32)]
 )
@@ -251,6 +253,7 @@ def kill_at_random_moments(nights: Nights, collection: Collection, *, kills: int
     return tally
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kills", "seed"),
     [

@@ -64,6 +64,7 @@ def change(collection: Collection, generator: np.random.Generator) -> None:
     collection.documents = [*unique.values()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(
     ("candidate_depth", "results"), [(4, {}), (100, {"mmr_lambda": 0.6, "near_duplicate": 0.9999})]

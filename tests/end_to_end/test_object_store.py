@@ -91,6 +91,7 @@ def elsewhere(two_nights: tuple[Collection, Bucket], tmp_path: Path) -> Collecti
     return in_store(there, copy_of(bucket), tmp_path / "cache")
 
 
+@pytest.mark.long
 def test_nights_in_a_store_give_what_a_night_from_nothing_in_a_folder_gives(
     two_nights: tuple[Collection, Bucket], tmp_path: Path
 ) -> None:
@@ -108,6 +109,7 @@ def test_nights_in_a_store_give_what_a_night_from_nothing_in_a_folder_gives(
     assert 0 < ours.counts.chunks_embedded < ours.counts.texts
 
 
+@pytest.mark.long
 def test_another_machine_finds_nothing_to_do_and_goes_on_where_the_first_one_ended(
     elsewhere: Collection, tmp_path: Path
 ) -> None:

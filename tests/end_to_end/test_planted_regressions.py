@@ -108,6 +108,7 @@ def plant_half_a_collection(collection: Collection, refresh: Refresh) -> Live:
     return live
 
 
+@pytest.mark.long
 def test_a_reranker_with_shuffled_weights_is_stopped_by_its_quality(
     collection: Collection, refresh: Refresh, packaged_reranker: Path, nightrank: Command
 ) -> None:
@@ -123,6 +124,7 @@ def test_a_reranker_with_shuffled_weights_is_stopped_by_its_quality(
     live.assert_untouched(collection)
 
 
+@pytest.mark.long
 def test_half_of_the_collection_missing_is_stopped_by_the_overlap_where_nothing_is_judged(
     collection: Collection, refresh: Refresh, nightrank: Command
 ) -> None:
@@ -137,6 +139,7 @@ def test_half_of_the_collection_missing_is_stopped_by_the_overlap_where_nothing_
     live.assert_untouched(collection)
 
 
+@pytest.mark.long
 def test_half_of_the_collection_missing_is_stopped_by_the_quality_where_queries_are_judged(
     collection: Collection, refresh: Refresh, nightrank: Command
 ) -> None:
@@ -157,6 +160,7 @@ class Unstemmed(Analyser):
         return [None if word in self.stop_words else word for word in words]
 
 
+@pytest.mark.long
 def test_an_index_that_was_analysed_otherwise_than_the_queries_is_stopped_by_the_audit(
     collection: Collection, refresh: Refresh, nightrank: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +180,7 @@ def test_an_index_that_was_analysed_otherwise_than_the_queries_is_stopped_by_the
     assert refresh(collection).published
 
 
+@pytest.mark.long
 def test_queries_that_are_analysed_otherwise_than_the_index_are_stopped_by_the_audit(
     collection: Collection, refresh: Refresh, nightrank: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +196,7 @@ def test_queries_that_are_analysed_otherwise_than_the_index_are_stopped_by_the_a
     live.assert_untouched(collection)
 
 
+@pytest.mark.long
 def test_a_refused_release_is_listed_with_the_gates_that_it_failed_and_why(
     collection: Collection, refresh: Refresh, nightrank: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +218,7 @@ def test_a_refused_release_is_listed_with_the_gates_that_it_failed_and_why(
         assert f"{rejected['release_id']} was rejected by {name}: {reason}." in words
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("planted", ["reranker", "collection"])
 def test_a_gate_that_is_accepted_on_purpose_publishes_at_the_price_of_a_look_at_the_memos(
     planted: str,

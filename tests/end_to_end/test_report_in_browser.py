@@ -109,6 +109,7 @@ def opened(report: Path, browser: Browser, request: pytest.FixtureRequest) -> It
     assert shown.requests == [shown.uri]
 
 
+@pytest.mark.long
 def test_the_plots_are_there(opened: Opened) -> None:
     plots = opened.page.locator("svg.plot")
 

@@ -36,6 +36,7 @@ def provider(collection: Collection) -> Iterator[RerankServer]:
         yield server
 
 
+@pytest.mark.long
 def test_one_process_serves_nights_one_at_a_time_and_stops_them_in_good_order(
     prefect_api: str, provider: RerankServer, collection: Collection
 ) -> None:

@@ -55,6 +55,7 @@ def killed_behind_a_checkpoint(collection: Collection, api: str) -> int:
     return int(newest.rpartition("-")[2])
 
 
+@pytest.mark.long
 def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_figure(
     prefect_api: str, nightrank: Command, models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

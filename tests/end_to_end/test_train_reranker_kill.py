@@ -50,6 +50,7 @@ def killed_behind_a_checkpoint(collection: Collection, api: str) -> None:
     assert process.wait() == -signal.SIGKILL
 
 
+@pytest.mark.long
 def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_figure(
     prefect_api: str, nightrank: Command, models: Models, tmp_path: Path
 ) -> None:

@@ -71,6 +71,7 @@ print(*(name for name in {HEAVY!r} if name in sys.modules), file=sys.stderr)
     return set(ended.stderr.split()), ended.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["", *COMMANDS, "train embedder"])
 def test_help_loads_neither_an_orchestrator_nor_a_model(command: str, tmp_path: Path) -> None:
     loaded, printed = loaded_by(*command.split(), "--help", folder=tmp_path)
@@ -378,6 +379,7 @@ def test_a_command_that_is_written_wrongly_ends_with_2_and_one_message(
     assert not ended.out
 
 
+@pytest.mark.long
 def test_the_installed_program_prints_json_alone_and_nothing_of_prefects(
     collection: Collection, program: Program
 ) -> None:

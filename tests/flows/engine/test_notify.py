@@ -27,6 +27,7 @@ def told_by(collection: Collection, *blocks: str) -> None:
     collection.write()
 
 
+@pytest.mark.long
 def test_a_refused_release_is_told_with_workspace_release_gate_and_reason(
     prefect_api: str, collection: Collection
 ) -> None:

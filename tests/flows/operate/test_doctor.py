@@ -320,6 +320,7 @@ DAMAGED_FILES: dict[str, tuple[Callable[[Patient], None], str, str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", DAMAGED_FILES)
 def test_what_is_damaged_in_a_file_is_found_by_its_check_and_by_the_files_digest(patient: Patient, name: str) -> None:
     damage, check, says = DAMAGED_FILES[name]
@@ -364,6 +365,7 @@ CANDIDATES: dict[str, tuple[Callable[[pa.Table], pa.Table], str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CANDIDATES)
 def test_a_damaged_candidate_is_found(patient: Patient, name: str) -> None:
     change, says = CANDIDATES[name]

@@ -81,7 +81,7 @@ def test_what_cannot_be_exported_is_told_with_its_exit_code(
         (2, "No target of the export is given", ()),
         (2, "Nothing can be exported to a file that ends in '.csv'", ("--to", "x.csv")),
         (2, "A file that ends in .sqlite or .parquet, or redis://", ("--to", "x.duckdb")),
-        (2, "is in the workspace", ("--to", inside)),
+        (2, "is inside the workspace", ("--to", inside)),
         (2, "There is no release", ("--to", good, "--release", "20250101T000000-000Z")),
         (2, "is not a valid name", ("--to", good, "--name", "a;b")),
         (1, "redis://127.0.0.1:1/0 does not answer", ("--to", NOBODY)),
@@ -149,7 +149,7 @@ def test_each_night_is_exported_and_a_place_that_failed_is_tried_again_by_the_ne
 
     assert (summary.published, summary.changed) == (True, True)
     assert summary.manifest.release_id == FolderWorkspace(project.workspace).require_current()
-    reported = [warning for warning in summary.warnings if "not exported" in warning]
+    reported = [warning for warning in summary.warnings if "An export failed" in warning]
     assert len(reported) == 2
     assert "redis://127.0.0.1:1/0 does not answer" in reported[1]
     release = FolderWorkspace(project.workspace).release(summary.manifest.release_id)
@@ -160,7 +160,7 @@ def test_each_night_is_exported_and_a_place_that_failed_is_tried_again_by_the_ne
     again = refresh(str(project.settings_file))
 
     assert (again.published, again.changed) == (False, False)
-    assert len([warning for warning in again.warnings if "not exported" in warning]) == 1
+    assert len([warning for warning in again.warnings if "An export failed" in warning]) == 1
     assert again.seconds["export"] > 0
     assert_as_published(open_results(place), project)
 

@@ -67,6 +67,7 @@ def trained(learnable: Collection, prefect_api: str) -> dict[str, Any]:
     return dict(train_embedder(str(learnable.settings_file), request).as_json())
 
 
+@pytest.mark.long
 def test_a_model_is_kept_with_its_card_its_figures_and_its_loss_curve(
     learnable: Collection, trained: dict[str, Any]
 ) -> None:
@@ -97,6 +98,7 @@ def test_the_settings_word_is_enough_to_use_a_model(learnable: Collection, train
     assert plan.files.weights_sha256 == trained["card"]["weights_sha256"]
 
 
+@pytest.mark.long
 def test_a_promoted_model_is_used_from_the_next_refresh_on_until_it_is_withdrawn(
     learnable: Collection, trained: dict[str, Any], nightrank: Command
 ) -> None:
@@ -137,6 +139,7 @@ def test_a_promoted_model_is_used_from_the_next_refresh_on_until_it_is_withdrawn
     assert back.inputs.embedder == before.inputs.embedder
 
 
+@pytest.mark.long
 def test_promotion_is_refused_where_the_guard_loses_and_the_model_is_kept(
     learnable: Collection, nightrank: Command, tmp_path: Path
 ) -> None:
@@ -154,6 +157,7 @@ def test_promotion_is_refused_where_the_guard_loses_and_the_model_is_kept(
     )
 
 
+@pytest.mark.long
 def test_a_guard_that_comes_later_is_on_the_card_of_the_same_weights(
     learnable: Collection, nightrank: Command, tmp_path: Path
 ) -> None:

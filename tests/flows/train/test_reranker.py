@@ -44,6 +44,7 @@ def learnable(prefect_api: str, models: Models, tmp_path_factory: pytest.TempPat
     return collection
 
 
+@pytest.mark.long
 def test_a_better_reranker_is_promoted_and_the_next_release_uses_it_with_its_weight(learnable: Collection) -> None:
     settings_file = str(learnable.settings_file)
     trained = train_reranker(settings_file, RerankerRequest(pairs=PAIRS, training=TRAINING, promote=True))

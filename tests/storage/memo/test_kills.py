@@ -44,6 +44,7 @@ def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "memo").iterdir())
 
 
+@pytest.mark.long
 @EACH_KIND
 def test_a_memo_that_is_written_anew_keeps_what_is_reached(seed: Path, tmp_path: Path, kind: MemoKind) -> None:
     remember(seed, "abcdef", kind)
@@ -95,6 +96,7 @@ def another_machine(folder: Path) -> Path:
     return fresh
 
 
+@pytest.mark.long
 @EACH_KIND
 def test_a_memo_that_takes_in_what_others_added_keeps_what_it_has_not_shared(
     seed: Path, tmp_path: Path, kind: MemoKind

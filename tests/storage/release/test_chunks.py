@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,8 +15,6 @@ from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS, deduplic
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-    import pytest
 
 
 def settled(folder: Path, documents: dict[str, str]) -> Path:
@@ -105,6 +104,7 @@ def test_a_document_whose_text_lancedb_lost_is_cut_anew(tmp_path: Path) -> None:
 COLLECTIONS = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(["x", "x y", "y x", "x|s", "z y x", "z|s"]))
 
 
+@pytest.mark.long
 @settings(max_examples=20)  # each writes some files
 @given(nights=st.lists(COLLECTIONS, min_size=2, max_size=4))
 def test_any_history_lists_what_a_listing_from_nothing_does(

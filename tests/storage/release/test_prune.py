@@ -374,6 +374,7 @@ def four_nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place.root
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(("owner", "name"), STEPS)
 def test_wherever_a_collection_ends_kept_releases_are_whole_and_the_next_one_finishes(
@@ -404,6 +405,7 @@ def test_wherever_a_collection_ends_kept_releases_are_whole_and_the_next_one_fin
     assert sorted(path.name for path in place.memo.iterdir()) == ["pairs-r1.duckdb", "queries-e1.duckdb"]
 
 
+@pytest.mark.long
 def test_thirty_nights_take_little_more_room_than_the_last_of_them_alone(tmp_path: Path) -> None:
     generator = random.Random(1)
     grown, fresh = FolderWorkspace(tmp_path / "grown"), FolderWorkspace(tmp_path / "fresh")

@@ -251,6 +251,7 @@ def test_a_release_of_an_earlier_version_is_told_as_one(place: Workspace) -> Non
     assert reported.value.remedy == "Run `nightrank refresh` to build a new release."
 
 
+@pytest.mark.long
 @given(
     st.dictionaries(
         TEXTS,

@@ -97,6 +97,7 @@ def test_what_was_opened_once_keeps_to_its_release(
         assert title(cache) == "n1"
 
 
+@pytest.mark.long
 def test_no_lookup_fails_or_mixes_releases_while_they_change(
     place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -227,6 +227,7 @@ def test_a_release_that_was_removed_elsewhere_is_none_here_whatever_the_copy_say
     assert [manifest.release_id for manifest in list_releases(two)] == ["n2"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pruner", ["one", "two"])
 def test_collecting_removes_what_nothing_reaches_from_the_store(
     pruner: str, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

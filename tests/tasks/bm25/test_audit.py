@@ -148,6 +148,7 @@ def test_a_chunk_whose_text_is_gone_or_another_does_not_pass(tmp_path: Path) -> 
             assert (audit.misread, audit.passed) == (("c#0",), False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("depth", [2, 10])
 def test_a_chunk_that_belongs_among_the_found_and_is_not_there_does_not_pass(

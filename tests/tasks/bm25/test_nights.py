@@ -95,6 +95,7 @@ def words_in(chunks: Sequence[Placed]) -> int:
     return sum(len({word for word in placed.chunk.text.split() if word.isalnum()}) for placed in chunks)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("disorder", [nightrank.storage.bm25.compact.DISORDER, 1000.0])
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(nights=st.lists(COLLECTIONS, min_size=2, max_size=4))

@@ -188,6 +188,7 @@ def by_sparse_product(
     return rows
 
 
+@pytest.mark.long
 @given(
     variant=st.sampled_from(VARIANTS),
     count=st.integers(0, 120),

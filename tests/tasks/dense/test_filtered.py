@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -103,6 +104,7 @@ def legs(night: DenseNight, queries: int) -> list[list[tuple[int, float]]]:
     return found
 
 
+@pytest.mark.long
 @given(
     nights=st.lists(
         st.tuples(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,6 +76,7 @@ class CarriedOver:
 Night = tuple[list[tuple[int, bool]], list[int]]  # chunks (what each says, whether a filter allows it), queries
 
 
+@pytest.mark.long
 @given(
     nights=st.lists(
         st.tuples(

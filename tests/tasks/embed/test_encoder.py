@@ -74,5 +74,5 @@ def test_everything_that_decides_a_vector_is_in_the_fingerprint_and_where_it_run
 def test_a_folder_that_holds_no_model_is_the_users_error(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(InputError, match="no model that sentence-transformers reads"):
+    with pytest.raises(InputError, match="no model that sentence-transformers can read"):
         Embedder(plan(tmp_path), batch_tokens=512)

@@ -81,6 +81,7 @@ def test_a_variant_equal_to_the_settings_is_the_release_itself(refreshed: Collec
     assert snapshot(refreshed.workspace) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "changes",
     [
@@ -161,6 +162,7 @@ def test_another_reranker_has_pairs_of_its_own(refreshed: Collection, tmp_path: 
     assert theirs.means["fused"] == ours.means["fused"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("section", "values", "says"),
     [

@@ -21,5 +21,5 @@ def test_a_run_goes_by_its_files_name_unless_that_is_a_stages() -> None:
 
 @pytest.mark.parametrize("names", [("a/x.run", "b/x.trec"), ("results",)])
 def test_two_runs_of_one_name_are_refused(names: tuple[str, ...]) -> None:
-    with pytest.raises(InputError, match="as another run does"):
+    with pytest.raises(InputError, match="has the same name"):
         run_names([Path(name) for name in names])

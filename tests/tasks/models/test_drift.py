@@ -24,7 +24,7 @@ def test_rounding_passes_and_more_than_that_does_not(precision: str) -> None:
     moved[1, 0] -= 2 * allowed
     with pytest.raises(MachineError, match="1 of 2 stored embeddings") as error:
         compare(moved, precision=precision)
-    assert "drift check.tolerance" in (error.value.remedy or "")
+    assert "drift_check.tolerance" in (error.value.remedy or "")
 
 
 def test_the_settings_may_allow_more_or_less() -> None:

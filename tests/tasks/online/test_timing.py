@@ -44,6 +44,7 @@ def live(published: Collection) -> Iterator[LiveSearch]:
         )
 
 
+@pytest.mark.long
 def test_each_rung_costs_what_its_own_answer_needs(live: LiveSearch) -> None:
     ticks = count()  # every look at the clock is a second later than the one before
     milliseconds = time_stages(live, ["black tea", "sun and salt"], clock=lambda: float(next(ticks)))

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.compute as pc
+import pytest
 
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.workspace.folder import FolderWorkspace
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tests.support.collection import Collection
 
 
+@pytest.mark.long
 def test_pairs_are_the_queries_first_candidates_in_the_fused_order(published: Collection) -> None:
     release = StoredRelease.open(FolderWorkspace(published.workspace))
 

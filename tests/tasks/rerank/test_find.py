@@ -131,5 +131,5 @@ def test_a_folder_that_holds_no_model_is_the_users_error(tmp_path: Path) -> None
         plan(tmp_path)
 
     (tmp_path / "config.json").write_text('{"architectures": ["UnheardOfForSequenceClassification"]}')
-    with pytest.raises(InputError, match="no cross-encoder that sentence-transformers reads"):
+    with pytest.raises(InputError, match="no cross-encoder that sentence-transformers can read"):
         Reranker(plan(tmp_path), batch_tokens=512)

@@ -202,7 +202,7 @@ def test_a_release_of_which_only_the_manifest_is_left_has_a_report(tmp_path: Pat
     assert f"The release before, {FIRST}, cannot be read any more. Raise keep in [retention] to keep more." in words
     assert "depths.parquet is empty, or not there" in words
     assert "timed_queries" in words
-    assert "where the query log has a timestamp column" in words
+    assert "where the query log has a column timestamp" in words
 
 
 def test_a_first_release_is_compared_with_nothing(nights: tuple[Path, Path]) -> None:

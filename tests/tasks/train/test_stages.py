@@ -56,6 +56,7 @@ def prepared(
         return gathered, mined, training_set, {name: text for name, text, _ in collection.log}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("origin", ["judgments", "clicks", "documents", "pairs"])
 def test_no_passage_is_on_both_sides_of_the_split(judged: Collection, tmp_path: Path, origin: str) -> None:
     asked: dict[str, object] = {"held_out_share": 0.25}
@@ -150,6 +151,7 @@ def test_what_the_reranker_scores_like_an_answer_is_refused(judged: Collection) 
     assert mined.false_negatives["score"] > 0  # of 68 queries with 90 scored candidates each
 
 
+@pytest.mark.long
 def test_the_score_of_a_pair_counts_whatever_filter_it_was_scored_under(
     models: Models, judged: Collection, tmp_path: Path
 ) -> None:

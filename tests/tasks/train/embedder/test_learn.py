@@ -214,6 +214,7 @@ def test_training_ends_early_and_takes_the_best_where_nothing_is_gained(models: 
     assert losses.num_rows == 6
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("newest", [4, 6])
 def test_a_training_that_was_stopped_ends_early_where_it_would_have(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newest: int
