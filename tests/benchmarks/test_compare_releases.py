@@ -51,6 +51,7 @@ def test_a_night_equals_a_rebuild_from_nothing_for_which_every_model_runs_again(
     assert (rebuilt.chunks_embedded, rebuilt.pairs_scored) == (30, 210)
 
 
+@pytest.mark.long
 def test_a_rebuild_of_other_documents_differs_and_says_where(collection: Collection, workspace: Workspace) -> None:
     collection.remove("bees")
     collection.write()
@@ -61,6 +62,7 @@ def test_a_rebuild_of_other_documents_differs_and_says_where(collection: Collect
     assert comparison.first == "documents: 23 and 22"
 
 
+@pytest.mark.long
 def test_candidates_in_another_order_differ_though_the_results_are_the_same(
     workspace: Workspace, tmp_path: Path
 ) -> None:

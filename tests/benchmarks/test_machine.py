@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from benchmarks import machine
 
 
+@pytest.mark.long
 def test_a_rate_counts_what_its_calls_do_in_their_time() -> None:
     # A product of two 2048 x 2048 matrices is 17 billion operations: no processor does fewer than a tenth of one a
     # second, or more than ten thousand, and 3 x 256 MB added take neither a minute nor a microsecond.

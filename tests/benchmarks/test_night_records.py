@@ -57,6 +57,7 @@ def test_seconds_of_stages_add_up_to_the_total() -> None:
     assert sum(found.values()) == 2 * found["total"]
 
 
+@pytest.mark.long
 def test_a_night_that_was_published_and_not_recorded_has_the_figures_of_its_manifest(collection: Collection) -> None:
     done = refresh_plainly(collection.settings_file)
     again = refresh_plainly(collection.settings_file)

@@ -189,6 +189,7 @@ def test_bad_input_changes_no_byte_of_a_workspace(
     assert snapshot(collection.folder) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "case",
     [case for case in CASES if case.name in ("unknown key", "too many bad rows")],

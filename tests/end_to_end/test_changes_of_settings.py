@@ -160,6 +160,7 @@ def test_a_budget_in_seconds_keeps_what_is_answered_under_another_reranker(
     assert (second.counts.queries < first.counts.queries) == damage
 
 
+@pytest.mark.long
 def test_a_log_of_which_the_drop_list_took_most_is_warned_of(collection: Collection, refresh: Refresh) -> None:
     most = [text for _, text, _ in collection.log[:-1]]
     (collection.folder / "drop.jsonl").write_text("".join(json.dumps({"query": text}) + "\n" for text in most))
@@ -186,6 +187,7 @@ def test_a_damaged_older_release_holds_up_no_night(collection: Collection, refre
     check_readable(collection.workspace)
 
 
+@pytest.mark.long
 def test_a_release_that_is_not_there_any_more_is_made_again_from_the_same_input(
     collection: Collection, refresh: Refresh
 ) -> None:
@@ -199,6 +201,7 @@ def test_a_release_that_is_not_there_any_more_is_made_again_from_the_same_input(
     assert_same_rankings(before, rankings(collection.workspace))
 
 
+@pytest.mark.long
 def test_a_release_whose_results_an_earlier_version_made_is_made_again_from_the_same_input(
     collection: Collection, refresh: Refresh
 ) -> None:
@@ -232,6 +235,7 @@ def test_new_queries_meet_the_whole_collection_and_known_ones_only_what_is_new(
     assert_as_a_rebuild(collection, refresh, tmp_path / "rebuild")
 
 
+@pytest.mark.long
 def test_stored_values_that_the_model_no_longer_gives_stop_the_run(
     collection: Collection, refresh: Refresh, models: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,7 @@ def forbid_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nightrank.tasks.rerank.lazy, "Reranker", load_no_model)
 
 
+@pytest.mark.long
 def test_a_night_measures_every_rung_that_it_builds_and_says_what_a_query_costs_there(collection: Collection) -> None:
     summary = night(collection)
 
@@ -122,6 +123,7 @@ def test_without_a_reranker_the_ladder_ends_at_the_hybrid(collection: Collection
     assert set(timings_of(collection, summary).milliseconds) == set(NIGHTLY[:-1])
 
 
+@pytest.mark.long
 def test_a_night_with_the_same_models_takes_times_over_and_loads_none(
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +163,7 @@ def test_no_query_is_timed_where_none_is_asked_for(collection: Collection, monke
     assert {stage.milliseconds for stage in summary.ladder} == {None}
 
 
+@pytest.mark.long
 def test_the_release_that_is_live_is_measured_again_by_todays_judgments(collection: Collection) -> None:
     first = night(collection)
     assert read_table(folder_of(collection, first) / "comparison.parquet").num_rows == 0
@@ -195,6 +198,7 @@ def test_what_is_damaged_of_the_release_before_stops_no_measuring(name: str, col
     assert compared == (name != "candidates.parquet")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["timings.json", "depths.parquet"])
 def test_what_is_damaged_stops_no_night_that_has_nothing_to_do(name: str, collection: Collection) -> None:
     first = night(collection)

@@ -79,6 +79,7 @@ def refreshed(collection: Collection) -> Summary:
     return summary
 
 
+@pytest.mark.long
 def test_the_leg_is_the_run_and_what_it_lacks_is_told(outside: Collection) -> None:
     summary = refreshed(outside)
 
@@ -152,6 +153,7 @@ def test_a_run_that_goes_leaves_our_own_leg_behind(outside: Collection, tmp_path
     assert_same(outside, plain)
 
 
+@pytest.mark.long
 def test_variants_and_tuning_see_the_run_as_the_release_has_it(outside: Collection) -> None:
     refreshed(outside)
     (outside.folder / "other.run").unlink()
@@ -166,6 +168,7 @@ def test_variants_and_tuning_see_the_run_as_the_release_has_it(outside: Collecti
     assert tuned.compared_with[leg].before == pytest.approx(outcome.means[leg]["nDCG@10"])
 
 
+@pytest.mark.long
 def test_a_release_without_the_run_says_nothing_of_settings_with_it(collection: Collection) -> None:
     refreshed(collection)
     collection.settings["retrieval"] = {"bm25_run": "other.run"}

@@ -184,6 +184,7 @@ def test_an_evaluation_gives_filtered_queries_what_the_release_holds(collection:
         assert condition is None or matches(metadata[row["document_id"]], json.loads(condition))
 
 
+@pytest.mark.long
 def test_a_candidate_that_its_filter_does_not_let_through_is_found_by_the_doctor(collection: Collection) -> None:
     collection.log.append(("few", "black tea", 1))
     collection.filters["few"] = FILTERS["few"]
@@ -201,6 +202,7 @@ def test_a_candidate_that_its_filter_does_not_let_through_is_found_by_the_doctor
     assert "candidates that their query's filter does not let through" in reported
 
 
+@pytest.mark.long
 def test_a_change_of_metadata_moves_no_model_and_scans_nothing(collection: Collection) -> None:
     generator = np.random.default_rng(5)
     shelve(collection, generator, share=1.0)
@@ -247,6 +249,7 @@ def test_what_models_said_of_filtered_queries_is_kept_and_shared(collection: Col
         assert len(memo) == len(hashes) + few
 
 
+@pytest.mark.long
 def test_a_filter_that_documents_do_not_bear_out_sets_its_queries_aside_and_the_night_goes_on(
     collection: Collection,
 ) -> None:
@@ -273,6 +276,7 @@ def test_a_filter_that_documents_do_not_bear_out_sets_its_queries_aside_and_the_
     assert refresh_plainly(collection.settings_file).changed is False
 
 
+@pytest.mark.long
 def test_the_command_line_takes_a_filter_into_account(collection: Collection, nightrank: Command) -> None:
     collection.log.append(("few", "black tea", 1))
     collection.filters["few"] = FILTERS["few"]

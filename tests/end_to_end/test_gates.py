@@ -37,6 +37,7 @@ def assert_nothing_compared(summary: Summary, reason: str) -> None:
     assert {gates[name].reason for name in COMPARING} == {f"not compared: {reason}"}
 
 
+@pytest.mark.long
 def test_the_first_release_passes_what_holds_it_against_another(collection: Collection, refresh: Refresh) -> None:
     collection.settings["gates"] = {"margin": 0.001, "min_overlap": 1.0, "max_top1_changed": 0.0, "min_kept": 1.0}
 
@@ -47,6 +48,7 @@ def test_the_first_release_passes_what_holds_it_against_another(collection: Coll
     assert gates_of(summary)["empty"].value == 0.0
 
 
+@pytest.mark.long
 def test_a_night_that_changes_no_result_passes_the_strictest_gates(collection: Collection, refresh: Refresh) -> None:
     collection.settings["gates"] = {"margin": 0.001, "min_overlap": 1.0, "max_top1_changed": 0.0, "min_kept": 1.0}
     refresh(collection)
@@ -59,6 +61,7 @@ def test_a_night_that_changes_no_result_passes_the_strictest_gates(collection: C
     assert "over 7 queries" in gates["overlap"].reason
 
 
+@pytest.mark.long
 def test_results_of_the_current_release_that_are_damaged_are_not_compared(
     collection: Collection, refresh: Refresh
 ) -> None:
@@ -76,6 +79,7 @@ def test_results_of_the_current_release_that_are_damaged_are_not_compared(
     assert f"The release was not compared with the live one: {reason}." in summary.warnings
 
 
+@pytest.mark.long
 def test_todays_judgments_measure_the_release_that_was_made_without_them(
     collection: Collection, refresh: Refresh
 ) -> None:
@@ -90,6 +94,7 @@ def test_todays_judgments_measure_the_release_that_was_made_without_them(
     assert "on 6 judged queries" in gate.reason
 
 
+@pytest.mark.long
 def test_a_judged_query_that_is_lost_scores_0_and_new_ones_do_not_make_up_for_it(
     collection: Collection, refresh: Refresh
 ) -> None:
@@ -109,6 +114,7 @@ def test_a_judged_query_that_is_lost_scores_0_and_new_ones_do_not_make_up_for_it
     assert (gates["kept"].passed, gates["kept"].value) == (True, 0.5)
 
 
+@pytest.mark.long
 def test_where_the_live_release_answers_no_judged_query_quality_is_not_compared(
     collection: Collection, refresh: Refresh
 ) -> None:
@@ -125,6 +131,7 @@ def test_where_the_live_release_answers_no_judged_query_quality_is_not_compared(
     assert gates["non_inferiority"].reason == ("not compared: the current release holds none of the judged queries")
 
 
+@pytest.mark.long
 def test_a_log_that_was_cut_off_is_refused_for_the_queries_that_it_lost(
     collection: Collection, refresh: Refresh
 ) -> None:
@@ -143,6 +150,7 @@ def test_a_log_that_was_cut_off_is_refused_for_the_queries_that_it_lost(
     assert "on 6 judged queries" in gates["non_inferiority"].reason
 
 
+@pytest.mark.long
 def test_a_query_that_is_answered_as_a_form_of_another_is_kept(collection: Collection, refresh: Refresh) -> None:
     collection.settings["gates"] = {"margin": 0.001, "min_kept": 1.0}
     refresh(collection)

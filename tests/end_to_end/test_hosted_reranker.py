@@ -89,6 +89,7 @@ def test_a_night_is_reranked_by_the_provider_and_the_next_pays_for_what_is_new_a
     assert {text for _, texts in provider.searches[QUERIES:] for text in texts} <= {text for _, text in provider.paid}
 
 
+@pytest.mark.long
 def test_the_providers_scores_decide_the_order(hosted: Collection, refresh: Refresh, provider: RerankServer) -> None:
     refresh(hosted)
     for query in {query for query, _ in provider.paid}:
@@ -145,6 +146,7 @@ def test_what_was_paid_for_an_unfinished_query_outlives_every_collection(
     assert max(provider.paid.values()) == 1
 
 
+@pytest.mark.long
 def test_a_spent_night_compares_with_one_that_was_not_as_a_doctor_sees_it(
     hosted: Collection, refresh: Refresh, nightrank: Command
 ) -> None:
@@ -186,6 +188,7 @@ def test_a_provider_that_fails_for_good_ends_the_night_and_the_next_goes_on_from
     assert summary.counts.pairs_scored == summary.counts.pairs - 60
 
 
+@pytest.mark.long
 def test_a_stopped_server_ends_the_night_with_exit_code_1_and_what_was_live_stays(
     hosted: Collection, refresh: Refresh, provider: RerankServer, nightrank: Command
 ) -> None:
@@ -203,6 +206,7 @@ def test_a_stopped_server_ends_the_night_with_exit_code_1_and_what_was_live_stay
     assert FolderWorkspace(hosted.workspace).require_current() == live
 
 
+@pytest.mark.long
 def test_the_key_is_nowhere_but_in_the_requests(
     hosted: Collection,
     refresh: Refresh,
@@ -278,6 +282,7 @@ def test_another_word_for_the_revision_has_all_pairs_scored_anew(
     assert refresh(hosted).changed is False
 
 
+@pytest.mark.long
 def test_a_live_search_asks_the_provider_and_keeps_the_fused_order_beyond_the_cap(
     hosted: Collection, refresh: Refresh, provider: RerankServer
 ) -> None:
@@ -292,6 +297,7 @@ def test_a_live_search_asks_the_provider_and_keeps_the_fused_order_beyond_the_ca
     assert len(unranked.results) == len(found.results)
 
 
+@pytest.mark.long
 def test_a_grid_over_pairs_that_may_not_be_paid_for_is_refused_and_keeps_what_was_paid(
     hosted: Collection, refresh: Refresh, provider: RerankServer
 ) -> None:
@@ -305,6 +311,7 @@ def test_a_grid_over_pairs_that_may_not_be_paid_for_is_refused_and_keeps_what_wa
     assert max(provider.paid.values()) == 1
 
 
+@pytest.mark.long
 def test_all_that_one_evaluation_asks_for_is_under_one_cap(
     hosted: Collection, refresh: Refresh, provider: RerankServer
 ) -> None:
@@ -324,6 +331,7 @@ def test_all_that_one_evaluation_asks_for_is_under_one_cap(
     assert provider.paid.total() == known + 2 * of_the_judged
 
 
+@pytest.mark.long
 def test_no_reranker_is_trained_against_one_that_costs_money(
     hosted: Collection, refresh: Refresh, nightrank: Command, provider: RerankServer
 ) -> None:

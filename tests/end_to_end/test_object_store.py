@@ -128,6 +128,7 @@ def test_another_machine_finds_nothing_to_do_and_goes_on_where_the_first_one_end
     assert_same_rankings(rankings_of(workspace_of(elsewhere)), rankings_of(workspace_of(twin)))
 
 
+@pytest.mark.long
 def test_another_machine_reads_reports_examines_and_rolls_back(elsewhere: Collection) -> None:
     workspace = workspace_of(elsewhere)
     first, second = list_releases(workspace)
@@ -211,6 +212,7 @@ def test_every_command_works_on_an_address(elsewhere: Collection, nightrank: Com
     assert nightrank("doctor", *config, "--json").json["healthy"]
 
 
+@pytest.mark.long
 def test_a_store_that_is_not_there_is_told_with_a_remedy(elsewhere: Collection, nightrank: Command) -> None:
     reached = dict(elsewhere.settings["storage"])
     elsewhere.settings["storage"] |= {"endpoint": "http://127.0.0.1:9", "retry_seconds": 1.0}

@@ -55,6 +55,7 @@ def forbid_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nightrank.tasks.rerank.lazy.Reranker", load_no_model)
 
 
+@pytest.mark.long
 def test_a_first_refresh_publishes_results_that_readers_get_by_the_query(
     collection: Collection, refresh: Refresh
 ) -> None:
@@ -86,6 +87,7 @@ def test_a_first_refresh_publishes_results_that_readers_get_by_the_query(
     check_readable(collection.workspace)
 
 
+@pytest.mark.long
 def test_every_stage_is_measured_on_the_judged_queries(collection: Collection, refresh: Refresh) -> None:
     summary = refresh(collection)
 
@@ -99,6 +101,7 @@ def test_every_stage_is_measured_on_the_judged_queries(collection: Collection, r
     assert all(gate.passed for gate in summary.manifest.gates)
 
 
+@pytest.mark.long
 def test_a_second_refresh_on_the_same_input_loads_no_model_and_changes_nothing(
     collection: Collection, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +118,7 @@ def test_a_second_refresh_on_the_same_input_loads_no_model_and_changes_nothing(
     assert snapshot(collection.workspace) == before
 
 
+@pytest.mark.long
 def test_the_order_and_the_files_that_documents_come_in_change_nothing(
     collection: Collection, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +138,7 @@ def test_the_order_and_the_files_that_documents_come_in_change_nothing(
     assert not refresh(collection).changed
 
 
+@pytest.mark.long
 def test_an_edited_document_embeds_its_own_new_chunks_and_scores_their_pairs_alone(
     collection: Collection, refresh: Refresh
 ) -> None:
@@ -151,6 +156,7 @@ def test_an_edited_document_embeds_its_own_new_chunks_and_scores_their_pairs_alo
     assert not [result for result in found.results if "wilt" in result.text]
 
 
+@pytest.mark.long
 def test_an_edit_of_one_sentence_of_a_long_document_leaves_its_other_chunks_alone(
     collection: Collection, refresh: Refresh
 ) -> None:
@@ -166,6 +172,7 @@ def test_an_edit_of_one_sentence_of_a_long_document_leaves_its_other_chunks_alon
     assert summary.counts.pairs_scored == QUERIES * summary.counts.chunks_embedded
 
 
+@pytest.mark.long
 def test_an_edit_of_metadata_is_published_and_embeds_and_scores_nothing(
     collection: Collection, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +194,7 @@ def test_an_edit_of_metadata_is_published_and_embeds_and_scores_nothing(
     assert [result.metadata for result in found.results if result.document_id == "tea"] == [{"letters": 3, "shelf": 3}]
 
 
+@pytest.mark.long
 def test_a_removed_document_is_in_no_result_and_what_stays_is_as_if_it_had_never_been(
     collection: Collection, refresh: Refresh, models: Models, tmp_path: Path
 ) -> None:
@@ -205,6 +213,7 @@ def test_a_removed_document_is_in_no_result_and_what_stays_is_as_if_it_had_never
     assert_same_rankings(incremental, rankings(anew.workspace))
 
 
+@pytest.mark.long
 def test_earlier_releases_stay_as_they_were(collection: Collection, refresh: Refresh) -> None:
     first = refresh(collection).manifest.release_id
     before = rankings(collection.workspace)
@@ -223,6 +232,7 @@ def test_earlier_releases_stay_as_they_were(collection: Collection, refresh: Ref
     reader.close()
 
 
+@pytest.mark.long
 def test_a_document_that_comes_back_is_neither_embedded_nor_scored_again(
     collection: Collection, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +250,7 @@ def test_a_document_that_comes_back_is_neither_embedded_nor_scored_again(
     assert_same_rankings(before, rankings(collection.workspace))
 
 
+@pytest.mark.long
 def test_where_a_run_works_does_not_decide_what_it_computes(
     collection: Collection, refresh: Refresh, models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +267,7 @@ def test_where_a_run_works_does_not_decide_what_it_computes(
     assert not refresh(collection).changed
 
 
+@pytest.mark.long
 def test_another_reranker_scores_every_pair_anew_and_the_first_one_is_remembered(
     collection: Collection, refresh: Refresh, models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +297,7 @@ def test_without_a_reranker_the_fused_order_is_kept(collection: Collection, refr
     assert candidates.column("rank").to_pylist() == candidates.column("fused_rank").to_pylist()
 
 
+@pytest.mark.long
 def test_with_chunks_as_the_unit_a_document_may_come_more_than_once(collection: Collection, refresh: Refresh) -> None:
     collection.settings["results"] = {"unit": "chunk", "depth": 100}
 
@@ -295,6 +308,7 @@ def test_with_chunks_as_the_unit_a_document_may_come_more_than_once(collection: 
         assert len([entry for entry in entries if entry.document_id == "garden"]) >= 6
 
 
+@pytest.mark.long
 def test_the_same_text_under_two_ids_is_two_results_with_one_embedding_and_one_pair_score(
     collection: Collection, refresh: Refresh
 ) -> None:
@@ -317,6 +331,7 @@ def test_the_same_text_under_two_ids_is_two_results_with_one_embedding_and_one_p
     assert found is not None
 
 
+@pytest.mark.long
 def test_two_spellings_of_a_query_are_one_query_that_both_find(collection: Collection, refresh: Refresh) -> None:
     collection.log = [("a", "Black Tea", 3), ("b", " black   TEA ", 4), ("c", "sun and salt", 5)]
     collection.qrels = [("a", "tea", 1), ("b", "tea", 1)]
@@ -335,6 +350,7 @@ def test_two_spellings_of_a_query_are_one_query_that_both_find(collection: Colle
     ]
 
 
+@pytest.mark.long
 def test_near_identical_queries_are_one_and_each_form_is_found_and_judged(
     collection: Collection, refresh: Refresh, nightrank: Command
 ) -> None:
@@ -379,6 +395,7 @@ def test_a_refresh_tells_its_coverage_and_what_of_the_log_it_dropped(
     assert (again["changed"], again["coverage"], again["dropped"]) == (False, 0.5, dropped)
 
 
+@pytest.mark.long
 def test_the_budget_keeps_the_most_frequent_queries(collection: Collection, refresh: Refresh) -> None:
     collection.settings["queries"] |= {"budget": 3, "always_judged": False}
 
@@ -393,6 +410,7 @@ def test_the_budget_keeps_the_most_frequent_queries(collection: Collection, refr
     assert summary.manifest.measures["bm25"]["R@100"] <= 0.5
 
 
+@pytest.mark.long
 def test_bad_rows_are_set_aside_and_named(collection: Collection, refresh: Refresh) -> None:
     collection.settings["documents"]["max_bad_row_share"] = 0.5
     collection.documents.append({"_id": "empty", "title": "", "text": " "})
@@ -408,6 +426,7 @@ def test_bad_rows_are_set_aside_and_named(collection: Collection, refresh: Refre
     assert "'tea' was used before, in corpus.jsonl, row 20" in rows["corpus.jsonl", 25]
 
 
+@pytest.mark.long
 def test_a_wrong_bm25_score_is_refused_and_what_was_live_stays_live(
     collection: Collection, refresh: Refresh, monkeypatch: pytest.MonkeyPatch, nightrank: Command
 ) -> None:
@@ -452,6 +471,7 @@ def test_a_wrong_bm25_score_is_refused_and_what_was_live_stays_live(
     assert refresh(collection).published
 
 
+@pytest.mark.long
 def test_a_chunk_without_a_vector_is_refused(
     collection: Collection, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -463,6 +483,7 @@ def test_a_chunk_without_a_vector_is_refused(
     assert not (collection.workspace / "current.json").exists()
 
 
+@pytest.mark.long
 def test_a_second_run_beside_the_first_ends_at_once_and_says_who_holds_the_workspace(
     collection: Collection, refresh: Refresh, nightrank: Command
 ) -> None:
@@ -483,6 +504,7 @@ def test_an_id_of_a_log_used_for_two_texts_is_the_users_mistake(collection: Coll
         refresh(collection)
 
 
+@pytest.mark.long
 def test_the_packaged_embedder_answers_a_query_by_its_meaning(collection: Collection, refresh: Refresh) -> None:
     collection.settings["embedder"] = {"model": PACKAGED_EMBEDDER}
     collection.settings["reranker"]["model"] = "none"
@@ -494,6 +516,7 @@ def test_the_packaged_embedder_answers_a_query_by_its_meaning(collection: Collec
     assert rankings(collection.workspace)["dairy food"][0].document_id == "cheese"
 
 
+@pytest.mark.long
 def test_the_packaged_reranker_is_found_by_its_name(collection: Collection, refresh: Refresh) -> None:
     collection.settings["embedder"] = {"model": PACKAGED_EMBEDDER}
     del collection.settings["reranker"]

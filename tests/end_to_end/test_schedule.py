@@ -87,6 +87,7 @@ def test_without_a_server_it_says_which_one_is_missing(collection: Collection, p
     assert "prefect server start" in ended.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("key", "value"), [("refresh", "61 2 * * *"), ("timezone", "Europe/Atlantis"), ("prune", "daily")]
 )

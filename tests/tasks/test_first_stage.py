@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
+import pytest
 
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.settings import load_settings
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 COLUMNS = ["chunk_number", "bm25_score", "bm25_rank", "dense_score", "dense_rank", "fused_score", "fused_rank"]
 
 
+@pytest.mark.long
 def test_every_query_finds_its_candidates_again_and_a_filter_makes_a_smaller_collection(collection: Collection) -> None:
     collection.settings["retrieval"] = {"candidate_depth": 6}
     collection.filters["q-yeast"] = {"letters": {"lte": 5}}

@@ -95,6 +95,7 @@ def test_help_lists_the_commands_in_the_order_of_life(tmp_path: Path) -> None:
     assert {title: tuple(commands) for title, commands in found.items() if title != "Options"} == GROUPS
 
 
+@pytest.mark.long
 @pytest.mark.skipif(any(path.exists() for path in GPU_DEVICES), reason="torch is asked for the GPU")
 def test_a_night_with_nothing_to_do_loads_no_model_and_nothing_of_theirs(published: Collection, tmp_path: Path) -> None:
     shutil.copytree(published.folder, tmp_path / "project")
@@ -126,6 +127,7 @@ def test_a_cached_look_up_loads_neither_an_orchestrator_nor_a_model(published: C
     assert "black tea" in printed
 
 
+@pytest.mark.long
 def test_refresh_json_is_one_object_with_what_scripts_rely_on(collection: Collection, nightrank: Command) -> None:
     ended = nightrank("refresh", "-c", collection.settings_file, "--json")
 
@@ -151,6 +153,7 @@ def test_refresh_json_is_one_object_with_what_scripts_rely_on(collection: Collec
     assert set(again.json) == set(reported)
 
 
+@pytest.mark.long
 def test_refresh_for_people_says_what_was_done(collection: Collection, nightrank: Command) -> None:
     first = nightrank("refresh", "-c", collection.settings_file)
     second = nightrank("refresh", "-c", collection.settings_file)
@@ -392,6 +395,7 @@ def test_the_installed_program_prints_json_alone_and_nothing_of_prefects(
     assert second.out.startswith("Nothing to do")
 
 
+@pytest.mark.long
 def test_an_unreachable_prefect_api_is_one_clear_message(collection: Collection, program: Program) -> None:
     nowhere = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}
 
@@ -403,6 +407,7 @@ def test_an_unreachable_prefect_api_is_one_clear_message(collection: Collection,
     assert not collection.workspace.exists()
 
 
+@pytest.mark.long
 def test_a_server_of_prefects_own_that_does_not_start_is_one_clear_message(
     collection: Collection, program: Program
 ) -> None:

@@ -167,6 +167,7 @@ def test_against_a_run_file_every_stage_is_held(published: Collection, nightrank
         assert row["ties"] + row["losses"] == row["queries"] == 6
 
 
+@pytest.mark.long
 def test_a_run_file_is_held_against_the_results_of_a_release_or_of_a_variant(
     published: Collection, nightrank: Command, tmp_path: Path
 ) -> None:
@@ -232,6 +233,7 @@ def test_other_qrels_are_other_queries(published: Collection, nightrank: Command
     assert reported["measures"]["bm25"]["RR@10"] == reported["per_query"]["bm25"]["q-honey"]["RR@10"] / 2
 
 
+@pytest.mark.long
 def test_an_older_release_is_compared_with_the_current_one(
     published: Collection, nightrank: Command, tmp_path: Path
 ) -> None:
@@ -255,6 +257,7 @@ def test_an_older_release_is_compared_with_the_current_one(
     assert reported["depths"] == []
 
 
+@pytest.mark.long
 def test_a_settings_file_over_the_same_workspace_is_run_as_a_variant(
     published: Collection, nightrank: Command, tmp_path: Path
 ) -> None:
@@ -279,6 +282,7 @@ def test_a_settings_file_over_the_same_workspace_is_run_as_a_variant(
     assert {row["stage"] for row in reported["comparison"]} >= {"bm25", "dense", "fused", "results"}
 
 
+@pytest.mark.long
 def test_a_settings_file_with_another_workspace_is_its_current_release(
     published: Collection, nightrank: Command, tmp_path: Path
 ) -> None:

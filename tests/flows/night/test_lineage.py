@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import pytest
 
 from nightrank.flows.refresh import refresh
 
@@ -27,6 +28,7 @@ def materialised(api: str, key: str) -> list[dict[str, Any]]:
     return []
 
 
+@pytest.mark.long
 def test_index_and_release_are_made_of_documents_log_and_judgments(prefect_api: str, collection: Collection) -> None:
     place = f"file://{collection.folder.resolve()}"
 

@@ -436,6 +436,7 @@ VECTORS: dict[str, tuple[Callable[[lancedb.table.Table], object], str, set[str]]
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", VECTORS)
 def test_a_damaged_row_of_vectors_is_found(patient: Patient, name: str) -> None:
     change, says, checks = VECTORS[name]

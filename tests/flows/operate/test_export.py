@@ -136,6 +136,7 @@ def test_prefect_stores_no_password(project: Collection, prefect_api: str, capsy
     assert "export to redis://127.0.0.1:1/0" in tasks
 
 
+@pytest.mark.long
 def test_each_night_is_exported_and_a_place_that_failed_is_tried_again_by_the_next(
     project: Collection, prefect_api: str
 ) -> None:

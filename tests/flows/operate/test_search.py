@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.operate.search import differences, search_live
 from nightrank.flows.settings import load_settings
@@ -14,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
-    import pytest
     from numpy.typing import NDArray
 
     from tests.support.collection import Collection
 
 
+@pytest.mark.long
 def test_a_passage_is_scored_once_and_what_the_release_holds_not_at_all(
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,6 +172,7 @@ def test_a_guard_that_comes_later_is_on_the_card_of_the_same_weights(
     assert second["card"]["regression_set"]["name"] == str(general)
 
 
+@pytest.mark.long
 def test_promotion_is_refused_where_nothing_is_gained(learnable: Collection, nightrank: Command) -> None:
     ended = nightrank(
         *("train", "embedder", "-c", learnable.settings_file, "--json", "--promote"),
@@ -184,6 +185,7 @@ def test_promotion_is_refused_where_nothing_is_gained(learnable: Collection, nig
     assert promotions(FolderWorkspace(learnable.workspace)) == {}
 
 
+@pytest.mark.long
 def test_for_people_the_figures_are_a_table(learnable: Collection, nightrank: Command) -> None:
     ended = nightrank(
         *("train", "embedder", "-c", learnable.settings_file, "--from", "documents"),

@@ -77,6 +77,7 @@ def unpromoted(learnable: Collection, tmp_path: Path) -> Collection:
 IDLE = TRAINING.model_copy(update={"base": None, "steps": 2, "learning_rate": 1e-9, "evaluations": 1})
 
 
+@pytest.mark.long
 def test_a_training_that_changes_nothing_gains_nothing_at_any_weight(unpromoted: Collection) -> None:
     with pytest.raises(NotPromoted) as refused:
         train_reranker(str(unpromoted.settings_file), RerankerRequest(pairs=PAIRS, training=IDLE, promote=True))
@@ -101,6 +102,7 @@ def test_the_weight_of_the_settings_is_the_one_that_is_measured_with(unpromoted:
         train_reranker(settings_file, another)
 
 
+@pytest.mark.long
 def test_half_a_pass_is_half_a_pass_whether_a_teacher_is_asked_or_not(learnable: Collection, models: Models) -> None:
     half = TRAINING.model_copy(update={"epochs": 0.5, "evaluations": 1, "teacher": str(models.reranker)})
 

@@ -61,6 +61,7 @@ def weak_leg(collection: Collection) -> Collection:
     return collection
 
 
+@pytest.mark.long
 def test_what_is_told_is_written_only_where_that_is_asked_for(weak_leg: Collection, nightrank: Command) -> None:
     text, state = weak_leg.settings_file.read_text(), snapshot(weak_leg.workspace)
 
@@ -84,6 +85,7 @@ def test_what_is_told_is_written_only_where_that_is_asked_for(weak_leg: Collecti
     assert snapshot(weak_leg.workspace) == state
 
 
+@pytest.mark.long
 def test_a_refresh_with_what_was_written_is_worth_what_was_told(weak_leg: Collection) -> None:
     reported = tune.fn(str(weak_leg.settings_file), write=True).tuned
 

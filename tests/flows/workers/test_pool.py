@@ -124,6 +124,7 @@ def test_every_shard_comes_back_with_what_came_of_it(prefect_api: str) -> None:
     assert compute(5, slow_at_first) == {number: str(number) for number in range(5)}
 
 
+@pytest.mark.long
 def test_a_shard_that_fails_for_a_reason_is_not_tried_again_and_ends_the_others(prefect_api: str) -> None:
     tries: list[int] = []
 
@@ -161,6 +162,7 @@ def test_a_limit_that_prefect_does_not_know_is_told_before_anything_is_done(pref
         pytest.fail("the run began")
 
 
+@pytest.mark.long
 def test_a_limit_of_one_lets_one_shard_compute_at_a_time(prefect_api: str) -> None:
     with get_client(sync_client=True) as client:
         client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name="one-gpu", limit=1))

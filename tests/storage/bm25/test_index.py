@@ -165,6 +165,7 @@ def words_of(text: str) -> Counter[str]:
     return Counter(word for word in words if word)
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     documents=st.lists(st.text(ALPHABET, max_size=30), min_size=1, max_size=6),

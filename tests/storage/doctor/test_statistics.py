@@ -56,6 +56,7 @@ def test_a_chunk_whose_text_is_lost_is_not_compared_with_the_texts(tmp_path: Pat
     assert faults == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("statement", "says"),
     [

@@ -32,6 +32,7 @@ def open_memo(kind: str, folder: Path) -> PairMemo | QueryMemo:
     return PairMemo(folder, reranker="r") if kind == "pairs" else QueryMemo(folder, embedder="e")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["pairs", "queries"])
 def test_wherever_writing_stops_whole_batches_are_there_and_more_can_follow(tmp_path: Path, kind: str) -> None:
     whole = tmp_path / "whole"

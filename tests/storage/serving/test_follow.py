@@ -138,6 +138,7 @@ def test_while_the_store_is_away_it_serves_what_it_has_and_says_so(
     assert "Still serving the release n1" in caplog.text
 
 
+@pytest.mark.long
 def test_copies_of_releases_that_are_gone_go(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = bucket.machine(tmp_path / "night")
     publish(place, "n1", monkeypatch)

@@ -137,6 +137,7 @@ with release_to_serve(FolderWorkspace(Path(sys.argv[1])), None) as release:
 """
 
 
+@pytest.mark.long
 @EVERYWHERE
 def test_an_export_that_is_killed_leaves_what_was_live_and_the_next_one_completes(
     workspace: Workspace, place: Place

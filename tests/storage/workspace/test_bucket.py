@@ -185,6 +185,7 @@ def test_an_object_that_is_not_what_the_manifest_says_is_not_brought(
         roll_back(two, "n1", now=NOW)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", ".."])
 def test_a_manifest_cannot_name_a_place_outside_its_release(
     bucket: Bucket, one: Workspace, two: Workspace, name: str
@@ -211,6 +212,7 @@ def test_what_a_killed_writer_left_is_no_release_and_the_next_writer_removes_it(
     assert not [key for key in bucket.listed() if key.startswith("releases/n0/")]
 
 
+@pytest.mark.long
 def test_a_release_that_was_removed_elsewhere_is_none_here_whatever_the_copy_says(
     one: Workspace, two: Workspace
 ) -> None:
@@ -259,6 +261,7 @@ def test_collecting_removes_what_nothing_reaches_from_the_store(
     assert (again.rows_removed, again.pair_scores_removed, again.releases_removed) == (0, 0, ())
 
 
+@pytest.mark.long
 def test_old_versions_wait_for_readers_on_other_machines(bucket: Bucket, one: Workspace, two: Workspace) -> None:
     night(one, "n1", ["a1", "a2"])
     night(one, "n2", ["a2"])

@@ -174,6 +174,7 @@ def test_a_worse_chunk_in_the_place_of_a_better_one_does_not_pass(tmp_path: Path
         assert (worse.missed, worse.passed) == (1, False)
 
 
+@pytest.mark.long
 def test_queries_that_were_analysed_otherwise_than_the_index_do_not_pass(tmp_path: Path) -> None:
     settings = Bm25Settings()
     with Bm25Store.open(build(tmp_path, TEXTS)) as store:

@@ -147,6 +147,7 @@ def random_text(generator: np.random.Generator) -> str:
     return " ".join(f"w{rank}" for rank in np.minimum(generator.zipf(1.15, size=50), 50_000))
 
 
+@pytest.mark.long
 def test_a_file_stays_nearly_as_small_as_one_that_is_built_from_nothing(tmp_path: Path) -> None:
     generator = np.random.default_rng(3)
     chunks = [Placed(Chunk(f"d{place:05}", 0, random_text(generator), 0)) for place in range(15_000)]

@@ -78,6 +78,7 @@ def test_the_leg_of_a_release_is_its_definition(release: StoredRelease, embedder
     assert {document for _, _, document in found} >= {"tea", "a-copy-of-tea"}
 
 
+@pytest.mark.long
 def test_a_query_with_a_filter_meets_what_that_lets_through(release: StoredRelease, embedder: StaticEmbedder) -> None:
     texts = ("black tea", FILTERED)
     found = by_static_leg(release, embedder, some_queries(release, *texts))

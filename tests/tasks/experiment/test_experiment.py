@@ -119,6 +119,7 @@ def test_a_variant_is_what_a_refresh_with_these_settings_publishes(
     assert outcome.means == published_evaluation(refreshed)
 
 
+@pytest.mark.long
 def test_the_pairs_of_many_variants_are_scored_once_together_and_kept(
     refreshed: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +152,7 @@ def test_pairs_that_nobody_scored_wait_for_no_other_run(refreshed: Collection) -
     assert weighed.means["reranked"] != {}
 
 
+@pytest.mark.long
 def test_another_reranker_has_pairs_of_its_own(refreshed: Collection, tmp_path: Path) -> None:
     other = tiny_reranker(tmp_path / "other", seed=5)
 

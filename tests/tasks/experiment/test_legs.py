@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pytest
 
 import nightrank.tasks.first_stage
 from benchmarks.plain_nights import refresh_plainly
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
-
-    import pytest
 
     from nightrank.storage.bm25.index import Bm25Store
     from nightrank.tasks.settings.index import Bm25Settings
@@ -47,6 +46,7 @@ def shorten(path: Path, *, texts: int) -> None:
     write_table(path, pa.Table.from_pylist(rows, schema=DENSE_LISTS))
 
 
+@pytest.mark.long
 def test_beyond_the_lists_of_a_release_its_whole_collection_is_met(
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +74,7 @@ def test_beyond_the_lists_of_a_release_its_whole_collection_is_met(
     assert scans == [12]
 
 
+@pytest.mark.long
 def test_a_leg_is_made_once_for_all_that_are_announced(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     refresh_plainly(collection.settings_file)
     made: list[tuple[float, int]] = []

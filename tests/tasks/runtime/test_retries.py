@@ -49,6 +49,7 @@ def test_what_stays_wrong_is_not_tried_again(error: BaseException) -> None:
     assert not is_transient(error)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "tries"), [(ConnectionResetError("gone"), 2), (InputError("wrong"), 1)], ids=["passing", "staying"]
 )

@@ -311,6 +311,7 @@ def test_a_model_that_was_trained_here_shows_its_figures_and_its_loss_curve(nigh
     assert "Loss of each update, and what held-out queries said" in page.words()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", ["w/models/embedder-gone", "models/../..", "nightrank-minilm", "w/models/", ""])
 def test_a_model_of_which_nothing_is_known_here_is_told_in_a_sentence(nights: tuple[Path, Path], model: str) -> None:
     _, now = nights

@@ -47,6 +47,7 @@ def test_scores_that_float32_cannot_tell_apart_are_written_as_the_tie_they_are(t
     assert (tmp_path / "run.txt").read_text() == "q Q0 b 1 1.0 t\nq Q0 a 2 1.0 t\n"
 
 
+@pytest.mark.long
 @given(st.dictionaries(st.tuples(IDS, IDS), st.tuples(SCORES, st.integers(0, 2)), min_size=1, max_size=12))
 def test_a_run_read_back_has_the_same_entries_and_measures(rows: dict[tuple[str, str], tuple[float, int]]) -> None:
     entries = [Entry(*ids, score) for ids, (score, _) in rows.items()]

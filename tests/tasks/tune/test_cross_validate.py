@@ -70,6 +70,7 @@ def _refreshed(collection: Collection) -> Collection:
     return collection
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fusion", ["rrf", "minmax"])
 @pytest.mark.parametrize("dense_weight", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("reranking", [None, Reranking(0.4, 5), Reranking(1.0, 3)])
@@ -186,6 +187,7 @@ def test_what_is_not_better_changes_nothing(collection: Collection) -> None:
     assert not replace(tuned, changes={}).recommended
 
 
+@pytest.mark.long
 def test_without_scoring_no_model_is_loaded_and_nothing_is_written(
     refreshed: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +205,7 @@ def test_without_scoring_no_model_is_loaded_and_nothing_is_written(
         tune_settings.fn(context(refreshed), scoring=False, max_depth=8)
 
 
+@pytest.mark.long
 def test_pairs_that_a_deeper_reranking_needs_are_scored_once(refreshed: Collection) -> None:
     first = tune_settings.fn(context(refreshed), max_depth=8)
     again = tune_settings.fn(context(refreshed), max_depth=8)
@@ -212,6 +215,7 @@ def test_pairs_that_a_deeper_reranking_needs_are_scored_once(refreshed: Collecti
     assert again == replace(first, pairs_scored=0)
 
 
+@pytest.mark.long
 def test_a_reranker_that_only_hurts_is_switched_off(collection: Collection) -> None:
     collection.settings["retrieval"] = {"dense_weight": 0.0}
     collection.settings["reranker"]["weight"] = 1.0  # its scores are random

@@ -152,6 +152,7 @@ def undisturbed(
     return (folder, *train(folder, models.embedder))
 
 
+@pytest.mark.long
 def test_the_loss_goes_down_and_the_curve_is_kept(
     undisturbed: tuple[Path, Learnt, pa.Table, SentenceTransformer],
 ) -> None:
@@ -173,6 +174,7 @@ def test_the_trained_model_keeps_its_own_limit_of_tokens(
     assert trained.max_seq_length == load_model(models.embedder, device="cpu").max_seq_length
 
 
+@pytest.mark.long
 def test_a_training_that_was_stopped_comes_to_the_same_model(
     undisturbed: tuple[Path, Learnt, pa.Table, SentenceTransformer], models: Models, tmp_path: Path
 ) -> None:

@@ -81,6 +81,7 @@ def regression_set_of(collection: Collection) -> RegressionRelease:
     return RegressionRelease("general", configuration.settings, configuration.base, configuration.workspace)
 
 
+@pytest.mark.long
 def test_a_release_asks_its_judged_queries_over_all_its_chunks(collection: Collection) -> None:
     collection.qrels.append(("q-sun", "salt", 0))  # judged, and not relevant
     collection.write()
