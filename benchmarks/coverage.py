@@ -32,7 +32,7 @@ from nightrank.tasks.query_log.aliases import merge_aliases
 from nightrank.tasks.query_log.coverage import Candidates, chosen_before
 from nightrank.tasks.query_log.demand import PLAIN_FREQUENCY, Rule
 from nightrank.tasks.query_log.traffic import TrafficCounter, day_of
-from nightrank.tasks.read.rows import read_rows
+from nightrank.tasks.read.table_rows import read_rows
 from nightrank.tasks.settings.inputs import QueriesSettings
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from benchmarks.rebuild import from_memos
 from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
 from nightrank.storage.records import Document
 from nightrank.storage.workspace.folder import FolderWorkspace
-from nightrank.tasks.read.documents import read_documents
+from nightrank.tasks.read.source import read_documents
 from nightrank.tasks.settings.inputs import DocumentsSettings
 
 if TYPE_CHECKING:

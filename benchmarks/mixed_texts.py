@@ -9,7 +9,7 @@ import numpy as np
 from rank_bm25 import BM25Okapi
 
 from nightrank.storage.records import Document
-from nightrank.tasks.chunk.documents import chunk_document
+from nightrank.tasks.chunk.boundaries import chunk_document
 from nightrank.tasks.models.tokens import load_token_counter
 from nightrank.tasks.settings.index import ChunkingSettings
 

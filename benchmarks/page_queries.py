@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import Document
 from nightrank.tasks.chunk.pieces import split_pieces
-from nightrank.tasks.read.documents import read_documents
+from nightrank.tasks.read.source import read_documents
 from nightrank.tasks.settings.inputs import DocumentsSettings
 
 if TYPE_CHECKING:

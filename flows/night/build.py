@@ -21,7 +21,7 @@ from nightrank.storage.release.manifest import (
 )
 from nightrank.storage.release.whole import is_there, whole_file
 from nightrank.tasks.bm25.analyser import Analyser
-from nightrank.tasks.chunk.documents import chunking_fingerprint
+from nightrank.tasks.chunk.boundaries import chunking_fingerprint
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.embed.lazy import LazyEmbedder
 from nightrank.tasks.evaluate.measures import parse_measure

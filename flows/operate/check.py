@@ -20,8 +20,8 @@ from nightrank.storage.workspace.open import is_address
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.night import Night
-from nightrank.tasks.read.documents import find_files
 from nightrank.tasks.read.ir_datasets import PREFIX
+from nightrank.tasks.read.source import find_files
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.stages.read import read_inputs
 

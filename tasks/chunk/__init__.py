@@ -1,1 +1,1 @@
-"""Documents cut into chunks: where one may end, and how many tokens it has. Nothing is embedded here."""
+"""Documents cut into chunks: `boundaries` decides where one ends, among the `pieces` of a text. Nothing is embedded."""

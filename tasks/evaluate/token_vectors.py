@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.chunk.documents import SPECIAL_TOKENS
+from nightrank.tasks.chunk.boundaries import SPECIAL_TOKENS
 from nightrank.tasks.models.files import WEIGHTS
 
 if TYPE_CHECKING:

@@ -19,12 +19,12 @@ from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.filters.queries import by_text
 from nightrank.storage.memo.query_vectors import QueryMemo
 from nightrank.tasks.bm25.analyser import Analyser
-from nightrank.tasks.chunk.documents import chunking_fingerprint
+from nightrank.tasks.chunk.boundaries import chunking_fingerprint
 from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.evaluate.diversity import compare_diversity
-from nightrank.tasks.evaluate.judged import JudgedCandidates
 from nightrank.tasks.evaluate.measures import evaluate_stages, means, named_queries
+from nightrank.tasks.evaluate.ranking_measures import JudgedCandidates
 from nightrank.tasks.experiment.legs import Legs
 from nightrank.tasks.experiment.pairs import KnownPairs, PairScoring, stored_scores
 from nightrank.tasks.experiment.values import VariantValues

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.release.manifest import Gate
-from nightrank.tasks.gates.names import plain_name
+from nightrank.tasks.gates.query_names import plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -13,7 +13,7 @@ from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow, LoggedQuery
 from nightrank.tasks.query_log.personal_data import masked
-from nightrank.tasks.read.rows import read_rows
+from nightrank.tasks.read.table_rows import read_rows
 from nightrank.tasks.read.values import clean_text, identifier, kind, shown
 
 if TYPE_CHECKING:

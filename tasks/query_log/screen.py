@@ -12,7 +12,7 @@ from nightrank.storage.records import BadRow
 from nightrank.tasks.query_log.aliases import near_form
 from nightrank.tasks.query_log.dropped import AGENT, BURST, FILTER, LISTED
 from nightrank.tasks.query_log.rows import MAX_ROW_BYTES, USER_COLUMNS, hashed
-from nightrank.tasks.read.rows import read_rows
+from nightrank.tasks.read.table_rows import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.records import BadRow
 from nightrank.tasks.query_log.rows import ID_COLUMNS, MAX_ROW_BYTES
-from nightrank.tasks.read.rows import read_rows
+from nightrank.tasks.read.table_rows import read_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightrank.tasks.read.documents import find_files
 from nightrank.tasks.read.ir_datasets import PREFIX
+from nightrank.tasks.read.source import find_files
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.lines import too_large
-from nightrank.tasks.read.tables import document_from
+from nightrank.tasks.read.table_documents import document_from
 from nightrank.tasks.read.values import json_fields, shown
 
 if TYPE_CHECKING:

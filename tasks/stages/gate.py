@@ -16,8 +16,8 @@ from nightrank.storage.release.whole import whole_file
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.audit import audit_bm25
 from nightrank.tasks.evaluate.measures import named_queries
-from nightrank.tasks.gates.names import query_names
 from nightrank.tasks.gates.quality import judged_rankings, judged_share, quality_change
+from nightrank.tasks.gates.query_names import query_names
 from nightrank.tasks.gates.rankings import lost_queries, ranking_changes
 from nightrank.tasks.gates.verdicts import (
     Incomparable,

@@ -13,7 +13,7 @@ from nightrank.storage.lance.table import ChunkTable, no_hashes
 from nightrank.storage.release.chunks import KEPT_COLUMNS, ChunkListing, distinct_texts
 from nightrank.storage.release.manifest import ChunkTableVersion
 from nightrank.tasks.bm25.analyser import Analyser
-from nightrank.tasks.chunk.documents import chunk_document
+from nightrank.tasks.chunk.boundaries import chunk_document
 from nightrank.tasks.embed.shards import embed_in_shards
 from nightrank.tasks.models.tokens import load_token_counter
 from nightrank.tasks.runtime.progress import progress

@@ -14,7 +14,7 @@ from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.filters.compile import refused
 from nightrank.tasks.query_log.dropped import Dropped
 from nightrank.tasks.query_log.select import LogToRead, read_queries
-from nightrank.tasks.read.documents import read_documents
+from nightrank.tasks.read.source import read_documents
 from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.trec.leg import RunRead, read_external_run, runs_of

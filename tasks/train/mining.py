@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.train.negatives import scored_like_an_answer, teacher_scores_of, too_close
+from nightrank.tasks.train.false_negatives import scored_like_an_answer, teacher_scores_of, too_close
 from nightrank.tasks.train.sets import Candidate, HeldOutQuery
 from nightrank.tasks.train.sources import MinedQuery
 

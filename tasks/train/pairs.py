@@ -26,7 +26,7 @@ from nightrank.tasks.query_log.aliases import near_form
 from nightrank.tasks.query_log.personal_data import kept
 from nightrank.tasks.query_log.rows import ID_COLUMNS, MAX_ROW_BYTES, TEXT_COLUMNS, read_query_log
 from nightrank.tasks.query_log.screen import count_rate, screen_of
-from nightrank.tasks.read.rows import read_rows
+from nightrank.tasks.read.table_rows import read_rows
 from nightrank.tasks.read.values import clean_text, identifier
 from nightrank.tasks.train.sources import Passage, given_pairs
 from nightrank.tasks.trec.qrels import read_judgments

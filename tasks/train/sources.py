@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError, RowError
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow
-from nightrank.tasks.read.rows import read_rows
+from nightrank.tasks.read.table_rows import read_rows
 from nightrank.tasks.read.values import clean_text, identifier, kind
 from nightrank.tasks.trec.qrels import read_judgments
 

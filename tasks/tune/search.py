@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.records import JsonValue
-    from nightrank.tasks.evaluate.judged import JudgedCandidates
+    from nightrank.tasks.evaluate.ranking_measures import JudgedCandidates
     from nightrank.tasks.experiment.experiment import Experiment
     from nightrank.tasks.settings.file import Settings
 

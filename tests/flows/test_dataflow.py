@@ -22,7 +22,7 @@ REFRESH = (ROOT / "flows" / "refresh.py").read_text(encoding="utf-8")
 FREE = {("queries", "bm25_leg"), ("bm25_leg", "dense"), ("measures", "verdicts"), ("not_pruned", "exported")}
 
 OTHER_ARGUMENTS = {
-    "the legs swapped": ("bm25_leg, dense.leg, outside", "dense.leg, bm25_leg, outside"),
+    "the legs swapped": ("night, bm25_leg, dense.leg, external", "night, dense.leg, bm25_leg, external"),
     "queries for documents": ("night, inputs.documents, embedder", "night, inputs.queries, embedder"),
     "chunks of this night for all": ("night, cut.chunks, vectors", "night, cut.fresh, vectors"),
     "a leg for both": ("rerank_candidates, night, fused", "rerank_candidates, night, bm25_leg"),

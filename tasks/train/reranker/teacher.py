@@ -18,7 +18,7 @@ from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.workspace.locks import held
 from nightrank.tasks.rerank.cross_encoder import Reranker, about_tokens
 from nightrank.tasks.runtime.progress import progress
-from nightrank.tasks.train.negatives import standardised
+from nightrank.tasks.train.false_negatives import standardised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

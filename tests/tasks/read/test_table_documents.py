@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.csv import Record, read_records
-from nightrank.tasks.read.tables import read_table
+from nightrank.tasks.read.table_documents import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path

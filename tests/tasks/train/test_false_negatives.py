@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nightrank.tasks.train.negatives import scored_like_an_answer, teacher_scores_of, too_close
+from nightrank.tasks.train.false_negatives import scored_like_an_answer, teacher_scores_of, too_close
 
 
 def test_a_candidate_close_to_any_answer_is_too_close() -> None:

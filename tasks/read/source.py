@@ -17,8 +17,8 @@ from nightrank.storage.errors import InputError
 from nightrank.tasks.read.ir_datasets import PREFIX, read_ir_dataset
 from nightrank.tasks.read.lines import unreadable
 from nightrank.tasks.read.pages import PAGE_SUFFIXES, page_suffix, read_page
-from nightrank.tasks.read.rows import TABLE_SUFFIXES, table_suffix
-from nightrank.tasks.read.tables import read_table
+from nightrank.tasks.read.table_documents import read_table
+from nightrank.tasks.read.table_rows import TABLE_SUFFIXES, table_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

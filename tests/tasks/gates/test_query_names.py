@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from nightrank.storage.records import QUERIES
-from nightrank.tasks.gates.names import query_names
+from nightrank.tasks.gates.query_names import query_names
 
 TABLE = pa.table(
     [["k1", "k2", "k3"], ["how", "[b]why\u202e", "who"], [3, 2, 1], [["q1", "q9"], [], []], [[], [], []], [None] * 3],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Document
-from nightrank.tasks.read.rows import read_rows
+from nightrank.tasks.read.table_rows import read_rows
 from nightrank.tasks.read.values import clean_text, identifier, json_object, kind, shown
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.records import BadRow, Document
-from nightrank.tasks.read.documents import read_documents
+from nightrank.tasks.read.source import read_documents
 from nightrank.tasks.settings.inputs import DocumentsSettings
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import Chunk, Document
-from nightrank.tasks.chunk.documents import SPECIAL_TOKENS, chunk_document
+from nightrank.tasks.chunk.boundaries import SPECIAL_TOKENS, chunk_document
 from nightrank.tasks.chunk.pieces import Cut, split_pieces
 from nightrank.tasks.models.tokens import TokenCounter, load_token_counter
 from nightrank.tasks.settings.index import ChunkingSettings
