@@ -174,7 +174,7 @@ def _diverse(experiment: Experiment, mmr_lambda: float) -> tuple[float, Diverse]
 @contextmanager
 def _experiment(settings_file: Path) -> Iterator[Experiment]:
     from nightrank.flows.evaluate.inputs import evaluation_context
-    from nightrank.flows.settings import load_settings
+    from nightrank.flows.settings_file import load_settings
 
     configuration = load_settings(settings_file)
     context = evaluation_context(configuration, measures=MEASURES, qrels=None, now=datetime.now(UTC), seed=0)

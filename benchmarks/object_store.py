@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.tiny_models import tiny_embedder, tiny_reranker
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.serving.cache import SearchCache
 from tests.support.collection import small_collection
 from tests.support.nights import edit

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from benchmarks.beir_folders import parsed, parser, write_settings
 from benchmarks.plain_nights import refresh_plainly
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.experiment.variants import varied
 from nightrank.tasks.release import StoredRelease
@@ -34,7 +34,7 @@ from nightrank.tasks.trec.qrels import read_judgments
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nightrank.flows.settings import Configuration
+    from nightrank.flows.settings_file import Configuration
 
 MEASURE = "nDCG@10"
 DEPTH = 20  # candidates reranked

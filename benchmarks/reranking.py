@@ -157,7 +157,7 @@ def _values(evaluation: pa.Table, stage: str) -> NDArray[np.float64]:
 
 def _without(folder: Path, settings_file: Path, *, ignore_identical_ids: bool) -> float:
     """The mean of the measure in the final order at weight 0."""
-    from nightrank.flows.settings import load_settings
+    from nightrank.flows.settings_file import load_settings
     from nightrank.tasks.trec.qrels import read_judgments
 
     configuration = load_settings(settings_file)

@@ -28,7 +28,7 @@ from rich.table import Table
 from benchmarks.bm25_speed import QUERIES, Collection
 from benchmarks.mixed_texts import operations
 from benchmarks.synthetic_texts import query_texts
-from nightrank.flows.settings import find_settings_file, load_settings
+from nightrank.flows.settings_file import find_settings_file, load_settings
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.release.files import ReleaseFiles

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from benchmarks.claims import Claim, benchmark_parser, main_of
 from benchmarks.race import Laps, race
 from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
-from nightrank.flows.settings import find_settings_file, load_settings
+from nightrank.flows.settings_file import find_settings_file, load_settings
 from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:

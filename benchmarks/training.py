@@ -142,7 +142,7 @@ def _request(options: argparse.Namespace) -> EmbedderRequest:
 
 def _trained(settings_file: Path, request: EmbedderRequest) -> Path:
     """The folder of the model that the request gives; trained where it is not there yet."""
-    from nightrank.flows.settings import load_settings
+    from nightrank.flows.settings_file import load_settings
     from nightrank.flows.train.embedder import train_embedder
     from nightrank.flows.train.shared import training_key
 

@@ -128,7 +128,7 @@ def _request(name: str, options: argparse.Namespace) -> RerankerRequest:
 
 def _trained(settings_file: Path, request: RerankerRequest) -> Path:
     """The folder of the model that the request gives; trained where it is not there yet."""
-    from nightrank.flows.settings import load_settings
+    from nightrank.flows.settings_file import load_settings
     from nightrank.flows.train.reranker import train_reranker
     from nightrank.flows.train.shared import training_key
 

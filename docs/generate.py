@@ -19,7 +19,7 @@ from cyclopts import App
 
 from nightrank.flows.cli.app import GROUPS, app
 from nightrank.storage.release.files import FileReference, ReleaseFiles, TableReference
-from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

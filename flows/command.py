@@ -29,7 +29,7 @@ def one_command() -> Iterator[None]:
 
 
 def settings_read() -> dict[Path, object]:
-    """What ``flows.settings`` has made of the files that the command at work has read, by their whole paths.
+    """What ``flows.settings_file`` has made of the files that the command at work has read, by their whole paths.
 
     What is put there outside of a command is lost.
     """

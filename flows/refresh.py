@@ -12,8 +12,8 @@ from nightrank.flows.night.finish import finish, nothing_to_do
 from nightrank.flows.night.lineage import making_release
 from nightrank.flows.night.record import record
 from nightrank.flows.night.summary import Summary
-from nightrank.flows.settings import load_settings
-from nightrank.tasks.gates.verdicts import check_overrides
+from nightrank.flows.settings_file import load_settings
+from nightrank.tasks.gates.rules import check_overrides
 from nightrank.tasks.stages.built import Built
 from nightrank.tasks.stages.filter import compile_filters
 from nightrank.tasks.stages.gate import ask_gates

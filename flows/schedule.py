@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rich.table import Table
 
 from nightrank.flows.engine.api import has_prefect, require_prefect
-from nightrank.flows.settings import read_settings
+from nightrank.flows.settings_file import read_settings
 from nightrank.flows.terminal import terminal
 from nightrank.storage.errors import InputError, MachineError
 

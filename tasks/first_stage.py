@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from nightrank.storage.bm25.index import Bm25Store
     from nightrank.tasks.dense.retrieve import Block
-    from nightrank.tasks.settings.file import Settings
     from nightrank.tasks.settings.index import Bm25Settings
+    from nightrank.tasks.settings.whole import Settings
 
 
 class TextVectors(Protocol):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nightrank.storage.release.files import Queries, ScratchFiles
     from nightrank.storage.release.manifest import ChunkTableVersion, Manifest
     from nightrank.storage.workspace.base import Workspace
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
 
 BUILT_UPON = (ReleaseFiles.documents, ReleaseFiles.statistics, ReleaseFiles.dense_lists)
 

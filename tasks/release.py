@@ -13,7 +13,7 @@ from nightrank.storage.errors import MachineError
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -32,8 +32,8 @@ def refresh(
     json_: Json = False,
 ) -> int:
     """Build a release from what changed, measure it, and publish it if its gates pass."""
-    from nightrank.flows.settings import find_settings_file
-    from nightrank.tasks.gates.verdicts import check_overrides
+    from nightrank.flows.settings_file import find_settings_file
+    from nightrank.tasks.gates.rules import check_overrides
 
     check_overrides(accept)
     return build_release(find_settings_file(config), accept=accept, json_=json_)
@@ -48,7 +48,7 @@ def schedule(
     json_: Json = False,
 ) -> int:
     """Run the flows by the clock ([schedule]) until stopped; needs a Prefect server."""
-    from nightrank.flows.settings import find_settings_file
+    from nightrank.flows.settings_file import find_settings_file
 
     settings_file = find_settings_file(config)
     without_telemetry()

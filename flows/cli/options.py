@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from prefect import Flow
 
-    from nightrank.flows.settings import Configuration
+    from nightrank.flows.settings_file import Configuration
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,7 +59,7 @@ def settings_of(config: Path | None) -> tuple[Path, Configuration]:
     Raises:
         InputError: There is no settings file, or it is wrong.
     """
-    from nightrank.flows.settings import find_settings_file, load_settings
+    from nightrank.flows.settings_file import find_settings_file, load_settings
 
     settings_file = find_settings_file(config)
     return settings_file, load_settings(settings_file)

@@ -12,7 +12,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.logging import get_logger, get_run_logger
 
-from nightrank.flows.settings import read_settings
+from nightrank.flows.settings_file import read_settings
 from nightrank.storage.errors import InputError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from prefect.logging import get_logger
 from prefect.utilities.urls import url_for
 
 from nightrank.flows.engine.names import workspace_name
-from nightrank.flows.settings import read_settings
+from nightrank.flows.settings_file import read_settings
 from nightrank.storage.errors import InputError, NightrankError
 
 if TYPE_CHECKING:

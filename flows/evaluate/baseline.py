@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError
 from nightrank.storage.workspace.base import is_release_id
 from nightrank.tasks.experiment.baselines import OtherRelease, OtherSettings, RunFile
@@ -14,10 +14,10 @@ from nightrank.tasks.experiment.variants import differences, require_variant, va
 from nightrank.tasks.read.ir_datasets import PREFIX
 
 if TYPE_CHECKING:
-    from nightrank.flows.settings import Configuration
+    from nightrank.flows.settings_file import Configuration
     from nightrank.tasks.experiment.baselines import Baseline
-    from nightrank.tasks.settings.file import Settings
     from nightrank.tasks.settings.section import Section
+    from nightrank.tasks.settings.whole import Settings
 
 MODELS = {"embedder": ("model",), "reranker": ("model",)}
 PATHS = {

@@ -18,7 +18,7 @@ from nightrank.flows.evaluate.artifacts import show_evaluation_in_prefect
 from nightrank.flows.evaluate.baseline import find_baseline
 from nightrank.flows.evaluate.inputs import check_inputs, evaluation_context
 from nightrank.flows.evaluate.outcome import Evaluated
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.tasks.experiment.baselines import compare_with
 from nightrank.tasks.experiment.explain import explain_release, measure_release, measure_run_files, run_names
 from nightrank.tasks.experiment.grid import evaluate_grid

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from nightrank.flows.settings import Configuration
+    from nightrank.flows.settings_file import Configuration
     from nightrank.tasks.experiment.baselines import Baseline
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from nightrank.flows.settings import portable
+from nightrank.flows.settings_file import portable
 from nightrank.flows.workers.pool import sharding
 from nightrank.storage.keys import fingerprint
 from nightrank.storage.release.files import ReleaseFiles
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
     from prefect import Task
 
-    from nightrank.flows.settings import Configuration
+    from nightrank.flows.settings_file import Configuration
     from nightrank.storage.release.files import Queries
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.embed.encoder import EmbedderPlan
     from nightrank.tasks.rerank.hosted.plan import HostedPlan
     from nightrank.tasks.rerank.plan import RerankerPlan
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
     from nightrank.tasks.stages.read import InputsRead
 
 P = ParamSpec("P")

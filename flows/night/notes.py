@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nightrank.tasks.counts import spending_cap
-from nightrank.tasks.gates.verdicts import source_age_gate
+from nightrank.tasks.gates.rules import source_age_gate
 from nightrank.tasks.read.age import source_age_days
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from nightrank.flows.settings import portable
+from nightrank.flows.settings_file import portable
 from nightrank.storage.release.documents import changes_between
 from nightrank.storage.release.manifest import Counts, Manifest, settings_as_json
 from nightrank.tasks.rerank.hosted.key import without_key_place

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import GateRefused
 from nightrank.storage.release.manifest import settings_as_json
 from nightrank.tasks.counts import memo_use
-from nightrank.tasks.gates.verdicts import FAULTS
+from nightrank.tasks.gates.rules import FAULTS
 
 if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue

@@ -28,7 +28,7 @@ from nightrank.tasks.stages.read import read_inputs
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from nightrank.flows.settings import Configuration
+    from nightrank.flows.settings_file import Configuration
     from nightrank.storage.records import JsonValue
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.stages.read import InputsRead

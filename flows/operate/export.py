@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from nightrank.flows.engine.flow import nightrank_flow
 from nightrank.flows.engine.steps import step
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError, NightrankError
 from nightrank.storage.serving.address import parse_address
 from nightrank.tasks.settings.operation import ExportSettings

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from nightrank.flows.engine.artifacts import show_pruned_in_prefect
 from nightrank.flows.engine.flow import nightrank_flow
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError
 from nightrank.storage.release.prune import Pruned
 from nightrank.storage.release.prune import prune as prune_unreachable
 
 if TYPE_CHECKING:
-    from nightrank.flows.settings import Configuration
+    from nightrank.flows.settings_file import Configuration
 
 
 @nightrank_flow("prune")

@@ -21,7 +21,7 @@ from nightrank.tasks.settings.ranking import NOT_HOSTED
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nightrank.flows.settings import Configuration
+    from nightrank.flows.settings_file import Configuration
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.rerank.compare import Agreement
 

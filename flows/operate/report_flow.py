@@ -7,7 +7,7 @@ from pathlib import Path
 from nightrank.flows.engine.artifacts import show_report_in_prefect
 from nightrank.flows.engine.flow import nightrank_flow
 from nightrank.flows.operate.report import find_report
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.release.manifest import read_manifest
 
 

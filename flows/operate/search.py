@@ -23,10 +23,10 @@ from nightrank.tasks.rerank.lazy import LazyReranker
 from nightrank.tasks.trec.leg import runs_of
 
 if TYPE_CHECKING:
-    from nightrank.flows.settings import Configuration
+    from nightrank.flows.settings_file import Configuration
     from nightrank.storage.records import JsonValue
     from nightrank.storage.release.manifest import Counts
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
 
 READ = (ReleaseFiles.statistics, ReleaseFiles.queries, ReleaseFiles.candidates)
 

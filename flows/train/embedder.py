@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightrank.flows.engine.flow import nightrank_flow
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.flows.train.promotion import Trained
 from nightrank.flows.train.shared import Made, TrainingRequest, conclude, keep, working
 from nightrank.tasks.models.files import find_model

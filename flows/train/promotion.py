@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import GateRefused, InputError
 from nightrank.storage.release.manifest import settings_as_json
 from nightrank.storage.workspace.models import Promotion, deciding, promote
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from nightrank.flows.settings import Configuration
+    from nightrank.flows.settings_file import Configuration
     from nightrank.storage.records import JsonValue
     from nightrank.storage.workspace.models import ModelKind
 

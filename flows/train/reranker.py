@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nightrank.flows.engine.flow import nightrank_flow
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.flows.train.promotion import Trained, present_model
 from nightrank.flows.train.shared import Made, TrainingRequest, conclude, keep, working
 from nightrank.storage.errors import InputError

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nightrank.flows.settings import Configuration
+    from nightrank.flows.settings_file import Configuration
     from nightrank.storage.workspace.models import ModelKind
     from nightrank.tasks.models.card import PairsGathered, PairsMined, RegressionCheck
     from nightrank.tasks.train.commit import Measured

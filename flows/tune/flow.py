@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from nightrank.flows.engine.flow import nightrank_flow
 from nightrank.flows.engine.steps import step
 from nightrank.flows.evaluate.inputs import evaluation_context
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.flows.tune.artifacts import show_tuning_in_prefect
 from nightrank.flows.tune.write import write_tuned
 from nightrank.storage.errors import InputError

@@ -13,7 +13,7 @@ from tomlkit.items import InlineTable
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.atomic import write_text
 from nightrank.tasks.experiment.variants import varied
-from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

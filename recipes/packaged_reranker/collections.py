@@ -27,7 +27,7 @@ from nightrank.storage.records import CHUNKS, Chunk
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.chunk.pieces import split_pieces
-from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.whole import Settings
 from nightrank.tasks.train.mining import Miner, mine_all
 from nightrank.tasks.train.pairs import Pair, by_query
 from nightrank.tasks.train.passages import PassageIndex

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from nightrank.storage.release.results import ResultsFile
+from nightrank.storage.release.results_file import ResultsFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

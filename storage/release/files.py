@@ -106,7 +106,7 @@ class Candidates(TableReference):
 
 
 class Results(FileReference):
-    """The search cache, as ``storage.release.results`` has it."""
+    """The search cache, as ``storage.release.results_file`` has it."""
 
 
 class Evaluation(TableReference):

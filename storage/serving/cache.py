@@ -23,7 +23,7 @@ from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.storage.keys import query_key
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.results import ResultsFile
+from nightrank.storage.release.results_file import ResultsFile
 from nightrank.storage.workspace.open import open_workspace
 
 if TYPE_CHECKING:

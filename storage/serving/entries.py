@@ -14,7 +14,7 @@ from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.database import connect
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.release.results import ResultsFile
+from nightrank.storage.release.results_file import ResultsFile
 from nightrank.storage.release.whole import whole_file
 from nightrank.storage.serving.reader import Served
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

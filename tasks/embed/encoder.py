@@ -9,7 +9,7 @@ import numpy as np
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.lance.table import vectors_of
-from nightrank.tasks.models.drift import compare_with_stored
+from nightrank.tasks.models.drift_check import compare_with_stored
 from nightrank.tasks.models.execution import execution_on
 from nightrank.tasks.models.files import (
     find_model,

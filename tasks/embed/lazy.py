@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.tasks.embed.encoder import EmbedderPlan
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
     from nightrank.tasks.workers.cut import Sharding
 
 

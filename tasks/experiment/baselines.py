@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.experiment.explain import EvaluationContext
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from nightrank.tasks.chunk.boundaries import chunking_fingerprint
 from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.evaluate.diversity import compare_diversity
+from nightrank.tasks.evaluate.judged_candidates import JudgedCandidates
 from nightrank.tasks.evaluate.measures import evaluate_stages, means, named_queries
-from nightrank.tasks.evaluate.ranking_measures import JudgedCandidates
 from nightrank.tasks.experiment.legs import Legs
 from nightrank.tasks.experiment.pairs import KnownPairs, PairScoring, stored_scores
 from nightrank.tasks.experiment.values import VariantValues
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.rerank.hosted.plan import HostedPlan
     from nightrank.tasks.rerank.plan import RerankerPlan
-    from nightrank.tasks.settings.file import Settings
     from nightrank.tasks.settings.ranking import RerankerSettings
+    from nightrank.tasks.settings.whole import Settings
 
 CHANGED = {
     "embedder": "[embedder]",

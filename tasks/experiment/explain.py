@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import Judgment
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.evaluate.ladder import LadderStage
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
     from nightrank.tasks.trec.runs import Entry
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.experiment.explain import EvaluationContext
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
 
 COMPARED = "results"  # what readers see, and what a variant is chosen by
 SHOWN = ("fused", COMPARED)

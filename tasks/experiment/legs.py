@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from nightrank.tasks.first_stage import FirstStage
     from nightrank.tasks.release import StoredRelease
-    from nightrank.tasks.settings.file import Settings
     from nightrank.tasks.settings.index import Bm25Settings
+    from nightrank.tasks.settings.whole import Settings
 
 
 class Legs:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.rerank.hosted.plan import HostedPlan
     from nightrank.tasks.rerank.hosted.spending import SpendingBySection
     from nightrank.tasks.rerank.plan import RerankerPlan
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
 
 
 class KnownPairs:

@@ -1,7 +1,7 @@
 """What every fusion, weight and depth is worth on every judged query: one pass over arrays for each, no tables.
 
 The formulas are those by which ``Experiment.evaluate`` and a refresh rank, over the arrays of
-``tasks.evaluate.ranking_measures``, in the order in which they add them up, so that a variant's figure is the one that
+``tasks.evaluate.judged_candidates``, in the order in which they add them up, so that a variant's figure is the one that
 a refresh with it has.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.tasks.evaluate.ranking_measures import JudgedCandidates
+    from nightrank.tasks.evaluate.judged_candidates import JudgedCandidates
     from nightrank.tasks.settings.ranking import RetrievalSettings
 
 NDCG_DEPTH = 10

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.settings.file import Settings
 from nightrank.tasks.settings.index import Bm25Settings
 from nightrank.tasks.settings.ranking import RerankerSettings, ResultsSettings, RetrievalSettings
+from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -9,7 +9,7 @@ import numpy as np
 from nightrank.tasks.evaluate.measures import evaluate_run
 from nightrank.tasks.evaluate.significance import TIE, lower_bound
 from nightrank.tasks.gates.query_names import plain_name
-from nightrank.tasks.gates.verdicts import Incomparable, QualityChange
+from nightrank.tasks.gates.rules import Incomparable, QualityChange
 from nightrank.tasks.trec.runs import Entry
 
 if TYPE_CHECKING:

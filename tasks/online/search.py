@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.tasks.embed.encoder import Embedder
     from nightrank.tasks.rerank.lazy import LoadedReranker
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.rerank.lazy import LazyReranker
     from nightrank.tasks.rerank.plan import RerankerPlan
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
 
 CPUINFO = Path("/proc/cpuinfo")
 SIZE_CHANGE = 0.5  # of the collection, beyond which times are taken anew

@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from nightrank.tasks.query_log.aliases import Merged
     from nightrank.tasks.query_log.screen import Screen
     from nightrank.tasks.query_log.traffic import Traffic
-    from nightrank.tasks.settings.file import Settings
     from nightrank.tasks.settings.inputs import QueriesSettings
+    from nightrank.tasks.settings.whole import Settings
 
     # Why some filters, given by their canonical texts, cannot be applied to tonight's documents.
     Refuse = Callable[[Collection[str]], Mapping[str, str]]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
 
 
 CHUNK_NAMES = ("chunk_id", "chunk_hash", "document_id")  # what candidates say of a chunk beside its number

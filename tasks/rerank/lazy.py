@@ -12,7 +12,7 @@ from nightrank.tasks.rerank.openvino import OpenvinoReranker
 if TYPE_CHECKING:
     from nightrank.tasks.rerank.hosted.client import HostedReranker
     from nightrank.tasks.rerank.plan import RerankerPlan
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
     from nightrank.tasks.workers.cut import Sharding
 
 LoadedReranker: TypeAlias = "Reranker | OpenvinoReranker | HostedReranker"

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from nightrank.storage.errors import MachineError
-from nightrank.tasks.models.drift import compare_with_stored
+from nightrank.tasks.models.drift_check import compare_with_stored
 from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local
 from nightrank.tasks.rerank.openvino import OpenvinoReranker

@@ -18,8 +18,8 @@ from nightrank.tasks.bm25.audit import audit_bm25
 from nightrank.tasks.evaluate.measures import named_queries
 from nightrank.tasks.gates.quality import judged_rankings, judged_share, quality_change
 from nightrank.tasks.gates.query_names import query_names
-from nightrank.tasks.gates.rankings import lost_queries, ranking_changes
-from nightrank.tasks.gates.verdicts import (
+from nightrank.tasks.gates.ranking_changes import lost_queries, ranking_changes
+from nightrank.tasks.gates.rules import (
     Incomparable,
     bm25_gate,
     coverage_gate,
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from nightrank.storage.release.manifest import Gate, Manifest
     from nightrank.tasks.bm25.audit import Bm25Audit
     from nightrank.tasks.filters.queries import QueryFilters
-    from nightrank.tasks.gates.rankings import LostQueries, RankingChanges
-    from nightrank.tasks.gates.verdicts import QualityChange
+    from nightrank.tasks.gates.ranking_changes import LostQueries, RankingChanges
+    from nightrank.tasks.gates.rules import QualityChange
     from nightrank.tasks.night import Night
     from nightrank.tasks.stages.built import Built
     from nightrank.tasks.trec.leg import RunFiltered

@@ -26,7 +26,7 @@ from nightrank.tasks.online.timing import Timed, timings_of
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.release import judged_queries
 from nightrank.tasks.runtime.stage_task import stage_task
-from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.whole import Settings
 from nightrank.tasks.trec.qrels import judgments_of
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from nightrank.storage.errors import reason_of
 from nightrank.storage.keys import query_key
 from nightrank.storage.release.manifest import commit_release, digests_of
 from nightrank.storage.release.prune import prune
-from nightrank.storage.release.results import write_results_file
+from nightrank.storage.release.results_file import write_results_file
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
 from nightrank.tasks.runtime.stage_task import stage_task
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nightrank.storage.release.manifest import Manifest
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.night import Night
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
     from nightrank.tasks.stages.index import Index
     from nightrank.tasks.stages.report import Reported
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import Judgment
     from nightrank.storage.release.files import DocumentDigests, Documents, ExternalRun, Queries
     from nightrank.tasks.night import Night
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
 
 BAD_ROWS_SHOWN = 5
 

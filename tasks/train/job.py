@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nightrank.storage.workspace.base import Workspace
     from nightrank.storage.workspace.models import ModelKind
     from nightrank.tasks.embed.encoder import EmbedderPlan
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
 
     R = TypeVar("R", bound=BaseModel)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.bm25.index import Bm25Store
     from nightrank.storage.lance.table import ChunkTable
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
 
     Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.records import JsonValue
-    from nightrank.tasks.evaluate.ranking_measures import JudgedCandidates
+    from nightrank.tasks.evaluate.judged_candidates import JudgedCandidates
     from nightrank.tasks.experiment.experiment import Experiment
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
 
 
 class Search:
@@ -137,7 +137,7 @@ class Search:
 def changes(present: RankingVariant, chosen: RankingVariant) -> dict[str, JsonValue]:
     """The keys of the settings file that a choice changes, with their new values.
 
-    >>> from nightrank.tasks.settings.file import RetrievalSettings
+    >>> from nightrank.tasks.settings.whole import RetrievalSettings
     >>> present = RankingVariant(RetrievalSettings(), Reranking(0.3, 100))
     >>> changes(present, RankingVariant(RetrievalSettings(dense_weight=0.2), Reranking(0.3, 50)))
     {'retrieval.dense_weight': 0.2, 'reranker.depth': 50}

@@ -16,7 +16,7 @@ import pytest
 from docs.generate import pages
 from nightrank.flows.cli.app import app
 from nightrank.storage.filters.language import parse_filter
-from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.whole import Settings
 from tests.docs.pages import DOCS, PAGES, ROOT, Code, anchors_of, code_in, links_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from nightrank.flows.evaluate.flow import evaluate
 from nightrank.flows.operate.doctor import examine
 from nightrank.flows.operate.report import find_report
 from nightrank.flows.operate.search import search_live
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.records import Judgment
 from nightrank.storage.workspace.folder import FolderWorkspace

@@ -11,7 +11,7 @@ from benchmarks.compare_releases import compare_releases
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.evaluate.flow import evaluate
 from nightrank.flows.operate.doctor import examine
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.flows.tune.flow import tune
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import read_table

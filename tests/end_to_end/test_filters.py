@@ -14,7 +14,7 @@ from benchmarks.compare_releases import compare_releases
 from benchmarks.plain_filters import matches
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.operate.doctor import examine
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.keys import query_key

@@ -10,7 +10,7 @@ import pytest
 import nightrank.tasks.rerank.hosted.client
 from nightrank.flows.evaluate.flow import evaluate
 from nightrank.flows.operate.search import search_live
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.workspace.folder import FolderWorkspace

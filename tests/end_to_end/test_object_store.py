@@ -16,7 +16,7 @@ from nightrank.flows.operate.doctor import examine
 from nightrank.flows.operate.releases import listed_releases
 from nightrank.flows.operate.report import find_report
 from nightrank.flows.operate.search import search_live
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.release.manifest import current_manifest, list_releases
 from nightrank.storage.release.rollback import roll_back

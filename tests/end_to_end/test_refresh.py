@@ -20,7 +20,7 @@ from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.evaluate.measures import STAGES
-from nightrank.tasks.gates.verdicts import GATES
+from nightrank.tasks.gates.rules import GATES
 from nightrank.tasks.models.files import PACKAGED_EMBEDDER
 from tests.support.collection import LOG, LONG_SENTENCES, small_collection
 from tests.support.published import assert_same_rankings, check_readable, pointer, rankings, snapshot

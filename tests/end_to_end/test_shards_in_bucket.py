@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.compare_releases import rankings_of
 from benchmarks.plain_nights import refresh_plainly
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from tests.support.collection import Collection
 from tests.support.published import assert_same_rankings
 from tests.support.watched_workers import SHARD_TEXTS, SHARDS

@@ -9,7 +9,7 @@ import pytest
 
 from nightrank.flows.cli.app import main
 from nightrank.flows.command import one_command
-from nightrank.flows.settings import load_settings, read_settings
+from nightrank.flows.settings_file import load_settings, read_settings
 from nightrank.storage.workspace.models import promotions
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         return ask(workspace)
 
     monkeypatch.setattr(tomllib, "loads", counting_loads)
-    monkeypatch.setattr("nightrank.flows.settings.promotions", counting_promotions)
+    monkeypatch.setattr("nightrank.flows.settings_file.promotions", counting_promotions)
     return counted
 
 

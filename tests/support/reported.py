@@ -14,7 +14,7 @@ from nightrank.storage.records import BAD_ROWS, QUERIES
 from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPPED, EVALUATION, Timings
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import ChunkTableVersion, Counts, Inputs, Manifest
-from nightrank.storage.release.results import write_results_file
+from nightrank.storage.release.results_file import write_results_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

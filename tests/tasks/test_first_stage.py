@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pytest
 
 from benchmarks.plain_nights import refresh_plainly
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError, MachineError
 
 if TYPE_CHECKING:
-    from nightrank.tasks.settings.file import Settings
     from nightrank.tasks.settings.ranking import HostedSettings
+    from nightrank.tasks.settings.whole import Settings
 
 
 def read_key(settings: HostedSettings) -> str | None:

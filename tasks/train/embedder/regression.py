@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nightrank.storage.workspace.base import Workspace
-    from nightrank.tasks.settings.file import Settings
+    from nightrank.tasks.settings.whole import Settings
 
 SPLITS = ("test", "dev", "val", "train")
 

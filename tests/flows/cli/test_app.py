@@ -16,7 +16,7 @@ import pytest
 
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.folder import FolderWorkspace
-from nightrank.tasks.gates.verdicts import GATES
+from nightrank.tasks.gates.rules import GATES
 from nightrank.tasks.models.files import GPU_DEVICES
 from tests.support.collection import LOG
 from tests.support.published import snapshot

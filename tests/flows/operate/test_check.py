@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.flows.operate.check import Problem, check_inputs
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.rerank.find import plan_reranker

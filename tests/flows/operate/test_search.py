@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.operate.search import differences, search_live
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.tasks.rerank.cross_encoder import Reranker
 

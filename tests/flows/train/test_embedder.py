@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.flows.train.shared import JUDGED, UNSEEN, VALIDATION_REUSED
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.release.manifest import current_manifest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.flows.train.promotion import Trained, find_trained, present_model, promote_model
 from nightrank.storage.errors import InputError
 from nightrank.storage.workspace.models import promotions

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.flows.refresh import refresh
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.flows.train.promotion import NotPromoted
 from nightrank.flows.train.reranker import RerankerRequest, train_reranker
 from nightrank.storage.errors import InputError

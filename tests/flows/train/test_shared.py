@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.flows.train.shared import training_key
 from nightrank.tasks.train.reranker.options import RerankerTraining
 from nightrank.tasks.train.settings import PairSettings

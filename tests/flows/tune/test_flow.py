@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.plain_nights import refresh_plainly
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.flows.tune.flow import tune
 from nightrank.flows.tune.write import write_tuned
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import fingerprint
 from nightrank.tasks.evaluate.significance import Comparison
 from nightrank.tasks.experiment.variants import varied
-from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.whole import Settings
 from nightrank.tasks.tune.cross_validate import Tuned
 from tests.support.collection import Collection
 from tests.support.published import snapshot

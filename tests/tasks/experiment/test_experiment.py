@@ -12,7 +12,7 @@ import pytest
 import nightrank.tasks.rerank.lazy
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.tiny_models import tiny_reranker
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError, WorkspaceBusy
 from nightrank.storage.files.parquet import read_table
 from nightrank.tasks.evaluate.measures import means

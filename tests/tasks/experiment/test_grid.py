@@ -7,7 +7,7 @@ import pytest
 from nightrank.storage.errors import InputError
 from nightrank.tasks.experiment.grid import require_names_of_the_api
 from nightrank.tasks.experiment.variants import varied
-from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 
 import nightrank.tasks.first_stage
 from benchmarks.plain_nights import refresh_plainly
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.release.dense_lists import DENSE_LISTS
 from nightrank.tasks.bm25.retrieve import retrieve_bm25

@@ -6,7 +6,7 @@ import pytest
 
 from nightrank.storage.errors import InputError
 from nightrank.tasks.experiment.variants import differences, read_grid, require_variant, varied
-from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue

@@ -8,7 +8,7 @@ import pytest
 from nightrank.storage.records import Judgment
 from nightrank.storage.release.compare import RankingPair
 from nightrank.tasks.gates.quality import JudgedRankings, judged_rankings, judged_share, quality_change
-from nightrank.tasks.gates.verdicts import Incomparable, QualityChange, non_inferiority_gate
+from nightrank.tasks.gates.rules import Incomparable, QualityChange, non_inferiority_gate
 
 IDS = {"key-1": ["q1"], "key-2": ["q2", "q2-again"], "key-3": ["q3"]}
 JUDGMENTS = [Judgment("q1", "a", 1), Judgment("q2", "b", 1), Judgment("q2-again", "c", 1), Judgment("q9", "z", 1)]

@@ -16,7 +16,7 @@ from nightrank.tasks.online.search import LiveSearch
 from nightrank.tasks.online.timing import Conditions, time_stages
 from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local
-from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

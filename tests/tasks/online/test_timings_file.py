@@ -6,7 +6,7 @@ from benchmarks.tiny_models import tiny_embedder
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.online import timing as timings
 from nightrank.tasks.online.timing import Conditions, machine
-from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

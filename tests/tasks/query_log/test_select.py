@@ -12,7 +12,7 @@ from nightrank.storage.keys import query_key
 from nightrank.storage.records import BAD_ROWS, QUERIES
 from nightrank.storage.release.files import Queries, ReleaseFiles
 from nightrank.tasks.query_log.select import LogToRead, QueriesRead, read_queries
-from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import BaseModel
 
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.train.job import TrainingJob

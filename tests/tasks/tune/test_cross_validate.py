@@ -14,7 +14,7 @@ import nightrank.tasks.rerank.lazy
 import nightrank.tasks.tune.cross_validate
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.evaluate.inputs import evaluation_context
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError
 from nightrank.tasks.experiment.values import Reranking
 from nightrank.tasks.experiment.variants import varied

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError
 from nightrank.storage.release.manifest import settings_as_json
 from nightrank.tasks.rerank.hosted.key import read_key, without_key_place
-from nightrank.tasks.settings.file import Settings
 from nightrank.tasks.settings.ranking import HostedSettings
+from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.plain_nights import refresh_plainly
-from nightrank.flows.settings import load_settings
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError
 from nightrank.tasks.train.embedder.regression import RegressionFolder, RegressionRelease
 

@@ -15,9 +15,9 @@ from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local
 from nightrank.tasks.rerank.openvino_card import CARD_FILE, OpenvinoCard
 from nightrank.tasks.rerank.packaged import network_of
-from nightrank.tasks.settings.file import Settings
 from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.settings.ranking import RerankerSettings
+from nightrank.tasks.settings.whole import Settings
 from nightrank.tasks.train.job import TrainingJob
 from nightrank.tasks.train.reranker.base import base_files, base_name, load_base
 

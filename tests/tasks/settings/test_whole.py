@@ -6,8 +6,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from nightrank.storage.keys import fingerprint
-from nightrank.tasks.settings.file import Settings
 from nightrank.tasks.settings.section import Section
+from nightrank.tasks.settings.whole import Settings
 
 LEAST: dict[str, dict[str, object]] = {"documents": {"source": "corpus.jsonl"}, "queries": {"log": "queries.jsonl"}}
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightrank.tasks.gates.overlap import rank_biased_overlap
+from nightrank.tasks.gates.rank_biased_overlap import rank_biased_overlap
 
 RANKINGS = st.lists(st.sampled_from("abcdefghijklmn"), unique=True, max_size=12)
 PERSISTENCE = st.floats(min_value=0.05, max_value=0.99)

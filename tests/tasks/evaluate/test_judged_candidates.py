@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightrank.storage.records import LEG, Judgment, ranking_order, ranks_within
+from nightrank.tasks.evaluate.judged_candidates import JudgedCandidates
 from nightrank.tasks.evaluate.measures import evaluate_run
-from nightrank.tasks.evaluate.ranking_measures import JudgedCandidates
 from nightrank.tasks.rank.fusion import union_legs
 from nightrank.tasks.trec.runs import Entry
 

@@ -16,8 +16,8 @@ from nightrank.storage.bucket.store import StoreOptions
 from nightrank.storage.errors import InputError
 from nightrank.storage.workspace.models import promotions
 from nightrank.storage.workspace.open import open_workspace
-from nightrank.tasks.settings.file import Settings
 from nightrank.tasks.settings.ranking import NOT_HOSTED
+from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

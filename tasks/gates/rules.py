@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nightrank.tasks.bm25.audit import Bm25Audit
-    from nightrank.tasks.gates.rankings import LostQueries, RankingChanges
+    from nightrank.tasks.gates.ranking_changes import LostQueries, RankingChanges
 
 GATES = (
     "integrity",

@@ -7,8 +7,8 @@ import pytest
 from nightrank.storage.errors import InputError
 from nightrank.storage.release.manifest import Gate
 from nightrank.tasks.bm25.audit import Bm25Audit
-from nightrank.tasks.gates.rankings import LostQueries, RankingChanges
-from nightrank.tasks.gates.verdicts import (
+from nightrank.tasks.gates.ranking_changes import LostQueries, RankingChanges
+from nightrank.tasks.gates.rules import (
     GATES,
     Incomparable,
     QualityChange,

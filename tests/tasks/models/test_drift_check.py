@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nightrank.storage.errors import MachineError
-from nightrank.tasks.models.drift import TOLERANCES, compare_with_stored
+from nightrank.tasks.models.drift_check import TOLERANCES, compare_with_stored
 from nightrank.tasks.settings.quality import DriftCheckSettings
 
 STORED = np.array([[1.0, -2.0], [3.0, 4.0]], dtype=np.float32)

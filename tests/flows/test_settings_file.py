@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.flows.settings import FORMER_NAMES, find_settings_file, load_settings, read_settings
+from nightrank.flows.settings_file import FORMER_NAMES, find_settings_file, load_settings, read_settings
 from nightrank.storage.errors import InputError
-from nightrank.tasks.settings.file import Settings
+from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nightrank.storage.release.compare import RankingPair
-from nightrank.tasks.gates.rankings import RankingChanges, lost_queries, ranking_changes
+from nightrank.tasks.gates.ranking_changes import RankingChanges, lost_queries, ranking_changes
 
 
 def changes(*pairs: tuple[str, str | None, str], judged: str = "", unanswerable: str = "") -> RankingChanges:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nightrank.tasks.gates.overlap import rank_biased_overlap
+from nightrank.tasks.gates.rank_biased_overlap import rank_biased_overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
