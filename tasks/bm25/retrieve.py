@@ -15,7 +15,7 @@ import numpy as np
 
 from nightrank.storage.errors import MachineError
 from nightrank.tasks.bm25.formulas import VARIANTS, length_norm
-from nightrank.tasks.kernels.top_k import RunningTopK
+from nightrank.tasks.kernels.top_k import RunningTopDocuments, RunningTopK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.bm25.index import Bm25Store, PostingBlock
     from nightrank.storage.bm25.terms import WordAnalyser
+    from nightrank.tasks.kernels.top_k import Documents
     from nightrank.tasks.settings.index import Bm25Settings
 
 QUERIES_AT_ONCE = 512  # of one thread's turn; each turn has running scores of its own
@@ -38,19 +39,21 @@ def retrieve_bm25(
     settings: Bm25Settings,
     analyser: WordAnalyser,
     depth: int,
+    documents: Documents | None = None,
     allowed: NDArray[np.bool_] | None = None,
 ) -> pa.Table:
-    """The ``depth`` best chunks of each query, exactly.
+    """The ``depth`` best chunks of each query, or the best chunks of its ``depth`` best documents, exactly.
 
     A chunk without a term of the query is no result; one that has a term is, also where its score is zero or negative
-    (``okapi``, ``atire``). Memory grows with ``len(texts) * depth``: hand long logs in shards.
+    (``okapi``, ``atire``). Memory grows with ``len(texts) * depth``; where documents count, a long log goes in parts.
 
     Args:
         store: The collection's statistics.
         texts: Query n is ``texts[n]``.
         settings: Variant, k1 and b.
         analyser: What the collection was analysed with.
-        depth: Results a query, at least 1.
+        depth: Results a query, at least 1: documents where these count, else chunks.
+        documents: Behind the chunks, where documents count.
         allowed: bool (chunk_count,), the chunks that a filter lets through; they alone are ranked, while idf and
             lengths stay those of the whole collection. None: all.
 
@@ -60,6 +63,28 @@ def retrieve_bm25(
     Raises:
         MachineError: The collection was analysed in another way, or its postings are out of order.
     """
+    if documents is None:
+        best = RunningTopK(len(texts), depth)
+        _score(store, texts, best, settings=settings, analyser=analyser, allowed=allowed)
+        return best.table()
+    legs = []
+    for part in parts_held(len(texts), RunningTopDocuments.query_bytes(depth, documents)):
+        of_part = RunningTopDocuments(len(part), depth, documents)
+        _score(store, texts[part.start : part.stop], of_part, settings=settings, analyser=analyser, allowed=allowed)
+        legs.append((np.arange(part.start, part.stop), of_part.table()))
+    return joined_legs(legs)
+
+
+def _score(
+    store: Bm25Store,
+    texts: Sequence[str],
+    best: RunningTopK | RunningTopDocuments,
+    *,
+    settings: Bm25Settings,
+    analyser: WordAnalyser,
+    allowed: NDArray[np.bool_] | None,
+) -> None:
+    """Add the scores of all chunks that match to the best of as many queries."""
     from nightrank.tasks.kernels.compiled import threads
     from nightrank.tasks.kernels.loops import score_postings
 
@@ -68,7 +93,6 @@ def retrieve_bm25(
     query_bounds = np.searchsorted(query_terms["query_number"].to_numpy(), np.arange(len(texts) + 1))
     chunk_counts = store.chunk_counts().astype(np.float64)
     idf = VARIANTS[settings.variant].idf(chunk_counts, store.chunk_count)[wanted]
-    best = RunningTopK(len(texts), depth)
     with threads() as pool:
         under_way: list[Future[None]] = []
         for block in store.posting_blocks(wanted):
@@ -83,14 +107,12 @@ def retrieve_bm25(
                 columns=impacts.columns,
                 impacts=impacts.values,
                 chunk_numbers=block.chunk_numbers,
-                best_scores=best.scores,
-                best_numbers=best.numbers,
-                best_counts=best.counts,
+                best=best.heaps if isinstance(best, RunningTopK) else None,
+                documents=best.heaps if isinstance(best, RunningTopDocuments) else None,
             )
             starts = range(0, len(texts), QUERIES_AT_ONCE)
             under_way = [pool.submit(score, first, min(first + QUERIES_AT_ONCE, len(texts))) for first in starts]
         _finish(under_way)
-    return best.table()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """The inner loops of exact retrieval, compiled: the best entries of a query, postings into scores, scores into entries.
 
 A query's best entries are a heap in one row of two arrays: at its root lies the worst of them, the first to go. Scores
-are compared as float32 and ties fall to the lower number, as ``storage.records.ranking_order`` has it.
+are compared as float32 and ties fall to the lower number, as ``storage.records.ranking_order`` has it. Where documents
+count, the heap is one of documents, each with its best chunks, and the document's place is that of its best chunk.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,52 @@ from nightrank.tasks.kernels.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+class ChunkHeaps(NamedTuple):
+    """The best chunks (or texts) of some queries; a query's first one is the worst.
+
+    Attributes:
+        scores: float32 (n_queries, depth), heaps.
+        numbers: int32 (n_queries, depth), of the chunks beside them.
+        counts: int32 (n_queries,), chunks of each query.
+    """
+
+    scores: NDArray[np.float32]
+    numbers: NDArray[np.int32]
+    counts: NDArray[np.int32]
+
+
+class DocumentHeaps(NamedTuple):
+    """The best documents of some queries, each with its best chunks; a query's first document is the worst.
+
+    Attributes:
+        of_chunk: int32 (n_chunks,), the document of each chunk.
+        documents: int32 (n_queries, depth), a heap by the documents' best chunks.
+        held: int32 (n_queries, depth), how many chunks of each there are.
+        scores: float32 (n_queries, depth, width), of the chunks of each, best first.
+        numbers: int32 (n_queries, depth, width), of the chunks beside them.
+        counts: int32 (n_queries,), documents of each query.
+    """
+
+    of_chunk: NDArray[np.int32]
+    documents: NDArray[np.int32]
+    held: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    numbers: NDArray[np.int32]
+    counts: NDArray[np.int32]
+
+
+class TextChunks(NamedTuple):
+    """The chunks that say each text: those of text n are ``numbers[starts[n] : starts[n + 1]]``.
+
+    Attributes:
+        starts: int64 (n_texts + 1,).
+        numbers: int32 (n_chunks,).
+    """
+
+    starts: NDArray[np.int64]
+    numbers: NDArray[np.int32]
 
 
 @compiled
@@ -47,6 +94,13 @@ def offer(
         return count
     _sink(scores, numbers, depth, score, number)
     return count
+
+
+@compiled
+def offer_to(heaps: ChunkHeaps, query: int, score: np.float32, number: np.int32) -> None:
+    """``offer`` to the heap of a query."""
+    count = offer(heaps.scores[query], heaps.numbers[query], heaps.counts[query], score, number)
+    heaps.counts[query] = count
 
 
 @compiled
@@ -97,6 +151,133 @@ def best_first(
             score, number = row_scores[place], row_numbers[place]
             row_scores[place], row_numbers[place] = row_scores[0], row_numbers[0]
             _sink(row_scores, row_numbers, place, score, number)
+
+
+@compiled
+def offer_chunk(heaps: DocumentHeaps, query: int, score: np.float32, number: np.int32) -> None:
+    """Put a chunk among the best of its document, and the document among the best of a query, where they belong there.
+
+    Args:
+        heaps: Of all queries.
+        query: The row.
+        score: Of the chunk; not a NaN.
+        number: Of the chunk, which is not held.
+    """
+    documents, held = heaps.documents[query], heaps.held[query]
+    scores, numbers, count = heaps.scores[query], heaps.numbers[query], heaps.counts[query]
+    if count == documents.size and (score < scores[0, 0] or (score == scores[0, 0] and number > numbers[0, 0])):
+        return  # a chunk behind the worst document's best can change nothing
+    document, row = heaps.of_chunk[number], -1
+    for place in range(count):
+        if documents[place] == document:
+            row = place
+    if row < 0:
+        if count < documents.size:
+            row = count
+            heaps.counts[query] = count + 1
+        else:
+            row = 0
+        documents[row], held[row], scores[row, 0], numbers[row, 0] = document, 1, score, number
+        if count < documents.size:
+            while row > 0 and _is_behind(scores, numbers, row, (row - 1) >> 1):
+                _swap(documents, held, scores, numbers, row, (row - 1) >> 1)
+                row = (row - 1) >> 1
+            return
+    else:
+        place = held[row]
+        if place < scores.shape[1]:
+            held[row] += 1
+        else:
+            place -= 1
+            if score < scores[row, place] or (score == scores[row, place] and number > numbers[row, place]):
+                return
+        while place > 0 and (
+            scores[row, place - 1] < score or (scores[row, place - 1] == score and numbers[row, place - 1] > number)
+        ):
+            scores[row, place], numbers[row, place] = scores[row, place - 1], numbers[row, place - 1]
+            place -= 1
+        scores[row, place], numbers[row, place] = score, number
+        if place > 0:
+            return
+    while True:  # the document's best is better than before
+        child = 2 * row + 1
+        if child >= count:
+            break
+        if child + 1 < count and _is_behind(scores, numbers, child + 1, child):
+            child += 1
+        if not _is_behind(scores, numbers, child, row):
+            break
+        _swap(documents, held, scores, numbers, row, child)
+        row = child
+
+
+@compiled
+def _is_behind(scores: NDArray[np.float32], numbers: NDArray[np.int32], row: int, other: int) -> bool:
+    """Whether the best chunk of a row stands behind that of another one."""
+    score, of_other = scores[row, 0], scores[other, 0]
+    return score < of_other or (score == of_other and numbers[row, 0] > numbers[other, 0])
+
+
+@compiled
+def _swap(
+    documents: NDArray[np.int32],
+    held: NDArray[np.int32],
+    scores: NDArray[np.float32],
+    numbers: NDArray[np.int32],
+    row: int,
+    other: int,
+) -> None:
+    """Let two rows of a query change places."""
+    documents[row], documents[other] = documents[other], documents[row]
+    for place in range(max(held[row], held[other])):
+        scores[row, place], scores[other, place] = scores[other, place], scores[row, place]
+        numbers[row, place], numbers[other, place] = numbers[other, place], numbers[row, place]
+    held[row], held[other] = held[other], held[row]
+
+
+@compiled
+def chunks_of_documents(
+    first: int,
+    last: int,
+    heaps: DocumentHeaps,
+    scores: NDArray[np.float32],
+    numbers: NDArray[np.int32],
+    counts: NDArray[np.int32],
+) -> None:
+    """The chunks of some queries' best documents as heaps, from the best to the worst document's best chunk.
+
+    Args:
+        first: The first query.
+        last: The one behind the last.
+        heaps: Of all queries.
+        scores: float32 (n_queries, depth * width), written.
+        numbers: int32 (n_queries, depth * width), written.
+        counts: int32 (n_queries,), written.
+    """
+    for query in range(first, last):
+        count = 0
+        is_full = heaps.counts[query] == heaps.documents.shape[1]
+        score, number = heaps.scores[query, 0, 0], heaps.numbers[query, 0, 0]
+        for row in range(heaps.counts[query]):
+            for place in range(heaps.held[query, row]):
+                own, own_number = heaps.scores[query, row, place], heaps.numbers[query, row, place]
+                if is_full and (own < score or (own == score and own_number > number)):
+                    break
+                count = offer(scores[query], numbers[query], count, own, own_number)
+        counts[query] = count
+
+
+@compiled
+def _reached(best: ChunkHeaps | None, documents: DocumentHeaps | None, query: int) -> np.float32:
+    """What a score must reach to be among the best of a query, in either heap."""
+    reached = np.float32(np.inf)
+    if best is not None:
+        is_full = best.counts[query] == best.scores.shape[1]
+        reached = min(reached, best.scores[query, 0] if is_full else np.float32(-np.inf))
+    if documents is not None:
+        is_full = documents.counts[query] == documents.documents.shape[1]
+        reached = min(reached, documents.scores[query, 0, 0] if is_full else np.float32(-np.inf))
+    return reached
 
 
 @compiled
@@ -180,9 +361,8 @@ def score_postings(
     columns: NDArray[np.uint16],
     impacts: NDArray[np.float64],
     chunk_numbers: NDArray[np.int32],
-    best_scores: NDArray[np.float32],
-    best_numbers: NDArray[np.int32],
-    best_counts: NDArray[np.int32],
+    best: ChunkHeaps | None,
+    documents: DocumentHeaps | None,
 ) -> None:
     """Score the chunks of a block for some queries, and offer those that match to the queries' heaps.
 
@@ -198,9 +378,8 @@ def score_postings(
         columns: uint16, of the chunks that have the term.
         impacts: float64, idf * weight.
         chunk_numbers: int32 (n_columns,).
-        best_scores: float32 (n_queries, depth), the heaps.
-        best_numbers: int32 (n_queries, depth).
-        best_counts: int32 (n_queries,).
+        best: Heaps of the queries, of chunks; None where none are wanted.
+        documents: Heaps of the queries, of documents; None where none are wanted.
     """
     # A match may score zero, but never minus zero: no sum that has a term other than -0.0 gives it.
     totals = np.full(chunk_numbers.size, -0.0)
@@ -213,8 +392,7 @@ def score_postings(
             own_impacts = impacts[bounds[term, 0] : bounds[term, 1]]
             for posting in range(own_columns.size):
                 totals[own_columns[posting]] += qtf * own_impacts[posting]
-        scores, numbers, count = best_scores[query], best_numbers[query], best_counts[query]
-        worst = scores[0] if count == scores.size else np.float32(-np.inf)
+        worst = _reached(best, documents, query)
         for place in range(query_bounds[query], query_bounds[query + 1]):
             term = query_terms[place]
             own_columns = columns[bounds[term, 0] : bounds[term, 1]]
@@ -224,10 +402,11 @@ def score_postings(
                 totals[column] = -0.0
                 # Nearly all are below, so that is asked first.
                 if score >= worst and is_touched:
-                    count = offer(scores, numbers, count, score, chunk_numbers[column])
-                    if count == scores.size:
-                        worst = scores[0]
-        best_counts[query] = count
+                    if best is not None:
+                        offer_to(best, query, score, chunk_numbers[column])
+                    if documents is not None:
+                        offer_chunk(documents, query, score, chunk_numbers[column])
+                    worst = _reached(best, documents, query)
 
 
 @compiled
@@ -240,9 +419,9 @@ def score_products(
     texts: NDArray[np.float32],
     text_numbers: NDArray[np.int32],
     floors: NDArray[np.float32],
-    best_scores: NDArray[np.float32],
-    best_numbers: NDArray[np.int32],
-    best_counts: NDArray[np.int32],
+    best: ChunkHeaps | None,
+    documents: DocumentHeaps | None,
+    chunks_of: TextChunks | None,
 ) -> bool:
     """Score again, exactly, what a matrix product says may be among the best, and offer it to the queries' heaps.
 
@@ -255,9 +434,9 @@ def score_products(
         texts: float32 (n_texts, dim).
         text_numbers: int32 (n_texts,).
         floors: float32 (n_queries,), what a score must reach.
-        best_scores: float32 (n_queries, depth), the heaps.
-        best_numbers: int32 (n_queries, depth).
-        best_counts: int32 (n_queries,).
+        best: Heaps of the queries, of texts; None where none are wanted.
+        documents: Heaps of the queries, of documents; None where none are wanted.
+        chunks_of: The chunks that say each text, for the documents.
 
     Returns:
         Whether a score is not a number; such a one is not offered.
@@ -265,8 +444,7 @@ def score_products(
     width, found_others = 64, False
     for query in range(first, last):
         row, vector, floor = products[query], queries[query], floors[query]
-        scores, numbers, count = best_scores[query], best_numbers[query], best_counts[query]
-        cut = (max(floor, scores[0]) if count == scores.size else floor) - margin
+        cut = max(floor, _reached(best, documents, query)) - margin
         for start in range(0, row.size, width):
             end = min(start + width, row.size)
             # Nearly all of them are below, so they are compared many at a time, without a branch.
@@ -282,10 +460,13 @@ def score_products(
                 if np.isnan(score):
                     found_others = True
                 elif score >= floor and score > -np.inf:
-                    count = offer(scores, numbers, count, score, text_numbers[place])
-                    if count == scores.size:
-                        cut = max(floor, scores[0]) - margin
-        best_counts[query] = count
+                    text = text_numbers[place]
+                    if best is not None:
+                        offer_to(best, query, score, text)
+                    if documents is not None and chunks_of is not None:
+                        for chunk in range(chunks_of.starts[text], chunks_of.starts[text + 1]):
+                            offer_chunk(documents, query, score, chunks_of.numbers[chunk])
+                    cut = max(floor, _reached(best, documents, query)) - margin
     return found_others
 
 
