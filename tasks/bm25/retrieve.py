@@ -12,21 +12,22 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from nightrank.storage.errors import MachineError
 from nightrank.tasks.bm25.formulas import VARIANTS, length_norm
-from nightrank.tasks.kernels.top_k import RunningTopDocuments, RunningTopK
+from nightrank.tasks.kernels.top_documents import RunningTopDocuments, in_parts
+from nightrank.tasks.kernels.top_k import RunningTopK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from nightrank.storage.bm25.index import Bm25Store, PostingBlock
     from nightrank.storage.bm25.terms import WordAnalyser
-    from nightrank.tasks.kernels.top_k import Documents
+    from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.settings.index import Bm25Settings
 
 QUERIES_AT_ONCE = 512  # of one thread's turn; each turn has running scores of its own
@@ -63,19 +64,20 @@ def retrieve_bm25(
     Raises:
         MachineError: The collection was analysed in another way, or its postings are out of order.
     """
+    score = partial(_add_scores, store, settings=settings, analyser=analyser, allowed=allowed)
     if documents is None:
         best = RunningTopK(len(texts), depth)
-        _score(store, texts, best, settings=settings, analyser=analyser, allowed=allowed)
+        score(texts, best)
         return best.table()
     legs = []
-    for part in parts_held(len(texts), RunningTopDocuments.query_bytes(depth, documents)):
-        of_part = RunningTopDocuments(len(part), depth, documents)
-        _score(store, texts[part.start : part.stop], of_part, settings=settings, analyser=analyser, allowed=allowed)
-        legs.append((np.arange(part.start, part.stop), of_part.table()))
-    return joined_legs(legs)
+    for part in in_parts(len(texts), bytes_each=RunningTopDocuments.bytes_each(depth, documents)):
+        best_documents = RunningTopDocuments(len(texts[part]), depth, documents)
+        score(texts[part], best_documents)
+        legs.append(best_documents.table(first=part.start))
+    return pa.concat_tables(legs)
 
 
-def _score(
+def _add_scores(
     store: Bm25Store,
     texts: Sequence[str],
     best: RunningTopK | RunningTopDocuments,
@@ -107,8 +109,8 @@ def _score(
                 columns=impacts.columns,
                 impacts=impacts.values,
                 chunk_numbers=block.chunk_numbers,
-                best=best.heaps if isinstance(best, RunningTopK) else None,
-                documents=best.heaps if isinstance(best, RunningTopDocuments) else None,
+                best=best.heaps() if isinstance(best, RunningTopK) else None,
+                documents=best.heaps() if isinstance(best, RunningTopDocuments) else None,
             )
             starts = range(0, len(texts), QUERIES_AT_ONCE)
             under_way = [pool.submit(score, first, min(first + QUERIES_AT_ONCE, len(texts))) for first in starts]

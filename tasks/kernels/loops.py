@@ -36,6 +36,8 @@ class DocumentHeaps(NamedTuple):
 
     Attributes:
         of_chunk: int32 (n_chunks,), the document of each chunk.
+        starts: int64 (n_texts + 1,), where the chunks that say each text begin in ``chunks``.
+        chunks: int32 (n,), of the texts; both are empty where chunks are offered, not texts.
         documents: int32 (n_queries, depth), a heap by the documents' best chunks.
         held: int32 (n_queries, depth), how many chunks of each there are.
         scores: float32 (n_queries, depth, width), of the chunks of each, best first.
@@ -44,23 +46,13 @@ class DocumentHeaps(NamedTuple):
     """
 
     of_chunk: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    chunks: NDArray[np.int32]
     documents: NDArray[np.int32]
     held: NDArray[np.int32]
     scores: NDArray[np.float32]
     numbers: NDArray[np.int32]
     counts: NDArray[np.int32]
-
-
-class TextChunks(NamedTuple):
-    """The chunks that say each text: those of text n are ``numbers[starts[n] : starts[n + 1]]``.
-
-    Attributes:
-        starts: int64 (n_texts + 1,).
-        numbers: int32 (n_chunks,).
-    """
-
-    starts: NDArray[np.int64]
-    numbers: NDArray[np.int32]
 
 
 @compiled
@@ -165,61 +157,86 @@ def offer_chunk(heaps: DocumentHeaps, query: int, score: np.float32, number: np.
     """
     documents, held = heaps.documents[query], heaps.held[query]
     scores, numbers, count = heaps.scores[query], heaps.numbers[query], heaps.counts[query]
-    if count == documents.size and (score < scores[0, 0] or (score == scores[0, 0] and number > numbers[0, 0])):
+    if count == documents.size and _is_before(scores[0, 0], numbers[0, 0], score, number):
         return  # a chunk behind the worst document's best can change nothing
     document, row = heaps.of_chunk[number], -1
     for place in range(count):
         if documents[place] == document:
             row = place
-    if row < 0:
-        if count < documents.size:
-            row = count
-            heaps.counts[query] = count + 1
-        else:
-            row = 0
-        documents[row], held[row], scores[row, 0], numbers[row, 0] = document, 1, score, number
-        if count < documents.size:
-            while row > 0 and _is_behind(scores, numbers, row, (row - 1) >> 1):
-                _swap(documents, held, scores, numbers, row, (row - 1) >> 1)
-                row = (row - 1) >> 1
-            return
+    if row >= 0:
+        if _insert(scores[row], numbers[row], held, row, score, number) == 0:
+            _sink_document(documents, held, scores, numbers, count, row)
+        return
+    row = count if count < documents.size else 0
+    documents[row], held[row], scores[row, 0], numbers[row, 0] = document, 1, score, number
+    if count == documents.size:
+        _sink_document(documents, held, scores, numbers, count, row)
+        return
+    heaps.counts[query] = count + 1
+    while row > 0:
+        parent = (row - 1) >> 1
+        if _is_before(scores[row, 0], numbers[row, 0], scores[parent, 0], numbers[parent, 0]):
+            break
+        _swap_documents(documents, held, scores, numbers, row, parent)
+        row = parent
+
+
+@compiled
+def _is_before(score: np.float32, number: np.int32, other_score: np.float32, other_number: np.int32) -> bool:
+    """Whether a chunk stands before another one."""
+    return score > other_score or (score == other_score and number < other_number)
+
+
+@compiled
+def _insert(
+    scores: NDArray[np.float32],
+    numbers: NDArray[np.int32],
+    held: NDArray[np.int32],
+    row: int,
+    score: np.float32,
+    number: np.int32,
+) -> int:
+    """Put a chunk among those of a document, (width,) best first, ``held[row]`` of them; its place, or ``width``."""
+    place = held[row]
+    if place < scores.size:
+        held[row] += 1
+    elif _is_before(scores[place - 1], numbers[place - 1], score, number):
+        return scores.size
     else:
-        place = held[row]
-        if place < scores.shape[1]:
-            held[row] += 1
-        else:
-            place -= 1
-            if score < scores[row, place] or (score == scores[row, place] and number > numbers[row, place]):
-                return
-        while place > 0 and (
-            scores[row, place - 1] < score or (scores[row, place - 1] == score and numbers[row, place - 1] > number)
-        ):
-            scores[row, place], numbers[row, place] = scores[row, place - 1], numbers[row, place - 1]
-            place -= 1
-        scores[row, place], numbers[row, place] = score, number
-        if place > 0:
-            return
-    while True:  # the document's best is better than before
+        place -= 1
+    while place > 0 and _is_before(score, number, scores[place - 1], numbers[place - 1]):
+        scores[place], numbers[place] = scores[place - 1], numbers[place - 1]
+        place -= 1
+    scores[place], numbers[place] = score, number
+    return place
+
+
+@compiled
+def _sink_document(
+    documents: NDArray[np.int32],
+    held: NDArray[np.int32],
+    scores: NDArray[np.float32],
+    numbers: NDArray[np.int32],
+    count: int,
+    row: int,
+) -> None:
+    """Bring a document whose best chunk is better than before to its place in a heap of ``count`` documents."""
+    while True:
         child = 2 * row + 1
         if child >= count:
             break
-        if child + 1 < count and _is_behind(scores, numbers, child + 1, child):
-            child += 1
-        if not _is_behind(scores, numbers, child, row):
+        other = child + 1
+        if other < count and _is_before(scores[child, 0], numbers[child, 0], scores[other, 0], numbers[other, 0]):
+            child = other
+        if _is_before(scores[row, 0], numbers[row, 0], scores[child, 0], numbers[child, 0]):
+            _swap_documents(documents, held, scores, numbers, row, child)
+            row = child
+        else:
             break
-        _swap(documents, held, scores, numbers, row, child)
-        row = child
 
 
 @compiled
-def _is_behind(scores: NDArray[np.float32], numbers: NDArray[np.int32], row: int, other: int) -> bool:
-    """Whether the best chunk of a row stands behind that of another one."""
-    score, of_other = scores[row, 0], scores[other, 0]
-    return score < of_other or (score == of_other and numbers[row, 0] > numbers[other, 0])
-
-
-@compiled
-def _swap(
+def _swap_documents(
     documents: NDArray[np.int32],
     held: NDArray[np.int32],
     scores: NDArray[np.float32],
@@ -227,7 +244,7 @@ def _swap(
     row: int,
     other: int,
 ) -> None:
-    """Let two rows of a query change places."""
+    """Let two documents of a query change places."""
     documents[row], documents[other] = documents[other], documents[row]
     for place in range(max(held[row], held[other])):
         scores[row, place], scores[other, place] = scores[other, place], scores[row, place]
@@ -236,35 +253,29 @@ def _swap(
 
 
 @compiled
-def chunks_of_documents(
-    first: int,
-    last: int,
-    heaps: DocumentHeaps,
-    scores: NDArray[np.float32],
-    numbers: NDArray[np.int32],
-    counts: NDArray[np.int32],
-) -> None:
-    """The chunks of some queries' best documents as heaps, from the best to the worst document's best chunk.
+def offer_text(heaps: DocumentHeaps, query: int, score: np.float32, number: np.int32) -> None:
+    """``offer_chunk`` of every chunk that says a text."""
+    for place in range(heaps.starts[number], heaps.starts[number + 1]):
+        offer_chunk(heaps, query, score, heaps.chunks[place])
+
+
+@compiled
+def chunks_of_documents(first: int, last: int, heaps: DocumentHeaps, best: ChunkHeaps) -> None:
+    """Offer the chunks of some queries' best documents, as far as the worst document's best one.
 
     Args:
         first: The first query.
         last: The one behind the last.
         heaps: Of all queries.
-        scores: float32 (n_queries, depth * width), written.
-        numbers: int32 (n_queries, depth * width), written.
-        counts: int32 (n_queries,), written.
+        best: Heaps of as many queries, written.
     """
     for query in range(first, last):
-        count = 0
-        is_full = heaps.counts[query] == heaps.documents.shape[1]
-        score, number = heaps.scores[query, 0, 0], heaps.numbers[query, 0, 0]
+        reached = _reached(None, heaps, query)
         for row in range(heaps.counts[query]):
             for place in range(heaps.held[query, row]):
-                own, own_number = heaps.scores[query, row, place], heaps.numbers[query, row, place]
-                if is_full and (own < score or (own == score and own_number > number)):
-                    break
-                count = offer(scores[query], numbers[query], count, own, own_number)
-        counts[query] = count
+                score, number = heaps.scores[query, row, place], heaps.numbers[query, row, place]
+                if score > reached or (score == reached and number <= heaps.numbers[query, 0, 0]):
+                    offer_to(best, query, score, number)
 
 
 @compiled
@@ -418,10 +429,9 @@ def score_products(
     queries: NDArray[np.float32],
     texts: NDArray[np.float32],
     text_numbers: NDArray[np.int32],
-    floors: NDArray[np.float32],
+    floors: NDArray[np.float32] | None,
     best: ChunkHeaps | None,
     documents: DocumentHeaps | None,
-    chunks_of: TextChunks | None,
 ) -> bool:
     """Score again, exactly, what a matrix product says may be among the best, and offer it to the queries' heaps.
 
@@ -433,17 +443,17 @@ def score_products(
         queries: float32 (n_queries, dim).
         texts: float32 (n_texts, dim).
         text_numbers: int32 (n_texts,).
-        floors: float32 (n_queries,), what a score must reach.
+        floors: float32 (n_queries,), what a score must reach; None: any will do.
         best: Heaps of the queries, of texts; None where none are wanted.
         documents: Heaps of the queries, of documents; None where none are wanted.
-        chunks_of: The chunks that say each text, for the documents.
 
     Returns:
         Whether a score is not a number; such a one is not offered.
     """
     width, found_others = 64, False
     for query in range(first, last):
-        row, vector, floor = products[query], queries[query], floors[query]
+        row, vector = products[query], queries[query]
+        floor = np.float32(-np.inf) if floors is None else floors[query]
         cut = max(floor, _reached(best, documents, query)) - margin
         for start in range(0, row.size, width):
             end = min(start + width, row.size)
@@ -460,12 +470,10 @@ def score_products(
                 if np.isnan(score):
                     found_others = True
                 elif score >= floor and score > -np.inf:
-                    text = text_numbers[place]
                     if best is not None:
-                        offer_to(best, query, score, text)
-                    if documents is not None and chunks_of is not None:
-                        for chunk in range(chunks_of.starts[text], chunks_of.starts[text + 1]):
-                            offer_chunk(documents, query, score, chunks_of.numbers[chunk])
+                        offer_to(best, query, score, text_numbers[place])
+                    if documents is not None:
+                        offer_text(documents, query, score, text_numbers[place])
                     cut = max(floor, _reached(best, documents, query)) - margin
     return found_others
 
