@@ -67,6 +67,16 @@ class SparseVectors:
         weights = [np.zeros(0, np.float32), *(weights for _, weights in rows)]
         return cls(bounds, np.concatenate(tokens).astype(np.int32), np.concatenate(weights).astype(np.float32))
 
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The vectors of all parts, end to end."""
+        sizes = np.concatenate([np.zeros(0, np.int64), *(np.diff(part.bounds) for part in parts)])
+        return cls(
+            np.append(0, np.cumsum(sizes)).astype(np.int64),
+            np.concatenate([np.zeros(0, np.int32), *(part.tokens for part in parts)]),
+            np.concatenate([np.zeros(0, np.float32), *(part.weights for part in parts)]),
+        )
+
     def __len__(self) -> int:
         return self.bounds.size - 1
 
@@ -86,6 +96,27 @@ class SparseVectors:
         """What each vector is, to the bit."""
         for first, last in zip(self.bounds[:-1].tolist(), self.bounds[1:].tolist(), strict=True):
             yield self.tokens[first:last].tobytes() + self.weights[first:last].tobytes()
+
+
+def largest_difference(one: SparseVectors, other: SparseVectors, *, min_weight: float) -> NDArray[np.float64]:
+    """The largest difference of an entry between vectors, each with its counterpart: float64 (n,).
+
+    An entry that only one of two has was dropped from the other, just below ``min_weight`` perhaps: it counts by how
+    far it is above that.
+
+    >>> one = SparseVectors.of([(np.array([1, 2]), np.array([0.5, 0.25]))])
+    >>> other = SparseVectors.of([(np.array([1, 7]), np.array([0.75, 0.5]))])
+    >>> largest_difference(one, other, min_weight=0.125).tolist()
+    [0.375]
+    """
+    keys = [np.repeat(np.arange(len(part)) << 32, np.diff(part.bounds)) | part.tokens for part in (one, other)]
+    either = np.union1d(*keys)
+    values = np.full((2, either.size), min_weight)
+    for row, part in enumerate((one, other)):
+        values[row, np.searchsorted(either, keys[row])] = part.weights
+    found = np.zeros(len(one))
+    np.maximum.at(found, either >> 32, np.abs(values[0] - values[1]))  # what is not a number stays none
+    return found
 
 
 class SparseMemo(MemoFile):
@@ -142,7 +173,7 @@ class SparseMemo(MemoFile):
         distinct, places = np.unique(rows, return_inverse=True)
         read = list(self._read(distinct))
         order = np.argsort(np.concatenate([np.zeros(0, np.int64), *(found for found, _ in read)]))
-        return positions, _joined([vectors for _, vectors in read]).take(order[places])
+        return positions, SparseVectors.joined([vectors for _, vectors in read]).take(order[places])
 
     def everything(self) -> Iterator[tuple[pa.Array, SparseVectors]]:
         """Keys, string (n,), and vectors of all that there is, in no particular order, some thousand at a time."""
@@ -181,12 +212,3 @@ def _vectors_in(batch: pa.RecordBatch) -> SparseVectors:
     tokens, weights = batch.column("tokens"), batch.column("weights")
     bounds = np.append(0, np.cumsum(tokens.value_lengths().to_numpy())).astype(np.int64)
     return SparseVectors(bounds, tokens.flatten().to_numpy(), weights.flatten().to_numpy())
-
-
-def _joined(parts: Sequence[SparseVectors]) -> SparseVectors:
-    sizes = np.concatenate([np.zeros(0, np.int64), *(np.diff(part.bounds) for part in parts)])
-    return SparseVectors(
-        np.append(0, np.cumsum(sizes)).astype(np.int64),
-        np.concatenate([np.zeros(0, np.int32), *(part.tokens for part in parts)]),
-        np.concatenate([np.zeros(0, np.float32), *(part.weights for part in parts)]),
-    )
