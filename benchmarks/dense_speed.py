@@ -25,7 +25,7 @@ from benchmarks.race import Laps, race
 from nightrank.storage.lance.place import LanceFolder
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.tasks.dense.retrieve import StoredVectors, retrieve_dense
-from nightrank.tasks.dense.texts import Texts
+from nightrank.tasks.legs.texts import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.retrieve import retrieve_dense
-from nightrank.tasks.dense.texts import Texts
+from nightrank.tasks.legs.texts import Texts
 from nightrank.tasks.rank.fusion import fuse
 
 if TYPE_CHECKING:

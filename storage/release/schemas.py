@@ -21,9 +21,9 @@ from nightrank.storage.records import (
     LEG,
     QUERIES,
 )
-from nightrank.storage.release.dense_lists import DENSE_LISTS
 from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS
 from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPPED, EVALUATION
+from nightrank.storage.release.leg_lists import LEG_LISTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "Bm25Leg": LEG,
     "DenseLeg": LEG,
     "Fused": FUSED,
-    "DenseLists": DENSE_LISTS,
+    "DenseLists": LEG_LISTS,
     "Candidates": CANDIDATES,
     "Evaluation": EVALUATION,
     "Depths": DEPTHS,

@@ -1,1 +1,1 @@
-"""The dense leg: exact nearest chunks of each query, from one refresh to the next. Vectors come from `tasks/embed`."""
+"""The dense leg: exact nearest texts of each query. Vectors come from `tasks/embed`, lists are in `tasks/legs`."""

@@ -12,23 +12,22 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import pyarrow as pa
 
 from nightrank.storage.lance.table import vectors_of
-from nightrank.storage.records import LEG, ranking_order, ranks_within
 from nightrank.tasks.kernels.top_k import RunningTopK, not_a_number
+from nightrank.tasks.legs.texts import leg_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from nightrank.storage.lance.table import ChunkTable
-    from nightrank.tasks.dense.texts import Texts
-    from nightrank.tasks.kernels.top_k import Entries
+    from nightrank.tasks.legs.texts import Texts
 
     # Numbers of texts, int32 (n,), and their vectors, float32 (n, dim).
     Block = tuple[NDArray[np.int32], NDArray[np.float32]]
@@ -115,31 +114,6 @@ def _read_ahead(blocks: Iterable[Block]) -> Iterator[Block]:
             yield block
 
 
-def leg_of(entries: Entries, texts: Texts, *, depth: int) -> pa.Table:
-    """The best chunks of each query from its best texts.
-
-    The first ``depth`` chunks say no more than ``depth`` texts, and these are the best ones, as texts are numbered
-    by their first chunk.
-
-    Args:
-        entries: Query numbers, text numbers and scores (n,), by query, then rank; ``depth`` a query or all there are.
-        texts: Of the collection.
-        depth: Results a query.
-
-    Returns:
-        A table of schema LEG.
-    """
-    query_numbers, text_numbers, scores = entries
-    copies = np.minimum(texts.copies[text_numbers], depth)  # chunks that say the same tie: more cannot be results
-    within = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
-    chunk_numbers = texts.chunk_numbers[np.repeat(texts.starts[text_numbers], copies) + within]
-    query_numbers, scores = np.repeat(query_numbers, copies), np.repeat(scores, copies)
-    order = ranking_order(query_numbers, scores, chunk_numbers)
-    ranks = ranks_within(query_numbers[order])
-    order, ranks = order[ranks <= depth], ranks[ranks <= depth]
-    return pa.table([query_numbers[order], chunk_numbers[order], scores[order], ranks], schema=LEG)
-
-
 def blocks_of(batches: Iterable[pa.RecordBatch], texts: Texts, *, dimensions: int) -> Iterator[Block]:
     """Batches of a chunk table as blocks; rows that are no text of the collection are passed over.
 
@@ -154,6 +128,32 @@ def blocks_of(batches: Iterable[pa.RecordBatch], texts: Texts, *, dimensions: in
         if known.any():
             vectors = vectors_of(batch, dimensions)
             yield (numbers, vectors) if known.all() else (numbers[known], vectors[known])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DenseQueries:
+    """Queries by their vectors.
+
+    Attributes:
+        vectors: float32 (n_queries, dim).
+    """
+
+    vectors: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def only(self, numbers: NDArray[np.integer]) -> Self:
+        """Some of them, int (n,), in this order."""
+        return type(self)(self.vectors[numbers])
+
+    def add_best(self, best: RunningTopK, blocks: Iterable[Block]) -> None:
+        """Add the scores of every query against every text of the blocks that may be among its best."""
+        add_nearest(best, self.vectors, blocks)
+
+    def contents(self) -> Iterator[bytes]:
+        """What each vector is, to the bit."""
+        return (vector.tobytes() for vector in self.vectors)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.tasks.dense.retrieve import Block
-    from nightrank.tasks.dense.texts import Texts
     from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
+    from nightrank.tasks.legs.texts import Texts
     from nightrank.tasks.release import StoredRelease
 
 TEXTS_HELD = 2048  # embedded at one time: some 20 MB of tokens

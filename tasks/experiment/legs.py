@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.records import LEG
-from nightrank.storage.release.dense_lists import read_dense_lists
-from nightrank.tasks.dense.carried import leg_from_lists
+from nightrank.storage.release.leg_lists import read_leg_lists
 from nightrank.tasks.filters.queries import QueryFilters
+from nightrank.tasks.legs.carried import leg_from_lists
 from nightrank.tasks.trec.leg import runs_of
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Legs:
             asked, texts = keys.take(pa.array(numbers)), self._first_stage.texts
             texts = texts if allowed is None else texts.only(allowed)[0]
             leg, answered = leg_from_lists(
-                read_dense_lists(self._release.files.dense_lists.path), asked, texts, depth=depth
+                read_leg_lists(self._release.files.dense_lists.path), asked, texts, depth=depth
             )
             if answered.all():
                 return leg

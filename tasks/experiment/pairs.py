@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.workspace.base import Workspace
-    from nightrank.tasks.dense.texts import Texts
+    from nightrank.tasks.legs.texts import Texts
     from nightrank.tasks.rerank.hosted.plan import HostedPlan
     from nightrank.tasks.rerank.hosted.spending import SpendingBySection
     from nightrank.tasks.rerank.plan import RerankerPlan

@@ -11,15 +11,15 @@ import pyarrow as pa
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.filters.queries import by_text
 from nightrank.storage.memo.query_vectors import QueryMemo
-from nightrank.storage.release.dense_lists import read_dense_lists, write_dense_lists
+from nightrank.storage.release.leg_lists import read_leg_lists, write_leg_lists
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
-from nightrank.tasks.dense.carried import ListedQueries, lists_by_key, lists_by_number
-from nightrank.tasks.dense.filtered import CarriedOver, update_filtered
-from nightrank.tasks.dense.lists import DenseLists
-from nightrank.tasks.dense.retrieve import StoredVectors
-from nightrank.tasks.dense.texts import Texts
+from nightrank.tasks.dense.retrieve import DenseQueries, StoredVectors
 from nightrank.tasks.embed.shards import embed_in_shards
+from nightrank.tasks.legs.carried import ListedQueries, lists_by_key, lists_by_number
+from nightrank.tasks.legs.filtered import CarriedOver, update_filtered
+from nightrank.tasks.legs.lists import LegLists
+from nightrank.tasks.legs.texts import Texts
 from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.runtime.retries import RETRIED
@@ -133,21 +133,22 @@ def retrieve_semantic(night: Night, asked: FilteredQueries, vectors: QueriesEmbe
     assert known.tolist() == list(range(rows.num_rows))
     with Bm25Store.open(index.statistics.path) as store:
         texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
-    queries = ListedQueries.of(rows.column("query_key").combine_chunks(), query_vectors)
-    lists, carried_over = DenseLists.unknown(len(queries)), CarriedOver.nothing()
+    asking = DenseQueries(query_vectors)
+    queries = ListedQueries.of(rows.column("query_key").combine_chunks(), asking.contents())
+    lists, carried_over = LegLists.unknown(len(queries)), CarriedOver.nothing()
     if before is not None and before.same_embedder:
-        lists = lists_by_number(read_dense_lists(before.files.dense_lists.path), queries, texts)
+        lists = lists_by_number(read_leg_lists(before.files.dense_lists.path), queries, texts)
         carried_over = CarriedOver.since(index.chunks, before.files.statistics, asked.allowed_before)
     outcome = update_filtered(
         lists,
-        query_vectors,
+        asking,
         texts=texts,
         filters=asked.filters(rows),
         vectors=StoredVectors(night.open_chunks(index.vectors.table)),
         carried_over=carried_over,
         depth=night.settings.retrieval.candidate_depth,
     )
-    write_dense_lists(night.files.dense_lists.path, lists_by_key(outcome.lists, queries, texts))
+    write_leg_lists(night.files.dense_lists.path, lists_by_key(outcome.lists, queries, texts))
     return DenseRetrieved(night.scratch.dense_leg.write(outcome.leg), outcome.scanned)
 
 

@@ -14,8 +14,8 @@ from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.records import LEG
 from nightrank.tasks.dense import retrieve as module
 from nightrank.tasks.dense.retrieve import retrieve_dense
-from nightrank.tasks.dense.texts import Texts
 from nightrank.tasks.kernels.loops import inner_product
+from nightrank.tasks.legs.texts import Texts
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ import nightrank.tasks.first_stage
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.files.parquet import read_table, write_table
-from nightrank.storage.release.dense_lists import DENSE_LISTS
+from nightrank.storage.release.leg_lists import LEG_LISTS
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.retrieve import retrieve_dense
 from nightrank.tasks.experiment.experiment import Experiment
@@ -43,7 +43,7 @@ def shorten(path: Path, *, texts: int) -> None:
     for row in rows:
         row["floor"] = row["scores"][texts]
         row["chunk_hashes"], row["scores"] = row["chunk_hashes"][:texts], row["scores"][:texts]
-    write_table(path, pa.Table.from_pylist(rows, schema=DENSE_LISTS))
+    write_table(path, pa.Table.from_pylist(rows, schema=LEG_LISTS))
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""The lists of the dense leg as a release keeps them: each query's best texts, by hash, for the next night."""
+"""The lists of a leg over vectors as a release keeps them: each query's best texts, by hash, for the next night."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-DENSE_LISTS = pa.schema(
+LEG_LISTS = pa.schema(
     [
         pa.field("query_key", pa.string(), nullable=False),
         pa.field("vector_key", pa.string(), nullable=False),  # digest of the query's vector that gave the scores
@@ -26,19 +26,19 @@ DENSE_LISTS = pa.schema(
 ROWS = 4096
 
 
-def write_dense_lists(path: Path, blocks: Iterable[pa.Table]) -> None:
+def write_leg_lists(path: Path, blocks: Iterable[pa.Table]) -> None:
     """Write the lists of a release; the file appears when it is whole.
 
     Args:
         path: The file.
-        blocks: Tables of schema DENSE_LISTS, each query once.
+        blocks: Tables of schema LEG_LISTS, each query once.
     """
-    with table_writer(path, DENSE_LISTS) as writer:
+    with table_writer(path, LEG_LISTS) as writer:
         for block in blocks:
             writer.write_table(block)
 
 
-def read_dense_lists(path: Path) -> Iterator[pa.RecordBatch]:
-    """The lists of a release, schema DENSE_LISTS, some thousand queries in memory at a time."""
+def read_leg_lists(path: Path) -> Iterator[pa.RecordBatch]:
+    """The lists of a release, schema LEG_LISTS, some thousand queries in memory at a time."""
     with pq.ParquetFile(path) as file:
         yield from file.iter_batches(batch_size=ROWS)

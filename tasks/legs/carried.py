@@ -1,4 +1,4 @@
-"""Lists of the dense leg on their way from night to night: by keys on disk, by tonight's numbers in memory."""
+"""Lists of a leg on their way from night to night: by keys on disk, by tonight's numbers in memory."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.keys import digest_of_bytes
-from nightrank.storage.release.dense_lists import DENSE_LISTS
-from nightrank.tasks.dense.lists import DenseLists
-from nightrank.tasks.dense.retrieve import leg_of
+from nightrank.storage.release.leg_lists import LEG_LISTS
+from nightrank.tasks.legs.lists import LegLists
+from nightrank.tasks.legs.texts import leg_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from nightrank.tasks.dense.texts import Texts
+    from nightrank.tasks.legs.texts import Texts
 
 QUERIES_HELD = 4096  # whose lists are Arrow arrays at one time
 
@@ -38,23 +38,23 @@ class ListedQueries:
     vector_keys: pa.Array
 
     @classmethod
-    def of(cls, keys: pa.Array, vectors: NDArray[np.float32]) -> Self:
-        """The queries with float32 (n_queries, dim) vectors."""
-        return cls(keys, pa.array([digest_of_bytes(vector.tobytes()) for vector in vectors], pa.string()))
+    def of(cls, keys: pa.Array, contents: Iterable[bytes]) -> Self:
+        """The queries by their keys and what their vectors are, (n_queries,) each."""
+        return cls(keys, pa.array([digest_of_bytes(content) for content in contents], pa.string()))
 
     def __len__(self) -> int:
         return len(self.keys)
 
 
-def lists_by_number(batches: Iterable[pa.RecordBatch], queries: ListedQueries, texts: Texts) -> DenseLists:
+def lists_by_number(batches: Iterable[pa.RecordBatch], queries: ListedQueries, texts: Texts) -> LegLists:
     """Lists of an earlier night for tonight's queries, what is no longer a text struck.
 
     Args:
-        batches: Schema DENSE_LISTS.
+        batches: Schema LEG_LISTS.
         queries: Tonight's; nothing is known of those without a list, or with another vector.
         texts: Tonight's.
     """
-    lists = DenseLists.unknown(len(queries))
+    lists = LegLists.unknown(len(queries))
     floors, parts = lists.floors, [lists.entries]
     for batch in batches:
         places = pc.index_in(batch.column("query_key"), value_set=queries.keys)
@@ -68,7 +68,7 @@ def lists_by_number(batches: Iterable[pa.RecordBatch], queries: ListedQueries, t
         scores = batch.column("scores").flatten().to_numpy()
         parts.append((query_numbers[kept], text_numbers[kept], scores[kept]))
     query_numbers, text_numbers, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return DenseLists(floors, (query_numbers, text_numbers, scores))
+    return LegLists(floors, (query_numbers, text_numbers, scores))
 
 
 def leg_from_lists(
@@ -77,7 +77,7 @@ def leg_from_lists(
     """The leg of some queries as a release's own lists tell it, whatever vectors gave the scores.
 
     Args:
-        batches: Schema DENSE_LISTS.
+        batches: Schema LEG_LISTS.
         query_keys: string (n,).
         texts: The release's.
         depth: Chunks a query.
@@ -86,7 +86,7 @@ def leg_from_lists(
         A table of schema LEG, and bool (n,): of which queries the lists reach so deep. The leg is of these alone.
     """
     stored = [batch.filter(pc.is_in(batch.column("query_key"), value_set=query_keys)) for batch in batches]
-    listed = pa.Table.from_batches(stored, schema=DENSE_LISTS)
+    listed = pa.Table.from_batches(stored, schema=LEG_LISTS)
     places = pc.index_in(query_keys, value_set=listed.column("query_key").combine_chunks())
     queries = ListedQueries(query_keys, listed.column("vector_key").combine_chunks().take(places))
     lists = lists_by_number(stored, queries, texts)
@@ -97,8 +97,8 @@ def leg_from_lists(
     return leg_of((query_numbers[kept], text_numbers[kept], scores[kept]), texts, depth=depth), answered
 
 
-def lists_by_key(lists: DenseLists, queries: ListedQueries, texts: Texts) -> Iterator[pa.Table]:
-    """Lists as a release keeps them: tables of schema DENSE_LISTS, each list by score descending."""
+def lists_by_key(lists: LegLists, queries: ListedQueries, texts: Texts) -> Iterator[pa.Table]:
+    """Lists as a release keeps them: tables of schema LEG_LISTS, each list by score descending."""
     query_numbers, text_numbers, scores = lists.entries
     order = np.lexsort((text_numbers, -scores, query_numbers))
     starts = np.searchsorted(query_numbers[order], np.arange(len(queries) + 1)).astype(np.int32)
@@ -114,4 +114,4 @@ def lists_by_key(lists: DenseLists, queries: ListedQueries, texts: Texts) -> Ite
             pa.ListArray.from_arrays(offsets, hashes.take(pa.array(text_numbers[held]))),
             pa.ListArray.from_arrays(offsets, pa.array(scores[held])),
         ]
-        yield pa.Table.from_arrays(columns, schema=DENSE_LISTS)
+        yield pa.Table.from_arrays(columns, schema=LEG_LISTS)

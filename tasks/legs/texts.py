@@ -12,9 +12,12 @@ import numpy as np
 import pyarrow as pa
 
 from nightrank.storage.keys import KEY_LENGTH
+from nightrank.storage.records import LEG, ranking_order, ranks_within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from nightrank.tasks.kernels.top_k import Entries
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +108,31 @@ class Texts:
         by_number = np.empty_like(self.hashes)
         by_number[self.numbers] = self.hashes
         return as_strings(by_number)
+
+
+def leg_of(entries: Entries, texts: Texts, *, depth: int) -> pa.Table:
+    """The best chunks of each query from its best texts.
+
+    The first ``depth`` chunks say no more than ``depth`` texts, and these are the best ones, as texts are numbered
+    by their first chunk.
+
+    Args:
+        entries: Query numbers, text numbers and scores (n,), by query, then rank; ``depth`` a query or all there are.
+        texts: Of the collection.
+        depth: Results a query.
+
+    Returns:
+        A table of schema LEG.
+    """
+    query_numbers, text_numbers, scores = entries
+    copies = np.minimum(texts.copies[text_numbers], depth)  # chunks that say the same tie: more cannot be results
+    within = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
+    chunk_numbers = texts.chunk_numbers[np.repeat(texts.starts[text_numbers], copies) + within]
+    query_numbers, scores = np.repeat(query_numbers, copies), np.repeat(scores, copies)
+    order = ranking_order(query_numbers, scores, chunk_numbers)
+    ranks = ranks_within(query_numbers[order])
+    order, ranks = order[ranks <= depth], ranks[ranks <= depth]
+    return pa.table([query_numbers[order], chunk_numbers[order], scores[order], ranks], schema=LEG)
 
 
 def as_bytes(chunk_hashes: pa.ChunkedArray | pa.Array) -> NDArray[np.bytes_]:

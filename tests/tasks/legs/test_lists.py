@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nightrank.tasks.dense.lists import DenseLists, DenseNight, update_lists
-from nightrank.tasks.dense.retrieve import retrieve_dense
-from nightrank.tasks.dense.texts import Texts, as_bytes
+from nightrank.tasks.dense.retrieve import DenseQueries, retrieve_dense
+from nightrank.tasks.legs.lists import LegLists, LegNight, update_lists
+from nightrank.tasks.legs.texts import Texts, as_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ class CarriedOver:
     lists: dict[int, tuple[float, list[tuple[int, float]]]] = field(default_factory=dict)
     met: set[int] = field(default_factory=set)
 
-    def read(self, queries: list[int], texts: Texts) -> DenseLists:
+    def read(self, queries: list[int], texts: Texts) -> LegLists:
         floors, rows = [], []
         for number, query in enumerate(queries):
             floor, entries = self.lists.get(query, (np.inf, []))
@@ -63,9 +63,9 @@ class CarriedOver:
         columns = zip(*rows, strict=True) if rows else ((), (), ())
         numbers, places, scores = (np.array(column) for column in columns)
         entries_ = numbers.astype(np.int32), places.astype(np.int32), scores.astype(np.float32)
-        return DenseLists(np.array(floors, dtype=np.float32), entries_)
+        return LegLists(np.array(floors, dtype=np.float32), entries_)
 
-    def write(self, queries: list[int], texts: Texts, night: DenseNight, met: set[int]) -> None:
+    def write(self, queries: list[int], texts: Texts, night: LegNight, met: set[int]) -> None:
         hashes = [int(value, 16) for value in texts.hashes_by_number().to_pylist()]
         self.lists = {query: (float(floor), []) for query, floor in zip(queries, night.lists.floors, strict=True)}
         for number, text, score in zip(*night.lists.entries, strict=True):
@@ -103,7 +103,7 @@ def test_any_history_gives_what_a_scan_of_everything_gives(
 
         night = update_lists(
             carried_over.read(queries, texts),
-            vectors,
+            DenseQueries(vectors),
             texts,
             added=blocks(texts, set(said) - carried_over.met),
             everything=lambda _queries, said=said, texts=texts: blocks(texts, set(said)),  # type: ignore[misc]  # a default has no type
@@ -119,7 +119,7 @@ def test_any_history_gives_what_a_scan_of_everything_gives(
         carried_over.write(queries, texts, night, set(said))
 
 
-def night_of(carried_over: CarriedOver, said: list[int], queries: list[int], *, depth: int, slack: int) -> DenseNight:
+def night_of(carried_over: CarriedOver, said: list[int], queries: list[int], *, depth: int, slack: int) -> LegNight:
     texts = Texts.of(hashes_of(said))
     vectors = np.stack([np.array([1.0, 0.0], np.float32) for _ in queries])
 
@@ -131,7 +131,7 @@ def night_of(carried_over: CarriedOver, said: list[int], queries: list[int], *, 
 
     night = update_lists(
         carried_over.read(queries, texts),
-        vectors,
+        DenseQueries(vectors),
         texts,
         added=distinct(set(said) - carried_over.met),
         everything=lambda _queries: distinct(set(said)),

@@ -1,4 +1,4 @@
-"""The dense leg from night to night where queries have filters: each filter's part of the collection by itself.
+"""A leg from night to night where queries have filters: each filter's part of the collection by itself.
 
 A list holds the best texts that the query's filter lets through, and above its floor every one of them. So a filter
 makes a smaller collection, which changes from night to night as a collection does: texts join it where documents come
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +17,8 @@ import pyarrow as pa
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.filters.allowed import AllowedChunks, read_allowed_chunks
 from nightrank.storage.release.chunks import texts_added
-from nightrank.tasks.dense.lists import SLACK, DenseLists, DenseNight, update_lists
 from nightrank.tasks.filters.queries import joined_legs
+from nightrank.tasks.legs.lists import SLACK, LegLists, LegNight, update_lists
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,19 +26,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.release.files import AllowedSets, Chunks, Statistics
-    from nightrank.tasks.dense.retrieve import Block
-    from nightrank.tasks.dense.texts import Texts
     from nightrank.tasks.filters.queries import QueryFilters
+    from nightrank.tasks.legs.lists import AskedQueries
+    from nightrank.tasks.legs.texts import Texts
 
 
-class Vectors(Protocol):
+B = TypeVar("B")
+D = TypeVar("D", covariant=True)  # noqa: PLC0105 (a block of texts, as the leg has them)
+
+
+class Vectors(Protocol[D]):
     """Where the vectors of texts are."""
 
-    def everything(self, texts: Texts, *, queries: int) -> Iterable[Block]:
+    def everything(self, texts: Texts, *, queries: int) -> Iterable[D]:
         """Those of a whole collection, in blocks whose scores with so many queries fit into memory."""
         ...
 
-    def some(self, texts: Texts, chunk_hashes: pa.Array, *, queries: int) -> Iterable[Block]:
+    def some(self, texts: Texts, chunk_hashes: pa.Array, *, queries: int) -> Iterable[D]:
         """Those of some of its texts, string (n,), in such blocks."""
         ...
 
@@ -81,21 +85,21 @@ class CarriedOver:
 
 
 def update_filtered(
-    lists: DenseLists,
-    query_vectors: NDArray[np.float32],
+    lists: LegLists,
+    queries: AskedQueries[B],
     *,
     texts: Texts,
     filters: QueryFilters,
-    vectors: Vectors,
+    vectors: Vectors[B],
     carried_over: CarriedOver,
     depth: int,
     slack: int = SLACK,
-) -> DenseNight:
-    """The dense leg of tonight's collection, and tonight's lists: ``update_lists``, filter by filter.
+) -> LegNight:
+    """The leg of tonight's collection, and tonight's lists: ``update_lists``, filter by filter.
 
     Args:
         lists: Of tonight's queries, as an earlier night left them; what is no longer a text has been struck.
-        query_vectors: float32 (n_queries, dim).
+        queries: Tonight's.
         texts: Tonight's.
         filters: Of the queries.
         vectors: Of texts.
@@ -114,7 +118,7 @@ def update_filtered(
             part = _Part.let_through(texts, filters.allowed.by(condition), was_there)
         outcome = update_lists(
             part.lists(lists, numbers),
-            query_vectors[numbers],
+            queries.only(numbers),
             part.texts,
             added=vectors.some(part.texts, part.added, queries=numbers.size),
             everything=partial(part.everything, vectors),
@@ -129,14 +133,14 @@ def update_filtered(
         legs.append((numbers, outcome.leg))
         scanned += outcome.scanned
     query_numbers, text_numbers, scores = (np.concatenate(column) for column in zip(*entries, strict=True))
-    return DenseNight(DenseLists(floors, (query_numbers, text_numbers, scores)), joined_legs(legs), scanned)
+    return LegNight(LegLists(floors, (query_numbers, text_numbers, scores)), joined_legs(legs), scanned)
 
 
-def _by_query(lists: DenseLists) -> DenseLists:
+def _by_query(lists: LegLists) -> LegLists:
     """The lists with their entries by query, so that those of a filter's queries are found without a search."""
     query_numbers, text_numbers, scores = lists.entries
     order = np.argsort(query_numbers, kind="stable")
-    return DenseLists(lists.floors, (query_numbers[order], text_numbers[order], scores[order]))
+    return LegLists(lists.floors, (query_numbers[order], text_numbers[order], scores[order]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,10 +185,10 @@ class _Part:
         met[was_there] = True  # those that are gone in the last place
         return cls(part, origin, places, part.hashes_by_number().filter(pa.array(~met[origin])), is_known=True)
 
-    def lists(self, lists: DenseLists, numbers: NDArray[np.int64]) -> DenseLists:
+    def lists(self, lists: LegLists, numbers: NDArray[np.int64]) -> LegLists:
         """The lists, with entries by query, of some queries, int64 (n,), over this part: what is no part is struck."""
         if not self.is_known:
-            return DenseLists.unknown(numbers.size)
+            return LegLists.unknown(numbers.size)
         if self.places is None and numbers.size == lists.floors.size:
             return lists
         query_numbers, text_numbers, scores = lists.entries
@@ -194,9 +198,9 @@ class _Part:
         own_queries = np.repeat(np.arange(numbers.size, dtype=np.int32), ends - starts)
         own_texts = text_numbers[rows] if self.places is None else self.places[text_numbers[rows]]
         kept = own_texts >= 0
-        return DenseLists(lists.floors[numbers], (own_queries[kept], own_texts[kept], scores[rows][kept]))
+        return LegLists(lists.floors[numbers], (own_queries[kept], own_texts[kept], scores[rows][kept]))
 
-    def everything(self, vectors: Vectors, queries: int) -> Iterable[Block]:
+    def everything(self, vectors: Vectors[B], queries: int) -> Iterable[B]:
         """The vectors of this part, for a scan by so many queries."""
         if self.origin is None:
             return vectors.everything(self.texts, queries=queries)

@@ -12,20 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nightrank.storage.filters.allowed import AllowedChunks
-from nightrank.storage.release.dense_lists import DENSE_LISTS
-from nightrank.tasks.dense.carried import ListedQueries, lists_by_key, lists_by_number
-from nightrank.tasks.dense.filtered import CarriedOver, update_filtered
-from nightrank.tasks.dense.texts import Texts
+from nightrank.storage.release.leg_lists import LEG_LISTS
+from nightrank.tasks.dense.retrieve import DenseQueries
 from nightrank.tasks.filters.queries import QueryFilters
-from tests.tasks.dense.test_lists import blocks, hashes_of, vector_of
+from nightrank.tasks.legs.carried import ListedQueries, lists_by_key, lists_by_number
+from nightrank.tasks.legs.filtered import CarriedOver, update_filtered
+from nightrank.tasks.legs.texts import Texts
+from tests.tasks.legs.test_lists import blocks, hashes_of, vector_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from nightrank.tasks.dense.lists import DenseNight
     from nightrank.tasks.dense.retrieve import Block
+    from nightrank.tasks.legs.lists import LegNight
 
 CONDITIONS = ("0", "01", "12", "3")  # which labels each lets through
 
@@ -55,18 +56,18 @@ class History:
     chunks: list[Chunk] = field(default_factory=list)
     allowed: AllowedChunks = field(default_factory=lambda: AllowedChunks(0, {}))
 
-    def night(self, chunks: list[Chunk], asked: list[Query], vectors: Counted, *, depth: int, slack: int) -> DenseNight:
+    def night(self, chunks: list[Chunk], asked: list[Query], vectors: Counted, *, depth: int, slack: int) -> LegNight:
         texts = Texts.of(hashes_of([text for text, _ in chunks]))
         before = {text for text, _ in self.chunks}
         added = hashes_of(sorted({text for text, _ in chunks} - before))
         conditions = [condition for _, condition in asked]
         masks = {condition: let_through(chunks, condition) for condition in conditions if condition is not None}
         was = {condition: let_through(self.chunks, condition) for condition in masks}
-        query_vectors = np.stack([vector_of(query) for query, _ in asked])
-        queries = ListedQueries.of(pa.array([f"{query} {condition}" for query, condition in asked]), query_vectors)
+        asking = DenseQueries(np.stack([vector_of(query) for query, _ in asked]))
+        queries = ListedQueries.of(pa.array([f"{query} {condition}" for query, condition in asked]), asking.contents())
         outcome = update_filtered(
             lists_by_number(self.lists, queries, texts),
-            query_vectors,
+            asking,
             texts=texts,
             filters=QueryFilters(conditions, AllowedChunks.of(masks, chunk_count=len(chunks))),
             vectors=vectors,
@@ -79,7 +80,7 @@ class History:
             slack=slack,
         )
         tables = list(lists_by_key(outcome.lists, queries, texts))
-        self.lists = pa.concat_tables([DENSE_LISTS.empty_table(), *tables]).combine_chunks().to_batches()
+        self.lists = pa.concat_tables([LEG_LISTS.empty_table(), *tables]).combine_chunks().to_batches()
         self.chunks = chunks
         return outcome
 
@@ -96,7 +97,7 @@ def brute_force(chunks: list[Chunk], query: Query, *, depth: int) -> list[tuple[
     return [entry for entry in ranked if condition is None or str(chunks[entry[0]][1]) in condition][:depth]
 
 
-def legs(night: DenseNight, queries: int) -> list[list[tuple[int, float]]]:
+def legs(night: LegNight, queries: int) -> list[list[tuple[int, float]]]:
     found: list[list[tuple[int, float]]] = [[] for _ in range(queries)]
     for row in night.leg.to_pylist():
         found[row["query_number"]].append((row["chunk_number"], row["score"]))
@@ -151,11 +152,12 @@ def test_a_list_is_made_anew_where_nothing_is_known_of_what_its_filter_let_throu
     history = History()
     chunks = [(text, 0) for text in range(9)]
     history.night(chunks, [(100, "0")], Counted(), depth=2, slack=3)
-    queries = ListedQueries.of(pa.array(["100 0"]), np.stack([vector_of(100)]))
+    asking = DenseQueries(np.stack([vector_of(100)]))
+    queries = ListedQueries.of(pa.array(["100 0"]), asking.contents())
     texts = Texts.of(hashes_of([*range(9)]))
     outcome = update_filtered(
         lists_by_number(history.lists, queries, texts),
-        np.stack([vector_of(100)]),
+        asking,
         texts=texts,
         filters=QueryFilters(["0"], AllowedChunks.of({"0": let_through(chunks, "0")}, chunk_count=9)),
         vectors=Counted(),

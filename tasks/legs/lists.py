@@ -1,37 +1,63 @@
-"""The dense leg from night to night: lists of each query's best texts, brought up to date instead of made anew.
+"""A leg from night to night: lists of each query's best texts, brought up to date instead of made anew.
 
 A list holds the best ``depth + slack`` texts of a query and a *floor*: every text of the collection that scores above
 it is in the list. What left the collection is struck, what came is scored against all known queries, and whatever
 scores above the floor joins. A list that fell short of ``depth`` chunks, and that of a query not seen before, is made
-by a scan of the whole collection. Scores depend on their two vectors alone (``tasks.dense.retrieve``), so the outcome
-is, by construction, what a scan of everything gives.
+by a scan of the whole collection. Scores depend on their two vectors alone (``tasks.dense.retrieve``,
+``tasks.sparse.retrieve``), so the outcome is, by construction, what a scan of everything gives. A leg may have no score
+for a text, which is then no result: a list of all that have one is complete, however short.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 import numpy as np
 
-from nightrank.tasks.dense.retrieve import add_nearest, leg_of
 from nightrank.tasks.kernels.top_k import RunningTopK
+from nightrank.tasks.legs.texts import leg_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from nightrank.tasks.dense.retrieve import Block
-    from nightrank.tasks.dense.texts import Texts
     from nightrank.tasks.kernels.top_k import Entries
+    from nightrank.tasks.legs.texts import Texts
+
+B = TypeVar("B")
+C = TypeVar("C", contravariant=True)  # noqa: PLC0105 (a block of texts, as the leg has them)
 
 SLACK = 50  # texts that a night's list holds beyond the candidates: removals that it outlives
 
 
+class AskedQueries(Protocol[C]):
+    """Queries as a leg has them, and how they meet blocks of texts."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def only(self, numbers: NDArray[np.integer], /) -> Self:
+        """Some of them, int (n,), in this order."""
+        ...
+
+    def add_best(self, best: RunningTopK, blocks: Iterable[C], /) -> None:
+        """Add the scores of every query against every text of the blocks that may be among its best.
+
+        A score depends on what the query and the text are, and on nothing else, to the last bit.
+        """
+        ...
+
+    def contents(self) -> Iterator[bytes]:
+        """What decides the scores of each query."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class DenseLists:
+class LegLists:
     """The best texts of some queries.
 
     Attributes:
@@ -51,7 +77,7 @@ class DenseLists:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DenseNight:
+class LegNight:
     """What a night made of the lists.
 
     Attributes:
@@ -60,26 +86,26 @@ class DenseNight:
         scanned: Queries that met the whole collection.
     """
 
-    lists: DenseLists
+    lists: LegLists
     leg: pa.Table
     scanned: int
 
 
 def update_lists(
-    lists: DenseLists,
-    query_vectors: NDArray[np.float32],
+    lists: LegLists,
+    queries: AskedQueries[B],
     texts: Texts,
     *,
-    added: Iterable[Block],
-    everything: Callable[[int], Iterable[Block]],
+    added: Iterable[B],
+    everything: Callable[[int], Iterable[B]],
     depth: int,
     slack: int,
-) -> DenseNight:
-    """The dense leg of tonight's collection, and tonight's lists.
+) -> LegNight:
+    """The leg of tonight's collection, and tonight's lists.
 
     Args:
         lists: Of tonight's queries, as an earlier night left them; what is no longer a text has been struck.
-        query_vectors: float32 (n_queries, dim).
+        queries: Tonight's.
         texts: Tonight's.
         added: The texts that the lists have not met, in any order.
         everything: All of tonight's texts, for a scan by so many queries.
@@ -87,24 +113,24 @@ def update_lists(
         slack: Texts that a list holds beyond ``depth``, so that it outlives some removals.
     """
     known = np.flatnonzero(lists.floors < np.inf)
-    kept = _merged(lists, known, query_vectors[known], added, depth=depth + slack + 1)
+    kept = _merged(lists, known, queries.only(known), added, depth=depth + slack + 1)
     chunks_found = np.bincount(kept[0], weights=texts.copies[kept[1]], minlength=lists.floors.size)
     short = np.flatnonzero((chunks_found < depth) & (lists.floors > -np.inf))
     floors = lists.floors.copy()
     if short.size:
         scan = RunningTopK(short.size, depth + slack + 1)
-        add_nearest(scan, query_vectors[short], everything(short.size))
+        queries.only(short).add_best(scan, everything(short.size))
         kept = _replaced(kept, short.astype(np.int32), scan.entries())
         floors[short] = -np.inf
     leg = leg_of(kept, texts, depth=depth)
-    return DenseNight(_cut(kept, floors, depth=depth + slack), leg, scanned=int(short.size))
+    return LegNight(_cut(kept, floors, depth=depth + slack), leg, scanned=int(short.size))
 
 
 def _merged(
-    lists: DenseLists,
+    lists: LegLists,
     known: NDArray[np.intp],
-    query_vectors: NDArray[np.float32],
-    added: Iterable[Block],
+    queries: AskedQueries[B],
+    added: Iterable[B],
     *,
     depth: int,
 ) -> Entries:
@@ -115,14 +141,14 @@ def _merged(
     query_numbers, text_numbers, scores = lists.entries
     best.add(place[query_numbers], text_numbers, scores)
     if known.size:
-        add_nearest(best, query_vectors, added)
+        queries.add_best(best, added)
     places, text_numbers, scores = best.entries()
     query_numbers = known[places].astype(np.int32, copy=False)
     above = scores > lists.floors[query_numbers]
     return query_numbers[above], text_numbers[above], scores[above]
 
 
-def _cut(entries: Entries, floors: NDArray[np.float32], *, depth: int) -> DenseLists:
+def _cut(entries: Entries, floors: NDArray[np.float32], *, depth: int) -> LegLists:
     """Lists of ``depth`` texts at most: what scores like the first that is left out goes too, and is the floor."""
     query_numbers, text_numbers, scores = entries
     order = np.lexsort((-scores, query_numbers))
@@ -132,7 +158,7 @@ def _cut(entries: Entries, floors: NDArray[np.float32], *, depth: int) -> DenseL
     floors = floors.copy()
     floors[crowded] = scores[order[starts[crowded] + depth]]
     above = scores > floors[query_numbers]
-    return DenseLists(floors, (query_numbers[above], text_numbers[above], scores[above]))
+    return LegLists(floors, (query_numbers[above], text_numbers[above], scores[above]))
 
 
 def _replaced(entries: Entries, queries: NDArray[np.int32], found: Entries) -> Entries:
