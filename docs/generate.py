@@ -287,6 +287,7 @@ OF_WHAT = {
     "measured_again": "Of the release that was live before, by today's judgments.",
     "comparison": "This release against the one that was live.",
     "diversity": "Diverse results against the final order; only where results are diversified.",
+    "single_stages": "Each single stage (after) against the final order (before).",
 }
 
 
