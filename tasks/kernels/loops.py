@@ -253,8 +253,11 @@ def _swap_documents(
 
 
 @compiled
-def offer_text(heaps: DocumentHeaps, query: int, score: np.float32, number: np.int32) -> None:
-    """``offer_chunk`` of every chunk that says a text."""
+def offer_to_documents(heaps: DocumentHeaps, query: int, score: np.float32, number: np.int32) -> None:
+    """``offer_chunk`` of a chunk, or of every chunk that says a text, by its number."""
+    if heaps.starts.size == 0:
+        offer_chunk(heaps, query, score, number)
+        return
     for place in range(heaps.starts[number], heaps.starts[number + 1]):
         offer_chunk(heaps, query, score, heaps.chunks[place])
 
@@ -416,7 +419,7 @@ def score_postings(
                     if best is not None:
                         offer_to(best, query, score, chunk_numbers[column])
                     if documents is not None:
-                        offer_chunk(documents, query, score, chunk_numbers[column])
+                        offer_to_documents(documents, query, score, chunk_numbers[column])
                     worst = _reached(best, documents, query)
 
 
@@ -473,7 +476,7 @@ def score_products(
                     if best is not None:
                         offer_to(best, query, score, text_numbers[place])
                     if documents is not None:
-                        offer_text(documents, query, score, text_numbers[place])
+                        offer_to_documents(documents, query, score, text_numbers[place])
                     cut = max(floor, _reached(best, documents, query)) - margin
     return found_others
 

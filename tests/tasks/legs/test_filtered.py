@@ -20,7 +20,8 @@ from nightrank.tasks.legs import filtered as module
 from nightrank.tasks.legs.carried import ListedQueries, lists_by_key, lists_by_number
 from nightrank.tasks.legs.filtered import CarriedOver, update_filtered
 from nightrank.tasks.legs.texts import Texts
-from tests.tasks.legs.test_lists import blocks, by_loop, documents_of, hashes_of, vector_of
+from tests.support.legs_by_loop import cut_by_loop, documents_of
+from tests.tasks.legs.test_lists import blocks, hashes_of, vector_of, whole_rankings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,14 +108,9 @@ def brute_force(
     """(chunk number, score) of the whole ranking, filtered, then cut."""
     number, condition = query
     allowed = [chunk for chunk, (_, label) in enumerate(chunks) if condition is None or str(label) in condition]
-    rows = by_loop(
-        np.stack([vector_of(number)]),
-        np.array(allowed, dtype=np.int32),
-        [chunks[chunk][0] for chunk in allowed],
-        depth=depth,
-        documents=documents,
-    )
-    return [(chunk, score) for _, chunk, score in rows]
+    said = [chunks[chunk][0] for chunk in allowed]
+    whole = whole_rankings(np.stack([vector_of(number)]), np.array(allowed, dtype=np.int32), said)
+    return [(chunk, score) for _, chunk, score, _ in cut_by_loop(whole, documents, depth=depth)]
 
 
 def legs(night: LegNight, queries: int) -> list[list[tuple[int, float]]]:

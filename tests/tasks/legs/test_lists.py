@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nightrank.storage.records import LEG
 from nightrank.tasks.dense.retrieve import DenseQueries, retrieve_dense
 from nightrank.tasks.kernels.top_documents import Documents
 from nightrank.tasks.legs import lists as module
 from nightrank.tasks.legs.lists import LegLists, LegNight, longest_list, update_lists
 from nightrank.tasks.legs.texts import Texts, as_bytes
+from tests.support.legs_by_loop import cut_by_loop, documents_of, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,37 +77,14 @@ class CarriedOver:
         self.met = met
 
 
-def documents_of(chunks: int, generator: np.random.Generator) -> NDArray[np.int32]:
-    """Chunks in documents of one to many chunks: int32 (chunks,)."""
-    starts = generator.random(chunks) < generator.choice([0.1, 0.3, 0.8])
-    return np.cumsum(np.r_[False, starts[1:]] if chunks else starts).astype(np.int32)
-
-
-def by_loop(
-    vectors: NDArray[np.float32],
-    numbers: NDArray[np.int32],
-    said: list[int],
-    *,
-    depth: int,
-    documents: Documents | None,
-) -> list[tuple[int, int, float]]:
-    """(query, chunk, score) of a leg, chunk by chunk down the whole ranking."""
+def whole_rankings(vectors: NDArray[np.float32], numbers: NDArray[np.int32], said: list[int]) -> pa.Table:
+    """Every chunk for every query, schema LEG."""
     rows = []
     for query, vector in enumerate(vectors):
         scored = [(float(vector @ vector_of(text)), int(chunk)) for chunk, text in zip(numbers, said, strict=True)]
-        met: dict[int, int] = {}
-        for score, chunk in sorted(scored, key=lambda entry: (-entry[0], entry[1])):
-            document = chunk if documents is None else int(documents.of_chunk[chunk])
-            if len(met) == depth:
-                break
-            met[document] = met.get(document, 0) + 1
-            if documents is None or met[document] <= documents.chunks:
-                rows.append((query, chunk, score))
-    return rows
-
-
-def rows_of(leg: pa.Table) -> list[tuple[int, int, float]]:
-    return list(zip(*(leg.column(name).to_pylist() for name in ("query_number", "chunk_number", "score")), strict=True))
+        ranked = sorted(scored, key=lambda entry: (-entry[0], entry[1]))
+        rows += [(query, chunk, score, rank) for rank, (score, chunk) in enumerate(ranked, start=1)]
+    return pa.Table.from_pylist([dict(zip(LEG.names, row, strict=True)) for row in rows], schema=LEG)
 
 
 Night = tuple[list[tuple[int, bool]], list[int]]  # chunks (what each says, whether a filter allows it), queries
@@ -169,7 +148,8 @@ def _check(
 
         everything = retrieve_dense(vectors, blocks(texts, set(said)), texts, depth=depth, documents=documents)
         assert night.leg.equals(everything)
-        assert rows_of(night.leg) == by_loop(vectors, allowed, said, depth=depth, documents=documents)
+        whole = whole_rankings(vectors, allowed, said)
+        assert rows_of(night.leg) == cut_by_loop(whole, documents, depth=depth)
         assert set(night.leg["chunk_number"].to_pylist()) <= set(allowed.tolist())
         counts = np.bincount(night.lists.entries[0], minlength=len(queries))
         longest = longest_list(texts, depth=depth, slack=slack, documents=documents)
