@@ -181,9 +181,10 @@ def show_quantized(quantized: Quantized) -> None:
         f"{output}: {quantized.pairs_per_second:,.0f} pairs a second, {quantized.pairs_per_second_before:,.0f} before.",
         f"Scores correlate by {agreed.correlation:.4f}; {agreed.top:.1%} of the best ten and {agreed.first:.0%} of the "
         "first are the same.",
-        f'Try it: `nightrank evaluate --grid reranker.model={output}`; use it: [reranker].model = "{output}".',
+        f"Try it: `nightrank evaluate --grid reranker.model={output}`",
+        f'Use it: [reranker].model = "{output}"',
     ):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)  # what is copied stays on one line
 
 
 def show_next_steps(settings_file: Path) -> None:

@@ -6,8 +6,10 @@ they come. Ranges fixed in advance by a sample of pairs are faster, and change t
 
 from __future__ import annotations
 
+import io
 import tempfile
 import warnings
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -101,4 +103,5 @@ def _with_8_bit_weights(model: Any) -> Any:  # noqa: ANN401 (OpenVINO's model)
     except ImportError as error:
         message = "Quantizing a reranker needs a package that is not installed."
         raise InputError(message, remedy="Install it: `pip install nightrank[openvino]`.") from error
-    return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM)
+    with redirect_stdout(io.StringIO()):  # NNCF draws a progress bar of a second's work where results are expected
+        return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM)

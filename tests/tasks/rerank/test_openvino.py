@@ -90,7 +90,7 @@ def test_a_folder_that_is_not_as_it_was_made_is_refused(converted: Path, tmp_pat
     with pytest.raises(InputError, match=f"not as it was made: {NETWORK}"):
         plan(folder)
     (folder / CARD_FILE).write_text("{}")
-    with pytest.raises(InputError, match="no card of a reranker for OpenVINO"):
+    with pytest.raises(InputError, match="not the card of a reranker for OpenVINO"):
         plan(folder)
 
 
