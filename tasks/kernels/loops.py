@@ -184,7 +184,7 @@ def offer_chunk(heaps: DocumentHeaps, query: int, score: np.float32, number: np.
 @compiled
 def _is_before(score: np.float32, number: np.int32, other_score: np.float32, other_number: np.int32) -> bool:
     """Whether a chunk stands before another one."""
-    return score > other_score or (score == other_score and number < other_number)
+    return bool(score > other_score or (score == other_score and number < other_number))
 
 
 @compiled
@@ -197,7 +197,7 @@ def _insert(
     number: np.int32,
 ) -> int:
     """Put a chunk among those of a document, (width,) best first, ``held[row]`` of them; its place, or ``width``."""
-    place = held[row]
+    place = int(held[row])
     if place < scores.size:
         held[row] += 1
     elif _is_before(scores[place - 1], numbers[place - 1], score, number):

@@ -84,7 +84,8 @@ def within_depth(
     met = np.cumsum(places == 1) - (places == 1)  # documents before an entry, over all queries
     starts = np.flatnonzero(ranks_within(queries) == 1)
     met -= np.repeat(met[starts], np.diff(np.append(starts, pairs.size)))
-    return (met < depth) & (places <= documents.chunks)
+    kept: NDArray[np.bool_] = (met < depth) & (places <= documents.chunks)
+    return kept
 
 
 class RunningTopDocuments:
@@ -138,8 +139,16 @@ class RunningTopDocuments:
         """What the loops add to, of some of the queries."""
         from nightrank.tasks.kernels.loops import DocumentHeaps
 
-        heaps = self._best, self._held, self._scores, self._numbers, self._counts
-        return DocumentHeaps(self._documents.of_chunk, self._starts, self._chunks, *(array[queries] for array in heaps))
+        return DocumentHeaps(
+            self._documents.of_chunk,
+            self._starts,
+            self._chunks,
+            self._best[queries],
+            self._held[queries],
+            self._scores[queries],
+            self._numbers[queries],
+            self._counts[queries],
+        )
 
     def table(self, *, first: int = 0) -> pa.Table:
         """What is best so far, with the schema ``LEG``: by query number, counted from ``first``, then rank from 1."""

@@ -33,7 +33,7 @@ def test_chunks_in_any_order_give_what_a_walk_down_the_whole_ranking_gives(
     best = RunningTopDocuments(query_count, depth, documents)
     for pair in generator.permutation(np.flatnonzero(there)):
         query, chunk = divmod(int(pair), chunk_count)
-        offer_chunk(best.heaps(), query, scores[query, chunk], chunk)
+        offer_chunk(best.heaps(), query, scores[query, chunk], np.int32(chunk))
 
     queries, numbers = (column.astype(np.int32) for column in np.nonzero(there))
     order = ranking_order(queries, scores[there], numbers)
@@ -47,7 +47,7 @@ def test_chunks_in_any_order_give_what_a_walk_down_the_whole_ranking_gives(
 def test_queries_of_a_part_are_counted_from_its_first_one() -> None:
     documents = Documents(np.array([0, 0, 1], dtype=np.int32), chunks=1)
     best = RunningTopDocuments(2, 1, documents)
-    offer_chunk(best.heaps(), 1, np.float32(2.0), 1)
+    offer_chunk(best.heaps(), 1, np.float32(2.0), np.int32(1))
     assert rows_of(best.table(first=5)) == [(6, 1, 2.0, 1)]
 
 
