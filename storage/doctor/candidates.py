@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _READ_CANDIDATES = """
 CREATE TEMP TABLE candidates AS
-SELECT query_key || ' ' || chunk_id AS name, * EXCLUDE (file_row_number), file_row_number AS position
+SELECT query_key || ' ' || chunk_id AS name, * EXCLUDE (file_row_number), file_row_number AS position,
+    if($by_document, document_id, chunk_id) AS unit
 FROM read_parquet($candidates, file_row_number = true)
 """
 _READ_QUERIES = "CREATE TEMP TABLE queries AS SELECT query_key FROM read_parquet($queries)"
@@ -35,13 +36,15 @@ _FAULTS = {
         SELECT name AS example FROM candidates GROUP BY query_key, chunk_number, name HAVING count(*) > 1
     """,
     "candidates whose fused rank is not the place of their fused score": """
-        SELECT name AS example
-        FROM (
-            SELECT name, fused_rank,
+        WITH placed AS (
+            SELECT name, query_key, unit, fused_rank,
                 row_number() OVER (PARTITION BY query_key ORDER BY fused_score DESC, chunk_number) AS place
             FROM candidates
+        ), units AS (
+            SELECT query_key, unit, row_number() OVER (PARTITION BY query_key ORDER BY min(place)) AS rank
+            FROM placed GROUP BY query_key, unit
         )
-        WHERE fused_rank IS DISTINCT FROM place
+        SELECT name AS example FROM placed JOIN units USING (query_key, unit) WHERE fused_rank IS DISTINCT FROM rank
     """,
     "candidates whose rank is not the place of their score": """
         SELECT name AS example
@@ -102,19 +105,20 @@ _OF_PAIRS = {
 }
 
 
-def candidate_faults(candidates: Path, *, queries: Path, bm25: Path) -> tuple[int, list[Fault]]:
+def candidate_faults(candidates: Path, *, queries: Path, bm25: Path, by_document: bool) -> tuple[int, list[Fault]]:
     """What is wrong with the candidates of a release; faults name query key and chunk id.
 
     Args:
         candidates: A file of schema CANDIDATES.
         queries: A file of schema QUERIES.
         bm25: The file with the table of chunks.
+        by_document: Whether the chunks of a document share its fused rank.
 
     Returns:
         How many candidates there are, and the faults.
     """
     with connect(bm25, read_only=True) as connection:
-        connection.execute(_READ_CANDIDATES, {"candidates": str(candidates)})
+        connection.execute(_READ_CANDIDATES, {"candidates": str(candidates), "by_document": by_document})
         connection.execute(_READ_QUERIES, {"queries": str(queries)})
         count = int(only_row(connection, "SELECT count(*) FROM candidates")[0])
         return count, find_faults(connection, _FAULTS)

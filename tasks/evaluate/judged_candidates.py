@@ -121,6 +121,11 @@ class JudgedCandidates:
             judged_groups=judged[:, 0],
         )
 
+    @property
+    def documents(self) -> NDArray[np.intp]:
+        """Int (n,), the place of each row's document."""
+        return np.repeat(np.arange(self.starts.size), np.diff(np.append(self.starts, self.rows.size)))
+
     def ndcg(self, scores: NDArray[np.float32], among: NDArray[np.bool_], *, depth: int) -> NDArray[np.float64]:
         """The nDCG of each query id, float64 (n_ids,), of the documents that a ranking of chunks gives.
 

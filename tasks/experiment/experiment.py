@@ -251,7 +251,8 @@ class Experiment:
     def values(self, settings: Settings) -> VariantValues:
         """What fusions, weights and depths are worth under a variant's BM25, candidate depth and reranker."""
         judged = self._judged_pool(settings)
-        return VariantValues(judged, lambda: self._known_pair_scores(judged, settings))
+        documents = judged.documents if settings.results.unit == "document" else None
+        return VariantValues(judged, documents, lambda: self._known_pair_scores(judged, settings))
 
     def weight_of(self, settings: Settings) -> float:
         """The weight of a variant's reranker: the settings', else its own; 0 without a reranker."""
@@ -306,7 +307,8 @@ class Experiment:
         return candidates.select(["query_key", "chunk_hash"]).take(pa.array(reranked_rows(fused, settings)))
 
     def _fused(self, settings: Settings) -> pa.Table:
-        return fuse(self._legs.of(settings), settings=settings.retrieval)
+        documents = self._first_stage.documents(settings)
+        return fuse(self._legs.of(settings), settings=settings.retrieval, documents=documents)
 
     def _require_legs(self, settings: Settings) -> None:
         there = self.release.settings.retrieval.legs

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from nightrank.storage.legs import LEGS
 from nightrank.storage.records import FUSED, ranking_order, ranks_within
+from nightrank.tasks.rank.documents import document_order, places_in_documents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.legs import LegName
+    from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.settings.ranking import RetrievalSettings
 
 
@@ -139,25 +141,39 @@ class FusedPool:
 
     Attributes:
         scores: float32 (n,).
-        order: int (n,), the rows by query, then fused rank.
-        ranks: int32 (n,), the fused ranks of the rows.
+        order: int (n,), the rows by query, then fused rank, then place in their document.
+        ranks: int32 (n,), the fused ranks of the rows: of their documents where these count.
+        places: int32 (n,), the place of each row among those of its document, from 1; 1 where chunks count.
     """
 
     scores: NDArray[np.float32]
     order: NDArray[np.intp]
     ranks: NDArray[np.int32]
+    places: NDArray[np.int32]
 
     @classmethod
-    def of(cls, pool: LegUnion, settings: RetrievalSettings) -> Self:
-        """The fusion of a pool's legs."""
+    def of(cls, pool: LegUnion, settings: RetrievalSettings, *, documents: NDArray[np.integer] | None) -> Self:
+        """The fusion of a pool's legs.
+
+        Args:
+            pool: n rows.
+            settings: The fusion and its weights.
+            documents: int (n,), of the rows: a document stands where its best chunk stands. None: chunks count.
+        """
         scores = fused_scores(pool, settings=settings)
         order = ranking_order(pool.queries, scores, pool.chunks)
-        ranks = np.empty(order.size, dtype=np.int32)
-        ranks[order] = ranks_within(pool.queries[order])
-        return cls(scores, order, ranks)
+        ranks, places = (np.ones(order.size, dtype=np.int32) for _ in range(2))
+        if documents is None:
+            ranks[order] = ranks_within(pool.queries[order])
+            return cls(scores, order, ranks, places)
+        side_by_side, of_documents = document_order(pool.queries[order], documents[order])
+        ranks[order] = of_documents
+        order = order[side_by_side]
+        places[order] = places_in_documents(pool.queries[order], ranks[order])
+        return cls(scores, order, ranks, places)
 
 
-def fuse(legs: Mapping[LegName, pa.Table], *, settings: RetrievalSettings) -> pa.Table:
+def fuse(legs: Mapping[LegName, pa.Table], *, settings: RetrievalSettings, documents: Documents | None) -> pa.Table:
     """Fuse the legs, in full: every chunk that a leg found keeps its place.
 
     The first ``candidate_depth`` of each query are its candidates; the others tell how deep the legs went.
@@ -165,12 +181,13 @@ def fuse(legs: Mapping[LegName, pa.Table], *, settings: RetrievalSettings) -> pa
     Args:
         legs: Schema LEG, by name; those that are on.
         settings: The fusion and its weights.
+        documents: Behind the chunks, where documents count: those of a document then share its fused rank.
 
     Returns:
-        A table of schema FUSED, by query number, then fused rank.
+        A table of schema FUSED, by query number, then fused rank, then fused score descending.
     """
     pool = union_legs(legs)
-    fused = FusedPool.of(pool, settings)
+    fused = FusedPool.of(pool, settings, documents=None if documents is None else documents.of_chunk[pool.chunks])
     columns: dict[str, pa.Array | NDArray[np.generic]] = {"query_number": pool.queries, "chunk_number": pool.chunks}
     for name in LEGS:
         if name in pool.ranks:

@@ -21,6 +21,7 @@ from nightrank.tasks.legs.carried import ListedQueries, lists_by_key, lists_by_n
 from nightrank.tasks.legs.filtered import CarriedOver, update_filtered
 from nightrank.tasks.legs.lists import LegLists
 from nightrank.tasks.legs.texts import Texts
+from nightrank.tasks.rank.documents import document_numbers, documents_behind
 from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.runtime.retries import RETRIED
@@ -79,6 +80,7 @@ def retrieve_lexical(night: Night, asked: FilteredQueries, index: Index) -> Bm25
     settings, queries = night.settings, asked.queries.read(["text", "filter"])
     texts = queries.column("text").to_pylist()
     with Bm25Store.open(index.statistics.path) as store:
+        documents = documents_behind(document_numbers(store), settings)
 
         def leg_of(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
             return retrieve_bm25(
@@ -87,6 +89,7 @@ def retrieve_lexical(night: Night, asked: FilteredQueries, index: Index) -> Bm25
                 settings=settings.bm25,
                 analyser=Analyser.of(settings.bm25),
                 depth=settings.retrieval.candidate_depth,
+                documents=documents,
                 allowed=allowed,
             )
 
@@ -145,6 +148,7 @@ def retrieve_semantic(night: Night, asked: FilteredQueries, vectors: QueriesEmbe
     assert known.tolist() == list(range(rows.num_rows))
     with Bm25Store.open(index.statistics.path) as store:
         texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
+        documents = documents_behind(document_numbers(store), night.settings)
     asking = DenseQueries(query_vectors)
     queries = ListedQueries.of(rows.column("query_key").combine_chunks(), asking.contents())
     lists, carried_over = LegLists.unknown(len(queries)), CarriedOver.nothing()
@@ -159,6 +163,7 @@ def retrieve_semantic(night: Night, asked: FilteredQueries, vectors: QueriesEmbe
         vectors=StoredVectors(night.open_chunks(index.vectors.table)),
         carried_over=carried_over,
         depth=night.settings.retrieval.candidate_depth,
+        documents=documents,
     )
     write_leg_lists(night.files.dense_lists.path, lists_by_key(outcome.lists, queries, texts))
     return DenseRetrieved(night.scratch.dense_leg.write(outcome.leg), outcome.scanned)
@@ -195,10 +200,11 @@ def fuse_legs(
     files: dict[LegName, TableReference] = {"bm25": bm25_leg, "dense": dense_leg}
     own = {leg: files[leg].read() for leg in settings.own_legs}
     legs = dict(own)
-    if external_runs:
-        with Bm25Store.open(index.statistics.path) as store:
-            documents = store.chunks(["document_id"]).column(0).combine_chunks()
-        allowed = asked.filters().by_query
-        for leg, run in external_runs.items():
-            legs[leg] = run_as_leg(run.read(), own, documents, depth=settings.candidate_depth, allowed=allowed)
-    return night.scratch.fused.write(fuse(legs, settings=settings))
+    with Bm25Store.open(index.statistics.path) as store:
+        documents = documents_behind(document_numbers(store), night.settings)
+        if external_runs:
+            document_ids = store.chunks(["document_id"]).column(0).combine_chunks()
+            allowed = asked.filters().by_query
+            for leg, run in external_runs.items():
+                legs[leg] = run_as_leg(run.read(), own, document_ids, depth=settings.candidate_depth, allowed=allowed)
+    return night.scratch.fused.write(fuse(legs, settings=settings, documents=documents))

@@ -92,7 +92,7 @@ def test_fusing_columns_is_what_a_plain_loop_gives(
     assume(whole > 0)
     named = {leg: leg_of(one) for leg, one in zip(LEGS, found, strict=True) if leg in on}
     settings = retrieval(*on, fusion=fusion, rrf_k=rrf_k, weights=of_leg)
-    table = fuse(named, settings=settings)
+    table = fuse(named, settings=settings, documents=None)
     assert table.schema == FUSED
     weights = {leg: of_leg[leg] / whole for leg in on}
     assert table.to_pylist() == by_loop(named, fusion=fusion, rrf_k=rrf_k, weights=weights)
@@ -101,7 +101,7 @@ def test_fusing_columns_is_what_a_plain_loop_gives(
 def test_reciprocal_rank_by_hand() -> None:
     # Chunk 5 is first in BM25 and second in dense; 6 is found by BM25 alone, 7 by dense alone.
     bm25, dense = leg_of({(0, 5): 9.0, (0, 6): 8.0}), leg_of({(0, 7): 0.9, (0, 5): 0.8})
-    table = fuse({"bm25": bm25, "dense": dense}, settings=RetrievalSettings(rrf_k=60))
+    table = fuse({"bm25": bm25, "dense": dense}, settings=RetrievalSettings(rrf_k=60), documents=None)
     assert table["chunk_number"].to_pylist() == [5, 7, 6]
     expected = [0.5 / 61 + 0.5 / 62, 0.5 / 61, 0.5 / 62]
     np.testing.assert_allclose(table["fused_score"].to_numpy(), expected, rtol=1e-6)
@@ -110,7 +110,9 @@ def test_reciprocal_rank_by_hand() -> None:
 
 
 def test_equal_fused_scores_go_by_chunk_number() -> None:
-    table = fuse({"bm25": leg_of({(0, 9): 1.0}), "dense": leg_of({(0, 2): 0.5})}, settings=RetrievalSettings())
+    table = fuse(
+        {"bm25": leg_of({(0, 9): 1.0}), "dense": leg_of({(0, 2): 0.5})}, settings=RetrievalSettings(), documents=None
+    )
     assert table["chunk_number"].to_pylist() == [2, 9]
     assert table["fused_rank"].to_pylist() == [1, 2]
 
@@ -124,19 +126,21 @@ def test_without_one_leg_the_other_keeps_its_order() -> None:
         ({"bm25": alone}, RetrievalSettings()),  # a leg that is on and not there counts as if it had found nothing
     ]
     for named, settings in sides:
-        table = fuse(named, settings=settings)
+        table = fuse(named, settings=settings, documents=None)
         assert table.select(["query_number", "chunk_number", "fused_rank"]).to_pylist() == [
             {"query_number": 0, "chunk_number": 3, "fused_rank": 1},
             {"query_number": 0, "chunk_number": 1, "fused_rank": 2},
             {"query_number": 1, "chunk_number": 4, "fused_rank": 1},
         ]
-    assert fuse({"bm25": nothing, "dense": nothing}, settings=RetrievalSettings()).num_rows == 0
+    assert fuse({"bm25": nothing, "dense": nothing}, settings=RetrievalSettings(), documents=None).num_rows == 0
 
 
 def test_only_the_proportion_of_weights_counts() -> None:
     named: dict[LegName, pa.Table] = {"bm25": leg_of({(0, 1): 2.0}), "dense": leg_of({(0, 2): 0.5, (0, 1): 0.1})}
     tables = [
-        fuse(named, settings=RetrievalSettings(weights=LegWeights(bm25=bm25, dense=dense, sparse=sparse)))
+        fuse(
+            named, settings=RetrievalSettings(weights=LegWeights(bm25=bm25, dense=dense, sparse=sparse)), documents=None
+        )
         for bm25, dense, sparse in ((0.25, 0.75, 1.0), (1.0, 3.0, 0.0))
     ]
     assert tables[0].equals(tables[1])
@@ -145,7 +149,7 @@ def test_only_the_proportion_of_weights_counts() -> None:
 def test_large_query_and_chunk_numbers_stay_themselves() -> None:
     query, chunk = 2**31 - 1, 2**31 - 2
     one = leg_of({(query, chunk): 1.0})
-    table = fuse({"bm25": one, "dense": one}, settings=RetrievalSettings())
+    table = fuse({"bm25": one, "dense": one}, settings=RetrievalSettings(), documents=None)
     assert table.to_pylist()[0] | {"query_number": query, "chunk_number": chunk} == table.to_pylist()[0]
     assert table.num_rows == 1
 
