@@ -51,7 +51,7 @@ def change(collection: Collection, generator: np.random.Generator) -> None:
     for place in some(1):  # a document that is renamed
         documents[place] = {**documents[place], "_id": f"{words(1)}-{generator.integers(0, 10_000)}"}
     for _ in range(int(generator.integers(0, 3))):
-        sentences = generator.choice(LONG_SENTENCES, int(generator.integers(1, 6))).tolist()
+        sentences = generator.choice(LONG_SENTENCES, int(generator.integers(1, 14))).tolist()
         documents.append(
             {"_id": f"new-{generator.integers(0, 10_000)}", "title": words(2), "text": " ".join(sentences)}
         )
@@ -67,13 +67,22 @@ def change(collection: Collection, generator: np.random.Generator) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(
-    ("candidate_depth", "results"), [(4, {}), (100, {"mmr_lambda": 0.6, "near_duplicate": 0.9999})]
+    ("retrieval", "results"),
+    [
+        ({"candidate_depth": 4, "chunks_per_document": 2}, {}),
+        ({"candidate_depth": 4}, {"unit": "chunk"}),
+        ({"candidate_depth": 100}, {"mmr_lambda": 0.6, "near_duplicate": 0.9999}),
+    ],
 )
 def test_any_history_ends_where_a_rebuild_ends(
-    seed: int, candidate_depth: int, results: dict[str, TomlValue], collection: Collection, tmp_path: Path
+    seed: int,
+    retrieval: dict[str, TomlValue],
+    results: dict[str, TomlValue],
+    collection: Collection,
+    tmp_path: Path,
 ) -> None:
     generator = np.random.default_rng(seed)
-    collection.settings["retrieval"] = {"candidate_depth": candidate_depth}
+    collection.settings["retrieval"] = retrieval
     collection.settings["results"] = results
     collection.write()
     refresh_plainly(collection.settings_file)

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from nightrank.storage.legs import LEGS, LegName
 from nightrank.storage.records import FUSED, LEG
+from nightrank.tasks.kernels.top_documents import Documents
 from nightrank.tasks.rank.fusion import fuse, minmax_within, reciprocal_rank, standardise_within
 from nightrank.tasks.settings.ranking import LegWeights, RetrievalSettings
+from tests.support.legs_by_loop import documents_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -176,3 +178,35 @@ def test_standardising_equals_numpys_mean_and_deviation_of_each_group(entries: l
 
 def test_rank_zero_means_not_found() -> None:
     assert reciprocal_rank(np.array([0, 1, 2]), k=1).tolist() == [0.0, 1 / 2, 1 / 3]
+
+
+@given(seed=st.integers(0, 2**32 - 1), fusion=st.sampled_from(["rrf", "minmax"]))
+def test_a_document_stands_where_its_best_chunk_stands_and_its_chunks_stand_together(seed: int, fusion: str) -> None:
+    generator = np.random.default_rng(seed)
+    documents = Documents(documents_of(30, generator), chunks=3)
+    legs: dict[LegName, pa.Table] = {
+        name: leg_of(
+            {
+                (int(query), int(chunk)): float(generator.integers(-2, 3))
+                for query, chunk in zip(generator.integers(0, 3, 25), generator.integers(0, 30, 25), strict=True)
+            }
+        )
+        for name in ("bm25", "dense")
+    }
+    settings = retrieval("bm25", "dense", fusion=fusion)
+    by_chunk = fuse(legs, settings=settings, documents=None)
+    table = fuse(legs, settings=settings, documents=documents)
+
+    ranked: dict[int, dict[int, list[dict[str, object]]]] = {}
+    for row in by_chunk.to_pylist():
+        ranked.setdefault(row["query_number"], {}).setdefault(int(documents.of_chunk[row["chunk_number"]]), []).append(
+            row
+        )
+    expected = [
+        {**row, "fused_rank": rank}
+        for _, found in sorted(ranked.items())
+        for rank, rows in enumerate(found.values(), start=1)
+        for row in rows
+    ]
+    assert table.schema == FUSED
+    assert table.to_pylist() == expected
