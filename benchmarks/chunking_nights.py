@@ -97,11 +97,9 @@ def _costs(work: Path, sections: Sections, folders: Sequence[Path], *, depth: in
         counts = refresh_plainly(settings_file).counts
         candidates = read_table(
             ReleaseFiles(workspace.release(workspace.require_current())).candidates.path,
-            columns=["query_key", "fused_rank", "fused_score", "chunk_hash"],
+            columns=["query_key", "chunk_hash", "fused_rank"],
         ).filter(pc.field("fused_rank") <= depth)
-        worst_first = candidates.sort_by("fused_score").to_pylist()  # a document's best chunk has the last word
-        best = {(row["query_key"], row["fused_rank"]): row["chunk_hash"] for row in worst_first}
-        pairs = {(query_key, chunk_hash) for (query_key, _), chunk_hash in best.items()}
+        pairs = set(zip(*(candidates.column(name).to_pylist() for name in ("query_key", "chunk_hash")), strict=True))
         yield Cost(counts.chunks_embedded, len(pairs - seen))
         seen |= pairs
         print(f"{sections['chunking']['method']} {folder.name}", file=sys.stderr, flush=True)

@@ -25,7 +25,7 @@ from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.measures import evaluate_runs, named_queries, rows_of_queries, run_of
 from nightrank.tasks.evaluate.significance import compare_paired
-from nightrank.tasks.rank.order import first_stage_scores, fused_places, legs_of, rank_candidates, weighted_scores
+from nightrank.tasks.rank.order import first_stage_scores, legs_of, rank_candidates, weighted_scores
 
 if TYPE_CHECKING:
     import argparse
@@ -165,14 +165,12 @@ def _without(folder: Path, settings_file: Path, *, ignore_identical_ids: bool) -
     assert qrels is not None  # every collection here is judged
     judgments = read_judgments(configuration.base / qrels, name=qrels)
     ids = named_queries(ReleaseFiles(folder).queries.read(), {judgment.query_id for judgment in judgments})
-    rows = rows_of_queries(ReleaseFiles(folder).candidates.read(), ids).sort_by(
-        [("query_key", "ascending"), ("fused_rank", "ascending"), ("fused_score", "descending")]
-    )
+    rows = rows_of_queries(ReleaseFiles(folder).candidates.read(), ids).sort_by("query_key")
     groups = rows.column("query_key").combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
     pair_scores, fused, ranks = (rows.column(name).to_numpy() for name in ("pair_score", "fused_score", "fused_rank"))
     legs = legs_of(rows, leg_weights=settings.retrieval.leg_weights)
     first_stage = first_stage_scores(groups, fused, legs=legs, asked=~np.isnan(pair_scores))
-    scores = weighted_scores(groups, first_stage, fused_places(groups, ranks), pair_scores, weight=0.0)
+    scores = weighted_scores(groups, first_stage, ranks, pair_scores, weight=0.0)
     order, _ = rank_candidates(groups, scores, rows.column("chunk_number").to_numpy())
     run = run_of(rows.take(order), ids, ignore_identical_ids=ignore_identical_ids)
     evaluation = evaluate_runs({"without": run}, judgments, [MEASURE])

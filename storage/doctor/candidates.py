@@ -24,6 +24,22 @@ FROM read_parquet($candidates, file_row_number = true)
 """
 _READ_QUERIES = "CREATE TEMP TABLE queries AS SELECT query_key FROM read_parquet($queries)"
 
+
+def _misplaced(rank: str, score: str) -> str:
+    """SQL for candidates whose rank, a column, is not the place of their unit's score, another one."""
+    return f"""
+        WITH placed AS (
+            SELECT query_key, unit, row_number() OVER (PARTITION BY query_key ORDER BY {score} DESC, chunk_number) AS place
+            FROM candidates WHERE {score} IS NOT NULL
+        ), units AS (
+            SELECT query_key, unit, row_number() OVER (PARTITION BY query_key ORDER BY min(place)) AS expected
+            FROM placed GROUP BY query_key, unit
+        )
+        SELECT name AS example FROM candidates LEFT JOIN units USING (query_key, unit)
+        WHERE {rank} IS DISTINCT FROM expected
+    """  # noqa: S608 (names of columns, written here)
+
+
 _FAULTS = {
     "candidates that are no chunk of the release": """
         SELECT name AS example FROM candidates
@@ -35,17 +51,7 @@ _FAULTS = {
     "candidates that come more than once": """
         SELECT name AS example FROM candidates GROUP BY query_key, chunk_number, name HAVING count(*) > 1
     """,
-    "candidates whose fused rank is not the place of their fused score": """
-        WITH placed AS (
-            SELECT name, query_key, unit, fused_rank,
-                row_number() OVER (PARTITION BY query_key ORDER BY fused_score DESC, chunk_number) AS place
-            FROM candidates
-        ), units AS (
-            SELECT query_key, unit, row_number() OVER (PARTITION BY query_key ORDER BY min(place)) AS rank
-            FROM placed GROUP BY query_key, unit
-        )
-        SELECT name AS example FROM placed JOIN units USING (query_key, unit) WHERE fused_rank IS DISTINCT FROM rank
-    """,
+    "candidates whose fused rank is not the place of their fused score": _misplaced("fused_rank", "fused_score"),
     "candidates whose rank is not the place of their score": """
         SELECT name AS example
         FROM (
@@ -54,33 +60,9 @@ _FAULTS = {
         )
         WHERE rank IS DISTINCT FROM place
     """,
-    "candidates whose BM25 rank is not the place of their BM25 score": """
-        SELECT name AS example
-        FROM (
-            SELECT name, bm25_rank, bm25_score,
-                row_number() OVER (PARTITION BY query_key ORDER BY bm25_score DESC NULLS LAST, chunk_number) AS place
-            FROM candidates
-        )
-        WHERE bm25_rank IS DISTINCT FROM if(bm25_score IS NULL, NULL, place)
-    """,
-    "candidates whose dense rank is not the place of their dense score": """
-        SELECT name AS example
-        FROM (
-            SELECT name, dense_rank, dense_score,
-                row_number() OVER (PARTITION BY query_key ORDER BY dense_score DESC NULLS LAST, chunk_number) AS place
-            FROM candidates
-        )
-        WHERE dense_rank IS DISTINCT FROM if(dense_score IS NULL, NULL, place)
-    """,
-    "candidates whose sparse rank is not the place of their sparse score": """
-        SELECT name AS example
-        FROM (
-            SELECT name, sparse_rank, sparse_score,
-                row_number() OVER (PARTITION BY query_key ORDER BY sparse_score DESC NULLS LAST, chunk_number) AS place
-            FROM candidates
-        )
-        WHERE sparse_rank IS DISTINCT FROM if(sparse_score IS NULL, NULL, place)
-    """,
+    "candidates whose BM25 rank is not the place of their BM25 score": _misplaced("bm25_rank", "bm25_score"),
+    "candidates whose dense rank is not the place of their dense score": _misplaced("dense_rank", "dense_score"),
+    "candidates whose sparse rank is not the place of their sparse score": _misplaced("sparse_rank", "sparse_score"),
     "candidates that stand elsewhere in the file than their rank says": """
         SELECT name AS example
         FROM (
@@ -112,7 +94,7 @@ def candidate_faults(candidates: Path, *, queries: Path, bm25: Path, by_document
         candidates: A file of schema CANDIDATES.
         queries: A file of schema QUERIES.
         bm25: The file with the table of chunks.
-        by_document: Whether the chunks of a document share its fused rank.
+        by_document: Whether ranks and the legs' scores are those of documents; else they are those of chunks.
 
     Returns:
         How many candidates there are, and the faults.

@@ -20,7 +20,12 @@ _READ_LISTS = "CREATE TEMP TABLE lists AS SELECT query_key, floor, chunk_hashes,
 _READ_QUERIES = "CREATE TEMP TABLE queries AS SELECT query_key FROM read_parquet($queries)"
 _READ_CANDIDATES = """
 CREATE TEMP TABLE candidates AS
-SELECT query_key, chunk_hash, dense_score FROM read_parquet($candidates) WHERE dense_score IS NOT NULL
+SELECT query_key, if($by_document, document_id, chunk_id) AS unit, dense_score
+FROM read_parquet($candidates) WHERE dense_score IS NOT NULL
+"""
+
+_READ_UNITS = """
+CREATE TEMP TABLE units AS SELECT DISTINCT chunk_hash, if($by_document, document_id, chunk_id) AS unit FROM chunks
 """
 
 _FAULTS = {
@@ -59,14 +64,21 @@ _FAULTS = {
 _FAULTS_BESIDE_CANDIDATES = {
     "lists that give a candidate another score": """
         SELECT DISTINCT query_key AS example
-        FROM (SELECT query_key, unnest(chunk_hashes) AS chunk_hash, unnest(scores) AS score FROM lists)
-        JOIN candidates USING (query_key, chunk_hash)
+        FROM (
+            SELECT query_key, unit, max(score) AS score
+            FROM (SELECT query_key, unnest(chunk_hashes) AS chunk_hash, unnest(scores) AS score FROM lists)
+            JOIN units USING (chunk_hash)
+            GROUP BY query_key, unit
+        )
+        JOIN candidates USING (query_key, unit)
         WHERE score IS DISTINCT FROM dense_score
     """,
 }
 
 
-def dense_list_faults(lists: Path, *, queries: Path, candidates: Path | None, bm25: Path) -> tuple[int, list[Fault]]:
+def dense_list_faults(
+    lists: Path, *, queries: Path, candidates: Path | None, bm25: Path, by_document: bool
+) -> tuple[int, list[Fault]]:
     """What is wrong with the dense lists of a release.
 
     Args:
@@ -74,6 +86,7 @@ def dense_list_faults(lists: Path, *, queries: Path, candidates: Path | None, bm
         queries: A file of schema QUERIES.
         candidates: A file of schema CANDIDATES; None where its dense leg is a run from outside.
         bm25: The file with the table of chunks.
+        by_document: Whether a candidate has the score of its document's best chunk; else it has its own.
 
     Returns:
         How many lists there are, and the faults; they name the query's key.
@@ -81,7 +94,8 @@ def dense_list_faults(lists: Path, *, queries: Path, candidates: Path | None, bm
     with connect(bm25, read_only=True) as connection:
         if candidates is None:
             return _faults(connection, lists, queries, _FAULTS)
-        connection.execute(_READ_CANDIDATES, {"candidates": str(candidates)})
+        connection.execute(_READ_CANDIDATES, {"candidates": str(candidates), "by_document": by_document})
+        connection.execute(_READ_UNITS, {"by_document": by_document})
         return _faults(connection, lists, queries, _FAULTS | _FAULTS_BESIDE_CANDIDATES)
 
 

@@ -48,7 +48,7 @@ class Examined:
 
     @property
     def ranks_documents(self) -> bool:
-        """Whether its fused ranks count documents; those of pipelines before the fifth count chunks."""
+        """Whether its candidates are documents; those of pipelines before the fifth are chunks."""
         return self.settings.results.unit == "document" and int(self.manifest.inputs.pipeline) >= DOCUMENTS_SINCE
 
     def table(self) -> ChunkTable:

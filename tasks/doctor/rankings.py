@@ -41,7 +41,11 @@ def check_dense_lists(examined: Examined) -> Findings:
     lists = files.dense_lists.path
     candidates = files.candidates.path if examined.settings.retrieval.dense_run is None else None
     count, faults = dense_list_faults(
-        lists, queries=files.queries.path, candidates=candidates, bm25=files.statistics.path
+        lists,
+        queries=files.queries.path,
+        candidates=candidates,
+        bm25=files.statistics.path,
+        by_document=examined.ranks_documents,
     )
     return Findings({"lists": count}, faults)
 

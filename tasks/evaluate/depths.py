@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from nightrank.storage.release.evaluation import DEPTHS
 from nightrank.tasks.evaluate.measures import evaluate_runs, named_queries, rows_of_queries, run_of
-from nightrank.tasks.rank.order import first_stage_scores, fused_places, legs_of, rank_candidates, weighted_scores
+from nightrank.tasks.rank.order import first_stage_scores, legs_of, rank_candidates, weighted_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -58,7 +58,7 @@ def evaluate_depths(
         weight: Of the reranker.
         leg_weights: Of the legs that are on; they sum to 1.
         measures: Names as ir_measures writes them.
-        candidate_depth: Documents (or chunks, where these count) that are candidates.
+        candidate_depth: Chunks that count as candidates.
         ignore_identical_ids: Leave out the document that has the query's own id.
 
     Returns:
@@ -66,10 +66,7 @@ def evaluate_depths(
     """
     ids_by_key = named_queries(queries, {judgment.query_id for judgment in judgments})
     judged = rows_of_queries(candidates, ids_by_key)
-    within = judged.filter(pc.field("fused_rank") <= candidate_depth).sort_by(
-        [(name, "ascending") for name in ("query_key", "fused_rank")]
-        + [("fused_score", "descending"), ("chunk_number", "ascending")]
-    )
+    within = judged.filter(pc.field("fused_rank") <= candidate_depth).sort_by("query_key")
     runs: dict[str, list[Entry]] = {}
     for depth in depths:
         ranked = _reranked(within, depth=depth, weight=weight, leg_weights=leg_weights)
@@ -79,7 +76,7 @@ def evaluate_depths(
 
 
 def _reranked(candidates: pa.Table, *, depth: int, weight: float, leg_weights: Mapping[LegName, float]) -> pa.Table:
-    """The candidates, by query key, then fused rank, in the order that reranking the first ``depth`` of each gives."""
+    """The candidates, by query key, in the order that reranking the first ``depth`` of each query gives."""
     groups = candidates.column("query_key").combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
     fused_ranks, chunk_numbers = (candidates.column(name).to_numpy() for name in ("fused_rank", "chunk_number"))
     pair_scores = candidates.column("pair_score").to_numpy()  # NaN where it is null
@@ -90,7 +87,6 @@ def _reranked(candidates: pa.Table, *, depth: int, weight: float, leg_weights: M
         legs=legs_of(candidates, leg_weights=leg_weights),
         asked=~np.isnan(pair_scores),
     )
-    places = fused_places(groups, fused_ranks)
-    scores = weighted_scores(groups, first_stage, places, pair_scores, weight=weight)
+    scores = weighted_scores(groups, first_stage, fused_ranks, pair_scores, weight=weight)
     order, _ = rank_candidates(groups, scores, chunk_numbers)
     return candidates.take(pa.array(order))

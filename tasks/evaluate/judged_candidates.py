@@ -89,6 +89,8 @@ class JudgedCandidates:
         taken = LegUnion(
             of_row.astype(np.int32),
             pool.chunks[rows],
+            pool.documents[rows],
+            pool.places[rows],
             {leg: scores[rows] for leg, scores in pool.scores.items()},
             {leg: ranks[rows] for leg, ranks in pool.ranks.items()},
         )
@@ -120,11 +122,6 @@ class JudgedCandidates:
             judged_gains=judged[:, 2].astype(np.float64),
             judged_groups=judged[:, 0],
         )
-
-    @property
-    def documents(self) -> NDArray[np.intp]:
-        """Int (n,), the place of each row's document."""
-        return np.repeat(np.arange(self.starts.size), np.diff(np.append(self.starts, self.rows.size)))
 
     def ndcg(self, scores: NDArray[np.float32], among: NDArray[np.bool_], *, depth: int) -> NDArray[np.float64]:
         """The nDCG of each query id, float64 (n_ids,), of the documents that a ranking of chunks gives.

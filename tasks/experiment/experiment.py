@@ -251,8 +251,7 @@ class Experiment:
     def values(self, settings: Settings) -> VariantValues:
         """What fusions, weights and depths are worth under a variant's BM25, candidate depth and reranker."""
         judged = self._judged_pool(settings)
-        documents = judged.documents if settings.results.unit == "document" else None
-        return VariantValues(judged, documents, lambda: self._known_pair_scores(judged, settings))
+        return VariantValues(judged, lambda: self._known_pair_scores(judged, settings))
 
     def weight_of(self, settings: Settings) -> float:
         """The weight of a variant's reranker: the settings', else its own; 0 without a reranker."""
@@ -261,7 +260,7 @@ class Experiment:
     def _judged_pool(self, settings: Settings) -> JudgedCandidates:
         documents = self._chunks.column("document_id").combine_chunks().dictionary_encode()
         return JudgedCandidates.of(
-            union_legs(self._legs.of(settings)),
+            union_legs(self._legs.of(settings), documents=self._first_stage.documents(settings)),
             documents.indices.to_numpy(),
             documents.dictionary.to_pylist(),
             self._judged_ids(),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nightrank.tasks.rank.fusion import FusedPool
-from nightrank.tasks.rank.order import LegScores, first_stage_scores, fused_places, weighted_scores
+from nightrank.tasks.rank.order import LegScores, first_stage_scores, weighted_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,12 +40,10 @@ class VariantValues:
 
     Attributes:
         judged: What the legs find for the judged queries.
-        documents: int (n,), of the pool's rows, where documents are candidates; None where chunks are.
         pair_scores: Gives what is known of the reranker's scores: float32 (n,) of the pool's rows, NaN where none is.
     """
 
     judged: JudgedCandidates
-    documents: NDArray[np.integer] | None
     pair_scores: Callable[[], NDArray[np.float32]]
 
     def of_leg(self, leg: LegName) -> NDArray[np.float64]:
@@ -61,7 +59,7 @@ class VariantValues:
         """
         ndcg, recall = (np.zeros((len(fusions), len(self.judged.query_ids))) for _ in range(2))
         for row, settings in enumerate(fusions):
-            fused = FusedPool.of(self.judged.pool, settings, documents=self.documents)
+            fused = FusedPool.of(self.judged.pool, settings)
             among = fused.ranks <= settings.candidate_depth
             ndcg[row] = self.judged.ndcg(fused.scores, among, depth=NDCG_DEPTH)
             recall[row] = self.judged.recall(among)
@@ -77,28 +75,25 @@ class VariantValues:
         Returns:
             The values; None where a pair that the deepest reranking asks for has no score yet.
         """
-        pool, pair_scores = self.judged.pool, self.pair_scores()
-        fused = FusedPool.of(pool, settings, documents=self.documents)
-        are_candidates = fused.places <= settings.chunks_per_document
+        fused, pool, pair_scores = FusedPool.of(self.judged.pool, settings), self.judged.pool, self.pair_scores()
         deepest = min(max(reranking.depth for reranking in rerankings), settings.candidate_depth)
-        if np.isnan(pair_scores[(fused.ranks <= deepest) & are_candidates]).any():
+        if np.isnan(pair_scores[fused.ranks <= deepest]).any():
             return None
         among = fused.ranks <= settings.candidate_depth
         order = fused.order
         queries, scores, ranks = pool.queries[order], fused.scores[order], fused.ranks[order]
-        places = fused_places(queries, ranks)
         legs = [
             LegScores(pool.scores[leg][order].astype(np.float64), weight)
             for leg, weight in settings.leg_weights.items()
         ]
         values = np.zeros((len(rerankings), len(self.judged.query_ids)))
         for depth in {reranking.depth for reranking in rerankings}:
-            asked = (ranks <= min(depth, settings.candidate_depth)) & are_candidates[order]
+            asked = ranks <= min(depth, settings.candidate_depth)
             pairs = np.where(asked, pair_scores[order], np.float32(np.nan))
             first_stage = first_stage_scores(queries, scores, legs=legs, asked=asked)
             for row, reranking in enumerate(rerankings):
                 if reranking.depth == depth:
                     final = np.empty(order.size, dtype=np.float32)
-                    final[order] = weighted_scores(queries, first_stage, places, pairs, weight=reranking.weight)
+                    final[order] = weighted_scores(queries, first_stage, ranks, pairs, weight=reranking.weight)
                     values[row] = self.judged.ndcg(final, among, depth=NDCG_DEPTH)
         return values

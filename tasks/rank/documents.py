@@ -1,7 +1,7 @@
 """Documents as candidates: which document a chunk belongs to, and what that says of ranks.
 
-Where results are documents, depths count documents: a leg lists so many, each with its best chunks, and the fused rank
-is the document's, which its chunks share. Where results are chunks, each chunk counts for itself.
+Where results are documents, depths count documents: a leg lists so many, each by its best chunk, and the legs are fused
+document by document. Where results are chunks, each chunk counts for itself.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from nightrank.storage.bm25.index import Bm25Store
     from nightrank.tasks.settings.whole import Settings
 
-CHUNKS_IN_A_LEG = 3  # of a document at least: one leg's best chunk is often another one's second or third
-
 
 def documents_behind(of_chunk: NDArray[np.int32], settings: Settings) -> Documents | None:
     """The documents behind a collection's chunks; None where each chunk counts for itself.
@@ -33,7 +31,7 @@ def documents_behind(of_chunk: NDArray[np.int32], settings: Settings) -> Documen
     """
     if settings.results.unit == "chunk":
         return None
-    documents = Documents(of_chunk, max(CHUNKS_IN_A_LEG, settings.retrieval.chunks_per_document))
+    documents = Documents(of_chunk, settings.retrieval.chunks_per_document)
     return documents if len(documents) < of_chunk.size else None
 
 
@@ -44,44 +42,33 @@ def document_numbers(store: Bm25Store) -> NDArray[np.int32]:
     return numbers
 
 
-def document_order(
+def document_ranks(
     queries: NDArray[np.integer], documents: NDArray[np.integer]
-) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
-    """Entries of rankings with those of a document side by side, and the rank of each one's document.
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Where the documents of rankings stand, by their best entries.
 
     Args:
         queries: int (n,), ascending; a query's entries stand best first.
         documents: int (n,), of the entries.
 
     Returns:
-        The permutation that sorts the entries by query, document's rank and place in the document, int (n,); and the
-        ranks of the entries as they came, int32 (n,), from 1: a document stands where its best entry stands.
+        The rank of each entry's document, and the place of the entry in its document, int32 (n,) each, from 1.
 
-    >>> order, ranks = document_order(np.array([0, 0, 0, 0]), np.array([7, 3, 7, 3]))
-    >>> order.tolist(), ranks.tolist()
-    ([0, 2, 1, 3], [1, 2, 1, 2])
+    >>> ranks, places = document_ranks(np.array([0, 0, 0, 1]), np.array([7, 3, 7, 3]))
+    >>> ranks.tolist(), places.tolist()
+    ([1, 2, 1, 1], [1, 1, 2, 1])
     """
     by_document = np.lexsort((documents, queries))  # stable: best first within a document
-    starts = np.flatnonzero(ranks_within(pairs_of(queries[by_document], documents[by_document])) == 1)
-    first = np.empty(by_document.size, dtype=np.intp)  # of the entries, where the best one of their document stands
-    first[by_document] = np.repeat(by_document[starts], np.diff(np.append(starts, by_document.size)))
-    is_first = first == np.arange(first.size)
-    ranks = np.zeros(first.size, dtype=np.int32)
+    pairs = pairs_of(queries[by_document], documents[by_document])
+    places = np.empty(pairs.size, dtype=np.int32)
+    places[by_document] = ranks_within(pairs)
+    is_first = places == 1
+    ranks = np.zeros(pairs.size, dtype=np.int32)
     ranks[is_first] = ranks_within(queries[is_first])
-    return np.lexsort((first, queries)), ranks[first]
-
-
-def places_in_documents(queries: NDArray[np.integer], fused_ranks: NDArray[np.integer]) -> NDArray[np.int32]:
-    """The place of each entry among those of its document, int32 (n,), from 1.
-
-    Args:
-        queries: int (n,), ascending.
-        fused_ranks: int (n,), ascending within a query; entries of a document share theirs and stand best first.
-
-    >>> places_in_documents(np.array([0, 0, 0, 1]), np.array([1, 1, 2, 2])).tolist()
-    [1, 2, 1, 1]
-    """
-    return ranks_within(pairs_of(queries, fused_ranks))
+    starts = by_document[is_first[by_document]]
+    lengths = np.diff(np.append(np.flatnonzero(is_first[by_document]), pairs.size))
+    ranks[by_document] = np.repeat(ranks[starts], lengths)
+    return ranks, places
 
 
 def pairs_of(left: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np.int64]:

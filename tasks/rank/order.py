@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 
 from nightrank.storage.records import CANDIDATES, ranking_order, ranks_within
-from nightrank.tasks.rank.documents import places_in_documents
 from nightrank.tasks.rank.fusion import standardise_within
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def first_stage_scores(
 def weighted_scores(
     queries: NDArray[np.integer],
     first_stage: NDArray[np.floating],
-    fused_places: NDArray[np.floating],
+    fused_ranks: NDArray[np.integer],
     pair_scores: NDArray[np.floating],
     *,
     weight: float,
@@ -100,7 +99,7 @@ def weighted_scores(
     Args:
         queries: int (n,), from 0, ascending.
         first_stage: float (n,), of :func:`first_stage_scores`.
-        fused_places: float (n,), from 1: where the candidates stand in the fused order.
+        fused_ranks: int (n,), from 1.
         pair_scores: float (n,), NaN where the reranker was not asked.
         weight: Of the reranker; 1.0 is the reranker alone.
 
@@ -119,29 +118,13 @@ def weighted_scores(
     final = weight * standardise_within(groups, pair_scores[asked])
     final += (1.0 - weight) * standardise_within(groups, scores[asked])
     count = int(queries.max()) + 1
-    lowest, deepest = np.full(count, np.inf), np.zeros(count)
+    lowest, deepest = np.full(count, np.inf), np.zeros(count, dtype=np.int64)
     np.minimum.at(lowest, groups, final)
-    np.maximum.at(deepest, groups, fused_places[asked])
+    np.maximum.at(deepest, groups, fused_ranks[asked])
     below = ~asked & np.isfinite(lowest[queries])
     scores[asked] = final
-    beyond = fused_places - deepest[queries]
-    # A further chunk of a document that was reranked: less than a place below, so that none beyond falls behind it.
-    beyond = np.where(beyond > 0, beyond, fused_places / (deepest[queries] + 1.0))
-    scores[below] = (lowest[queries] - beyond)[below]
+    scores[below] = (lowest[queries] - (fused_ranks - deepest[queries]))[below]
     return scores.astype(np.float32)
-
-
-def fused_places(queries: NDArray[np.integer], fused_ranks: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Where entries stand in the fused order: at the rank of their document, its further chunks less than one behind.
-
-    Args:
-        queries: int (n,), ascending.
-        fused_ranks: int (n,), ascending within a query; chunks of a document share theirs and stand best first.
-
-    >>> fused_places(np.array([0, 0, 0, 0]), np.array([1, 2, 2, 2])).round(2).tolist()
-    [1.0, 2.0, 2.5, 2.67]
-    """
-    return fused_ranks + 1.0 - 1.0 / places_in_documents(queries, fused_ranks)
 
 
 def rank_candidates(
@@ -203,19 +186,7 @@ def name_candidates(fused: pa.Table, queries: pa.Table, chunks: pa.Table) -> pa.
 def reranked_rows(fused: pa.Table, settings: Settings) -> NDArray[np.intp]:
     """Int (n,), the rows of schema FUSED whose pairs the reranker is asked for."""
     depth = min(settings.reranker.depth, settings.retrieval.candidate_depth)
-    return candidate_rows(fused, depth=depth, chunks_per_document=settings.retrieval.chunks_per_document)
-
-
-def candidate_rows(fused: pa.Table, *, depth: int, chunks_per_document: int) -> NDArray[np.intp]:
-    """Int (m,), the rows of schema FUSED that are candidates: the best chunks of the first documents of each query.
-
-    Args:
-        fused: By query, then fused rank, then fused score descending.
-        depth: Documents, or chunks where these count.
-        chunks_per_document: Chunks of a document.
-    """
-    queries, ranks = (fused.column(name).to_numpy() for name in ("query_number", "fused_rank"))
-    return np.flatnonzero((ranks <= depth) & (places_in_documents(queries, ranks) <= chunks_per_document))
+    return np.flatnonzero(fused.column("fused_rank").to_numpy() <= depth)
 
 
 def final_order(
@@ -242,8 +213,7 @@ def final_order(
     fused_scores, fused_ranks = fused.column("fused_score").to_numpy(), fused.column("fused_rank").to_numpy()
     legs, asked = legs_of(fused, leg_weights=leg_weights), ~np.isnan(pair_scores)
     first_stage = first_stage_scores(queries, fused_scores, legs=legs, asked=asked)
-    places = fused_places(queries, fused_ranks)
-    scores = weighted_scores(queries, first_stage, places, pair_scores, weight=weight)
+    scores = weighted_scores(queries, first_stage, fused_ranks, pair_scores, weight=weight)
     order, ranks = rank_candidates(queries, scores, chunk_numbers)
     columns = {name: candidates.column(name) for name in candidates.schema.names}
     columns |= {name: fused.column(name) for name in fused.schema.names if name != "query_number"}

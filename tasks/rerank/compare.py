@@ -7,7 +7,6 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.tasks.rerank.cross_encoder import about_tokens
@@ -118,7 +117,7 @@ def draw_pairs(release: StoredRelease, *, queries: int, depth: int, generator: n
     Args:
         release: The release.
         queries: How many are drawn, at most.
-        depth: Candidates of each, documents by their best chunks.
+        depth: Candidates of each.
         generator: Draws them.
 
     Returns:
@@ -127,9 +126,7 @@ def draw_pairs(release: StoredRelease, *, queries: int, depth: int, generator: n
     known = release.files.queries.read(["query_key", "text"])
     drawn = known.take(generator.permutation(known.num_rows)[:queries])
     candidates = release.candidates(drawn).filter(pc.field("fused_rank") <= depth)
-    candidates = candidates.select(["query_key", "chunk_hash", "fused_rank", "fused_score"])
-    candidates = candidates.sort_by([("fused_rank", "ascending"), ("fused_score", "descending")])
-    candidates = _each_document_once(candidates)
+    candidates = candidates.select(["query_key", "chunk_hash", "fused_rank"]).sort_by("fused_rank")
     rows = release.chunk_table().rows(pc.unique(candidates.column("chunk_hash")), ["text"])
     says = dict(zip(rows.column("chunk_hash").to_pylist(), rows.column("text").to_pylist(), strict=True))
     texts: dict[str, list[str]] = {key: [] for key in drawn.column("query_key").to_pylist()}
@@ -137,10 +134,3 @@ def draw_pairs(release: StoredRelease, *, queries: int, depth: int, generator: n
         texts[row["query_key"]].append(says[row["chunk_hash"]])
     named = zip(drawn.column("text").to_pylist(), texts.values(), strict=True)
     return [QueryPairs(query, found) for query, found in named if found]
-
-
-def _each_document_once(candidates: pa.Table) -> pa.Table:
-    """The first row of each query and fused rank."""
-    ranked = list(zip(*(candidates.column(name).to_pylist() for name in ("query_key", "fused_rank")), strict=True))
-    first = {pair: row for row, pair in reversed([*enumerate(ranked)])}
-    return candidates.take(pa.array(sorted(first.values()), pa.int64()))

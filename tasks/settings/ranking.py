@@ -40,8 +40,8 @@ class RetrievalSettings(Section):
         default=1,
         ge=1,
         le=100,
-        description="Chunks of a document that are candidates, and are reranked: its best ones by the fused ranking. "
-        "The one that comes out best decides. Where `results.unit` is `chunk`, every chunk is a candidate of its own.",
+        description="Chunks that stand for a document, and are reranked: the best one of the leg that ranks it highest, "
+        "then of the other legs; the one that comes out best decides. Not used where `results.unit` is `chunk`.",
     )
     fusion: Literal["rrf", "minmax"] = Field(
         default="rrf", description="`rrf`: reciprocal rank fusion; `minmax`: weighted sum of min-max scaled scores."

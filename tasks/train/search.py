@@ -19,7 +19,6 @@ from nightrank.storage.keys import query_key
 from nightrank.storage.lance.table import vectors_of
 from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.first_stage import FirstStage
-from nightrank.tasks.rank.order import candidate_rows
 from nightrank.tasks.train.sources import Passage
 
 if TYPE_CHECKING:
@@ -156,12 +155,7 @@ class ReleaseIndex:
             block = queries[start : start + QUERIES_AT_ONCE]
             vectors = embed(block)
             fused = self.first_stage.fused(block, vectors, settings=self.settings)
-            kept = candidate_rows(
-                fused,
-                depth=self.settings.retrieval.candidate_depth,
-                chunks_per_document=self.settings.retrieval.chunks_per_document,
-            )
-            found = fused.take(pa.array(kept))
+            found = fused.filter(pc.field("fused_rank") <= self.settings.retrieval.candidate_depth)
             pair_scores = self._pair_scores(block, found)
             wanted = self.numbers_of({document for query in block for document in documents_of[query]})
             candidates = found.column("chunk_number").to_numpy()

@@ -62,7 +62,7 @@ def final_scores(
         for leg, of_leg in leg_weights.items()
     ]
     first_stage = first_stage_scores(group, fused, legs=legs, asked=asked)
-    return weighted_scores(group, first_stage, np.arange(1.0, len(scores) + 1.0), scores, weight=weight)
+    return weighted_scores(group, first_stage, np.arange(1, len(scores) + 1), scores, weight=weight)
 
 
 def ndcg(grades: Sequence[int], ideal: Sequence[int], *, depth: int = 10) -> float:

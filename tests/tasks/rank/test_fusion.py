@@ -14,7 +14,7 @@ from nightrank.storage.records import FUSED, LEG
 from nightrank.tasks.kernels.top_documents import Documents
 from nightrank.tasks.rank.fusion import fuse, minmax_within, reciprocal_rank, standardise_within
 from nightrank.tasks.settings.ranking import LegWeights, RetrievalSettings
-from tests.support.legs_by_loop import documents_of
+from tests.support.legs_by_loop import cut_by_loop, documents_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -180,11 +180,46 @@ def test_rank_zero_means_not_found() -> None:
     assert reciprocal_rank(np.array([0, 1, 2]), k=1).tolist() == [0.0, 1 / 2, 1 / 3]
 
 
-@given(seed=st.integers(0, 2**32 - 1), fusion=st.sampled_from(["rrf", "minmax"]))
-def test_a_document_stands_where_its_best_chunk_stands_and_its_chunks_stand_together(seed: int, fusion: str) -> None:
+def fused_by_loop(
+    legs: Mapping[LegName, pa.Table], documents: Documents, settings: RetrievalSettings
+) -> list[tuple[int, int, int, dict[str, tuple[float, int]]]]:
+    """(query, chunk, fused rank, score and rank by leg) of documents, one after the other; weights are equal."""
+    rows = []
+    for query in range(3):
+        said: dict[str, dict[int, tuple[float, int]]] = {}  # by leg and document
+        standing: dict[int, list[tuple[int, int, int, int]]] = defaultdict(list)  # (place, rank, leg, chunk)
+        for number, (name, leg) in enumerate(legs.items()):
+            own = said.setdefault(name, {})
+            places: dict[int, int] = defaultdict(int)
+            for row in (row for row in leg.to_pylist() if row["query_number"] == query):
+                document = int(documents.of_chunk[row["chunk_number"]])
+                own.setdefault(document, (row["score"], len(own) + 1))
+                places[document] += 1
+                standing[document].append((places[document], own[document][1], number, row["chunk_number"]))
+        scores = {}
+        for document in standing:
+            shares = []
+            for own in (own for own in said.values() if document in own):
+                score, rank = own[document]
+                low, high = min(one for one, _ in own.values()), max(one for one, _ in own.values())
+                minmax = 1.0 if high == low else (score - low) / (high - low)
+                shares.append(1 / (settings.rrf_k + rank) if settings.fusion == "rrf" else minmax)
+            scores[document] = float(np.float32(sum(0.5 * share for share in shares)))
+        ranked = sorted(scores, key=lambda document: (-scores[document], document))
+        for rank, document in enumerate(ranked, start=1):
+            chunks = list(dict.fromkeys(chunk for *_, chunk in sorted(standing[document])))
+            said_of = {name: own[document] for name, own in said.items() if document in own}
+            rows += [(query, chunk, rank, said_of) for chunk in chunks[: documents.chunks]]
+    return rows
+
+
+@given(seed=st.integers(0, 2**32 - 1), fusion=st.sampled_from(["rrf", "minmax"]), chunks=st.integers(1, 3))
+def test_documents_are_fused_by_their_best_chunks_and_stood_for_by_those_of_the_legs_that_rank_them_highest(
+    seed: int, fusion: str, chunks: int
+) -> None:
     generator = np.random.default_rng(seed)
-    documents = Documents(documents_of(30, generator), chunks=3)
-    legs: dict[LegName, pa.Table] = {
+    documents = Documents(documents_of(30, generator), chunks)
+    found: dict[LegName, pa.Table] = {
         name: leg_of(
             {
                 (int(query), int(chunk)): float(generator.integers(-2, 3))
@@ -193,20 +228,35 @@ def test_a_document_stands_where_its_best_chunk_stands_and_its_chunks_stand_toge
         )
         for name in ("bm25", "dense")
     }
+    legs = {name: cut(leg, documents, depth=4) for name, leg in found.items()}
     settings = retrieval("bm25", "dense", fusion=fusion)
-    by_chunk = fuse(legs, settings=settings, documents=None)
     table = fuse(legs, settings=settings, documents=documents)
 
-    ranked: dict[int, dict[int, list[dict[str, object]]]] = {}
-    for row in by_chunk.to_pylist():
-        ranked.setdefault(row["query_number"], {}).setdefault(int(documents.of_chunk[row["chunk_number"]]), []).append(
-            row
-        )
-    expected = [
-        {**row, "fused_rank": rank}
-        for _, found in sorted(ranked.items())
-        for rank, rows in enumerate(found.values(), start=1)
-        for row in rows
-    ]
     assert table.schema == FUSED
-    assert table.to_pylist() == expected
+    assert [
+        (
+            row["query_number"],
+            row["chunk_number"],
+            row["fused_rank"],
+            {leg: (row[f"{leg}_score"], row[f"{leg}_rank"]) for leg in legs if row[f"{leg}_rank"] is not None},
+        )
+        for row in table.to_pylist()
+    ] == fused_by_loop(legs, documents, settings)
+
+
+def cut(leg: pa.Table, documents: Documents, *, depth: int) -> pa.Table:
+    """A whole ranking as a leg of documents."""
+    rows = [dict(zip(LEG.names, row, strict=True)) for row in cut_by_loop(leg, documents, depth=depth)]
+    return pa.Table.from_pylist(rows, schema=LEG)
+
+
+def test_a_document_that_two_legs_find_by_different_chunks_has_the_support_of_both() -> None:
+    documents = Documents(np.array([0, 0, 1, 2], dtype=np.int32), chunks=1)
+    legs: dict[LegName, pa.Table] = {
+        "bm25": leg_of({(0, 2): 9.0, (0, 0): 8.0}),
+        "dense": leg_of({(0, 1): 0.9, (0, 3): 0.8}),
+    }
+    table = fuse(legs, settings=RetrievalSettings(), documents=documents)
+    assert table["chunk_number"].to_pylist() == [1, 2, 3]  # the dense leg has the document first, so its chunk stands
+    assert table.to_pylist()[0]["bm25_score"] == 8.0
+    assert table.to_pylist()[0]["dense_score"] == pytest.approx(0.9)

@@ -5,20 +5,11 @@ from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightrank.tasks.rank.order import (
-    LegScores,
-    best_of_each,
-    candidate_rows,
-    first_stage_scores,
-    fused_places,
-    rank_candidates,
-    weighted_scores,
-)
+from nightrank.tasks.rank.order import LegScores, best_of_each, first_stage_scores, rank_candidates, weighted_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -199,25 +190,3 @@ def test_a_document_comes_once_a_query_where_its_best_entry_stands(entries: list
         depth=depth,
     )
     assert kept.tolist() == expected
-
-
-def test_further_chunks_of_a_document_come_behind_all_that_was_reranked_and_before_what_lies_beyond() -> None:
-    # Four documents of 1, 3, 1 and 2 chunks; the best chunks of the first three were reranked.
-    ranks = np.array([1, 2, 2, 2, 3, 4, 4], dtype=np.int32)
-    queries, pairs = np.zeros(7, dtype=np.int32), np.array([0.0, -2.0, NAN, NAN, 5.0, NAN, NAN], dtype=np.float32)
-    scores = weighted_scores(queries, np.zeros(7), fused_places(queries, ranks), pairs, weight=1.0)
-    assert np.argsort(-scores, kind="stable").tolist() == [4, 0, 1, 2, 3, 5, 6]
-    assert scores[1] - 1.0 < scores[3] < scores[2] < scores[1]
-    assert scores[5] == pytest.approx(scores[1] - 1.0)
-
-
-def test_candidates_are_the_best_chunks_of_the_first_documents() -> None:
-    fused = pa.table(
-        {
-            "query_number": pa.array([0, 0, 0, 0, 1, 1], pa.int32()),
-            "fused_rank": pa.array([1, 1, 1, 2, 1, 2], pa.int32()),
-        }
-    )
-    assert candidate_rows(fused, depth=1, chunks_per_document=1).tolist() == [0, 4]
-    assert candidate_rows(fused, depth=1, chunks_per_document=2).tolist() == [0, 1, 4]
-    assert candidate_rows(fused, depth=2, chunks_per_document=1).tolist() == [0, 3, 4, 5]
