@@ -29,7 +29,8 @@ def _misplaced(rank: str, score: str) -> str:
     """SQL for candidates whose rank, a column, is not the place of their unit's score, another one."""
     return f"""
         WITH placed AS (
-            SELECT query_key, unit, row_number() OVER (PARTITION BY query_key ORDER BY {score} DESC, chunk_number) AS place
+            SELECT query_key, unit,
+                row_number() OVER (PARTITION BY query_key ORDER BY {score} DESC, chunk_number) AS place
             FROM candidates WHERE {score} IS NOT NULL
         ), units AS (
             SELECT query_key, unit, row_number() OVER (PARTITION BY query_key ORDER BY min(place)) AS expected

@@ -102,7 +102,8 @@ class DenseLists(TableReference):
 
 
 class Candidates(TableReference):
-    """What the legs found for each query: scores and ranks of both, fused, of the reranker, and the final order."""
+    """What the legs found for each query, documents by the chunks that stand for them (or chunks, where these count):
+    their scores and ranks in each leg, fused, of the reranker, and the final order."""
 
 
 class Results(FileReference):

@@ -40,8 +40,9 @@ class RetrievalSettings(Section):
         default=1,
         ge=1,
         le=100,
-        description="Chunks that stand for a document, and are reranked: the best one of the leg that ranks it highest, "
-        "then of the other legs; the one that comes out best decides. Not used where `results.unit` is `chunk`.",
+        description="Chunks that stand for a document, and are reranked: the best one of the leg that ranks it "
+        "highest, then of the other legs. The one that comes out best decides. Not used where `results.unit` is "
+        "`chunk`.",
     )
     fusion: Literal["rrf", "minmax"] = Field(
         default="rrf", description="`rrf`: reciprocal rank fusion; `minmax`: weighted sum of min-max scaled scores."
