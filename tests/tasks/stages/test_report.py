@@ -36,7 +36,7 @@ HOSTILE_TITLE = "</script><script>alert(1)</script>"
 HOSTILE_QUERY = "\"><img src=x onerror=alert(1)> 'quoted'"
 DIAGNOSIS = [
     ("q", "a", 2, "found", 1, 2, 1, 1, 1),
-    ("q", "</td><b>", 1, "lost in both legs", None, None, None, None, None),
+    ("q", "</td><b>", 1, "lost in every leg", None, None, None, None, None, None),
 ]
 
 
