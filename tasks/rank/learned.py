@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 PACKAGED = Path(__file__).parent / "learned_order.json"
 FORMAT = 1
 FARTHEST = 3.0  # deviations from the mean beyond which a descriptor is cut: nothing farther was ever learnt from
-FEATURES = (*DESCRIPTORS, *(f"mean_{name}" for name in DESCRIPTORS))
+# Below these means legs agree less than legs do that know the collection: what is missing tells how much less.
+USUAL = {"overlap": 0.3, "support": 0.45}
+FEATURES = (*DESCRIPTORS, *(f"mean_{name}" for name in DESCRIPTORS), *(f"missing_{name}" for name in USUAL))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,7 +153,9 @@ def features(lists: Lists, name: str, *, legs: Sequence[str], log: LogMeans) -> 
         log: What lists say in the mean over the log.
     """
     own = lists.descriptors(name, others=tuple(leg for leg in legs if leg != name))
-    return np.concatenate([own, np.broadcast_to(np.array(log[name]), own.shape)], axis=1)
+    means = dict(zip(DESCRIPTORS, log[name], strict=True))
+    of_log = [*means.values(), *(max(0.0, usual - means[which]) for which, usual in USUAL.items())]
+    return np.concatenate([own, np.broadcast_to(np.array(of_log), (len(own), len(of_log)))], axis=1)
 
 
 def log_means(lists: Lists, legs: Sequence[str]) -> LogMeans:
