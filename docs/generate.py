@@ -225,9 +225,8 @@ def type_of(value: Schema, schema: Schema) -> str:
         return f"{', '.join(others)} or {last}" if others else last
     if value.get("type") == "array":
         items = value.get("items", {})
-        if "enum" in items:
-            return f"list of {type_of(items, schema)}"
-        return f"list of {type_of(items, schema)}s" if items.get("type") in {"string", "integer"} else "list"
+        plural = "" if "enum" in items else "s"
+        return f"list of {type_of(items, schema)}{plural}" if items.get("type") in {"string", "integer"} else "list"
     names = {"string": "text", "integer": "integer", "number": "number", "boolean": "`true` or `false`"}
     return ", ".join(part for part in (names[value["type"]], bounds_of(value)) if part)
 
@@ -289,6 +288,7 @@ OF_WHAT = {
     "measured_again": "Of the release that was live before, by today's judgments.",
     "comparison": "This release against the one that was live.",
     "diversity": "Diverse results against the final order; only where results are diversified.",
+    "single_stages": "Each single stage (after) against the final order (before).",
 }
 
 

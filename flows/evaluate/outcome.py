@@ -79,6 +79,8 @@ class Evaluated:
         if self.explained is not None:
             reported["ladder"] = [stage.as_json() for stage in self.explained.ladder]
             reported["depths"] = [{"depth": depth, **values} for depth, values in self.depths]
+            best_stage = self.explained.best_stage
+            reported["best_stage"] = None if best_stage is None else best_stage.as_json()
             reported["diagnosis"] = dict(totals(self.explained.diagnosis))
             if self.explained.diversity.num_rows:
                 reported["diversity"] = self.explained.diversity.to_pylist()

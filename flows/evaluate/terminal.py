@@ -36,6 +36,8 @@ def show_evaluation(evaluated: Evaluated) -> None:
         stages = evaluated.explained.ladder
         milliseconds = {stage.stage: stage.milliseconds for stage in stages if stage.milliseconds is not None}
     show_measures(evaluated.means, title=f"{subject}, {evaluated.queries} judged queries", milliseconds=milliseconds)
+    if evaluated.explained is not None and evaluated.explained.best_stage is not None:
+        console.print(evaluated.explained.best_stage.warning, style="yellow", highlight=False)
     if evaluated.depths:
         console.print(_depths_table(evaluated))
     if evaluated.explained is not None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from nightrank.flows.engine.names import if_reachable, name_flow_run, workspace_name
 from nightrank.flows.night.artifacts import show_in_prefect
 from nightrank.flows.night.export import export
-from nightrank.flows.night.notes import notes_on_nothing, notes_on_release
+from nightrank.flows.night.notes import note_on_best_stage, notes_on_nothing, notes_on_release
 from nightrank.flows.night.summary import Refused, Summary
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.tasks.evaluate.ladder import ladder, read_depths, read_timings
+from nightrank.tasks.evaluate.single_stages import read_best_stage
 
 if TYPE_CHECKING:
     from nightrank.flows.night.build import Build
@@ -40,20 +41,21 @@ def nothing_to_do(build: Build, inputs: InputsRead) -> Summary:
     assert current is not None
     nothing, read = dict.fromkeys(COUNTS_OF_WORK, 0), inputs.counts
     bad = {"documents_bad": read.documents_bad, "queries_bad": read.queries_bad}
-    shown = (ReleaseFiles.depths, ReleaseFiles.timings)
+    shown = (ReleaseFiles.depths, ReleaseFiles.single_stages, ReleaseFiles.timings)
     files = ReleaseFiles.of(build.night.workspace, current.release_id, only=shown)
-    exported = export(build, current.release_id)
+    exported, best_stage = export(build, current.release_id), read_best_stage(files.single_stages)
     summary = Summary(
         manifest=current,
         published=False,
         changed=False,
         counts=current.counts.model_copy(update={**nothing, **bad}),
         seconds=build.total_seconds(),
-        warnings=(*notes_on_nothing(build, inputs), *exported),
+        warnings=(*notes_on_nothing(build, inputs), *note_on_best_stage(current, best_stage), *exported),
         coverage=inputs.coverage,
         dropped=inputs.dropped,
         ladder=tuple(ladder(current.measures, read_timings(files.timings))),
         depths=tuple(read_depths(files.depths)),
+        best_stage=best_stage,
     )
     _tell(build, summary)
     return summary
@@ -72,6 +74,8 @@ def finish(build: Build, inputs: InputsRead, published: Published, *, warnings: 
         Refused: A gate does not let it through; the release is kept, marked rejected.
     """
     manifest, files = published.manifest, ReleaseFiles.of(build.night.workspace, published.manifest.release_id)
+    best_stage = read_best_stage(files.single_stages)
+    notes = notes_on_release(inputs, manifest, best_stage)
     summary = Summary(
         manifest=manifest,
         published=published.live_id is not None,
@@ -82,7 +86,8 @@ def finish(build: Build, inputs: InputsRead, published: Published, *, warnings: 
         dropped=inputs.dropped,
         ladder=tuple(ladder(manifest.measures, read_timings(files.timings))),
         depths=tuple(read_depths(files.depths)),
-        warnings=(*notes_on_release(inputs, manifest), *(warning for warning in warnings if warning is not None)),
+        best_stage=best_stage,
+        warnings=(*notes, *(warning for warning in warnings if warning is not None)),
     )
     _tell(build, summary)
     with if_reachable():

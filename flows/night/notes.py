@@ -11,18 +11,20 @@ from nightrank.tasks.read.age import source_age_days
 if TYPE_CHECKING:
     from nightrank.flows.night.build import Build
     from nightrank.storage.release.manifest import Manifest
+    from nightrank.tasks.evaluate.single_stages import BestStage
     from nightrank.tasks.stages.read import InputsRead
 
 MOST_SCREENED = 0.5  # of a log's traffic; with more it is likelier that a rule is wrong than that the log is
 
 
-def notes_on_release(inputs: InputsRead, manifest: Manifest) -> tuple[str, ...]:
-    """Of a new release and what it was made from."""
+def notes_on_release(inputs: InputsRead, manifest: Manifest, best_stage: BestStage | None) -> tuple[str, ...]:
+    """Of a new release, what it was made from, and the stage that is better than its order."""
     unknown = f"{inputs.judgments_unknown} judged queries are not among the queries of the release; each scores 0."
     notes = (
         unknown if inputs.judgments_unknown else None,
         *_much_screened(inputs),
         *_of_external_runs(inputs),
+        *note_on_best_stage(manifest, best_stage),
         spending_cap(manifest.counts),
     )
     return tuple(note for note in notes if note is not None)
@@ -31,6 +33,12 @@ def notes_on_release(inputs: InputsRead, manifest: Manifest) -> tuple[str, ...]:
 def notes_on_nothing(build: Build, inputs: InputsRead) -> tuple[str, ...]:
     """Of a run that found the current release up to date."""
     return (*_much_screened(inputs), *_of_external_runs(inputs), *_stale_source(build))
+
+
+def note_on_best_stage(manifest: Manifest, best_stage: BestStage | None) -> tuple[str, ...]:
+    """Of a stage that is better than a release's order; none where the gate has said it."""
+    told = any(gate.name == "best_stage" and not gate.passed for gate in manifest.gates)
+    return () if best_stage is None or told else (best_stage.warning,)
 
 
 def _much_screened(inputs: InputsRead) -> tuple[str, ...]:

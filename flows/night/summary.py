@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
     from nightrank.storage.release.manifest import Counts, Gate, Manifest
     from nightrank.tasks.evaluate.ladder import LadderStage
+    from nightrank.tasks.evaluate.single_stages import BestStage
     from nightrank.tasks.query_log.dropped import Dropped
 
 
@@ -31,6 +32,7 @@ class Summary:
         dropped: What of the log was not kept.
         ladder: What each stage of the release is worth and costs; empty without judgments.
         depths: Reranking depths and means by measure; empty without judgments or a reranker.
+        best_stage: A single stage that is better than the published order beyond chance.
         warnings: What the user should know, though nothing failed.
     """
 
@@ -43,6 +45,7 @@ class Summary:
     dropped: tuple[Dropped, ...]
     ladder: tuple[LadderStage, ...] = ()
     depths: tuple[tuple[int, dict[str, float]], ...] = ()
+    best_stage: BestStage | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -72,6 +75,7 @@ class Summary:
             "measures": {stage: dict(values) for stage, values in self.manifest.measures.items()},
             "ladder": [stage.as_json() for stage in self.ladder],
             "depths": [{"depth": depth, **measures} for depth, measures in self.depths],
+            "best_stage": None if self.best_stage is None else self.best_stage.as_json(),
             "gates": [settings_as_json(gate) for gate in self.manifest.gates],
             "warnings": list(self.warnings),
         }

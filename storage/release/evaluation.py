@@ -44,6 +44,7 @@ DIAGNOSIS = pa.schema(
 
 # comparison.parquet: this release against the one that was live, stage by stage, on the same judgments.
 # diversity.parquet: diverse results (after) against those that the final order gives (before), where there are such.
+# single_stages.parquet: each single stage (after) against the final order (before), by the measure of the gates.
 COMPARISON = pa.schema(
     [
         pa.field("stage", pa.string(), nullable=False),

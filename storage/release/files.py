@@ -234,6 +234,7 @@ class ReleaseFiles:
     measured_again = Named("previous.parquet", Evaluation)  # the release that was live, by today's judgments
     comparison = Named("comparison.parquet", Comparison)  # with the release that was live
     diversity = Named("diversity.parquet", Comparison)  # of diverse results with the final order's, where there are any
+    single_stages = Named("single_stages.parquet", Comparison)  # each stage alone with the final order
     timings = Named("timings.json", TimingsFile)
     coverage = Named("coverage.parquet", Coverage)
     dropped = Named("dropped.parquet", Drops)

@@ -151,16 +151,28 @@ def _promotions_of(written: bytes | None) -> dict[ModelKind, Promotion]:
     return {} if written is None else _PROMOTIONS.validate_json(written)
 
 
+def workspace_of_model(folder: Path) -> Workspace:
+    """The workspace that a model's folder lies in, if it is a trained one: it relies on ``<workspace>/models/<name>``.
+
+    That layout is the workspace's own (``Workspace.model``). Of a model that lies elsewhere it is whatever is two
+    folders up: a workspace in which nothing is promoted and no model is.
+
+    Args:
+        folder: Of a model, whether it is there or not.
+    """
+    return workspace_at(folder.parent.parent)
+
+
 def promoted_as(folder: Path) -> ModelKind | None:
     """As what a folder is promoted in the workspace that it is, or was, in; None where it is not."""
-    workspace = workspace_at(folder.parent.parent)
+    workspace = workspace_of_model(folder)
     there = promotions(workspace).items()
     return next((kind for kind, promotion in there if workspace.models / promotion.model == folder), None)
 
 
 def bring_model(folder: Path) -> None:
     """Have the folder of a trained model here, where its workspace is elsewhere and has it."""
-    workspace_at(folder.parent.parent).model(folder.name)
+    workspace_of_model(folder).model(folder.name)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from nightrank.tasks.evaluate.diagnosis import diagnose, worst_queries
 from nightrank.tasks.evaluate.diversity import compare_diversity
 from nightrank.tasks.evaluate.ladder import ladder, read_timings
 from nightrank.tasks.evaluate.measures import STAGES, evaluate_runs, means, stage_runs, without_ties
+from nightrank.tasks.evaluate.single_stages import best_stage, compare_single_stages
 from nightrank.tasks.evaluate.token_leg import static_leg
 from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
 from nightrank.tasks.experiment.experiment import Experiment
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import Judgment
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.evaluate.ladder import LadderStage
+    from nightrank.tasks.evaluate.single_stages import BestStage
     from nightrank.tasks.settings.whole import Settings
     from nightrank.tasks.trec.runs import Entry
 
@@ -102,6 +104,7 @@ class Explained:
         depths: Schema DEPTHS.
         diagnosis: Schema DIAGNOSIS.
         diversity: What diverse results cost and gain, schema COMPARISON; empty where they are not diversified.
+        best_stage: A single stage that is better than the published order beyond chance; None where none is.
         worst: The texts of the queries that it serves worst, by query id, the worst first.
     """
 
@@ -109,6 +112,7 @@ class Explained:
     depths: pa.Table
     diagnosis: pa.Table
     diversity: pa.Table
+    best_stage: BestStage | None
     worst: Mapping[str, str]
 
 
@@ -251,6 +255,16 @@ def _explained(release: StoredRelease, context: EvaluationContext, evaluation: p
         vectors=stored_vectors(release.chunk_table()),
         generator=np.random.default_rng(context.seed),
     )
+    alone = compare_single_stages(
+        candidates,
+        queries,
+        judgments,
+        measure=context.settings.gates.measure,
+        candidate_depth=candidate_depth,
+        results=made_with.results,
+        ignore_identical_ids=ignore_identical_ids,
+        generator=np.random.default_rng(context.seed),
+    )
     texts = {query_id: query["text"] for query in queries.to_pylist() for query_id in query["query_ids"]}
     worst = worst_queries(diagnosis, evaluation, measure=context.measures[0], count=WORST_QUERIES)
     return Explained(
@@ -258,6 +272,7 @@ def _explained(release: StoredRelease, context: EvaluationContext, evaluation: p
         depths,
         diagnosis,
         diversity,
+        best_stage(alone),
         {query_id: texts.get(query_id, "") for query_id in worst},
     )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nightrank.tasks.bm25.audit import Bm25Audit
+    from nightrank.tasks.evaluate.single_stages import BestStage
     from nightrank.tasks.gates.ranking_changes import LostQueries, RankingChanges
 
 GATES = (
@@ -28,6 +29,7 @@ GATES = (
     "kept",
     "empty",
     "judged",
+    "best_stage",
     "coverage",
     "source_age",
 )
@@ -208,6 +210,22 @@ def judged_gate(judged: float, *, queries: int, min_judged: float) -> Gate:
     if queries == 0:
         reason = "nothing is judged"
     return Gate(name="judged", passed=judged >= min_judged, value=judged, threshold=min_judged, reason=reason)
+
+
+def best_stage_gate(found: BestStage | None, *, judged: bool, max_loss: float) -> Gate:
+    """Fails where a single stage is better than the order to be published, beyond chance and by more than is tolerated.
+
+    Args:
+        found: The best single stage that is better beyond chance; None where none is.
+        judged: Whether anything is.
+        max_loss: What the published order may lose against it, in the measure of the gates.
+    """
+    loss = 0.0 if found is None else found.difference
+    if found is not None:
+        reason = f"{found.told}; up to {max_loss:g} may be lost"
+    else:
+        reason = "no single stage is better than the published order beyond chance" if judged else "nothing is judged"
+    return Gate(name="best_stage", passed=loss <= max_loss, value=loss, threshold=max_loss, reason=reason)
 
 
 def coverage_gate(coverage: float, *, min_coverage: float) -> Gate:

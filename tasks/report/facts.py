@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.tasks.counts import memo_use, spending_cap
 from nightrank.tasks.evaluate.ladder import ladder, read_depths, read_timings
+from nightrank.tasks.evaluate.single_stages import read_best_stage
 from nightrank.tasks.report.changes import changed_inputs, changed_settings, changed_version, counts_beside
 from nightrank.tasks.report.queries import query_stories
 from nightrank.tasks.report.release import MAIN_STAGE, ReleaseRead, rows_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from nightrank.storage.release.manifest import Manifest
     from nightrank.tasks.counts import MemoUse
     from nightrank.tasks.evaluate.ladder import LadderStage
+    from nightrank.tasks.evaluate.single_stages import BestStage
     from nightrank.tasks.query_log.dropped import Dropped
     from nightrank.tasks.report.changes import Change, Count
     from nightrank.tasks.report.queries import Stories
@@ -77,6 +79,7 @@ class Report:
         diversity: Diverse results against the final order's; none where they are not diversified.
         score_before: Of those of the release before, as its own run measured them.
         headline: The comparison of the published results; None where there was none.
+        best_stage: A single stage that is better than the published order beyond chance; None where none is.
         spending_cap: What a cap on a hosted reranker left out; None where it left out nothing.
     """
 
@@ -86,6 +89,7 @@ class Report:
     score: float | None
     score_before: float | None
     headline: Compared | None
+    best_stage: BestStage | None
     counts: Sequence[Count]
     changes: ReportedChanges | Missing
     ladder: Ladder | Missing
@@ -131,6 +135,7 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
         score=_score(release, measure),
         score_before=None if before is None else _score(before, measure),
         headline=_headline(comparison, measure),
+        best_stage=read_best_stage(release.files.single_stages),
         counts=counts_beside(None if before is None else before.manifest.counts, manifest.counts),
         changes=_changes(manifest, before),
         ladder=_ladder(release),

@@ -31,7 +31,8 @@ class GatesSettings(Section):
     measure: str = Field(
         default="nDCG@10",
         min_length=1,
-        description="Of the results on judged queries, for the gate `non_inferiority`, as ir_measures writes it.",
+        description="Of the results on judged queries, for the gates `non_inferiority` and `best_stage`, as "
+        "ir_measures writes it.",
     )
     margin: Switchable[Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
         default=0.02,
@@ -77,6 +78,12 @@ class GatesSettings(Section):
         description="Mean Judged@10 of the results that the gate `judged` asks for: the lower, the less measures say, "
         "since what nobody judged counts as irrelevant. What can be asked for depends on how the judgments were "
         "made. `none`: off.",
+    )
+    best_stage: Switchable[Annotated[float, Field(ge=0.0, lt=1.0)]] = Field(
+        default=None,
+        description="By how much a single stage (a leg, or the fused order) may be better than the published order in "
+        "the mean of `measure`, where that is more than chance (gate `best_stage`). At 0 no such stage is let "
+        "through. `none`: off; a refresh says it all the same.",
     )
     min_coverage: Switchable[Annotated[float, Field(gt=0.0, le=1.0)]] = Field(
         default=None,

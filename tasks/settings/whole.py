@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from nightrank.storage.legs import LEGS
-from nightrank.tasks.settings.index import Bm25Settings, ChunkingSettings, EmbedderSettings
+from nightrank.tasks.settings.index import Bm25Settings, ChunkingSettings, EmbedderSettings, SparseSettings
 from nightrank.tasks.settings.inputs import DocumentsSettings, JudgmentsSettings, QueriesSettings
 from nightrank.tasks.settings.operation import (
     ExecutionSettings,
@@ -42,6 +42,7 @@ class Settings(Section):
     judgments: JudgmentsSettings = JudgmentsSettings()
     chunking: ChunkingSettings = ChunkingSettings()
     embedder: EmbedderSettings = EmbedderSettings()
+    sparse: SparseSettings = SparseSettings()
     bm25: Bm25Settings = Bm25Settings()
     retrieval: RetrievalSettings = RetrievalSettings()
     reranker: RerankerSettings = RerankerSettings()

@@ -16,11 +16,13 @@ from nightrank.storage.release.whole import whole_file
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.audit import audit_bm25
 from nightrank.tasks.evaluate.measures import named_queries
+from nightrank.tasks.evaluate.single_stages import best_stage
 from nightrank.tasks.gates.quality import judged_rankings, judged_share, quality_change
 from nightrank.tasks.gates.query_names import query_names
 from nightrank.tasks.gates.ranking_changes import lost_queries, ranking_changes
 from nightrank.tasks.gates.rules import (
     Incomparable,
+    best_stage_gate,
     bm25_gate,
     coverage_gate,
     empty_gate,
@@ -75,7 +77,9 @@ def ask_gates(night: Night, built: Built, accept: Sequence[str] = ()) -> GateVer
     new = _New(built, queries, built.asked.filters(queries))
     runs = _runs_filtered(night, new)
     gates = [*_soundness(night, new), *_changes(night, live, runs, new)]
-    limits = night.settings.gates
+    limits, alone = night.settings.gates, night.files.single_stages.read()
+    found, max_loss = best_stage(alone), _limit(limits.best_stage, off=1.0)
+    gates.append(best_stage_gate(found, judged=alone.num_rows > 0, max_loss=max_loss))
     gates.append(coverage_gate(inputs.coverage, min_coverage=_limit(limits.min_coverage, off=0.0)))
     if limits.max_source_age_days is not None:
         days = source_age_days(night.settings.documents.source, base=night.base, now=night.now)

@@ -22,6 +22,7 @@ from nightrank.tasks.evaluate.diagnosis import diagnose
 from nightrank.tasks.evaluate.diversity import compare_diversity
 from nightrank.tasks.evaluate.measures import evaluate_stages, means
 from nightrank.tasks.evaluate.significance import compare_evaluations
+from nightrank.tasks.evaluate.single_stages import compare_single_stages
 from nightrank.tasks.online.timing import Timed, timings_of
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.order import Weighing
@@ -72,6 +73,7 @@ def measure_stages(
     night.files.diagnosis.write(_diagnosis(tonight, judgments, built.inputs.digests))
     if settings.results.diversifies:
         night.files.diversity.write(_diversity(tonight, judgments, seed=seed))
+    night.files.single_stages.write(_single_stages(tonight, judgments, seed=seed))
     before = _measured_again(night.current, judgments, night)
     night.files.measured_again.write(before)
     night.files.comparison.write(_comparison(before, evaluation, seed=seed))
@@ -159,6 +161,21 @@ def _diversity(tonight: _Rankings, judgments: Sequence[Judgment], *, seed: int) 
         results=settings.results,
         ignore_identical_ids=settings.judgments.ignore_identical_ids,
         vectors=tonight.vectors,
+        generator=np.random.default_rng(seed),
+    )
+
+
+def _single_stages(tonight: _Rankings, judgments: Sequence[Judgment], *, seed: int) -> pa.Table:
+    """Schema COMPARISON."""
+    settings = tonight.settings
+    return compare_single_stages(
+        tonight.candidates,
+        tonight.queries,
+        judgments,
+        measure=settings.gates.measure,
+        candidate_depth=settings.retrieval.candidate_depth,
+        results=settings.results,
+        ignore_identical_ids=settings.judgments.ignore_identical_ids,
         generator=np.random.default_rng(seed),
     )
 

@@ -14,7 +14,7 @@ from nightrank.storage.files.parquet import read_table
 from nightrank.storage.release.manifest import list_releases
 from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.end_to_end.test_refresh import forbid_models
-from tests.support.collection import LOOSE_GATES, QRELS
+from tests.support.collection import LOOSE_GATES, QRELS, TEXTS
 from tests.support.published import check_readable, pointer, snapshot
 
 if TYPE_CHECKING:
@@ -226,6 +226,60 @@ def test_a_source_that_is_too_old_is_refused_and_warned_of_where_there_is_nothin
     assert changed.code == 3
     assert [gate["name"] for gate in changed.json["gates"] if not gate["passed"]] == ["source_age"]
     assert (accepted.code, accepted.json["published"]) == (0, True)
+
+
+def ask_for_titles(collection: Collection) -> None:
+    """Ask for every title, so that BM25 alone finds what is judged; the random reranker then disorders it."""
+    collection.log = [(f"q-{document_id}", title, 1) for document_id, (title, _) in TEXTS.items()]
+    collection.qrels = [(f"q-{document_id}", document_id, 1) for document_id in TEXTS]
+    collection.settings["reranker"]["weight"] = 1.0
+
+
+def test_a_night_whose_order_is_worse_than_one_stage_alone_is_refused_where_that_is_asked_for(
+    collection: Collection, refresh: Refresh, nightrank: Command
+) -> None:
+    ask_for_titles(collection)
+    collection.settings["gates"] = {**LOOSE_GATES, "best_stage": 0.05}
+
+    with pytest.raises(Refused, match="best_stage: BM25 alone has nDCG@10") as refused:
+        refresh(collection)
+
+    summary = refused.value.summary
+    assert [gate.name for gate in summary.refused] == ["best_stage"]
+    assert summary.best_stage is not None
+    assert summary.best_stage.stage == "bm25"
+    assert summary.best_stage.published == pytest.approx(summary.manifest.measures["results"]["nDCG@10"])
+    assert summary.best_stage.alone == pytest.approx(summary.manifest.measures["bm25"]["nDCG@10"])
+    assert summary.warnings == ()  # the gate has said it
+    assert not (collection.workspace / "current.json").exists()
+
+    accepted = nightrank("refresh", "-c", collection.settings_file, "--json", "--accept", "best_stage")
+    assert (accepted.code, accepted.json["published"]) == (0, True)
+
+
+@pytest.mark.long
+def test_a_stage_that_beats_the_published_order_is_told_by_refresh_evaluate_and_report(
+    collection: Collection, refresh: Refresh, nightrank: Command
+) -> None:
+    ask_for_titles(collection)
+
+    summary = refresh(collection)
+    nothing = nightrank("refresh", "-c", collection.settings_file, "--json")
+    evaluated = nightrank("evaluate", "-c", collection.settings_file, "--json")
+    shown = nightrank("evaluate", "-c", collection.settings_file)
+
+    assert summary.published
+    assert summary.best_stage is not None
+    warning = summary.best_stage.warning
+    assert warning in summary.warnings
+    assert (nothing.json["changed"], nothing.json["best_stage"]) == (False, summary.best_stage.as_json())
+    assert warning in nothing.json["warnings"]
+    assert evaluated.json["best_stage"]["stage"] == "bm25"
+    assert evaluated.json["best_stage"]["difference"] == summary.best_stage.difference
+    assert "BM25 alone has nDCG@10" in " ".join(shown.out.split())
+    folder = FolderWorkspace(collection.workspace).release(summary.manifest.release_id)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert warning.replace("`nightrank tune`", "<code>nightrank tune</code>") in page
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ import pytest
 from nightrank.storage.errors import InputError
 from nightrank.storage.release.manifest import Gate
 from nightrank.tasks.bm25.audit import Bm25Audit
+from nightrank.tasks.evaluate.single_stages import BestStage
 from nightrank.tasks.gates.ranking_changes import LostQueries, RankingChanges
 from nightrank.tasks.gates.rules import (
     GATES,
     Incomparable,
     QualityChange,
+    best_stage_gate,
     bm25_gate,
     check_overrides,
     coverage_gate,
@@ -221,3 +223,18 @@ def test_where_no_name_is_near_all_are_listed() -> None:
     with pytest.raises(InputError) as caught:
         check_overrides(["zzz"])
     assert caught.value.remedy.startswith("Gates: integrity, bm25_audit,")
+
+
+@pytest.mark.parametrize(("max_loss", "passed"), [(0.0, False), (0.015, False), (0.016, True), (1.0, True)])
+def test_a_single_stage_may_be_better_by_what_is_tolerated(max_loss: float, passed: bool) -> None:
+    found = BestStage("dense", "nDCG@10", 120, 0.625, 0.641, 0.016, 0.004, 0.028, 0.01)
+    gate = best_stage_gate(found, judged=True, max_loss=max_loss)
+    assert (gate.name, gate.passed, gate.value, gate.threshold) == ("best_stage", passed, 0.016, max_loss)
+    assert gate.reason == f"{found.told}; up to {max_loss:g} may be lost"
+
+
+@pytest.mark.parametrize(("judged", "reason"), [(True, "beyond chance"), (False, "nothing is judged")])
+def test_where_no_stage_is_better_beyond_chance_its_gate_passes_and_says_so(judged: bool, reason: str) -> None:
+    gate = best_stage_gate(None, judged=judged, max_loss=0.0)
+    assert (gate.passed, gate.value) == (True, 0.0)
+    assert reason in gate.reason
