@@ -18,6 +18,8 @@ from nightrank.tasks.rank.order import Entries, Weighing
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nightrank.storage.release.manifest import LogMeans
+
 NAN = np.nan
 
 
@@ -73,7 +75,7 @@ def test_the_first_stage_is_the_weighted_sum_of_the_legs_scores() -> None:
 
 def test_features_are_the_querys_the_logs_and_what_the_log_lacks_of_the_usual_agreement() -> None:
     lists = two_legs(ROWS)
-    log = {"bm25": (0.1, 0.2, 0.3, 0.05, 0.9), "dense": (0.0,) * 5}
+    log: LogMeans = {"bm25": (0.1, 0.2, 0.3, 0.05, 0.9), "dense": (0.0,) * 5}
     found = features(lists, "bm25", legs=("bm25", "dense"), log=log)
     assert found.shape == (2, len(FEATURES))
     named = dict(zip(FEATURES, found[0].tolist(), strict=True))
