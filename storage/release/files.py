@@ -102,8 +102,11 @@ class DenseLists(TableReference):
 
 
 class Candidates(TableReference):
-    """What the legs found for each query, documents by the chunks that stand for them (or chunks, where these count):
-    their scores and ranks in each leg, fused, of the reranker, and the final order."""
+    """What the legs found for each query: scores and ranks in each leg, fused, of the reranker, and in the final order.
+
+    The legs' and the fused ones are a document's, in the row of the chunk that stands for it (or of a chunk, where chunks
+    are candidates).
+    """
 
 
 class Results(FileReference):
