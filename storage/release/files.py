@@ -104,8 +104,8 @@ class DenseLists(TableReference):
 class Candidates(TableReference):
     """What the legs found for each query: scores and ranks in each leg, fused, of the reranker, and in the final order.
 
-    The legs' and the fused ones are a document's, in the row of the chunk that stands for it (or of a chunk, where chunks
-    are candidates).
+    The legs' and the fused ones are a document's, in the row of the chunk that stands for it; where chunks are
+    candidates, they are the chunk's.
     """
 
 
