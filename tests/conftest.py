@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import hypothesis
 import pytest
 
-from benchmarks.tiny_models import tiny_embedder, tiny_reranker
+from benchmarks.tiny_models import tiny_embedder, tiny_reranker, tiny_splade
 from tests.support.collection import Collection, small_collection
 
 if TYPE_CHECKING:
@@ -96,12 +96,15 @@ class Models:
 
     embedder: Path
     reranker: Path
+    splade: Path
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     folder = tmp_path_factory.mktemp("models")
-    return Models(tiny_embedder(folder / "embedder"), tiny_reranker(folder / "reranker"))
+    return Models(
+        tiny_embedder(folder / "embedder"), tiny_reranker(folder / "reranker"), tiny_splade(folder / "splade")
+    )
 
 
 @pytest.fixture

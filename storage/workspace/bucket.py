@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from nightrank.storage.bucket.store import Remote, Version
-    from nightrank.storage.workspace.writer import Writer
+    from nightrank.storage.workspace.bucket_writer import Writer
 
 READERS = "readers"
 
@@ -253,7 +253,7 @@ class BucketWorkspace(Workspace):
     @override
     @contextmanager
     def writing(self, *, now: datetime, tidy: bool = True) -> Iterator[None]:
-        from nightrank.storage.workspace.writer import writer_of  # a look-up loads no DuckDB
+        from nightrank.storage.workspace.bucket_writer import writer_of  # a look-up loads no DuckDB
 
         with self._writing_here(now=now), writer_of(self.remote, self.root, now=now, clock=self._clock) as writer:
             if tidy:

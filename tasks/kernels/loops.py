@@ -175,10 +175,10 @@ def score_postings(
     last: int,
     query_bounds: NDArray[np.int64],
     query_terms: NDArray[np.int32],
-    qtfs: NDArray[np.int32],
+    qtfs: NDArray[np.integer] | NDArray[np.floating],
     bounds: NDArray[np.int32],
     columns: NDArray[np.uint16],
-    impacts: NDArray[np.float64],
+    impacts: NDArray[np.floating],
     chunk_numbers: NDArray[np.int32],
     best_scores: NDArray[np.float32],
     best_numbers: NDArray[np.int32],
@@ -193,10 +193,10 @@ def score_postings(
         last: The one behind the last.
         query_bounds: int64 (n_queries + 1,), where each query begins and ends in the two that follow.
         query_terms: int32, rows of ``bounds``.
-        qtfs: int32, how often the query has the term.
+        qtfs: int32, how often the query has the term, or float32, its weight there.
         bounds: int32 (n_terms, 2), where each term begins and ends in the two that follow.
         columns: uint16, of the chunks that have the term.
-        impacts: float64, idf * weight.
+        impacts: float64, idf * weight, or float32, the weight of a learned sparse vector.
         chunk_numbers: int32 (n_columns,).
         best_scores: float32 (n_queries, depth), the heaps.
         best_numbers: int32 (n_queries, depth).

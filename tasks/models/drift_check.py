@@ -43,13 +43,30 @@ def compare_with_stored(
     Raises:
         MachineError: One differs by more than the tolerance.
     """
-    tolerance = TOLERANCES[precision] if settings.tolerance is None else settings.tolerance
     difference = np.abs(stored.astype(np.float64) - fresh).reshape(len(stored), -1).max(axis=1, initial=0.0)
+    require_agreement(what, difference, settings=settings, precision=precision)
+
+
+def require_agreement(
+    what: str, difference: NDArray[np.float64], *, settings: DriftCheckSettings, precision: str
+) -> None:
+    """Require that fresh values agree with stored ones.
+
+    Args:
+        what: The values' name for people, in the plural.
+        difference: float64 (n,), the largest of each value's.
+        settings: The tolerance.
+        precision: Of the model.
+
+    Raises:
+        MachineError: One differs by more than the tolerance.
+    """
+    tolerance = TOLERANCES[precision] if settings.tolerance is None else settings.tolerance
     # Written so that a fresh value that is not a number counts as wrong.
     wrong = np.count_nonzero(~(difference <= tolerance))
     if wrong:
         message = (
-            f"{wrong} of {len(stored)} stored {what} are not what the model says now: they differ by up to "
+            f"{wrong} of {len(difference)} stored {what} are not what the model says now: they differ by up to "
             f"{np.max(difference):.3g}, and {tolerance:g} is allowed. Nothing was added to them."
         )
         remedy = (

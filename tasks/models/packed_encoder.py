@@ -243,10 +243,29 @@ def mean_of_each(states: Tensor, lengths: NDArray[np.int64]) -> Tensor:
     >>> mean_of_each(torch.tensor([[1.0], [3.0], [-2.0]]), np.array([2, 1])).tolist()
     [[2.0], [-2.0]]
     """
-    means = [
-        states[block.start : block.start + block.count * block.length]
-        .view(block.count, block.length, -1)
-        .mean(dim=1, dtype=torch.float32)
+    return _of_each(states, lengths, lambda same: same.mean(dim=1, dtype=torch.float32))
+
+
+def highest_of_each(states: Tensor, lengths: NDArray[np.int64]) -> Tensor:
+    """The highest value of each sequence, by column.
+
+    Args:
+        states: (n_tokens, dim), end to end.
+        lengths: int64 (n,), tokens of each sequence.
+
+    Returns:
+        (n, dim).
+
+    >>> highest_of_each(torch.tensor([[1.0, -5.0], [3.0, -6.0], [-2.0, 0.0]]), np.array([2, 1])).tolist()
+    [[3.0, -5.0], [-2.0, 0.0]]
+    """
+    return _of_each(states, lengths, lambda same: same.amax(dim=1))
+
+
+def _of_each(states: Tensor, lengths: NDArray[np.int64], reduce: Callable[[Tensor], Tensor]) -> Tensor:
+    """Of each sequence what ``reduce`` makes of those of equal length, (n, length, dim)."""
+    found = [
+        reduce(states[block.start : block.start + block.count * block.length].view(block.count, block.length, -1))
         for block in _blocks_of(lengths)
     ]
-    return torch.cat(means)
+    return found[0] if len(found) == 1 else torch.cat(found)

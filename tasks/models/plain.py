@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
+
+from nightrank.storage.memo.sparse_vectors import SparseVectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -115,3 +117,76 @@ def _tokenising_in_turn(model: Any) -> Any:  # noqa: ANN401
 
     model.preprocess = preprocess_in_turn
     return model
+
+
+class PlainSparse:
+    """A learned sparse encoder, for texts or for queries.
+
+    Args:
+        model: A sparse encoder of sentence-transformers, on its device, in its precision.
+        execution: How texts are computed.
+        task: Which route texts take, where queries have another than documents.
+        min_weight: Entries below it are dropped.
+    """
+
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401 (its type differs from model to model)
+        execution: Execution,
+        *,
+        task: Literal["query", "document"],
+        min_weight: float,
+    ) -> None:
+        self._model = _tokenising_in_turn(model)
+        self._execution = execution
+        self._task = task
+        self.min_weight = min_weight
+
+    def encode(self, texts: Sequence[str], *, on_batch: Callable[[int], None] = lambda _done: None) -> SparseVectors:
+        """The vectors of texts (n,).
+
+        Args:
+            texts: (n,).
+            on_batch: Called with how many texts were done.
+        """
+        lengths = np.array([len(text) // 4 + 2 for text in texts], dtype=np.int64)
+        if self._model.max_seq_length is not None:
+            lengths = np.minimum(lengths, self._model.max_seq_length)
+        places, found = [np.zeros(0, np.intp)], []
+        for part, vectors in self._execution.run(
+            lengths,
+            lambda batches: SparseVectors.joined([self._vectors([texts[row] for row in rows]) for rows in batches]),
+        ):
+            places.append(part)
+            found.append(vectors)
+            on_batch(part.size)
+        return SparseVectors.joined(found).take(np.argsort(np.concatenate(places)))
+
+    @torch.inference_mode()
+    def _vectors(self, texts: list[str]) -> SparseVectors:
+        values = self._model.encode(
+            texts,
+            prompt="",  # none that it may have by default: texts come with theirs
+            task=self._task,
+            batch_size=len(texts),
+            show_progress_bar=False,
+            convert_to_sparse_tensor=False,
+        )
+        return entries_of(values.float(), min_weight=self.min_weight)
+
+
+def entries_of(values: torch.Tensor, *, min_weight: float) -> SparseVectors:
+    """The entries of vectors that are not below a weight.
+
+    Args:
+        values: float32 (n, vocabulary).
+        min_weight: Above 0.
+
+    >>> entries = entries_of(torch.tensor([[0.5, 0.0, -2.0, 0.25], [0.0, 0.125, 0.0, 0.0]]), min_weight=0.25)
+    >>> entries.bounds.tolist(), entries.tokens.tolist(), entries.weights.tolist()
+    ([0, 2, 2], [0, 3], [0.5, 0.25])
+    """
+    kept = ~(values < min_weight)  # what is not a number stays, and is refused where it would be remembered
+    rows, tokens = kept.nonzero(as_tuple=True)
+    bounds = np.append(0, np.cumsum(kept.sum(dim=1).cpu().numpy())).astype(np.int64)
+    return SparseVectors(bounds, tokens.to(torch.int32).cpu().numpy(), values[rows, tokens].cpu().numpy())

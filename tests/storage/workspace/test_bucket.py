@@ -23,7 +23,7 @@ from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.release.manifest import list_releases, read_manifest
 from nightrank.storage.release.prune import prune
 from nightrank.storage.release.rollback import roll_back
-from nightrank.storage.workspace import writer as writer_module
+from nightrank.storage.workspace import bucket_writer
 from nightrank.storage.workspace.models import Promotion, bring_model, commit_model, demote, promote, promotions
 from nightrank.storage.workspace.open import ORIGIN_FILE, open_workspace, workspace_at
 from tests.support.object_store import in_bucket
@@ -350,7 +350,7 @@ def test_what_a_failed_night_scored_another_machine_does_not_score_again(one: Wo
 def test_memos_are_shared_now_and_then_so_that_a_lost_machine_costs_minutes(
     one: Workspace, two: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer_module, "SHARE_SECONDS", 0.05)
+    monkeypatch.setattr(bucket_writer, "SHARE_SECONDS", 0.05)
     with one.writing(now=NOW), PairMemo(one.memo, reranker="r1") as memo:
         memo.append(
             pa.table({"query_key": [digest("q")], "chunk_hash": [digest("c")]}), np.array([1.0], dtype=np.float32)

@@ -1,0 +1,194 @@
+"""The learned sparse leg: every query against texts, exactly, as sparse products over a stream of blocks.
+
+score(query, text) = sum over the tokens that both have of query weight * text weight
+
+A product of two single-precision weights is exact in double precision; the sum goes through the tokens in ascending
+order and is rounded once. So a score depends on its two vectors alone, never on the block that it was computed in: a
+list kept from another night and a scan of tonight's whole collection agree to the last bit. No statistics of the
+collection come in, as BM25's idf does. A text that shares no token with a query is no result for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from nightrank.storage.errors import MachineError
+from nightrank.tasks.kernels.top_k import RunningTopK
+from nightrank.tasks.legs.texts import leg_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from nightrank.storage.memo.sparse_vectors import SparseMemo, SparseVectors
+    from nightrank.tasks.legs.texts import Texts
+
+    # Numbers of texts, int32 (n,), and their vectors, n.
+    SparseBlock = tuple[NDArray[np.int32], SparseVectors]
+
+TEXTS_AT_ONCE = 16_384  # whose running scores stay in a processor's cache; 65,536 at most
+QUERIES_AT_ONCE = 512  # of one thread's turn; each turn has running scores of its own
+
+
+def retrieve_sparse(queries: SparseVectors, blocks: Iterable[SparseBlock], texts: Texts, *, depth: int) -> pa.Table:
+    """The ``depth`` best chunks of each query by the product of their vectors, exactly.
+
+    Each distinct text is compared once; chunks that say the same share the score. A query that shares a token with
+    fewer texts has fewer results.
+
+    Args:
+        queries: n_queries.
+        blocks: The vectors of all texts, in any order.
+        texts: Of the collection.
+        depth: Results a query.
+
+    Returns:
+        A table of schema LEG.
+    """
+    best = RunningTopK(len(queries), depth)
+    add_products(best, queries, blocks)
+    return leg_of(best.entries(), texts, depth=depth)
+
+
+def add_products(best: RunningTopK, queries: SparseVectors, blocks: Iterable[SparseBlock]) -> None:
+    """Add the scores of every query against every text of the blocks with which it shares a token.
+
+    Args:
+        best: Of as many queries.
+        queries: n_queries.
+        blocks: Numbers and vectors of texts.
+    """
+    from nightrank.tasks.kernels.compiled import threads
+    from nightrank.tasks.kernels.loops import score_postings
+
+    vocabulary = int(queries.tokens.max(initial=-1)) + 1
+    with threads() as pool:
+        under_way: list[Future[None]] = []
+        for text_numbers, vectors in _cut(blocks):
+            inverted = _inverted(vectors, vocabulary)
+            _finish(under_way)  # a block is read and turned while the one before is scored
+            score = partial(
+                score_postings,
+                query_bounds=queries.bounds,
+                query_terms=queries.tokens,
+                qtfs=queries.weights,
+                bounds=inverted.bounds,
+                columns=inverted.columns,
+                impacts=inverted.weights,
+                chunk_numbers=text_numbers,
+                best_scores=best.scores,
+                best_numbers=best.numbers,
+                best_counts=best.counts,
+            )
+            starts = range(0, len(queries), QUERIES_AT_ONCE)
+            under_way = [pool.submit(score, first, min(first + QUERIES_AT_ONCE, len(queries))) for first in starts]
+        _finish(under_way)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparseQueries:
+    """Queries by their vectors.
+
+    Attributes:
+        vectors: n_queries.
+    """
+
+    vectors: SparseVectors
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def only(self, numbers: NDArray[np.integer]) -> Self:
+        """Some of them, int (n,), in this order."""
+        return type(self)(self.vectors.take(numbers))
+
+    def add_best(self, best: RunningTopK, blocks: Iterable[SparseBlock]) -> None:
+        """Add the scores of every query against every text of the blocks with which it shares a token."""
+        add_products(best, self.vectors, blocks)
+
+    def contents(self) -> Iterator[bytes]:
+        """What each vector is, to the bit."""
+        return self.vectors.contents()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSparseVectors:
+    """The vectors of texts as a memo holds them."""
+
+    memo: SparseMemo
+
+    def everything(self, texts: Texts, *, queries: int) -> Iterator[SparseBlock]:  # noqa: ARG002 (memory does not grow with them)
+        """The vectors of all texts.
+
+        Raises:
+            MachineError: The memo lacks one.
+        """
+        return _blocks_of(self.memo.everything(), texts, expected=len(texts))
+
+    def some(self, texts: Texts, chunk_hashes: pa.Array, *, queries: int) -> Iterator[SparseBlock]:  # noqa: ARG002
+        """The vectors of some texts, string (n,) hashes.
+
+        Raises:
+            MachineError: The memo lacks one.
+        """
+        return _blocks_of(self.memo.some(chunk_hashes), texts, expected=len(chunk_hashes))
+
+
+def _blocks_of(
+    parts: Iterable[tuple[pa.Array, SparseVectors]], texts: Texts, *, expected: int
+) -> Iterator[SparseBlock]:
+    """Keys and vectors as blocks; what is no text of the collection is passed over."""
+    found = 0
+    for hashes, vectors in parts:
+        numbers = texts.numbers_of(hashes)
+        known = np.flatnonzero(numbers >= 0)
+        found += known.size
+        if known.size:
+            yield (numbers, vectors) if known.size == numbers.size else (numbers[known], vectors.take(known))
+    if found != expected:
+        message = f"The memo of sparse vectors lacks {expected - found} of {expected} texts."
+        raise MachineError(message, remedy="Run `nightrank refresh` again: what is missing is encoded anew.")
+
+
+def _cut(blocks: Iterable[SparseBlock]) -> Iterator[SparseBlock]:
+    """The same, at most ``TEXTS_AT_ONCE`` texts at a time."""
+    for numbers, vectors in blocks:
+        for first in range(0, numbers.size, TEXTS_AT_ONCE):
+            rows = np.arange(first, min(first + TEXTS_AT_ONCE, numbers.size))
+            yield (numbers, vectors) if rows.size == numbers.size else (numbers[rows], vectors.take(rows))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Inverted:
+    """The texts that each token has.
+
+    Attributes:
+        bounds: int32 (vocabulary, 2), where each token begins and ends in the two that follow.
+        columns: uint16 (n_entries,), places of texts, ascending within a token.
+        weights: float32 (n_entries,).
+    """
+
+    bounds: NDArray[np.int32]
+    columns: NDArray[np.uint16]
+    weights: NDArray[np.float32]
+
+
+def _inverted(vectors: SparseVectors, vocabulary: int) -> _Inverted:
+    from nightrank.tasks.kernels.inverted import invert_rows
+
+    size = vectors.tokens.size
+    inverted = _Inverted(np.zeros((vocabulary, 2), np.int32), np.empty(size, np.uint16), np.empty(size, np.float32))
+    invert_rows(vectors.bounds, vectors.tokens, vectors.weights, inverted.bounds, inverted.columns, inverted.weights)
+    return inverted
+
+
+def _finish(under_way: Iterable[Future[None]]) -> None:
+    for turn in under_way:
+        turn.result()
