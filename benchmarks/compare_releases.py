@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.filters.queries import conditions_of
+from nightrank.storage.legs import LEGS
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.serving.cache import SearchCache
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from nightrank.storage.workspace.base import Workspace
 
 TOLERANCE = 1e-5
-LEGS = ("bm25", "dense")
 MEASURED = (ReleaseFiles.evaluation, ReleaseFiles.depths, ReleaseFiles.diagnosis)
 COUNTS = ("documents", "chunks", "queries", "pairs")  # what is there, not what was done
 

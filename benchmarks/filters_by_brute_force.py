@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nightrank.storage.legs import LegName
     from nightrank.storage.records import Metadata
     from nightrank.storage.workspace.base import Workspace
 
@@ -126,7 +127,10 @@ def check(workspace: Workspace, metadata: Mapping[str, Metadata]) -> BruteForce:
             ours = [(result.chunk_id, result.score) for result in found.results]
             results += len(ours)
             violations += sum(not matches(metadata[result.document_id], wanted) for result in found.results)
-            legs = {"bm25": collection.bm25(query["text"]), "dense": collection.dense(vectors[number])}
+            legs: dict[LegName, list[tuple[int, float]]] = {
+                "bm25": collection.bm25(query["text"]),
+                "dense": collection.dense(vectors[number]),
+            }
             depth = release.settings.retrieval.candidate_depth
             cut = {name: [entry for entry in leg if allowed[entry[0]]][:depth] for name, leg in legs.items()}
             theirs = _results(collection, filtered.slice(number, 1), cut)
@@ -137,12 +141,12 @@ def check(workspace: Workspace, metadata: Mapping[str, Metadata]) -> BruteForce:
 
 
 def _results(
-    collection: _Collection, query: pa.Table, legs: Mapping[str, list[tuple[int, float]]]
+    collection: _Collection, query: pa.Table, legs: Mapping[LegName, list[tuple[int, float]]]
 ) -> list[tuple[str, float]]:
-    """What becomes of two legs: fused, ordered with the memo's pair scores, and cut; (chunk id, score)."""
+    """What becomes of the legs: fused, ordered with the memo's pair scores, and cut; (chunk id, score)."""
     release, inputs = collection.release, collection.release.manifest.inputs
     settings = release.settings
-    fused = fuse(_leg(legs["bm25"]), _leg(legs["dense"]), settings=settings.retrieval)
+    fused = fuse({name: _leg(leg) for name, leg in legs.items()}, settings=settings.retrieval)
     candidates = name_candidates(fused, query, collection.chunks.take(fused.column("chunk_number")))
     pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
     weight = 0.0
@@ -153,8 +157,8 @@ def _results(
         with PairMemo(release.workspace.memo, reranker=inputs.reranker_fingerprint) as memo:
             known, scores = memo.scores_of(pairs)
         pair_scores[asked[known]] = scores
-    dense_weight = settings.retrieval.dense_weight
-    ranked = final_order(candidates, fused, pair_scores, weight=weight, dense_weight=dense_weight)
+    leg_weights = settings.retrieval.leg_weights
+    ranked = final_order(candidates, fused, pair_scores, weight=weight, leg_weights=leg_weights)
     results = cut_results(
         ranked,
         candidate_depth=settings.retrieval.candidate_depth,
@@ -164,7 +168,7 @@ def _results(
     return list(zip(results.column("chunk_id").to_pylist(), results.column("score").to_pylist(), strict=True))
 
 
-def _same_legs(collection: _Collection, query_key: str, legs: Mapping[str, list[tuple[int, float]]]) -> bool:
+def _same_legs(collection: _Collection, query_key: str, legs: Mapping[LegName, list[tuple[int, float]]]) -> bool:
     rows = collection.release.files.candidates.read()
     rows = rows.filter(pc.field("query_key") == query_key)
     chunk_ids = collection.chunks.column("chunk_id")

@@ -168,7 +168,7 @@ def _without(folder: Path, settings_file: Path, *, ignore_identical_ids: bool) -
     rows = rows_of_queries(ReleaseFiles(folder).candidates.read(), ids).sort_by("query_key")
     groups = rows.column("query_key").combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
     pair_scores, fused, ranks = (rows.column(name).to_numpy() for name in ("pair_score", "fused_score", "fused_rank"))
-    legs = legs_of(rows, dense_weight=settings.retrieval.dense_weight)
+    legs = legs_of(rows, leg_weights=settings.retrieval.leg_weights)
     first_stage = first_stage_scores(groups, fused, legs=legs, asked=~np.isnan(pair_scores))
     scores = weighted_scores(groups, first_stage, ranks, pair_scores, weight=0.0)
     order, _ = rank_candidates(groups, scores, rows.column("chunk_number").to_numpy())

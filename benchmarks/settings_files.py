@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-Value = str | int | float | bool
+Value = str | int | float | bool | list[str] | dict[str, float]
 Sections = dict[str, "Mapping[str, Value]"]
 
 # For nights that are measured whatever they do to quality: synthetic edits, tiny models, collections that grow fast.
@@ -29,9 +29,16 @@ def write_settings_file(path: Path, sections: Mapping[str, Mapping[str, Value]])
     lines = []
     for title, section in sections.items():
         lines += [f"[{title}]"] if title else []
-        lines += [*(f"{key} = {json.dumps(value)}" for key, value in section.items()), ""]  # as TOML writes them
+        lines += [*(f"{key} = {in_toml(value)}" for key, value in section.items()), ""]
     path.write_text("\n".join(lines))
     return path
+
+
+def in_toml(value: Value) -> str:
+    """A value as TOML writes it: as JSON does, but for tables."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {part}' for key, part in value.items())} }}"
+    return json.dumps(value)
 
 
 def tiny_models(folder: Path) -> Sections:

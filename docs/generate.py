@@ -225,7 +225,8 @@ def type_of(value: Schema, schema: Schema) -> str:
         return f"{', '.join(others)} or {last}" if others else last
     if value.get("type") == "array":
         items = value.get("items", {})
-        return f"list of {type_of(items, schema)}s" if items.get("type") in {"string", "integer"} else "list"
+        plural = "" if "enum" in items else "s"
+        return f"list of {type_of(items, schema)}{plural}" if items.get("type") in {"string", "integer"} else "list"
     names = {"string": "text", "integer": "integer", "number": "number", "boolean": "`true` or `false`"}
     return ", ".join(part for part in (names[value["type"]], bounds_of(value)) if part)
 

@@ -33,7 +33,7 @@ FROM (
 ORDER BY query, rank LIMIT 10
 """
 
-# What reranking changed: chunks that both legs together put below rank 10, and the final order among the first 3.
+# What reranking changed: chunks that all legs together put below rank 10, and the final order among the first 3.
 LIFTED = """
 SELECT queries.text AS query, document_id, bm25_rank, dense_rank, fused_rank, rank
 FROM read_parquet($folder || '/candidates.parquet')

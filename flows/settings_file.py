@@ -32,6 +32,7 @@ FORMER_NAMES: dict[tuple[str, ...], str] = {
     ("documents", "max_bad_rows"): "[documents].max_bad_row_share",
     ("queries", "max_bad_rows"): "[queries].max_bad_row_share",
     ("queries", "count_power"): "[queries].count_exponent",
+    ("retrieval", "dense_weight"): "[retrieval].weights",
     ("gates", "overlap_persistence"): "[gates].rbo_p",
     ("schedule", "collect"): "[schedule].prune",
     ("reranker", "hosted", "key_variable"): "[reranker.hosted].api_key_env",

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from nightrank.storage.keys import digest, fingerprint
+from nightrank.storage.legs import LEGS
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -195,15 +196,17 @@ EXTERNAL_RUN = pa.schema(
     ]
 )
 
-# Both legs as one ranking.
+# What each leg says of a candidate; null where it does not list it, or is off.
+_OF_LEGS = [
+    field for leg in LEGS for field in (pa.field(f"{leg}_score", pa.float32()), pa.field(f"{leg}_rank", pa.int32()))
+]
+
+# All legs as one ranking.
 FUSED = pa.schema(
     [
         pa.field("query_number", pa.int32(), nullable=False),
         pa.field("chunk_number", pa.int32(), nullable=False),
-        pa.field("bm25_score", pa.float32()),
-        pa.field("bm25_rank", pa.int32()),
-        pa.field("dense_score", pa.float32()),
-        pa.field("dense_rank", pa.int32()),
+        *_OF_LEGS,
         pa.field("fused_score", pa.float32(), nullable=False),
         pa.field("fused_rank", pa.int32(), nullable=False),
     ]
@@ -217,10 +220,7 @@ CANDIDATES = pa.schema(
         pa.field("chunk_hash", pa.string(), nullable=False),
         pa.field("document_id", pa.string(), nullable=False),
         pa.field("chunk_number", pa.int32(), nullable=False),
-        pa.field("bm25_score", pa.float32()),
-        pa.field("bm25_rank", pa.int32()),
-        pa.field("dense_score", pa.float32()),
-        pa.field("dense_rank", pa.int32()),
+        *_OF_LEGS,
         pa.field("fused_score", pa.float32(), nullable=False),
         pa.field("fused_rank", pa.int32(), nullable=False),
         pa.field("pair_score", pa.float32()),  # null where the reranker was not asked

@@ -1,4 +1,4 @@
-"""The first stage over open stores: both legs of some queries, exactly, and their fusion.
+"""The first stage over open stores: the legs of some queries, exactly, and their fusion.
 
 Live search, experiments, training and the static leg of an evaluation ask it; a refresh, which carries its lists from
 one release to the next, has stages of its own (``tasks.stages.retrieve``). Queries with different filters meet
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.bm25.index import Bm25Store
+    from nightrank.storage.legs import LegName
     from nightrank.tasks.dense.retrieve import Block
     from nightrank.tasks.settings.index import Bm25Settings
     from nightrank.tasks.settings.whole import Settings
@@ -84,22 +85,47 @@ class FirstStage:
         blocks = self.vectors.everything(texts, queries=len(query_vectors))
         return retrieve_dense(query_vectors, blocks, texts, depth=depth)
 
-    def fused(
+    def leg(
         self,
+        leg: LegName,
         queries: Sequence[str],
-        query_vectors: NDArray[np.float32],
+        query_vectors: NDArray[np.float32] | None,
         allowed: NDArray[np.bool_] | None = None,
         *,
         settings: Settings,
     ) -> pa.Table:
-        """Both legs as one ranking, schema FUSED, each as deep as ``candidate_depth``.
+        """A leg by its name, schema LEG, as deep as ``candidate_depth``.
+
+        Args:
+            leg: Which.
+            queries: Normalised.
+            query_vectors: float32 (n_queries, dim), theirs; None where it is not the dense leg.
+            allowed: bool (n_chunks,), the chunks that their filter lets through; None for all.
+            settings: Of the legs.
+        """
+        depth = settings.retrieval.candidate_depth
+        if leg == "bm25":
+            return self.bm25(queries, allowed, settings=settings.bm25, depth=depth)
+        assert leg == "dense"
+        assert query_vectors is not None
+        return self.dense(query_vectors, allowed, depth=depth)
+
+    def fused(
+        self,
+        queries: Sequence[str],
+        query_vectors: NDArray[np.float32] | None,
+        allowed: NDArray[np.bool_] | None = None,
+        *,
+        settings: Settings,
+    ) -> pa.Table:
+        """Our own legs, those that are on, as one ranking, schema FUSED, each as deep as ``candidate_depth``.
 
         Args:
             queries: Normalised.
-            query_vectors: float32 (n_queries, dim), theirs.
+            query_vectors: float32 (n_queries, dim), theirs; None where there is no dense leg.
             allowed: bool (n_chunks,), the chunks that their filter lets through; None for all.
             settings: Of legs and fusion.
         """
-        depth = settings.retrieval.candidate_depth
-        bm25 = self.bm25(queries, allowed, settings=settings.bm25, depth=depth)
-        return fuse(bm25, self.dense(query_vectors, allowed, depth=depth), settings=settings.retrieval)
+        retrieval = settings.retrieval
+        legs = {leg: self.leg(leg, queries, query_vectors, allowed, settings=settings) for leg in retrieval.own_legs}
+        return fuse(legs, settings=retrieval)

@@ -6,6 +6,7 @@ STAGE_NAMES = {
     "static": "static embeddings",
     "bm25": "BM25",
     "dense": "dual encoder",
+    "sparse": "learned sparse",
     "fused": "hybrid",
     "reranker": "reranker alone",
     "reranked": "hybrid, reranked",

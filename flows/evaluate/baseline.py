@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError
+from nightrank.storage.legs import LEGS
 from nightrank.storage.workspace.base import is_release_id
 from nightrank.tasks.experiment.baselines import OtherRelease, OtherSettings, RunFile
 from nightrank.tasks.experiment.variants import differences, require_variant, varied
@@ -23,7 +24,7 @@ MODELS = {"embedder": ("model",), "reranker": ("model",)}
 PATHS = {
     "documents": ("source",),
     "queries": ("log", "drop_list"),
-    "retrieval": ("bm25_run", "dense_run"),
+    "retrieval": tuple(f"{leg}_run" for leg in LEGS),
     **MODELS,
 }
 

@@ -63,8 +63,10 @@ def live_warnings(configuration: Configuration) -> tuple[str, ...]:
 
 def differences(settings: Settings, counts: Counts) -> tuple[str, ...]:
     """As ``live_warnings``, of settings and of what was counted in the current release."""
+    own = settings.retrieval.own_legs
     found = [
-        f"Live search asks our own {leg} leg: {name}, which a refresh takes for it, knows the log's queries alone."
+        f"Live search asks {'our own' if leg in own else 'no'} {leg} leg: {name}, which a refresh takes for it, knows "
+        "the log's queries alone."
         for leg, name in runs_of(settings.retrieval).items()
     ]
     if counts.queries_left:

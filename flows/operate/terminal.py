@@ -134,6 +134,7 @@ def show_pruned(pruned: Pruned, *, dry_run: bool) -> None:
         ("texts", pruned.rows_removed),
         ("pair scores", pruned.pair_scores_removed),
         ("query embeddings", pruned.query_vectors_removed),
+        ("sparse vectors", pruned.sparse_vectors_removed),
     ):
         table.add_row(name, f"{count:,}", "")
     console.print(table)

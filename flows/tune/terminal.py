@@ -122,6 +122,8 @@ def _segments_table(tuned: Tuned) -> Table:
 
 
 def _shown(value: JsonValue) -> str:
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_shown(part)}' for key, part in value.items())} }}"
     return "" if value is None else f"{value:g}" if isinstance(value, float) else plain(str(value))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import tomlkit
 from pydantic import ValidationError
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import InlineTable
+from tomlkit.items import InlineTable, Table
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.atomic import write_text
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tomlkit import TOMLDocument
+    from tomlkit.items import Item
 
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.tune.cross_validate import Tuned
@@ -77,7 +78,9 @@ def _set(document: TOMLDocument, changes: Mapping[str, JsonValue], *, comment: s
         if not isinstance(table, dict):
             raise TypeError(f"[{section}] is no table")
         written = _comment_of(table[key]) if key in table else ""
-        table[key] = value
+        if key in table and isinstance(table[key], Table):
+            del table[key]  # it becomes one on a line
+        table[key] = _item(value)
         if isinstance(table, InlineTable):  # all on one line, where a comment can only stand at the end
             table.comment(_beside(_comment_of(table), comment))
         else:
@@ -96,4 +99,13 @@ def _beside(written: str, comment: str) -> str:
 
 
 def _toml(value: JsonValue) -> str:
-    return tomlkit.item(value).as_string()
+    return _item(value).as_string()
+
+
+def _item(value: JsonValue) -> Item:
+    """A value as it is written; a table on one line."""
+    if not isinstance(value, dict):
+        return tomlkit.item(value)
+    table = tomlkit.inline_table()
+    table.update(value)
+    return table

@@ -69,6 +69,15 @@ _FAULTS = {
         )
         WHERE dense_rank IS DISTINCT FROM if(dense_score IS NULL, NULL, place)
     """,
+    "candidates whose sparse rank is not the place of their sparse score": """
+        SELECT name AS example
+        FROM (
+            SELECT name, sparse_rank, sparse_score,
+                row_number() OVER (PARTITION BY query_key ORDER BY sparse_score DESC NULLS LAST, chunk_number) AS place
+            FROM candidates
+        )
+        WHERE sparse_rank IS DISTINCT FROM if(sparse_score IS NULL, NULL, place)
+    """,
     "candidates that stand elsewhere in the file than their rank says": """
         SELECT name AS example
         FROM (

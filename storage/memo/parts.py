@@ -25,8 +25,9 @@ from nightrank.storage.errors import MachineError
 from nightrank.storage.files.database import connect_for_writing, only_row
 from nightrank.storage.memo.file import written_anew
 from nightrank.storage.memo.pair_scores import CREATE_PAIR_SCORES
-from nightrank.storage.memo.prune import PAIRS, QUERIES
+from nightrank.storage.memo.prune import PAIRS, QUERIES, SPARSE_QUERIES, SPARSE_TEXTS
 from nightrank.storage.memo.query_vectors import CREATE_QUERY_VECTORS
+from nightrank.storage.memo.sparse_vectors import CREATE_SPARSE_VECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,7 +53,23 @@ class _Table:
     take_in: str
 
 
+_SPARSE_VECTORS = _Table(
+    name="sparse_vectors",
+    create=CREATE_SPARSE_VECTORS,
+    count="SELECT count(*) FROM sparse_vectors",
+    read="""
+SELECT key::VARCHAR AS key, tokens, weights FROM sparse_vectors WHERE rowid >= $first AND rowid < $last
+""",
+    take_in="""
+INSERT INTO sparse_vectors
+SELECT part.key, part.tokens, part.weights
+FROM (SELECT key::UUID AS key, tokens, weights FROM rows) AS part ANTI JOIN sparse_vectors USING (key)
+""",
+)
+
 _TABLES = {
+    SPARSE_TEXTS.prefix: _SPARSE_VECTORS,
+    SPARSE_QUERIES.prefix: _SPARSE_VECTORS,
     PAIRS.prefix: _Table(
         name="pair_scores",
         create=CREATE_PAIR_SCORES,

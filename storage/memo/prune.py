@@ -22,6 +22,7 @@ from nightrank.storage.filters.queries import text_keys_in
 from nightrank.storage.memo.file import written_anew
 from nightrank.storage.memo.pair_scores import CREATE_PAIR_SCORES, PAID
 from nightrank.storage.memo.query_vectors import CREATE_QUERY_VECTORS
+from nightrank.storage.memo.sparse_vectors import CREATE_SPARSE_VECTORS, QUERIES_PREFIX, TEXTS_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,6 +110,32 @@ SELECT (SELECT count(*) FROM query_vectors), (SELECT count(*) FROM query_vectors
     insert="INSERT INTO query_vectors SELECT query_key::UUID, vector FROM living",
 )
 
+_INSERT_SPARSE = "INSERT INTO sparse_vectors SELECT key::UUID, tokens, weights FROM living"
+
+SPARSE_TEXTS = MemoKind(
+    prefix=TEXTS_PREFIX,
+    create=CREATE_SPARSE_VECTORS,
+    reachable=None,
+    count="""
+SELECT (SELECT count(*) FROM sparse_vectors),
+       (SELECT count(*) FROM sparse_vectors WHERE key IN (SELECT chunk_hash::UUID FROM reached))
+""",
+    living="SELECT key, tokens, weights FROM sparse_vectors WHERE key IN (SELECT chunk_hash::UUID FROM reached)",
+    insert=_INSERT_SPARSE,
+)
+
+SPARSE_QUERIES = MemoKind(
+    prefix=QUERIES_PREFIX,
+    create=CREATE_SPARSE_VECTORS,
+    reachable=QUERIES.reachable,
+    count="""
+SELECT (SELECT count(*) FROM sparse_vectors),
+       (SELECT count(*) FROM sparse_vectors WHERE key IN (SELECT query_key FROM reached))
+""",
+    living="SELECT key, tokens, weights FROM sparse_vectors WHERE key IN (SELECT query_key FROM reached)",
+    insert=_INSERT_SPARSE,
+)
+
 
 def memo_path(folder: Path, kind: MemoKind, fingerprint: str) -> Path:
     """The file of a model's memo."""
@@ -137,7 +164,7 @@ def keep_reachable(
         path: The memo.
         kind: What it holds.
         files: Of the releases that the memo serves, what names the keys that they reach: the candidates for pairs, the
-            statistics for paid ones, the queries for queries.
+            statistics for paid ones and for texts, the queries for queries.
         queries: Their queries.
         thorough: Write it anew wherever anything is dead.
         dry_run: Only count.

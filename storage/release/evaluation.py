@@ -5,6 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from nightrank.storage.legs import LEGS
+
 # evaluation.parquet: what each stage is worth on each judged query.
 # previous.parquet: what it was worth in the release that was live, measured again by the same judgments.
 EVALUATION = pa.schema(
@@ -33,8 +35,7 @@ DIAGNOSIS = pa.schema(
         pa.field("document_id", pa.string(), nullable=False),
         pa.field("grade", pa.int32(), nullable=False),
         pa.field("outcome", pa.string(), nullable=False),  # one of nightrank.tasks.evaluate.diagnosis.OUTCOMES
-        pa.field("bm25_rank", pa.int32()),
-        pa.field("dense_rank", pa.int32()),
+        *(pa.field(f"{leg}_rank", pa.int32()) for leg in LEGS),
         pa.field("fused_rank", pa.int32()),
         pa.field("reranked_rank", pa.int32()),
         pa.field("result_rank", pa.int32()),
@@ -86,7 +87,7 @@ class Timings(BaseModel):
     """timings.json: what a query costs online, stage by stage, measured one query at a time.
 
     Attributes:
-        milliseconds: Median of a query, by stage: ``bm25``, ``dense``, ``fused``, ``reranked``.
+        milliseconds: Median of a query, by stage: each leg, ``fused``, ``reranked``.
         queries: How many were timed.
         measured_in: The release in which it was measured; a later one with the same models takes it over.
         machine: On what, in words.

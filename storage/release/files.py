@@ -178,7 +178,7 @@ class DenseLeg(TableReference):
 
 
 class Fused(TableReference):
-    """Both legs as one ranking."""
+    """All legs as one ranking."""
 
 
 F = TypeVar("F", bound=FileReference)
@@ -276,6 +276,7 @@ class ScratchFiles:
     chunks = Named("chunks.parquet", Chunks)
     external_bm25 = Named("external_bm25.parquet", ExternalRun)
     external_dense = Named("external_dense.parquet", ExternalRun)
+    external_sparse = Named("external_sparse.parquet", ExternalRun)
     allowed = Named("allowed.parquet", AllowedSets)  # not there without filters
     allowed_before = Named("allowed_before.parquet", AllowedSets)  # of the collection that the refresh builds upon
     bm25_leg = Named("bm25.parquet", Bm25Leg)

@@ -33,6 +33,7 @@ class Inputs(_Record):
     settings: str
     chunking: str
     embedder: str
+    sparse: str = "none"  # the learned sparse encoder's fingerprint, where there is such a leg
     reranker: str
     analysis: str
     pipeline: str

@@ -1,8 +1,8 @@
 """Prunes: removes what no kept release reaches, so that a workspace grows with its collection and not by the night.
 
-What kept releases reach stays: their texts' rows in LanceDB, the pair scores behind their candidates, the embeddings of
-their queries; and all pair scores of their texts that were paid for, whoever asked for them. Which releases are kept is
-``storage.release.retention``'s matter.
+What kept releases reach stays: their texts' rows in LanceDB and sparse vectors, the pair scores behind their
+candidates, the embeddings and sparse vectors of their queries; and all pair scores of their texts that were paid for,
+whoever asked for them. Which releases are kept is ``storage.release.retention``'s matter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nightrank.storage.lance.prune import ChunkPruning
 from nightrank.storage.lance.reachable import unreachable_rows
 from nightrank.storage.memo import prune as memo_prune
 from nightrank.storage.memo.file import remove_memo
-from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES
+from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES, SPARSE_QUERIES, SPARSE_TEXTS
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import list_releases
 from nightrank.storage.release.retention import kept_releases
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nightrank.storage.release.manifest import Manifest
     from nightrank.storage.workspace.base import Workspace
 
+_OF_MODELS = (PAIRS, QUERIES, SPARSE_TEXTS, SPARSE_QUERIES)  # kinds of memos that a release names by their models
 _READ = (ReleaseFiles.statistics, ReleaseFiles.candidates, ReleaseFiles.queries)
 
 
@@ -52,6 +53,7 @@ class Pruned:
         memos_removed: Names of memos of models that no kept release names and that are not paid for.
         pair_scores_removed: From the other memos.
         query_vectors_removed: From the other memos.
+        sparse_vectors_removed: From the other memos, of texts and of queries.
         waiting_for_readers: Whether files of LanceDB stayed because somebody was reading; they go another time.
         bytes_before: Of the workspace.
         bytes_after: Of the workspace; in a dry run, without the folders and files that would go as a whole.
@@ -66,6 +68,7 @@ class Pruned:
     memos_removed: tuple[str, ...]
     pair_scores_removed: int
     query_vectors_removed: int
+    sparse_vectors_removed: int
     waiting_for_readers: bool
     bytes_before: int
     bytes_after: int
@@ -121,7 +124,7 @@ def prune(workspace: Workspace, *, keep: int, now: datetime, thorough: bool = Fa
     waiting = False if dry_run else _remove(workspace, unwanted, tables, thorough=thorough)
     removed = {
         kind: _keep_reachable(workspace, kind, kept, thorough=thorough, dry_run=dry_run)
-        for kind in (PAIRS, PAID_PAIRS, QUERIES)
+        for kind in (*_OF_MODELS, PAID_PAIRS)
     }
     if not dry_run:
         workspace.share_pruned_memos()
@@ -136,6 +139,7 @@ def prune(workspace: Workspace, *, keep: int, now: datetime, thorough: bool = Fa
         memos_removed=tuple(path.name for path in unwanted.memos),
         pair_scores_removed=removed[PAIRS] + removed[PAID_PAIRS],
         query_vectors_removed=removed[QUERIES],
+        sparse_vectors_removed=removed[SPARSE_TEXTS] + removed[SPARSE_QUERIES],
         waiting_for_readers=waiting,
         bytes_before=bytes_before,
         bytes_after=workspace.size_bytes(workspace.root) - going,
@@ -157,8 +161,8 @@ def _unwanted(workspace: Workspace, releases: Sequence[Manifest], kept: Sequence
         return _Unwanted((), staging, (), ())
     ids = {manifest.release_id for manifest in kept}
     names = {manifest.chunk_table.name for manifest in kept}
-    memos = {path for kind in (PAIRS, QUERIES) for path in memo_prune.memos(workspace.memo, kind)}
-    memos -= {_memo(workspace, kind, manifest) for kind in (PAIRS, QUERIES) for manifest in kept}
+    memos = {path for kind in _OF_MODELS for path in memo_prune.memos(workspace.memo, kind)}
+    memos -= {_memo(workspace, kind, manifest) for kind in _OF_MODELS for manifest in kept}
     memos -= set(memo_prune.memos(workspace.memo, PAID_PAIRS))
     return _Unwanted(
         releases=tuple(manifest.release_id for manifest in releases if manifest.release_id not in ids),
@@ -238,8 +242,9 @@ def _files(workspace: Workspace, manifest: Manifest) -> ReleaseFiles:
 
 def _memo(workspace: Workspace, kind: MemoKind, manifest: Manifest) -> Path:
     """The memo that a release was made with."""
-    fingerprint = manifest.inputs.reranker_fingerprint if kind is PAIRS else manifest.inputs.embedder
-    return memo_prune.memo_path(workspace.memo, kind, fingerprint)
+    inputs = manifest.inputs
+    named = {PAIRS: inputs.reranker_fingerprint, QUERIES: inputs.embedder}
+    return memo_prune.memo_path(workspace.memo, kind, named.get(kind, inputs.sparse))
 
 
 def _keep_reachable(
@@ -262,7 +267,9 @@ def _keep_reachable(
 
 def _reaching(files: ReleaseFiles, kind: MemoKind) -> Path:
     """The file of a release that decides what of a memo stays."""
-    return {PAIRS: files.candidates.path, PAID_PAIRS: files.statistics.path, QUERIES: files.queries.path}[kind]
+    if kind is PAIRS:
+        return files.candidates.path
+    return files.statistics.path if kind in {PAID_PAIRS, SPARSE_TEXTS} else files.queries.path
 
 
 def _served(workspace: Workspace, kind: MemoKind, kept: Sequence[Manifest]) -> dict[Path, list[ReleaseFiles]]:

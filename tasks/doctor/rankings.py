@@ -34,9 +34,9 @@ Ranking = list[tuple[str, str, float]]  # document id, chunk id, score
 
 
 def check_dense_lists(examined: Examined) -> Findings:
-    """Each query has one list of its nearest texts, ordered and above its floor; older releases have none."""
+    """Each query has one list of its nearest texts, ordered and above its floor; without a dense leg there is none."""
     files = examined.files
-    if not examined.holds(files.dense_lists):
+    if not examined.holds(files.dense_lists) or "dense" not in examined.settings.retrieval.legs:
         return Findings({}, [])
     lists = files.dense_lists.path
     candidates = files.candidates.path if examined.settings.retrieval.dense_run is None else None

@@ -16,8 +16,9 @@ from nightrank.tasks.evaluate.measures import evaluate_runs, named_queries, rows
 from nightrank.tasks.rank.order import first_stage_scores, legs_of, rank_candidates, weighted_scores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from nightrank.storage.legs import LegName
     from nightrank.storage.records import Judgment
     from nightrank.tasks.trec.runs import Entry
 
@@ -42,7 +43,7 @@ def evaluate_depths(
     *,
     depths: Sequence[int],
     weight: float,
-    dense_weight: float,
+    leg_weights: Mapping[LegName, float],
     measures: Sequence[str],
     candidate_depth: int,
     ignore_identical_ids: bool,
@@ -55,7 +56,7 @@ def evaluate_depths(
         judgments: The qrels.
         depths: Candidates by fused rank that are reranked; 0 keeps the fused order.
         weight: Of the reranker.
-        dense_weight: Of the dense leg in the first stage; BM25 has the rest.
+        leg_weights: Of the legs that are on; they sum to 1.
         measures: Names as ir_measures writes them.
         candidate_depth: Chunks that count as candidates.
         ignore_identical_ids: Leave out the document that has the query's own id.
@@ -68,13 +69,13 @@ def evaluate_depths(
     within = judged.filter(pc.field("fused_rank") <= candidate_depth).sort_by("query_key")
     runs: dict[str, list[Entry]] = {}
     for depth in depths:
-        ranked = _reranked(within, depth=depth, weight=weight, dense_weight=dense_weight)
+        ranked = _reranked(within, depth=depth, weight=weight, leg_weights=leg_weights)
         runs[str(depth)] = run_of(ranked, ids_by_key, ignore_identical_ids=ignore_identical_ids)
     measured = evaluate_runs(runs, judgments, measures)
     return measured.set_column(0, "depth", measured.column("stage").cast(pa.int32())).cast(DEPTHS)
 
 
-def _reranked(candidates: pa.Table, *, depth: int, weight: float, dense_weight: float) -> pa.Table:
+def _reranked(candidates: pa.Table, *, depth: int, weight: float, leg_weights: Mapping[LegName, float]) -> pa.Table:
     """The candidates, by query key, in the order that reranking the first ``depth`` of each query gives."""
     groups = candidates.column("query_key").combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
     fused_ranks, chunk_numbers = (candidates.column(name).to_numpy() for name in ("fused_rank", "chunk_number"))
@@ -83,7 +84,7 @@ def _reranked(candidates: pa.Table, *, depth: int, weight: float, dense_weight: 
     first_stage = first_stage_scores(
         groups,
         candidates.column("fused_score").to_numpy(),
-        legs=legs_of(candidates, dense_weight=dense_weight),
+        legs=legs_of(candidates, leg_weights=leg_weights),
         asked=~np.isnan(pair_scores),
     )
     scores = weighted_scores(groups, first_stage, fused_ranks, pair_scores, weight=weight)

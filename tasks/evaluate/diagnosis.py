@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nightrank.storage.legs import LEGS
 from nightrank.storage.records import ranks_within
 from nightrank.storage.release.evaluation import DIAGNOSIS
 from nightrank.tasks.rank.order import best_of_each
@@ -30,7 +31,7 @@ OUTCOMES = (
     "found",  # published
     "not in the collection",
     "no query",  # the release does not answer it
-    "lost in both legs",
+    "lost in every leg",
     "lost in fusion",  # a leg found it, and no chunk of it became a candidate
     "lost in reranking",  # the fused order would have published it
     "lost in diversity",  # the final order would have published it, were results not diversified
@@ -74,8 +75,10 @@ def diagnose(
     plain = results.undiversified()
     cut = partial(cut_results, candidate_depth=candidate_depth)
     orders = {
-        "bm25_rank": _by_rank(candidates.filter(pc.is_valid(pc.field("bm25_rank"))), "bm25_rank"),
-        "dense_rank": _by_rank(candidates.filter(pc.is_valid(pc.field("dense_rank"))), "dense_rank"),
+        **{
+            f"{leg}_rank": _by_rank(candidates.filter(pc.is_valid(pc.field(f"{leg}_rank"))), f"{leg}_rank")
+            for leg in LEGS
+        },
         "fused_rank": fused,
         "reranked_rank": reranked,
         "result_rank": cut(reranked, settings=results, vectors=vectors),
@@ -89,7 +92,7 @@ def diagnose(
     lost = {
         "not in the collection": ~_is_in(wanted.column("document_id"), documents),
         "no query": wanted.column("query_key").is_null().to_numpy(),
-        "lost in both legs": ranks["fused_rank"] == 0,
+        "lost in every leg": ranks["fused_rank"] == 0,
         "lost in fusion": ranks["reranked_rank"] == 0,
         "found": ranks["result_rank"] > 0,
         "lost in diversity": would_be["reranked_rank"] > 0,

@@ -1,4 +1,4 @@
-"""What both legs found for the judged queries, as flat arrays over which any ranking is measured at once.
+"""What the legs found for the judged queries, as flat arrays over which any ranking is measured at once.
 
 Rows are chunks, by judged query id, then chunk number. A release numbers chunks by document, so that the chunks of a
 document are neighbours, and the order of chunk numbers is the one that decides between equal scores. Nothing is sorted
@@ -69,7 +69,7 @@ class JudgedCandidates:
         """The rows of the judged queries.
 
         Args:
-            pool: Of both legs.
+            pool: Of the legs that are on.
             documents: int (n_chunks,), the number of the document of each chunk, ascending.
             document_ids: By document number.
             ids_by_query: The judged ids of each query, by query number.

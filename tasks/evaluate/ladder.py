@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
+from nightrank.storage.legs import LEGS
 from nightrank.storage.release.evaluation import Timings
 from nightrank.tasks.names import STAGE_NAMES
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 # What a damaged file is told by, or one of another version: it says nothing, and nothing depends on it.
 UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException)
-LADDER = ("static", "bm25", "dense", "fused", "reranked")
+LADDER = ("static", *LEGS, "fused", "reranked")
 
 
 class LadderStage(NamedTuple):

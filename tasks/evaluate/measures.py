@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.legs import LEGS
 from nightrank.storage.records import ranks_within
 from nightrank.storage.release.evaluation import EVALUATION
 from nightrank.tasks.rank.order import best_of_each
@@ -24,11 +25,12 @@ from nightrank.tasks.trec.runs import Entry
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from nightrank.storage.legs import LegName
     from nightrank.storage.records import Judgment
     from nightrank.tasks.rank.diversity import VectorSource
     from nightrank.tasks.settings.ranking import ResultsSettings
 
-STAGES = ("static", "bm25", "dense", "fused", "reranker", "reranked", "results")
+STAGES = ("static", *LEGS, "fused", "reranker", "reranked", "results")
 
 # A stage's ranking where it is no part of the candidates: documents may come again, their best rank counts.
 RANKED = pa.schema(
@@ -115,6 +117,7 @@ def evaluate_stages(
     judgments: Sequence[Judgment],
     *,
     measures: Sequence[str],
+    legs: Sequence[LegName],
     candidate_depth: int,
     results: ResultsSettings,
     ignore_identical_ids: bool,
@@ -127,6 +130,7 @@ def evaluate_stages(
         queries: Schema QUERIES.
         judgments: The qrels.
         measures: Names as ir_measures writes them.
+        legs: Those that are on.
         candidate_depth: Chunks that count as candidates.
         results: What counts as results.
         ignore_identical_ids: Leave out the document that has the query's own id.
@@ -139,6 +143,7 @@ def evaluate_stages(
         candidates,
         queries,
         {judgment.query_id for judgment in judgments},
+        legs=legs,
         candidate_depth=candidate_depth,
         results=results,
         ignore_identical_ids=ignore_identical_ids,
@@ -153,6 +158,7 @@ def stage_runs(
     query_ids: Collection[str],
     *,
     static: pa.Table | None = None,
+    legs: Sequence[LegName],
     candidate_depth: int,
     results: ResultsSettings,
     ignore_identical_ids: bool,
@@ -165,6 +171,7 @@ def stage_runs(
         queries: Schema QUERIES.
         query_ids: The queries that are wanted.
         static: The static leg, schema RANKED; None where there is none.
+        legs: Those that are on.
         candidate_depth: Chunks that count as candidates.
         results: What counts as results.
         ignore_identical_ids: Leave out the document that has the query's own id.
@@ -177,7 +184,7 @@ def stage_runs(
     ids_by_key = named_queries(queries, query_ids)
     candidates = rows_of_queries(candidates, ids_by_key)
     runs: dict[str, list[Entry]] = {}
-    for stage in STAGES:
+    for stage in (stage for stage in STAGES if stage not in LEGS or stage in legs):
         if stage != "static":
             ranked = _ranked(candidates, stage, candidate_depth=candidate_depth, results=results, vectors=vectors)
         elif static is not None:
@@ -273,7 +280,7 @@ def _ranked(
     candidates: pa.Table, stage: str, *, candidate_depth: int, results: ResultsSettings, vectors: VectorSource | None
 ) -> pa.Table:
     """(query_key, document_id) of a stage's entries, best first within a query; none where a stage did not run."""
-    if stage in {"bm25", "dense"}:
+    if stage in LEGS:
         order, entries = f"{stage}_rank", candidates.filter(pc.is_valid(pc.field(f"{stage}_rank")))
     else:
         entries = candidates.filter(pc.field("fused_rank") <= candidate_depth)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from nightrank.storage.legs import LEGS
 from nightrank.storage.release.evaluation import COMPARISON
 from nightrank.tasks.evaluate.ladder import UNREADABLE
 from nightrank.tasks.evaluate.measures import evaluate_run, stage_runs
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.ranking import ResultsSettings
     from nightrank.tasks.trec.runs import Entry
 
-SINGLE_STAGES = ("bm25", "dense", "sparse", "fused")
+SINGLE_STAGES = (*LEGS, "fused")
 FINAL_ORDER = "reranked"  # the stage whose first documents are published, where results are not diversified
 SIGNIFICANT = 0.05
 SUBJECTS = {
@@ -117,6 +118,7 @@ def compare_single_stages(
         candidates,
         queries,
         {judgment.query_id for judgment in judgments},
+        legs=LEGS,
         candidate_depth=candidate_depth,
         results=results.undiversified(),
         ignore_identical_ids=ignore_identical_ids,

@@ -191,13 +191,14 @@ class Experiment:
             fused,
             pair_scores,
             weight=_weight(plan, settings),
-            dense_weight=settings.retrieval.dense_weight,
+            leg_weights=settings.retrieval.leg_weights,
         )
         evaluation = evaluate_stages(
             ranked,
             self.queries,
             self.judgments,
             measures=self._measures,
+            legs=settings.retrieval.legs,
             candidate_depth=settings.retrieval.candidate_depth,
             results=settings.results,
             vectors=stored_vectors(self._table),
@@ -218,6 +219,7 @@ class Experiment:
         """
         for settings in variants:
             require_variant(self.settings, settings, name="The variant")
+            self._require_legs(settings)
         self._legs.expect(variants)
         wanted: dict[str, tuple[RerankerPlan | HostedPlan, list[pa.Table]]] = {}
         incomplete: set[str] = set()
@@ -258,7 +260,7 @@ class Experiment:
     def _judged_pool(self, settings: Settings) -> JudgedCandidates:
         documents = self._chunks.column("document_id").combine_chunks().dictionary_encode()
         return JudgedCandidates.of(
-            union_legs(*self._both_legs(settings)),
+            union_legs(self._legs.of(settings)),
             documents.indices.to_numpy(),
             documents.dictionary.to_pylist(),
             self._judged_ids(),
@@ -304,11 +306,14 @@ class Experiment:
         return candidates.select(["query_key", "chunk_hash"]).take(pa.array(reranked_rows(fused, settings)))
 
     def _fused(self, settings: Settings) -> pa.Table:
-        return fuse(*self._both_legs(settings), settings=settings.retrieval)
+        return fuse(self._legs.of(settings), settings=settings.retrieval)
 
-    def _both_legs(self, settings: Settings) -> tuple[pa.Table, pa.Table]:
-        depth = settings.retrieval.candidate_depth
-        return self._legs.bm25(settings.bm25, depth=depth), self._legs.dense(depth=depth)
+    def _require_legs(self, settings: Settings) -> None:
+        there = self.release.settings.retrieval.legs
+        missing = [leg for leg in settings.retrieval.legs if leg not in there]
+        if missing:
+            message = f"The release {self.release.release_id} has no {' and no '.join(missing)} leg."
+            raise InputError(message, remedy=f"It has {', '.join(there)}; run `nightrank refresh` with others first.")
 
     def _plan(self, settings: RerankerSettings) -> RerankerPlan | HostedPlan | None:
         """The plan of a reranker with its own weight, made once: its files are read for it."""
@@ -350,7 +355,7 @@ def _require_same_stores(release: StoredRelease, settings: Settings, *, base: Pa
     made_with = release.manifest.inputs.model_dump()
     changed = [CHANGED[name] for name, key in now.items() if made_with[name] != key]
     if runs_of(settings.retrieval).keys() != runs_of(release.settings.retrieval).keys():
-        changed.append("[retrieval].bm25_run or dense_run")
+        changed.append("run file of a leg")
     if changed:
         message = f"The release {release.release_id} was made with another {' and another '.join(changed)}."
         raise InputError(message, remedy="Run `nightrank refresh` first, or use the settings of the release.")

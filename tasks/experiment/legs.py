@@ -1,4 +1,4 @@
-"""Both legs of some queries over a stored release, each made once, as deep as any variant of the settings wants it.
+"""The legs of some queries over a stored release, each made once, as deep as any variant of the settings wants it.
 
 A leg that is cut is the leg of a lesser depth, because the order of a ranking is one. The dense leg is read from the
 release's own lists as far as they reach; beyond, the queries meet the whole collection once more. A leg for which a
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from nightrank.storage.legs import LegName
     from nightrank.tasks.first_stage import FirstStage
     from nightrank.tasks.release import StoredRelease
     from nightrank.tasks.settings.index import Bm25Settings
@@ -61,14 +62,30 @@ class Legs:
     def expect(self, variants: Iterable[Settings]) -> None:
         """Say what will be asked for, so that each leg is made once and deep enough for all."""
         for settings in variants:
-            for key in (_key(settings.bm25), "dense"):
+            for leg in settings.retrieval.legs:
+                key = self._key(leg, settings)
                 self._expected[key] = max(self._expected.get(key, 0), settings.retrieval.candidate_depth)
 
-    def bm25(self, settings: Bm25Settings, *, depth: int) -> pa.Table:
-        """The BM25 leg, schema LEG."""
-        if "bm25" in self._outside:
-            return self._cut("outside bm25", lambda _: self._stored("bm25"), depth=depth)
+    def of(self, settings: Settings) -> dict[LegName, pa.Table]:
+        """The legs of a variant, those that are on, schema LEG."""
+        depth = settings.retrieval.candidate_depth
+        return {
+            leg: self._cut(self._key(leg, settings), self._maker(leg, settings), depth=depth)
+            for leg in settings.retrieval.legs
+        }
 
+    def _key(self, leg: LegName, settings: Settings) -> object:
+        """What a leg depends on, over stores that are there."""
+        bm25 = settings.bm25
+        return (bm25.variant, bm25.k1, bm25.b) if leg == "bm25" and leg not in self._outside else leg
+
+    def _maker(self, leg: LegName, settings: Settings) -> Callable[[int], pa.Table]:
+        """What makes a leg, given how deep."""
+        if leg in self._outside:
+            return lambda _: self._stored(leg)
+        return self._bm25(settings.bm25) if leg == "bm25" else self._dense
+
+    def _bm25(self, settings: Bm25Settings) -> Callable[[int], pa.Table]:
         def make(deepest: int) -> pa.Table:
             texts = self._queries.column("text").to_pylist()
 
@@ -78,13 +95,7 @@ class Legs:
 
             return self._filters.leg(leg)
 
-        return self._cut(_key(settings), make, depth=depth)
-
-    def dense(self, *, depth: int) -> pa.Table:
-        """The dense leg, schema LEG."""
-        if "dense" in self._outside:
-            return self._cut("outside dense", lambda _: self._stored("dense"), depth=depth)
-        return self._cut("dense", self._dense, depth=depth)
+        return make
 
     def _cut(self, key: object, make: Callable[[int], pa.Table], *, depth: int) -> pa.Table:
         made, leg = self._legs.get(key, (0, None))
@@ -122,8 +133,3 @@ class Legs:
             return self._first_stage.dense(vectors()[numbers], allowed, depth=depth)
 
         return self._filters.leg(of_filter)
-
-
-def _key(settings: Bm25Settings) -> tuple[str, float, float]:
-    """What a BM25 leg depends on, over statistics that are there."""
-    return settings.variant, settings.k1, settings.b

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nightrank.storage.legs import LegName
     from nightrank.tasks.evaluate.judged_candidates import JudgedCandidates
     from nightrank.tasks.settings.ranking import RetrievalSettings
 
@@ -38,14 +39,14 @@ class VariantValues:
     """The values of variants that share legs and reranker; made by ``Experiment.values``.
 
     Attributes:
-        judged: What both legs find for the judged queries.
+        judged: What the legs find for the judged queries.
         pair_scores: Gives what is known of the reranker's scores: float32 (n,) of the pool's rows, NaN where none is.
     """
 
     judged: JudgedCandidates
     pair_scores: Callable[[], NDArray[np.float32]]
 
-    def of_leg(self, leg: str) -> NDArray[np.float64]:
+    def of_leg(self, leg: LegName) -> NDArray[np.float64]:
         """The nDCG@10 of one leg alone, of each query: float64 (n_ids,)."""
         pool = self.judged.pool
         return self.judged.ndcg(pool.scores[leg], pool.ranks[leg] > 0, depth=NDCG_DEPTH)
@@ -83,7 +84,7 @@ class VariantValues:
         queries, scores, ranks = pool.queries[order], fused.scores[order], fused.ranks[order]
         legs = [
             LegScores(pool.scores[leg][order].astype(np.float64), weight)
-            for leg, weight in (("bm25", 1.0 - settings.dense_weight), ("dense", settings.dense_weight))
+            for leg, weight in settings.leg_weights.items()
         ]
         values = np.zeros((len(rerankings), len(self.judged.query_ids)))
         for depth in {reranking.depth for reranking in rerankings}:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.legs import LEGS
 from nightrank.tasks.settings.index import Bm25Settings
 from nightrank.tasks.settings.ranking import RerankerSettings, ResultsSettings, RetrievalSettings
 from nightrank.tasks.settings.whole import Settings
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 MAX_VARIANTS = 1000
 OF_THE_TERMS = {"bm25.language", "bm25.stop_words"}
-EXTERNAL_RUNS = {"retrieval.bm25_run", "retrieval.dense_run"}  # a release holds what it read of them, and nothing else
+EXTERNAL_RUNS = {f"retrieval.{leg}_run" for leg in LEGS}  # a release holds what it read of them, and nothing else
 VARIABLE = {
     f"{section}.{key}"
     for section, model in (
@@ -37,6 +38,8 @@ VARIABLE = {
     )
     for key in model.model_fields
 } - (OF_THE_TERMS | EXTERNAL_RUNS)
+WEIGHTS = "retrieval.weights"
+OF_WEIGHTS = {f"{WEIGHTS}.{leg}": leg for leg in LEGS}  # an axis of a grid is one leg's
 HOSTED = "reranker.hosted"
 WORD = re.compile(r"[A-Za-z0-9_./-]+")
 ANOTHER_WORKSPACE = (
@@ -52,7 +55,7 @@ BESIDE_HOSTED = (
 def read_grid(axes: Sequence[str]) -> list[dict[str, JsonValue]]:
     """The product of axes as people write them: ``retrieval.fusion=rrf,minmax``.
 
-    Values are TOML's; a word need not be quoted.
+    Values are TOML's; a word need not be quoted. A list is one value: ``retrieval.legs=["bm25"],["bm25","dense"]``.
 
     Args:
         axes: Each a key of the settings file and its values.
@@ -78,11 +81,15 @@ def read_grid(axes: Sequence[str]) -> list[dict[str, JsonValue]]:
                 f"--grid {key}: a whole section is no value, and what of it decides scores is where they come from."
             )
             raise InputError(message, remedy=BESIDE_HOSTED)
+        if key == WEIGHTS:
+            message = f"--grid {key}: a whole table is no value."
+            raise InputError(message, remedy=f"Vary one leg's weight: {', '.join(OF_WEIGHTS)}.")
         _require_variable(key)
         if key in values:
             message = f"--grid {key} is given twice."
             raise InputError(message, remedy="Give all values of a key at once, separated by commas.")
-        values[key] = list(dict.fromkeys(_values(axis, text)))
+        read = _values(axis, text)
+        values[key] = [value for place, value in enumerate(read) if value not in read[:place]]
     count = 1
     for choices in values.values():
         count *= len(choices)
@@ -109,7 +116,11 @@ def varied(settings: Settings, changes: Mapping[str, JsonValue]) -> Settings:
         sections.setdefault(section, {})[key] = value
     whole = settings.model_dump()
     for section, values in sections.items():
-        whole[section] |= values
+        for key, value in values.items():
+            if (leg := OF_WEIGHTS.get(f"{section}.{key}")) is not None:
+                whole[section]["weights"][leg] = value
+            else:
+                whole[section][key] = value
     try:
         return Settings.model_validate(whole)
     except ValidationError as error:
@@ -155,7 +166,7 @@ _COMPUTED = {"documents", "queries", "chunking", "embedder", "bm25", "retrieval"
 
 
 def _require_variable(key: str) -> None:
-    if key in VARIABLE:
+    if key in VARIABLE or key in OF_WEIGHTS:
         return
     section, _, name = key.partition(".")
     model = Settings.model_fields.get(section)
@@ -165,7 +176,7 @@ def _require_variable(key: str) -> None:
         reason = "would make other chunks, vectors, terms or queries" if varies else "decides no ranking"
         message = f"{key} cannot vary over one release: it {reason}."
         raise InputError(message, remedy=ANOTHER_WORKSPACE if varies else f"May vary: {', '.join(sorted(VARIABLE))}.")
-    nearest = difflib.get_close_matches(key, VARIABLE, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(key, [*VARIABLE, *OF_WEIGHTS], n=1, cutoff=0.5)
     remedy = f"Did you mean {nearest[0]}?" if nearest else f"May vary: {', '.join(sorted(VARIABLE))}."
     raise InputError(f"{key!r} is not a setting.", remedy=remedy)
 
@@ -190,7 +201,13 @@ def _word(part: str, axis: str) -> list[JsonValue]:
 def _plain(parsed: Mapping[str, JsonValue], axis: str) -> list[JsonValue]:
     values = parsed["values"]
     assert isinstance(values, list)
-    if len(parsed) > 1 or not values or any(not isinstance(value, str | int | float | bool) for value in values):
-        message = f"--grid {axis!r}: values are plain numbers, words or booleans."
+    if len(parsed) > 1 or not values or not all(_is_plain(value) for value in values):
+        message = f"--grid {axis!r}: values are plain numbers, words or booleans, or lists of words."
         raise InputError(message, remedy="Write KEY=V1,V2, such as retrieval.fusion=rrf,minmax.")
     return values
+
+
+def _is_plain(value: JsonValue) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(part, str) for part in value)
+    return isinstance(value, str | int | float | bool)

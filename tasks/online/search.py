@@ -16,12 +16,13 @@ from nightrank.tasks.first_stage import FirstStage
 from nightrank.tasks.rank.order import CHUNK_NAMES, final_order, name_candidates, reranked_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from nightrank.storage.bm25.index import Bm25Store
     from nightrank.storage.lance.table import ChunkTable
+    from nightrank.storage.legs import LegName
     from nightrank.tasks.embed.encoder import Embedder
     from nightrank.tasks.rerank.lazy import LoadedReranker
     from nightrank.tasks.settings.whole import Settings
@@ -75,17 +76,13 @@ class LiveSearch:
             raise InputError(message, remedy="Compare a field that documents have with values of its own type.")
         return compiled([condition], self.first_stage.store).by(condition)
 
-    def bm25(self, query: str) -> pa.Table:
-        """The BM25 leg over the whole collection, schema LEG."""
-        return self.first_stage.bm25([query], settings=self.settings.bm25, depth=self._candidate_depth)
-
-    def dense(self, query: str) -> pa.Table:
-        """The dense leg over the whole collection, schema LEG: the query is embedded and meets every text."""
-        return self.first_stage.dense(self.embedder.embed_queries([query]), depth=self._candidate_depth)
+    def leg(self, leg: LegName, query: str) -> pa.Table:
+        """A leg over the whole collection, schema LEG, from the query's text on."""
+        return self.first_stage.leg(leg, [query], self._vectors([leg], query), settings=self.settings)
 
     def fused(self, query: str, allowed: NDArray[np.bool_] | None = None) -> pa.Table:
-        """Both legs as one ranking, schema FUSED, over the chunks that a filter lets through, or all."""
-        vectors = self.embedder.embed_queries([query])
+        """Our own legs as one ranking, schema FUSED, over the chunks that a filter lets through, or all."""
+        vectors = self._vectors(self.settings.retrieval.own_legs, query)
         return self.first_stage.fused([query], vectors, allowed, settings=self.settings)
 
     def reranked(self, query: str, fused: pa.Table, *, known: Mapping[str, float] | None = None) -> pa.Table:
@@ -104,12 +101,12 @@ class LiveSearch:
             hashes = candidates.column("chunk_hash").take(pa.array(asked)).to_pylist()
             pair_scores[asked] = self._pair_scores(query, hashes, self.reranker, known or {})
         weight = 0.0 if self.reranker is None else self.reranker.plan.weight
-        dense_weight = self.settings.retrieval.dense_weight
-        return final_order(candidates, fused, pair_scores, weight=weight, dense_weight=dense_weight)
+        leg_weights = self.settings.retrieval.leg_weights
+        return final_order(candidates, fused, pair_scores, weight=weight, leg_weights=leg_weights)
 
-    @property
-    def _candidate_depth(self) -> int:
-        return self.settings.retrieval.candidate_depth
+    def _vectors(self, legs: Sequence[LegName], query: str) -> NDArray[np.float32] | None:
+        """Float32 (1, dim), what the dense leg asks with; None where no leg needs it."""
+        return self.embedder.embed_queries([query]) if "dense" in legs else None
 
     def _pair_scores(
         self, query: str, chunk_hashes: list[str], reranker: LoadedReranker, known: Mapping[str, float]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nightrank.storage.lance.table import ChunkTable
+    from nightrank.storage.legs import LegName
     from nightrank.storage.release.files import Statistics
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.embed.encoder import EmbedderPlan
@@ -63,15 +64,14 @@ def time_stages(
 def _time_query(live: LiveSearch, query: str, clock: Callable[[], float]) -> dict[str, float]:
     """Seconds by stage."""
     seconds: dict[str, float] = {}
+    legs: dict[LegName, pa.Table] = {}
+    for leg in live.settings.retrieval.own_legs:
+        start = clock()
+        legs[leg] = live.leg(leg, query)
+        seconds[leg] = clock() - start
     start = clock()
-    bm25 = live.bm25(query)
-    seconds["bm25"] = clock() - start
-    start = clock()
-    dense = live.dense(query)
-    seconds["dense"] = clock() - start
-    start = clock()
-    fused = fuse(bm25, dense, settings=live.settings.retrieval)
-    seconds["fused"] = seconds["bm25"] + seconds["dense"] + clock() - start
+    fused = fuse(legs, settings=live.settings.retrieval)
+    seconds["fused"] = sum(seconds.values()) + clock() - start
     if live.reranker is not None:
         start = clock()
         live.reranked(query, fused)
@@ -101,6 +101,7 @@ class Conditions:
                 "embedder": embedder.fingerprint,
                 "reranker": None if reranker is None else reranker.fingerprint,
                 "depth": settings.reranker.depth,
+                "legs": list(settings.retrieval.own_legs),
                 "candidate_depth": settings.retrieval.candidate_depth,
                 "device": embedder.device,
                 "machine": machine(embedder.device),

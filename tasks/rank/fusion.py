@@ -1,4 +1,4 @@
-"""Fusion: two rankings of chunks become one.
+"""Fusion: rankings of chunks, one a leg, become one.
 
 Reciprocal rank fusion: Cormack, Clarke, Büttcher, "Reciprocal rank fusion outperforms Condorcet and
 individual rank learning methods", SIGIR 2009: score(c) = Σ over legs of weight / (k + rank).
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import pyarrow as pa
 
+from nightrank.storage.legs import LEGS
 from nightrank.storage.records import FUSED, ranking_order, ranks_within
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nightrank.storage.legs import LegName
     from nightrank.tasks.settings.ranking import RetrievalSettings
 
 
@@ -91,23 +93,23 @@ class LegUnion:
 
     queries: NDArray[np.int32]
     chunks: NDArray[np.int32]
-    scores: Mapping[str, NDArray[np.float32]]
-    ranks: Mapping[str, NDArray[np.int32]]
+    scores: Mapping[LegName, NDArray[np.float32]]
+    ranks: Mapping[LegName, NDArray[np.int32]]
 
 
-def union_legs(bm25: pa.Table, dense: pa.Table) -> LegUnion:
-    """What both legs found together.
+def union_legs(legs: Mapping[LegName, pa.Table]) -> LegUnion:
+    """What all legs found together.
 
     Args:
-        bm25: A table of schema LEG.
-        dense: A table of schema LEG.
+        legs: Schema LEG, by name; at least one.
     """
-    legs = {name: _columns(leg) for name, leg in (("bm25", bm25), ("dense", dense))}
-    pairs, place = np.unique(np.concatenate([_pair_keys(leg) for leg in legs.values()]), return_inverse=True)
-    places = dict(zip(legs, np.split(place, [bm25.num_rows]), strict=True))
-    scores = {name: np.full(pairs.size, np.nan, dtype=np.float32) for name in legs}
-    ranks = {name: np.zeros(pairs.size, dtype=np.int32) for name in legs}
-    for name, (_, _, leg_scores, leg_ranks) in legs.items():
+    found = {name: _columns(leg) for name, leg in legs.items()}
+    pairs, place = np.unique(np.concatenate([_pair_keys(leg) for leg in found.values()]), return_inverse=True)
+    ends = np.cumsum([leg.num_rows for leg in legs.values()])
+    places = dict(zip(found, np.split(place, ends[:-1]), strict=True))
+    scores = {name: np.full(pairs.size, np.nan, dtype=np.float32) for name in found}
+    ranks = {name: np.zeros(pairs.size, dtype=np.int32) for name in found}
+    for name, (_, _, leg_scores, leg_ranks) in found.items():
         scores[name][places[name]] = leg_scores
         ranks[name][places[name]] = leg_ranks
     return LegUnion((pairs >> 32).astype(np.int32), (pairs & 0xFFFFFFFF).astype(np.int32), scores, ranks)
@@ -117,12 +119,13 @@ def fused_scores(pool: LegUnion, *, settings: RetrievalSettings) -> NDArray[np.f
     """What a fusion makes of each chunk of a pool: float32 (n,).
 
     Args:
-        pool: Of both legs.
+        pool: Of the legs that are on, or some of them; one that it lacks counts as if it had found nothing.
         settings: The fusion and its weights.
     """
     fused = np.zeros(pool.queries.size)
-    for name, weight in (("bm25", 1.0 - settings.dense_weight), ("dense", settings.dense_weight)):
-        found = pool.ranks[name] > 0
+    weights = settings.leg_weights
+    for name in (name for name in weights if name in pool.ranks):
+        weight, found = weights[name], pool.ranks[name] > 0
         if settings.fusion == "rrf":
             fused[found] += weight * reciprocal_rank(pool.ranks[name][found], k=settings.rrf_k)
         else:
@@ -154,26 +157,29 @@ class FusedPool:
         return cls(scores, order, ranks)
 
 
-def fuse(bm25: pa.Table, dense: pa.Table, *, settings: RetrievalSettings) -> pa.Table:
-    """Fuse both legs, in full: every chunk that a leg found keeps its place.
+def fuse(legs: Mapping[LegName, pa.Table], *, settings: RetrievalSettings) -> pa.Table:
+    """Fuse the legs, in full: every chunk that a leg found keeps its place.
 
     The first ``candidate_depth`` of each query are its candidates; the others tell how deep the legs went.
 
     Args:
-        bm25: A table of schema LEG.
-        dense: A table of schema LEG.
+        legs: Schema LEG, by name; those that are on.
         settings: The fusion and its weights.
 
     Returns:
         A table of schema FUSED, by query number, then fused rank.
     """
-    pool = union_legs(bm25, dense)
+    pool = union_legs(legs)
     fused = FusedPool.of(pool, settings)
     columns: dict[str, pa.Array | NDArray[np.generic]] = {"query_number": pool.queries, "chunk_number": pool.chunks}
-    for name in ("bm25", "dense"):
-        missing = pool.ranks[name] == 0
-        columns[f"{name}_score"] = pa.array(pool.scores[name], mask=missing)
-        columns[f"{name}_rank"] = pa.array(pool.ranks[name], mask=missing)
+    for name in LEGS:
+        if name in pool.ranks:
+            missing = pool.ranks[name] == 0
+            columns[f"{name}_score"] = pa.array(pool.scores[name], mask=missing)
+            columns[f"{name}_rank"] = pa.array(pool.ranks[name], mask=missing)
+        else:
+            columns[f"{name}_score"] = pa.nulls(pool.queries.size, pa.float32())
+            columns[f"{name}_rank"] = pa.nulls(pool.queries.size, pa.int32())
     return (
         pa.table(columns | {"fused_score": fused.scores, "fused_rank": fused.ranks})
         .take(pa.array(fused.order))

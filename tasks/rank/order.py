@@ -1,7 +1,7 @@
 """The final order: reranker and first stage weighed against each other, cut to the best entry of a document.
 
     score = weight * z(pair score) + (1 - weight) * z(first stage)
-    first stage = z(fused score) + 2 * (leg weight * z(leg score), summed over both legs)
+    first stage = z(fused score) + 2 * (leg weight * z(leg score), summed over the legs)
 
 with z the standardisation over the query's reranked candidates, so that no scale decides. Reciprocal rank fusion
 finds candidates well and orders them badly, because ranks do not tell a clear winner from a narrow one: the legs'
@@ -20,10 +20,11 @@ from nightrank.storage.records import CANDIDATES, ranking_order, ranks_within
 from nightrank.tasks.rank.fusion import standardise_within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
+    from nightrank.storage.legs import LegName
     from nightrank.tasks.settings.whole import Settings
 
 
@@ -38,10 +39,15 @@ class LegScores:
     weight: float
 
 
-def legs_of(candidates: pa.Table, *, dense_weight: float) -> tuple[LegScores, LegScores]:
-    """Both legs' scores from a table with ``bm25_score`` and ``dense_score``."""
-    bm25, dense = (candidates.column(f"{leg}_score").cast(pa.float64()).to_numpy() for leg in ("bm25", "dense"))
-    return LegScores(bm25, 1.0 - dense_weight), LegScores(dense, dense_weight)  # a null is NaN
+def legs_of(candidates: pa.Table, *, leg_weights: Mapping[LegName, float]) -> list[LegScores]:
+    """The legs' scores from a table with a column ``<leg>_score`` for each of them.
+
+    Args:
+        candidates: As FUSED and CANDIDATES have them.
+        leg_weights: Of the legs that are on.
+    """
+    scores = {leg: candidates.column(f"{leg}_score").cast(pa.float64()).to_numpy() for leg in leg_weights}
+    return [LegScores(scores[leg], weight) for leg, weight in leg_weights.items()]  # a null is NaN
 
 
 def first_stage_scores(
@@ -51,14 +57,14 @@ def first_stage_scores(
     legs: Iterable[LegScores],
     asked: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """What the first stage makes of each candidate: fused rank and the scores of both legs, equal in weight.
+    """What the first stage makes of each candidate: its fused score and the scores of the legs, the latter twice.
 
     A leg that does not list a candidate counts with the lowest score that it gives to one of the query's.
 
     Args:
         queries: int (n,), from 0, ascending.
         fused_scores: float (n,).
-        legs: Both legs; their weights sum to 1.
+        legs: Those that are on; their weights sum to 1.
         asked: bool (n,), the candidates that are reranked; the others keep their fused scores.
 
     Returns:
@@ -184,7 +190,12 @@ def reranked_rows(fused: pa.Table, settings: Settings) -> NDArray[np.intp]:
 
 
 def final_order(
-    candidates: pa.Table, fused: pa.Table, pair_scores: NDArray[np.float32], *, weight: float, dense_weight: float
+    candidates: pa.Table,
+    fused: pa.Table,
+    pair_scores: NDArray[np.float32],
+    *,
+    weight: float,
+    leg_weights: Mapping[LegName, float],
 ) -> pa.Table:
     """The candidates in their final order.
 
@@ -193,14 +204,14 @@ def final_order(
         fused: Schema FUSED (n,), the same rows.
         pair_scores: float32 (n,), NaN where the reranker was not asked.
         weight: Of the reranker.
-        dense_weight: Of the dense leg in the first stage; BM25 has the rest.
+        leg_weights: Of the legs that are on; they sum to 1.
 
     Returns:
         A table of schema CANDIDATES, by query number, then rank.
     """
     queries, chunk_numbers = fused.column("query_number").to_numpy(), fused.column("chunk_number").to_numpy()
     fused_scores, fused_ranks = fused.column("fused_score").to_numpy(), fused.column("fused_rank").to_numpy()
-    legs, asked = legs_of(fused, dense_weight=dense_weight), ~np.isnan(pair_scores)
+    legs, asked = legs_of(fused, leg_weights=leg_weights), ~np.isnan(pair_scores)
     first_stage = first_stage_scores(queries, fused_scores, legs=legs, asked=asked)
     scores = weighted_scores(queries, first_stage, fused_ranks, pair_scores, weight=weight)
     order, ranks = rank_candidates(queries, scores, chunk_numbers)

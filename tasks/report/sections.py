@@ -91,6 +91,7 @@ class Loss(NamedTuple):
     fused_rank: int | None
     reranked_rank: int | None
     result_rank: int | None
+    sparse_rank: int | None = None  # releases of earlier versions say nothing of it
 
 
 class Followed(NamedTuple):

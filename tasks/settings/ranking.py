@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from nightrank.storage.legs import LEGS, LegName
 from nightrank.tasks.settings.section import OFF, Section, Sha256, Switchable
 
 
-class RetrievalSettings(Section):
-    """``[retrieval]``: candidates of both legs, fused."""
+class LegWeights(Section):
+    """``[retrieval.weights]``: how much each leg counts, in fusion and in the final order: parts of whatever sum.
 
+    Where one of the legs that are on has a weight here, all of them must; those that are off do not count.
+    """
+
+    bm25: float = Field(default=1.0, ge=0.0, le=1000.0, description="Weight of the BM25 leg.")
+    dense: float = Field(default=1.0, ge=0.0, le=1000.0, description="Weight of the dense leg.")
+    sparse: float = Field(default=1.0, ge=0.0, le=1000.0, description="Weight of the learned sparse leg.")
+
+
+class RetrievalSettings(Section):
+    """``[retrieval]``: candidates of all legs, fused."""
+
+    legs: Annotated[tuple[LegName, ...], Field(min_length=1, strict=False)] = Field(
+        default=("bm25", "dense"),
+        description="The retrievers of the first stage, in any order: `bm25`, `dense` (the embedder's), `sparse` "
+        "(learned sparse; so far only as `sparse_run`).",
+    )
     candidate_depth: int = Field(default=100, ge=1, le=10_000, description="Candidates a query, after fusion.")
     fusion: Literal["rrf", "minmax"] = Field(
         default="rrf", description="`rrf`: reciprocal rank fusion; `minmax`: weighted sum of min-max scaled scores."
     )
     rrf_k: int = Field(default=60, ge=1, le=1000, description="Constant of reciprocal rank fusion.")
-    dense_weight: float = Field(
-        default=0.5, ge=0.0, le=1.0, description="Weight of the dense leg against BM25, in both fusions."
-    )
+    weights: LegWeights = Field(default=LegWeights(), description="How much each leg counts; equal parts by default.")
     bm25_run: str | None = Field(
         default=None,
         min_length=1,
@@ -29,6 +44,59 @@ class RetrievalSettings(Section):
     dense_run: str | None = Field(
         default=None, min_length=1, description="The same in place of the dense leg. Relative to the settings file."
     )
+    sparse_run: str | None = Field(
+        default=None, min_length=1, description="The same in place of the sparse leg. Relative to the settings file."
+    )
+
+    @field_validator("legs")
+    @classmethod
+    def _in_order(cls, legs: tuple[LegName, ...]) -> tuple[LegName, ...]:
+        """The legs in the order that they have everywhere: the one in which they are written says nothing."""
+        twice = sorted({leg for leg in legs if legs.count(leg) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} is named twice")
+        return tuple(leg for leg in LEGS if leg in legs)
+
+    @field_validator("weights")
+    @classmethod
+    def _of_all_legs(cls, weights: LegWeights, info: ValidationInfo) -> LegWeights:
+        """Weights that leave a leg out would count it for a part that nobody chose."""
+        legs: tuple[LegName, ...] = info.data.get("legs", ())
+        missing = [leg for leg in legs if leg not in weights.model_fields_set]
+        if weights.model_fields_set and missing:
+            raise ValueError(f"of the legs that are on, {', '.join(missing)} has no weight")
+        if legs and not any(getattr(weights, leg) for leg in legs):
+            raise ValueError("the weights of the legs that are on are all 0")
+        return weights
+
+    @field_validator(*(f"{leg}_run" for leg in LEGS))
+    @classmethod
+    def _of_a_leg_that_is_on(cls, name: str | None, info: ValidationInfo) -> str | None:
+        leg = str(info.field_name).removesuffix("_run")
+        if name is not None and leg not in info.data.get("legs", LEGS):
+            raise ValueError(f"it stands in for the {leg} leg, which `legs` does not name")
+        return name
+
+    @model_validator(mode="after")
+    def _has_a_sparse_model(self) -> Self:
+        if "sparse" in self.own_legs:
+            raise ValueError("the sparse leg needs a run file, `sparse_run`: there is no sparse model yet")
+        return self
+
+    @property
+    def own_legs(self) -> tuple[LegName, ...]:
+        """The legs that are on and that a refresh retrieves itself.
+
+        Beside a run for one of the other two our own leg is kept up; a sparse run stands alone, without any model.
+        """
+        return tuple(leg for leg in self.legs if leg != "sparse" or self.sparse_run is None)
+
+    @property
+    def leg_weights(self) -> dict[LegName, float]:
+        """The weight of each leg that is on, in the order of ``LEGS``; they sum to 1."""
+        parts: dict[LegName, float] = {leg: getattr(self.weights, leg) for leg in self.legs}
+        whole = sum(parts.values())
+        return {leg: part / whole for leg, part in parts.items()}
 
 
 NOT_HOSTED = OFF  # the value of ``api`` with which the model runs here

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from nightrank.storage.legs import LEGS
 from nightrank.tasks.settings.index import Bm25Settings, ChunkingSettings, EmbedderSettings, SparseSettings
 from nightrank.tasks.settings.inputs import DocumentsSettings, JudgmentsSettings, QueriesSettings
 from nightrank.tasks.settings.operation import (
@@ -68,7 +69,7 @@ class Settings(Section):
                 "schedule": True,
                 "notify": True,
                 "documents": {"source"},
-                "retrieval": {"bm25_run", "dense_run"},
+                "retrieval": {f"{leg}_run" for leg in LEGS},
                 "queries": {"log", "drop_list", "pairs_per_second"},
                 "evaluation": {"timed_queries"},
                 "reranker": {"hosted"},  # what of it decides scores is in the reranker's fingerprint

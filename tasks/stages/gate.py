@@ -111,7 +111,8 @@ def _soundness(night: Night, new: _New) -> list[Gate]:
             "queries without an entry in the cache": new.queries.num_rows - built.results.queries,
             "candidates that a filter does not let through": _outside_filters(new),
         }
-        return [integrity_gate(faults), bm25_gate(_audit(night, store, table, new))]
+        audits = [bm25_gate(_audit(night, store, table, new))] if "bm25" in night.settings.retrieval.legs else []
+        return [integrity_gate(faults), *audits]
 
 
 def _outside_filters(new: _New) -> int:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from nightrank.storage.legs import LegName
     from nightrank.storage.records import Judgment
     from nightrank.storage.release.files import DocumentDigests, Documents, ExternalRun, Queries
     from nightrank.tasks.night import Night
@@ -74,7 +75,7 @@ class InputsRead:
     documents: Documents
     digests: DocumentDigests
     queries: Queries
-    external_runs: Mapping[str, ExternalRun]
+    external_runs: Mapping[LegName, ExternalRun]
     counts: InputCounts
     judgments_unknown: int
     documents_key: str
@@ -159,12 +160,18 @@ def _queries_key(queries: pa.Table) -> str:
 
 def _read_runs(
     night: Night, queries: pa.Table, digests: DocumentDigests
-) -> tuple[dict[str, ExternalRun], tuple[RunRead, ...]]:
+) -> tuple[dict[LegName, ExternalRun], tuple[RunRead, ...]]:
     """The runs that stand in for legs, by leg, and what was read of each."""
     names = runs_of(night.settings.retrieval)
     document_ids = digests.read(["document_id"]).column(0) if names else None
-    files = {"bm25": night.scratch.external_bm25, "dense": night.scratch.external_dense}
-    external_runs, runs = {}, []
+    scratch = night.scratch
+    files: dict[LegName, ExternalRun] = {
+        "bm25": scratch.external_bm25,
+        "dense": scratch.external_dense,
+        "sparse": scratch.external_sparse,
+    }
+    external_runs: dict[LegName, ExternalRun] = {}
+    runs = []
     for leg, name in names.items():
         path = night.base / name
         table, read = read_external_run(path, name=name, leg=leg, queries=queries, document_ids=document_ids)

@@ -54,7 +54,8 @@ def rerank_candidates(
                 pairs, memo, texts, load=reranker.load, drift_check=drift_check, sharding=_sharding(night, reranker)
             )
     weight = 0.0 if reranker is None else reranker.plan.weight
-    ordered = final_order(candidates, entries, pair_scores, weight=weight, dense_weight=settings.retrieval.dense_weight)
+    leg_weights = settings.retrieval.leg_weights
+    ordered = final_order(candidates, entries, pair_scores, weight=weight, leg_weights=leg_weights)
     return Reranked(night.files.candidates.write(ordered), done)
 
 

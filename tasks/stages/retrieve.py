@@ -1,4 +1,4 @@
-"""The third stage: every query meets the collection in both legs, and the legs are fused."""
+"""The third stage: every query meets the collection in each leg that is on, and the legs are fused."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.filters.queries import by_text
 from nightrank.storage.memo.query_vectors import QueryMemo
+from nightrank.storage.records import LEG
 from nightrank.storage.release.leg_lists import read_leg_lists, write_leg_lists
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.storage.release.files import Bm25Leg, DenseLeg, ExternalRun, Fused, Queries
+    from nightrank.storage.legs import LegName
+    from nightrank.storage.release.files import Bm25Leg, DenseLeg, ExternalRun, Fused, Queries, TableReference
     from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
     from nightrank.tasks.stages.filter import FilteredQueries
@@ -71,7 +73,9 @@ class DenseRetrieved:
 
 @stage_task("retrieve bm25")
 def retrieve_lexical(night: Night, asked: FilteredQueries, index: Index) -> Bm25Leg:
-    """The BM25 leg of every query."""
+    """The BM25 leg of every query; empty where it is off."""
+    if "bm25" not in night.settings.retrieval.legs:
+        return night.scratch.bm25_leg.write(LEG.empty_table())
     settings, queries = night.settings, asked.queries.read(["text", "filter"])
     texts = queries.column("text").to_pylist()
     with Bm25Store.open(index.statistics.path) as store:
@@ -91,7 +95,12 @@ def retrieve_lexical(night: Night, asked: FilteredQueries, index: Index) -> Bm25
 
 @stage_task("embed queries", retry=RETRIED)
 def embed_queries(night: Night, asked: Queries, vectors: ChunksEmbedded, embedder: LazyEmbedder) -> QueriesEmbedded:
-    """Embed the queries that have no vector yet, batch by batch; the model is loaded only where one is missing."""
+    """Embed the queries that have no vector yet, batch by batch; the model is loaded only where one is missing.
+
+    Where the dense leg is off, nothing asks for vectors of queries, and none is made.
+    """
+    if "dense" not in night.settings.retrieval.legs:
+        return QueriesEmbedded(embedder.plan.fingerprint, embedded=0, checked=embedder.vectors_checked)
     queries = asked.read(["query_key", "text", "filter"])
     queries = _each_once(by_text(queries, queries))
     keys = queries.column("query_key").to_pylist()
@@ -126,7 +135,10 @@ def embed_queries(night: Night, asked: Queries, vectors: ChunksEmbedded, embedde
 
 @stage_task("retrieve dense")
 def retrieve_semantic(night: Night, asked: FilteredQueries, vectors: QueriesEmbedded, index: Index) -> DenseRetrieved:
-    """The dense leg of every query, from the lists of the night before where there are any."""
+    """The dense leg of every query, from the lists of the night before where there are any; empty where it is off."""
+    if "dense" not in night.settings.retrieval.legs:
+        write_leg_lists(night.files.dense_lists.path, ())
+        return DenseRetrieved(night.scratch.dense_leg.write(LEG.empty_table()), scanned=0)
     rows, before = asked.queries.read(["query_key", "text", "filter"]), night.before
     with QueryMemo(night.workspace.memo, embedder=vectors.memo) as memo:
         known, query_vectors = memo.vectors_of(by_text(rows, rows).column("query_key").to_pylist())
@@ -165,11 +177,11 @@ def fuse_legs(
     bm25_leg: Bm25Leg,
     dense_leg: DenseLeg,
     *,
-    external_runs: Mapping[str, ExternalRun],
+    external_runs: Mapping[LegName, ExternalRun],
     asked: FilteredQueries,
     index: Index,
 ) -> Fused:
-    """Both legs as one ranking: candidates and what lies below them.
+    """The legs that are on as one ranking: candidates and what lies below them.
 
     Args:
         night: The run.
@@ -179,12 +191,14 @@ def fuse_legs(
         asked: The queries of the legs; an external run has their filters applied.
         index: What the legs were retrieved from.
     """
-    own = {"bm25": bm25_leg.read(), "dense": dense_leg.read()}
-    settings, legs = night.settings.retrieval, dict(own)
+    settings = night.settings.retrieval
+    files: dict[LegName, TableReference] = {"bm25": bm25_leg, "dense": dense_leg}
+    own = {leg: files[leg].read() for leg in settings.own_legs}
+    legs = dict(own)
     if external_runs:
         with Bm25Store.open(index.statistics.path) as store:
             documents = store.chunks(["document_id"]).column(0).combine_chunks()
         allowed = asked.filters().by_query
         for leg, run in external_runs.items():
             legs[leg] = run_as_leg(run.read(), own, documents, depth=settings.candidate_depth, allowed=allowed)
-    return night.scratch.fused.write(fuse(legs["bm25"], legs["dense"], settings=settings))
+    return night.scratch.fused.write(fuse(legs, settings=settings))

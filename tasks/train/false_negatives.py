@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 SAME_TEXT_COSINE = 0.95  # passages this close to an answer are taken for answers themselves
@@ -62,20 +64,21 @@ def scored_like_an_answer(
     return reached
 
 
-def teacher_scores_of(dense: NDArray[np.floating], bm25: NDArray[np.floating]) -> NDArray[np.float64]:
-    """What the first stage holds of some passages: the mean of both legs' standardised scores.
+def teacher_scores_of(legs: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """What the first stage holds of some passages: the mean of the legs' standardised scores.
 
     Args:
-        dense: float (n,), NaN where the leg did not find the passage: it then has the lowest score that the leg gave.
-        bm25: float (n,), likewise.
+        legs: float (n,) each, at least one; NaN where the leg did not find the passage: it then has the lowest score
+            that the leg gave.
 
     Returns:
         float64 (n,).
 
-    >>> teacher_scores_of(np.array([0.2, 0.6, -0.2]), np.array([np.nan, 7.0, 7.0])).round(3).tolist()
+    >>> teacher_scores_of([np.array([0.2, 0.6, -0.2]), np.array([np.nan, 7.0, 7.0])]).round(3).tolist()
     [0.0, 0.612, -0.612]
     """
-    return (standardised(_with_lowest(dense)) + standardised(_with_lowest(bm25))) / 2
+    scores: NDArray[np.float64] = np.sum([standardised(_with_lowest(leg)) for leg in legs], axis=0) / len(legs)
+    return scores
 
 
 def standardised(scores: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -78,9 +78,13 @@ class Miner:
         answer_places = [None if answer.row is None else places_of_rows.get(answer.row) for answer in answers]
         known = np.array([np.nan if place is None else found.pair_scores[place] for place in answer_places])
         scored = scored_like_an_answer(found.pair_scores, known)
-        own_dense = np.array([answer.vector @ found.vector for answer in answers])
-        own_bm25 = np.array([np.nan if place is None else found.bm25[place] for place in answer_places])
-        teacher_scores = teacher_scores_of(np.append(found.dense, own_dense), np.append(found.bm25, own_bm25))
+        own_scores = {
+            leg: np.array([np.nan if place is None else scores[place] for place in answer_places])
+            for leg, scores in found.legs.items()
+        }
+        if "dense" in own_scores:  # it says something of any passage
+            own_scores["dense"] = np.array([answer.vector @ found.vector for answer in answers])
+        teacher_scores = teacher_scores_of([np.append(scores, own_scores[leg]) for leg, scores in found.legs.items()])
         negatives: list[tuple[int, float]] = []
         false_negatives: set[int] = set()
         for place, row in enumerate(found.rows.tolist()):
@@ -123,7 +127,7 @@ class Miner:
         listed = zip(
             (found.chunks.passages[row] for row in found.rows.tolist()),
             found.fused.tolist(),
-            *([None if np.isnan(score) else float(score) for score in leg] for leg in (found.dense, found.bm25)),
+            found.scores_by_leg(),
             strict=True,
         )
         return HeldOutQuery(

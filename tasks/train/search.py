@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.bm25.index import Bm25Store
     from nightrank.storage.lance.table import ChunkTable
+    from nightrank.storage.legs import LegName
     from nightrank.tasks.settings.whole import Settings
 
     Embed = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -66,8 +67,7 @@ class Found:
         query: Normalised.
         vector: float32 (dim,), the query's.
         rows: int64 (n,), rows of ``chunks``.
-        dense: float32 (n,), NaN where the leg did not find it.
-        bm25: float32 (n,), likewise.
+        legs: float32 (n,) of each leg that is on, by name, NaN where it did not find it.
         fused: float32 (n,).
         pair_scores: float32 (n,), NaN where the release has none.
         chunks: All candidates of a block of queries, and all chunks of the documents that answer them.
@@ -76,11 +76,17 @@ class Found:
     query: str
     vector: NDArray[np.float32]
     rows: NDArray[np.int64]
-    dense: NDArray[np.float32]
-    bm25: NDArray[np.float32]
+    legs: Mapping[LegName, NDArray[np.float32]]
     fused: NDArray[np.float32]
     pair_scores: NDArray[np.float32]
     chunks: Chunks
+
+    def scores_by_leg(self) -> list[dict[LegName, float]]:
+        """The scores of the legs that list each of the n candidates."""
+        return [
+            {leg: float(scores[row]) for leg, scores in self.legs.items() if not np.isnan(scores[row])}
+            for row in range(self.fused.size)
+        ]
 
     def best_row(self, document_id: str) -> int | None:
         """The row of the chunk of a document that answers the query best: by the first stage, else by its vector.
@@ -130,6 +136,11 @@ class ReleaseIndex:
     def __len__(self) -> int:
         return int(self.listing.num_rows)
 
+    @property
+    def legs(self) -> tuple[LegName, ...]:
+        """The legs that queries meet."""
+        return self.settings.retrieval.own_legs
+
     def search(
         self, queries: Sequence[str], embed: Embed, *, documents_of: Mapping[str, Collection[str]]
     ) -> Iterator[Found]:
@@ -151,14 +162,11 @@ class ReleaseIndex:
             chunks = self.read(np.union1d(candidates, wanted).astype(np.int32))
             rows = np.searchsorted(chunks.numbers, candidates)
             bounds = np.searchsorted(found.column("query_number").to_numpy(), np.arange(len(block) + 1))
-            dense, bm25, scores = (
-                found.column(f"{name}_score").to_numpy(zero_copy_only=False).astype(np.float32)
-                for name in ("dense", "bm25", "fused")
-            )
+            legs, scores = {leg: _scores(found, leg) for leg in self.legs}, _scores(found, "fused")
             for number, query in enumerate(block):
                 own = slice(bounds[number], bounds[number + 1])
-                said = (dense[own], bm25[own], scores[own], pair_scores[own])
-                yield Found(query, vectors[number], rows[own], *said, chunks)
+                of_legs = {leg: of_leg[own] for leg, of_leg in legs.items()}
+                yield Found(query, vectors[number], rows[own], of_legs, scores[own], pair_scores[own], chunks)
 
     def numbers_of(self, document_ids: Collection[str]) -> NDArray[np.int32]:
         """int32 (n,), the chunks of some documents, ascending."""
@@ -194,3 +202,9 @@ class ReleaseIndex:
         for row, (number, chunk_hash) in enumerate(zip(found.column("query_number").to_pylist(), hashes, strict=False)):
             scores[row] = known.get((keys[number], chunk_hash), np.nan)
         return scores
+
+
+def _scores(found: pa.Table, name: str) -> NDArray[np.float32]:
+    """float32 (n,), NaN where there is none."""
+    scores: NDArray[np.float32] = found.column(f"{name}_score").to_numpy(zero_copy_only=False).astype(np.float32)
+    return scores

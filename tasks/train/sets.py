@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 
 from nightrank.storage.files.parquet import read_table, write_table
+from nightrank.storage.legs import LEGS
 from nightrank.tasks.train.sources import MinedQuery, Passage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from nightrank.storage.legs import LegName
 
 _TEACHER_SCORES = pa.list_(pa.struct([pa.field("passage", pa.int32()), pa.field("teacher_score", pa.float64())]))
 _CANDIDATES = pa.list_(
@@ -23,8 +26,7 @@ _CANDIDATES = pa.list_(
         [
             pa.field("place", pa.int32()),
             pa.field("fused", pa.float64()),
-            pa.field("dense", pa.float64()),  # null where the leg does not list it
-            pa.field("bm25", pa.float64()),
+            *(pa.field(leg, pa.float64()) for leg in LEGS),  # null where the leg does not list it, or is off
         ]
     )
 )
@@ -59,12 +61,11 @@ HELD_OUT = pa.schema(
 
 
 class Candidate(NamedTuple):
-    """What the first stage says of a passage: its place, and scores, None of a leg that does not list it."""
+    """What the first stage says of a passage: its place, its fused score, and those of the legs that list it."""
 
     place: int
     fused: float
-    dense: float | None
-    bm25: float | None
+    legs: Mapping[LegName, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ def write_training_set(folder: Path, training_set: TrainingSet) -> None:
         {
             "query": query.query,
             "relevant": [{"document_id": name, "grade": grade} for name, grade in query.relevant.items()],
-            "candidates": [candidate._asdict() for candidate in query.candidates],
+            "candidates": [_of_candidate(one) for one in query.candidates],
         }
         for query in training_set.held_out
     ]
@@ -161,13 +162,24 @@ def read_training_set(folder: Path) -> TrainingSet:
             HeldOutQuery(
                 row["query"],
                 {entry["document_id"]: entry["grade"] for entry in row["relevant"]},
-                tuple(Candidate(**entry) for entry in row["candidates"]),
+                tuple(_candidate(entry) for entry in row["candidates"]),
             )
             for row in read_table(folder / "held_out.parquet").to_pylist()
         ],
         held=frozenset(place for place, row in enumerate(passages) if row["is_held"]),
         evaluated=tuple(place for place, row in enumerate(passages) if row["is_evaluated"]),
     )
+
+
+def _of_candidate(candidate: Candidate) -> dict[str, float | None]:
+    return {"place": candidate.place, "fused": candidate.fused, **{leg: candidate.legs.get(leg) for leg in LEGS}}
+
+
+def _candidate(row: dict[str, float | None]) -> Candidate:
+    place, fused = row["place"], row["fused"]
+    assert place is not None
+    assert fused is not None
+    return Candidate(int(place), fused, {leg: score for leg in LEGS if (score := row[leg]) is not None})
 
 
 def _rows(pairs: Sequence[tuple[int, float]]) -> list[dict[str, float]]:

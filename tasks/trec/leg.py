@@ -1,8 +1,8 @@
 """Candidates from outside: a TREC run file stands in for a leg, so that another engine's first stage is reranked.
 
 A run ranks documents, a leg ranks chunks. A document stands in the leg as one chunk, with the run's score: the one of
-its chunks that our own two legs rank best for the query, or its first one where neither found any. Our own legs and
-their lists are kept up beside it, so that the run can be taken away again at no cost.
+its chunks that our own legs rank best for the query, or its first one where none found any. Our own legs and their
+lists are kept up beside it, so that the run can be taken away again at no cost.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import digest_of_sequence
+from nightrank.storage.legs import LEGS
 from nightrank.storage.records import EXTERNAL_RUN, LEG, ranking_order, ranks_within
 from nightrank.tasks.trec.runs import read_run
 
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nightrank.storage.legs import LegName
     from nightrank.tasks.settings.ranking import RetrievalSettings
-
-LEGS = ("bm25", "dense")
 
 
 class RunRead(NamedTuple):
@@ -40,7 +40,7 @@ class RunRead(NamedTuple):
         documents_unknown: Entries whose document is not in the collection.
     """
 
-    leg: str
+    leg: LegName
     name: str
     key: str
     queries_missing: int
@@ -83,7 +83,7 @@ class RunFiltered(NamedTuple):
 
 
 def read_external_run(
-    path: Path, *, name: str, leg: str, queries: pa.Table, document_ids: pa.Array | pa.ChunkedArray
+    path: Path, *, name: str, leg: LegName, queries: pa.Table, document_ids: pa.Array | pa.ChunkedArray
 ) -> tuple[pa.Table, RunRead]:
     """The entries of a run file for the queries of a release.
 
@@ -134,7 +134,7 @@ def read_external_run(
 
 def run_as_leg(
     run: pa.Table,
-    own: Mapping[str, pa.Table],
+    own: Mapping[LegName, pa.Table],
     document_of_chunk: pa.Array,
     *,
     depth: int,
@@ -205,10 +205,10 @@ def _let_through(
 
 
 def _best_chunks(
-    own: Mapping[str, pa.Table], documents: NDArray[np.int64]
+    own: Mapping[LegName, pa.Table], documents: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The chunk of each (query, document) that either leg ranks best: int64 (n,) ascending, and int64 (n,)."""
-    legs = pa.concat_tables(list(own.values()))
+    """The chunk of each (query, document) that a leg ranks best: int64 (n,) ascending, and int64 (n,)."""
+    legs = pa.concat_tables([LEG.empty_table(), *own.values()])
     queries, chunks, ranks = (legs.column(name).to_numpy() for name in ("query_number", "chunk_number", "rank"))
     pairs = _pairs(queries, documents[chunks])
     order = np.lexsort((chunks, ranks, pairs))
@@ -231,7 +231,7 @@ def _lines(run: pa.Table) -> Iterable[str]:
     return (f"{number}\t{document_id}\t{score!r}" for number, document_id, score in zip(*columns, strict=True))
 
 
-def runs_of(settings: RetrievalSettings) -> dict[str, str]:
+def runs_of(settings: RetrievalSettings) -> dict[LegName, str]:
     """The run files that stand in for legs, as the settings name them, by leg."""
-    named = {leg: getattr(settings, f"{leg}_run") for leg in LEGS}
+    named: dict[LegName, str | None] = {leg: getattr(settings, f"{leg}_run") for leg in LEGS}
     return {leg: name for leg, name in named.items() if name is not None}

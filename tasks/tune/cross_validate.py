@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 TIMES = 4  # that the queries are cut into folds: one cut alone gives a figure that hangs on its seed
 SEGMENT_QUERIES = 20  # judged ones that a segment needs
 PRESENT = "present"
-LEGS = ("bm25", "dense")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +167,7 @@ def tune(search: Search, *, folds: int, seed: int, segments: Mapping[str, str] |
     held = _held_out(search, cuts, everything)
     chosen = search.choose(everything)
     others = {PRESENT: search.values(search.present)}
-    others |= {leg: search.leg_values(leg) for leg in LEGS}
+    others |= {leg: search.leg_values(leg) for leg in search.present.fusion.legs}
     return Tuned(
         release_id=search.release_id,
         queries=len(search.units),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nightrank.storage.legs import LegName
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.evaluate.judged_candidates import JudgedCandidates
     from nightrank.tasks.experiment.experiment import Experiment
@@ -120,7 +121,7 @@ class Search:
         values: NDArray[np.float64] = self._recall[self._fusions.index(variant.fusion)]
         return values
 
-    def leg_values(self, leg: str) -> NDArray[np.float64]:
+    def leg_values(self, leg: LegName) -> NDArray[np.float64]:
         """The nDCG@10 of a leg alone on each query: float64 (n_ids,)."""
         return self._values.of_leg(leg)
 
@@ -139,8 +140,9 @@ def changes(present: RankingVariant, chosen: RankingVariant) -> dict[str, JsonVa
 
     >>> from nightrank.tasks.settings.whole import RetrievalSettings
     >>> present = RankingVariant(RetrievalSettings(), Reranking(0.3, 100))
-    >>> changes(present, RankingVariant(RetrievalSettings(dense_weight=0.2), Reranking(0.3, 50)))
-    {'retrieval.dense_weight': 0.2, 'reranker.depth': 50}
+    >>> other = RetrievalSettings(weights={"bm25": 4.0, "dense": 1.0})
+    >>> changes(present, RankingVariant(other, Reranking(0.3, 50)))
+    {'retrieval.weights': {'bm25': 0.8, 'dense': 0.2}, 'reranker.depth': 50}
     """
     before = present.values()
     return {key: value for key, value in chosen.values().items() if before.get(key) != value}

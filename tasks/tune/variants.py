@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.tasks.experiment.values import Reranking
+from nightrank.tasks.settings.ranking import LegWeights
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nightrank.storage.legs import LegName
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.settings.ranking import RetrievalSettings
 
 RRF_KS = (10, 60)
-DENSE_WEIGHTS = tuple(step / 10 for step in range(11))  # 0 and 1: one leg alone decides
+# How many parts the weight of one is cut into, by the number of legs; with a part of 0 a leg finds, and does not count.
+PARTS = {1: 1, 2: 10, 3: 6}
+ROUNDING = 1e-3  # shares that differ by no more, all together, are equal
+DECIMALS = 4  # of a weight that is told, and written
 RERANKER_WEIGHTS = tuple(step / 10 for step in range(1, 11))
 DEPTHS = (10, 20, 50, 100)
 
@@ -27,7 +35,7 @@ class RankingVariant(NamedTuple):
         told: dict[str, JsonValue] = {"retrieval.fusion": self.fusion.fusion}
         if self.fusion.fusion == "rrf":
             told["retrieval.rrf_k"] = self.fusion.rrf_k
-        told["retrieval.dense_weight"] = self.fusion.dense_weight
+        told["retrieval.weights"] = {leg: round(weight, DECIMALS) for leg, weight in self.fusion.leg_weights.items()}
         if self.reranking is None:
             return told | {"reranker.model": "none"}
         return told | {"reranker.weight": self.reranking.weight, "reranker.depth": self.reranking.depth}
@@ -36,13 +44,44 @@ class RankingVariant(NamedTuple):
 def fusions_to_try(present: RetrievalSettings) -> list[RetrievalSettings]:
     """The fusions of a search: the present one first, then those nearest to it in weight."""
     kinds = [("minmax", present.rrf_k), *(("rrf", k) for k in sorted({*RRF_KS, present.rrf_k}))]
-    weights = sorted(DENSE_WEIGHTS, key=lambda weight: abs(weight - present.dense_weight))
+    now = present.leg_weights
     tried = [
-        present.model_copy(update={"fusion": kind, "rrf_k": k, "dense_weight": weight})
-        for weight in weights
+        present.model_copy(update={"fusion": kind, "rrf_k": k, "weights": weights})
+        for weights in sorted(weights_to_try(present.legs), key=lambda weights: _distance(weights, now))
         for kind, k in kinds
     ]
-    return [present, *(fusion for fusion in tried if fusion != present)]
+    return [present, *(fusion for fusion in tried if not _same(fusion, present))]
+
+
+def weights_to_try(legs: Sequence[LegName]) -> list[LegWeights]:
+    """Every way to share so many parts among legs, rounded as they are written.
+
+    >>> [(weights.bm25, weights.dense) for weights in weights_to_try(["bm25", "dense"])][:3]
+    [(1.0, 0.0), (0.9, 0.1), (0.8, 0.2)]
+    >>> len(weights_to_try(["bm25", "dense", "sparse"]))
+    28
+    """
+    parts = PARTS[len(legs)]
+    falling = itertools.product(range(parts, -1, -1), repeat=len(legs))
+    return [
+        LegWeights(**{leg: round(part / parts, DECIMALS) for leg, part in zip(legs, split, strict=True)})
+        for split in falling
+        if sum(split) == parts
+    ]
+
+
+def _distance(weights: LegWeights, now: Mapping[LegName, float]) -> float:
+    """How far shares are apart, all together."""
+    parts: dict[LegName, float] = {leg: getattr(weights, leg) for leg in now}
+    whole = sum(parts.values())
+    return sum(abs(parts[leg] / whole - weight) for leg, weight in now.items())
+
+
+def _same(one: RetrievalSettings, other: RetrievalSettings) -> bool:
+    """Whether two fusions are one, however their weights are written."""
+    written = {"weights": LegWeights()}
+    close = _distance(one.weights, other.leg_weights) < ROUNDING
+    return close and one.model_copy(update=written) == other.model_copy(update=written)
 
 
 def rerankings_to_try(present: Reranking, *, deepest: int) -> list[Reranking]:

@@ -81,7 +81,7 @@ def cut_off_archive(collection: Collection) -> None:
 
 
 def embedder_as_reranker(collection: Collection) -> None:
-    setting("reranker", "model", collection.settings["embedder"]["model"])(collection)
+    setting("reranker", "model", str(collection.settings["embedder"]["model"]))(collection)
 
 
 def model_without_safetensors(collection: Collection) -> None:

@@ -15,6 +15,7 @@ from nightrank.flows.settings_file import load_settings
 from nightrank.flows.tune.flow import tune
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import read_table
+from nightrank.storage.legs import LEGS
 from tests.support.collection import Collection
 from tests.tasks.experiment.test_experiment import experiment_over, published_candidates, published_evaluation
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.flows.night.summary import Summary
+    from nightrank.storage.legs import LegName
 
 # BM25 of another engine: its own scores, one query missing, a document that is not in the collection.
 ANSWERS = {
@@ -43,17 +45,18 @@ def write_run(collection: Collection, answers: dict[str, list[str]]) -> None:
     (collection.folder / "other.run").write_text("".join(lines), encoding="utf-8")
 
 
-@pytest.fixture(params=["bm25", "dense"])
+@pytest.fixture(params=LEGS)
 def outside(request: pytest.FixtureRequest, collection: Collection) -> Collection:
     """A collection one leg of which is another engine's."""
-    collection.settings["retrieval"] = {f"{request.param}_run": "other.run", "candidate_depth": 8}
+    legs: list[str] = [*LEGS] if request.param == "sparse" else ["bm25", "dense"]
+    collection.settings["retrieval"] = {"legs": legs, f"{request.param}_run": "other.run", "candidate_depth": 8}
     collection.write()
     write_run(collection, ANSWERS)
     return collection
 
 
-def leg_of(collection: Collection) -> str:
-    return "bm25" if "bm25_run" in collection.settings["retrieval"] else "dense"
+def leg_of(collection: Collection) -> LegName:
+    return next(leg for leg in LEGS if f"{leg}_run" in collection.settings["retrieval"])
 
 
 def run_documents(collection: Collection, leg: str) -> dict[str, list[str]]:
@@ -174,7 +177,7 @@ def test_a_release_without_the_run_says_nothing_of_settings_with_it(collection: 
     collection.settings["retrieval"] = {"bm25_run": "other.run"}
     collection.write()
 
-    with pytest.raises(InputError, match="bm25_run"):
+    with pytest.raises(InputError, match="run file of a leg"):
         evaluate.fn(str(collection.settings_file), grid=["retrieval.rrf_k=10"])
     with pytest.raises(InputError, match=r"retrieval\.bm25_run cannot vary"):
         evaluate.fn(str(collection.settings_file), grid=["retrieval.bm25_run=a,b"])

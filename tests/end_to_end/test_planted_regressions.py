@@ -101,7 +101,7 @@ def plant_shuffled_reranker(collection: Collection, refresh: Refresh, packaged: 
 def plant_half_a_collection(collection: Collection, refresh: Refresh) -> Live:
     """Publish by words alone, which finds what is judged, then lose every second document."""
     collection.settings["reranker"] = {"model": "none"}
-    collection.settings["retrieval"] = {"dense_weight": 0.0}
+    collection.settings["retrieval"] = {"weights": {"bm25": 1.0, "dense": 0.0}}
     live = published_with_default_gates(collection, refresh)
     collection.documents = collection.documents[1::2]
     collection.write()

@@ -8,6 +8,7 @@ import pytest
 
 from nightrank.flows.settings_file import FORMER_NAMES, find_settings_file, load_settings, read_settings
 from nightrank.storage.errors import InputError
+from nightrank.tasks.settings.ranking import RetrievalSettings
 from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
@@ -145,8 +146,14 @@ def test_a_key_without_a_default_must_be_there(tmp_path: Path, text: str, name: 
         ("retrieval", "candidate_depth", "true"),
         ("retrieval", "candidate_depth", "0"),
         ("retrieval", "candidate_depth", "10001"),
-        ("retrieval", "dense_weight", "1.01"),
-        ("retrieval", "dense_weight", "nan"),
+        ("retrieval", "rrf_k", "0"),
+        ("retrieval", "legs", "[]"),
+        ("retrieval", "legs", '["bm25", "dense", "bm25"]'),
+        ("retrieval", "dense_run", '"d.run"\nlegs = ["bm25"]'),
+        ("retrieval", "weights", "{ bm25 = 0.5 }"),
+        ("retrieval", "weights", "{ bm25 = 0, dense = 0, sparse = 1 }"),
+        ("retrieval", "weights", "0.5"),
+        ("reranker", "weight", "nan"),
         ("retrieval", "fusion", '"RRF"'),
         ("bm25", "k1", "inf"),
         ("bm25", "k1", '"1.2"'),
@@ -186,6 +193,24 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
     )
     settings = load_settings(tmp_path / "nightrank.toml").settings
     assert (settings.bm25.k1, settings.reranker.weight) == (1.0, 1.0)
+
+
+def test_the_order_of_legs_says_nothing_and_a_name_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "nightrank.toml").write_text(f'{LEAST}[retrieval]\nlegs = ["dense", "bm25"]\n')
+    written, default = read_settings(tmp_path / "nightrank.toml"), RetrievalSettings()
+    assert written.retrieval == default
+    assert [*default.leg_weights.items()] == [("bm25", 0.5), ("dense", 0.5)]
+    error = complaint(tmp_path, f'{LEAST}[retrieval]\nlegs = ["dense", "splade"]\n')
+    assert "[retrieval].legs" in error.message
+    assert "'bm25', 'dense' or 'sparse'" in error.message
+
+
+def test_weights_are_parts_of_the_legs_that_are_on(tmp_path: Path) -> None:
+    text = f"{LEAST}[retrieval]\nweights = {{ bm25 = 1, dense = 3, sparse = 4 }}\n"
+    (tmp_path / "nightrank.toml").write_text(text)
+    assert read_settings(tmp_path / "nightrank.toml").retrieval.leg_weights == {"bm25": 0.25, "dense": 0.75}
+    (tmp_path / "nightrank.toml").write_text(f'{text}legs = ["dense", "sparse"]\nsparse_run = "s.run"\n')
+    assert read_settings(tmp_path / "nightrank.toml").retrieval.leg_weights == {"dense": 3 / 7, "sparse": 4 / 7}
 
 
 def test_a_missing_file_is_an_error_and_never_the_defaults(here: Path) -> None:

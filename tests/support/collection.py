@@ -7,13 +7,15 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from benchmarks.settings_files import Value, in_toml
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from nightrank.storage.records import JsonValue
 
-TomlValue: TypeAlias = str | int | float | bool
+TomlValue: TypeAlias = Value
 
 TEXTS = {
     "bees": ("How bees make honey", "Bees carry nectar home. They dry it with their wings until it is honey."),
@@ -165,9 +167,9 @@ def small_collection(folder: Path, *, embedder: str | Path, reranker: str | Path
 
 
 def toml(settings: dict[str, dict[str, TomlValue]]) -> str:
-    """Sections of plain values as TOML; JSON writes such values as TOML does."""
+    """Sections of plain values as TOML."""
     lines = []
     for section, values in settings.items():
         lines += [f"[{section}]"] if section else []
-        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+        lines += [f"{key} = {in_toml(value)}" for key, value in values.items()]
     return "\n".join(lines) + "\n"

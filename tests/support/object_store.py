@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from benchmarks.settings_files import Value
     from nightrank.storage.workspace.base import Workspace
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -59,7 +60,7 @@ class Bucket:
         """The workspace as a machine with this cache sees it."""
         return open_workspace(self.url, cache=cache, options=self.options(lease_seconds=lease_seconds))
 
-    def settings(self, cache: Path) -> dict[str, str | int | float | bool]:
+    def settings(self, cache: Path) -> dict[str, Value]:
         """The section ``[storage]`` of a machine with this cache; no lease is renewed while a test counts writes."""
         return {
             "endpoint": self.endpoint,

@@ -18,8 +18,18 @@ from nightrank.storage.keys import digest
 from nightrank.storage.memo.file import remove_memo
 from nightrank.storage.memo.pair_scores import PAID, PairMemo
 from nightrank.storage.memo.parts import SharedMemos
-from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES, keep_reachable, memo_path, remove_leftovers
+from nightrank.storage.memo.prune import (
+    PAID_PAIRS,
+    PAIRS,
+    QUERIES,
+    SPARSE_QUERIES,
+    SPARSE_TEXTS,
+    keep_reachable,
+    memo_path,
+    remove_leftovers,
+)
 from nightrank.storage.memo.query_vectors import QueryMemo
+from nightrank.storage.memo.sparse_vectors import SparseMemo, SparseVectors
 from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
@@ -28,7 +38,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.memo.prune import MemoKind
 
-KINDS = (PAIRS, PAID_PAIRS, QUERIES)
+KINDS = (PAIRS, PAID_PAIRS, QUERIES, SPARSE_TEXTS, SPARSE_QUERIES)
 MODEL, PAID_MODEL = "m1", f"{PAID}m2"
 
 
@@ -38,6 +48,10 @@ def key(letter: str) -> str:
 
 def vector(letter: str) -> list[float]:
     return [float(ord(letter)), -1.0]
+
+
+def sparse(letters: Iterable[str]) -> SparseVectors:
+    return SparseVectors.of([(np.array([7, ord(letter)]), np.array([0.5, ord(letter)])) for letter in letters])
 
 
 def remember(folder: Path, letters: Iterable[str], kind: MemoKind) -> None:
@@ -51,6 +65,8 @@ def remember(folder: Path, letters: Iterable[str], kind: MemoKind) -> None:
     with memo_of(folder, kind) as memo:
         if isinstance(memo, QueryMemo):
             memo.append(keys, np.array([vector(letter) for letter in letters], dtype=np.float32))
+        elif isinstance(memo, SparseMemo):
+            memo.append(keys, sparse(letters))
         else:
             scores = np.array([ord(letter) for letter in letters], dtype=np.float32)
             memo.append(pa.table({"query_key": keys, "chunk_hash": keys}), scores)
@@ -59,9 +75,11 @@ def remember(folder: Path, letters: Iterable[str], kind: MemoKind) -> None:
         path.write_bytes(content)
 
 
-def memo_of(folder: Path, kind: MemoKind) -> PairMemo | QueryMemo:
+def memo_of(folder: Path, kind: MemoKind) -> PairMemo | QueryMemo | SparseMemo:
     """A memo, open."""
     memos = folder / "memo"
+    if kind in {SPARSE_TEXTS, SPARSE_QUERIES}:
+        return SparseMemo(memos, "texts" if kind is SPARSE_TEXTS else "queries", encoder=MODEL)
     return QueryMemo(memos, embedder=MODEL) if kind is QUERIES else PairMemo(memos, reranker=model_of(kind))
 
 
@@ -72,6 +90,9 @@ def known(folder: Path, kind: MemoKind, letters: str) -> str:
         if isinstance(memo, QueryMemo):
             places, vectors = memo.vectors_of(keys)
             assert vectors.tolist() == [vector(letters[place]) for place in places]
+        elif isinstance(memo, SparseMemo):
+            places, found = memo.vectors_of(pa.array(keys))
+            assert [*found.contents()] == [*sparse(letters[place] for place in places).contents()]
         else:
             places, scores = memo.scores_of(pa.table({"query_key": keys, "chunk_hash": keys}))
             assert scores.tolist() == [ord(letters[place]) for place in places]
@@ -116,7 +137,8 @@ def prune(folder: Path) -> None:
     """Write the memos anew without what the release does not reach."""
     remove_leftovers(folder / "memo")
     release = files_of(folder)
-    for kind, reaching in zip(KINDS, (release.candidates, release.statistics, release.queries), strict=True):
+    reached = (release.candidates, release.statistics, release.queries, release.statistics, release.queries)
+    for kind, reaching in zip(KINDS, reached, strict=True):
         if (path := path_of(folder, kind)).is_file():
             queries = [release.queries.path]
             keep_reachable(path, kind, files=[reaching.path], queries=queries, thorough=True, dry_run=False)

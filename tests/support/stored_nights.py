@@ -16,10 +16,11 @@ from nightrank.storage.keys import digest
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.memo.query_vectors import QueryMemo
+from nightrank.storage.memo.sparse_vectors import SparseMemo, SparseVectors
 from nightrank.storage.release.manifest import ChunkTableVersion, Counts, Inputs, Manifest, commit_release, digests_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nightrank.storage.workspace.base import Workspace
 
@@ -48,6 +49,7 @@ def add_night(
     status: Literal["accepted", "rejected"] = "accepted",
     embedder: str = "e1",
     reranker: str = "r1 at 0.5",
+    sparse: str = "none",
     publish: bool = True,
 ) -> Manifest:
     """Make a release of some texts; the candidates of each query are the texts that share its first character.
@@ -70,7 +72,11 @@ def add_night(
     write_table(staging / "candidates.parquet", candidates)
     asked = candidates.filter(pa.compute.is_valid(candidates.column("pair_score")))
     _remember(workspace, asked, queries, embedder=embedder, reranker=reranker.partition(" at ")[0])
-    inputs = dict.fromkeys(Inputs.model_fields, "x") | {"embedder": embedder, "reranker": reranker}
+    if sparse != "none":
+        _remember_sparse(workspace, {chunk_hash(text): text for text in texts}, "texts", encoder=sparse)
+        _remember_sparse(workspace, {digest("query", query): query for query in queries}, "queries", encoder=sparse)
+    named = {"embedder": embedder, "reranker": reranker, "sparse": sparse}
+    inputs = dict.fromkeys(Inputs.model_fields, "x") | named
     manifest = Manifest(
         release_id=release_id,
         created_at=NOW,
@@ -91,6 +97,11 @@ def add_night(
     if publish and status == "accepted":
         workspace.publish(release_id, now=NOW)
     return manifest
+
+
+def sparse_vector(text: str) -> SparseVectors:
+    """The sparse vector of a text depends on nothing but the text."""
+    return SparseVectors.of([(np.array([len(text), 100 + ord(text[0])]), np.array([0.5, 2.0]))])
 
 
 def pair_score(query: str, text: str) -> float:
@@ -123,3 +134,13 @@ def _remember(workspace: Workspace, pairs: pa.Table, queries: Sequence[str], *, 
         new = sorted(set(range(len(keys))) - set(known.tolist()))
         if new:
             memo.append([keys[row] for row in new], vectors_for([queries[row] for row in new]))
+
+
+def _remember_sparse(
+    workspace: Workspace, texts: Mapping[str, str], kind: Literal["texts", "queries"], *, encoder: str
+) -> None:
+    with SparseMemo(workspace.memo, kind, encoder=encoder) as memo:
+        known = memo.known(pa.array([*texts], pa.string()))
+        new = [key for key, is_known in zip(texts, known, strict=True) if not is_known]
+        if new:
+            memo.append(new, SparseVectors.joined([sparse_vector(texts[key]) for key in new]))

@@ -31,10 +31,11 @@ from nightrank.tasks.train.sets import read_training_set, write_training_set
 from nightrank.tasks.train.split import validation_and_test
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from nightrank.storage.legs import LegName
     from nightrank.tasks.rerank.plan import RerankerPlan
     from nightrank.tasks.train.job import TrainingJob
     from nightrank.tasks.train.reranker.options import RerankerTraining
@@ -223,7 +224,7 @@ def _learn(job: TrainingJob, training: RerankerTraining, *, queries: int) -> Rer
 def _measure(job: TrainingJob, training: RerankerTraining) -> RerankerMeasured:
     training_set = read_training_set(job.folder)
     settings, execution = job.settings.reranker, job.settings.execution
-    dense_weight = job.settings.retrieval.dense_weight
+    leg_weights = job.settings.retrieval.leg_weights
     validation, unseen = validation_and_test(training_set.held_out, max_validation=training.validation_queries)
     queries = _drawn(unseen, training.test_queries, seed=training.seed)
     depth = min(training.test_depth, settings.depth, job.settings.retrieval.candidate_depth)
@@ -235,12 +236,12 @@ def _measure(job: TrainingJob, training: RerankerTraining) -> RerankerMeasured:
     )
     after_scores = _scores(trained, job, queries, training_set, depth=depth)
     choices = weights_to_try(settings.weight, training.weight)
-    weight, after = _at_chosen_weights(queries, training_set, after_scores, choices, dense_weight=dense_weight)
+    weight, after = _at_chosen_weights(queries, training_set, after_scores, choices, leg_weights=leg_weights)
     before = _stage(after, "fused", called=DECISIVE[0])  # without a reranker the fused order is what is published
     if present is not None:
         scores = _scores(present, job, queries, training_set, depth=depth)
         choices = weights_to_try(settings.weight, training.weight, own=present.weight)
-        _, before = _at_chosen_weights(queries, training_set, scores, choices, dense_weight=dense_weight)
+        _, before = _at_chosen_weights(queries, training_set, scores, choices, leg_weights=leg_weights)
     generator = np.random.default_rng(training.seed)
     comparison = compare_evaluations(before, after, generator=generator)
     over_fused = compare_evaluations(
@@ -298,13 +299,13 @@ def _at_chosen_weights(
     scores: Sequence[NDArray[np.float32]],
     choices: Sequence[float],
     *,
-    dense_weight: float,
+    leg_weights: Mapping[LegName, float],
 ) -> tuple[float, pa.Table]:
     """The best of some weights, and every query's measures at one that was chosen without it, schema EVALUATION."""
-    values = by_weight(queries, training_set.passages, scores, weights=choices, dense_weight=dense_weight)
+    values = by_weight(queries, training_set.passages, scores, weights=choices, leg_weights=leg_weights)
     means = {weight: float(per_query.mean()) for weight, per_query in values.items()}
     weights = fold_weights(values)
-    evaluation = evaluate_reranker(queries, training_set.passages, scores, weights=weights, dense_weight=dense_weight)
+    evaluation = evaluate_reranker(queries, training_set.passages, scores, weights=weights, leg_weights=leg_weights)
     return max(sorted(means), key=lambda one: means[one]), evaluation
 
 

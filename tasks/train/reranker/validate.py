@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nightrank.storage.legs import LegName
     from nightrank.tasks.train.sets import HeldOutQuery
     from nightrank.tasks.train.sources import Passage
 
@@ -31,11 +32,16 @@ if TYPE_CHECKING:
 WEIGHTS = tuple(round(0.05 * step, 2) for step in range(21))
 MEASURES = ("nDCG@10", "RR@10")
 STAGES = ("fused", "reranker", "reranked")
+EQUAL_PARTS: Mapping[LegName, float] = {"bm25": 0.5, "dense": 0.5}
 FOLDS = 2  # every so manieth query is of one fold; its weight is the best one of the others
 
 
 def final_scores(
-    query: HeldOutQuery, scores: NDArray[np.floating], *, weight: float, dense_weight: float = 0.5
+    query: HeldOutQuery,
+    scores: NDArray[np.floating],
+    *,
+    weight: float,
+    leg_weights: Mapping[LegName, float] = EQUAL_PARTS,
 ) -> NDArray[np.float32]:
     """The final scores of a query's first candidates, as a release has them.
 
@@ -43,19 +49,18 @@ def final_scores(
         query: With the legs' scores of its candidates.
         scores: float (n,), the reranker's, of the first n candidates.
         weight: Of the reranker.
-        dense_weight: Of the dense leg in the first stage; BM25 has the rest.
+        leg_weights: Of the legs in the first stage; they sum to 1.
 
     Returns:
         float32 (n,).
     """
     candidates = query.candidates[: len(scores)]
-    dense, bm25 = (
-        np.array([np.nan if value is None else value for value in column])
-        for column in ([entry.dense for entry in candidates], [entry.bm25 for entry in candidates])
-    )
     group, asked = np.zeros(len(scores), dtype=np.int64), np.ones(len(scores), dtype=bool)
     fused = np.array([entry.fused for entry in candidates])
-    legs = (LegScores(bm25, 1.0 - dense_weight), LegScores(dense, dense_weight))
+    legs = [
+        LegScores(np.array([entry.legs.get(leg, np.nan) for entry in candidates]), of_leg)
+        for leg, of_leg in leg_weights.items()
+    ]
     first_stage = first_stage_scores(group, fused, legs=legs, asked=asked)
     return weighted_scores(group, first_stage, np.arange(1, len(scores) + 1), scores, weight=weight)
 
@@ -95,13 +100,13 @@ def by_weight(
     scores: Scores,
     *,
     weights: Sequence[float] = WEIGHTS,
-    dense_weight: float = 0.5,
+    leg_weights: Mapping[LegName, float] = EQUAL_PARTS,
 ) -> dict[float, NDArray[np.float64]]:
     """nDCG@10 of each query, float64 (n_queries,), for each weight."""
     return {
         weight: np.array(
             [
-                ndcg_of(query, passages, final_scores(query, own, weight=weight, dense_weight=dense_weight))
+                ndcg_of(query, passages, final_scores(query, own, weight=weight, leg_weights=leg_weights))
                 for query, own in zip(queries, scores, strict=True)
             ]
         )
@@ -166,7 +171,7 @@ def evaluate_reranker(
     scores: Scores,
     *,
     weights: NDArray[np.floating],
-    dense_weight: float = 0.5,
+    leg_weights: Mapping[LegName, float] = EQUAL_PARTS,
 ) -> pa.Table:
     """Measure the fused order, the reranker alone and the weighted order of the candidates that were scored.
 
@@ -175,7 +180,7 @@ def evaluate_reranker(
         passages: What candidates' places point into.
         scores: float32 (n,) of each query's first n candidates.
         weights: float (n_queries,), of the reranker.
-        dense_weight: Of the dense leg in the first stage.
+        leg_weights: Of the legs in the first stage; they sum to 1.
 
     Returns:
         A table of schema EVALUATION.
@@ -189,7 +194,7 @@ def evaluate_reranker(
         "fused": [_falling(query, len(own)) for query, own in zip(queries, scores, strict=True)],
         "reranker": list(scores),
         "reranked": [
-            final_scores(query, own, weight=weight, dense_weight=dense_weight)
+            final_scores(query, own, weight=weight, leg_weights=leg_weights)
             for query, own, weight in zip(queries, scores, weights.tolist(), strict=True)
         ],
     }

@@ -23,7 +23,7 @@ def save_block(name: str, url: str) -> None:
 
 
 def told_by(collection: Collection, *blocks: str) -> None:
-    collection.settings["notify"] = {"blocks": list(blocks)}  # type: ignore[dict-item]
+    collection.settings["notify"] = {"blocks": list(blocks)}
     collection.write()
 
 

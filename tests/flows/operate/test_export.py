@@ -142,7 +142,7 @@ def test_each_night_is_exported_and_a_place_that_failed_is_tried_again_by_the_ne
 ) -> None:
     place = project.folder / "served" / "release.sqlite"
     place.mkdir(parents=True)  # no file can be put there
-    project.settings["export"] = {"to": ["served/release.sqlite", NOBODY]}  # type: ignore[dict-item]  # a list
+    project.settings["export"] = {"to": ["served/release.sqlite", NOBODY]}
     project.documents = [*project.documents, {"_id": "mead", "title": "Mead", "text": "Mead is made from honey."}]
     project.write()
 

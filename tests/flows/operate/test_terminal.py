@@ -276,6 +276,7 @@ def test_a_collection_says_what_went_and_who_holds_the_rest(capsys: pytest.Captu
         memos_removed=(),
         pair_scores_removed=56_789,
         query_vectors_removed=0,
+        sparse_vectors_removed=0,
         waiting_for_readers=True,
         bytes_before=10_000_000,
         bytes_after=7_500_000,

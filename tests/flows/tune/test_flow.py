@@ -19,6 +19,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.keys import fingerprint
 from nightrank.tasks.evaluate.significance import Comparison
 from nightrank.tasks.experiment.variants import varied
+from nightrank.tasks.settings.ranking import LegWeights
 from nightrank.tasks.settings.whole import Settings
 from nightrank.tasks.tune.cross_validate import Tuned
 from tests.support.collection import Collection
@@ -34,7 +35,7 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 COMPARED = Comparison(300, 0.5, 0.6, 0.1, 0.05, 0.15, 0.001, 40, 250, 10)
 CHANGES: dict[str, JsonValue] = {
     "retrieval.fusion": "minmax",
-    "retrieval.dense_weight": 0.2,
+    "retrieval.weights": {"bm25": 0.8, "dense": 0.2},
     "reranker.weight": 0.7,
 }
 TUNED = Tuned("r1", 300, 5, 73, 0, {}, {}, CHANGES, [], 0.61, {"present": COMPARED}, COMPARED)
@@ -55,7 +56,7 @@ def write(path: Path, text: str, tuned: Tuned = TUNED) -> str:
 def weak_leg(collection: Collection) -> Collection:
     """A release that is ranked by random vectors alone."""
     collection.settings["reranker"]["model"] = "none"
-    collection.settings["retrieval"] = {"dense_weight": 1.0}
+    collection.settings["retrieval"] = {"weights": {"bm25": 0.0, "dense": 1.0}}
     collection.write()
     refresh_plainly(collection.settings_file)
     return collection
@@ -80,7 +81,7 @@ def test_what_is_told_is_written_only_where_that_is_asked_for(weak_leg: Collecti
     written = nightrank("tune", "-c", weak_leg.settings_file, "--json", "--write").json
     assert written == {**reported, "written": str(weak_leg.settings_file)}
     named = load_settings(weak_leg.settings_file).settings
-    assert named.retrieval.dense_weight == reported["changes"]["retrieval.dense_weight"]
+    assert named.retrieval.weights == LegWeights(**reported["changes"]["retrieval.weights"])
     assert "tuned 2" in weak_leg.settings_file.read_text()
     assert snapshot(weak_leg.workspace) == state
 
@@ -100,7 +101,7 @@ def test_a_refresh_with_what_was_written_is_worth_what_was_told(weak_leg: Collec
 def test_what_is_not_proved_is_not_written(published: Collection, nightrank: Command, tmp_path: Path) -> None:
     shutil.copytree(published.folder, tmp_path / "copy")
     copy = Collection(tmp_path / "copy", json.loads(json.dumps(published.settings)))
-    copy.settings["retrieval"] = {"dense_weight": 0.0}
+    copy.settings["retrieval"] = {"weights": {"bm25": 1.0, "dense": 0.0}}
     copy.settings["reranker"]["model"] = "none"
     copy.write()
     text = copy.settings_file.read_text()
@@ -148,7 +149,7 @@ def test_comments_and_order_stay_and_each_value_says_what_it_rests_on(tmp_path: 
     lines = edited.splitlines()
     assert any(line.startswith("weight = 0.7") and line.endswith(f"# by hand; {evidence}") for line in lines)
     assert any(line.startswith('fusion = "minmax"') and line.endswith(evidence) for line in lines)
-    assert any(line.startswith("dense_weight = 0.2") and line.endswith(evidence) for line in lines)
+    assert any(line.startswith("weights = {bm25 = 0.8, dense = 0.2}") and line.endswith(evidence) for line in lines)
     assert [line for line in before.splitlines() if "weight" not in line and "fusion" not in line] == [
         line for line in lines if "weight" not in line and "fusion" not in line
     ]
@@ -170,8 +171,19 @@ def test_later_evidence_takes_the_place_of_earlier(tmp_path: Path) -> None:
         f"retrieval.rrf_k = 10\n{REQUIRED}",
         f'retrieval = {{ rrf_k = 10, fusion = "rrf" }} # inline\nreranker = {{}}\n{REQUIRED}',
         f"{REQUIRED}\n[retrieval]\n\n[judgments]\n",
+        f"{REQUIRED}\n[retrieval.weights]\nbm25 = 1\ndense = 2\n\n[judgments]\n",
+        f"{REQUIRED}\n[retrieval]\nweights = {{ bm25 = 1, dense = 2 }} # ours\nrrf_k = 10\n",
+        f"{REQUIRED}\n[retrieval]\nrrf_k = 10\nweights.bm25 = 1\nweights.dense = 2\n",
     ],
-    ids=["no section", "dotted keys", "inline tables", "an empty section"],
+    ids=[
+        "no section",
+        "dotted keys",
+        "inline tables",
+        "an empty section",
+        "a table of weights",
+        "weights on one line",
+        "dotted weights",
+    ],
 )
 def test_however_a_section_is_written_its_values_are_set(text: str, tmp_path: Path) -> None:
     edited = write(tmp_path / "nightrank.toml", text)
@@ -184,7 +196,9 @@ def test_the_digest_of_the_settings_sees_values_and_no_evidence(tmp_path: Path) 
     write(path, REQUIRED)
     plain = tmp_path / "plain.toml"
     plain.write_text(
-        f'{REQUIRED}[retrieval]\nfusion = "minmax"\ndense_weight = 0.2\n[reranker]\nweight = 0.7\n', encoding="utf-8"
+        f'{REQUIRED}[retrieval]\nfusion = "minmax"\nweights = {{ bm25 = 0.8, dense = 0.2 }}\n'
+        "[reranker]\nweight = 0.7\n",
+        encoding="utf-8",
     )
 
     digests = [fingerprint(load_settings(file).settings.what()) for file in (path, plain)]

@@ -74,10 +74,9 @@ def test_a_held_out_query_carries_its_first_stage_and_its_grades(data: Path) -> 
     assert query.relevant == {f"{word}-{part}": 1}
     fused = [candidate.fused for candidate in query.candidates]
     assert fused == sorted(fused, reverse=True)
-    assert best.dense == pytest.approx(1.0, abs=1e-6)
-    assert best.bm25 is not None
-    assert best.bm25 > 0
-    listed = [candidate.bm25 for candidate in query.candidates if candidate.bm25 is not None]
+    assert best.legs["dense"] == pytest.approx(1.0, abs=1e-6)
+    assert best.legs["bm25"] > 0
+    listed = [candidate for candidate in query.candidates if "bm25" in candidate.legs]
     assert len(listed) == 11  # those that share a word: its own page, and all pages' stories of that part
 
 

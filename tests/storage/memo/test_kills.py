@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES
+from nightrank.storage.memo.prune import PAID_PAIRS, PAIRS, QUERIES, SPARSE_QUERIES, SPARSE_TEXTS
 from tests.support.killed import killed_everywhere
 from tests.support.pruned_memos import (
     bring,
@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 
 # Pairs that cost nothing are kept by the same code as those that were paid for.
 EACH_KIND = pytest.mark.parametrize(
-    "kind", [pytest.param(PAIRS, marks=pytest.mark.slow), PAID_PAIRS, QUERIES], ids=["pairs", "paid pairs", "queries"]
+    "kind",
+    [
+        pytest.param(PAIRS, marks=pytest.mark.slow),
+        PAID_PAIRS,
+        QUERIES,
+        SPARSE_TEXTS,
+        pytest.param(SPARSE_QUERIES, marks=pytest.mark.slow),
+    ],
+    ids=["pairs", "paid pairs", "queries", "sparse texts", "sparse queries"],
 )
 EVERY = 5  # of the folders that a kill left, how many are gone on with: all cost a minute
 
@@ -115,7 +123,7 @@ def test_a_memo_that_takes_in_what_others_added_keeps_what_it_has_not_shared(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [PAID_PAIRS, QUERIES], ids=["paid pairs", "queries"])
+@pytest.mark.parametrize("kind", [PAID_PAIRS, QUERIES, SPARSE_TEXTS], ids=["paid pairs", "queries", "sparse texts"])
 def test_pruning_in_a_bucket_keeps_what_is_reached_here_and_there(seed: Path, tmp_path: Path, kind: MemoKind) -> None:
     left_behind(seed, kind)
     release_of(seed, "acx")

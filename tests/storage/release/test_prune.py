@@ -21,12 +21,13 @@ from nightrank.storage.memo import file as memo_file
 from nightrank.storage.memo import prune as memo_prune
 from nightrank.storage.memo.pair_scores import PAID, PairMemo
 from nightrank.storage.memo.query_vectors import QueryMemo
+from nightrank.storage.memo.sparse_vectors import SparseMemo
 from nightrank.storage.release import prune as collect_module
 from nightrank.storage.release.manifest import list_releases, read_manifest
 from nightrank.storage.release.prune import Pruned, prune
 from nightrank.storage.workspace import folder as workspace_module
 from nightrank.storage.workspace.folder import FolderWorkspace
-from tests.support.stored_nights import DIMENSIONS, NOW, add_night, chunk_hash, pair_score, vectors_for
+from tests.support.stored_nights import DIMENSIONS, NOW, add_night, chunk_hash, pair_score, sparse_vector, vectors_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,6 +85,24 @@ def assert_whole(place: Workspace, release_id: str, texts: Sequence[str], querie
     assert len(found) == len(queries)
     if queries:
         np.testing.assert_array_equal(vectors, vectors_for(queries))
+
+
+def test_sparse_vectors_stay_as_long_as_a_kept_release_reaches_them(place: Workspace) -> None:
+    add_night(place, "n1", texts=["a1", "a2", "a3", "b1"], queries=["a", "b"], sparse="s1")
+    add_night(place, "n2", texts=["a3", "b1"], queries=["b"], sparse="s1")
+    assert run(place, keep=2).sparse_vectors_removed == 0
+    assert run(place, keep=1).sparse_vectors_removed == 2 + 1  # of "a1", "a2", and of the query "a"
+    for kind, kept, gone in (
+        ("texts", [chunk_hash(text) for text in ("a3", "b1")], [chunk_hash("a1")]),
+        ("queries", [digest("query", "b")], [digest("query", "a")]),
+    ):
+        with SparseMemo(place.memo, kind, encoder="s1") as memo:  # type: ignore[arg-type]  # a tuple widens literals
+            positions, vectors = memo.vectors_of(pa.array(kept + gone))
+        expected = [sparse_vector(name) for name in (("a3", "b1") if kind == "texts" else ("b",))]
+        assert positions.tolist() == [*range(len(kept))]
+        assert [*vectors.contents()] == [next(vector.contents()) for vector in expected]
+    add_night(place, "n3", texts=["a3"], queries=["b"])  # the leg was switched off
+    assert run(place, keep=1).memos_removed == ("sparse-queries-s1.duckdb", "sparse-texts-s1.duckdb")
 
 
 def test_what_only_old_releases_reach_goes_and_what_kept_ones_reach_stays(place: Workspace) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from nightrank.storage.legs import LEGS
 from nightrank.storage.records import CANDIDATES, QUERIES, Judgment
 from nightrank.storage.release.evaluation import DEPTHS
 from nightrank.tasks.evaluate.depths import curve_depths, evaluate_depths
@@ -26,14 +27,14 @@ def candidates(pair_scores: list[float]) -> pa.Table:
         {
             "query_number": pa.array(np.repeat(np.arange(len(QUERY_KEYS), dtype=np.int32), CHUNKS)),
             "chunk_number": places,
-            **{f"{leg}_{kind}": pa.nulls(count) for leg in ("bm25", "dense") for kind in ("score", "rank")},
+            **{f"{leg}_{kind}": pa.nulls(count) for leg in LEGS for kind in ("score", "rank")},
             "fused_score": (1.0 / (60.0 + places)).astype(np.float32),
             "fused_rank": places + 1,
         }
     )
     named = pa.table({"query_key": keys, "chunk_id": names, "chunk_hash": names, "document_id": names})
     scores = np.array(pair_scores * len(QUERY_KEYS), dtype=np.float32)
-    return final_order(named, fused, scores, weight=WEIGHT, dense_weight=0.5).cast(CANDIDATES)
+    return final_order(named, fused, scores, weight=WEIGHT, leg_weights={"bm25": 0.5, "dense": 0.5}).cast(CANDIDATES)
 
 
 QUERIES_JUDGED = pa.Table.from_pylist(
@@ -54,7 +55,7 @@ def curve(
         JUDGMENTS,
         depths=depths,
         weight=weight,
-        dense_weight=0.5,
+        leg_weights={"bm25": 0.5, "dense": 0.5},
         measures=["RR@10"],
         candidate_depth=candidate_depth,
         ignore_identical_ids=False,
@@ -84,6 +85,7 @@ def test_the_ends_of_the_curve_are_the_fused_and_the_reranked_stage() -> None:
         QUERIES_JUDGED,
         JUDGMENTS,
         measures=["RR@10"],
+        legs=["bm25", "dense"],
         candidate_depth=CHUNKS,
         results=ResultsSettings(),
         ignore_identical_ids=False,
@@ -114,7 +116,7 @@ def test_without_judgments_the_curve_is_empty() -> None:
         [],
         depths=[0, 2],
         weight=1.0,
-        dense_weight=0.5,
+        leg_weights={"bm25": 0.5, "dense": 0.5},
         measures=["RR@10"],
         candidate_depth=8,
         ignore_identical_ids=False,

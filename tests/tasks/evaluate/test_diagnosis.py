@@ -90,21 +90,21 @@ EVERY_OUTCOME = [
 def test_each_relevant_document_has_one_outcome_and_its_ranks_as_a_document() -> None:
     found = diagnosed(FOUND, {"k": ["q1"], "other": ["q2"]}, EVERY_OUTCOME)
     assert [tuple(row.values()) for row in found.to_pylist()] == [
-        # query, document, grade, outcome, ranks: bm25, dense, fused, reranked, result
-        ("q1", "a", 2, "found", 1, 1, 1, 1, 1),
-        ("q1", "b", 1, "lost in reranking", 2, None, 2, 4, None),
-        ("q1", "d", 1, "lost in the cut", None, 3, 4, 3, None),
-        ("q1", "e", 1, "lost in fusion", 3, None, 5, None, None),
-        ("q1", "f", 1, "lost in both legs", None, None, None, None, None),
-        ("q1", "nowhere", 1, "not in the collection", None, None, None, None, None),
-        ("unasked", "a", 3, "no query", None, None, None, None, None),
-        ("unasked", "nowhere", 1, "not in the collection", None, None, None, None, None),
+        # query, document, grade, outcome, ranks: bm25, dense, sparse, fused, reranked, result
+        ("q1", "a", 2, "found", 1, 1, None, 1, 1, 1),
+        ("q1", "b", 1, "lost in reranking", 2, None, None, 2, 4, None),
+        ("q1", "d", 1, "lost in the cut", None, 3, None, 4, 3, None),
+        ("q1", "e", 1, "lost in fusion", 3, None, None, 5, None, None),
+        ("q1", "f", 1, "lost in every leg", None, None, None, None, None, None),
+        ("q1", "nowhere", 1, "not in the collection", None, None, None, None, None, None),
+        ("unasked", "a", 3, "no query", None, None, None, None, None, None),
+        ("unasked", "nowhere", 1, "not in the collection", None, None, None, None, None, None),
     ]
     assert totals(found) == {
         "found": 1,
         "not in the collection": 2,
         "no query": 1,
-        "lost in both legs": 1,
+        "lost in every leg": 1,
         "lost in fusion": 1,
         "lost in reranking": 1,
         "lost in diversity": 0,
@@ -151,7 +151,7 @@ def test_the_document_with_the_querys_own_id_is_neither_wanted_nor_counted_where
     ]
     judgments = [("q", "q", 1), ("q", "a", 1), ("q", "b", 1), ("other", "b", 1)]
     found = diagnosed(rows, {"k": ["q", "other"]}, judgments, ignore_identical_ids=True)
-    assert [(*row[:2], *row[4:8]) for row in (tuple(row.values()) for row in found.to_pylist())] == [
+    assert [(*row[:2], *row[4:6], *row[7:9]) for row in (tuple(row.values()) for row in found.to_pylist())] == [
         ("other", "b", 3, None, 3, 3),
         ("q", "a", 1, 1, 1, 1),
         ("q", "b", 2, None, 2, 2),
@@ -161,7 +161,7 @@ def test_the_document_with_the_querys_own_id_is_neither_wanted_nor_counted_where
 def test_without_judgments_or_candidates_nothing_is_lost_that_was_not_there() -> None:
     assert diagnosed(FOUND, {"k": ["q1"]}, []).num_rows == 0
     assert totals(diagnosed([], {}, [])) == dict.fromkeys(OUTCOMES, 0)
-    assert diagnosed([], {"k": ["q1"]}, [("q1", "a", 1)]).column("outcome").to_pylist() == ["lost in both legs"]
+    assert diagnosed([], {"k": ["q1"]}, [("q1", "a", 1)]).column("outcome").to_pylist() == ["lost in every leg"]
 
 
 @given(st.data())
@@ -207,7 +207,7 @@ def test_the_worst_queries_come_first_and_those_that_lost_nothing_never() -> Non
     rows = [
         ("best", "a", "found"),
         ("low", "a", "lost in fusion"),
-        ("zero", "a", "lost in both legs"),
+        ("zero", "a", "lost in every leg"),
         ("two", "a", "lost in the cut"),
         ("two", "b", "lost in the cut"),
         ("whole", "a", "found"),

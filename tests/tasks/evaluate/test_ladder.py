@@ -23,7 +23,7 @@ TIMINGS = Timings(milliseconds={"static": 0.5, "bm25": 2.0}, queries=5, measured
 
 def test_the_rungs_stand_in_their_order_with_what_they_are_worth_and_cost() -> None:
     stages = ladder(MEANS, TIMINGS)
-    assert [stage.stage for stage in stages] == [*LADDER] == ["static", "bm25", "dense", "fused", "reranked"]
+    assert [stage.stage for stage in stages] == [*LADDER] == ["static", "bm25", "dense", "sparse", "fused", "reranked"]
     assert stages[1] == LadderStage("bm25", "BM25", {"nDCG@10": 0.1}, 2.0)
     assert stages[2].milliseconds is None
     assert stages[1].as_json() == {"stage": "bm25", "name": "BM25", "nDCG@10": 0.1, "milliseconds": 2.0}

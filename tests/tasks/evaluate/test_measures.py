@@ -20,6 +20,8 @@ from nightrank.tasks.trec.runs import Entry
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nightrank.storage.legs import LegName
+
 QUERY_IDS, DOCUMENT_IDS = ("q1", "q2", "q3"), tuple(f"d{number}" for number in range(13))
 
 
@@ -155,6 +157,7 @@ def stages(
     results: int = 10,
     unit: Literal["document", "chunk"] = "document",
     ignore_identical_ids: bool = False,
+    legs: Sequence[LegName] = ("bm25", "dense"),
 ) -> dict[str, dict[str, float]]:
     """Means by stage, of queries whose key is the first element and whose ids are the second."""
     queries = [{"query_key": key, "text": key, "count": 1, "query_ids": names} for key, names in ids.items()]
@@ -163,12 +166,20 @@ def stages(
         pa.Table.from_pylist(queries, schema=QUERIES),
         judged(grades),
         measures=["RR@10", "R@100"],
+        legs=legs,
         candidate_depth=depth,
         results=ResultsSettings(depth=results, unit=unit),
         ignore_identical_ids=ignore_identical_ids,
     )
     assert evaluation.schema == EVALUATION
     return means(evaluation)
+
+
+def test_a_leg_is_a_stage_where_it_is_on_though_it_found_nothing() -> None:
+    row = candidate("k", "a#0", rank=1, sparse_rank=1, sparse_score=7.0)
+    found = stages([row], {"k": ["q"]}, {("q", "a"): 1}, legs=["dense", "sparse"])
+    assert [*found] == ["dense", "sparse", "fused", "reranked", "results"]
+    assert (found["dense"]["RR@10"], found["sparse"]["RR@10"]) == (0.0, 1.0)
 
 
 def test_each_stage_is_measured_in_its_own_order() -> None:

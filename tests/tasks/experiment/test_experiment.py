@@ -85,8 +85,9 @@ def test_a_variant_equal_to_the_settings_is_the_release_itself(refreshed: Collec
 @pytest.mark.parametrize(
     "changes",
     [
-        {"retrieval.fusion": "minmax", "retrieval.dense_weight": 0.3},
+        {"retrieval.fusion": "minmax", "retrieval.weights": {"bm25": 0.7, "dense": 0.3}},
         {"retrieval.rrf_k": 1},
+        {"retrieval.legs": ["dense"]},
         {"retrieval.candidate_depth": 3},
         {"retrieval.candidate_depth": 500, "reranker.depth": 20},
         {"bm25.k1": 0.5, "bm25.b": 0.1, "bm25.variant": "bm25plus"},
@@ -106,8 +107,7 @@ def test_a_variant_is_what_a_refresh_with_these_settings_publishes(
 
     for name, value in changes.items():
         section, _, key = name.partition(".")
-        assert isinstance(value, str | int | float | bool)
-        refreshed.settings.setdefault(section, {})[key] = value
+        refreshed.settings.setdefault(section, {})[key] = value  # type: ignore[assignment]  # one that TOML has
     refreshed.write()
     refresh_plainly(refreshed.settings_file)
     expected = published_candidates(refreshed)

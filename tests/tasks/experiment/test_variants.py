@@ -23,6 +23,14 @@ def test_a_grid_is_the_product_of_its_axes_with_values_of_tomls_types() -> None:
     assert read_grid([]) == []
 
 
+def test_a_list_is_one_value_and_the_weight_of_a_leg_one_axis() -> None:
+    axes = ['retrieval.legs=["bm25"],["bm25","dense"],["bm25"]', "retrieval.weights.dense=0,2"]
+    grid = read_grid(axes)
+    assert [one["retrieval.legs"] for one in grid] == [["bm25"], ["bm25"], ["bm25", "dense"], ["bm25", "dense"]]
+    weights = [varied(SETTINGS, one).retrieval.leg_weights for one in grid]
+    assert weights == [{"bm25": 1.0}, {"bm25": 1.0}, {"bm25": 1.0, "dense": 0.0}, {"bm25": 1 / 3, "dense": 2 / 3}]
+
+
 def test_a_value_that_is_given_twice_is_one_variant() -> None:
     assert read_grid(["retrieval.rrf_k=60,60"]) == [{"retrieval.rrf_k": 60}]
 
@@ -39,6 +47,8 @@ def test_a_value_that_is_given_twice_is_one_variant() -> None:
         (["documents.source=x"], "other chunks", "--baseline"),
         (["bm25.language=german"], "terms", "--baseline"),
         (["reranker.hosted=cohere"], "a whole section", "--baseline other.toml"),
+        (["retrieval.weights=1"], "a whole table", "retrieval.weights.dense"),
+        (["retrieval.weights.dens=1"], "is not a setting", "retrieval.weights.dense"),
         (["execution.threads=1"], "decides no ranking", "May vary"),
         (["bm25.k1=1", "bm25.k1=2"], "is given twice", "at once"),
         (["bm25.k1=1]\nx=[2"], "plain numbers", "KEY=V1,V2"),

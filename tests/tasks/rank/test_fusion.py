@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from nightrank.storage.legs import LEGS, LegName
 from nightrank.storage.records import FUSED, LEG
 from nightrank.tasks.rank.fusion import fuse, minmax_within, reciprocal_rank, standardise_within
-from nightrank.tasks.settings.ranking import RetrievalSettings
+from nightrank.tasks.settings.ranking import LegWeights, RetrievalSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +32,14 @@ def leg_of(found: Mapping[tuple[int, int], float]) -> pa.Table:
     return pa.table([pa.array(column, field.type) for column, field in zip(columns, LEG, strict=True)], schema=LEG)
 
 
+def retrieval(*legs: LegName, **named: object) -> RetrievalSettings:
+    """Settings with some legs on; a sparse one is a run's, which needs no model."""
+    runs = {"sparse_run": "sparse.run"} if "sparse" in legs else {}
+    return RetrievalSettings.model_validate({"legs": legs, **runs, **named})
+
+
 def by_loop(
-    legs: dict[str, pa.Table], *, fusion: str, rrf_k: int, weights: dict[str, float]
+    legs: dict[LegName, pa.Table], *, fusion: str, rrf_k: int, weights: dict[LegName, float]
 ) -> list[dict[str, object]]:
     """Both fusions as their papers write them, one chunk after the other."""
     fused: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
@@ -67,27 +74,34 @@ def legs() -> SearchStrategy[Found]:
 
 
 @given(
-    bm25=legs(),
-    dense=legs(),
+    found=st.tuples(legs(), legs(), legs()),
+    on=st.lists(st.sampled_from(LEGS), min_size=1, unique=True),
     fusion=st.sampled_from(["rrf", "minmax"]),
     rrf_k=st.sampled_from([1, 60]),
-    dense_weight=st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+    parts=st.tuples(*[st.sampled_from([1.0, 0.0, 2.0, 5.0])] * 3),
 )
 def test_fusing_columns_is_what_a_plain_loop_gives(
-    bm25: Found, dense: Found, fusion: Literal["rrf", "minmax"], rrf_k: int, dense_weight: float
+    found: tuple[Found, Found, Found],
+    on: list[LegName],
+    fusion: Literal["rrf", "minmax"],
+    rrf_k: int,
+    parts: tuple[float, float, float],
 ) -> None:
-    named = {"bm25": leg_of(bm25), "dense": leg_of(dense)}
-    settings = RetrievalSettings(fusion=fusion, rrf_k=rrf_k, dense_weight=dense_weight)
-    table = fuse(named["bm25"], named["dense"], settings=settings)
+    of_leg = dict(zip(LEGS, parts, strict=True))
+    whole = sum(of_leg[leg] for leg in on)
+    assume(whole > 0)
+    named = {leg: leg_of(one) for leg, one in zip(LEGS, found, strict=True) if leg in on}
+    settings = retrieval(*on, fusion=fusion, rrf_k=rrf_k, weights=of_leg)
+    table = fuse(named, settings=settings)
     assert table.schema == FUSED
-    weights = {"bm25": 1 - dense_weight, "dense": dense_weight}
+    weights = {leg: of_leg[leg] / whole for leg in on}
     assert table.to_pylist() == by_loop(named, fusion=fusion, rrf_k=rrf_k, weights=weights)
 
 
 def test_reciprocal_rank_by_hand() -> None:
     # Chunk 5 is first in BM25 and second in dense; 6 is found by BM25 alone, 7 by dense alone.
     bm25, dense = leg_of({(0, 5): 9.0, (0, 6): 8.0}), leg_of({(0, 7): 0.9, (0, 5): 0.8})
-    table = fuse(bm25, dense, settings=RetrievalSettings(rrf_k=60))
+    table = fuse({"bm25": bm25, "dense": dense}, settings=RetrievalSettings(rrf_k=60))
     assert table["chunk_number"].to_pylist() == [5, 7, 6]
     expected = [0.5 / 61 + 0.5 / 62, 0.5 / 61, 0.5 / 62]
     np.testing.assert_allclose(table["fused_score"].to_numpy(), expected, rtol=1e-6)
@@ -96,26 +110,42 @@ def test_reciprocal_rank_by_hand() -> None:
 
 
 def test_equal_fused_scores_go_by_chunk_number() -> None:
-    table = fuse(leg_of({(0, 9): 1.0}), leg_of({(0, 2): 0.5}), settings=RetrievalSettings())
+    table = fuse({"bm25": leg_of({(0, 9): 1.0}), "dense": leg_of({(0, 2): 0.5})}, settings=RetrievalSettings())
     assert table["chunk_number"].to_pylist() == [2, 9]
     assert table["fused_rank"].to_pylist() == [1, 2]
 
 
 def test_without_one_leg_the_other_keeps_its_order() -> None:
-    alone = leg_of({(0, 3): 5.0, (0, 1): -2.0, (1, 4): 1.0})
-    for bm25, dense in ((alone, leg_of({})), (leg_of({}), alone)):
-        table = fuse(bm25, dense, settings=RetrievalSettings())
+    alone, nothing = leg_of({(0, 3): 5.0, (0, 1): -2.0, (1, 4): 1.0}), leg_of({})
+    sides: list[tuple[dict[LegName, pa.Table], RetrievalSettings]] = [
+        ({"bm25": alone, "dense": nothing}, RetrievalSettings()),
+        ({"bm25": nothing, "dense": alone}, RetrievalSettings()),
+        ({"dense": alone}, retrieval("dense")),
+        ({"bm25": alone}, RetrievalSettings()),  # a leg that is on and not there counts as if it had found nothing
+    ]
+    for named, settings in sides:
+        table = fuse(named, settings=settings)
         assert table.select(["query_number", "chunk_number", "fused_rank"]).to_pylist() == [
             {"query_number": 0, "chunk_number": 3, "fused_rank": 1},
             {"query_number": 0, "chunk_number": 1, "fused_rank": 2},
             {"query_number": 1, "chunk_number": 4, "fused_rank": 1},
         ]
-    assert fuse(leg_of({}), leg_of({}), settings=RetrievalSettings()).num_rows == 0
+    assert fuse({"bm25": nothing, "dense": nothing}, settings=RetrievalSettings()).num_rows == 0
+
+
+def test_only_the_proportion_of_weights_counts() -> None:
+    named: dict[LegName, pa.Table] = {"bm25": leg_of({(0, 1): 2.0}), "dense": leg_of({(0, 2): 0.5, (0, 1): 0.1})}
+    tables = [
+        fuse(named, settings=RetrievalSettings(weights=LegWeights(bm25=bm25, dense=dense, sparse=sparse)))
+        for bm25, dense, sparse in ((0.25, 0.75, 1.0), (1.0, 3.0, 0.0))
+    ]
+    assert tables[0].equals(tables[1])
 
 
 def test_large_query_and_chunk_numbers_stay_themselves() -> None:
     query, chunk = 2**31 - 1, 2**31 - 2
-    table = fuse(leg_of({(query, chunk): 1.0}), leg_of({(query, chunk): 1.0}), settings=RetrievalSettings())
+    one = leg_of({(query, chunk): 1.0})
+    table = fuse({"bm25": one, "dense": one}, settings=RetrievalSettings())
     assert table.to_pylist()[0] | {"query_number": query, "chunk_number": chunk} == table.to_pylist()[0]
     assert table.num_rows == 1
 

@@ -108,7 +108,7 @@ def test_neither_the_scale_nor_the_offset_of_the_reranker_decides(
 
 LISTS = st.lists(
     st.lists(
-        st.tuples(st.integers(0, 8), st.none() | st.integers(-8, 8), st.none() | st.integers(-8, 8)),
+        st.tuples(st.integers(0, 8), *[st.none() | st.integers(-8, 8)] * 3),
         min_size=1,
         max_size=6,
     ),
@@ -116,24 +116,24 @@ LISTS = st.lists(
 )
 
 
-@given(LISTS, st.sampled_from([0.0, 0.25, 0.5]))
-def test_the_first_stage_is_fused_score_and_leg_scores_of_equal_weight_as_a_plain_loop_gives(
-    lists: list[list[tuple[int, int | None, int | None]]], dense_weight: float
+@given(LISTS, st.sampled_from([(1.0, 0.0, 0.0), (0.5, 0.5, 0.0), (0.25, 0.25, 0.5)]))
+def test_the_first_stage_is_fused_score_and_leg_scores_of_twice_its_weight_as_a_plain_loop_gives(
+    lists: list[list[tuple[int, int | None, int | None, int | None]]], weights: tuple[float, float, float]
 ) -> None:
     expected: list[float] = []
     for one in lists:
-        columns = [[entry[place] for entry in one] for place in range(3)]
+        columns = [[entry[place] for entry in one] for place in range(4)]
         filled = []
         for column in columns:
             listed = [value for value in column if value is not None]
             lowest = min(listed) if listed else 0
             filled.append(standardised([float(lowest if value is None else value) for value in column]))
-        for fused, bm25, dense in zip(*filled, strict=True):
-            expected.append(fused + 2 * (1 - dense_weight) * bm25 + 2 * dense_weight * dense)
+        for fused_score, *of_legs in zip(*filled, strict=True):
+            expected.append(fused_score + 2 * sum(weight * leg for weight, leg in zip(weights, of_legs, strict=True)))
     every = [[NAN if value is None else float(value) for value in entry] for one in lists for entry in one]
-    fused, bm25, dense = np.array(every, dtype=np.float32).reshape(-1, 3).T
+    fused, *of_every_leg = np.array(every, dtype=np.float32).reshape(-1, 4).T
     queries = np.repeat(np.arange(len(lists)), [len(one) for one in lists])
-    legs = [LegScores(bm25, 1 - dense_weight), LegScores(dense, dense_weight)]
+    legs = [LegScores(leg, weight) for leg, weight in zip(of_every_leg, weights, strict=True)]
     found = first_stage_scores(queries, fused, legs=legs, asked=np.ones(len(every), dtype=bool))
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nightrank.storage.legs import LegName
     from nightrank.tasks.rerank.scorer import Scorer
 
+EQUAL_PARTS: dict[LegName, float] = {"bm25": 0.5, "dense": 0.5}
 QUERIES = ("read csv", "write csv", "sort a list")
 TEXTS = ("the csv module", "sorting how to", "a list of lists", "text files")
 TEXTS_OF_QUERIES = {query_key(query): query for query in QUERIES}
@@ -314,7 +316,11 @@ def test_candidates_are_named_and_put_in_their_final_order() -> None:
     )
     candidates = name_candidates(fused, queries, chunks.take(fused.column("chunk_number")))
     table = final_order(
-        candidates, fused, np.array([-1.0, 3.0, np.nan, np.nan], dtype=np.float32), weight=1.0, dense_weight=0.5
+        candidates,
+        fused,
+        np.array([-1.0, 3.0, np.nan, np.nan], dtype=np.float32),
+        weight=1.0,
+        leg_weights=EQUAL_PARTS,
     )
     assert table.schema == CANDIDATES
     columns = ["query_key", "chunk_id", "chunk_hash", "document_id", "chunk_number", "pair_score", "score", "rank"]
@@ -330,24 +336,24 @@ def test_the_legs_scores_decide_between_candidates_that_fusion_and_reranker_hold
     fused = fused_of([(0, 0, 0.5, 1), (0, 1, 0.5, 2), (0, 2, 0.5, 3)])
     fused = fused.set_column(2, "bm25_score", pa.array([1.0, None, 9.0], pa.float32()))
     fused = fused.set_column(4, "dense_score", pa.array([0.1, 0.9, 0.2], pa.float32()))
+    fused = fused.set_column(6, "sparse_score", pa.array([3.0, None, -1.0], pa.float32()))
     candidates = pa.table({name: ["x"] * 3 for name in ("query_key", "chunk_id", "chunk_hash", "document_id")})
     pair_scores = np.zeros(3, dtype=np.float32)
 
-    def order(dense_weight: float) -> list[int]:
-        table = final_order(candidates, fused, pair_scores, weight=0.5, dense_weight=dense_weight)
+    def order(leg_weights: dict[LegName, float]) -> list[int]:
+        table = final_order(candidates, fused, pair_scores, weight=0.5, leg_weights=leg_weights)
         return [int(number) for number in table["chunk_number"].to_pylist()]
 
-    assert order(0.0) == [
-        2,
-        0,
-        1,
-    ]  # BM25 alone; the candidate that it does not list counts like its last, ties by number
-    assert order(1.0) == [1, 2, 0]
+    # One leg alone decides; the candidate that it does not list counts like its last, ties by number.
+    assert order({"bm25": 1.0, "dense": 0.0}) == order({"bm25": 1.0}) == [2, 0, 1]
+    assert order({"bm25": 0.0, "dense": 1.0}) == [1, 2, 0]
+    assert order({"sparse": 1.0}) == [0, 1, 2]
+    assert order({"bm25": 0.25, "sparse": 0.75}) == [0, 2, 1]
 
 
 def test_equal_final_scores_go_by_chunk_number() -> None:
     fused = fused_of([(0, 5, 0.5, 1), (0, 3, 0.5, 2), (0, 4, 0.5, 3)])
     candidates = pa.table({name: ["x"] * 3 for name in ("query_key", "chunk_id", "chunk_hash", "document_id")})
-    table = final_order(candidates, fused, np.array([1, 1, 2], dtype=np.float32), weight=0.5, dense_weight=0.5)
+    table = final_order(candidates, fused, np.array([1, 1, 2], dtype=np.float32), weight=0.5, leg_weights=EQUAL_PARTS)
     assert table["chunk_number"].to_pylist() == [4, 3, 5]
     assert table["rank"].to_pylist() == [1, 2, 3]

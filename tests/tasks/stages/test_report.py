@@ -35,8 +35,8 @@ VOID = {"meta", "input", "br", "img", "link", "hr"}
 HOSTILE_TITLE = "</script><script>alert(1)</script>"
 HOSTILE_QUERY = "\"><img src=x onerror=alert(1)> 'quoted'"
 DIAGNOSIS = [
-    ("q", "a", 2, "found", 1, 2, 1, 1, 1),
-    ("q", "</td><b>", 1, "lost in both legs", None, None, None, None, None),
+    ("q", "a", 2, "found", 1, 2, None, 1, 1, 1),
+    ("q", "</td><b>", 1, "lost in every leg", None, None, None, None, None, None),
 ]
 
 
@@ -253,7 +253,7 @@ def test_the_page_stays_small_however_much_is_judged_and_however_long_it_is(tmp_
         documents = [(f"{rank}-" + "d" * 500, "t" * 5000) for rank in range(10)]
         write_answers(tmp_path / name, {query_id: (f"{query_id} " + "q" * 3000, documents) for query_id in ids})
         write_worth(tmp_path / name, {query_id: score * int(query_id) % 97 / 97 for query_id in ids})
-    diagnosis = [(f"{query:04}", "r" * 500, 1, "found", *[None] * 5) for query in range(400)]
+    diagnosis = [(f"{query:04}", "r" * 500, 1, "found", *[None] * 6) for query in range(400)]
     many = [(*row[:1], f"{place}{row[1]}", *row[2:]) for row in diagnosis for place in range(60)]
     write_everything_else(tmp_path / "now", many)
 

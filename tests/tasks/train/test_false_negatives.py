@@ -31,4 +31,5 @@ def test_nobody_is_refused_where_there_are_no_scores() -> None:
 
 
 def test_a_leg_that_found_nothing_has_no_opinion() -> None:
-    assert teacher_scores_of(np.array([1.0, 3.0]), np.array([np.nan, np.nan])).tolist() == [-0.5, 0.5]
+    assert teacher_scores_of([np.array([1.0, 3.0]), np.array([np.nan, np.nan])]).tolist() == [-0.5, 0.5]
+    assert teacher_scores_of([np.array([1.0, 3.0])]).tolist() == [-1.0, 1.0]

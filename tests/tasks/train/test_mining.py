@@ -41,8 +41,7 @@ def found(*, extra: Sequence[Passage] = ()) -> Found:
         "q",
         np.array([1.0, 0.0], dtype=np.float32),
         np.arange(len(CANDIDATES)),
-        columns[0],
-        columns[1],
+        {"bm25": columns[1], "dense": columns[0]},
         fused,
         columns[2],
         Chunks(np.arange(len(passages), dtype=np.int32), passages, vectors),
@@ -149,5 +148,5 @@ def test_a_held_out_query_keeps_its_candidates_with_what_each_leg_says() -> None
     assert held_out.relevant == {"answer": 2}
     listed = [work.passage_index.passages[candidate.place].text for candidate in held_out.candidates]
     assert listed == [row[1] for row in CANDIDATES]
-    assert (held_out.candidates[0].fused, held_out.candidates[0].bm25) == (1.0, 3.0)
-    assert held_out.candidates[7].bm25 is None
+    assert (held_out.candidates[0].fused, held_out.candidates[0].legs["bm25"]) == (1.0, 3.0)
+    assert "bm25" not in held_out.candidates[7].legs

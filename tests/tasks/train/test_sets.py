@@ -18,7 +18,11 @@ def test_a_training_set_comes_back_from_its_files(tmp_path: Path) -> None:
             MinedQuery("q", ((0, 1.5),), ((2, -0.5), (1, 0.25)), -0.5, "removed_text", (1, 2)),
             MinedQuery("r", ((0, 1.0),), (), 0.0),
         ],
-        held_out=[HeldOutQuery("s", {"b": 2}, (Candidate(1, 0.5, None, 3.0), Candidate(0, 0.25, -0.5, None)))],
+        held_out=[
+            HeldOutQuery(
+                "s", {"b": 2}, (Candidate(1, 0.5, {"bm25": 3.0}), Candidate(0, 0.25, {"dense": -0.5, "sparse": 2.0}))
+            )
+        ],
         held=frozenset({1}),
         evaluated=(1, 2),
     )

@@ -16,6 +16,7 @@ from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.evaluate.inputs import evaluation_context
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError
+from nightrank.storage.legs import LEGS
 from nightrank.tasks.experiment.values import Reranking
 from nightrank.tasks.experiment.variants import varied
 from nightrank.tasks.settings.ranking import RetrievalSettings
@@ -72,16 +73,16 @@ def _refreshed(collection: Collection) -> Collection:
 
 @pytest.mark.long
 @pytest.mark.parametrize("fusion", ["rrf", "minmax"])
-@pytest.mark.parametrize("dense_weight", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("dense", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("reranking", [None, Reranking(0.4, 5), Reranking(1.0, 3)])
 def test_a_variants_figures_are_those_of_a_night_with_it(
-    fusion: str, dense_weight: float, reranking: Reranking | None, stored: Collection
+    fusion: str, dense: float, reranking: Reranking | None, stored: Collection
 ) -> None:
     with experiment_over(stored) as experiment:
         retrieval: dict[str, JsonValue] = {
             "retrieval.fusion": fusion,
             "retrieval.rrf_k": 10,
-            "retrieval.dense_weight": dense_weight,
+            "retrieval.weights": {"bm25": 1 - dense, "dense": dense},
         }
         present = varied(experiment.settings, retrieval)
         if reranking is not None:
@@ -96,7 +97,7 @@ def test_a_variants_figures_are_those_of_a_night_with_it(
     assert search.present == RankingVariant(present.retrieval, reranking)
     assert search.values(search.present).mean() == pytest.approx(means["reranked"]["nDCG@10"], abs=1e-12)
     assert search.recall(search.present).mean() == pytest.approx(means["fused"]["R@8"], abs=1e-12)
-    for leg in ("bm25", "dense"):
+    for leg in LEGS[:2]:
         assert search.leg_values(leg).mean() == pytest.approx(means[leg]["nDCG@10"], abs=1e-12)
 
 
@@ -158,7 +159,7 @@ def test_a_segment_chooses_by_its_own_queries_alone(stored: Collection, monkeypa
 
 def test_a_weak_leg_is_left_out_and_that_is_proved(collection: Collection) -> None:
     collection.settings["reranker"]["model"] = "none"
-    collection.settings["retrieval"] = {"dense_weight": 1.0}  # the vectors are random
+    collection.settings["retrieval"] = {"weights": {"bm25": 0.0, "dense": 1.0}}  # the vectors are random
     collection.write()
     refresh_plainly(collection.settings_file)
     before = snapshot(collection.workspace)
@@ -166,18 +167,18 @@ def test_a_weak_leg_is_left_out_and_that_is_proved(collection: Collection) -> No
     tuned = tune_settings.fn(context(collection))
 
     assert tuned.recommended
-    weight = tuned.changes["retrieval.dense_weight"]
-    assert isinstance(weight, float)
-    assert weight < 0.5
+    weights = tuned.changes["retrieval.weights"]
+    assert isinstance(weights, dict)
+    assert float(str(weights["dense"])) < 0.5 < float(str(weights["bm25"]))
     assert tuned.gain.before == tuned.compared_with["dense"].before
     assert tuned.gain.after > 0.9  # what BM25 alone finds is perfect
-    assert set(tuned.changes) <= {"retrieval.fusion", "retrieval.rrf_k", "retrieval.dense_weight"}
+    assert set(tuned.changes) <= {"retrieval.fusion", "retrieval.rrf_k", "retrieval.weights"}
     assert snapshot(collection.workspace) == before
 
 
 def test_what_is_not_better_changes_nothing(collection: Collection) -> None:
     collection.settings["reranker"]["model"] = "none"
-    collection.settings["retrieval"] = {"dense_weight": 0.0}
+    collection.settings["retrieval"] = {"weights": {"bm25": 1.0, "dense": 0.0}}
     collection.write()
     refresh_plainly(collection.settings_file)
 
@@ -217,7 +218,7 @@ def test_pairs_that_a_deeper_reranking_needs_are_scored_once(refreshed: Collecti
 
 @pytest.mark.long
 def test_a_reranker_that_only_hurts_is_switched_off(collection: Collection) -> None:
-    collection.settings["retrieval"] = {"dense_weight": 0.0}
+    collection.settings["retrieval"] = {"weights": {"bm25": 1.0, "dense": 0.0}}
     collection.settings["reranker"]["weight"] = 1.0  # its scores are random
     collection.write()
     refresh_plainly(collection.settings_file)
@@ -237,7 +238,7 @@ def test_too_few_judged_queries_are_the_users_mistake(collection: Collection) ->
         tune_settings.fn(context(collection))
 
 
-@pytest.mark.parametrize("present", [{}, {"fusion": "minmax", "dense_weight": 0.25}, {"rrf_k": 7}])
+@pytest.mark.parametrize("present", [{}, {"fusion": "minmax", "weights": {"bm25": 3.0, "dense": 1.0}}, {"rrf_k": 7}])
 def test_the_present_values_are_tried_first_and_nothing_twice(present: dict[str, TomlValue]) -> None:
     settings = RetrievalSettings.model_validate(present)
 
@@ -245,8 +246,10 @@ def test_the_present_values_are_tried_first_and_nothing_twice(present: dict[str,
     rerankings = rerankings_to_try(Reranking(0.35, 40), deepest=70)
 
     assert fusions[0] == settings
-    assert len(set(fusions)) == len(fusions)
-    assert {(one.fusion, one.dense_weight) for one in fusions} >= {("rrf", 0.0), ("rrf", 1.0), ("minmax", 0.0)}
+    shares = [(one.fusion, one.rrf_k, tuple(one.leg_weights.values())) for one in fusions]
+    assert len(set(shares)) == len(shares)
+    ends = {("rrf", 10, (1.0, 0.0)), ("rrf", 10, (0.0, 1.0)), ("minmax", settings.rrf_k, (1.0, 0.0))}
+    assert set(shares) >= ends
     assert rerankings[0] == Reranking(0.35, 40)
     assert len(set(rerankings)) == len(rerankings)
     assert {one.depth for one in rerankings} == {10, 20, 40, 50, 70}

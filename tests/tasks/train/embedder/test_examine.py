@@ -71,7 +71,7 @@ def test_a_smaller_examination_keeps_what_answers_its_queries() -> None:
 
 def test_held_out_queries_are_asked_over_the_passages_that_are_evaluated() -> None:
     passages = [Passage("a", "A", "x"), Passage("b", "", "y"), Passage("c", "", "z")]
-    held_out = [HeldOutQuery("q", {"b": 2}, (Candidate(0, 1.0, None, None),))]
+    held_out = [HeldOutQuery("q", {"b": 2}, (Candidate(0, 1.0, {}),))]
 
     asked = Examination.held_out(TrainingSet(passages, [], held_out, frozenset({1}), (0, 1)), held_out)
 

@@ -25,7 +25,7 @@ PASSAGES = [Passage(name, "", f"text {name}") for name in "abcd"] + [Passage("a"
 QUERY = HeldOutQuery(
     "q",
     {"c": 2, "z": 1},
-    (Candidate(0, 0.3, None, None), Candidate(1, 0.2, None, None), Candidate(2, 0.1, None, None)),
+    (Candidate(0, 0.3, {}), Candidate(1, 0.2, {}), Candidate(2, 0.1, {})),
 )
 IDEAL = 2 + 1 / math.log2(3)
 
@@ -40,7 +40,7 @@ def test_a_query_without_relevant_documents_has_the_measure_0() -> None:
 
 
 def test_a_document_stands_where_its_best_passage_stands() -> None:
-    query = HeldOutQuery("q", {"b": 1}, tuple(Candidate(place, 0.1, None, None) for place in (0, 4, 1)))
+    query = HeldOutQuery("q", {"b": 1}, tuple(Candidate(place, 0.1, {}) for place in (0, 4, 1)))
     assert ndcg_of(query, PASSAGES, np.array([3.0, 2.0, 1.0])) == pytest.approx(1 / math.log2(3))
 
 
@@ -51,14 +51,14 @@ def test_weight_0_keeps_the_first_stages_order_and_weight_1_takes_the_rerankers(
     assert fused_ndcg([QUERY], PASSAGES, depth=3).tolist() == pytest.approx([1.0 / IDEAL])
 
 
-def test_final_scores_weigh_reranker_fused_order_and_both_legs() -> None:
+def test_final_scores_weigh_reranker_fused_order_and_legs() -> None:
     # z of the pair scores (1, -1), of the fused ones (1, -1), of BM25 (-1, 1); the dense leg lists one: its lowest
     # for the other as well, so 0. First stage 1 - 2 * 0.5 = 0 and -1 + 2 * 0.5 = 0.
-    query = HeldOutQuery("q", {}, (Candidate(0, 0.9, None, 3.0), Candidate(1, 0.8, 0.5, 5.0)))
+    query = HeldOutQuery("q", {}, (Candidate(0, 0.9, {"bm25": 3.0}), Candidate(1, 0.8, {"dense": 0.5, "bm25": 5.0})))
     scores = final_scores(query, np.array([7.0, 2.0], dtype=np.float32), weight=0.4)
     assert scores.tolist() == pytest.approx([0.4, -0.4], abs=1e-6)
     # Without the dense leg BM25 counts twice: first stage 1 - 2, standardised -1, and the other way round.
-    scores = final_scores(query, np.array([7.0, 2.0], dtype=np.float32), weight=0.4, dense_weight=0.0)
+    scores = final_scores(query, np.array([7.0, 2.0], dtype=np.float32), weight=0.4, leg_weights={"bm25": 1.0})
     assert scores.tolist() == pytest.approx([0.4 - 0.6, -0.4 + 0.6], abs=1e-6)
 
 
@@ -90,7 +90,7 @@ def test_no_query_chooses_its_own_weight() -> None:
 
 
 def test_fused_order_reranker_and_weighted_order_are_measured_query_by_query() -> None:
-    other = HeldOutQuery("r", {"d": 1}, (Candidate(3, 0.2, None, None), Candidate(1, 0.1, None, None)))
+    other = HeldOutQuery("r", {"d": 1}, (Candidate(3, 0.2, {}), Candidate(1, 0.1, {})))
     scores = [np.array([-5.0, -1.0, 3.0], dtype=np.float32), np.array([0.0, 9.0], dtype=np.float32)]
     table = evaluate_reranker([QUERY, other], PASSAGES, scores, weights=np.array([1.0, 0.0]))
     found = {
