@@ -1,11 +1,12 @@
-"""What does a night cost with another model? Shapes of public models, raced against the packaged ones.
+"""What does a night cost with another model? By the operations of public models, or raced against the packaged ones.
 
-    python -m benchmarks.model_costs --data FOLDER [--models NAME ...] [--amount N]
+    python -m benchmarks.model_costs [--race NAME ... --data FOLDER] [--amount N]
 
-Weights are random, since speed does not depend on them. Each model scores the same pairs, or embeds the same chunks,
-as the packaged one, in turn with it, by the night's own code on a processor in float32. The cost of a night is that
-ratio times what the packaged model takes, at the rates that `rerank_speed` and `embed_speed` measured. What is not run
-is told by its operations, in relation to the model that it is nearest to.
+A model costs as many times what the packaged one costs as it has operations (multiplications and additions) for the
+same pairs or chunks; the packaged one's time is that which `rerank_speed` and `embed_speed` measured, and lengths are
+those of their pairs and chunks. With `--race` a model of the same shape is made, with random weights, since speed does
+not depend on them, and takes turns with the packaged one, by the night's own code on a processor in float32: then its
+cost is the measured ratio.
 """
 
 from __future__ import annotations
@@ -40,12 +41,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PAIRS_PER_SECOND, CHUNKS_PER_SECOND = 96.0, 99.0  # of the packaged models: rerank_speed --small, embed_speed --small
+# Tokens of the pairs and chunks that these race on, at the 10th, 50th and 90th percentile.
+PAIR_LENGTHS, CHUNK_LENGTHS = np.array([34, 54, 116]), np.array([24, 31, 99])
 CHUNKS, PAIRS = 10_000, 100_000  # of a first night: 1,000 queries, the first 100 of each
 CHUNKS_CHANGED, PAIRS_CHANGED = 0.005, 0.009  # where 1 % of the documents changed: benchmarks.churn
 PACKAGED_RERANKER = "nightrank-minilm"
 CPU = ExecutionSettings(device="cpu")
-# Told by operations, in relation to which.
-NOT_RUN = {"mixedbread-ai/mxbai-rerank-large-v2": "mixedbread-ai/mxbai-rerank-base-v2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,9 @@ class Cost:
     """What a model costs.
 
     Attributes:
-        times: As long as the packaged model takes, the median of the rounds.
-        low: The least of them; as ``times`` where it was not run.
+        raced: Whether it was run.
+        times: As long as the packaged model takes: by operations, or the median of the rounds.
+        low: The least of the rounds.
         high: The most of them.
         operations: In relation to the packaged model's.
         first_night_seconds: Of its own work alone.
@@ -63,7 +65,7 @@ class Cost:
 
     name: str
     kind: str
-    run: bool
+    raced: bool
     times: float
     low: float
     high: float
@@ -74,34 +76,39 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What is computed: the texts, and their tokens with the queries' where there are any."""
+    """What is computed: the texts, with queries where they are pairs, and their tokens."""
 
     queries: list[str]
     texts: list[str]
     lengths: np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
-def cost(shape: Shape, ratios: tuple[float, ...], *, run: bool, texts: Texts) -> Cost:
-    """The cost of a model, from how many times as long as the packaged one it takes.
+def cost(shape: Shape, ratios: tuple[float, ...] = ()) -> Cost:
+    """The cost of a model.
 
-    >>> two = Texts([], ["a", "b"], np.array([50, 50]))
-    >>> found = cost(PACKAGED, (1.0, 2.0, 4.0), run=True, texts=two)
+    Args:
+        shape: The model.
+        ratios: How many times as long as the packaged model it took, round by round; empty where it was not run.
+
+    >>> found = cost(PACKAGED, (1.0, 2.0, 4.0))
     >>> found.times, found.operations, round(found.first_night_seconds), round(found.changed_seconds, 2)
     (2.0, 1.0, 2083, 18.75)
     """
     reranks = shape.kind == "reranker"
+    lengths = PAIR_LENGTHS if reranks else CHUNK_LENGTHS
+    operations = shape.operations(lengths) / PACKAGED.operations(lengths)
+    times = median(ratios) if ratios else operations
     whole = PAIRS / PAIRS_PER_SECOND if reranks else CHUNKS / CHUNKS_PER_SECOND
-    times, changed = median(ratios), PAIRS_CHANGED if reranks else CHUNKS_CHANGED
     return Cost(
         name=shape.name,
         kind=shape.kind,
-        run=run,
+        raced=bool(ratios),
         times=times,
-        low=min(ratios),
-        high=max(ratios),
-        operations=shape.operations(texts.lengths) / PACKAGED.operations(texts.lengths),
+        low=min(ratios, default=times),
+        high=max(ratios, default=times),
+        operations=operations,
         first_night_seconds=times * whole,
-        changed_seconds=times * whole * changed,
+        changed_seconds=times * whole * (PAIRS_CHANGED if reranks else CHUNKS_CHANGED),
     )
 
 
@@ -157,40 +164,34 @@ def _texts(data: Path, *, amount: int) -> dict[str, Texts]:
 
 
 def main() -> None:
-    """Race the models, and print what a night costs with each."""
+    """Print what a night costs with each model."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of BEIR folders")
-    command.add_argument("--work", type=Path, default=Path(".benchmarks"), help="where models are made and removed")
-    command.add_argument("--models", nargs="*", help="parts of names; default: all")
+    command.add_argument("--race", nargs="*", default=[], help="parts of the names of models that are run")
+    command.add_argument("--work", type=Path, default=Path(".benchmarks"), help="where these are made and removed")
     command.add_argument("--amount", type=int, default=40, help="pairs, or chunks, of a lap")
     command.add_argument("--rounds", type=int, default=3)
     command.add_argument("--threads", type=int, default=1)
     command.add_argument("--json", action="store_true")
     options = command.parse_args()
-    texts = _texts(options.data, amount=options.amount)
-    costs: dict[str, Cost] = {}
+    by_kind = _texts(options.data, amount=options.amount) if options.race else {}
+    costs = []
     for shape in SHAPES:
-        if options.models and not any(part in shape.name for part in options.models):
-            continue
-        own = texts[shape.kind]
-        if shape.name in NOT_RUN:
-            basis = next(one for one in SHAPES if one.name == NOT_RUN[shape.name])
-            if basis.name in costs:
-                share = shape.operations(own.lengths) / basis.operations(own.lengths)
-                costs[shape.name] = cost(shape, (share * costs[basis.name].times,), run=False, texts=own)
-        else:
-            ratios = raced(shape, own, work=options.work, rounds=options.rounds, threads=options.threads)
-            costs[shape.name] = cost(shape, ratios, run=True, texts=own)
+        ratios: tuple[float, ...] = ()
+        if any(part in shape.name for part in options.race):
+            texts = by_kind[shape.kind]
+            ratios = raced(shape, texts, work=options.work, rounds=options.rounds, threads=options.threads)
+        costs.append(cost(shape, ratios))
     if options.json:
-        print(json.dumps([asdict(one) for one in costs.values()], indent=2))
+        print(json.dumps([asdict(one) for one in costs], indent=2))
         return
-    for kind in ("reranker", "embedder"):
-        print(f"{kind}: {len(texts[kind].texts)} of {described(texts[kind].lengths)}")
-    table = Table("model", "run", "times packaged", "operations", "first night", "1 % changed")
-    for one in costs.values():
-        spread = f"{one.times:.1f} ({one.low:.1f} to {one.high:.1f})" if one.run else f"{one.times:.1f}"
+    for kind, texts in by_kind.items():
+        print(f"{kind}: raced on {len(texts.texts)} of {described(texts.lengths)}")
+    table = Table("model", "operations", "raced", "first night", "1 % changed")
+    for one in costs:
+        spread = f"{one.times:.1f} ({one.low:.1f} to {one.high:.1f})" if one.raced else ""
         seconds = (f"{value / 60:,.1f} min" for value in (one.first_night_seconds, one.changed_seconds))
-        table.add_row(one.name, "yes" if one.run else "no", spread, f"{one.operations:.1f}", *seconds)
+        table.add_row(one.name, f"{one.operations:.2f}", spread, *seconds)
     Console(width=140).print(table)
 
 
