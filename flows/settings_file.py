@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import ValidationError
 
 from nightrank.flows.command import settings_read
 from nightrank.storage.bucket.store import StoreOptions
 from nightrank.storage.errors import InputError
 from nightrank.storage.workspace.models import promotions
 from nightrank.storage.workspace.open import open_workspace
+from nightrank.tasks.settings.faults import setting_fault
 from nightrank.tasks.settings.ranking import NOT_HOSTED
 from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from nightrank.storage.workspace.base import Workspace
 
 DEFAULT_FILES = (Path("nightrank.toml"), Path("nightrank-demo/nightrank.toml"))
-
-# Keys as they were called before, for the message that names what they are called now; nothing else knows them.
-FORMER_NAMES: dict[tuple[str, ...], str] = {
-    ("canary",): "[drift_check]",
-    ("documents", "max_bad_rows"): "[documents].max_bad_row_share",
-    ("queries", "max_bad_rows"): "[queries].max_bad_row_share",
-    ("queries", "count_power"): "[queries].count_exponent",
-    ("retrieval", "dense_weight"): "[retrieval].weights",
-    ("gates", "overlap_persistence"): "[gates].rbo_p",
-    ("schedule", "collect"): "[schedule].prune",
-    ("reranker", "hosted", "key_variable"): "[reranker.hosted].api_key_env",
-    ("reranker", "hosted", "key_block"): "[reranker.hosted].api_key_block",
-    ("reranker", "hosted", "pairs_a_request"): "[reranker.hosted].pairs_per_request",
-    ("reranker", "hosted", "requests_a_minute"): "[reranker.hosted].requests_per_minute",
-    ("reranker", "hosted", "longest_wait_seconds"): "[reranker.hosted].max_backoff_seconds",
-}
 
 
 @dataclass(frozen=True)  # no slots: the workspace is opened when it is first asked for, and once
@@ -145,7 +129,7 @@ def _read(path: Path) -> Settings:
     except ValidationError as error:
         fault = error.errors()[0]
         place = tuple(str(part) for part in fault["loc"])
-        raise _explain(path, place, fault["type"], fault["msg"], fault.get("input")) from error
+        raise setting_fault(path, place, fault["type"], fault["msg"], fault.get("input")) from error
 
 
 def with_promotions(settings: Settings, *, base: Path) -> Settings:
@@ -174,43 +158,3 @@ def _with_models(settings: Settings, name_of: Callable[[str], str]) -> Settings:
     return settings.model_copy(
         update={kind: section.model_copy(update={"model": names[kind]}) for kind, section in sections.items()}
     )
-
-
-def _explain(path: Path, place: Sequence[str], kind: str, reason: str, value: object) -> InputError:
-    name = f"[{place[0]}].{'.'.join(place[1:])}" if len(place) > 1 else place[0]
-    if kind == "extra_forbidden" and tuple(place) in FORMER_NAMES:
-        return InputError(f"{path}: unknown setting {name}.", remedy=f"It is called {FORMER_NAMES[tuple(place)]} now.")
-    if kind == "extra_forbidden":
-        nearest = difflib.get_close_matches(place[-1], _known_names(place[:-1]), n=1, cutoff=0.5)
-        remedy = f"Did you mean `{nearest[0]}`?" if nearest else f"Known here: {', '.join(_known_names(place[:-1]))}."
-        return InputError(f"{path}: unknown setting {name}.", remedy=remedy)
-    if kind == "missing":
-        return InputError(f"{path}: the setting {name} is missing.", remedy="Add it; it has no default.")
-    may_be_secret = place[:2] in {("reranker", "hosted"), ("export", "to")}  # a key or a password may stand there
-    shown = "" if may_be_secret or place == ("export",) else f" = {value!r}"
-    remedy = 'Correct it, or write "none" to switch it off.' if _can_be_off(place) else "Correct it."
-    return InputError(f"{path}: {name}{shown} is wrong: {reason}.", remedy=remedy)
-
-
-def _can_be_off(place: Sequence[str]) -> bool:
-    """Whether a setting is one that "none" switches off."""
-    section: type[BaseModel] = Settings
-    for part in place:
-        field = section.model_fields.get(part)
-        if field is None:
-            return False
-        if any(isinstance(one, BeforeValidator) for one in field.metadata):
-            return True
-        if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            return False
-        section = field.annotation
-    return False
-
-
-def _known_names(place: Sequence[str]) -> list[str]:
-    model: type[BaseModel] = Settings
-    for part in place:
-        annotation = model.model_fields[part].annotation
-        assert isinstance(annotation, type)
-        model = annotation
-    return list(model.model_fields)

@@ -12,20 +12,22 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from nightrank.storage.errors import MachineError
 from nightrank.tasks.bm25.formulas import VARIANTS, length_norm
+from nightrank.tasks.kernels.top_documents import RunningTopDocuments, in_parts
 from nightrank.tasks.kernels.top_k import RunningTopK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from nightrank.storage.bm25.index import Bm25Store, PostingBlock
     from nightrank.storage.bm25.terms import WordAnalyser
+    from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.settings.index import Bm25Settings
 
 QUERIES_AT_ONCE = 512  # of one thread's turn; each turn has running scores of its own
@@ -38,19 +40,21 @@ def retrieve_bm25(
     settings: Bm25Settings,
     analyser: WordAnalyser,
     depth: int,
+    documents: Documents | None = None,
     allowed: NDArray[np.bool_] | None = None,
 ) -> pa.Table:
-    """The ``depth`` best chunks of each query, exactly.
+    """The ``depth`` best chunks of each query, or the best chunks of its ``depth`` best documents, exactly.
 
     A chunk without a term of the query is no result; one that has a term is, also where its score is zero or negative
-    (``okapi``, ``atire``). Memory grows with ``len(texts) * depth``: hand long logs in shards.
+    (``okapi``, ``atire``). Memory grows with ``len(texts) * depth``; where documents count, a long log goes in parts.
 
     Args:
         store: The collection's statistics.
         texts: Query n is ``texts[n]``.
         settings: Variant, k1 and b.
         analyser: What the collection was analysed with.
-        depth: Results a query, at least 1.
+        depth: Results a query, at least 1: documents where these count, else chunks.
+        documents: Behind the chunks, where documents count.
         allowed: bool (chunk_count,), the chunks that a filter lets through; they alone are ranked, while idf and
             lengths stay those of the whole collection. None: all.
 
@@ -60,6 +64,29 @@ def retrieve_bm25(
     Raises:
         MachineError: The collection was analysed in another way, or its postings are out of order.
     """
+    score = partial(_add_scores, store, settings=settings, analyser=analyser, allowed=allowed)
+    if documents is None:
+        best = RunningTopK(len(texts), depth)
+        score(texts, best)
+        return best.table()
+    legs = []
+    for part in in_parts(len(texts), bytes_each=RunningTopDocuments.bytes_each(depth, documents)):
+        best_documents = RunningTopDocuments(len(texts[part]), depth, documents)
+        score(texts[part], best_documents)
+        legs.append(best_documents.table(first=part.start))
+    return pa.concat_tables(legs)
+
+
+def _add_scores(
+    store: Bm25Store,
+    texts: Sequence[str],
+    best: RunningTopK | RunningTopDocuments,
+    *,
+    settings: Bm25Settings,
+    analyser: WordAnalyser,
+    allowed: NDArray[np.bool_] | None,
+) -> None:
+    """Add the scores of all chunks that match to the best of as many queries."""
     from nightrank.tasks.kernels.compiled import threads
     from nightrank.tasks.kernels.loops import score_postings
 
@@ -68,7 +95,6 @@ def retrieve_bm25(
     query_bounds = np.searchsorted(query_terms["query_number"].to_numpy(), np.arange(len(texts) + 1))
     chunk_counts = store.chunk_counts().astype(np.float64)
     idf = VARIANTS[settings.variant].idf(chunk_counts, store.chunk_count)[wanted]
-    best = RunningTopK(len(texts), depth)
     with threads() as pool:
         under_way: list[Future[None]] = []
         for block in store.posting_blocks(wanted):
@@ -83,14 +109,12 @@ def retrieve_bm25(
                 columns=impacts.columns,
                 impacts=impacts.values,
                 chunk_numbers=block.chunk_numbers,
-                best_scores=best.scores,
-                best_numbers=best.numbers,
-                best_counts=best.counts,
+                best=best.heaps() if isinstance(best, RunningTopK) else None,
+                documents=best.heaps() if isinstance(best, RunningTopDocuments) else None,
             )
             starts = range(0, len(texts), QUERIES_AT_ONCE)
             under_way = [pool.submit(score, first, min(first + QUERIES_AT_ONCE, len(texts))) for first in starts]
         _finish(under_way)
-    return best.table()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from nightrank.storage.lance.table import vectors_of
+from nightrank.tasks.kernels.top_documents import RunningTopDocuments
 from nightrank.tasks.kernels.top_k import RunningTopK, not_a_number
 from nightrank.tasks.legs.texts import leg_of
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.lance.table import ChunkTable
+    from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.legs.texts import Texts
 
     # Numbers of texts, int32 (n,), and their vectors, float32 (n, dim).
@@ -39,9 +41,14 @@ QUERIES_AT_ONCE = 64  # of one thread's turn
 
 
 def retrieve_dense(
-    query_vectors: NDArray[np.float32], blocks: Iterable[Block], texts: Texts, *, depth: int
+    query_vectors: NDArray[np.float32],
+    blocks: Iterable[Block],
+    texts: Texts,
+    *,
+    depth: int,
+    documents: Documents | None = None,
 ) -> pa.Table:
-    """The ``depth`` nearest chunks of each query by inner product, exactly.
+    """The ``depth`` nearest chunks of each query by inner product, or those of as many nearest documents, exactly.
 
     Each distinct text is compared once; chunks that say the same share the score.
 
@@ -49,23 +56,35 @@ def retrieve_dense(
         query_vectors: float32 (n_queries, dim).
         blocks: The vectors of all texts, in any order.
         texts: Of the collection.
-        depth: Results a query.
+        depth: Results a query: documents where these count, else chunks.
+        documents: Behind the chunks, where documents count.
 
     Returns:
         A table of schema LEG.
     """
-    best = RunningTopK(len(query_vectors), depth)
-    add_nearest(best, query_vectors, blocks)
-    return leg_of(best.entries(), texts, depth=depth)
+    if documents is None:
+        best = RunningTopK(len(query_vectors), depth)
+        add_nearest(best, query_vectors, blocks)
+        return leg_of(best.entries(), texts, depth=depth)
+    best_documents = RunningTopDocuments(len(query_vectors), depth, documents, texts=texts)
+    add_nearest(None, query_vectors, blocks, documents=best_documents)
+    return best_documents.table()
 
 
-def add_nearest(best: RunningTopK, query_vectors: NDArray[np.float32], blocks: Iterable[Block]) -> None:
+def add_nearest(
+    best: RunningTopK | None,
+    query_vectors: NDArray[np.float32],
+    blocks: Iterable[Block],
+    *,
+    documents: RunningTopDocuments | None = None,
+) -> None:
     """Add the scores of every query against every text of the blocks that may be among its best.
 
     Args:
-        best: Of as many queries.
+        best: Texts of as many queries; None where none are wanted.
         query_vectors: float32 (n_queries, dim).
         blocks: Numbers and vectors of texts.
+        documents: Documents of as many queries; None where none are wanted.
 
     Raises:
         MachineError: A score is not a number.
@@ -93,10 +112,9 @@ def add_nearest(best: RunningTopK, query_vectors: NDArray[np.float32], blocks: I
                     queries=queries,
                     texts=vectors,
                     text_numbers=text_numbers,
-                    floors=best.floors[part],
-                    best_scores=best.scores[part],
-                    best_numbers=best.numbers[part],
-                    best_counts=best.counts[part],
+                    floors=None if best is None else best.floors[part],
+                    best=None if best is None else best.heaps(part),
+                    documents=None if documents is None else documents.heaps(part),
                 )
                 starts = range(0, len(queries), QUERIES_AT_ONCE)
                 ends = (min(start + QUERIES_AT_ONCE, len(queries)) for start in starts)
@@ -147,9 +165,11 @@ class DenseQueries:
         """Some of them, int (n,), in this order."""
         return type(self)(self.vectors[numbers])
 
-    def add_best(self, best: RunningTopK, blocks: Iterable[Block]) -> None:
+    def add_best(
+        self, best: RunningTopK, blocks: Iterable[Block], *, documents: RunningTopDocuments | None = None
+    ) -> None:
         """Add the scores of every query against every text of the blocks that may be among its best."""
-        add_nearest(best, self.vectors, blocks)
+        add_nearest(best, self.vectors, blocks, documents=documents)
 
     def contents(self) -> Iterator[bytes]:
         """What each vector is, to the bit."""

@@ -1,12 +1,13 @@
 """The inner loops of exact retrieval, compiled: the best entries of a query, postings into scores, scores into entries.
 
 A query's best entries are a heap in one row of two arrays: at its root lies the worst of them, the first to go. Scores
-are compared as float32 and ties fall to the lower number, as ``storage.records.ranking_order`` has it.
+are compared as float32 and ties fall to the lower number, as ``storage.records.ranking_order`` has it. Where documents
+count, the heap is one of documents, each with its best chunks, and the document's place is that of its best chunk.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,44 @@ from nightrank.tasks.kernels.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+class ChunkHeaps(NamedTuple):
+    """The best chunks (or texts) of some queries; a query's first one is the worst.
+
+    Attributes:
+        scores: float32 (n_queries, depth), heaps.
+        numbers: int32 (n_queries, depth), of the chunks beside them.
+        counts: int32 (n_queries,), chunks of each query.
+    """
+
+    scores: NDArray[np.float32]
+    numbers: NDArray[np.int32]
+    counts: NDArray[np.int32]
+
+
+class DocumentHeaps(NamedTuple):
+    """The best documents of some queries, each with its best chunks; a query's first document is the worst.
+
+    Attributes:
+        of_chunk: int32 (n_chunks,), the document of each chunk.
+        starts: int64 (n_texts + 1,), where the chunks that say each text begin in ``chunks``.
+        chunks: int32 (n,), of the texts; both are empty where chunks are offered, not texts.
+        documents: int32 (n_queries, depth), a heap by the documents' best chunks.
+        held: int32 (n_queries, depth), how many chunks of each there are.
+        scores: float32 (n_queries, depth, width), of the chunks of each, best first.
+        numbers: int32 (n_queries, depth, width), of the chunks beside them.
+        counts: int32 (n_queries,), documents of each query.
+    """
+
+    of_chunk: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    chunks: NDArray[np.int32]
+    documents: NDArray[np.int32]
+    held: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    numbers: NDArray[np.int32]
+    counts: NDArray[np.int32]
 
 
 @compiled
@@ -47,6 +86,13 @@ def offer(
         return count
     _sink(scores, numbers, depth, score, number)
     return count
+
+
+@compiled
+def offer_to(heaps: ChunkHeaps, query: int, score: np.float32, number: np.int32) -> None:
+    """``offer`` to the heap of a query."""
+    count = offer(heaps.scores[query], heaps.numbers[query], heaps.counts[query], score, number)
+    heaps.counts[query] = count
 
 
 @compiled
@@ -97,6 +143,155 @@ def best_first(
             score, number = row_scores[place], row_numbers[place]
             row_scores[place], row_numbers[place] = row_scores[0], row_numbers[0]
             _sink(row_scores, row_numbers, place, score, number)
+
+
+@compiled
+def offer_chunk(heaps: DocumentHeaps, query: int, score: np.float32, number: np.int32) -> None:
+    """Put a chunk among the best of its document, and the document among the best of a query, where they belong there.
+
+    Args:
+        heaps: Of all queries.
+        query: The row.
+        score: Of the chunk; not a NaN.
+        number: Of the chunk, which is not held.
+    """
+    documents, held = heaps.documents[query], heaps.held[query]
+    scores, numbers, count = heaps.scores[query], heaps.numbers[query], heaps.counts[query]
+    if count == documents.size and _is_before(scores[0, 0], numbers[0, 0], score, number):
+        return  # a chunk behind the worst document's best can change nothing
+    document, row = heaps.of_chunk[number], -1
+    for place in range(count):
+        if documents[place] == document:
+            row = place
+    if row >= 0:
+        if _insert(scores[row], numbers[row], held, row, score, number) == 0:
+            _sink_document(documents, held, scores, numbers, count, row)
+        return
+    row = count if count < documents.size else 0
+    documents[row], held[row], scores[row, 0], numbers[row, 0] = document, 1, score, number
+    if count == documents.size:
+        _sink_document(documents, held, scores, numbers, count, row)
+        return
+    heaps.counts[query] = count + 1
+    while row > 0:
+        parent = (row - 1) >> 1
+        if _is_before(scores[row, 0], numbers[row, 0], scores[parent, 0], numbers[parent, 0]):
+            break
+        _swap_documents(documents, held, scores, numbers, row, parent)
+        row = parent
+
+
+@compiled
+def _is_before(score: np.float32, number: np.int32, other_score: np.float32, other_number: np.int32) -> bool:
+    """Whether a chunk stands before another one."""
+    return bool(score > other_score or (score == other_score and number < other_number))
+
+
+@compiled
+def _insert(
+    scores: NDArray[np.float32],
+    numbers: NDArray[np.int32],
+    held: NDArray[np.int32],
+    row: int,
+    score: np.float32,
+    number: np.int32,
+) -> int:
+    """Put a chunk among those of a document, (width,) best first, ``held[row]`` of them; its place, or ``width``."""
+    place = int(held[row])
+    if place < scores.size:
+        held[row] += 1
+    elif _is_before(scores[place - 1], numbers[place - 1], score, number):
+        return scores.size
+    else:
+        place -= 1
+    while place > 0 and _is_before(score, number, scores[place - 1], numbers[place - 1]):
+        scores[place], numbers[place] = scores[place - 1], numbers[place - 1]
+        place -= 1
+    scores[place], numbers[place] = score, number
+    return place
+
+
+@compiled
+def _sink_document(
+    documents: NDArray[np.int32],
+    held: NDArray[np.int32],
+    scores: NDArray[np.float32],
+    numbers: NDArray[np.int32],
+    count: int,
+    row: int,
+) -> None:
+    """Bring a document whose best chunk is better than before to its place in a heap of ``count`` documents."""
+    while True:
+        child = 2 * row + 1
+        if child >= count:
+            break
+        other = child + 1
+        if other < count and _is_before(scores[child, 0], numbers[child, 0], scores[other, 0], numbers[other, 0]):
+            child = other
+        if _is_before(scores[row, 0], numbers[row, 0], scores[child, 0], numbers[child, 0]):
+            _swap_documents(documents, held, scores, numbers, row, child)
+            row = child
+        else:
+            break
+
+
+@compiled
+def _swap_documents(
+    documents: NDArray[np.int32],
+    held: NDArray[np.int32],
+    scores: NDArray[np.float32],
+    numbers: NDArray[np.int32],
+    row: int,
+    other: int,
+) -> None:
+    """Let two documents of a query change places."""
+    documents[row], documents[other] = documents[other], documents[row]
+    for place in range(max(held[row], held[other])):
+        scores[row, place], scores[other, place] = scores[other, place], scores[row, place]
+        numbers[row, place], numbers[other, place] = numbers[other, place], numbers[row, place]
+    held[row], held[other] = held[other], held[row]
+
+
+@compiled
+def offer_to_documents(heaps: DocumentHeaps, query: int, score: np.float32, number: np.int32) -> None:
+    """``offer_chunk`` of a chunk, or of every chunk that says a text, by its number."""
+    if heaps.starts.size == 0:
+        offer_chunk(heaps, query, score, number)
+        return
+    for place in range(heaps.starts[number], heaps.starts[number + 1]):
+        offer_chunk(heaps, query, score, heaps.chunks[place])
+
+
+@compiled
+def chunks_of_documents(first: int, last: int, heaps: DocumentHeaps, best: ChunkHeaps) -> None:
+    """Offer the chunks of some queries' best documents, as far as the worst document's best one.
+
+    Args:
+        first: The first query.
+        last: The one behind the last.
+        heaps: Of all queries.
+        best: Heaps of as many queries, written.
+    """
+    for query in range(first, last):
+        reached = _reached(None, heaps, query)
+        for row in range(heaps.counts[query]):
+            for place in range(heaps.held[query, row]):
+                score, number = heaps.scores[query, row, place], heaps.numbers[query, row, place]
+                if score > reached or (score == reached and number <= heaps.numbers[query, 0, 0]):
+                    offer_to(best, query, score, number)
+
+
+@compiled
+def _reached(best: ChunkHeaps | None, documents: DocumentHeaps | None, query: int) -> np.float32:
+    """What a score must reach to be among the best of a query, in either heap."""
+    reached = np.float32(np.inf)
+    if best is not None:
+        is_full = best.counts[query] == best.scores.shape[1]
+        reached = min(reached, best.scores[query, 0] if is_full else np.float32(-np.inf))
+    if documents is not None:
+        is_full = documents.counts[query] == documents.documents.shape[1]
+        reached = min(reached, documents.scores[query, 0, 0] if is_full else np.float32(-np.inf))
+    return reached
 
 
 @compiled
@@ -180,9 +375,8 @@ def score_postings(
     columns: NDArray[np.uint16],
     impacts: NDArray[np.floating],
     chunk_numbers: NDArray[np.int32],
-    best_scores: NDArray[np.float32],
-    best_numbers: NDArray[np.int32],
-    best_counts: NDArray[np.int32],
+    best: ChunkHeaps | None,
+    documents: DocumentHeaps | None,
 ) -> None:
     """Score the chunks of a block for some queries, and offer those that match to the queries' heaps.
 
@@ -198,9 +392,8 @@ def score_postings(
         columns: uint16, of the chunks that have the term.
         impacts: float64, idf * weight, or float32, the weight of a learned sparse vector.
         chunk_numbers: int32 (n_columns,).
-        best_scores: float32 (n_queries, depth), the heaps.
-        best_numbers: int32 (n_queries, depth).
-        best_counts: int32 (n_queries,).
+        best: Heaps of the queries, of chunks; None where none are wanted.
+        documents: Heaps of the queries, of documents; None where none are wanted.
     """
     # A match may score zero, but never minus zero: no sum that has a term other than -0.0 gives it.
     totals = np.full(chunk_numbers.size, -0.0)
@@ -213,8 +406,7 @@ def score_postings(
             own_impacts = impacts[bounds[term, 0] : bounds[term, 1]]
             for posting in range(own_columns.size):
                 totals[own_columns[posting]] += qtf * own_impacts[posting]
-        scores, numbers, count = best_scores[query], best_numbers[query], best_counts[query]
-        worst = scores[0] if count == scores.size else np.float32(-np.inf)
+        worst = _reached(best, documents, query)
         for place in range(query_bounds[query], query_bounds[query + 1]):
             term = query_terms[place]
             own_columns = columns[bounds[term, 0] : bounds[term, 1]]
@@ -224,10 +416,11 @@ def score_postings(
                 totals[column] = -0.0
                 # Nearly all are below, so that is asked first.
                 if score >= worst and is_touched:
-                    count = offer(scores, numbers, count, score, chunk_numbers[column])
-                    if count == scores.size:
-                        worst = scores[0]
-        best_counts[query] = count
+                    if best is not None:
+                        offer_to(best, query, score, chunk_numbers[column])
+                    if documents is not None:
+                        offer_to_documents(documents, query, score, chunk_numbers[column])
+                    worst = _reached(best, documents, query)
 
 
 @compiled
@@ -239,10 +432,9 @@ def score_products(
     queries: NDArray[np.float32],
     texts: NDArray[np.float32],
     text_numbers: NDArray[np.int32],
-    floors: NDArray[np.float32],
-    best_scores: NDArray[np.float32],
-    best_numbers: NDArray[np.int32],
-    best_counts: NDArray[np.int32],
+    floors: NDArray[np.float32] | None,
+    best: ChunkHeaps | None,
+    documents: DocumentHeaps | None,
 ) -> bool:
     """Score again, exactly, what a matrix product says may be among the best, and offer it to the queries' heaps.
 
@@ -254,19 +446,18 @@ def score_products(
         queries: float32 (n_queries, dim).
         texts: float32 (n_texts, dim).
         text_numbers: int32 (n_texts,).
-        floors: float32 (n_queries,), what a score must reach.
-        best_scores: float32 (n_queries, depth), the heaps.
-        best_numbers: int32 (n_queries, depth).
-        best_counts: int32 (n_queries,).
+        floors: float32 (n_queries,), what a score must reach; None: any will do.
+        best: Heaps of the queries, of texts; None where none are wanted.
+        documents: Heaps of the queries, of documents; None where none are wanted.
 
     Returns:
         Whether a score is not a number; such a one is not offered.
     """
     width, found_others = 64, False
     for query in range(first, last):
-        row, vector, floor = products[query], queries[query], floors[query]
-        scores, numbers, count = best_scores[query], best_numbers[query], best_counts[query]
-        cut = (max(floor, scores[0]) if count == scores.size else floor) - margin
+        row, vector = products[query], queries[query]
+        floor = np.float32(-np.inf) if floors is None else floors[query]
+        cut = max(floor, _reached(best, documents, query)) - margin
         for start in range(0, row.size, width):
             end = min(start + width, row.size)
             # Nearly all of them are below, so they are compared many at a time, without a branch.
@@ -282,10 +473,11 @@ def score_products(
                 if np.isnan(score):
                     found_others = True
                 elif score >= floor and score > -np.inf:
-                    count = offer(scores, numbers, count, score, text_numbers[place])
-                    if count == scores.size:
-                        cut = max(floor, scores[0]) - margin
-        best_counts[query] = count
+                    if best is not None:
+                        offer_to(best, query, score, text_numbers[place])
+                    if documents is not None:
+                        offer_to_documents(documents, query, score, text_numbers[place])
+                    cut = max(floor, _reached(best, documents, query)) - margin
     return found_others
 
 

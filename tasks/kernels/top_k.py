@@ -19,6 +19,8 @@ from nightrank.storage.records import LEG, ranks_within
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from nightrank.tasks.kernels.loops import ChunkHeaps
+
     # Query numbers, chunk (or text) numbers and scores, each (n,).
     Entries = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
 
@@ -87,6 +89,12 @@ class RunningTopK:
         queries, numbers = query_numbers[kept].astype(np.int32), chunk_numbers[kept].astype(np.int32)
         offer_all(self.scores, self.numbers, self.counts, queries, numbers, rounded[kept])
 
+    def heaps(self, queries: slice = slice(None)) -> ChunkHeaps:
+        """What the loops add to, of some of the queries."""
+        from nightrank.tasks.kernels.loops import ChunkHeaps
+
+        return ChunkHeaps(self.scores[queries], self.numbers[queries], self.counts[queries])
+
     def entries(self) -> Entries:
         """What is best so far, by query number, then rank."""
         from nightrank.tasks.kernels.compiled import threads
@@ -94,17 +102,24 @@ class RunningTopK:
 
         scores, numbers = self.scores.copy(), self.numbers.copy()
         with threads() as pool:
-            starts = range(0, self.query_count, QUERIES_AT_ONCE)
-            ends = [min(first + QUERIES_AT_ONCE, self.query_count) for first in starts]
-            for _ in pool.map(partial(best_first, scores=scores, numbers=numbers, counts=self.counts), starts, ends):
+            sort = partial(best_first, scores=scores, numbers=numbers, counts=self.counts)
+            for _ in pool.map(sort, *turns(self.query_count)):
                 pass
         held = np.arange(self.depth) < self.counts[:, None]
         return np.repeat(np.arange(self.query_count, dtype=np.int32), self.counts), numbers[held], scores[held]
 
-    def table(self) -> pa.Table:
-        """What is best so far, with the schema ``LEG``: by query number, then rank from 1."""
+    def table(self, *, first: int = 0) -> pa.Table:
+        """What is best so far, with the schema ``LEG``: by query number, counted from ``first``, then rank from 1."""
         query_numbers, chunk_numbers, scores = self.entries()
-        return pa.table([query_numbers, chunk_numbers, scores, ranks_within(query_numbers)], schema=LEG)
+        return pa.table(
+            [query_numbers + np.int32(first), chunk_numbers, scores, ranks_within(query_numbers)], schema=LEG
+        )
+
+
+def turns(query_count: int) -> tuple[range, list[int]]:
+    """The first query of each thread's turn, and the one behind its last."""
+    starts = range(0, query_count, QUERIES_AT_ONCE)
+    return starts, [min(first + QUERIES_AT_ONCE, query_count) for first in starts]
 
 
 def not_a_number() -> MachineError:

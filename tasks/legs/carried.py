@@ -12,13 +12,14 @@ import pyarrow.compute as pc
 from nightrank.storage.keys import digest_of_bytes
 from nightrank.storage.release.leg_lists import LEG_LISTS
 from nightrank.tasks.legs.lists import LegLists
-from nightrank.tasks.legs.texts import leg_of
+from nightrank.tasks.legs.texts import leg_of, results_found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
+    from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.legs.texts import Texts
 
 QUERIES_HELD = 4096  # whose lists are Arrow arrays at one time
@@ -72,7 +73,12 @@ def lists_by_number(batches: Iterable[pa.RecordBatch], queries: ListedQueries, t
 
 
 def leg_from_lists(
-    batches: Iterable[pa.RecordBatch], query_keys: pa.Array, texts: Texts, *, depth: int
+    batches: Iterable[pa.RecordBatch],
+    query_keys: pa.Array,
+    texts: Texts,
+    *,
+    depth: int,
+    documents: Documents | None = None,
 ) -> tuple[pa.Table, NDArray[np.bool_]]:
     """The leg of some queries as a release's own lists tell it, whatever vectors gave the scores.
 
@@ -80,7 +86,8 @@ def leg_from_lists(
         batches: Schema LEG_LISTS.
         query_keys: string (n,).
         texts: The release's.
-        depth: Chunks a query.
+        depth: Results a query: documents where these count, else chunks.
+        documents: Behind the chunks, where documents count.
 
     Returns:
         A table of schema LEG, and bool (n,): of which queries the lists reach so deep. The leg is of these alone.
@@ -90,11 +97,10 @@ def leg_from_lists(
     places = pc.index_in(query_keys, value_set=listed.column("query_key").combine_chunks())
     queries = ListedQueries(query_keys, listed.column("vector_key").combine_chunks().take(places))
     lists = lists_by_number(stored, queries, texts)
-    query_numbers, text_numbers, scores = lists.entries
-    chunks_found = np.bincount(query_numbers, weights=texts.copies[text_numbers], minlength=len(query_keys))
-    answered = (chunks_found >= depth) | (lists.floors == -np.inf)
-    kept = answered[query_numbers]
-    return leg_of((query_numbers[kept], text_numbers[kept], scores[kept]), texts, depth=depth), answered
+    leg = leg_of(lists.entries, texts, depth=depth, documents=documents)
+    found = results_found(leg, queries=len(query_keys), documents=documents)
+    answered = (found >= depth) | (lists.floors == -np.inf)
+    return leg.filter(pa.array(answered[leg.column("query_number").to_numpy()])), answered
 
 
 def lists_by_key(lists: LegLists, queries: ListedQueries, texts: Texts) -> Iterator[pa.Table]:

@@ -18,7 +18,8 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.filters.allowed import AllowedChunks, read_allowed_chunks
 from nightrank.storage.release.chunks import texts_added
 from nightrank.tasks.filters.queries import joined_legs
-from nightrank.tasks.legs.lists import SLACK, LegLists, LegNight, update_lists
+from nightrank.tasks.kernels.top_documents import RunningTopDocuments, in_parts
+from nightrank.tasks.legs.lists import SLACK, LegLists, LegNight, longest_list, update_lists
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.release.files import AllowedSets, Chunks, Statistics
     from nightrank.tasks.filters.queries import QueryFilters
+    from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.legs.lists import AskedQueries
     from nightrank.tasks.legs.texts import Texts
 
@@ -94,6 +96,7 @@ def update_filtered(
     carried_over: CarriedOver,
     depth: int,
     slack: int = SLACK,
+    documents: Documents | None = None,
 ) -> LegNight:
     """The leg of tonight's collection, and tonight's lists: ``update_lists``, filter by filter.
 
@@ -104,14 +107,21 @@ def update_filtered(
         filters: Of the queries.
         vectors: Of texts.
         carried_over: What the lists were made from.
-        depth: Chunks of the leg.
-        slack: Texts that a list holds beyond ``depth``, so that it outlives some removals.
+        depth: Results a query: documents where these count, else chunks.
+        slack: Texts that a list holds beyond those that the leg needs, so that it outlives some removals.
+        documents: Behind the chunks, where documents count.
     """
     seen = texts.numbers_of(carried_over.chunk_hashes)
-    lists = _by_query(lists) if any(filters.conditions) else lists
+    bytes_each = _bytes_each(longest_list(texts, depth=depth, slack=slack, documents=documents), depth, documents)
+    pieces = [
+        (condition, numbers[piece])
+        for condition, numbers in filters.groups()
+        for piece in in_parts(numbers.size, bytes_each=bytes_each)
+    ]
+    lists = _by_query(lists) if len(pieces) > 1 or any(filters.conditions) else lists
     floors = lists.floors.copy()
     entries, legs, scanned = [], [], 0
-    for condition, numbers in filters.groups():
+    for condition, numbers in pieces:
         part = _Part.whole(texts, carried_over.added)
         if condition is not None:
             was_there = seen[carried_over.allowed.by(condition)] if condition in carried_over.allowed.packed else None
@@ -124,6 +134,7 @@ def update_filtered(
             everything=partial(part.everything, vectors),
             depth=depth,
             slack=slack,
+            documents=documents,
         )
         if condition is None and numbers.size == len(filters):
             return outcome
@@ -134,6 +145,12 @@ def update_filtered(
         scanned += outcome.scanned
     query_numbers, text_numbers, scores = (np.concatenate(column) for column in zip(*entries, strict=True))
     return LegNight(LegLists(floors, (query_numbers, text_numbers, scores)), joined_legs(legs), scanned)
+
+
+def _bytes_each(longest: int, depth: int, documents: Documents | None) -> int:
+    """What a query takes in memory while its list is brought up to date."""
+    of_documents = 0 if documents is None else RunningTopDocuments.bytes_each(depth, documents)
+    return 40 * (longest + 1) + of_documents
 
 
 def _by_query(lists: LegLists) -> LegLists:

@@ -13,10 +13,12 @@ import pyarrow as pa
 
 from nightrank.storage.keys import KEY_LENGTH
 from nightrank.storage.records import LEG, ranking_order, ranks_within
+from nightrank.tasks.kernels.top_documents import within_depth
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.kernels.top_k import Entries
 
 
@@ -91,6 +93,16 @@ class Texts:
         by_text = chunk_numbers[np.argsort(places[of_chunk], kind="stable")]
         return Texts(self.hashes[by_hash >= 0], by_hash[by_hash >= 0], by_text, starts), numbers
 
+    def thinned(self, documents: Documents) -> Texts:
+        """The same texts without the chunks of a document, beyond those that a leg lists, that repeat a text."""
+        of_chunk = np.repeat(np.arange(len(self), dtype=np.int64), self.copies)
+        places = ranks_within((of_chunk << 32) | documents.of_chunk[self.chunk_numbers])
+        kept = places <= documents.chunks
+        if kept.all():
+            return self
+        starts = np.append(0, np.cumsum(np.bincount(of_chunk[kept], minlength=len(self)))).astype(np.int64)
+        return Texts(self.hashes, self.numbers, self.chunk_numbers[kept], starts)
+
     def numbers_of(self, chunk_hashes: pa.ChunkedArray | pa.Array) -> NDArray[np.int32]:
         """int32 (n,), the number of each text; -1 for what no chunk says.
 
@@ -110,29 +122,53 @@ class Texts:
         return as_strings(by_number)
 
 
-def leg_of(entries: Entries, texts: Texts, *, depth: int) -> pa.Table:
-    """The best chunks of each query from its best texts.
+def leg_of(entries: Entries, texts: Texts, *, depth: int, documents: Documents | None = None) -> pa.Table:
+    """The best chunks of each query from its best texts, or those of its best documents.
 
     The first ``depth`` chunks say no more than ``depth`` texts, and these are the best ones, as texts are numbered
     by their first chunk.
 
     Args:
-        entries: Query numbers, text numbers and scores (n,), by query, then rank; ``depth`` a query or all there are.
+        entries: Query numbers, text numbers and scores (n,), by query, then rank: ``depth`` a query or all there are;
+            where documents count, all that score above some floor.
         texts: Of the collection.
-        depth: Results a query.
+        depth: Results a query: documents where these count, else chunks.
+        documents: Behind the chunks, where documents count.
 
     Returns:
-        A table of schema LEG.
+        A table of schema LEG; where documents count, a query that met fewer than ``depth`` of them has all chunks that
+        a leg may list.
     """
     query_numbers, text_numbers, scores = entries
-    copies = np.minimum(texts.copies[text_numbers], depth)  # chunks that say the same tie: more cannot be results
+    most = depth  # chunks that say the same tie: more cannot be results
+    if documents is not None:
+        texts, most = texts.thinned(documents), depth * documents.chunks
+    copies = np.minimum(texts.copies[text_numbers], most)
     within = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
     chunk_numbers = texts.chunk_numbers[np.repeat(texts.starts[text_numbers], copies) + within]
     query_numbers, scores = np.repeat(query_numbers, copies), np.repeat(scores, copies)
     order = ranking_order(query_numbers, scores, chunk_numbers)
+    if documents is None:
+        order = order[ranks_within(query_numbers[order]) <= depth]
+    else:
+        order = order[within_depth(query_numbers[order], chunk_numbers[order], documents, depth=depth)]
     ranks = ranks_within(query_numbers[order])
-    order, ranks = order[ranks <= depth], ranks[ranks <= depth]
     return pa.table([query_numbers[order], chunk_numbers[order], scores[order], ranks], schema=LEG)
+
+
+def results_found(leg: pa.Table, *, queries: int, documents: Documents | None) -> NDArray[np.int64]:
+    """How many documents, or chunks where these count, a leg has of each query: int64 (n_queries,).
+
+    Args:
+        leg: Schema LEG.
+        queries: How many there are.
+        documents: Behind the chunks, where documents count.
+    """
+    numbers = leg.column("query_number").to_numpy()
+    if documents is not None:
+        chunks = leg.column("chunk_number").to_numpy()
+        numbers = np.unique((numbers.astype(np.int64) << 32) | documents.of_chunk[chunks]) >> 32
+    return np.bincount(numbers, minlength=queries)
 
 
 def as_bytes(chunk_hashes: pa.ChunkedArray | pa.Array) -> NDArray[np.bytes_]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from nightrank.storage.errors import MachineError
+from nightrank.tasks.kernels.top_documents import RunningTopDocuments
 from nightrank.tasks.kernels.top_k import RunningTopK
 from nightrank.tasks.legs.texts import leg_of
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.memo.sparse_vectors import SparseMemo, SparseVectors
+    from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.legs.texts import Texts
 
     # Numbers of texts, int32 (n,), and their vectors, n.
@@ -37,8 +39,15 @@ TEXTS_AT_ONCE = 16_384  # whose running scores stay in a processor's cache; 65,5
 QUERIES_AT_ONCE = 512  # of one thread's turn; each turn has running scores of its own
 
 
-def retrieve_sparse(queries: SparseVectors, blocks: Iterable[SparseBlock], texts: Texts, *, depth: int) -> pa.Table:
-    """The ``depth`` best chunks of each query by the product of their vectors, exactly.
+def retrieve_sparse(
+    queries: SparseVectors,
+    blocks: Iterable[SparseBlock],
+    texts: Texts,
+    *,
+    depth: int,
+    documents: Documents | None = None,
+) -> pa.Table:
+    """The ``depth`` best chunks of each query by the product of their vectors, or those of as many documents, exactly.
 
     Each distinct text is compared once; chunks that say the same share the score. A query that shares a token with
     fewer texts has fewer results.
@@ -47,23 +56,35 @@ def retrieve_sparse(queries: SparseVectors, blocks: Iterable[SparseBlock], texts
         queries: n_queries.
         blocks: The vectors of all texts, in any order.
         texts: Of the collection.
-        depth: Results a query.
+        depth: Results a query: documents where these count, else chunks.
+        documents: Behind the chunks, where documents count.
 
     Returns:
         A table of schema LEG.
     """
-    best = RunningTopK(len(queries), depth)
-    add_products(best, queries, blocks)
-    return leg_of(best.entries(), texts, depth=depth)
+    if documents is None:
+        best = RunningTopK(len(queries), depth)
+        add_products(best, queries, blocks)
+        return leg_of(best.entries(), texts, depth=depth)
+    best_documents = RunningTopDocuments(len(queries), depth, documents, texts=texts)
+    add_products(None, queries, blocks, documents=best_documents)
+    return best_documents.table()
 
 
-def add_products(best: RunningTopK, queries: SparseVectors, blocks: Iterable[SparseBlock]) -> None:
+def add_products(
+    best: RunningTopK | None,
+    queries: SparseVectors,
+    blocks: Iterable[SparseBlock],
+    *,
+    documents: RunningTopDocuments | None = None,
+) -> None:
     """Add the scores of every query against every text of the blocks with which it shares a token.
 
     Args:
-        best: Of as many queries.
+        best: Texts of as many queries; None where none are wanted.
         queries: n_queries.
         blocks: Numbers and vectors of texts.
+        documents: Documents of as many queries; None where none are wanted.
     """
     from nightrank.tasks.kernels.compiled import threads
     from nightrank.tasks.kernels.loops import score_postings
@@ -83,9 +104,8 @@ def add_products(best: RunningTopK, queries: SparseVectors, blocks: Iterable[Spa
                 columns=inverted.columns,
                 impacts=inverted.weights,
                 chunk_numbers=text_numbers,
-                best_scores=best.scores,
-                best_numbers=best.numbers,
-                best_counts=best.counts,
+                best=None if best is None else best.heaps(),
+                documents=None if documents is None else documents.heaps(),
             )
             starts = range(0, len(queries), QUERIES_AT_ONCE)
             under_way = [pool.submit(score, first, min(first + QUERIES_AT_ONCE, len(queries))) for first in starts]
@@ -109,9 +129,11 @@ class SparseQueries:
         """Some of them, int (n,), in this order."""
         return type(self)(self.vectors.take(numbers))
 
-    def add_best(self, best: RunningTopK, blocks: Iterable[SparseBlock]) -> None:
+    def add_best(
+        self, best: RunningTopK, blocks: Iterable[SparseBlock], *, documents: RunningTopDocuments | None = None
+    ) -> None:
         """Add the scores of every query against every text of the blocks with which it shares a token."""
-        add_products(best, self.vectors, blocks)
+        add_products(best, self.vectors, blocks, documents=documents)
 
     def contents(self) -> Iterator[bytes]:
         """What each vector is, to the bit."""

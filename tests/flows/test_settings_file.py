@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.flows.settings_file import FORMER_NAMES, find_settings_file, load_settings, read_settings
+from nightrank.flows.settings_file import find_settings_file, load_settings, read_settings
 from nightrank.storage.errors import InputError
+from nightrank.tasks.settings.former_names import FORMER_NAMES
 from nightrank.tasks.settings.ranking import RetrievalSettings
 from nightrank.tasks.settings.whole import Settings
 

@@ -21,8 +21,10 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.formulas import VARIANTS as VARIANT_FORMULAS
 from nightrank.tasks.bm25.formulas import length_norm
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
+from nightrank.tasks.kernels.top_documents import Documents
 from nightrank.tasks.settings.index import Bm25Settings
 from tests.support.bm25_collections import PLAIN, VARIANTS, Variant, build
+from tests.support.legs_by_loop import cut_by_loop, documents_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -212,7 +214,14 @@ def test_scores_and_order_are_to_the_bit_those_of_a_sparse_matrix_product(
         monkeypatch.setattr("nightrank.storage.bm25.index.SLOTS_PER_BLOCK", int(generator.integers(1, 60)))
         leg = retrieve_bm25(store, queries, settings=bm25, analyser=PLAIN, depth=depth, allowed=allowed)
         expected = by_sparse_product(store, queries, bm25, depth, allowed)
+        documents = Documents(documents_of(count, generator), chunks=int(generator.integers(1, 4)))
+        monkeypatch.setattr("nightrank.tasks.kernels.top_documents.BYTES_HELD", int(generator.integers(1, 9000)))
+        whole = retrieve_bm25(store, queries, settings=bm25, analyser=PLAIN, depth=count + 1, allowed=allowed)
+        of_documents = retrieve_bm25(
+            store, queries, settings=bm25, analyser=PLAIN, depth=depth, documents=documents, allowed=allowed
+        )
     assert rows_of(leg) == expected
+    assert rows_of(of_documents) == cut_by_loop(whole, documents, depth=depth)
 
 
 def test_a_filter_decides_what_is_ranked_before_the_cut_and_leaves_scores_alone(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from nightrank.storage.records import LEG
 from nightrank.tasks.dense import retrieve as module
 from nightrank.tasks.dense.retrieve import retrieve_dense
 from nightrank.tasks.kernels.loops import inner_product
+from nightrank.tasks.kernels.top_documents import Documents
 from nightrank.tasks.legs.texts import Texts
+from tests.support.legs_by_loop import cut_by_loop, documents_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +47,25 @@ def retrieve(queries: NDArray[np.float32], table: ChunkTable, texts: list[int], 
     collection = Texts.of(hashes_of(texts))
     blocks = module.StoredVectors(table).everything(collection, queries=len(queries))
     return retrieve_dense(queries, blocks, collection, depth=depth)
+
+
+def documents_found(seed: int, *, depth: int) -> tuple[pa.Table, pa.Table, Documents]:
+    """A leg of documents, the whole rankings, and the documents, of random vectors many of which tie."""
+    generator = np.random.default_rng(seed)
+    vectors = generator.integers(-1, 2, (40, 3)).astype(np.float32)
+    said = [*range(40), *generator.integers(0, 40, 30).tolist()]
+    texts, documents = Texts.of(hashes_of(said)), Documents(documents_of(70, generator), chunks=2)
+    queries = generator.integers(-1, 2, (5, 3)).astype(np.float32)
+    blocks = [(texts.numbers_of(hashes_of([*part])), vectors[part]) for part in np.array_split(np.arange(40), 3)]
+    leg = retrieve_dense(queries, blocks, texts, depth=depth, documents=documents)
+    return leg, retrieve_dense(queries, blocks, texts, depth=70), documents
+
+
+@pytest.mark.parametrize("depth", [1, 4, 100])
+@pytest.mark.parametrize("seed", range(5))
+def test_documents_are_found_by_their_best_chunks(seed: int, depth: int) -> None:
+    leg, whole, documents = documents_found(seed, depth=depth)
+    assert rows_of(leg) == cut_by_loop(whole, documents, depth=depth)
 
 
 def by_loop(

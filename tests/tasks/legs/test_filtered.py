@@ -15,10 +15,13 @@ from nightrank.storage.filters.allowed import AllowedChunks
 from nightrank.storage.release.leg_lists import LEG_LISTS
 from nightrank.tasks.dense.retrieve import DenseQueries
 from nightrank.tasks.filters.queries import QueryFilters
+from nightrank.tasks.kernels.top_documents import BYTES_HELD, Documents
+from nightrank.tasks.legs import filtered as module
 from nightrank.tasks.legs.carried import ListedQueries, lists_by_key, lists_by_number
 from nightrank.tasks.legs.filtered import CarriedOver, update_filtered
 from nightrank.tasks.legs.texts import Texts
-from tests.tasks.legs.test_lists import blocks, hashes_of, vector_of
+from tests.support.legs_by_loop import cut_by_loop, documents_of
+from tests.tasks.legs.test_lists import blocks, hashes_of, vector_of, whole_rankings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +59,16 @@ class History:
     chunks: list[Chunk] = field(default_factory=list)
     allowed: AllowedChunks = field(default_factory=lambda: AllowedChunks(0, {}))
 
-    def night(self, chunks: list[Chunk], asked: list[Query], vectors: Counted, *, depth: int, slack: int) -> LegNight:
+    def night(
+        self,
+        chunks: list[Chunk],
+        asked: list[Query],
+        vectors: Counted,
+        *,
+        depth: int,
+        slack: int,
+        documents: Documents | None = None,
+    ) -> LegNight:
         texts = Texts.of(hashes_of([text for text, _ in chunks]))
         before = {text for text, _ in self.chunks}
         added = hashes_of(sorted({text for text, _ in chunks} - before))
@@ -78,6 +90,7 @@ class History:
             ),
             depth=depth,
             slack=slack,
+            documents=documents,
         )
         tables = list(lists_by_key(outcome.lists, queries, texts))
         self.lists = pa.concat_tables([LEG_LISTS.empty_table(), *tables]).combine_chunks().to_batches()
@@ -89,12 +102,15 @@ def let_through(chunks: list[Chunk], condition: str) -> NDArray[np.bool_]:
     return np.array([str(label) in condition for _, label in chunks], dtype=np.bool_)
 
 
-def brute_force(chunks: list[Chunk], query: Query, *, depth: int) -> list[tuple[int, float]]:
+def brute_force(
+    chunks: list[Chunk], query: Query, *, depth: int, documents: Documents | None = None
+) -> list[tuple[int, float]]:
     """(chunk number, score) of the whole ranking, filtered, then cut."""
     number, condition = query
-    scored = [(chunk, float(vector_of(number) @ vector_of(text))) for chunk, (text, _) in enumerate(chunks)]
-    ranked = sorted(scored, key=lambda entry: (-entry[1], entry[0]))
-    return [entry for entry in ranked if condition is None or str(chunks[entry[0]][1]) in condition][:depth]
+    allowed = [chunk for chunk, (_, label) in enumerate(chunks) if condition is None or str(label) in condition]
+    said = [chunks[chunk][0] for chunk in allowed]
+    whole = whole_rankings(np.stack([vector_of(number)]), np.array(allowed, dtype=np.int32), said)
+    return [(chunk, score) for _, chunk, score, _ in cut_by_loop(whole, documents, depth=depth)]
 
 
 def legs(night: LegNight, queries: int) -> list[list[tuple[int, float]]]:
@@ -122,15 +138,29 @@ def legs(night: LegNight, queries: int) -> list[list[tuple[int, float]]]:
     ),
     depth=st.integers(1, 5),
     slack=st.integers(0, 3),
+    chunks_a_document=st.none() | st.integers(1, 2),
+    queries_at_once=st.integers(1, 7),
+    seed=st.integers(0, 2**32 - 1),
 )
 @settings(max_examples=300, deadline=None)
 def test_any_history_gives_each_query_the_whole_ranking_filtered_and_cut(
-    nights: list[tuple[list[Chunk], list[Query]]], depth: int, slack: int
+    nights: list[tuple[list[Chunk], list[Query]]],
+    depth: int,
+    slack: int,
+    chunks_a_document: int | None,
+    queries_at_once: int,
+    seed: int,
 ) -> None:
-    history = History()
+    history, generator = History(), np.random.default_rng(seed)
     for chunks, asked in nights:
-        night = history.night(chunks, asked, Counted(), depth=depth, slack=slack)
-        assert legs(night, len(asked)) == [brute_force(chunks, query, depth=depth) for query in asked]
+        documents = None
+        if chunks_a_document is not None:
+            documents = Documents(documents_of(len(chunks), generator), chunks_a_document)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setattr(module, "_bytes_each", lambda *_: BYTES_HELD // queries_at_once)
+            night = history.night(chunks, asked, Counted(), depth=depth, slack=slack, documents=documents)
+        expected = [brute_force(chunks, query, depth=depth, documents=documents) for query in asked]
+        assert legs(night, len(asked)) == expected
 
 
 def test_a_document_that_a_filter_comes_to_let_through_joins_its_list_without_a_scan() -> None:

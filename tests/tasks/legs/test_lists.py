@@ -11,9 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nightrank.storage.records import LEG
 from nightrank.tasks.dense.retrieve import DenseQueries, retrieve_dense
-from nightrank.tasks.legs.lists import LegLists, LegNight, update_lists
+from nightrank.tasks.kernels.top_documents import Documents
+from nightrank.tasks.legs import lists as module
+from nightrank.tasks.legs.lists import LegLists, LegNight, longest_list, update_lists
 from nightrank.tasks.legs.texts import Texts, as_bytes
+from tests.support.legs_by_loop import cut_by_loop, documents_of, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +77,16 @@ class CarriedOver:
         self.met = met
 
 
+def whole_rankings(vectors: NDArray[np.float32], numbers: NDArray[np.int32], said: list[int]) -> pa.Table:
+    """Every chunk for every query, schema LEG."""
+    rows = []
+    for query, vector in enumerate(vectors):
+        scored = [(float(vector @ vector_of(text)), int(chunk)) for chunk, text in zip(numbers, said, strict=True)]
+        ranked = sorted(scored, key=lambda entry: (-entry[0], entry[1]))
+        rows += [(query, chunk, score, rank) for rank, (score, chunk) in enumerate(ranked, start=1)]
+    return pa.Table.from_pylist([dict(zip(LEG.names, row, strict=True)) for row in rows], schema=LEG)
+
+
 Night = tuple[list[tuple[int, bool]], list[int]]  # chunks (what each says, whether a filter allows it), queries
 
 
@@ -80,7 +94,7 @@ Night = tuple[list[tuple[int, bool]], list[int]]  # chunks (what each says, whet
 @given(
     nights=st.lists(
         st.tuples(
-            st.lists(st.tuples(st.integers(0, 24), st.booleans()), max_size=30),
+            st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=50),
             st.lists(st.integers(100, 105), min_size=1, max_size=5, unique=True),
         ),
         min_size=2,
@@ -89,17 +103,37 @@ Night = tuple[list[tuple[int, bool]], list[int]]  # chunks (what each says, whet
     depth=st.integers(1, 6),
     slack=st.integers(0, 4),
     filtered=st.booleans(),
+    chunks_a_document=st.none() | st.integers(1, 3),
+    seed=st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_any_history_gives_what_a_scan_of_everything_gives(
-    nights: list[Night], depth: int, slack: int, filtered: bool
+    nights: list[Night], depth: int, slack: int, filtered: bool, chunks_a_document: int | None, seed: int
 ) -> None:
-    carried_over = CarriedOver()
+    carried_over, generator = CarriedOver(), np.random.default_rng(seed)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(module, "TEXTS_A_LISTED_ONE", int(generator.choice([1, 16])))
+        _check(nights, carried_over, generator, depth, slack, filtered=filtered, chunks_a_document=chunks_a_document)
+
+
+def _check(
+    nights: list[Night],
+    carried_over: CarriedOver,
+    generator: np.random.Generator,
+    depth: int,
+    slack: int,
+    *,
+    filtered: bool,
+    chunks_a_document: int | None,
+) -> None:
     for chunks, queries in nights:
         allowed = np.array([number for number, (_, kept) in enumerate(chunks) if kept or not filtered], dtype=np.int32)
         said = [chunks[number][0] for number in allowed]
         texts = Texts.of(hashes_of(said), allowed)
         vectors = np.stack([vector_of(query) for query in queries])
+        documents = None
+        if chunks_a_document is not None:
+            documents = Documents(documents_of(len(chunks), generator), chunks_a_document)
 
         night = update_lists(
             carried_over.read(queries, texts),
@@ -109,13 +143,18 @@ def test_any_history_gives_what_a_scan_of_everything_gives(
             everything=lambda _queries, said=said, texts=texts: blocks(texts, set(said)),  # type: ignore[misc]  # a default has no type
             depth=depth,
             slack=slack,
+            documents=documents,
         )
 
-        everything = retrieve_dense(vectors, blocks(texts, set(said)), texts, depth=depth)
+        everything = retrieve_dense(vectors, blocks(texts, set(said)), texts, depth=depth, documents=documents)
         assert night.leg.equals(everything)
+        whole = whole_rankings(vectors, allowed, said)
+        assert rows_of(night.leg) == cut_by_loop(whole, documents, depth=depth)
         assert set(night.leg["chunk_number"].to_pylist()) <= set(allowed.tolist())
         counts = np.bincount(night.lists.entries[0], minlength=len(queries))
-        assert counts.max(initial=0) <= depth + slack
+        longest = longest_list(texts, depth=depth, slack=slack, documents=documents)
+        assert counts.max(initial=0) <= longest
+        assert documents is not None or longest == depth + slack
         carried_over.write(queries, texts, night, set(said))
 
 
@@ -151,6 +190,57 @@ def test_removals_within_the_slack_need_no_scan_and_more_of_them_do() -> None:
     assert (
         night_of(carried_over, said[5:], [1, 2, 3], depth=4, slack=2).scanned == 1
     )  # the new one; the lists are full again
+
+
+def test_a_document_of_many_chunks_takes_one_place_and_a_query_that_it_swamps_has_no_list() -> None:
+    carried_over, vectors = CarriedOver(), np.array([[1.0, 0.0]], dtype=np.float32)
+    said = [*range(100)]
+    documents = Documents(np.array([0] * 90 + [*range(1, 11)], dtype=np.int32), chunks=2)  # a book, then ten leaflets
+    texts = Texts.of(hashes_of(said))
+
+    def block(_queries: int) -> Iterator[Block]:
+        column = np.array([[1.0 / (1 + text), 0.0] for text in said], dtype=np.float32)
+        yield texts.numbers_of(hashes_of(said)), column
+
+    for scanned in (1, 1):  # the book's chunks fill any list: the next night begins anew
+        night = update_lists(
+            carried_over.read([7], texts),
+            DenseQueries(vectors),
+            texts,
+            added=[],
+            everything=block,
+            depth=3,
+            slack=2,
+            documents=documents,
+        )
+        assert night.leg["chunk_number"].to_pylist() == [0, 1, 90, 91]
+        assert night.scanned == scanned
+        assert night.lists.floors.tolist() == [np.inf]
+        assert night.lists.entries[0].size == 0
+        carried_over.write([7], texts, night, set(said))
+
+
+def test_a_list_goes_as_far_down_as_the_documents_that_it_is_made_for() -> None:
+    texts = Texts.of(hashes_of([*range(320)]))
+    documents = Documents(np.repeat(np.arange(80, dtype=np.int32), 4), chunks=2)
+    vectors = np.array([[1.0, 0.0]], dtype=np.float32)
+
+    def block(_queries: int) -> Iterator[Block]:
+        numbers = np.arange(320)
+        yield texts.numbers_of(hashes_of(numbers.tolist())), np.c_[-numbers, 0 * numbers].astype(np.float32)
+
+    night = update_lists(
+        LegLists.unknown(1),
+        DenseQueries(vectors),
+        texts,
+        added=[],
+        everything=block,
+        depth=3,
+        slack=2,
+        documents=documents,
+    )
+    assert night.leg["chunk_number"].to_pylist() == [0, 1, 4, 5, 8]  # two of a document, to the third one's best
+    assert sorted(night.lists.entries[1].tolist()) == [*range(11)]  # nine texts down to there, and the slack
 
 
 def test_a_collection_smaller_than_the_list_is_never_scanned_again() -> None:

@@ -12,9 +12,11 @@ from scipy import sparse as sp
 from nightrank.storage.errors import MachineError
 from nightrank.storage.memo.sparse_vectors import SparseMemo, SparseVectors
 from nightrank.storage.records import LEG
+from nightrank.tasks.kernels.top_documents import Documents
 from nightrank.tasks.legs.texts import Texts
 from nightrank.tasks.sparse import retrieve as module
 from nightrank.tasks.sparse.retrieve import SparseQueries, StoredSparseVectors, retrieve_sparse
+from tests.support.legs_by_loop import cut_by_loop, documents_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,6 +91,17 @@ def test_the_leg_is_what_brute_force_finds(
     texts = Texts.of(hashes_of(chunks))
     leg = retrieve_sparse(vectors_of(queries), blocks_of(texts, rows, size=9), texts, depth=depth)
     assert rows_of(leg) == by_loop(queries, [rows[text] for text in chunks], depth=depth)
+
+
+@pytest.mark.parametrize("depth", [1, 5, 200])
+def test_documents_are_found_by_their_best_chunks(depth: int) -> None:
+    generator = np.random.default_rng(depth)
+    rows, queries = (random_rows(generator, count, vocabulary=50, whole=True) for count in (40, 8))
+    texts = Texts.of(hashes_of([*range(40), *generator.integers(0, 40, 30).tolist()]))
+    documents = Documents(documents_of(70, generator), chunks=2)
+    whole = retrieve_sparse(vectors_of(queries), blocks_of(texts, rows, size=9), texts, depth=70)
+    leg = retrieve_sparse(vectors_of(queries), blocks_of(texts, rows, size=9), texts, depth=depth, documents=documents)
+    assert rows_of(leg) == cut_by_loop(whole, documents, depth=depth)
 
 
 def test_scores_agree_with_the_sparse_product_of_scipy() -> None:
