@@ -118,7 +118,7 @@ def _network(shape: Shape) -> Any:  # noqa: ANN401 (transformers leaves it untyp
     import torch
     import transformers
 
-    sizes = {
+    sizes: dict[str, Any] = {
         "vocab_size": VOCABULARY,
         "hidden_size": shape.width,
         "intermediate_size": shape.inner,
@@ -139,9 +139,9 @@ def _network(shape: Shape) -> Any:  # noqa: ANN401 (transformers leaves it untyp
         return transformers.BertModel(transformers.BertConfig(**sizes))
     if shape.architecture == "xlm-roberta":
         kind = transformers.XLMRobertaForSequenceClassification if scores else transformers.XLMRobertaModel
-        return kind(transformers.XLMRobertaConfig(**sizes, num_labels=1))
+        return kind(transformers.XLMRobertaConfig(**{**sizes, "num_labels": 1}))
     if shape.architecture == "modernbert":
-        ends = {"cls_token_id": 101, "sep_token_id": 102}
+        ends: dict[str, Any] = {"cls_token_id": 101, "sep_token_id": 102}
         return transformers.ModernBertModel(transformers.ModernBertConfig(**sizes, **ends))
     assert shape.key_values is not None
     groups = shape.heads * shape.key_values // shape.width
