@@ -48,6 +48,7 @@ def test_a_night_costs_the_packaged_models_time_as_many_times_as_was_measured_or
     assert embedder.first_night_seconds == pytest.approx(2 * CHUNKS / CHUNKS_PER_SECOND)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("architecture", ["xlm-roberta", "modernbert", "qwen2"])
 def test_rerankers_of_every_architecture_are_scored_by_the_nights_own_code(
     architecture: Architecture, tmp_path: Path
@@ -60,6 +61,7 @@ def test_rerankers_of_every_architecture_are_scored_by_the_nights_own_code(
     assert scores[0] != scores[1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("architecture", ["bert", "xlm-roberta"])
 def test_embedders_of_every_architecture_are_computed_by_the_nights_own_code(
     architecture: Architecture, tmp_path: Path
