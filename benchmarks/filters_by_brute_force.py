@@ -22,7 +22,7 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.fusion import fuse
-from nightrank.tasks.rank.order import final_order, name_candidates, reranked_rows
+from nightrank.tasks.rank.order import Weighing, final_order, name_candidates, reranked_rows
 from nightrank.tasks.rank.results import cut_results
 from nightrank.tasks.release import StoredRelease
 
@@ -157,8 +157,8 @@ def _results(
         with PairMemo(release.workspace.memo, reranker=inputs.reranker_fingerprint) as memo:
             known, scores = memo.scores_of(pairs)
         pair_scores[asked[known]] = scores
-    leg_weights = settings.retrieval.leg_weights
-    ranked = final_order(candidates, fused, pair_scores, weight=weight, leg_weights=leg_weights)
+    weighing = Weighing.of(settings, weight=weight, log=release.log_means(settings))
+    ranked = final_order(candidates, fused, pair_scores, weighing=weighing)
     results = cut_results(
         ranked,
         candidate_depth=settings.retrieval.candidate_depth,

@@ -22,10 +22,11 @@ from rich.table import Table
 
 from benchmarks.beir_folders import parsed, parser, run_night, write_settings
 from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.measures import evaluate_runs, named_queries, rows_of_queries, run_of
 from nightrank.tasks.evaluate.significance import compare_paired
-from nightrank.tasks.rank.order import first_stage_scores, legs_of, rank_candidates, weighted_scores
+from nightrank.tasks.rank.order import Weighing, entries_of, rank_candidates
 
 if TYPE_CHECKING:
     import argparse
@@ -156,7 +157,7 @@ def _values(evaluation: pa.Table, stage: str) -> NDArray[np.float64]:
 
 
 def _without(folder: Path, settings_file: Path, *, ignore_identical_ids: bool) -> float:
-    """The mean of the measure in the final order at weight 0."""
+    """The mean of the measure in the final order of the same candidates without the reranker."""
     from nightrank.flows.settings_file import load_settings
     from nightrank.tasks.trec.qrels import read_judgments
 
@@ -167,10 +168,9 @@ def _without(folder: Path, settings_file: Path, *, ignore_identical_ids: bool) -
     ids = named_queries(ReleaseFiles(folder).queries.read(), {judgment.query_id for judgment in judgments})
     rows = rows_of_queries(ReleaseFiles(folder).candidates.read(), ids).sort_by("query_key")
     groups = rows.column("query_key").combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    pair_scores, fused, ranks = (rows.column(name).to_numpy() for name in ("pair_score", "fused_score", "fused_rank"))
-    legs = legs_of(rows, leg_weights=settings.retrieval.leg_weights)
-    first_stage = first_stage_scores(groups, fused, legs=legs, asked=~np.isnan(pair_scores))
-    scores = weighted_scores(groups, first_stage, ranks, pair_scores, weight=0.0)
+    log = read_manifest(configuration.workspace, folder.name).log_means
+    weighing = Weighing.of(settings, weight=0.0, log=log or None)
+    scores = weighing.final_scores(entries_of(rows, queries=groups), np.full(rows.num_rows, np.nan))
     order, _ = rank_candidates(groups, scores, rows.column("chunk_number").to_numpy())
     run = run_of(rows.take(order), ids, ignore_identical_ids=ignore_identical_ids)
     evaluation = evaluate_runs({"without": run}, judgments, [MEASURE])

@@ -58,7 +58,7 @@ def claims_of(options: argparse.Namespace) -> list[Claim]:
     plan = plan_sparse(SparseSettings(model=options.model), ExecutionSettings(device="cpu"), base=Path())
     encoder = SparseEncoder(plan)
     chunks = [text for own in mixed_chunks(options.data, tokenizer=plan.files.folder).values() for text in own]
-    size = 300 if options.small else 1200
+    size = 150 if options.small else 1200
     texts = [chunks[row] for row in np.random.default_rng(0).permutation(len(chunks))[:size]]
     vectors = encoder.encode_passages(texts)
     queries = encoder.encode_queries([_sentence_of(chunks[row % len(chunks)], row) for row in range(QUERIES)])

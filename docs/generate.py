@@ -277,7 +277,8 @@ WORKSPACE = """\
 workspace/
   current.json           which release is live; the one file that is replaced
   lance/                 chunks and vectors, one table an embedder, addressed by content; a tag a release
-  memo/                  pair scores, one file a reranker; embeddings of queries, one file an embedder
+  memo/                  pair scores, one file a reranker; embeddings of queries, one file an embedder; sparse vectors
+                         of texts and of queries, two files an encoder
   models/                trained models, and promoted.json: which of them stand in for the settings' own
   releases/<id>/         the files below; they never change once manifest.json is there
 ```"""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.records import Judgment
-    from nightrank.storage.release.manifest import Manifest
+    from nightrank.storage.release.manifest import LogMeans, Manifest
     from nightrank.storage.workspace.base import Workspace
 
 
@@ -53,7 +53,18 @@ class StoredRelease:
         except ValidationError as error:
             message = f"This version cannot read the settings of the release {release_id}."
             raise MachineError(message, remedy="Use the version that made it, or run a refresh.") from error
+        if manifest.inputs.order == "weighted":  # also where it was made before there was a learned order
+            results = settings.results.model_copy(update={"order": "weighted"})
+            settings = settings.model_copy(update={"results": results})
         return cls(workspace, manifest, settings)
+
+    def log_means(self, settings: Settings) -> LogMeans | None:
+        """What lists say in the mean over its log; None where the lists of other settings are not those that it had.
+
+        Args:
+            settings: By which queries are to be answered.
+        """
+        return self.manifest.log_means if settings.retrieval.legs == self.settings.retrieval.legs else None
 
     @property
     def release_id(self) -> str:

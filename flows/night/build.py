@@ -27,6 +27,7 @@ from nightrank.tasks.embed.lazy import LazyEmbedder
 from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.night import BUILT_UPON, Before, Night
 from nightrank.tasks.query_log.budget import measured_pairs_per_second
+from nightrank.tasks.rank.order import order_fingerprint
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.rerank.lazy import LazyReranker
 
@@ -85,6 +86,7 @@ class Build:
             reranker="none" if plan is None else plan.key,
             analysis=self.analyser.fingerprint(),
             pipeline=PIPELINE,
+            order=order_fingerprint(settings),
         )
 
     def is_current(self, read: InputsRead) -> bool:

@@ -43,6 +43,7 @@ def record(build: Build, built: Built, measures: Mapping[str, Mapping[str, float
         seconds=build.total_seconds(),
         measures={stage: dict(values) for stage, values in measures.items()},
         gates=verdicts.gates,
+        log_means=built.reranked.log,
         files={},
     )
 

@@ -94,7 +94,8 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
     text, key = normalise_query(query), query_key(query)
     files = ReleaseFiles.of(workspace, release_id, only=READ)
     with Bm25Store.open(files.statistics.path) as store:
-        live = LiveSearch.of(settings, store, table, embedder=embedder, reranker=reranker)
+        log = manifest.log_means or None
+        live = LiveSearch.of(settings, store, table, embedder=embedder, reranker=reranker, log=log)
         allowed = live.allowed(condition)
         fused = live.fused(text, allowed)
         same = reranker_plan is not None and reranker_plan.fingerprint == manifest.inputs.reranker_fingerprint

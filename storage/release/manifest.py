@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.workspace.base import Workspace
+
+
+# What lists say in the mean over a release's log, by list, in the order of ``tasks.rank.lists.DESCRIPTORS``.
+LogMeans: TypeAlias = dict[str, tuple[float, ...]]
 
 
 class _Record(BaseModel):
@@ -37,6 +41,7 @@ class Inputs(_Record):
     reranker: str
     analysis: str
     pipeline: str
+    order: str = "weighted"  # the learned order's fingerprint, or this
 
     @property
     def reranker_fingerprint(self) -> str:
@@ -118,6 +123,7 @@ class Manifest(_Record):
     seconds: dict[str, float]
     measures: dict[str, dict[str, float]]
     gates: list[Gate]
+    log_means: LogMeans = {}  # empty where plain weights order
     files: dict[str, str]  # name: SHA-256
 
 

@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 
 from nightrank.storage.release.evaluation import DEPTHS
 from nightrank.tasks.evaluate.measures import evaluate_runs, named_queries, rows_of_queries, run_of
-from nightrank.tasks.rank.order import first_stage_scores, legs_of, rank_candidates, weighted_scores
+from nightrank.tasks.rank.order import entries_of, rank_candidates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from nightrank.storage.legs import LegName
     from nightrank.storage.records import Judgment
+    from nightrank.tasks.rank.order import Weighing
     from nightrank.tasks.trec.runs import Entry
 
 
@@ -42,21 +42,19 @@ def evaluate_depths(
     judgments: Sequence[Judgment],
     *,
     depths: Sequence[int],
-    weight: float,
-    leg_weights: Mapping[LegName, float],
+    weighing: Weighing,
     measures: Sequence[str],
     candidate_depth: int,
     ignore_identical_ids: bool,
 ) -> pa.Table:
-    """Measure the weighted ranking as if only the first candidates of each query had been reranked.
+    """Measure the final order as if only the first candidates of each query had been reranked.
 
     Args:
         candidates: Schema CANDIDATES, with the pair scores of the deepest.
         queries: Schema QUERIES.
         judgments: The qrels.
         depths: Candidates by fused rank that are reranked; 0 keeps the fused order.
-        weight: Of the reranker.
-        leg_weights: Of the legs that are on; they sum to 1.
+        weighing: Of the final order, with what lists say in the mean over the log.
         measures: Names as ir_measures writes them.
         candidate_depth: Chunks that count as candidates.
         ignore_identical_ids: Leave out the document that has the query's own id.
@@ -66,27 +64,22 @@ def evaluate_depths(
     """
     ids_by_key = named_queries(queries, {judgment.query_id for judgment in judgments})
     judged = rows_of_queries(candidates, ids_by_key)
-    within = judged.filter(pc.field("fused_rank") <= candidate_depth).sort_by("query_key")
+    listed = judged.sort_by([("query_key", "ascending"), ("fused_rank", "ascending")])
     runs: dict[str, list[Entry]] = {}
     for depth in depths:
-        ranked = _reranked(within, depth=depth, weight=weight, leg_weights=leg_weights)
-        runs[str(depth)] = run_of(ranked, ids_by_key, ignore_identical_ids=ignore_identical_ids)
+        ranked = _reranked(listed, depth=min(depth, candidate_depth), weighing=weighing)
+        within = ranked.filter(pc.field("fused_rank") <= candidate_depth)
+        runs[str(depth)] = run_of(within, ids_by_key, ignore_identical_ids=ignore_identical_ids)
     measured = evaluate_runs(runs, judgments, measures)
     return measured.set_column(0, "depth", measured.column("stage").cast(pa.int32())).cast(DEPTHS)
 
 
-def _reranked(candidates: pa.Table, *, depth: int, weight: float, leg_weights: Mapping[LegName, float]) -> pa.Table:
-    """The candidates, by query key, in the order that reranking the first ``depth`` of each query gives."""
-    groups = candidates.column("query_key").combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    fused_ranks, chunk_numbers = (candidates.column(name).to_numpy() for name in ("fused_rank", "chunk_number"))
-    pair_scores = candidates.column("pair_score").to_numpy()  # NaN where it is null
-    pair_scores = np.where(fused_ranks <= depth, pair_scores, np.float32(np.nan))
-    first_stage = first_stage_scores(
-        groups,
-        candidates.column("fused_score").to_numpy(),
-        legs=legs_of(candidates, leg_weights=leg_weights),
-        asked=~np.isnan(pair_scores),
-    )
-    scores = weighted_scores(groups, first_stage, fused_ranks, pair_scores, weight=weight)
-    order, _ = rank_candidates(groups, scores, chunk_numbers)
-    return candidates.take(pa.array(order))
+def _reranked(listed: pa.Table, *, depth: int, weighing: Weighing) -> pa.Table:
+    """What the legs list, by query key, in the order that reranking the first ``depth`` of each query gives."""
+    groups = listed.column("query_key").combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    entries = entries_of(listed, queries=groups)
+    pair_scores = listed.column("pair_score").to_numpy()  # NaN where it is null
+    pair_scores = np.where(entries.fused_ranks <= depth, pair_scores, np.float32(np.nan))
+    scores = weighing.final_scores(entries, pair_scores)
+    order, _ = rank_candidates(groups, scores, listed.column("chunk_number").to_numpy())
+    return listed.take(pa.array(order))

@@ -32,7 +32,7 @@ from nightrank.tasks.experiment.variants import require_variant
 from nightrank.tasks.first_stage import FirstStage
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.fusion import fuse, union_legs
-from nightrank.tasks.rank.order import final_order, name_candidates, reranked_rows
+from nightrank.tasks.rank.order import Weighing, final_order, name_candidates, reranked_rows
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.rerank.hosted.spending import SpendingBySection
@@ -190,8 +190,7 @@ class Experiment:
             candidates,
             fused,
             pair_scores,
-            weight=_weight(plan, settings),
-            leg_weights=settings.retrieval.leg_weights,
+            weighing=self._weighing(settings),
         )
         evaluation = evaluate_stages(
             ranked,
@@ -251,11 +250,16 @@ class Experiment:
     def values(self, settings: Settings) -> VariantValues:
         """What fusions, weights and depths are worth under a variant's BM25, candidate depth and reranker."""
         judged = self._judged_pool(settings)
-        return VariantValues(judged, lambda: self._known_pair_scores(judged, settings))
+        return VariantValues(judged, lambda: self._known_pair_scores(judged, settings), self._weighing(settings))
 
     def weight_of(self, settings: Settings) -> float:
         """The weight of a variant's reranker: the settings', else its own; 0 without a reranker."""
         return _weight(self._plan(settings.reranker), settings)
+
+    def _weighing(self, settings: Settings) -> Weighing:
+        """Of the final order, with what lists say in the mean over the release's log."""
+        weight = _weight(self._plan(settings.reranker), settings)
+        return Weighing.of(settings, weight=weight, log=self.release.log_means(settings))
 
     def _judged_pool(self, settings: Settings) -> JudgedCandidates:
         documents = self._chunks.column("document_id").combine_chunks().dictionary_encode()

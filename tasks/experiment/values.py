@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nightrank.tasks.rank.fusion import FusedPool
-from nightrank.tasks.rank.order import LegScores, first_stage_scores, weighted_scores
+from nightrank.tasks.rank.order import Entries, LegScores, first_stage_scores, weighted_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
     from nightrank.storage.legs import LegName
     from nightrank.tasks.evaluate.judged_candidates import JudgedCandidates
+    from nightrank.tasks.rank.order import Weighing
     from nightrank.tasks.settings.ranking import RetrievalSettings
 
 NDCG_DEPTH = 10
 
 
 class Reranking(NamedTuple):
-    """How candidates are reranked: the reranker's weight, and how many of them."""
+    """How candidates are reranked: the reranker's weight (None: the learned order's), and how many of them."""
 
-    weight: float
+    weight: float | None
     depth: int
 
 
@@ -41,10 +42,12 @@ class VariantValues:
     Attributes:
         judged: What the legs find for the judged queries.
         pair_scores: Gives what is known of the reranker's scores: float32 (n,) of the pool's rows, NaN where none is.
+        weighing: The settings' own, by which learned variants are ordered.
     """
 
     judged: JudgedCandidates
     pair_scores: Callable[[], NDArray[np.float32]]
+    weighing: Weighing
 
     def of_leg(self, leg: LegName) -> NDArray[np.float64]:
         """The nDCG@10 of one leg alone, of each query: float64 (n_ids,)."""
@@ -64,6 +67,25 @@ class VariantValues:
             ndcg[row] = self.judged.ndcg(fused.scores, among, depth=NDCG_DEPTH)
             recall[row] = self.judged.recall(among)
         return ndcg, recall
+
+    def of_learned(self, settings: RetrievalSettings) -> NDArray[np.float64]:
+        """The nDCG@10 of the learned order of a fusion's candidates without a reranker: float64 (n_ids,).
+
+        Args:
+            settings: The fusion.
+        """
+        fused = FusedPool.of(self.judged.pool, settings)
+        final = self._learned(fused, np.full(fused.order.size, np.nan, dtype=np.float32))
+        return self.judged.ndcg(final, fused.ranks <= settings.candidate_depth, depth=NDCG_DEPTH)
+
+    def _learned(self, fused: FusedPool, pair_scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Final scores of the pool's rows by the learned order: float32 (n,)."""
+        pool, order = self.judged.pool, fused.order
+        legs = {leg: scores[order].astype(np.float64) for leg, scores in pool.scores.items()}
+        entries = Entries(pool.queries[order], fused.scores[order], fused.ranks[order], legs)
+        final = np.empty(order.size, dtype=np.float32)
+        final[order] = self.weighing.final_scores(entries, pair_scores[order])
+        return final
 
     def of_rerankings(self, settings: RetrievalSettings, rerankings: Sequence[Reranking]) -> NDArray[np.float64] | None:
         """The nDCG@10 of the candidates of a fusion, reranked in some ways: float64 (n_rerankings, n_ids).
@@ -92,8 +114,13 @@ class VariantValues:
             pairs = np.where(asked, pair_scores[order], np.float32(np.nan))
             first_stage = first_stage_scores(queries, scores, legs=legs, asked=asked)
             for row, reranking in enumerate(rerankings):
-                if reranking.depth == depth:
+                if reranking.depth != depth:
+                    continue
+                if reranking.weight is None:
+                    shown = np.where(fused.ranks <= depth, pair_scores, np.float32(np.nan))
+                    final = self._learned(fused, shown)
+                else:
                     final = np.empty(order.size, dtype=np.float32)
                     final[order] = weighted_scores(queries, first_stage, ranks, pairs, weight=reranking.weight)
-                    values[row] = self.judged.ndcg(final, among, depth=NDCG_DEPTH)
+                values[row] = self.judged.ndcg(final, among, depth=NDCG_DEPTH)
         return values

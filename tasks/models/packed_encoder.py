@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nightrank.tasks.models.distilbert import as_bert
 from nightrank.tasks.models.linear import FusedLinear
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.models.tokens import PackedTokens
 
 # Encoders whose layers are BERT's, by class name, and how far their positions are from 0.
-_BERT, _ROBERTA = {"BertModel"}, {"RobertaModel", "XLMRobertaModel"}
+_BERT, _ROBERTA = {"BertModel", "DistilBertModel"}, {"RobertaModel", "XLMRobertaModel"}
 KNOWN = _BERT | _ROBERTA
 VARLEN_CAPABILITY = (8, 0)  # of GPUs that the kernel for varying lengths runs on
 
@@ -101,8 +102,10 @@ class PackedEncoder:
     """
 
     def __init__(self, network: Any, *, first_only: bool) -> None:  # noqa: ANN401 (transformers leaves it untyped)
-        config = network.config
         kind = type(network).__name__
+        if kind == "DistilBertModel":
+            network = as_bert(network)
+        config = network.config
         if kind not in KNOWN or config.hidden_act != "gelu" or getattr(config, "is_decoder", False):
             raise ValueError(f"{kind} is no encoder of a known type.")
         self._embeddings = network.embeddings

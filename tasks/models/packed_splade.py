@@ -35,11 +35,30 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Networks by class name, and what they are made of: the encoder, and the head's two layers with a norm between them.
+_PARTS: dict[str, Callable[[Any], tuple[Any, Any, Any, Any]]] = {
+    "BertForMaskedLM": lambda network: (
+        network.bert,
+        network.cls.predictions.transform.dense,
+        network.cls.predictions.transform.LayerNorm,
+        network.cls.predictions.decoder,
+    ),
+    "DistilBertForMaskedLM": lambda network: (
+        network.distilbert,
+        network.vocab_transform,
+        network.vocab_layer_norm,
+        network.vocab_projector,
+    ),
+    **dict.fromkeys(
+        ("RobertaForMaskedLM", "XLMRobertaForMaskedLM"),
+        lambda network: (network.roberta, network.lm_head.dense, network.lm_head.layer_norm, network.lm_head.decoder),
+    ),
+}
 WORDS_AT_ONCE = 2048  # of the vocabulary: with 256 tokens 2 MB of logits
 
 
 class PackedSplade:
-    """An encoder of BERT's type with a masked language model's head.
+    """An encoder of BERT's type (BERT, RoBERTa, DistilBERT) with a masked language model's head.
 
     Args:
         parts: A transformer and a SPLADE pooling of sentence-transformers, on their device, in their precision.
@@ -56,12 +75,14 @@ class PackedSplade:
             raise ValueError(f"It is made of {', '.join(kinds)}.")
         transformer, pooling = parts
         network = transformer.model
-        if type(network).__name__ != "BertForMaskedLM" or pooling.pooling_strategy != "max":
-            raise ValueError(f"{type(network).__name__} with {pooling.pooling_strategy} is no encoder of a known type.")
+        kind = type(network).__name__
+        if kind not in _PARTS or pooling.pooling_strategy != "max":
+            raise ValueError(f"{kind} with {pooling.pooling_strategy} is no encoder of a known type.")
+        encoder, *head = _PARTS[kind](network)
         if transformer.max_seq_length is None:
             raise ValueError("It does not say how long its sequences may be.")
-        self._encoder = PackedEncoder(network.bert, first_only=False)
-        self._head = _Head(network.cls.predictions)
+        self._encoder = PackedEncoder(encoder, first_only=False)
+        self._head = _Head(*head)
         self._has_second_logarithm = pooling.activation_function == "log1p_relu"
         self.tokenizer = RowTokenizer(fast_tokenizer(transformer.tokenizer), max_tokens=transformer.max_seq_length)
         self._execution = execution
@@ -129,13 +150,15 @@ class _Head:
     """A masked language model's head.
 
     Args:
-        head: Of transformers' BERT.
+        transform: Its first layer, a GELU behind it.
+        norm: What comes then.
+        decoder: The layer that gives each word's logit.
     """
 
-    def __init__(self, head: Any) -> None:  # noqa: ANN401 (transformers leaves it untyped)
-        weight, bias = head.decoder.weight.detach(), head.decoder.bias.detach()
-        self._transform = FusedLinear([head.transform.dense], activation="gelu")
-        self._norm = head.transform.LayerNorm
+    def __init__(self, transform: Any, norm: Any, decoder: Any) -> None:  # noqa: ANN401 (transformers leaves them untyped)
+        weight, bias = decoder.weight.detach(), decoder.bias.detach()
+        self._transform = FusedLinear([transform], activation="gelu")
+        self._norm = norm
         starts = range(0, weight.shape[0], WORDS_AT_ONCE)
         parts = [slice(start, start + WORDS_AT_ONCE) for start in starts]
         self._blocks = [FusedLinear([_Rows(weight[part].contiguous(), bias[part])]) for part in parts]

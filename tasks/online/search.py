@@ -13,7 +13,7 @@ from nightrank.storage.keys import query_key
 from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.filters.compile import compiled, refused
 from nightrank.tasks.first_stage import FirstStage
-from nightrank.tasks.rank.order import CHUNK_NAMES, final_order, name_candidates, reranked_rows
+from nightrank.tasks.rank.order import CHUNK_NAMES, Weighing, final_order, name_candidates, reranked_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nightrank.storage.bm25.index import Bm25Store
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.legs import LegName
+    from nightrank.storage.release.manifest import LogMeans
     from nightrank.tasks.embed.encoder import Embedder
     from nightrank.tasks.rerank.lazy import LoadedReranker
     from nightrank.tasks.settings.whole import Settings
@@ -39,7 +40,8 @@ class LiveSearch:
         first_stage: Over the collection's stores.
         table: Texts and vectors.
         embedder: The one that the vectors are of.
-        reranker: None where the fused order is kept.
+        reranker: None where there is none.
+        weighing: Of the final order.
     """
 
     settings: Settings
@@ -47,6 +49,7 @@ class LiveSearch:
     table: ChunkTable
     embedder: Embedder
     reranker: LoadedReranker | None
+    weighing: Weighing
 
     @classmethod
     def of(
@@ -57,9 +60,20 @@ class LiveSearch:
         *,
         embedder: Embedder,
         reranker: LoadedReranker | None,
+        log: LogMeans | None,
     ) -> Self:
-        """The online path of the collection in a store and a table."""
-        return cls(settings, FirstStage.over(store, StoredVectors(table)), table, embedder, reranker)
+        """The online path of the collection in a store and a table.
+
+        Args:
+            settings: What is computed.
+            store: The collection's statistics.
+            table: Texts and vectors.
+            embedder: The one that the vectors are of.
+            reranker: None where there is none.
+            log: What lists say in the mean over the log that the release was made for; None where it does not tell.
+        """
+        weighing = Weighing.of(settings, weight=0.0 if reranker is None else reranker.plan.weight, log=log)
+        return cls(settings, FirstStage.over(store, StoredVectors(table)), table, embedder, reranker, weighing)
 
     def allowed(self, condition: str | None) -> NDArray[np.bool_] | None:
         """The chunks that a filter, as its canonical text, lets through, bool (n_chunks,); None without one.
@@ -100,9 +114,7 @@ class LiveSearch:
             asked = reranked_rows(fused, self.settings)
             hashes = candidates.column("chunk_hash").take(pa.array(asked)).to_pylist()
             pair_scores[asked] = self._pair_scores(query, hashes, self.reranker, known or {})
-        weight = 0.0 if self.reranker is None else self.reranker.plan.weight
-        leg_weights = self.settings.retrieval.leg_weights
-        return final_order(candidates, fused, pair_scores, weight=weight, leg_weights=leg_weights)
+        return final_order(candidates, fused, pair_scores, weighing=self.weighing)
 
     def _vectors(self, legs: Sequence[LegName], query: str) -> NDArray[np.float32] | None:
         """Float32 (1, dim), what the dense leg asks with; None where no leg needs it."""

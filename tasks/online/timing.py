@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.legs import LegName
     from nightrank.storage.release.files import Statistics
+    from nightrank.storage.release.manifest import LogMeans
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.embed.encoder import EmbedderPlan
     from nightrank.tasks.embed.lazy import LazyEmbedder
@@ -141,7 +142,14 @@ class Timed:
 
 
 def timings_of(
-    settings: Settings, workspace: Workspace, timed: Timed, *, queries: pa.ChunkedArray, release_id: str, seed: int
+    settings: Settings,
+    workspace: Workspace,
+    timed: Timed,
+    *,
+    queries: pa.ChunkedArray,
+    release_id: str,
+    log: LogMeans,
+    seed: int,
 ) -> Timings:
     """The timings of a release; models are loaded only where no kept release has any that hold.
 
@@ -151,6 +159,7 @@ def timings_of(
         timed: What is timed.
         queries: Texts to draw from, string (n,), at least one.
         release_id: Of the release.
+        log: What lists say in the mean over its log.
         seed: Of the draw.
     """
     embedder, reranker = timed.embedder, timed.reranker
@@ -166,7 +175,7 @@ def timings_of(
         # To time a hosted reranker would be to pay for pairs that were paid for already.
         local = reranker is not None and not isinstance(reranker.plan, HostedPlan)
         loaded = reranker.load() if reranker is not None and local else None
-        live = LiveSearch.of(settings, store, timed.table, embedder=embedder.load(None), reranker=loaded)
+        live = LiveSearch.of(settings, store, timed.table, embedder=embedder.load(None), reranker=loaded, log=log)
         milliseconds = time_stages(live, queries.take(pa.array(drawn)).to_pylist())
     return Timings(
         milliseconds=milliseconds,

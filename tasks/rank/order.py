@@ -1,23 +1,30 @@
 """The final order: reranker and first stage weighed against each other, cut to the best entry of a document.
 
     score = weight * z(pair score) + (1 - weight) * z(first stage)
+
+with z the standardisation over the query's reranked candidates, so that no scale decides. First stage and weight are
+the learned order's (``tasks.rank.learned``), or plain ones: the weight that the settings or a card name, and
+
     first stage = z(fused score) + 2 * (leg weight * z(leg score), summed over the legs)
 
-with z the standardisation over the query's reranked candidates, so that no scale decides. Reciprocal rank fusion
-finds candidates well and orders them badly, because ranks do not tell a clear winner from a narrow one: the legs'
-own scores do (Bruch, Gai, Ingber, "An analysis of fusion functions for hybrid retrieval", TOIS 2023).
+Reciprocal rank fusion finds candidates well and orders them badly, because ranks do not tell a clear winner from a
+narrow one: the legs' own scores do (Bruch, Gai, Ingber, "An analysis of fusion functions for hybrid retrieval",
+TOIS 2023).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
 
+from nightrank.storage.legs import LEGS
 from nightrank.storage.records import CANDIDATES, ranking_order, ranks_within
 from nightrank.tasks.rank.fusion import standardise_within
+from nightrank.tasks.rank.learned import LearnedOrder, log_means
+from nightrank.tasks.rank.lists import RERANKER, Lists
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.legs import LegName
+    from nightrank.storage.release.manifest import LogMeans
     from nightrank.tasks.settings.whole import Settings
 
 
@@ -39,15 +47,115 @@ class LegScores:
     weight: float
 
 
-def legs_of(candidates: pa.Table, *, leg_weights: Mapping[LegName, float]) -> list[LegScores]:
-    """The legs' scores from a table with a column ``<leg>_score`` for each of them.
+@dataclass(frozen=True, slots=True, eq=False)
+class Entries:
+    """What the first stage says of the chunks that it found for some queries, a row each.
+
+    Attributes:
+        queries: int (n,), from 0, ascending.
+        fused_scores: float (n,).
+        fused_ranks: int (n,), from 1.
+        legs: float (n,) by leg, its scores, NaN where it does not list the chunk.
+    """
+
+    queries: NDArray[np.integer]
+    fused_scores: NDArray[np.floating]
+    fused_ranks: NDArray[np.integer]
+    legs: Mapping[LegName, NDArray[np.floating]]
+
+
+def order_fingerprint(settings: Settings) -> str:
+    """What of the final order the settings do not say: the learned order's numbers; ``weighted`` for plain weights."""
+    return settings.order if settings.order == "weighted" else LearnedOrder.read().fingerprint
+
+
+def entries_of(fused: pa.Table, *, queries: NDArray[np.integer] | None = None) -> Entries:
+    """The entries of a table with a column ``<leg>_score`` for each leg, as FUSED and CANDIDATES have them.
 
     Args:
-        candidates: As FUSED and CANDIDATES have them.
-        leg_weights: Of the legs that are on.
+        fused: By query.
+        queries: int (n,), from 0, ascending; None: the column ``query_number``.
     """
-    scores = {leg: candidates.column(f"{leg}_score").cast(pa.float64()).to_numpy() for leg in leg_weights}
-    return [LegScores(scores[leg], weight) for leg, weight in leg_weights.items()]  # a null is NaN
+    return Entries(
+        queries=fused.column("query_number").to_numpy() if queries is None else queries,
+        fused_scores=fused.column("fused_score").to_numpy(),
+        fused_ranks=fused.column("fused_rank").to_numpy(),
+        legs={leg: fused.column(f"{leg}_score").cast(pa.float64()).to_numpy() for leg in LEGS},  # a null is NaN
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighing:
+    """What counts how much in the final order; made by ``of``.
+
+    Attributes:
+        leg_weights: Of the legs that are on; they sum to 1. The learned order sets its own, query by query.
+        weight: Of a reranker that the learned order does not know, or of any where there is none.
+        learned: The learned order; None where plain weights are used.
+        knows_reranker: Whether the learned order weighs the reranker as well.
+        log: What lists say in the mean over the log; of one that does not tell of all lists the queries at hand do.
+    """
+
+    leg_weights: Mapping[LegName, float]
+    weight: float
+    learned: LearnedOrder | None = None
+    knows_reranker: bool = False
+    log: LogMeans | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, *, weight: float, log: LogMeans | None = None) -> Self:
+        """The weighing that settings ask for.
+
+        Args:
+            settings: Of legs, reranker and order.
+            weight: The reranker's own, or what the settings say in its place; 0 without a reranker.
+            log: What lists say in the mean over the log, as a release has it.
+        """
+        leg_weights = settings.retrieval.leg_weights
+        if settings.order == "weighted":
+            return cls(leg_weights, weight)
+        learned = LearnedOrder.read()
+        return cls(leg_weights, weight, learned, settings.reranker.model == learned.reranker, log)
+
+    def log_means(self, entries: Entries, pair_scores: NDArray[np.floating]) -> LogMeans:
+        """What the lists of a whole log say in the mean; nothing where plain weights are used.
+
+        Args:
+            entries: Of all its queries (n,).
+            pair_scores: float (n,), NaN where the reranker was not asked.
+        """
+        return {} if self.learned is None else log_means(self._lists(entries, pair_scores), tuple(self.leg_weights))
+
+    def over(self, log: LogMeans) -> Self:
+        """The same, for queries of a log."""
+        return replace(self, log=log)
+
+    def final_scores(self, entries: Entries, pair_scores: NDArray[np.floating]) -> NDArray[np.float32]:
+        """The final score of each entry: float32 (n,).
+
+        Args:
+            entries: Of whole lists (n,).
+            pair_scores: float (n,), NaN where the reranker was not asked.
+        """
+        weight: float | NDArray[np.float64] = self.weight
+        if self.learned is None:
+            legs = [LegScores(entries.legs[leg], of_leg) for leg, of_leg in self.leg_weights.items()]
+            asked = ~np.isnan(pair_scores)
+            first_stage = first_stage_scores(entries.queries, entries.fused_scores, legs=legs, asked=asked)
+        else:
+            legs_on, lists = tuple(self.leg_weights), self._lists(entries, pair_scores)
+            known = self.log is not None and lists.scores.keys() <= self.log.keys()
+            log = self.log if self.log is not None and known else log_means(lists, legs_on)
+            first_stage = self.learned.first_stage(lists, legs_on, log=log)
+            if self.knows_reranker and RERANKER in lists.scores:
+                weight = self.learned.reranker_weights(lists, legs_on, log=log)
+        return weighted_scores(entries.queries, first_stage, entries.fused_ranks, pair_scores, weight=weight)
+
+    def _lists(self, entries: Entries, pair_scores: NDArray[np.floating]) -> Lists:
+        named: dict[str, NDArray[np.floating]] = {leg: entries.legs[leg] for leg in self.leg_weights}
+        if self.knows_reranker and not np.isnan(pair_scores).all():
+            named[RERANKER] = pair_scores
+        return Lists.of(entries.queries, named)
 
 
 def first_stage_scores(
@@ -89,7 +197,7 @@ def weighted_scores(
     fused_ranks: NDArray[np.integer],
     pair_scores: NDArray[np.floating],
     *,
-    weight: float,
+    weight: float | NDArray[np.float64],
 ) -> NDArray[np.float32]:
     """The final score of each candidate.
 
@@ -101,7 +209,7 @@ def weighted_scores(
         first_stage: float (n,), of :func:`first_stage_scores`.
         fused_ranks: int (n,), from 1.
         pair_scores: float (n,), NaN where the reranker was not asked.
-        weight: Of the reranker; 1.0 is the reranker alone.
+        weight: Of the reranker, one for all or float64 (n_queries,); 1.0 is the reranker alone.
 
     Returns:
         float32 (n,).
@@ -114,10 +222,10 @@ def weighted_scores(
     asked = ~np.isnan(pair_scores)
     if not asked.any():
         return scores.astype(np.float32)
-    groups = queries[asked]
-    final = weight * standardise_within(groups, pair_scores[asked])
-    final += (1.0 - weight) * standardise_within(groups, scores[asked])
-    count = int(queries.max()) + 1
+    groups, count = queries[asked], int(queries.max()) + 1
+    weights = np.broadcast_to(weight, count)[groups]
+    final = weights * standardise_within(groups, pair_scores[asked])
+    final += (1.0 - weights) * standardise_within(groups, scores[asked])
     lowest, deepest = np.full(count, np.inf), np.zeros(count, dtype=np.int64)
     np.minimum.at(lowest, groups, final)
     np.maximum.at(deepest, groups, fused_ranks[asked])
@@ -194,8 +302,7 @@ def final_order(
     fused: pa.Table,
     pair_scores: NDArray[np.float32],
     *,
-    weight: float,
-    leg_weights: Mapping[LegName, float],
+    weighing: Weighing,
 ) -> pa.Table:
     """The candidates in their final order.
 
@@ -203,17 +310,13 @@ def final_order(
         candidates: Keys (n,), as ``name_candidates`` gives them.
         fused: Schema FUSED (n,), the same rows.
         pair_scores: float32 (n,), NaN where the reranker was not asked.
-        weight: Of the reranker.
-        leg_weights: Of the legs that are on; they sum to 1.
+        weighing: What counts how much.
 
     Returns:
         A table of schema CANDIDATES, by query number, then rank.
     """
     queries, chunk_numbers = fused.column("query_number").to_numpy(), fused.column("chunk_number").to_numpy()
-    fused_scores, fused_ranks = fused.column("fused_score").to_numpy(), fused.column("fused_rank").to_numpy()
-    legs, asked = legs_of(fused, leg_weights=leg_weights), ~np.isnan(pair_scores)
-    first_stage = first_stage_scores(queries, fused_scores, legs=legs, asked=asked)
-    scores = weighted_scores(queries, first_stage, fused_ranks, pair_scores, weight=weight)
+    scores = weighing.final_scores(entries_of(fused), pair_scores)
     order, ranks = rank_candidates(queries, scores, chunk_numbers)
     columns = {name: candidates.column(name) for name in candidates.schema.names}
     columns |= {name: fused.column(name) for name in fused.schema.names if name != "query_number"}

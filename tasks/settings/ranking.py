@@ -98,6 +98,11 @@ class RetrievalSettings(Section):
         whole = sum(parts.values())
         return {leg: part / whole for leg, part in parts.items()}
 
+    @property
+    def is_weighted(self) -> bool:
+        """Whether some leg that is on is to count more than another."""
+        return len({getattr(self.weights, leg) for leg in self.legs}) > 1
+
 
 NOT_HOSTED = OFF  # the value of ``api`` with which the model runs here
 
@@ -198,6 +203,12 @@ class RerankerSettings(Section):
 class ResultsSettings(Section):
     """``[results]``: what is published for each query."""
 
+    order: Literal["learned", "weighted"] | None = Field(
+        default=None,
+        description="`learned`: a small packaged model weighs legs and reranker query by query, by how clear each is "
+        "and how far they agree; `weighted`: by `[reranker].weight` and `[retrieval.weights]`, with a reranker; the "
+        "fused order without one. Default: `learned`, unless one of these is set.",
+    )
     depth: int = Field(default=10, ge=1, le=1000, description="Results a query.")
     unit: Literal["document", "chunk"] = Field(
         default="document",

@@ -8,6 +8,8 @@ a fraction of a second. *What* is computed is in the fingerprint of a release; *
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from nightrank.storage.legs import LEGS
@@ -53,6 +55,13 @@ class Settings(Section):
     execution: ExecutionSettings = ExecutionSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     notify: NotifySettings = NotifySettings()
+
+    @property
+    def order(self) -> Literal["learned", "weighted"]:
+        """The final order that is asked for: the learned one, unless plain weights are given."""
+        if self.results.order is not None:
+            return self.results.order
+        return "weighted" if self.reranker.weight is not None or self.retrieval.is_weighted else "learned"
 
     def what(self) -> dict[str, object]:
         """What is computed: everything that decides a release, and nothing of where it runs or how long it stays."""

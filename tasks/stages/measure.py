@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from nightrank.storage.errors import MachineError
 from nightrank.storage.files.atomic import write_text
 from nightrank.storage.lance.table import ChunkTable
-from nightrank.storage.release.evaluation import COMPARISON, EVALUATION
+from nightrank.storage.release.evaluation import COMPARISON, DEPTHS, EVALUATION
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.whole import whole_file
 from nightrank.tasks.evaluate.depths import curve_depths, evaluate_depths
@@ -25,6 +25,7 @@ from nightrank.tasks.evaluate.significance import compare_evaluations
 from nightrank.tasks.evaluate.single_stages import compare_single_stages
 from nightrank.tasks.online.timing import Timed, timings_of
 from nightrank.tasks.rank.diversity import stored_vectors
+from nightrank.tasks.rank.order import Weighing
 from nightrank.tasks.release import judged_queries
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.settings.whole import Settings
@@ -67,7 +68,8 @@ def measure_stages(
 
     evaluation = _measured(tonight, judgments, night)
     night.files.evaluation.write(evaluation)
-    night.files.depths.write(_depth_curve(tonight, judgments, reranker))
+    weighing = Weighing.of(settings, weight=0.0 if reranker is None else reranker.plan.weight, log=built.reranked.log)
+    night.files.depths.write(_depth_curve(tonight, judgments, None if reranker is None else weighing))
     night.files.diagnosis.write(_diagnosis(tonight, judgments, built.inputs.digests))
     if settings.results.diversifies:
         night.files.diversity.write(_diversity(tonight, judgments, seed=seed))
@@ -82,6 +84,7 @@ def measure_stages(
             Timed(embedder, reranker, table, index.statistics, texts=index.vectors.texts),
             queries=queries.column("text"),
             release_id=night.release_id,
+            log=built.reranked.log,
             seed=night.seed,
         )
         write_text(night.files.timings.path, timings.model_dump_json(indent=2) + "\n")
@@ -112,8 +115,10 @@ def _measured(rankings: _Rankings, judgments: Sequence[Judgment], night: Night) 
     )
 
 
-def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], reranker: LazyReranker | None) -> pa.Table:
+def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], weighing: Weighing | None) -> pa.Table:
     """Schema DEPTHS; without a reranker empty."""
+    if weighing is None:
+        return DEPTHS.empty_table()
     settings = tonight.settings
     candidate_depth = settings.retrieval.candidate_depth
     deepest = min(settings.reranker.depth, candidate_depth)
@@ -121,9 +126,8 @@ def _depth_curve(tonight: _Rankings, judgments: Sequence[Judgment], reranker: La
         tonight.candidates,
         tonight.queries,
         judgments,
-        depths=[] if reranker is None else curve_depths(settings.evaluation.depths, deepest=deepest),
-        weight=0.0 if reranker is None else reranker.plan.weight,
-        leg_weights=settings.retrieval.leg_weights,
+        depths=curve_depths(settings.evaluation.depths, deepest=deepest),
+        weighing=weighing,
         measures=settings.evaluation.measures,
         candidate_depth=candidate_depth,
         ignore_identical_ids=settings.judgments.ignore_identical_ids,

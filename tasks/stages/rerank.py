@@ -10,7 +10,14 @@ import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.memo.pair_scores import PairMemo
-from nightrank.tasks.rank.order import CHUNK_NAMES, final_order, name_candidates, reranked_rows
+from nightrank.tasks.rank.order import (
+    CHUNK_NAMES,
+    Weighing,
+    entries_of,
+    final_order,
+    name_candidates,
+    reranked_rows,
+)
 from nightrank.tasks.rerank.hosted.plan import HostedPlan
 from nightrank.tasks.rerank.pairs import DriftCheck, PairsScored, PairTexts, score_pairs
 from nightrank.tasks.rerank.shards import PairSharding, RerankerReference
@@ -19,6 +26,7 @@ from nightrank.tasks.runtime.stage_task import stage_task
 
 if TYPE_CHECKING:
     from nightrank.storage.release.files import Candidates, Fused, Queries
+    from nightrank.storage.release.manifest import LogMeans
     from nightrank.tasks.night import Night
     from nightrank.tasks.rerank.lazy import LazyReranker
     from nightrank.tasks.stages.index import Index
@@ -26,10 +34,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reranked:
-    """The candidates in their final order, and what that took."""
+    """The candidates in their final order, what that took, and what the lists of tonight's log say in the mean."""
 
     candidates: Candidates
     pairs: PairsScored
+    log: LogMeans
 
 
 @stage_task("rerank", retry=RETRIED)
@@ -53,10 +62,10 @@ def rerank_candidates(
             pair_scores[rows], done = score_pairs(
                 pairs, memo, texts, load=reranker.load, drift_check=drift_check, sharding=_sharding(night, reranker)
             )
-    weight = 0.0 if reranker is None else reranker.plan.weight
-    leg_weights = settings.retrieval.leg_weights
-    ordered = final_order(candidates, entries, pair_scores, weight=weight, leg_weights=leg_weights)
-    return Reranked(night.files.candidates.write(ordered), done)
+    weighing = Weighing.of(settings, weight=0.0 if reranker is None else reranker.plan.weight)
+    log = weighing.log_means(entries_of(entries), pair_scores)
+    ordered = final_order(candidates, entries, pair_scores, weighing=weighing.over(log))
+    return Reranked(night.files.candidates.write(ordered), done, log)
 
 
 def _sharding(night: Night, reranker: LazyReranker) -> PairSharding | None:

@@ -62,16 +62,19 @@ class Search:
         self._scoring = scoring
         self._fusions = fusions_to_try(settings.retrieval)
         self._ndcg, self._recall = values.of_fusions(self._fusions)
+        self._learned = values.of_learned(settings.retrieval) if settings.order == "learned" else None
         self._rerankings: list[Reranking] = []
         self._max_depth = 0
         if settings.reranker.model != "none":
             limit = settings.retrieval.candidate_depth
-            present = Reranking(experiment.weight_of(settings), min(settings.reranker.depth, limit))
+            weight = experiment.weight_of(settings) if self._learned is None else None
+            present = Reranking(weight, min(settings.reranker.depth, limit))
             self._max_depth = max(present.depth, min(max_depth or 0, limit))
             self._rerankings = rerankings_to_try(present, deepest=self._max_depth)
         self._reranked: dict[int, NDArray[np.float64]] = {}  # by fusion
-        self.present = RankingVariant(settings.retrieval, self._rerankings[0] if self._rerankings else None)
-        self.tried = len(self._fusions)
+        reranking = self._rerankings[0] if self._rerankings else None
+        self.present = RankingVariant(settings.retrieval, reranking, self._learned is not None)
+        self.tried = len(self._unreranked)
 
     def prepare(self, subsets: Sequence[NDArray[np.bool_]]) -> int:
         """Have the pair scores at hand that choosing by some subsets of the queries needs; how many had to be scored.
@@ -89,7 +92,7 @@ class Search:
         if 0 not in self._reranked:
             message = f"The release {self.release_id} has candidates that the reranker has not scored yet."
             raise InputError(message, remedy="Leave out --no-scoring, or rerank no deeper than the release does.")
-        self.tried = len(self._fusions) + len(self._reranked) * len(self._rerankings)
+        self.tried = len(self._unreranked) + len(self._reranked) * len(self._rerankings)
         return scored
 
     def choose(self, subset: NDArray[np.bool_]) -> RankingVariant:
@@ -98,22 +101,29 @@ class Search:
         Args:
             subset: bool (n_ids,).
         """
-        by_ndcg = choose(self._ndcg[:, subset], present=0)
-        kept = RankingVariant(self._fusions[by_ndcg], None)
+        variants, learned = self._unreranked, [] if self._learned is None else [self._learned]
+        values = np.vstack([*learned, self._ndcg])
+        best = choose(values[:, subset], present=0)
         if not self._rerankings:
-            return kept
+            return variants[best]
         fusions = dict.fromkeys((0, self._by_recall(subset)))
-        variants = [RankingVariant(self._fusions[row], reranking) for row in fusions for reranking in self._rerankings]
-        values = np.vstack([*(self._reranked[row] for row in fusions), self._ndcg[by_ndcg]])
-        return [*variants, kept][choose(values[:, subset], present=0)]
+        reranked = [
+            RankingVariant(self._fusions[row], reranking, reranking.weight is None)
+            for row in fusions
+            for reranking in self._rerankings
+        ]
+        every = np.vstack([*(self._reranked[row] for row in fusions), values[best]])
+        return [*reranked, variants[best]][choose(every[:, subset], present=0)]
 
     def values(self, variant: RankingVariant) -> NDArray[np.float64]:
         """The nDCG@10 of a variant on each query: float64 (n_ids,)."""
         row = self._fusions.index(variant.fusion)
-        if variant.reranking is None:
-            values: NDArray[np.float64] = self._ndcg[row]
+        if variant.reranking is not None:
+            values: NDArray[np.float64] = self._reranked[row][self._rerankings.index(variant.reranking)]
+        elif variant.learned and self._learned is not None:
+            values = self._learned
         else:
-            values = self._reranked[row][self._rerankings.index(variant.reranking)]
+            values = self._ndcg[row]
         return values
 
     def recall(self, variant: RankingVariant) -> NDArray[np.float64]:
@@ -124,6 +134,12 @@ class Search:
     def leg_values(self, leg: LegName) -> NDArray[np.float64]:
         """The nDCG@10 of a leg alone on each query: float64 (n_ids,)."""
         return self._values.of_leg(leg)
+
+    @property
+    def _unreranked(self) -> list[RankingVariant]:
+        """The variants without a reranker, the present order first."""
+        learned = [] if self._learned is None else [RankingVariant(self._fusions[0], None, learned=True)]
+        return [*learned, *(RankingVariant(fusion, None) for fusion in self._fusions)]
 
     def _by_recall(self, subset: NDArray[np.bool_]) -> int:
         row = choose(self._recall[:, subset], present=0)

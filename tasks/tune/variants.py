@@ -20,6 +20,7 @@ RRF_KS = (10, 60)
 PARTS = {1: 1, 2: 10, 3: 6}
 ROUNDING = 1e-3  # shares that differ by no more, all together, are equal
 DECIMALS = 4  # of a weight that is told, and written
+DEFAULT_WEIGHT = 0.5  # that plain ones are tried from, where the learned order weighs now
 RERANKER_WEIGHTS = tuple(step / 10 for step in range(1, 11))
 DEPTHS = (10, 20, 50, 100)
 
@@ -29,6 +30,7 @@ class RankingVariant(NamedTuple):
 
     fusion: RetrievalSettings
     reranking: Reranking | None
+    learned: bool = False  # whether the learned order weighs them, and not fusion and weights
 
     def values(self) -> dict[str, JsonValue]:
         """The values by key of the settings file; ``reranker.model`` alone where nothing is reranked."""
@@ -36,9 +38,12 @@ class RankingVariant(NamedTuple):
         if self.fusion.fusion == "rrf":
             told["retrieval.rrf_k"] = self.fusion.rrf_k
         told["retrieval.weights"] = {leg: round(weight, DECIMALS) for leg, weight in self.fusion.leg_weights.items()}
+        told["results.order"] = "learned" if self.learned else "weighted"
         if self.reranking is None:
             return told | {"reranker.model": "none"}
-        return told | {"reranker.weight": self.reranking.weight, "reranker.depth": self.reranking.depth}
+        if self.reranking.weight is not None:
+            told["reranker.weight"] = self.reranking.weight
+        return told | {"reranker.depth": self.reranking.depth}
 
 
 def fusions_to_try(present: RetrievalSettings) -> list[RetrievalSettings]:
@@ -92,6 +97,8 @@ def rerankings_to_try(present: Reranking, *, deepest: int) -> list[Reranking]:
         deepest: Candidates at most; not fewer than at present.
     """
     depths = sorted({deepest, present.depth, *(depth for depth in DEPTHS if depth < deepest)}, reverse=True)
-    weights = sorted({*RERANKER_WEIGHTS, present.weight}, key=lambda weight: abs(weight - present.weight))
+    now = DEFAULT_WEIGHT if present.weight is None else present.weight
+    by_distance = sorted({*RERANKER_WEIGHTS, now}, key=lambda weight: abs(weight - now))
+    weights = [*([None] if present.weight is None else []), *by_distance]
     tried = [Reranking(weight, depth) for weight in weights for depth in depths]
     return [present, *(reranking for reranking in tried if reranking != present)]

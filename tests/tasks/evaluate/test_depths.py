@@ -9,8 +9,9 @@ from nightrank.storage.records import CANDIDATES, QUERIES, Judgment
 from nightrank.storage.release.evaluation import DEPTHS
 from nightrank.tasks.evaluate.depths import curve_depths, evaluate_depths
 from nightrank.tasks.evaluate.measures import evaluate_stages
-from nightrank.tasks.rank.order import final_order
+from nightrank.tasks.rank.order import Weighing, final_order
 from nightrank.tasks.settings.ranking import ResultsSettings
+from nightrank.tasks.train.reranker.validate import EQUAL_PARTS
 
 QUERY_KEYS = ("k1", "k2")
 CHUNKS = 8
@@ -34,7 +35,7 @@ def candidates(pair_scores: list[float]) -> pa.Table:
     )
     named = pa.table({"query_key": keys, "chunk_id": names, "chunk_hash": names, "document_id": names})
     scores = np.array(pair_scores * len(QUERY_KEYS), dtype=np.float32)
-    return final_order(named, fused, scores, weight=WEIGHT, leg_weights={"bm25": 0.5, "dense": 0.5}).cast(CANDIDATES)
+    return final_order(named, fused, scores, weighing=Weighing(EQUAL_PARTS, WEIGHT)).cast(CANDIDATES)
 
 
 QUERIES_JUDGED = pa.Table.from_pylist(
@@ -54,8 +55,7 @@ def curve(
         QUERIES_JUDGED,
         JUDGMENTS,
         depths=depths,
-        weight=weight,
-        leg_weights={"bm25": 0.5, "dense": 0.5},
+        weighing=Weighing(EQUAL_PARTS, weight),
         measures=["RR@10"],
         candidate_depth=candidate_depth,
         ignore_identical_ids=False,
@@ -115,8 +115,7 @@ def test_without_judgments_the_curve_is_empty() -> None:
         QUERIES_JUDGED,
         [],
         depths=[0, 2],
-        weight=1.0,
-        leg_weights={"bm25": 0.5, "dense": 0.5},
+        weighing=Weighing(EQUAL_PARTS, 1.0),
         measures=["RR@10"],
         candidate_depth=8,
         ignore_identical_ids=False,

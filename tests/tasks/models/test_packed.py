@@ -88,6 +88,24 @@ def test_scores_are_those_of_predict(
     np.testing.assert_allclose(scorer.score(queries, texts), expected, atol=2e-5)
 
 
+def test_a_distilled_encoder_gives_the_vectors_of_encode(models: Models, tmp_path: Path) -> None:
+    import shutil
+
+    from transformers import DistilBertConfig, DistilBertModel
+
+    shutil.copytree(models.embedder, tmp_path, ignore=shutil.ignore_patterns("*.safetensors"), dirs_exist_ok=True)
+    torch.manual_seed(19)
+    config = DistilBertConfig(vocab_size=30522, dim=32, hidden_dim=64, n_layers=2, n_heads=2, initializer_range=0.5)
+    DistilBertModel(config).save_pretrained(tmp_path)
+    model = SentenceTransformer(str(tmp_path), device="cpu", local_files_only=True)
+    texts = texts_of(5, 20, longest=60)
+    embedder = packed_embedder(model, OneByOne(1))
+    assert embedder is not None
+    expected = model.encode(texts)
+    for places, found in embedder.embed(texts):
+        np.testing.assert_allclose(found, expected[places], atol=2e-5)
+
+
 def attended_one_by_one(
     query: torch.Tensor,
     key: torch.Tensor,

@@ -41,6 +41,7 @@ def live(published: Collection) -> Iterator[LiveSearch]:
             table,
             embedder=Embedder(embedder, batch_tokens=4096),
             reranker=Reranker(reranker, batch_tokens=4096),
+            log=manifest.log_means or None,
         )
 
 

@@ -12,7 +12,7 @@ from nightrank.storage.lance.place import LanceFolder
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.records import CANDIDATES, FUSED
-from nightrank.tasks.rank.order import final_order, name_candidates
+from nightrank.tasks.rank.order import Weighing, final_order, name_candidates
 from nightrank.tasks.rerank import pairs as module
 from nightrank.tasks.rerank.hosted.client import ScoredTexts
 from nightrank.tasks.rerank.pairs import DriftCheck, PairsScored, PairTexts, distinct, score_pairs
@@ -319,8 +319,7 @@ def test_candidates_are_named_and_put_in_their_final_order() -> None:
         candidates,
         fused,
         np.array([-1.0, 3.0, np.nan, np.nan], dtype=np.float32),
-        weight=1.0,
-        leg_weights=EQUAL_PARTS,
+        weighing=Weighing(EQUAL_PARTS, 1.0),
     )
     assert table.schema == CANDIDATES
     columns = ["query_key", "chunk_id", "chunk_hash", "document_id", "chunk_number", "pair_score", "score", "rank"]
@@ -341,7 +340,7 @@ def test_the_legs_scores_decide_between_candidates_that_fusion_and_reranker_hold
     pair_scores = np.zeros(3, dtype=np.float32)
 
     def order(leg_weights: dict[LegName, float]) -> list[int]:
-        table = final_order(candidates, fused, pair_scores, weight=0.5, leg_weights=leg_weights)
+        table = final_order(candidates, fused, pair_scores, weighing=Weighing(leg_weights, 0.5))
         return [int(number) for number in table["chunk_number"].to_pylist()]
 
     # One leg alone decides; the candidate that it does not list counts like its last, ties by number.
@@ -354,6 +353,6 @@ def test_the_legs_scores_decide_between_candidates_that_fusion_and_reranker_hold
 def test_equal_final_scores_go_by_chunk_number() -> None:
     fused = fused_of([(0, 5, 0.5, 1), (0, 3, 0.5, 2), (0, 4, 0.5, 3)])
     candidates = pa.table({name: ["x"] * 3 for name in ("query_key", "chunk_id", "chunk_hash", "document_id")})
-    table = final_order(candidates, fused, np.array([1, 1, 2], dtype=np.float32), weight=0.5, leg_weights=EQUAL_PARTS)
+    table = final_order(candidates, fused, np.array([1, 1, 2], dtype=np.float32), weighing=Weighing(EQUAL_PARTS, 0.5))
     assert table["chunk_number"].to_pylist() == [4, 3, 5]
     assert table["rank"].to_pylist() == [1, 2, 3]

@@ -126,6 +126,58 @@ def test_other_poolings_are_those_of_encode(
     np.testing.assert_allclose(found, expected_of(published(folder).encode_document(texts)), atol=2e-4)
 
 
+def masked_language_model(folder: Path, models: Models, kind: str) -> Path:
+    """A model of another type with random weights, and the tiny one's tokenizer."""
+    from transformers import DistilBertConfig, DistilBertForMaskedLM, RobertaConfig, RobertaForMaskedLM
+
+    keep = shutil.ignore_patterns("*.safetensors", "config.json")
+    shutil.copytree(models.splade, folder, ignore=keep, dirs_exist_ok=True)
+    torch.manual_seed(17)
+    model: Any
+    if kind == "distilbert":
+        distilbert = DistilBertConfig(
+            vocab_size=30522, dim=32, hidden_dim=64, n_layers=2, n_heads=2, initializer_range=0.5
+        )
+        model = DistilBertForMaskedLM(distilbert)
+        bias = model.vocab_projector.bias
+    else:
+        roberta = RobertaConfig(
+            vocab_size=30522,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=514,
+            type_vocab_size=1,
+            pad_token_id=0,
+            initializer_range=0.5,
+        )
+        model = RobertaForMaskedLM(roberta)
+        bias = model.lm_head.bias
+    with torch.no_grad():
+        bias.fill_(-9.0)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["distilbert", "roberta"])
+def test_encoders_of_related_types_are_packed_too(models: Models, tmp_path: Path, kind: str) -> None:
+    folder = masked_language_model(tmp_path, models, kind)
+    if kind == "roberta":  # its positions are counted from 1 + pad_token_id, and it has one type of tokens
+        config = json.loads((folder / "tokenizer_config.json").read_text())
+        config = {
+            **config,
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_input_names": ["input_ids", "attention_mask"],
+        }
+        (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    encoder = SparseEncoder(plan_of(folder), threads=1)
+    texts = texts_of(11, 10, longest=60)
+    found = dense(encoder.encode_passages(texts))
+    assert isinstance(encoder._network._passages, PackedSplade)
+    np.testing.assert_allclose(found, expected_of(published(folder).encode_document(texts)), atol=2e-4)
+
+
 def test_what_is_too_long_is_cut_and_what_weighs_little_is_dropped(models: Models) -> None:
     encoder = SparseEncoder(plan_of(models.splade, max_tokens=16, min_weight=0.75), threads=1)
     texts = [" ".join(WORDS * 20)]

@@ -260,8 +260,7 @@ def test_choosing_by_some_queries_sees_no_others(stored: Collection) -> None:
         search = Search(experiment, varied(experiment.settings, {"reranker.model": "none"}))
         subset = np.arange(len(search.units)) < 4
         chosen = search.choose(subset)
-        values = np.array(
-            [search.values(RankingVariant(f, None))[subset] for f in fusions_to_try(search.present.fusion)]
-        )
-
-    assert chosen.fusion == fusions_to_try(search.present.fusion)[choose(values, present=0)]
+        variants = [search.present, *(RankingVariant(f, None) for f in fusions_to_try(search.present.fusion))]
+        values = np.array([search.values(variant)[subset] for variant in variants])
+    assert search.present.learned
+    assert chosen == variants[choose(values, present=0)]
