@@ -127,7 +127,7 @@ def stage_values(configuration: Configuration, *, order: Path | None) -> dict[st
             found = replace(found, weighing=replace(found.weighing, learned=LearnedOrder.read(order)))
         retrieval = settings.retrieval
         fusions = [retrieval.model_copy(update={"fusion": kind}) for kind in ("rrf", "minmax")]
-        stages = {leg: found.of_leg(leg) for leg in retrieval.legs}
+        stages: dict[str, NDArray[np.float64]] = {leg: found.of_leg(leg) for leg in retrieval.legs}
         stages |= dict(zip((RRF, MINMAX), found.of_fusions(fusions)[0], strict=True))
         stages[LEARNED] = found.of_learned(retrieval)
         depth = settings.reranker.depth
