@@ -27,7 +27,7 @@ STAGES = {
     "chunk": ("chunk",),
     "embed": ("embed",),
     "bm25": ("bm25 statistics",),
-    "retrieve": ("embed queries", "retrieve bm25", "retrieve dense", "fuse"),
+    "retrieve": ("embed queries", "encode sparse", "retrieve bm25", "retrieve dense", "retrieve sparse", "fuse"),
     "rerank": ("rerank",),
     "results": ("results",),
 }

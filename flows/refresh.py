@@ -24,6 +24,7 @@ from nightrank.tasks.stages.read import read_inputs
 from nightrank.tasks.stages.report import report_release
 from nightrank.tasks.stages.rerank import rerank_candidates
 from nightrank.tasks.stages.retrieve import embed_queries, fuse_legs, retrieve_lexical, retrieve_semantic
+from nightrank.tasks.stages.sparse import encode_sparse, retrieve_weighted
 
 
 @nightrank_flow("refresh")
@@ -46,7 +47,8 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
     configuration = load_settings(Path(settings_file))
     now = datetime.now(UTC)
     with configuration.workspace.writing(now=now), building(configuration, now=now) as build:
-        night, embedder, reranker, stage = build.night, build.embedder, build.reranker, build.stage
+        night, embedder, sparse, reranker = build.night, build.embedder, build.sparse, build.reranker
+        stage = build.stage
 
         inputs = stage(read_inputs, night)
         if build.is_current(inputs):
@@ -58,16 +60,18 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
 
         asked = stage(compile_filters, night, inputs.queries, index)
         queries = stage(embed_queries, night, asked.queries, vectors, embedder)
+        encoded = stage(encode_sparse, night, asked, index, sparse)
         bm25_leg = stage(retrieve_lexical, night, asked, index)
         dense = stage(retrieve_semantic, night, asked, queries, index)
+        weighted = stage(retrieve_weighted, night, asked, encoded, index)
         fused = stage(
-            fuse_legs, night, bm25_leg, dense.leg, external_runs=inputs.external_runs, asked=asked, index=index
+            fuse_legs, night, bm25_leg, dense.leg, weighted.leg, runs=inputs.external_runs, asked=asked, index=index
         )
         reranked = stage(rerank_candidates, night, fused, asked.queries, index, reranker)
         results = stage(write_results, night, reranked.candidates, asked.queries, index)
 
-        built = Built(inputs, cut, index, asked, queries, bm25_leg, dense, reranked, results)
-        measures = stage(measure_stages, night, built, embedder, reranker)
+        built = Built(inputs, cut, index, asked, queries, encoded, bm25_leg, dense, weighted, reranked, results)
+        measures = stage(measure_stages, night, built, embedder, sparse, reranker)
         verdicts = stage(ask_gates, night, built, accept)
         manifest = record(build, built, measures, verdicts)
 

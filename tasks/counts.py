@@ -27,9 +27,12 @@ def memo_use(counts: Counts) -> dict[str, MemoUse]:
     needed_and_new = {
         "chunk embeddings": (counts.texts, counts.chunks_embedded),
         "query embeddings": (counts.queries, counts.queries_embedded),
+        "sparse vectors of texts": (counts.sparse_texts, counts.sparse_texts_encoded),
+        "sparse vectors of queries": (counts.queries if counts.sparse_texts else 0, counts.sparse_queries_encoded),
         "pair scores": (counts.pairs - counts.pairs_left, counts.pairs_scored),
     }
-    return {name: MemoUse(needed, needed - new) for name, (needed, new) in needed_and_new.items()}
+    asked = {name: found for name, found in needed_and_new.items() if "sparse" not in name or counts.sparse_texts}
+    return {name: MemoUse(needed, needed - new) for name, (needed, new) in asked.items()}
 
 
 def spending_cap(counts: Counts) -> str | None:

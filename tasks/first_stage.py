@@ -15,6 +15,7 @@ from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.retrieve import retrieve_dense
 from nightrank.tasks.legs.texts import Texts
 from nightrank.tasks.rank.fusion import fuse
+from nightrank.tasks.sparse.retrieve import retrieve_sparse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,9 +26,24 @@ if TYPE_CHECKING:
 
     from nightrank.storage.bm25.index import Bm25Store
     from nightrank.storage.legs import LegName
+    from nightrank.storage.memo.sparse_vectors import SparseVectors
     from nightrank.tasks.dense.retrieve import Block
     from nightrank.tasks.settings.index import Bm25Settings
     from nightrank.tasks.settings.whole import Settings
+    from nightrank.tasks.sparse.retrieve import SparseBlock
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryVectors:
+    """What some queries ask the legs over vectors with.
+
+    Attributes:
+        dense: float32 (n_queries, dim); None where there is no dense leg.
+        sparse: n_queries; None where there is no sparse leg of our own.
+    """
+
+    dense: NDArray[np.float32] | None = None
+    sparse: SparseVectors | None = None
 
 
 class TextVectors(Protocol):
@@ -35,6 +51,14 @@ class TextVectors(Protocol):
 
     def everything(self, texts: Texts, *, queries: int) -> Iterable[Block]:
         """Those of a whole collection, in blocks whose scores with so many queries fit into memory."""
+        ...
+
+
+class SparseTextVectors(Protocol):
+    """Where the sparse vectors of texts come from."""
+
+    def everything(self, texts: Texts, *, queries: int) -> Iterable[SparseBlock]:
+        """Those of a whole collection, block by block."""
         ...
 
 
@@ -46,16 +70,18 @@ class FirstStage:
         store: The chunks and the BM25 statistics, open.
         vectors: Of the texts.
         texts: What the chunks say.
+        sparse_vectors: Of the texts; None where there is no sparse leg of our own.
     """
 
     store: Bm25Store
     vectors: TextVectors
     texts: Texts
+    sparse_vectors: SparseTextVectors | None = None
 
     @classmethod
-    def over(cls, store: Bm25Store, vectors: TextVectors) -> Self:
+    def over(cls, store: Bm25Store, vectors: TextVectors, sparse_vectors: SparseTextVectors | None = None) -> Self:
         """The first stage over the collection in a store."""
-        return cls(store, vectors, Texts.of(store.chunks(["chunk_hash"]).column(0)))
+        return cls(store, vectors, Texts.of(store.chunks(["chunk_hash"]).column(0)), sparse_vectors)
 
     def bm25(
         self, queries: Sequence[str], allowed: NDArray[np.bool_] | None = None, *, settings: Bm25Settings, depth: int
@@ -85,11 +111,24 @@ class FirstStage:
         blocks = self.vectors.everything(texts, queries=len(query_vectors))
         return retrieve_dense(query_vectors, blocks, texts, depth=depth)
 
+    def sparse(self, query_vectors: SparseVectors, allowed: NDArray[np.bool_] | None = None, *, depth: int) -> pa.Table:
+        """The learned sparse leg, schema LEG: every query meets every text.
+
+        Args:
+            query_vectors: n_queries.
+            allowed: bool (n_chunks,), the chunks that their filter lets through; None for all.
+            depth: Chunks a query.
+        """
+        assert self.sparse_vectors is not None
+        texts = self.texts if allowed is None else self.texts.only(allowed)[0]
+        blocks = self.sparse_vectors.everything(texts, queries=len(query_vectors))
+        return retrieve_sparse(query_vectors, blocks, texts, depth=depth)
+
     def leg(
         self,
         leg: LegName,
         queries: Sequence[str],
-        query_vectors: NDArray[np.float32] | None,
+        query_vectors: QueryVectors,
         allowed: NDArray[np.bool_] | None = None,
         *,
         settings: Settings,
@@ -99,21 +138,23 @@ class FirstStage:
         Args:
             leg: Which.
             queries: Normalised.
-            query_vectors: float32 (n_queries, dim), theirs; None where it is not the dense leg.
+            query_vectors: Theirs.
             allowed: bool (n_chunks,), the chunks that their filter lets through; None for all.
             settings: Of the legs.
         """
         depth = settings.retrieval.candidate_depth
         if leg == "bm25":
             return self.bm25(queries, allowed, settings=settings.bm25, depth=depth)
-        assert leg == "dense"
-        assert query_vectors is not None
-        return self.dense(query_vectors, allowed, depth=depth)
+        if leg == "sparse":
+            assert query_vectors.sparse is not None
+            return self.sparse(query_vectors.sparse, allowed, depth=depth)
+        assert query_vectors.dense is not None
+        return self.dense(query_vectors.dense, allowed, depth=depth)
 
     def fused(
         self,
         queries: Sequence[str],
-        query_vectors: NDArray[np.float32] | None,
+        query_vectors: QueryVectors,
         allowed: NDArray[np.bool_] | None = None,
         *,
         settings: Settings,
@@ -122,7 +163,7 @@ class FirstStage:
 
         Args:
             queries: Normalised.
-            query_vectors: float32 (n_queries, dim), theirs; None where there is no dense leg.
+            query_vectors: Theirs, as our own legs need them.
             allowed: bool (n_chunks,), the chunks that their filter lets through; None for all.
             settings: Of legs and fusion.
         """

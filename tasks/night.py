@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.settings.whole import Settings
 
-BUILT_UPON = (ReleaseFiles.documents, ReleaseFiles.statistics, ReleaseFiles.dense_lists)
+BUILT_UPON = (
+    ReleaseFiles.documents,
+    ReleaseFiles.statistics,
+    ReleaseFiles.dense_lists,
+    ReleaseFiles.sparse_lists,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +36,21 @@ class Before:
         files: Its own.
         same_chunking: Whether its documents were cut as tonight's are.
         same_embedder: Whether its lists hold scores of tonight's embedder.
+        same_sparse: Whether it has lists of tonight's sparse encoder.
         pairs_per_second: How fast that was when it was last measured; None where it never was.
     """
 
     files: ReleaseFiles
     same_chunking: bool
     same_embedder: bool
+    same_sparse: bool
     pairs_per_second: float | None
 
     def is_whole(self, digests: Mapping[str, str]) -> bool:
         """Whether all that a night builds upon is there, with the SHA-256 that the manifest names."""
-        files = (self.files.documents, self.files.statistics, self.files.dense_lists)
+        files = [self.files.documents, self.files.statistics, self.files.dense_lists]
+        if self.same_sparse:
+            files.append(self.files.sparse_lists)
         return all(file.is_there() and sha256_of_file(file.path) == digests.get(file.path.name) for file in files)
 
 

@@ -6,7 +6,7 @@ import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 from nightrank.flows.settings_file import portable
 from nightrank.flows.workers.pool import sharding
@@ -30,6 +30,8 @@ from nightrank.tasks.query_log.budget import measured_pairs_per_second
 from nightrank.tasks.rank.order import order_fingerprint
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.rerank.lazy import LazyReranker
+from nightrank.tasks.sparse.lazy import LazySparse
+from nightrank.tasks.sparse.stored import planned_sparse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.rerank.hosted.plan import HostedPlan
     from nightrank.tasks.rerank.plan import RerankerPlan
     from nightrank.tasks.settings.whole import Settings
+    from nightrank.tasks.sparse.encoder import SparsePlan
     from nightrank.tasks.stages.read import InputsRead
 
 P = ParamSpec("P")
@@ -59,6 +62,7 @@ class Build:
 
     night: Night
     embedder: LazyEmbedder
+    sparse: LazySparse | None
     reranker: LazyReranker | None
     analyser: Analyser
     started: float
@@ -83,6 +87,7 @@ class Build:
             settings=fingerprint(portable(settings, self.night.workspace).what() | ({"runs": runs} if runs else {})),
             chunking=chunking_fingerprint(settings.chunking, embedder),
             embedder=embedder.fingerprint,
+            sparse="none" if self.sparse is None else self.sparse.plan.fingerprint,
             reranker="none" if plan is None else plan.key,
             analysis=self.analyser.fingerprint(),
             pipeline=PIPELINE,
@@ -112,7 +117,9 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Build]:
     started = time.perf_counter()
     parse_measure(settings.gates.measure)  # a name that nobody knows is an error before the night's work, not after it
     embedder = plan_embedder(settings.embedder, settings.execution, base=base)
+    sparse = planned_sparse(settings, base=base)
     reranker = plan_reranker(settings.reranker, settings.execution, base=base)
+    plans = _Plans(embedder, sparse, reranker)
     current = current_manifest(workspace)
     release_id = new_release_id(now)
     seed = int(fingerprint(release_id)[:8], 16)
@@ -121,7 +128,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Build]:
         base=base,
         workspace=workspace,
         release_id=release_id,
-        before=None if current is None else _built_upon(current, workspace, settings, embedder, reranker),
+        before=None if current is None else _built_upon(current, workspace, settings, plans),
         current=current,
         now=now,
         seed=seed,
@@ -133,6 +140,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Build]:
             yield Build(
                 night=night,
                 embedder=LazyEmbedder(embedder, settings, seed=seed, sharding=cut),
+                sparse=None if sparse is None else LazySparse(sparse, settings, seed=seed),
                 reranker=None if reranker is None else LazyReranker(reranker, settings, sharding=cut),
                 analyser=Analyser.of(settings.bm25),
                 started=started,
@@ -141,22 +149,30 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Build]:
         shutil.rmtree(night.staging, ignore_errors=True)
 
 
+class _Plans(NamedTuple):
+    """The models of a run."""
+
+    embedder: EmbedderPlan
+    sparse: SparsePlan | None
+    reranker: RerankerPlan | HostedPlan | None
+
+
 def _built_upon(
     current: Manifest,
     workspace: Workspace,
     settings: Settings,
-    embedder: EmbedderPlan,
-    reranker: RerankerPlan | HostedPlan | None,
+    plans: _Plans,
 ) -> Before | None:
-    inputs = current.inputs
+    inputs, sparse, reranker = current.inputs, plans.sparse, plans.reranker
     measured = None
     if reranker is not None and settings.queries.budget_seconds is not None:
         manifests, _ = readable_and_damaged(workspace)
         measured = measured_pairs_per_second(manifests, reranker=reranker.fingerprint)
     before = Before(
         files=ReleaseFiles.of(workspace, current.release_id, only=BUILT_UPON),
-        same_chunking=inputs.chunking == chunking_fingerprint(settings.chunking, embedder),
-        same_embedder=inputs.embedder == embedder.fingerprint,
+        same_chunking=inputs.chunking == chunking_fingerprint(settings.chunking, plans.embedder),
+        same_embedder=inputs.embedder == plans.embedder.fingerprint,
+        same_sparse=sparse is not None and inputs.sparse == sparse.fingerprint,
         pairs_per_second=measured,
     )
     return before if inputs.pipeline == PIPELINE and before.is_whole(current.files) else None

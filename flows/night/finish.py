@@ -31,6 +31,9 @@ COUNTS_OF_WORK = (
     "queries_scanned",
     "pairs_scored",
     "scores_checked",
+    "sparse_texts_encoded",
+    "sparse_queries_encoded",
+    "sparse_queries_scanned",
     "searches",
 )
 

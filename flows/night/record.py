@@ -65,7 +65,7 @@ def counts_of(built: Built, changes: Changes) -> Counts:
         chunks=built.cut.count,
         texts=vectors.texts,
         chunks_embedded=vectors.embedded,
-        vectors_checked=built.queries.checked,
+        vectors_checked=built.queries.checked + built.encoded.checked,
         postings_written=built.index.postings,
         queries_embedded=built.queries.embedded,
         queries_scanned=built.dense.scanned,
@@ -74,5 +74,9 @@ def counts_of(built: Built, changes: Changes) -> Counts:
         scores_checked=pairs.checked,
         pairs_left=pairs.left,
         queries_left=pairs.queries_left,
+        sparse_texts=0 if built.encoded.memo is None else vectors.texts,
+        sparse_texts_encoded=built.encoded.texts,
+        sparse_queries_encoded=built.encoded.queries,
+        sparse_queries_scanned=built.weighted.scanned,
         searches=pairs.searches,
     )

@@ -62,6 +62,9 @@ def _counts_table(summary: Summary) -> Table:
         f"{counts.queries_judged:,} judged, "
         + _computed(counts.queries_embedded, "embedded", memos["query embeddings"]),
     )
+    if counts.sparse_texts:
+        made, use = counts.sparse_texts_encoded, memos["sparse vectors of texts"]
+        table.add_row("sparse texts", f"{counts.sparse_texts:,}", _computed(made, "encoded", use))
     dropped = ", ".join(f"{drop.rows:,} {drop.reason}" for drop in summary.dropped)
     covered = f"of the log's traffic answered{'; rows not kept: ' if dropped else ''}{dropped}"
     table.add_row("coverage", f"{_tenths(summary.coverage)}%", covered)

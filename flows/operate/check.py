@@ -23,6 +23,7 @@ from nightrank.tasks.night import Night
 from nightrank.tasks.read.ir_datasets import PREFIX
 from nightrank.tasks.read.source import find_files
 from nightrank.tasks.rerank.find import plan_reranker
+from nightrank.tasks.sparse.stored import planned_sparse
 from nightrank.tasks.stages.read import read_inputs
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Problem:
     """Why a refresh would fail.
 
     Attributes:
-        part: What was looked at: ``inputs``, ``embedder``, ``reranker``, ``measures`` or ``workspace``.
+        part: What was looked at: ``inputs``, ``embedder``, ``sparse``, ``reranker``, ``measures`` or ``workspace``.
         message: What is wrong.
         remedy: What to do about it.
         exit_code: What a refresh would end with: 2 for the user's input, 1 for the machine.
@@ -142,6 +143,11 @@ def check_inputs(configuration: Configuration) -> Checked:
         plan = plan_embedder(settings.embedder, settings.execution, base=base)
         found["embedder"] = settings.embedder.model, plan.fingerprint
 
+    def find_sparse() -> None:
+        plan = planned_sparse(settings, base=base)
+        if plan is not None:
+            found["sparse"] = settings.sparse.model, plan.fingerprint
+
     def find_reranker() -> None:
         plan = plan_reranker(settings.reranker, settings.execution, base=base)
         found["reranker"] = None if plan is None else (settings.reranker.model, plan.fingerprint)
@@ -149,6 +155,7 @@ def check_inputs(configuration: Configuration) -> Checked:
     inputs, bad_rows, files = _read(configuration, problems)
     tried("measures", lambda: _parse([settings.gates.measure]))
     tried("embedder", find_embedder)
+    tried("sparse", find_sparse)
     tried("reranker", find_reranker)
     workspace: list[WorkspaceChecked] = []
     tried("workspace", lambda: workspace.append(_look_at(configuration.workspace, settings.workspace)))

@@ -28,6 +28,7 @@ from nightrank.tasks.doctor.rankings import (
     check_dense_lists,
     check_measures,
     check_results,
+    check_sparse_lists,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ CHECKS: Mapping[str, Callable[[Examined], Findings]] = {
     "vectors": check_vectors,
     "bm25": check_statistics,
     "dense_lists": check_dense_lists,
+    "sparse_lists": check_sparse_lists,
     "candidates": check_candidates,
     "results": check_results,
     "measures": check_measures,

@@ -75,7 +75,10 @@ def listed_releases(workspace: Workspace, *, current: str | None) -> list[Listed
 
 def _models(manifest: Manifest) -> dict[str, JsonValue]:
     """What the settings of a release named, promotions included, with the fingerprints that decide its scores."""
-    fingerprints = {"embedder": manifest.inputs.embedder, "reranker": manifest.inputs.reranker_fingerprint}
+    inputs = manifest.inputs
+    fingerprints = {"embedder": inputs.embedder, "reranker": inputs.reranker_fingerprint}
+    if inputs.sparse != "none":
+        fingerprints["sparse"] = inputs.sparse
     models: dict[str, JsonValue] = {}
     for kind, key in fingerprints.items():
         section = manifest.settings[kind]

@@ -20,6 +20,7 @@ from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.rerank.lazy import LazyReranker
+from nightrank.tasks.sparse.stored import stored_sparse
 from nightrank.tasks.trec.leg import runs_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def search_live(configuration: Configuration, query: str, *, filter_by: JsonValu
 
     Raises:
         InputError: Nothing is published, the settings have changed since, or the filter cannot be applied.
+        WorkspaceBusy: The sparse leg is on, and a refresh has been writing its vectors for a minute.
     """
     condition = condition_of(filter_by)
     with configuration.workspace.reading():
@@ -93,9 +95,12 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
     reranker = None if reranker_plan is None else LazyReranker(reranker_plan, settings).load()
     text, key = normalise_query(query), query_key(query)
     files = ReleaseFiles.of(workspace, release_id, only=READ)
-    with Bm25Store.open(files.statistics.path) as store:
-        log = manifest.log_means or None
-        live = LiveSearch.of(settings, store, table, embedder=embedder, reranker=reranker, log=log)
+    log = manifest.log_means or None
+    with (
+        Bm25Store.open(files.statistics.path) as store,
+        stored_sparse(settings, workspace, made_with=manifest.inputs.sparse, base=base) as sparse,
+    ):
+        live = LiveSearch.of(settings, store, table, embedder=embedder, sparse=sparse, reranker=reranker, log=log)
         allowed = live.allowed(condition)
         fused = live.fused(text, allowed)
         same = reranker_plan is not None and reranker_plan.fingerprint == manifest.inputs.reranker_fingerprint

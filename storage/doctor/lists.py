@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nightrank.storage.doctor.faults import find_faults
 from nightrank.storage.files.database import connect, only_row
@@ -18,10 +18,18 @@ if TYPE_CHECKING:
 
 _READ_LISTS = "CREATE TEMP TABLE lists AS SELECT query_key, floor, chunk_hashes, scores FROM read_parquet($lists)"
 _READ_QUERIES = "CREATE TEMP TABLE queries AS SELECT query_key FROM read_parquet($queries)"
-_READ_CANDIDATES = """
-CREATE TEMP TABLE candidates AS
-SELECT query_key, chunk_hash, dense_score FROM read_parquet($candidates) WHERE dense_score IS NOT NULL
-"""
+_READ_CANDIDATES = {
+    "dense": """
+        CREATE TEMP TABLE candidates AS
+        SELECT query_key, chunk_hash, dense_score AS leg_score
+        FROM read_parquet($candidates) WHERE dense_score IS NOT NULL
+    """,
+    "sparse": """
+        CREATE TEMP TABLE candidates AS
+        SELECT query_key, chunk_hash, sparse_score AS leg_score
+        FROM read_parquet($candidates) WHERE sparse_score IS NOT NULL
+    """,
+}
 
 _FAULTS = {
     "queries without a list": """
@@ -50,6 +58,8 @@ _FAULTS = {
         SELECT query_key AS example FROM lists
         WHERE len(list_filter(scores, lambda score: isfinite(score) AND score > floor)) != len(scores)
     """,
+}
+_FAULTS_OF_DENSE_LISTS = {  # a text that shares no token with a query is in no sparse list
     "lists without a floor that lack a text": """
         SELECT query_key AS example FROM lists
         ANTI JOIN filtered USING (query_key)
@@ -61,28 +71,32 @@ _FAULTS_BESIDE_CANDIDATES = {
         SELECT DISTINCT query_key AS example
         FROM (SELECT query_key, unnest(chunk_hashes) AS chunk_hash, unnest(scores) AS score FROM lists)
         JOIN candidates USING (query_key, chunk_hash)
-        WHERE score IS DISTINCT FROM dense_score
+        WHERE score IS DISTINCT FROM leg_score
     """,
 }
 
 
-def dense_list_faults(lists: Path, *, queries: Path, candidates: Path | None, bm25: Path) -> tuple[int, list[Fault]]:
-    """What is wrong with the dense lists of a release.
+def leg_list_faults(
+    lists: Path, *, leg: Literal["dense", "sparse"], queries: Path, candidates: Path | None, bm25: Path
+) -> tuple[int, list[Fault]]:
+    """What is wrong with the lists of a leg over vectors, as a release keeps them.
 
     Args:
         lists: A Parquet file with ``query_key``, ``floor``, ``chunk_hashes`` and ``scores``, one row a query.
+        leg: Which.
         queries: A file of schema QUERIES.
-        candidates: A file of schema CANDIDATES; None where its dense leg is a run from outside.
+        candidates: A file of schema CANDIDATES; None where a run from outside stands in for the leg.
         bm25: The file with the table of chunks.
 
     Returns:
         How many lists there are, and the faults; they name the query's key.
     """
+    wanted = _FAULTS | _FAULTS_OF_DENSE_LISTS if leg == "dense" else _FAULTS
     with connect(bm25, read_only=True) as connection:
         if candidates is None:
-            return _faults(connection, lists, queries, _FAULTS)
-        connection.execute(_READ_CANDIDATES, {"candidates": str(candidates)})
-        return _faults(connection, lists, queries, _FAULTS | _FAULTS_BESIDE_CANDIDATES)
+            return _faults(connection, lists, queries, wanted)
+        connection.execute(_READ_CANDIDATES[leg], {"candidates": str(candidates)})
+        return _faults(connection, lists, queries, wanted | _FAULTS_BESIDE_CANDIDATES)
 
 
 def _faults(

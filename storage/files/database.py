@@ -58,17 +58,34 @@ def connect_for_writing(path: Path, *, patience_seconds: float = 60.0) -> duckdb
     Raises:
         WorkspaceBusy: Another process held it all the while.
     """
+    return _connect(path, read_only=False, held="reading", who="doctor", patience_seconds=patience_seconds)
+
+
+def connect_for_reading(path: Path, *, patience_seconds: float = 60.0) -> duckdb.DuckDBPyConnection:
+    """Open a file for reading, as many processes may; where another is writing it, wait for a while.
+
+    Args:
+        path: The file.
+        patience_seconds: How long to wait at most.
+
+    Raises:
+        WorkspaceBusy: Another process held it all the while.
+    """
+    return _connect(path, read_only=True, held="writing", who="refresh", patience_seconds=patience_seconds)
+
+
+def _connect(path: Path, *, read_only: bool, held: str, who: str, patience_seconds: float) -> duckdb.DuckDBPyConnection:
     deadline = time.monotonic() + patience_seconds
     while True:
         try:
-            return connect(path)
+            return connect(path, read_only=read_only)
         except duckdb.IOException as error:
             if "lock" not in str(error):
                 raise
             if time.monotonic() >= deadline:
-                message = f"Another process has been reading {path} for {patience_seconds:g} seconds."
+                message = f"Another process has been {held} {path} for {patience_seconds:g} seconds."
                 raise WorkspaceBusy(
-                    message, remedy="Wait for it to end (`nightrank doctor`?), then run again."
+                    message, remedy=f"Wait for it to end (`nightrank {who}`?), then run again."
                 ) from error
         time.sleep(0.1)
 

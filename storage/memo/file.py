@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from nightrank.storage.closing import Closing
 from nightrank.storage.files.atomic import replacing
-from nightrank.storage.files.database import connect, connect_for_writing, only_row
+from nightrank.storage.files.database import connect, connect_for_reading, connect_for_writing, only_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,13 +62,17 @@ class MemoFile(Closing):
         path: The file; made, with its folder, where it is missing.
         create: The statement that makes its table where that is missing.
         count: The statement that counts its entries.
+        read_only: Only for reading, beside other readers; the file must be there.
     """
 
-    def __init__(self, path: Path, *, create: str, count: str) -> None:
+    def __init__(self, path: Path, *, create: str, count: str, read_only: bool = False) -> None:
+        self._count = count
+        if read_only:
+            self._connection = connect_for_reading(path)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = connect_for_writing(path)
         self._connection.execute(create)
-        self._count = count
 
     @override
     def close(self) -> None:

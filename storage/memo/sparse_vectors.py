@@ -126,11 +126,15 @@ class SparseMemo(MemoFile):
         folder: The workspace's folder of memos; made where it is missing.
         kind: Whether of chunks' texts or of queries.
         encoder: The encoder's fingerprint.
+        read_only: As ``MemoFile`` has it.
     """
 
-    def __init__(self, folder: Path, kind: Literal["texts", "queries"], *, encoder: str) -> None:
+    def __init__(
+        self, folder: Path, kind: Literal["texts", "queries"], *, encoder: str, read_only: bool = False
+    ) -> None:
         prefix = TEXTS_PREFIX if kind == "texts" else QUERIES_PREFIX
-        super().__init__(folder / f"{prefix}{encoder}.duckdb", create=CREATE_SPARSE_VECTORS, count=_COUNT)
+        path = folder / f"{prefix}{encoder}.duckdb"
+        super().__init__(path, create=CREATE_SPARSE_VECTORS, count=_COUNT, read_only=read_only)
 
     def append(self, keys: Sequence[str], vectors: SparseVectors) -> None:
         """Commit vectors that the memo does not hold yet.

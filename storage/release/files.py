@@ -101,6 +101,10 @@ class DenseLists(TableReference):
     """Each query's nearest texts, for the next release to start from."""
 
 
+class SparseLists(TableReference):
+    """Each query's best texts by learned sparse vectors, where that leg is on, for the next release to start from."""
+
+
 class Candidates(TableReference):
     """What the legs found for each query: scores and ranks of both, fused, of the reranker, and the final order."""
 
@@ -177,6 +181,10 @@ class DenseLeg(TableReference):
     """What the embedder found for each query."""
 
 
+class SparseLeg(TableReference):
+    """What the learned sparse encoder found for each query."""
+
+
 class Fused(TableReference):
     """All legs as one ranking."""
 
@@ -226,6 +234,7 @@ class ReleaseFiles:
     queries = Named("queries.parquet", Queries)
     statistics = Named("bm25.duckdb", Statistics)
     dense_lists = Named("dense.parquet", DenseLists)
+    sparse_lists = Named("sparse.parquet", SparseLists)
     candidates = Named("candidates.parquet", Candidates)
     results = Named("results.sqlite", Results)
     evaluation = Named("evaluation.parquet", Evaluation)
@@ -281,4 +290,5 @@ class ScratchFiles:
     allowed_before = Named("allowed_before.parquet", AllowedSets)  # of the collection that the refresh builds upon
     bm25_leg = Named("bm25.parquet", Bm25Leg)
     dense_leg = Named("dense.parquet", DenseLeg)
+    sparse_leg = Named("sparse.parquet", SparseLeg)
     fused = Named("fused.parquet", Fused)

@@ -78,6 +78,10 @@ class Counts(_Record):
     scores_checked: int  # stored ones that were computed again and agreed
     pairs_left: int = 0  # without a score, because no more was to be spent on a hosted reranker
     queries_left: int = 0  # that keep the fused order for that
+    sparse_texts: int = 0  # distinct ones that the learned sparse leg reads; none where it is off
+    sparse_texts_encoded: int = 0
+    sparse_queries_encoded: int = 0
+    sparse_queries_scanned: int = 0  # whose sparse leg needed the whole collection
     searches: int = 0  # that a hosted reranker's provider billed
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.doctor.candidates import candidate_faults, pair_score_faults
 from nightrank.storage.doctor.faults import count_fault, fault_of
-from nightrank.storage.doctor.lists import dense_list_faults
+from nightrank.storage.doctor.lists import leg_list_faults
 from nightrank.storage.filters.queries import conditions_of
 from nightrank.storage.memo.prune import PAIRS, memo_path
 from nightrank.storage.serving.cache import SearchCache
@@ -20,11 +20,13 @@ from nightrank.tasks.filters.queries import QueryFilters
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.results import cut_results
 from nightrank.tasks.runtime.progress import progress
+from nightrank.tasks.trec.leg import runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nightrank.storage.doctor.faults import Fault
+    from nightrank.storage.release.files import TableReference
     from nightrank.storage.serving.cache import CachedResults
     from nightrank.tasks.doctor.examined import Examined
 
@@ -35,13 +37,25 @@ Ranking = list[tuple[str, str, float]]  # document id, chunk id, score
 
 def check_dense_lists(examined: Examined) -> Findings:
     """Each query has one list of its nearest texts, ordered and above its floor; without a dense leg there is none."""
-    files = examined.files
-    if not examined.holds(files.dense_lists) or "dense" not in examined.settings.retrieval.legs:
+    return _check_lists(examined, examined.files.dense_lists, leg="dense")
+
+
+def check_sparse_lists(examined: Examined) -> Findings:
+    """The same of the lists of the learned sparse leg, where there is one of our own."""
+    return _check_lists(examined, examined.files.sparse_lists, leg="sparse")
+
+
+def _check_lists(examined: Examined, lists: TableReference, *, leg: Literal["dense", "sparse"]) -> Findings:
+    retrieval, files = examined.settings.retrieval, examined.files
+    if not examined.holds(lists) or leg not in retrieval.own_legs:
         return Findings({}, [])
-    lists = files.dense_lists.path
-    candidates = files.candidates.path if examined.settings.retrieval.dense_run is None else None
-    count, faults = dense_list_faults(
-        lists, queries=files.queries.path, candidates=candidates, bm25=files.statistics.path
+    stands_in = leg in runs_of(retrieval)
+    count, faults = leg_list_faults(
+        lists.path,
+        leg=leg,
+        queries=files.queries.path,
+        candidates=None if stands_in else files.candidates.path,
+        bm25=files.statistics.path,
     )
     return Findings({"lists": count}, faults)
 

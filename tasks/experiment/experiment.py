@@ -15,9 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.errors import InputError, MachineError
-from nightrank.storage.filters.queries import by_text
-from nightrank.storage.memo.query_vectors import QueryMemo
+from nightrank.storage.errors import InputError
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.chunk.boundaries import chunking_fingerprint
 from nightrank.tasks.dense.retrieve import StoredVectors
@@ -27,6 +25,7 @@ from nightrank.tasks.evaluate.judged_candidates import JudgedCandidates
 from nightrank.tasks.evaluate.measures import evaluate_stages, means, named_queries
 from nightrank.tasks.experiment.legs import Legs
 from nightrank.tasks.experiment.pairs import KnownPairs, PairScoring, stored_scores
+from nightrank.tasks.experiment.scans import Scans
 from nightrank.tasks.experiment.values import VariantValues
 from nightrank.tasks.experiment.variants import require_variant
 from nightrank.tasks.first_stage import FirstStage
@@ -37,6 +36,7 @@ from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.rerank.hosted.spending import SpendingBySection
 from nightrank.tasks.rerank.pairs import distinct
+from nightrank.tasks.sparse.stored import planned_sparse
 from nightrank.tasks.trec.leg import runs_of
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ CHANGED = {
     "embedder": "[embedder]",
     "chunking": "[chunking] or the embedder's tokenizer",
     "analysis": "[bm25].language or stop_words",
+    "sparse": "[sparse] encoder",
 }
 
 
@@ -115,7 +116,8 @@ class Experiment:
         self._chunks = store.chunks(["chunk_id", "chunk_hash", "document_id"])
         self._table = release.chunk_table()
         self._first_stage = FirstStage.over(store, StoredVectors(self._table))
-        self._legs = Legs(release, self._first_stage, self.queries, vectors=self._query_vectors)
+        scans = Scans(release, self._first_stage, self.queries, now)
+        self._legs = Legs(release, self._first_stage, self.queries, scanned=scans.leg)
         self._plans: dict[RerankerSettings, RerankerPlan | HostedPlan | None] = {}
         self._known: dict[str, KnownPairs] = {}
         self._known_of(release.manifest.inputs.reranker_fingerprint).add(
@@ -331,17 +333,6 @@ class Experiment:
             self._known[reranker] = KnownPairs(self.queries, self._first_stage.texts)
         return self._known[reranker]
 
-    def _query_vectors(self) -> NDArray[np.float32]:
-        """Float32 (n_queries, dim), from the memo, which no other run may be writing."""
-        keys = by_text(self.queries, self.queries).column("query_key").to_pylist()
-        workspace, embedder = self.release.workspace, self.release.manifest.inputs.embedder
-        with workspace.writing(now=self._now, tidy=False), QueryMemo(workspace.memo, embedder=embedder) as memo:
-            known, vectors = memo.vectors_of(keys)
-        if known.size < len(keys):
-            message = f"The memo of {workspace} lacks embeddings of queries that the release answers."
-            raise MachineError(message, remedy="Run a refresh, and evaluate the release that it makes.")
-        return vectors
-
 
 def _weight(plan: RerankerPlan | HostedPlan | None, settings: Settings) -> float:
     if plan is None:
@@ -355,6 +346,7 @@ def _require_same_stores(release: StoredRelease, settings: Settings, *, base: Pa
         "embedder": plan.fingerprint,
         "chunking": chunking_fingerprint(settings.chunking, plan),
         "analysis": Analyser.of(settings.bm25).fingerprint(),
+        "sparse": _sparse_fingerprint(settings, release, base=base),
     }
     made_with = release.manifest.inputs.model_dump()
     changed = [CHANGED[name] for name, key in now.items() if made_with[name] != key]
@@ -363,3 +355,9 @@ def _require_same_stores(release: StoredRelease, settings: Settings, *, base: Pa
     if changed:
         message = f"The release {release.release_id} was made with another {' and another '.join(changed)}."
         raise InputError(message, remedy="Run `nightrank refresh` first, or use the settings of the release.")
+
+
+def _sparse_fingerprint(settings: Settings, release: StoredRelease, *, base: Path) -> str:
+    """That of the encoder that settings ask for; without such a leg of theirs any one of a release will do."""
+    plan = planned_sparse(settings, base=base)
+    return release.manifest.inputs.sparse if plan is None else plan.fingerprint

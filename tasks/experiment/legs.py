@@ -1,14 +1,14 @@
 """The legs of some queries over a stored release, each made once, as deep as any variant of the settings wants it.
 
-A leg that is cut is the leg of a lesser depth, because the order of a ranking is one. The dense leg is read from the
-release's own lists as far as they reach; beyond, the queries meet the whole collection once more. A leg for which a
-run from outside stands in is what the release's candidates hold of it, however deep one asks.
+A leg that is cut is the leg of a lesser depth, because the order of a ranking is one. The legs over vectors are read
+from the release's own lists as far as they reach; beyond, the queries meet the whole collection once more. A leg for
+which a run from outside stands in is what the release's candidates hold of it, however deep one asks.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,6 +32,16 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.whole import Settings
 
 
+class Scan(Protocol):
+    """A scan of a collection: ``tasks.experiment.scans`` has it."""
+
+    def __call__(
+        self, leg: LegName, numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None, *, depth: int
+    ) -> pa.Table:
+        """What some queries find, schema LEG."""
+        ...
+
+
 class Legs:
     """The legs of some queries over a release.
 
@@ -39,7 +49,7 @@ class Legs:
         release: Whose.
         first_stage: Over its stores.
         queries: Schema QUERIES.
-        vectors: Gives those of the queries, float32 (n_queries, dim); called for a scan.
+        scanned: Called where lists do not reach.
     """
 
     def __init__(
@@ -48,13 +58,13 @@ class Legs:
         first_stage: FirstStage,
         queries: pa.Table,
         *,
-        vectors: Callable[[], NDArray[np.float32]],
+        scanned: Scan,
     ) -> None:
         self._release = release
         self._first_stage = first_stage
         self._queries = queries
         self._filters = QueryFilters.of_release(queries, first_stage.store)
-        self._vectors = vectors
+        self._scanned = scanned
         self._outside = runs_of(release.settings.retrieval)
         self._expected: dict[object, int] = {}  # how deep each leg will be asked for
         self._legs: dict[object, tuple[int, pa.Table]] = {}  # how deep each leg is
@@ -83,7 +93,7 @@ class Legs:
         """What makes a leg, given how deep."""
         if leg in self._outside:
             return lambda _: self._stored(leg)
-        return self._bm25(settings.bm25) if leg == "bm25" else self._dense
+        return self._bm25(settings.bm25) if leg == "bm25" else partial(self._over_vectors, leg)
 
     def _bm25(self, settings: Bm25Settings) -> Callable[[int], pa.Table]:
         def make(deepest: int) -> pa.Table:
@@ -118,18 +128,14 @@ class Legs:
         order = [("query_number", "ascending"), ("rank", "ascending")]
         return pa.table(columns).sort_by(order).cast(LEG)
 
-    def _dense(self, depth: int) -> pa.Table:
-        keys = self._queries.column("query_key").combine_chunks()
-        vectors = cache(self._vectors)
+    def _over_vectors(self, leg: LegName, depth: int) -> pa.Table:
+        keys, files = self._queries.column("query_key").combine_chunks(), self._release.files
+        lists = files.dense_lists if leg == "dense" else files.sparse_lists
 
         def of_filter(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
             asked, texts = keys.take(pa.array(numbers)), self._first_stage.texts
             texts = texts if allowed is None else texts.only(allowed)[0]
-            leg, answered = leg_from_lists(
-                read_leg_lists(self._release.files.dense_lists.path), asked, texts, depth=depth
-            )
-            if answered.all():
-                return leg
-            return self._first_stage.dense(vectors()[numbers], allowed, depth=depth)
+            found, answered = leg_from_lists(read_leg_lists(lists.path), asked, texts, depth=depth)
+            return found if answered.all() else self._scanned(leg, numbers, allowed, depth=depth)
 
         return self._filters.leg(of_filter)

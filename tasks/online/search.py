@@ -12,7 +12,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.keys import query_key
 from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.filters.compile import compiled, refused
-from nightrank.tasks.first_stage import FirstStage
+from nightrank.tasks.first_stage import FirstStage, QueryVectors
 from nightrank.tasks.rank.order import CHUNK_NAMES, Weighing, final_order, name_candidates, reranked_rows
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from nightrank.tasks.embed.encoder import Embedder
     from nightrank.tasks.rerank.lazy import LoadedReranker
     from nightrank.tasks.settings.whole import Settings
+    from nightrank.tasks.sparse.encoder import SparseEncoder
+    from nightrank.tasks.sparse.stored import StoredSparse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +42,7 @@ class LiveSearch:
         first_stage: Over the collection's stores.
         table: Texts and vectors.
         embedder: The one that the vectors are of.
+        sparse: The one that the sparse vectors are of; None where there is no sparse leg of our own.
         reranker: None where there is none.
         weighing: Of the final order.
     """
@@ -48,6 +51,7 @@ class LiveSearch:
     first_stage: FirstStage
     table: ChunkTable
     embedder: Embedder
+    sparse: SparseEncoder | None
     reranker: LoadedReranker | None
     weighing: Weighing
 
@@ -59,6 +63,7 @@ class LiveSearch:
         table: ChunkTable,
         *,
         embedder: Embedder,
+        sparse: StoredSparse | None = None,
         reranker: LoadedReranker | None,
         log: LogMeans | None,
     ) -> Self:
@@ -69,11 +74,14 @@ class LiveSearch:
             store: The collection's statistics.
             table: Texts and vectors.
             embedder: The one that the vectors are of.
+            sparse: The one that the sparse vectors are of, and these; None where there is no sparse leg of our own.
             reranker: None where there is none.
             log: What lists say in the mean over the log that the release was made for; None where it does not tell.
         """
         weighing = Weighing.of(settings, weight=0.0 if reranker is None else reranker.plan.weight, log=log)
-        return cls(settings, FirstStage.over(store, StoredVectors(table)), table, embedder, reranker, weighing)
+        first_stage = FirstStage.over(store, StoredVectors(table), None if sparse is None else sparse.vectors)
+        encoder = None if sparse is None else sparse.encoder
+        return cls(settings, first_stage, table, embedder, encoder, reranker, weighing)
 
     def allowed(self, condition: str | None) -> NDArray[np.bool_] | None:
         """The chunks that a filter, as its canonical text, lets through, bool (n_chunks,); None without one.
@@ -116,9 +124,11 @@ class LiveSearch:
             pair_scores[asked] = self._pair_scores(query, hashes, self.reranker, known or {})
         return final_order(candidates, fused, pair_scores, weighing=self.weighing)
 
-    def _vectors(self, legs: Sequence[LegName], query: str) -> NDArray[np.float32] | None:
-        """Float32 (1, dim), what the dense leg asks with; None where no leg needs it."""
-        return self.embedder.embed_queries([query]) if "dense" in legs else None
+    def _vectors(self, legs: Sequence[LegName], query: str) -> QueryVectors:
+        """What some legs ask with; a model is asked only where one of them needs it."""
+        dense = self.embedder.embed_queries([query]) if "dense" in legs else None
+        sparse = self.sparse.encode_queries([query]) if "sparse" in legs and self.sparse is not None else None
+        return QueryVectors(dense, sparse)
 
     def _pair_scores(
         self, query: str, chunk_hashes: list[str], reranker: LoadedReranker, known: Mapping[str, float]

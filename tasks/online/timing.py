@@ -25,6 +25,7 @@ from nightrank.tasks.evaluate.ladder import read_timings
 from nightrank.tasks.online.search import LiveSearch
 from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.rerank.hosted.plan import HostedPlan
+from nightrank.tasks.sparse.stored import open_sparse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.rerank.lazy import LazyReranker
     from nightrank.tasks.rerank.plan import RerankerPlan
     from nightrank.tasks.settings.whole import Settings
+    from nightrank.tasks.sparse.encoder import SparsePlan
 
 CPUINFO = Path("/proc/cpuinfo")
 SIZE_CHANGE = 0.5  # of the collection, beyond which times are taken anew
@@ -94,12 +96,19 @@ class Conditions:
 
     @classmethod
     def of(
-        cls, settings: Settings, embedder: EmbedderPlan, reranker: RerankerPlan | HostedPlan | None, *, texts: int
+        cls,
+        settings: Settings,
+        embedder: EmbedderPlan,
+        sparse: SparsePlan | None,
+        reranker: RerankerPlan | HostedPlan | None,
+        *,
+        texts: int,
     ) -> Self:
         """The conditions of a night."""
         key = fingerprint(
             {
                 "embedder": embedder.fingerprint,
+                "sparse": None if sparse is None else sparse.fingerprint,
                 "reranker": None if reranker is None else reranker.fingerprint,
                 "depth": settings.reranker.depth,
                 "legs": list(settings.retrieval.own_legs),
@@ -128,6 +137,7 @@ class Timed:
 
     Attributes:
         embedder: Of the dense leg.
+        sparse: Of the sparse leg; None where there is none of our own.
         reranker: None where the fused order is kept.
         table: Texts and vectors.
         statistics: Of BM25.
@@ -135,6 +145,7 @@ class Timed:
     """
 
     embedder: LazyEmbedder
+    sparse: SparsePlan | None
     reranker: LazyReranker | None
     table: ChunkTable
     statistics: Statistics
@@ -164,18 +175,23 @@ def timings_of(
     """
     embedder, reranker = timed.embedder, timed.reranker
     plan = None if reranker is None else reranker.plan
-    conditions = Conditions.of(settings, embedder.plan, plan, texts=timed.texts)
+    conditions = Conditions.of(settings, embedder.plan, timed.sparse, plan, texts=timed.texts)
     known = known_timings(workspace, conditions)
     if known is not None:
         return known
     generator = np.random.default_rng(seed)
     count = min(settings.evaluation.timed_queries or 0, len(queries))
     drawn = generator.choice(len(queries), size=count, replace=False)
-    with Bm25Store.open(timed.statistics.path) as store:
+    with (
+        Bm25Store.open(timed.statistics.path) as store,
+        open_sparse(timed.sparse, settings, memos=workspace.memo) as sparse,
+    ):
         # To time a hosted reranker would be to pay for pairs that were paid for already.
         local = reranker is not None and not isinstance(reranker.plan, HostedPlan)
         loaded = reranker.load() if reranker is not None and local else None
-        live = LiveSearch.of(settings, store, timed.table, embedder=embedder.load(None), reranker=loaded, log=log)
+        live = LiveSearch.of(
+            settings, store, timed.table, embedder=embedder.load(None), sparse=sparse, reranker=loaded, log=log
+        )
         milliseconds = time_stages(live, queries.take(pa.array(drawn)).to_pylist())
     return Timings(
         milliseconds=milliseconds,

@@ -120,6 +120,18 @@ def _require_scoring_head(folder: Path, *, name: str) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"The reranker {name!r} has no config.json in {folder} that names its architecture."
         raise InputError(message, remedy=remedy) from error
-    if not any(architecture.endswith(("ForSequenceClassification", "ForCausalLM")) for architecture in architectures):
+    with_head = any(name.endswith(("ForSequenceClassification", "ForCausalLM")) for name in architectures)
+    if not with_head and not _has_scoring_module(folder):
         message = f"The model {name!r} is not a cross-encoder: it is a {', '.join(architectures)} without scoring head."
         raise InputError(message, remedy=remedy)
+
+
+def _has_scoring_module(folder: Path) -> bool:
+    """Whether a bare network is followed by modules of sentence-transformers, one of which makes the scores."""
+    try:
+        modules = json.loads((folder / "modules.json").read_bytes())
+        dense = [module for module in modules if str(module["type"]).endswith(".Dense")]
+        configs = [json.loads((folder / module["path"] / "config.json").read_bytes()) for module in dense]
+        return any(config.get("module_output_name") == "scores" for config in configs)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False

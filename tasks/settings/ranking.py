@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from nightrank.storage.legs import LEGS, LegName
 from nightrank.tasks.settings.section import OFF, Section, Sha256, Switchable
@@ -27,7 +27,7 @@ class RetrievalSettings(Section):
     legs: Annotated[tuple[LegName, ...], Field(min_length=1, strict=False)] = Field(
         default=("bm25", "dense"),
         description="The retrievers of the first stage, in any order: `bm25`, `dense` (the embedder's), `sparse` "
-        "(learned sparse; so far only as `sparse_run`).",
+        "(learned sparse, by the model of [sparse]).",
     )
     candidate_depth: int = Field(default=100, ge=1, le=10_000, description="Candidates a query, after fusion.")
     fusion: Literal["rrf", "minmax"] = Field(
@@ -76,12 +76,6 @@ class RetrievalSettings(Section):
         if name is not None and leg not in info.data.get("legs", LEGS):
             raise ValueError(f"it stands in for the {leg} leg, which `legs` does not name")
         return name
-
-    @model_validator(mode="after")
-    def _has_a_sparse_model(self) -> Self:
-        if "sparse" in self.own_legs:
-            raise ValueError("the sparse leg needs a run file, `sparse_run`: there is no sparse model yet")
-        return self
 
     @property
     def own_legs(self) -> tuple[LegName, ...]:

@@ -88,6 +88,11 @@ class SparseEncoder:
             plan.files.folder, max_tokens=settings.max_tokens, min_weight=settings.min_weight
         )
 
+    @property
+    def looks_queries_up(self) -> bool:
+        """Whether queries ask no network."""
+        return self._static is not None
+
     def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
         """Vectors of queries (n,), by the side of the model that is meant for them.
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.stages.read import InputsRead
     from nightrank.tasks.stages.rerank import Reranked
     from nightrank.tasks.stages.retrieve import DenseRetrieved, QueriesEmbedded
+    from nightrank.tasks.stages.sparse import SparseEncoded, SparseRetrieved
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,10 @@ class Built:
         index: What queries meet.
         asked: The queries, with what their filters let through.
         queries: Their vectors.
+        encoded: Sparse vectors.
         bm25_leg: Our own.
         dense: Our own dense leg.
+        weighted: Our own sparse leg.
         reranked: The candidates in their final order.
         results: The search cache.
     """
@@ -36,8 +39,10 @@ class Built:
     index: Index
     asked: FilteredQueries
     queries: QueriesEmbedded
+    encoded: SparseEncoded
     bm25_leg: Bm25Leg
     dense: DenseRetrieved
+    weighted: SparseRetrieved
     reranked: Reranked
     results: ResultsWritten
 

@@ -41,12 +41,13 @@ if TYPE_CHECKING:
     from nightrank.tasks.night import Night
     from nightrank.tasks.rank.diversity import VectorSource
     from nightrank.tasks.rerank.lazy import LazyReranker
+    from nightrank.tasks.sparse.lazy import LazySparse
     from nightrank.tasks.stages.built import Built
 
 
 @stage_task("measure")
 def measure_stages(
-    night: Night, built: Built, embedder: LazyEmbedder, reranker: LazyReranker | None
+    night: Night, built: Built, embedder: LazyEmbedder, sparse: LazySparse | None, reranker: LazyReranker | None
 ) -> dict[str, dict[str, float]]:
     """Measure every stage on the judged queries, follow each relevant document, and time the stages of the ladder.
 
@@ -54,7 +55,8 @@ def measure_stages(
         night: The run.
         built: The new release.
         embedder: Loaded only where something must be timed anew.
-        reranker: Loaded only then; None where the fused order is kept.
+        sparse: Planned; None where there is no sparse leg of our own.
+        reranker: Loaded only where something must be timed anew; None where the fused order is kept.
 
     Returns:
         Means by stage and measure; empty where there are no judgments.
@@ -78,10 +80,11 @@ def measure_stages(
     night.files.measured_again.write(before)
     night.files.comparison.write(_comparison(before, evaluation, seed=seed))
     if queries.num_rows and settings.evaluation.timed_queries:
+        plan = None if sparse is None else sparse.plan
         timings = timings_of(
             settings,
             night.workspace,
-            Timed(embedder, reranker, table, index.statistics, texts=index.vectors.texts),
+            Timed(embedder, plan, reranker, table, index.statistics, texts=index.vectors.texts),
             queries=queries.column("text"),
             release_id=night.release_id,
             log=built.reranked.log,

@@ -12,19 +12,16 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.filters.queries import by_text
 from nightrank.storage.memo.query_vectors import QueryMemo
 from nightrank.storage.records import LEG
-from nightrank.storage.release.leg_lists import read_leg_lists, write_leg_lists
+from nightrank.storage.release.leg_lists import write_leg_lists
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.retrieve import DenseQueries, StoredVectors
 from nightrank.tasks.embed.shards import embed_in_shards
-from nightrank.tasks.legs.carried import ListedQueries, lists_by_key, lists_by_number
-from nightrank.tasks.legs.filtered import CarriedOver, update_filtered
-from nightrank.tasks.legs.lists import LegLists
-from nightrank.tasks.legs.texts import Texts
 from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
+from nightrank.tasks.stages.lists import distinct_texts, leg_over_vectors
 from nightrank.tasks.trec.leg import run_as_leg
 from nightrank.tasks.workers.cut import slices
 
@@ -34,7 +31,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.legs import LegName
-    from nightrank.storage.release.files import Bm25Leg, DenseLeg, ExternalRun, Fused, Queries, TableReference
+    from nightrank.storage.release.files import (
+        Bm25Leg,
+        DenseLeg,
+        ExternalRun,
+        Fused,
+        Queries,
+        SparseLeg,
+        TableReference,
+    )
     from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
     from nightrank.tasks.stages.filter import FilteredQueries
@@ -101,8 +106,7 @@ def embed_queries(night: Night, asked: Queries, vectors: ChunksEmbedded, embedde
     """
     if "dense" not in night.settings.retrieval.legs:
         return QueriesEmbedded(embedder.plan.fingerprint, embedded=0, checked=embedder.vectors_checked)
-    queries = asked.read(["query_key", "text", "filter"])
-    queries = _each_once(by_text(queries, queries))
+    queries = distinct_texts(asked.read(["query_key", "text", "filter"]))
     keys = queries.column("query_key").to_pylist()
     with QueryMemo(night.workspace.memo, embedder=embedder.plan.fingerprint) as memo:
         known, _ = memo.vectors_of(keys)
@@ -143,32 +147,16 @@ def retrieve_semantic(night: Night, asked: FilteredQueries, vectors: QueriesEmbe
     with QueryMemo(night.workspace.memo, embedder=vectors.memo) as memo:
         known, query_vectors = memo.vectors_of(by_text(rows, rows).column("query_key").to_pylist())
     assert known.tolist() == list(range(rows.num_rows))
-    with Bm25Store.open(index.statistics.path) as store:
-        texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
-    asking = DenseQueries(query_vectors)
-    queries = ListedQueries.of(rows.column("query_key").combine_chunks(), asking.contents())
-    lists, carried_over = LegLists.unknown(len(queries)), CarriedOver.nothing()
-    if before is not None and before.same_embedder:
-        lists = lists_by_number(read_leg_lists(before.files.dense_lists.path), queries, texts)
-        carried_over = CarriedOver.since(index.chunks, before.files.statistics, asked.allowed_before)
-    outcome = update_filtered(
-        lists,
-        asking,
-        texts=texts,
-        filters=asked.filters(rows),
+    outcome = leg_over_vectors(
+        night,
+        asked,
+        index,
+        queries=DenseQueries(query_vectors),
         vectors=StoredVectors(night.open_chunks(index.vectors.table)),
-        carried_over=carried_over,
-        depth=night.settings.retrieval.candidate_depth,
+        lists=night.files.dense_lists,
+        before=before.files.dense_lists if before is not None and before.same_embedder else None,
     )
-    write_leg_lists(night.files.dense_lists.path, lists_by_key(outcome.lists, queries, texts))
     return DenseRetrieved(night.scratch.dense_leg.write(outcome.leg), outcome.scanned)
-
-
-def _each_once(queries: pa.Table) -> pa.Table:
-    """The queries, each key where it comes first."""
-    codes = queries.column("query_key").combine_chunks().dictionary_encode().indices.to_numpy()
-    _, first = np.unique(codes, return_index=True)
-    return queries if first.size == queries.num_rows else queries.take(pa.array(np.sort(first)))
 
 
 @stage_task("fuse")
@@ -176,8 +164,9 @@ def fuse_legs(
     night: Night,
     bm25_leg: Bm25Leg,
     dense_leg: DenseLeg,
+    sparse_leg: SparseLeg,
     *,
-    external_runs: Mapping[LegName, ExternalRun],
+    runs: Mapping[LegName, ExternalRun],
     asked: FilteredQueries,
     index: Index,
 ) -> Fused:
@@ -187,18 +176,19 @@ def fuse_legs(
         night: The run.
         bm25_leg: Our own.
         dense_leg: Our own.
-        external_runs: External runs, each in place of the leg that it stands in for.
+        sparse_leg: Our own.
+        runs: External runs, each in place of the leg that it stands in for.
         asked: The queries of the legs; an external run has their filters applied.
         index: What the legs were retrieved from.
     """
     settings = night.settings.retrieval
-    files: dict[LegName, TableReference] = {"bm25": bm25_leg, "dense": dense_leg}
+    files: dict[LegName, TableReference] = {"bm25": bm25_leg, "dense": dense_leg, "sparse": sparse_leg}
     own = {leg: files[leg].read() for leg in settings.own_legs}
     legs = dict(own)
-    if external_runs:
+    if runs:
         with Bm25Store.open(index.statistics.path) as store:
             documents = store.chunks(["document_id"]).column(0).combine_chunks()
         allowed = asked.filters().by_query
-        for leg, run in external_runs.items():
+        for leg, run in runs.items():
             legs[leg] = run_as_leg(run.read(), own, documents, depth=settings.candidate_depth, allowed=allowed)
     return night.scratch.fused.write(fuse(legs, settings=settings))

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from nightrank.storage.keys import query_key
 from nightrank.storage.lance.table import vectors_of
 from nightrank.tasks.dense.retrieve import StoredVectors
-from nightrank.tasks.first_stage import FirstStage
+from nightrank.tasks.first_stage import FirstStage, QueryVectors
 from nightrank.tasks.train.sources import Passage
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.legs import LegName
     from nightrank.tasks.settings.whole import Settings
+    from nightrank.tasks.sparse.encoder import SparseEncoder
+    from nightrank.tasks.sparse.stored import StoredSparse
 
     Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
@@ -111,6 +113,7 @@ class ReleaseIndex:
         listing: chunk_hash, document_id and body_start of all chunks, by chunk number.
         pair_scores: query_key (of the text alone), chunk_hash and pair_score of the release's candidates, as far as
             they are scored; a pair that stands under several filters has one score.
+        sparse: Encodes queries for the sparse leg; None where there is none of our own.
     """
 
     settings: Settings
@@ -118,9 +121,18 @@ class ReleaseIndex:
     table: ChunkTable
     listing: pa.Table
     pair_scores: pa.Table
+    sparse: SparseEncoder | None = None
 
     @classmethod
-    def of(cls, settings: Settings, store: Bm25Store, table: ChunkTable, *, candidates: pa.Table) -> Self:
+    def of(
+        cls,
+        settings: Settings,
+        store: Bm25Store,
+        table: ChunkTable,
+        *,
+        candidates: pa.Table,
+        sparse: StoredSparse | None = None,
+    ) -> Self:
         """The index of a release.
 
         Args:
@@ -128,10 +140,12 @@ class ReleaseIndex:
             store: Its BM25 statistics, open.
             table: Its texts and vectors.
             candidates: Its candidates: query_key (of the text alone), chunk_hash and pair_score.
+            sparse: Its sparse encoder, and that one's vectors of texts; None where there is no such leg of our own.
         """
         listing = store.chunks(["chunk_hash", "document_id", "body_start"])
         scored = candidates.filter(pc.is_valid(candidates.column("pair_score")))
-        return cls(settings, FirstStage.over(store, StoredVectors(table)), table, listing, scored)
+        first_stage = FirstStage.over(store, StoredVectors(table), None if sparse is None else sparse.vectors)
+        return cls(settings, first_stage, table, listing, scored, None if sparse is None else sparse.encoder)
 
     def __len__(self) -> int:
         return int(self.listing.num_rows)
@@ -154,7 +168,8 @@ class ReleaseIndex:
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             block = queries[start : start + QUERIES_AT_ONCE]
             vectors = embed(block)
-            fused = self.first_stage.fused(block, vectors, settings=self.settings)
+            sparse = None if self.sparse is None else self.sparse.encode_queries(block)
+            fused = self.first_stage.fused(block, QueryVectors(vectors, sparse), settings=self.settings)
             found = fused.filter(pc.field("fused_rank") <= self.settings.retrieval.candidate_depth)
             pair_scores = self._pair_scores(block, found)
             wanted = self.numbers_of({document for query in block for document in documents_of[query]})

@@ -23,6 +23,7 @@ from nightrank.tasks.embed.encoder import Embedder
 from nightrank.tasks.models.card import PairsGathered, PairsMined
 from nightrank.tasks.query_log.select import SALT_BYTES
 from nightrank.tasks.runtime.stage_task import stage_task
+from nightrank.tasks.sparse.stored import stored_sparse
 from nightrank.tasks.train.mining import Miner, mine_all
 from nightrank.tasks.train.pairs import (
     PairsFound,
@@ -263,5 +264,8 @@ def _index(job: TrainingJob, release_id: str) -> Iterator[ReleaseIndex]:
     table = ChunkTable.of_release(job.workspace.lance, name=manifest.chunk_table.name, release_id=release_id)
     candidates = files.candidates.read(["query_key", "chunk_hash", "pair_score"])
     candidates = by_text(candidates, files.queries.read())
-    with Bm25Store.open(files.statistics.path) as store:
-        yield ReleaseIndex.of(job.settings, store, table, candidates=candidates)
+    with (
+        Bm25Store.open(files.statistics.path) as store,
+        stored_sparse(job.settings, job.workspace, made_with=manifest.inputs.sparse, base=job.base) as sparse,
+    ):
+        yield ReleaseIndex.of(job.settings, store, table, candidates=candidates, sparse=sparse)

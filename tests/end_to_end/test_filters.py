@@ -18,6 +18,7 @@ from nightrank.flows.settings_file import load_settings
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.keys import query_key
+from nightrank.storage.legs import LEGS
 from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.release.prune import prune
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.records import JsonValue
-    from tests.conftest import Command
+    from tests.conftest import Command, Models
     from tests.support.collection import TomlValue
 
 NIGHTS = 3
@@ -70,12 +71,12 @@ def ask_with_filters(collection: Collection) -> None:
 
 
 def candidates_of(workspace: Path, text: str, condition: str | None) -> dict[str, list[tuple[str, float]]]:
-    """Both legs of a query: (chunk id, score) by rank."""
+    """The legs of a query: (chunk id, score) by rank."""
     place = FolderWorkspace(workspace)
     rows = read_table(place.release(place.require_current()) / "candidates.parquet")
     rows = rows.filter(pc.field("query_key") == query_key(text, condition))
-    legs = {}
-    for leg in ("bm25", "dense"):
+    legs: dict[str, list[tuple[str, float]]] = {}
+    for leg in LEGS:
         found = rows.filter(pc.is_valid(pc.field(f"{leg}_rank"))).sort_by(f"{leg}_rank")
         legs[leg] = list(
             zip(found.column("chunk_id").to_pylist(), found.column(f"{leg}_score").to_pylist(), strict=True)
@@ -111,11 +112,12 @@ def require_brute_force(collection: Collection, whole: Collection, *, depth: int
 @pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 def test_any_history_of_texts_and_metadata_ends_where_a_rebuild_and_brute_force_end(
-    seed: int, collection: Collection, tmp_path: Path
+    seed: int, collection: Collection, models: Models, tmp_path: Path
 ) -> None:
     generator = np.random.default_rng(seed)
     depth = 4
-    collection.settings["retrieval"] = {"candidate_depth": depth}
+    collection.settings["retrieval"] = {"candidate_depth": depth, "legs": [*LEGS]}
+    collection.settings["sparse"] = {"model": str(models.splade)}
     collection.settings["gates"]["max_empty"] = "none"
     shelve(collection, generator, share=1.0)
     ask_with_filters(collection)
@@ -144,12 +146,13 @@ def test_any_history_of_texts_and_metadata_ends_where_a_rebuild_and_brute_force_
         comparison = compare_releases(FolderWorkspace(collection.workspace), FolderWorkspace(rebuild.workspace))
         assert comparison.is_exact, (night, comparison.first)
         shutil.rmtree(rebuild.folder)
-    whole: dict[str, dict[str, TomlValue]] = {**collection.settings, "retrieval": {"candidate_depth": 1000}}
+    retrieval: dict[str, TomlValue] = {"candidate_depth": 1000, "legs": [*LEGS]}
+    whole: dict[str, dict[str, TomlValue]] = {**collection.settings, "retrieval": retrieval}
     plain = Collection(tmp_path / "whole", whole, collection.documents, list(LOG))
     plain.write()
     refresh_plainly(plain.settings_file)
-    most = 2 * len(LOG) * len(FILTERS)
-    assert most - 2 * NIGHTS <= require_brute_force(collection, plain, depth=depth) <= most
+    most = len(LEGS) * len(LOG) * len(FILTERS)
+    assert most - len(LEGS) * NIGHTS <= require_brute_force(collection, plain, depth=depth) <= most
     assert examine(FolderWorkspace(collection.workspace), release_id=None).healthy
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.records import JsonValue
+    from tests.conftest import Models
     from tests.support.collection import TomlValue
 
 WORDS = sorted({word for _, text in TEXTS.values() for word in text.split()})
@@ -67,13 +68,26 @@ def change(collection: Collection, generator: np.random.Generator) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(
-    ("candidate_depth", "results"), [(4, {}), (100, {"mmr_lambda": 0.6, "near_duplicate": 0.9999})]
+    ("retrieval", "results"),
+    [
+        ({"candidate_depth": 4}, {}),
+        ({"candidate_depth": 4, "legs": ["bm25", "dense", "sparse"]}, {}),
+        pytest.param({"candidate_depth": 6, "legs": ["sparse"], "fusion": "minmax"}, {}, marks=pytest.mark.slow),
+        ({"candidate_depth": 100}, {"mmr_lambda": 0.6, "near_duplicate": 0.9999}),
+    ],
+    ids=["two legs", "three legs", "sparse alone", "diverse"],
 )
 def test_any_history_ends_where_a_rebuild_ends(
-    seed: int, candidate_depth: int, results: dict[str, TomlValue], collection: Collection, tmp_path: Path
+    seed: int,
+    retrieval: dict[str, TomlValue],
+    results: dict[str, TomlValue],
+    collection: Collection,
+    models: Models,
+    tmp_path: Path,
 ) -> None:
     generator = np.random.default_rng(seed)
-    collection.settings["retrieval"] = {"candidate_depth": candidate_depth}
+    collection.settings["retrieval"] = retrieval
+    collection.settings["sparse"] = {"model": str(models.splade)}
     collection.settings["results"] = results
     collection.write()
     refresh_plainly(collection.settings_file)

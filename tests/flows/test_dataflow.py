@@ -19,10 +19,17 @@ ROOT = Path(__file__).parents[2]
 REFRESH = (ROOT / "flows" / "refresh.py").read_text(encoding="utf-8")
 
 # Neighbours of which neither takes what the other gives: their order is free.
-FREE = {("queries", "bm25_leg"), ("bm25_leg", "dense"), ("measures", "verdicts"), ("not_pruned", "exported")}
+FREE = {
+    ("queries", "encoded"),
+    ("encoded", "bm25_leg"),
+    ("bm25_leg", "dense"),
+    ("dense", "weighted"),
+    ("measures", "verdicts"),
+    ("not_pruned", "exported"),
+}
 
 OTHER_ARGUMENTS = {
-    "the legs swapped": ("night, bm25_leg, dense.leg, external", "night, dense.leg, bm25_leg, external"),
+    "the legs swapped": ("night, bm25_leg, dense.leg, weighted", "night, dense.leg, bm25_leg, weighted"),
     "queries for documents": ("night, inputs.documents, embedder", "night, inputs.queries, embedder"),
     "chunks of this night for all": ("night, cut.chunks, vectors", "night, cut.fresh, vectors"),
     "a leg for both": ("rerank_candidates, night, fused", "rerank_candidates, night, bm25_leg"),

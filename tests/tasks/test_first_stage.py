@@ -13,7 +13,7 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.filters.queries import QueryFilters
-from nightrank.tasks.first_stage import FirstStage
+from nightrank.tasks.first_stage import FirstStage, QueryVectors
 from nightrank.tasks.release import StoredRelease
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ def test_every_query_finds_its_candidates_again_and_a_filter_makes_a_smaller_col
         first_stage = FirstStage.over(store, StoredVectors(release.chunk_table()))
         filters = QueryFilters.of_release(queries, store)
         found = [
-            first_stage.fused([row["text"]], vectors[[number]], filters.by_query(number), settings=release.settings)
+            first_stage.fused(
+                [row["text"]], QueryVectors(vectors[[number]]), filters.by_query(number), settings=release.settings
+            )
             for number, row in enumerate(queries.to_pylist())
         ]
     candidates = release.files.candidates.read()

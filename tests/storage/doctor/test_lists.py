@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from nightrank.storage.doctor.lists import dense_list_faults
+from nightrank.storage.doctor.lists import leg_list_faults
 from nightrank.storage.files.database import connect
 from nightrank.storage.files.parquet import write_table
 from nightrank.storage.records import QUERIES
@@ -47,8 +47,9 @@ def faults_of(folder: Path, rows: list[Row]) -> tuple[int, list[str]]:
     write_table(folder / "candidates.parquet", pa.table(CANDIDATES))
     with connect(folder / "bm25.duckdb") as connection:
         connection.execute("CREATE OR REPLACE TABLE chunks AS SELECT unnest(['a', 'b', 'c', 'c']) AS chunk_hash")
-    count, faults = dense_list_faults(
+    count, faults = leg_list_faults(
         folder / "dense.parquet",
+        leg="dense",
         queries=folder / "queries.parquet",
         candidates=folder / "candidates.parquet",
         bm25=folder / "bm25.duckdb",

@@ -30,7 +30,7 @@ def test_times_are_of_a_model_of_processor(tmp_path: Path, monkeypatch: pytest.M
     def key_on(processor: str) -> str:
         reported.write_text(f"processor\t: 0\nmodel name\t: {processor}\n\nprocessor\t: 1\nmodel name\t: {processor}\n")
         assert f"cores, {processor}" in machine("cpu")
-        return Conditions.of(settings, plan, None, texts=1).key
+        return Conditions.of(settings, plan, None, None, texts=1).key
 
     assert key_on("A 1") == key_on("A 1") != key_on("B 2")
     reported.unlink()

@@ -133,3 +133,41 @@ def test_a_folder_that_holds_no_model_is_the_users_error(tmp_path: Path) -> None
     (tmp_path / "config.json").write_text('{"architectures": ["UnheardOfForSequenceClassification"]}')
     with pytest.raises(InputError, match="no cross-encoder that sentence-transformers can read"):
         Reranker(plan(tmp_path), batch_tokens=512)
+
+
+def modular(folder: Path, models: Models, *, output: str) -> Path:
+    """A bare network, its first token, and a dense module on top: the parts that ettin-reranker is made of."""
+    import torch
+    from sentence_transformers import CrossEncoder
+    from sentence_transformers.base.modules import Dense, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    torch.manual_seed(3)
+    identity = torch.nn.Identity()
+    head = Dense(32, 1, activation_function=identity, module_input_name="sentence_embedding", module_output_name=output)
+    network = Transformer(str(models.embedder), transformer_task="feature-extraction")
+    CrossEncoder(modules=[network, Pooling(32, pooling_mode="cls"), head]).save_pretrained(str(folder))
+    return folder
+
+
+def test_a_cross_encoder_of_several_modules_scores_as_sentence_transformers_has_it(
+    models: Models, tmp_path: Path
+) -> None:
+    from sentence_transformers import CrossEncoder
+    from torch.nn import Identity
+
+    folder = modular(tmp_path / "modular", models, output="scores")
+    theirs = CrossEncoder(str(folder), device="cpu", local_files_only=True)
+    expected = theirs.predict(PAIRS, activation_fn=Identity(), show_progress_bar=False)
+
+    assert len(set(expected.tolist())) > 3
+    np.testing.assert_allclose(scores_of(Reranker(plan(folder)), PAIRS), expected, atol=1e-5)
+
+
+def test_modules_that_make_no_scores_are_no_cross_encoder(models: Models, tmp_path: Path) -> None:
+    folder = modular(tmp_path / "modular", models, output="sentence_embedding")
+    with pytest.raises(InputError, match="without scoring head"):
+        plan(folder)
+    (folder / "modules.json").write_text("{torn")
+    with pytest.raises(InputError, match="without scoring head"):
+        plan(folder)

@@ -1,0 +1,84 @@
+"""What the legs over stored vectors do alike: distinct queries to a model, and lists from the night before to tonight.
+
+It is no stage of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.filters.queries import by_text
+from nightrank.storage.release.leg_lists import read_leg_lists, write_leg_lists
+from nightrank.tasks.legs.carried import ListedQueries, lists_by_key, lists_by_number
+from nightrank.tasks.legs.filtered import CarriedOver, update_filtered
+from nightrank.tasks.legs.lists import LegLists
+from nightrank.tasks.legs.texts import Texts
+
+if TYPE_CHECKING:
+    from nightrank.storage.release.files import TableReference
+    from nightrank.tasks.legs.filtered import Vectors
+    from nightrank.tasks.legs.lists import AskedQueries, LegNight
+    from nightrank.tasks.night import Night
+    from nightrank.tasks.stages.filter import FilteredQueries
+    from nightrank.tasks.stages.index import Index
+
+B = TypeVar("B")
+
+
+def distinct_texts(queries: pa.Table) -> pa.Table:
+    """The queries by the keys of their texts, each where it comes first: what a model is asked, and a memo knows.
+
+    Args:
+        queries: ``query_key``, ``text`` and ``filter``.
+    """
+    named = by_text(queries, queries)
+    codes = named.column("query_key").combine_chunks().dictionary_encode().indices.to_numpy()
+    _, first = np.unique(codes, return_index=True)
+    return named if first.size == named.num_rows else named.take(pa.array(np.sort(first)))
+
+
+def leg_over_vectors(
+    night: Night,
+    asked: FilteredQueries,
+    index: Index,
+    *,
+    queries: AskedQueries[B],
+    vectors: Vectors[B],
+    lists: TableReference,
+    before: TableReference | None,
+) -> LegNight:
+    """A leg of every query, and its lists written for the next night.
+
+    Args:
+        night: The run.
+        asked: The queries.
+        index: What they meet.
+        queries: The same as the leg has them, in their order.
+        vectors: Of texts.
+        lists: Where tonight's lists go.
+        before: Those of the night before; None where there are none of the same model.
+    """
+    with Bm25Store.open(index.statistics.path) as store:
+        texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
+    rows = asked.queries.read(["query_key", "filter"])
+    listed = ListedQueries.of(rows.column("query_key").combine_chunks(), queries.contents())
+    known, carried_over = LegLists.unknown(len(listed)), CarriedOver.nothing()
+    if before is not None:
+        assert night.before is not None  # it is one of its files
+        known = lists_by_number(read_leg_lists(before.path), listed, texts)
+        carried_over = CarriedOver.since(index.chunks, night.before.files.statistics, asked.allowed_before)
+    outcome = update_filtered(
+        known,
+        queries,
+        texts=texts,
+        filters=asked.filters(rows),
+        vectors=vectors,
+        carried_over=carried_over,
+        depth=night.settings.retrieval.candidate_depth,
+    )
+    write_leg_lists(lists.path, lists_by_key(outcome.lists, listed, texts))
+    return outcome
