@@ -137,16 +137,16 @@ def read_slice(collection: Collection, data: Path) -> Slice:
 def score(part: Slice, models: Models) -> Scored:
     """What legs and reranker say of a slice; the reranker of the candidates that any fusion of legs ranks first."""
     with indexed(part.passages, models.embed) as index:
-        vectors = models.embed(part.queries)
+        first_stage, depth = index.first_stage, SETTINGS.retrieval.candidate_depth
         legs: dict[LegName, pa.Table] = {
-            leg: index.first_stage.leg(leg, part.queries, vectors, settings=SETTINGS) for leg in ("bm25", "dense")
+            "bm25": first_stage.bm25(part.queries, settings=SETTINGS.bm25, depth=depth),
+            "dense": first_stage.dense(models.embed(part.queries), depth=depth),
         }
         numbers = index.listing.column("document_id").to_numpy(zero_copy_only=False).astype(np.int64)
         texts = [part.passages[place].model_text() for place in numbers.tolist()]
-        distinct = index.first_stage.texts
+        distinct = first_stage.texts
         said = [texts[chunk] for chunk in distinct.chunk_numbers[distinct.starts[:-1]].tolist()]
         block = (np.arange(len(distinct), dtype=np.int32), models.sparse_passages(said))
-        depth = SETTINGS.retrieval.candidate_depth
         legs["sparse"] = retrieve_sparse(models.sparse_queries(part.queries), [block], distinct, depth=depth)
     pool = union_legs(legs)
     first = [fused_ranks(pool.queries, pool.ranks, names) for names in (("bm25", "dense"), LEGS)]
