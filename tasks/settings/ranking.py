@@ -177,7 +177,7 @@ class RerankerSettings(Section):
         default="nightrank-minilm",
         min_length=1,
         description="`nightrank-minilm` (packaged), a folder, a hub id, the name that a hosted API knows it by, or "
-        '"none": the fused order is kept.',
+        '"none": the legs alone are ordered.',
     )
     revision: str | None = Field(
         default=None,
