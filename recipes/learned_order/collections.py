@@ -139,8 +139,8 @@ def score(part: Slice, models: Models) -> Scored:
     with indexed(part.passages, models.embed) as index:
         first_stage, depth = index.first_stage, SETTINGS.retrieval.candidate_depth
         legs: dict[LegName, pa.Table] = {
-            "bm25": first_stage.bm25(part.queries, settings=SETTINGS.bm25, depth=depth),
-            "dense": first_stage.dense(models.embed(part.queries), depth=depth),
+            "bm25": first_stage.bm25(part.queries, settings=SETTINGS, depth=depth),
+            "dense": first_stage.dense(models.embed(part.queries), settings=SETTINGS, depth=depth),
         }
         numbers = index.listing.column("document_id").to_numpy(zero_copy_only=False).astype(np.int64)
         texts = [part.passages[place].model_text() for place in numbers.tolist()]
@@ -148,7 +148,7 @@ def score(part: Slice, models: Models) -> Scored:
         said = [texts[chunk] for chunk in distinct.chunk_numbers[distinct.starts[:-1]].tolist()]
         block = (np.arange(len(distinct), dtype=np.int32), models.sparse_passages(said))
         legs["sparse"] = retrieve_sparse(models.sparse_queries(part.queries), [block], distinct, depth=depth)
-    pool = union_legs(legs)
+    pool = union_legs(legs, documents=None)  # a passage is a document of one chunk
     first = [fused_ranks(pool.queries, pool.ranks, names) for names in (("bm25", "dense"), LEGS)]
     rows = np.flatnonzero(np.min(first, axis=0) <= RERANKED)
     pair_scores = np.full(pool.queries.size, np.nan, dtype=np.float32)

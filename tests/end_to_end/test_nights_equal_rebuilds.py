@@ -56,7 +56,7 @@ def change(collection: Collection, generator: np.random.Generator) -> None:
     for place in some(1):  # a document that is renamed
         documents[place] = {**documents[place], "_id": f"{words(1)}-{generator.integers(0, 10_000)}"}
     for _ in range(int(generator.integers(0, 3))):
-        sentences = generator.choice(LONG_SENTENCES, int(generator.integers(1, 6))).tolist()
+        sentences = generator.choice(LONG_SENTENCES, int(generator.integers(1, 14))).tolist()
         documents.append(
             {"_id": f"new-{generator.integers(0, 10_000)}", "title": words(2), "text": " ".join(sentences)}
         )
@@ -74,12 +74,13 @@ def change(collection: Collection, generator: np.random.Generator) -> None:
 @pytest.mark.parametrize(
     ("retrieval", "results"),
     [
-        ({"candidate_depth": 4}, {}),
+        ({"candidate_depth": 4, "chunks_per_document": 2}, {}),
+        ({"candidate_depth": 4}, {"unit": "chunk"}),
         ({"candidate_depth": 4, "legs": ["bm25", "dense", "sparse"]}, {}),
         pytest.param({"candidate_depth": 6, "legs": ["sparse"], "fusion": "minmax"}, {}, marks=pytest.mark.slow),
         ({"candidate_depth": 100}, {"mmr_lambda": 0.6, "near_duplicate": 0.9999}),
     ],
-    ids=["two legs", "three legs", "sparse alone", "diverse"],
+    ids=["two chunks", "chunks", "three legs", "sparse alone", "diverse"],
 )
 def test_any_history_ends_where_a_rebuild_ends(
     seed: int,
