@@ -178,7 +178,7 @@ def _read(workspace: Workspace) -> _Release:
                 query = queries[texts[key]]
                 ranking = query.candidates if stage == "fused" else query.legs[stage]
                 ranking.append(Scored(chunk_id, score))
-                assert rank == len(ranking)
+                assert rank <= len(ranking)  # the chunks of a document share its rank
     manifest = read_manifest(workspace, release_id)
     counts = manifest.counts.model_dump()
     measured = {
@@ -195,8 +195,8 @@ def _sorted_rows(table: pa.Table) -> list[tuple[object, ...]]:
 
 
 def _rows_of(path: Path, columns: list[str]) -> Iterator[tuple[Any, ...]]:
-    """The rows of a Parquet file, ordered by the last column."""
-    table = read_table(path, columns=columns).sort_by([(columns[-1], "ascending")])
+    """The rows of a Parquet file, ordered by the last column, then the second."""
+    table = read_table(path, columns=columns).sort_by([(columns[-1], "ascending"), (columns[1], "ascending")])
     return zip(*(column.to_pylist() for column in table.select(columns).columns), strict=True)
 
 

@@ -21,6 +21,7 @@ from nightrank.storage.serving.cache import SearchCache
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.rank.diversity import stored_vectors
+from nightrank.tasks.rank.documents import document_numbers, documents_behind
 from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.rank.order import Weighing, final_order, name_candidates, reranked_rows
 from nightrank.tasks.rank.results import cut_results
@@ -98,6 +99,21 @@ class _Collection:
         order = np.lexsort((np.arange(scores.size), -scores))
         return list(zip(order.tolist(), scores[order].tolist(), strict=True))
 
+    def cut(self, ranking: list[tuple[int, float]]) -> list[tuple[int, float]]:
+        """A whole ranking cut as a leg is: after so many documents, each with its best chunks."""
+        settings, chunks = self.release.settings, self.chunks.column("document_id")
+        documents = documents_behind(document_numbers(self.store), settings)
+        met: dict[str, int] = {}
+        kept = []
+        for chunk, score in ranking:
+            if len(met) == settings.retrieval.candidate_depth:
+                break
+            unit = str(chunk if documents is None else chunks[chunk])
+            met[unit] = met.get(unit, 0) + 1
+            if documents is None or met[unit] <= documents.chunks:
+                kept.append((chunk, score))
+        return kept
+
 
 def check(workspace: Workspace, metadata: Mapping[str, Metadata]) -> BruteForce:
     """Compare every filtered query of the current release with brute force.
@@ -131,8 +147,7 @@ def check(workspace: Workspace, metadata: Mapping[str, Metadata]) -> BruteForce:
                 "bm25": collection.bm25(query["text"]),
                 "dense": collection.dense(vectors[number]),
             }
-            depth = release.settings.retrieval.candidate_depth
-            cut = {name: [entry for entry in leg if allowed[entry[0]]][:depth] for name, leg in legs.items()}
+            cut = {name: collection.cut([entry for entry in leg if allowed[entry[0]]]) for name, leg in legs.items()}
             theirs = _results(collection, filtered.slice(number, 1), cut)
             differing += not (_same(ours, theirs) and _same_legs(collection, query["query_key"], cut))
             count, through = filters.get(query["filter"], (0, 0, 0.0))[0], sum(allowed)
@@ -146,7 +161,8 @@ def _results(
     """What becomes of the legs: fused, ordered with the memo's pair scores, and cut; (chunk id, score)."""
     release, inputs = collection.release, collection.release.manifest.inputs
     settings = release.settings
-    fused = fuse({name: _leg(leg) for name, leg in legs.items()}, settings=settings.retrieval)
+    documents = documents_behind(document_numbers(collection.store), settings)
+    fused = fuse({name: _leg(leg) for name, leg in legs.items()}, settings=settings.retrieval, documents=documents)
     candidates = name_candidates(fused, query, collection.chunks.take(fused.column("chunk_number")))
     pair_scores = np.full(candidates.num_rows, np.nan, dtype=np.float32)
     weight = 0.0

@@ -24,6 +24,7 @@ ORDER = (
     "embed_speed",
     "bm25_speed",
     "dense_speed",
+    "sparse_retrieval",
     "search_cache",
     "memory_growth",
     "start_up",

@@ -212,7 +212,8 @@ FUSED = pa.schema(
     ]
 )
 
-# Every chunk that a leg found; the first `candidate_depth` by fused rank are the candidates.
+# Every document that a leg found, by the chunk that stands for it (each chunk, where results are chunks); the first
+# `candidate_depth` by fused rank are the candidates.
 CANDIDATES = pa.schema(
     [
         pa.field("query_key", pa.string(), nullable=False),

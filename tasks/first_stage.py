@@ -14,6 +14,7 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.retrieve import retrieve_dense
 from nightrank.tasks.legs.texts import Texts
+from nightrank.tasks.rank.documents import document_numbers, documents_behind
 from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.sparse.retrieve import retrieve_sparse
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from nightrank.storage.legs import LegName
     from nightrank.storage.memo.sparse_vectors import SparseVectors
     from nightrank.tasks.dense.retrieve import Block
-    from nightrank.tasks.settings.index import Bm25Settings
+    from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.settings.whole import Settings
     from nightrank.tasks.sparse.retrieve import SparseBlock
 
@@ -70,59 +71,82 @@ class FirstStage:
         store: The chunks and the BM25 statistics, open.
         vectors: Of the texts.
         texts: What the chunks say.
+        document_of_chunk: int32 (n_chunks,), the document of each chunk, numbered in the order of their chunks.
         sparse_vectors: Of the texts; None where there is no sparse leg of our own.
     """
 
     store: Bm25Store
     vectors: TextVectors
     texts: Texts
+    document_of_chunk: NDArray[np.int32]
     sparse_vectors: SparseTextVectors | None = None
 
     @classmethod
     def over(cls, store: Bm25Store, vectors: TextVectors, sparse_vectors: SparseTextVectors | None = None) -> Self:
         """The first stage over the collection in a store."""
-        return cls(store, vectors, Texts.of(store.chunks(["chunk_hash"]).column(0)), sparse_vectors)
+        texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
+        return cls(store, vectors, texts, document_numbers(store), sparse_vectors)
+
+    def documents(self, settings: Settings) -> Documents | None:
+        """The documents behind the chunks, where documents count."""
+        return documents_behind(self.document_of_chunk, settings)
 
     def bm25(
-        self, queries: Sequence[str], allowed: NDArray[np.bool_] | None = None, *, settings: Bm25Settings, depth: int
+        self, queries: Sequence[str], allowed: NDArray[np.bool_] | None = None, *, settings: Settings, depth: int
     ) -> pa.Table:
         """The BM25 leg, schema LEG.
 
         Args:
             queries: Normalised.
             allowed: bool (n_chunks,), the chunks that their filter lets through; None for all.
-            settings: The formula, over statistics that were analysed so.
-            depth: Chunks a query.
+            settings: The formula, over statistics that were analysed so, and what counts.
+            depth: Documents, or chunks, a query.
         """
-        analyser = Analyser.of(settings)
-        return retrieve_bm25(self.store, queries, settings=settings, analyser=analyser, depth=depth, allowed=allowed)
+        return retrieve_bm25(
+            self.store,
+            queries,
+            settings=settings.bm25,
+            analyser=Analyser.of(settings.bm25),
+            depth=depth,
+            documents=self.documents(settings),
+            allowed=allowed,
+        )
 
     def dense(
-        self, query_vectors: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None, *, depth: int
+        self,
+        query_vectors: NDArray[np.float32],
+        allowed: NDArray[np.bool_] | None = None,
+        *,
+        settings: Settings,
+        depth: int,
     ) -> pa.Table:
         """The dense leg, schema LEG: every query meets every text.
 
         Args:
             query_vectors: float32 (n_queries, dim).
             allowed: bool (n_chunks,), the chunks that their filter lets through; None for all.
-            depth: Chunks a query.
+            settings: What counts.
+            depth: Documents, or chunks, a query.
         """
         texts = self.texts if allowed is None else self.texts.only(allowed)[0]
         blocks = self.vectors.everything(texts, queries=len(query_vectors))
-        return retrieve_dense(query_vectors, blocks, texts, depth=depth)
+        return retrieve_dense(query_vectors, blocks, texts, depth=depth, documents=self.documents(settings))
 
-    def sparse(self, query_vectors: SparseVectors, allowed: NDArray[np.bool_] | None = None, *, depth: int) -> pa.Table:
+    def sparse(
+        self, query_vectors: SparseVectors, allowed: NDArray[np.bool_] | None = None, *, settings: Settings, depth: int
+    ) -> pa.Table:
         """The learned sparse leg, schema LEG: every query meets every text.
 
         Args:
             query_vectors: n_queries.
             allowed: bool (n_chunks,), the chunks that their filter lets through; None for all.
-            depth: Chunks a query.
+            settings: What counts.
+            depth: Documents, or chunks, a query.
         """
         assert self.sparse_vectors is not None
         texts = self.texts if allowed is None else self.texts.only(allowed)[0]
         blocks = self.sparse_vectors.everything(texts, queries=len(query_vectors))
-        return retrieve_sparse(query_vectors, blocks, texts, depth=depth)
+        return retrieve_sparse(query_vectors, blocks, texts, depth=depth, documents=self.documents(settings))
 
     def leg(
         self,
@@ -144,12 +168,12 @@ class FirstStage:
         """
         depth = settings.retrieval.candidate_depth
         if leg == "bm25":
-            return self.bm25(queries, allowed, settings=settings.bm25, depth=depth)
+            return self.bm25(queries, allowed, settings=settings, depth=depth)
         if leg == "sparse":
             assert query_vectors.sparse is not None
-            return self.sparse(query_vectors.sparse, allowed, depth=depth)
+            return self.sparse(query_vectors.sparse, allowed, settings=settings, depth=depth)
         assert query_vectors.dense is not None
-        return self.dense(query_vectors.dense, allowed, depth=depth)
+        return self.dense(query_vectors.dense, allowed, settings=settings, depth=depth)
 
     def fused(
         self,
@@ -169,4 +193,4 @@ class FirstStage:
         """
         retrieval = settings.retrieval
         legs = {leg: self.leg(leg, queries, query_vectors, allowed, settings=settings) for leg in retrieval.own_legs}
-        return fuse(legs, settings=retrieval)
+        return fuse(legs, settings=retrieval, documents=self.documents(settings))

@@ -140,7 +140,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Build]:
             yield Build(
                 night=night,
                 embedder=LazyEmbedder(embedder, settings, seed=seed, sharding=cut),
-                sparse=None if sparse is None else LazySparse(sparse, settings, seed=seed),
+                sparse=None if sparse is None else LazySparse(sparse, settings, seed=seed, sharding=cut),
                 reranker=None if reranker is None else LazyReranker(reranker, settings, sharding=cut),
                 analyser=Analyser.of(settings.bm25),
                 started=started,

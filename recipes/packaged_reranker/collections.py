@@ -89,7 +89,7 @@ def prepare_source(recipe: Recipe, data: Path, folder: Path, *, embed: Embed, se
     for passage in source.passages:
         if not passage_index.is_empty(passage):
             passage_index.put(passage)
-    with _indexed(source.passages, embed) as index:
+    with indexed(source.passages, embed) as index:
         miner = Miner(passage_index, embed, DEPTH)
         both = {**pairs, **measured}
         mined, held_out = mine_all(index, miner, embed, both, learnt=learnt, measured=list(measured))
@@ -146,7 +146,7 @@ def _sentences(
 
 
 @contextmanager
-def _indexed(passages: Sequence[Passage], embed: Embed) -> Iterator[ReleaseIndex]:
+def indexed(passages: Sequence[Passage], embed: Embed) -> Iterator[ReleaseIndex]:
     """Passages in stores of their own, each a chunk, as a release has its chunks; they go when they have been read."""
     with TemporaryDirectory() as name:
         files = ReleaseFiles(Path(name))

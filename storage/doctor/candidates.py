@@ -18,10 +18,28 @@ if TYPE_CHECKING:
 
 _READ_CANDIDATES = """
 CREATE TEMP TABLE candidates AS
-SELECT query_key || ' ' || chunk_id AS name, * EXCLUDE (file_row_number), file_row_number AS position
+SELECT query_key || ' ' || chunk_id AS name, * EXCLUDE (file_row_number), file_row_number AS position,
+    if($by_document, document_id, chunk_id) AS unit
 FROM read_parquet($candidates, file_row_number = true)
 """
 _READ_QUERIES = "CREATE TEMP TABLE queries AS SELECT query_key FROM read_parquet($queries)"
+
+
+def _misplaced(rank: str, score: str) -> str:
+    """SQL for candidates whose rank, a column, is not the place of their unit's score, another one."""
+    return f"""
+        WITH placed AS (
+            SELECT query_key, unit,
+                row_number() OVER (PARTITION BY query_key ORDER BY {score} DESC, chunk_number) AS place
+            FROM candidates WHERE {score} IS NOT NULL
+        ), units AS (
+            SELECT query_key, unit, row_number() OVER (PARTITION BY query_key ORDER BY min(place)) AS expected
+            FROM placed GROUP BY query_key, unit
+        )
+        SELECT name AS example FROM candidates LEFT JOIN units USING (query_key, unit)
+        WHERE {rank} IS DISTINCT FROM expected
+    """  # noqa: S608 (names of columns, written here)
+
 
 _FAULTS = {
     "candidates that are no chunk of the release": """
@@ -34,15 +52,7 @@ _FAULTS = {
     "candidates that come more than once": """
         SELECT name AS example FROM candidates GROUP BY query_key, chunk_number, name HAVING count(*) > 1
     """,
-    "candidates whose fused rank is not the place of their fused score": """
-        SELECT name AS example
-        FROM (
-            SELECT name, fused_rank,
-                row_number() OVER (PARTITION BY query_key ORDER BY fused_score DESC, chunk_number) AS place
-            FROM candidates
-        )
-        WHERE fused_rank IS DISTINCT FROM place
-    """,
+    "candidates whose fused rank is not the place of their fused score": _misplaced("fused_rank", "fused_score"),
     "candidates whose rank is not the place of their score": """
         SELECT name AS example
         FROM (
@@ -51,33 +61,9 @@ _FAULTS = {
         )
         WHERE rank IS DISTINCT FROM place
     """,
-    "candidates whose BM25 rank is not the place of their BM25 score": """
-        SELECT name AS example
-        FROM (
-            SELECT name, bm25_rank, bm25_score,
-                row_number() OVER (PARTITION BY query_key ORDER BY bm25_score DESC NULLS LAST, chunk_number) AS place
-            FROM candidates
-        )
-        WHERE bm25_rank IS DISTINCT FROM if(bm25_score IS NULL, NULL, place)
-    """,
-    "candidates whose dense rank is not the place of their dense score": """
-        SELECT name AS example
-        FROM (
-            SELECT name, dense_rank, dense_score,
-                row_number() OVER (PARTITION BY query_key ORDER BY dense_score DESC NULLS LAST, chunk_number) AS place
-            FROM candidates
-        )
-        WHERE dense_rank IS DISTINCT FROM if(dense_score IS NULL, NULL, place)
-    """,
-    "candidates whose sparse rank is not the place of their sparse score": """
-        SELECT name AS example
-        FROM (
-            SELECT name, sparse_rank, sparse_score,
-                row_number() OVER (PARTITION BY query_key ORDER BY sparse_score DESC NULLS LAST, chunk_number) AS place
-            FROM candidates
-        )
-        WHERE sparse_rank IS DISTINCT FROM if(sparse_score IS NULL, NULL, place)
-    """,
+    "candidates whose BM25 rank is not the place of their BM25 score": _misplaced("bm25_rank", "bm25_score"),
+    "candidates whose dense rank is not the place of their dense score": _misplaced("dense_rank", "dense_score"),
+    "candidates whose sparse rank is not the place of their sparse score": _misplaced("sparse_rank", "sparse_score"),
     "candidates that stand elsewhere in the file than their rank says": """
         SELECT name AS example
         FROM (
@@ -102,19 +88,20 @@ _OF_PAIRS = {
 }
 
 
-def candidate_faults(candidates: Path, *, queries: Path, bm25: Path) -> tuple[int, list[Fault]]:
+def candidate_faults(candidates: Path, *, queries: Path, bm25: Path, by_document: bool) -> tuple[int, list[Fault]]:
     """What is wrong with the candidates of a release; faults name query key and chunk id.
 
     Args:
         candidates: A file of schema CANDIDATES.
         queries: A file of schema QUERIES.
         bm25: The file with the table of chunks.
+        by_document: Whether ranks and the legs' scores are those of documents; else they are those of chunks.
 
     Returns:
         How many candidates there are, and the faults.
     """
     with connect(bm25, read_only=True) as connection:
-        connection.execute(_READ_CANDIDATES, {"candidates": str(candidates)})
+        connection.execute(_READ_CANDIDATES, {"candidates": str(candidates), "by_document": by_document})
         connection.execute(_READ_QUERIES, {"queries": str(queries)})
         count = int(only_row(connection, "SELECT count(*) FROM candidates")[0])
         return count, find_faults(connection, _FAULTS)

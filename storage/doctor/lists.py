@@ -21,15 +21,18 @@ _READ_QUERIES = "CREATE TEMP TABLE queries AS SELECT query_key FROM read_parquet
 _READ_CANDIDATES = {
     "dense": """
         CREATE TEMP TABLE candidates AS
-        SELECT query_key, chunk_hash, dense_score AS leg_score
+        SELECT query_key, if($by_document, document_id, chunk_id) AS unit, dense_score AS leg_score
         FROM read_parquet($candidates) WHERE dense_score IS NOT NULL
     """,
     "sparse": """
         CREATE TEMP TABLE candidates AS
-        SELECT query_key, chunk_hash, sparse_score AS leg_score
+        SELECT query_key, if($by_document, document_id, chunk_id) AS unit, sparse_score AS leg_score
         FROM read_parquet($candidates) WHERE sparse_score IS NOT NULL
     """,
 }
+_READ_UNITS = """
+CREATE TEMP TABLE units AS SELECT DISTINCT chunk_hash, if($by_document, document_id, chunk_id) AS unit FROM chunks
+"""
 
 _FAULTS = {
     "queries without a list": """
@@ -69,15 +72,26 @@ _FAULTS_OF_DENSE_LISTS = {  # a text that shares no token with a query is in no 
 _FAULTS_BESIDE_CANDIDATES = {
     "lists that give a candidate another score": """
         SELECT DISTINCT query_key AS example
-        FROM (SELECT query_key, unnest(chunk_hashes) AS chunk_hash, unnest(scores) AS score FROM lists)
-        JOIN candidates USING (query_key, chunk_hash)
+        FROM (
+            SELECT query_key, unit, max(score) AS score
+            FROM (SELECT query_key, unnest(chunk_hashes) AS chunk_hash, unnest(scores) AS score FROM lists)
+            JOIN units USING (chunk_hash)
+            GROUP BY query_key, unit
+        )
+        JOIN candidates USING (query_key, unit)
         WHERE score IS DISTINCT FROM leg_score
     """,
 }
 
 
 def leg_list_faults(
-    lists: Path, *, leg: Literal["dense", "sparse"], queries: Path, candidates: Path | None, bm25: Path
+    lists: Path,
+    *,
+    leg: Literal["dense", "sparse"],
+    queries: Path,
+    candidates: Path | None,
+    bm25: Path,
+    by_document: bool,
 ) -> tuple[int, list[Fault]]:
     """What is wrong with the lists of a leg over vectors, as a release keeps them.
 
@@ -87,6 +101,7 @@ def leg_list_faults(
         queries: A file of schema QUERIES.
         candidates: A file of schema CANDIDATES; None where a run from outside stands in for the leg.
         bm25: The file with the table of chunks.
+        by_document: Whether a candidate has the score of its document's best chunk; else it has its own.
 
     Returns:
         How many lists there are, and the faults; they name the query's key.
@@ -95,7 +110,8 @@ def leg_list_faults(
     with connect(bm25, read_only=True) as connection:
         if candidates is None:
             return _faults(connection, lists, queries, wanted)
-        connection.execute(_READ_CANDIDATES[leg], {"candidates": str(candidates)})
+        connection.execute(_READ_CANDIDATES[leg], {"candidates": str(candidates), "by_document": by_document})
+        connection.execute(_READ_UNITS, {"by_document": by_document})
         return _faults(connection, lists, queries, wanted | _FAULTS_BESIDE_CANDIDATES)
 
 

@@ -77,6 +77,19 @@ class SparseVectors:
             np.concatenate([np.zeros(0, np.float32), *(part.weights for part in parts)]),
         )
 
+    @classmethod
+    def in_table(cls, rows: pa.Table | pa.RecordBatch) -> Self:
+        """The vectors of the columns ``tokens`` and ``weights``, lists of int32 and of float32."""
+        tokens, weights = (_one_block(rows.column(name)) for name in ("tokens", "weights"))
+        bounds = np.append(0, np.cumsum(tokens.value_lengths().to_numpy())).astype(np.int64)
+        return cls(bounds, tokens.flatten().to_numpy(), weights.flatten().to_numpy())
+
+    def with_keys(self, keys: pa.Array | pa.ChunkedArray) -> pa.Table:
+        """A table of the column ``key``, string (n,), and those of ``in_table``; 2^31 entries at most."""
+        bounds = pa.array(self.bounds.astype(np.int32))
+        columns = [pa.ListArray.from_arrays(bounds, pa.array(values)) for values in (self.tokens, self.weights)]
+        return pa.table([keys, *columns], names=["key", "tokens", "weights"])
+
     def __len__(self) -> int:
         return self.bounds.size - 1
 
@@ -150,13 +163,7 @@ class SparseMemo(MemoFile):
         if len(vectors) != len(keys):
             raise ValueError(f"expected {len(keys)} vectors, got {len(vectors)}")
         require_finite(vectors.weights, what="weights of sparse vectors", section="sparse")
-        bounds = pa.array(vectors.bounds.astype(np.int32))
-        columns = [
-            pa.array(keys, pa.string()),
-            pa.ListArray.from_arrays(bounds, pa.array(vectors.tokens)),
-            pa.ListArray.from_arrays(bounds, pa.array(vectors.weights)),
-        ]
-        self.run_over("batch", pa.table(columns, names=["key", "tokens", "weights"]), _APPEND)
+        self.run_over("batch", vectors.with_keys(pa.array(keys, pa.string())), _APPEND)
 
     def known(self, keys: pa.Array) -> NDArray[np.bool_]:
         """Of which keys, string (n,), there is a vector: bool (n,)."""
@@ -183,7 +190,7 @@ class SparseMemo(MemoFile):
         """Keys, string (n,), and vectors of all that there is, in no particular order, some thousand at a time."""
         with self._connection.cursor() as cursor:  # an unread result blocks its connection
             for batch in cursor.sql(_EVERYTHING).to_arrow_reader(ROWS_HELD):
-                yield batch.column("key"), _vectors_in(batch)
+                yield batch.column("key"), SparseVectors.in_table(batch)
 
     def some(self, keys: pa.Array) -> Iterator[tuple[pa.Array, SparseVectors]]:
         """The same of some keys, string (n,), distinct; only about these are read where they were appended together."""
@@ -209,10 +216,8 @@ class SparseMemo(MemoFile):
                     places = np.searchsorted(part, numbers)
                     wanted = part[places] == numbers
                     if wanted.any():
-                        yield places[wanted] + first, _vectors_in(batch.filter(pa.array(wanted)))
+                        yield places[wanted] + first, SparseVectors.in_table(batch.filter(pa.array(wanted)))
 
 
-def _vectors_in(batch: pa.RecordBatch) -> SparseVectors:
-    tokens, weights = batch.column("tokens"), batch.column("weights")
-    bounds = np.append(0, np.cumsum(tokens.value_lengths().to_numpy())).astype(np.int64)
-    return SparseVectors(bounds, tokens.flatten().to_numpy(), weights.flatten().to_numpy())
+def _one_block(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -106,7 +106,11 @@ class SparseLists(TableReference):
 
 
 class Candidates(TableReference):
-    """What the legs found for each query: scores and ranks of both, fused, of the reranker, and the final order."""
+    """What the legs found for each query: scores and ranks in each leg, fused, of the reranker, and in the final order.
+
+    The legs' and the fused ones are a document's, in the row of the chunk that stands for it; where chunks are
+    candidates, they are the chunk's.
+    """
 
 
 class Results(FileReference):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nightrank.storage.bm25.index import Bm25Store
     from nightrank.storage.bm25.terms import WordAnalyser
     from nightrank.tasks.filters.queries import QueryFilters
+    from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.settings.index import Bm25Settings
 
 TextsOf: TypeAlias = "Callable[[pa.ChunkedArray], Mapping[str, str]]"
@@ -70,6 +71,7 @@ def audit_bm25(
     depth: int,
     sample: int,
     generator: np.random.Generator,
+    documents: Documents | None = None,
     filters: QueryFilters | None = None,
 ) -> Bm25Audit:
     """Compare a sample of a leg's scores with rank-bm25's.
@@ -81,10 +83,11 @@ def audit_bm25(
         texts_of: Gives what this leg reads of chunks, by their hashes.
         settings: Variant, k1 and b that the leg was made with.
         analyser: What queries are analysed with.
-        depth: Chunks a query that the leg holds where it found as many.
+        depth: Results a query that the leg holds where it found as many: documents where these count, else chunks.
         sample: Scores to compare, at most; as many chunks of the whole collection are compared with their texts, beside
             those of the scores.
         generator: Chooses them.
+        documents: Behind the chunks, where documents count.
         filters: Of the queries; None where no query has any.
 
     Raises:
@@ -104,7 +107,8 @@ def audit_bm25(
     for query in watched.tolist():
         allowed = None if filters is None else filters.by_query(query)
         eligible = np.ones(chunks.size, dtype=np.bool_) if allowed is None else allowed[chunks]
-        missed += _missed(theirs, query, chunks, eligible, leg.filter(pc.field("query_number") == query), depth=depth)
+        held = _Held.of(leg.filter(pc.field("query_number") == query), depth=depth, documents=documents)
+        missed += _missed(theirs, query, chunks, eligible, held)
     largest = math.inf if misread or missed else 0.0
     places = np.searchsorted(chunks, rows["chunk_number"].to_numpy())
     for query, place, ours in zip(rows["query_number"].to_pylist(), places, rows["score"].to_pylist(), strict=True):
@@ -138,15 +142,46 @@ class _Theirs:
         return self._reference.get_batch_scores(matching, [place])[0] if matching else None
 
 
-def _missed(
-    theirs: _Theirs, query: int, chunks: NDArray[np.int32], eligible: NDArray[np.bool_], found: pa.Table, *, depth: int
-) -> int:
-    """How many of the chunks (n,) that are eligible, bool (n,), belong among those found for a query, and are not."""
-    held = set(found["chunk_number"].to_pylist())
-    lowest = min(found["score"].to_pylist()) if len(held) >= depth else -math.inf
-    places = np.flatnonzero(eligible).tolist()
-    scores = (theirs.score(query, place) for place in places if int(chunks[place]) not in held)
-    return sum(score is not None and score > lowest + TOLERANCE * (1 + abs(score)) for score in scores)
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the leg holds of a query.
+
+    Attributes:
+        chunks: Its chunks.
+        lowest: What a chunk must exceed to belong among them; minus infinity where fewer were found than are asked for.
+        of_full: The same by document, of those of which the leg lists no more chunks.
+        documents: Behind the chunks, where documents count.
+    """
+
+    chunks: frozenset[int]
+    lowest: float
+    of_full: Mapping[int, float]
+    documents: Documents | None
+
+    @classmethod
+    def of(cls, found: pa.Table, *, depth: int, documents: Documents | None) -> Self:
+        """What a leg, schema LEG, holds of its one query."""
+        chunks, scores = (found[name].to_pylist() for name in ("chunk_number", "score"))
+        units: dict[int, list[float]] = {}
+        for chunk, score in zip(chunks, scores, strict=True):
+            units.setdefault(chunk if documents is None else int(documents.of_chunk[chunk]), []).append(score)
+        full = {} if documents is None else {n: min(of) for n, of in units.items() if len(of) >= documents.chunks}
+        return cls(frozenset(chunks), min(scores) if len(units) >= depth else -math.inf, full, documents)
+
+    def bar(self, chunk: int) -> float:
+        """What a chunk that is not held must not exceed."""
+        of_document = None if self.documents is None else self.of_full.get(int(self.documents.of_chunk[chunk]))
+        return self.lowest if of_document is None else max(self.lowest, of_document)
+
+
+def _missed(theirs: _Theirs, query: int, chunks: NDArray[np.int32], eligible: NDArray[np.bool_], held: _Held) -> int:
+    """How many of the chunks (n,) that are eligible, bool (n,), belong among those held for a query, and are not."""
+    missed = 0
+    for place in np.flatnonzero(eligible).tolist():
+        chunk = int(chunks[place])
+        score = None if chunk in held.chunks else theirs.score(query, place)
+        missed += score is not None and score > held.bar(chunk) + TOLERANCE * (1 + abs(score))
+    return missed
 
 
 def _drawn(count: int, sample: int, generator: np.random.Generator) -> NDArray[np.int64]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from nightrank.storage.workspace.base import Workspace
 
 
+DOCUMENTS_SINCE = 5  # the pipeline whose candidates are documents
+
+
 @dataclass(frozen=True, slots=True)
 class Examined:
     """A release under examination.
@@ -42,6 +45,11 @@ class Examined:
     def settings(self) -> Settings:
         """The settings that the release was made with."""
         return Settings.model_validate(self.manifest.settings)
+
+    @property
+    def ranks_documents(self) -> bool:
+        """Whether its candidates are documents; those of pipelines before the fifth are chunks."""
+        return self.settings.results.unit == "document" and int(self.manifest.inputs.pipeline) >= DOCUMENTS_SINCE
 
     def table(self) -> ChunkTable:
         """Its texts and vectors, as its tag in LanceDB names them.

@@ -56,6 +56,7 @@ def _check_lists(examined: Examined, lists: TableReference, *, leg: Literal["den
         queries=files.queries.path,
         candidates=None if stands_in else files.candidates.path,
         bm25=files.statistics.path,
+        by_document=examined.ranks_documents,
     )
     return Findings({"lists": count}, faults)
 
@@ -63,7 +64,12 @@ def _check_lists(examined: Examined, lists: TableReference, *, leg: Literal["den
 def check_candidates(examined: Examined) -> Findings:
     """Candidates are chunks of the release, ranked as their scores say, with the pair scores of the memo."""
     files = examined.files
-    count, faults = candidate_faults(files.candidates.path, queries=files.queries.path, bm25=files.statistics.path)
+    count, faults = candidate_faults(
+        files.candidates.path,
+        queries=files.queries.path,
+        bm25=files.statistics.path,
+        by_document=examined.ranks_documents,
+    )
     path = memo_path(examined.workspace.memo, PAIRS, examined.manifest.inputs.reranker_fingerprint)
     memo = examined.workspace.memo_to_read(path, scratch=examined.scratch / "memo")
     compared: int = 0

@@ -53,7 +53,7 @@ def evaluate_depths(
         candidates: Schema CANDIDATES, with the pair scores of the deepest.
         queries: Schema QUERIES.
         judgments: The qrels.
-        depths: Candidates by fused rank that are reranked; 0 keeps the fused order.
+        depths: Candidates by fused rank that are reranked; with 0 the legs alone order.
         weighing: Of the final order, with what lists say in the mean over the log.
         measures: Names as ir_measures writes them.
         candidate_depth: Chunks that count as candidates.

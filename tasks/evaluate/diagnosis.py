@@ -57,7 +57,7 @@ def diagnose(
         queries: Schema QUERIES.
         judgments: The qrels.
         documents: string, the ids of the collection, those of judged documents at least.
-        candidate_depth: Chunks that count as candidates.
+        candidate_depth: Documents (or chunks, where these count) that are candidates.
         results: What counts as results.
         ignore_identical_ids: Leave out the document that has the query's own id: it is neither wanted nor counted.
         vectors: Of texts; needed where results are diversified.

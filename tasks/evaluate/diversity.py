@@ -49,7 +49,7 @@ def compare_diversity(
         queries: Schema QUERIES.
         judgments: The qrels.
         measures: Names as ir_measures writes them.
-        candidate_depth: Chunks that count as candidates.
+        candidate_depth: Documents (or chunks, where these count) that are candidates.
         results: How they are diversified.
         ignore_identical_ids: Leave out the document that has the query's own id where measures are taken.
         vectors: Of texts.

@@ -89,6 +89,8 @@ class JudgedCandidates:
         taken = LegUnion(
             of_row.astype(np.int32),
             pool.chunks[rows],
+            pool.documents[rows],
+            pool.places[rows],
             {leg: scores[rows] for leg, scores in pool.scores.items()},
             {leg: ranks[rows] for leg, ranks in pool.ranks.items()},
         )

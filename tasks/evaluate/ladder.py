@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # What a damaged file is told by, or one of another version: it says nothing, and nothing depends on it.
 UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException)
 LADDER = ("static", *LEGS, "fused", "reranked")
+FINAL_ORDER = "learned order"  # what people call the last where nothing was reranked
 
 
 class LadderStage(NamedTuple):
@@ -46,16 +47,19 @@ class LadderStage(NamedTuple):
 
 
 def ladder(means: Mapping[str, Mapping[str, float]], timings: Timings | None) -> list[LadderStage]:
-    """The stages that were measured, from the lowest up; the last one only where there was a reranker.
+    """The stages that were measured, from the lowest up.
+
+    Without a reranker the last is there only where it is another order than the one before.
 
     Args:
         means: By stage and measure, as a manifest keeps them.
         timings: What a query costs, where that was measured.
     """
     milliseconds = {} if timings is None else timings.milliseconds
-    without = set() if "reranker" in means else {"reranked"}
-    stages = [stage for stage in LADDER if stage in means and stage not in without]
-    return [LadderStage(stage, STAGE_NAMES[stage], means[stage], milliseconds.get(stage)) for stage in stages]
+    names = STAGE_NAMES if "reranker" in means else STAGE_NAMES | {"reranked": FINAL_ORDER}
+    same = "reranker" not in means and means.get("reranked") == means.get("fused")
+    stages = [stage for stage in LADDER if stage in means and not (same and stage == "reranked")]
+    return [LadderStage(stage, names[stage], means[stage], milliseconds.get(stage)) for stage in stages]
 
 
 def read_timings(file: TimingsFile) -> Timings | None:

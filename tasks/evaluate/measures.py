@@ -131,7 +131,7 @@ def evaluate_stages(
         judgments: The qrels.
         measures: Names as ir_measures writes them.
         legs: Those that are on.
-        candidate_depth: Chunks that count as candidates.
+        candidate_depth: Documents (or chunks, where these count) that are candidates.
         results: What counts as results.
         ignore_identical_ids: Leave out the document that has the query's own id.
         vectors: Of texts; needed where results are diversified.
@@ -172,7 +172,7 @@ def stage_runs(
         query_ids: The queries that are wanted.
         static: The static leg, schema RANKED; None where there is none.
         legs: Those that are on.
-        candidate_depth: Chunks that count as candidates.
+        candidate_depth: Documents (or chunks, where these count) that are candidates.
         results: What counts as results.
         ignore_identical_ids: Leave out the document that has the query's own id.
         vectors: Of texts; needed where results are diversified.

@@ -42,11 +42,12 @@ def static_leg(release: StoredRelease, queries: pa.Table, embedder: StaticEmbedd
     if queries.num_rows == 0:
         return RANKED.empty_table()
     vectors = embedder.embed(queries.column("text").to_pylist())
-    depth = release.settings.retrieval.candidate_depth
+    settings = release.settings
+    depth = settings.retrieval.candidate_depth
     with Bm25Store.open(release.files.statistics.path) as store:
         first_stage = FirstStage.over(store, StaticVectors(release.chunk_table(), embedder))
         leg = QueryFilters.of_release(queries, store).leg(
-            lambda numbers, allowed: first_stage.dense(vectors[numbers], allowed, depth=depth)
+            lambda numbers, allowed: first_stage.dense(vectors[numbers], allowed, settings=settings, depth=depth)
         )
         keys = queries.column("query_key").combine_chunks().take(leg.column("query_number").combine_chunks())
         documents = store.chunks_at(leg.column("chunk_number").to_numpy(), ["document_id"]).column(0)

@@ -266,7 +266,7 @@ class Experiment:
     def _judged_pool(self, settings: Settings) -> JudgedCandidates:
         documents = self._chunks.column("document_id").combine_chunks().dictionary_encode()
         return JudgedCandidates.of(
-            union_legs(self._legs.of(settings)),
+            union_legs(self._legs.of(settings), documents=self._first_stage.documents(settings)),
             documents.indices.to_numpy(),
             documents.dictionary.to_pylist(),
             self._judged_ids(),
@@ -312,7 +312,8 @@ class Experiment:
         return candidates.select(["query_key", "chunk_hash"]).take(pa.array(reranked_rows(fused, settings)))
 
     def _fused(self, settings: Settings) -> pa.Table:
-        return fuse(self._legs.of(settings), settings=settings.retrieval)
+        documents = self._first_stage.documents(settings)
+        return fuse(self._legs.of(settings), settings=settings.retrieval, documents=documents)
 
     def _require_legs(self, settings: Settings) -> None:
         there = self.release.settings.retrieval.legs

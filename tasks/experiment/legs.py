@@ -7,7 +7,6 @@ which a run from outside stands in is what the release's candidates hold of it, 
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 from nightrank.storage.records import LEG
 from nightrank.storage.release.leg_lists import read_leg_lists
 from nightrank.tasks.filters.queries import QueryFilters
+from nightrank.tasks.kernels.top_documents import within_depth
 from nightrank.tasks.legs.carried import leg_from_lists
 from nightrank.tasks.trec.leg import runs_of
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from nightrank.storage.legs import LegName
     from nightrank.tasks.first_stage import FirstStage
     from nightrank.tasks.release import StoredRelease
-    from nightrank.tasks.settings.index import Bm25Settings
     from nightrank.tasks.settings.whole import Settings
 
 
@@ -36,7 +35,13 @@ class Scan(Protocol):
     """A scan of a collection: ``tasks.experiment.scans`` has it."""
 
     def __call__(
-        self, leg: LegName, numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None, *, depth: int
+        self,
+        leg: LegName,
+        numbers: NDArray[np.int64],
+        allowed: NDArray[np.bool_] | None,
+        *,
+        settings: Settings,
+        depth: int,
     ) -> pa.Table:
         """What some queries find, schema LEG."""
         ...
@@ -78,24 +83,26 @@ class Legs:
 
     def of(self, settings: Settings) -> dict[LegName, pa.Table]:
         """The legs of a variant, those that are on, schema LEG."""
-        depth = settings.retrieval.candidate_depth
         return {
-            leg: self._cut(self._key(leg, settings), self._maker(leg, settings), depth=depth)
+            leg: self._cut(self._key(leg, settings), self._maker(leg, settings), settings)
             for leg in settings.retrieval.legs
         }
 
     def _key(self, leg: LegName, settings: Settings) -> object:
-        """What a leg depends on, over stores that are there."""
-        bm25 = settings.bm25
-        return (bm25.variant, bm25.k1, bm25.b) if leg == "bm25" and leg not in self._outside else leg
+        """What a leg depends on beside its depth, over stores that are there."""
+        if leg in self._outside:
+            return leg
+        documents, bm25 = self._first_stage.documents(settings), settings.bm25
+        counted = None if documents is None else documents.chunks
+        return (leg, counted, bm25.variant, bm25.k1, bm25.b) if leg == "bm25" else (leg, counted)
 
     def _maker(self, leg: LegName, settings: Settings) -> Callable[[int], pa.Table]:
         """What makes a leg, given how deep."""
         if leg in self._outside:
             return lambda _: self._stored(leg)
-        return self._bm25(settings.bm25) if leg == "bm25" else partial(self._over_vectors, leg)
+        return self._bm25(settings) if leg == "bm25" else self._over_vectors(leg, settings)
 
-    def _bm25(self, settings: Bm25Settings) -> Callable[[int], pa.Table]:
+    def _bm25(self, settings: Settings) -> Callable[[int], pa.Table]:
         def make(deepest: int) -> pa.Table:
             texts = self._queries.column("text").to_pylist()
 
@@ -107,13 +114,17 @@ class Legs:
 
         return make
 
-    def _cut(self, key: object, make: Callable[[int], pa.Table], *, depth: int) -> pa.Table:
+    def _cut(self, key: object, make: Callable[[int], pa.Table], settings: Settings) -> pa.Table:
+        depth, documents = settings.retrieval.candidate_depth, self._first_stage.documents(settings)
         made, leg = self._legs.get(key, (0, None))
         if leg is None or made < depth:
             made = max(depth, self._expected.get(key, 0))
             leg = make(made)
             self._legs[key] = made, leg
-        return leg.filter(pc.field("rank") <= depth)
+        if documents is None:
+            return leg.filter(pc.field("rank") <= depth)
+        queries, chunks = (leg.column(name).to_numpy() for name in ("query_number", "chunk_number"))
+        return leg.filter(pa.array(within_depth(queries, chunks, documents, depth=depth)))
 
     def _stored(self, leg: str) -> pa.Table:
         """What the release's candidates hold of a leg, schema LEG."""
@@ -128,14 +139,21 @@ class Legs:
         order = [("query_number", "ascending"), ("rank", "ascending")]
         return pa.table(columns).sort_by(order).cast(LEG)
 
-    def _over_vectors(self, leg: LegName, depth: int) -> pa.Table:
+    def _over_vectors(self, leg: LegName, settings: Settings) -> Callable[[int], pa.Table]:
         keys, files = self._queries.column("query_key").combine_chunks(), self._release.files
         lists = files.dense_lists if leg == "dense" else files.sparse_lists
+        documents = self._first_stage.documents(settings)
 
-        def of_filter(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
-            asked, texts = keys.take(pa.array(numbers)), self._first_stage.texts
-            texts = texts if allowed is None else texts.only(allowed)[0]
-            found, answered = leg_from_lists(read_leg_lists(lists.path), asked, texts, depth=depth)
-            return found if answered.all() else self._scanned(leg, numbers, allowed, depth=depth)
+        def make(depth: int) -> pa.Table:
+            def of_filter(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
+                asked, texts = keys.take(pa.array(numbers)), self._first_stage.texts
+                texts = texts if allowed is None else texts.only(allowed)[0]
+                stored = read_leg_lists(lists.path)
+                found, answered = leg_from_lists(stored, asked, texts, depth=depth, documents=documents)
+                if answered.all():
+                    return found
+                return self._scanned(leg, numbers, allowed, settings=settings, depth=depth)
 
-        return self._filters.leg(of_filter)
+            return self._filters.leg(of_filter)
+
+        return make

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nightrank.storage.memo.sparse_vectors import SparseVectors
     from nightrank.tasks.first_stage import FirstStage
     from nightrank.tasks.release import StoredRelease
+    from nightrank.tasks.settings.whole import Settings
 
 
 @dataclass(frozen=True, eq=False)  # no slots: vectors are read when they are first asked for, and once
@@ -45,7 +46,13 @@ class Scans:
     now: datetime
 
     def leg(
-        self, leg: LegName, numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None, *, depth: int
+        self,
+        leg: LegName,
+        numbers: NDArray[np.int64],
+        allowed: NDArray[np.bool_] | None,
+        *,
+        settings: Settings,
+        depth: int,
     ) -> pa.Table:
         """What some queries find, schema LEG.
 
@@ -53,14 +60,15 @@ class Scans:
             leg: The dense or the sparse one.
             numbers: int64 (n,), the queries.
             allowed: bool (n_chunks,), the chunks that their filter lets through; None for all.
-            depth: Chunks a query.
+            settings: What counts.
+            depth: Documents, or chunks, a query.
 
         Raises:
             MachineError: A memo lacks a vector.
             WorkspaceBusy: Another run holds the workspace.
         """
         if leg == "dense":
-            return self.first_stage.dense(self._vectors[numbers], allowed, depth=depth)
+            return self.first_stage.dense(self._vectors[numbers], allowed, settings=settings, depth=depth)
         workspace, encoder = self.release.workspace, self.release.manifest.inputs.sparse
         vectors = self._sparse_vectors.take(numbers)
         with (
@@ -68,7 +76,7 @@ class Scans:
             SparseMemo(workspace.memo, "texts", encoder=encoder) as memo,
         ):
             first_stage = replace(self.first_stage, sparse_vectors=StoredSparseVectors(memo))
-            return first_stage.sparse(vectors, allowed, depth=depth)
+            return first_stage.sparse(vectors, allowed, settings=settings, depth=depth)
 
     @cached_property
     def _vectors(self) -> NDArray[np.float32]:

@@ -73,7 +73,8 @@ def _time_query(live: LiveSearch, query: str, clock: Callable[[], float]) -> dic
         legs[leg] = live.leg(leg, query)
         seconds[leg] = clock() - start
     start = clock()
-    fused = fuse(legs, settings=live.settings.retrieval)
+    documents = live.first_stage.documents(live.settings)
+    fused = fuse(legs, settings=live.settings.retrieval, documents=documents)
     seconds["fused"] = sum(seconds.values()) + clock() - start
     if live.reranker is not None:
         start = clock()

@@ -245,7 +245,9 @@ def _pairs_per_query(log: LogToRead) -> int:
     """What a new query costs at most."""
     settings = log.settings
     without = settings.reranker.model == "none"
-    return 0 if without else min(settings.reranker.depth, settings.retrieval.candidate_depth)
+    depth = min(settings.reranker.depth, settings.retrieval.candidate_depth)
+    by_document = settings.results.unit == "document"
+    return 0 if without else depth * (settings.retrieval.chunks_per_document if by_document else 1)
 
 
 def _known(log: LogToRead, merged: Merged) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Fusion: rankings of chunks, one a leg, become one.
+"""Fusion: rankings, one a leg, become one: of documents by their best chunks, or of chunks.
 
 Reciprocal rank fusion: Cormack, Clarke, Büttcher, "Reciprocal rank fusion outperforms Condorcet and
 individual rank learning methods", SIGIR 2009: score(c) = Σ over legs of weight / (k + rank).
@@ -16,14 +16,16 @@ import numpy as np
 import pyarrow as pa
 
 from nightrank.storage.legs import LEGS
-from nightrank.storage.records import FUSED, ranking_order, ranks_within
+from nightrank.storage.records import FUSED, ranks_within
+from nightrank.tasks.rank.documents import document_ranks, pairs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
     from nightrank.storage.legs import LegName
+    from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.settings.ranking import RetrievalSettings
 
 
@@ -82,37 +84,97 @@ def _range_within(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LegUnion:
-    """Every chunk that a leg found for a query, once, by query, then chunk number.
+    """Every document (or chunk, where these count) that a leg found for a query, by query, then chunk number.
+
+    A document has a row, or several where ``retrieval.chunks_per_document`` asks for it: chunks that stand for it, all
+    with what the legs say of the document.
 
     Attributes:
         queries: int32 (n,).
         chunks: int32 (n,).
-        scores: float32 (n,) by leg, NaN where it did not find the chunk.
-        ranks: int32 (n,) by leg, 0 where it did not find the chunk.
+        documents: int32 (n,), of the chunks; where chunks count, their own numbers.
+        places: int32 (n,), which of the chunks that stand for its document each is, from 1.
+        scores: float32 (n,) by leg, NaN where it did not find the document.
+        ranks: int32 (n,) by leg, 0 where it did not find the document.
     """
 
     queries: NDArray[np.int32]
     chunks: NDArray[np.int32]
+    documents: NDArray[np.int32]
+    places: NDArray[np.int32]
     scores: Mapping[LegName, NDArray[np.float32]]
     ranks: Mapping[LegName, NDArray[np.int32]]
 
 
-def union_legs(legs: Mapping[LegName, pa.Table]) -> LegUnion:
+def union_legs(legs: Mapping[LegName, pa.Table], *, documents: Documents | None) -> LegUnion:
     """What all legs found together.
+
+    A document is represented by the chunk of the leg that ranks it highest, the first leg's where two rank it alike;
+    where it is to have further ones, by those of the other legs, then by second-best chunks likewise.
 
     Args:
         legs: Schema LEG, by name; at least one.
+        documents: Behind the chunks; None where chunks count.
     """
-    found = {name: _columns(leg) for name, leg in legs.items()}
-    pairs, place = np.unique(np.concatenate([_pair_keys(leg) for leg in found.values()]), return_inverse=True)
-    ends = np.cumsum([leg.num_rows for leg in legs.values()])
-    places = dict(zip(found, np.split(place, ends[:-1]), strict=True))
+    found = {name: _Found.of(leg, documents) for name, leg in legs.items()}
+    every = _Found.joined(found.values())
+    pairs, unit_of = np.unique(pairs_of(every.queries, every.units), return_inverse=True)
+    of_leg = np.repeat(np.arange(len(found)), [leg.num_rows for leg in legs.values()])
     scores = {name: np.full(pairs.size, np.nan, dtype=np.float32) for name in found}
     ranks = {name: np.zeros(pairs.size, dtype=np.int32) for name in found}
-    for name, (_, _, leg_scores, leg_ranks) in found.items():
-        scores[name][places[name]] = leg_scores
-        ranks[name][places[name]] = leg_ranks
-    return LegUnion((pairs >> 32).astype(np.int32), (pairs & 0xFFFFFFFF).astype(np.int32), scores, ranks)
+    for number, name in enumerate(found):
+        own = np.flatnonzero((of_leg == number) & (every.places == 1))
+        scores[name][unit_of[own]] = every.scores[own]
+        ranks[name][unit_of[own]] = every.ranks[own]
+    # The chunks of a document in the order in which they stand for it, each where it comes first.
+    order = np.lexsort((of_leg, every.ranks, every.places, unit_of))
+    _, first = np.unique(pairs_of(unit_of[order], every.chunks[order]), return_index=True)
+    order = order[np.sort(first)]
+    places = ranks_within(unit_of[order])
+    kept = places <= (1 if documents is None else documents.chunks)
+    order, places = order[kept], places[kept]
+    by_chunk = np.lexsort((every.chunks[order], unit_of[order]))
+    order, places, units = order[by_chunk], places[by_chunk], unit_of[order][by_chunk]
+    return LegUnion(
+        every.queries[order],
+        every.chunks[order],
+        every.units[order],
+        places,
+        {name: of_units[units] for name, of_units in scores.items()},
+        {name: of_units[units] for name, of_units in ranks.items()},
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What a leg found, row by row: int32 (n,) each, and float32 (n,) scores.
+
+    Attributes:
+        units: The documents, or the chunks where these count.
+        ranks: Of these.
+        places: Of each chunk among those of its document, from 1.
+    """
+
+    queries: NDArray[np.int32]
+    chunks: NDArray[np.int32]
+    units: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    ranks: NDArray[np.int32]
+    places: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, leg: pa.Table, documents: Documents | None) -> Self:
+        queries, chunks, scores = (leg.column(name).to_numpy() for name in ("query_number", "chunk_number", "score"))
+        units = chunks if documents is None else documents.of_chunk[chunks]
+        return cls(queries, chunks, units, scores, *document_ranks(queries, units))
+
+    @classmethod
+    def joined(cls, parts: Iterable[Self]) -> Self:
+        columns = [(part.queries, part.chunks, part.units, part.scores, part.ranks, part.places) for part in parts]
+        queries, chunks, units, scores, ranks, places = (
+            np.concatenate(column) for column in zip(*columns, strict=True)
+        )
+        return cls(queries, chunks, units, scores, ranks, places)
 
 
 def fused_scores(pool: LegUnion, *, settings: RetrievalSettings) -> NDArray[np.float32]:
@@ -139,8 +201,8 @@ class FusedPool:
 
     Attributes:
         scores: float32 (n,).
-        order: int (n,), the rows by query, then fused rank.
-        ranks: int32 (n,), the fused ranks of the rows.
+        order: int (n,), the rows by query, then fused rank, then place.
+        ranks: int32 (n,), the fused ranks of the rows, which those of a document share.
     """
 
     scores: NDArray[np.float32]
@@ -151,25 +213,29 @@ class FusedPool:
     def of(cls, pool: LegUnion, settings: RetrievalSettings) -> Self:
         """The fusion of a pool's legs."""
         scores = fused_scores(pool, settings=settings)
-        order = ranking_order(pool.queries, scores, pool.chunks)
+        # Documents are numbered as their chunks are, so that ties fall as ``ranking_order`` has it.
+        order = np.lexsort((pool.places, pool.documents, -scores, pool.queries))
+        queries, documents = pool.queries[order], pool.documents[order]
+        is_first = np.append(True, (np.diff(queries) != 0) | (np.diff(documents) != 0))[: order.size]
         ranks = np.empty(order.size, dtype=np.int32)
-        ranks[order] = ranks_within(pool.queries[order])
+        ranks[order] = ranks_within(queries[is_first])[np.cumsum(is_first) - 1]
         return cls(scores, order, ranks)
 
 
-def fuse(legs: Mapping[LegName, pa.Table], *, settings: RetrievalSettings) -> pa.Table:
-    """Fuse the legs, in full: every chunk that a leg found keeps its place.
+def fuse(legs: Mapping[LegName, pa.Table], *, settings: RetrievalSettings, documents: Documents | None) -> pa.Table:
+    """Fuse the legs, in full: every document (or chunk) that a leg found keeps its place.
 
     The first ``candidate_depth`` of each query are its candidates; the others tell how deep the legs went.
 
     Args:
         legs: Schema LEG, by name; those that are on.
         settings: The fusion and its weights.
+        documents: Behind the chunks; None where chunks count.
 
     Returns:
         A table of schema FUSED, by query number, then fused rank.
     """
-    pool = union_legs(legs)
+    pool = union_legs(legs, documents=documents)
     fused = FusedPool.of(pool, settings)
     columns: dict[str, pa.Array | NDArray[np.generic]] = {"query_number": pool.queries, "chunk_number": pool.chunks}
     for name in LEGS:
@@ -185,11 +251,3 @@ def fuse(legs: Mapping[LegName, pa.Table], *, settings: RetrievalSettings) -> pa
         .take(pa.array(fused.order))
         .cast(FUSED)
     )
-
-
-def _columns(leg: pa.Table) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
-    return tuple(leg.column(name).to_numpy() for name in ("query_number", "chunk_number", "score", "rank"))
-
-
-def _pair_keys(leg: tuple[NDArray[np.int32], NDArray[np.int32], object, object]) -> NDArray[np.int64]:
-    return (leg[0].astype(np.int64) << 32) | leg[1].astype(np.int64)

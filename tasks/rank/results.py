@@ -32,7 +32,7 @@ def cut_results(
     Args:
         candidates: Schema CANDIDATES, by query, then rank. ``chunk_hash`` and ``score`` are needed only where results
             are diversified.
-        candidate_depth: Chunks that count as candidates.
+        candidate_depth: Documents (or chunks, where these count) that are candidates.
         settings: Results a query, what may come once in them (a document or a chunk), and how different they must be.
         vectors: Of texts; asked, for pools alone, only where results are diversified.
 

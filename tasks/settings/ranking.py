@@ -29,7 +29,21 @@ class RetrievalSettings(Section):
         description="The retrievers of the first stage, in any order: `bm25`, `dense` (the embedder's), `sparse` "
         "(learned sparse, by the model of [sparse]).",
     )
-    candidate_depth: int = Field(default=100, ge=1, le=10_000, description="Candidates a query, after fusion.")
+    candidate_depth: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="Candidates a query: documents, each by its best chunk; chunks where `results.unit` is `chunk`. "
+        "Each leg goes so deep, and the fused ranking is cut there.",
+    )
+    chunks_per_document: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="Chunks that stand for a document, and are reranked: the best one of the leg that ranks it "
+        "highest, then of the other legs. The one that comes out best decides. Not used where `results.unit` is "
+        "`chunk`.",
+    )
     fusion: Literal["rrf", "minmax"] = Field(
         default="rrf", description="`rrf`: reciprocal rank fusion; `minmax`: weighted sum of min-max scaled scores."
     )
@@ -163,7 +177,7 @@ class RerankerSettings(Section):
         default="nightrank-minilm",
         min_length=1,
         description="`nightrank-minilm` (packaged), a folder, a hub id, the name that a hosted API knows it by, or "
-        '"none": the fused order is kept.',
+        '"none": the legs alone are ordered.',
     )
     revision: str | None = Field(
         default=None,
@@ -175,7 +189,12 @@ class RerankerSettings(Section):
     precision: Literal["auto", "float32", "float16", "bfloat16"] = Field(
         default="auto", description="Arithmetic of the model; `auto` is float16 on CUDA and float32 elsewhere."
     )
-    depth: int = Field(default=100, ge=1, le=10_000, description="Candidates a query that are reranked.")
+    depth: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="Candidates a query that are reranked: documents, or chunks where `results.unit` is `chunk`.",
+    )
     weight: float | None = Field(
         default=None,
         ge=0.0,

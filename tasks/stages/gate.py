@@ -35,6 +35,7 @@ from nightrank.tasks.gates.rules import (
     source_age_gate,
     top1_gate,
 )
+from nightrank.tasks.rank.documents import document_numbers, documents_behind
 from nightrank.tasks.read.age import source_age_days
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.trec.leg import run_filtered, runs_of
@@ -139,6 +140,7 @@ def _audit(night: Night, store: Bm25Store, table: ChunkTable, new: _New) -> Bm25
         depth=night.settings.retrieval.candidate_depth,
         sample=AUDITED_SCORES,
         generator=np.random.default_rng(night.seed),
+        documents=documents_behind(document_numbers(store), night.settings),
         filters=new.filters,
     )
 

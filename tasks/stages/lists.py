@@ -17,6 +17,7 @@ from nightrank.tasks.legs.carried import ListedQueries, lists_by_key, lists_by_n
 from nightrank.tasks.legs.filtered import CarriedOver, update_filtered
 from nightrank.tasks.legs.lists import LegLists
 from nightrank.tasks.legs.texts import Texts
+from nightrank.tasks.rank.documents import document_numbers, documents_behind
 
 if TYPE_CHECKING:
     from nightrank.storage.release.files import TableReference
@@ -64,6 +65,7 @@ def leg_over_vectors(
     """
     with Bm25Store.open(index.statistics.path) as store:
         texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
+        documents = documents_behind(document_numbers(store), night.settings)
     rows = asked.queries.read(["query_key", "filter"])
     listed = ListedQueries.of(rows.column("query_key").combine_chunks(), queries.contents())
     known, carried_over = LegLists.unknown(len(listed)), CarriedOver.nothing()
@@ -79,6 +81,7 @@ def leg_over_vectors(
         vectors=vectors,
         carried_over=carried_over,
         depth=night.settings.retrieval.candidate_depth,
+        documents=documents,
     )
     write_leg_lists(lists.path, lists_by_key(outcome.lists, listed, texts))
     return outcome

@@ -17,6 +17,7 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.retrieve import DenseQueries, StoredVectors
 from nightrank.tasks.embed.shards import embed_in_shards
+from nightrank.tasks.rank.documents import document_numbers, documents_behind
 from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.runtime.retries import RETRIED
@@ -84,6 +85,7 @@ def retrieve_lexical(night: Night, asked: FilteredQueries, index: Index) -> Bm25
     settings, queries = night.settings, asked.queries.read(["text", "filter"])
     texts = queries.column("text").to_pylist()
     with Bm25Store.open(index.statistics.path) as store:
+        documents = documents_behind(document_numbers(store), settings)
 
         def leg_of(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
             return retrieve_bm25(
@@ -92,6 +94,7 @@ def retrieve_lexical(night: Night, asked: FilteredQueries, index: Index) -> Bm25
                 settings=settings.bm25,
                 analyser=Analyser.of(settings.bm25),
                 depth=settings.retrieval.candidate_depth,
+                documents=documents,
                 allowed=allowed,
             )
 
@@ -185,10 +188,11 @@ def fuse_legs(
     files: dict[LegName, TableReference] = {"bm25": bm25_leg, "dense": dense_leg, "sparse": sparse_leg}
     own = {leg: files[leg].read() for leg in settings.own_legs}
     legs = dict(own)
-    if runs:
-        with Bm25Store.open(index.statistics.path) as store:
-            documents = store.chunks(["document_id"]).column(0).combine_chunks()
-        allowed = asked.filters().by_query
-        for leg, run in runs.items():
-            legs[leg] = run_as_leg(run.read(), own, documents, depth=settings.candidate_depth, allowed=allowed)
-    return night.scratch.fused.write(fuse(legs, settings=settings))
+    with Bm25Store.open(index.statistics.path) as store:
+        documents = documents_behind(document_numbers(store), night.settings)
+        if runs:
+            document_ids = store.chunks(["document_id"]).column(0).combine_chunks()
+            allowed = asked.filters().by_query
+            for leg, run in runs.items():
+                legs[leg] = run_as_leg(run.read(), own, document_ids, depth=settings.candidate_depth, allowed=allowed)
+    return night.scratch.fused.write(fuse(legs, settings=settings, documents=documents))

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import pyarrow as pa
 
 from nightrank.storage.filters.queries import by_text
 from nightrank.storage.memo.sparse_vectors import SparseMemo
 from nightrank.storage.records import LEG
+from nightrank.tasks.embed.shards import TEXTS
 from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.sparse.retrieve import SparseQueries, StoredSparseVectors
 from nightrank.tasks.stages.lists import distinct_texts, leg_over_vectors
+from nightrank.tasks.workers.cut import slices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
+    from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.release.files import SparseLeg
     from nightrank.tasks.night import Night
-    from nightrank.tasks.sparse.encoder import SparseEncoder
     from nightrank.tasks.sparse.lazy import LazySparse
+    from nightrank.tasks.sparse.shards import SparseSharding
     from nightrank.tasks.stages.filter import FilteredQueries
     from nightrank.tasks.stages.index import Index
 
@@ -69,35 +70,81 @@ def encode_sparse(night: Night, asked: FilteredQueries, index: Index, sparse: La
         return SparseEncoded(None, texts=0, queries=0, checked=0)
     memos, key = night.workspace.memo, sparse.plan.fingerprint
     with SparseMemo(memos, "texts", encoder=key) as texts, SparseMemo(memos, "queries", encoder=key) as queries:
-        texts_encoded = _encode_texts(night, index, texts, sparse)
-        table = night.open_chunks(index.vectors.table)
-        queries_encoded = _encode_queries(asked, queries, partial(sparse.for_queries, texts, table))
+        encoding = _Encoding(night, sparse, texts, night.open_chunks(index.vectors.table))
+        texts_encoded = encoding.of_texts(index)
+        queries_encoded = encoding.of_queries(asked, queries)
     return SparseEncoded(key, texts_encoded, queries_encoded, checked=sparse.vectors_checked)
 
 
-def _encode_texts(night: Night, index: Index, memo: SparseMemo, sparse: LazySparse) -> int:
-    hashes = index.chunks.read(["chunk_hash"]).column(0).unique()
-    missing = hashes.filter(pa.array(~memo.known(hashes)))
-    table = night.open_chunks(index.vectors.table)
-    with progress("encoding texts", len(missing)) as advance:
-        for batch in table.batches(missing, ["text"], rows=COMMIT_ROWS):
-            encoder = sparse.for_texts(memo, table)
-            vectors = encoder.encode_passages(batch.column("text").to_pylist(), on_batch=advance)
-            memo.append(batch.column("chunk_hash").to_pylist(), vectors)
-    return len(missing)
+@dataclass(frozen=True, slots=True)
+class _Encoding:
+    """What is encoded this night, here or by workers.
 
+    Attributes:
+        night: The run.
+        sparse: The encoder.
+        stored: What it has made of texts so far.
+        table: What texts say.
+    """
 
-def _encode_queries(asked: FilteredQueries, memo: SparseMemo, load: Callable[[], SparseEncoder]) -> int:
-    queries = distinct_texts(asked.queries.read(["query_key", "text", "filter"]))
-    known = memo.known(queries.column("query_key").combine_chunks())
-    missing = np.flatnonzero(~known)
-    with progress("encoding queries", missing.size) as advance:
-        for first in range(0, missing.size, COMMIT_ROWS):
-            part = queries.take(pa.array(missing[first : first + COMMIT_ROWS]))
-            vectors = load().encode_queries(part.column("text").to_pylist())
-            memo.append(part.column("query_key").to_pylist(), vectors)
-            advance(part.num_rows)
-    return int(missing.size)
+    night: Night
+    sparse: LazySparse
+    stored: SparseMemo
+    table: ChunkTable
+
+    def of_texts(self, index: Index) -> int:
+        """Encode the texts that have no vector; how many they are."""
+        hashes = index.chunks.read(["chunk_hash"]).column(0).unique()
+        missing = hashes.filter(pa.array(~self.stored.known(hashes)))
+        sharding = self._sharding_of(len(missing))
+        if sharding is not None:
+            batches = self.table.batches(missing, ["text"], rows=sharding.sharding.texts)
+            columns = ([batch.column("chunk_hash"), batch.column("text")] for batch in batches)
+            self._by_workers(sharding, columns, "passages", self.stored)
+            return len(missing)
+        with progress("encoding texts", len(missing)) as advance:
+            for batch in self.table.batches(missing, ["text"], rows=COMMIT_ROWS):
+                encoder = self.sparse.for_texts(self.stored, self.table)
+                vectors = encoder.encode_passages(batch.column("text").to_pylist(), on_batch=advance)
+                self.stored.append(batch.column("chunk_hash").to_pylist(), vectors)
+        return len(missing)
+
+    def of_queries(self, asked: FilteredQueries, memo: SparseMemo) -> int:
+        """Encode the queries that have no vector in their memo; how many they are."""
+        queries = distinct_texts(asked.queries.read(["query_key", "text", "filter"]))
+        known = memo.known(queries.column("query_key").combine_chunks())
+        missing = queries.filter(pa.array(~known)).select(["query_key", "text"])
+        sharding = None if self.sparse.looks_queries_up else self._sharding_of(missing.num_rows)
+        if sharding is not None:
+            self._by_workers(
+                sharding, (part.columns for part in slices(missing, sharding.sharding.texts)), "queries", memo
+            )
+            return int(missing.num_rows)
+        with progress("encoding queries", missing.num_rows) as advance:
+            for part in slices(missing, COMMIT_ROWS):
+                encoder = self.sparse.for_queries(self.stored, self.table)
+                memo.append(
+                    part.column("query_key").to_pylist(), encoder.encode_queries(part.column("text").to_pylist())
+                )
+                advance(part.num_rows)
+        return int(missing.num_rows)
+
+    def _sharding_of(self, texts: int) -> SparseSharding | None:
+        return self.sparse.sharding_of(texts, folder=self.night.shards, base=self.night.base)
+
+    def _by_workers(
+        self,
+        sharding: SparseSharding,
+        columns: Iterable[list[pa.Array]],
+        kind: Literal["passages", "queries"],
+        memo: SparseMemo,
+    ) -> None:
+        """Workers encode, and this process alone commits; a shard that has ended is never lost."""
+        sample = self.sparse.stored_sample(self.stored, self.table)
+        tables = (pa.table(part, schema=TEXTS) for part in columns)
+        for keys, vectors in sharding.vectors(tables, kind, stored=sample):
+            memo.append(keys, vectors)
+        self.sparse.vectors_checked = sample.num_rows
 
 
 @stage_task("retrieve sparse")

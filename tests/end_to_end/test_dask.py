@@ -18,10 +18,12 @@ from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.workers.pool import sharding
 from nightrank.storage.bucket.shards import FolderOnDisk
 from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.legs import LEGS
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.embed.shards import TEXTS, EmbedderReference, EmbeddingShard, embed_shard
 from nightrank.tasks.settings.index import EmbedderSettings
 from nightrank.tasks.settings.operation import ExecutionSettings
+from nightrank.tasks.sparse.encoder import SparseEncoder
 from tests.conftest import STARTUP_SECONDS
 from tests.support.watched_workers import (
     ROOT,
@@ -83,11 +85,22 @@ def test_nights_on_dask_are_those_of_one_process_also_when_a_worker_is_killed(
 
 @pytest.mark.slow
 def test_a_night_on_a_cluster_that_others_started_is_that_of_one_process(
-    cluster: str, collection: Collection, refresh: Refresh, tmp_path: Path
+    cluster: str,
+    collection: Collection,
+    models: Models,
+    refresh: Refresh,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     collection.settings["execution"] |= {"runner": "dask", "runner_address": cluster, **SHARDS}
+    collection.settings["retrieval"] = {"legs": [*LEGS], "candidate_depth": 8}
+    collection.settings["sparse"] = {"model": str(models.splade)}
 
-    assert refresh(collection).counts.chunks_embedded > 5 * SHARD_TEXTS
+    with monkeypatch.context() as here:
+        here.setattr(SparseEncoder, "encode_passages", None)  # whoever asks for it in this process fails
+        counts = refresh(collection).counts
+    assert counts.chunks_embedded > 5 * SHARD_TEXTS
+    assert counts.sparse_texts_encoded == counts.texts > 5 * SHARD_TEXTS
     assert_as_by_one_process(collection, tmp_path / "alone")
 
 

@@ -80,7 +80,6 @@ def test_a_night_measures_every_rung_that_it_builds_and_says_what_a_query_costs_
     assert (timings.queries, timings.measured_in) == (1, summary.manifest.release_id)
     assert [depth for depth, _ in summary.depths] == [0, 10, 20, 50, 100]
     measures = summary.manifest.measures
-    assert summary.depths[0][1] == pytest.approx(measures["fused"])
     assert summary.depths[-1][1] == pytest.approx(measures["reranked"])
     reported = summary.as_json()
     assert reported["depths"] == [{"depth": depth, **values} for depth, values in summary.depths]
@@ -115,8 +114,12 @@ def test_without_judgments_the_files_are_empty_and_nothing_is_timed(collection: 
     assert not (folder_of(collection, summary) / "timings.json").exists()
 
 
-def test_without_a_reranker_the_ladder_ends_at_the_hybrid(collection: Collection) -> None:
+def test_without_a_reranker_the_ladder_ends_at_the_learned_order_or_at_the_hybrid(collection: Collection) -> None:
     collection.settings["reranker"]["model"] = "none"
+    summary = night(collection)
+    assert [stage.stage for stage in summary.ladder] == NIGHTLY
+    assert summary.ladder[-1].name == "learned order"
+    collection.settings["results"] = {"order": "weighted"}
     summary = night(collection)
     assert [stage.stage for stage in summary.ladder] == NIGHTLY[:-1]
     assert summary.depths == ()

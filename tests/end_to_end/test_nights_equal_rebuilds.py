@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,10 @@ import pytest
 from benchmarks.compare_releases import compare_releases
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.storage.files.parquet import read_table
+from nightrank.storage.release.manifest import current_manifest
 from nightrank.storage.workspace.folder import FolderWorkspace
+from nightrank.tasks.rank.learned import LearnedOrder
+from nightrank.tasks.rank.lists import RERANKER
 from tests.support.collection import LOG, LONG_SENTENCES, TEXTS, Collection
 
 if TYPE_CHECKING:
@@ -52,7 +56,7 @@ def change(collection: Collection, generator: np.random.Generator) -> None:
     for place in some(1):  # a document that is renamed
         documents[place] = {**documents[place], "_id": f"{words(1)}-{generator.integers(0, 10_000)}"}
     for _ in range(int(generator.integers(0, 3))):
-        sentences = generator.choice(LONG_SENTENCES, int(generator.integers(1, 6))).tolist()
+        sentences = generator.choice(LONG_SENTENCES, int(generator.integers(1, 14))).tolist()
         documents.append(
             {"_id": f"new-{generator.integers(0, 10_000)}", "title": words(2), "text": " ".join(sentences)}
         )
@@ -70,12 +74,13 @@ def change(collection: Collection, generator: np.random.Generator) -> None:
 @pytest.mark.parametrize(
     ("retrieval", "results"),
     [
-        ({"candidate_depth": 4}, {}),
+        ({"candidate_depth": 4, "chunks_per_document": 2}, {}),
+        ({"candidate_depth": 4}, {"unit": "chunk"}),
         ({"candidate_depth": 4, "legs": ["bm25", "dense", "sparse"]}, {}),
         pytest.param({"candidate_depth": 6, "legs": ["sparse"], "fusion": "minmax"}, {}, marks=pytest.mark.slow),
         ({"candidate_depth": 100}, {"mmr_lambda": 0.6, "near_duplicate": 0.9999}),
     ],
-    ids=["two legs", "three legs", "sparse alone", "diverse"],
+    ids=["two chunks", "chunks", "three legs", "sparse alone", "diverse"],
 )
 def test_any_history_ends_where_a_rebuild_ends(
     seed: int,
@@ -84,8 +89,12 @@ def test_any_history_ends_where_a_rebuild_ends(
     collection: Collection,
     models: Models,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     generator = np.random.default_rng(seed)
+    # The learned order weighs the packaged reranker alone; here the small one stands for it.
+    learned = replace(LearnedOrder.read(), reranker=str(collection.settings["reranker"]["model"]))
+    monkeypatch.setattr(LearnedOrder, "read", lambda: learned)
     collection.settings["retrieval"] = retrieval
     collection.settings["sparse"] = {"model": str(models.splade)}
     collection.settings["results"] = results
@@ -103,6 +112,9 @@ def test_any_history_ends_where_a_rebuild_ends(
         comparison = compare_releases(FolderWorkspace(collection.workspace), FolderWorkspace(rebuild.workspace))
         assert comparison.is_exact, (night, comparison.first)
         shutil.rmtree(rebuild.folder)
+    manifest = current_manifest(FolderWorkspace(collection.workspace))
+    assert manifest is not None
+    assert RERANKER in manifest.log_means
 
 
 def test_near_ties_and_copies_end_as_in_a_rebuild_whatever_was_scored_beside_them(

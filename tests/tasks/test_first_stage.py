@@ -45,5 +45,6 @@ def test_every_query_finds_its_candidates_again_and_a_filter_makes_a_smaller_col
     candidates = release.files.candidates.read()
     assert [leg.num_rows for leg in found if leg.num_rows < 6] == [3]  # the titles of at most five letters
     for key, leg in zip(queries.column("query_key").to_pylist(), found, strict=True):
-        kept = candidates.filter(pc.field("query_key") == key).sort_by("fused_rank")
+        order = [("fused_rank", "ascending"), ("fused_score", "descending"), ("chunk_number", "ascending")]
+        kept = candidates.filter(pc.field("query_key") == key).sort_by(order)
         assert kept.select(COLUMNS).to_pylist() == leg.select(COLUMNS).to_pylist()

@@ -30,29 +30,40 @@ SOUND: list[Row] = [
 ]
 
 
-CANDIDATES = {
+CANDIDATES: dict[str, object] = {
     "query_key": ["q1", "q1", "q2", "q3"],
-    "chunk_hash": ["a", "b", "c", "a"],
+    "document_id": ["one", "one", "two", "one"],
+    "chunk_id": ["one#0", "one#1", "two#0", "one#0"],
     "dense_score": pa.array([0.75, None, -0.5, 0.25], pa.float32()),
 }
 
 
-def faults_of(folder: Path, rows: list[Row]) -> tuple[int, list[str]]:
+CHUNKS = """
+CREATE OR REPLACE TABLE chunks AS SELECT * FROM (VALUES
+    ('one', 'one#0', 'a'), ('one', 'one#1', 'b'), ('two', 'two#0', 'c'), ('two', 'two#1', 'c')
+) AS rows (document_id, chunk_id, chunk_hash)
+"""
+
+
+def faults_of(
+    folder: Path, rows: list[Row], *, candidates: dict[str, object] = CANDIDATES, by_document: bool = False
+) -> tuple[int, list[str]]:
     """How many lists there are and what is wrong with them, for the queries q1 to q3 and the texts a, b, c."""
     columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), LISTS, strict=True)]
     write_table(folder / "dense.parquet", pa.table(columns, schema=LISTS))
     keys = ["q1", "q2", "q3"]
     queries = [{"query_key": key, "text": "x", "count": 1, "query_ids": [], "aliases": []} for key in keys]
     write_table(folder / "queries.parquet", pa.Table.from_pylist(queries, schema=QUERIES))
-    write_table(folder / "candidates.parquet", pa.table(CANDIDATES))
+    write_table(folder / "candidates.parquet", pa.table(candidates))
     with connect(folder / "bm25.duckdb") as connection:
-        connection.execute("CREATE OR REPLACE TABLE chunks AS SELECT unnest(['a', 'b', 'c', 'c']) AS chunk_hash")
+        connection.execute(CHUNKS)
     count, faults = leg_list_faults(
         folder / "dense.parquet",
         leg="dense",
         queries=folder / "queries.parquet",
         candidates=folder / "candidates.parquet",
         bm25=folder / "bm25.duckdb",
+        by_document=by_document,
     )
     return count, [str(fault) for fault in faults]
 
@@ -71,6 +82,15 @@ def test_a_list_without_a_floor_holds_every_text(tmp_path: Path) -> None:
 def test_a_list_gives_a_candidate_the_score_that_it_has(tmp_path: Path) -> None:
     other: Row = ("q1", 0.25, ["a", "b"], [0.625, 0.5])
     assert faults_of(tmp_path, [*SOUND[1:], other]) == (3, ["lists that give a candidate another score (1): q1"])
+
+
+def test_a_candidate_that_is_a_document_has_the_score_of_its_best_chunk(tmp_path: Path) -> None:
+    by_best = {**CANDIDATES, "dense_score": pa.array([0.75, 0.75, -0.5, 0.25], pa.float32())}
+    assert faults_of(tmp_path, SOUND, candidates=by_best, by_document=True) == (3, [])
+    by_own = {**CANDIDATES, "dense_score": pa.array([0.75, 0.5, -0.5, 0.25], pa.float32())}
+    assert faults_of(tmp_path, SOUND, candidates=by_own) == (3, [])
+    told = ["lists that give a candidate another score (1): q1"]
+    assert faults_of(tmp_path, SOUND, candidates=by_own, by_document=True) == (3, told)
 
 
 @pytest.mark.parametrize(

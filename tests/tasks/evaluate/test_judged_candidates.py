@@ -48,7 +48,7 @@ def test_ndcg_and_recall_are_those_of_ir_measures(
     judged_ids = {judgment.query_id for judgment in judgments}
     named = [[query_id for query_id in ids if query_id in judged_ids] for ids in IDS_BY_QUERY]
     judged = JudgedCandidates.of(
-        union_legs({"bm25": leg(bm25, generator), "dense": leg(dense, generator)}),
+        union_legs({"bm25": leg(bm25, generator), "dense": leg(dense, generator)}, documents=None),
         DOCUMENTS,
         DOCUMENT_IDS,
         named,
@@ -79,7 +79,9 @@ def test_ndcg_and_recall_are_those_of_ir_measures(
 
 def test_a_judged_query_without_an_answer_scores_0() -> None:
     judgments = [Judgment("q2", "d4", 1), Judgment("q9", "d4", 1)]
-    pool = union_legs({"bm25": leg([(0, 0)], np.random.default_rng(0)), "dense": leg([], np.random.default_rng(0))})
+    pool = union_legs(
+        {"bm25": leg([(0, 0)], np.random.default_rng(0)), "dense": leg([], np.random.default_rng(0))}, documents=None
+    )
 
     judged = JudgedCandidates.of(pool, DOCUMENTS, DOCUMENT_IDS, [["q2"], [], []], judgments, ignore_identical_ids=False)
 

@@ -35,9 +35,11 @@ def test_rungs_that_were_not_measured_are_not_there() -> None:
     assert [stage.stage for stage in ladder(without_static, None)] == [*LADDER[1:]]
 
 
-def test_without_a_reranker_there_is_no_reranked_rung() -> None:
+def test_without_a_reranker_the_last_rung_is_the_learned_order_where_that_differs() -> None:
     without = {stage: values for stage, values in MEANS.items() if stage != "reranker"}
-    assert [stage.stage for stage in ladder(without, None)] == [*LADDER[:-1]]
+    assert (ladder(without, None)[-1].stage, ladder(without, None)[-1].name) == ("reranked", "learned order")
+    same = without | {"reranked": without["fused"]}
+    assert [stage.stage for stage in ladder(same, None)] == [*LADDER[:-1]]
 
 
 def test_every_stage_has_a_name() -> None:

@@ -59,9 +59,9 @@ def test_beyond_the_lists_of_a_release_its_whole_collection_is_met(
     shorten(workspace.release(workspace.require_current()) / "dense.parquet", texts=5)
     scans: list[int] = []
 
-    def counted(*arguments: object, depth: int) -> pa.Table:
+    def counted(*arguments: Any, depth: int, **named: Any) -> pa.Table:  # noqa: ANN401
         scans.append(depth)
-        return retrieve_dense(*arguments, depth=depth)  # type: ignore[arg-type]  # handed on as they came
+        return retrieve_dense(*arguments, depth=depth, **named)
 
     monkeypatch.setattr(nightrank.tasks.first_stage, "retrieve_dense", counted)
 

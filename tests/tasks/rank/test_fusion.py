@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from nightrank.storage.legs import LEGS, LegName
 from nightrank.storage.records import FUSED, LEG
+from nightrank.tasks.kernels.top_documents import Documents
 from nightrank.tasks.rank.fusion import fuse, minmax_within, reciprocal_rank, standardise_within
 from nightrank.tasks.settings.ranking import LegWeights, RetrievalSettings
+from tests.support.legs_by_loop import cut_by_loop, documents_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +94,7 @@ def test_fusing_columns_is_what_a_plain_loop_gives(
     assume(whole > 0)
     named = {leg: leg_of(one) for leg, one in zip(LEGS, found, strict=True) if leg in on}
     settings = retrieval(*on, fusion=fusion, rrf_k=rrf_k, weights=of_leg)
-    table = fuse(named, settings=settings)
+    table = fuse(named, settings=settings, documents=None)
     assert table.schema == FUSED
     weights = {leg: of_leg[leg] / whole for leg in on}
     assert table.to_pylist() == by_loop(named, fusion=fusion, rrf_k=rrf_k, weights=weights)
@@ -101,7 +103,7 @@ def test_fusing_columns_is_what_a_plain_loop_gives(
 def test_reciprocal_rank_by_hand() -> None:
     # Chunk 5 is first in BM25 and second in dense; 6 is found by BM25 alone, 7 by dense alone.
     bm25, dense = leg_of({(0, 5): 9.0, (0, 6): 8.0}), leg_of({(0, 7): 0.9, (0, 5): 0.8})
-    table = fuse({"bm25": bm25, "dense": dense}, settings=RetrievalSettings(rrf_k=60))
+    table = fuse({"bm25": bm25, "dense": dense}, settings=RetrievalSettings(rrf_k=60), documents=None)
     assert table["chunk_number"].to_pylist() == [5, 7, 6]
     expected = [0.5 / 61 + 0.5 / 62, 0.5 / 61, 0.5 / 62]
     np.testing.assert_allclose(table["fused_score"].to_numpy(), expected, rtol=1e-6)
@@ -110,7 +112,9 @@ def test_reciprocal_rank_by_hand() -> None:
 
 
 def test_equal_fused_scores_go_by_chunk_number() -> None:
-    table = fuse({"bm25": leg_of({(0, 9): 1.0}), "dense": leg_of({(0, 2): 0.5})}, settings=RetrievalSettings())
+    table = fuse(
+        {"bm25": leg_of({(0, 9): 1.0}), "dense": leg_of({(0, 2): 0.5})}, settings=RetrievalSettings(), documents=None
+    )
     assert table["chunk_number"].to_pylist() == [2, 9]
     assert table["fused_rank"].to_pylist() == [1, 2]
 
@@ -124,19 +128,21 @@ def test_without_one_leg_the_other_keeps_its_order() -> None:
         ({"bm25": alone}, RetrievalSettings()),  # a leg that is on and not there counts as if it had found nothing
     ]
     for named, settings in sides:
-        table = fuse(named, settings=settings)
+        table = fuse(named, settings=settings, documents=None)
         assert table.select(["query_number", "chunk_number", "fused_rank"]).to_pylist() == [
             {"query_number": 0, "chunk_number": 3, "fused_rank": 1},
             {"query_number": 0, "chunk_number": 1, "fused_rank": 2},
             {"query_number": 1, "chunk_number": 4, "fused_rank": 1},
         ]
-    assert fuse({"bm25": nothing, "dense": nothing}, settings=RetrievalSettings()).num_rows == 0
+    assert fuse({"bm25": nothing, "dense": nothing}, settings=RetrievalSettings(), documents=None).num_rows == 0
 
 
 def test_only_the_proportion_of_weights_counts() -> None:
     named: dict[LegName, pa.Table] = {"bm25": leg_of({(0, 1): 2.0}), "dense": leg_of({(0, 2): 0.5, (0, 1): 0.1})}
     tables = [
-        fuse(named, settings=RetrievalSettings(weights=LegWeights(bm25=bm25, dense=dense, sparse=sparse)))
+        fuse(
+            named, settings=RetrievalSettings(weights=LegWeights(bm25=bm25, dense=dense, sparse=sparse)), documents=None
+        )
         for bm25, dense, sparse in ((0.25, 0.75, 1.0), (1.0, 3.0, 0.0))
     ]
     assert tables[0].equals(tables[1])
@@ -145,7 +151,7 @@ def test_only_the_proportion_of_weights_counts() -> None:
 def test_large_query_and_chunk_numbers_stay_themselves() -> None:
     query, chunk = 2**31 - 1, 2**31 - 2
     one = leg_of({(query, chunk): 1.0})
-    table = fuse({"bm25": one, "dense": one}, settings=RetrievalSettings())
+    table = fuse({"bm25": one, "dense": one}, settings=RetrievalSettings(), documents=None)
     assert table.to_pylist()[0] | {"query_number": query, "chunk_number": chunk} == table.to_pylist()[0]
     assert table.num_rows == 1
 
@@ -172,3 +178,85 @@ def test_standardising_equals_numpys_mean_and_deviation_of_each_group(entries: l
 
 def test_rank_zero_means_not_found() -> None:
     assert reciprocal_rank(np.array([0, 1, 2]), k=1).tolist() == [0.0, 1 / 2, 1 / 3]
+
+
+def fused_by_loop(
+    legs: Mapping[LegName, pa.Table], documents: Documents, settings: RetrievalSettings
+) -> list[tuple[int, int, int, dict[str, tuple[float, int]]]]:
+    """(query, chunk, fused rank, score and rank by leg) of documents, one after the other; weights are equal."""
+    rows = []
+    for query in range(3):
+        said: dict[str, dict[int, tuple[float, int]]] = {}  # by leg and document
+        standing: dict[int, list[tuple[int, int, int, int]]] = defaultdict(list)  # (place, rank, leg, chunk)
+        for number, (name, leg) in enumerate(legs.items()):
+            own = said.setdefault(name, {})
+            places: dict[int, int] = defaultdict(int)
+            for row in (row for row in leg.to_pylist() if row["query_number"] == query):
+                document = int(documents.of_chunk[row["chunk_number"]])
+                own.setdefault(document, (row["score"], len(own) + 1))
+                places[document] += 1
+                standing[document].append((places[document], own[document][1], number, row["chunk_number"]))
+        scores = {}
+        for document in standing:
+            shares = []
+            for own in (own for own in said.values() if document in own):
+                score, rank = own[document]
+                low, high = min(one for one, _ in own.values()), max(one for one, _ in own.values())
+                minmax = 1.0 if high == low else (score - low) / (high - low)
+                shares.append(1 / (settings.rrf_k + rank) if settings.fusion == "rrf" else minmax)
+            scores[document] = float(np.float32(sum(0.5 * share for share in shares)))
+        ranked = sorted(scores, key=lambda document: (-scores[document], document))
+        for rank, document in enumerate(ranked, start=1):
+            chunks = list(dict.fromkeys(chunk for *_, chunk in sorted(standing[document])))
+            said_of = {name: own[document] for name, own in said.items() if document in own}
+            rows += [(query, chunk, rank, said_of) for chunk in chunks[: documents.chunks]]
+    return rows
+
+
+@given(seed=st.integers(0, 2**32 - 1), fusion=st.sampled_from(["rrf", "minmax"]), chunks=st.integers(1, 3))
+def test_documents_are_fused_by_their_best_chunks_and_stood_for_by_those_of_the_legs_that_rank_them_highest(
+    seed: int, fusion: str, chunks: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    documents = Documents(documents_of(30, generator), chunks)
+    found: dict[LegName, pa.Table] = {
+        name: leg_of(
+            {
+                (int(query), int(chunk)): float(generator.integers(-2, 3))
+                for query, chunk in zip(generator.integers(0, 3, 25), generator.integers(0, 30, 25), strict=True)
+            }
+        )
+        for name in ("bm25", "dense")
+    }
+    legs = {name: cut(leg, documents, depth=4) for name, leg in found.items()}
+    settings = retrieval("bm25", "dense", fusion=fusion)
+    table = fuse(legs, settings=settings, documents=documents)
+
+    assert table.schema == FUSED
+    assert [
+        (
+            row["query_number"],
+            row["chunk_number"],
+            row["fused_rank"],
+            {leg: (row[f"{leg}_score"], row[f"{leg}_rank"]) for leg in legs if row[f"{leg}_rank"] is not None},
+        )
+        for row in table.to_pylist()
+    ] == fused_by_loop(legs, documents, settings)
+
+
+def cut(leg: pa.Table, documents: Documents, *, depth: int) -> pa.Table:
+    """A whole ranking as a leg of documents."""
+    rows = [dict(zip(LEG.names, row, strict=True)) for row in cut_by_loop(leg, documents, depth=depth)]
+    return pa.Table.from_pylist(rows, schema=LEG)
+
+
+def test_a_document_that_two_legs_find_by_different_chunks_has_the_support_of_both() -> None:
+    documents = Documents(np.array([0, 0, 1, 2], dtype=np.int32), chunks=1)
+    legs: dict[LegName, pa.Table] = {
+        "bm25": leg_of({(0, 2): 9.0, (0, 0): 8.0}),
+        "dense": leg_of({(0, 1): 0.9, (0, 3): 0.8}),
+    }
+    table = fuse(legs, settings=RetrievalSettings(), documents=documents)
+    assert table["chunk_number"].to_pylist() == [1, 2, 3]  # the dense leg has the document first, so its chunk stands
+    assert table.to_pylist()[0]["bm25_score"] == 8.0
+    assert table.to_pylist()[0]["dense_score"] == pytest.approx(0.9)

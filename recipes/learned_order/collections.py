@@ -1,0 +1,194 @@
+"""A small collection, and what legs and reranker say of it: what the fit reads, in one file a collection."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from nightrank.storage.keys import fingerprint, normalise_query
+from nightrank.storage.legs import LEGS, LegName
+from nightrank.tasks.rank.fusion import reciprocal_rank, union_legs
+from nightrank.tasks.rank.lists import ranks_by_score
+from nightrank.tasks.sparse.retrieve import retrieve_sparse
+from nightrank.tasks.train.sources import Passage, beir_passages, beir_queries
+from recipes.learned_order.recipe import PASSAGES, QUERIES, RERANKED, SEED
+from recipes.packaged_reranker.collections import SETTINGS, indexed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from nightrank.storage.memo.sparse_vectors import SparseVectors
+    from recipes.learned_order.recipe import Collection
+
+RRF_K = 60  # as in the settings
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What makes the scores.
+
+    Attributes:
+        embed: Texts to unit vectors, float32 (n, dim).
+        sparse_passages: Texts to sparse vectors.
+        sparse_queries: Queries to sparse vectors.
+        rerank: Queries and texts, pair by pair, to scores, float32 (n,).
+    """
+
+    embed: Callable[[Sequence[str]], NDArray[np.float32]]
+    sparse_passages: Callable[[Sequence[str]], SparseVectors]
+    sparse_queries: Callable[[Sequence[str]], SparseVectors]
+    rerank: Callable[[Sequence[str], Sequence[str]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of a collection: queries drawn at random, their answers, and passages drawn at random.
+
+    Attributes:
+        queries: Normalised.
+        passages: Each a document of its own, named by its place.
+        answers: Places of the passages that answer each query.
+    """
+
+    queries: Sequence[str]
+    passages: Sequence[Passage]
+    answers: Sequence[frozenset[int]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """What is known of the entries that some leg lists for some query.
+
+    Attributes:
+        queries: int32 (n,), from 0, ascending.
+        legs: float32 (n,) by leg, NaN where it does not list the entry.
+        pair_scores: float32 (n,), NaN where the reranker was not asked.
+        relevant: bool (n,).
+        answer_counts: int32 (n_queries,), passages that answer a query.
+    """
+
+    queries: NDArray[np.int32]
+    legs: Mapping[LegName, NDArray[np.float32]]
+    pair_scores: NDArray[np.float32]
+    relevant: NDArray[np.bool_]
+    answer_counts: NDArray[np.int32]
+
+    def write(self, path: Path) -> None:
+        """As a file, which appears when it is whole."""
+        temporary = path.with_name(f".{path.name}")
+        with temporary.open("wb") as file:
+            np.savez(
+                file,
+                queries=self.queries,
+                pair_scores=self.pair_scores,
+                relevant=self.relevant,
+                answer_counts=self.answer_counts,
+                allow_pickle=False,
+                **{str(leg): scores for leg, scores in self.legs.items()},
+            )
+        temporary.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """From its file."""
+        with np.load(path, allow_pickle=False) as stored:
+            legs = {leg: stored[leg] for leg in LEGS}
+            return cls(stored["queries"], legs, stored["pair_scores"], stored["relevant"], stored["answer_counts"])
+
+
+def read_slice(collection: Collection, data: Path) -> Slice:
+    """The part of a collection that is fitted on, always the same.
+
+    Args:
+        collection: Which.
+        data: The folder of the data.
+    """
+    path = data / collection.path
+    pairs = _of_folder(path) if path.is_dir() else _of_file(path, collection)
+    passages: dict[str, Passage] = {}
+    answers: dict[str, set[str]] = {}
+    for query, passage in pairs:
+        passages.setdefault(passage.said, passage)
+        if query:
+            answers.setdefault(query, set()).add(passage.said)
+    generator = random.Random(int(fingerprint([SEED, collection.name])[:16], 16))
+    asked = sorted(answers)
+    generator.shuffle(asked)
+    asked = asked[:QUERIES]
+    wanted = dict.fromkeys(said for query in asked for said in sorted(answers[query]))
+    others = [said for said in passages if said not in wanted]
+    generator.shuffle(others)
+    kept = [*wanted, *others[: max(0, PASSAGES - len(wanted))]]
+    places = {said: place for place, said in enumerate(kept)}
+    chosen = enumerate(passages[said] for said in kept)
+    named = [Passage(str(place), one.title if collection.has_titles else "", one.text) for place, one in chosen]
+    return Slice(asked, named, [frozenset(places[said] for said in answers[query]) for query in asked])
+
+
+def score(part: Slice, models: Models) -> Scored:
+    """What legs and reranker say of a slice; the reranker of the candidates that any fusion of legs ranks first."""
+    with indexed(part.passages, models.embed) as index:
+        first_stage, depth = index.first_stage, SETTINGS.retrieval.candidate_depth
+        legs: dict[LegName, pa.Table] = {
+            "bm25": first_stage.bm25(part.queries, settings=SETTINGS, depth=depth),
+            "dense": first_stage.dense(models.embed(part.queries), settings=SETTINGS, depth=depth),
+        }
+        numbers = index.listing.column("document_id").to_numpy(zero_copy_only=False).astype(np.int64)
+        texts = [part.passages[place].model_text() for place in numbers.tolist()]
+        distinct = first_stage.texts
+        said = [texts[chunk] for chunk in distinct.chunk_numbers[distinct.starts[:-1]].tolist()]
+        block = (np.arange(len(distinct), dtype=np.int32), models.sparse_passages(said))
+        legs["sparse"] = retrieve_sparse(models.sparse_queries(part.queries), [block], distinct, depth=depth)
+    pool = union_legs(legs, documents=None)  # a passage is a document of one chunk
+    first = [fused_ranks(pool.queries, pool.ranks, names) for names in (("bm25", "dense"), LEGS)]
+    rows = np.flatnonzero(np.min(first, axis=0) <= RERANKED)
+    pair_scores = np.full(pool.queries.size, np.nan, dtype=np.float32)
+    pair_scores[rows] = models.rerank(
+        [part.queries[query] for query in pool.queries[rows].tolist()],
+        [texts[chunk] for chunk in pool.chunks[rows].tolist()],
+    )
+    places = numbers[pool.chunks]
+    pairs = zip(pool.queries.tolist(), places.tolist(), strict=True)
+    relevant = np.array([place in part.answers[query] for query, place in pairs])
+    counts = np.array([len(each) for each in part.answers], dtype=np.int32)
+    return Scored(pool.queries, dict(pool.scores), pair_scores, relevant, counts)
+
+
+def fused_ranks(
+    queries: NDArray[np.integer], ranks: Mapping[LegName, NDArray[np.integer]], legs: Sequence[LegName]
+) -> NDArray[np.int64]:
+    """The ranks of entries by reciprocal rank fusion, as ``candidate_depth`` cuts them: int64 (n,), from 1.
+
+    Args:
+        queries: int (n,), from 0, ascending.
+        ranks: int (n,) by leg, 0 where it does not list the entry.
+        legs: Those that are fused.
+    """
+    return ranks_by_score(queries, np.sum([reciprocal_rank(ranks[leg], k=RRF_K) for leg in legs], axis=0))
+
+
+def _of_file(path: Path, collection: Collection) -> list[tuple[str, Passage]]:
+    with lzma.open(path, "rt", encoding="utf-8") as lines:
+        rows = [row for row in map(json.loads, lines) if row.get("language", "en") == collection.language]
+    return [(normalise_query(row["query"]), Passage("", row.get("title") or "", row["text"])) for row in rows]
+
+
+def _of_folder(path: Path) -> list[tuple[str, Passage]]:
+    """The pairs of the split ``train``, then every passage; those that another split judges are no part of it."""
+    passages = {passage.document_id: passage for passage in beir_passages(path)}
+    judged: set[str] = set()
+    for split in ("test", "val", "dev"):
+        if (path / "qrels" / f"{split}.tsv").is_file():
+            judged |= {document for _, found in beir_queries(path, split, known=passages) for document in found}
+    answered = beir_queries(path, "train", known=passages)
+    pairs = [(query, passages[d]) for query, found in answered for d in found if d not in judged and passages[d].said]
+    return pairs + [("", passage) for document, passage in passages.items() if document not in judged and passage.said]

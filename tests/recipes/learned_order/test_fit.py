@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import lzma
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from nightrank.storage.legs import LEGS
+from nightrank.storage.memo.sparse_vectors import SparseVectors
+from nightrank.tasks.rank.learned import LearnedOrder, log_means
+from nightrank.tasks.rank.lists import RERANKER, Lists
+from recipes.learned_order.collections import Models, Scored, read_slice, score
+from recipes.learned_order.fit import examples_of, fit
+from recipes.learned_order.recipe import COLLECTIONS, QUERIES, Collection, Fitting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from nightrank.storage.legs import LegName
+
+ENTRIES, ASKED = 40, 24
+
+
+def collection(seed: int, **quality: float) -> Scored:
+    """Queries with one answer each; every list gives it so much more than chance, and the same entries to all."""
+    generator = np.random.default_rng(seed)
+    queries = np.repeat(np.arange(ASKED, dtype=np.int32), ENTRIES)
+    relevant = np.tile(np.arange(ENTRIES) == 0, ASKED)
+    shared = generator.normal(size=queries.size)
+
+    def scores(name: str) -> NDArray[np.float32]:
+        good = quality[name]
+        noise = generator.normal(size=queries.size)
+        values = 4.0 * good * relevant + good * shared + (1.0 - good) * noise
+        return values.astype(np.float32)
+
+    legs = {leg: scores(leg) for leg in LEGS}
+    return Scored(queries, legs, scores(RERANKER), relevant, np.ones(ASKED, dtype=np.int32))
+
+
+def weights(model: LearnedOrder, scored: Scored) -> dict[str, float]:
+    legs: tuple[LegName, ...] = ("bm25", "dense")
+    named: dict[str, NDArray[np.floating]] = {leg: scored.legs[leg] for leg in legs}
+    lists = Lists.of(scored.queries, named | {RERANKER: scored.pair_scores})
+    log = log_means(lists, legs)
+    found = {leg: float(each.mean()) for leg, each in model.leg_weights(lists, legs, log=log).items()}
+    return found | {RERANKER: float(model.reranker_weights(lists, legs, log=log).mean())}
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> LearnedOrder:
+    """Fitted on collections in which the dense leg knows the language, and on some in which it does not."""
+    known = [collection(seed, bm25=0.7, dense=0.7, sparse=0.7, reranker=0.8) for seed in range(4)]
+    unknown = [collection(seed, bm25=0.8, dense=0.0, sparse=0.0, reranker=0.0) for seed in range(4, 8)]
+    stored = fit([*known, *unknown], Fitting(iterations=30))
+    path = tmp_path_factory.mktemp("order") / "order.json"
+    path.write_text(json.dumps(stored | {"reranker": "own", "card": {}}))
+    return LearnedOrder.read(path)
+
+
+def test_a_leg_and_a_reranker_that_know_nothing_count_for_little_in_a_collection_never_seen(
+    fitted: LearnedOrder,
+) -> None:
+    strange = weights(fitted, collection(50, bm25=0.8, dense=0.0, sparse=0.0, reranker=0.0))
+    usual = weights(fitted, collection(51, bm25=0.7, dense=0.7, sparse=0.7, reranker=0.8))
+    assert strange["dense"] < 0.2 < 0.35 < usual["dense"]
+    assert strange[RERANKER] < usual[RERANKER]
+
+
+def test_a_heavy_penalty_leaves_equal_parts() -> None:
+    unknown = [collection(seed, bm25=0.8, dense=0.0, sparse=0.0, reranker=0.0) for seed in range(3)]
+    gates = fit(unknown, Fitting(penalty=1e4, of_biases=1.0))["gates"]
+    assert max(abs(gates[leg]["bias"]) for leg in LEGS) < 0.01
+
+
+def test_a_query_whose_answers_nobody_finds_teaches_nothing() -> None:
+    one = collection(0, bm25=0.7, dense=0.7, sparse=0.7, reranker=0.8)
+    relevant = one.relevant & (one.queries > 0)
+    lost = Scored(one.queries, one.legs, one.pair_scores, relevant, one.answer_counts)
+    assert len(examples_of(lost, ("bm25", "dense"), with_reranker=True).features) == ASKED - 1
+
+
+def test_no_language_that_is_left_for_measuring_is_fitted_on() -> None:
+    assert not {"ja", "zh", "fr", "fa", "pt"} & {one.language.partition("-")[0] for one in COLLECTIONS}
+    assert len({one.name for one in COLLECTIONS}) == len(COLLECTIONS)
+
+
+def one_hot(texts: Sequence[str]) -> NDArray[np.float32]:
+    """A text's vector is its first letter."""
+    vectors = np.zeros((len(texts), 26), dtype=np.float32)
+    vectors[np.arange(len(texts)), [ord(text[0]) - ord("a") for text in texts]] = 1.0
+    return vectors
+
+
+def letters(texts: Sequence[str]) -> SparseVectors:
+    rows = [(np.array([ord(text[0])], dtype=np.int32), np.ones(1, dtype=np.float32)) for text in texts]
+    return SparseVectors.of(rows)
+
+
+def test_a_slice_is_read_and_scored_by_all_legs_and_the_reranker(tmp_path: Path) -> None:
+    words = ["apple tree", "birch wood", "cedar oil", "daisy field"]
+    rows = [{"query": word.split()[0], "text": f"{word} text", "language": "en"} for word in words]
+    rows.append({"query": "manzana", "text": "texto", "language": "es"})
+    with lzma.open(tmp_path / "words.jsonl.xz", "wt") as file:
+        file.write("".join(json.dumps(row) + "\n" for row in rows))
+    part = read_slice(Collection("words.jsonl.xz"), tmp_path)
+    assert part == read_slice(Collection("words.jsonl.xz"), tmp_path)
+    assert len(part.queries) == len(words) <= QUERIES
+    models = Models(one_hot, letters, letters, lambda _, texts: np.arange(len(texts), dtype=np.float32))
+    scored = score(part, models)
+    assert scored.relevant.sum() == len(words)
+    for leg in ("bm25", "sparse"):  # each finds the answer, which begins with the query, and nothing else
+        assert (~np.isnan(scored.legs[leg]) == scored.relevant).all()
+    assert np.isfinite(scored.pair_scores[scored.relevant]).all()
+    scored.write(tmp_path / "words.npz")
+    again = Scored.read(tmp_path / "words.npz")
+    np.testing.assert_array_equal(again.pair_scores, scored.pair_scores)
+    np.testing.assert_array_equal(again.legs["dense"], scored.legs["dense"])
