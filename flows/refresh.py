@@ -71,9 +71,9 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
         results = stage(write_results, night, reranked.candidates, asked.queries, index)
 
         built = Built(inputs, cut, index, asked, queries, encoded, bm25_leg, dense, weighted, reranked, results)
-        measures = stage(measure_stages, night, built, embedder, sparse, reranker)
-        verdicts = stage(ask_gates, night, built, accept)
-        manifest = record(build, built, measures, verdicts)
+        measured = stage(measure_stages, night, built, embedder, sparse, reranker)
+        verdicts = stage(ask_gates, night, built, measured, accept)
+        manifest = record(build, built, measured.means, verdicts)
 
         reported = stage(report_release, night, manifest)
         published = stage(making_release(publish, night, manifest), night, reported)

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.gates.rules import QualityChange
     from nightrank.tasks.night import Night
     from nightrank.tasks.stages.built import Built
+    from nightrank.tasks.stages.measure import Measured
     from nightrank.tasks.trec.leg import RunFiltered
 
 AUDITED_SCORES = 200
@@ -66,19 +67,20 @@ class GateVerdicts(NamedTuple):
 
 
 @stage_task("gates")
-def ask_gates(night: Night, built: Built, accept: Sequence[str] = ()) -> GateVerdicts:
+def ask_gates(night: Night, built: Built, measured: Measured, accept: Sequence[str] = ()) -> GateVerdicts:
     """Ask every gate.
 
     Args:
         night: The run.
         built: The new release.
+        measured: What was measured of it.
         accept: Gates that may fail: they are marked as accepted where they do.
     """
     live, queries, inputs = _live(night, night.current), built.asked.queries.read(), built.inputs
     new = _New(built, queries, built.asked.filters(queries))
     runs = _runs_filtered(night, new)
     gates = [*_soundness(night, new), *_changes(night, live, runs, new)]
-    limits, alone = night.settings.gates, night.files.single_stages.read()
+    limits, alone = night.settings.gates, measured.single_stages.read()
     found, max_loss = best_stage(alone), _limit(limits.best_stage, off=1.0)
     gates.append(best_stage_gate(found, judged=alone.num_rows > 0, max_loss=max_loss))
     gates.append(coverage_gate(inputs.coverage, min_coverage=_limit(limits.min_coverage, off=0.0)))

@@ -5,6 +5,7 @@ Everything here is about the judged queries. Where nobody judged, the files are 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -32,10 +33,10 @@ from nightrank.tasks.settings.whole import Settings
 from nightrank.tasks.trec.qrels import judgments_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nightrank.storage.records import Judgment
-    from nightrank.storage.release.files import DocumentDigests
+    from nightrank.storage.release.files import Comparison, DocumentDigests
     from nightrank.storage.release.manifest import Manifest
     from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
@@ -45,10 +46,23 @@ if TYPE_CHECKING:
     from nightrank.tasks.stages.built import Built
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured; empty where there are no judgments.
+
+    Attributes:
+        means: By stage and measure.
+        single_stages: Each single stage against the final order.
+    """
+
+    means: Mapping[str, Mapping[str, float]]
+    single_stages: Comparison
+
+
 @stage_task("measure")
 def measure_stages(
     night: Night, built: Built, embedder: LazyEmbedder, sparse: LazySparse | None, reranker: LazyReranker | None
-) -> dict[str, dict[str, float]]:
+) -> Measured:
     """Measure every stage on the judged queries, follow each relevant document, and time the stages of the ladder.
 
     Args:
@@ -57,9 +71,6 @@ def measure_stages(
         embedder: Loaded only where something must be timed anew.
         sparse: Planned; None where there is no sparse leg of our own.
         reranker: Loaded only where something must be timed anew; None where the fused order is kept.
-
-    Returns:
-        Means by stage and measure; empty where there are no judgments.
     """
     settings, index, seed = night.settings, built.index, built.inputs.seed
     table = night.open_chunks(index.vectors.table)
@@ -75,7 +86,7 @@ def measure_stages(
     night.files.diagnosis.write(_diagnosis(tonight, judgments, built.inputs.digests))
     if settings.results.diversifies:
         night.files.diversity.write(_diversity(tonight, judgments, seed=seed))
-    night.files.single_stages.write(_single_stages(tonight, judgments, seed=seed))
+    single_stages = night.files.single_stages.write(_single_stages(tonight, judgments, seed=seed))
     before = _measured_again(night.current, judgments, night)
     night.files.measured_again.write(before)
     night.files.comparison.write(_comparison(before, evaluation, seed=seed))
@@ -91,7 +102,7 @@ def measure_stages(
             seed=night.seed,
         )
         write_text(night.files.timings.path, timings.model_dump_json(indent=2) + "\n")
-    return means(evaluation)
+    return Measured(means(evaluation), single_stages)
 
 
 class _Rankings(NamedTuple):

@@ -24,7 +24,6 @@ FREE = {
     ("encoded", "bm25_leg"),
     ("bm25_leg", "dense"),
     ("dense", "weighted"),
-    ("measures", "verdicts"),
     ("not_pruned", "exported"),
 }
 
