@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from nightrank.storage.files.atomic import replacing
 from nightrank.storage.keys import fingerprint, normalise_query
 from nightrank.storage.legs import LEGS, LegName
 from nightrank.tasks.rank.fusion import reciprocal_rank, union_legs
@@ -84,8 +85,7 @@ class Scored:
 
     def write(self, path: Path) -> None:
         """As a file, which appears when it is whole."""
-        temporary = path.with_name(f".{path.name}")
-        with temporary.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
                 queries=self.queries,
@@ -95,7 +95,6 @@ class Scored:
                 allow_pickle=False,
                 **{str(leg): scores for leg, scores in self.legs.items()},
             )
-        temporary.replace(path)
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -286,8 +286,11 @@ def test_another_reranker_scores_every_pair_anew_and_the_first_one_is_remembered
     assert_same_rankings(before, rankings(collection.workspace))
 
 
-def test_without_a_reranker_the_fused_order_is_kept(collection: Collection, refresh: Refresh) -> None:
+def test_without_a_reranker_and_with_plain_weights_the_fused_order_is_kept(
+    collection: Collection, refresh: Refresh
+) -> None:
     collection.settings["reranker"]["model"] = "none"
+    collection.settings["results"] = {"order": "weighted"}
 
     summary = refresh(collection)
 

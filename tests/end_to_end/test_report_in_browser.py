@@ -71,7 +71,7 @@ def report(prefect_api: str, models: Models, tmp_path_factory: pytest.TempPathFa
     collection.document("tides")["text"] = "What the moon does to the sea."
     collection.write()
     summary = refresh(str(collection.settings_file))
-    assert summary.warnings == ()
+    assert all("`nightrank tune`" in warning for warning in summary.warnings)  # of so small a model's order
     return FolderWorkspace(collection.workspace).release(summary.manifest.release_id).resolve() / "report.html"
 
 
