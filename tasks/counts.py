@@ -41,5 +41,5 @@ def spending_cap(counts: Counts) -> str | None:
         return None
     return (
         f"The spending cap in [reranker.hosted] was reached: {counts.queries_left:,} of {counts.queries:,} queries "
-        f"keep the fused order, for want of {counts.pairs_left:,} pair scores. The next run goes on with them."
+        f"are ordered without it, for want of {counts.pairs_left:,} pair scores. The next run goes on with them."
     )

@@ -73,7 +73,7 @@ def differences(settings: Settings, counts: Counts) -> tuple[str, ...]:
     ]
     if counts.queries_left:
         found.append(
-            f"Live search scores every pair; {counts.queries_left:,} queries of the release keep the fused order, "
+            f"Live search scores every pair; {counts.queries_left:,} queries of the release are ordered without it, "
             "since its spending cap was reached."
         )
     return tuple(found)

@@ -1,7 +1,7 @@
 """The fourth stage: pairs that the memo does not hold are scored over the whole log, and the final order is set.
 
 A model that runs here takes pairs of like length together. A hosted reranker takes one query at a time, those most in
-demand first, and stops where no more may be spent: a query that lacks a score then keeps the fused order, whatever is
+demand first, and stops where no more may be spent: a query that lacks a score is then ordered without it, whatever is
 known of it, and the next run goes on.
 """
 
@@ -42,7 +42,7 @@ class PairsScored:
         scored: Those of them that no earlier run had scored, and this one did.
         checked: Scores of earlier runs that were computed again and agreed.
         left: Pairs without a score, because no more was to be spent.
-        queries_left: Queries with such a pair, which keep the fused order.
+        queries_left: Queries with such a pair, which are ordered without the reranker.
         searches: That a provider billed.
     """
 

@@ -145,7 +145,7 @@ class HostedSettings(Section):
         default=100_000,
         ge=1,
         le=10**9,
-        description="Pairs that a refresh may pay for. Queries beyond keep the fused order; the next refresh goes on.",
+        description="Pairs that a refresh may pay for. The others wait for the next refresh.",
     )
     max_searches: Switchable[Annotated[int, Field(ge=1, le=10**9)]] = Field(
         default=None,

@@ -59,7 +59,7 @@ def measured_from_the_cache(collection: Collection) -> dict[str, float]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("settings", [{"mmr_lambda": 0.5}, {"near_duplicate": 0.999}])
+@pytest.mark.parametrize("settings", [{"mmr_lambda": 0.3}, {"near_duplicate": 0.999}])
 def test_a_copy_gives_its_place_to_another_document(
     settings: dict[str, float], with_copies: Collection, refresh: Refresh, tmp_path: Path
 ) -> None:

@@ -107,6 +107,7 @@ def test_the_queries_beyond_the_cap_keep_the_fused_order_and_say_so_until_later_
     hosted: Collection, refresh: Refresh, provider: RerankServer
 ) -> None:
     hosted.settings["reranker.hosted"]["max_pairs"] = 50
+    hosted.settings["results"] = {"order": "weighted"}
 
     first = refresh(hosted)
 

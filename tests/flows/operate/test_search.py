@@ -60,4 +60,4 @@ def test_a_passage_is_scored_once_and_what_the_release_holds_not_at_all(
     capped = manifest.counts.model_copy(update={"queries_left": 3})
     with_a_run, left = differences(with_run, capped)
     assert "our own dense leg: other.run" in with_a_run
-    assert "3 queries of the release keep the fused order" in left
+    assert "3 queries of the release are ordered without it" in left
