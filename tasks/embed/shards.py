@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pyarrow as pa
 
-from nightrank.storage.errors import MachineError
 from nightrank.storage.lance.table import vectors_of
 from nightrank.tasks.embed.encoder import Embedder, check_stored_vectors, plan_embedder
 from nightrank.tasks.models.tokens import load_token_counter
@@ -16,8 +15,8 @@ from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.settings.operation import ExecutionSettings
-from nightrank.tasks.workers.cut import DriftSample, Place, slices
-from nightrank.tasks.workers.seats import _require_same, model_at
+from nightrank.tasks.workers.cut import DriftSample, Place, asked_and_made, slices
+from nightrank.tasks.workers.seats import model_at, require_same_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -127,10 +126,7 @@ def embed_in_shards(
     shards = [EmbeddingShard(number, source, kind, model, place, drift_sample) for number, source in enumerate(sources)]
     with progress("embedding", sum(source.rows for source in sources)) as advance:
         for shard, output in sharding.workers.compute(embed_shard, shards):
-            asked, made = shard.source.read(), output.read()
-            if not made.column("key").equals(asked.column("key")):
-                message = f"The shard {shard.source.name} returned other texts than it was given."
-                raise MachineError(message, remedy="Install the same version of Nightrank on all machines.")
+            asked, made = asked_and_made(shard.source, output, keys=["key"], kind="texts")
             dimensions = made.schema.field("vector").type.list_size
             yield Embedded(
                 asked.column("key").to_pylist(),
@@ -173,5 +169,5 @@ class EmbedderReference:
         """
         settings = self.settings.model_copy(update={"precision": self.precision})
         plan = plan_embedder(settings, ExecutionSettings(device=device), base=self.base)
-        _require_same(self.settings.model, plan.fingerprint, self.fingerprint)
+        require_same_model(self.settings.model, plan.fingerprint, self.fingerprint)
         return Embedder(plan, batch_tokens=place.batch_tokens, threads=place.threads)

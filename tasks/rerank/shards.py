@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from nightrank.storage.errors import MachineError
 from nightrank.tasks.models.drift_check import compare_with_stored
 from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local
@@ -17,8 +16,8 @@ from nightrank.tasks.runtime.progress import progress
 from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.settings.operation import ExecutionSettings
-from nightrank.tasks.workers.cut import DriftSample, Place, slices
-from nightrank.tasks.workers.seats import _require_same, model_at
+from nightrank.tasks.workers.cut import DriftSample, Place, asked_and_made, slices
+from nightrank.tasks.workers.seats import model_at, require_same_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -105,11 +104,8 @@ class PairSharding:
         shards = [PairShard(number, source, self.model, place, drift_sample) for number, source in enumerate(sources)]
         with progress("reranking", sum(source.rows for source in sources)) as advance:
             for shard, output in self.sharding.workers.compute(score_shard, shards):
-                asked, made = shard.source.read().select(KEYS), output.read()
-                if not made.select(KEYS).equals(asked):
-                    message = f"The shard {shard.source.name} returned other pairs than it was given."
-                    raise MachineError(message, remedy="Install the same version of Nightrank on all machines.")
-                yield asked, made.column("score").to_numpy()
+                asked, made = asked_and_made(shard.source, output, keys=KEYS, kind="pairs")
+                yield asked.select(KEYS), made.column("score").to_numpy()
                 shard.source.remove()
                 output.remove()
                 advance(shard.source.rows)
@@ -171,6 +167,6 @@ class RerankerReference:
         """
         settings = self.settings.model_copy(update={"precision": self.precision})
         plan = plan_local(settings, ExecutionSettings(device=device), base=self.base)
-        _require_same(self.settings.model, plan.fingerprint, self.fingerprint)
+        require_same_model(self.settings.model, plan.fingerprint, self.fingerprint)
         kind = OpenvinoReranker if plan.runtime == "openvino" else Reranker
         return kind(plan, batch_tokens=place.batch_tokens, threads=place.threads)

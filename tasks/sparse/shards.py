@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from nightrank.storage.errors import MachineError
 from nightrank.storage.memo.sparse_vectors import SparseVectors
 from nightrank.tasks.embed.shards import AT_ONCE, TEXTS
 from nightrank.tasks.runtime.progress import progress
@@ -13,8 +12,8 @@ from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.sparse.encoder import SparseEncoder, check_stored_sparse, plan_sparse
-from nightrank.tasks.workers.cut import DriftSample, Place, slices
-from nightrank.tasks.workers.seats import _require_same, model_at
+from nightrank.tasks.workers.cut import DriftSample, Place, asked_and_made, slices
+from nightrank.tasks.workers.seats import model_at, require_same_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -94,10 +93,7 @@ class SparseSharding:
         ]
         with progress("encoding", sum(source.rows for source in sources)) as advance:
             for shard, output in self.sharding.workers.compute(encode_shard, shards):
-                asked, made = shard.source.read(), output.read()
-                if not made.column("key").equals(asked.column("key")):
-                    message = f"The shard {shard.source.name} returned other texts than it was given."
-                    raise MachineError(message, remedy="Install the same version of Nightrank on all machines.")
+                asked, made = asked_and_made(shard.source, output, keys=["key"], kind="texts")
                 yield asked.column("key").to_pylist(), SparseVectors.in_table(made)
                 shard.source.remove()
                 output.remove()
@@ -139,5 +135,5 @@ class SparseReference:
         """
         settings = self.settings.model_copy(update={"precision": self.precision})
         plan = plan_sparse(settings, ExecutionSettings(device=device), base=self.base)
-        _require_same(self.settings.model, plan.fingerprint, self.fingerprint)
+        require_same_model(self.settings.model, plan.fingerprint, self.fingerprint)
         return SparseEncoder(plan, batch_tokens=place.batch_tokens, threads=place.threads)

@@ -10,6 +10,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from nightrank.storage.errors import MachineError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
@@ -103,3 +105,24 @@ def slices(table: pa.Table, rows: int) -> Iterator[pa.Table]:
     """A table in parts of at most so many rows."""
     for first in range(0, table.num_rows, rows):
         yield table.slice(first, rows)
+
+
+def asked_and_made(
+    source: SharedFile, output: SharedFile, *, keys: Sequence[str], kind: str
+) -> tuple[pa.Table, pa.Table]:
+    """What a shard was given, and what a worker made of it, row for row.
+
+    Args:
+        source: Given.
+        output: Made.
+        keys: Columns that both have, and that say what a row is of.
+        kind: What rows are, for people.
+
+    Raises:
+        MachineError: The rows are of other things.
+    """
+    asked, made = source.read(), output.read()
+    if not all(made.column(key).equals(asked.column(key)) for key in keys):
+        message = f"The shard {source.name} returned other {kind} than it was given."
+        raise MachineError(message, remedy="Install the same version of Nightrank on all machines.")
+    return asked, made

@@ -129,7 +129,12 @@ def devices_of(place: Place) -> tuple[str, ...]:
     return (f"cuda:{numbers[0]}",)
 
 
-def _require_same(name: str, found: str, expected: str) -> None:
+def require_same_model(name: str, found: str, expected: str) -> None:
+    """Refuse a model whose fingerprint here is another than where the run was started.
+
+    Raises:
+        MachineError: It is.
+    """
     if found != expected:
         message = f"The model {name!r} on {socket.gethostname()} has other files than where the run was started."
         raise MachineError(message, remedy="Put the same model on all machines, then run again.")
