@@ -42,3 +42,12 @@ def cut_by_loop(whole: pa.Table, documents: Documents | None, *, depth: int) -> 
 def rows_of(leg: pa.Table) -> list[Row]:
     """The rows of a leg, schema LEG."""
     return list(zip(*(column.to_pylist() for column in leg.columns), strict=True))
+
+
+def chunks_by_query(leg: pa.Table, queries: int) -> list[list[tuple[int, float]]]:
+    """Each query's chunk numbers and scores from a leg, schema LEG, whose ranks are found to be without a gap."""
+    found: list[list[tuple[int, float]]] = [[] for _ in range(queries)]
+    for row in leg.to_pylist():
+        found[row["query_number"]].append((row["chunk_number"], row["score"]))
+        assert row["rank"] == len(found[row["query_number"]])
+    return found

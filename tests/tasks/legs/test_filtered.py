@@ -20,7 +20,7 @@ from nightrank.tasks.legs import filtered as module
 from nightrank.tasks.legs.carried import ListedQueries, lists_by_key, lists_by_number
 from nightrank.tasks.legs.filtered import CarriedOver, update_filtered
 from nightrank.tasks.legs.texts import Texts
-from tests.support.legs_by_loop import cut_by_loop, documents_of
+from tests.support.legs_by_loop import chunks_by_query, cut_by_loop, documents_of
 from tests.tasks.legs.test_lists import blocks, hashes_of, vector_of, whole_rankings
 
 if TYPE_CHECKING:
@@ -113,14 +113,6 @@ def brute_force(
     return [(chunk, score) for _, chunk, score, _ in cut_by_loop(whole, documents, depth=depth)]
 
 
-def legs(night: LegNight, queries: int) -> list[list[tuple[int, float]]]:
-    found: list[list[tuple[int, float]]] = [[] for _ in range(queries)]
-    for row in night.leg.to_pylist():
-        found[row["query_number"]].append((row["chunk_number"], row["score"]))
-        assert row["rank"] == len(found[row["query_number"]])
-    return found
-
-
 @pytest.mark.long
 @given(
     nights=st.lists(
@@ -160,7 +152,7 @@ def test_any_history_gives_each_query_the_whole_ranking_filtered_and_cut(
             monkeypatch.setattr(module, "_bytes_each", lambda *_: BYTES_HELD // queries_at_once)
             night = history.night(chunks, asked, Counted(), depth=depth, slack=slack, documents=documents)
         expected = [brute_force(chunks, query, depth=depth, documents=documents) for query in asked]
-        assert legs(night, len(asked)) == expected
+        assert chunks_by_query(night.leg, len(asked)) == expected
 
 
 def test_a_document_that_a_filter_comes_to_let_through_joins_its_list_without_a_scan() -> None:
@@ -175,7 +167,7 @@ def test_a_document_that_a_filter_comes_to_let_through_joins_its_list_without_a_
 
     assert night.scanned == 0
     assert vectors.asked == {hashes_of([4])[0].as_py()}  # what is new to the filter "0", and nothing else
-    assert legs(night, 3) == [brute_force(relabelled, query, depth=2) for query in asked]
+    assert chunks_by_query(night.leg, 3) == [brute_force(relabelled, query, depth=2) for query in asked]
 
 
 def test_a_list_is_made_anew_where_nothing_is_known_of_what_its_filter_let_through() -> None:
@@ -196,11 +188,11 @@ def test_a_list_is_made_anew_where_nothing_is_known_of_what_its_filter_let_throu
         slack=3,
     )
     assert outcome.scanned == 1
-    assert legs(outcome, 1) == [brute_force(chunks, (100, "0"), depth=2)]
+    assert chunks_by_query(outcome.leg, 1) == [brute_force(chunks, (100, "0"), depth=2)]
 
 
 def test_ties_fall_to_the_first_chunk_that_the_filter_lets_through() -> None:
     indifferent = next(query for query in range(1000) if not vector_of(query).any())
     chunks = [(0, 3), (1, 3), (2, 3), (2, 0), (1, 0), (0, 0)]
     night = History().night(chunks, [(indifferent, "0")], Counted(), depth=1, slack=0)
-    assert legs(night, 1) == [[(3, 0.0)]]
+    assert chunks_by_query(night.leg, 1) == [[(3, 0.0)]]

@@ -18,6 +18,7 @@ from nightrank.tasks.legs.carried import ListedQueries, lists_by_key, lists_by_n
 from nightrank.tasks.legs.filtered import CarriedOver, update_filtered
 from nightrank.tasks.legs.texts import Texts
 from nightrank.tasks.sparse.retrieve import SparseQueries
+from tests.support.legs_by_loop import chunks_by_query
 from tests.tasks.sparse.test_retrieve import hashes_of, random_rows, score, vectors_of
 
 if TYPE_CHECKING:
@@ -105,14 +106,6 @@ def brute_force(chunks: list[Chunk], query: Query, *, depth: int) -> list[tuple[
     return [entry for entry in ranked if condition is None or str(chunks[entry[0]][1]) in condition][:depth]
 
 
-def legs(night: LegNight, queries: int) -> list[list[tuple[int, float]]]:
-    found: list[list[tuple[int, float]]] = [[] for _ in range(queries)]
-    for row in night.leg.to_pylist():
-        found[row["query_number"]].append((row["chunk_number"], row["score"]))
-        assert row["rank"] == len(found[row["query_number"]])
-    return found
-
-
 @pytest.mark.long
 @given(
     nights=st.lists(
@@ -138,7 +131,7 @@ def test_any_history_gives_each_query_the_whole_ranking_filtered_and_cut(
     history = History()
     for chunks, asked in nights:
         night = history.night(chunks, asked, Stored(), depth=depth, slack=slack)
-        assert legs(night, len(asked)) == [brute_force(chunks, query, depth=depth) for query in asked]
+        assert chunks_by_query(night.leg, len(asked)) == [brute_force(chunks, query, depth=depth) for query in asked]
 
 
 def test_a_list_of_all_that_share_a_token_is_complete_however_short() -> None:
@@ -152,7 +145,7 @@ def test_a_list_of_all_that_share_a_token_is_complete_however_short() -> None:
     night = history.night(more, [(query, None)], stored, depth=40, slack=5)
     assert night.scanned == 0
     assert stored.asked == set(hashes_of([50, 51]).to_pylist())  # what is new, and nothing else
-    assert legs(night, 1) == [brute_force(more, (query, None), depth=40)]
+    assert chunks_by_query(night.leg, 1) == [brute_force(more, (query, None), depth=40)]
 
 
 def test_a_query_that_shares_a_token_with_no_text_is_not_scanned_for_again() -> None:
