@@ -55,7 +55,11 @@ class Form(NamedTuple):
     def told(self) -> str:
         """As an account tells it."""
         name = self.encoding.upper().removesuffix("-LE").removesuffix("-BE")
-        return name + (" with a mark" if self.mark_bytes else "") + (", CR as line end" if self.has_bare_returns else "")
+        return (
+            name
+            + (" with a byte order mark" if self.mark_bytes else "")
+            + (", CR as line end" if self.has_bare_returns else "")
+        )
 
 
 def form_of(head: bytes, *, encoding: str = UTF_8) -> Form:

@@ -31,6 +31,7 @@ CONTROL_OR_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 BLANKS = " \t\u00a0\u2007\u202f\u3000\ufeff"
 """What is taken away around ids: an export pads with them, and nobody sees them. Line breaks are faults."""
+PADDED_IDS = "blanks around ids, taken away"
 EXACT_TO = 2**53
 """Beyond it not every integer is a float: what was written was another number, perhaps."""
 
@@ -139,12 +140,12 @@ def json_fields(values: Mapping[str, object]) -> dict[str, JsonValue]:
 
 
 def fields_and_left_out(values: Mapping[str, object]) -> tuple[dict[str, JsonValue], dict[str, str]]:
-    """The fields of a row as JSON, and why others, of types that JSON lacks, are left out, by name.
+    r"""The fields of a row as JSON, and why others, of types that JSON lacks, are left out, by name.
 
     Raises:
         ValueError: As ``json_value`` does, for what is no matter of a type.
 
-    >>> fields_and_left_out({"id": 1, "image": b"\\x89PNG"})
+    >>> fields_and_left_out({"id": 1, "image": b"\x89PNG"})
     ({'id': 1}, {'image': 'bytes that are no text'})
     """
     fields: dict[str, JsonValue] = {}
@@ -158,6 +159,17 @@ def fields_and_left_out(values: Mapping[str, object]) -> tuple[dict[str, JsonVal
         except NoJsonValue as error:
             left_out[name] = str(error).removeprefix(f"field {shown(name)}: ")
     return fields, left_out
+
+
+def number_as_text(value: JsonValue) -> JsonValue:
+    """A number as the text that a reader of text would have met; any other value as it is.
+
+    >>> number_as_text(404), number_as_text(1917.0), number_as_text(-2.5), number_as_text(None)
+    ('404', '1917', '-2.5', None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def kind(value: object) -> str:
@@ -197,22 +209,20 @@ def _json_value(value: object, levels: int, counter: Iterator[int]) -> JsonValue
 def _scalar(value: object) -> JsonValue:
     if isinstance(value, str):
         _refuse_surrogates(value)
-    elif isinstance(value, float) and not math.isfinite(value):
+    elif isinstance(value, float | Decimal) and not math.isfinite(value):
         return None
     elif isinstance(value, date | time):
         return value.isoformat()
     elif isinstance(value, timedelta):
         seconds = value.total_seconds()
         return int(seconds) if seconds.is_integer() else seconds
-    elif isinstance(value, Decimal):
-        return str(value) if value.is_finite() else None
-    elif isinstance(value, UUID):
+    elif isinstance(value, Decimal | UUID):
         return str(value)
     elif isinstance(value, bytes):
         return _text_of(value)
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    raise NoJsonValue(f"{kind(value)} is no JSON value")
+    elif value is not None and not isinstance(value, bool | int | float):
+        raise NoJsonValue(f"{kind(value)} is no JSON value")
+    return value
 
 
 def _text_of(data: bytes) -> str:

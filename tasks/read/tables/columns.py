@@ -163,9 +163,9 @@ class Columns:
         unnamed = tuple(column for column in found if UNNAMED.fullmatch(column_key(column)))
         free = [column for column in found if column not in unnamed]
         columns: dict[str, tuple[str, ...]] = {}
-        for role, wanted in self.chosen.items():
+        for chosen_role, wanted in self.chosen.items():
             if chosen := _called(wanted, free):
-                columns[role] = (chosen,)
+                columns[chosen_role] = (chosen,)
                 free.remove(chosen)
         guessed: set[str] = set()
         for role in self.vocabulary.roles:
@@ -174,7 +174,8 @@ class Columns:
             candidates = _candidates(role, free)
             if candidates:
                 columns[role.name] = tuple(candidates)
-                guessed.update(column for column in candidates if column.strip() not in role.names)
+                known = {column_key(name) for name in role.names}
+                guessed.update(column for column in candidates if column_key(column) not in known)
         first = {taken[0] for taken in columns.values()}
         rest = tuple(column for column in found if column not in first and column not in unnamed)
         return Taken(columns, frozenset(guessed), rest, unnamed)

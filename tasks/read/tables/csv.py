@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.read.input_file import InputFile
 
 
-
 @dataclass(frozen=True, slots=True)
 class Record:
     """One record.
@@ -146,7 +145,9 @@ class _OpenRecord:
             if text.strip(b"\r"):
                 self.fault = "text follows a closing quote"
                 if self.current.endswith(b"\\"):
-                    self.fault += ' (a quote inside a field is doubled in CSV, and not marked by \\; Spark: escape=\'"\')'
+                    self.fault += (
+                        " (a quote inside a field is doubled in CSV, and not marked by \\; Spark: escape='\"')"
+                    )
                 self.state = _State.PLAIN
         elif text:
             self._keep(text)

@@ -1,6 +1,4 @@
-"""Documents from JSONL, CSV, TSV and Parquet: BEIR's columns as they are, usual names by a guess that is told, every
-other column as metadata.
-"""
+"""Documents from JSONL, CSV, TSV and Parquet: BEIR's columns as they are, other ones by a guess, or as metadata."""
 
 from __future__ import annotations
 
@@ -14,9 +12,10 @@ from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.account import Kind, Skipped
 from nightrank.tasks.read.html import parse_html
 from nightrank.tasks.read.tables.columns import NONE
-from nightrank.tasks.read.tables.rows import FIRST_CHARACTERS, FIRST_ROWS, Row, read_rows
+from nightrank.tasks.read.tables.row import Row
+from nightrank.tasks.read.tables.rows import FIRST_CHARACTERS, FIRST_ROWS, read_rows
 from nightrank.tasks.read.tables.usage import Usage
-from nightrank.tasks.read.values import clean_text, identifier, json_object, kind, shown
+from nightrank.tasks.read.values import PADDED_IDS, clean_text, identifier, json_object, kind, number_as_text, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +31,9 @@ NO_TEXTS = NO_IDS | {"NA", "N/A", "n/a", "(null)"}
 EMPTY_ROW = "title and text are both empty"
 LEAST_BODY = 40
 """Characters on average from which a column of several words, in a table without a text, looks like one."""
-MARKUP = re.compile(r"</(?:p|div|span|a|li|ul|ol|b|i|strong|em|td|tr|table|h[1-6])>|<br ?/?>|&(?:nbsp|amp|lt|quot|#\d+);")
+MARKUP = re.compile(
+    r"</(?:p|div|span|a|li|ul|ol|b|i|strong|em|td|tr|table|h[1-6])>|<br ?/?>|&(?:nbsp|amp|lt|quot|#\d+);"
+)
 HTML_AS_TEXT = "HTML in texts, read as it is written"
 
 
@@ -108,9 +109,8 @@ def document_from(row: Row, table: DocumentTable, *, name: str, usage: Usage) ->
     if table.text_format == "html" and text:
         found, text = parse_html(text)
         title = title or found
-    elif "<" in text or "&" in text:
-        if MARKUP.search(text):
-            usage.mended(HTML_AS_TEXT, row=row.number)
+    elif ("<" in text or "&" in text) and MARKUP.search(text):
+        usage.mended(HTML_AS_TEXT, row=row.number)
     title = " ".join(title.split())
     if not title and not text.strip():
         raise Skipped(EMPTY_ROW)
@@ -146,7 +146,7 @@ class _Reading:
             raise ValueError("the id is empty")
         document_id = identifier(value)
         if isinstance(value, str) and value != document_id:
-            self.usage.mended("blanks around ids, taken away", row=self.row.number)
+            self.usage.mended(PADDED_IDS, row=self.row.number)
         return document_id, column
 
     def text(self, role: str) -> tuple[str, str]:
@@ -167,13 +167,13 @@ class _Reading:
 
     def _plain(self, column: str, role: str) -> str:
         value = self.row.values[column]
+        if role == "title":
+            value = number_as_text(value)
         if value is None:
             return ""
         if isinstance(value, list) and all(isinstance(part, str) for part in value):
             self.usage.mended(f"{role}s that are lists, joined", row=self.row.number)
             return "\n".join(part for part in value if isinstance(part, str))
-        if role == "title" and isinstance(value, int | float) and not isinstance(value, bool):
-            return str(int(value) if float(value).is_integer() else value)
         if not isinstance(value, str):
             raise ValueError(f"{column} is {kind(value)}, not a text")
         if value.strip() in NO_TEXTS:

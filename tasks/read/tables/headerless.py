@@ -82,7 +82,7 @@ def proposed_header(part: Part, row: Sequence[str]) -> list[str]:
     names = [f"column_{number}" for number in range(1, len(row) + 1)]
     texts = [place for place, kind in enumerate(kinds) if kind == "text"]
     if part == "judgments":
-        return (["query-id", "corpus-id", "score"] + names[3:])[: len(row)]
+        return ["query-id", "corpus-id", "score", *names[3:]][: len(row)]
     if part == "documents":
         names[0] = "id"
         texts = [place for place in texts if place > 0] or list(range(1, len(row)))
@@ -91,8 +91,7 @@ def proposed_header(part: Part, row: Sequence[str]) -> list[str]:
             names[longest] = "text"
             if shorter := [place for place in texts if place < longest]:
                 names[shorter[0]] = "title"
-        names = ["url" if kinds[place] == "link" else name for place, name in enumerate(names)]
-        return names
+        return ["url" if kinds[place] == "link" else name for place, name in enumerate(names)]
     query = texts[0] if texts else 0
     names[query] = "query"
     for place, kind in enumerate(kinds):

@@ -10,7 +10,7 @@ import csv
 import io
 import re
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from nightrank.tasks.read.encoding import opened_as
 from nightrank.tasks.read.lines import PIECE_BYTES
@@ -106,7 +106,9 @@ def _found(lines: list[str], separator: str, columns: Columns | None) -> Layout:
     return Layout(chosen, is_quoted, before, told=tuple(told), hint=_hint(rows, columns, chosen))
 
 
-def _header_of(lines: Sequence[str], before: int, separators: Sequence[str], columns: Columns) -> tuple[int, str] | None:
+def _header_of(
+    lines: Sequence[str], before: int, separators: Sequence[str], columns: Columns
+) -> tuple[int, str] | None:
     """The line of the header, from 0, and the separator by which it means something."""
     seen = 0
     for number, line in enumerate(lines[before:], before):
@@ -147,7 +149,7 @@ def _hint(rows: Sequence[Sequence[str]], columns: Columns, separator: str) -> st
 
 def _records(lines: Sequence[str], separator: str, *, is_quoted: bool) -> Iterator[list[str]]:
     """The rows of some lines, blank ones left out, as far as they can be told apart."""
-    quoting = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
     text = io.StringIO("\n".join(lines), newline="")
     try:
         for row in csv.reader(text, delimiter=separator, quoting=quoting):

@@ -37,8 +37,29 @@ LOCAL_QUERIES = (
     *("Vanligaste sökfrågorna", "Populäraste frågorna", "Sökfråga", "Sökord", "Sökterm", "Søgeord", "Søkeord"),
     *("En çok yapılan sorgular", "Sorgular", "Sorgu", "Arama terimi", "Nejčastější dotazy", "Dotaz", "Hakutermi"),
     *("Популярные запросы", "Самые популярные запросы", "Запросы", "Запрос", "Поисковый запрос", "Популярні запити"),
-    *("上位のクエリ", "クエリ", "検索語", "検索キーワード", "キーワード", "热门查询", "查询", "搜索词", "搜索关键词", "關鍵字"),
-    *("熱門查詢", "查詢", "인기 검색어", "검색어", "쿼리", "أهم طلبات البحث", "שאילתות נפוצות", "शीर्ष क्वेरी", "truy vấn hàng đầu"),
+    *(
+        "上位のクエリ",
+        "クエリ",
+        "検索語",
+        "検索キーワード",
+        "キーワード",
+        "热门查询",
+        "查询",
+        "搜索词",
+        "搜索关键词",
+        "關鍵字",
+    ),
+    *(
+        "熱門查詢",
+        "查詢",
+        "인기 검색어",
+        "검색어",
+        "쿼리",
+        "أهم طلبات البحث",
+        "שאילתות נפוצות",
+        "शीर्ष क्वेरी",
+        "truy vấn hàng đầu",
+    ),
 )
 LOCAL_COUNTS = (
     *("Anzahl", "Häufigkeit", "Suchen", "Suchvolumen", "Nombre", "Fréquence", "Volume de recherche", "Cantidad"),
@@ -47,7 +68,19 @@ LOCAL_COUNTS = (
 )
 LOCAL_IMPRESSIONS = (
     *("Impressionen", "Impresiones", "Impressioni", "Impressões", "Vertoningen", "Wyświetlenia", "Exponeringar"),
-    *("Visningar", "Visninger", "Gösterimler", "Показы", "Покази", "表示回数", "展示", "展示次数", "曝光", "노출", "노출수"),
+    *(
+        "Visningar",
+        "Visninger",
+        "Gösterimler",
+        "Показы",
+        "Покази",
+        "表示回数",
+        "展示",
+        "展示次数",
+        "曝光",
+        "노출",
+        "노출수",
+    ),
 )
 LOCAL_CLICKS = (
     *("Klicks", "Clics", "Clic", "Cliques", "Klikken", "Kliknięcia", "Klick", "Klik", "Tıklamalar", "Клики", "Кліки"),

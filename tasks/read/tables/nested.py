@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.read.input_file import InputFile
-    from nightrank.tasks.read.tables.rows import Row
+    from nightrank.tasks.read.tables.row import Row
 
 ACTIONS = ("index", "create", "update")
 

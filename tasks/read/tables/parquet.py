@@ -83,7 +83,7 @@ def _row(
         except (ValueError, KeyError, OverflowError) as error:
             raise ValueError(f"field {shown(name)}: {error}") from None
     fields, left_out = fields_and_left_out(values)
-    size_bytes += sum(len(fields[name]) for name in values if isinstance(values[name], bytes) and name in fields)  # type: ignore[arg-type]  # they became texts
+    size_bytes += sum(len(value) for name, value in values.items() if isinstance(value, bytes) and name in fields)
     if size_bytes > max_bytes:
         raise ValueError(too_large(size_bytes, max_bytes))
     return fields, left_out

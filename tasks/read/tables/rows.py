@@ -7,8 +7,8 @@ record batches.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -19,37 +19,22 @@ from nightrank.tasks.read.tables.columns import column_key
 from nightrank.tasks.read.tables.csv import read_records
 from nightrank.tasks.read.tables.layout import layout_of
 from nightrank.tasks.read.tables.nested import unwrapped
+from nightrank.tasks.read.tables.row import Row
 from nightrank.tasks.read.text_lines import read_lines
 from nightrank.tasks.read.values import json_fields, json_object, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from nightrank.storage.records import JsonValue
     from nightrank.tasks.read.input_file import InputFile
     from nightrank.tasks.read.tables.columns import Columns
     from nightrank.tasks.read.tables.layout import Layout
 
 TABLE_SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+OPENED = re.compile(r"\[\s*(?:\{|\Z)|\{\Z")
 FIRST_ROWS = 100
 FIRST_CHARACTERS = 1_000_000
 """How much is looked at before a table of objects is refused, as none of them has what it must have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a table.
-
-    Attributes:
-        number: Its line in the file, from 1 and with the header counted (of CSV the line where it starts); of
-            Parquet its row, from 1.
-        values: By column name, in the file's order; finite, and without lone surrogates.
-        left_out: Why fields are not among them, by name: they are of types that JSON lacks.
-    """
-
-    number: int
-    values: Mapping[str, JsonValue]
-    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def table_suffix(file_name: str) -> str | None:
@@ -79,10 +64,7 @@ def read_rows(file: InputFile, columns: Columns | None, *, max_bytes: int) -> It
         )
     if suffix.startswith((".csv", ".tsv")):
         separator = "," if suffix.startswith(".csv") else "\t"
-        layout = layout_of(file.path, file.form(), name=file.name, separator=separator, columns=columns)
-        for told in layout.told:
-            file.tell(Kind.FORM, told)
-        return _named_rows(file, layout, columns, max_bytes=max_bytes)
+        return read_separated(file, columns, max_bytes=max_bytes, separator=separator)
     if suffix.startswith(".jsonl"):
         rows = _json_rows(file, max_bytes=max_bytes)
     else:
@@ -95,18 +77,37 @@ def read_rows(file: InputFile, columns: Columns | None, *, max_bytes: int) -> It
     return _checked(unwrapped(rows, file), columns, name=file.name)
 
 
+def read_separated(
+    file: InputFile, columns: Columns | None, *, max_bytes: int, separator: str = "\t"
+) -> Iterator[Row | BadRow]:
+    """The rows of a text file of separated fields, as ``read_rows`` gives them, whatever the file is called.
+
+    Args:
+        file: As there.
+        columns: As there.
+        max_bytes: As there.
+        separator: Between fields, where the header does not say otherwise.
+    """
+    layout = layout_of(file.path, file.form(), name=file.name, separator=separator, columns=columns)
+    for told in layout.told:
+        file.tell(Kind.FORM, told)
+    yield from _named_rows(file, layout, columns, max_bytes=max_bytes)
+
+
 def _json_rows(file: InputFile, *, max_bytes: int) -> Iterator[Row | BadRow]:
-    is_first = True
+    first = ""  # the first line, where it opens an array or an object and no more
     for line in read_lines(file, max_bytes=max_bytes):
         if isinstance(line, BadRow):
             yield line
         elif text := line.text.strip():
-            if is_first and text.startswith(("[{", "[ {")) or (is_first and text in ("[", "{")):
+            if OPENED.match(text) and not first:
+                first = text
+            if (first.startswith("[") and text[0] in "[{") or (first == "{" and text[0] == '"'):
                 raise InputError(
-                    f"{file.name} is {'an array' if text[0] == '[' else 'objects over several lines'}, not JSON Lines.",
-                    remedy="Write one object a line: jq -c '.[]' for an array, jq -c . for objects.",
+                    f"{file.name} is JSON over several lines, or an array, and not JSON Lines: one object a line.",
+                    remedy="Write it again: jq -c '.[]' for an array, jq -c . for objects.",
                 )
-            is_first = False
+            first = first or "any other"
             try:
                 yield Row(line.number, json_object(line.text))
             except ValueError as error:
@@ -143,9 +144,7 @@ def _records(file: InputFile, layout: Layout, *, max_bytes: int) -> Iterator[tup
             yield line.number, line.text.split(layout.separator)
 
 
-def _named_rows(
-    file: InputFile, layout: Layout, columns: Columns | None, *, max_bytes: int
-) -> Iterator[Row | BadRow]:
+def _named_rows(file: InputFile, layout: Layout, columns: Columns | None, *, max_bytes: int) -> Iterator[Row | BadRow]:
     records = _records(file, layout, max_bytes=max_bytes)
     header = layout.header
     if header is None or layout.skips_header:
@@ -156,16 +155,18 @@ def _named_rows(
     places = [(place, column) for place, column in enumerate(header) if column_key(column)]
     if columns is not None:
         columns.require(header, name=file.name, quoted=_may_quote(header, columns), hint=layout.hint)
-    width, width_told = len(header), f"the header has {_counted(len(header), 'field')}"
+    width = len(header)
     if len(places) < width:
         file.tell(Kind.COLUMN_IGNORED, "a column without a name", count=width - len(places))
     for record in records:
         if isinstance(record, BadRow):
             yield record
         elif len(record[1]) != width:
-            yield BadRow(file.name, record[0], f"{_counted(len(record[1]), 'field')} where {width_told}")
+            fields = f"{len(record[1])} field{'s' * (len(record[1]) != 1)}"
+            yield BadRow(file.name, record[0], f"{fields} where the header has {width}")
         else:
-            yield Row(record[0], json_fields({column: record[1][place] for place, column in places}))
+            values = json_fields({column: record[1][place] for place, column in places})
+            yield Row(record[0], values, has_decimal_commas=layout.separator == ";")
 
 
 def _may_quote(header: Sequence[str], columns: Columns) -> bool:
@@ -186,7 +187,3 @@ def _header(record: tuple[int, Sequence[str]] | BadRow | None, *, name: str) -> 
             remedy="Give each column a name of its own.",
         )
     return header
-
-
-def _counted(number: int, what: str) -> str:
-    return f"1 {what}" if number == 1 else f"{number} {what}s"
