@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+BLOBS_LEFT_OUT = "data written out in a text left out"
 MIN_CHARACTERS = 200
 """Of a run: longer than a SHA-512 in hexadecimal digits or a token of an API."""
 MIN_CHARACTERS_OF_CODE = 2000
@@ -54,7 +55,7 @@ def _is_blob(run: str, *, is_data: bool) -> bool:
     if not run.strip("0123456789abcdef\n \t") or not run.strip("0123456789ABCDEF\n \t"):
         return digits < len(run)  # a number may be long
     mixed = run.lower() != run != run.upper()
-    return mixed and 20 * digits >= len(run) and 20 * run.count("/") <= len(run) and 10 * run.count("-") <= len(run)
+    return mixed and 40 * digits >= len(run) and 20 * run.count("/") <= len(run) and 10 * run.count("-") <= len(run)
 
 
 def _code_blocks(text: str) -> list[tuple[int, int]]:

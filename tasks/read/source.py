@@ -132,9 +132,8 @@ def _read_files(
         if table_suffix(file.path.name):
             yield from read_table(InputFile(file.path, file.name, "documents", account, settings.encoding), table)
         else:
-            page = read_page(
-                file.path, name=file.name, document_id=file.document_id, max_bytes=max_bytes, account=account
-            )
+            page_file = InputFile(file.path, file.name, "documents", account, settings.encoding)
+            page = read_page(page_file, document_id=file.document_id, max_bytes=max_bytes)
             if page is not None:
                 yield page
 

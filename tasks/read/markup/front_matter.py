@@ -13,7 +13,7 @@ import tomllib
 from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.tasks.read.markup.yaml_values import TEXT_FIELDS, plain_value, yaml_value
-from nightrank.tasks.read.values import json_object, json_value, kind
+from nightrank.tasks.read.values import json_object, json_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,9 @@ _CLOSING = {
     "+++": re.compile(r"^\+\+\+[ \t]*$", re.MULTILINE),
     ";;;": re.compile(r"^;;;[ \t]*$", re.MULTILINE),
 }
-_FIRST_LINE = re.compile(r"\s*(?:#.*\n\s*)*(?:(?P<key>[\"']?[^\W\d][\w.-]*[\"']?)[ \t]*:(?:\s|$)|[{&]|[^\W\d][\w -]*:(?:\s|$))")
+_FIRST_LINE = re.compile(
+    r"\s*(?:#.*\n\s*)*(?:(?P<key>[\"']?[^\W\d][\w.-]*[\"']?)[ \t]*:(?:\s|$)|[{&]|[^\W\d][\w -]*:(?:\s|$))"
+)
 _FIELDS_LEFT_OUT = re.compile(r"(?:[ \t]*(?:#[ \t]*[\w.-]+[ \t]*:.*)?(?:\n|$))*")
 # Of a block that begins with a blank line, as rules do.
 _USUAL_KEYS = re.compile(
@@ -55,12 +57,28 @@ _USUAL_KEYS = re.compile(
 )
 _KEY_LINE = re.compile(r"([^\W\d][\w .-]{0,40}?)[ \t]*:[ \t]*(.*)")
 _MULTIMARKDOWN_KEYS = frozenset(
-    {"title", "author", "authors", "date", "summary", "tags", "category", "categories", "slug", "status", "lang", "language"}
+    {
+        "title",
+        "author",
+        "authors",
+        "date",
+        "summary",
+        "tags",
+        "category",
+        "categories",
+        "slug",
+        "status",
+        "lang",
+        "language",
+    }
     | {"template", "keywords", "description", "affiliation", "copyright", "modified", "subtitle", "version", "email"}
     | {"css", "base header level", "format", "comment", "series", "url", "save_as", "draft", "published"}
 )
 _ORG_LINE = re.compile(r"#\+([A-Za-z_]+):[ \t]*(.*)\n?")
-_SALVAGED = re.compile(r"^[ \t]*[\"']?(title|draft|published|publish|status)[\"']?[ \t]*[:=][ \t]*(.+?)[ \t]*,?[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_SALVAGED = re.compile(
+    r"^[ \t]*[\"']?(title|draft|published|publish|status)[\"']?[ \t]*[:=][ \t]*(.+?)[ \t]*,?[ \t]*$",
+    re.MULTILINE | re.IGNORECASE,
+)
 MAX_HEAD_LINES = 60
 
 
@@ -271,11 +289,3 @@ def hidden_because(fields: Fields) -> str:
 def _says(value: JsonValue, wanted: bool) -> bool:
     words = ("true", "yes", "on", "1") if wanted else ("false", "no", "off", "0")
     return value is wanted or (isinstance(value, str) and value.strip().lower() in words)
-
-
-def title_of(fields: Fields) -> tuple[str, str]:
-    """The title that the fields name, and why it is none, in words; both empty where they name none."""
-    title = fields.get("title")
-    if isinstance(title, list | dict):
-        return "", f"the front matter's title is {kind(title)}, not a text"
-    return ("" if title is None else str(title)), ""

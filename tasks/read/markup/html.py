@@ -164,9 +164,7 @@ def _is_part(name: str, title: str) -> bool:
         return True
     if long.startswith(short):
         return _SEPARATOR.match(long, len(short)) is not None
-    return long.endswith(short) and any(
-        found.end() == len(long) - len(short) for found in _SEPARATOR.finditer(long)
-    )
+    return long.endswith(short) and any(found.end() == len(long) - len(short) for found in _SEPARATOR.finditer(long))
 
 
 def _is_last(name: str, title: str) -> bool:

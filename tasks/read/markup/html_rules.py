@@ -18,30 +18,35 @@ if TYPE_CHECKING:
 
     Attributes = dict[str, str | None]
 
+
+def names(text: str) -> frozenset[str]:
+    """The names of elements that a text lists."""
+    return frozenset(text.split())
+
+
 # Neither of them is rendered; words on both sides of one stay one word.
-NOT_RENDERED = frozenset(
-    {"script", "style", "template", "noscript", "head", "title", "meta", "link", "base", "datalist", "param", "source"}
-    | {"track", "area", "map", "rp", "annotation", "annotation-xml", "noembed", "noframes", "-comment"}
+NOT_RENDERED = names(
+    "script style template noscript head title meta link base datalist param source track area map rp annotation "
+    "annotation-xml noembed noframes -comment"
 )
 # Rendered as something else than text, or to be worked with: they part the words on both sides.
-REPLACED = frozenset(
-    {"iframe", "object", "embed", "applet", "canvas", "audio", "video", "svg", "button", "dialog", "textarea", "input"}
-    | {"img", "progress", "meter", "picture"}
+REPLACED = names(
+    "iframe object embed applet canvas audio video svg button dialog textarea input img progress meter picture"
 )
-BOILERPLATE = frozenset({"nav", "form", "aside", "menu"})
-ROLES = frozenset(
-    {"navigation", "banner", "contentinfo", "search", "dialog", "alertdialog", "menu", "menubar", "toolbar"}
-    | {"complementary", "tooltip"}
-)
+BOILERPLATE = names("nav form aside menu")
+ROLES = names("navigation banner contentinfo search dialog alertdialog menu menubar toolbar complementary tooltip")
 HOLDS_CONTENT = "main, article, [role=main], h1"
-HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
-SECTIONS = frozenset({"article", "main", "section"})
-NAMED = frozenset({"div", "ul", "ol", "section", "p", "span", "td", "table", "tr", "li", "a", "dl"})
+HEADINGS = names("h1 h2 h3 h4 h5 h6")
+SECTIONS = names("article main section")
+NAMED = names("div ul ol section p span td table tr li a dl")
 
 _INVISIBLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
-_FOR_EARS = re.compile(r"(?:^|\s)(?:sr-only|visually-?hidden|screen-reader-text|screenreader-only)(?:\s|$)", re.IGNORECASE)
+_FOR_EARS = re.compile(
+    r"(?:^|\s)(?:sr-only|visually-?hidden|screen-reader-text|screenreader-only)(?:\s|$)", re.IGNORECASE
+)
 _NOTE = re.compile(
-    r"note|tip|warning|caution|danger|important|info|admonition|callout|alert|footnote|topic|example|hint", re.IGNORECASE
+    r"note|tip|warning|caution|danger|important|info|admonition|callout|alert|footnote|topic|example|hint",
+    re.IGNORECASE,
 )
 _COOKIES = re.compile(
     r"(?:^|[\s_-])(?:cookies?[_-]?(?:accept|alert|banner|bar|box|compliance|consent|container|control|dialog|disclaimer|"
@@ -62,7 +67,9 @@ _LINKS = re.compile(  # such lists of links, not such texts
     r"related|widget|toolbar|masthead|sitemap|tags|social|share|pager|pagination|recommended|trending|popular)(?:[\s_-]|$)",
     re.IGNORECASE,
 )
-_EDGES = re.compile(r"(?:^|\s)(?:footer|sidebar|masthead|site-(?:header|footer|info)|page-footer|colophon)(?:\s|$)", re.IGNORECASE)
+_EDGES = re.compile(
+    r"(?:^|\s)(?:footer|sidebar|masthead|site-(?:header|footer|info)|page-footer|colophon)(?:\s|$)", re.IGNORECASE
+)
 
 LARGE_SHARE = 0.3
 SHORT_CHARACTERS = 300
@@ -99,8 +106,8 @@ class Unseen:
         return attributes.get("id") in self.ids
 
 
-_AT_BLOCK = re.compile(r"@[^{};]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}|@[^{};]*;")
-_RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
+_AT_BLOCK = re.compile(r"@[^{};@]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}|@[^{};@]*;")
+_RULE = re.compile(r"(?:^|(?<=\}))([^{}]*)\{([^{}]*)\}")
 _SIMPLE = re.compile(r"\s*[a-z]*([.#])([\w-]+)\s*", re.IGNORECASE)
 _DISPLAY = re.compile(r"(?:^|;)\s*(?:display|visibility)\s*:\s*([\w-]+)", re.IGNORECASE)
 
@@ -160,7 +167,7 @@ class Boilerplate:
     def _is_structure(self, node: LexborNode, tag: str, attributes: Attributes, *, inside: bool) -> bool:
         if tag == "aside" and inside:
             role, name = attributes.get("role") or "", attributes.get("class") or ""
-            if role.startswith("note") or role.startswith("doc-") or _NOTE.search(name):
+            if role.startswith(("note", "doc-")) or _NOTE.search(name):
                 return False
         if tag == "header":
             return node.css_first("main, article, [role=main]") is None

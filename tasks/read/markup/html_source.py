@@ -64,7 +64,8 @@ def between(source: str, opening: str, closing: str, replace: Callable[[str], st
     >>> between("a /* b */ c /* d", "/*", "*/", lambda _: "")
     'a  c /* d'
     """
-    kept, at = [], 0
+    kept: list[str] = []
+    at = 0
     while (start := source.find(opening, at)) >= 0:
         end = source.find(closing, start + len(opening))
         if end < 0:
@@ -75,9 +76,8 @@ def between(source: str, opening: str, closing: str, replace: Callable[[str], st
 
 
 def _closed(source: str, tag: str, end: re.Pattern[str]) -> str:
-    opening = None
-    for opening in re.finditer(rf"<{tag}\b[^<>]*>", source, re.IGNORECASE):
-        pass
+    openings = list(re.finditer(rf"<{tag}\b[^<>]*>", source, re.IGNORECASE))
+    opening = openings[-1] if openings else None
     if opening is None or re.compile(rf"</{tag}\b", re.IGNORECASE).search(source, opening.end()):
         return source
     found = end.search(source, opening.end())
@@ -92,7 +92,7 @@ def _without_open_templates(source: str) -> str:
     last_end = max((tag.end() for tag in _TEMPLATE.finditer(source) if tag[1]), default=0)
 
     def kept(tag: re.Match[str]) -> str:
-        is_open = not tag[1] and (tag.start() > last_end or "shadowrootmode" in tag[2].lower())
+        is_open = not tag[1] and (tag.start() >= last_end or "shadowrootmode" in tag[2].lower())
         return " " if is_open else tag[0]
 
     return _TEMPLATE.sub(kept, source) if "<template" in source.lower() else source

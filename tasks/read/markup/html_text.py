@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from nightrank.tasks.read.markup.html_rules import HEADINGS, NOT_RENDERED, REPLACED, SECTIONS
+from nightrank.tasks.read.markup.html_rules import HEADINGS, NOT_RENDERED, REPLACED, SECTIONS, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
     from nightrank.tasks.read.markup.html_rules import Attributes, Boilerplate, Unseen
 
-_PARAGRAPHS = frozenset(
-    {"address", "article", "aside", "blockquote", "body", "caption", "center", "details", "dialog", "dir", "div", "dl"}
-    | {"fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr", "html", "legend", "main", "menu"}
-    | {"nav", "ol", "optgroup", "p", "section", "select", "summary", "table", "tbody", "tfoot", "thead", "ul", "frameset"}
+_PARAGRAPHS = names(
+    "address article aside blockquote body caption center details dialog div dl fieldset figcaption figure footer form "
+    "frameset header hgroup hr html legend main nav optgroup p pre section select summary tbody tfoot thead"
 )
-_LINES = frozenset({"dd", "dt", "option", "tr"})
-_PADDED = frozenset({"label", "rt", "td", "th"})
+_LINES = frozenset({"dd", "dt", "option"})
+_LISTS = frozenset({"ul", "ol", "menu", "dir"})
+_OF_TABLES = frozenset({"table", "tr", "td", "th"})
+_PADDED = frozenset({"label", "rt"})
 _OF_LAYOUT = HEADINGS | {"ul", "ol", "pre", "table", "form", "article", "section", "dl", "blockquote"}
 _SYMBOLS = frozenset({"¶", "#", "§", "🔗", "⚓", "⚓︎", "permalink", ""})
 _LINE_BREAK = "\x00"  # no text of HTML holds one
@@ -41,15 +42,14 @@ def visible_text(root: LexborNode, unseen: Unseen, boilerplate: Boilerplate | No
         boilerplate: Says what goes besides; None keeps it.
         inside: Whether it is, or is within, an article or the main element.
     """
-    writer = _Writer(_layout_tables(root))
-    sections = int(inside)
-    for node, is_end in _walked(root, lambda one: _is_left_out(one, writer, unseen, boilerplate, sections)):
+    writer = _Writer(_layout_tables(root), sections=int(inside))
+    for node, is_end in _walked(root, lambda one: _is_left_out(one, writer, unseen, boilerplate)):
         tag = node.tag
         if tag == "-text":
             writer.add(node.text_content or "")
             continue
         if tag in SECTIONS:
-            sections += -1 if is_end else 1
+            writer.sections += -1 if is_end else 1
         if is_end:
             writer.leave(tag)
         else:
@@ -63,9 +63,7 @@ def words(node: LexborNode, unseen: Unseen) -> str:
     return " ".join(visible_text(node, unseen, None).lstrip("#").replace("\n", " ").split())
 
 
-def _is_left_out(
-    node: LexborNode, writer: _Writer, unseen: Unseen, boilerplate: Boilerplate | None, sections: int
-) -> bool:
+def _is_left_out(node: LexborNode, writer: _Writer, unseen: Unseen, boilerplate: Boilerplate | None) -> bool:
     tag = str(node.tag)
     if tag in NOT_RENDERED:
         return True
@@ -78,7 +76,7 @@ def _is_left_out(
         return not is_heading
     if tag == "a" and _is_anchor(node, attributes):
         return True
-    if boilerplate is not None and boilerplate(node, tag, attributes, inside=sections > 0):
+    if boilerplate is not None and boilerplate(node, tag, attributes, inside=writer.sections > 0):
         writer.add(" ")
         writer.end_block(1 if tag in ("span", "a") else 2)
         return True
@@ -145,8 +143,9 @@ def _layout_tables(root: LexborNode) -> set[int]:
 class _Writer:
     """Collects blocks of text; each is written behind as many line breaks as what stands around it asks for."""
 
-    def __init__(self, layout_tables: set[int]) -> None:
+    def __init__(self, layout_tables: set[int], *, sections: int) -> None:
         self.written: list[str] = []
+        self.sections = sections  # articles and the like that are open
         self.is_heading = False
         self._layout_tables = layout_tables
         self._tables: list[bool] = []  # those that are open, and whether each is one of layout
@@ -166,34 +165,22 @@ class _Writer:
             self._code += tag == "pre"
             if tag == "br":
                 self.add("\n")
+        elif tag in _OF_TABLES:
+            self._enter_table(tag, node)
         elif tag == "br":
             self.add(" " if self._is_row or self.is_heading else _LINE_BREAK)
         elif tag in HEADINGS:
             self._block(2)
             self._prefix, self.is_heading = "#" * int(tag[1]) + " ", not self._is_row
-        elif tag == "pre":
-            self._block(2)
-            self._code = 1
-        elif tag == "table":
-            self._block(2)
-            self._tables.append(node.mem_id in self._layout_tables)
-        elif tag == "tr" and self._tables and not self._tables[-1]:
-            self._block(1)
-            self._is_row = True
-        elif tag in ("td", "th") and self._is_row:
-            self.add(" | " if any(text.strip() for text in self._inline) else " ")
-        elif tag in ("td", "th"):
-            self._block(2)
         elif tag == "li":
             self._block(1)
             self._prefix = "- "
-        elif tag in ("ul", "ol", "menu", "dir"):
+        elif tag in _LISTS:
             self._block(1 if self._lists else 2)
             self._lists += 1
-        elif tag in _LINES:
-            self._block(1)
-        elif tag in _PARAGRAPHS:
-            self._block(1 if self._prefix else 2)
+        elif tag in _LINES or tag in _PARAGRAPHS:
+            self._block(1 if tag in _LINES or self._prefix else 2)
+            self._code = int(tag == "pre")
         elif tag in _PADDED or (tag == "sup" and node.css_first("a") is not None):
             self.add(" ")
 
@@ -202,31 +189,44 @@ class _Writer:
             self._code -= tag == "pre"
             if not self._code:
                 self._write_code()
-        elif tag in HEADINGS:
+        elif tag in _OF_TABLES:
+            self._leave_table(tag)
+        elif tag in _LISTS:
+            self._lists -= 1
+            self._block(1 if self._lists else 2)
+        elif tag in HEADINGS or tag == "li":
             self.is_heading = False
-            self._block(2)
+            self._block(1 if tag == "li" else 2)
             self._prefix = ""
-        elif tag == "table":
-            self._is_row = False
+        elif tag in _LINES or tag in _PARAGRAPHS:
+            self._block(1 if tag in _LINES else 2)
+        elif tag in _PADDED:
+            self.add(" ")
+
+    def _enter_table(self, tag: str, node: LexborNode) -> None:
+        if tag == "table":
             self._block(2)
-            self._tables.pop()
+            self._tables.append(node.mem_id in self._layout_tables)
         elif tag == "tr":
+            self._block(1)
+            self._is_row = bool(self._tables) and not self._tables[-1]
+        elif self._is_row:
+            self.add(" | " if any(text.strip() for text in self._inline) else " ")
+        else:
+            self._block(2)
+
+    def _leave_table(self, tag: str) -> None:
+        if tag == "tr":
             is_row, self._is_row = self._is_row, False
             if is_row:
                 self._write(self._cells(), "| ", " |")
             self._block(1)
-        elif tag in ("ul", "ol", "menu", "dir"):
-            self._lists -= 1
-            self._block(1 if self._lists else 2)
-        elif tag in _LINES or tag == "li":
-            self._block(1)
-            self._prefix = ""
-        elif tag in ("td", "th") and not self._is_row:
+        elif tag == "table":
+            self._is_row = False
             self._block(2)
-        elif tag in _PARAGRAPHS:
+            self._tables.pop()
+        elif not self._is_row:
             self._block(2)
-        elif tag in _PADDED:
-            self.add(" ")
 
     def end_block(self, breaks: int) -> None:
         """End what was begun, and put so many line breaks before what follows."""
@@ -267,4 +267,3 @@ class _Writer:
             self._write("\n".join(line.rstrip() for line in code.split("\n")), f"{fence}\n", f"\n{fence}")
         self._prefix = ""
         self._breaks = 2
-

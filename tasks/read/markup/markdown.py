@@ -23,7 +23,7 @@ _TOKENS = r"""
     |(?P<indented>^(?:[ ]{4}|\t)[ \t]*\S)
     |(?P<definition>^[ ]{0,3}\[[^\[\]\n^][^\[\]\n]{0,200}\]:[ \t]*\S[^\n]*\n?)
     |(?P<container>^[ \t>]*:{3,}[^\n]*)
-    |(?P<admonition>^[ \t]*(?:!!!|\?\?\?\+?)[ \t]+[\w-][\w -]*(?:[ \t]+"[^"\n]*")?[ \t]*$|^[ \t]*===[!+]?[ \t]+"[^"\n]*"[ \t]*$)
+    |(?P<admonition>^[ \t]*(?:(?:!!!|\?\?\?\+?)[ \t]+[\w-][\w -]*(?:[ \t]+"[^"\n]*")?|===[!+]?[ \t]+"[^"\n]*")[ \t]*$)
     |(?P<module>^(?:import|export)\b)
     |(?P<contents>^[ \t]*\[(?:TOC|\[toc\]|\[_TOC_\])\][ \t]*$)
     |(?P<attributes>\{(?::[^{}\n]*|[#.][\w:.\#=" -]*)\})
@@ -104,7 +104,9 @@ class _Page:
         self._out: list[str] = []
         self._brackets: list[int] = []
         self._defined = {name.casefold() for name in _DEFINED.findall(text)}
-        self._unindented = [found.start() for found in _UNINDENTED.finditer(text)] if "\n    " in text or "\t" in text else []
+        self._unindented = (
+            [found.start() for found in _UNINDENTED.finditer(text)] if "\n    " in text or "\t" in text else []
+        )
         self._paragraph_end = -1
         self._unmatched: set[int] = set()
         self._is_within_modules = False
@@ -144,7 +146,9 @@ class _Page:
     def _fence(self, found: re.Match[str]) -> int:
         mark = found[0].lstrip(" \t>")
         run = len(mark) - len(mark.lstrip(mark[0]))
-        closing = re.compile(rf"^[ \t>]*{re.escape(mark[0])}{{{run},}}[ \t]*$", re.MULTILINE).search(self.text, found.end())
+        closing = re.compile(rf"^[ \t>]*{re.escape(mark[0])}{{{run},}}[ \t]*$", re.MULTILINE).search(
+            self.text, found.end()
+        )
         return self._keep(found.start(), closing.end() if closing else len(self.text))
 
     def _indented(self, found: re.Match[str]) -> int:
@@ -266,7 +270,9 @@ class _Page:
         end = found.end()
         target = _TARGET.match(self.text, end)
         reference = None if target else _REFERENCE.match(self.text, end)
-        if reference and (reference[1].strip().casefold() not in self._defined if reference[1] else not self._is_defined(opening)):
+        if reference and (
+            reference[1].strip().casefold() not in self._defined if reference[1] else not self._is_defined(opening)
+        ):
             reference = None
         if target or reference or self._is_defined(opening):
             self._out[opening] = ""
@@ -298,4 +304,3 @@ class _Page:
     def _entity(self, found: re.Match[str]) -> int:
         self._out.append(html.unescape(found[0]))
         return found.end()
-

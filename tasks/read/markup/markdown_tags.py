@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from nightrank.tasks.read.markup.html_rules import REPLACED, Unseen
+from nightrank.tasks.read.markup.html_rules import REPLACED, Unseen, names
 from nightrank.tasks.read.markup.templates import shown_values
 
 if TYPE_CHECKING:
@@ -16,19 +16,23 @@ _TAG = re.compile(
     r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\}){0,2000}\}){0,2000}\}){0,2000})>"
 )
 _ATTRIBUTE = re.compile(r"([\w:-]+)(?:\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|\{?([^\s\"'{}]+)\}?))?")
-_INLINE = frozenset(
+_INLINE = names(
     "a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd mark q rp rt ruby s samp small span strike "
-    "strong sub sup time tt u var wbr".split()
+    "strong sub sup time tt u var wbr"
 )
-_BLOCKS = frozenset(
+_BLOCKS = names(
     "address article aside blockquote body br caption center col colgroup dd details dialog div dl dt fieldset "
-    "figcaption figure footer form h1 h2 h3 h4 h5 h6 head header hgroup hr html label legend li link main menu meta nav "
-    "ol optgroup option p pre section select summary table tbody td tfoot th thead title tr ul".split()
+    "figcaption figure footer form h1 h2 h3 h4 h5 h6 head header hgroup hr html label legend li link main menu meta "
+    "nav ol optgroup option p pre section select summary table tbody td tfoot th thead title tr ul"
 )
-_DROPPED = frozenset({"script", "style", "template", "noscript", *REPLACED} - {"img", "input", "button", "picture", "embed"})
+_DROPPED = frozenset(
+    {"script", "style", "template", "noscript", *REPLACED} - {"img", "input", "button", "picture", "embed"}
+)
 _EMPTY = frozenset({"img", "input", "embed", "button", "picture", "source", "track", "area", "base", "param"})
 _KNOWN = _INLINE | _BLOCKS | _DROPPED | _EMPTY
-_FLAGS = frozenset({"hidden", "open", "disabled", "checked", "controls", "async", "defer", "reversed", "required", "readonly"})
+_FLAGS = frozenset(
+    {"hidden", "open", "disabled", "checked", "controls", "async", "defer", "reversed", "required", "readonly"}
+)
 _UNSEEN = Unseen()
 
 
@@ -43,36 +47,35 @@ class Tags:
     def at(self, start: int) -> tuple[str, int]:
         """What the tag there shows, and where it, or the element that it hides, ends; -1 where it is no tag."""
         tag = _TAG.match(self._marks.text, start)
-        if tag is None:
-            return "", -1
+        return self._shown(tag) if tag and self._is_one(*tag.groups()) else ("", -1)
+
+    def _shown(self, tag: re.Match[str]) -> tuple[str, int]:
         is_end, written, attributes = tag.groups()
         name = written.lower()
-        is_empty = attributes.endswith("/")
-        if not is_end and "=" not in attributes and not _FLAGS.issuperset(attributes.rstrip("/").lower().split()):
-            return "", -1  # a comparison, or a placeholder of several words
-        is_component = name not in _KNOWN or (self._is_mdx and written[0].isupper())
-        if is_component and not self._is_one(written, attributes, is_end=bool(is_end)):
-            return "", -1
-        if is_end:
-            return "" if name in _INLINE else " ", tag.end()
-        if is_component:
+        if not is_end and self._is_component(written):
             return "".join(f"{one} " for one in shown_values(attributes)), tag.end()
-        if name in _DROPPED and not is_empty:
-            _, end = self._marks.until(rf"</{name}\b[^<>]*>", tag.end())
-            return " ", max(end, tag.end())
-        if not is_empty and attributes and _UNSEEN(name, _attributes(attributes)):
-            return "", self._end_of(name, tag.end())
-        if name[0] == "h" and name[1:].isdigit() and self._is_line(name, tag):
-            return "#" * int(name[1]) + " ", tag.end()
+        if not is_end and not attributes.endswith("/"):
+            if name in _DROPPED:
+                _, end = self._marks.until(rf"</{name}\b[^<>]*>", tag.end())
+                return " ", max(end, tag.end())
+            if attributes and _UNSEEN(name, _attributes(attributes)):
+                return "", self._end_of(name, tag.end())
+            if name[0] == "h" and name[1:].isdigit() and self._is_line(name, tag):
+                return "#" * int(name[1]) + " ", tag.end()
         return "" if name in _INLINE else " ", tag.end()
 
-    def _is_one(self, written: str, attributes: str, *, is_end: bool) -> bool:
-        """Whether an unknown name in angle brackets is a component, and not a type or a placeholder."""
-        if self._is_mdx or "-" in written or attributes.endswith("/") or "=" in attributes:
+    def _is_component(self, written: str) -> bool:
+        return written.lower() not in _KNOWN or (self._is_mdx and written[0].isupper())
+
+    def _is_one(self, is_end: str, written: str, attributes: str) -> bool:
+        """Whether what stands in angle brackets is a tag, and not a comparison, a type or a placeholder."""
+        if not is_end and "=" not in attributes and not _FLAGS.issuperset(attributes.rstrip("/").lower().split()):
+            return False
+        if not self._is_component(written) or self._is_mdx or "-" in written or attributes.endswith("/"):
             return True
         if written not in self._ended:
             self._ended[written] = f"</{written}>" in self._marks.text
-        return self._ended[written]
+        return self._ended[written] or "=" in attributes
 
     def _end_of(self, name: str, start: int) -> int:
         """Where an element ends that is open; where its tag does if it is never closed."""

@@ -1,4 +1,4 @@
-"""What of a PDF's lines and properties is text: running heads, page numbers and hyphens at the ends of lines are not."""
+"""What of a PDF's lines and properties is text: running heads, page numbers and hyphens at ends of lines are not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ MIN_SHARE = 0.3
 _MADE_UP = re.compile(
     r"\s*(?:untitled(?:[ -]?\d+)?|no title|title|document ?\d*|presentation ?\d*|book ?\d+|slide ?\d+|"
     r"(?:powerpoint|word|excel)[ -]presentation|microsoft (?:word|powerpoint|excel)(?: - .*)?|"
-    r"(?:layout|print|scan)[ _-]?\d*|[^\s].{0,200}\.(?:docx?|pptx?|xlsx?|od[tps]|rtf|indd|qxd|tex|dvi|pages|key|pdf|pub|html?))\s*",
+    r"(?:layout|print|scan)[ _-]?\d*|"
+    r"[^\s].{0,200}\.(?:docx?|pptx?|xlsx?|od[tps]|rtf|indd|qxd|tex|dvi|pages|key|pdf|pub|html?))\s*",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d+")
@@ -50,7 +51,9 @@ def _without_running_heads(pages: list[str]) -> list[str]:
     lines = [page.split("\n") for page in pages]
     edges = [_edges(page) for page in lines]
     seen = Counter(
-        key for number, page in enumerate(lines) for key in {key for at in edges[number] for key in _keys(page[at], number)}
+        key
+        for number, page in enumerate(lines)
+        for key in {key for at in edges[number] for key in _keys(page[at], number)}
     )
     needed = max(MIN_PAGES, MIN_SHARE * len(pages))
     return [

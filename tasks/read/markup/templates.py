@@ -61,7 +61,7 @@ def shown_of_template(marks: Marks, start: int) -> tuple[str, int]:
         return _liquid(marks, start)
     if text.startswith("{#", start):
         return "", marks.after("#}", start, within=MAX_CHARACTERS)
-    if start and (text[start - 1].isalnum() or text[start - 1] in "\\}^_"):
+    if start and (text[start - 1].isalnum() or text[start - 1] in "\\^_"):
         return "", -1  # braces of a formula
     output = _OUTPUT.match(text, start)
     return "", output.end() if output else -1
@@ -100,7 +100,7 @@ def _liquid(marks: Marks, start: int) -> tuple[str, int]:
 def shown_values(arguments: str) -> list[str]:
     """The values of named arguments or attributes that readers see, such as a caption.
 
-    >>> shown_values('src="/img/a.png" title="Parcel" label=\'On Windows\'')
+    >>> shown_values('src="/img/a.png" title="Parcel" label="On Windows"')
     ['Parcel', 'On Windows']
     """
     return [html.unescape(one or other) for one, other in _SHOWN.findall(arguments) if one or other]

@@ -81,7 +81,9 @@ def _iso_date(text: str) -> str:
         hour, minute, second = (int(part) for part in clock.split(":"))
         offset = "" if zone is None else "+00:00" if zone == "Z" else _offset(zone)
         moment = datetime(year, month, number, hour, minute, second).isoformat()  # noqa: DTZ001  # the zone is a text
-        return datetime.fromisoformat(f"{moment}{(fraction or '').ljust(7, '0') if fraction else ''}{offset}").isoformat()
+        return datetime.fromisoformat(
+            f"{moment}{(fraction or '').ljust(7, '0') if fraction else ''}{offset}"
+        ).isoformat()
     except ValueError:
         return text
 

@@ -1,28 +1,18 @@
-"""What a page's bytes say as text: UTF-8, UTF-16 and UTF-32 by their marks or their zeros, or what the page declares.
+"""The text of a page's bytes: by their mark or their zeros, as UTF-8, as the settings say, or as the page declares.
 
-What is in none of these is not guessed into the index: the reason for setting it aside names the likely encoding and
-how to convert it.
+What is none of these is not guessed into the index: the reason for setting it aside names the likely encoding and how
+to convert it.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from typing import NamedTuple
 
-from nightrank.tasks.read.lines import UTF_8, UTF_8_WITH_MARK, decoded
+from nightrank.tasks.read.encoding import UTF_8, form_of
+from nightrank.tasks.read.lines import decoded
 
-_MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
-    (codecs.BOM_UTF8, "utf-8-sig", UTF_8_WITH_MARK),
-    (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),
-    (codecs.BOM_UTF32_BE, "utf-32", "UTF-32"),
-    (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
-    (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
-)
 _SAMPLE_BYTES = 8192
-_MAX_ZEROS = 0.02
-"""Share of the other half's bytes that may be zero in UTF-16; of ASCII as UTF-16, one half is zeros altogether."""
-_MIN_ZEROS = 0.2
 
 # As browsers do (https://encoding.spec.whatwg.org): labels that name a part of an encoding name the whole.
 _WHOLE = {
@@ -70,41 +60,35 @@ _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _WESTERN = re.compile("[\x00-\x7fÀ-ÖØ-öø-ÿŒœŠšŽžŸ€‚ƒ„…†‡ˆ‰‹‘’“”•–—™›\xa0¡£§©ª«®°·º»¿]*")
 
 
-class Decoded(NamedTuple):
-    """A text, and the name of what it was written in."""
-
-    text: str
-    encoding: str
-
-
-def decode_page(data: bytes, *, declared: bool = False) -> Decoded:
-    """The text of a page.
-
-    A mark at its beginning decides; otherwise UTF-8 where it is that; then zeros in every second byte, which are
-    UTF-16 without a mark; then what HTML or XML declares at its head, read as browsers read such labels.
+def decoded_page(data: bytes, *, encoding: str = UTF_8, declares: bool = False) -> tuple[str, str]:
+    r"""The text of a page, and what it is written in, as an account tells it.
 
     Args:
         data: The page.
-        declared: Whether a declaration in the text counts, as in HTML.
+        encoding: What the settings say.
+        declares: Whether a declaration at its head counts, as in HTML and XML; browsers' meanings of names are taken.
 
     Raises:
-        ValueError: It is none of these; the message names the first byte that is not UTF-8, what the encoding may be,
-            and how to convert it.
+        ValueError: It is in none of these; the message names the first byte that is not UTF-8, what the encoding may
+            be, and how to convert it.
+
+    >>> decoded_page(b'<meta charset="iso-8859-1">M\xfcller', declares=True)[1]
+    'CP1252'
     """
-    for mark, codec, name in _MARKS:
-        if data.startswith(mark):
-            return Decoded(_strict(data, codec, name), name)
-    if codec := _utf_16_without_mark(data):
-        return Decoded(_strict(data, codec, "UTF-16 without a mark"), "UTF-16 without a mark")
+    form = form_of(data, encoding=encoding)
+    content = data[form.mark_bytes :]
     try:
-        return Decoded(decoded(data), UTF_8)
+        return content.decode(form.encoding), form.told
+    except UnicodeDecodeError as error:
+        if form.encoding != UTF_8:
+            message = f"byte {form.mark_bytes + error.start + 1} is not {form.encoding.upper()}, as it should be"
+            raise ValueError(message) from None
+    codec = _declared_codec(data) if declares else None
+    try:
+        return (content.decode(codec), codec.upper()) if codec else (decoded(content), UTF_8)
+    except UnicodeDecodeError:
+        return decoded_page(data)
     except ValueError as error:
-        codec = _declared_codec(data) if declared else None
-        try:
-            if codec:
-                return Decoded(data.decode(codec), codec)
-        except UnicodeDecodeError:
-            codec = None
         raise ValueError(f"{error}{_remedy(data)}") from None
 
 
@@ -128,24 +112,6 @@ def likely_encoding(data: bytes) -> str | None:
 def _remedy(data: bytes) -> str:
     likely = likely_encoding(data)
     return f"; it looks like {likely}: iconv -f {likely} -t UTF-8" if likely else "; save it as UTF-8"
-
-
-def _strict(data: bytes, codec: str, name: str) -> str:
-    try:
-        return data.decode(codec)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"it is marked or looks like {name}, and byte {error.start + 1} is not; save it as UTF-8") from None
-
-
-def _utf_16_without_mark(data: bytes) -> str | None:
-    sample = data[: _SAMPLE_BYTES]
-    pairs = len(sample) // 2
-    if pairs < 2 or b"\x00" not in sample:
-        return None
-    even, odd = sample[0 : pairs * 2 : 2].count(0) / pairs, sample[1 : pairs * 2 : 2].count(0) / pairs
-    if odd >= _MIN_ZEROS and even <= _MAX_ZEROS:
-        return "utf-16-le"
-    return "utf-16-be" if even >= _MIN_ZEROS and odd <= _MAX_ZEROS else None
 
 
 def _declared_codec(data: bytes) -> str | None:
