@@ -23,7 +23,7 @@ import pyarrow as pa
 from nightrank.storage.legs import LEGS
 from nightrank.storage.records import CANDIDATES, ranking_order, ranks_within
 from nightrank.tasks.rank.fusion import standardise_within
-from nightrank.tasks.rank.learned import LearnedOrder, log_means
+from nightrank.tasks.rank.learned import log_means
 from nightrank.tasks.rank.lists import RERANKER, Lists
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.legs import LegName
     from nightrank.storage.release.manifest import LogMeans
+    from nightrank.tasks.rank.learned import LearnedOrder
     from nightrank.tasks.settings.whole import Settings
 
 
@@ -62,11 +63,6 @@ class Entries:
     fused_scores: NDArray[np.floating]
     fused_ranks: NDArray[np.integer]
     legs: Mapping[LegName, NDArray[np.floating]]
-
-
-def order_fingerprint(settings: Settings) -> str:
-    """What of the final order the settings do not say: the learned order's numbers; ``weighted`` for plain weights."""
-    return settings.order if settings.order == "weighted" else LearnedOrder.read().fingerprint
 
 
 def entries_of(fused: pa.Table, *, queries: NDArray[np.integer] | None = None) -> Entries:
@@ -103,18 +99,20 @@ class Weighing:
     log: LogMeans | None = None
 
     @classmethod
-    def of(cls, settings: Settings, *, weight: float, log: LogMeans | None = None) -> Self:
+    def of(
+        cls, settings: Settings, learned: LearnedOrder | None, *, weight: float, log: LogMeans | None = None
+    ) -> Self:
         """The weighing that settings ask for.
 
         Args:
-            settings: Of legs, reranker and order.
+            settings: Of legs and reranker.
+            learned: The learned order that they ask for; None where plain weights order.
             weight: The reranker's own, or what the settings say in its place; 0 without a reranker.
             log: What lists say in the mean over the log, as a release has it.
         """
         leg_weights = settings.retrieval.leg_weights
-        if settings.order == "weighted":
+        if learned is None:
             return cls(leg_weights, weight)
-        learned = LearnedOrder.read()
         return cls(leg_weights, weight, learned, settings.reranker.model == learned.reranker, log)
 
     def log_means(self, entries: Entries, pair_scores: NDArray[np.floating]) -> LogMeans:

@@ -61,6 +61,8 @@ class Settings(Section):
         """The final order that is asked for: the learned one, unless plain weights are given."""
         if self.results.order is not None:
             return self.results.order
+        if self.results.order_model is not None:
+            return "learned"
         return "weighted" if self.reranker.weight is not None or self.retrieval.is_weighted else "learned"
 
     def what(self) -> dict[str, object]:
@@ -81,6 +83,7 @@ class Settings(Section):
                 "retrieval": {f"{leg}_run" for leg in LEGS},
                 "queries": {"log", "drop_list", "pairs_per_second"},
                 "evaluation": {"timed_queries"},
+                "results": {"order_model"},  # its numbers are in the fingerprint of the order
                 "reranker": {"hosted"},  # what of it decides scores is in the reranker's fingerprint
             },
         )
