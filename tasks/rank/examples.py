@@ -51,7 +51,7 @@ class Examples:
     @property
     def with_reranker(self) -> bool:
         """Whether it is there."""
-        return self.features.shape[1] > len(self.legs)
+        return bool(self.features.shape[1] > len(self.legs))
 
     @property
     def names(self) -> tuple[str, ...]:

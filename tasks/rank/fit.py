@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 
 from nightrank.storage.legs import LEGS
 from nightrank.tasks.rank.learned import FARTHEST, FEATURES, Gate
@@ -34,6 +34,7 @@ NAMES = (*LEGS, RERANKER)
 OF_MEANS = np.array([name.startswith("mean_") for name in FEATURES])
 SHARPNESS = (10.0, 2.0)  # of the softmax to begin with: over the first stage's scores, and over the final ones
 LEAST_SHARPNESS = 0.01
+MEMORY = 20  # steps that L-BFGS remembers
 DECIMALS = 6  # of the numbers that come out
 TINY = 1e-9
 
@@ -80,15 +81,19 @@ def fit_gates(parts: Sequence[Examples], prior: Mapping[str, Gate], fitting: Fit
             total += _loss(numbers, one, of_features, gradient)
         return total, gradient.vector()
 
-    shares, sharpness = [(0.0, 1.0)] * len(LEGS), [(LEAST_SHARPNESS, None)] * len(SHARPNESS)
-    free = begin.vector().size - len(shares) - len(sharpness)
+    free = begin.biases.size + begin.coefficients.size
+    low, high = np.full(free, -np.inf), np.full(free, np.inf)
+    bounds = Bounds(
+        np.concatenate([low, np.zeros(len(LEGS)), np.full(len(SHARPNESS), LEAST_SHARPNESS)]),
+        np.concatenate([high, np.ones(len(LEGS)), np.full(len(SHARPNESS), np.inf)]),
+    )
     found = minimize(
         loss,
         begin.vector(),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(None, None)] * free + shares + sharpness,
-        options={"maxiter": fitting.iterations, "maxcor": 20},
+        bounds=bounds,
+        options={"maxiter": fitting.iterations, "maxcor": MEMORY},
     )
     return _Numbers.from_vector(found.x).gates(prior)
 
@@ -234,4 +239,4 @@ def _through_standardised(gradient: Floats, standard: Floats, deviation: Floats,
     counts = np.maximum(there.sum(axis=1, keepdims=True), 1)
     mean = (gradient * there).sum(axis=1, keepdims=True) / counts
     along = (gradient * standard).sum(axis=1, keepdims=True) / counts
-    return (gradient - mean - standard * along) * there / deviation
+    return np.asarray((gradient - mean - standard * along) * there / deviation)

@@ -122,7 +122,7 @@ class Weighing:
             entries: Of all its queries (n,).
             pair_scores: float (n,), NaN where the reranker was not asked.
         """
-        return {} if self.learned is None else log_means(self._lists(entries, pair_scores), tuple(self.leg_weights))
+        return {} if self.learned is None else log_means(self.lists(entries, pair_scores), tuple(self.leg_weights))
 
     def over(self, log: LogMeans) -> Self:
         """The same, for queries of a log."""
@@ -141,15 +141,25 @@ class Weighing:
             asked = ~np.isnan(pair_scores)
             first_stage = first_stage_scores(entries.queries, entries.fused_scores, legs=legs, asked=asked)
         else:
-            legs_on, lists = tuple(self.leg_weights), self._lists(entries, pair_scores)
-            known = self.log is not None and lists.scores.keys() <= self.log.keys()
-            log = self.log if self.log is not None and known else log_means(lists, legs_on)
+            legs_on, lists = tuple(self.leg_weights), self.lists(entries, pair_scores)
+            log = self.log_of(lists)
             first_stage = self.learned.first_stage(lists, legs_on, log=log)
             if self.knows_reranker and RERANKER in lists.scores:
                 weight = self.learned.reranker_weights(lists, legs_on, log=log)
         return weighted_scores(entries.queries, first_stage, entries.fused_ranks, pair_scores, weight=weight)
 
-    def _lists(self, entries: Entries, pair_scores: NDArray[np.floating]) -> Lists:
+    def log_of(self, lists: Lists) -> LogMeans:
+        """What lists say in the mean over the log; where it does not tell of all of them, over the queries at hand."""
+        known = self.log is not None and lists.scores.keys() <= self.log.keys()
+        return self.log if self.log is not None and known else log_means(lists, tuple(self.leg_weights))
+
+    def lists(self, entries: Entries, pair_scores: NDArray[np.floating]) -> Lists:
+        """The lists that the learned order is asked about.
+
+        Args:
+            entries: Of whole lists (n,).
+            pair_scores: float (n,), NaN where the reranker was not asked.
+        """
         named: dict[str, NDArray[np.floating]] = {leg: entries.legs[leg] for leg in self.leg_weights}
         if self.knows_reranker and not np.isnan(pair_scores).all():
             named[RERANKER] = pair_scores
