@@ -30,6 +30,7 @@ from benchmarks.rebuild import from_memos
 from benchmarks.settings_files import LOOSE_GATES, Sections, tiny_models, write_settings_file
 from nightrank.storage.records import Document
 from nightrank.storage.workspace.folder import FolderWorkspace
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.source import read_documents
 from nightrank.tasks.settings.inputs import DocumentsSettings
 
@@ -149,7 +150,7 @@ def _edit_metadata(pages: Path, generator: random.Random, *, share: float) -> No
 
 def _metadata(pages: Path) -> dict[str, Metadata]:
     """The pages' own front matter, by document id."""
-    rows = read_documents(DocumentsSettings(source=pages.name), base=pages.parent)
+    rows = read_documents(DocumentsSettings(source=pages.name), base=pages.parent, account=Account())
     return {row.document_id: row.metadata for row in rows if isinstance(row, Document)}
 
 

@@ -24,6 +24,7 @@ from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.settings_file import load_settings
 from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.experiment.variants import varied
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.rerank.compare import agreement, draw_pairs, query_numbers, score_beside
 from nightrank.tasks.rerank.find import plan_local
@@ -83,7 +84,7 @@ def _quality(configuration: Configuration, models: list[str]) -> list[tuple[floa
     """The reranker alone and the weighed order, by model."""
     settings, base = configuration.settings, configuration.base
     assert settings.judgments.qrels is not None
-    judgments = read_judgments(base / settings.judgments.qrels, name=settings.judgments.qrels)
+    judgments = read_judgments(base / settings.judgments.qrels, name=settings.judgments.qrels, account=Account())
     values = []
     now = datetime.now(UTC)
     with Experiment.open(configuration.workspace, settings, judgments, base=base, now=now) as experiment:

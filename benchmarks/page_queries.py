@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import Document
 from nightrank.tasks.chunk.pieces import split_pieces
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.source import read_documents
 from nightrank.tasks.settings.inputs import DocumentsSettings
 
@@ -51,7 +52,9 @@ def page_queries(pages: Path, *, wanted: int) -> list[str]:
         wanted: How many; fewer where the pages do not give so many.
     """
     documents = [
-        row for row in read_documents(DocumentsSettings(source=str(pages)), base=pages) if isinstance(row, Document)
+        row
+        for row in read_documents(DocumentsSettings(source=str(pages)), base=pages, account=Account())
+        if isinstance(row, Document)
     ]
     found = sorted({normalise_query(query) for query in _all_queries(documents)})
     return random.Random(SEED).sample(found, min(wanted, len(found)))

@@ -32,6 +32,7 @@ from nightrank.tasks.evaluate.significance import compare_paired
 from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.experiment.values import Reranking
 from nightrank.tasks.rank.order_file import read_order
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.trec.qrels import read_judgments
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def stage_values(configuration: Configuration, *, order: Path | None) -> dict[st
     """
     settings, base = configuration.settings, configuration.base
     assert settings.judgments.qrels is not None
-    judgments = read_judgments(base / settings.judgments.qrels, name=settings.judgments.qrels)
+    judgments = read_judgments(base / settings.judgments.qrels, name=settings.judgments.qrels, account=Account())
     now = datetime.now(UTC)
     with Experiment.open(configuration.workspace, settings, judgments, base=base, now=now) as experiment:
         experiment.prepare([settings])

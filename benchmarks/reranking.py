@@ -28,6 +28,7 @@ from nightrank.tasks.evaluate.measures import evaluate_runs, named_queries, rows
 from nightrank.tasks.evaluate.significance import compare_paired
 from nightrank.tasks.rank.order import Weighing, entries_of, rank_candidates
 from nightrank.tasks.rank.order_file import learned_order
+from nightrank.tasks.read.account import Account
 
 if TYPE_CHECKING:
     import argparse
@@ -165,7 +166,7 @@ def _without(folder: Path, settings_file: Path, *, ignore_identical_ids: bool) -
     configuration = load_settings(settings_file)
     settings, qrels = configuration.settings, configuration.settings.judgments.qrels
     assert qrels is not None  # every collection here is judged
-    judgments = read_judgments(configuration.base / qrels, name=qrels)
+    judgments = read_judgments(configuration.base / qrels, name=qrels, account=Account())
     ids = named_queries(ReleaseFiles(folder).queries.read(), {judgment.query_id for judgment in judgments})
     rows = rows_of_queries(ReleaseFiles(folder).candidates.read(), ids).sort_by("query_key")
     groups = rows.column("query_key").combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)

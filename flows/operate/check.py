@@ -20,6 +20,7 @@ from nightrank.storage.workspace.open import is_address
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.night import Night
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.ir_datasets import PREFIX
 from nightrank.tasks.read.source import find_files
 from nightrank.tasks.rerank.find import plan_reranker
@@ -187,7 +188,7 @@ def _read(
         night.staging.mkdir(parents=True)
         try:
             if not settings.documents.source.startswith(PREFIX):
-                files = sum(1 for _ in find_files(settings.documents.source, base=base))
+                files = sum(1 for _ in find_files(settings.documents.source, base=base, account=Account()))
             return read_inputs.fn(night), _first_bad_rows(night), files
         except NightrankError as error:
             problems.append(Problem("inputs", error.message, error.remedy, error.exit_code))

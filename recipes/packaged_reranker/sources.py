@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.train.pairs import Pair, by_query
 from nightrank.tasks.train.sources import Passage, beir_passages, beir_queries, given_pairs, qrels_of
 from nightrank.tasks.trec.qrels import read_judgments
@@ -73,7 +74,7 @@ def judged_in_test(path: Path) -> frozenset[str]:
     qrels = qrels_of(path, "test")
     if not qrels.is_file():
         return frozenset()
-    return frozenset(judgment.document_id for judgment in read_judgments(qrels, name=str(qrels)))
+    return frozenset(judgment.document_id for judgment in read_judgments(qrels, name=str(qrels), account=Account()))
 
 
 def _of_split(folder: Path, split: str, passages: Sequence[Passage]) -> dict[str, list[Pair]]:

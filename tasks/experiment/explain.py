@@ -23,6 +23,7 @@ from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.order import Weighing
 from nightrank.tasks.rank.order_file import order_of_release
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.rerank.hosted.spending import SpendingBySection
 from nightrank.tasks.runtime.stage_task import stage_task
@@ -79,7 +80,7 @@ class EvaluationContext:
         Raises:
             InputError: The file is not there, or a row of it is wrong.
         """
-        return read_judgments(self.qrels, name=self.qrels_name)
+        return read_judgments(self.qrels, name=self.qrels_name, account=Account())
 
     def experiment(self, release_id: str | None) -> AbstractContextManager[Experiment]:
         """Variants of the settings over a release, or the current one, measured by this evaluation context."""
@@ -299,7 +300,8 @@ def _make_folder(path: Path) -> None:
 
 
 def _read(path: Path, query_ids: set[str]) -> list[Entry]:
-    entries = [entry for entry in read_run(path, name=str(path)) if entry.query_id in query_ids]
+    read = read_run(path, name=str(path), account=Account())
+    entries = [entry for entry in read if entry.query_id in query_ids]
     if not entries:
         message = f"No query of the run file {path} is judged."
         raise InputError(message, remedy="Give the run and the qrels the same query ids.")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.records import JsonValue
+    from nightrank.tasks.read.account import Account
 
 TEXT_COLUMNS = ("query", "text")
 ID_COLUMNS = ("_id", "query_id", "id")
@@ -39,7 +40,7 @@ SECONDS_FROM, SECONDS_TO = 10**8, 10**11
 """1973 to 5138: a smaller number is a date written as digits, a larger one milliseconds."""
 
 
-def read_query_log(path: Path, *, name: str, salt: bytes) -> Iterator[LoggedQuery | BadRow]:
+def read_query_log(path: Path, *, name: str, salt: bytes, account: Account) -> Iterator[LoggedQuery | BadRow]:
     """The rows of a query log in JSONL, CSV, TSV or Parquet, by the file's suffix; BEIR's ``queries.jsonl`` as it is.
 
     Columns: ``query`` (or ``text``), and where there are any ``query_id`` (or ``_id``, or ``id``), ``count``
@@ -53,6 +54,7 @@ def read_query_log(path: Path, *, name: str, salt: bytes) -> Iterator[LoggedQuer
         name: What the user calls it.
         salt: Key of the hash that stands for a user, up to 64 bytes. Whoever does not have it can neither recognise
             a user nor try names; it is never stored.
+        account: Told what was taken for what; never of a query's text.
 
     Yields:
         Each row, or a ``BadRow`` in its place: an empty query or one of more than 20,000 characters when normalised,
@@ -63,7 +65,7 @@ def read_query_log(path: Path, *, name: str, salt: bytes) -> Iterator[LoggedQuer
         InputError: The file as a whole cannot be read, its first row has no query column, or it has no row.
     """
     is_empty, is_checked = True, False
-    for row in read_rows(path, name=name, max_bytes=MAX_ROW_BYTES):
+    for row in read_rows(path, name=name, max_bytes=MAX_ROW_BYTES, account=account, part="queries"):
         is_empty = False
         if isinstance(row, BadRow):
             yield BadRow(row.file, row.row, masked(row.reason))

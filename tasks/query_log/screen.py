@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.rates import BurstCounter
     from nightrank.storage.records import LoggedQuery
+    from nightrank.tasks.read.account import Account
     from nightrank.tasks.settings.inputs import QueriesSettings
 
 DATE_LENGTH = len("2024-06-03")
@@ -73,20 +74,21 @@ class Screen:
         return FILTER if row.condition in self.refused else None
 
 
-def screen_of(settings: QueriesSettings, *, base: Path, salt: bytes) -> Screen:
+def screen_of(settings: QueriesSettings, *, base: Path, salt: bytes, account: Account) -> Screen:
     """The rules of ``[queries]``; who sends too much is not known yet.
 
     Args:
         settings: The rules.
         base: The folder that paths in them are relative to.
         salt: As for the log.
+        account: Told what was taken for what.
 
     Raises:
         InputError: The drop list cannot be read.
     """
     listed = DropList()
     if settings.drop_list is not None:
-        listed = read_drop_list(base / settings.drop_list, name=settings.drop_list, salt=salt)
+        listed = read_drop_list(base / settings.drop_list, name=settings.drop_list, salt=salt, account=account)
     return Screen(tuple(part.casefold() for part in settings.robot_agents), listed)
 
 
@@ -109,20 +111,21 @@ def count_rate(row: LoggedQuery, counter: BurstCounter) -> None:
             counter.add(sender, minute=int(at.timestamp() // 60), queries=1)
 
 
-def read_drop_list(path: Path, *, name: str, salt: bytes) -> DropList:
+def read_drop_list(path: Path, *, name: str, salt: bytes, account: Account) -> DropList:
     """A list of queries and users whose rows are not to be kept.
 
     Args:
         path: A table of any form that a log may have, with ``query``, or ``user`` (or ``user_id``), or both.
         name: What the user calls it.
         salt: As for the log.
+        account: Told what was taken for what.
 
     Raises:
         InputError: It cannot be read as a whole, or a row cannot: what it was to drop would be kept.
     """
     queries: set[str] = set()
     users: set[int] = set()
-    for row in read_rows(path, name=name, max_bytes=MAX_ROW_BYTES):
+    for row in read_rows(path, name=name, max_bytes=MAX_ROW_BYTES, account=account, part="queries"):
         if isinstance(row, BadRow):
             raise InputError(f"{name}, row {row.row}: {row.reason}.", remedy="Correct or remove that row.")
         if not {"query", *USER_COLUMNS} & set(row.values):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.records import BadRow
 from nightrank.tasks.query_log.rows import ID_COLUMNS, MAX_ROW_BYTES
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.table_rows import read_rows
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ def read_segments(path: Path, *, name: str) -> dict[str, str]:
     """
     segments: dict[str, str] = {}
     has_segments = False
-    for row in read_rows(path, name=name, max_bytes=MAX_ROW_BYTES) if path.is_file() else ():
+    known = Account()  # the first stage told it
+    rows = read_rows(path, name=name, max_bytes=MAX_ROW_BYTES, account=known, part="queries") if path.is_file() else ()
+    for row in rows:
         if isinstance(row, BadRow):
             continue
         has_segments = has_segments or SEGMENT_COLUMN in row.values

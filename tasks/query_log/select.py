@@ -35,6 +35,7 @@ from nightrank.tasks.query_log.personal_data import masked
 from nightrank.tasks.query_log.rows import read_query_log
 from nightrank.tasks.query_log.screen import count_rate, screen_of
 from nightrank.tasks.query_log.traffic import TrafficCounter
+from nightrank.tasks.read.account import Account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -113,7 +114,9 @@ class Faults:
             self.first.append(row)
 
 
-def read_queries(log: LogToRead, bad: RowWriter, *, judged: AbstractSet[str], refuse: Refuse) -> QueriesRead:
+def read_queries(
+    log: LogToRead, bad: RowWriter, *, judged: AbstractSet[str], refuse: Refuse, account: Account
+) -> QueriesRead:
     """Read the log and choose the queries.
 
     Args:
@@ -121,13 +124,14 @@ def read_queries(log: LogToRead, bad: RowWriter, *, judged: AbstractSet[str], re
         bad: Takes the rows that are set aside.
         judged: Ids of judged queries.
         refuse: Says which filters cannot be applied; asked where the log has any.
+        account: Told what was taken for what.
 
     Raises:
         InputError: The log or the drop list cannot be read, too many rows are bad, ``min_users`` lacks users, or
             nothing usable is left, or nothing that the budget pays for.
     """
     settings = log.settings.queries
-    traffic, tally, faults = _read_log(log, bad, refuse)
+    traffic, tally, faults = _read_log(log, bad, refuse, account)
     if settings.min_users > 1 and not traffic.has_users:
         message = f"[queries].min_users = {settings.min_users} needs users, and {settings.log} has no column `user`."
         raise InputError(message, remedy="Give the log a column `user`, or leave `min_users` out.")
@@ -150,16 +154,16 @@ def read_queries(log: LogToRead, bad: RowWriter, *, judged: AbstractSet[str], re
     )
 
 
-def _read_log(log: LogToRead, bad: RowWriter, refuse: Refuse) -> tuple[Traffic, Tally, Faults]:
+def _read_log(log: LogToRead, bad: RowWriter, refuse: Refuse, account: Account) -> tuple[Traffic, Tally, Faults]:
     """The traffic of people; the log is read again without robots and refused filters where there are any.
 
     Which rows are bad is known from the first reading, so they are written then, and none is held.
     """
     settings = log.settings.queries
     salt = secrets.token_bytes(SALT_BYTES)  # of this reading alone: nothing that is stored depends on it
-    screen = screen_of(settings, base=log.base, salt=salt)
+    screen = screen_of(settings, base=log.base, salt=salt, account=account)
     with BurstCounter() as counter:
-        read = _count_rows(log, screen, bad, salt=salt, counter=counter)
+        read = _count_rows(log, screen, bad, salt=salt, counter=counter, account=account)
         _refuse_too_many(settings, read[2])
         robots = counter.users_over(settings.max_per_minute) if settings.max_per_minute else frozenset()
     conditions = {condition for condition in read[0].conditions if condition is not None}
@@ -167,20 +171,22 @@ def _read_log(log: LogToRead, bad: RowWriter, refuse: Refuse) -> tuple[Traffic, 
     if not robots and not refused:
         return read
     del read  # before the same is counted again
-    return _count_rows(log, replace(screen, robots=robots, refused=refused), bad, salt=salt, counter=None)
+    screen = replace(screen, robots=robots, refused=refused)
+    return _count_rows(log, screen, bad, salt=salt, counter=None, account=Account())
 
 
 def _count_rows(
-    log: LogToRead, screen: Screen, bad: RowWriter, *, salt: bytes, counter: BurstCounter | None
+    log: LogToRead, screen: Screen, bad: RowWriter, *, salt: bytes, counter: BurstCounter | None, account: Account
 ) -> tuple[Traffic, Tally, Faults]:
     """The traffic that a screen lets through; bad rows are written in a first reading, which has a counter of rates."""
     settings = log.settings.queries
     tally, faults = Tally(), Faults()
     traffic = TrafficCounter(most_users=settings.min_users)
-    for row in read_query_log(log.base / settings.log, name=settings.log, salt=salt):
+    for row in read_query_log(log.base / settings.log, name=settings.log, salt=salt, account=account):
         faults.rows += 1
         if isinstance(row, BadRow):
             faults.add(row)
+            account.add_bad_row("queries", row.reason, where=f"{row.file}, row {row.row}")
             if counter is not None:
                 bad.write(asdict(row))
             tally.add(BAD_ROW, traffic=0)

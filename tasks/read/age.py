@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.ir_datasets import PREFIX
 from nightrank.tasks.read.source import find_files
 
@@ -27,5 +28,5 @@ def source_age_days(source: str, *, base: Path, now: datetime) -> float | None:
     """
     if source.startswith(PREFIX):
         return None
-    newest = max(file.path.stat().st_mtime for file in find_files(source, base=base))
+    newest = max(file.path.stat().st_mtime for file in find_files(source, base=base, account=Account()))
     return max(0.0, (now.timestamp() - newest) / SECONDS_A_DAY)

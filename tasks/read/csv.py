@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from nightrank.tasks.read.account import Account, Part
+
 PLAIN_END = re.compile(rb"[,\n]")
 
 
@@ -36,13 +38,15 @@ class Record:
     fields: list[str]
 
 
-def read_records(path: Path, *, name: str, max_bytes: int) -> Iterator[Record | BadRow]:
+def read_records(path: Path, *, name: str, max_bytes: int, account: Account, part: Part) -> Iterator[Record | BadRow]:
     """The records of a CSV file, its header among them; blank lines are none.
 
     Args:
         path: The file; unpacked where its name ends in ``.gz``.
         name: What the user calls it.
         max_bytes: A larger record is a bad row, and is never held in memory as a whole.
+        account: Told what the file is written in.
+        part: Of the inputs that the file belongs to.
 
     Yields:
         Each record, or a ``BadRow`` in its place. A quote inside an unquoted field stands for itself.
@@ -53,7 +57,7 @@ def read_records(path: Path, *, name: str, max_bytes: int) -> Iterator[Record | 
     line = 1
     with opened(path, name=name) as file:
         record = _OpenRecord(line, max_bytes)
-        piece = without_byte_order_mark(file.readline(PIECE_BYTES), name=name)
+        piece = without_byte_order_mark(file.readline(PIECE_BYTES), name=name, account=account, part=part)
         while piece:
             record.scan(piece)
             if piece.endswith(b"\n"):

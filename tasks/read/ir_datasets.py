@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.records import BadRow, Document
+from nightrank.tasks.read.account import Kind, Skipped
 from nightrank.tasks.read.lines import too_large
 from nightrank.tasks.read.table_documents import document_from
 from nightrank.tasks.read.values import json_fields, shown
@@ -13,10 +14,12 @@ from nightrank.tasks.read.values import json_fields, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nightrank.tasks.read.account import Account
+
 PREFIX = "ir_datasets:"
 
 
-def read_ir_dataset(source: str, *, max_bytes: int) -> Iterator[Document | BadRow]:
+def read_ir_dataset(source: str, *, max_bytes: int, account: Account) -> Iterator[Document | BadRow]:
     """The documents of ``ir_datasets:<id>``, in the collection's order; rows are counted from 1.
 
     A collection whose documents have a field ``text`` gives its fields as a table would: ``title`` and ``text``, the
@@ -25,6 +28,7 @@ def read_ir_dataset(source: str, *, max_bytes: int) -> Iterator[Document | BadRo
     Args:
         source: The id with its prefix.
         max_bytes: A document with more bytes of title and text is a bad row.
+        account: Told which documents were skipped.
 
     Raises:
         InputError: The package is not installed, does not know the id, or the collection has no documents.
@@ -49,7 +53,10 @@ def read_ir_dataset(source: str, *, max_bytes: int) -> Iterator[Document | BadRo
         )
     try:
         for row, found in enumerate(dataset.docs_iter(), start=1):
-            yield _document(found, source=source, row=row, max_bytes=max_bytes)
+            try:
+                yield _document(found, source=source, row=row, max_bytes=max_bytes)
+            except Skipped as skipped:
+                account.add("documents", Kind.SKIPPED, skipped.reason, where=f"{source}, row {row}")
     except (OSError, RuntimeError) as error:
         raise MachineError(
             f"{source}: the collection cannot be fetched ({shown(str(error))}).",

@@ -16,13 +16,17 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow
+from nightrank.tasks.read.account import Kind
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Iterator
     from pathlib import Path
 
+    from nightrank.tasks.read.account import Account, Part
+
 PIECE_BYTES = 64 * 1024
+UTF_8, UTF_8_WITH_MARK = "UTF-8", "UTF-8 with a byte order mark"
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -67,13 +71,15 @@ def opened(path: Path, *, name: str) -> Iterator[io.BufferedIOBase]:
         raise unreadable(error, name=name) from error
 
 
-def read_lines(path: Path, *, name: str, max_bytes: int) -> Iterator[Line | BadRow]:
+def read_lines(path: Path, *, name: str, max_bytes: int, account: Account, part: Part) -> Iterator[Line | BadRow]:
     """The lines of a UTF-8 text file, empty ones included, ended by LF or CR LF.
 
     Args:
         path: The file; unpacked where its name ends in ``.gz``.
         name: What the user calls it.
         max_bytes: A longer line is a bad row, and is never held in memory as a whole.
+        account: Told what the file is written in.
+        part: Of the inputs that the file belongs to.
 
     Yields:
         Each line; in its place a ``BadRow`` where it is too long or not UTF-8.
@@ -87,7 +93,7 @@ def read_lines(path: Path, *, name: str, max_bytes: int) -> Iterator[Line | BadR
             if not data:
                 return
             if number == 1:
-                data = without_byte_order_mark(data, name=name)
+                data = without_byte_order_mark(data, name=name, account=account, part=part)
             content = data.rstrip(b"\r\n")
             is_cut = not data.endswith(b"\n") and len(data) > max_bytes
             if len(content) > max_bytes or is_cut:
@@ -113,15 +119,23 @@ def decoded(data: bytes) -> str:
         raise ValueError(f"byte {error.start + 1} (0x{found:02x}) is not UTF-8") from None
 
 
-def without_byte_order_mark(data: bytes, *, name: str) -> bytes:
+def without_byte_order_mark(data: bytes, *, name: str, account: Account, part: Part) -> bytes:
     """The beginning of a file without the mark that some editors put before UTF-8.
+
+    Args:
+        data: The beginning.
+        name: What the user calls the file.
+        account: Told the encoding.
+        part: Of the inputs that the file belongs to.
 
     Raises:
         InputError: The mark is UTF-16's.
     """
     if data.startswith(UTF_16):
         raise InputError(f"{name} is written in UTF-16, not in UTF-8.", remedy="Save the file as UTF-8.")
-    return data.removeprefix(codecs.BOM_UTF8)
+    text = data.removeprefix(codecs.BOM_UTF8)
+    account.add(part, Kind.ENCODING, UTF_8 if text == data else UTF_8_WITH_MARK, where=name)
+    return text
 
 
 def too_large(size_bytes: int, max_bytes: int) -> str:

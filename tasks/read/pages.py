@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from nightrank.storage.records import BadRow, Document
+from nightrank.tasks.read.account import Kind, Skipped
 from nightrank.tasks.read.front_matter import split_front_matter
 from nightrank.tasks.read.html import parse_html
 from nightrank.tasks.read.lines import decoded, too_large, unreadable, without_byte_order_mark
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.records import JsonValue
+    from nightrank.tasks.read.account import Account
 
 PAGE_SUFFIXES = (".md", ".markdown", ".txt", ".html", ".htm", ".pdf")
 MARKDOWN_SUFFIXES = (".md", ".markdown")
 HTML_SUFFIXES = (".html", ".htm")
+EMPTY_PAGE = "empty page"
 HEADING_WORDS = ("text", "code_inline", "softbreak", "hardbreak")
 TITLE_WITHIN_CHARACTERS = 100_000
 """How far a heading is looked for: parsing a whole book for its title would take longer than embedding it."""
@@ -30,7 +33,7 @@ def page_suffix(file_name: str) -> str | None:
     return next((suffix for suffix in PAGE_SUFFIXES if file_name.lower().endswith(suffix)), None)
 
 
-def read_page(path: Path, *, name: str, document_id: str, max_bytes: int) -> Document | BadRow:
+def read_page(path: Path, *, name: str, document_id: str, max_bytes: int, account: Account) -> Document | BadRow | None:
     """The document that a page holds; its row is 1.
 
     * Markdown: the fields of its front matter are the metadata, but for ``title``, which is the title; without one
@@ -46,20 +49,24 @@ def read_page(path: Path, *, name: str, document_id: str, max_bytes: int) -> Doc
         name: What the user calls it.
         document_id: The id that the document gets.
         max_bytes: A larger page is a bad row, and is never held in memory as a whole; of a PDF its text counts.
+        account: Told what was skipped, and what was put right on the way.
 
     Returns:
-        The document, or a ``BadRow`` with the reason.
+        The document, or a ``BadRow`` with the reason; None where the page is skipped.
 
     Raises:
         InputError: The file cannot be opened, or the package for its format is not installed.
     """
     try:
-        metadata, title, text = _parsed(path, name=name, max_bytes=max_bytes)
+        metadata, title, text = _parsed(path, name=name, max_bytes=max_bytes, account=account)
         title = " ".join(clean_text(title).split())
         text = clean_text(text)
         if not title and not text.strip():
-            raise ValueError("title and text are both empty")
+            raise Skipped(EMPTY_PAGE)
         return Document(identifier(document_id), title, text, metadata, name, 1)
+    except Skipped as skipped:
+        account.add("documents", Kind.SKIPPED, skipped.reason, where=name)
+        return None
     except ValueError as error:
         return BadRow(name, 1, str(error))
     except OSError as error:
@@ -98,11 +105,11 @@ def first_heading(text: str) -> str:
     return ""
 
 
-def _parsed(path: Path, *, name: str, max_bytes: int) -> tuple[dict[str, JsonValue], str, str]:
+def _parsed(path: Path, *, name: str, max_bytes: int, account: Account) -> tuple[dict[str, JsonValue], str, str]:
     suffix = page_suffix(path.name)
     if suffix == ".pdf":
         return {}, *read_pdf(path, name=name, max_bytes=max_bytes)
-    source = _read_text(path, name=name, max_bytes=max_bytes)
+    source = _read_text(path, name=name, max_bytes=max_bytes, account=account)
     if suffix in MARKDOWN_SUFFIXES:
         return parse_markdown(source)
     if suffix in HTML_SUFFIXES:
@@ -110,10 +117,10 @@ def _parsed(path: Path, *, name: str, max_bytes: int) -> tuple[dict[str, JsonVal
     return {}, "", source
 
 
-def _read_text(path: Path, *, name: str, max_bytes: int) -> str:
+def _read_text(path: Path, *, name: str, max_bytes: int, account: Account) -> str:
     with path.open("rb") as file:
         data = file.read(max_bytes + 1)
         if len(data) > max_bytes:
             raise ValueError(too_large(path.stat().st_size, max_bytes))
-    text = decoded(without_byte_order_mark(data, name=name))
+    text = decoded(without_byte_order_mark(data, name=name, account=account, part="documents"))
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.records import Document
+from nightrank.tasks.read.account import Kind
 from nightrank.tasks.read.ir_datasets import PREFIX, read_ir_dataset
 from nightrank.tasks.read.lines import unreadable
 from nightrank.tasks.read.pages import PAGE_SUFFIXES, page_suffix, read_page
@@ -23,7 +25,8 @@ from nightrank.tasks.read.table_rows import TABLE_SUFFIXES, table_suffix
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from nightrank.storage.records import BadRow, Document
+    from nightrank.storage.records import BadRow
+    from nightrank.tasks.read.account import Account
     from nightrank.tasks.settings.inputs import DocumentsSettings
 
 SUPPORTED = ", ".join((*PAGE_SUFFIXES, *TABLE_SUFFIXES))
@@ -44,7 +47,7 @@ class SourceFile:
     document_id: str
 
 
-def read_documents(settings: DocumentsSettings, *, base: Path) -> Iterator[Document | BadRow]:
+def read_documents(settings: DocumentsSettings, *, base: Path, account: Account) -> Iterator[Document | BadRow]:
     """The documents of a source, in an order that is the same each time, in memory that does not grow with them.
 
     * A folder is read with all folders below it, sorted by name. Hidden files, files of other formats, symbolic
@@ -56,6 +59,7 @@ def read_documents(settings: DocumentsSettings, *, base: Path) -> Iterator[Docum
     Args:
         settings: ``[documents]`` of the settings file.
         base: The folder that a relative source is relative to.
+        account: Told which files were read and which not, and what was taken for what.
 
     Yields:
         Each document; in the place of one that cannot be used, a ``BadRow`` with the reason.
@@ -66,19 +70,27 @@ def read_documents(settings: DocumentsSettings, *, base: Path) -> Iterator[Docum
     """
     source = settings.source
     if source.startswith(PREFIX):
-        documents = read_ir_dataset(source, max_bytes=settings.max_document_bytes)
+        documents = read_ir_dataset(source, max_bytes=settings.max_document_bytes, account=account)
     else:
-        documents = _read_files(find_files(source, base=base), max_bytes=settings.max_document_bytes)
+        files = find_files(source, base=base, account=account)
+        documents = _read_files(files, max_bytes=settings.max_document_bytes, account=account)
     is_empty = True
     for document in documents:
         is_empty = False
+        if isinstance(document, Document) and not document.text.strip():
+            account.add("documents", Kind.TITLE_ALONE, "documents", where=f"{document.file}, row {document.row}")
         yield document
     if is_empty:
         raise InputError(f"{source} holds no document.", remedy="Check [documents].source.")
 
 
-def find_files(source: str, *, base: Path) -> Iterator[SourceFile]:
+def find_files(source: str, *, base: Path, account: Account) -> Iterator[SourceFile]:
     """The files that a source names, sorted.
+
+    Args:
+        source: As the settings name it.
+        base: The folder that it is relative to.
+        account: Told which files are read and which not, while they are gone through.
 
     Raises:
         InputError: There is none, or none of a format that is supported.
@@ -89,8 +101,9 @@ def find_files(source: str, *, base: Path) -> Iterator[SourceFile]:
     except OSError as error:
         raise unreadable(error, name=source) from error
     if is_folder:
-        return _supported(_walked(path, path.resolve(), ""), folder=path, source=source)
-    if is_file and _is_supported(path.name):
+        return _supported(_walked(path, path.resolve(), ""), folder=path, source=source, account=account)
+    if is_file and suffix_of(path.name):
+        account.add("documents", Kind.FILE_READ, suffix_of(path.name), where=source)
         return iter([SourceFile(path, source, path.name)])
     if is_there:
         raise InputError(
@@ -100,31 +113,38 @@ def find_files(source: str, *, base: Path) -> Iterator[SourceFile]:
         parts = Path(source).parts
         first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
         folder = base.joinpath(*parts[:first])
-        return _supported(_matched(folder, str(Path(*parts[first:]))), folder=folder, source=source)
+        return _supported(_matched(folder, str(Path(*parts[first:]))), folder=folder, source=source, account=account)
     raise InputError(
         f"{source} does not exist (looked for {path}).",
         remedy="Correct [documents].source; it is relative to the settings file.",
     )
 
 
-def _read_files(files: Iterable[SourceFile], *, max_bytes: int) -> Iterator[Document | BadRow]:
+def _read_files(files: Iterable[SourceFile], *, max_bytes: int, account: Account) -> Iterator[Document | BadRow]:
     for file in files:
         if table_suffix(file.path.name):
-            yield from read_table(file.path, name=file.name, max_bytes=max_bytes)
+            yield from read_table(file.path, name=file.name, max_bytes=max_bytes, account=account)
         else:
-            yield read_page(file.path, name=file.name, document_id=file.document_id, max_bytes=max_bytes)
+            page = read_page(
+                file.path, name=file.name, document_id=file.document_id, max_bytes=max_bytes, account=account
+            )
+            if page is not None:
+                yield page
 
 
-def _supported(relative_paths: Iterable[str], *, folder: Path, source: str) -> Iterator[SourceFile]:
+def _supported(relative_paths: Iterable[str], *, folder: Path, source: str, account: Account) -> Iterator[SourceFile]:
     others: Counter[str] = Counter()
     is_empty = True
     for relative in relative_paths:
-        if _is_supported(relative):
+        printable = os.fsencode(relative).decode("utf-8", "replace")
+        if suffix := suffix_of(relative):
             is_empty = False
-            printable = os.fsencode(relative).decode("utf-8", "replace")
+            account.add("documents", Kind.FILE_READ, suffix, where=printable)
             yield SourceFile(folder / relative, printable, relative)
         else:
-            others[Path(relative).suffix.lower() or "without a suffix"] += 1
+            other = Path(printable).suffix.lower() or "without a suffix"
+            others[other] += 1
+            account.add("documents", Kind.FILE_NOT_READ, other, where=printable)
     if is_empty:
         seen = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5)) or "no file at all"
         raise InputError(f"{source} holds no file that can be read; found: {seen}.", remedy=f"Supported: {SUPPORTED}.")
@@ -155,5 +175,6 @@ def _matched(folder: Path, pattern: str) -> Iterator[str]:
             yield Path(relative).as_posix()
 
 
-def _is_supported(file_name: str) -> bool:
-    return bool(table_suffix(file_name) or page_suffix(file_name))
+def suffix_of(file_name: str) -> str:
+    """The suffix that says how a file is read; empty where it is none that is supported."""
+    return table_suffix(file_name) or page_suffix(file_name) or ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Document
+from nightrank.tasks.read.account import Kind, Skipped
 from nightrank.tasks.read.table_rows import read_rows
 from nightrank.tasks.read.values import clean_text, identifier, json_object, kind, shown
 
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.records import JsonValue
+    from nightrank.tasks.read.account import Account
 
 ID_COLUMNS = ("_id", "document_id", "id")
 TEXT_COLUMNS = ("title", "text")
+EMPTY_ROW = "title and text are both empty"
 
 
-def read_table(path: Path, *, name: str, max_bytes: int) -> Iterator[Document | BadRow]:
+def read_table(path: Path, *, name: str, max_bytes: int, account: Account) -> Iterator[Document | BadRow]:
     """The documents of a table, one a row.
 
     Columns: ``_id`` (or ``document_id``, or ``id``; the first of them that a row has), ``title``, ``text`` and
@@ -31,15 +34,16 @@ def read_table(path: Path, *, name: str, max_bytes: int) -> Iterator[Document | 
         path: The file; its suffix says the format.
         name: What the user calls it.
         max_bytes: A larger row is a bad row.
+        account: Told what was taken for what, and which rows were skipped.
 
     Yields:
-        Each document, or a ``BadRow`` with the reason in its place.
+        Each document, or a ``BadRow`` with the reason in its place; nothing for a row that is skipped.
 
     Raises:
         InputError: The file cannot be read, or its first row has no id column or neither title nor text.
     """
     is_first = True
-    for row in read_rows(path, name=name, max_bytes=max_bytes):
+    for row in read_rows(path, name=name, max_bytes=max_bytes, account=account, part="documents"):
         if isinstance(row, BadRow):
             yield row
             continue
@@ -48,6 +52,8 @@ def read_table(path: Path, *, name: str, max_bytes: int) -> Iterator[Document | 
             is_first = False
         try:
             yield document_from(row.values, name=name, row=row.number)
+        except Skipped as skipped:
+            account.add("documents", Kind.SKIPPED, skipped.reason, where=f"{name}, row {row.number}")
         except ValueError as error:
             yield BadRow(name, row.number, str(error))
 
@@ -57,6 +63,7 @@ def document_from(values: Mapping[str, JsonValue], *, name: str, row: int) -> Do
 
     Raises:
         ValueError: They describe none; the message is the reason.
+        Skipped: Title and text are both empty.
     """
     id_column = next((column for column in ID_COLUMNS if column in values), None)
     if id_column is None:
@@ -65,7 +72,7 @@ def document_from(values: Mapping[str, JsonValue], *, name: str, row: int) -> Do
     title = " ".join(_text(values, "title").split())
     text = _text(values, "text")
     if not title and not text.strip():
-        raise ValueError("title and text are both empty")
+        raise Skipped(EMPTY_ROW)
     metadata = _metadata(values.get("metadata"))
     for column, value in values.items():
         if column in (id_column, *TEXT_COLUMNS, "metadata"):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.records import JsonValue
+    from nightrank.tasks.read.account import Account, Part
 
 TABLE_SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 
@@ -43,13 +44,15 @@ def table_suffix(file_name: str) -> str | None:
     return next((suffix for suffix in TABLE_SUFFIXES if file_name.lower().endswith(suffix)), None)
 
 
-def read_rows(path: Path, *, name: str, max_bytes: int) -> Iterator[Row | BadRow]:
+def read_rows(path: Path, *, name: str, max_bytes: int, account: Account, part: Part) -> Iterator[Row | BadRow]:
     """The rows of a table, one by one, in memory that does not grow with it.
 
     Args:
         path: The file; its suffix says the format.
         name: What the user calls it.
         max_bytes: A larger row is a bad row: the bytes of its line or record, of Parquet those of its texts.
+        account: Told what the file is, and what was put right on the way.
+        part: Of the inputs that the file belongs to.
 
     Yields:
         Each row, or a ``BadRow`` with the reason in its place. Blank lines are skipped.
@@ -63,19 +66,19 @@ def read_rows(path: Path, *, name: str, max_bytes: int) -> Iterator[Row | BadRow
             f"{name} is not a table that can be read.", remedy=f"Use a file ending in {', '.join(TABLE_SUFFIXES)}."
         )
     if suffix.startswith(".jsonl"):
-        return _json_rows(path, name=name, max_bytes=max_bytes)
+        return _json_rows(path, name=name, max_bytes=max_bytes, account=account, part=part)
     if suffix.startswith(".csv"):
-        return _named_rows(_csv_records(path, name=name, max_bytes=max_bytes), name=name)
+        return _named_rows(_csv_records(path, name=name, max_bytes=max_bytes, account=account, part=part), name=name)
     if suffix.startswith(".tsv"):
-        return _named_rows(_tsv_records(path, name=name, max_bytes=max_bytes), name=name)
+        return _named_rows(_tsv_records(path, name=name, max_bytes=max_bytes, account=account, part=part), name=name)
     from nightrank.tasks.read.parquet import read_parquet
 
     numbered = read_parquet(path, name=name, max_bytes=max_bytes)
     return (row if isinstance(row, BadRow) else Row(*row) for row in numbered)
 
 
-def _json_rows(path: Path, *, name: str, max_bytes: int) -> Iterator[Row | BadRow]:
-    for line in read_lines(path, name=name, max_bytes=max_bytes):
+def _json_rows(path: Path, *, name: str, max_bytes: int, account: Account, part: Part) -> Iterator[Row | BadRow]:
+    for line in read_lines(path, name=name, max_bytes=max_bytes, account=account, part=part):
         if isinstance(line, BadRow):
             yield line
         elif line.text.strip():
@@ -85,13 +88,17 @@ def _json_rows(path: Path, *, name: str, max_bytes: int) -> Iterator[Row | BadRo
                 yield BadRow(name, line.number, str(error))
 
 
-def _csv_records(path: Path, *, name: str, max_bytes: int) -> Iterator[tuple[int, list[str]] | BadRow]:
-    for record in read_records(path, name=name, max_bytes=max_bytes):
+def _csv_records(
+    path: Path, *, name: str, max_bytes: int, account: Account, part: Part
+) -> Iterator[tuple[int, list[str]] | BadRow]:
+    for record in read_records(path, name=name, max_bytes=max_bytes, account=account, part=part):
         yield record if isinstance(record, BadRow) else (record.number, record.fields)
 
 
-def _tsv_records(path: Path, *, name: str, max_bytes: int) -> Iterator[tuple[int, list[str]] | BadRow]:
-    for line in read_lines(path, name=name, max_bytes=max_bytes):
+def _tsv_records(
+    path: Path, *, name: str, max_bytes: int, account: Account, part: Part
+) -> Iterator[tuple[int, list[str]] | BadRow]:
+    for line in read_lines(path, name=name, max_bytes=max_bytes, account=account, part=part):
         if isinstance(line, BadRow):
             yield line
         elif line.text.strip():

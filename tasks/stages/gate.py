@@ -36,6 +36,7 @@ from nightrank.tasks.gates.rules import (
     top1_gate,
 )
 from nightrank.tasks.rank.documents import document_numbers, documents_behind
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.age import source_age_days
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.trec.leg import run_filtered, runs_of
@@ -169,7 +170,7 @@ def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltere
     Where a filter leaves nothing of another engine's leg, the other leg alone answers, and may have nothing either.
     """
     limits, queries, results = night.settings.gates, new.queries, new.built.results.results.path
-    judgments = judgments_of(night.settings.judgments, base=night.base)
+    judgments = judgments_of(night.settings.judgments, base=night.base, account=Account())
     ignore_identical_ids = night.settings.judgments.ignore_identical_ids
     judged = {judgment.query_id for judgment in judgments}
     ids_by_key = named_queries(queries, judged)

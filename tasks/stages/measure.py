@@ -27,6 +27,7 @@ from nightrank.tasks.evaluate.single_stages import compare_single_stages
 from nightrank.tasks.online.timing import Timed, timings_of
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.order import Weighing
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.release import judged_queries
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.settings.whole import Settings
@@ -82,7 +83,7 @@ def measure_stages(
     """
     settings, index, seed = night.settings, built.index, built.inputs.seed
     table = night.open_chunks(index.vectors.table)
-    judgments = judgments_of(settings.judgments, base=night.base)
+    judgments = judgments_of(settings.judgments, base=night.base, account=Account())
     queries = judged_queries(built.asked.queries.read(), judgments)
     candidates = built.candidates.read_rows("query_key", queries.column("query_key"))
     tonight = _Rankings(settings, queries, candidates, stored_vectors(table))

@@ -14,6 +14,7 @@ from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.filters.compile import refused
 from nightrank.tasks.query_log.dropped import Dropped
 from nightrank.tasks.query_log.select import LogToRead, read_queries
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.source import read_documents
 from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import Judgment
     from nightrank.storage.release.files import DocumentDigests, Documents, ExternalRun, Queries
     from nightrank.tasks.night import Night
+    from nightrank.tasks.read.account import Entry
     from nightrank.tasks.settings.whole import Settings
 
 BAD_ROWS_SHOWN = 5
@@ -70,6 +72,7 @@ class InputsRead:
         dropped: Rows and traffic of the log that were not kept, by reason.
         screened: Share of the log's traffic that robots sent or the drop list names.
         runs: What was read of run files that stand in for legs.
+        account: What was taken for what, and what was left out.
     """
 
     documents: Documents
@@ -85,6 +88,7 @@ class InputsRead:
     dropped: tuple[Dropped, ...]
     screened: float
     runs: tuple[RunRead, ...] = ()
+    account: tuple[Entry, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -101,26 +105,28 @@ def read_inputs(night: Night) -> InputsRead:
     """
     night.scratch.folder.mkdir(parents=True, exist_ok=True)  # it is there where the stage is tried again
     documents, bad_rows = night.scratch.documents, night.files.bad_rows
-    judgments = judgments_of(night.settings.judgments, base=night.base)
+    account = Account()
+    judgments = judgments_of(night.settings.judgments, base=night.base, account=account)
     documents_bad: int | None = None
 
     def refuse(conditions: Collection[str]) -> Mapping[str, str]:
         """Filters are held against the documents, which then must be read before the queries are chosen."""
         nonlocal documents_bad
-        documents_bad = _read_documents(night, documents, bad)
+        documents_bad = _read_documents(night, documents, bad, account)
         return refused(conditions, read_column(documents.path, "metadata"))
 
     with RowWriter(bad_rows.path, bad_rows.schema) as bad:
-        log = read_queries(_log_of(night), bad, judged={judgment.query_id for judgment in judgments}, refuse=refuse)
+        judged_ids = {judgment.query_id for judgment in judgments}
+        log = read_queries(_log_of(night), bad, judged=judged_ids, refuse=refuse, account=account)
         queries = night.files.queries.write(log.queries)
         night.files.coverage.write(log.curve)
         night.files.dropped.write(log.dropped)
         judged, unknown, judgments_key = _check_judgments(night.settings, judgments, log.queries)
         if documents_bad is None:  # last, since a fault of the log is found sooner
-            documents_bad = _read_documents(night, documents, bad)
+            documents_bad = _read_documents(night, documents, bad, account)
     digests = night.files.documents
     copy_columns(documents.path, digests.path, columns=DIGESTS)
-    external_runs, runs = _read_runs(night, log.queries, digests)
+    external_runs, runs = _read_runs(night, log.queries, digests, account)
     return InputsRead(
         documents=documents,
         digests=digests,
@@ -141,6 +147,7 @@ def read_inputs(night: Night) -> InputsRead:
         dropped=tuple(Dropped(**row) for row in log.dropped.to_pylist()),
         screened=log.screened,
         runs=runs,
+        account=account.entries(),
     )
 
 
@@ -159,7 +166,7 @@ def _queries_key(queries: pa.Table) -> str:
 
 
 def _read_runs(
-    night: Night, queries: pa.Table, digests: DocumentDigests
+    night: Night, queries: pa.Table, digests: DocumentDigests, account: Account
 ) -> tuple[dict[LegName, ExternalRun], tuple[RunRead, ...]]:
     """The runs that stand in for legs, by leg, and what was read of each."""
     names = runs_of(night.settings.retrieval)
@@ -174,7 +181,9 @@ def _read_runs(
     runs = []
     for leg, name in names.items():
         path = night.base / name
-        table, read = read_external_run(path, name=name, leg=leg, queries=queries, document_ids=document_ids)
+        table, read = read_external_run(
+            path, name=name, leg=leg, queries=queries, document_ids=document_ids, account=account
+        )
         external_runs[leg] = files[leg].write(table)
         runs.append(read)
     return external_runs, tuple(runs)
@@ -193,7 +202,7 @@ def _check_judgments(settings: Settings, judgments: Sequence[Judgment], queries:
     return len(judged & logged), len(judged - logged), digest_of_sequence(rows)
 
 
-def _read_documents(night: Night, settled: Documents, bad: RowWriter) -> int:
+def _read_documents(night: Night, settled: Documents, bad: RowWriter, account: Account) -> int:
     """Read the documents, each once; how many rows were set aside."""
     settings, raw = night.settings.documents, night.scratch.raw_documents
     shown: list[BadRow] = []
@@ -203,11 +212,12 @@ def _read_documents(night: Night, settled: Documents, bad: RowWriter) -> int:
         nonlocal bad_count
         bad_count += 1
         bad.write(asdict(row))
+        account.add_bad_row("documents", row.reason, where=f"{row.file}, row {row.row}")
         if len(shown) < BAD_ROWS_SHOWN:
             shown.append(row)
 
     with RowWriter(raw.path, raw.schema) as documents:
-        for position, row in enumerate(read_documents(settings, base=night.base)):
+        for position, row in enumerate(read_documents(settings, base=night.base, account=account)):
             if isinstance(row, BadRow):
                 set_aside(row)
             else:

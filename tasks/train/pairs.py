@@ -26,6 +26,7 @@ from nightrank.tasks.query_log.aliases import near_form
 from nightrank.tasks.query_log.personal_data import kept
 from nightrank.tasks.query_log.rows import ID_COLUMNS, MAX_ROW_BYTES, TEXT_COLUMNS, read_query_log
 from nightrank.tasks.query_log.screen import count_rate, screen_of
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.table_rows import read_rows
 from nightrank.tasks.read.values import clean_text, identifier
 from nightrank.tasks.train.sources import Passage, given_pairs
@@ -112,7 +113,7 @@ def pairs_of_judgments(path: Path, *, name: str, queries: Mapping[str, NamedQuer
     Raises:
         InputError: The file cannot be read, or none of its queries has a text, and no filter.
     """
-    judgments = read_judgments(path, name=name)
+    judgments = read_judgments(path, name=name, account=Account())
     relevant = [judgment for judgment in judgments if judgment.grade > 0 and judgment.query_id in queries]
     pairs = [
         Pair(queries[judgment.query_id].text, judgment.document_id, judgment.grade)
@@ -138,7 +139,7 @@ def queries_by_id(path: Path, *, name: str, personal_data: PersonalData = "keep"
         InputError: The file as a whole cannot be read.
     """
     queries: dict[str, NamedQuery] = {}
-    for row in read_rows(path, name=name, max_bytes=MAX_ROW_BYTES):
+    for row in read_rows(path, name=name, max_bytes=MAX_ROW_BYTES, account=Account(), part="queries"):
         if isinstance(row, BadRow):
             continue
         text = next((row.values[column] for column in TEXT_COLUMNS if column in row.values), None)
@@ -236,7 +237,7 @@ def by_query(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
 
 def _rows_of_people(settings: QueriesSettings, *, base: Path, salt: bytes) -> Iterator[tuple[LoggedQuery, str]]:
     """The rows that the rules keep, each with its text as it may be kept; the log is read twice."""
-    screen = screen_of(settings, base=base, salt=salt)
+    screen = screen_of(settings, base=base, salt=salt, account=Account())
     if settings.max_per_minute:
         with BurstCounter() as counter:
             for row, _ in _screened(settings, screen, base=base, salt=salt):
@@ -250,7 +251,7 @@ def _rows_of_people(settings: QueriesSettings, *, base: Path, salt: bytes) -> It
 def _screened(
     settings: QueriesSettings, screen: Screen, *, base: Path, salt: bytes
 ) -> Iterator[tuple[LoggedQuery, str]]:
-    for row in read_query_log(base / settings.log, name=settings.log, salt=salt):
+    for row in read_query_log(base / settings.log, name=settings.log, salt=salt, account=Account()):
         if not isinstance(row, BadRow) and screen.reason_to_drop(row, text := normalise_query(row.text)) is None:
             yield row, text
 

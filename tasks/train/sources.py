@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError, RowError
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.table_rows import read_rows
 from nightrank.tasks.read.values import clean_text, identifier, kind
 from nightrank.tasks.trec.qrels import read_judgments
@@ -134,7 +135,7 @@ def beir_queries(folder: Path, split: str, *, known: Container[str]) -> list[tup
             raise RowError(str(folder / "queries.jsonl"), number, str(error)) from None
     judged: dict[str, dict[str, int]] = defaultdict(dict)
     qrels = qrels_of(folder, split)
-    for judgment in read_judgments(qrels, name=str(qrels)):
+    for judgment in read_judgments(qrels, name=str(qrels), account=Account()):
         query, document = judgment.query_id, judgment.document_id
         if query not in texts or document not in known:
             message = f"{qrels} judges {query} and {document}, which {folder} does not hold."
@@ -150,7 +151,7 @@ def qrels_of(folder: Path, split: str) -> Path:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, JsonValue]]]:
-    for row in read_rows(path, name=str(path), max_bytes=MAX_ROW_BYTES):
+    for row in read_rows(path, name=str(path), max_bytes=MAX_ROW_BYTES, account=Account(), part="documents"):
         if isinstance(row, BadRow):
             raise RowError(row.file, row.row, row.reason)
         yield row.number, row.values

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.legs import LegName
+    from nightrank.tasks.read.account import Account
     from nightrank.tasks.settings.ranking import RetrievalSettings
 
 
@@ -83,7 +84,13 @@ class RunFiltered(NamedTuple):
 
 
 def read_external_run(
-    path: Path, *, name: str, leg: LegName, queries: pa.Table, document_ids: pa.Array | pa.ChunkedArray
+    path: Path,
+    *,
+    name: str,
+    leg: LegName,
+    queries: pa.Table,
+    document_ids: pa.Array | pa.ChunkedArray,
+    account: Account,
 ) -> tuple[pa.Table, RunRead]:
     """The entries of a run file for the queries of a release.
 
@@ -95,6 +102,7 @@ def read_external_run(
         leg: That it stands in for.
         queries: Schema QUERIES.
         document_ids: string (n_documents,), of the collection.
+        account: Told what the file is.
 
     Returns:
         A table of schema EXTERNAL_RUN, by query number, and what was read.
@@ -103,7 +111,7 @@ def read_external_run(
         InputError: The file is no run, or answers no query of the release.
     """
     by_query: dict[str, list[tuple[str, float]]] = {}
-    for entry in read_run(path, name=name):
+    for entry in read_run(path, name=name, account=account):
         by_query.setdefault(entry.query_id, []).append((entry.doc_id, entry.score))
     answered = [
         next((query_id for query_id in query_ids if query_id in by_query), None)

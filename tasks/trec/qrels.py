@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from nightrank.tasks.read.account import Account
     from nightrank.tasks.settings.inputs import JudgmentsSettings
 
 BEIR_HEADER = ["query-id", "corpus-id", "score"]
@@ -25,7 +26,7 @@ FORMS = (
 )
 
 
-def read_judgments(path: Path, *, name: str) -> list[Judgment]:
+def read_judgments(path: Path, *, name: str, account: Account) -> list[Judgment]:
     """The judgments of a file, in its order; a pair that is repeated with the same grade is there once.
 
     BEIR's form begins with the header ``query-id corpus-id score`` and is separated by tabs. TREC's has four
@@ -35,12 +36,13 @@ def read_judgments(path: Path, *, name: str) -> list[Judgment]:
     Args:
         path: The file.
         name: What the user calls it.
+        account: Told what the file is.
 
     Raises:
         InputError: A row is malformed, a pair has two grades, there is no judgment, or the file cannot be read.
     """
     judged: dict[tuple[str, str], tuple[Judgment, int]] = {}
-    for number, judgment in _judgments(_lines(path, name=name), name=name):
+    for number, judgment in _judgments(_lines(path, name=name, account=account), name=name):
         pair = judgment.query_id, judgment.document_id
         earlier, row = judged.setdefault(pair, (judgment, number))
         if earlier.grade != judgment.grade:
@@ -54,8 +56,8 @@ def read_judgments(path: Path, *, name: str) -> list[Judgment]:
     return [judgment for judgment, _ in judged.values()]
 
 
-def _lines(path: Path, *, name: str) -> Iterator[Line]:
-    for line in read_lines(path, name=name, max_bytes=MAX_LINE_BYTES):
+def _lines(path: Path, *, name: str, account: Account) -> Iterator[Line]:
+    for line in read_lines(path, name=name, max_bytes=MAX_LINE_BYTES, account=account, part="judgments"):
         if isinstance(line, BadRow):
             raise InputError(f"{name}, row {line.row}: {line.reason}.", remedy=FORMS)
         if line.text.strip():
@@ -87,11 +89,14 @@ def _judgments(lines: Iterator[Line], *, name: str) -> Iterator[tuple[int, Judgm
             raise InputError(f"{name}, row {line.number}: {error}.", remedy=FORMS) from None
 
 
-def judgments_of(settings: JudgmentsSettings, *, base: Path) -> list[Judgment]:
+def judgments_of(settings: JudgmentsSettings, *, base: Path, account: Account) -> list[Judgment]:
     """The judgments that settings name; none where they name none.
 
     Args:
         settings: They.
         base: The folder that paths in them are relative to.
+        account: Told what the file is.
     """
-    return [] if settings.qrels is None else read_judgments(base / settings.qrels, name=settings.qrels)
+    if settings.qrels is None:
+        return []
+    return read_judgments(base / settings.qrels, name=settings.qrels, account=account)

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from nightrank.tasks.read.account import Account
+
 MAX_LINE_BYTES = 10_000
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 LARGEST = float(np.finfo(np.float32).max)
 FORM = "Write six columns separated by white space: query, Q0, document, rank, score, tag."
 
 
-def read_run(path: Path, *, name: str) -> list[Entry]:
+def read_run(path: Path, *, name: str, account: Account) -> list[Entry]:
     """The entries of a TREC run file, in its order.
 
     Blank lines are skipped. A file whose name ends in ``.gz`` is unpacked.
@@ -38,6 +40,7 @@ def read_run(path: Path, *, name: str) -> list[Entry]:
     Args:
         path: The file.
         name: What the user calls it.
+        account: Told what the file is.
 
     Raises:
         InputError: A line is malformed or not UTF-8, a score is no number that float32 holds, a document comes twice
@@ -45,7 +48,7 @@ def read_run(path: Path, *, name: str) -> list[Entry]:
     """
     entries: list[Entry] = []
     rows: dict[str, dict[str, int]] = {}
-    for row, fields in _fields(path, name=name):
+    for row, fields in _fields(path, name=name, account=account):
         entry = _entry(fields, place=f"{name}, row {row}")
         earlier = rows.setdefault(entry.query_id, {}).setdefault(entry.doc_id, row)
         if earlier != row:
@@ -93,8 +96,8 @@ def write_run(path: Path, entries: Iterable[Entry], *, tag: str) -> int:
     return sum(map(len, queries.values()))
 
 
-def _fields(path: Path, *, name: str) -> Iterator[tuple[int, list[str]]]:
-    for line in read_lines(path, name=name, max_bytes=MAX_LINE_BYTES):
+def _fields(path: Path, *, name: str, account: Account) -> Iterator[tuple[int, list[str]]]:
+    for line in read_lines(path, name=name, max_bytes=MAX_LINE_BYTES, account=account, part="runs"):
         if isinstance(line, BadRow):
             raise InputError(f"{name}, row {line.row}: {line.reason}.", remedy=FORM)
         fields = line.text.split()

@@ -26,6 +26,7 @@ from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.experiment.variants import varied
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.trec.qrels import read_judgments
 from tests.end_to_end.test_nights_equal_rebuilds import change
 from tests.support.collection import LOG, QRELS, Collection
@@ -167,7 +168,7 @@ def test_an_evaluation_gives_filtered_queries_what_the_release_holds(collection:
     configuration = load_settings(collection.settings_file)
     place = configuration.workspace
     release = place.release(place.require_current())
-    judgments = read_judgments(collection.folder / "qrels.tsv", name="qrels")
+    judgments = read_judgments(collection.folder / "qrels.tsv", name="qrels", account=Account())
 
     with Experiment.open(
         place, configuration.settings, judgments, base=configuration.base, now=summary.manifest.created_at

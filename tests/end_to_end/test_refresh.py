@@ -417,7 +417,7 @@ def test_the_budget_keeps_the_most_frequent_queries(collection: Collection, refr
 @pytest.mark.long
 def test_bad_rows_are_set_aside_and_named(collection: Collection, refresh: Refresh) -> None:
     collection.settings["documents"]["max_bad_row_share"] = 0.5
-    collection.documents.append({"_id": "empty", "title": "", "text": " "})
+    collection.documents.append({"_id": "", "title": "", "text": "Without an id."})
     collection.documents.append({**collection.document("tea"), "title": "Tea again"})
 
     summary = refresh(collection)
@@ -426,7 +426,7 @@ def test_bad_rows_are_set_aside_and_named(collection: Collection, refresh: Refre
     bad = read_table(FolderWorkspace(collection.workspace).release(summary.manifest.release_id) / "bad_rows.parquet")
     rows = {(row["file"], row["row"]): row["reason"] for row in bad.to_pylist()}
     assert set(rows) == {("corpus.jsonl", 24), ("corpus.jsonl", 25)}
-    assert "both empty" in rows["corpus.jsonl", 24]
+    assert "the id is empty" in rows["corpus.jsonl", 24]
     assert "'tea' was used before, in corpus.jsonl, row 20" in rows["corpus.jsonl", 25]
 
 

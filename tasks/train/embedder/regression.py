@@ -17,6 +17,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.train.embedder.examine import Examination, draw
 from nightrank.tasks.train.sources import beir_passages, beir_queries, qrels_of
 from nightrank.tasks.trec.qrels import read_judgments
@@ -153,7 +154,7 @@ class RegressionRelease:
         """The judged queries of a release, with what answers them; readers' lock is the caller's."""
         qrels = self.settings.judgments.qrels
         graded: dict[str, dict[str, int]] = defaultdict(dict)
-        for judgment in [] if qrels is None else read_judgments(self.base / qrels, name=qrels):
+        for judgment in [] if qrels is None else read_judgments(self.base / qrels, name=qrels, account=Account()):
             if judgment.grade > 0:
                 graded[judgment.query_id][judgment.document_id] = judgment.grade
         queries = ReleaseFiles.of(self.workspace, release_id, only=[ReleaseFiles.queries]).queries

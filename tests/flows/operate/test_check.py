@@ -48,7 +48,7 @@ def test_sound_inputs_are_counted_and_nothing_is_written(
     collection: Collection, nightrank: Command, temporary: Path
 ) -> None:
     collection.qrels.append(("q-nobody", "bees", 1))
-    with_fault = [*(json.dumps(one) for one in collection.documents), '{"_id": "lonely"}']
+    with_fault = [*(json.dumps(one) for one in collection.documents), '{"_id": ""}']
     collection.write()
     collection.settings["documents"]["max_bad_row_share"] = 0.5
     collection.write()
@@ -132,7 +132,7 @@ def test_a_judgment_file_of_another_log_is_a_problem_of_the_inputs(collection: C
 
 
 def test_too_many_bad_rows_are_a_problem_with_file_row_and_reason(collection: Collection) -> None:
-    collection.documents += [{"_id": f"d{number}"} for number in range(30)]
+    collection.documents += [{"_id": f"d{number}", "text": number} for number in range(30)]
     problem = only_problem(checked(collection))
 
     assert problem.part == "inputs"

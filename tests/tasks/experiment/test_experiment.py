@@ -18,6 +18,7 @@ from nightrank.storage.files.parquet import read_table
 from nightrank.tasks.evaluate.measures import means
 from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.experiment.variants import varied
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.trec.qrels import read_judgments
 from tests.support.published import snapshot
 
@@ -47,7 +48,7 @@ def refreshed(collection: Collection) -> Collection:
 @contextmanager
 def experiment_over(collection: Collection) -> Iterator[Experiment]:
     configuration = load_settings(collection.settings_file)
-    judgments = read_judgments(collection.folder / "qrels.tsv", name="qrels")
+    judgments = read_judgments(collection.folder / "qrels.tsv", name="qrels", account=Account())
     with Experiment.open(
         configuration.workspace, configuration.settings, judgments, base=configuration.base, now=NOW
     ) as experiment:

@@ -17,6 +17,7 @@ from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.retrieve import retrieve_dense
 from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.experiment.variants import varied
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.trec.qrels import read_judgments
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 def experiment_over(collection: Collection) -> AbstractContextManager[Experiment]:
     configuration = load_settings(collection.settings_file)
-    judgments = read_judgments(collection.folder / "qrels.tsv", name="qrels")
+    judgments = read_judgments(collection.folder / "qrels.tsv", name="qrels", account=Account())
     return Experiment.open(configuration.workspace, configuration.settings, judgments, base=configuration.base, now=NOW)
 
 

@@ -15,6 +15,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.records import BadRow, LoggedQuery
 from nightrank.tasks.query_log.rows import read_query_log
+from nightrank.tasks.read.account import Account
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ SALT = b"of this run"
 def read(folder: Path, name: str, content: bytes) -> list[LoggedQuery | BadRow]:
     path = folder / name
     path.write_bytes(content)
-    return list(read_query_log(path, name=name, salt=SALT))
+    return list(read_query_log(path, name=name, salt=SALT, account=Account()))
 
 
 def read_row(folder: Path, **values: object) -> LoggedQuery | BadRow:
@@ -58,7 +59,7 @@ def test_the_four_formats_say_the_same(tmp_path: Path) -> None:
         "jsonl": read(tmp_path, "log.jsonl", jsonl),
         "csv": read(tmp_path, "log.csv.gz", gzip.compress(csv)),
         "tsv": read(tmp_path, "log.tsv", tsv),
-        "parquet": list(read_query_log(tmp_path / "log.parquet", name="log.parquet", salt=SALT)),
+        "parquet": list(read_query_log(tmp_path / "log.parquet", name="log.parquet", salt=SALT, account=Account())),
     }
     for name, queries in found.items():
         values = [(q.text, q.count, q.timestamp, q.query_id) for q in queries if isinstance(q, LoggedQuery)]
@@ -210,7 +211,7 @@ def test_users_and_sessions_become_numbers_that_only_this_reading_can_make(tmp_p
     assert users[4] == users[5]
     assert sessions[0] == sessions[1] is not None
     assert [row.user_agent for row in rows[:2]] == ["Firefox", ""]
-    [again, *_] = read_query_log(tmp_path / "log.jsonl", name="log.jsonl", salt=b"of another run")
+    [again, *_] = read_query_log(tmp_path / "log.jsonl", name="log.jsonl", salt=b"of another run", account=Account())
     assert isinstance(again, LoggedQuery)
     assert again.user != users[0]
     assert not any("u1" in repr(row) for row in rows)
@@ -298,13 +299,15 @@ def test_case_folding_leaves_nothing_that_normalising_would_change(text: str) ->
 
 
 def test_the_long_queries_of_arguana_are_read(shared_data: Path) -> None:
-    rows = list(read_query_log(shared_data / "arguana" / "queries.jsonl", name="queries.jsonl", salt=SALT))
+    rows = list(
+        read_query_log(shared_data / "arguana" / "queries.jsonl", name="queries.jsonl", salt=SALT, account=Account())
+    )
     queries = [row for row in rows if isinstance(row, LoggedQuery)]
     assert len(queries) == len(rows) == 1_406
     assert len({row.query_id for row in queries}) == 1_406
 
 
 def test_a_real_log_is_read_row_by_row(shared_data: Path) -> None:
-    rows = list(read_query_log(shared_data / "berlin-search-terms.tsv", name="berlin", salt=SALT))
+    rows = list(read_query_log(shared_data / "berlin-search-terms.tsv", name="berlin", salt=SALT, account=Account()))
     queries = [row for row in rows if isinstance(row, LoggedQuery)]
     assert len(queries) == len(rows)

@@ -10,6 +10,7 @@ from nightrank.storage.rates import BurstCounter
 from nightrank.tasks.query_log.dropped import AGENT, BURST, LISTED
 from nightrank.tasks.query_log.rows import hashed
 from nightrank.tasks.query_log.screen import DropList, Screen, count_rate, read_drop_list
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.settings.inputs import QueriesSettings
 from tests.support.query_logs import logged
 
@@ -58,7 +59,7 @@ def test_a_part_of_an_agent_is_a_plain_text_and_no_pattern() -> None:
 def test_listed_queries_and_users_are_dropped_in_every_form(tmp_path: Path) -> None:
     path = tmp_path / "drop.csv"
     path.write_text("query,user\nSecret Project?,\n,u1\n", encoding="utf-8")
-    screen = Screen((), read_drop_list(path, name="drop.csv", salt=SALT))
+    screen = Screen((), read_drop_list(path, name="drop.csv", salt=SALT, account=Account()))
     assert reason(screen, logged("secret  project")) == LISTED
     assert reason(screen, logged("a", user=hashed("u1", salt=SALT))) == LISTED
     assert reason(screen, logged("a", user=hashed("u2", salt=SALT))) is None
@@ -77,7 +78,7 @@ def test_a_row_of_the_drop_list_that_cannot_be_read_stops_the_run(tmp_path: Path
     path = tmp_path / "drop.jsonl"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        read_drop_list(path, name="drop.jsonl", salt=SALT)
+        read_drop_list(path, name="drop.jsonl", salt=SALT, account=Account())
     assert message in caught.value.message
 
 

@@ -12,6 +12,7 @@ from nightrank.storage.keys import query_key
 from nightrank.storage.records import BAD_ROWS, QUERIES
 from nightrank.storage.release.files import Queries, ReleaseFiles
 from nightrank.tasks.query_log.select import LogToRead, QueriesRead, read_queries
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Log:
             answered=self.answered,
         )
         with RowWriter(self.files.bad_rows.path, BAD_ROWS) as bad:
-            return read_queries(log, bad, judged=set(judged), refuse=self.refuse)
+            return read_queries(log, bad, judged=set(judged), refuse=self.refuse, account=Account())
 
     def texts(self, rows: list[dict[str, Any]], *, judged: tuple[str, ...] = (), **settings: object) -> list[str]:
         queries = self.read_with(settings, rows, judged=judged).queries

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Document
+from nightrank.tasks.read.account import Account, Entry, Kind
 from nightrank.tasks.read.front_matter import split_front_matter
 from nightrank.tasks.read.html import parse_html
 from nightrank.tasks.read.pages import first_heading, parse_markdown, read_page
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def read(folder: Path, name: str, content: bytes, max_bytes: int = 100_000) -> Document | BadRow:
+def read(folder: Path, name: str, content: bytes, max_bytes: int = 100_000) -> Document | BadRow | None:
     path = folder / name
     path.write_bytes(content)
-    return read_page(path, name=name, document_id=name, max_bytes=max_bytes)
+    return read_page(path, name=name, document_id=name, max_bytes=max_bytes, account=Account())
 
 
 def document(folder: Path, name: str, content: bytes) -> Document:
@@ -215,10 +216,20 @@ def test_a_pdf_without_the_package_that_reads_it_names_the_extra(
         read(tmp_path, "a.pdf", pdf("text"))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.md", b"---\ntags: [x]\n---\n"), ("a.txt", b" \n\x07"), ("a.html", b"<p> </p>")]
+)
+def test_an_empty_page_is_skipped_and_counted_and_no_bad_row(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    account = Account()
+
+    assert read_page(tmp_path / name, name=name, document_id=name, max_bytes=100, account=account) is None
+    assert Entry("documents", Kind.SKIPPED, "empty page", 1, name) in account.entries()
+
+
 @pytest.mark.parametrize("suffix", ["md", "txt", "html"])
 def test_a_page_that_cannot_be_used_is_a_bad_row(tmp_path: Path, suffix: str) -> None:
     name = f"a.{suffix}"
-    assert reason(tmp_path, name, b"") == "title and text are both empty"
     assert reason(tmp_path, name, b"caf\xe9") == "byte 4 (0xe9) is not UTF-8"
     assert reason(tmp_path, name, b"x" * 101, max_bytes=100) == "101 bytes are more than the 100 allowed"
 
@@ -230,11 +241,11 @@ def test_a_page_in_utf_16_is_refused(tmp_path: Path) -> None:
 
 def test_an_id_longer_than_512_bytes_is_a_bad_row(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"text")
-    page = read_page(tmp_path / "a.txt", name="a.txt", document_id="x/" * 300, max_bytes=100)
+    page = read_page(tmp_path / "a.txt", name="a.txt", document_id="x/" * 300, max_bytes=100, account=Account())
     assert isinstance(page, BadRow)
     assert "600 bytes long, more than 512" in page.reason
 
 
 def test_a_page_that_is_gone_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.txt does not exist"):
-        read_page(tmp_path / "a.txt", name="a.txt", document_id="a", max_bytes=100)
+        read_page(tmp_path / "a.txt", name="a.txt", document_id="a", max_bytes=100, account=Account())

@@ -9,6 +9,7 @@ import pytest
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.records import BadRow, Document
+from nightrank.tasks.read.account import Account, Entry, Kind
 from nightrank.tasks.read.source import read_documents
 from nightrank.tasks.settings.inputs import DocumentsSettings
 
@@ -20,7 +21,7 @@ ROW = '{"_id": "%s", "text": "t"}\n'
 
 def read(base: Path, source: str, max_document_bytes: int = 10_000_000) -> list[Document | BadRow]:
     settings = DocumentsSettings(source=source, max_document_bytes=max_document_bytes)
-    return list(read_documents(settings, base=base))
+    return list(read_documents(settings, base=base, account=Account()))
 
 
 def ids(rows: list[Document | BadRow]) -> list[str]:
@@ -86,9 +87,9 @@ def test_a_file_whose_name_looks_like_a_glob_is_a_file(tmp_path: Path) -> None:
 
 
 def test_a_bad_row_of_a_folder_is_reported_under_its_relative_name(tmp_path: Path) -> None:
-    write(tmp_path, docs__a__empty_md="", docs__b_md="b")
-    bad, good = read(tmp_path, "docs")
-    assert bad == BadRow("a/empty.md", 1, "title and text are both empty")
+    write(tmp_path, docs__a__long_md="x" * 1_001, docs__b_md="b")
+    bad, good = read(tmp_path, "docs", 1_000)
+    assert bad == BadRow("a/long.md", 1, "1,001 bytes are more than the 1,000 allowed")
     assert isinstance(good, Document)
 
 
@@ -165,7 +166,6 @@ def test_an_ir_datasets_collection_is_read_in_its_order(tmp_path: Path) -> None:
     assert read(tmp_path, source) == [
         Document("b", "", "second", {}, source, 1),
         Document("a", "", "first", {}, source, 2),
-        BadRow(source, 3, "title and text are both empty"),
     ]
 
 
@@ -195,10 +195,37 @@ def test_scifact_is_read_without_a_bad_row(shared_data: Path) -> None:
     assert all(isinstance(row, Document) and row.title and row.text for row in rows)
 
 
-def test_the_two_empty_documents_of_cranfield_are_set_aside(shared_data: Path) -> None:
-    rows = read(shared_data, "cran/corpus.jsonl")
-    assert len(ids(rows)) == 1_398
-    assert [row.row for row in rows if isinstance(row, BadRow)] == [471, 995]
+def test_the_two_empty_documents_of_cranfield_are_skipped_and_counted(shared_data: Path) -> None:
+    account = Account()
+    rows = list(read_documents(DocumentsSettings(source="cran/corpus.jsonl"), base=shared_data, account=account))
+    assert len(ids(rows)) == len(rows) == 1_398
+    assert (
+        Entry("documents", Kind.SKIPPED, "title and text are both empty", 2, "cran/corpus.jsonl, row 471")
+        in account.entries()
+    )
+
+
+def test_files_read_and_files_of_other_formats_are_counted_by_suffix(tmp_path: Path) -> None:
+    write(tmp_path, docs__a_md="# A", docs__b_MD="b", docs__c_php="", docs__d__e_php="", docs__d__f="")
+    account = Account()
+
+    list(read_documents(DocumentsSettings(source="docs"), base=tmp_path, account=account))
+
+    files = [entry for entry in account.entries() if entry.kind in (Kind.FILE_READ, Kind.FILE_NOT_READ)]
+    assert files == [
+        Entry("documents", Kind.FILE_READ, ".md", 2, "a.md"),
+        Entry("documents", Kind.FILE_NOT_READ, ".php", 2, "c.php"),
+        Entry("documents", Kind.FILE_NOT_READ, "without a suffix", 1, "d/f"),
+    ]
+
+
+def test_documents_with_a_title_alone_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "c.jsonl").write_text('{"_id": "a", "title": "A"}\n{"_id": "b", "title": "B", "text": "b"}\n')
+    account = Account()
+
+    list(read_documents(DocumentsSettings(source="c.jsonl"), base=tmp_path, account=account))
+
+    assert Entry("documents", Kind.TITLE_ALONE, "documents", 1, "c.jsonl, row 1") in account.entries()
 
 
 def test_a_night_of_a_real_documentation_site_is_read(shared_data: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Document
+from nightrank.tasks.read.account import Account, Entry, Kind
 from nightrank.tasks.read.csv import Record, read_records
 from nightrank.tasks.read.table_documents import read_table
 
@@ -24,7 +25,7 @@ GOOD = b'{"_id": "d", "text": "t"}'
 
 
 def read(path: Path, max_bytes: int = 10_000) -> list[Document | BadRow]:
-    return list(read_table(path, name=path.name, max_bytes=max_bytes))
+    return list(read_table(path, name=path.name, max_bytes=max_bytes, account=Account()))
 
 
 def read_bytes(folder: Path, name: str, content: bytes, max_bytes: int = 10_000) -> list[Document | BadRow]:
@@ -99,8 +100,6 @@ def test_metadata_may_differ_in_type_between_rows(tmp_path: Path) -> None:
         (b'{"_id": "a\\nb", "text": "t"}', "control character"),
         (b'{"_id": "a\\u0000", "text": "t"}', "control character"),
         (b'{"_id": "' + b"x" * 513 + b'", "text": "t"}', "513 bytes long, more than 512"),
-        (b'{"_id": "d"}', "title and text are both empty"),
-        (b'{"_id": "d", "title": " ", "text": "\\u0007"}', "title and text are both empty"),
         (b'{"_id": "d", "text": 3}', "text is a number, not a text"),
         (b'{"_id": "d", "text": "a\\ud83d"}', "field 'text': character 2 is half of a surrogate pair"),
         (b'{"_id": "d", "text": "t", "metadata": [1]}', "metadata is a list, not an object"),
@@ -121,6 +120,17 @@ def test_a_bad_row_says_why_and_the_rows_around_it_are_read(tmp_path: Path, row:
     assert (bad.file, bad.row) == ("c.jsonl", 2)
     assert isinstance(last, Document)
     assert last.row == 3
+
+
+def test_an_empty_row_is_skipped_and_counted_and_no_bad_row(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_bytes(GOOD + b'\n{"_id": "e"}\n{"_id": "f", "title": " ", "text": "\\u0007"}\n')
+    account = Account()
+
+    [row] = read_table(path, name="c.jsonl", max_bytes=100, account=account)
+
+    assert isinstance(row, Document)
+    assert Entry("documents", Kind.SKIPPED, "title and text are both empty", 2, "c.jsonl, row 2") in account.entries()
 
 
 def test_integer_ids_are_their_digits_and_a_hash_sign_is_part_of_an_id(tmp_path: Path) -> None:
@@ -203,7 +213,7 @@ def test_what_the_standard_library_writes_is_read_back_however_it_is_cut(
         csv.writer(file).writerows(rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nightrank.tasks.read.csv.PIECE_BYTES", piece_bytes)
-        records = list(read_records(path, name="c.csv", max_bytes=1_000))
+        records = list(read_records(path, name="c.csv", max_bytes=1_000, account=Account(), part="documents"))
     assert [record.fields for record in records if isinstance(record, Record)] == rows
 
 
@@ -376,7 +386,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
             file.write(f'{{"_id": "{number}", "text": "{"x" * 2_500}"}}\n')
     tracemalloc.start()
     try:
-        count = sum(1 for _ in read_table(path, name="c", max_bytes=10_000))
+        count = sum(1 for _ in read_table(path, name="c", max_bytes=10_000, account=Account()))
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

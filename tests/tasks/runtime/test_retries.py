@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.records import Judgment
+    from nightrank.tasks.read.account import Account
     from nightrank.tasks.settings.inputs import JudgmentsSettings
     from tests.support.collection import Collection
 
@@ -59,11 +60,11 @@ def test_a_stage_is_tried_again_after_a_fault_that_passes(
     calls = []
     read_judgments = judgments_of
 
-    def failing_once(settings: JudgmentsSettings, *, base: Path) -> list[Judgment]:
+    def failing_once(settings: JudgmentsSettings, *, base: Path, account: Account) -> list[Judgment]:
         calls.append(1)
         if len(calls) == 1:
             raise fault
-        return read_judgments(settings, base=base)
+        return read_judgments(settings, base=base, account=account)
 
     monkeypatch.setattr(reading, "judgments_of", failing_once)
     monkeypatch.setattr(read_inputs, "retry_delay_seconds", [0.0, 0.0])

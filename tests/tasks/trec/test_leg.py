@@ -10,6 +10,7 @@ import pytest
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import EXTERNAL_RUN, LEG, QUERIES
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.trec.leg import RunFiltered, RunRead, read_external_run, run_as_leg, run_filtered
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def test_a_run_without_entries_is_an_empty_leg() -> None:
 def read(path: Path, text: str, asked: pa.Table) -> tuple[list[tuple[int, str, float]], RunRead]:
     path.write_text(text, encoding="utf-8")
     table, reported = read_external_run(
-        path, name="r.run", leg="bm25", queries=asked, document_ids=pa.array(["a", "b"])
+        path, name="r.run", leg="bm25", queries=asked, document_ids=pa.array(["a", "b"]), account=Account()
     )
     return [tuple(row.values()) for row in table.to_pylist()], reported
 

@@ -7,6 +7,7 @@ import pytest
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import Judgment
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.trec.qrels import read_judgments
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ HEADER = "query-id\tcorpus-id\tscore\n"
 def read(folder: Path, text: str, name: str = "test.tsv") -> list[Judgment]:
     path = folder / name
     path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
-    return read_judgments(path, name=name)
+    return read_judgments(path, name=name, account=Account())
 
 
 def test_beir_and_trec_say_the_same(tmp_path: Path) -> None:
@@ -82,12 +83,12 @@ def test_any_malformed_row_stops_with_its_place_and_a_remedy(tmp_path: Path, tex
 def test_a_row_that_is_not_utf_8_stops(tmp_path: Path) -> None:
     (tmp_path / "q").write_bytes(b"q 0 d 1\nq 0 caf\xe9 1\n")
     with pytest.raises(InputError, match=r"q, row 2: byte 8 \(0xe9\) is not UTF-8"):
-        read_judgments(tmp_path / "q", name="q")
+        read_judgments(tmp_path / "q", name="q", account=Account())
 
 
 def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="gone does not exist"):
-        read_judgments(tmp_path / "gone", name="gone")
+        read_judgments(tmp_path / "gone", name="gone", account=Account())
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,6 @@ def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
     [("scifact/qrels/test.tsv", 339, {1}), ("cran/qrels/test.tsv", 1_837, {0, 1, 2, 3, 4})],
 )
 def test_real_judgments_are_read(shared_data: Path, file: str, count: int, grades: set[int]) -> None:
-    judgments = read_judgments(shared_data / file, name=file)
+    judgments = read_judgments(shared_data / file, name=file, account=Account())
     assert len(judgments) == count
     assert {judgment.grade for judgment in judgments} == grades

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import Judgment
 from nightrank.tasks.evaluate.measures import evaluate_run
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.trec.runs import Entry, read_run, write_run
 
 IDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=4)
@@ -55,7 +56,7 @@ def test_a_run_read_back_has_the_same_entries_and_measures(rows: dict[tuple[str,
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.txt"
         write_run(path, entries, tag="t")
-        found = read_run(path, name="run.txt")
+        found = read_run(path, name="run.txt", account=Account())
         foreign = [Entry(*scored) for scored in ir_measures.read_trec_run(str(path))]  # type: ignore[no-untyped-call]  # it has none
     assert {entry[:2]: np.float32(entry.score) for entry in found} == {
         entry[:2]: np.float32(entry.score) for entry in entries
@@ -71,7 +72,7 @@ def test_gzip_goes_by_the_name_and_gives_the_same_bytes_each_time(tmp_path: Path
     write_run(tmp_path / "two.gz", entries, tag="t")
     assert gzip.decompress((tmp_path / "one.gz").read_bytes()) == b"q Q0 a 1 1.0 t\n"
     assert (tmp_path / "one.gz").read_bytes() == (tmp_path / "two.gz").read_bytes()
-    assert read_run(tmp_path / "one.gz", name="one.gz") == entries
+    assert read_run(tmp_path / "one.gz", name="one.gz", account=Account()) == entries
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_entries_that_are_no_run_are_a_fault_of_the_caller(tmp_path: Path, secon
 
 def test_the_score_alone_counts_and_lines_may_be_blank_or_separated_by_tabs(tmp_path: Path) -> None:
     path = written(tmp_path, "\ufeffq1\tQ0\td1\t9\t-1e-3\tx\r\n\r\nq1 0 d2 1 +.5 y\n")
-    assert read_run(path, name="run.txt") == [Entry("q1", "d1", -0.001), Entry("q1", "d2", 0.5)]
+    assert read_run(path, name="run.txt", account=Account()) == [Entry("q1", "d1", -0.001), Entry("q1", "d2", 0.5)]
 
 
 @pytest.mark.parametrize(
@@ -124,11 +125,11 @@ def test_the_score_alone_counts_and_lines_may_be_blank_or_separated_by_tabs(tmp_
 def test_a_malformed_line_is_named(tmp_path: Path, line: str, message: str) -> None:
     path = written(tmp_path, f"q Q0 d1 1 1.0 t\n{line}\n")
     with pytest.raises(InputError, match=f"runs/bm25.txt, {message}"):
-        read_run(path, name="runs/bm25.txt")
+        read_run(path, name="runs/bm25.txt", account=Account())
 
 
 def test_the_same_document_of_two_queries_is_no_repetition(tmp_path: Path) -> None:
-    assert len(read_run(written(tmp_path, "q1 Q0 d 1 1 t\nq2 Q0 d 1 1 t\n"), name="run.txt")) == 2
+    assert len(read_run(written(tmp_path, "q1 Q0 d 1 1 t\nq2 Q0 d 1 1 t\n"), name="run.txt", account=Account())) == 2
 
 
 @pytest.mark.parametrize(
@@ -142,9 +143,9 @@ def test_the_same_document_of_two_queries_is_no_repetition(tmp_path: Path) -> No
 )
 def test_a_file_that_is_no_run_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        read_run(written(tmp_path, content), name="run.txt")
+        read_run(written(tmp_path, content), name="run.txt", account=Account())
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"run\.txt does not exist"):
-        read_run(tmp_path / "run.txt", name="run.txt")
+        read_run(tmp_path / "run.txt", name="run.txt", account=Account())

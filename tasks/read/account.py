@@ -1,0 +1,125 @@
+"""The account of a reading: what was taken for what, and what was left out, so that nothing passes in silence.
+
+Readers add to an ``Account`` that is handed to them; nothing here judges. What looks like a mistake, and what is one,
+is decided where the account is told.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+Part = Literal["documents", "queries", "judgments", "runs"]
+PARTS: tuple[Part, ...] = ("documents", "queries", "judgments", "runs")
+MAX_DISTINCT = 200
+"""Different texts of a kind and part that are told apart; thousands of columns or reasons would tell nobody more."""
+OTHERS = "others"
+VARYING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|0x[0-9a-f]+|(?<![\w-])(?<!ISO )\d[\d,._]*")
+
+
+class Kind(StrEnum):
+    """What an entry says of its part of the inputs; ``what`` and ``count`` are given in brackets."""
+
+    FILE_READ = "file read"  # (its suffix; files)
+    FILE_NOT_READ = "file not read"  # neither read nor meant to be (its suffix, or why; files)
+    COLUMN_USED = "column used"  # under the name that it should have (the column; rows or files)
+    COLUMN_GUESSED = "column guessed"  # known by another usual name ("body as text"; rows or files)
+    COLUMN_KEPT = "column kept"  # as metadata (the column; rows or files)
+    COLUMN_IGNORED = "column ignored"  # nothing was done with it (the column; rows or files)
+    ENCODING = "encoding"  # of a file of text (its name; files)
+    SKIPPED = "skipped"  # left out on purpose: neither read nor bad (why; pages or rows)
+    MENDED = "mended"  # read, with something put right or left out on the way (what; pages or rows)
+    BAD_ROW = "bad row"  # could not be used (the reason without its figures; rows)
+    TITLE_ALONE = "title alone"  # documents without a text of their own ("documents"; documents)
+    LONG = "long"  # read by the model from the beginning alone ("chunks" or "queries"; so many)
+    UNKNOWN_ID = "unknown id"  # names what is not there ("documents" or "queries"; different ids)
+    TOKENS = "tokens"  # of the texts, by the embedder's vocabulary ("all" and "unknown"; tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of an account.
+
+    Attributes:
+        part: Of the inputs: documents, queries (drop list included), judgments or runs.
+        kind: What it says.
+        what: Of which suffix, column, encoding or reason.
+        count: How often.
+        where: File and row of the first one; empty where no place is meant.
+    """
+
+    part: Part
+    kind: Kind
+    what: str
+    count: int
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped(Exception):  # it is no error
+    """Raised by a reader's parts for what is left out on purpose, such as an empty page.
+
+    Attributes:
+        reason: Why, in words without figures or names.
+    """
+
+    reason: str
+
+
+class Account:
+    """Collects the entries of one reading; one an account, in one process and thread.
+
+    >>> account = Account()
+    >>> account.add("documents", Kind.FILE_READ, ".md", where="a.md")
+    >>> account.add("documents", Kind.FILE_READ, ".md", where="b.md")
+    >>> account.entries()
+    (Entry(part='documents', kind=<Kind.FILE_READ: 'file read'>, what='.md', count=2, where='a.md'),)
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Part, Kind], dict[str, tuple[int, str]]] = {}
+
+    def add(self, part: Part, kind: Kind, what: str, *, where: str = "", count: int = 1) -> None:
+        """Count something.
+
+        Args:
+            part: Of the inputs.
+            kind: What is said of it.
+            what: The suffix, column ("body as text"), encoding or reason. Never text of a document or a query.
+            where: File and row; that of the first one is kept.
+            count: How many.
+        """
+        found = self._found.setdefault((part, kind), {})
+        if what not in found and len(found) >= MAX_DISTINCT:
+            what = OTHERS
+        before, first = found.get(what, (0, where))
+        found[what] = before + count, first
+
+    def add_bad_row(self, part: Part, reason: str, *, where: str) -> None:
+        """Count a row that was set aside: done once, where that happens, and not by the readers that yield it."""
+        self.add(part, Kind.BAD_ROW, alike(reason), where=where)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """What was collected: by part, by kind, the most frequent first."""
+        kinds = list(Kind)
+        entries = (
+            Entry(part, kind, what, count, where)
+            for (part, kind), found in self._found.items()
+            for what, (count, where) in found.items()
+        )
+        return tuple(
+            sorted(entries, key=lambda one: (PARTS.index(one.part), kinds.index(one.kind), -one.count, one.what))
+        )
+
+
+def alike(reason: str) -> str:
+    r"""A reason without its figures and what it quotes, so that rows of the same fault are counted together.
+
+    >>> alike("byte 4 (0xe9) is not UTF-8")
+    'byte … (…) is not UTF-8'
+    >>> alike("field 'a': 2,001 bytes are more than the 1,000 allowed")
+    'field …: … bytes are more than the … allowed'
+    """
+    return VARYING.sub("…", reason)
