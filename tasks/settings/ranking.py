@@ -220,7 +220,7 @@ class ResultsSettings(Section):
         default=None,
         description="`learned`: a small model weighs legs and reranker query by query, by how clear each is and how "
         "far they agree; `weighted`: by `[reranker].weight` and `[retrieval.weights]`, with a reranker; the fused "
-        "order without one. Default: `learned`, unless one of these is set and `order_model` is not.",
+        "order without one. Default: `learned`, unless one of these is set.",
     )
     order_model: str | None = Field(
         default=None,

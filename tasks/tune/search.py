@@ -215,7 +215,10 @@ def changes(present: RankingVariant, chosen: RankingVariant) -> dict[str, JsonVa
     {'retrieval.weights': {'bm25': 0.8, 'dense': 0.2}, 'reranker.depth': 50}
     """
     before = present.values()
-    return {key: value for key, value in chosen.values().items() if before.get(key) != value}
+    changed = {key: value for key, value in chosen.values().items() if before.get(key) != value}
+    if chosen.learned and "retrieval.weights" in changed:  # which alone would ask for plain weights
+        changed["results.order"] = "learned"
+    return changed
 
 
 def _units(experiment: Experiment, judged: JudgedCandidates) -> list[str]:

@@ -121,10 +121,16 @@ def test_numbers_decide_the_fingerprint_wherever_the_file_lies(tmp_path: Path) -
     assert settings(order_model="a.json").what() == settings(order_model="b.json").what()
 
 
-def test_a_named_model_orders_beside_plain_weights_unless_these_are_asked_for() -> None:
+def test_beside_plain_weights_a_named_model_orders_where_that_is_said() -> None:
     given = {"documents": {"source": "c"}, "queries": {"log": "l"}, "reranker": {"weight": 0.5}}
-    for results, order in (({}, "weighted"), ({"order_model": "a"}, "learned"), ({"order": "weighted"}, "weighted")):
+    for results, order in (
+        ({}, "weighted"),
+        ({"order_model": "a", "order": "learned"}, "learned"),
+        ({"order_model": "a", "order": "weighted"}, "weighted"),
+    ):
         assert Settings.model_validate(given | {"results": results}).order == order
+    with pytest.raises(ValueError, match="say with order which of them orders"):
+        Settings.model_validate(given | {"results": {"order_model": "a"}})
     assert (
         order_fingerprint(learned_order(settings(order="weighted", order_model="no file"), base=PACKAGED)) == "weighted"
     )
