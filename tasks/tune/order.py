@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 STRENGTHS = (100.0, 20.0)  # penalties that are tried, against the loss of one query each; the firmest first
 INNER_FOLDS = 5
-OF_BIASES, OF_RERANKER = 0.3, 0.1  # of the penalty: how lists count in the mean differs most between collections
+OF_BIASES, OF_RERANKER = 0.2, 0.02  # of the penalty: how lists count in the mean differs most between collections
 CERTAIN = 0.02  # a plain weight is kept so far from 0 and 1: none is that certain
 
 

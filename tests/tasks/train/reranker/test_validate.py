@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -23,6 +24,9 @@ from nightrank.tasks.train.reranker.validate import (
 )
 from nightrank.tasks.train.sets import Candidate, HeldOutQuery
 from nightrank.tasks.train.sources import Passage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 PASSAGES = [Passage(name, "", f"text {name}") for name in "abcd"] + [Passage("a", "", "more of a")]
 # The legs say nothing, so the first stage is the fused order. "c" answers, and "z" that is not found.
@@ -90,7 +94,10 @@ def test_of_equal_weights_the_smallest_is_chosen() -> None:
 
 
 def test_no_query_chooses_its_own_weight() -> None:
-    values = {0.2: np.array([1.0, 0.0, 0.9, 0.1]), 0.7: np.array([0.0, 0.6, 0.0, 0.6])}
+    values: dict[float | None, NDArray[np.float64]] = {
+        0.2: np.array([1.0, 0.0, 0.9, 0.1]),
+        0.7: np.array([0.0, 0.6, 0.0, 0.6]),
+    }
     assert fold_weights(values) == [0.7, 0.2, 0.7, 0.2]
 
 
