@@ -492,7 +492,10 @@ def test_a_store_that_cannot_be_read_is_a_fault_of_the_checks_that_read_it(patie
             lambda manifest: {"order_model": {**manifest.order_model, "reranker": "another"}},
             "learned order that is not the one that the release names (1): order_model",
         ),
-        (lambda _: {"inputs": {"order": "weighted"}}, "candidates with another final score ("),
+        (
+            lambda manifest: {"inputs": {"reranker": f"{manifest.inputs.reranker_fingerprint} at 0.5"}},
+            "candidates with another final score (",
+        ),
     ],
     ids=["means", "numbers", "weights"],
 )
