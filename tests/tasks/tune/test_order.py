@@ -76,7 +76,7 @@ def test_few_queries_change_little() -> None:
     gates = read_order().gates
     before = 1.0 / (1.0 + np.exp(gates["bm25"].bias - gates["dense"].bias))
     few, many = (dense_share(fits, np.arange(80) < count) for count in (3, 80))
-    assert before < few < before + 0.05 < many
+    assert before < few < before + 0.08 < many
 
 
 def test_no_query_is_measured_by_an_order_that_its_own_judgments_made() -> None:
