@@ -40,6 +40,10 @@ SECONDS_FROM, SECONDS_TO = 10**8, 10**11
 """1973 to 5138: a smaller number is a date written as digits, a larger one milliseconds."""
 
 
+class EmptyLog(InputError):
+    """A file of a log without a row."""
+
+
 def read_query_log(path: Path, *, name: str, salt: bytes, account: Account) -> Iterator[LoggedQuery | BadRow]:
     """The rows of a query log in JSONL, CSV, TSV or Parquet, by the file's suffix; BEIR's ``queries.jsonl`` as it is.
 
@@ -62,7 +66,8 @@ def read_query_log(path: Path, *, name: str, salt: bytes, account: Account) -> I
         ignored it would be wrong. Reasons quote no free text but what a filter calls its fields and operators.
 
     Raises:
-        InputError: The file as a whole cannot be read, its first row has no query column, or it has no row.
+        InputError: The file as a whole cannot be read, or its first row has no query column.
+        EmptyLog: It has no row.
     """
     is_empty, is_checked = True, False
     for row in read_rows(path, name=name, max_bytes=MAX_ROW_BYTES, account=account, part="queries"):
@@ -78,7 +83,7 @@ def read_query_log(path: Path, *, name: str, salt: bytes, account: Account) -> I
         except ValueError as error:
             yield BadRow(name, row.number, masked(str(error)))
     if is_empty:
-        raise InputError(f"{name} holds no query.", remedy="Check [queries].log; a log has at least one row.")
+        raise EmptyLog(f"{name} holds no query.", remedy="Check [queries].log; a log has at least one row.")
 
 
 def hashed(value: JsonValue, *, salt: bytes) -> int | None:

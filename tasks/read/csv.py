@@ -42,7 +42,7 @@ def read_records(path: Path, *, name: str, max_bytes: int, account: Account, par
     """The records of a CSV file, its header among them; blank lines are none.
 
     Args:
-        path: The file; unpacked where its name ends in ``.gz``.
+        path: The file; unpacked as ``opened`` does.
         name: What the user calls it.
         max_bytes: A larger record is a bad row, and is never held in memory as a whole.
         account: Told what the file is written in.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow
 from nightrank.tasks.read.csv import read_records
-from nightrank.tasks.read.lines import read_lines
+from nightrank.tasks.read.lines import PACKED, read_lines
 from nightrank.tasks.read.values import json_fields, json_object, shown
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.read.account import Account, Part
 
-TABLE_SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+TEXT_TABLES = (".jsonl", ".ndjson", ".csv", ".tsv")
+TABLE_SUFFIXES = (*(f"{table}{packed}" for table in TEXT_TABLES for packed in ("", *PACKED)), ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def read_rows(path: Path, *, name: str, max_bytes: int, account: Account, part: 
         raise InputError(
             f"{name} is not a table that can be read.", remedy=f"Use a file ending in {', '.join(TABLE_SUFFIXES)}."
         )
-    if suffix.startswith(".jsonl"):
+    if suffix.startswith((".jsonl", ".ndjson")):
         return _json_rows(path, name=name, max_bytes=max_bytes, account=account, part=part)
     if suffix.startswith(".csv"):
         return _named_rows(_csv_records(path, name=name, max_bytes=max_bytes, account=account, part=part), name=name)

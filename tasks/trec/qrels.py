@@ -31,7 +31,7 @@ def read_judgments(path: Path, *, name: str, account: Account) -> list[Judgment]
 
     BEIR's form begins with the header ``query-id corpus-id score`` and is separated by tabs. TREC's has four
     columns separated by white space, of which the second is ignored. Grades are integers; negative ones are allowed,
-    as in TREC. Blank lines are skipped. A file whose name ends in ``.gz`` is unpacked.
+    as in TREC. Blank lines are skipped. A packed file is unpacked, as ``lines.opened`` does.
 
     Args:
         path: The file.
