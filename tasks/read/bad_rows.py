@@ -50,8 +50,7 @@ class SetAside:
             return
         raise InputError(
             f"{self.bad} of {self.rows} rows of {name} cannot be used, more than "
-            f"{section}.max_bad_row_share = {share:g} and {section}.allowed_bad_rows = {allowed} allow: "
-            f"{self.listed() or 'it is empty'}.",
+            f"{section}.max_bad_row_share = {share:g} allows: {self.listed() or 'it is empty'}.",
             remedy=f"Correct these rows, or raise `max_bad_row_share` in [{section}] to go on without them.",
         )
 

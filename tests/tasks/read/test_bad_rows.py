@@ -41,11 +41,11 @@ def test_a_share_of_all_allows_all_but_a_collection_without_a_good_row() -> None
     assert refused(10, 10, share=1.0, allowed=0)
 
 
-def test_the_message_names_the_limits_and_the_first_rows() -> None:
+def test_the_message_names_the_share_and_the_first_rows() -> None:
     message = refused(7, 10)
     assert message.startswith(
-        "7 of 10 rows of docs/ cannot be used, more than documents.max_bad_row_share = 0.01 and "
-        "documents.allowed_bad_rows = 5 allow: c.jsonl, row 1: broken JSON; "
+        "7 of 10 rows of docs/ cannot be used, more than documents.max_bad_row_share = 0.01 allows: "
+        "c.jsonl, row 1: broken JSON; "
     )
     assert "row 5" in message
     assert "row 6" not in message
