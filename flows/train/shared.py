@@ -135,7 +135,7 @@ def what_is_read(configuration: Configuration, pairs: PairSettings) -> list[obje
     """What decides a training beside what it is asked for: the settings of its stages, the files that it reads."""
     settings, base = configuration.settings, configuration.base
     own = settings.judgments.qrels
-    log = [file.path for file in log_files(settings.queries.log, base=base, account=Account())]
+    log = [log.file.path for log in log_files(settings.queries, base=base, account=Account())]
     texts = log if pairs.queries is None else [pairs.queries]
     judged = [] if own is None else [base / own, *texts]
     if pairs.pairs is not None:

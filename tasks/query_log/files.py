@@ -3,42 +3,38 @@
 from __future__ import annotations
 
 import glob
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.query_log.rows import EmptyLog, read_query_log
+from nightrank.tasks.query_log.rows import EmptyLog, LogFile, read_query_log
 from nightrank.tasks.read.account import Kind
+from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.lines import unreadable
-from nightrank.tasks.read.table_rows import TABLE_SUFFIXES, table_suffix
+from nightrank.tasks.read.tables.columns import Columns
+from nightrank.tasks.read.tables.names import QUERIES
+from nightrank.tasks.read.tables.rows import TABLE_SUFFIXES, table_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nightrank.storage.records import BadRow, LoggedQuery
     from nightrank.tasks.read.account import Account
+    from nightrank.tasks.settings.inputs import QueriesSettings
 
 
-@dataclass(frozen=True, slots=True)
-class LogFile:
-    """A file of a log: where it is, and what the user calls it."""
-
-    path: Path
-    name: str
-
-
-def log_files(log: str, *, base: Path, account: Account) -> list[LogFile]:
+def log_files(settings: QueriesSettings, *, base: Path, account: Account) -> list[LogFile]:
     """The files that a log consists of, sorted; of several ones hidden files and other formats are left out.
 
     Args:
-        log: A file, a folder (those below it too) or a glob, as the settings name it.
+        settings: They name a file, a folder (those below it count too) or a glob.
         base: The folder that it is relative to.
         account: Told which files are read, and which are left out.
 
     Raises:
         InputError: There is none, or none that is a table.
     """
+    log = settings.log
     path = base / log
     try:
         is_file, is_folder = path.is_file(), path.is_dir()
@@ -46,19 +42,19 @@ def log_files(log: str, *, base: Path, account: Account) -> list[LogFile]:
         raise unreadable(error, name=log) from error
     if not is_folder and (is_file or not glob.has_magic(log)):
         account.add("queries", Kind.FILE_READ, table_suffix(log) or Path(log).suffix, where=log)
-        return [LogFile(path, log)]
+        return [_log_file(path, log, settings, account)]
     pattern = f"{glob.escape(log)}/**" if is_folder else log
     found = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207  # pathlib's does not skip hidden files
     files: list[LogFile] = []
     for match in sorted(set(found)):
-        file = LogFile(base / match, Path(match).as_posix())
-        if not file.path.is_file():
+        path, name = base / match, Path(match).as_posix()
+        if not path.is_file():
             continue
         suffix = table_suffix(match)
         kind = Kind.FILE_READ if suffix else Kind.FILE_NOT_READ
-        account.add("queries", kind, suffix or Path(match).suffix or "without a suffix", where=file.name)
+        account.add("queries", kind, suffix or Path(match).suffix or "without a suffix", where=name)
         if suffix:
-            files.append(file)
+            files.append(_log_file(path, name, settings, account))
     if not files:
         raise InputError(
             f"{log} holds no table that can be read as a log.",
@@ -67,11 +63,11 @@ def log_files(log: str, *, base: Path, account: Account) -> list[LogFile]:
     return files
 
 
-def read_log(log: str, *, base: Path, salt: bytes, account: Account) -> Iterator[LoggedQuery | BadRow]:
+def read_log(settings: QueriesSettings, *, base: Path, salt: bytes, account: Account) -> Iterator[LoggedQuery | BadRow]:
     """The rows of all files of a log, as ``read_query_log`` has them; of several files some may be empty.
 
     Args:
-        log: As the settings name it.
+        settings: They name the log.
         base: The folder that it is relative to.
         salt: As for ``read_query_log``.
         account: Told which files were read, and what was taken for what.
@@ -79,16 +75,21 @@ def read_log(log: str, *, base: Path, salt: bytes, account: Account) -> Iterator
     Raises:
         InputError: There is no such file, one cannot be read as a whole, or none has a row.
     """
-    files = log_files(log, base=base, account=account)
+    files = log_files(settings, base=base, account=account)
     is_empty = True
-    for file in files:
+    for log in files:
         try:
-            for row in read_query_log(file.path, name=file.name, salt=salt, account=account):
+            for row in read_query_log(log, salt=salt):
                 is_empty = False
                 yield row
         except EmptyLog:
             if len(files) == 1:
                 raise
-            account.add("queries", Kind.SKIPPED, "file without a row", where=file.name)
+            log.file.tell(Kind.SKIPPED, "file without a row")
     if is_empty:
-        raise EmptyLog(f"{log} holds no query.", remedy="Check [queries].log; a log has at least one row.")
+        raise EmptyLog(f"{settings.log} holds no query.", remedy="Check [queries].log; a log has at least one row.")
+
+
+def _log_file(path: Path, name: str, settings: QueriesSettings, account: Account) -> LogFile:
+    file = InputFile(path, name, "queries", account, settings.encoding)
+    return LogFile(file, Columns(QUERIES, settings.columns.chosen))

@@ -7,26 +7,23 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow
 from nightrank.tasks.query_log.files import log_files
-from nightrank.tasks.query_log.rows import ID_COLUMNS, MAX_ROW_BYTES
 from nightrank.tasks.read.account import Account
-from nightrank.tasks.read.table_rows import read_rows
+from nightrank.tasks.read.values import identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from nightrank.tasks.read.table_rows import Row
+    from nightrank.tasks.query_log.rows import LogFile
+    from nightrank.tasks.settings.inputs import QueriesSettings
 
-SEGMENT_COLUMN = "segment"
 
-
-def read_segments(log: str, *, base: Path) -> dict[str, str]:
+def read_segments(settings: QueriesSettings, *, base: Path) -> dict[str, str]:
     """The segment of each query, by query id; of an id that comes again the last one counts.
 
     A file of the log has segments where its first row has the column.
 
     Args:
-        log: The query log, as the settings name it.
+        settings: They name the query log.
         base: The folder that it is relative to.
 
     Returns:
@@ -35,30 +32,30 @@ def read_segments(log: str, *, base: Path) -> dict[str, str]:
     Raises:
         InputError: A file as a whole cannot be read.
     """
-    known = Account()  # the first stage of a night told it
     try:
-        files = [file for file in log_files(log, base=base, account=known) if file.path.is_file()]
+        logs = log_files(settings, base=base, account=Account())  # the first stage of a night told it
     except InputError:
         return {}
     segments: dict[str, str] = {}
-    for file in files:
-        segments |= _segments_of(
-            read_rows(file.path, name=file.name, max_bytes=MAX_ROW_BYTES, account=known, part="queries")
-        )
+    for log in logs:
+        if log.file.path.is_file():
+            segments |= _segments_of(log)
     return segments
 
 
-def _segments_of(rows: Iterator[Row | BadRow]) -> dict[str, str]:
+def _segments_of(log: LogFile) -> dict[str, str]:
     segments: dict[str, str] = {}
     has_segments = False
-    for row in rows:
+    for row in log.rows():
         if isinstance(row, BadRow):
             continue
-        has_segments = has_segments or SEGMENT_COLUMN in row.values
+        columns = log.columns.taken(tuple(row.values)).columns
+        has_segments = has_segments or "segment" in columns
         if not has_segments:
             break
-        segment = row.values.get(SEGMENT_COLUMN)
-        query_id = next((row.values[column] for column in ID_COLUMNS if row.values.get(column) not in (None, "")), None)
+        segment = next((row.values[column] for column in columns.get("segment", ())), None)
+        query_ids = (row.values[column] for column in columns.get("query_id", ()))
+        query_id = next((value for value in query_ids if value not in (None, "")), None)
         if isinstance(segment, str) and segment.strip() and query_id is not None:
-            segments[str(query_id)] = " ".join(segment.split())
+            segments[identifier(query_id)] = " ".join(segment.split())
     return segments

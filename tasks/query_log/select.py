@@ -26,6 +26,7 @@ from nightrank.tasks.query_log.dropped import (
     BURST,
     FILTER,
     LISTED,
+    NO_TRAFFIC,
     OVER_BUDGET,
     PERSONAL,
     TOO_FEW_USERS,
@@ -35,7 +36,7 @@ from nightrank.tasks.query_log.files import read_log
 from nightrank.tasks.query_log.personal_data import masked
 from nightrank.tasks.query_log.screen import count_rate, screen_of
 from nightrank.tasks.query_log.traffic import TrafficCounter
-from nightrank.tasks.read.account import Account
+from nightrank.tasks.read.account import Account, Kind
 from nightrank.tasks.read.bad_rows import SetAside
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ def _read_log(log: LogToRead, bad: RowWriter, refuse: Refuse, account: Account) 
             section="queries",
             share=settings.max_bad_row_share,
             allowed=settings.allowed_bad_rows,
+            remedy="say in [queries.columns] which column is what",
         )
         robots = counter.users_over(settings.max_per_minute) if settings.max_per_minute else frozenset()
     conditions = {condition for condition in read[0].conditions if condition is not None}
@@ -172,7 +174,7 @@ def _count_rows(
     settings = log.settings.queries
     tally, faults = Tally(), SetAside()
     traffic = TrafficCounter(most_users=settings.min_users)
-    for row in read_log(settings.log, base=log.base, salt=salt, account=account):
+    for row in read_log(settings, base=log.base, salt=salt, account=account):
         faults.rows += 1
         if isinstance(row, BadRow):
             faults.add(row)
@@ -180,6 +182,10 @@ def _count_rows(
             if counter is not None:
                 bad.write(asdict(row))
             tally.add(BAD_ROW, traffic=0)
+            continue
+        if row.count == 0:
+            account.add("queries", Kind.SKIPPED, NO_TRAFFIC, where=f"{row.file}, row {row.row}")
+            tally.add(NO_TRAFFIC, traffic=0)
             continue
         text = normalise_query(row.text)
         if (reason := screen.reason_to_drop(row, text)) is not None:

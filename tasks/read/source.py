@@ -14,10 +14,13 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.account import Kind
 from nightrank.tasks.read.folder.find import find_files
+from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.ir_datasets import PREFIX, read_ir_dataset
 from nightrank.tasks.read.pages import read_page
-from nightrank.tasks.read.table_documents import read_table
-from nightrank.tasks.read.table_rows import table_suffix
+from nightrank.tasks.read.tables.columns import Columns
+from nightrank.tasks.read.tables.documents import DocumentTable, read_table
+from nightrank.tasks.read.tables.names import DOCUMENTS
+from nightrank.tasks.read.tables.rows import table_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -64,7 +67,7 @@ def read_documents(
         documents = read_ir_dataset(source, max_bytes=settings.max_document_bytes, account=account)
     else:
         files = find_files(settings, base=base, named=named, account=account)
-        documents = _read_files(files, max_bytes=settings.max_document_bytes, account=account)
+        documents = _read_files(files, settings, account=account)
     is_empty = True
     for document in documents:
         is_empty = False
@@ -75,13 +78,18 @@ def read_documents(
         raise InputError(f"{source} holds no document.", remedy="Check [documents].source.")
 
 
-def _read_files(files: Iterable[SourceFile], *, max_bytes: int, account: Account) -> Iterator[Document | BadRow]:
+def _read_files(
+    files: Iterable[SourceFile], settings: DocumentsSettings, *, account: Account
+) -> Iterator[Document | BadRow]:
+    table = DocumentTable(
+        Columns(DOCUMENTS, settings.columns.chosen), settings.max_document_bytes, settings.text_format
+    )
     first_fault: InputError | None = None
     is_empty = True
     for file in files:
         given = 0
         try:
-            for row in _rows_of(file, max_bytes=max_bytes, account=account):
+            for row in _rows_of(file, settings, table, account=account):
                 given += isinstance(row, Document)
                 is_empty = False
                 yield _with_partitions(row, file)
@@ -97,10 +105,18 @@ def _read_files(files: Iterable[SourceFile], *, max_bytes: int, account: Account
         raise first_fault
 
 
-def _rows_of(file: SourceFile, *, max_bytes: int, account: Account) -> Iterator[Document | BadRow]:
+def _rows_of(
+    file: SourceFile, settings: DocumentsSettings, table: DocumentTable, *, account: Account
+) -> Iterator[Document | BadRow]:
     if table_suffix(file.path.name):
-        return read_table(file.path, name=file.name, max_bytes=max_bytes, account=account)
-    page = read_page(file.path, name=file.name, document_id=file.document_id, max_bytes=max_bytes, account=account)
+        return read_table(InputFile(file.path, file.name, "documents", account, settings.encoding), table)
+    page = read_page(
+        file.path,
+        name=file.name,
+        document_id=file.document_id,
+        max_bytes=settings.max_document_bytes,
+        account=account,
+    )
     return iter(() if page is None else (page,))
 
 

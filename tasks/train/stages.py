@@ -22,6 +22,7 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder
 from nightrank.tasks.models.card import PairsGathered, PairsMined
 from nightrank.tasks.query_log.files import log_files
+from nightrank.tasks.query_log.rows import LogFile
 from nightrank.tasks.query_log.select import SALT_BYTES
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.runtime.stage_task import stage_task
@@ -147,11 +148,13 @@ def _are_the_settings_own(job: TrainingJob, qrels: Path | None) -> bool:
 
 def _queries(job: TrainingJob, asked: PairSettings) -> dict[str, NamedQuery]:
     own = job.settings.queries
-    if asked.queries is not None:
-        return queries_by_id(asked.queries, name=str(asked.queries), personal_data=own.personal_data)
+    if asked.queries is None:
+        logs = log_files(own, base=job.base, account=Account())
+    else:
+        logs = [LogFile.at(asked.queries, name=str(asked.queries), account=Account())]
     queries: dict[str, NamedQuery] = {}
-    for file in log_files(own.log, base=job.base, account=Account()):
-        queries |= queries_by_id(file.path, name=file.name, personal_data=own.personal_data)
+    for log in logs:
+        queries |= queries_by_id(log, personal_data=own.personal_data)
     return queries
 
 

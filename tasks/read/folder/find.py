@@ -15,7 +15,7 @@ from nightrank.tasks.read.folder.partitions import partitions_of
 from nightrank.tasks.read.folder.selection import Selection
 from nightrank.tasks.read.lines import unreadable
 from nightrank.tasks.read.pages import PAGE_SUFFIXES, page_suffix
-from nightrank.tasks.read.table_rows import TABLE_SUFFIXES, table_suffix
+from nightrank.tasks.read.tables.rows import TABLE_SUFFIXES, table_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -8,6 +8,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.records import LoggedQuery
 from nightrank.tasks.query_log.files import read_log
 from nightrank.tasks.read.account import Account, Entry, Kind
+from nightrank.tasks.settings.inputs import QueriesSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ def write(base: Path, **texts: str) -> None:
 
 def read(base: Path, log: str) -> tuple[list[tuple[str, str]], tuple[Entry, ...]]:
     account = Account()
-    rows = list(read_log(log, base=base, salt=SALT, account=account))
+    rows = list(read_log(QueriesSettings(log=log), base=base, salt=SALT, account=account))
     return [(row.file, row.text) for row in rows if isinstance(row, LoggedQuery)], account.entries()
 
 

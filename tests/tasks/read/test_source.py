@@ -224,7 +224,7 @@ def test_files_read_and_files_of_other_formats_are_counted_by_suffix(tmp_path: P
     ("name", "content", "why"),
     [
         ("prices.csv", b"size;price\n1;2\n", r"prices\.csv has no id column"),
-        ("test.tsv", b"query-id\tcorpus-id\tscore\nq1\td1\t1\n", r"test\.tsv has no id column"),
+        ("test.tsv", b"query-id\tcorpus-id\tscore\nq1\td1\t1\n", r"test\.tsv has no title or text"),
         ("twice.csv", b"id,text,text\n1,a,b\n", "more than once"),
         ("cut.csv.gz", b"\x1f\x8b", "cut off"),
         ("no.parquet", b"nothing", "is not a readable Parquet file"),
