@@ -19,7 +19,7 @@ from nightrank.tasks.query_log.texts import is_text, read_texts
 from nightrank.tasks.read.account import Kind
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.tables.columns import Columns
-from nightrank.tasks.read.tables.documents import NO_TEXTS
+from nightrank.tasks.read.tables.documents import LONGEST_NO_TEXT, NO_TEXTS
 from nightrank.tasks.read.tables.names import QUERIES
 from nightrank.tasks.read.tables.rows import read_rows
 from nightrank.tasks.read.tables.usage import Usage
@@ -141,6 +141,8 @@ def hashed(value: JsonValue, *, salt: bytes) -> int | None:
 class _LogRow:
     """Takes the values of one row."""
 
+    __slots__ = ("row", "taken", "usage")
+
     def __init__(self, row: Row, taken: Taken, usage: Usage) -> None:
         self.row, self.taken, self.usage = row, taken, usage
         usage.add(taken, row=row.number)
@@ -171,12 +173,17 @@ class _LogRow:
             condition=_condition(self._value("filter")),
         )
 
-    def _values(self, role: str) -> Iterator[JsonValue]:
-        return (self.row.values[column] for column in self.taken.columns.get(role, ()))
+    def _values(self, role: str) -> list[JsonValue]:
+        values = self.row.values
+        return [values[column] for column in self.taken.columns.get(role, ())]
 
     def _value(self, role: str) -> JsonValue:
         """The first value that a role has."""
-        return next((value for value in self._values(role) if not _is_missing(value)), None)
+        for column in self.taken.columns.get(role, ()):
+            value = self.row.values[column]
+            if value is not None and not (isinstance(value, str) and _is_missing(value)):
+                return value
+        return None
 
     def _is_guessed(self, role: str) -> bool:
         return any(column in self.taken.guessed for column in self.taken.columns.get(role, ())[:1])
@@ -226,12 +233,14 @@ class _LogRow:
 
     def _sender(self, role: str, *, salt: bytes) -> int | None:
         """What stands for whom the first of some columns names; None where they name nobody."""
+        if role not in self.taken.columns:
+            return None
         known = (name for name in self._values(role) if name is not None and not _is_nobody(name))
         return hashed(next(known, None), salt=salt)
 
 
-def _is_missing(value: JsonValue) -> bool:
-    return value is None or value == "" or (isinstance(value, str) and value.strip() in NO_TEXTS)
+def _is_missing(text: str) -> bool:
+    return not text or (len(text) <= LONGEST_NO_TEXT and text.strip() in NO_TEXTS)
 
 
 def _is_nobody(name: JsonValue) -> bool:

@@ -120,7 +120,7 @@ CASES = (
     Case(
         "log without a query column",
         text("queries.jsonl", '{"what": "why"}\n'),
-        ("queries.jsonl has no query column", "question", "Rename"),
+        ("queries.jsonl has no query column", "what", "Name it in [queries].columns"),
     ),
     Case(
         "log without a usable row",

@@ -160,15 +160,17 @@ def _named_rows(file: InputFile, layout: Layout, columns: Columns | None, *, max
     width = len(header)
     if len(places) < width:
         file.tell(Kind.COLUMN_IGNORED, "a column without a name", count=width - len(places))
+    is_named = len(places) == width
     for record in records:
         if isinstance(record, BadRow):
             yield record
         elif len(record[1]) != width:
-            fields = f"{len(record[1])} field{'s' * (len(record[1]) != 1)}"
-            yield BadRow(file.name, record[0], f"{fields} where the header has {width}")
+            counted = f"{len(record[1])} field{'s' * (len(record[1]) != 1)}"
+            yield BadRow(file.name, record[0], f"{counted} where the header has {width}")
         else:
-            values = json_fields({column: record[1][place] for place, column in places})
-            yield Row(record[0], values, has_decimal_commas=layout.separator == ";")
+            fields = record[1]
+            named = dict(zip(header, fields, strict=True)) if is_named else {name: fields[at] for at, name in places}
+            yield Row(record[0], json_fields(named), has_decimal_commas=layout.separator == ";")
 
 
 def _may_quote(header: Sequence[str], columns: Columns) -> bool:
