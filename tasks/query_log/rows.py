@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.read.account import Account
     from nightrank.tasks.read.tables.columns import Taken
     from nightrank.tasks.read.tables.row import Row
-    from nightrank.tasks.settings.inputs import QueriesSettings
 
 MAX_ROW_BYTES = 1_000_000
 MAX_CHARACTERS = 20_000
@@ -61,18 +60,6 @@ class LogFile:
     columns: Columns
 
     @staticmethod
-    def of(settings: QueriesSettings, *, base: Path, account: Account) -> LogFile:
-        """The log that settings name.
-
-        Args:
-            settings: They.
-            base: The folder that it is relative to.
-            account: Told what was taken for what.
-        """
-        file = InputFile(base / settings.log, settings.log, "queries", account, settings.encoding)
-        return LogFile(file, Columns(QUERIES, settings.columns.chosen))
-
-    @staticmethod
     def at(path: Path, *, name: str, account: Account) -> LogFile:
         """A table of queries that settings do not name.
 
@@ -92,6 +79,10 @@ class LogFile:
         if is_text(self.file.path.name):
             return read_texts(self.file, max_bytes=MAX_ROW_BYTES)
         return read_rows(self.file, self.columns, max_bytes=MAX_ROW_BYTES)
+
+
+class EmptyLog(InputError):
+    """A file of a log without a row."""
 
 
 def read_query_log(log: LogFile, *, salt: bytes) -> Iterator[LoggedQuery | BadRow]:
@@ -115,7 +106,8 @@ def read_query_log(log: LogFile, *, salt: bytes) -> Iterator[LoggedQuery | BadRo
         text but what a filter calls its fields and operators.
 
     Raises:
-        InputError: The file as a whole cannot be read, it has no column of queries, or it has no row.
+        InputError: The file as a whole cannot be read, or it has no column of queries.
+        EmptyLog: It has no row.
     """
     name, usage, is_empty = log.file.name, Usage(log.file, rest=Kind.COLUMN_IGNORED), True
     for row in log.rows():
@@ -128,7 +120,7 @@ def read_query_log(log: LogFile, *, salt: bytes) -> Iterator[LoggedQuery | BadRo
         except ValueError as error:
             yield BadRow(name, row.number, masked(str(error)))
     if is_empty:
-        raise InputError(f"{name} holds no query.", remedy="Check [queries].log; a log has at least one row.")
+        raise EmptyLog(f"{name} holds no query.", remedy="Check [queries].log; a log has at least one row.")
     usage.tell()
 
 
