@@ -22,8 +22,9 @@ from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.night import Night
 from nightrank.tasks.rank.order_file import learned_order
 from nightrank.tasks.read.account import Account
+from nightrank.tasks.read.folder.find import find_files
+from nightrank.tasks.read.folder.named import files_named
 from nightrank.tasks.read.ir_datasets import PREFIX
-from nightrank.tasks.read.source import find_files
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.sparse.stored import planned_sparse
 from nightrank.tasks.stages.read import read_inputs
@@ -196,7 +197,8 @@ def _read(
         night.staging.mkdir(parents=True)
         try:
             if not settings.documents.source.startswith(PREFIX):
-                files = sum(1 for _ in find_files(settings.documents.source, base=base, account=Account()))
+                named = files_named(settings, base=base)
+                files = sum(1 for _ in find_files(settings.documents, base=base, named=named, account=Account()))
             return read_inputs.fn(night), _first_bad_rows(night), files
         except NightrankError as error:
             problems.append(Problem("inputs", error.message, error.remedy, error.exit_code))

@@ -89,9 +89,9 @@ class Settings(Section):
                 "execution": True,
                 "schedule": True,
                 "notify": True,
-                "documents": {"source"},
+                "documents": {"source", "include", "exclude", "allowed_bad_rows"},
                 "retrieval": {f"{leg}_run" for leg in LEGS},
-                "queries": {"log", "drop_list", "pairs_per_second"},
+                "queries": {"log", "drop_list", "pairs_per_second", "allowed_bad_rows"},
                 "evaluation": {"timed_queries"},
                 "results": {"order_model"},  # its numbers are in the fingerprint of the order
                 "reranker": {"hosted"},  # what of it decides scores is in the reranker's fingerprint
