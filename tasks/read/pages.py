@@ -1,4 +1,4 @@
-"""Documents from pages, one a file: Markdown with front matter, plain text, HTML, PDF."""
+"""Documents from pages, one a file: Markdown with front matter, reStructuredText, AsciiDoc, plain text, HTML, PDF."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from nightrank.tasks.read.account import Kind, Skipped
 from nightrank.tasks.read.blobs import BLOBS_LEFT_OUT, without_blobs
 from nightrank.tasks.read.charset import decoded_page
 from nightrank.tasks.read.lines import too_large, unreadable
+from nightrank.tasks.read.markup.asciidoc import parse_asciidoc
 from nightrank.tasks.read.markup.front_matter import hidden_because, split_front_matter
 from nightrank.tasks.read.markup.html import parse_html
 from nightrank.tasks.read.markup.markdown import published_markdown
 from nightrank.tasks.read.markup.pdf import read_pdf
+from nightrank.tasks.read.markup.restructured import parse_restructured
 from nightrank.tasks.read.values import clean_text, identifier, kind
 
 if TYPE_CHECKING:
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
 MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdx")
 HTML_SUFFIXES = (".html", ".htm", ".xhtml")
-PAGE_SUFFIXES = (*MARKDOWN_SUFFIXES, ".txt", *HTML_SUFFIXES, ".pdf")
+RST_SUFFIXES = (".rst",)
+ASCIIDOC_SUFFIXES = (".adoc", ".asciidoc")
+PAGE_SUFFIXES = (*MARKDOWN_SUFFIXES, ".txt", *RST_SUFFIXES, *ASCIIDOC_SUFFIXES, *HTML_SUFFIXES, ".pdf")
 EMPTY_PAGE = "empty page"
 DRAFTS = "_drafts"
 ERROR_PAGES = ("404.html", "404.htm")
@@ -60,6 +64,7 @@ def read_page(file: InputFile, *, document_id: str, max_bytes: int) -> Document 
     * HTML: its content, without what is hidden and what all pages of a site have; headings, list items, table rows and
       code become Markdown's.
     * PDF: the title of the document's properties; the text of all pages.
+    * reStructuredText and AsciiDoc: the document's title; headings become Markdown's, so that chunks know them.
     * Text: no title.
 
     Control characters of titles and texts become spaces, invisible ones and data written out as base64 go, and a title
@@ -149,6 +154,9 @@ def _parsed(file: InputFile, *, max_bytes: int) -> Page:
     source = _read_text(file, max_bytes=max_bytes, declares=suffix in HTML_SUFFIXES)
     if suffix in MARKDOWN_SUFFIXES:
         return parse_markdown(source, is_mdx=suffix == ".mdx")
+    if suffix in (*RST_SUFFIXES, *ASCIIDOC_SUFFIXES):
+        metadata, title, text = (parse_restructured if suffix in RST_SUFFIXES else parse_asciidoc)(source)
+        return Page(title, text, metadata)
     if suffix in HTML_SUFFIXES:
         page = parse_html(source, is_xml=suffix == ".xhtml")
         return Page(page.title, page.text, {}, page.mended)

@@ -1,1 +1,1 @@
-"""Readers of markup: front matter, Markdown, HTML, PDF; each gives what a reader of the published page sees."""
+"""Readers of markup: each gives what a reader of the published page sees, as text with Markdown's headings."""

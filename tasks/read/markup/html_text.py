@@ -44,7 +44,7 @@ def visible_text(root: LexborNode, unseen: Unseen, boilerplate: Boilerplate | No
     """
     writer = _Writer(_layout_tables(root), sections=int(inside))
     for node, is_end in _walked(root, lambda one: _is_left_out(one, writer, unseen, boilerplate)):
-        tag = node.tag
+        tag = node.tag or ""
         if tag == "-text":
             writer.add(node.text_content or "")
             continue
@@ -121,7 +121,7 @@ def _layout_tables(root: LexborNode) -> set[int]:
     open_tables: list[int] = []
     cell_blocks = 0
     for node, is_end in _walked(root, lambda _: False) if root.css_first("table") else ():
-        tag = node.tag
+        tag = node.tag or ""
         if tag == "table" and is_end:
             open_tables.pop()
             continue

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NONE = "none"
 """In the settings: no column has this role."""
 MAX_KNOWN_HEADERS = 10_000
-UNNAMED = re.compile(r"(unnamed:\d+.*|__index_?level_?\d+_*)?")
+UNNAMED = re.compile(r"(unnamed:\d+.*|_indexlevel\d+)?")
 DECORATED = re.compile(r"^(?:_source\.|top(?: \d+)? values of )|(?:\.keyword)?: ?(?:de|a)scending$|\.keyword$")
 """What Elasticsearch and Kibana put around the names of fields."""
 SEPARATORS = re.compile(r"[\s\-_.]+")

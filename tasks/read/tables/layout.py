@@ -135,10 +135,13 @@ def _likeliest(lines: Sequence[str], separators: Sequence[str]) -> str:
 
 
 def _hint(rows: Sequence[Sequence[str]], columns: Columns, separator: str) -> str:
+    part = columns.vocabulary.part
+    if rows and len(rows[0]) == 1 and part == "queries" and not looks_like_data(rows):
+        return "Its one column has no known name: where the file has no header line, put query before its first line."
     if not rows or not looks_like_data(rows):
         return ""
     shown = "<TAB>" if separator == "\t" else separator
-    headers = [shown.join(proposed_header(columns.vocabulary.part, rows[0]))]
+    headers = [shown.join(proposed_header(part, rows[0]))]
     if headers[0] == f"query_id{shown}query":  # the number may be either
         headers.append(f"count{shown}query")
     return (

@@ -9,7 +9,7 @@ import pytest
 
 from nightrank.tasks.read.blobs import without_blobs
 
-BASE64 = base64.b64encode(random.Random(7).randbytes(600)).decode()  # noqa: S311  # no secret
+BASE64 = base64.b64encode(random.Random(7).randbytes(600)).decode()
 
 
 @pytest.mark.parametrize(

@@ -184,11 +184,11 @@ def test_the_title_is_the_pages_own_name(head: str, title: str) -> None:
         ),
         (
             '<div id="breadcrumb-section"><ol id="breadcrumbs"><li><a>Space</a></ol></div><h1>Space : Page</h1><div '
-            'id="main-content"><table class="confluenceTable"><tr><th><p>A</p></th><td><p>B</p></td></tr></table></div>',
+            'id="main-content"><table class="confluenceTable"><tr><th><p>A</p></th><td><p>B',
             "# Space : Page | A | B |",
         ),
         (
-            "<table width=100%><tr><td><table><tr><td><h1>News</h1><p>One.</p><p>Two.</p></td></tr></table></td></tr></table>",
+            "<table width=100%><tr><td><table><tr><td><h1>News</h1><p>One.</p><p>Two.</table></table>",
             "# News One. Two.",
         ),
         (
