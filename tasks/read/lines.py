@@ -1,109 +1,61 @@
-"""Files opened, unpacked, cut into lines of bounded length and decoded: what every reader begins with.
-
-Nothing here knows what a line means. A fault of the whole file is an ``InputError``; a line that cannot be used is
-a ``BadRow``, and the lines after it are still read. Memory is bounded by the longest line that is allowed.
-"""
+"""Files opened, unpacked and decoded: what every reader begins with. A fault of the whole file is an ``InputError``."""
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import gzip
-import itertools
+import io
+import lzma
+import os
+import re
 import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from nightrank.storage.errors import InputError
-from nightrank.storage.records import BadRow
 from nightrank.tasks.read.account import Kind
 
 if TYPE_CHECKING:
-    import io
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from nightrank.tasks.read.account import Account, Part
 
+STREAMS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
+PACKED = tuple(STREAMS)
 PIECE_BYTES = 64 * 1024
 UTF_8, UTF_8_WITH_MARK = "UTF-8", "UTF-8 with a byte order mark"
+NOT_UTF_8 = "is not UTF-8"
+NO_CHARACTER = re.compile(rb"\xed[\xb2\xb3][\x80-\xbf]")
+"""Half of a surrogate pair, as `tasks.read.encoding` writes what it cannot decode."""
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a file, without its end.
-
-    Attributes:
-        number: From 1.
-        text: Decoded; a byte order mark before the first line is dropped.
-    """
-
-    number: int
-    text: str
 
 
 @contextmanager
 def opened(path: Path, *, name: str) -> Iterator[io.BufferedIOBase]:
-    """The bytes of a file, unpacked where its name ends in ``.gz``.
+    """The bytes of a file, unpacked where its name ends in ``.gz``, ``.zst``, ``.bz2`` or ``.xz``.
 
     Args:
         path: Where it is.
         name: What the user calls it; used in messages.
 
     Raises:
-        InputError: The file cannot be opened or read, or its gzip stream is broken or ends too early.
+        InputError: The file cannot be opened or read, or what is packed is broken or ends too early.
     """
     try:
         with _binary(path) as file:
             yield file
     except EOFError as error:
-        raise InputError(
-            f"{name}: the gzip stream ends before its end marker; the file was cut off.",
-            remedy="Write or copy the file again, and compare its size with the original's.",
-        ) from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(
-            f"{name}: the name ends in .gz, but the content is no sound gzip stream ({error}).",
-            remedy="Compress the file again, or drop .gz from its name if it is not compressed.",
-        ) from error
+        raise _cut_off(name) from error
+    except (gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
+        raise _broken(name, error) from error
     except OSError as error:
+        if error.errno is None and packed_suffix(name):  # what bz2 and Arrow, which unpacks zstd, say of damage
+            raise (_cut_off(name) if "Truncated" in str(error) else _broken(name, error)) from error
         raise unreadable(error, name=name) from error
-
-
-def read_lines(path: Path, *, name: str, max_bytes: int, account: Account, part: Part) -> Iterator[Line | BadRow]:
-    """The lines of a UTF-8 text file, empty ones included, ended by LF or CR LF.
-
-    Args:
-        path: The file; unpacked where its name ends in ``.gz``.
-        name: What the user calls it.
-        max_bytes: A longer line is a bad row, and is never held in memory as a whole.
-        account: Told what the file is written in.
-        part: Of the inputs that the file belongs to.
-
-    Yields:
-        Each line; in its place a ``BadRow`` where it is too long or not UTF-8.
-
-    Raises:
-        InputError: The file as a whole cannot be read.
-    """
-    with opened(path, name=name) as file:
-        for number in itertools.count(1):
-            data = file.readline(max_bytes + 2)
-            if not data:
-                return
-            if number == 1:
-                data = without_byte_order_mark(data, name=name, account=account, part=part)
-            content = data.rstrip(b"\r\n")
-            is_cut = not data.endswith(b"\n") and len(data) > max_bytes
-            if len(content) > max_bytes or is_cut:
-                size_bytes = len(data) + (_skip_line(file) if is_cut else 0)
-                yield BadRow(name, number, too_large(size_bytes, max_bytes))
-                continue
-            try:
-                yield Line(number, decoded(content))
-            except ValueError as error:
-                yield BadRow(name, number, str(error))
 
 
 def decoded(data: bytes) -> str:
@@ -116,7 +68,25 @@ def decoded(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         found = data[error.start]
-        raise ValueError(f"byte {error.start + 1} (0x{found:02x}) is not UTF-8") from None
+        if NO_CHARACTER.match(data, error.start):
+            raise ValueError("a character in it is none in the file's encoding") from None
+        raise ValueError(f"byte {error.start + 1} (0x{found:02x}) {NOT_UTF_8}") from None
+
+
+def remedy_for(reasons: Iterable[str], *, section: str, otherwise: str) -> str:
+    """What to do about rows that cannot be used.
+
+    Args:
+        reasons: Why they cannot.
+        section: Of the settings that names their file.
+        otherwise: The remedy where their bytes are not the cause.
+    """
+    if any(NOT_UTF_8 in reason for reason in reasons):
+        return (
+            f'Say {section}.encoding = "windows-1252", which is what Excel writes in western Europe, or what else the '
+            "file is written in; or convert it: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW."
+        )
+    return otherwise
 
 
 def without_byte_order_mark(data: bytes, *, name: str, account: Account, part: Part) -> bytes:
@@ -154,15 +124,33 @@ def unreadable(error: OSError, *, name: str) -> InputError:
 
 
 def _binary(path: Path) -> io.BufferedIOBase:
-    if path.name.lower().endswith(".gz"):
+    suffix = packed_suffix(path.name)
+    if suffix == ".gz":
         return gzip.open(path, "rb")
+    if suffix == ".bz2":
+        return bz2.open(path, "rb")
+    if suffix == ".xz":
+        return lzma.open(path, "rb")
+    if suffix == ".zst":
+        return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(os.fspath(path), "rb"), "zstd"))
     return path.open("rb")
 
 
-def _skip_line(file: io.BufferedIOBase) -> int:
-    size_bytes = 0
-    while piece := file.readline(PIECE_BYTES):
-        size_bytes += len(piece)
-        if piece.endswith(b"\n"):
-            break
-    return size_bytes
+def packed_suffix(file_name: str) -> str:
+    """Which of ``PACKED`` a file has, whatever the case of its name; empty for none of them."""
+    return next((suffix for suffix in PACKED if file_name.lower().endswith(suffix)), "")
+
+
+def _cut_off(name: str) -> InputError:
+    return InputError(
+        f"{name}: the {STREAMS[packed_suffix(name)]} stream ends before its end marker; the file was cut off.",
+        remedy="Write or copy the file again, and compare its size with the original's.",
+    )
+
+
+def _broken(name: str, error: Exception) -> InputError:
+    suffix = packed_suffix(name)
+    return InputError(
+        f"{name}: the name ends in {suffix}, but the content is no sound {STREAMS[suffix]} stream ({error}).",
+        remedy=f"Compress the file again, or drop {suffix} from its name if it is not compressed.",
+    )
