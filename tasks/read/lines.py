@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import os
+import re
 import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -24,8 +25,8 @@ STREAMS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 PACKED = tuple(STREAMS)
 PIECE_BYTES = 64 * 1024
 NOT_UTF_8 = "is not UTF-8"
-HALF_A_PAIR = 0xED
-"""The first byte of what would be half of a surrogate pair, and of much else that is UTF-8."""
+NO_CHARACTER = re.compile(rb"\xed[\xb2\xb3][\x80-\xbf]")
+"""Half of a surrogate pair, as `tasks.read.encoding` writes what it cannot decode."""
 
 
 @contextmanager
@@ -62,7 +63,7 @@ def decoded(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         found = data[error.start]
-        if found == HALF_A_PAIR:  # as `tasks.read.encoding` writes what it cannot decode
+        if NO_CHARACTER.match(data, error.start):
             raise ValueError("a character in it is none in the file's encoding") from None
         raise ValueError(f"byte {error.start + 1} (0x{found:02x}) {NOT_UTF_8}") from None
 

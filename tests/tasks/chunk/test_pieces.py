@@ -86,7 +86,9 @@ def test_time_grows_with_the_text_alone(unit: str) -> None:
 
 
 def test_underlined_headings_bound_and_lead_as_those_with_signs_do() -> None:
-    text = "Intro.\n\nGuide\n=====\nText. More.\n\nSet\napart\n---\nPara.\n\n- item\n---\n\na | b\n--- | ---\n\n---\nLast."
+    text = (
+        "Intro.\n\nGuide\n=====\nText. More.\n\nSet\napart\n---\nPara.\n\n- item\n---\n\na | b\n--- | ---\n\n---\nLast."
+    )
     pieces = [(text[piece.start : piece.end].strip(), piece.cut, piece.headings) for piece in split_pieces(text)]
     assert pieces == [
         ("Intro.", Cut.BLOCK, ()),
@@ -97,7 +99,7 @@ def test_underlined_headings_bound_and_lead_as_those_with_signs_do() -> None:
         ("Para.", Cut.AFTER_HEADING, ("Guide", "Set apart")),
         ("- item\n---", Cut.BLOCK, ("Guide", "Set apart")),
         ("a | b\n--- | ---", Cut.BLOCK, ("Guide", "Set apart")),
-        ("---\nLast.", Cut.BLOCK, ("Guide", "Set apart")),
+        ("---\nEnd.", Cut.BLOCK, ("Guide", "Set apart")),
     ]
 
 

@@ -252,6 +252,12 @@ def test_an_export_is_read_and_what_was_guessed_is_told(tmp_path: Path, export: 
     assert set(export.told) <= told(account)
 
 
+def test_the_terms_that_elasticsearch_counts_are_queries(tmp_path: Path) -> None:
+    [row] = read(written(tmp_path, "q.jsonl", lines({"key": "red shoes", "doc_count": 12})), Account())
+    assert isinstance(row, LoggedQuery)
+    assert (row.text, row.count) == ("red shoes", 12)
+
+
 def test_topics_have_their_numbers_as_ids(tmp_path: Path) -> None:
     path = written(tmp_path, "t.txt", b"<top>\n<num> Number: 301 </num>\n<title> A </title>\n</top>\n")
     [topic] = read(path, Account())
@@ -288,6 +294,15 @@ def test_a_time_that_was_guessed_and_is_none_is_left_out_and_told(tmp_path: Path
     rows = read(path, account := Account())
     assert [row.timestamp for row in rows if isinstance(row, LoggedQuery)] == [None, "2024-06-03"]
     assert (Kind.MENDED, "the column 'date' as timestamp, left out where it is none") in told(account)
+
+
+def test_an_ignored_column_of_whole_numbers_in_a_log_without_a_count_is_told_to_be_perhaps_one(tmp_path: Path) -> None:
+    path = written(tmp_path, "q.csv", b"query,Aufrufe,Seite\nboots,7,1\nshoes,1234,1\nbags,2,1\n")
+    ignored = (Kind.COLUMN_IGNORED, "Aufrufe (whole numbers, and nothing is known as the count)")
+    read(path, account := Account())
+    assert {ignored, (Kind.COLUMN_IGNORED, "Seite")} <= told(account)
+    read(path, account := Account(), count="none")
+    assert (Kind.COLUMN_IGNORED, "Aufrufe") in told(account)
 
 
 def test_a_count_that_could_be_two_is_a_bad_row(tmp_path: Path) -> None:
