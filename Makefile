@@ -7,7 +7,7 @@ IN_PARALLEL := -n 3 --dist worksteal
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c deployments/constraints.txt
 
 # Each runs us and the peers on the same data in one process; all of them in some 20 minutes on two cores.
-CLAIMS_ON_DATA := rerank_speed embed_speed sparse_retrieval
+CLAIMS_ON_DATA := rerank_speed embed_speed sparse_retrieval training_speed
 CLAIMS := bm25_speed dense_speed search_cache memory_growth start_up
 
 .PHONY: demo install test test-long test-all check lint docs bench bench-nights clean

@@ -33,7 +33,8 @@ from nightrank.tasks.query_log.coverage import Candidates, chosen_before
 from nightrank.tasks.query_log.demand import PLAIN_FREQUENCY, Rule
 from nightrank.tasks.query_log.traffic import TrafficCounter, day_of
 from nightrank.tasks.read.account import Account
-from nightrank.tasks.read.table_rows import read_rows
+from nightrank.tasks.read.input_file import InputFile
+from nightrank.tasks.read.tables.rows import read_rows
 from nightrank.tasks.settings.inputs import QueriesSettings
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def read_months(path: Path) -> tuple[dict[str, int], Traffic]:
     """The days that stand for the months, in their order, and the traffic: impressions by text and month."""
     counter = TrafficCounter(most_users=1)
     months: dict[str, int] = {}
-    for row in read_rows(path, name=path.name, max_bytes=1_000_000, account=Account(), part="queries"):
+    for row in read_rows(InputFile(path, path.name, "queries", Account()), None, max_bytes=1_000_000):
         if isinstance(row, BadRow):
             raise InputError(f"{row.file}, row {row.row}: {row.reason}.", remedy="Use the file as it was published.")
         text, month = str(row.values["query"]), str(row.values["month"])

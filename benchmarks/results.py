@@ -25,6 +25,7 @@ ORDER = (
     "bm25_speed",
     "dense_speed",
     "sparse_retrieval",
+    "training_speed",
     "search_cache",
     "memory_growth",
     "start_up",

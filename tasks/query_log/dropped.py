@@ -10,6 +10,7 @@ import pyarrow as pa
 from nightrank.storage.release.evaluation import DROPPED
 
 BAD_ROW = "bad row"
+NO_TRAFFIC = "count 0"
 BURST = "robot by rate"
 AGENT = "robot by user agent"
 LISTED = "drop list"
@@ -17,7 +18,7 @@ PERSONAL = "personal data"
 FILTER = "filter that cannot be applied"
 TOO_FEW_USERS = "too few users"
 OVER_BUDGET = "over the budget"
-REASONS = (BAD_ROW, BURST, AGENT, LISTED, FILTER, PERSONAL, TOO_FEW_USERS, OVER_BUDGET)
+REASONS = (BAD_ROW, NO_TRAFFIC, BURST, AGENT, LISTED, FILTER, PERSONAL, TOO_FEW_USERS, OVER_BUDGET)
 
 
 class Dropped(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,73 +13,123 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow, LoggedQuery
+from nightrank.tasks.query_log.counts import count_of, figures
 from nightrank.tasks.query_log.personal_data import masked
-from nightrank.tasks.read.table_rows import read_rows
-from nightrank.tasks.read.values import clean_text, identifier, kind, shown
+from nightrank.tasks.query_log.texts import is_text, read_texts
+from nightrank.tasks.read.account import Kind
+from nightrank.tasks.read.input_file import InputFile
+from nightrank.tasks.read.tables.columns import Columns
+from nightrank.tasks.read.tables.documents import NO_TEXTS
+from nightrank.tasks.read.tables.names import QUERIES
+from nightrank.tasks.read.tables.rows import read_rows
+from nightrank.tasks.read.tables.usage import Usage
+from nightrank.tasks.read.values import PADDED_IDS, clean_text, identifier, kind, number_as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.read.account import Account
+    from nightrank.tasks.read.tables.columns import Taken
+    from nightrank.tasks.read.tables.row import Row
+    from nightrank.tasks.settings.inputs import QueriesSettings
 
-TEXT_COLUMNS = ("query", "text")
-ID_COLUMNS = ("_id", "query_id", "id")
-USER_COLUMNS = ("user", "user_id")
-SESSION_COLUMNS = ("session", "session_id")
 MAX_ROW_BYTES = 1_000_000
 MAX_CHARACTERS = 20_000
-MAX_COUNT = 10**12
-UNIX_SECONDS = re.compile(r"\d{9,11}(\.\d*)?")
+UNIX_TIME = re.compile(r"\d{9,19}(\.\d*)?")
 YEAR_AND_MONTH = re.compile(r"\d{4}-\d{2}")
 NOBODY = frozenset({"", "-", "0", "anonymous", "n/a", "nan", "none", "null", "undefined", "unknown"})
 """What logs write where they do not know a user; taken for a user, all strangers would be one robot."""
-FIGURES = re.compile(r"[\d\s.,:/+-]{1,24}")
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 SECONDS_FROM, SECONDS_TO = 10**8, 10**11
-"""1973 to 5138: a smaller number is a date written as digits, a larger one milliseconds."""
+"""1973 to 5138: a smaller number is a date written as digits."""
+YEAR_2000, YEAR_2100 = 946_684_800, 4_102_444_800
+"""Between them are milliseconds, as pandas writes them, microseconds, as Analytics does, and nanoseconds; what lies
+outside, such as 20240603101200, is none of them."""
 
 
-def read_query_log(path: Path, *, name: str, salt: bytes, account: Account) -> Iterator[LoggedQuery | BadRow]:
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """A query log.
+
+    Attributes:
+        file: It, and whom to tell what it is.
+        columns: What its columns may be taken for.
+    """
+
+    file: InputFile
+    columns: Columns
+
+    @staticmethod
+    def of(settings: QueriesSettings, *, base: Path, account: Account) -> LogFile:
+        """The log that settings name.
+
+        Args:
+            settings: They.
+            base: The folder that it is relative to.
+            account: Told what was taken for what.
+        """
+        file = InputFile(base / settings.log, settings.log, "queries", account, settings.encoding)
+        return LogFile(file, Columns(QUERIES, settings.columns.chosen))
+
+    @staticmethod
+    def at(path: Path, *, name: str, account: Account) -> LogFile:
+        """A table of queries that settings do not name.
+
+        Args:
+            path: Where it is.
+            name: What the user calls it.
+            account: Told what was taken for what.
+        """
+        return LogFile(InputFile(path, name, "queries", account), Columns(QUERIES, {}))
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Its rows, as they are.
+
+        Raises:
+            InputError: It as a whole cannot be read, or has no column of queries.
+        """
+        if is_text(self.file.path.name):
+            return read_texts(self.file, max_bytes=MAX_ROW_BYTES)
+        return read_rows(self.file, self.columns, max_bytes=MAX_ROW_BYTES)
+
+
+def read_query_log(log: LogFile, *, salt: bytes) -> Iterator[LoggedQuery | BadRow]:
     """The rows of a query log in JSONL, CSV, TSV or Parquet, by the file's suffix; BEIR's ``queries.jsonl`` as it is.
 
-    Columns: ``query`` (or ``text``), and where there are any ``query_id`` (or ``_id``, or ``id``), ``count``
-    (a positive integer; 1 without it), ``timestamp`` (ISO 8601, or Unix seconds, which become ISO 8601 in UTC),
-    ``user`` (or ``user_id``), ``session`` (or ``session_id``), ``user_agent``, ``clicked`` and ``filter`` (a JSON
-    object as ``storage.filters.language`` has it, or a text that holds one). Others are ignored. Control characters
-    become spaces.
+    Columns: a query, and where there are any an id, a count (a whole number; 1 without it), a timestamp (ISO 8601, or
+    Unix time in seconds or smaller units, which becomes ISO 8601 in UTC), ``user``, ``session``, ``user_agent``,
+    ``clicked`` and ``filter`` (a JSON object as ``storage.filters.language`` has it, or a text that holds one). Which
+    they are is for ``log.columns`` to say; others are ignored. A number is the query of its digits. Control characters
+    become spaces. A text file has one query a line, or is TREC's topics.
 
     Args:
-        path: The file.
-        name: What the user calls it.
+        log: It; its account is told what was taken for what, and never of a query's text.
         salt: Key of the hash that stands for a user, up to 64 bytes. Whoever does not have it can neither recognise
             a user nor try names; it is never stored.
-        account: Told what was taken for what; never of a query's text.
 
     Yields:
         Each row, or a ``BadRow`` in its place: an empty query or one of more than 20,000 characters when normalised,
         a count or a timestamp of another form, an id that cannot be one, or a filter that is none: a result that
-        ignored it would be wrong. Reasons quote no free text but what a filter calls its fields and operators.
+        ignored it would be wrong. A timestamp in a column that was guessed is left out instead. Reasons quote no free
+        text but what a filter calls its fields and operators.
 
     Raises:
-        InputError: The file as a whole cannot be read, its first row has no query column, or it has no row.
+        InputError: The file as a whole cannot be read, it has no column of queries, or it has no row.
     """
-    is_empty, is_checked = True, False
-    for row in read_rows(path, name=name, max_bytes=MAX_ROW_BYTES, account=account, part="queries"):
+    name, usage, is_empty = log.file.name, Usage(log.file, rest=Kind.COLUMN_IGNORED), True
+    for row in log.rows():
         is_empty = False
         if isinstance(row, BadRow):
             yield BadRow(row.file, row.row, masked(row.reason))
             continue
-        if not is_checked:
-            _require_text_column(row.values, name=name)
-            is_checked = True
         try:
-            yield _logged_query(row.values, name=name, row=row.number, salt=salt)
+            yield _LogRow(row, log.columns.taken(tuple(row.values)), usage).query(name=name, salt=salt)
         except ValueError as error:
             yield BadRow(name, row.number, masked(str(error)))
     if is_empty:
         raise InputError(f"{name} holds no query.", remedy="Check [queries].log; a log has at least one row.")
+    usage.tell()
 
 
 def hashed(value: JsonValue, *, salt: bytes) -> int | None:
@@ -89,36 +140,110 @@ def hashed(value: JsonValue, *, salt: bytes) -> int | None:
     """
     if value is None or value == "":
         return None
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # as in a list of text
+    text = value.strip() if isinstance(value, str) else json.dumps(value, sort_keys=True)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, key=salt).digest(), "little", signed=True)
 
 
-def _logged_query(values: Mapping[str, JsonValue], *, name: str, row: int, salt: bytes) -> LoggedQuery:
-    text = next((values[column] for column in TEXT_COLUMNS if column in values), None)
-    if text is None:
-        raise ValueError("the query is missing")
-    if not isinstance(text, str):
-        raise ValueError(f"the query is {kind(text)}, not a text")
-    text = clean_text(text)
-    length = len(normalise_query(text))
-    if not length:
-        raise ValueError("the query is empty")
-    if length > MAX_CHARACTERS:
-        raise ValueError(f"the query has {length:,} characters, more than the {MAX_CHARACTERS:,} allowed")
-    query_id = _first(values, ID_COLUMNS)
-    return LoggedQuery(
-        text=text,
-        query_id=None if query_id is None else _query_id(query_id),
-        count=_count(values.get("count")),
-        timestamp=_timestamp(values.get("timestamp")),
-        file=name,
-        row=row,
-        user=_sender(values, USER_COLUMNS, salt=salt),
-        session=_sender(values, SESSION_COLUMNS, salt=salt),
-        user_agent=str(values.get("user_agent") or ""),
-        clicked=values.get("clicked"),
-        condition=_condition(values.get("filter")),
-    )
+class _LogRow:
+    """Takes the values of one row."""
+
+    def __init__(self, row: Row, taken: Taken, usage: Usage) -> None:
+        self.row, self.taken, self.usage = row, taken, usage
+        usage.add(taken, row=row.number)
+
+    def query(self, *, name: str, salt: bytes) -> LoggedQuery:
+        """The row.
+
+        Raises:
+            ValueError: It cannot be used.
+        """
+        text = clean_text(self._text())
+        length = len(normalise_query(text))
+        if not length:
+            raise ValueError("the query is empty")
+        if length > MAX_CHARACTERS:
+            raise ValueError(f"the query has {length:,} characters, more than the {MAX_CHARACTERS:,} allowed")
+        return LoggedQuery(
+            text=text,
+            query_id=self._query_id(),
+            count=self._count(),
+            timestamp=self._timestamp(),
+            file=name,
+            row=self.row.number,
+            user=self._sender("user", salt=salt),
+            session=self._sender("session", salt=salt),
+            user_agent=str(self._value("user_agent") or ""),
+            clicked=self._value("clicked"),
+            condition=_condition(self._value("filter")),
+        )
+
+    def _values(self, role: str) -> Iterator[JsonValue]:
+        return (self.row.values[column] for column in self.taken.columns.get(role, ()))
+
+    def _value(self, role: str) -> JsonValue:
+        """The first value that a role has."""
+        return next((value for value in self._values(role) if not _is_missing(value)), None)
+
+    def _is_guessed(self, role: str) -> bool:
+        return any(column in self.taken.guessed for column in self.taken.columns.get(role, ())[:1])
+
+    def _text(self) -> str:
+        text = next((value for value in self._values("query") if value is not None), None)
+        if text is None or text == r"\N":
+            raise ValueError("the query is missing")
+        text = number_as_text(text)
+        if not isinstance(text, str):
+            raise ValueError(f"the query is {kind(text)}, not a text")
+        return text
+
+    def _query_id(self) -> str | None:
+        value = self._value("query_id")
+        if value is None:
+            return None
+        try:
+            query_id = identifier(value)
+        except ValueError:
+            # The reason quotes the id, cut: what is cut may be masked no more.
+            if isinstance(value, str) and masked(whole := normalise_query(value)) != whole:
+                raise ValueError("the id holds personal data, and cannot be an id") from None
+            raise
+        if isinstance(value, str) and value != query_id:
+            self.usage.mended(PADDED_IDS, row=self.row.number)
+        return query_id
+
+    def _count(self) -> int:
+        value = self._value("count")
+        try:
+            return count_of(value, has_decimal_commas=self.row.has_decimal_commas)
+        except ValueError as error:
+            if not self._is_guessed("count"):
+                raise
+            raise ValueError(f"{error} (guessed from the column {self.taken.columns['count'][0]!r})") from None
+
+    def _timestamp(self) -> str | None:
+        try:
+            return _timestamp(self._value("timestamp"))
+        except ValueError:
+            if not self._is_guessed("timestamp"):
+                raise
+            what = f"the column {self.taken.columns['timestamp'][0]!r} as timestamp, left out where it is none"
+            self.usage.mended(what, row=self.row.number)
+            return None
+
+    def _sender(self, role: str, *, salt: bytes) -> int | None:
+        """What stands for whom the first of some columns names; None where they name nobody."""
+        known = (name for name in self._values(role) if name is not None and not _is_nobody(name))
+        return hashed(next(known, None), salt=salt)
+
+
+def _is_missing(value: JsonValue) -> bool:
+    return value is None or value == "" or (isinstance(value, str) and value.strip() in NO_TEXTS)
+
+
+def _is_nobody(name: JsonValue) -> bool:
+    return str(name).strip().casefold() in NOBODY or name in NO_TEXTS
 
 
 def _condition(value: JsonValue) -> str | None:
@@ -126,51 +251,22 @@ def _condition(value: JsonValue) -> str | None:
     return None if found is None else canonical(found)
 
 
-def _first(values: Mapping[str, JsonValue], columns: tuple[str, ...]) -> JsonValue:
-    """The first of some columns that has a value."""
-    return next((values[column] for column in columns if values.get(column) not in (None, "")), None)
-
-
-def _sender(values: Mapping[str, JsonValue], columns: tuple[str, ...], *, salt: bytes) -> int | None:
-    """What stands for whom the first of some columns names; None where they name nobody."""
-    named = (values[column] for column in columns if column in values)
-    known = (name for name in named if name is not None and str(name).strip().casefold() not in NOBODY)
-    return hashed(next(known, None), salt=salt)
-
-
-def _query_id(value: JsonValue) -> str:
-    try:
-        return identifier(value)
-    except ValueError:
-        # The reason quotes the id, cut: what is cut may be masked no more.
-        if isinstance(value, str) and masked(whole := normalise_query(value)) != whole:
-            raise ValueError("the id holds personal data, and cannot be an id") from None
-        raise
-
-
-def _count(value: JsonValue) -> int:
-    if value is None or value == "":
-        return 1
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,13}", value.strip()):
-        value = int(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_COUNT:
-        raise ValueError(f"the count is {_figures(value)}, not a positive integer")
-    return value
-
-
 def _timestamp(value: JsonValue) -> str | None:
     if value is None or value == "":
         return None
+    seconds = value
     if isinstance(value, str):
         text = value.strip()
-        if not UNIX_SECONDS.fullmatch(text):
+        if not UNIX_TIME.fullmatch(text):
             return _iso_8601(text)
-        value = float(text)
-    if isinstance(value, int | float) and not isinstance(value, bool) and SECONDS_FROM <= value < SECONDS_TO:
-        return datetime.fromtimestamp(value, tz=UTC).isoformat()
-    raise ValueError(f"the timestamp is {_figures(value)}, neither ISO 8601 nor Unix seconds")
+        seconds = float(text)
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool):
+        if SECONDS_FROM <= seconds < SECONDS_TO:
+            return datetime.fromtimestamp(seconds, tz=UTC).isoformat()
+        for unit in (10**3, 10**6, 10**9):
+            if YEAR_2000 * unit <= seconds < YEAR_2100 * unit:
+                return datetime.fromtimestamp(seconds / unit, tz=UTC).isoformat()
+    raise ValueError(f"the timestamp is {figures(value)}, neither ISO 8601 nor Unix time")
 
 
 def _iso_8601(text: str) -> str:
@@ -180,23 +276,5 @@ def _iso_8601(text: str) -> str:
         if moment.tzinfo is not None:
             moment.astimezone(UTC)  # the first and the last day of the calendar may have none
     except (ValueError, OverflowError):
-        raise ValueError(f"the timestamp is {_figures(text)}, neither ISO 8601 nor Unix seconds") from None
+        raise ValueError(f"the timestamp is {figures(text)}, neither ISO 8601 nor Unix time") from None
     return moment.date().isoformat() if is_date else moment.isoformat()
-
-
-def _figures(value: JsonValue) -> str:
-    """A value that should have been figures; another text may be a query in the wrong column."""
-    if isinstance(value, str) and not FIGURES.fullmatch(value):
-        return f"a text of {len(value)} characters"
-    return shown(value) if isinstance(value, str | int | float) else kind(value)
-
-
-def _require_text_column(values: Mapping[str, JsonValue], *, name: str) -> None:
-    if not set(TEXT_COLUMNS) & set(values):
-        # A log without a header has its first row there, which is somebody's.
-        are_names = all(NAME.fullmatch(column) for column in values)
-        found = shown(", ".join(values)) if are_names else f"{len(values)} columns, not all of them named"
-        raise InputError(
-            f"{name} has no query column: expected {' or '.join(TEXT_COLUMNS)}, found {found}.",
-            remedy="Rename the column, or name the right file as [queries].log.",
-        )

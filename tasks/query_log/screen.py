@@ -11,8 +11,12 @@ from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow
 from nightrank.tasks.query_log.aliases import near_form
 from nightrank.tasks.query_log.dropped import AGENT, BURST, FILTER, LISTED
-from nightrank.tasks.query_log.rows import MAX_ROW_BYTES, USER_COLUMNS, hashed
-from nightrank.tasks.read.table_rows import read_rows
+from nightrank.tasks.query_log.rows import MAX_ROW_BYTES, hashed
+from nightrank.tasks.read.input_file import InputFile
+from nightrank.tasks.read.tables.columns import Columns
+from nightrank.tasks.read.tables.names import DROP_LIST
+from nightrank.tasks.read.tables.rows import read_rows
+from nightrank.tasks.read.values import number_as_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,17 +129,19 @@ def read_drop_list(path: Path, *, name: str, salt: bytes, account: Account) -> D
     """
     queries: set[str] = set()
     users: set[int] = set()
-    for row in read_rows(path, name=name, max_bytes=MAX_ROW_BYTES, account=account, part="queries"):
+    columns = Columns(DROP_LIST, {})
+    for row in read_rows(InputFile(path, name, "queries", account), columns, max_bytes=MAX_ROW_BYTES):
         if isinstance(row, BadRow):
             raise InputError(f"{name}, row {row.row}: {row.reason}.", remedy="Correct or remove that row.")
-        if not {"query", *USER_COLUMNS} & set(row.values):
+        taken = columns.taken(tuple(row.values)).columns
+        if not taken:
             message = f"{name}, row {row.number}: there is neither a query nor a user."
             raise InputError(message, remedy="Give the drop list a column `query` or `user`.")
-        text = row.values.get("query")
+        text = number_as_text(next((row.values[column] for column in taken.get("query", ())), None))
         if text is not None and not isinstance(text, str):
             raise InputError(f"{name}, row {row.number}: the query is not a text.", remedy="Write it as a text.")
         if text and (normalised := normalise_query(text)):
             queries.add(near_form(normalised))
-        found = (hashed(row.values.get(column), salt=salt) for column in USER_COLUMNS)
+        found = (hashed(row.values[column], salt=salt) for column in taken.get("user", ()))
         users.update(user for user in found if user is not None)
     return DropList(frozenset(queries), frozenset(users))

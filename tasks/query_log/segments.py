@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nightrank.storage.records import BadRow
-from nightrank.tasks.query_log.rows import ID_COLUMNS, MAX_ROW_BYTES
+from nightrank.tasks.query_log.rows import LogFile
 from nightrank.tasks.read.account import Account
-from nightrank.tasks.read.table_rows import read_rows
+from nightrank.tasks.read.values import identifier
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SEGMENT_COLUMN = "segment"
+    from nightrank.tasks.settings.inputs import QueriesSettings
 
 
-def read_segments(path: Path, *, name: str) -> dict[str, str]:
+def read_segments(settings: QueriesSettings, *, base: Path) -> dict[str, str]:
     """The segment of each query, by query id; of an id that comes again the last one counts.
 
     A log has segments where its first row has the column.
 
     Args:
-        path: The query log.
-        name: What the user calls it.
+        settings: They name the query log.
+        base: The folder that it is relative to.
 
     Returns:
         Empty where the log has none, or is not there any more. Rows that cannot be read say nothing.
@@ -31,17 +31,18 @@ def read_segments(path: Path, *, name: str) -> dict[str, str]:
         InputError: The file as a whole cannot be read.
     """
     segments: dict[str, str] = {}
+    log = LogFile.of(settings, base=base, account=Account())  # the first stage told it
     has_segments = False
-    known = Account()  # the first stage told it
-    rows = read_rows(path, name=name, max_bytes=MAX_ROW_BYTES, account=known, part="queries") if path.is_file() else ()
-    for row in rows:
+    for row in log.rows() if log.file.path.is_file() else ():
         if isinstance(row, BadRow):
             continue
-        has_segments = has_segments or SEGMENT_COLUMN in row.values
+        columns = log.columns.taken(tuple(row.values)).columns
+        has_segments = has_segments or "segment" in columns
         if not has_segments:
             break
-        segment = row.values.get(SEGMENT_COLUMN)
-        query_id = next((row.values[column] for column in ID_COLUMNS if row.values.get(column) not in (None, "")), None)
+        segment = next((row.values[column] for column in columns.get("segment", ())), None)
+        query_ids = (row.values[column] for column in columns.get("query_id", ()))
+        query_id = next((value for value in query_ids if value not in (None, "")), None)
         if isinstance(segment, str) and segment.strip() and query_id is not None:
-            segments[str(query_id)] = " ".join(segment.split())
+            segments[identifier(query_id)] = " ".join(segment.split())
     return segments

@@ -26,16 +26,18 @@ from nightrank.tasks.query_log.dropped import (
     BURST,
     FILTER,
     LISTED,
+    NO_TRAFFIC,
     OVER_BUDGET,
     PERSONAL,
     TOO_FEW_USERS,
     Tally,
 )
 from nightrank.tasks.query_log.personal_data import masked
-from nightrank.tasks.query_log.rows import read_query_log
+from nightrank.tasks.query_log.rows import LogFile, read_query_log
 from nightrank.tasks.query_log.screen import count_rate, screen_of
 from nightrank.tasks.query_log.traffic import TrafficCounter
-from nightrank.tasks.read.account import Account
+from nightrank.tasks.read.account import Account, Kind
+from nightrank.tasks.read.lines import remedy_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -182,7 +184,7 @@ def _count_rows(
     settings = log.settings.queries
     tally, faults = Tally(), Faults()
     traffic = TrafficCounter(most_users=settings.min_users)
-    for row in read_query_log(log.base / settings.log, name=settings.log, salt=salt, account=account):
+    for row in read_query_log(LogFile.of(settings, base=log.base, account=account), salt=salt):
         faults.rows += 1
         if isinstance(row, BadRow):
             faults.add(row)
@@ -190,6 +192,10 @@ def _count_rows(
             if counter is not None:
                 bad.write(asdict(row))
             tally.add(BAD_ROW, traffic=0)
+            continue
+        if row.count == 0:
+            account.add("queries", Kind.SKIPPED, NO_TRAFFIC, where=f"{row.file}, row {row.row}")
+            tally.add(NO_TRAFFIC, traffic=0)
             continue
         text = normalise_query(row.text)
         if (reason := screen.reason_to_drop(row, text)) is not None:
@@ -315,7 +321,12 @@ def _refuse_too_many(settings: QueriesSettings, faults: Faults) -> None:
         raise InputError(
             f"{faults.bad} of {faults.rows} rows of {settings.log} cannot be used, more than "
             f"queries.max_bad_row_share = {settings.max_bad_row_share:g} allows: {listed}.",
-            remedy="Correct these rows, or raise `max_bad_row_share` in [queries] to go on without them.",
+            remedy=remedy_for(
+                [row.reason for row in faults.first],
+                section="[queries]",
+                otherwise="Correct these rows, say in [queries.columns] which column is what, or raise "
+                "`max_bad_row_share` in [queries] to go on without them.",
+            ),
         )
 
 

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     ENCODING = "encoding"  # of a file of text (its name; files)
     SKIPPED = "skipped"  # left out on purpose: neither read nor bad (why; pages or rows)
     MENDED = "mended"  # read, with something put right or left out on the way (what; pages or rows)
+    FORM = "form"  # of a table, where it is not as its suffix says ("fields separated by semicolons"; files)
     BAD_ROW = "bad row"  # could not be used (the reason without its figures; rows)
     TITLE_ALONE = "title alone"  # documents without a text of their own ("documents"; documents)
     LONG = "long"  # read by the model from the beginning alone ("chunks" or "queries"; so many)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.account import Kind, Skipped
+from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.lines import too_large
-from nightrank.tasks.read.table_documents import document_from
-from nightrank.tasks.read.values import json_fields, shown
+from nightrank.tasks.read.tables.columns import Columns
+from nightrank.tasks.read.tables.documents import DocumentTable, document_from
+from nightrank.tasks.read.tables.names import DOCUMENTS
+from nightrank.tasks.read.tables.row import Row
+from nightrank.tasks.read.tables.usage import Usage
+from nightrank.tasks.read.values import fields_and_left_out, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,12 +57,15 @@ def read_ir_dataset(source: str, *, max_bytes: int, account: Account) -> Iterato
         raise InputError(
             f"{source}: the collection has no documents of its own.", remedy="Name the collection that it refers to."
         )
+    usage = Usage(InputFile(Path(source), source, "documents", account), rest=Kind.COLUMN_KEPT)
+    table = DocumentTable(Columns(DOCUMENTS, {}), max_bytes)
     try:
         for row, found in enumerate(dataset.docs_iter(), start=1):
             try:
-                yield _document(found, source=source, row=row, max_bytes=max_bytes)
+                yield _document(found, table, usage, source=source, row=row)
             except Skipped as skipped:
                 account.add("documents", Kind.SKIPPED, skipped.reason, where=f"{source}, row {row}")
+        usage.tell()
     except (OSError, RuntimeError) as error:
         raise MachineError(
             f"{source}: the collection cannot be fetched ({shown(str(error))}).",
@@ -64,14 +73,16 @@ def read_ir_dataset(source: str, *, max_bytes: int, account: Account) -> Iterato
         ) from error
 
 
-def _document(found: object, *, source: str, row: int, max_bytes: int) -> Document | BadRow:
+def _document(found: object, table: DocumentTable, usage: Usage, *, source: str, row: int) -> Document | BadRow:
     fields: dict[str, object] = dict(found._asdict()) if hasattr(found, "_asdict") else {}
     document_id = fields.pop("doc_id", getattr(found, "doc_id", None))
     if "text" not in fields:
         fields = {"text": found.default_text()}  # type: ignore[attr-defined]  # every document of the package has it
     try:
-        document = document_from(json_fields({"_id": document_id, **fields}), name=source, row=row)
+        values = fields_and_left_out({"_id": document_id, **fields})
+        document = document_from(Row(row, *values), table, name=source, usage=usage)
     except ValueError as error:
         return BadRow(source, row, str(error))
     size_bytes = len(document.title.encode()) + len(document.text.encode())
-    return BadRow(source, row, too_large(size_bytes, max_bytes)) if size_bytes > max_bytes else document
+    is_too_large = size_bytes > table.max_bytes
+    return BadRow(source, row, too_large(size_bytes, table.max_bytes)) if is_too_large else document

@@ -1,46 +1,29 @@
-"""Files opened, unpacked, cut into lines of bounded length and decoded: what every reader begins with.
-
-Nothing here knows what a line means. A fault of the whole file is an ``InputError``; a line that cannot be used is
-a ``BadRow``, and the lines after it are still read. Memory is bounded by the longest line that is allowed.
-"""
+"""Files opened, unpacked and decoded: what every reader begins with. A fault of the whole file is an ``InputError``."""
 
 from __future__ import annotations
 
 import codecs
 import gzip
-import itertools
 import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.records import BadRow
 from nightrank.tasks.read.account import Kind
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from nightrank.tasks.read.account import Account, Part
 
 PIECE_BYTES = 64 * 1024
 UTF_8, UTF_8_WITH_MARK = "UTF-8", "UTF-8 with a byte order mark"
+NOT_UTF_8 = "is not UTF-8"
+HALF_A_PAIR = 0xED
+"""The first byte of what would be half of a surrogate pair, and of much else that is UTF-8."""
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a file, without its end.
-
-    Attributes:
-        number: From 1.
-        text: Decoded; a byte order mark before the first line is dropped.
-    """
-
-    number: int
-    text: str
 
 
 @contextmanager
@@ -71,41 +54,6 @@ def opened(path: Path, *, name: str) -> Iterator[io.BufferedIOBase]:
         raise unreadable(error, name=name) from error
 
 
-def read_lines(path: Path, *, name: str, max_bytes: int, account: Account, part: Part) -> Iterator[Line | BadRow]:
-    """The lines of a UTF-8 text file, empty ones included, ended by LF or CR LF.
-
-    Args:
-        path: The file; unpacked where its name ends in ``.gz``.
-        name: What the user calls it.
-        max_bytes: A longer line is a bad row, and is never held in memory as a whole.
-        account: Told what the file is written in.
-        part: Of the inputs that the file belongs to.
-
-    Yields:
-        Each line; in its place a ``BadRow`` where it is too long or not UTF-8.
-
-    Raises:
-        InputError: The file as a whole cannot be read.
-    """
-    with opened(path, name=name) as file:
-        for number in itertools.count(1):
-            data = file.readline(max_bytes + 2)
-            if not data:
-                return
-            if number == 1:
-                data = without_byte_order_mark(data, name=name, account=account, part=part)
-            content = data.rstrip(b"\r\n")
-            is_cut = not data.endswith(b"\n") and len(data) > max_bytes
-            if len(content) > max_bytes or is_cut:
-                size_bytes = len(data) + (_skip_line(file) if is_cut else 0)
-                yield BadRow(name, number, too_large(size_bytes, max_bytes))
-                continue
-            try:
-                yield Line(number, decoded(content))
-            except ValueError as error:
-                yield BadRow(name, number, str(error))
-
-
 def decoded(data: bytes) -> str:
     """The text of UTF-8 bytes.
 
@@ -116,7 +64,25 @@ def decoded(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         found = data[error.start]
-        raise ValueError(f"byte {error.start + 1} (0x{found:02x}) is not UTF-8") from None
+        if found == HALF_A_PAIR:  # as `tasks.read.encoding` writes what it cannot decode
+            raise ValueError("a character in it is none in the file's encoding") from None
+        raise ValueError(f"byte {error.start + 1} (0x{found:02x}) {NOT_UTF_8}") from None
+
+
+def remedy_for(reasons: Iterable[str], *, section: str, otherwise: str) -> str:
+    """What to do about rows that cannot be used.
+
+    Args:
+        reasons: Why they cannot.
+        section: Of the settings that names their file.
+        otherwise: The remedy where their bytes are not the cause.
+    """
+    if any(NOT_UTF_8 in reason for reason in reasons):
+        return (
+            f'Say {section}.encoding = "windows-1252", which is what Excel writes in western Europe, or what else the '
+            "file is written in; or convert it: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW."
+        )
+    return otherwise
 
 
 def without_byte_order_mark(data: bytes, *, name: str, account: Account, part: Part) -> bytes:
@@ -157,12 +123,3 @@ def _binary(path: Path) -> io.BufferedIOBase:
     if path.name.lower().endswith(".gz"):
         return gzip.open(path, "rb")
     return path.open("rb")
-
-
-def _skip_line(file: io.BufferedIOBase) -> int:
-    size_bytes = 0
-    while piece := file.readline(PIECE_BYTES):
-        size_bytes += len(piece)
-        if piece.endswith(b"\n"):
-            break
-    return size_bytes

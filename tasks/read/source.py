@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import Document
 from nightrank.tasks.read.account import Kind
+from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.ir_datasets import PREFIX, read_ir_dataset
 from nightrank.tasks.read.lines import unreadable
 from nightrank.tasks.read.pages import PAGE_SUFFIXES, page_suffix, read_page
-from nightrank.tasks.read.table_documents import read_table
-from nightrank.tasks.read.table_rows import TABLE_SUFFIXES, table_suffix
+from nightrank.tasks.read.tables.columns import Columns
+from nightrank.tasks.read.tables.documents import DocumentTable, read_table
+from nightrank.tasks.read.tables.names import DOCUMENTS
+from nightrank.tasks.read.tables.rows import TABLE_SUFFIXES, table_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -73,7 +76,7 @@ def read_documents(settings: DocumentsSettings, *, base: Path, account: Account)
         documents = read_ir_dataset(source, max_bytes=settings.max_document_bytes, account=account)
     else:
         files = find_files(source, base=base, account=account)
-        documents = _read_files(files, max_bytes=settings.max_document_bytes, account=account)
+        documents = _read_files(files, settings, account=account)
     is_empty = True
     for document in documents:
         is_empty = False
@@ -120,10 +123,14 @@ def find_files(source: str, *, base: Path, account: Account) -> Iterator[SourceF
     )
 
 
-def _read_files(files: Iterable[SourceFile], *, max_bytes: int, account: Account) -> Iterator[Document | BadRow]:
+def _read_files(
+    files: Iterable[SourceFile], settings: DocumentsSettings, *, account: Account
+) -> Iterator[Document | BadRow]:
+    max_bytes = settings.max_document_bytes
+    table = DocumentTable(Columns(DOCUMENTS, settings.columns.chosen), max_bytes, settings.text_format)
     for file in files:
         if table_suffix(file.path.name):
-            yield from read_table(file.path, name=file.name, max_bytes=max_bytes, account=account)
+            yield from read_table(InputFile(file.path, file.name, "documents", account, settings.encoding), table)
         else:
             page = read_page(
                 file.path, name=file.name, document_id=file.document_id, max_bytes=max_bytes, account=account

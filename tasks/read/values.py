@@ -10,9 +10,10 @@ import itertools
 import json
 import math
 import re
-from datetime import date, time
+from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from nightrank.storage.files.text import NamedTwice, read_json
 
@@ -28,6 +29,15 @@ MAX_VALUES = 100_000
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 CONTROL_OR_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 SURROGATE = re.compile(r"[\ud800-\udfff]")
+BLANKS = " \t\u00a0\u2007\u202f\u3000\ufeff"
+"""What is taken away around ids: an export pads with them, and nobody sees them. Line breaks are faults."""
+PADDED_IDS = "blanks around ids, taken away"
+EXACT_TO = 2**53
+"""Beyond it not every integer is a float: what was written was another number, perhaps."""
+
+
+class NoJsonValue(ValueError):
+    """A value of a type that JSON lacks, such as an image: its field can be left out, and the row read."""
 
 
 def clean_text(text: str) -> str:
@@ -49,15 +59,17 @@ def clean_text(text: str) -> str:
 
 
 def identifier(value: JsonValue) -> str:
-    """An id as text: kept as written; an integer is its decimal digits.
+    """An id as text: as written, without blanks around it; an integer, a whole float too, is its decimal digits.
 
     Raises:
         ValueError: It is empty, longer than 512 bytes of UTF-8, holds a line break or a control character, or is
             neither a text nor an integer.
 
-    >>> identifier(42), identifier("guide#2")
-    ('42', 'guide#2')
+    >>> identifier(42), identifier(7.0), identifier(" guide#2 ")
+    ('42', '7', 'guide#2')
     """
+    if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT_TO:
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if value is None or (isinstance(value, str) and not value.strip()):
@@ -65,6 +77,7 @@ def identifier(value: JsonValue) -> str:
     if not isinstance(value, str):
         raise ValueError(f"the id is {kind(value)}, not a text or an integer")
     _refuse_surrogates(value)
+    value = value.strip(BLANKS)
     if found := CONTROL_OR_BREAK.search(value):
         raise ValueError(f"the id {shown(value)} holds the control character {found[0]!r}")
     if (size_bytes := len(value.encode())) > MAX_ID_BYTES:
@@ -75,15 +88,17 @@ def identifier(value: JsonValue) -> str:
 def json_value(value: object) -> JsonValue:
     """A value as JSON has it, whichever library read it.
 
-    Dates and times become ISO 8601 texts, decimals their digits, keys of mappings texts. Texts keep their control
-    characters, which JSON escapes.
+    Dates and times become ISO 8601 texts, durations seconds, decimals and UUIDs texts, bytes the text that they are
+    in UTF-8, keys of mappings texts. NaN, which pandas writes for what is missing, and infinities are null. Texts
+    keep their control characters, which JSON escapes.
 
     Raises:
-        ValueError: It is or holds NaN, an infinity, a lone surrogate, bytes, or another value that JSON lacks; it is
-            nested deeper than 32 levels, or holds more than 100,000 values.
+        NoJsonValue: It is or holds bytes that are no text, or a value of another type that JSON lacks.
+        ValueError: It is or holds a lone surrogate, is nested deeper than 32 levels, or holds more than 100,000
+            values.
 
-    >>> json_value({1: [date(2024, 6, 3), -0.5, None]})
-    {'1': ['2024-06-03', -0.5, None]}
+    >>> json_value({1: [date(2024, 6, 3), -0.5, None, float("nan"), timedelta(minutes=2)]})
+    {'1': ['2024-06-03', -0.5, None, None, 120]}
     """
     return _json_value(value, MAX_LEVELS, itertools.count(1))
 
@@ -117,9 +132,44 @@ def json_fields(values: Mapping[str, object]) -> dict[str, JsonValue]:
         try:
             _refuse_surrogates(name)
             fields[name] = value if isinstance(value, str) and value.isascii() else json_value(value)
+        except NoJsonValue as error:
+            raise NoJsonValue(f"field {shown(name)}: {error}") from None
         except ValueError as error:
             raise ValueError(f"field {shown(name)}: {error}") from None
     return fields
+
+
+def fields_and_left_out(values: Mapping[str, object]) -> tuple[dict[str, JsonValue], dict[str, str]]:
+    r"""The fields of a row as JSON, and why others, of types that JSON lacks, are left out, by name.
+
+    Raises:
+        ValueError: As ``json_value`` does, for what is no matter of a type.
+
+    >>> fields_and_left_out({"id": 1, "image": b"\x89PNG"})
+    ({'id': 1}, {'image': 'bytes that are no text'})
+    """
+    fields: dict[str, JsonValue] = {}
+    left_out: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, str) and value.isascii() and name.isascii():
+            fields[name] = value
+            continue
+        try:
+            fields.update(json_fields({name: value}))
+        except NoJsonValue as error:
+            left_out[name] = str(error).removeprefix(f"field {shown(name)}: ")
+    return fields, left_out
+
+
+def number_as_text(value: JsonValue) -> JsonValue:
+    """A number as the text that a reader of text would have met; any other value as it is.
+
+    >>> number_as_text(404), number_as_text(1917.0), number_as_text(-2.5), number_as_text(None)
+    ('404', '1917', '-2.5', None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def kind(value: object) -> str:
@@ -135,10 +185,10 @@ def kind(value: object) -> str:
     return "null" if value is None else names.get(type(value), f"a {type(value).__name__}")
 
 
-def shown(value: object) -> str:
-    """A value as a message quotes it: escaped, and cut where it is long."""
-    text = repr(value[:64] if isinstance(value, str | bytes) else value)
-    return text if len(text) <= 64 else text[:61] + "..."
+def shown(value: object, *, most: int = 64) -> str:
+    """A value as a message quotes it: escaped, and cut where it is longer than so many characters."""
+    text = repr(value[:most] if isinstance(value, str | bytes) else value)
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def _json_value(value: object, levels: int, counter: Iterator[int]) -> JsonValue:
@@ -159,15 +209,27 @@ def _json_value(value: object, levels: int, counter: Iterator[int]) -> JsonValue
 def _scalar(value: object) -> JsonValue:
     if isinstance(value, str):
         _refuse_surrogates(value)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is no JSON value")
+    elif isinstance(value, float | Decimal) and not math.isfinite(value):
+        return None
     elif isinstance(value, date | time):
         return value.isoformat()
-    elif isinstance(value, Decimal) and value.is_finite():
+    elif isinstance(value, timedelta):
+        seconds = value.total_seconds()
+        return int(seconds) if seconds.is_integer() else seconds
+    elif isinstance(value, Decimal | UUID):
         return str(value)
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    raise ValueError(f"{kind(value)} is no JSON value")
+    elif isinstance(value, bytes):
+        return _text_of(value)
+    elif value is not None and not isinstance(value, bool | int | float):
+        raise NoJsonValue(f"{kind(value)} is no JSON value")
+    return value
+
+
+def _text_of(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise NoJsonValue("bytes that are no text") from None
 
 
 def _key(key: object) -> str:

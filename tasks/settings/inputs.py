@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from nightrank.tasks.settings.columns import DocumentColumns, QueryColumns
 from nightrank.tasks.settings.section import Section, Switchable
+
+
+def _encoding(name: str) -> str:
+    try:
+        codecs.lookup(name).incrementaldecoder(errors="strict").decode(b"", final=True)
+        is_text = isinstance("".encode(name), bytes)
+    except (LookupError, TypeError, ValueError):
+        is_text = False
+    if not is_text:
+        raise ValueError('it is no encoding of texts that is known, such as "utf-8" or "windows-1252"')
+    return name
+
+
+Encoding = Annotated[str, AfterValidator(_encoding)]
 
 
 class DocumentsSettings(Section):
@@ -25,6 +41,16 @@ class DocumentsSettings(Section):
         ge=1_000,
         le=1_000_000_000,
         description="A larger document is a bad row, in bytes of UTF-8.",
+    )
+    columns: DocumentColumns = Field(
+        default=DocumentColumns(), description="Which columns of tables are what; by their names where it is not said."
+    )
+    encoding: Encoding = Field(
+        default="utf-8",
+        description="What tables are written in, such as `windows-1252`; a byte order mark is believed before it.",
+    )
+    text_format: Literal["plain", "html"] = Field(
+        default="plain", description="What the texts of tables are; of `html` what a reader sees is kept."
     )
 
 
@@ -111,6 +137,13 @@ class QueriesSettings(Section):
         default=None,
         description="Table with `query` or `user`, or both: rows of the log with one of them are not kept. "
         "Relative to the settings file.",
+    )
+    columns: QueryColumns = Field(
+        default=QueryColumns(), description="Which columns of the log are what; by their names where it is not said."
+    )
+    encoding: Encoding = Field(
+        default="utf-8",
+        description="What the log is written in, such as `windows-1252`; a byte order mark is believed before it.",
     )
     max_bad_row_share: float = Field(
         default=0.1, ge=0.0, le=1.0, description="Share of the log's rows that may be bad before the refresh stops."

@@ -15,6 +15,7 @@ from nightrank.tasks.filters.compile import refused
 from nightrank.tasks.query_log.dropped import Dropped
 from nightrank.tasks.query_log.select import LogToRead, read_queries
 from nightrank.tasks.read.account import Account
+from nightrank.tasks.read.lines import remedy_for
 from nightrank.tasks.read.source import read_documents
 from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
@@ -233,7 +234,10 @@ def _read_documents(night: Night, settled: Documents, bad: RowWriter, account: A
             f"{bad_count} of {total} rows of {settings.source} cannot be used, "
             f"more than documents.max_bad_row_share = {settings.max_bad_row_share:g} allows: {listed or 'it is empty'}."
         )
-        raise InputError(message, remedy="Correct these rows, or raise `max_bad_row_share` to go on without them.")
+        otherwise = "Correct these rows, or raise `max_bad_row_share` to go on without them."
+        raise InputError(
+            message, remedy=remedy_for([row.reason for row in shown], section="[documents]", otherwise=otherwise)
+        )
     return bad_count
 
 

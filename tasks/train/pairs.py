@@ -10,6 +10,7 @@ be mined from all of it, among them what answers the same text better.
 from __future__ import annotations
 
 import json
+import secrets
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import replace
@@ -18,17 +19,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.filters.language import parse_filter
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.rates import BurstCounter
 from nightrank.storage.records import BadRow
 from nightrank.tasks.query_log.aliases import near_form
 from nightrank.tasks.query_log.personal_data import kept
-from nightrank.tasks.query_log.rows import ID_COLUMNS, MAX_ROW_BYTES, TEXT_COLUMNS, read_query_log
+from nightrank.tasks.query_log.rows import LogFile, read_query_log
 from nightrank.tasks.query_log.screen import count_rate, screen_of
 from nightrank.tasks.read.account import Account
-from nightrank.tasks.read.table_rows import read_rows
-from nightrank.tasks.read.values import clean_text, identifier
+from nightrank.tasks.read.values import identifier
 from nightrank.tasks.train.sources import Passage, given_pairs
 from nightrank.tasks.trec.qrels import read_judgments
 
@@ -127,29 +126,23 @@ def pairs_of_judgments(path: Path, *, name: str, queries: Mapping[str, NamedQuer
     return PairsFound(pairs, len(relevant) - len(pairs))
 
 
-def queries_by_id(path: Path, *, name: str, personal_data: PersonalData = "keep") -> dict[str, NamedQuery]:
+def queries_by_id(log: LogFile, *, personal_data: PersonalData = "keep") -> dict[str, NamedQuery]:
     """The queries of a table by their id; rows that cannot be used are passed over.
 
     Args:
-        path: A table of queries, such as the log.
-        name: What the user calls it.
+        log: A table of queries, such as the log.
         personal_data: What becomes of queries with such, as in ``[queries]``.
 
     Raises:
         InputError: The file as a whole cannot be read.
     """
     queries: dict[str, NamedQuery] = {}
-    for row in read_rows(path, name=name, max_bytes=MAX_ROW_BYTES, account=Account(), part="queries"):
-        if isinstance(row, BadRow):
+    salt = secrets.token_bytes(16)  # who asked is no matter
+    for row in read_query_log(log, salt=salt):
+        if isinstance(row, BadRow) or row.query_id is None:
             continue
-        text = next((row.values[column] for column in TEXT_COLUMNS if column in row.values), None)
-        query_id = next((row.values[column] for column in ID_COLUMNS if row.values.get(column) not in (None, "")), None)
-        if query_id is None or not isinstance(text, str):
-            continue
-        with suppress(ValueError):  # of a filter that is none
-            has_filter = parse_filter(row.values.get("filter")) is not None
-            if shown := kept(normalise_query(clean_text(text)), personal_data):
-                queries[str(query_id)] = NamedQuery(shown, has_filter)
+        if shown := kept(normalise_query(row.text), personal_data):
+            queries[row.query_id] = NamedQuery(shown, row.condition is not None)
     return queries
 
 
@@ -251,7 +244,7 @@ def _rows_of_people(settings: QueriesSettings, *, base: Path, salt: bytes) -> It
 def _screened(
     settings: QueriesSettings, screen: Screen, *, base: Path, salt: bytes
 ) -> Iterator[tuple[LoggedQuery, str]]:
-    for row in read_query_log(base / settings.log, name=settings.log, salt=salt, account=Account()):
+    for row in read_query_log(LogFile.of(settings, base=base, account=Account()), salt=salt):
         if not isinstance(row, BadRow) and screen.reason_to_drop(row, text := normalise_query(row.text)) is None:
             yield row, text
 

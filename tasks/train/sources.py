@@ -10,7 +10,8 @@ from nightrank.storage.errors import InputError, RowError
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow
 from nightrank.tasks.read.account import Account
-from nightrank.tasks.read.table_rows import read_rows
+from nightrank.tasks.read.input_file import InputFile
+from nightrank.tasks.read.tables.rows import read_rows
 from nightrank.tasks.read.values import clean_text, identifier, kind
 from nightrank.tasks.trec.qrels import read_judgments
 
@@ -151,7 +152,7 @@ def qrels_of(folder: Path, split: str) -> Path:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, JsonValue]]]:
-    for row in read_rows(path, name=str(path), max_bytes=MAX_ROW_BYTES, account=Account(), part="documents"):
+    for row in read_rows(InputFile(path, str(path), "documents", Account()), None, max_bytes=MAX_ROW_BYTES):
         if isinstance(row, BadRow):
             raise RowError(row.file, row.row, row.reason)
         yield row.number, row.values

@@ -21,7 +21,9 @@ from nightrank.storage.release.manifest import read_manifest
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder
 from nightrank.tasks.models.card import PairsGathered, PairsMined
+from nightrank.tasks.query_log.rows import LogFile
 from nightrank.tasks.query_log.select import SALT_BYTES
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.sparse.stored import stored_sparse
 from nightrank.tasks.train.mining import Miner, mine_all
@@ -145,8 +147,11 @@ def _are_the_settings_own(job: TrainingJob, qrels: Path | None) -> bool:
 
 def _queries(job: TrainingJob, asked: PairSettings) -> dict[str, NamedQuery]:
     own = job.settings.queries
-    path, name = (job.base / own.log, own.log) if asked.queries is None else (asked.queries, str(asked.queries))
-    return queries_by_id(path, name=name, personal_data=own.personal_data)
+    if asked.queries is None:
+        log = LogFile.of(own, base=job.base, account=Account())
+    else:
+        log = LogFile.at(asked.queries, name=str(asked.queries), account=Account())
+    return queries_by_id(log, personal_data=own.personal_data)
 
 
 def _mine(job: TrainingJob, asked: PairSettings, gathered: PairsGathered) -> PairsMined:

@@ -1,53 +1,71 @@
-"""Judgments from BEIR's TSV or TREC's qrels. They are few and precious: a row that cannot be read stops the run."""
+"""Judgments from BEIR's TSV, TREC's qrels, or a table. They are few and precious: a row that cannot be read stops."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Judgment
-from nightrank.tasks.read.lines import Line, read_lines
-from nightrank.tasks.read.values import identifier, shown
+from nightrank.tasks.read.account import Account, Kind
+from nightrank.tasks.read.input_file import InputFile
+from nightrank.tasks.read.tables.columns import Columns
+from nightrank.tasks.read.tables.layout import SEPARATORS
+from nightrank.tasks.read.tables.names import JUDGMENTS
+from nightrank.tasks.read.tables.rows import read_rows, read_separated, table_suffix
+from nightrank.tasks.read.tables.usage import Usage
+from nightrank.tasks.read.text_lines import read_lines
+from nightrank.tasks.read.values import PADDED_IDS, identifier, number_as_text, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nightrank.tasks.read.account import Account
+    from nightrank.storage.records import JsonValue
+    from nightrank.tasks.read.text_lines import Line
     from nightrank.tasks.settings.inputs import JudgmentsSettings
 
-BEIR_HEADER = ["query-id", "corpus-id", "score"]
 MAX_LINE_BYTES = 10_000
-GRADE = re.compile(r"[+-]?[0-9]{1,9}")
+GRADE = re.compile(r"([+-]?[0-9]{1,9})(?:\.0+)?")
 FORMS = (
     "Write BEIR's form, three columns separated by tabs below the header query-id, corpus-id, score, "
     "or TREC's, four columns separated by white space and no header: query, 0, document, grade."
 )
 
 
+class _Judged(NamedTuple):
+    row: int
+    query_id: JsonValue
+    document_id: JsonValue
+    grade: JsonValue
+
+
 def read_judgments(path: Path, *, name: str, account: Account) -> list[Judgment]:
     """The judgments of a file, in its order; a pair that is repeated with the same grade is there once.
 
-    BEIR's form begins with the header ``query-id corpus-id score`` and is separated by tabs. TREC's has four
-    columns separated by white space, of which the second is ignored. Grades are integers; negative ones are allowed,
-    as in TREC. Blank lines are skipped. A file whose name ends in ``.gz`` is unpacked.
+    TREC's form has four columns separated by white space (by tabs alone, ids may hold blanks), of which the second is
+    ignored, and no header. Any other is a table: CSV, JSONL, Parquet, and what else is text with tabs between fields,
+    as BEIR's form, which begins with the header ``query-id corpus-id score``; three columns without a header are
+    those. Grades are whole numbers; negative ones are allowed, as in TREC. Blank lines are skipped.
 
     Args:
         path: The file.
         name: What the user calls it.
-        account: Told what the file is.
+        account: Told what the file is, and what was taken for what.
 
     Raises:
         InputError: A row is malformed, a pair has two grades, there is no judgment, or the file cannot be read.
     """
+    file = InputFile(path, name, "judgments", account)
     judged: dict[tuple[str, str], tuple[Judgment, int]] = {}
-    for number, judgment in _judgments(_lines(path, name=name, account=account), name=name):
+    for found in _trec(file) if _is_trec(file) else _table(file):
+        judgment = _judgment(found, file)
         pair = judgment.query_id, judgment.document_id
-        earlier, row = judged.setdefault(pair, (judgment, number))
+        earlier, row = judged.setdefault(pair, (judgment, found.row))
         if earlier.grade != judgment.grade:
             raise InputError(
-                f"{name}, row {number}: query {shown(pair[0])} and document {shown(pair[1])} have the grade "
+                f"{name}, row {found.row}: query {shown(pair[0])} and document {shown(pair[1])} have the grade "
                 f"{judgment.grade}, and in row {row} the grade {earlier.grade}.",
                 remedy="Keep one of the two rows.",
             )
@@ -56,37 +74,82 @@ def read_judgments(path: Path, *, name: str, account: Account) -> list[Judgment]
     return [judgment for judgment, _ in judged.values()]
 
 
-def _lines(path: Path, *, name: str, account: Account) -> Iterator[Line]:
-    for line in read_lines(path, name=name, max_bytes=MAX_LINE_BYTES, account=account, part="judgments"):
+def _is_trec(file: InputFile) -> bool:
+    """Whether a file has TREC's form, or none that is known: the first row decides.
+
+    Raises:
+        InputError: It is JSON, and no JSON Lines.
+    """
+    suffix = table_suffix(file.path.name) or ""
+    if suffix and not suffix.startswith(".tsv"):
+        return False
+    for line in _lines(replace(file, account=Account())):
+        if line.text.lstrip().startswith(("{", "[")):
+            message = f"{file.name} is JSON, which is not read under that name."
+            raise InputError(message, remedy="Write JSON Lines, called .jsonl, with query-id, corpus-id and score.")
+        columns = Columns(JUDGMENTS, {})
+        is_headed = any(columns.understands(line.text.split(separator)) for separator in SEPARATORS)
+        return not is_headed and len(line.text.split("\t")) != 3
+    return True
+
+
+def _table(file: InputFile) -> Iterator[_Judged]:
+    columns, usage = Columns(JUDGMENTS, {}), Usage(file, rest=Kind.COLUMN_IGNORED)
+    is_table = table_suffix(file.path.name) is not None
+    rows = (read_rows if is_table else read_separated)(file, columns, max_bytes=MAX_LINE_BYTES)
+    for row in rows:
+        if isinstance(row, BadRow):
+            raise InputError(f"{file.name}, row {row.row}: {row.reason}.", remedy=FORMS)
+        taken = columns.taken(tuple(row.values))
+        usage.add(taken, row=row.number)
+        query_id, document_id, grade = (
+            next((row.values[column] for column in taken.columns.get(role, ())), None)
+            for role in ("query_id", "document_id", "grade")
+        )
+        yield _Judged(row.number, query_id, document_id, grade)
+    usage.tell()
+
+
+def _trec(file: InputFile) -> Iterator[_Judged]:
+    for line in _lines(file):
+        by_tabs = line.text.split("\t")
+        fields = by_tabs if len(by_tabs) == 4 else line.text.split()
+        if len(fields) != 4:
+            raise InputError(
+                f"{file.name}, row {line.number}: {_counted(len(fields))}, expected four, separated by white space: "
+                f"{shown(line.text)}.",
+                remedy=FORMS,
+            )
+        yield _Judged(line.number, fields[0], fields[2], fields[3])
+
+
+def _lines(file: InputFile) -> Iterator[Line]:
+    for line in read_lines(file, max_bytes=MAX_LINE_BYTES):
         if isinstance(line, BadRow):
-            raise InputError(f"{name}, row {line.row}: {line.reason}.", remedy=FORMS)
+            raise InputError(f"{file.name}, row {line.row}: {line.reason}.", remedy=FORMS)
         if line.text.strip():
             yield line
 
 
-def _judgments(lines: Iterator[Line], *, name: str) -> Iterator[tuple[int, Judgment]]:
-    is_beir: bool | None = None
-    for line in lines:
-        if is_beir is None:
-            is_beir = line.text.split() == BEIR_HEADER
-            if is_beir:
-                continue
-        fields = line.text.split("\t") if is_beir else line.text.split()
-        if len(fields) != (3 if is_beir else 4):
-            form = "three, separated by tabs" if is_beir else "four, separated by white space"
-            raise InputError(
-                f"{name}, row {line.number}: {len(fields)} fields, expected {form}: {shown(line.text)}.", remedy=FORMS
-            )
-        query_id, document_id, grade = fields if is_beir else (fields[0], fields[2], fields[3])
-        if not GRADE.fullmatch(grade.strip()):
-            raise InputError(
-                f"{name}, row {line.number}: the grade {shown(grade)} is no integer.",
-                remedy="Write grades as integers, such as 0, 1 and 2.",
-            )
-        try:
-            yield line.number, Judgment(identifier(query_id), identifier(document_id), int(grade))
-        except ValueError as error:
-            raise InputError(f"{name}, row {line.number}: {error}.", remedy=FORMS) from None
+def _judgment(found: _Judged, file: InputFile) -> Judgment:
+    grade = GRADE.fullmatch(str(number_as_text(found.grade)).strip())
+    if grade is None or isinstance(found.grade, bool):
+        raise InputError(
+            f"{file.name}, row {found.row}: the grade {shown(found.grade)} is no integer.",
+            remedy="Write grades as integers, such as 0, 1 and 2.",
+        )
+    try:
+        query_id, document_id = identifier(found.query_id), identifier(found.document_id)
+    except ValueError as error:
+        raise InputError(f"{file.name}, row {found.row}: {error}.", remedy=FORMS) from None
+    for written, read in ((found.query_id, query_id), (found.document_id, document_id)):
+        if isinstance(written, str) and written != read:
+            file.tell(Kind.MENDED, PADDED_IDS, row=found.row)
+    return Judgment(query_id, document_id, int(grade[1]))
+
+
+def _counted(number: int) -> str:
+    return "1 field" if number == 1 else f"{number} fields"
 
 
 def judgments_of(settings: JudgmentsSettings, *, base: Path, account: Account) -> list[Judgment]:

@@ -16,7 +16,8 @@ import numpy as np
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.atomic import replacing
 from nightrank.storage.records import BadRow
-from nightrank.tasks.read.lines import read_lines
+from nightrank.tasks.read.input_file import InputFile
+from nightrank.tasks.read.text_lines import read_lines
 from nightrank.tasks.read.values import identifier, shown
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def write_run(path: Path, entries: Iterable[Entry], *, tag: str) -> int:
 
 
 def _fields(path: Path, *, name: str, account: Account) -> Iterator[tuple[int, list[str]]]:
-    for line in read_lines(path, name=name, max_bytes=MAX_LINE_BYTES, account=account, part="runs"):
+    for line in read_lines(InputFile(path, name, "runs", account), max_bytes=MAX_LINE_BYTES):
         if isinstance(line, BadRow):
             raise InputError(f"{name}, row {line.row}: {line.reason}.", remedy=FORM)
         fields = line.text.split()

@@ -143,8 +143,7 @@ def tune_settings(
     """
     with context.experiment(release_id) as experiment:
         search = Search(experiment, context.settings, max_depth=max_depth, scoring=scoring)
-        log = context.settings.queries.log
-        segments = read_segments(context.base / log, name=log)
+        segments = read_segments(context.settings.queries, base=context.base)
         return tune(search, folds=folds, seed=context.seed, segments=segments)
 
 

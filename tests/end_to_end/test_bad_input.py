@@ -117,7 +117,7 @@ CASES = (
     Case("no query log", removed("queries.jsonl"), ("queries.jsonl",)),
     Case(
         "log without a query column",
-        text("queries.jsonl", '{"question": "why"}\n'),
+        text("queries.jsonl", '{"what": "why"}\n'),
         ("queries.jsonl has no query column", "question", "Rename"),
     ),
     Case(
@@ -128,7 +128,7 @@ CASES = (
     Case(
         "malformed judgment",
         text("qrels.tsv", QRELS_HEADER + "q-tea\ttea\t1\nq-tea\tbees\n"),
-        ("qrels.tsv, row 3: 2 fields, expected three", "Write BEIR's form"),
+        ("qrels.tsv, row 3: 2 fields where the header has 3", "Write BEIR's form"),
     ),
     Case(
         "a grade that is no number",

@@ -5,15 +5,14 @@ that it does not unlearn what that gets right, also on collections that are noth
 reranker's, which then is its teacher. Dropout is off, word and position embeddings stay as they are, and the weights
 that come out are a running average.
 
-One loop serves the packaged reranker and those that users train: pairs go through the network in small batches of
-similar length, which on a CPU takes half the time of batches as they come, and a run that is stopped goes on with
-exactly the passages that it would have seen.
+One loop serves the packaged reranker and those that users train, and a run that is stopped goes on with exactly the
+passages that it would have seen.
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,8 +25,7 @@ from nightrank.tasks.rerank.packaged import network_of
 from nightrank.tasks.train.reranker.losses import listwise_loss, pointwise_loss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from sentence_transformers import CrossEncoder
@@ -53,7 +51,6 @@ class LearningSettings(BaseModel):
         label_share: Of the target, that the answer gets; the teacher score gets the rest.
         teacher_score_sharpness: What teacher scores are multiplied with before they are made shares.
         average_decay: Of the running average of the weights.
-        micro_batch: Pairs of a forward pass, alike in length.
         validate_every: Updates between two looks at held-out queries; 0 for none.
         patience: Looks in a row without a gain after which training ends; the best average is taken.
         seed: Of the classifier's first weights, where the model has none.
@@ -73,7 +70,6 @@ class LearningSettings(BaseModel):
     label_share: float = Field(default=0.65, ge=0.0, le=1.0)
     teacher_sharpness: float = Field(default=1.5, gt=0.0)
     average_decay: float = Field(default=0.99, ge=0.0, lt=1.0)
-    micro_batch: int = Field(default=8, ge=1)
     validate_every: int = Field(default=0, ge=0)
     patience: int = Field(default=3, ge=1)
     seed: int = 20261122
@@ -166,10 +162,13 @@ def train(
     """
     import torch
 
+    from nightrank.tasks.train.reranker.forward import PairForward
+
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    network, tokenizer = network_of(encoder), encoder.tokenizer
+    network = network_of(encoder)
     network.train(mode=False)  # no dropout, whatever the model's configuration says
+    forward = PairForward(network, encoder.tokenizer)
     loss_of = listwise_loss if settings.loss == "listwise" else pointwise_loss
     state = _State.fresh(network, settings)
     checkpoint = folder / CHECKPOINT
@@ -185,11 +184,8 @@ def train(
         max_length, groups = sampler.draw(state.step)
         queries = [group.query for group in groups for _ in group.texts]
         texts = [text for group in groups for text in group.texts]
-        with _half_precision(network):
-            logits, read = score_pairs(
-                network, tokenizer, queries, texts, max_length=max_length, micro_batch=settings.micro_batch
-            )
-        logits = logits.float().view(len(groups), -1)
+        logits, read = forward(queries, texts, max_length=max_length)
+        logits = logits.view(len(groups), -1)
         teacher_scores = torch.tensor(
             [group.teacher_scores for group in groups], dtype=torch.float32, device=logits.device
         )
@@ -299,41 +295,3 @@ class _State:
         best_step = self.step if self.best is None else self.best_step
         losses = pa.Table.from_pylist(rows, schema=LOSSES)
         return Learnt(whole, losses, self.step, best_step, self.pairs, self.tokens, self.seconds)
-
-
-def _half_precision(network: Any) -> AbstractContextManager[object]:  # noqa: ANN401 - untyped
-    import torch
-
-    if network.device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    return nullcontext()
-
-
-def score_pairs(
-    network: Any,  # noqa: ANN401 - transformers ships no types
-    tokenizer: Any,  # noqa: ANN401
-    queries: Sequence[str],
-    texts: Sequence[str],
-    *,
-    max_length: int,
-    micro_batch: int,
-) -> tuple[Tensor, int]:
-    """Logits of pairs, computed in batches of similar length.
-
-    Returns:
-        float (n_pairs,) in the order given, and the tokens that were read, padding not counted.
-    """
-    import torch
-
-    encoded = tokenizer(list(queries), list(texts), truncation="longest_first", max_length=max_length)
-    lengths = [len(ids) for ids in encoded["input_ids"]]
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    logits: list[Tensor] = []
-    for start in range(0, len(order), micro_batch):
-        rows = order[start : start + micro_batch]
-        batch = tokenizer.pad(
-            {name: [values[row] for row in rows] for name, values in encoded.items()}, return_tensors="pt"
-        ).to(network.device)
-        logits.append(network(**batch).logits[:, 0])
-    places = torch.tensor(order).argsort()
-    return torch.cat(logits)[places.to(network.device)], sum(lengths)

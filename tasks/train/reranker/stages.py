@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     Scoring = Callable[[Sequence[str], Sequence[str]], NDArray[np.float32]]
 
 DECISIVE = ("reranked", "nDCG@10")
+VALIDATION_BATCH = 32  # pairs
 
 
 class TeacherScored(BaseModel):
@@ -180,7 +181,7 @@ def _learn(job: TrainingJob, training: RerankerTraining, *, queries: int) -> Rer
             lambda asked, texts: np.asarray(
                 encoder.predict(
                     list(zip(asked, texts, strict=True)),
-                    batch_size=learning.micro_batch,
+                    batch_size=VALIDATION_BATCH,
                     show_progress_bar=False,
                     convert_to_numpy=True,
                 ),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.records import BadRow, LoggedQuery
-from nightrank.tasks.query_log.rows import read_query_log
+from nightrank.tasks.query_log.rows import LogFile, read_query_log
 from nightrank.tasks.read.account import Account
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SALT = b"of this run"
 def read(folder: Path, name: str, content: bytes) -> list[LoggedQuery | BadRow]:
     path = folder / name
     path.write_bytes(content)
-    return list(read_query_log(path, name=name, salt=SALT, account=Account()))
+    return list(read_query_log(LogFile.at(path, name=name, account=Account()), salt=SALT))
 
 
 def read_row(folder: Path, **values: object) -> LoggedQuery | BadRow:
@@ -59,7 +59,9 @@ def test_the_four_formats_say_the_same(tmp_path: Path) -> None:
         "jsonl": read(tmp_path, "log.jsonl", jsonl),
         "csv": read(tmp_path, "log.csv.gz", gzip.compress(csv)),
         "tsv": read(tmp_path, "log.tsv", tsv),
-        "parquet": list(read_query_log(tmp_path / "log.parquet", name="log.parquet", salt=SALT, account=Account())),
+        "parquet": list(
+            read_query_log(LogFile.at(tmp_path / "log.parquet", name="log.parquet", account=Account()), salt=SALT)
+        ),
     }
     for name, queries in found.items():
         values = [(q.text, q.count, q.timestamp, q.query_id) for q in queries if isinstance(q, LoggedQuery)]
@@ -73,14 +75,16 @@ def test_the_query_column_goes_before_text(tmp_path: Path) -> None:
     assert row.text == "a question"
 
 
-@pytest.mark.parametrize(("value", "count"), [(1, 1), (3.0, 3), ("12", 12), (None, 1), ("", 1), (10**12, 10**12)])
-def test_a_count_is_a_positive_integer_and_one_without_it(tmp_path: Path, value: object, count: int) -> None:
+@pytest.mark.parametrize(
+    ("value", "count"), [(1, 1), (3.0, 3), ("12", 12), (None, 1), ("", 1), (0, 0), (10**12, 10**12)]
+)
+def test_a_count_is_a_whole_number_and_one_without_it(tmp_path: Path, value: object, count: int) -> None:
     row = read_row(tmp_path, query="q", count=value)
     assert isinstance(row, LoggedQuery)
     assert row.count == count
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, True, "many", "-3", "1_0", "\u0663", [1], 10**12 + 1])
+@pytest.mark.parametrize("value", [-1, 1.5, True, "many", "-3", "1_0", "\u0663", [1], 10**12 + 1])
 def test_any_other_count_is_a_bad_row(tmp_path: Path, value: object) -> None:
     assert "not a positive integer" in reason(read_row(tmp_path, query="q", count=value))
 
@@ -95,6 +99,8 @@ def test_any_other_count_is_a_bad_row(tmp_path: Path, value: object) -> None:
         ("2024-06-03 10:00:00.5+02:00", "2024-06-03T10:00:00.500000+02:00"),
         ("2024-06-03T10:00", "2024-06-03T10:00:00"),
         (1717408800, "2024-06-03T10:00:00+00:00"),
+        (1717408800000, "2024-06-03T10:00:00+00:00"),
+        (1717408800500000, "2024-06-03T10:00:00.500000+00:00"),
         ("1717408800.5", "2024-06-03T10:00:00.500000+00:00"),
         (None, None),
         ("", None),
@@ -113,7 +119,8 @@ def test_a_timestamp_is_kept_as_iso_8601(tmp_path: Path, value: object, timestam
         "03/06/2024",
         "2024-13-01",
         "2024-13",
-        1717408800000,
+        171740880000,  # milliseconds of 1975, which no log holds
+        20240603101200,
         20240603,
         -1,
         "2024",
@@ -124,7 +131,7 @@ def test_a_timestamp_is_kept_as_iso_8601(tmp_path: Path, value: object, timestam
     ],
 )
 def test_any_other_timestamp_is_a_bad_row(tmp_path: Path, value: object) -> None:
-    assert "neither ISO 8601 nor Unix seconds" in reason(read_row(tmp_path, query="q", timestamp=value))
+    assert "neither ISO 8601 nor Unix time" in reason(read_row(tmp_path, query="q", timestamp=value))
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\u00a0\t", "\x00", "\u3000"])
@@ -184,7 +191,7 @@ def test_a_row_whose_filter_names_a_key_twice_is_set_aside(tmp_path: Path, line:
     ("values", "why"),
     [
         ({"query": None}, "the query is missing"),
-        ({"query": 7}, "the query is a number, not a text"),
+        ({"query": True}, "the query is true or false, not a text"),
         ({"query": "q", "query_id": "a\nb"}, "control character"),
         ({"query": "q", "query_id": 1.5}, "the id is a number, not a text or an integer"),
         ({"query": "a\ud83d"}, "half of a surrogate pair"),
@@ -211,7 +218,9 @@ def test_users_and_sessions_become_numbers_that_only_this_reading_can_make(tmp_p
     assert users[4] == users[5]
     assert sessions[0] == sessions[1] is not None
     assert [row.user_agent for row in rows[:2]] == ["Firefox", ""]
-    [again, *_] = read_query_log(tmp_path / "log.jsonl", name="log.jsonl", salt=b"of another run", account=Account())
+    [again, *_] = read_query_log(
+        LogFile.at(tmp_path / "log.jsonl", name="log.jsonl", account=Account()), salt=b"of another run"
+    )
     assert isinstance(again, LoggedQuery)
     assert again.user != users[0]
     assert not any("u1" in repr(row) for row in rows)
@@ -260,16 +269,16 @@ def test_bad_rows_do_not_stop_the_log(tmp_path: Path) -> None:
         (
             "log.tsv",
             b"1048585\twhat is it\n2\tandrogen\n",
-            "has no query column: expected query or text, found 2 columns, not all of them named.",
+            "has no query column: expected query or text, or another usual name; found 2 columns.",
         ),
         (
             "log.csv",
-            b"term,at\na,2024-06-03\n",
-            "has no query column: expected query or text, found 'term, at'.",
+            b"what,count\na,1\n",
+            "has no query column: expected query or text, or another usual name; found 'what, count'.",
         ),
         ("log.jsonl", b"", "log.jsonl holds no query"),
         ("log.csv", b"query,count\n", "log.csv holds no query"),
-        ("log.txt", b"q", "log.txt is not a table that can be read"),
+        ("log.doc", b"q", "log.doc is not a table that can be read"),
     ],
 )
 def test_a_file_that_is_no_log_is_refused_as_a_whole(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -300,7 +309,9 @@ def test_case_folding_leaves_nothing_that_normalising_would_change(text: str) ->
 
 def test_the_long_queries_of_arguana_are_read(shared_data: Path) -> None:
     rows = list(
-        read_query_log(shared_data / "arguana" / "queries.jsonl", name="queries.jsonl", salt=SALT, account=Account())
+        read_query_log(
+            LogFile.at(shared_data / "arguana" / "queries.jsonl", name="queries.jsonl", account=Account()), salt=SALT
+        )
     )
     queries = [row for row in rows if isinstance(row, LoggedQuery)]
     assert len(queries) == len(rows) == 1_406
@@ -308,6 +319,8 @@ def test_the_long_queries_of_arguana_are_read(shared_data: Path) -> None:
 
 
 def test_a_real_log_is_read_row_by_row(shared_data: Path) -> None:
-    rows = list(read_query_log(shared_data / "berlin-search-terms.tsv", name="berlin", salt=SALT, account=Account()))
+    rows = list(
+        read_query_log(LogFile.at(shared_data / "berlin-search-terms.tsv", name="berlin", account=Account()), salt=SALT)
+    )
     queries = [row for row in rows if isinstance(row, LoggedQuery)]
     assert len(queries) == len(rows)

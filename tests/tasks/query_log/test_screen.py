@@ -69,8 +69,8 @@ def test_listed_queries_and_users_are_dropped_in_every_form(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"query": "a"}\n{"text": "b"}\n', "drop.jsonl, row 2: there is neither a query nor a user"),
-        ('{"query": 7}\n', "drop.jsonl, row 1: the query is not a text"),
+        ('{"query": "a"}\n{"words": "b"}\n', "drop.jsonl, row 2: there is neither a query nor a user"),
+        ('{"query": true}\n', "drop.jsonl, row 1: the query is not a text"),
         ("{\n", "drop.jsonl, row 1: broken JSON"),
     ],
 )

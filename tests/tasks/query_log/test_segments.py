@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.tasks.query_log.segments import read_segments
+from nightrank.tasks.settings.inputs import QueriesSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def segments(path: Path, text: str) -> dict[str, str]:
     path.write_text(text, encoding="utf-8")
-    return read_segments(path, name=path.name)
+    return read_segments(QueriesSettings(log=path.name), base=path.parent)
 
 
 def test_a_query_has_the_segment_that_its_row_names(tmp_path: Path) -> None:
@@ -39,4 +40,4 @@ def test_a_log_without_segments_has_none(text: str, tmp_path: Path) -> None:
 
 
 def test_a_log_that_is_gone_has_none(tmp_path: Path) -> None:
-    assert read_segments(tmp_path / "gone.jsonl", name="gone.jsonl") == {}
+    assert read_segments(QueriesSettings(log="gone.jsonl"), base=tmp_path) == {}

@@ -186,7 +186,7 @@ def test_a_log_whose_timestamps_have_changed_their_form_stops_the_run(log: Log) 
         log.texts(rows, max_bad_row_share=0.29)
     assert caught.value.message.startswith(
         "6 of 20 rows of log.jsonl cannot be used, more than queries.max_bad_row_share = 0.29 allows: "
-        "log.jsonl, row 1: the timestamp is '01/06/2024', neither ISO 8601 nor Unix seconds; log.jsonl, row 2:"
+        "log.jsonl, row 1: the timestamp is '01/06/2024', neither ISO 8601 nor Unix time; log.jsonl, row 2:"
     )
     assert "row 6" not in caught.value.message
     assert log.texts(rows, max_bad_row_share=0.3) == ["b"]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.storage.errors import InputError, RowError
+from nightrank.tasks.query_log.rows import LogFile
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.settings.inputs import QueriesSettings
 from nightrank.tasks.train.pairs import (
     NamedQuery,
@@ -83,7 +85,10 @@ def test_personal_data_is_learnt_from_as_far_as_releases_keep_it(
     log = write_lines(tmp_path / "log.jsonl", row)
 
     assert [pair.query for pair in clicks(log, personal_data=how)] == expected
-    assert [query.text for query in queries_by_id(log, name="log", personal_data=how).values()] == expected
+    assert [
+        query.text
+        for query in queries_by_id(LogFile.at(log, name="log", account=Account()), personal_data=how).values()
+    ] == expected
 
 
 def test_a_query_that_too_few_people_sent_gives_no_pair(tmp_path: Path) -> None:
@@ -105,7 +110,9 @@ def test_judgments_above_zero_of_queries_with_a_text_are_pairs(tmp_path: Path) -
     qrels.write_text("query-id\tcorpus-id\tscore\n1\ta\t2\n1\tb\t0\n2\tc\t1\n3\td\t1\n", encoding="utf-8")
     queries = write_lines(tmp_path / "queries.jsonl", {"_id": "1", "text": "Why?"}, {"_id": 2, "text": "Who?"})
 
-    pairs = pairs_of_judgments(qrels, name="train.tsv", queries=queries_by_id(queries, name="queries"))
+    pairs = pairs_of_judgments(
+        qrels, name="train.tsv", queries=queries_by_id(LogFile.at(queries, name="queries", account=Account()))
+    )
 
     assert pairs.filtered == 0
     assert pairs.pairs == [Pair("why?", "a", 2), Pair("who?", "c", 1)]
@@ -125,7 +132,9 @@ def test_queries_with_a_filter_give_no_pair_and_are_counted(tmp_path: Path) -> N
     qrels.write_text("query-id\tcorpus-id\tscore\n" + "".join(f"{name}\td{name}\t1\n" for name in range(1, 7)))
 
     clicked = pairs_of_clicks(QueriesSettings(log=log.name), base=tmp_path, salt=b"salt")
-    judged = pairs_of_judgments(qrels, name="train.tsv", queries=queries_by_id(log, name="log"))
+    judged = pairs_of_judgments(
+        qrels, name="train.tsv", queries=queries_by_id(LogFile.at(log, name="log", account=Account()))
+    )
 
     assert clicked == ([Pair("tea", "a", 1), Pair("tea", "b", 1), Pair("ink", "e", 1)], 3)
     assert judged == ([Pair("tea", "d1", 1), Pair("ink", "d5", 1)], 3)

@@ -65,7 +65,7 @@ def test_a_folder_in_beir_layout_may_lack_titles_and_judge_as_trec_does(tmp_path
     [
         ("corpus.jsonl", '{"_id": "a", "text": 5}\n', r"corpus\.jsonl, row 1: 'text' is a number"),
         ("queries.jsonl", '{"_id": "1"}\n', r"queries\.jsonl, row 1: it lacks 'text'"),
-        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\n1\ta\t1.0\n", "the grade '1.0' is no integer"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\n1\ta\t1.5\n", "the grade '1.5' is no integer"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\n", "holds no judgment"),
     ],
 )

@@ -138,7 +138,6 @@ def test_the_same_document_of_two_queries_is_no_repetition(tmp_path: Path) -> No
         (b"", "run.txt holds no entry of a run"),
         (b"\n \n", "run.txt holds no entry of a run"),
         (b"q Q0 d\xff 1 1.0 t\n", "run.txt, row 1: byte 7 .0xff. is not UTF-8"),
-        ("q Q0 d 1 1.0 t\n".encode("utf-16"), "run.txt is written in UTF-16"),
     ],
 )
 def test_a_file_that_is_no_run_is_refused(tmp_path: Path, content: bytes, message: str) -> None:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from nightrank.tasks.rerank.packaged import base_parameters, network_of, new_cross_encoder
+from nightrank.tasks.rerank.packaged import base_parameters, network_of
 from nightrank.tasks.train.reranker.base import load_base
 from nightrank.tasks.train.reranker.groups import GroupSampler, GroupSettings, MinedSource
 from nightrank.tasks.train.reranker.learn import (
     LearningSettings,
     Progress,
     rate_factor,
-    score_pairs,
     train,
 )
 from nightrank.tasks.train.sources import MinedQuery, Passage
@@ -115,23 +114,3 @@ def test_training_ends_when_looks_bring_no_gain_and_the_best_weights_come_out(tm
     assert (learnt.steps, learnt.best_step) == (12, 6)
     torch.testing.assert_close(learnt.parameters["classifier.weight"], seen[1])
     assert not torch.equal(seen[1], seen[3])
-
-
-def test_scores_come_back_in_the_order_of_the_pairs(models: Models) -> None:
-    torch.manual_seed(5)
-    model = new_cross_encoder(models.embedder, max_length=32)
-    network = network_of(model).train(mode=False)
-    queries, texts = ["red"] * 3, ["a very long text about a red thing", "blue", "two words"]
-    with torch.no_grad():
-        scores, tokens = score_pairs(network, model.tokenizer, queries, texts, max_length=32, micro_batch=2)
-    alone = model.predict(list(zip(queries, texts, strict=True)), batch_size=1, convert_to_numpy=True)
-    assert scores.tolist() == pytest.approx(alone.tolist(), abs=1e-4)
-    assert tokens == (3 + 1 + 8) + (3 + 1 + 1) + (3 + 1 + 2)
-
-
-def test_a_query_longer_than_a_pair_may_be_is_cut_too(models: Models) -> None:
-    model = new_cross_encoder(models.embedder, max_length=16)
-    _, tokens = score_pairs(
-        network_of(model), model.tokenizer, ["red " * 40], ["blue " * 40], max_length=16, micro_batch=1
-    )
-    assert tokens == 16

@@ -1,4 +1,4 @@
-"""CSV by RFC 4180 in bounded memory: fields may be quoted, and quoted fields may hold commas, quotes and line breaks.
+"""CSV by RFC 4180 in bounded memory, with any separator: quoted fields may hold separators, quotes and line breaks.
 
 The standard library's reader is not used: its field limit is global to the process, and after a field that is too
 long it goes on in the middle of a quotation. Here a record that is broken or too large is a bad row, and the next
@@ -10,19 +10,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import cache
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow
-from nightrank.tasks.read.lines import PIECE_BYTES, decoded, opened, too_large, without_byte_order_mark
+from nightrank.tasks.read.lines import PIECE_BYTES, decoded, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from nightrank.tasks.read.account import Account, Part
-
-PLAIN_END = re.compile(rb"[,\n]")
+    from nightrank.tasks.read.input_file import InputFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +36,14 @@ class Record:
     fields: list[str]
 
 
-def read_records(path: Path, *, name: str, max_bytes: int, account: Account, part: Part) -> Iterator[Record | BadRow]:
-    """The records of a CSV file, its header among them; blank lines are none.
+def read_records(file: InputFile, *, max_bytes: int, separator: str = ",", skip: int = 0) -> Iterator[Record | BadRow]:
+    """The records of a file, its header among them; blank lines are none.
 
     Args:
-        path: The file; unpacked where its name ends in ``.gz``.
-        name: What the user calls it.
+        file: It.
         max_bytes: A larger record is a bad row, and is never held in memory as a whole.
-        account: Told what the file is written in.
-        part: Of the inputs that the file belongs to.
+        separator: Between fields, a single character of ASCII.
+        skip: Lines at the beginning that are not read.
 
     Yields:
         Each record, or a ``BadRow`` in its place. A quote inside an unquoted field stands for itself.
@@ -54,24 +51,29 @@ def read_records(path: Path, *, name: str, max_bytes: int, account: Account, par
     Raises:
         InputError: The file cannot be read, or ends inside a quotation.
     """
-    line = 1
-    with opened(path, name=name) as file:
-        record = _OpenRecord(line, max_bytes)
-        piece = without_byte_order_mark(file.readline(PIECE_BYTES), name=name, account=account, part=part)
-        while piece:
+    with file.opened() as opened:
+        line = 1
+        while line <= skip and (piece := opened.readline(PIECE_BYTES)):
+            line += piece.endswith(b"\n")
+        record = _OpenRecord(line, max_bytes, separator.encode())
+        while piece := opened.readline(PIECE_BYTES):
             record.scan(piece)
             if piece.endswith(b"\n"):
                 if record.state is not _State.QUOTED:
-                    yield from record.closed(name, line)
-                    record = _OpenRecord(line + 1, max_bytes)
+                    yield from record.closed(file.name, line)
+                    record = _OpenRecord(line + 1, max_bytes, separator.encode())
                 line += 1
-            piece = file.readline(PIECE_BYTES)
         if record.state is _State.QUOTED:
             raise InputError(
-                f"{name}, row {record.number}: a quoted field is opened and never closed.",
+                f"{file.name}, row {record.number}: a quoted field is opened and never closed.",
                 remedy='Close it, or double the quotes that are part of a quoted field (""). Nothing after it is read.',
             )
-        yield from record.closed(name, line)
+        yield from record.closed(file.name, line)
+
+
+@cache
+def _plain_end(separator: bytes) -> re.Pattern[bytes]:
+    return re.compile(b"[" + re.escape(separator) + b"\n]")
 
 
 class _State(Enum):
@@ -85,6 +87,7 @@ class _State(Enum):
 class _OpenRecord:
     number: int
     max_bytes: int
+    separator: bytes
     state: _State = _State.START
     fields: list[bytes] = field(default_factory=list)
     current: bytearray = field(default_factory=bytearray)
@@ -135,17 +138,21 @@ class _OpenRecord:
         return end + 1
 
     def _plain(self, piece: bytes, position: int) -> int:
-        found = PLAIN_END.search(piece, position)
+        found = _plain_end(self.separator).search(piece, position)
         end = found.start() if found else len(piece)
         text = piece[position:end]
         if self.state is _State.CLOSING:
             if text.strip(b"\r"):
                 self.fault = "text follows a closing quote"
+                if self.current.endswith(b"\\"):
+                    self.fault += (
+                        " (a quote inside a field is doubled in CSV, and not marked by \\; Spark: escape='\"')"
+                    )
                 self.state = _State.PLAIN
         elif text:
             self._keep(text)
             self.state = _State.PLAIN
-        if found and found[0] == b",":
+        if found and found[0] == self.separator:
             self._keep(b"")
             self.size_bytes += 1
             self.fields.append(bytes(self.current))

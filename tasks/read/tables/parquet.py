@@ -1,7 +1,8 @@
 """Rows of a Parquet file, by record batches of bounded size.
 
 Texts are measured and decoded one by one, because Parquet's writers do not all check that theirs are UTF-8, and one
-bad text must not lose its batch. Dates and times become ISO 8601 texts.
+bad text must not lose its batch. Bytes are texts where they are UTF-8, as older Impala, Hive and Spark write them.
+Dates and times become ISO 8601 texts. A field of a type that JSON lacks is left out, and its row is read.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow
 from nightrank.tasks.read.lines import decoded, too_large, unreadable
-from nightrank.tasks.read.values import json_fields, shown
+from nightrank.tasks.read.values import fields_and_left_out, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +29,10 @@ MAX_BATCH_ROWS = 1024
 READ_AHEAD_BYTES = 1024 * 1024
 
 
-def read_parquet(path: Path, *, name: str, max_bytes: int) -> Iterator[tuple[int, dict[str, JsonValue]] | BadRow]:
-    """The rows of a Parquet file with their numbers, from 1.
+def read_parquet(
+    path: Path, *, name: str, max_bytes: int
+) -> Iterator[tuple[int, dict[str, JsonValue], dict[str, str]] | BadRow]:
+    """The rows of a Parquet file with their numbers, from 1, and why fields are left out.
 
     Args:
         path: The file.
@@ -49,7 +52,7 @@ def read_parquet(path: Path, *, name: str, max_bytes: int) -> Iterator[tuple[int
                 for position in range(batch.num_rows):
                     number += 1
                     try:
-                        yield number, _row(batch.schema.names, columns, position, max_bytes)
+                        yield number, *_row(batch.schema.names, columns, position, max_bytes)
                     except ValueError as error:
                         yield BadRow(name, number, str(error))
     except (pa.ArrowException, OSError) as error:
@@ -60,13 +63,15 @@ def read_parquet(path: Path, *, name: str, max_bytes: int) -> Iterator[tuple[int
         ) from error
 
 
-def _row(names: list[str], columns: list[pa.Array], position: int, max_bytes: int) -> dict[str, JsonValue]:
-    texts = {name: column[position].as_buffer() for name, column in _texts(names, columns)}
+def _row(
+    names: list[str], columns: list[pa.Array], position: int, max_bytes: int
+) -> tuple[dict[str, JsonValue], dict[str, str]]:
+    texts = {name: column[position].as_buffer() for name, column in _named(names, columns) if _is_text(column.type)}
     size_bytes = sum(text.size for text in texts.values() if text is not None)
     if size_bytes > max_bytes:
         raise ValueError(too_large(size_bytes, max_bytes))
     values: dict[str, object] = {}
-    for name, column in zip(names, columns, strict=True):
+    for name, column in _named(names, columns):
         try:
             if name in texts:
                 text = texts[name]
@@ -77,11 +82,16 @@ def _row(names: list[str], columns: list[pa.Array], position: int, max_bytes: in
             raise ValueError(f"field {shown(name)}: a text in it is not UTF-8") from None
         except (ValueError, KeyError, OverflowError) as error:
             raise ValueError(f"field {shown(name)}: {error}") from None
-    return json_fields(values)
+    fields, left_out = fields_and_left_out(values)
+    size_bytes += sum(len(value) for name, value in values.items() if isinstance(value, bytes) and name in fields)
+    if size_bytes > max_bytes:
+        raise ValueError(too_large(size_bytes, max_bytes))
+    return fields, left_out
 
 
-def _texts(names: list[str], columns: list[pa.Array]) -> Iterator[tuple[str, pa.Array]]:
-    return ((name, column) for name, column in zip(names, columns, strict=True) if _is_text(column.type))
+def _named(names: list[str], columns: list[pa.Array]) -> Iterator[tuple[str, pa.Array]]:
+    """Columns with a name; of others there may be several, and nobody could say what they are."""
+    return ((name, column) for name, column in zip(names, columns, strict=True) if name.strip())
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -91,9 +101,14 @@ def _is_text(kind: pa.DataType) -> bool:
 def _simplified(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if pa.types.is_timestamp(column.type):  # Python's have microseconds
-        column = pc.cast(column, pa.timestamp("us", tz=column.type.tz), safe=False)
-    return column
+    microseconds: pa.DataType | None = None  # as Python's have
+    if pa.types.is_timestamp(column.type):
+        microseconds = pa.timestamp("us", tz=column.type.tz)
+    elif pa.types.is_duration(column.type):
+        microseconds = pa.duration("us")
+    elif pa.types.is_time64(column.type):
+        microseconds = pa.time64("us")
+    return column if microseconds is None else pc.cast(column, microseconds, safe=False)
 
 
 def _batch_rows(metadata: pq.FileMetaData) -> int:
@@ -103,7 +118,7 @@ def _batch_rows(metadata: pq.FileMetaData) -> int:
 
 
 def _check_names(names: list[str], *, name: str) -> None:
-    if repeated := next((column for column in names if names.count(column) > 1), None):
+    if repeated := next((column for column in names if column.strip() and names.count(column) > 1), None):
         raise InputError(
             f"{name} has more than one column {shown(repeated)}.", remedy="Give each column a name of its own."
         )

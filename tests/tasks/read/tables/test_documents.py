@@ -15,17 +15,26 @@ from hypothesis import strategies as st
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.account import Account, Entry, Kind
-from nightrank.tasks.read.csv import Record, read_records
-from nightrank.tasks.read.table_documents import read_table
+from nightrank.tasks.read.input_file import InputFile
+from nightrank.tasks.read.tables.columns import Columns
+from nightrank.tasks.read.tables.csv import Record, read_records
+from nightrank.tasks.read.tables.documents import DocumentTable, read_table
+from nightrank.tasks.read.tables.names import DOCUMENTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 GOOD = b'{"_id": "d", "text": "t"}'
 
 
 def read(path: Path, max_bytes: int = 10_000) -> list[Document | BadRow]:
-    return list(read_table(path, name=path.name, max_bytes=max_bytes, account=Account()))
+    return list(rows_of(path, max_bytes=max_bytes))
+
+
+def rows_of(path: Path, *, max_bytes: int, account: Account | None = None) -> Iterator[Document | BadRow]:
+    file = InputFile(path, path.name, "documents", account or Account())
+    return read_table(file, DocumentTable(Columns(DOCUMENTS, {}), max_bytes))
 
 
 def read_bytes(folder: Path, name: str, content: bytes, max_bytes: int = 10_000) -> list[Document | BadRow]:
@@ -44,6 +53,10 @@ def only_reason(rows: list[Document | BadRow]) -> str:
     (row,) = rows
     assert isinstance(row, BadRow), row
     return row.reason
+
+
+def told(account: Account, kind: Kind) -> dict[str, int]:
+    return {entry.what: entry.count for entry in account.entries() if entry.kind is kind}
 
 
 def test_beir_jsonl_is_read_as_it_is(tmp_path: Path) -> None:
@@ -104,8 +117,6 @@ def test_metadata_may_differ_in_type_between_rows(tmp_path: Path) -> None:
         (b'{"_id": "d", "text": "a\\ud83d"}', "field 'text': character 2 is half of a surrogate pair"),
         (b'{"_id": "d", "text": "t", "metadata": [1]}', "metadata is a list, not an object"),
         (b'{"_id": "d", "text": "t", "metadata": "x"}', "metadata is no object: broken JSON"),
-        (b'{"_id": "d", "text": "t", "metadata": {"x": NaN}}', "field 'metadata': nan is no JSON value"),
-        (b'{"_id": "d", "text": "t", "metadata": {"x": [-1e999]}}', "field 'metadata': -inf is no JSON value"),
         (b'{"_id": "d", "text": "t", "metadata": {"\\udc00": 1}}', "half of a surrogate pair"),
         (b'{"_id": "d", "text": "t", "metadata": ' + b'{"a":' * 40 + b"1" + b"}" * 41, "deeper than 32 levels"),
         (b'{"_id": "d", "text": "caf\xe9"}', "byte 26 (0xe9) is not UTF-8"),
@@ -127,7 +138,7 @@ def test_an_empty_row_is_skipped_and_counted_and_no_bad_row(tmp_path: Path) -> N
     path.write_bytes(GOOD + b'\n{"_id": "e"}\n{"_id": "f", "title": " ", "text": "\\u0007"}\n')
     account = Account()
 
-    [row] = read_table(path, name="c.jsonl", max_bytes=100, account=account)
+    [row] = rows_of(path, max_bytes=100, account=account)
 
     assert isinstance(row, Document)
     assert Entry("documents", Kind.SKIPPED, "title and text are both empty", 2, "c.jsonl, row 2") in account.entries()
@@ -159,9 +170,9 @@ def test_a_byte_order_mark_is_dropped(tmp_path: Path) -> None:
     assert only_document(read_bytes(tmp_path, "c.csv", b"\xef\xbb\xbf_id,text\nd,t\n")).document_id == "d"
 
 
-def test_a_file_in_utf_16_is_refused_as_a_whole(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"c\.jsonl is written in UTF-16, not in UTF-8"):
-        read_bytes(tmp_path, "c.jsonl", GOOD.decode().encode("utf-16"))
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_file_in_utf_16_is_decoded_with_a_mark_and_without(tmp_path: Path, encoding: str) -> None:
+    assert only_document(read_bytes(tmp_path, "c.jsonl", GOOD.decode().encode(encoding))).document_id == "d"
 
 
 @pytest.mark.parametrize(
@@ -169,13 +180,16 @@ def test_a_file_in_utf_16_is_refused_as_a_whole(tmp_path: Path) -> None:
     [("c.jsonl", b'{"key": "d", "text": "t"}'), ("c.csv", b"key,text\nd,t\n"), ("c.tsv", b"key\ttext\nd\tt\n")],
 )
 def test_a_file_without_an_id_column_is_refused_as_a_whole(tmp_path: Path, name: str, content: bytes) -> None:
-    with pytest.raises(InputError, match="has no id column: expected _id or document_id or id, found 'key, text'"):
+    with pytest.raises(
+        InputError,
+        match="has no id column: expected _id or document_id or id, or another usual name; found 'key, text'",
+    ):
         read_bytes(tmp_path, name, content)
 
 
 def test_a_file_without_title_and_text_is_refused_as_a_whole(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no title or text column"):
-        read_bytes(tmp_path, "c.csv", b"id,body\nd,t\n")
+        read_bytes(tmp_path, "c.csv", b"id,colour\nd,t\n")
 
 
 @given(st.binary(max_size=200), st.sampled_from([".jsonl", ".csv", ".tsv"]))
@@ -212,8 +226,8 @@ def test_what_the_standard_library_writes_is_read_back_however_it_is_cut(
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nightrank.tasks.read.csv.PIECE_BYTES", piece_bytes)
-        records = list(read_records(path, name="c.csv", max_bytes=1_000, account=Account(), part="documents"))
+        patch.setattr("nightrank.tasks.read.tables.csv.PIECE_BYTES", piece_bytes)
+        records = list(read_records(InputFile(path, "c.csv", "documents", Account()), max_bytes=1_000))
     assert [record.fields for record in records if isinstance(record, Record)] == rows
 
 
@@ -221,7 +235,7 @@ def test_what_the_standard_library_writes_is_read_back_however_it_is_cut(
     ("record", "reason"),
     [
         (b"x,y,z", "3 fields where the header has 2"),
-        (b"x", "1 fields where the header has 2"),
+        (b"x", "1 field where the header has 2"),
         (b'"x" y,z', "text follows a closing quote"),
         (b'"x" "y,z', "text follows a closing quote"),
         (b'"x\n" y,z', "text follows a closing quote (lines 2 to 3)"),
@@ -321,19 +335,34 @@ def test_a_bad_row_of_a_parquet_file_does_not_lose_its_batch(tmp_path: Path) -> 
     texts = pa.array([b"t", b"t", b"caf\xe9", b"t" * 2_000, b"t"], pa.binary()).view(pa.string())
     scores = pa.array([1.0, 1.0, 1.0, 1.0, float("nan")])
     pq.write_table(pa.table({"id": ids, "text": texts, "score": scores}), tmp_path / "c.parquet")
-    good, *bad = read(tmp_path / "c.parquet", max_bytes=1_000)
+    good, *bad, last = read(tmp_path / "c.parquet", max_bytes=1_000)
     assert isinstance(good, Document)
     assert bad == [
         BadRow("c.parquet", 2, "the id is empty"),
         BadRow("c.parquet", 3, "field 'text': byte 4 (0xe9) is not UTF-8"),
         BadRow("c.parquet", 4, "2,001 bytes are more than the 1,000 allowed"),
-        BadRow("c.parquet", 5, "field 'score': nan is no JSON value"),
     ]
+    assert isinstance(last, Document)
+    assert last.metadata == {"score": None}
 
 
-def test_a_binary_column_of_a_parquet_file_is_no_metadata(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"id": ["a"], "text": ["t"], "image": [b"\x89PNG"]}), tmp_path / "c.parquet")
-    assert only_reason(read(tmp_path / "c.parquet")) == "field 'image': a bytes is no JSON value"
+def test_a_field_of_a_type_that_json_lacks_is_left_out_and_its_row_read(tmp_path: Path) -> None:
+    table = {"id": ["a"], "text": ["t"], "image": [b"\x89PNG"], "lasts": pa.array([90_000_000], pa.duration("us"))}
+    pq.write_table(pa.table(table), tmp_path / "c.parquet")
+    account = Account()
+    [document] = rows_of(tmp_path / "c.parquet", max_bytes=1_000, account=account)
+    assert isinstance(document, Document)
+    assert document.metadata == {"lasts": 90}
+    assert told(account, Kind.MENDED) == {"the field image, left out: bytes that are no text": 1}
+
+
+def test_bytes_are_texts_where_they_are_utf_8(tmp_path: Path) -> None:
+    good, bad = ("caf\u00e9", b"caf\xe9")
+    pq.write_table(pa.table({"id": [1.0, 2.0], "text": [good.encode(), bad]}), tmp_path / "c.parquet")
+    first, second = read(tmp_path / "c.parquet")
+    assert isinstance(first, Document)
+    assert (first.document_id, first.text) == ("1", good)
+    assert second == BadRow("c.parquet", 2, "field 'text': bytes that are no text")
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"{}", b"PAR1" + bytes(100) + b"PAR1"])
@@ -386,7 +415,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
             file.write(f'{{"_id": "{number}", "text": "{"x" * 2_500}"}}\n')
     tracemalloc.start()
     try:
-        count = sum(1 for _ in read_table(path, name="c", max_bytes=10_000, account=Account()))
+        count = sum(1 for _ in rows_of(path, max_bytes=10_000))
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

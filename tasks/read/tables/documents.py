@@ -1,0 +1,258 @@
+"""Documents from JSONL, CSV, TSV and Parquet: BEIR's columns as they are, other ones by a guess, or as metadata."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Literal
+
+from nightrank.storage.errors import InputError
+from nightrank.storage.records import BadRow, Document
+from nightrank.tasks.read.account import Kind, Skipped
+from nightrank.tasks.read.html import parse_html
+from nightrank.tasks.read.tables.columns import NONE
+from nightrank.tasks.read.tables.row import Row
+from nightrank.tasks.read.tables.rows import FIRST_CHARACTERS, FIRST_ROWS, read_rows
+from nightrank.tasks.read.tables.usage import Usage
+from nightrank.tasks.read.values import PADDED_IDS, clean_text, identifier, json_object, kind, number_as_text, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from nightrank.storage.records import JsonValue
+    from nightrank.tasks.read.input_file import InputFile
+    from nightrank.tasks.read.tables.columns import Columns, Taken
+
+TextFormat = Literal["plain", "html"]
+NO_IDS = frozenset({r"\N", "NULL", "null", "NaN", "nan", "None", "<NA>", "NaT", "#N/A"})
+NO_TEXTS = NO_IDS | {"NA", "N/A", "n/a", "(null)"}
+"""What exports write where there is no value; as the whole of a title or a text it is none."""
+EMPTY_ROW = "title and text are both empty"
+LEAST_BODY = 40
+"""Characters on average from which a column of several words, in a table without a text, looks like one."""
+MARKUP = re.compile(
+    r"</(?:p|div|span|a|li|ul|ol|b|i|strong|em|td|tr|table|h[1-6])>|<br ?/?>|&(?:nbsp|amp|lt|quot|#\d+);"
+)
+HTML_AS_TEXT = "HTML in texts, read as it is written"
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentTable:
+    """How tables of documents are read.
+
+    Attributes:
+        columns: What columns may be taken for.
+        max_bytes: A larger row is a bad row.
+        text_format: What the texts are.
+    """
+
+    columns: Columns
+    max_bytes: int
+    text_format: TextFormat = "plain"
+
+
+def read_table(file: InputFile, table: DocumentTable) -> Iterator[Document | BadRow]:
+    """The documents of a table, one a row.
+
+    An id, a title, a text, and metadata, an object or its JSON; of title and text one may be missing. Which columns
+    they are is for ``table.columns`` to say; of several that may be the title or the text the first that is not empty
+    counts. Every other column becomes a field of the metadata, and so does one that a title was guessed from. Integers
+    are ids by their digits. Control characters of titles and texts become spaces, and a title is one line.
+
+    Args:
+        file: It; its account is told what was taken for what, and which rows were skipped or mended.
+        table: How it is read.
+
+    Yields:
+        Each document, or a ``BadRow`` with the reason in its place; nothing for a row that is skipped.
+
+    Raises:
+        InputError: The file cannot be read, no column is an id or neither a title nor a text, or a column that looks
+            like the text is not known as one.
+    """
+    usage = Usage(file, rest=Kind.COLUMN_KEPT)
+    for row in _with_a_text(read_rows(file, table.columns, max_bytes=table.max_bytes), table.columns, name=file.name):
+        if isinstance(row, BadRow):
+            yield row
+            continue
+        try:
+            yield document_from(row, table, name=file.name, usage=usage)
+        except Skipped as skipped:
+            file.tell(Kind.SKIPPED, skipped.reason, row=row.number)
+        except ValueError as error:
+            yield BadRow(file.name, row.number, str(error))
+    usage.tell()
+
+
+def document_from(row: Row, table: DocumentTable, *, name: str, usage: Usage) -> Document:
+    """The document that a row's values describe.
+
+    Args:
+        row: It.
+        table: How it is read.
+        name: What the user calls the table.
+        usage: Counts what was made of it.
+
+    Raises:
+        Skipped: Title and text are both empty.
+        ValueError: The values describe no document; the message is the reason.
+    """
+    values = row.values
+    taken = table.columns.taken(tuple(values))
+    usage.add(taken, row=row.number)
+    _refuse_left_out(row, table.columns, usage)
+    reading = _Reading(row, taken, usage)
+    document_id, id_column = reading.document_id(table.columns)
+    title, title_column = reading.text("title")
+    text, text_column = reading.text("text")
+    if table.text_format == "html" and text:
+        found, text = parse_html(text)
+        title = title or found
+    elif ("<" in text or "&" in text) and MARKUP.search(text):
+        usage.mended(HTML_AS_TEXT, row=row.number)
+    title = " ".join(title.split())
+    if not title and not text.strip():
+        raise Skipped(EMPTY_ROW)
+    (metadata_column, *_) = taken.columns.get("metadata", ("",))
+    metadata = _metadata(values.get(metadata_column))
+    used = {id_column, text_column, metadata_column, *taken.unnamed}
+    used.update(column for role in ("title", "text") for column in taken.columns.get(role, ())[:1])
+    used.add(title_column)
+    used -= {column for column in taken.columns.get("title", ()) if column in taken.guessed}
+    for column, value in values.items():
+        if column in used:
+            continue
+        if column in metadata:
+            raise ValueError(f"{shown(column)} is both a column and a field of metadata")
+        metadata[column] = value
+    return Document(document_id, title, text, metadata, name, row.number)
+
+
+class _Reading:
+    """Takes the values of one row."""
+
+    def __init__(self, row: Row, taken: Taken, usage: Usage) -> None:
+        self.row, self.taken, self.usage = row, taken, usage
+
+    def document_id(self, columns: Columns) -> tuple[str, str]:
+        """The id, and its column."""
+        (column, *_) = self.taken.columns.get("id", ("",))
+        if not column:
+            names = next(role.names for role in columns.vocabulary.roles if role.name == "id")
+            raise ValueError(f"no id: none of {', '.join(names)}, or another usual name")
+        value = self.row.values[column]
+        if isinstance(value, str) and value.strip() in NO_IDS:
+            raise ValueError("the id is empty")
+        document_id = identifier(value)
+        if isinstance(value, str) and value != document_id:
+            self.usage.mended(PADDED_IDS, row=self.row.number)
+        return document_id, column
+
+    def text(self, role: str) -> tuple[str, str]:
+        """The title or the text, and its column; of several the first that holds one."""
+        columns = self.taken.columns.get(role, ())
+        for place, column in enumerate(columns):
+            try:
+                text = self._plain(column, role)
+            except ValueError:
+                if place == 0:
+                    raise
+                continue
+            if text.strip():
+                if place > 0:
+                    self.usage.add_instead(role, column, row=self.row.number)
+                return clean_text(text), column
+        return "", next(iter(columns), "")
+
+    def _plain(self, column: str, role: str) -> str:
+        value = self.row.values[column]
+        if role == "title":
+            value = number_as_text(value)
+        if value is None:
+            return ""
+        if isinstance(value, list) and all(isinstance(part, str) for part in value):
+            self.usage.mended(f"{role}s that are lists, joined", row=self.row.number)
+            return "\n".join(part for part in value if isinstance(part, str))
+        if not isinstance(value, str):
+            raise ValueError(f"{column} is {kind(value)}, not a text")
+        if value.strip() in NO_TEXTS:
+            self.usage.mended(f"{role}s that are a word for no value, taken for none", row=self.row.number)
+            return ""
+        return value
+
+
+def _refuse_left_out(row: Row, columns: Columns, usage: Usage) -> None:
+    """Fields of types that JSON lacks are left out, but for what a document needs."""
+    if not row.left_out:
+        return
+    taken = columns.taken((*row.values, *row.left_out)).columns
+    needed = {column for role in ("id", "title", "text") for column in taken.get(role, ())[:1]}
+    for column, reason in row.left_out.items():
+        if column in needed:
+            raise ValueError(f"field {shown(column)}: {reason}")
+        usage.mended(f"the field {column}, left out: {reason}", row=row.number)
+
+
+def _with_a_text(rows: Iterator[Row | BadRow], columns: Columns, *, name: str) -> Iterator[Row | BadRow]:
+    """Rows of a table; refused where none of the first ones has a text, and a column looks like one.
+
+    Raises:
+        InputError: It does.
+    """
+    first: list[Row | BadRow] = []
+    characters = 0
+    for row in rows:
+        first.append(row)
+        if isinstance(row, Row):
+            if columns.chosen.get("text") == NONE or "text" in _roles(row, columns):
+                break
+            characters += sum(len(value) for value in row.values.values() if isinstance(value, str))
+        if len(first) == FIRST_ROWS or characters > FIRST_CHARACTERS:
+            _refuse_unknown_body(first, columns, name=name)
+            break
+    else:
+        _refuse_unknown_body(first, columns, name=name)
+    yield from chain(first, rows)
+
+
+def _roles(row: Row, columns: Columns) -> Mapping[str, Sequence[str]]:
+    try:
+        return columns.taken(tuple(row.values)).columns
+    except ValueError:  # said of the row itself
+        return {}
+
+
+def _refuse_unknown_body(first: Sequence[Row | BadRow], columns: Columns, *, name: str) -> None:
+    lengths: dict[str, list[int]] = {}
+    for row in first:
+        if isinstance(row, Row):
+            roles = _roles(row, columns)
+            if "text" in roles or "title" not in roles:
+                return
+            known = {column for found in roles.values() for column in found}
+            for column, value in row.values.items():
+                is_text = column not in known and isinstance(value, str) and len(value.split()) > 2
+                lengths.setdefault(column, []).append(len(value) if is_text and isinstance(value, str) else 0)
+    means = {column: sum(found) / len(found) for column, found in lengths.items()}
+    longest = max(means, key=means.__getitem__, default="")
+    if longest and means[longest] >= LEAST_BODY:
+        raise InputError(
+            f"{name} has titles and no column that is known as the text; {shown(longest)} holds "
+            f"{means[longest]:.0f} characters on average.",
+            remedy=f"Name it: [documents].columns = {{ text = {shown(longest)} }}, "
+            'or { text = "none" } where titles are all there is.',
+        )
+
+
+def _metadata(value: JsonValue) -> dict[str, JsonValue]:
+    if value is None or value == "":
+        return {}
+    if isinstance(value, str):
+        try:
+            return json_object(value)
+        except ValueError as error:
+            raise ValueError(f"metadata is no object: {error}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"metadata is {kind(value)}, not an object")
+    return dict(value)
