@@ -87,7 +87,7 @@ def test_the_fingerprint_names_language_and_stop_words() -> None:
         {"fold_accents": True},
         {"language": "german"},
         {"language": "none"},
-        {"language": "auto"},
+        {"language": "english"},
     ]
     assert len({analyser(**settings).fingerprint() for settings in variants}) == len(variants)
     assert analyser().fingerprint() == analyser(k1=2.0).fingerprint()
