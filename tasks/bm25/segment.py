@@ -1,8 +1,9 @@
-"""Texts of scripts without spaces cut into terms: words by ICU's dictionaries, of Korean its pairs of syllables.
+"""Texts of scripts without spaces cut into terms: words by ICU's dictionaries, and elsewhere pairs of characters.
 
-ICU has dictionaries of Chinese, Japanese, Thai, Lao, Khmer and Burmese; in other scripts it ends a word at each
-character, or cluster of them. Words were better than pairs of characters for Chinese and Japanese, and as good for
-Thai; for Korean, whose words carry their particles and stand between spaces, pairs were (``benchmarks.languages``).
+ICU has dictionaries of Chinese, Japanese, Thai, Lao, Khmer and Burmese. Their words were better than pairs of
+characters for Chinese and Japanese, and as good for Thai; for Korean, whose words carry their particles and stand
+between spaces, pairs of syllables were better (``benchmarks.languages``). A character is what a reader takes for one,
+marks and joined consonants included.
 """
 
 from __future__ import annotations
@@ -11,12 +12,21 @@ import re
 from itertools import pairwise
 
 from icu4py import icu_version
-from icu4py.breakers import WordBreaker
+from icu4py.breakers import CharacterBreaker, WordBreaker
 
 # Whose dictionaries cut: part of the analyser's fingerprint.
 SEGMENTER = f"icu {icu_version}"
 
-_HANGUL = re.compile("([\uac00-\ud7a3\u1100-\u11ff\u3131-\u318e]+)")
+_SYLLABLES = "\uac00-\ud7a3"
+# Hangul, Bopomofo, Yi, Tai Le, New Tai Lue, Tai Tham, Balinese, Javanese, Tai Viet.
+_PAIRED = (
+    rf"{_SYLLABLES}\u1100-\u11ff\u3131-\u318e\u3105-\u312f\ua000-\ua48f\u1950-\u19df\u1a20-\u1aaf\u1b00-\u1b7f"
+    r"\ua980-\ua9df\uaa80-\uaadf"
+)
+_IN_PAIRS = re.compile(f"([{_PAIRED}]+)")
+_ALL_SYLLABLES = re.compile(f"[{_SYLLABLES}]+")
+# NFKC takes the vowel am of Thai and Lao apart, and dictionaries have it whole.
+_AM = (("\u0e4d\u0e32", "\u0e33"), ("\u0ecd\u0eb2", "\u0eb3"))
 _BREAK = "\n"  # always a boundary, and in no text
 
 
@@ -27,17 +37,21 @@ def split_words(texts: list[str]) -> list[list[str]]:
     [['プログラミング', 'ガイド'], ['รองเท้า', 'ผ้าใบ'], ['신발', '발은'], ['책']]
     """
     found: list[list[str]] = [[]]
-    for word in WordBreaker(_BREAK.join(texts), "en"):
+    joined = _BREAK.join(texts)
+    for apart, whole in _AM:
+        joined = joined.replace(apart, whole)
+    for word in WordBreaker(joined, "en"):
         if word == _BREAK:
             found.append([])
-        elif _HANGUL.search(word):
-            found[-1] += [term for part in _HANGUL.split(word) for term in _pairs(part)]
+        elif _IN_PAIRS.search(word):
+            found[-1] += [term for part in _IN_PAIRS.split(word) for term in _pairs(part)]
         else:
             found[-1].append(word)
     return found[: len(texts)]
 
 
 def _pairs(part: str) -> list[str]:
-    if len(part) < 2 or not _HANGUL.fullmatch(part):
+    if not _IN_PAIRS.fullmatch(part):
         return [part] if part else []
-    return [first + second for first, second in pairwise(part)]
+    characters = list(part) if _ALL_SYLLABLES.fullmatch(part) else list(CharacterBreaker(part, "en"))
+    return [first + second for first, second in pairwise(characters)] or [part]
