@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nightrank.tasks.counts import spending_cap
 from nightrank.tasks.gates.rules import source_age_gate
 from nightrank.tasks.read.age import source_age_days
+from nightrank.tasks.read.folder.named import files_named
 
 if TYPE_CHECKING:
     from nightrank.flows.night.build import Build
@@ -55,10 +56,10 @@ def _of_external_runs(inputs: InputsRead) -> tuple[str, ...]:
 
 def _stale_source(build: Build) -> tuple[str, ...]:
     """A night that finds nothing to do asks no gate, and is what a source that is never delivered looks like."""
-    settings = build.night.settings
+    settings, base = build.night.settings, build.night.base
     if settings.gates.max_source_age_days is None:
         return ()
-    days = source_age_days(settings.documents.source, base=build.night.base, now=build.night.now)
+    days = source_age_days(settings.documents, base=base, named=files_named(settings, base=base), now=build.night.now)
     if days is None:
         return ()
     gate = source_age_gate(days, max_days=settings.gates.max_source_age_days)

@@ -44,6 +44,7 @@ def record(build: Build, built: Built, measures: Mapping[str, Mapping[str, float
         measures={stage: dict(values) for stage, values in measures.items()},
         gates=verdicts.gates,
         log_means=built.reranked.log,
+        order_model={} if build.learned is None else build.learned.stored(),
         files={},
     )
 

@@ -18,6 +18,8 @@ from nightrank.storage.release.manifest import settings_as_json
 from nightrank.storage.workspace.models import discard, training
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.models.card import TrainingCard
+from nightrank.tasks.query_log.files import log_files
+from nightrank.tasks.read.account import Account
 from nightrank.tasks.train.commit import commit_trained, name_model
 from nightrank.tasks.train.job import TrainingJob
 from nightrank.tasks.train.settings import PairSettings
@@ -132,16 +134,18 @@ def _files_of_models(how: BaseModel, *, base: Path) -> list[str]:
 def what_is_read(configuration: Configuration, pairs: PairSettings) -> list[object]:
     """What decides a training beside what it is asked for: the settings of its stages, the files that it reads."""
     settings, base = configuration.settings, configuration.base
-    log, own = base / settings.queries.log, settings.judgments.qrels
-    texts = log if pairs.queries is None else pairs.queries
-    judged = [] if own is None else [base / own, texts]
+    own = settings.judgments.qrels
+    log = [log.file.path for log in log_files(settings.queries, base=base, account=Account())]
+    texts = log if pairs.queries is None else [pairs.queries]
+    judged = [] if own is None else [base / own, *texts]
     if pairs.pairs is not None:
         files = [pairs.pairs]
     elif pairs.qrels is not None:
-        files = [pairs.qrels, texts, *judged[:1]]
+        files = [pairs.qrels, *texts, *judged[:1]]
     else:
-        files = {"clicks": [log], "judgments": judged, "documents": [], "auto": [log, *judged]}[pairs.origin]
-    sections = [settings.bm25, settings.retrieval, settings.reranker, *([settings.queries] if log in files else [])]
+        files = {"clicks": log, "judgments": judged, "documents": [], "auto": [*log, *judged]}[pairs.origin]
+    rules = [settings.queries] if set(log) & set(files) else []
+    sections = [settings.bm25, settings.retrieval, settings.reranker, *rules]
     digests = [sha256_of_file(path) if path.is_file() else None for path in files]
     return [*digests, *(settings_as_json(section) for section in sections)]
 

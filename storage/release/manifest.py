@@ -128,6 +128,7 @@ class Manifest(_Record):
     measures: dict[str, dict[str, float]]
     gates: list[Gate]
     log_means: LogMeans = {}  # empty where plain weights order
+    order_model: dict[str, JsonValue] = {}  # the learned order's numbers; likewise
     files: dict[str, str]  # name: SHA-256
 
 

@@ -35,6 +35,8 @@ def count_of(value: JsonValue, *, has_decimal_commas: bool = False) -> int:
     """
     if value is None or value == "":
         return 1
+    if isinstance(value, str) and PLAIN.fullmatch(value):
+        value = int(value)
     found = _whole(value.strip(), has_decimal_commas=has_decimal_commas) if isinstance(value, str) else value
     if isinstance(found, float) and found.is_integer():
         found = int(found)

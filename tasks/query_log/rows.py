@@ -19,7 +19,7 @@ from nightrank.tasks.query_log.texts import is_text, read_texts
 from nightrank.tasks.read.account import Kind
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.tables.columns import Columns
-from nightrank.tasks.read.tables.documents import NO_TEXTS
+from nightrank.tasks.read.tables.documents import LONGEST_NO_TEXT, NO_TEXTS
 from nightrank.tasks.read.tables.names import QUERIES
 from nightrank.tasks.read.tables.rows import read_rows
 from nightrank.tasks.read.tables.usage import Usage
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from nightrank.tasks.read.account import Account
     from nightrank.tasks.read.tables.columns import Taken
     from nightrank.tasks.read.tables.row import Row
-    from nightrank.tasks.settings.inputs import QueriesSettings
 
 MAX_ROW_BYTES = 1_000_000
 MAX_CHARACTERS = 20_000
 UNIX_TIME = re.compile(r"\d{9,19}(\.\d*)?")
+BLANK_OFFSET = re.compile(r"\s+(UTC|Z|[+-]\d\d:?\d\d)\Z")  # as BigQuery and Snowflake write it
 YEAR_AND_MONTH = re.compile(r"\d{4}-\d{2}")
 NOBODY = frozenset({"", "-", "0", "anonymous", "n/a", "nan", "none", "null", "undefined", "unknown"})
 """What logs write where they do not know a user; taken for a user, all strangers would be one robot."""
@@ -61,18 +61,6 @@ class LogFile:
     columns: Columns
 
     @staticmethod
-    def of(settings: QueriesSettings, *, base: Path, account: Account) -> LogFile:
-        """The log that settings name.
-
-        Args:
-            settings: They.
-            base: The folder that it is relative to.
-            account: Told what was taken for what.
-        """
-        file = InputFile(base / settings.log, settings.log, "queries", account, settings.encoding)
-        return LogFile(file, Columns(QUERIES, settings.columns.chosen))
-
-    @staticmethod
     def at(path: Path, *, name: str, account: Account) -> LogFile:
         """A table of queries that settings do not name.
 
@@ -92,6 +80,10 @@ class LogFile:
         if is_text(self.file.path.name):
             return read_texts(self.file, max_bytes=MAX_ROW_BYTES)
         return read_rows(self.file, self.columns, max_bytes=MAX_ROW_BYTES)
+
+
+class EmptyLog(InputError):
+    """A file of a log without a row."""
 
 
 def read_query_log(log: LogFile, *, salt: bytes) -> Iterator[LoggedQuery | BadRow]:
@@ -115,7 +107,8 @@ def read_query_log(log: LogFile, *, salt: bytes) -> Iterator[LoggedQuery | BadRo
         text but what a filter calls its fields and operators.
 
     Raises:
-        InputError: The file as a whole cannot be read, it has no column of queries, or it has no row.
+        InputError: The file as a whole cannot be read, or it has no column of queries.
+        EmptyLog: It has no row.
     """
     name, usage, is_empty = log.file.name, Usage(log.file, rest=Kind.COLUMN_IGNORED), True
     for row in log.rows():
@@ -128,7 +121,7 @@ def read_query_log(log: LogFile, *, salt: bytes) -> Iterator[LoggedQuery | BadRo
         except ValueError as error:
             yield BadRow(name, row.number, masked(str(error)))
     if is_empty:
-        raise InputError(f"{name} holds no query.", remedy="Check [queries].log; a log has at least one row.")
+        raise EmptyLog(f"{name} holds no query.", remedy="Check [queries].log; a log has at least one row.")
     usage.tell()
 
 
@@ -148,6 +141,8 @@ def hashed(value: JsonValue, *, salt: bytes) -> int | None:
 
 class _LogRow:
     """Takes the values of one row."""
+
+    __slots__ = ("row", "taken", "usage")
 
     def __init__(self, row: Row, taken: Taken, usage: Usage) -> None:
         self.row, self.taken, self.usage = row, taken, usage
@@ -179,12 +174,17 @@ class _LogRow:
             condition=_condition(self._value("filter")),
         )
 
-    def _values(self, role: str) -> Iterator[JsonValue]:
-        return (self.row.values[column] for column in self.taken.columns.get(role, ()))
+    def _values(self, role: str) -> list[JsonValue]:
+        values = self.row.values
+        return [values[column] for column in self.taken.columns.get(role, ())]
 
     def _value(self, role: str) -> JsonValue:
         """The first value that a role has."""
-        return next((value for value in self._values(role) if not _is_missing(value)), None)
+        for column in self.taken.columns.get(role, ()):
+            value = self.row.values[column]
+            if value is not None and not (isinstance(value, str) and _is_missing(value)):
+                return value
+        return None
 
     def _is_guessed(self, role: str) -> bool:
         return any(column in self.taken.guessed for column in self.taken.columns.get(role, ())[:1])
@@ -234,12 +234,14 @@ class _LogRow:
 
     def _sender(self, role: str, *, salt: bytes) -> int | None:
         """What stands for whom the first of some columns names; None where they name nobody."""
+        if role not in self.taken.columns:
+            return None
         known = (name for name in self._values(role) if name is not None and not _is_nobody(name))
         return hashed(next(known, None), salt=salt)
 
 
-def _is_missing(value: JsonValue) -> bool:
-    return value is None or value == "" or (isinstance(value, str) and value.strip() in NO_TEXTS)
+def _is_missing(text: str) -> bool:
+    return not text or (len(text) <= LONGEST_NO_TEXT and text.strip() in NO_TEXTS)
 
 
 def _is_nobody(name: JsonValue) -> bool:
@@ -270,6 +272,7 @@ def _timestamp(value: JsonValue) -> str | None:
 
 
 def _iso_8601(text: str) -> str:
+    text = BLANK_OFFSET.sub(lambda found: "Z" if found[1] == "UTC" else found[1], text)
     is_date = len(text) <= len("2024-06-03")
     try:
         moment = datetime.fromisoformat(f"{text}-01" if YEAR_AND_MONTH.fullmatch(text) else text)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow
-from nightrank.tasks.query_log.rows import LogFile
+from nightrank.tasks.query_log.files import log_files
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.values import identifier
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nightrank.tasks.query_log.rows import LogFile
     from nightrank.tasks.settings.inputs import QueriesSettings
 
 
 def read_segments(settings: QueriesSettings, *, base: Path) -> dict[str, str]:
     """The segment of each query, by query id; of an id that comes again the last one counts.
 
-    A log has segments where its first row has the column.
+    A file of the log has segments where its first row has the column.
 
     Args:
         settings: They name the query log.
@@ -28,12 +30,23 @@ def read_segments(settings: QueriesSettings, *, base: Path) -> dict[str, str]:
         Empty where the log has none, or is not there any more. Rows that cannot be read say nothing.
 
     Raises:
-        InputError: The file as a whole cannot be read.
+        InputError: A file as a whole cannot be read.
     """
+    try:
+        logs = log_files(settings, base=base, account=Account())  # the first stage of a night told it
+    except InputError:
+        return {}
     segments: dict[str, str] = {}
-    log = LogFile.of(settings, base=base, account=Account())  # the first stage told it
+    for log in logs:
+        if log.file.path.is_file():
+            segments |= _segments_of(log)
+    return segments
+
+
+def _segments_of(log: LogFile) -> dict[str, str]:
+    segments: dict[str, str] = {}
     has_segments = False
-    for row in log.rows() if log.file.path.is_file() else ():
+    for row in log.rows():
         if isinstance(row, BadRow):
             continue
         columns = log.columns.taken(tuple(row.values)).columns

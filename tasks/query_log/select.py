@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,12 +32,12 @@ from nightrank.tasks.query_log.dropped import (
     TOO_FEW_USERS,
     Tally,
 )
+from nightrank.tasks.query_log.files import read_log
 from nightrank.tasks.query_log.personal_data import masked
-from nightrank.tasks.query_log.rows import LogFile, read_query_log
 from nightrank.tasks.query_log.screen import count_rate, screen_of
 from nightrank.tasks.query_log.traffic import TrafficCounter
 from nightrank.tasks.read.account import Account, Kind
-from nightrank.tasks.read.lines import remedy_for
+from nightrank.tasks.read.bad_rows import SetAside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -59,7 +59,6 @@ if TYPE_CHECKING:
     Refuse = Callable[[Collection[str]], Mapping[str, str]]
 
 SALT_BYTES = 32
-FAULTS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +98,6 @@ class QueriesRead:
     bad: int
     coverage: float
     screened: float
-
-
-@dataclass(slots=True)
-class Faults:
-    """Rows that were set aside: how many of how many, and the first of them."""
-
-    rows: int = 0
-    bad: int = 0
-    first: list[BadRow] = field(default_factory=list)
-
-    def add(self, row: BadRow) -> None:
-        """Count a row that was set aside."""
-        self.bad += 1
-        if len(self.first) < FAULTS_SHOWN:
-            self.first.append(row)
 
 
 def read_queries(
@@ -156,7 +140,7 @@ def read_queries(
     )
 
 
-def _read_log(log: LogToRead, bad: RowWriter, refuse: Refuse, account: Account) -> tuple[Traffic, Tally, Faults]:
+def _read_log(log: LogToRead, bad: RowWriter, refuse: Refuse, account: Account) -> tuple[Traffic, Tally, SetAside]:
     """The traffic of people; the log is read again without robots and refused filters where there are any.
 
     Which rows are bad is known from the first reading, so they are written then, and none is held.
@@ -166,7 +150,13 @@ def _read_log(log: LogToRead, bad: RowWriter, refuse: Refuse, account: Account) 
     screen = screen_of(settings, base=log.base, salt=salt, account=account)
     with BurstCounter() as counter:
         read = _count_rows(log, screen, bad, salt=salt, counter=counter, account=account)
-        _refuse_too_many(settings, read[2])
+        read[2].refuse_too_many(
+            name=settings.log,
+            section="queries",
+            share=settings.max_bad_row_share,
+            allowed=settings.allowed_bad_rows,
+            remedy="say in [queries.columns] which column is what",
+        )
         robots = counter.users_over(settings.max_per_minute) if settings.max_per_minute else frozenset()
     conditions = {condition for condition in read[0].conditions if condition is not None}
     refused = refuse(sorted(conditions)) if conditions else {}
@@ -179,12 +169,12 @@ def _read_log(log: LogToRead, bad: RowWriter, refuse: Refuse, account: Account) 
 
 def _count_rows(
     log: LogToRead, screen: Screen, bad: RowWriter, *, salt: bytes, counter: BurstCounter | None, account: Account
-) -> tuple[Traffic, Tally, Faults]:
+) -> tuple[Traffic, Tally, SetAside]:
     """The traffic that a screen lets through; bad rows are written in a first reading, which has a counter of rates."""
     settings = log.settings.queries
-    tally, faults = Tally(), Faults()
+    tally, faults = Tally(), SetAside()
     traffic = TrafficCounter(most_users=settings.min_users)
-    for row in read_query_log(LogFile.of(settings, base=log.base, account=account), salt=salt):
+    for row in read_log(settings, base=log.base, salt=salt, account=account):
         faults.rows += 1
         if isinstance(row, BadRow):
             faults.add(row)
@@ -315,21 +305,6 @@ def _count_left_out(tally: Tally, merged: Merged, *, allowed: NDArray[np.bool_],
         tally.add(reason, rows=int(merged.rows[mask].sum()), traffic=int(merged.counts[mask].sum()))
 
 
-def _refuse_too_many(settings: QueriesSettings, faults: Faults) -> None:
-    if faults.bad > settings.max_bad_row_share * faults.rows:
-        listed = "; ".join(f"{row.file}, row {row.row}: {row.reason}" for row in faults.first)
-        raise InputError(
-            f"{faults.bad} of {faults.rows} rows of {settings.log} cannot be used, more than "
-            f"queries.max_bad_row_share = {settings.max_bad_row_share:g} allows: {listed}.",
-            remedy=remedy_for(
-                [row.reason for row in faults.first],
-                section="[queries]",
-                otherwise="Correct these rows, say in [queries.columns] which column is what, or raise "
-                "`max_bad_row_share` in [queries] to go on without them.",
-            ),
-        )
-
-
 def _too_small(log: LogToRead, budget: Budget) -> InputError:
     settings, rate = log.settings.queries, _rate(log)
     return InputError(
@@ -339,7 +314,7 @@ def _too_small(log: LogToRead, budget: Budget) -> InputError:
     )
 
 
-def _nothing_usable(settings: QueriesSettings, tally: Tally, faults: Faults) -> InputError:
+def _nothing_usable(settings: QueriesSettings, tally: Tally, faults: SetAside) -> InputError:
     first = next(iter(faults.first), None)
     fault = "" if first is None else f" The first fault: {first.file}, row {first.row}: {first.reason}."
     dropped = ", ".join(f"{row['rows']} {row['reason']}" for row in tally.table().to_pylist())

@@ -23,7 +23,8 @@ class Kind(StrEnum):
     """What an entry says of its part of the inputs; ``what`` and ``count`` are given in brackets."""
 
     FILE_READ = "file read"  # (its suffix; files)
-    FILE_NOT_READ = "file not read"  # neither read nor meant to be (its suffix, or why; files)
+    FILE_NOT_READ = "file not read"  # of a format that is not read, or unreadable (its suffix, or why; files)
+    FILE_EXCLUDED = "file excluded"  # by a pattern, or named for something else (the pattern or key; files, folders)
     COLUMN_USED = "column used"  # under the name that it should have (the column; rows or files)
     COLUMN_GUESSED = "column guessed"  # known by another usual name ("body as text"; rows or files)
     COLUMN_KEPT = "column kept"  # as metadata (the column; rows or files)

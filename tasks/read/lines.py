@@ -2,55 +2,59 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import gzip
+import io
+import lzma
+import os
+import re
 import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from nightrank.storage.errors import InputError
 from nightrank.tasks.read.account import Kind
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from nightrank.tasks.read.account import Account, Part
 
+STREAMS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
+PACKED = tuple(STREAMS)
 PIECE_BYTES = 64 * 1024
 UTF_8, UTF_8_WITH_MARK = "UTF-8", "UTF-8 with a byte order mark"
 NOT_UTF_8 = "is not UTF-8"
-HALF_A_PAIR = 0xED
-"""The first byte of what would be half of a surrogate pair, and of much else that is UTF-8."""
+NO_CHARACTER = re.compile(rb"\xed[\xb2\xb3][\x80-\xbf]")
+"""Half of a surrogate pair, as `tasks.read.encoding` writes what it cannot decode."""
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @contextmanager
 def opened(path: Path, *, name: str) -> Iterator[io.BufferedIOBase]:
-    """The bytes of a file, unpacked where its name ends in ``.gz``.
+    """The bytes of a file, unpacked where its name ends in ``.gz``, ``.zst``, ``.bz2`` or ``.xz``.
 
     Args:
         path: Where it is.
         name: What the user calls it; used in messages.
 
     Raises:
-        InputError: The file cannot be opened or read, or its gzip stream is broken or ends too early.
+        InputError: The file cannot be opened or read, or what is packed is broken or ends too early.
     """
     try:
         with _binary(path) as file:
             yield file
     except EOFError as error:
-        raise InputError(
-            f"{name}: the gzip stream ends before its end marker; the file was cut off.",
-            remedy="Write or copy the file again, and compare its size with the original's.",
-        ) from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(
-            f"{name}: the name ends in .gz, but the content is no sound gzip stream ({error}).",
-            remedy="Compress the file again, or drop .gz from its name if it is not compressed.",
-        ) from error
+        raise _cut_off(name) from error
+    except (gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
+        raise _broken(name, error) from error
     except OSError as error:
+        if error.errno is None and packed_suffix(name):  # what bz2 and Arrow, which unpacks zstd, say of damage
+            raise (_cut_off(name) if "Truncated" in str(error) else _broken(name, error)) from error
         raise unreadable(error, name=name) from error
 
 
@@ -64,7 +68,7 @@ def decoded(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         found = data[error.start]
-        if found == HALF_A_PAIR:  # as `tasks.read.encoding` writes what it cannot decode
+        if NO_CHARACTER.match(data, error.start):
             raise ValueError("a character in it is none in the file's encoding") from None
         raise ValueError(f"byte {error.start + 1} (0x{found:02x}) {NOT_UTF_8}") from None
 
@@ -120,6 +124,33 @@ def unreadable(error: OSError, *, name: str) -> InputError:
 
 
 def _binary(path: Path) -> io.BufferedIOBase:
-    if path.name.lower().endswith(".gz"):
+    suffix = packed_suffix(path.name)
+    if suffix == ".gz":
         return gzip.open(path, "rb")
+    if suffix == ".bz2":
+        return bz2.open(path, "rb")
+    if suffix == ".xz":
+        return lzma.open(path, "rb")
+    if suffix == ".zst":
+        return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(os.fspath(path), "rb"), "zstd"))
     return path.open("rb")
+
+
+def packed_suffix(file_name: str) -> str:
+    """Which of ``PACKED`` a file has, whatever the case of its name; empty for none of them."""
+    return next((suffix for suffix in PACKED if file_name.lower().endswith(suffix)), "")
+
+
+def _cut_off(name: str) -> InputError:
+    return InputError(
+        f"{name}: the {STREAMS[packed_suffix(name)]} stream ends before its end marker; the file was cut off.",
+        remedy="Write or copy the file again, and compare its size with the original's.",
+    )
+
+
+def _broken(name: str, error: Exception) -> InputError:
+    suffix = packed_suffix(name)
+    return InputError(
+        f"{name}: the name ends in {suffix}, but the content is no sound {STREAMS[suffix]} stream ({error}).",
+        remedy=f"Compress the file again, or drop {suffix} from its name if it is not compressed.",
+    )

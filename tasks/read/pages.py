@@ -1,4 +1,4 @@
-"""Documents from pages, one a file: Markdown with front matter, plain text, HTML, PDF."""
+"""Documents from pages, one a file: Markdown with front matter, reStructuredText, AsciiDoc, plain text, HTML, PDF."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from nightrank.tasks.read.account import Kind, Skipped
 from nightrank.tasks.read.front_matter import split_front_matter
 from nightrank.tasks.read.html import parse_html
 from nightrank.tasks.read.lines import decoded, too_large, unreadable, without_byte_order_mark
+from nightrank.tasks.read.markup.asciidoc import parse_asciidoc
+from nightrank.tasks.read.markup.restructured import parse_restructured
 from nightrank.tasks.read.pdf import read_pdf
 from nightrank.tasks.read.values import clean_text, identifier, kind
 
@@ -19,9 +21,11 @@ if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.read.account import Account
 
-PAGE_SUFFIXES = (".md", ".markdown", ".txt", ".html", ".htm", ".pdf")
-MARKDOWN_SUFFIXES = (".md", ".markdown")
-HTML_SUFFIXES = (".html", ".htm")
+MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdx")
+HTML_SUFFIXES = (".html", ".htm", ".xhtml")
+RST_SUFFIXES = (".rst",)
+ASCIIDOC_SUFFIXES = (".adoc", ".asciidoc")
+PAGE_SUFFIXES = (*MARKDOWN_SUFFIXES, ".txt", *RST_SUFFIXES, *ASCIIDOC_SUFFIXES, *HTML_SUFFIXES, ".pdf")
 EMPTY_PAGE = "empty page"
 HEADING_WORDS = ("text", "code_inline", "softbreak", "hardbreak")
 TITLE_WITHIN_CHARACTERS = 100_000
@@ -40,6 +44,7 @@ def read_page(path: Path, *, name: str, document_id: str, max_bytes: int, accoun
       the first heading is. Headings stay in the text.
     * HTML: ``<title>`` or the first ``<h1>`` is the title; scripts, styles and navigation are dropped.
     * PDF: the title of the document's properties; the text of all pages.
+    * reStructuredText and AsciiDoc: the document's title; headings become Markdown's, so that chunks know them.
     * Text: no title.
 
     Control characters of titles and texts become spaces, and a title is one line.
@@ -55,7 +60,7 @@ def read_page(path: Path, *, name: str, document_id: str, max_bytes: int, accoun
         The document, or a ``BadRow`` with the reason; None where the page is skipped.
 
     Raises:
-        InputError: The file cannot be opened, or the package for its format is not installed.
+        InputError: The package for its format is not installed.
     """
     try:
         metadata, title, text = _parsed(path, name=name, max_bytes=max_bytes, account=account)
@@ -70,7 +75,7 @@ def read_page(path: Path, *, name: str, document_id: str, max_bytes: int, accoun
     except ValueError as error:
         return BadRow(name, 1, str(error))
     except OSError as error:
-        raise unreadable(error, name=name) from error
+        return BadRow(name, 1, unreadable(error, name=name).message.removeprefix(f"{name} ").rstrip("."))
 
 
 def parse_markdown(source: str) -> tuple[dict[str, JsonValue], str, str]:
@@ -112,6 +117,10 @@ def _parsed(path: Path, *, name: str, max_bytes: int, account: Account) -> tuple
     source = _read_text(path, name=name, max_bytes=max_bytes, account=account)
     if suffix in MARKDOWN_SUFFIXES:
         return parse_markdown(source)
+    if suffix in RST_SUFFIXES:
+        return parse_restructured(source)
+    if suffix in ASCIIDOC_SUFFIXES:
+        return parse_asciidoc(source)
     if suffix in HTML_SUFFIXES:
         return {}, *parse_html(source)
     return {}, "", source

@@ -31,6 +31,7 @@ CONTROL_OR_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 BLANKS = " \t\u00a0\u2007\u202f\u3000\ufeff"
 """What is taken away around ids: an export pads with them, and nobody sees them. Line breaks are faults."""
+PLAIN = frozenset({int, bool, type(None)})
 PADDED_IDS = "blanks around ids, taken away"
 EXACT_TO = 2**53
 """Beyond it not every integer is a float: what was written was another number, perhaps."""
@@ -151,8 +152,8 @@ def fields_and_left_out(values: Mapping[str, object]) -> tuple[dict[str, JsonVal
     fields: dict[str, JsonValue] = {}
     left_out: dict[str, str] = {}
     for name, value in values.items():
-        if isinstance(value, str) and value.isascii() and name.isascii():
-            fields[name] = value
+        if (type(value) in PLAIN or (isinstance(value, str) and value.isascii())) and name.isascii():
+            fields[name] = value  # type: ignore[assignment]  # it is a JSON value
             continue
         try:
             fields.update(json_fields({name: value}))

@@ -30,11 +30,42 @@ class DocumentsSettings(Section):
 
     source: str = Field(
         min_length=1,
-        description="Folder, file or glob of Markdown, text, HTML, PDF, JSONL, CSV or Parquet (gzipped or not), "
+        description="Folder, file or glob of Markdown, text, reStructuredText, AsciiDoc, HTML, PDF, JSONL, CSV, TSV or "
+        "Parquet, tables packed or not, "
         'or "ir_datasets:<id>". Relative to the settings file.',
+    )
+    include: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = Field(
+        default=(),
+        description="Patterns as in .gitignore, relative to the source's folder, of which a file must match one to be "
+        "read. Default: every file of a format that can be read.",
+    )
+    exclude: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = Field(
+        default=(
+            "node_modules/",
+            "bower_components/",
+            "site-packages/",
+            "__pycache__/",
+            "_drafts/",
+            "_includes/",
+            "_layouts/",
+            "_site/",
+            "_delta_log/",
+            "_SUCCESS",
+            "_metadata",
+            "_common_metadata",
+        ),
+        description="Patterns of files and folders that are not read; one that begins with `!` brings back what an "
+        "earlier one leaves out. What is given replaces the default. Hidden files, and files that these settings "
+        "name as log, drop list, qrels, run, workspace, model or export, are never documents.",
     )
     max_bad_row_share: float = Field(
         default=0.01, ge=0.0, le=1.0, description="Share of rows that may be bad before the refresh stops."
+    )
+    allowed_bad_rows: int = Field(
+        default=5,
+        ge=0,
+        le=1_000_000,
+        description="So many rows may be bad whatever their share, as long as they are not more than half.",
     )
     max_document_bytes: int = Field(
         default=10_000_000,
@@ -59,7 +90,8 @@ class QueriesSettings(Section):
 
     log: str = Field(
         min_length=1,
-        description="JSONL, CSV, TSV or Parquet with `query` (or BEIR's `text`) and optional `count`, `timestamp`, "
+        description="File, folder or glob of JSONL, CSV, TSV or Parquet with `query` (or BEIR's `text`) and optional "
+        "`count`, `timestamp`, "
         "`query_id`, `filter`, `user`, `session`, `user_agent`. Relative to the settings file.",
     )
     budget: int = Field(
@@ -147,6 +179,12 @@ class QueriesSettings(Section):
     )
     max_bad_row_share: float = Field(
         default=0.1, ge=0.0, le=1.0, description="Share of the log's rows that may be bad before the refresh stops."
+    )
+    allowed_bad_rows: int = Field(
+        default=5,
+        ge=0,
+        le=1_000_000,
+        description="So many rows may be bad whatever their share, as long as they are not more than half.",
     )
 
 

@@ -38,6 +38,7 @@ from nightrank.tasks.gates.rules import (
 from nightrank.tasks.rank.documents import document_numbers, documents_behind
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.age import source_age_days
+from nightrank.tasks.read.folder.named import files_named
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.trec.leg import run_filtered, runs_of
 from nightrank.tasks.trec.qrels import judgments_of
@@ -86,7 +87,9 @@ def ask_gates(night: Night, built: Built, measured: Measured, accept: Sequence[s
     gates.append(best_stage_gate(found, judged=alone.num_rows > 0, max_loss=max_loss))
     gates.append(coverage_gate(inputs.coverage, min_coverage=_limit(limits.min_coverage, off=0.0)))
     if limits.max_source_age_days is not None:
-        days = source_age_days(night.settings.documents.source, base=night.base, now=night.now)
+        days = source_age_days(
+            night.settings.documents, base=night.base, named=files_named(night.settings, base=night.base), now=night.now
+        )
         gates += [] if days is None else [source_age_gate(days, max_days=limits.max_source_age_days)]
     warnings = [warning for run in runs for warning in run.warnings()]
     if isinstance(live, Incomparable) and live.damaged:

@@ -15,7 +15,8 @@ from nightrank.tasks.filters.compile import refused
 from nightrank.tasks.query_log.dropped import Dropped
 from nightrank.tasks.query_log.select import LogToRead, read_queries
 from nightrank.tasks.read.account import Account
-from nightrank.tasks.read.lines import remedy_for
+from nightrank.tasks.read.bad_rows import SetAside
+from nightrank.tasks.read.folder.named import files_named
 from nightrank.tasks.read.source import read_documents
 from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.night import Night
     from nightrank.tasks.read.account import Entry
     from nightrank.tasks.settings.whole import Settings
-
-BAD_ROWS_SHOWN = 5
 
 
 class InputCounts(NamedTuple):
@@ -206,40 +205,28 @@ def _check_judgments(settings: Settings, judgments: Sequence[Judgment], queries:
 def _read_documents(night: Night, settled: Documents, bad: RowWriter, account: Account) -> int:
     """Read the documents, each once; how many rows were set aside."""
     settings, raw = night.settings.documents, night.scratch.raw_documents
-    shown: list[BadRow] = []
-    bad_count = 0
+    set_aside = SetAside()
 
-    def set_aside(row: BadRow) -> None:
-        nonlocal bad_count
-        bad_count += 1
+    def keep(row: BadRow) -> None:
+        set_aside.add(row)
         bad.write(asdict(row))
         account.add_bad_row("documents", row.reason, where=f"{row.file}, row {row.row}")
-        if len(shown) < BAD_ROWS_SHOWN:
-            shown.append(row)
 
     with RowWriter(raw.path, raw.schema) as documents:
-        for position, row in enumerate(read_documents(settings, base=night.base, account=account)):
+        named = files_named(night.settings, base=night.base)
+        for position, row in enumerate(read_documents(settings, base=night.base, account=account, named=named)):
             if isinstance(row, BadRow):
-                set_aside(row)
+                keep(row)
             else:
                 documents.write(raw_row(row, position=position))
     for row in deduplicate_documents(raw.path, settled.path):
-        set_aside(row)
+        keep(row)
     raw.path.unlink()
-    good_count = settled.row_count()
-    total = good_count + bad_count
-    if good_count == 0 or bad_count > settings.max_bad_row_share * total:
-        listed = "; ".join(_where(row) for row in shown)
-        message = (
-            f"{bad_count} of {total} rows of {settings.source} cannot be used, "
-            f"more than documents.max_bad_row_share = {settings.max_bad_row_share:g} allows: {listed or 'it is empty'}."
-        )
-        otherwise = "Correct these rows, or raise `max_bad_row_share` to go on without them."
-        raise InputError(
-            message, remedy=remedy_for([row.reason for row in shown], section="[documents]", otherwise=otherwise)
-        )
-    return bad_count
-
-
-def _where(row: BadRow) -> str:
-    return f"{row.file}, row {row.row}: {row.reason}"
+    set_aside.rows = settled.row_count() + set_aside.bad
+    set_aside.refuse_too_many(
+        name=settings.source,
+        section="documents",
+        share=settings.max_bad_row_share,
+        allowed=settings.allowed_bad_rows,
+    )
+    return set_aside.bad

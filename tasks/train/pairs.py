@@ -23,8 +23,9 @@ from nightrank.storage.keys import normalise_query
 from nightrank.storage.rates import BurstCounter
 from nightrank.storage.records import BadRow
 from nightrank.tasks.query_log.aliases import near_form
+from nightrank.tasks.query_log.files import read_log
 from nightrank.tasks.query_log.personal_data import kept
-from nightrank.tasks.query_log.rows import LogFile, read_query_log
+from nightrank.tasks.query_log.rows import read_query_log
 from nightrank.tasks.query_log.screen import count_rate, screen_of
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.values import identifier
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.records import JsonValue, LoggedQuery
     from nightrank.tasks.query_log.personal_data import PersonalData
+    from nightrank.tasks.query_log.rows import LogFile
     from nightrank.tasks.query_log.screen import Screen
     from nightrank.tasks.settings.inputs import QueriesSettings
 
@@ -244,7 +246,7 @@ def _rows_of_people(settings: QueriesSettings, *, base: Path, salt: bytes) -> It
 def _screened(
     settings: QueriesSettings, screen: Screen, *, base: Path, salt: bytes
 ) -> Iterator[tuple[LoggedQuery, str]]:
-    for row in read_query_log(LogFile.of(settings, base=base, account=Account()), salt=salt):
+    for row in read_log(settings, base=base, salt=salt, account=Account()):
         if not isinstance(row, BadRow) and screen.reason_to_drop(row, text := normalise_query(row.text)) is None:
             yield row, text
 

@@ -21,6 +21,7 @@ from nightrank.storage.release.manifest import read_manifest
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder
 from nightrank.tasks.models.card import PairsGathered, PairsMined
+from nightrank.tasks.query_log.files import log_files
 from nightrank.tasks.query_log.rows import LogFile
 from nightrank.tasks.query_log.select import SALT_BYTES
 from nightrank.tasks.read.account import Account
@@ -148,10 +149,13 @@ def _are_the_settings_own(job: TrainingJob, qrels: Path | None) -> bool:
 def _queries(job: TrainingJob, asked: PairSettings) -> dict[str, NamedQuery]:
     own = job.settings.queries
     if asked.queries is None:
-        log = LogFile.of(own, base=job.base, account=Account())
+        logs = log_files(own, base=job.base, account=Account())
     else:
-        log = LogFile.at(asked.queries, name=str(asked.queries), account=Account())
-    return queries_by_id(log, personal_data=own.personal_data)
+        logs = [LogFile.at(asked.queries, name=str(asked.queries), account=Account())]
+    queries: dict[str, NamedQuery] = {}
+    for log in logs:
+        queries |= queries_by_id(log, personal_data=own.personal_data)
+    return queries
 
 
 def _mine(job: TrainingJob, asked: PairSettings, gathered: PairsGathered) -> PairsMined:

@@ -36,7 +36,7 @@ FORM = "Write six columns separated by white space: query, Q0, document, rank, s
 def read_run(path: Path, *, name: str, account: Account) -> list[Entry]:
     """The entries of a TREC run file, in its order.
 
-    Blank lines are skipped. A file whose name ends in ``.gz`` is unpacked.
+    Blank lines are skipped. A packed file is unpacked, as ``lines.opened`` does.
 
     Args:
         path: The file.

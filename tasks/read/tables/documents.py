@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Literal
@@ -28,6 +29,7 @@ TextFormat = Literal["plain", "html"]
 NO_IDS = frozenset({r"\N", "NULL", "null", "NaN", "nan", "None", "<NA>", "NaT", "#N/A"})
 NO_TEXTS = NO_IDS | {"NA", "N/A", "n/a", "(null)"}
 """What exports write where there is no value; as the whole of a title or a text it is none."""
+LONGEST_NO_TEXT = 16
 EMPTY_ROW = "title and text are both empty"
 LEAST_BODY = 40
 """Characters on average from which a column of several words, in a table without a text, looks like one."""
@@ -101,9 +103,10 @@ def document_from(row: Row, table: DocumentTable, *, name: str, usage: Usage) ->
     values = row.values
     taken = table.columns.taken(tuple(values))
     usage.add(taken, row=row.number)
-    _refuse_left_out(row, table.columns, usage)
+    if row.left_out:
+        _refuse_left_out(row, row.left_out, table.columns, usage)
     reading = _Reading(row, taken, usage)
-    document_id, id_column = reading.document_id(table.columns)
+    document_id = reading.document_id(table.columns)
     title, title_column = reading.text("title")
     text, text_column = reading.text("text")
     if table.text_format == "html" and text:
@@ -114,81 +117,81 @@ def document_from(row: Row, table: DocumentTable, *, name: str, usage: Usage) ->
     title = " ".join(title.split())
     if not title and not text.strip():
         raise Skipped(EMPTY_ROW)
-    (metadata_column, *_) = taken.columns.get("metadata", ("",))
-    metadata = _metadata(values.get(metadata_column))
-    used = {id_column, text_column, metadata_column, *taken.unnamed}
-    used.update(column for role in ("title", "text") for column in taken.columns.get(role, ())[:1])
-    used.add(title_column)
-    used -= {column for column in taken.columns.get("title", ()) if column in taken.guessed}
-    for column, value in values.items():
-        if column in used:
-            continue
-        if column in metadata:
-            raise ValueError(f"{shown(column)} is both a column and a field of metadata")
-        metadata[column] = value
+    metadata = _metadata(values[taken.columns["metadata"][0]]) if "metadata" in taken.columns else {}
+    for column in taken.rest:
+        if column not in (text_column, title_column):  # which one of the rest is where the first was empty
+            _keep(values[column], column, metadata)
+    if title_column in taken.guessed:
+        _keep(values[title_column], title_column, metadata)
     return Document(document_id, title, text, metadata, name, row.number)
+
+
+def _keep(value: JsonValue, column: str, metadata: dict[str, JsonValue]) -> None:
+    if column in metadata:
+        raise ValueError(f"{shown(column)} is both a column and a field of metadata")
+    metadata[column] = value
 
 
 class _Reading:
     """Takes the values of one row."""
 
+    __slots__ = ("row", "taken", "usage")
+
     def __init__(self, row: Row, taken: Taken, usage: Usage) -> None:
         self.row, self.taken, self.usage = row, taken, usage
 
-    def document_id(self, columns: Columns) -> tuple[str, str]:
-        """The id, and its column."""
-        (column, *_) = self.taken.columns.get("id", ("",))
-        if not column:
+    def document_id(self, columns: Columns) -> str:
+        """The id."""
+        found = self.taken.columns.get("id")
+        if found is None:
             names = next(role.names for role in columns.vocabulary.roles if role.name == "id")
             raise ValueError(f"no id: none of {', '.join(names)}, or another usual name")
-        value = self.row.values[column]
-        if isinstance(value, str) and value.strip() in NO_IDS:
-            raise ValueError("the id is empty")
+        value = self.row.values[found[0]]
         document_id = identifier(value)
+        if document_id in NO_IDS:
+            raise ValueError("the id is empty")
         if isinstance(value, str) and value != document_id:
             self.usage.mended(PADDED_IDS, row=self.row.number)
-        return document_id, column
+        return document_id
 
     def text(self, role: str) -> tuple[str, str]:
         """The title or the text, and its column; of several the first that holds one."""
-        columns = self.taken.columns.get(role, ())
-        for place, column in enumerate(columns):
-            try:
-                text = self._plain(column, role)
-            except ValueError:
-                if place == 0:
-                    raise
-                continue
-            if text.strip():
-                if place > 0:
+        columns = self.taken.columns.get(role)
+        if columns is None:
+            return "", ""
+        text = self._plain(columns[0], role)
+        if len(columns) == 1 or text.strip():
+            return clean_text(text), columns[0]
+        for column in columns[1:]:
+            with suppress(ValueError):  # of a value that is no text, and would be a field
+                if (text := self._plain(column, role)).strip():
                     self.usage.add_instead(role, column, row=self.row.number)
-                return clean_text(text), column
-        return "", next(iter(columns), "")
+                    return clean_text(text), column
+        return "", columns[0]
 
     def _plain(self, column: str, role: str) -> str:
         value = self.row.values[column]
-        if role == "title":
-            value = number_as_text(value)
+        if isinstance(value, str):
+            if len(value) <= LONGEST_NO_TEXT and value.strip() in NO_TEXTS:
+                self.usage.mended(f"{role}s that are a word for no value, taken for none", row=self.row.number)
+                return ""
+            return value
         if value is None:
             return ""
         if isinstance(value, list) and all(isinstance(part, str) for part in value):
             self.usage.mended(f"{role}s that are lists, joined", row=self.row.number)
             return "\n".join(part for part in value if isinstance(part, str))
-        if not isinstance(value, str):
-            raise ValueError(f"{column} is {kind(value)}, not a text")
-        if value.strip() in NO_TEXTS:
-            self.usage.mended(f"{role}s that are a word for no value, taken for none", row=self.row.number)
-            return ""
-        return value
+        number = number_as_text(value)
+        if role == "title" and isinstance(number, str):
+            return number
+        raise ValueError(f"{column} is {kind(value)}, not a text")
 
 
-def _refuse_left_out(row: Row, columns: Columns, usage: Usage) -> None:
+def _refuse_left_out(row: Row, left_out: Mapping[str, str], columns: Columns, usage: Usage) -> None:
     """Fields of types that JSON lacks are left out, but for what a document needs."""
-    if not row.left_out:
-        return
-    taken = columns.taken((*row.values, *row.left_out)).columns
+    taken = columns.taken((*row.values, *left_out)).columns
     needed = {column for role in ("id", "title", "text") for column in taken.get(role, ())[:1]}
-    for column, reason in row.left_out.items():
+    for column, reason in left_out.items():
         if column in needed:
             raise ValueError(f"field {shown(column)}: {reason}")
         usage.mended(f"the field {column}, left out: {reason}", row=row.number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nightrank.storage.records import BadRow
@@ -44,7 +43,7 @@ def unwrapped(rows: Iterator[Row | BadRow], file: InputFile) -> Iterator[Row | B
         action = None
         file.tell(Kind.FORM, what, row=row.number)
         ids = {"_id": hit["_id"]} if "_id" in hit and file.part == "documents" else {}
-        yield replace(row, values={**ids, **source})
+        yield row._replace(values={**ids, **source})
 
 
 def _action(row: Row) -> dict[str, JsonValue] | None:

@@ -48,11 +48,15 @@ def read_parquet(
             _check_names(file.schema_arrow.names, name=name)
             number = 0
             for batch in file.iter_batches(batch_size=_batch_rows(file.metadata), use_threads=False):
-                columns = [_simplified(column) for column in batch.columns]
+                columns = [
+                    (column, _simplified(values))
+                    for column, values in zip(batch.schema.names, batch.columns, strict=True)
+                    if column.strip()  # of others there may be several, and nobody could say what they are
+                ]
                 for position in range(batch.num_rows):
                     number += 1
                     try:
-                        yield number, *_row(batch.schema.names, columns, position, max_bytes)
+                        yield number, *_row(columns, position, max_bytes)
                     except ValueError as error:
                         yield BadRow(name, number, str(error))
     except (pa.ArrowException, OSError) as error:
@@ -64,34 +68,33 @@ def read_parquet(
 
 
 def _row(
-    names: list[str], columns: list[pa.Array], position: int, max_bytes: int
+    columns: list[tuple[str, pa.Array]], position: int, max_bytes: int
 ) -> tuple[dict[str, JsonValue], dict[str, str]]:
-    texts = {name: column[position].as_buffer() for name, column in _named(names, columns) if _is_text(column.type)}
+    texts = {name: column[position].as_buffer() for name, column in columns if _is_text(column.type)}
     size_bytes = sum(text.size for text in texts.values() if text is not None)
     if size_bytes > max_bytes:
         raise ValueError(too_large(size_bytes, max_bytes))
     values: dict[str, object] = {}
-    for name, column in _named(names, columns):
+    bytes_of: dict[str, int] = {}
+    for name, column in columns:
         try:
             if name in texts:
                 text = texts[name]
                 values[name] = None if text is None else decoded(text.to_pybytes())
             else:
-                values[name] = column[position].as_py(maps_as_pydicts="strict")
+                value = column[position].as_py(maps_as_pydicts="strict")
+                values[name] = value
+                if isinstance(value, bytes):
+                    bytes_of[name] = len(value)
         except UnicodeDecodeError:
             raise ValueError(f"field {shown(name)}: a text in it is not UTF-8") from None
         except (ValueError, KeyError, OverflowError) as error:
             raise ValueError(f"field {shown(name)}: {error}") from None
     fields, left_out = fields_and_left_out(values)
-    size_bytes += sum(len(value) for name, value in values.items() if isinstance(value, bytes) and name in fields)
+    size_bytes += sum(size for name, size in bytes_of.items() if name in fields)  # those that are texts
     if size_bytes > max_bytes:
         raise ValueError(too_large(size_bytes, max_bytes))
     return fields, left_out
-
-
-def _named(names: list[str], columns: list[pa.Array]) -> Iterator[tuple[str, pa.Array]]:
-    """Columns with a name; of others there may be several, and nobody could say what they are."""
-    return ((name, column) for name, column in zip(names, columns, strict=True) if name.strip())
 
 
 def _is_text(kind: pa.DataType) -> bool:

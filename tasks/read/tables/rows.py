@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow
 from nightrank.tasks.read.account import Kind
+from nightrank.tasks.read.lines import PACKED
 from nightrank.tasks.read.tables.columns import column_key
 from nightrank.tasks.read.tables.csv import read_records
 from nightrank.tasks.read.tables.layout import layout_of
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from nightrank.tasks.read.tables.columns import Columns
     from nightrank.tasks.read.tables.layout import Layout
 
-TABLE_SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+TEXT_TABLES = (".jsonl", ".ndjson", ".csv", ".tsv")
+TABLE_SUFFIXES = (*(f"{table}{packed}" for table in TEXT_TABLES for packed in ("", *PACKED)), ".parquet")
 OPENED = re.compile(r"\[\s*(?:\{|\Z)|\{\Z")
 FIRST_ROWS = 100
 FIRST_CHARACTERS = 1_000_000
@@ -65,7 +67,7 @@ def read_rows(file: InputFile, columns: Columns | None, *, max_bytes: int) -> It
     if suffix.startswith((".csv", ".tsv")):
         separator = "," if suffix.startswith(".csv") else "\t"
         return read_separated(file, columns, max_bytes=max_bytes, separator=separator)
-    if suffix.startswith(".jsonl"):
+    if suffix.startswith((".jsonl", ".ndjson")):
         rows = _json_rows(file, max_bytes=max_bytes)
     else:
         from nightrank.tasks.read.tables.parquet import read_parquet
@@ -127,8 +129,9 @@ def _checked(rows: Iterator[Row | BadRow], columns: Columns, *, name: str) -> It
         if (found and columns.understands(tuple(found))) or len(first) == FIRST_ROWS or characters > FIRST_CHARACTERS:
             break
     if found:
-        columns.require(tuple(found), name=name)
+        columns.require(tuple(found), name=name, of_choice=False)
     yield from chain(first, rows)
+    columns.require_met(name=name)
 
 
 def _records(file: InputFile, layout: Layout, *, max_bytes: int) -> Iterator[tuple[int, list[str]] | BadRow]:
@@ -158,15 +161,17 @@ def _named_rows(file: InputFile, layout: Layout, columns: Columns | None, *, max
     width = len(header)
     if len(places) < width:
         file.tell(Kind.COLUMN_IGNORED, "a column without a name", count=width - len(places))
+    is_named = len(places) == width
     for record in records:
         if isinstance(record, BadRow):
             yield record
         elif len(record[1]) != width:
-            fields = f"{len(record[1])} field{'s' * (len(record[1]) != 1)}"
-            yield BadRow(file.name, record[0], f"{fields} where the header has {width}")
+            counted = f"{len(record[1])} field{'s' * (len(record[1]) != 1)}"
+            yield BadRow(file.name, record[0], f"{counted} where the header has {width}")
         else:
-            values = json_fields({column: record[1][place] for place, column in places})
-            yield Row(record[0], values, has_decimal_commas=layout.separator == ";")
+            fields = record[1]
+            named = dict(zip(header, fields, strict=True)) if is_named else {name: fields[at] for at, name in places}
+            yield Row(record[0], json_fields(named), has_decimal_commas=layout.separator == ";")
 
 
 def _may_quote(header: Sequence[str], columns: Columns) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightrank.tasks.read.account import Kind
@@ -15,6 +16,13 @@ MAX_HEADERS = 10_000
 """Different rows of JSONL that are told apart before they are told."""
 
 
+@dataclass(slots=True)
+class _Counted:
+    taken: Taken
+    rows: int
+    first: int
+
+
 class Usage:
     """Counts rows by what their columns were taken for.
 
@@ -26,17 +34,20 @@ class Usage:
     def __init__(self, file: InputFile, *, rest: Kind) -> None:
         self._file = file
         self._rest = rest
-        self._rows: dict[int, tuple[Taken, int, int]] = {}  # by identity: those of a header are one and the same
+        self._rows: dict[int, _Counted] = {}  # by identity: those of a header are one and the same
         self._instead: dict[tuple[str, str], tuple[int, int]] = {}
 
     def add(self, taken: Taken, *, row: int) -> None:
         """Count a row."""
-        _, rows, first = self._rows.get(id(taken), (taken, 0, row))
-        self._rows[id(taken)] = taken, rows + 1, first
-        if len(self._rows) > MAX_HEADERS:
+        counted = self._rows.get(id(taken))
+        if counted is not None:
+            counted.rows += 1
+            return
+        if len(self._rows) >= MAX_HEADERS:
             self.tell()
             self._rows.clear()
             self._instead.clear()
+        self._rows[id(taken)] = _Counted(taken, 1, row)
 
     def add_instead(self, role: str, column: str, *, row: int) -> None:
         """Count a row in which the first column of a role was empty, and another one was taken."""
@@ -49,7 +60,8 @@ class Usage:
 
     def tell(self) -> None:
         """Tell the account."""
-        for taken, rows, first in self._rows.values():
+        for counted in self._rows.values():
+            taken, rows, first = counted.taken, counted.rows, counted.first
             for role, (column, *_) in taken.columns.items():
                 kind = Kind.COLUMN_GUESSED if column in taken.guessed else Kind.COLUMN_USED
                 self._file.tell(kind, column if column == role else f"{column} as {role}", row=first, count=rows)

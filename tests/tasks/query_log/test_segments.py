@@ -41,3 +41,4 @@ def test_a_log_without_segments_has_none(text: str, tmp_path: Path) -> None:
 
 def test_a_log_that_is_gone_has_none(tmp_path: Path) -> None:
     assert read_segments(QueriesSettings(log="gone.jsonl"), base=tmp_path) == {}
+    assert read_segments(QueriesSettings(log="gone/*.jsonl"), base=tmp_path) == {}

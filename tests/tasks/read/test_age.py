@@ -8,6 +8,7 @@ import pytest
 
 from nightrank.storage.errors import InputError
 from nightrank.tasks.read.age import source_age_days
+from nightrank.tasks.settings.inputs import DocumentsSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ def written(path: Path, *, days_ago: float) -> None:
 
 
 def age(folder: Path, source: str) -> float | None:
-    return source_age_days(source, base=folder, now=NOW)
+    return source_age_days(DocumentsSettings(source=source), base=folder, named={}, now=NOW)
 
 
 def test_the_newest_file_that_is_read_decides(tmp_path: Path) -> None:

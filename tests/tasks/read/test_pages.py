@@ -245,6 +245,6 @@ def test_an_id_longer_than_512_bytes_is_a_bad_row(tmp_path: Path) -> None:
     assert "600 bytes long, more than 512" in page.reason
 
 
-def test_a_page_that_is_gone_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.txt does not exist"):
-        read_page(tmp_path / "a.txt", name="a.txt", document_id="a", max_bytes=100, account=Account())
+def test_a_page_that_is_gone_is_a_bad_row(tmp_path: Path) -> None:
+    page = read_page(tmp_path / "a.txt", name="a.txt", document_id="a", max_bytes=100, account=Account())
+    assert page == BadRow("a.txt", 1, "does not exist")

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import bz2
+import lzma
 import os
+import re
 import sys
 import tarfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from nightrank.storage.errors import InputError, MachineError
@@ -12,9 +16,6 @@ from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.account import Account, Entry, Kind
 from nightrank.tasks.read.source import read_documents
 from nightrank.tasks.settings.inputs import DocumentsSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ROW = '{"_id": "%s", "text": "t"}\n'
 
@@ -217,6 +218,98 @@ def test_files_read_and_files_of_other_formats_are_counted_by_suffix(tmp_path: P
         Entry("documents", Kind.FILE_NOT_READ, ".php", 2, "c.php"),
         Entry("documents", Kind.FILE_NOT_READ, "without a suffix", 1, "d/f"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("prices.csv", b"size;price\n1;2\n", r"prices\.csv has no id column"),
+        ("test.tsv", b"query-id\tcorpus-id\tscore\nq1\td1\t1\n", r"test\.tsv has no title or text"),
+        ("twice.csv", b"id,text,text\n1,a,b\n", "more than once"),
+        ("cut.csv.gz", b"\x1f\x8b", "cut off"),
+        ("no.parquet", b"nothing", "is not a readable Parquet file"),
+    ],
+)
+def test_a_table_that_is_no_collection_is_told_and_ends_nothing(
+    tmp_path: Path, name: str, content: bytes, why: str
+) -> None:
+    write(tmp_path, docs__a_md="a", docs__z_md="z")
+    (tmp_path / "docs" / name).write_bytes(content)
+    account = Account()
+
+    rows = list(read_documents(DocumentsSettings(source="docs"), base=tmp_path, account=account))
+
+    assert ids(rows) == ["a.md", "z.md"]
+    [told] = [entry for entry in account.entries() if entry.kind is Kind.FILE_NOT_READ]
+    assert (told.what, told.count) == ("table that is no collection", 1)
+    assert re.search(why, told.where)
+
+
+def test_a_table_that_is_no_collection_is_an_error_where_there_is_nothing_else(tmp_path: Path) -> None:
+    write(tmp_path, docs__prices_csv="size,price\n1,2\n")
+    for source in ("docs", "docs/prices.csv", "docs/*"):
+        with pytest.raises(InputError, match="has no id column"):
+            read(tmp_path, source)
+
+
+def test_a_table_that_breaks_off_behind_its_first_document_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path, docs__a_md="a", docs__b_csv='id,text\n1,"a"\n2,"b')
+    with pytest.raises(InputError, match="never closed"):
+        read(tmp_path, "docs")
+
+
+def test_a_page_that_cannot_be_opened_is_a_bad_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, docs__a_md="a", docs__b_md="b")
+    path_open = Path.open
+
+    def refusing(path: Path, *arguments: str) -> object:
+        if path.name == "a.md":
+            raise PermissionError(13, "Permission denied")
+        return path_open(path, *arguments)  # type: ignore[call-overload]  # whatever it is given
+
+    monkeypatch.setattr(Path, "open", refusing)
+
+    bad, good = read(tmp_path, "docs")
+
+    assert bad == BadRow("a.md", 1, "cannot be read: Permission denied")
+    assert isinstance(good, Document)
+
+
+def test_folders_named_key_and_value_give_fields_that_documents_do_not_have(tmp_path: Path) -> None:
+    for lang in ("en", "de"):
+        folder = tmp_path / "docs" / f"lang={lang}" / "year=2024"
+        folder.mkdir(parents=True)
+        (folder / "part-0.jsonl").write_text(f'{{"_id": "{lang}", "text": "t", "year": 7}}\n')
+    (tmp_path / "docs" / "lang=en" / "page.md").write_text("---\nlang: fr\n---\ntext")
+
+    found = {row.document_id: row.metadata for row in read(tmp_path, "docs") if isinstance(row, Document)}
+
+    assert found == {
+        "de": {"lang": "de", "year": 7},
+        "en": {"lang": "en", "year": 7},
+        "lang=en/page.md": {"lang": "fr"},
+    }
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst", ".GZ"])
+@pytest.mark.parametrize("table", [".jsonl", ".ndjson"])
+def test_packed_tables_are_read_and_told_where_they_are_broken(tmp_path: Path, table: str, suffix: str) -> None:
+    rows = "".join(ROW % number for number in range(3_000)).encode()
+    name = f"docs{table}{suffix}"
+    packed = pa.compress(rows, "gzip", asbytes=True) if suffix.lower() == ".gz" else b""
+    if suffix == ".zst":
+        packed = pa.compress(rows, "zstd", asbytes=True)
+    elif suffix in (".bz2", ".xz"):
+        packed = (bz2 if suffix == ".bz2" else lzma).compress(rows)
+    (tmp_path / name).write_bytes(packed)
+    assert len(ids(read(tmp_path, name))) == 3_000
+
+    (tmp_path / name).write_bytes(packed[:-6])
+    with pytest.raises(InputError, match="the file was cut off"):
+        read(tmp_path, name)
+    (tmp_path / name).write_bytes(rows)
+    with pytest.raises(InputError, match="is no sound"):
+        read(tmp_path, name)
 
 
 def test_documents_with_a_title_alone_are_counted(tmp_path: Path) -> None:

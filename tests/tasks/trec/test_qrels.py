@@ -3,11 +3,13 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import Judgment
-from nightrank.tasks.read.account import Account
+from nightrank.tasks.read.account import Account, Kind
 from nightrank.tasks.trec.qrels import read_judgments
 
 if TYPE_CHECKING:
@@ -45,6 +47,47 @@ def test_beir_ids_may_hold_spaces(tmp_path: Path) -> None:
     assert read(tmp_path, f"{HEADER}a b\tc d.md\t1\n") == [Judgment("a b", "c d.md", 1)]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("qrels.tsv", "query_id\tcorpus_id\tscore\nq\td\t1\n"),
+        ("qrels.tsv", "qid\tdocid\trelevance\nq\td\t1\n"),
+        ("qrels.txt", "topic\titer\tdocno\trel\nq\t0\td\t1\n"),
+        ("qrels.csv", "query-id,corpus-id,score\nq,d,1\n"),
+        ("qrels.csv", "Query ID;Doc ID;Label\nq;d;1\n"),
+        ("qrels.csv", "q,d,1\n"),
+        ("qrels.tsv", "q\td\t1\n"),
+        ("qrels.tsv", "query-id\tcorpus-id\tscore\n q \td\t1.0\n"),
+        ("qrels.jsonl", '{"query_id": "q", "doc_id": "d", "relevance": 1}\n'),
+        ("qrels.jsonl", '{"query-id": "q", "corpus-id": "d", "score": 1.0}\n'),
+        ("qrels.txt", "q\t0\td\t1.0\n"),
+    ],
+)
+def test_other_tables_of_judgments_say_the_same(tmp_path: Path, name: str, text: str) -> None:
+    assert read(tmp_path, text, name=name) == [Judgment("q", "d", 1)]
+
+
+def test_judgments_in_parquet_and_in_utf_16_are_read(tmp_path: Path) -> None:
+    columns = {"query-id": [1.0], "corpus-id": ["d"], "score": [1]}
+    pq.write_table(pa.table(columns), tmp_path / "qrels.parquet")
+    assert read_judgments(tmp_path / "qrels.parquet", name="q", account=Account()) == [Judgment("1", "d", 1)]
+    (tmp_path / "qrels.tsv").write_bytes("query-id\tcorpus-id\tscore\r\nq\td\t1\r\n".encode("utf-16"))
+    assert read_judgments(tmp_path / "qrels.tsv", name="q", account=Account()) == [Judgment("q", "d", 1)]
+
+
+def test_what_was_guessed_of_judgments_and_blanks_around_ids_are_told(tmp_path: Path) -> None:
+    (tmp_path / "q.tsv").write_text("q1\td1 \t1\n")
+    account = Account()
+    assert read_judgments(tmp_path / "q.tsv", name="q.tsv", account=account) == [Judgment("q1", "d1", 1)]
+    told = {(entry.kind, entry.what) for entry in account.entries()}
+    assert (Kind.FORM, "no header: query, document, grade") in told
+    assert (Kind.MENDED, "blanks around ids, taken away") in told
+
+
+def test_trec_ids_may_hold_spaces_where_tabs_separate(tmp_path: Path) -> None:
+    assert read(tmp_path, "q\t0\tmy doc.md\t1\n") == [Judgment("q", "my doc.md", 1)]
+
+
 def test_a_pair_repeated_with_the_same_grade_is_there_once(tmp_path: Path) -> None:
     assert read(tmp_path, "q 0 d 1\nq 0 e 1\nq 0 d 1\n") == [Judgment("q", "d", 1), Judgment("q", "e", 1)]
 
@@ -58,6 +101,7 @@ def test_a_pair_repeated_with_the_same_grade_is_there_once(tmp_path: Path) -> No
         ),
         ("q d 1\n", "row 1: 3 fields, expected four, separated by white space"),
         ("q 0 d\n", "row 1: 3 fields"),
+        ('{"q": {"d": 1}}\n', "is JSON, which is not read under that name"),
         ("q 0 d e 1\n", "row 1: 5 fields"),
         (f"{HEADER}q d 1\n", "row 2: 1 field where the header has 3"),
         (f"{HEADER}q\t0\td\t1\n", "row 2: 4 fields"),

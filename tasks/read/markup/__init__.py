@@ -1,0 +1,1 @@
+"""Lightweight markup other than Markdown, as text with Markdown's headings; small readings, no renderers."""
