@@ -184,10 +184,13 @@ def ours(judged: JudgedSet, folder: Path, language: str) -> list[list[int]]:
 def lance(judged: JudgedSet, folder: Path, language: str) -> dict[str, list[list[int]]]:
     """LanceDB's rankings, by its tokenizer."""
     rows = pa.table({"place": list(range(len(judged.passages))), "text": judged.passages})
-    plain = {"stem": False, "remove_stop_words": False}
-    options = {"icu": FTS(base_tokenizer="icu", **plain)}
-    options["2-grams"] = FTS(base_tokenizer="ngram", ngram_min_length=2, ngram_max_length=2, **plain)
-    options["3-grams"] = FTS(base_tokenizer="ngram", **plain)
+    options = {
+        "icu": FTS(base_tokenizer="icu", stem=False, remove_stop_words=False),
+        "2-grams": FTS(
+            base_tokenizer="ngram", ngram_min_length=2, ngram_max_length=2, stem=False, remove_stop_words=False
+        ),
+        "3-grams": FTS(base_tokenizer="ngram", stem=False, remove_stop_words=False),
+    }
     if language:
         options[f"icu, {language}"] = FTS(base_tokenizer="icu", language=language)
     found = {}
@@ -204,6 +207,10 @@ def lance(judged: JudgedSet, folder: Path, language: str) -> dict[str, list[list
             for question in judged.questions
         ]
     return found
+
+
+def _asked(question: str) -> MatchQuery:
+    return MatchQuery(question, "text")  # type: ignore[call-arg]  # mypy does not see that the rest has defaults
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ text is analysed in is decided in ``storage.bm25.languages``.
 from __future__ import annotations
 
 import unicodedata
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
@@ -158,11 +159,15 @@ def _word_terms(connection: duckdb.DuckDBPyConnection, analyse: TextAnalyser) ->
     parts = []
     for (language,) in connection.sql("SELECT DISTINCT language FROM run_languages ORDER BY language").fetchall():
         words = connection.sql(_WORDS_OF, params={"language": language}).to_arrow_table().column(0)
-        terms = _mapped(words, lambda some, language=language: analyse(some, language), pa.string())
+        terms = _mapped(words, partial(_terms_in, analyse, language), pa.string())
         numbers = pa.chunked_array([pa.repeat(pa.scalar(language, pa.uint8()), len(words))])
         parts.append(pa.table({"word": words, "language": numbers, "term": terms}))
     empty = pa.schema([("word", pa.string()), ("language", pa.uint8()), ("term", pa.string())]).empty_table()
     return pa.concat_tables([empty, *parts])
+
+
+def _terms_in(analyse: TextAnalyser, language: int, words: list[str]) -> Sequence[str | None]:
+    return analyse(words, language)
 
 
 def _column(connection: duckdb.DuckDBPyConnection, query: str) -> pa.ChunkedArray:

@@ -61,13 +61,12 @@ def account_of_queries(keys: Sequence[str], texts: Sequence[str], plan: Embedder
 
 def warnings_of_embedder(entries: Iterable[Entry]) -> tuple[str, ...]:
     """What to tell of an account, with the remedies."""
-    counts = {(entry.part, entry.kind, entry.what): entry.count for entry in entries}
+    counts = {(str(entry.part), entry.kind, entry.what): entry.count for entry in entries}
     found = []
     for part, what in (("documents", "chunks"), ("queries", "queries")):
-        read = counts.get((part, Kind.TOKENS, "all"), 0)  # type: ignore[call-overload]  # a loop loses the literal
-        unknown = counts.get((part, Kind.TOKENS, "unknown"), 0)  # type: ignore[call-overload]  # the same
+        read, unknown = (counts.get((part, Kind.TOKENS, which), 0) for which in ("all", "unknown"))
         found.append(unknown_warning(f"the {part}", unknown / read if read else 0.0))
-        long = counts.get((part, Kind.LONG, what), 0)  # type: ignore[call-overload]  # the same
+        long = counts.get((part, Kind.LONG, what), 0)
         if long:
             found.append(
                 f"{long:,} {what} are longer than the embedder reads; it sees their beginning alone."
