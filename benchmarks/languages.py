@@ -31,7 +31,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import Stemmer
 from lancedb.index import FTS
-from lancedb.query import MatchQuery
 from rich.console import Console
 from rich.table import Table
 
@@ -207,10 +206,6 @@ def lance(judged: JudgedSet, folder: Path, language: str) -> dict[str, list[list
             for question in judged.questions
         ]
     return found
-
-
-def _asked(question: str) -> MatchQuery:
-    return MatchQuery(question, "text")  # type: ignore[call-arg]  # mypy does not see that the rest has defaults
 
 
 def main() -> None:
