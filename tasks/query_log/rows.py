@@ -13,7 +13,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow, LoggedQuery
-from nightrank.tasks.query_log.counts import count_of, figures
+from nightrank.tasks.query_log.counts import PERHAPS_A_COUNT, PerhapsCounts, count_of, figures
 from nightrank.tasks.query_log.personal_data import masked
 from nightrank.tasks.query_log.texts import is_text, read_texts
 from nightrank.tasks.read.account import Kind
@@ -111,15 +111,20 @@ def read_query_log(log: LogFile, *, salt: bytes) -> Iterator[LoggedQuery | BadRo
         EmptyLog: It has no row.
     """
     name, usage, is_empty = log.file.name, Usage(log.file, rest=Kind.COLUMN_IGNORED), True
+    perhaps = PerhapsCounts(is_asked="count" not in log.columns.chosen)
     for row in log.rows():
         is_empty = False
         if isinstance(row, BadRow):
             yield BadRow(row.file, row.row, masked(row.reason))
             continue
         try:
-            yield _LogRow(row, log.columns.taken(tuple(row.values)), usage).query(name=name, salt=salt)
+            taken = log.columns.taken(tuple(row.values))
+            yield _LogRow(row, taken, usage).query(name=name, salt=salt)
+            perhaps.add(row, taken)
         except ValueError as error:
             yield BadRow(name, row.number, masked(str(error)))
+    for column in perhaps.columns():
+        usage.remark(column, PERHAPS_A_COUNT)
     if is_empty:
         raise EmptyLog(f"{name} holds no query.", remedy="Check [queries].log; a log has at least one row.")
     usage.tell()
