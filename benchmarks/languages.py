@@ -198,7 +198,7 @@ def lance(judged: JudgedSet, folder: Path, language: str) -> dict[str, list[list
         table = database.create_table("texts", rows, mode="overwrite")
         table.create_index("text", config=option)
         found[name] = [
-            table.search(MatchQuery(question, "text"))
+            table.search(question, query_type="fts", fts_columns="text")
             .select(["place", "_score"])
             .limit(DEPTH)
             .to_arrow()["place"]
