@@ -1,9 +1,9 @@
 """From text to terms, in SQL: how documents and queries alike are split into words and counted.
 
-Texts are cut in bulk into runs of letters and digits. Everything dearer is done once per distinct run: Unicode NFKC,
-case folding, a second cut (normalising can bring separators in, and what is written without spaces is cut where it
-begins and ends), and the analysis handed in: words of scripts without spaces, stemming, stop words. Which language a
-text is analysed in is decided in ``storage.bm25.languages``.
+Texts are cut in bulk into runs of letters and digits. Everything dearer is done once per distinct run: folding as of
+queries (``storage.characters``), a second cut (folding can bring separators in, and what is written without spaces is
+cut where it begins and ends), and the analysis handed in: words of scripts without spaces, stemming, stop words. Which
+language a text is analysed in is decided in ``storage.bm25.languages``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 
 from nightrank.storage.bm25.languages import settle_languages
+from nightrank.storage.characters import folded
 from nightrank.storage.keys import digest
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import duckdb
 
 # Part of every analysis fingerprint: raise it when anything below changes what a text's terms are.
-TOKENISATION = "2"
+TOKENISATION = "3"
 
 # Distinct runs that are Python strings at one time.
 SLICE = 100_000
@@ -139,19 +140,18 @@ def count_runs_and_name_terms(
 
 
 def fold(runs: list[str]) -> list[str]:
-    """NFKC and case folding, as queries are normalised, and digits of every script as those of ASCII.
+    """Folded as queries are, and digits of every script as those of ASCII.
 
     >>> fold(["Straße", "ﬁne", "４２", "๔๒"])
     ['strasse', 'fine', '42', '42']
     """
-    return [run.casefold() if run.isascii() else _folded(run) for run in runs]
+    return [run.lower() if run.isascii() else _with_plain_digits(folded(run)) for run in runs]
 
 
-def _folded(run: str) -> str:
-    folded = unicodedata.normalize("NFKC", run).casefold()
-    if not any(map(str.isdecimal, folded)):
-        return folded
-    return "".join(str(unicodedata.decimal(character, character)) for character in folded)
+def _with_plain_digits(run: str) -> str:
+    if not any(map(str.isdecimal, run)):
+        return run
+    return "".join(str(unicodedata.decimal(character, character)) for character in run)
 
 
 def _word_terms(connection: duckdb.DuckDBPyConnection, analyse: TextAnalyser) -> pa.Table:

@@ -11,6 +11,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from nightrank.storage.characters import folded
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -37,8 +39,8 @@ class WordLists:
     """What is known of a language's most frequent words.
 
     Attributes:
-        stop_words: Those that are dropped.
-        marks: Those that it is known by.
+        stop_words: Those that are dropped, folded as words of texts are.
+        marks: Those that it is known by, in small letters.
     """
 
     stop_words: frozenset[str]
@@ -170,7 +172,7 @@ def word_lists() -> Mapping[str, WordLists]:
     read = json.loads(files("nightrank.tasks.bm25").joinpath("stop_words.json").read_text(encoding="utf-8"))
     lists = {}
     for name, one in read.items():
-        lists[name] = WordLists(frozenset(one["words"]), frozenset(one.get("marks", one["words"])))
+        lists[name] = WordLists(frozenset(map(folded, one["words"])), frozenset(one.get("marks", one["words"])))
     return lists
 
 
