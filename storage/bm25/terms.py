@@ -1,17 +1,18 @@
 """From text to terms, in SQL: how documents and queries alike are split into words and counted.
 
-Texts are cut in bulk into runs of letters and digits. Everything dearer is done once per distinct run: Unicode NFKC,
-case folding, a second cut (normalising can bring separators in, and Han and Hiragana characters are words of their
-own, as in Unicode's word boundaries without a dictionary), and the analysis handed in: stemming, stop words.
+Texts are cut in bulk into runs of letters and digits. Everything dearer is done once per distinct run: folding as of
+queries (`storage/characters.py`), a second cut (normalising can bring separators in, and Han and Hiragana characters
+are words of their own, as in Unicode's word boundaries without a dictionary), and the analysis handed in: stemming,
+stop words.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
+from nightrank.storage.characters import folded
 from nightrank.storage.keys import digest
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import duckdb
 
 # Part of every analysis fingerprint: raise it when anything below changes what a text's terms are.
-TOKENISATION = "1"
+TOKENISATION = "2"
 
 # Distinct runs that are Python strings at one time.
 SLICE = 100_000
@@ -74,7 +75,7 @@ def count_runs_and_name_terms(connection: duckdb.DuckDBPyConnection, *, analyse:
     """
     connection.execute(_COUNT_RUNS)
     runs = _column(connection, "SELECT DISTINCT run FROM run_counts")
-    connection.register("folded_runs", pa.table({"run": runs, "folded": _mapped(runs, fold)}))
+    connection.register("folded_runs", pa.table({"run": runs, "folded": _mapped(runs, _folded)}))
     connection.execute(_CUT_RUNS)
     connection.unregister("folded_runs")
     words = _column(connection, "SELECT DISTINCT word FROM run_words")
@@ -84,13 +85,8 @@ def count_runs_and_name_terms(connection: duckdb.DuckDBPyConnection, *, analyse:
     connection.execute("DROP TABLE run_words")
 
 
-def fold(runs: list[str]) -> list[str]:
-    """NFKC and case folding, as queries are normalised.
-
-    >>> fold(["Straße", "ﬁne", "４２"])
-    ['strasse', 'fine', '42']
-    """
-    return [unicodedata.normalize("NFKC", run).casefold() for run in runs]
+def _folded(runs: list[str]) -> list[str]:
+    return [folded(run) for run in runs]
 
 
 def _column(connection: duckdb.DuckDBPyConnection, query: str) -> pa.ChunkedArray:

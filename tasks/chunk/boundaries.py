@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.index import ChunkingSettings
 
 # Raise it when the same document comes to be cut in another way.
-CHUNKING = "1"
+CHUNKING = "2"
 
 
 # [CLS] and [SEP], or what a model has instead.

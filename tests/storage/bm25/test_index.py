@@ -158,7 +158,7 @@ ALPHABET = "aBcé ßﬁ²½漢かİΣσ'_-.,\n\t0٣̈😀;"
 
 def words_of(text: str) -> Counter[str]:
     """The words of a text by another route: character by character, with Python's idea of Unicode."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).replace("i\u0307", "i")
     spaced = "".join(f" {char} " if char in "漢か" else char for char in folded)
     kept = "".join(char if unicodedata.category(char)[0] in "LNM" else " " for char in spaced)
     words = [re.sub(r"^[\u0300-\u036f]+", "", word) for word in kept.split()]
