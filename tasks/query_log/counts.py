@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.read.tables.columns import Taken
     from nightrank.tasks.read.tables.row import Row
 
-PERHAPS_A_COUNT = " (whole numbers, and nothing is known as the count)"
 FIRST_ROWS, LEAST_ROWS = 200, 3
 MAX_COUNT = 10**12
 PLAIN = re.compile(r"[0-9]{1,13}")

@@ -13,7 +13,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow, LoggedQuery
-from nightrank.tasks.query_log.counts import PERHAPS_A_COUNT, PerhapsCounts, count_of, figures
+from nightrank.tasks.query_log.counts import PerhapsCounts, count_of, figures
 from nightrank.tasks.query_log.personal_data import masked
 from nightrank.tasks.query_log.texts import is_text, read_texts
 from nightrank.tasks.read.account import Kind
@@ -22,7 +22,7 @@ from nightrank.tasks.read.tables.columns import Columns
 from nightrank.tasks.read.tables.documents import LONGEST_NO_TEXT, NO_TEXTS
 from nightrank.tasks.read.tables.names import QUERIES
 from nightrank.tasks.read.tables.rows import read_rows
-from nightrank.tasks.read.tables.usage import Usage
+from nightrank.tasks.read.tables.usage import LEFT_OUT_TIMES, PERHAPS_A_COUNT, Usage
 from nightrank.tasks.read.values import PADDED_IDS, clean_text, identifier, kind, number_as_text
 
 if TYPE_CHECKING:
@@ -233,8 +233,8 @@ class _LogRow:
         except ValueError:
             if not self._is_guessed("timestamp"):
                 raise
-            what = f"the column {self.taken.columns['timestamp'][0]!r} as timestamp, left out where it is none"
-            self.usage.mended(what, row=self.row.number)
+            what = f"the column {self.taken.columns['timestamp'][0]!r}"
+            self.usage.mended(what + LEFT_OUT_TIMES, row=self.row.number)
             return None
 
     def _sender(self, role: str, *, salt: bytes) -> int | None:
