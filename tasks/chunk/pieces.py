@@ -49,8 +49,8 @@ _LONGEST_UNDERLINED = 300  # characters; a rule right under a long paragraph mak
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,9}[.)])[ \t]|[ \t]*\|")  # list items and table rows
 
-# An end of sentence, closing quotes and brackets, and a space; those of East Asian scripts need no space.
-_END = re.compile(r"[.!?…؟۔।॥։]+[\"'”’)\]»*_`]*\s+|[。！？]+[”’」』）]*\s*")
+# An end of sentence, closing quotes and brackets, and a space; scripts without spaces, and Ethiopic, need none.
+_END = re.compile(r"[.!?…؟۔।॥։]+[\"'”’)\]»*_`]*\s+|[。｡！？።፧።។៕။༎]+[”’\"'」』）)»]*\s*")
 _WORD_SEPARATOR = re.compile(r"[\s(\[\"'“‘«*_]")
 _LONGEST_ABBREVIATION = 8
 # Before a full stop, these end no sentence as a rule; compared in lower case. Nor do single letters, as in initials.

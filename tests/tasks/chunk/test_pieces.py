@@ -48,6 +48,10 @@ def test_no_word_is_cut_but_at_east_asian_full_stops(text: str) -> None:
         ("Siehe z.B. Abb. drei. Über alles.", ["Siehe z.B. Abb. drei. ", "Über alles."]),
         ("第一。第二！三", ["第一。", "第二！", "三"]),
         ("पहला। दूसरा।", ["पहला। ", "दूसरा।"]),
+        ("ما هذا؟ كتاب.", ["ما هذا؟ ", "كتاب."]),
+        ("ሰላም።ቤት።", ["ሰላም።", "ቤት።"]),
+        ("នេះ។នោះ", ["នេះ។", "នោះ"]),
+        ("ဒါ။ဟို", ["ဒါ။", "ဟို"]),
         ("Wrapped\nlines stay. Next", ["Wrapped\nlines stay. ", "Next"]),
         ("- one\n  more\n- two\n3. three", ["- one\n  more\n", "- two\n", "3. three"]),
         (
@@ -99,7 +103,7 @@ def test_underlined_headings_bound_and_lead_as_those_with_signs_do() -> None:
         ("Para.", Cut.AFTER_HEADING, ("Guide", "Set apart")),
         ("- item\n---", Cut.BLOCK, ("Guide", "Set apart")),
         ("a | b\n--- | ---", Cut.BLOCK, ("Guide", "Set apart")),
-        ("---\nEnd.", Cut.BLOCK, ("Guide", "Set apart")),
+        ("---\nLast.", Cut.BLOCK, ("Guide", "Set apart")),
     ]
 
 
