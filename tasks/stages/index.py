@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.embed.encoder import EmbedderPlan
     from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
+    from nightrank.tasks.read.account import Entry
     from nightrank.tasks.workers.cut import Sharding
 
 COMMIT_ROWS = 1024  # chunks embedded between two commits: what a killed run loses at most
@@ -53,11 +54,13 @@ class ChunksEmbedded:
         texts: Distinct ones among the chunks.
         embedded: Those of them that had no embedding yet.
         table: Where the vectors are.
+        account: Chunks that are longer than the embedder reads, and characters of a sample that it does not know.
     """
 
     texts: int
     embedded: int
     table: ChunkTableVersion
+    account: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
