@@ -24,6 +24,7 @@ from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.documents import document_numbers, documents_behind
 from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.rank.order import Weighing, final_order, name_candidates, reranked_rows
+from nightrank.tasks.rank.order_file import order_of_release
 from nightrank.tasks.rank.results import cut_results
 from nightrank.tasks.release import StoredRelease
 
@@ -173,7 +174,8 @@ def _results(
         with PairMemo(release.workspace.memo, reranker=inputs.reranker_fingerprint) as memo:
             known, scores = memo.scores_of(pairs)
         pair_scores[asked[known]] = scores
-    weighing = Weighing.of(settings, weight=weight, log=release.log_means(settings))
+    learned = order_of_release(release.manifest)
+    weighing = Weighing.of(settings, learned, weight=weight, log=release.log_means(settings))
     ranked = final_order(candidates, fused, pair_scores, weighing=weighing)
     results = cut_results(
         ranked,

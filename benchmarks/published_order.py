@@ -31,7 +31,7 @@ from nightrank.storage.legs import LEGS
 from nightrank.tasks.evaluate.significance import compare_paired
 from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.experiment.values import Reranking
-from nightrank.tasks.rank.learned import LearnedOrder
+from nightrank.tasks.rank.order_file import read_order
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.trec.qrels import read_judgments
 
@@ -125,7 +125,7 @@ def stage_values(configuration: Configuration, *, order: Path | None) -> dict[st
         found = experiment.values(settings)
         if order is not None:
             # Its means over the log are the judged queries', which are the log here.
-            found = replace(found, weighing=replace(found.weighing, learned=LearnedOrder.read(order)))
+            found = replace(found, weighing=replace(found.weighing, learned=read_order(order)))
         retrieval = settings.retrieval
         fusions = [retrieval.model_copy(update={"fusion": kind}) for kind in ("rrf", "minmax")]
         stages: dict[str, NDArray[np.float64]] = {leg: found.of_leg(leg) for leg in retrieval.legs}

@@ -27,6 +27,7 @@ from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.evaluate.measures import evaluate_runs, named_queries, rows_of_queries, run_of
 from nightrank.tasks.evaluate.significance import compare_paired
 from nightrank.tasks.rank.order import Weighing, entries_of, rank_candidates
+from nightrank.tasks.rank.order_file import learned_order
 from nightrank.tasks.read.account import Account
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _without(folder: Path, settings_file: Path, *, ignore_identical_ids: bool) -
     rows = rows_of_queries(ReleaseFiles(folder).candidates.read(), ids).sort_by("query_key")
     groups = rows.column("query_key").combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
     log = read_manifest(configuration.workspace, folder.name).log_means
-    weighing = Weighing.of(settings, weight=0.0, log=log or None)
+    weighing = Weighing.of(settings, learned_order(settings, base=configuration.base), weight=0.0, log=log or None)
     scores = weighing.final_scores(entries_of(rows, queries=groups), np.full(rows.num_rows, np.nan))
     order, _ = rank_candidates(groups, scores, rows.column("chunk_number").to_numpy())
     run = run_of(rows.take(order), ids, ignore_identical_ids=ignore_identical_ids)

@@ -6,6 +6,7 @@
     ├── GateRefused     (3)  a release was built and must not be published
     └── MachineError    (1)  the machine or a store failed
         ├── WorkspaceBusy  another run holds the workspace's lock
+        ├── NotStored      what a release names is not there
         └── TargetUnreachable  a server that serves releases does not answer; trying again may help
 
 The exit code is what the command line ends with.
@@ -84,6 +85,10 @@ class MachineError(NightrankError):
 
 class WorkspaceBusy(MachineError):
     """Another process holds the workspace's lock."""
+
+
+class NotStored(MachineError):
+    """What a release names is not there: it was looked for, and the store answered."""
 
 
 class TargetUnreachable(MachineError):

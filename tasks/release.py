@@ -53,9 +53,9 @@ class StoredRelease:
         except ValidationError as error:
             message = f"This version cannot read the settings of the release {release_id}."
             raise MachineError(message, remedy="Use the version that made it, or run a refresh.") from error
-        if manifest.inputs.order == "weighted":  # also where it was made before there was a learned order
-            results = settings.results.model_copy(update={"order": "weighted"})
-            settings = settings.model_copy(update={"results": results})
+        # Weighted also where it was made before there was a learned order.
+        order = "weighted" if manifest.inputs.order == "weighted" else "learned"
+        settings = settings.model_copy(update={"results": settings.results.model_copy(update={"order": order})})
         return cls(workspace, manifest, settings)
 
     def log_means(self, settings: Settings) -> LogMeans | None:

@@ -6,7 +6,7 @@ Exit codes: 0 done or nothing to do, 1 a fault of ours or of the machine, 2 the 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from cyclopts import App, CycloptsError, Group
 
@@ -55,16 +55,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with one_command():
             code = app(arguments, result_action="return_value", exit_on_error=False, print_error=True)
     except NightrankError as error:
-        sys.stderr.write(f"nightrank: {error.message}\n")
-        if error.remedy:
-            sys.stderr.write(f"  {error.remedy}\n")
-        sys.exit(error.exit_code)
+        _end(error)
     except CycloptsError:  # it has been printed
         sys.exit(InputError.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted; what was done so far is kept for the next refresh.\n")
         sys.exit(130)
+    except Exception as error:
+        from nightrank.storage.foreign import machine_error
+
+        told = machine_error(error)
+        if told is None:
+            raise
+        _end(told)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end(error: NightrankError) -> NoReturn:
+    sys.stderr.write(f"nightrank: {error.message}\n")
+    if error.remedy:
+        sys.stderr.write(f"  {error.remedy}\n")
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

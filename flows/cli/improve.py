@@ -24,7 +24,7 @@ def tune(
     write: Annotated[bool, flag("Write a proved gain into the settings file, with its evidence.")] = False,
     json_: Json = False,
 ) -> int:
-    """Choose fusion, reranker weight and depth by judged queries, cross-validated."""
+    """Fit the learned order to judged queries, choose fusion, weights and depth by them, cross-validated."""
     settings_file, _ = settings_of(config)
     quiet_prefect()
     from nightrank.flows.tune.flow import tune as tune_flow

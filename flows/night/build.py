@@ -27,7 +27,7 @@ from nightrank.tasks.embed.lazy import LazyEmbedder
 from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.night import BUILT_UPON, Before, Night
 from nightrank.tasks.query_log.budget import measured_pairs_per_second
-from nightrank.tasks.rank.order import order_fingerprint
+from nightrank.tasks.rank.order_file import learned_order, order_fingerprint
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.rerank.lazy import LazyReranker
 from nightrank.tasks.sparse.lazy import LazySparse
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from nightrank.storage.release.files import Queries
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.embed.encoder import EmbedderPlan
+    from nightrank.tasks.rank.learned import LearnedOrder
     from nightrank.tasks.rerank.hosted.plan import HostedPlan
     from nightrank.tasks.rerank.plan import RerankerPlan
     from nightrank.tasks.settings.whole import Settings
@@ -58,12 +59,13 @@ PIPELINE = "6"
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One run: the night as stages see it, its models, and the clock."""
+    """One run: the night as stages see it, its models (None where there is no such one), and the clock."""
 
     night: Night
     embedder: LazyEmbedder
     sparse: LazySparse | None
     reranker: LazyReranker | None
+    learned: LearnedOrder | None
     analyser: Analyser
     started: float
     seconds: dict[str, float] = field(default_factory=dict)
@@ -91,7 +93,7 @@ class Build:
             reranker="none" if plan is None else plan.key,
             analysis=self.analyser.fingerprint(),
             pipeline=PIPELINE,
-            order=order_fingerprint(settings),
+            order=order_fingerprint(self.learned),
         )
 
     def is_current(self, read: InputsRead) -> bool:
@@ -119,6 +121,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Build]:
     embedder = plan_embedder(settings.embedder, settings.execution, base=base)
     sparse = planned_sparse(settings, base=base)
     reranker = plan_reranker(settings.reranker, settings.execution, base=base)
+    learned = learned_order(settings, base=base)
     plans = _Plans(embedder, sparse, reranker)
     current = current_manifest(workspace)
     release_id = new_release_id(now)
@@ -142,6 +145,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Build]:
                 embedder=LazyEmbedder(embedder, settings, seed=seed, sharding=cut),
                 sparse=None if sparse is None else LazySparse(sparse, settings, seed=seed, sharding=cut),
                 reranker=None if reranker is None else LazyReranker(reranker, settings, sharding=cut),
+                learned=learned,
                 analyser=Analyser.of(settings.bm25),
                 started=started,
             )

@@ -46,6 +46,7 @@ def record(build: Build, built: Built, measures: Mapping[str, Mapping[str, float
         gates=verdicts.gates,
         account=totals(built.account),
         log_means=built.reranked.log,
+        order_model={} if build.learned is None else build.learned.stored(),
         files={},
     )
 

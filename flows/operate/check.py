@@ -20,6 +20,7 @@ from nightrank.storage.workspace.open import is_address
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.night import Night
+from nightrank.tasks.rank.order_file import learned_order
 from nightrank.tasks.read.account import Account, as_rows
 from nightrank.tasks.read.folder.find import find_files
 from nightrank.tasks.read.folder.named import files_named
@@ -45,7 +46,8 @@ class Problem:
     """Why a refresh would fail.
 
     Attributes:
-        part: What was looked at: ``inputs``, ``embedder``, ``sparse``, ``reranker``, ``measures`` or ``workspace``.
+        part: What was looked at: ``inputs``, ``embedder``, ``sparse``, ``reranker``, ``order``,
+            ``measures`` or ``workspace``.
         message: What is wrong.
         remedy: What to do about it.
         exit_code: What a refresh would end with: 2 for the user's input, 1 for the machine.
@@ -82,7 +84,8 @@ class Checked:
         files: How many files the source names; None for a source that is none of files, or is not there.
         inputs: What was read; None where a refresh would stop at them.
         bad_rows: The first rows that would be set aside: file, row, reason.
-        models: Name and fingerprint of each model that was found; the reranker's is None where there is none.
+        models: Name and fingerprint of each model that was found; None where there is no reranker, or plain weights
+            order.
         workspace: Where releases lie; None where that cannot be read.
         problems: Why a refresh would fail; empty where it could begin.
     """
@@ -157,11 +160,16 @@ def check_inputs(configuration: Configuration) -> Checked:
         plan = plan_reranker(settings.reranker, settings.execution, base=base)
         found["reranker"] = None if plan is None else (settings.reranker.model, plan.fingerprint)
 
+    def find_order() -> None:
+        learned, named = learned_order(settings, base=base), settings.results.order_model
+        found["order"] = None if learned is None else ("packaged" if named is None else named, learned.fingerprint)
+
     inputs, bad_rows, files = _read(configuration, problems)
     tried("measures", lambda: _parse([settings.gates.measure]))
     tried("embedder", find_embedder)
     tried("sparse", find_sparse)
     tried("reranker", find_reranker)
+    tried("order", find_order)
     workspace: list[WorkspaceChecked] = []
     tried("workspace", lambda: workspace.append(_look_at(configuration.workspace, settings.workspace)))
     for one in workspace:

@@ -23,6 +23,7 @@ from nightrank.tasks.doctor.collection import (
     check_vectors,
 )
 from nightrank.tasks.doctor.examined import Examined, Findings
+from nightrank.tasks.doctor.order import check_order
 from nightrank.tasks.doctor.rankings import (
     check_candidates,
     check_dense_lists,
@@ -48,6 +49,7 @@ CHECKS: Mapping[str, Callable[[Examined], Findings]] = {
     "dense_lists": check_dense_lists,
     "sparse_lists": check_sparse_lists,
     "candidates": check_candidates,
+    "order": check_order,
     "results": check_results,
     "measures": check_measures,
 }

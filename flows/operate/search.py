@@ -17,6 +17,8 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.online.search import LiveSearch
 from nightrank.tasks.rank.diversity import stored_vectors
+from nightrank.tasks.rank.order import Weighing
+from nightrank.tasks.rank.order_file import learned_order
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.rerank.lazy import LazyReranker
@@ -95,12 +97,19 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
     reranker = None if reranker_plan is None else LazyReranker(reranker_plan, settings).load()
     text, key = normalise_query(query), query_key(query)
     files = ReleaseFiles.of(workspace, release_id, only=READ)
-    log = manifest.log_means or None
+    weighing = Weighing.of(
+        settings,
+        learned_order(settings, base=base),
+        weight=0.0 if reranker_plan is None else reranker_plan.weight,
+        log=manifest.log_means or None,
+    )
     with (
         Bm25Store.open(files.statistics.path) as store,
         stored_sparse(settings, workspace, made_with=manifest.inputs.sparse, base=base) as sparse,
     ):
-        live = LiveSearch.of(settings, store, table, embedder=embedder, sparse=sparse, reranker=reranker, log=log)
+        live = LiveSearch.of(
+            settings, store, table, embedder=embedder, sparse=sparse, reranker=reranker, weighing=weighing
+        )
         allowed = live.allowed(condition)
         fused = live.fused(text, allowed)
         same = reranker_plan is not None and reranker_plan.fingerprint == manifest.inputs.reranker_fingerprint

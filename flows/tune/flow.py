@@ -1,7 +1,8 @@
-"""Tuning: what other fusion, weight and depth would be worth, proved on queries that did not choose them.
+"""Tuning: what another fusion, order and depth would be worth, proved on queries that did not choose them.
 
 Nothing of the workspace is changed, but that pairs which the search needs and nobody has scored yet are scored and
-remembered. The settings file is written only where that is asked for, and the gain is proved.
+remembered. The settings file, and beside it the learned order that was fitted, are written only where that is asked
+for, and the gain is proved.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def tune(
     write: bool = False,
     seed: int = 0,
 ) -> Tuning:
-    """Tune fusion, the reranker's weight and depth, and whether there is a reranker at all.
+    """Tune fusion, the learned order, the reranker's weight and depth, and whether there is a reranker at all.
 
     Args:
         settings_file: Path of the settings.

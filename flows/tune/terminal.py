@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nightrank.flows.tune.flow import Tuning
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.tune.cross_validate import Tuned
+    from nightrank.tasks.tune.order import FittedOrder
 
 CHOICES_SHOWN = 5
 SEGMENTS = (
@@ -42,10 +43,19 @@ def show_tuning(tuning: Tuning) -> None:
         soft_wrap=True,
     )
     console.print(_choices_table(tuned.by_fold))
+    if tuned.order is not None:
+        console.print(_fitted(tuned.order), highlight=False, soft_wrap=True)
     if tuned.segments:
         console.print(_segments_table(tuned))
         console.print(SEGMENTS, highlight=False, soft_wrap=True)
     console.print(_verdict(tuning), highlight=False, soft_wrap=True)
+
+
+def _fitted(order: FittedOrder) -> str:
+    return (
+        f"The learned order is fitted to {order.queries:,} judged queries, beginning with the packaged one and held to "
+        f"it with strength {order.strength:g}; {order.file_name} is its file."
+    )
 
 
 def _verdict(tuning: Tuning) -> str:

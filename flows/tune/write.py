@@ -13,6 +13,7 @@ from tomlkit.items import InlineTable, Table
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.atomic import write_text
 from nightrank.tasks.experiment.variants import varied
+from nightrank.tasks.rank.order_file import order_file, read_order
 from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ MARK = "tuned "  # how evidence begins; what a later tuning replaces
 
 def write_tuned(path: Path, tuned: Tuned, *, named: Settings, now: datetime) -> None:
     """Write what tuning changes, each value with its evidence as a comment, which no digest sees.
+
+    A learned order that was fitted becomes a file beside the settings, with a card, before they name it.
 
     Args:
         path: The settings file.
@@ -54,6 +57,8 @@ def write_tuned(path: Path, tuned: Tuned, *, named: Settings, now: datetime) -> 
         raise InputError(f"{path} cannot be edited in place: {error}.", remedy=remedy) from error
     if before != named or after != varied(named, tuned.changes):
         raise InputError(f"{path} is not what was tuned, or cannot be edited in place.", remedy=remedy)
+    if tuned.order is not None:
+        write_text(path.parent / tuned.order.file_name, order_file(tuned.order.model, card_of(tuned, now=now)))
     mode = path.stat().st_mode
     write_text(path, edited)
     path.chmod(mode)
@@ -67,6 +72,26 @@ def evidence(tuned: Tuned, *, now: datetime) -> str:
         f"nDCG@10 {gain.before:.4f} to {gain.after:.4f} "
         f"(by {gain.low:+.4f} to {gain.high:+.4f}, p {gain.p_value:.4f}), cross-validated"
     )
+
+
+def card_of(tuned: Tuned, *, now: datetime) -> dict[str, JsonValue]:
+    """What a fitted order rests on, for people.
+
+    Args:
+        tuned: With an order.
+        now: When.
+    """
+    assert tuned.order is not None
+    return {
+        "made_by": "nightrank tune --write",
+        "date": f"{now:%Y-%m-%d}",
+        "release": tuned.release_id,
+        "queries": tuned.order.queries,
+        "strength": tuned.order.strength,
+        "begun_from": read_order().fingerprint,
+        "fingerprint": tuned.order.fingerprint,
+        "held_out": {"measure": "nDCG@10", "folds": tuned.folds, **tuned.gain._asdict()},
+    }
 
 
 def _set(document: TOMLDocument, changes: Mapping[str, JsonValue], *, comment: str) -> None:

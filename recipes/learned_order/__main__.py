@@ -9,9 +9,8 @@ the extra ``sparse`` where no other sparse model is named.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from cyclopts import App, Parameter
@@ -19,6 +18,8 @@ from cyclopts import App, Parameter
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.atomic import write_text
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
+from nightrank.tasks.rank.learned import LearnedOrder
+from nightrank.tasks.rank.order_file import order_file
 from nightrank.tasks.rerank.cross_encoder import Reranker, about_tokens
 from nightrank.tasks.rerank.find import plan_local
 from nightrank.tasks.settings.index import EmbedderSettings, SparseSettings
@@ -27,7 +28,10 @@ from nightrank.tasks.settings.ranking import RerankerSettings
 from nightrank.tasks.sparse.encoder import SparseEncoder, plan_sparse
 from recipes.learned_order.collections import Models, Scored, read_slice, score
 from recipes.learned_order.fit import fit
-from recipes.learned_order.recipe import COLLECTIONS, MIN_QUERIES, Collection, Fitting
+from recipes.learned_order.recipe import COLLECTIONS, FITTING, MIN_QUERIES, Collection
+
+if TYPE_CHECKING:
+    from nightrank.storage.records import JsonValue
 
 app = App(name="recipes.learned_order", help="Fit the learned order.")
 
@@ -59,15 +63,15 @@ def main(
         raise InputError(message, remedy=f"Name some of: {', '.join(sorted(families))}.")
     kept = [collection for collection in COLLECTIONS if collection.group not in set(leave_out or ())]
     scored = scored_collections(kept, data, output, reranker=reranker, sparse=sparse)
-    model = fit(list(scored.values()), Fitting())
-    card = {
+    model = LearnedOrder.of(fit(list(scored.values()), FITTING), reranker)
+    card: dict[str, JsonValue] = {
         "made_by": COMMAND,
         "reranker": reranker,
         "legs": ["BM25", "the packaged dual encoder", sparse],
         "data": {name: int((one.answer_counts > 0).sum()) for name, one in scored.items()},  # queries by collection
         "licence": LICENCE,
     }
-    write_text(output / "learned_order.json", json.dumps(model | {"reranker": reranker, "card": card}, indent=1) + "\n")
+    write_text(output / "learned_order.json", order_file(model, card))
 
 
 def scored_collections(

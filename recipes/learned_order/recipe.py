@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nightrank.tasks.rank.fit import Fitting
+
 SEED = 7
 QUERIES = 40  # of a collection
 PASSAGES = 400  # of a collection
@@ -85,18 +87,4 @@ COLLECTIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Fitting:
-    """How the gates are fitted.
-
-    Attributes:
-        penalty: Of squared coefficients of what a query's lists say (standardised).
-        of_means: So many times as much of what they say in the mean over the log: there are fewer logs than queries.
-        of_biases: So many times as much of the legs' biases: equal parts unless the collections insist.
-        iterations: Of L-BFGS.
-    """
-
-    penalty: float = 0.03
-    of_means: float = 10.0
-    of_biases: float = 0.3
-    iterations: int = 60
+FITTING = Fitting(penalty=0.03)

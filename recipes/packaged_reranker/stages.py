@@ -201,7 +201,7 @@ def validation_figures(
         if queries:
             scores = score_held_out(score, queries, training_set, depth=DEPTH)
             values = by_weight(queries, training_set.passages, scores, weights=WEIGHTS)
-            measured[recipe.name] = {weight: float(per_query.mean()) for weight, per_query in values.items()}
+            measured[recipe.name] = {one: float(found.mean()) for one, found in values.items() if one is not None}
             fused[recipe.name] = float(fused_ndcg(queries, training_set.passages, depth=DEPTH).mean())
     weight = choose_weight(measured, fused)
     shown = sorted({0.0, 0.5, 1.0, weight})

@@ -7,7 +7,6 @@ that find none get new slots, and postings from their texts. The tables of chunk
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,7 +16,7 @@ import pyarrow as pa
 from nightrank.storage.bm25.layout import LAYOUT, SLOTS_PER_BLOCK, TABLES
 from nightrank.storage.bm25.terms import analysis_fingerprint, count_runs_and_name_terms
 from nightrank.storage.errors import MachineError
-from nightrank.storage.files.database import only_row
+from nightrank.storage.files.database import one_file, only_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,7 +180,7 @@ def apply_changes(
     connection.execute(_TAKE_DOWN)
     connection.execute("CHECKPOINT")  # gives the room of the dropped tables to those that follow
     connection.execute(TABLES)
-    connection.read_parquet(glob.escape(str(chunks))).create_view("chunk_rows")
+    connection.read_parquet(one_file(chunks), hive_partitioning=False).create_view("chunk_rows")
     connection.execute(_NUMBER)
     if connection.execute(_TWO_OF_ONE_ID).fetchall():
         raise MachineError(f"{chunks} has two chunks of one id.", remedy="Chunk the collection again.")

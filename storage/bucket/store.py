@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.atomic import replacing
+from nightrank.storage.foreign import is_about_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -238,6 +239,10 @@ class Remote:
         except BaseError as error:
             if NO_BUCKET in str(error):
                 raise self._no_bucket() from error
+            if is_about_credentials(error):
+                message = f"{self.url} takes these credentials no more: {_first_line(error)}."
+                remedy = "Renew them; then run the same command again: what was done so far is kept."
+                raise MachineError(message, remedy=remedy) from error
             message = f"{self.url} cannot be reached: {_first_line(error)}."
             remedy = "Check the network, and `endpoint` and `region` in [storage]; then run again."
             raise MachineError(message, remedy=remedy) from error

@@ -8,7 +8,7 @@ import duckdb
 
 from nightrank.storage.doctor.faults import find_faults
 from nightrank.storage.errors import WorkspaceBusy
-from nightrank.storage.files.database import connect, only_row
+from nightrank.storage.files.database import connect, one_file, only_row
 from nightrank.storage.filters.queries import text_keys_in
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ _READ_CANDIDATES = """
 CREATE TEMP TABLE candidates AS
 SELECT query_key || ' ' || chunk_id AS name, * EXCLUDE (file_row_number), file_row_number AS position,
     if($by_document, document_id, chunk_id) AS unit
-FROM read_parquet($candidates, file_row_number = true)
+FROM read_parquet($candidates, hive_partitioning = false, file_row_number = true)
 """
-_READ_QUERIES = "CREATE TEMP TABLE queries AS SELECT query_key FROM read_parquet($queries)"
+_READ_QUERIES = "CREATE TEMP TABLE queries AS SELECT query_key FROM read_parquet($queries, hive_partitioning = false)"
 
 
 def _misplaced(rank: str, score: str) -> str:
@@ -77,7 +77,8 @@ _READ_PAIRS = """
 CREATE TEMP TABLE pairs AS
 SELECT query_key || ' ' || chunk_id AS name, try_cast(coalesce(text_key, query_key) AS UUID) AS query_key,
     try_cast(chunk_hash AS UUID) AS chunk_hash, pair_score
-FROM read_parquet($candidates) LEFT JOIN text_keys USING (query_key) WHERE pair_score IS NOT NULL
+FROM read_parquet($candidates, hive_partitioning = false) LEFT JOIN text_keys USING (query_key)
+WHERE pair_score IS NOT NULL
 """
 _REMEMBERED = "SELECT count(*) FROM pairs JOIN pair_scores USING (query_key, chunk_hash)"
 _OF_PAIRS = {
@@ -101,8 +102,8 @@ def candidate_faults(candidates: Path, *, queries: Path, bm25: Path, by_document
         How many candidates there are, and the faults.
     """
     with connect(bm25, read_only=True) as connection:
-        connection.execute(_READ_CANDIDATES, {"candidates": str(candidates), "by_document": by_document})
-        connection.execute(_READ_QUERIES, {"queries": str(queries)})
+        connection.execute(_READ_CANDIDATES, {"candidates": one_file(candidates), "by_document": by_document})
+        connection.execute(_READ_QUERIES, {"queries": one_file(queries)})
         count = int(only_row(connection, "SELECT count(*) FROM candidates")[0])
         return count, find_faults(connection, _FAULTS)
 
@@ -123,7 +124,7 @@ def pair_score_faults(candidates: Path, *, queries: Path, memo: Path) -> tuple[i
     """
     with _open_memo(memo) as connection:
         connection.register("text_keys", text_keys_in([queries]))
-        connection.execute(_READ_PAIRS, {"candidates": str(candidates)})
+        connection.execute(_READ_PAIRS, {"candidates": one_file(candidates)})
         return int(only_row(connection, _REMEMBERED)[0]), find_faults(connection, _OF_PAIRS)
 
 

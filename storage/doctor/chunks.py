@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nightrank.storage.doctor.faults import find_faults
-from nightrank.storage.files.database import connect, only_row
+from nightrank.storage.files.database import connect, one_file, only_row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _READ_DOCUMENTS = """
 CREATE TEMP TABLE documents AS
-SELECT document_id, file_row_number AS position FROM read_parquet($documents, file_row_number = true)
+SELECT document_id, file_row_number AS position
+FROM read_parquet($documents, hive_partitioning = false, file_row_number = true)
 """
 
 _OF_DOCUMENTS = {
@@ -64,7 +65,7 @@ def document_faults(bm25: Path, documents: Path) -> tuple[int, list[Fault]]:
         How many documents there are, and the faults.
     """
     with connect(bm25, read_only=True) as connection:
-        connection.execute(_READ_DOCUMENTS, {"documents": str(documents)})
+        connection.execute(_READ_DOCUMENTS, {"documents": one_file(documents)})
         count = int(only_row(connection, "SELECT count(*) FROM documents")[0])
         return count, find_faults(connection, _OF_DOCUMENTS)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from nightrank.storage.doctor.faults import find_faults
-from nightrank.storage.files.database import connect, only_row
+from nightrank.storage.files.database import connect, one_file, only_row
 from nightrank.storage.filters.queries import text_keys_in
 
 if TYPE_CHECKING:
@@ -16,18 +16,22 @@ if TYPE_CHECKING:
 
     from nightrank.storage.doctor.faults import Fault
 
-_READ_LISTS = "CREATE TEMP TABLE lists AS SELECT query_key, floor, chunk_hashes, scores FROM read_parquet($lists)"
-_READ_QUERIES = "CREATE TEMP TABLE queries AS SELECT query_key FROM read_parquet($queries)"
+_READ_LISTS = """
+CREATE TEMP TABLE lists AS
+SELECT query_key, floor, chunk_hashes, scores
+FROM read_parquet($lists, hive_partitioning = false)
+"""
+_READ_QUERIES = "CREATE TEMP TABLE queries AS SELECT query_key FROM read_parquet($queries, hive_partitioning = false)"
 _READ_CANDIDATES = {
     "dense": """
         CREATE TEMP TABLE candidates AS
         SELECT query_key, if($by_document, document_id, chunk_id) AS unit, dense_score AS leg_score
-        FROM read_parquet($candidates) WHERE dense_score IS NOT NULL
+        FROM read_parquet($candidates, hive_partitioning = false) WHERE dense_score IS NOT NULL
     """,
     "sparse": """
         CREATE TEMP TABLE candidates AS
         SELECT query_key, if($by_document, document_id, chunk_id) AS unit, sparse_score AS leg_score
-        FROM read_parquet($candidates) WHERE sparse_score IS NOT NULL
+        FROM read_parquet($candidates, hive_partitioning = false) WHERE sparse_score IS NOT NULL
     """,
 }
 _READ_UNITS = """
@@ -110,7 +114,7 @@ def leg_list_faults(
     with connect(bm25, read_only=True) as connection:
         if candidates is None:
             return _faults(connection, lists, queries, wanted)
-        connection.execute(_READ_CANDIDATES[leg], {"candidates": str(candidates), "by_document": by_document})
+        connection.execute(_READ_CANDIDATES[leg], {"candidates": one_file(candidates), "by_document": by_document})
         connection.execute(_READ_UNITS, {"by_document": by_document})
         return _faults(connection, lists, queries, wanted | _FAULTS_BESIDE_CANDIDATES)
 
@@ -118,8 +122,8 @@ def leg_list_faults(
 def _faults(
     connection: duckdb.DuckDBPyConnection, lists: Path, queries: Path, wanted: Mapping[str, str]
 ) -> tuple[int, list[Fault]]:
-    connection.execute(_READ_LISTS, {"lists": str(lists)})
-    connection.execute(_READ_QUERIES, {"queries": str(queries)})
+    connection.execute(_READ_LISTS, {"lists": one_file(lists)})
+    connection.execute(_READ_QUERIES, {"queries": one_file(queries)})
     connection.register("filtered", text_keys_in([queries]))  # their lists have what the filter lets through
     count = int(only_row(connection, "SELECT count(*) FROM lists")[0])
     return count, find_faults(connection, wanted)

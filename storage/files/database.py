@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import tempfile
 import time
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,19 @@ def connect(
             "temp_directory": tempfile.gettempdir() if spill_folder is None else str(spill_folder),
         },
     )
+
+
+def one_file(path: Path) -> str:
+    """A path as ``read_parquet`` takes it: no character of it stands for others.
+
+    Whoever reads says ``hive_partitioning = false`` too: by itself DuckDB takes a folder's name, such as ``title=old``,
+    for a column of what lies below it.
+
+    >>> from pathlib import Path
+    >>> one_file(Path("a[1]/b*.parquet"))
+    'a[[]1]/b[*].parquet'
+    """
+    return glob.escape(str(path))
 
 
 def connect_for_writing(path: Path, *, patience_seconds: float = 60.0) -> duckdb.DuckDBPyConnection:

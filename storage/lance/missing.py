@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from nightrank.storage.closing import Closing
-from nightrank.storage.files.database import connect, only_row
+from nightrank.storage.files.database import connect, one_file, only_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MISSING = """
 CREATE TEMP TABLE missing AS
 SELECT chunk_hash, any_value(text) AS text, length(any_value(text)) AS characters
-FROM read_parquet($chunks) ANTI JOIN known USING (chunk_hash)
+FROM read_parquet($chunks, hive_partitioning = false) ANTI JOIN known USING (chunk_hash)
 GROUP BY chunk_hash
 """
 _COUNT_MISSING = "SELECT count(*) FROM missing"
@@ -37,7 +37,7 @@ class MissingChunks(Closing):
     def __init__(self, chunks: Path, known: pa.RecordBatchReader) -> None:
         self._connection = connect()
         self._connection.register("known", known)
-        self._connection.execute(_MISSING, {"chunks": str(chunks)})
+        self._connection.execute(_MISSING, {"chunks": one_file(chunks)})
         self._connection.unregister("known")
         self._count = int(only_row(self._connection, _COUNT_MISSING)[0])
 

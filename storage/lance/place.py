@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import tempfile
+import weakref
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from nightrank.storage.errors import MachineError
 from nightrank.storage.files.atomic import remove_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from nightrank.storage.bucket.store import Remote
 
 FOLDER = "lance"  # in a workspace
 SUFFIX = ".lance"  # of a table's folder
 _REMOVED = ".removed-"
+# Of other characters LanceDB makes percent-encoded ones for some of its files, and folders of such names.
+_TAKEN_AS_IT_IS = re.compile(r"[A-Za-z0-9 ._/=+,@-]*")
 
 
 class LancePlace(ABC):
@@ -96,7 +102,20 @@ class LanceFolder(LancePlace):
     def connect(self) -> Any:
         import lancedb
 
-        return lancedb.connect(str(self.path))
+        path = self.path.absolute()
+        if _TAKEN_AS_IT_IS.fullmatch(str(path)):
+            return lancedb.connect(str(path))
+        folder = tempfile.mkdtemp(prefix="nightrank-lance-")
+        if not _TAKEN_AS_IT_IS.fullmatch(folder):
+            shutil.rmtree(folder)
+            message = f"LanceDB can use neither {path} nor the folder for temporary files as they are named."
+            raise MachineError(message, remedy="Set TMPDIR to a folder whose name has plain letters alone.")
+        path.mkdir(parents=True, exist_ok=True)
+        link = Path(folder) / FOLDER
+        link.symlink_to(path, target_is_directory=True)
+        connection = lancedb.connect(str(link))
+        weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)  # its tables hold the connection
+        return connection
 
     @override
     def table_names(self) -> list[str]:

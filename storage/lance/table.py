@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nightrank.storage.errors import MachineError
+from nightrank.storage.errors import MachineError, NotStored
 from nightrank.storage.files.database import require_finite
+from nightrank.storage.foreign import machine_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -222,6 +223,9 @@ def vectors_of(batch: pa.RecordBatch | pa.Table, dimensions: int) -> NDArray[np.
     return flat.reshape(-1, dimensions)
 
 
+_NOT_THERE = ("not found", "not exist", "no longer exists", "no such file")  # as LanceDB says it
+
+
 def _checked_out(place: LancePlace, name: str, version: int | str, missing: str) -> Any:  # noqa: ANN401 (lancedb ships no types)
     """A table at a version or a tag; what is ``missing`` is told where it is not there."""
     try:
@@ -230,8 +234,12 @@ def _checked_out(place: LancePlace, name: str, version: int | str, missing: str)
         table = place.connect().open_table(name)
         table.checkout(version)
     except (ValueError, RuntimeError, FileNotFoundError) as error:
-        message = f"LanceDB's table {name} in {place} has {missing}."
-        raise MachineError(message, remedy="Run `nightrank refresh` to build a new release.") from error
+        if isinstance(error, FileNotFoundError) or any(words in str(error).lower() for words in _NOT_THERE):
+            message = f"LanceDB's table {name} in {place} has {missing}."
+            raise NotStored(message, remedy="Run `nightrank refresh` to build a new release.") from error
+        told = machine_error(error)
+        message = f"LanceDB's table {name} in {place} cannot be opened: {told.message if told else error}"
+        raise MachineError(message, remedy=told.remedy if told else "Run again.") from error
     return table
 
 

@@ -10,14 +10,13 @@ asked for them, or settings that come back will. They go with the texts that the
 
 from __future__ import annotations
 
-import glob
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightrank.storage.bm25.held import reachable_chunks
 from nightrank.storage.files.atomic import remove_unfinished
-from nightrank.storage.files.database import connect_for_writing, only_row
+from nightrank.storage.files.database import connect_for_writing, one_file, only_row
 from nightrank.storage.filters.queries import text_keys_in
 from nightrank.storage.memo.file import written_anew
 from nightrank.storage.memo.pair_scores import CREATE_PAIR_SCORES, PAID
@@ -67,7 +66,7 @@ PAIRS = MemoKind(
 CREATE TEMP TABLE reached AS
 SELECT DISTINCT coalesce(text_key, query_key)::UUID AS query_key, chunk_hash::UUID AS chunk_hash
 FROM (
-    FROM read_parquet($files, filename = true)
+    FROM read_parquet($files, hive_partitioning = false, filename = true)
     -- A query that a spending cap left unfinished shows no score, and what was paid for it is wanted the next night.
     QUALIFY pair_score IS NOT NULL OR count(pair_score) OVER (PARTITION BY filename, query_key) = 0
 ) LEFT JOIN text_keys USING (query_key)
@@ -101,7 +100,7 @@ QUERIES = MemoKind(
     reachable="""
 CREATE TEMP TABLE reached AS
 SELECT DISTINCT coalesce(text_key, query_key)::UUID AS query_key
-FROM read_parquet($files) LEFT JOIN text_keys USING (query_key)
+FROM read_parquet($files, hive_partitioning = false) LEFT JOIN text_keys USING (query_key)
 """,
     count="""
 SELECT (SELECT count(*) FROM query_vectors), (SELECT count(*) FROM query_vectors SEMI JOIN reached USING (query_key))
@@ -177,7 +176,7 @@ def keep_reachable(
             reachable_chunks(memo, files)
         else:
             memo.register("text_keys", text_keys_in(queries))
-            memo.execute(kind.reachable, {"files": [glob.escape(str(file)) for file in files]})
+            memo.execute(kind.reachable, {"files": [one_file(file) for file in files]})
             memo.unregister("text_keys")
         entries, living = only_row(memo, kind.count)
         dead = int(entries - living)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from typing_extensions import override
 
 from nightrank.storage.closing import Closing
-from nightrank.storage.files.database import connect, only_row
+from nightrank.storage.files.database import connect, one_file, only_row
 from nightrank.storage.files.parquet import table_writer
 from nightrank.storage.records import CHUNKS
 from nightrank.storage.release.documents import document_of
@@ -35,8 +35,8 @@ _KEPT = """
 CREATE TABLE kept AS
 WITH same AS (
     SELECT after.document_id
-    FROM read_parquet($documents) AS after
-    SEMI JOIN read_parquet($before) AS before
+    FROM read_parquet($documents, hive_partitioning = false) AS after
+    SEMI JOIN read_parquet($before, hive_partitioning = false) AS before
     ON after.document_id = before.document_id AND after.content_digest = before.content_digest
 ), listed AS MATERIALIZED (
     SELECT chunk_hash, document_id, ordinal, body_start FROM chunks_before SEMI JOIN same USING (document_id)
@@ -47,25 +47,31 @@ SELECT * FROM listed ANTI JOIN lost USING (document_id)
 """
 _CHANGED = """
 CREATE TABLE changed AS
-SELECT document_id FROM read_parquet($documents) ANTI JOIN kept USING (document_id)
+SELECT document_id FROM read_parquet($documents, hive_partitioning = false) ANTI JOIN kept USING (document_id)
 """
 _COUNT_CHANGED = "SELECT count(*) FROM changed"
 _CHANGED_DOCUMENTS = """
-SELECT * FROM read_parquet($documents) SEMI JOIN changed USING (document_id) ORDER BY document_id DESC
+SELECT * FROM read_parquet($documents, hive_partitioning = false) SEMI JOIN changed USING (document_id)
+ORDER BY document_id DESC
 """
 _LISTING = """
 SELECT document_id || '#' || ordinal AS chunk_id, chunk_hash, document_id, ordinal, title, body_start, metadata
 FROM (
     SELECT chunk_hash, document_id, ordinal, body_start FROM kept
     UNION ALL
-    SELECT chunk_hash, document_id, ordinal, body_start FROM read_parquet($fresh)
-) JOIN read_parquet($documents) USING (document_id)
+    SELECT chunk_hash, document_id, ordinal, body_start FROM read_parquet($fresh, hive_partitioning = false)
+) JOIN read_parquet($documents, hive_partitioning = false) USING (document_id)
 ORDER BY document_id DESC, ordinal
 """
-_DISTINCT = "SELECT count(DISTINCT chunk_hash) FROM read_parquet($chunks)"
-_WITHOUT_ROW = "SELECT count(DISTINCT chunk_hash) FROM read_parquet($chunks) ANTI JOIN stored USING (chunk_hash)"
+_DISTINCT = "SELECT count(DISTINCT chunk_hash) FROM read_parquet($chunks, hive_partitioning = false)"
+_WITHOUT_ROW = """
+SELECT count(DISTINCT chunk_hash)
+FROM read_parquet($chunks, hive_partitioning = false) ANTI JOIN stored USING (chunk_hash)
+"""
 _ADDED = """
-SELECT DISTINCT chunk_hash FROM read_parquet($chunks) ANTI JOIN chunks_before USING (chunk_hash) ORDER BY chunk_hash
+SELECT DISTINCT chunk_hash
+FROM read_parquet($chunks, hive_partitioning = false) ANTI JOIN chunks_before USING (chunk_hash)
+ORDER BY chunk_hash
 """
 
 
@@ -77,7 +83,7 @@ class ChunkListing(Closing):
     """
 
     def __init__(self, documents: Path) -> None:
-        self._documents = str(documents)
+        self._documents = one_file(documents)
         self._connection = connect()
         self._connection.execute(_NOTHING_KEPT)
 
@@ -96,7 +102,7 @@ class ChunkListing(Closing):
         self._connection.execute("DROP TABLE kept")
         self._connection.register("chunks_before", chunks_before)
         self._connection.register("stored", stored)
-        self._connection.execute(_KEPT, {"documents": self._documents, "before": str(before)})
+        self._connection.execute(_KEPT, {"documents": self._documents, "before": one_file(before)})
         self._connection.unregister("chunks_before")
         self._connection.unregister("stored")
 
@@ -119,7 +125,7 @@ class ChunkListing(Closing):
         """
         rows = 0
         with table_writer(path, CHUNKS) as writer:
-            files = {"documents": self._documents, "fresh": str(fresh)}
+            files = {"documents": self._documents, "fresh": one_file(fresh)}
             for batch in self._connection.sql(_LISTING, params=files).to_arrow_reader(65_536):
                 writer.write_table(pa.Table.from_batches([batch]).cast(CHUNKS))
                 rows += batch.num_rows
@@ -135,7 +141,7 @@ class ChunkListing(Closing):
 def distinct_texts(chunks: Path) -> int:
     """How many distinct texts a listing of schema CHUNKS has."""
     with connect() as connection:
-        return int(only_row(connection, _DISTINCT, {"chunks": str(chunks)})[0])
+        return int(only_row(connection, _DISTINCT, {"chunks": one_file(chunks)})[0])
 
 
 def texts_without_row(chunks: Path, stored: pa.RecordBatchReader) -> int:
@@ -147,7 +153,7 @@ def texts_without_row(chunks: Path, stored: pa.RecordBatchReader) -> int:
     """
     with connect() as connection:
         connection.register("stored", stored)
-        return int(only_row(connection, _WITHOUT_ROW, {"chunks": str(chunks)})[0])
+        return int(only_row(connection, _WITHOUT_ROW, {"chunks": one_file(chunks)})[0])
 
 
 def texts_added(chunks: Path, chunks_before: pa.RecordBatchReader) -> pa.Array:
@@ -159,5 +165,5 @@ def texts_added(chunks: Path, chunks_before: pa.RecordBatchReader) -> pa.Array:
     """
     with connect() as connection:
         connection.register("chunks_before", chunks_before)
-        found = connection.sql(_ADDED, params={"chunks": str(chunks)}).to_arrow_table()
+        found = connection.sql(_ADDED, params={"chunks": one_file(chunks)}).to_arrow_table()
     return found.column(0).combine_chunks()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from nightrank.storage.files.database import connect, only_row
+from nightrank.storage.files.database import connect, one_file, only_row
 from nightrank.storage.files.parquet import stream_rows, table_writer
 from nightrank.storage.keys import digest_of_sequence
 from nightrank.storage.records import DOCUMENTS, BadRow, Document
@@ -22,18 +22,19 @@ RAW_DOCUMENTS = DOCUMENTS.append(pa.field("position", pa.int64(), nullable=False
 
 _FIRSTS = """
 SELECT document_id, min(position) AS position, count(*) AS copies
-FROM read_parquet($raw) GROUP BY document_id
+FROM read_parquet($raw, hive_partitioning = false) GROUP BY document_id
 """
 _SETTLED = """
 SELECT raw.* EXCLUDE (position)
-FROM read_parquet($raw) AS raw SEMI JOIN firsts USING (document_id, position)
+FROM read_parquet($raw, hive_partitioning = false) AS raw SEMI JOIN firsts USING (document_id, position)
 ORDER BY document_id DESC
 """
 _REPEATED = """
 SELECT raw.file, raw.row, raw.document_id, first.file AS first_file, first.row AS first_row
-FROM read_parquet($raw) AS raw
+FROM read_parquet($raw, hive_partitioning = false) AS raw
 JOIN firsts ON raw.document_id = firsts.document_id AND raw.position > firsts.position AND firsts.copies > 1
-JOIN read_parquet($raw) AS first ON first.document_id = firsts.document_id AND first.position = firsts.position
+JOIN read_parquet($raw, hive_partitioning = false) AS first
+    ON first.document_id = firsts.document_id AND first.position = firsts.position
 ORDER BY raw.position
 """
 _CHANGES = """
@@ -42,9 +43,13 @@ SELECT count(*) FILTER (before.document_id IS NULL) AS added,
        count(*) FILTER (before.content_digest = after.content_digest
                         AND before.document_digest != after.document_digest) AS metadata,
        count(*) FILTER (after.document_id IS NULL) AS removed
-FROM read_parquet($before) AS before FULL OUTER JOIN read_parquet($after) AS after USING (document_id)
+FROM read_parquet($before, hive_partitioning = false) AS before
+FULL OUTER JOIN read_parquet($after, hive_partitioning = false) AS after USING (document_id)
 """
-_ALL_ADDED = "SELECT count(*) AS added, 0 AS edited, 0 AS metadata, 0 AS removed FROM read_parquet($after)"
+_ALL_ADDED = """
+SELECT count(*) AS added, 0 AS edited, 0 AS metadata, 0 AS removed
+FROM read_parquet($after, hive_partitioning = false)
+"""
 
 # What a release keeps of its documents, for the next night to compare with.
 DIGESTS = ["document_id", "document_digest", "content_digest"]
@@ -105,10 +110,10 @@ def deduplicate_documents(raw: Path, settled: Path) -> list[BadRow]:
         The later rows of ids that came more than once.
     """
     with connect() as connection:
-        connection.execute(f"CREATE TEMP TABLE firsts AS {_FIRSTS}", {"raw": str(raw)})
-        repeated = connection.execute(_REPEATED, {"raw": str(raw)}).fetchall()
+        connection.execute(f"CREATE TEMP TABLE firsts AS {_FIRSTS}", {"raw": one_file(raw)})
+        repeated = connection.execute(_REPEATED, {"raw": one_file(raw)}).fetchall()
         with table_writer(settled, DOCUMENTS) as writer:
-            for batch in connection.sql(_SETTLED, params={"raw": str(raw)}).to_arrow_reader(4096):
+            for batch in connection.sql(_SETTLED, params={"raw": one_file(raw)}).to_arrow_reader(4096):
                 writer.write_table(pa.Table.from_batches([batch]).cast(DOCUMENTS))
     return [
         BadRow(file, row, f"the id {document_id!r} was used before, in {first_file}, row {first_row}")
@@ -133,7 +138,7 @@ def changes_between(before: Path | None, after: Path) -> Changes:
     """
     with connect() as connection:
         if before is None:
-            row = only_row(connection, _ALL_ADDED, {"after": str(after)})
+            row = only_row(connection, _ALL_ADDED, {"after": one_file(after)})
         else:
-            row = only_row(connection, _CHANGES, {"before": str(before), "after": str(after)})
+            row = only_row(connection, _CHANGES, {"before": one_file(before), "after": one_file(after)})
     return Changes(added=row[0], edited=row[1], metadata=row[2], removed=row[3])

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing, contextmanager
+import tempfile
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -23,8 +26,8 @@ from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
+COPIED_BYTES = 1 << 20  # at a time
 MAPPED_BYTES = 1 << 40  # SQLite maps as much of it into memory as it was built to, and reads what lies beyond
 
 _CREATE = "CREATE TABLE results (query_key TEXT PRIMARY KEY, query TEXT NOT NULL, results TEXT NOT NULL)"
@@ -75,7 +78,9 @@ def write_results_file(
 class ResultsFile(Closing):
     """A reader of such a file. Threads may share one, and processes that are forked from its own.
 
-    A connection serves one look-up at a time; as many are opened as there are look-ups at one moment.
+    A connection serves one look-up at a time; as many are opened as there are look-ups at one moment. The file is held
+    open, so that it goes on being read after its release was removed: SQLite opens files by their names alone, so
+    connections that are wanted then are to a copy in the folder for temporary files.
 
     Args:
         path: The file, in its release's folder; it must never change.
@@ -93,8 +98,18 @@ class ResultsFile(Closing):
         self._idle: list[sqlite3.Connection] = []
         self._process = os.getpid()
         self._is_closed = False
-        with self._reading() as connection:
-            connection.execute(_GET, ("",)).fetchone()
+        self._copying = Lock()
+        self._copy: Path | None = None
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise self._unreadable(error) from error
+        try:
+            with self._reading() as connection:
+                connection.execute(_GET, ("",)).fetchone()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
 
     def __len__(self) -> int:
         """How many queries it holds, aliases not counted."""
@@ -104,9 +119,14 @@ class ResultsFile(Closing):
 
     @override
     def close(self) -> None:
+        if self._is_closed:
+            return
         self._is_closed = True
         while self._idle:
             self._idle.pop().close()
+        os.close(self._descriptor)
+        if self._copy is not None and self._process == os.getpid():
+            self._copy.unlink(missing_ok=True)
 
     def get(self, key: str) -> tuple[str, bytes] | None:
         """The text of a query and its results as JSON, by its key or an alias; None where it has none.
@@ -143,7 +163,7 @@ class ResultsFile(Closing):
         if self._is_closed:
             raise ValueError("the results have been closed")
         if self._process != os.getpid():  # SQLite's connections must not be used behind a fork
-            self._idle, self._process = [], os.getpid()
+            self._idle, self._process, self._copying, self._copy = [], os.getpid(), Lock(), None
         idle = self._idle
         try:
             connection = idle.pop()
@@ -152,11 +172,14 @@ class ResultsFile(Closing):
         try:
             yield connection
         except sqlite3.DatabaseError as error:
-            message = f"{self._path} cannot be read: {error}."
-            remedy = "Roll back to another release, or remove this one and run `nightrank refresh`."
-            raise MachineError(message, remedy=remedy) from error
+            raise self._unreadable(error) from error
         finally:
             self._give_back(connection, idle)
+
+    def _unreadable(self, error: Exception) -> MachineError:
+        message = f"{self._path} cannot be read: {error}."
+        remedy = "Roll back to another release, or remove this one and run `nightrank refresh`."
+        return MachineError(message, remedy=remedy)
 
     def _give_back(self, connection: sqlite3.Connection, idle: list[sqlite3.Connection]) -> None:
         if self._is_closed:  # by another thread, meanwhile
@@ -165,8 +188,32 @@ class ResultsFile(Closing):
             idle.append(connection)
 
     def _connect(self) -> sqlite3.Connection:
-        # Immutable: neither locks nor journals are looked for, so that the folder may be read-only.
-        address = f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
-        connection = sqlite3.connect(address, uri=True, check_same_thread=False)
-        connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
-        return connection
+        try:
+            return _connected(self._path if self._is_where_it_was() else self._copied())
+        except (OSError, sqlite3.Error) as error:
+            raise self._unreadable(error) from error
+
+    def _is_where_it_was(self) -> bool:
+        """Whether the file that is held open is still the one of its name."""
+        with suppress(OSError):
+            return os.path.samestat(self._path.stat(), os.fstat(self._descriptor))
+        return False
+
+    def _copied(self) -> Path:
+        """The copy of what is held open, made at first need."""
+        with self._copying:
+            if self._copy is None:
+                descriptor, name = tempfile.mkstemp(prefix="nightrank-results-", suffix=self._path.suffix)
+                with open(descriptor, "wb") as copy:  # noqa: PTH123 (a descriptor)
+                    while piece := os.pread(self._descriptor, COPIED_BYTES, copy.tell()):
+                        copy.write(piece)
+                self._copy = Path(name)
+            return self._copy
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    # Immutable: neither locks nor journals are looked for, so that the folder may be read-only.
+    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+    connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
+    return connection

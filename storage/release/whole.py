@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from nightrank.storage.doctor.faults import Fault, fault_of
-from nightrank.storage.errors import MachineError
+from nightrank.storage.errors import NotStored
 from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.files import FileReference, ReleaseFiles
@@ -48,12 +48,16 @@ def file_faults(
 
 
 def is_there(workspace: Workspace, manifest: Manifest) -> bool:
-    """Whether a release has all the files that its manifest names, and LanceDB its tag; contents are not looked at."""
+    """Whether a release has all the files that its manifest names, and LanceDB its tag; contents are not looked at.
+
+    Raises:
+        MachineError: The store does not say.
+    """
     if not workspace.holds(manifest.release_id, manifest.files):
         return False
     try:
         ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=manifest.release_id)
-    except MachineError:
+    except NotStored:
         return False
     return True
 

@@ -135,13 +135,18 @@ class SearchCache(Closing):
 
         Raises:
             InputError: The filter is none.
+            MachineError: The file is damaged.
         """
         condition = condition_of(filter_by)
         found = self._file.get(query_key(query, condition))
         if found is None:
             return None
         text, results = found
-        return CachedResults(text, self.release_id, read_results(results), condition)
+        try:
+            return CachedResults(text, self.release_id, read_results(results), condition)
+        except (msgspec.DecodeError, RecursionError) as error:
+            message = f"The results of a query in the release {self.release_id} cannot be read: {error}."
+            raise MachineError(message, remedy="Roll back to another release, or run `nightrank refresh`.") from error
 
 
 def _folder(workspace: Workspace, release_id: str) -> Path:

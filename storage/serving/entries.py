@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow.parquet as pq
 
 from nightrank.storage.errors import InputError, MachineError
-from nightrank.storage.files.database import connect
+from nightrank.storage.files.database import connect, one_file
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.release.results_file import ResultsFile
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from nightrank.storage.release.manifest import Manifest
     from nightrank.storage.workspace.base import Workspace
 
-_CONDITIONS = 'SELECT query_key, "filter" FROM read_parquet($path) WHERE "filter" IS NOT NULL ORDER BY query_key'
+_CONDITIONS = """
+SELECT query_key, "filter" FROM read_parquet($path, hive_partitioning = false)
+WHERE "filter" IS NOT NULL ORDER BY query_key
+"""
 
 
 class Entry(NamedTuple):
@@ -131,7 +134,7 @@ def _conditions(queries: Path) -> Iterator[tuple[str, str]]:
         if "filter" not in file.schema_arrow.names:  # an earlier version's
             return
     with connect() as connection:
-        connection.execute(_CONDITIONS, {"path": str(queries)})
+        connection.execute(_CONDITIONS, {"path": one_file(queries)})
         while rows := connection.fetchmany(1000):
             yield from rows
 

@@ -6,14 +6,15 @@
         found = cache.get("read a csv file")
 
 Each look-up is answered from one release, as ``storage.serving.cache`` has it. What is published meanwhile is looked
-for
-in a thread of its own, so that no look-up waits for a store; its results are copied here and checked before they take
-the place of the others, in one step. While the workspace cannot be reached the last release goes on being served.
+for in a thread of its own, so that no look-up waits for a store; its results are copied here and checked before they
+take the place of the others, in one step. While the workspace cannot be reached, or what is published cannot be read,
+the last release goes on being served, and ``seconds_since_look`` says for how long nobody could see whether it is live.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Self
 
@@ -53,6 +54,7 @@ class FollowingCache(Closing):
         self._workspace, self._seconds = workspace, look_every_seconds
         self._cache = SearchCache.of(workspace)
         self._looking = Lock()
+        self._looked = time.monotonic()
         self._closed = Event()
         self._thread = Thread(target=self._follow, name="following cache", daemon=True)
         self._thread.start()
@@ -77,6 +79,11 @@ class FollowingCache(Closing):
     def release_id(self) -> str:
         """The release that is served now."""
         return self._cache.release_id
+
+    @property
+    def seconds_since_look(self) -> float:
+        """How long ago it was seen that the release that is served is the current one."""
+        return time.monotonic() - self._looked
 
     @override
     def close(self) -> None:
@@ -104,10 +111,12 @@ class FollowingCache(Closing):
             MachineError: The workspace cannot be reached, or its results cannot be read.
         """
         with self._looking:
-            before = self._cache
+            before, now = self._cache, time.monotonic()
             if self._workspace.current_release_id() in {None, before.release_id}:
+                self._looked = now
                 return False
             self._cache = SearchCache.of(self._workspace)
+            self._looked = now
             before.close()
             self._workspace.forget_removed()
             return True
@@ -117,4 +126,10 @@ class FollowingCache(Closing):
             try:
                 self.look()
             except NightrankError as error:
-                _LOG.warning("Still serving the release %s: %s", self.release_id, error)
+                self._tell(error)
+            except Exception as error:
+                self._tell(f"{type(error).__name__}: {error}")
+
+    def _tell(self, what: object) -> None:
+        seconds = round(self.seconds_since_look)
+        _LOG.warning("Still serving the release %s, last looked up %d s ago: %s", self.release_id, seconds, what)

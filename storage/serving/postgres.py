@@ -275,7 +275,8 @@ def _required(connection: psycopg.Connection, names: Names, address: Address) ->
 
 def _options(address: Address) -> dict[str, Any]:
     password = {} if address.password is None else {"password": address.password}
-    return {"connect_timeout": 10, "application_name": "nightrank", **password}
+    # Without prepared statements: behind PgBouncer the next transaction may have another connection, without them.
+    return {"connect_timeout": 10, "application_name": "nightrank", "prepare_threshold": None, **password}
 
 
 @contextmanager

@@ -175,7 +175,7 @@ class Workspace(ABC):
             if pointer is None:
                 return None
             release_id = json.loads(pointer)["release_id"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             message = f"{path} does not name a release."
             raise MachineError(message, remedy="Restore it, or remove it and run `nightrank refresh`.") from error
         if not is_release_id(release_id):
@@ -313,7 +313,7 @@ def is_release_id(value: object) -> TypeGuard[str]:
     >>> [is_release_id(value) for value in ("20260102T030405-678Z", "..", "", ".staging-1", "a/b", 7)]
     [True, False, False, False, False, False]
     """
-    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value) is not None
+    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", value) is not None
 
 
 def _remove_empty(folder: Path) -> None:

@@ -140,7 +140,8 @@ class FolderWorkspace(Workspace):
             yield
             return
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            with suppress(OSError):  # a file system without locks: then nobody removes what is read, either
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
             yield
         finally:
             os.close(descriptor)
@@ -151,7 +152,7 @@ class FolderWorkspace(Workspace):
         descriptor = self._open_readers_lock()
         try:
             alone = False
-            with suppress(BlockingIOError):
+            with suppress(OSError):  # held by a reader, or a file system without locks
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 alone = True
             yield alone

@@ -9,12 +9,14 @@ import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nightrank.storage.errors import InputError, WorkspaceBusy
+from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
+
+TRIES = 100  # as many writers in turn may remove an empty workspace while one waits for its lock
 
 
 @contextmanager
@@ -28,6 +30,8 @@ def held(path: Path, *, what: str, now: datetime) -> Iterator[None]:
 
     Raises:
         WorkspaceBusy: Another process holds it; the message says which.
+        InputError: Its folder cannot be made or written.
+        MachineError: The file system gives no locks.
     """
     descriptor = _acquire(path, what=what)
     try:
@@ -42,7 +46,7 @@ def held(path: Path, *, what: str, now: datetime) -> Iterator[None]:
 
 def _acquire(path: Path, *, what: str) -> int:
     """Open and lock the file at ``path``; a lock on a file that has been removed meanwhile is tried again."""
-    while True:
+    for _ in range(TRIES):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -52,15 +56,28 @@ def _acquire(path: Path, *, what: str) -> int:
             message = f"{path.parent} cannot be written: {error.strerror}."
             raise InputError(message, remedy="Choose another `workspace` in the settings.") from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(descriptor, 1000, 0).decode(errors="replace")
-            os.close(descriptor)
-            message = f"Another process holds {what}: {holder or 'it has just started'}."
-            raise WorkspaceBusy(message, remedy="Wait for it to end, or stop it.") from error
-        try:
-            if os.stat(path).st_ino == os.fstat(descriptor).st_ino:  # noqa: PTH116 (its twin takes a descriptor)
+            if _is_locked(descriptor, path, what=what):
                 return descriptor
-        except FileNotFoundError:
-            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
+    message = f"{path.parent} cannot be made: what it lies in is not there, or goes away again and again."
+    raise InputError(message, remedy="See that its disk is mounted, or choose another `workspace` in the settings.")
+
+
+def _is_locked(descriptor: int, path: Path, *, what: str) -> bool:
+    """Lock an open file; False where it is no longer the one at ``path``."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 1000, 0).decode(errors="replace")
+        message = f"Another process holds {what}: {holder or 'it has just started'}."
+        raise WorkspaceBusy(message, remedy="Wait for it to end, or stop it.") from error
+    except OSError as error:
+        message = f"{path.parent} is on a file system that gives no locks ({error.strerror}), so two runs could meet."
+        raise MachineError(message, remedy="Mount it with locks, or put the workspace on another disk.") from error
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.atomic import write_text
+from nightrank.storage.files.paths import require_usable
 from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
@@ -43,15 +44,17 @@ def open_workspace(
         options: How an object store is reached; None for what the environment says.
 
     Raises:
-        InputError: The local copy cannot be written.
+        InputError: The local copy cannot be written, or a path has a character that cannot be used.
     """
     if not is_address(str(name)):
+        require_usable(base / name)
         return FolderWorkspace(base / name)
     from nightrank.storage.bucket.store import StoreOptions
 
     url = str(name).rstrip("/")
     folder = (user_cache() if cache is None else base / cache.expanduser()).resolve()
     root = folder / hashlib.sha256(url.encode()).hexdigest()[:16]
+    require_usable(root)
     reached = {"url": url, "options": asdict(StoreOptions() if options is None else options)}
     text = json.dumps(reached, indent=2) + "\n"
     try:

@@ -152,6 +152,24 @@ class JudgedCandidates:
         judged = np.bincount(self.judged_groups, minlength=count)
         return np.bincount(self.groups[found], minlength=count) / np.maximum(judged, 1)
 
+    def row_gains(self, order: NDArray[np.intp]) -> NDArray[np.float64]:
+        """What each row, taken in some order, is worth: float64 (n,).
+
+        The first row of a relevant document has its grade, every other row 0; those of a document that is left out
+        have NaN.
+
+        Args:
+            order: int (n,), of the rows, by query.
+        """
+        of_document = np.zeros(self.starts.size)
+        of_document[self.relevant] = self.gains
+        of_document[self.ignored] = np.nan
+        documents = np.repeat(np.arange(self.starts.size), np.diff(np.append(self.starts, order.size)))[order]
+        gains = of_document[documents]
+        first = np.zeros(order.size, dtype=np.bool_)
+        first[np.unique(documents, return_index=True)[1]] = True
+        return np.where(first | np.isnan(gains), gains, 0.0)
+
     def _ranks(self, scores: NDArray[np.float32], among: NDArray[np.bool_]) -> NDArray[np.int32]:
         """int32 (n_documents,), the rank of each document of a query; 0 where it is not in the ranking."""
         if not self.starts.size:

@@ -32,6 +32,7 @@ from nightrank.tasks.first_stage import FirstStage
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.fusion import fuse, union_legs
 from nightrank.tasks.rank.order import Weighing, final_order, name_candidates, reranked_rows
+from nightrank.tasks.rank.order_file import learned_order
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.rerank.hosted.spending import SpendingBySection
@@ -261,7 +262,8 @@ class Experiment:
     def _weighing(self, settings: Settings) -> Weighing:
         """Of the final order, with what lists say in the mean over the release's log."""
         weight = _weight(self._plan(settings.reranker), settings)
-        return Weighing.of(settings, weight=weight, log=self.release.log_means(settings))
+        learned = learned_order(settings, base=self._base)
+        return Weighing.of(settings, learned, weight=weight, log=self.release.log_means(settings))
 
     def _judged_pool(self, settings: Settings) -> JudgedCandidates:
         documents = self._chunks.column("document_id").combine_chunks().dictionary_encode()

@@ -22,6 +22,7 @@ from nightrank.tasks.evaluate.token_vectors import StaticEmbedder
 from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.order import Weighing
+from nightrank.tasks.rank.order_file import order_of_release
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.rerank.hosted.spending import SpendingBySection
@@ -225,12 +226,13 @@ def _explained(release: StoredRelease, context: EvaluationContext, evaluation: p
     if inputs.reranker_fingerprint != "none":
         deepest = min(made_with.reranker.depth, candidate_depth)
         weight = inputs.reranker_weight if made_with.reranker.weight is None else made_with.reranker.weight
+        learned = order_of_release(release.manifest)
         depths = evaluate_depths(
             candidates,
             queries,
             judgments,
             depths=curve_depths(context.settings.evaluation.depths, deepest=deepest),
-            weighing=Weighing.of(made_with, weight=weight, log=release.log_means(made_with)),
+            weighing=Weighing.of(made_with, learned, weight=weight, log=release.log_means(made_with)),
             measures=context.measures,
             candidate_depth=candidate_depth,
             ignore_identical_ids=ignore_identical_ids,

@@ -8,11 +8,13 @@ a refresh with it has.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
+from nightrank.tasks.rank.examples import Examples, examples_of
 from nightrank.tasks.rank.fusion import FusedPool
+from nightrank.tasks.rank.lists import RERANKER
 from nightrank.tasks.rank.order import Entries, LegScores, first_stage_scores, weighted_scores
 
 if TYPE_CHECKING:
@@ -74,18 +76,16 @@ class VariantValues:
         Args:
             settings: The fusion.
         """
-        fused = FusedPool.of(self.judged.pool, settings)
-        final = self._learned(fused, np.full(fused.order.size, np.nan, dtype=np.float32))
-        return self.judged.ndcg(final, fused.ranks <= settings.candidate_depth, depth=NDCG_DEPTH)
+        return self.ordered(settings, depth=None).values(self.weighing)
 
-    def _learned(self, fused: FusedPool, pair_scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Final scores of the pool's rows by the learned order: float32 (n,)."""
-        pool, order = self.judged.pool, fused.order
-        legs = {leg: scores[order].astype(np.float64) for leg, scores in pool.scores.items()}
-        entries = Entries(pool.queries[order], fused.scores[order], fused.ranks[order], legs)
-        final = np.empty(order.size, dtype=np.float32)
-        final[order] = self.weighing.final_scores(entries, pair_scores[order])
-        return final
+    def ordered(self, settings: RetrievalSettings, *, depth: int | None) -> OrderedCandidates:
+        """A fusion's candidates, which any learned order may put in its own order.
+
+        Args:
+            settings: The fusion.
+            depth: Candidates that are reranked; None where none is.
+        """
+        return OrderedCandidates.of(self.judged, settings, None if depth is None else self.pair_scores(), depth=depth)
 
     def of_rerankings(self, settings: RetrievalSettings, rerankings: Sequence[Reranking]) -> NDArray[np.float64] | None:
         """The nDCG@10 of the candidates of a fusion, reranked in some ways: float64 (n_rerankings, n_ids).
@@ -109,6 +109,7 @@ class VariantValues:
             for leg, weight in settings.leg_weights.items()
         ]
         values = np.zeros((len(rerankings), len(self.judged.query_ids)))
+        learned = {one.depth: self.ordered(settings, depth=one.depth) for one in rerankings if one.weight is None}
         for depth in {reranking.depth for reranking in rerankings}:
             asked = ranks <= min(depth, settings.candidate_depth)
             pairs = np.where(asked, pair_scores[order], np.float32(np.nan))
@@ -117,10 +118,78 @@ class VariantValues:
                 if reranking.depth != depth:
                     continue
                 if reranking.weight is None:
-                    shown = np.where(fused.ranks <= depth, pair_scores, np.float32(np.nan))
-                    final = self._learned(fused, shown)
-                else:
-                    final = np.empty(order.size, dtype=np.float32)
-                    final[order] = weighted_scores(queries, first_stage, ranks, pairs, weight=reranking.weight)
+                    values[row] = learned[depth].values(self.weighing)
+                    continue
+                final = np.empty(order.size, dtype=np.float32)
+                final[order] = weighted_scores(queries, first_stage, ranks, pairs, weight=reranking.weight)
                 values[row] = self.judged.ndcg(final, among, depth=NDCG_DEPTH)
         return values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrderedCandidates:
+    """The candidates of a fusion with what learned orders are asked about; made by ``of``.
+
+    Attributes:
+        judged: The rows of the legs' pool.
+        order: int (n,), these by query, then fused rank.
+        entries: In that order.
+        pair_scores: float32 (n,), in that order, NaN where the reranker is not asked.
+        candidates: bool (n,), in that order, whether each is a candidate.
+    """
+
+    judged: JudgedCandidates
+    order: NDArray[np.intp]
+    entries: Entries
+    pair_scores: NDArray[np.float32]
+    candidates: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls,
+        judged: JudgedCandidates,
+        settings: RetrievalSettings,
+        pair_scores: NDArray[np.float32] | None,
+        *,
+        depth: int | None,
+    ) -> Self:
+        """The candidates of a fusion.
+
+        Args:
+            judged: What the legs found.
+            settings: The fusion.
+            pair_scores: float32 (n,), of the pool's rows; None without a reranker.
+            depth: Candidates that are reranked.
+        """
+        pool, fused = judged.pool, FusedPool.of(judged.pool, settings)
+        order, asked = fused.order, np.full(fused.order.size, np.nan, dtype=np.float32)
+        if pair_scores is not None and depth is not None:
+            asked = np.where(fused.ranks <= depth, pair_scores, np.float32(np.nan))
+        legs = {leg: scores[order].astype(np.float64) for leg, scores in pool.scores.items()}
+        entries = Entries(pool.queries[order], fused.scores[order], fused.ranks[order], legs)
+        return cls(judged, order, entries, asked[order], fused.ranks[order] <= settings.candidate_depth)
+
+    def values(self, weighing: Weighing) -> NDArray[np.float64]:
+        """The nDCG@10 of each query in the order of a weighing: float64 (n_ids,)."""
+        final, among = np.empty(self.order.size, dtype=np.float32), np.empty(self.order.size, dtype=np.bool_)
+        final[self.order] = weighing.final_scores(self.entries, self.pair_scores)
+        among[self.order] = self.candidates
+        return self.judged.ndcg(final, among, depth=NDCG_DEPTH)
+
+    def examples(self, weighing: Weighing) -> Examples:
+        """What a fit sees of the queries, whose relevant documents are found by their best chunks.
+
+        Args:
+            weighing: Knows legs and log; with a reranker one that its learned order knows.
+        """
+        lists = weighing.lists(self.entries, self.pair_scores)
+        reranked = RERANKER in lists.scores
+        gains = self.judged.row_gains(self.order)
+        return examples_of(
+            lists,
+            gains,
+            self.pair_scores.astype(np.float64) if reranked else None,
+            legs=tuple(weighing.leg_weights),
+            kept=(~np.isnan(self.pair_scores) if reranked else self.candidates) & ~np.isnan(gains),
+            log=weighing.log_of(lists),
+        )

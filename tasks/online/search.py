@@ -13,7 +13,7 @@ from nightrank.storage.keys import query_key
 from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.filters.compile import compiled, refused
 from nightrank.tasks.first_stage import FirstStage, QueryVectors
-from nightrank.tasks.rank.order import CHUNK_NAMES, Weighing, final_order, name_candidates, reranked_rows
+from nightrank.tasks.rank.order import CHUNK_NAMES, final_order, name_candidates, reranked_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from nightrank.storage.bm25.index import Bm25Store
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.legs import LegName
-    from nightrank.storage.release.manifest import LogMeans
     from nightrank.tasks.embed.encoder import Embedder
+    from nightrank.tasks.rank.order import Weighing
     from nightrank.tasks.rerank.lazy import LoadedReranker
     from nightrank.tasks.settings.whole import Settings
     from nightrank.tasks.sparse.encoder import SparseEncoder
@@ -65,7 +65,7 @@ class LiveSearch:
         embedder: Embedder,
         sparse: StoredSparse | None = None,
         reranker: LoadedReranker | None,
-        log: LogMeans | None,
+        weighing: Weighing,
     ) -> Self:
         """The online path of the collection in a store and a table.
 
@@ -76,9 +76,8 @@ class LiveSearch:
             embedder: The one that the vectors are of.
             sparse: The one that the sparse vectors are of, and these; None where there is no sparse leg of our own.
             reranker: None where there is none.
-            log: What lists say in the mean over the log that the release was made for; None where it does not tell.
+            weighing: Of the final order, with what lists say in the mean over the log that a release was made for.
         """
-        weighing = Weighing.of(settings, weight=0.0 if reranker is None else reranker.plan.weight, log=log)
         first_stage = FirstStage.over(store, StoredVectors(table), None if sparse is None else sparse.vectors)
         encoder = None if sparse is None else sparse.encoder
         return cls(settings, first_stage, table, embedder, encoder, reranker, weighing)

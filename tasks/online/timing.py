@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.legs import LegName
     from nightrank.storage.release.files import Statistics
-    from nightrank.storage.release.manifest import LogMeans
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.embed.encoder import EmbedderPlan
     from nightrank.tasks.embed.lazy import LazyEmbedder
+    from nightrank.tasks.rank.order import Weighing
     from nightrank.tasks.rerank.lazy import LazyReranker
     from nightrank.tasks.rerank.plan import RerankerPlan
     from nightrank.tasks.settings.whole import Settings
@@ -160,7 +160,7 @@ def timings_of(
     *,
     queries: pa.ChunkedArray,
     release_id: str,
-    log: LogMeans,
+    weighing: Weighing,
     seed: int,
 ) -> Timings:
     """The timings of a release; models are loaded only where no kept release has any that hold.
@@ -171,7 +171,7 @@ def timings_of(
         timed: What is timed.
         queries: Texts to draw from, string (n,), at least one.
         release_id: Of the release.
-        log: What lists say in the mean over its log.
+        weighing: Of its final order.
         seed: Of the draw.
     """
     embedder, reranker = timed.embedder, timed.reranker
@@ -191,7 +191,13 @@ def timings_of(
         local = reranker is not None and not isinstance(reranker.plan, HostedPlan)
         loaded = reranker.load() if reranker is not None and local else None
         live = LiveSearch.of(
-            settings, store, timed.table, embedder=embedder.load(None), sparse=sparse, reranker=loaded, log=log
+            settings,
+            store,
+            timed.table,
+            embedder=embedder.load(None),
+            sparse=sparse,
+            reranker=loaded,
+            weighing=weighing,
         )
         milliseconds = time_stages(live, queries.take(pa.array(drawn)).to_pylist())
     return Timings(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 MAX_ROW_BYTES = 1_000_000
 MAX_CHARACTERS = 20_000
 UNIX_TIME = re.compile(r"\d{9,19}(\.\d*)?")
+BLANK_OFFSET = re.compile(r"\s+(UTC|Z|[+-]\d\d:?\d\d)\Z")  # as BigQuery and Snowflake write it
 YEAR_AND_MONTH = re.compile(r"\d{4}-\d{2}")
 NOBODY = frozenset({"", "-", "0", "anonymous", "n/a", "nan", "none", "null", "undefined", "unknown"})
 """What logs write where they do not know a user; taken for a user, all strangers would be one robot."""
@@ -271,6 +272,7 @@ def _timestamp(value: JsonValue) -> str | None:
 
 
 def _iso_8601(text: str) -> str:
+    text = BLANK_OFFSET.sub(lambda found: "Z" if found[1] == "UTC" else found[1], text)
     is_date = len(text) <= len("2024-06-03")
     try:
         moment = datetime.fromisoformat(f"{text}-01" if YEAR_AND_MONTH.fullmatch(text) else text)

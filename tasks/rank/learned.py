@@ -8,22 +8,19 @@ A gated linear model: it rises in every score, so that no candidate falls by bei
 are those of ``tasks.rank.lists``, of the query and in the mean over the log: where a leg does not know the collection's
 language it finds what nobody else finds, query after query, and counts for little, without any judgments.
 
-A model is a JSON file, a few numbers with their card; ``recipes.learned_order`` makes the packaged one.
+A model is a few numbers (``tasks.rank.order_file``); ``recipes.learned_order`` makes the packaged one, and
+``nightrank tune`` others, which start from it.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from nightrank.storage.errors import InputError
 from nightrank.storage.keys import fingerprint
-from nightrank.storage.legs import LEGS
 from nightrank.tasks.rank.lists import DESCRIPTORS, RERANKER, Lists
 
 if TYPE_CHECKING:
@@ -31,9 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nightrank.storage.records import JsonValue
     from nightrank.storage.release.manifest import LogMeans
-
-PACKAGED = Path(__file__).parent / "learned_order.json"
 FORMAT = 1
 FARTHEST = 3.0  # deviations from the mean beyond which a descriptor is cut: nothing farther was ever learnt from
 # Below these means legs agree less than legs do that know the collection: what is missing tells how much less.
@@ -75,10 +71,10 @@ class Gate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LearnedOrder:
-    """The model; made by ``read``.
+    """The model.
 
     Attributes:
-        gates: Of each leg that it knows, and of the reranker.
+        gates: Of each leg, and of the reranker.
         reranker: The model that it knows as the reranker; any other counts by a plain weight.
         fingerprint: Decides what it makes of lists.
     """
@@ -88,22 +84,15 @@ class LearnedOrder:
     fingerprint: str
 
     @classmethod
-    def read(cls, path: Path = PACKAGED) -> Self:
-        """A model from its file.
+    def of(cls, gates: Mapping[str, Gate], reranker: str) -> Self:
+        """A model by its numbers."""
+        model = cls(gates, reranker, "")
+        return cls(gates, reranker, fingerprint(model.stored()))
 
-        Raises:
-            InputError: It is no model of this version.
-        """
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            if stored["format"] != FORMAT or tuple(stored["features"]) != FEATURES:
-                raise ValueError("it is of another version")
-            gates = {name: _gate(stored["gates"][name]) for name in (*LEGS, RERANKER)}
-            model = {key: stored[key] for key in ("format", "features", "gates", "reranker")}
-            return cls(gates, stored["reranker"], fingerprint(model))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            message = f"{path} is no learned order that this version reads: {error}."
-            raise InputError(message, remedy='Install Nightrank again, or set [results] order = "weighted".') from error
+    def stored(self) -> dict[str, JsonValue]:
+        """What a file or a manifest holds of it: its numbers, without a card."""
+        gates: dict[str, JsonValue] = {name: _as_stored(gate) for name, gate in sorted(self.gates.items())}
+        return {"format": FORMAT, "features": list(FEATURES), "gates": gates, "reranker": self.reranker}
 
     def leg_weights(self, lists: Lists, legs: Sequence[str], *, log: LogMeans) -> dict[str, NDArray[np.float64]]:
         """How much each leg counts for each query: float64 (n_queries,) by leg; they sum to 1.
@@ -176,12 +165,11 @@ def log_means(lists: Lists, legs: Sequence[str]) -> LogMeans:
     return means
 
 
-def _gate(stored: Mapping[str, object]) -> Gate:
-    coefficients, centre, spread = (
-        np.array(stored[key], dtype=np.float64) for key in ("coefficients", "centre", "spread")
-    )
-    for array in (coefficients, centre, spread):
-        if array.shape != (len(FEATURES),) or not np.isfinite(array).all():
-            raise ValueError("a gate's numbers are not as many as its features")
-    bias, rank_share = float(str(stored["bias"])), float(str(stored["rank_share"]))
-    return Gate(bias, coefficients, centre, spread, rank_share)
+def _as_stored(gate: Gate) -> dict[str, JsonValue]:
+    return {
+        "bias": float(gate.bias),
+        "rank_share": float(gate.rank_share),
+        "coefficients": gate.coefficients.tolist(),
+        "centre": gate.centre.tolist(),
+        "spread": gate.spread.tolist(),
+    }

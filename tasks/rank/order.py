@@ -23,7 +23,7 @@ import pyarrow as pa
 from nightrank.storage.legs import LEGS
 from nightrank.storage.records import CANDIDATES, ranking_order, ranks_within
 from nightrank.tasks.rank.fusion import standardise_within
-from nightrank.tasks.rank.learned import LearnedOrder, log_means
+from nightrank.tasks.rank.learned import log_means
 from nightrank.tasks.rank.lists import RERANKER, Lists
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.legs import LegName
     from nightrank.storage.release.manifest import LogMeans
+    from nightrank.tasks.rank.learned import LearnedOrder
     from nightrank.tasks.settings.whole import Settings
 
 
@@ -62,11 +63,6 @@ class Entries:
     fused_scores: NDArray[np.floating]
     fused_ranks: NDArray[np.integer]
     legs: Mapping[LegName, NDArray[np.floating]]
-
-
-def order_fingerprint(settings: Settings) -> str:
-    """What of the final order the settings do not say: the learned order's numbers; ``weighted`` for plain weights."""
-    return settings.order if settings.order == "weighted" else LearnedOrder.read().fingerprint
 
 
 def entries_of(fused: pa.Table, *, queries: NDArray[np.integer] | None = None) -> Entries:
@@ -103,18 +99,20 @@ class Weighing:
     log: LogMeans | None = None
 
     @classmethod
-    def of(cls, settings: Settings, *, weight: float, log: LogMeans | None = None) -> Self:
+    def of(
+        cls, settings: Settings, learned: LearnedOrder | None, *, weight: float, log: LogMeans | None = None
+    ) -> Self:
         """The weighing that settings ask for.
 
         Args:
-            settings: Of legs, reranker and order.
+            settings: Of legs and reranker.
+            learned: The learned order that they ask for; None where plain weights order.
             weight: The reranker's own, or what the settings say in its place; 0 without a reranker.
             log: What lists say in the mean over the log, as a release has it.
         """
         leg_weights = settings.retrieval.leg_weights
-        if settings.order == "weighted":
+        if learned is None:
             return cls(leg_weights, weight)
-        learned = LearnedOrder.read()
         return cls(leg_weights, weight, learned, settings.reranker.model == learned.reranker, log)
 
     def log_means(self, entries: Entries, pair_scores: NDArray[np.floating]) -> LogMeans:
@@ -124,7 +122,7 @@ class Weighing:
             entries: Of all its queries (n,).
             pair_scores: float (n,), NaN where the reranker was not asked.
         """
-        return {} if self.learned is None else log_means(self._lists(entries, pair_scores), tuple(self.leg_weights))
+        return {} if self.learned is None else log_means(self.lists(entries, pair_scores), tuple(self.leg_weights))
 
     def over(self, log: LogMeans) -> Self:
         """The same, for queries of a log."""
@@ -143,15 +141,25 @@ class Weighing:
             asked = ~np.isnan(pair_scores)
             first_stage = first_stage_scores(entries.queries, entries.fused_scores, legs=legs, asked=asked)
         else:
-            legs_on, lists = tuple(self.leg_weights), self._lists(entries, pair_scores)
-            known = self.log is not None and lists.scores.keys() <= self.log.keys()
-            log = self.log if self.log is not None and known else log_means(lists, legs_on)
+            legs_on, lists = tuple(self.leg_weights), self.lists(entries, pair_scores)
+            log = self.log_of(lists)
             first_stage = self.learned.first_stage(lists, legs_on, log=log)
             if self.knows_reranker and RERANKER in lists.scores:
                 weight = self.learned.reranker_weights(lists, legs_on, log=log)
         return weighted_scores(entries.queries, first_stage, entries.fused_ranks, pair_scores, weight=weight)
 
-    def _lists(self, entries: Entries, pair_scores: NDArray[np.floating]) -> Lists:
+    def log_of(self, lists: Lists) -> LogMeans:
+        """What lists say in the mean over the log; where it does not tell of all of them, over the queries at hand."""
+        known = self.log is not None and lists.scores.keys() <= self.log.keys()
+        return self.log if self.log is not None and known else log_means(lists, tuple(self.leg_weights))
+
+    def lists(self, entries: Entries, pair_scores: NDArray[np.floating]) -> Lists:
+        """The lists that the learned order is asked about.
+
+        Args:
+            entries: Of whole lists (n,).
+            pair_scores: float (n,), NaN where the reranker was not asked.
+        """
         named: dict[str, NDArray[np.floating]] = {leg: entries.legs[leg] for leg in self.leg_weights}
         if self.knows_reranker and not np.isnan(pair_scores).all():
             named[RERANKER] = pair_scores

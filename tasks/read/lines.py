@@ -8,6 +8,7 @@ import gzip
 import io
 import lzma
 import os
+import re
 import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -28,8 +29,8 @@ PACKED = tuple(STREAMS)
 PIECE_BYTES = 64 * 1024
 UTF_8, UTF_8_WITH_MARK = "UTF-8", "UTF-8 with a byte order mark"
 NOT_UTF_8 = "is not UTF-8"
-HALF_A_PAIR = 0xED
-"""The first byte of what would be half of a surrogate pair, and of much else that is UTF-8."""
+NO_CHARACTER = re.compile(rb"\xed[\xb2\xb3][\x80-\xbf]")
+"""Half of a surrogate pair, as `tasks.read.encoding` writes what it cannot decode."""
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -67,7 +68,7 @@ def decoded(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         found = data[error.start]
-        if found == HALF_A_PAIR:  # as `tasks.read.encoding` writes what it cannot decode
+        if NO_CHARACTER.match(data, error.start):
             raise ValueError("a character in it is none in the file's encoding") from None
         raise ValueError(f"byte {error.start + 1} (0x{found:02x}) {NOT_UTF_8}") from None
 

@@ -218,9 +218,15 @@ class ResultsSettings(Section):
 
     order: Literal["learned", "weighted"] | None = Field(
         default=None,
-        description="`learned`: a small packaged model weighs legs and reranker query by query, by how clear each is "
-        "and how far they agree; `weighted`: by `[reranker].weight` and `[retrieval.weights]`, with a reranker; the "
-        "fused order without one. Default: `learned`, unless one of these is set.",
+        description="`learned`: a small model weighs legs and reranker query by query, by how clear each is and how "
+        "far they agree; `weighted`: by `[reranker].weight` and `[retrieval.weights]`, with a reranker; the fused "
+        "order without one. Default: `learned`, unless one of these is set.",
+    )
+    order_model: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File of the learned order, relative to the settings file, as `nightrank tune --write` makes it. "
+        "Default: the packaged one.",
     )
     depth: int = Field(default=10, ge=1, le=1000, description="Results a query.")
     unit: Literal["document", "chunk"] = Field(

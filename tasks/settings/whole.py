@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from nightrank.storage.legs import LEGS
 from nightrank.tasks.settings.index import Bm25Settings, ChunkingSettings, EmbedderSettings, SparseSettings
@@ -56,6 +56,18 @@ class Settings(Section):
     schedule: ScheduleSettings = ScheduleSettings()
     notify: NotifySettings = NotifySettings()
 
+    @field_validator("results")
+    @classmethod
+    def _says_what_orders(cls, results: ResultsSettings, info: ValidationInfo) -> ResultsSettings:
+        reranker, retrieval = info.data.get("reranker"), info.data.get("retrieval")
+        weighed = (reranker is not None and reranker.weight is not None) or (
+            retrieval is not None and retrieval.is_weighted
+        )
+        if results.order is None and results.order_model is not None and weighed:
+            message = "there are an order_model and plain weights; say with order which of them orders"
+            raise ValueError(message)
+        return results
+
     @property
     def order(self) -> Literal["learned", "weighted"]:
         """The final order that is asked for: the learned one, unless plain weights are given."""
@@ -81,6 +93,7 @@ class Settings(Section):
                 "retrieval": {f"{leg}_run" for leg in LEGS},
                 "queries": {"log", "drop_list", "pairs_per_second", "allowed_bad_rows"},
                 "evaluation": {"timed_queries"},
+                "results": {"order_model"},  # its numbers are in the fingerprint of the order
                 "reranker": {"hosted"},  # what of it decides scores is in the reranker's fingerprint
             },
         )

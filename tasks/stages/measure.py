@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
     from nightrank.tasks.rank.diversity import VectorSource
+    from nightrank.tasks.rank.learned import LearnedOrder
     from nightrank.tasks.rerank.lazy import LazyReranker
     from nightrank.tasks.sparse.lazy import LazySparse
     from nightrank.tasks.stages.built import Built
@@ -62,7 +63,13 @@ class Measured:
 
 @stage_task("measure")
 def measure_stages(
-    night: Night, built: Built, embedder: LazyEmbedder, sparse: LazySparse | None, reranker: LazyReranker | None
+    night: Night,
+    built: Built,
+    embedder: LazyEmbedder,
+    sparse: LazySparse | None,
+    reranker: LazyReranker | None,
+    *,
+    learned: LearnedOrder | None,
 ) -> Measured:
     """Measure every stage on the judged queries, follow each relevant document, and time the stages of the ladder.
 
@@ -72,6 +79,7 @@ def measure_stages(
         embedder: Loaded only where something must be timed anew.
         sparse: Planned; None where there is no sparse leg of our own.
         reranker: Loaded only where something must be timed anew; None where the fused order is kept.
+        learned: The learned order; None where plain weights order.
     """
     settings, index, seed = night.settings, built.index, built.inputs.seed
     table = night.open_chunks(index.vectors.table)
@@ -82,7 +90,8 @@ def measure_stages(
 
     evaluation = _measured(tonight, judgments, night)
     night.files.evaluation.write(evaluation)
-    weighing = Weighing.of(settings, weight=0.0 if reranker is None else reranker.plan.weight, log=built.reranked.log)
+    weight = 0.0 if reranker is None else reranker.plan.weight
+    weighing = Weighing.of(settings, learned, weight=weight, log=built.reranked.log)
     night.files.depths.write(_depth_curve(tonight, judgments, None if reranker is None else weighing))
     night.files.diagnosis.write(_diagnosis(tonight, judgments, built.inputs.digests))
     if settings.results.diversifies:
@@ -99,7 +108,7 @@ def measure_stages(
             Timed(embedder, plan, reranker, table, index.statistics, texts=index.vectors.texts),
             queries=queries.column("text"),
             release_id=night.release_id,
-            log=built.reranked.log,
+            weighing=weighing,
             seed=night.seed,
         )
         write_text(night.files.timings.path, timings.model_dump_json(indent=2) + "\n")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nightrank.storage.release.files import Candidates, Fused, Queries
     from nightrank.storage.release.manifest import LogMeans
     from nightrank.tasks.night import Night
+    from nightrank.tasks.rank.learned import LearnedOrder
     from nightrank.tasks.rerank.lazy import LazyReranker
     from nightrank.tasks.stages.index import Index
 
@@ -43,7 +44,13 @@ class Reranked:
 
 @stage_task("rerank", retry=RETRIED)
 def rerank_candidates(
-    night: Night, fused: Fused, queries: Queries, index: Index, reranker: LazyReranker | None
+    night: Night,
+    fused: Fused,
+    queries: Queries,
+    index: Index,
+    reranker: LazyReranker | None,
+    *,
+    learned: LearnedOrder | None,
 ) -> Reranked:
     """Score every candidate pair that has no score yet, and set the final order of the candidates."""
     settings, entries = night.settings, fused.read()
@@ -62,7 +69,7 @@ def rerank_candidates(
             pair_scores[rows], done = score_pairs(
                 pairs, memo, texts, load=reranker.load, drift_check=drift_check, sharding=_sharding(night, reranker)
             )
-    weighing = Weighing.of(settings, weight=0.0 if reranker is None else reranker.plan.weight)
+    weighing = Weighing.of(settings, learned, weight=0.0 if reranker is None else reranker.plan.weight)
     log = weighing.log_means(entries_of(entries), pair_scores)
     ordered = final_order(candidates, entries, pair_scores, weighing=weighing.over(log))
     return Reranked(night.files.candidates.write(ordered), done, log)

@@ -1,1 +1,1 @@
-"""Fusion, weights and depth chosen from judged queries, cross-validated. Nothing is trained here."""
+"""Fusion, order and depth chosen by judged queries, cross-validated; the learned order fitted to them."""

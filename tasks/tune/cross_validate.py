@@ -1,9 +1,9 @@
-"""Tuning: which fusion, weight and depth judged queries ask for, and what that is worth on queries that did not ask.
+"""Tuning: which fusion and order judged queries ask for, and what that is worth on queries that did not ask.
 
 The fusion is chosen by the recall of its candidates, which is all that a reranker sees of it, or by nDCG@10 where
-there is none; then the reranker's weight and depth, and whether there is one at all, by nDCG@10. The whole choice is
-made once a fold, without the fold's queries, and these tell what it is worth; the queries are cut into folds a few
-times over.
+there is none; then a learned order that is fitted to the queries, or plain weights, the reranker's depth, and whether
+there is one at all, by nDCG@10. The whole choice, fit included, is made once a fold, without the fold's queries, and
+these tell what it is worth; the queries are cut into folds a few times over.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.evaluate.significance import Comparison
     from nightrank.tasks.experiment.explain import EvaluationContext
+    from nightrank.tasks.tune.order import FittedOrder
     from nightrank.tasks.tune.variants import RankingVariant
 
 TIMES = 4  # that the queries are cut into folds: one cut alone gives a figure that hangs on its seed
 SEGMENT_QUERIES = 20  # judged ones that a segment needs
 PRESENT = "present"
+FITTED = "fitted"  # a learned order that a fold made
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Tuned:
             (``present``) and each leg alone; the mean over the times that the queries were cut.
         recall: The recall of the candidates, against that of the present ones, in the same way.
         segments: By name, where the log has any with enough judged queries.
+        order: The learned order that was fitted, where that is what is chosen.
     """
 
     release_id: str
@@ -81,6 +84,7 @@ class Tuned:
     compared_with: Mapping[str, Comparison]
     recall: Comparison
     segments: Mapping[str, Segment] = field(default_factory=dict)
+    order: FittedOrder | None = None
 
     @property
     def gain(self) -> Comparison:
@@ -110,6 +114,7 @@ class Tuned:
             "compared_with": compared_with,
             "recall": self.recall._asdict(),
             "recommended": self.recommended,
+            "order": None if self.order is None else self.order.as_json(),
             "segments": {
                 name: {"changes": dict(segment.changes), **segment.gain._asdict()}
                 for name, segment in self.segments.items()
@@ -176,7 +181,7 @@ def tune(search: Search, *, folds: int, seed: int, segments: Mapping[str, str] |
         present=search.present.values(),
         chosen=chosen.values(),
         changes=changes(search.present, chosen),
-        by_fold=[variant.values() for variant in held.by_fold],
+        by_fold=[_told(variant) for variant in held.by_fold],
         optimistic=float(search.values(chosen).mean()),
         compared_with={name: compare_paired(values, held.ndcg, generator=generator) for name, values in others.items()},
         recall=compare_paired(search.recall(search.present), held.recall, generator=generator),
@@ -189,6 +194,7 @@ def tune(search: Search, *, folds: int, seed: int, segments: Mapping[str, str] |
             )
             for name, part in parts.items()
         },
+        order=chosen.fitted,
     )
 
 
@@ -211,6 +217,12 @@ def _held_out(
         ndcg[measured] += search.values(variant)[measured] / TIMES
         recall[measured] += search.recall(variant)[measured] / TIMES
     return _HeldOut(ndcg, recall, by_fold)
+
+
+def _told(variant: RankingVariant) -> Mapping[str, JsonValue]:
+    """A fold's choice; every fold fits an order of its own, which is no file."""
+    values = variant.values()
+    return values if variant.fitted is None else {**values, "results.order_model": FITTED}
 
 
 def _choosing(cuts: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> list[NDArray[np.bool_]]:

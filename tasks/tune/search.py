@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import itertools
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.filters.queries import by_text
 from nightrank.tasks.experiment.values import Reranking
 from nightrank.tasks.tune.choice import choose
+from nightrank.tasks.tune.order import STRENGTHS, OrderFits, prior_of
 from nightrank.tasks.tune.variants import RankingVariant, fusions_to_try, rerankings_to_try
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.evaluate.judged_candidates import JudgedCandidates
     from nightrank.tasks.experiment.experiment import Experiment
+    from nightrank.tasks.settings.ranking import RetrievalSettings
     from nightrank.tasks.settings.whole import Settings
 
 
@@ -65,16 +68,19 @@ class Search:
         self._learned = values.of_learned(settings.retrieval) if settings.order == "learned" else None
         self._rerankings: list[Reranking] = []
         self._max_depth = 0
+        weight = experiment.weight_of(settings)
         if settings.reranker.model != "none":
             limit = settings.retrieval.candidate_depth
-            weight = experiment.weight_of(settings) if self._learned is None else None
-            present = Reranking(weight, min(settings.reranker.depth, limit))
+            present = Reranking(weight if self._learned is None else None, min(settings.reranker.depth, limit))
             self._max_depth = max(present.depth, min(max_depth or 0, limit))
             self._rerankings = rerankings_to_try(present, deepest=self._max_depth)
+        self._prior = prior_of(settings.reranker.model, weight)
         self._reranked: dict[int, NDArray[np.float64]] = {}  # by fusion
+        self._fits: dict[tuple[int, int | None], OrderFits] = {}  # by fusion, and how many candidates are reranked
+        self._fits[0, None] = self._fits_over(0, None)
         reranking = self._rerankings[0] if self._rerankings else None
-        self.present = RankingVariant(settings.retrieval, reranking, self._learned is not None)
-        self.tried = len(self._unreranked)
+        self.present = self._as_settings(settings.retrieval, reranking, learned=self._learned is not None)
+        self.tried = self._count()
 
     def prepare(self, subsets: Sequence[NDArray[np.bool_]]) -> int:
         """Have the pair scores at hand that choosing by some subsets of the queries needs; how many had to be scored.
@@ -89,37 +95,49 @@ class Search:
         for row in wanted:
             if (found := self._values.of_rerankings(self._fusions[row], self._rerankings)) is not None:
                 self._reranked[row] = found
+                for depth in {self._rerankings[0].depth, self._max_depth}:
+                    self._fits[row, depth] = self._fits_over(row, depth)
         if 0 not in self._reranked:
             message = f"The release {self.release_id} has candidates that the reranker has not scored yet."
             raise InputError(message, remedy="Leave out --no-scoring, or rerank no deeper than the release does.")
-        self.tried = len(self._unreranked) + len(self._reranked) * len(self._rerankings)
+        self.tried = self._count()
         return scored
 
     def choose(self, subset: NDArray[np.bool_]) -> RankingVariant:
         """What a subset of the queries chooses, once ``prepare`` has been told of it.
 
+        A fitted order is held against the settings by queries of the subset that did not fit it; plain weights, which
+        are chosen by the subset as a whole, must beat the better of the two.
+
         Args:
             subset: bool (n_ids,).
         """
-        variants, learned = self._unreranked, [] if self._learned is None else [self._learned]
-        values = np.vstack([*learned, self._ndcg])
-        best = choose(values[:, subset], present=0)
+        plain = [RankingVariant(fusion, None) for fusion in self._fusions]
+        if self._learned is None:
+            unreranked = [_Tried(one, values) for one, values in zip(plain, self._ndcg, strict=True)]
+        else:
+            learned = self._as_settings(self._fusions[0], None, learned=True)
+            unreranked = [_Tried(learned, self._learned)]
+            unreranked += [_Tried(one, values) for one, values in zip(plain, self._ndcg, strict=True)]
+        best = self._best(unreranked, self._fitted(subset, rows=[0], depths=[None]), subset)
         if not self._rerankings:
-            return variants[best]
-        fusions = dict.fromkeys((0, self._by_recall(subset)))
+            return best.variant
+        rows = list(dict.fromkeys((0, self._by_recall(subset))))
         reranked = [
-            RankingVariant(self._fusions[row], reranking, reranking.weight is None)
-            for row in fusions
-            for reranking in self._rerankings
+            _Tried(self._as_settings(self._fusions[row], reranking, learned=reranking.weight is None), values)
+            for row in rows
+            for reranking, values in zip(self._rerankings, self._reranked[row], strict=True)
         ]
-        every = np.vstack([*(self._reranked[row] for row in fusions), values[best]])
-        return [*reranked, variants[best]][choose(every[:, subset], present=0)]
+        depths = sorted({self._rerankings[0].depth, self._max_depth})
+        return self._best([*reranked, best], self._fitted(subset, rows=rows, depths=depths), subset).variant
 
     def values(self, variant: RankingVariant) -> NDArray[np.float64]:
         """The nDCG@10 of a variant on each query: float64 (n_ids,)."""
-        row = self._fusions.index(variant.fusion)
-        if variant.reranking is not None:
-            values: NDArray[np.float64] = self._reranked[row][self._rerankings.index(variant.reranking)]
+        row, reranking = self._fusions.index(variant.fusion), variant.reranking
+        if variant.fitted is not None:
+            values = self._fits[row, None if reranking is None else reranking.depth].values(variant.fitted)
+        elif reranking is not None:
+            values = self._reranked[row][self._rerankings.index(reranking)]
         elif variant.learned and self._learned is not None:
             values = self._learned
         else:
@@ -135,11 +153,36 @@ class Search:
         """The nDCG@10 of a leg alone on each query: float64 (n_ids,)."""
         return self._values.of_leg(leg)
 
-    @property
-    def _unreranked(self) -> list[RankingVariant]:
-        """The variants without a reranker, the present order first."""
-        learned = [] if self._learned is None else [RankingVariant(self._fusions[0], None, learned=True)]
-        return [*learned, *(RankingVariant(fusion, None) for fusion in self._fusions)]
+    def _best(self, tried: Sequence[_Tried], fitted: Sequence[_Tried], subset: NDArray[np.bool_]) -> _Tried:
+        """What a subset chooses: the first of some variants, or a fitted order, or what is proved better than both."""
+        first = [tried[0], *fitted]
+        held = first[choose(_values_of(first, subset), present=0)]
+        every = [held, *tried[1:]] if held is tried[0] else [held, *tried]
+        return every[choose(_values_of(every, subset), present=0)]
+
+    def _fitted(self, subset: NDArray[np.bool_], *, rows: Sequence[int], depths: Sequence[int | None]) -> list[_Tried]:
+        """What a subset fits, with values of its queries by models that others of it made; the firmest first."""
+        found = []
+        for row, depth in itertools.product(rows, depths):
+            fits = self._fits[row, depth]
+            reranking = None if depth is None else Reranking(None, depth)
+            for strength in STRENGTHS:
+                fitted = fits.fit(subset, strength=strength)
+                variant = RankingVariant(self._fusions[row], reranking, True, fitted.file_name, fitted)
+                found.append(_Tried(variant, fits.unseen_values(subset, strength=strength)))
+        return found
+
+    def _fits_over(self, row: int, depth: int | None) -> OrderFits:
+        candidates = self._values.ordered(self._fusions[row], depth=depth)
+        return OrderFits(candidates, self._values.weighing, prior=self._prior, units=self.units)
+
+    def _as_settings(self, fusion: RetrievalSettings, reranking: Reranking | None, *, learned: bool) -> RankingVariant:
+        return RankingVariant(fusion, reranking, learned, self._settings.results.order_model if learned else None)
+
+    def _count(self) -> int:
+        """How many variants are tried."""
+        unreranked = len(self._fusions) + (self._learned is not None)
+        return unreranked + len(self._reranked) * len(self._rerankings) + len(self._fits) * len(STRENGTHS)
 
     def _by_recall(self, subset: NDArray[np.bool_]) -> int:
         row = choose(self._recall[:, subset], present=0)
@@ -149,6 +192,17 @@ class Search:
         """The settings under which everything is reranked that is asked for under some variant of a fusion."""
         reranker = self._settings.reranker.model_copy(update={"depth": self._max_depth})
         return self._settings.model_copy(update={"retrieval": self._fusions[row], "reranker": reranker})
+
+
+class _Tried(NamedTuple):
+    """A variant, and the values by which some queries may choose it: float64 (n_ids,)."""
+
+    variant: RankingVariant
+    values: NDArray[np.float64]
+
+
+def _values_of(tried: Sequence[_Tried], subset: NDArray[np.bool_]) -> NDArray[np.float64]:
+    return np.stack([one.values[subset] for one in tried])
 
 
 def changes(present: RankingVariant, chosen: RankingVariant) -> dict[str, JsonValue]:
@@ -161,7 +215,10 @@ def changes(present: RankingVariant, chosen: RankingVariant) -> dict[str, JsonVa
     {'retrieval.weights': {'bm25': 0.8, 'dense': 0.2}, 'reranker.depth': 50}
     """
     before = present.values()
-    return {key: value for key, value in chosen.values().items() if before.get(key) != value}
+    changed = {key: value for key, value in chosen.values().items() if before.get(key) != value}
+    if chosen.learned and "retrieval.weights" in changed:  # which alone would ask for plain weights
+        changed["results.order"] = "learned"
+    return changed
 
 
 def _units(experiment: Experiment, judged: JudgedCandidates) -> list[str]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nightrank.storage.legs import LegName
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.settings.ranking import RetrievalSettings
+    from nightrank.tasks.tune.order import FittedOrder
 
 RRF_KS = (10, 60)
 # How many parts the weight of one is cut into, by the number of legs; with a part of 0 a leg finds, and does not count.
@@ -26,11 +27,13 @@ DEPTHS = (10, 20, 50, 100)
 
 
 class RankingVariant(NamedTuple):
-    """What is tuned: a fusion, and how its candidates are reranked; None where the fused order is kept."""
+    """What is tuned: a fusion, how its candidates are reranked (None: not at all), and by what they are ordered."""
 
     fusion: RetrievalSettings
     reranking: Reranking | None
-    learned: bool = False  # whether the learned order weighs them, and not fusion and weights
+    learned: bool = False  # whether a learned order weighs them, and not fusion and weights
+    order_model: str | None = None  # its file, as settings name it; the packaged one where that is None
+    fitted: FittedOrder | None = None  # where it is one that judged queries made, and not the settings' own
 
     def values(self) -> dict[str, JsonValue]:
         """The values by key of the settings file; ``reranker.model`` alone where nothing is reranked."""
@@ -39,6 +42,8 @@ class RankingVariant(NamedTuple):
             told["retrieval.rrf_k"] = self.fusion.rrf_k
         told["retrieval.weights"] = {leg: round(weight, DECIMALS) for leg, weight in self.fusion.leg_weights.items()}
         told["results.order"] = "learned" if self.learned else "weighted"
+        if self.learned and self.order_model is not None:
+            told["results.order_model"] = self.order_model
         if self.reranking is None:
             return told | {"reranker.model": "none"}
         if self.reranking.weight is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,9 @@ from benchmarks.tiny_models import tiny_embedder, tiny_reranker
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.workspace.folder import FolderWorkspace
+from nightrank.tasks.rank.learned import LearnedOrder
+from nightrank.tasks.rank.order_file import order_file, read_order
+from tests.support.collection import Collection
 from tests.support.published import assert_same_rankings, check_readable, rankings
 
 if TYPE_CHECKING:
@@ -19,7 +23,6 @@ if TYPE_CHECKING:
     from nightrank.storage.release.manifest import Counts
     from tests.conftest import Models
     from tests.end_to_end.conftest import Refresh
-    from tests.support.collection import Collection
 
 
 def work(counts: Counts) -> dict[str, bool]:
@@ -39,8 +42,6 @@ def did(*kinds: str) -> dict[str, bool]:
 
 def assert_as_a_rebuild(collection: Collection, refresh: Refresh, folder: Path) -> None:
     """A workspace made from nothing with the same settings holds the same."""
-    from tests.support.collection import Collection
-
     anew = Collection(folder, collection.settings, collection.documents, collection.log, collection.qrels)
     refresh(anew)
     assert_same_rankings(rankings(collection.workspace), rankings(anew.workspace))
@@ -84,6 +85,33 @@ def test_a_setting_recomputes_what_depends_on_it_alone(
     check_readable(collection.workspace, first.manifest.release_id)
     assert_same_rankings(before, rankings(collection.workspace, first.manifest.release_id))
     assert_as_a_rebuild(collection, refresh, tmp_path / "rebuild")
+
+
+@pytest.mark.long
+def test_another_learned_order_orders_anew_and_the_same_under_another_name_does_not(
+    collection: Collection, refresh: Refresh, tmp_path: Path
+) -> None:
+    first = refresh(collection)
+    packaged = read_order()
+    gates = {name: replace(gate, bias=-9.0 if name == "bm25" else 0.0) for name, gate in packaged.gates.items()}
+    own = LearnedOrder.of(gates, packaged.reranker)
+    (collection.folder / "order-a.json").write_text(order_file(own, {}), encoding="utf-8")
+    collection.settings["results"] = {"order_model": "order-a.json"}
+
+    second = refresh(collection)
+
+    assert second.changed
+    assert work(second.counts) == did()
+    assert (first.manifest.inputs.order, second.manifest.inputs.order) == (packaged.fingerprint, own.fingerprint)
+    anew = Collection(tmp_path / "rebuild", collection.settings, collection.documents, collection.log, collection.qrels)
+    anew.folder.mkdir()
+    (anew.folder / "order-a.json").write_text(order_file(own, {"made_by": "hand"}), encoding="utf-8")
+    refresh(anew)
+    assert_same_rankings(rankings(collection.workspace), rankings(anew.workspace))
+
+    (collection.folder / "order-a.json").rename(collection.folder / "order-b.json")
+    collection.settings["results"] = {"order_model": "order-b.json"}
+    assert not refresh(collection).changed
 
 
 @pytest.mark.long

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ from nightrank.storage.release.manifest import current_manifest
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.rank.learned import LearnedOrder
 from nightrank.tasks.rank.lists import RERANKER
+from nightrank.tasks.rank.order_file import order_file, order_of_release, read_order
 from tests.support.collection import LOG, LONG_SENTENCES, TEXTS, Collection
 
 if TYPE_CHECKING:
@@ -89,15 +89,15 @@ def test_any_history_ends_where_a_rebuild_ends(
     collection: Collection,
     models: Models,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     generator = np.random.default_rng(seed)
-    # The learned order weighs the packaged reranker alone; here the small one stands for it.
-    learned = replace(LearnedOrder.read(), reranker=str(collection.settings["reranker"]["model"]))
-    monkeypatch.setattr(LearnedOrder, "read", lambda: learned)
+    # The packaged learned order weighs the packaged reranker alone: here one of our own knows the small one.
+    learned = LearnedOrder.of(read_order().gates, str(collection.settings["reranker"]["model"]))
+    model = tmp_path / "order.json"
+    model.write_text(order_file(learned, {}), encoding="utf-8")
     collection.settings["retrieval"] = retrieval
     collection.settings["sparse"] = {"model": str(models.splade)}
-    collection.settings["results"] = results
+    collection.settings["results"] = results | {"order_model": str(model)}
     collection.write()
     refresh_plainly(collection.settings_file)
     for night in range(NIGHTS):
@@ -115,6 +115,10 @@ def test_any_history_ends_where_a_rebuild_ends(
     manifest = current_manifest(FolderWorkspace(collection.workspace))
     assert manifest is not None
     assert RERANKER in manifest.log_means
+    assert manifest.inputs.order == learned.fingerprint
+    kept = order_of_release(manifest)
+    assert kept is not None
+    assert kept.stored() == learned.stored()
 
 
 def test_near_ties_and_copies_end_as_in_a_rebuild_whatever_was_scored_beside_them(

@@ -530,3 +530,23 @@ def test_the_packaged_reranker_is_found_by_its_name(collection: Collection, refr
     assert summary.counts.pairs_scored == summary.counts.pairs > 0
     assert summary.manifest.measures["reranker"]["nDCG@10"] > 0.8
     assert summary.manifest.measures["results"]["nDCG@10"] > 0.9
+
+
+@pytest.mark.long
+def test_names_of_folders_are_no_data(tmp_path: Path, models: Models, refresh: Refresh) -> None:
+    folder = tmp_path / "title=evil" / "text=abc" / "metadata={}" / "date=2026-11-29" / "jürgen's 100% #[1] *"
+    collection = small_collection(folder, embedder=models.embedder, reranker=models.reranker)
+    refresh(collection)
+    collection.document("ink")["text"] = "Black ink, made anew."
+    assert refresh(collection).counts.documents_edited == 1
+
+    with SearchCache.open(collection.workspace) as cache:
+        found = cache.get("black ink on paper")
+    assert found is not None
+    for result in found.results:
+        document = collection.document(result.document_id)
+        assert (result.title, result.metadata) == (document["title"], {"letters": document["letters"]})
+        assert result.text in str(document["text"])
+    check_readable(collection.workspace)
+    for parent in (folder, *folder.parents[:4]):
+        assert [path.name for path in parent.parent.iterdir()] == [parent.name]

@@ -122,13 +122,16 @@ class Columns:
         except ValueError:
             return 0
 
-    def require(self, found: Sequence[str], *, name: str, quoted: bool = True, hint: str = "") -> None:
+    def require(
+        self, found: Sequence[str], *, name: str, quoted: bool = True, of_choice: bool = True, hint: str = ""
+    ) -> None:
         """Check the columns of a table.
 
         Args:
             found: Their names.
             name: What the user calls the table.
             quoted: Whether names may be quoted, which in a log without a header are somebody's query.
+            of_choice: Whether each column that the settings name must be there, too; of objects later rows may have it.
             hint: What else is known of the cause, as a remedy; empty for nothing.
 
         Raises:
@@ -142,11 +145,8 @@ class Columns:
         except ValueError as error:
             raise InputError(f"{name}: {error}.", remedy=f"Say which in {section}.columns, or rename one.") from None
         for role, column in self.chosen.items():
-            if column != NONE and role not in taken.columns:
-                raise InputError(
-                    f'{name} has no column {shown(column)}, which {section}.columns names as "{role}"; found {seen}.',
-                    remedy="Correct the setting, or the table.",
-                )
+            if of_choice and column != NONE and role not in taken.columns:
+                raise self._missing(role, column, f"{name} has no column", f"; found {seen}")
         for group in self.vocabulary.required:
             if not any(role in taken.columns for role in group):
                 expected = " or ".join(self._names(group))
@@ -155,6 +155,23 @@ class Columns:
                     f"{name} has no {what} column: expected {expected}, or another usual name; found {seen}.",
                     remedy=hint or f'Name it in {section}.columns: {group[-1]} = "...", or name the right file.',
                 )
+
+    def require_met(self, *, name: str) -> None:
+        """Check, behind the last row of a table of objects, that one had each column that the settings name.
+
+        Args:
+            name: What the user calls the table.
+
+        Raises:
+            InputError: None had.
+        """
+        for role, column in self.chosen.items():
+            if column != NONE and self._known and not any(role in taken.columns for taken in self._known.values()):
+                raise self._missing(role, column, f"No row of {name} has a column", "")
+
+    def _missing(self, role: str, column: str, where: str, seen: str) -> InputError:
+        named = f'{self.vocabulary.section}.columns names as "{role}"'
+        return InputError(f"{where} {shown(column)}, which {named}{seen}.", remedy="Correct the setting, or the table.")
 
     def _names(self, group: Sequence[str]) -> list[str]:
         return [name for role in self.vocabulary.roles if role.name in group for name in role.names]

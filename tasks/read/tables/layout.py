@@ -96,7 +96,8 @@ def _found(lines: list[str], separator: str, columns: Columns | None) -> Layout:
             told.append("lines before the header, skipped")
         if chosen != separator and not before:
             told.append(f"fields separated by {SEPARATORS[chosen]}")
-        return Layout(chosen, separator == "," or chosen != "\t", line, told=tuple(told))
+        layout = Layout(chosen, separator == "," or chosen != "\t", line, told=tuple(told))
+        return layout if columns.vocabulary.part == "judgments" else _with_row_names(lines[line:], layout)
     chosen = _likeliest(lines[before:], separators)
     is_quoted = separator == "," or chosen != "\t"
     rows = list(islice(_records(lines[before:], chosen, is_quoted=is_quoted), FIRST_ROWS))
@@ -104,6 +105,23 @@ def _found(lines: list[str], separator: str, columns: Columns | None) -> Layout:
     if known := known_form(part, rows):
         return Layout(chosen, is_quoted, before, known.header, known.has_header, (*told, known.what))
     return Layout(chosen, is_quoted, before, told=tuple(told), hint=_hint(rows, columns, chosen))
+
+
+def _with_row_names(lines: Sequence[str], layout: Layout) -> Layout:
+    """A layout whose header is one name short, as R's ``write.table`` leaves out that of row names.
+
+    A last field that is always empty is what a separator at the end of each row leaves.
+    """
+    rows = list(islice(_records(lines, layout.separator, is_quoted=True), FIRST_ROWS))
+    header, data = rows[0], rows[1:]
+    if not data or any(len(row) != len(header) + 1 for row in data):
+        return layout
+    if not any(row[-1].strip() for row in data):
+        return layout._replace(header=(*header, ""), told=(*layout.told, "a separator at the end of each row"))
+    numbers = [row[0] for row in data]
+    if numbers != [str(number) for number in range(1, len(data) + 1)]:  # another fault
+        return layout
+    return layout._replace(header=("", *header), told=(*layout.told, "row names without a name in the header"))
 
 
 def _header_of(

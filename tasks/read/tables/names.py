@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DOCUMENT_IDS = (
-    *("document_id", "id", "doc_id", "doc_no", "p_id", "passage_id", "corpus_id", "object_id", "uid", "uuid"),
+    *("p_id", "passage_id", "chunk_id", "doc_id", "doc_no", "corpus_id", "object_id", "uid", "uuid"),
     *("guid", "article_id", "page_id", "post_id", "product_id", "item_id", "sku", "asin", "isbn", "doi", "url", "uri"),
 )
 BODIES = (
@@ -90,7 +90,7 @@ QUERY_TEXTS = (
     *("search_query", "search_term", "search_terms", "searched_term", "query_text", "query_string", "raw_query"),
     *("user_query", "original_query", "query_term", "search_text", "search_string", "search_phrase", "search_keyword"),
     *("search_keywords", "top_queries", "top_query", "queries", "q", "search", "searches_for", "keyword", "keywords"),
-    *("keyphrase", "term", "terms", "phrase", "question", "utterance", *LOCAL_QUERIES),
+    *("keyphrase", "term", "terms", "phrase", "question", "utterance", "key", *LOCAL_QUERIES),
 )
 COUNTS = (
     *("searches", "search_count", "query_count", "total_searches", "number_of_searches", "num_searches"),

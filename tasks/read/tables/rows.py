@@ -129,8 +129,9 @@ def _checked(rows: Iterator[Row | BadRow], columns: Columns, *, name: str) -> It
         if (found and columns.understands(tuple(found))) or len(first) == FIRST_ROWS or characters > FIRST_CHARACTERS:
             break
     if found:
-        columns.require(tuple(found), name=name)
+        columns.require(tuple(found), name=name, of_choice=False)
     yield from chain(first, rows)
+    columns.require_met(name=name)
 
 
 def _records(file: InputFile, layout: Layout, *, max_bytes: int) -> Iterator[tuple[int, list[str]] | BadRow]:

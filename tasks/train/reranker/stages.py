@@ -16,6 +16,8 @@ from nightrank.storage.files.parquet import write_table
 from nightrank.tasks.evaluate.significance import compare_evaluations
 from nightrank.tasks.models.card import figures_of
 from nightrank.tasks.models.files import resolve_device
+from nightrank.tasks.rank.order import Weighing
+from nightrank.tasks.rank.order_file import learned_order
 from nightrank.tasks.rerank.cross_encoder import Reranker, about_tokens
 from nightrank.tasks.rerank.find import NO_RERANKER, plan_local
 from nightrank.tasks.rerank.packaged import network_of
@@ -31,11 +33,10 @@ from nightrank.tasks.train.sets import read_training_set, write_training_set
 from nightrank.tasks.train.split import validation_and_test
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from nightrank.storage.legs import LegName
     from nightrank.tasks.rerank.plan import RerankerPlan
     from nightrank.tasks.train.job import TrainingJob
     from nightrank.tasks.train.reranker.options import RerankerTraining
@@ -225,7 +226,8 @@ def _learn(job: TrainingJob, training: RerankerTraining, *, queries: int) -> Rer
 def _measure(job: TrainingJob, training: RerankerTraining) -> RerankerMeasured:
     training_set = read_training_set(job.folder)
     settings, execution = job.settings.reranker, job.settings.execution
-    leg_weights = job.settings.retrieval.leg_weights
+    learned = learned_order(job.settings, base=job.base)
+    weighing = Weighing.of(job.settings, learned, weight=0.0)
     validation, unseen = validation_and_test(training_set.held_out, max_validation=training.validation_queries)
     queries = _drawn(unseen, training.test_queries, seed=training.seed)
     depth = min(training.test_depth, settings.depth, job.settings.retrieval.candidate_depth)
@@ -237,12 +239,13 @@ def _measure(job: TrainingJob, training: RerankerTraining) -> RerankerMeasured:
     )
     after_scores = _scores(trained, job, queries, training_set, depth=depth)
     choices = weights_to_try(settings.weight, training.weight)
-    weight, after = _at_chosen_weights(queries, training_set, after_scores, choices, leg_weights=leg_weights)
+    weight, after = _at_chosen_weights(queries, training_set, after_scores, choices, weighing=weighing)
     before = _stage(after, "fused", called=DECISIVE[0])  # without a reranker the fused order is what is published
     if present is not None:
         scores = _scores(present, job, queries, training_set, depth=depth)
-        choices = weights_to_try(settings.weight, training.weight, own=present.weight)
-        _, before = _at_chosen_weights(queries, training_set, scores, choices, leg_weights=leg_weights)
+        known = [None] if weighing.knows_reranker else []  # the learned order's own weights, which are published now
+        plain = weights_to_try(settings.weight, training.weight, own=present.weight)
+        _, before = _at_chosen_weights(queries, training_set, scores, [*known, *plain], weighing=weighing)
     generator = np.random.default_rng(training.seed)
     comparison = compare_evaluations(before, after, generator=generator)
     over_fused = compare_evaluations(
@@ -298,15 +301,15 @@ def _at_chosen_weights(
     queries: Sequence[HeldOutQuery],
     training_set: TrainingSet,
     scores: Sequence[NDArray[np.float32]],
-    choices: Sequence[float],
+    choices: Sequence[float | None],
     *,
-    leg_weights: Mapping[LegName, float],
+    weighing: Weighing,
 ) -> tuple[float, pa.Table]:
-    """The best of some weights, and every query's measures at one that was chosen without it, schema EVALUATION."""
-    values = by_weight(queries, training_set.passages, scores, weights=choices, leg_weights=leg_weights)
-    means = {weight: float(per_query.mean()) for weight, per_query in values.items()}
+    """The best of the plain weights, and every query's measures at a choice made without it, schema EVALUATION."""
+    values = by_weight(queries, training_set.passages, scores, weights=choices, weighing=weighing)
+    means = {weight: float(per_query.mean()) for weight, per_query in values.items() if weight is not None}
     weights = fold_weights(values)
-    evaluation = evaluate_reranker(queries, training_set.passages, scores, weights=weights, leg_weights=leg_weights)
+    evaluation = evaluate_reranker(queries, training_set.passages, scores, weights=weights, weighing=weighing)
     return max(sorted(means), key=lambda one: means[one]), evaluation
 
 

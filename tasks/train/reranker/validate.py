@@ -1,12 +1,13 @@
 """What a reranker is worth on held-out queries, and how much it is to count.
 
-The order is a release's: the same formula, over the candidates of the same first stage. A weight is chosen for the
-collection that the reranker helps least, because held-out queries come from collections like those of training, and
-others profit less.
+The order is a release's: the same formulas, over the candidates of the same first stage; the held-out queries stand
+for the log. A weight is chosen for the collection that the reranker helps least, because held-out queries come from
+collections like those of training, and others profit less.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ import pyarrow as pa
 from nightrank.storage.records import Judgment
 from nightrank.storage.release.evaluation import EVALUATION
 from nightrank.tasks.evaluate.measures import evaluate_run
-from nightrank.tasks.rank.order import LegScores, first_stage_scores, weighted_scores
+from nightrank.tasks.rank.order import Entries, Weighing
 from nightrank.tasks.trec.runs import Entry
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.storage.legs import LegName
     from nightrank.tasks.train.sets import HeldOutQuery
     from nightrank.tasks.train.sources import Passage
 
@@ -32,37 +32,42 @@ if TYPE_CHECKING:
 WEIGHTS = tuple(round(0.05 * step, 2) for step in range(21))
 MEASURES = ("nDCG@10", "RR@10")
 STAGES = ("fused", "reranker", "reranked")
-EQUAL_PARTS: Mapping[LegName, float] = {"bm25": 0.5, "dense": 0.5}
+PLAIN = Weighing({"bm25": 0.5, "dense": 0.5}, weight=0.0)  # both legs in equal parts, by plain weights
 FOLDS = 2  # every so manieth query is of one fold; its weight is the best one of the others
 
 
 def final_scores(
-    query: HeldOutQuery,
-    scores: NDArray[np.floating],
-    *,
-    weight: float,
-    leg_weights: Mapping[LegName, float] = EQUAL_PARTS,
-) -> NDArray[np.float32]:
-    """The final scores of a query's first candidates, as a release has them.
+    queries: Sequence[HeldOutQuery], scores: Scores, *, weighing: Weighing, weight: float | None
+) -> list[NDArray[np.float32]]:
+    """The final scores of each query's first candidates, as a release of these queries has them.
 
     Args:
-        query: With the legs' scores of its candidates.
-        scores: float (n,), the reranker's, of the first n candidates.
-        weight: Of the reranker.
-        leg_weights: Of the legs in the first stage; they sum to 1.
+        queries: With the legs' scores of their candidates.
+        scores: float (n,), the reranker's, of a query's first n candidates.
+        weighing: Of the final order: legs, and the learned order where that orders.
+        weight: Of the reranker; None where the learned order, which knows it, weighs it.
 
     Returns:
-        float32 (n,).
+        float32 (n,) each.
     """
-    candidates = query.candidates[: len(scores)]
-    group, asked = np.zeros(len(scores), dtype=np.int64), np.ones(len(scores), dtype=bool)
-    fused = np.array([entry.fused for entry in candidates])
-    legs = [
-        LegScores(np.array([entry.legs.get(leg, np.nan) for entry in candidates]), of_leg)
-        for leg, of_leg in leg_weights.items()
-    ]
-    first_stage = first_stage_scores(group, fused, legs=legs, asked=asked)
-    return weighted_scores(group, first_stage, np.arange(1, len(scores) + 1), scores, weight=weight)
+    sizes = np.array([len(query.candidates) for query in queries], dtype=np.int64)
+    candidates = [entry for query in queries for entry in query.candidates]
+    places = np.concatenate([np.arange(size) for size in sizes]) if candidates else np.zeros(0, dtype=np.int64)
+    of_query = np.repeat(np.arange(sizes.size), sizes)
+    entries = Entries(
+        queries=of_query,
+        fused_scores=np.array([entry.fused for entry in candidates]),
+        fused_ranks=places + 1,
+        legs={
+            leg: np.array([entry.legs.get(leg, np.nan) for entry in candidates], dtype=np.float64)
+            for leg in weighing.leg_weights
+        },
+    )
+    pair_scores = np.full(places.size, np.nan, dtype=np.float32)
+    pair_scores[places < np.array([len(own) for own in scores])[of_query]] = np.concatenate(scores)
+    own = replace(weighing, knows_reranker=weight is None, weight=0.0 if weight is None else weight)
+    found = np.split(own.final_scores(entries, pair_scores), np.cumsum(sizes)[:-1])
+    return [whole[: len(first)] for whole, first in zip(found, scores, strict=True)]
 
 
 def ndcg(grades: Sequence[int], ideal: Sequence[int], *, depth: int = 10) -> float:
@@ -99,19 +104,16 @@ def by_weight(
     passages: Sequence[Passage],
     scores: Scores,
     *,
-    weights: Sequence[float] = WEIGHTS,
-    leg_weights: Mapping[LegName, float] = EQUAL_PARTS,
-) -> dict[float, NDArray[np.float64]]:
-    """nDCG@10 of each query, float64 (n_queries,), for each weight."""
-    return {
-        weight: np.array(
-            [
-                ndcg_of(query, passages, final_scores(query, own, weight=weight, leg_weights=leg_weights))
-                for query, own in zip(queries, scores, strict=True)
-            ]
-        )
-        for weight in weights
-    }
+    weights: Sequence[float | None] = WEIGHTS,
+    weighing: Weighing = PLAIN,
+) -> dict[float | None, NDArray[np.float64]]:
+    """nDCG@10 of each query, float64 (n_queries,), for each weight; None is what the learned order gives."""
+    values: dict[float | None, NDArray[np.float64]] = {}
+    for weight in weights:
+        orders = final_scores(queries, scores, weighing=weighing, weight=weight)
+        found = [ndcg_of(query, passages, own) for query, own in zip(queries, orders, strict=True)]
+        values[weight] = np.array(found)
+    return values
 
 
 def mean_ndcg(queries: Sequence[HeldOutQuery], passages: Sequence[Passage], scores: Scores) -> float:
@@ -143,26 +145,20 @@ def choose_weight(
     return max((w for w in weights if min(gains[w]) >= best - noise), key=lambda weight: sum(gains[weight]))
 
 
-def fold_weights(values: Mapping[float, NDArray[np.float64]]) -> NDArray[np.float64]:
+def fold_weights(values: Mapping[float | None, NDArray[np.float64]]) -> list[float | None]:
     """A weight for each query that was chosen without it, so that figures at chosen weights flatter nobody.
 
     Args:
-        values: nDCG@10 of each query, float64 (n_queries,), for each weight.
+        values: nDCG@10 of each query, float64 (n_queries,), for each weight; of equally good ones the first is chosen.
 
-    Returns:
-        float64 (n_queries,).
-
-    >>> fold_weights({0.0: np.array([1.0, 0.0, 1.0, 0.0]), 1.0: np.array([0.0, 1.0, 0.0, 1.0])}).tolist()
-    [1.0, 0.0, 1.0, 0.0]
+    >>> fold_weights({0.0: np.array([1.0, 0.0, 1.0, 0.0]), None: np.array([0.0, 1.0, 0.0, 1.0])})
+    [None, 0.0, None, 0.0]
     """
-    weights = sorted(values)
-    table = np.stack([values[weight] for weight in weights])
+    weights, table = list(values), np.stack(list(values.values()))
     fold = np.arange(table.shape[1]) % FOLDS
-    chosen = np.empty(table.shape[1])
-    for number in range(FOLDS):
-        others = table[:, fold != number] if (fold != number).any() else table
-        chosen[fold == number] = weights[int(others.mean(axis=1).argmax())]
-    return chosen
+    others = [table[:, fold != number] if (fold != number).any() else table for number in range(FOLDS)]
+    chosen = [weights[int(part.mean(axis=1).argmax())] for part in others]
+    return [chosen[number] for number in fold.tolist()]
 
 
 def evaluate_reranker(
@@ -170,8 +166,8 @@ def evaluate_reranker(
     passages: Sequence[Passage],
     scores: Scores,
     *,
-    weights: NDArray[np.floating],
-    leg_weights: Mapping[LegName, float] = EQUAL_PARTS,
+    weights: Sequence[float | None],
+    weighing: Weighing = PLAIN,
 ) -> pa.Table:
     """Measure the fused order, the reranker alone and the weighted order of the candidates that were scored.
 
@@ -179,8 +175,8 @@ def evaluate_reranker(
         queries: The held-out ones; a query is named by its number.
         passages: What candidates' places point into.
         scores: float32 (n,) of each query's first n candidates.
-        weights: float (n_queries,), of the reranker.
-        leg_weights: Of the legs in the first stage; they sum to 1.
+        weights: Of the reranker, for each query; None where the learned order weighs it.
+        weighing: Of the final order: legs, and the learned order where that orders.
 
     Returns:
         A table of schema EVALUATION.
@@ -190,13 +186,11 @@ def evaluate_reranker(
         for number, query in enumerate(queries)
         for document_id, grade in query.relevant.items()
     ]
+    by_choice = {one: final_scores(queries, scores, weighing=weighing, weight=one) for one in dict.fromkeys(weights)}
     orders = {
         "fused": [_falling(query, len(own)) for query, own in zip(queries, scores, strict=True)],
         "reranker": list(scores),
-        "reranked": [
-            final_scores(query, own, weight=weight, leg_weights=leg_weights)
-            for query, own, weight in zip(queries, scores, weights.tolist(), strict=True)
-        ],
+        "reranked": [by_choice[weight][place] for place, weight in enumerate(weights)],
     }
     rows = [
         {"stage": stage, "query_id": query_id, "measure": measure, "value": value}

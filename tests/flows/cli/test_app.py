@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nightrank.flows.cli.app import main
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.gates.rules import GATES
@@ -419,3 +421,21 @@ def test_a_server_of_prefects_own_that_does_not_start_is_one_clear_message(
     assert ended.err.startswith("nightrank: Prefect's own server does not start")
     assert len(ended.err.splitlines()) == 2
     assert not collection.workspace.exists()
+
+
+def test_a_failure_of_the_machine_is_one_line_and_a_fault_of_ours_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faults = iter([OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/workspace"), KeyError("rank")])
+
+    def command(*_arguments: object, **_options: object) -> None:
+        raise next(faults)
+
+    monkeypatch.setattr("nightrank.flows.cli.app.app", command)
+    with pytest.raises(SystemExit) as ended:
+        main(["refresh"])
+    told = capsys.readouterr().err.splitlines()
+    assert (ended.value.code, told[0]) == (1, "nightrank: /data/workspace: No space left on device.")
+    assert "Make room" in told[1]
+    with pytest.raises(KeyError):
+        main(["refresh"])

@@ -14,6 +14,7 @@ from nightrank.flows.operate.check import Problem, check_inputs
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.embed.encoder import plan_embedder
+from nightrank.tasks.rank.order_file import order_file, read_order
 from nightrank.tasks.rerank.find import plan_reranker
 from tests.support.published import snapshot
 
@@ -75,6 +76,7 @@ def test_sound_inputs_are_counted_and_nothing_is_written(
     assert {kind: model["fingerprint"] for kind, model in found["models"].items()} == {
         "embedder": embedder.fingerprint,
         "reranker": reranker.fingerprint,
+        "order": read_order().fingerprint,
     }
     assert found["workspace"] == {
         "name": str(collection.workspace),
@@ -153,6 +155,19 @@ def test_a_workspace_that_cannot_be_read_is_a_fault_of_the_machine(
     assert (problem["part"], problem["exit_code"]) == ("workspace", 1)
     assert ended.json["workspace"] is None
     assert ended.json["documents"]["documents"] == len(published.documents)
+
+
+def test_a_learned_order_that_cannot_be_read_is_a_problem(collection: Collection) -> None:
+    collection.settings["results"] = {"order_model": "order.json"}
+    (collection.folder / "order.json").write_text(order_file(read_order(), {}))
+    found = checked(collection)
+    assert (found.models["order"], found.problems) == (("order.json", read_order().fingerprint), ())
+    (collection.folder / "order.json").write_text("{}")
+    problem = only_problem(checked(collection))
+    assert (problem.part, problem.exit_code) == ("order", 2)
+    assert "order.json is no learned order" in problem.message
+    collection.settings["results"] = {"order": "weighted"}
+    assert checked(collection).models["order"] is None
 
 
 def test_no_reranker_is_no_problem(collection: Collection) -> None:

@@ -374,7 +374,7 @@ def test_a_damaged_candidate_is_found(patient: Patient, name: str) -> None:
     faults = failed(patient.examined())
 
     # Where the damage decides who is a result, the results no longer follow from the candidates either.
-    assert set(faults) - {"results"} == {"files", "candidates"}
+    assert set(faults) - {"order", "results"} == {"files", "candidates"}
     assert says in faults["candidates"]
 
 
@@ -477,8 +477,44 @@ def test_a_store_that_cannot_be_read_is_a_fault_of_the_checks_that_read_it(patie
 
     faults = failed(patient.examined())
 
-    assert list(faults) == ["files", "dense_lists", "candidates", "results"]
+    assert list(faults) == ["files", "dense_lists", "candidates", "order", "results"]
     assert faults["candidates"].startswith("it cannot be checked: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda manifest: {"log_means": {**manifest.log_means, "bm25": (0.5,) * 5}},
+            "lists whose means over the log are others (1): bm25",
+        ),
+        (
+            lambda manifest: {"order_model": {**manifest.order_model, "reranker": "another"}},
+            "learned order that is not the one that the release names (1): order_model",
+        ),
+        (
+            lambda manifest: {"inputs": {"reranker": f"{manifest.inputs.reranker_fingerprint} at 0.5"}},
+            "candidates with another final score (",
+        ),
+    ],
+    ids=["means", "numbers", "weights"],
+)
+def test_another_order_than_the_releases_is_named(
+    change: Callable[[Manifest], dict[str, dict[str, object]]], says: str, patient: Patient
+) -> None:
+    manifest = json.loads((patient.folder / "manifest.json").read_text())
+    changed = change(patient.manifest)
+    patient.edit_manifest(**{name: {**manifest[name], **value} for name, value in changed.items()})
+
+    faults = failed(patient.examined())
+
+    assert list(faults) == ["order"]
+    assert faults["order"].startswith(says)
+
+
+def test_a_release_that_does_not_hold_its_order_is_not_held_against_one(patient: Patient) -> None:
+    patient.edit_manifest(order_model={})
+    assert patient.examined().healthy
 
 
 def test_a_count_that_is_not_the_manifests_is_named(patient: Patient) -> None:

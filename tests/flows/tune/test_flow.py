@@ -19,7 +19,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.keys import fingerprint
 from nightrank.tasks.evaluate.significance import Comparison
 from nightrank.tasks.experiment.variants import varied
-from nightrank.tasks.settings.ranking import LegWeights
+from nightrank.tasks.rank.order_file import read_order
 from nightrank.tasks.settings.whole import Settings
 from nightrank.tasks.tune.cross_validate import Tuned
 from tests.support.collection import Collection
@@ -81,7 +81,14 @@ def test_what_is_told_is_written_only_where_that_is_asked_for(weak_leg: Collecti
     written = nightrank("tune", "-c", weak_leg.settings_file, "--json", "--write").json
     assert written == {**reported, "written": str(weak_leg.settings_file)}
     named = load_settings(weak_leg.settings_file).settings
-    assert named.retrieval.weights == LegWeights(**reported["changes"]["retrieval.weights"])
+    assert named.results.order_model == reported["changes"]["results.order_model"] == reported["order"]["file"]
+    model = weak_leg.folder / reported["order"]["file"]
+    assert read_order(model).fingerprint == reported["order"]["fingerprint"]
+    card = json.loads(model.read_text())["card"]
+    assert card["queries"] == reported["order"]["queries"] == 6
+    assert card["begun_from"] == read_order().fingerprint
+    assert card["held_out"]["difference"] == reported["compared_with"]["present"]["difference"]
+    assert card["date"] in weak_leg.settings_file.read_text()
     assert "tuned 2" in weak_leg.settings_file.read_text()
     assert snapshot(weak_leg.workspace) == state
 

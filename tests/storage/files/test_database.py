@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -7,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nightrank.storage.errors import WorkspaceBusy
-from nightrank.storage.files.database import connect, connect_for_writing, only_row
+from nightrank.storage.files.database import connect, connect_for_writing, one_file, only_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,3 +88,25 @@ def test_who_has_waited_long_enough_says_who_may_be_in_the_way(
     with pytest.raises(WorkspaceBusy, match="has been reading") as caught:
         connect_for_writing(read_elsewhere[0], patience_seconds=0.2)
     assert "doctor" in (caught.value.remedy or "")
+
+
+def test_names_of_folders_are_no_columns_and_stand_for_no_others(tmp_path: Path) -> None:
+    folder = tmp_path / "title=evil" / "[ab]*"
+    (folder.parent / "a").mkdir(parents=True)
+    folder.mkdir()
+    pq.write_table(pa.table({"title": ["good"]}), folder / "rows.parquet")
+    pq.write_table(pa.table({"title": ["another"]}), folder.parent / "a" / "rows.parquet")
+    database = tmp_path / "empty.duckdb"
+    connect(database).close()
+    with connect(database, read_only=True) as connection:
+        statement = "SELECT * FROM read_parquet($file, hive_partitioning = false)"
+        assert only_row(connection, statement, {"file": one_file(folder / "rows.parquet")}) == ("good",)
+
+
+def test_no_statement_reads_parquet_with_the_names_of_its_folders() -> None:
+    root = Path(__file__).parents[3]
+    sources = [path for folder in ("flows", "tasks", "storage") for path in (root / folder).rglob("*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in sources]
+    readings = [found for text in texts for found in re.findall(r"\b(?:FROM|JOIN)\s+(?:read_\w+\([^)]*\)|')", text)]
+    assert len(readings) > 20
+    assert [found for found in readings if "hive_partitioning = false" not in found] == []

@@ -239,3 +239,15 @@ def test_vectors_of_a_slice_and_of_several_blocks_are_those_rows() -> None:
     several = pa.Table.from_batches([batch.slice(3, 1), batch.slice(0, 1)])
     np.testing.assert_array_equal(vectors_of(several, 2), [[6, 7], [0, 1]])
     assert vectors_of(several.slice(0, 0), 2).shape == (0, 2)
+
+
+@pytest.mark.parametrize("name", ["jürgen", "100%", "a#b", "[1]", 'say "so"', "two\nlines", "~user", "title=evil"])
+def test_a_folder_of_any_name_is_used_as_it_is_named(tmp_path: Path, name: str) -> None:
+    place = LanceFolder(tmp_path / name / "lance")
+    add(ChunkTable.create(place, embedder="e1", dimensions=2), ["a"])
+    found = ChunkTable.find(LanceFolder(tmp_path / name / "lance"), embedder="e1")
+    assert found is not None
+    add(found, ["b"])
+    assert hashes_of(found) == ["a", "b"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert place.table_names()

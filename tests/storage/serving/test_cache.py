@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -187,6 +189,47 @@ def test_processes_that_are_forked_from_a_reader_get_their_own_answers(tmp_path:
         children = [forked(lambda: asks_all(cache, queries)) for _ in range(2)]
         assert asks_all(cache, queries)
         assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0]
+
+
+def test_what_is_open_goes_on_being_read_after_its_release_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = [f"query {number}" for number in range(300)]
+    folder, temporary = tmp_path / "r1", tmp_path / "temporary"
+    folder.mkdir()
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    write_results_file(ReleaseFiles(folder).results.path, rows({query: [entry(query)] for query in queries}))
+    with SearchCache(folder, release_id="r1") as cache:
+        shutil.rmtree(folder)
+        child = forked(lambda: asks_all(cache, queries))
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(lambda _: asks_all(cache, queries), range(8)))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(list(temporary.iterdir())) <= 1  # the child's, which ends without closing anything
+
+
+def test_another_file_under_its_name_is_not_read(tmp_path: Path) -> None:
+    path = ReleaseFiles(tmp_path).results.path
+    write_results_file(path, rows({"tea": [entry("old")]}))
+    with SearchCache(tmp_path, release_id="r1") as cache:
+        path.unlink()
+        write_results_file(path, rows({"tea": [entry("new")]}))
+        child = forked(lambda: found_in(cache, "tea") == "old")
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert found_in(cache, "tea") == "old"
+
+
+@pytest.mark.parametrize("results", ["[{", '[{"rank": "first"}]', "7", "[" * 100_000])
+def test_a_damaged_row_is_told(tmp_path: Path, results: str) -> None:
+    write_results_file(ReleaseFiles(tmp_path).results.path, [(query_key("tea"), "tea", results)])
+    with SearchCache(tmp_path, release_id="r1") as cache, pytest.raises(MachineError, match="cannot be read"):
+        cache.get("tea")
+
+
+def found_in(cache: SearchCache, query: str) -> str | None:
+    found = cache.get(query)
+    return None if found is None else found.results[0].document_id
 
 
 def asks_all(cache: SearchCache, queries: list[str]) -> bool:

@@ -138,6 +138,31 @@ def test_while_the_store_is_away_it_serves_what_it_has_and_says_so(
     assert "Still serving the release n1" in caplog.text
 
 
+@pytest.mark.parametrize("fault", [PermissionError(13, "Permission denied"), RecursionError("too deep")])
+def test_no_passing_fault_ends_the_looking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fault: Exception
+) -> None:
+    place = FolderWorkspace(tmp_path / "workspace")
+    publish(place, "n1", monkeypatch)
+    faults = iter([fault, fault])
+    opened = SearchCache.of
+
+    def opened_in_time(workspace: Workspace) -> SearchCache:
+        for passing in faults:
+            raise passing
+        return opened(workspace)
+
+    with caplog.at_level(logging.WARNING), FollowingCache(place, look_every_seconds=0.02) as cache:
+        monkeypatch.setattr(SearchCache, "of", opened_in_time)
+        publish(place, "n2", monkeypatch)
+        deadline = time.monotonic() + 30
+        while cache.release_id != "n2" and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert title(cache) == "n2"
+        assert cache.seconds_since_look < 30
+    assert caplog.text.count(type(fault).__name__) == 2
+
+
 @pytest.mark.long
 def test_copies_of_releases_that_are_gone_go(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = bucket.machine(tmp_path / "night")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -129,6 +130,37 @@ def test_a_workspace_that_cannot_be_made_is_the_users_fault(tmp_path: Path) -> N
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"), FolderWorkspace(tmp_path / "file").writing(now=NOW):
         pass
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a folder in which nothing can be made, whoever asks")
+def test_a_folder_that_cannot_be_made_is_told_and_not_tried_for_ever() -> None:
+    with (
+        pytest.raises(InputError, match=r"cannot be (made|written)"),
+        FolderWorkspace(Path("/proc/nowhere/workspace")).writing(now=NOW),
+    ):
+        pass
+
+
+def test_a_file_system_without_locks_stops_writers_and_not_readers(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with place.writing(now=NOW):
+        (place.root / "lance").mkdir(parents=True)
+        place.make_readers_lock()
+    called: list[int] = []
+
+    def no_locks(descriptor: int, operation: int) -> None:
+        called.append(operation)
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with place.reading():
+        pass
+    with pytest.raises(MachineError, match="gives no locks"), place.writing(now=NOW):
+        pass
+    with place.without_readers() as alone:
+        assert not alone
+    assert len(called) == 3
 
 
 def test_nothing_is_current_before_the_first_release(place: Workspace) -> None:

@@ -4,18 +4,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nightrank.storage.legs import LEGS
+from nightrank.storage.legs import LEGS, LegName
 from nightrank.storage.records import CANDIDATES, QUERIES, Judgment
 from nightrank.storage.release.evaluation import DEPTHS
 from nightrank.tasks.evaluate.depths import curve_depths, evaluate_depths
 from nightrank.tasks.evaluate.measures import evaluate_stages
 from nightrank.tasks.rank.order import Weighing, final_order
 from nightrank.tasks.settings.ranking import ResultsSettings
-from nightrank.tasks.train.reranker.validate import EQUAL_PARTS
 
 QUERY_KEYS = ("k1", "k2")
 CHUNKS = 8
 WEIGHT = 0.75
+EQUAL_PARTS: dict[LegName, float] = {"bm25": 0.5, "dense": 0.5}
 
 
 def candidates(pair_scores: list[float]) -> pa.Table:

@@ -14,6 +14,8 @@ from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.online.search import LiveSearch
 from nightrank.tasks.online.timing import Conditions, time_stages
+from nightrank.tasks.rank.order import Weighing
+from nightrank.tasks.rank.order_file import read_order
 from nightrank.tasks.rerank.cross_encoder import Reranker
 from nightrank.tasks.rerank.find import plan_local
 from nightrank.tasks.settings.whole import Settings
@@ -41,7 +43,7 @@ def live(published: Collection) -> Iterator[LiveSearch]:
             table,
             embedder=Embedder(embedder, batch_tokens=4096),
             reranker=Reranker(reranker, batch_tokens=4096),
-            log=manifest.log_means or None,
+            weighing=Weighing.of(settings, read_order(), weight=reranker.weight, log=manifest.log_means),
         )
 
 

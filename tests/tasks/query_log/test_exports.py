@@ -252,6 +252,12 @@ def test_an_export_is_read_and_what_was_guessed_is_told(tmp_path: Path, export: 
     assert set(export.told) <= told(account)
 
 
+def test_the_terms_that_elasticsearch_counts_are_queries(tmp_path: Path) -> None:
+    [row] = read(written(tmp_path, "q.jsonl", lines({"key": "red shoes", "doc_count": 12})), Account())
+    assert isinstance(row, LoggedQuery)
+    assert (row.text, row.count) == ("red shoes", 12)
+
+
 def test_topics_have_their_numbers_as_ids(tmp_path: Path) -> None:
     path = written(tmp_path, "t.txt", b"<top>\n<num> Number: 301 </num>\n<title> A </title>\n</top>\n")
     [topic] = read(path, Account())

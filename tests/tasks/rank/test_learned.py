@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING
 
@@ -9,15 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightrank.storage.errors import InputError
 from nightrank.storage.legs import LEGS
-from nightrank.tasks.rank.learned import FARTHEST, FEATURES, PACKAGED, Gate, LearnedOrder, features, log_means
+from nightrank.tasks.rank.learned import FARTHEST, FEATURES, Gate, LearnedOrder, features, log_means
 from nightrank.tasks.rank.lists import DESCRIPTORS, RERANKER, Lists
 from nightrank.tasks.rank.order import Entries, Weighing
+from nightrank.tasks.rank.order_file import read_order
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from nightrank.storage.release.manifest import LogMeans
 
 NAN = np.nan
@@ -109,7 +106,7 @@ entries = st.lists(st.tuples(st.integers(-8, 8), st.integers(-8, 8), st.integers
 def test_no_candidate_falls_below_another_that_is_worse_with_every_leg_and_the_reranker(
     rows: list[tuple[int, int, int]], pick: int, which: str
 ) -> None:
-    weighing = Weighing({"bm25": 0.5, "dense": 0.5}, 1.0, LearnedOrder.read(), knows_reranker=True)
+    weighing = Weighing({"bm25": 0.5, "dense": 0.5}, 1.0, read_order(), knows_reranker=True)
     count = len(rows)
     values = np.array(rows, dtype=float)
     scores = weighing.final_scores(
@@ -135,25 +132,5 @@ def test_a_leg_that_stands_alone_counts_for_less_with_the_packaged_order() -> No
         rows += [(query, NAN, 0.9 - place / 1000) for place in range(20)]
     lists = two_legs(rows)
     legs = ("bm25", "dense")
-    weights = LearnedOrder.read().leg_weights(lists, legs, log=log_means(lists, legs))
+    weights = read_order().leg_weights(lists, legs, log=log_means(lists, legs))
     assert weights["dense"].max() < 0.2
-
-
-def test_the_packaged_order_is_read_and_has_a_card() -> None:
-    assert LearnedOrder.read().reranker == "nightrank-minilm"
-    card = json.loads(PACKAGED.read_text())["card"]
-    assert {"made_by", "data", "licence"} <= card.keys()
-
-
-@pytest.mark.parametrize("harm", [{"format": 0}, {"features": []}, {"gates": {}}])
-def test_a_file_of_another_version_is_refused_with_a_remedy(tmp_path: Path, harm: dict[str, object]) -> None:
-    path = tmp_path / "order.json"
-    path.write_text(json.dumps(json.loads(PACKAGED.read_text()) | harm))
-    with pytest.raises(InputError, match="no learned order"):
-        LearnedOrder.read(path)
-
-
-def test_a_card_decides_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "order.json"
-    path.write_text(json.dumps(json.loads(PACKAGED.read_text()) | {"card": {}}))
-    assert LearnedOrder.read(path).fingerprint == LearnedOrder.read().fingerprint

@@ -167,12 +167,12 @@ def test_a_weak_leg_is_left_out_and_that_is_proved(collection: Collection) -> No
     tuned = tune_settings.fn(context(collection))
 
     assert tuned.recommended
-    weights = tuned.changes["retrieval.weights"]
-    assert isinstance(weights, dict)
-    assert float(str(weights["dense"])) < 0.5 < float(str(weights["bm25"]))
+    # The learned order, held to the packaged one by so few queries, leaves random vectors out as well as weights do.
+    assert tuned.order is not None
+    assert tuned.changes == {"results.order": "learned", "results.order_model": tuned.order.file_name}
+    assert {choice.get("results.order_model") for choice in tuned.by_fold} <= {"fitted", None}
     assert tuned.gain.before == tuned.compared_with["dense"].before
     assert tuned.gain.after > 0.9  # what BM25 alone finds is perfect
-    assert set(tuned.changes) <= {"retrieval.fusion", "retrieval.rrf_k", "retrieval.weights"}
     assert snapshot(collection.workspace) == before
 
 

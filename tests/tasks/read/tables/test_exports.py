@@ -208,6 +208,24 @@ EXPORTS = (
         ((Kind.MENDED, "titles that are a word for no value, taken for none"),),
     ),
     Export(
+        "R's write.table",
+        "c.tsv",
+        f'"id"\t"title"\t"text"\n"1"\t1\t"Returns"\t"{BODY}"\n'.encode(),
+        told=((Kind.FORM, "row names without a name in the header"),),
+    ),
+    Export(
+        "a separator at the end of each row",
+        "c.csv",
+        f"id,title,text\n1,Returns,{BODY},\n".encode(),
+        told=((Kind.FORM, "a separator at the end of each row"),),
+    ),
+    Export(
+        "MS MARCO's second passages",
+        "c.jsonl",
+        lines({"pid": "1", "passage": BODY, "docid": "D1"}, {"pid": "2", "passage": "x", "docid": "D1"}),
+        [("1", "", BODY), ("2", "", "x")],
+    ),
+    Export(
         "MySQL's nulls",
         "c.tsv",
         f"id\ttitle\ttext\n1\tReturns\t{BODY}\n2\t\\N\tNULL\n".encode(),
@@ -310,6 +328,20 @@ def test_titles_beside_a_long_column_of_an_unknown_name_are_refused_unless_they_
     [document] = read(path, Account(), text="none")
     assert isinstance(document, Document)
     assert (document.text, document.metadata) == ("", {"Inhalt": BODY})
+
+
+def test_of_objects_a_later_row_may_have_a_column_that_the_settings_name(tmp_path: Path) -> None:
+    rows = lines({"id": 1, "text": "a"}, {"id": 2, "text": "b", "Titel": "B"})
+    [_, second] = read(written(tmp_path, "c.jsonl", rows), Account(), title="Titel")
+    assert isinstance(second, Document)
+    assert second.title == "B"
+    with pytest.raises(InputError, match=r"No row of c\.jsonl has a column 'Title', which"):
+        read(written(tmp_path, "c.jsonl", lines({"id": 1, "text": "a"})), Account(), title="Title")
+
+
+def test_a_letter_of_windows_1252_that_begins_much_of_utf_8_is_named_too(tmp_path: Path) -> None:
+    path = written(tmp_path, "c.csv", "id,text\n1,aquí está\n".encode("windows-1252"))
+    assert read(path, Account()) == [BadRow("c.csv", 2, "field 2: byte 4 (0xed) is not UTF-8")]
 
 
 def test_a_title_that_was_guessed_stays_a_field_to_filter_by(tmp_path: Path) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from nightrank.tasks.rank.learned import LearnedOrder
+from nightrank.tasks.rank.order import Entries, Weighing
+from nightrank.tasks.rank.order_file import read_order
 from nightrank.tasks.train.reranker.validate import (
+    PLAIN,
     by_weight,
     choose_weight,
     evaluate_reranker,
@@ -19,6 +24,9 @@ from nightrank.tasks.train.reranker.validate import (
 )
 from nightrank.tasks.train.sets import Candidate, HeldOutQuery
 from nightrank.tasks.train.sources import Passage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 PASSAGES = [Passage(name, "", f"text {name}") for name in "abcd"] + [Passage("a", "", "more of a")]
 # The legs say nothing, so the first stage is the fused order. "c" answers, and "z" that is not found.
@@ -55,10 +63,11 @@ def test_final_scores_weigh_reranker_fused_order_and_legs() -> None:
     # z of the pair scores (1, -1), of the fused ones (1, -1), of BM25 (-1, 1); the dense leg lists one: its lowest
     # for the other as well, so 0. First stage 1 - 2 * 0.5 = 0 and -1 + 2 * 0.5 = 0.
     query = HeldOutQuery("q", {}, (Candidate(0, 0.9, {"bm25": 3.0}), Candidate(1, 0.8, {"dense": 0.5, "bm25": 5.0})))
-    scores = final_scores(query, np.array([7.0, 2.0], dtype=np.float32), weight=0.4)
+    pairs = [np.array([7.0, 2.0], dtype=np.float32)]
+    (scores,) = final_scores([query], pairs, weighing=PLAIN, weight=0.4)
     assert scores.tolist() == pytest.approx([0.4, -0.4], abs=1e-6)
     # Without the dense leg BM25 counts twice: first stage 1 - 2, standardised -1, and the other way round.
-    scores = final_scores(query, np.array([7.0, 2.0], dtype=np.float32), weight=0.4, leg_weights={"bm25": 1.0})
+    (scores,) = final_scores([query], pairs, weighing=Weighing({"bm25": 1.0}, 0.0), weight=0.4)
     assert scores.tolist() == pytest.approx([0.4 - 0.6, -0.4 + 0.6], abs=1e-6)
 
 
@@ -85,14 +94,17 @@ def test_of_equal_weights_the_smallest_is_chosen() -> None:
 
 
 def test_no_query_chooses_its_own_weight() -> None:
-    values = {0.2: np.array([1.0, 0.0, 0.9, 0.1]), 0.7: np.array([0.0, 0.6, 0.0, 0.6])}
-    assert fold_weights(values).tolist() == [0.7, 0.2, 0.7, 0.2]
+    values: dict[float | None, NDArray[np.float64]] = {
+        0.2: np.array([1.0, 0.0, 0.9, 0.1]),
+        0.7: np.array([0.0, 0.6, 0.0, 0.6]),
+    }
+    assert fold_weights(values) == [0.7, 0.2, 0.7, 0.2]
 
 
 def test_fused_order_reranker_and_weighted_order_are_measured_query_by_query() -> None:
     other = HeldOutQuery("r", {"d": 1}, (Candidate(3, 0.2, {}), Candidate(1, 0.1, {})))
     scores = [np.array([-5.0, -1.0, 3.0], dtype=np.float32), np.array([0.0, 9.0], dtype=np.float32)]
-    table = evaluate_reranker([QUERY, other], PASSAGES, scores, weights=np.array([1.0, 0.0]))
+    table = evaluate_reranker([QUERY, other], PASSAGES, scores, weights=[1.0, 0.0])
     found = {
         (row["stage"], int(row["query_id"])): row["value"] for row in table.to_pylist() if row["measure"] == "nDCG@10"
     }
@@ -106,4 +118,37 @@ def test_fused_order_reranker_and_weighted_order_are_measured_query_by_query() -
             ("reranked", 0): 2.0 / IDEAL,
             ("reranked", 1): 1.0,
         }
+    )
+
+
+LISTED = [
+    HeldOutQuery(
+        str(number),
+        {"c": 1},
+        tuple(
+            Candidate(place, 0.5 - place / 10, {"bm25": 9.0 - place * number, "dense": place / 3}) for place in range(4)
+        ),
+    )
+    for number in (1, 2)
+]
+SCORES = [np.array([0.0, 3.0, 1.0], dtype=np.float32), np.array([2.0, 1.0, 5.0], dtype=np.float32)]
+
+
+def test_where_the_learned_order_orders_held_out_queries_stand_for_the_log() -> None:
+    learned = LearnedOrder.of(read_order().gates, "own")
+    weighing = Weighing({"bm25": 0.5, "dense": 0.5}, 0.0, learned, knows_reranker=True)
+    entries = Entries(
+        np.repeat([0, 1], 4),
+        np.array([one.fused for query in LISTED for one in query.candidates]),
+        np.tile([1, 2, 3, 4], 2),
+        {leg: np.array([one.legs[leg] for query in LISTED for one in query.candidates]) for leg in ("bm25", "dense")},
+    )
+    pairs = np.concatenate([np.append(own, np.float32(np.nan)) for own in SCORES])
+    expected = weighing.final_scores(entries, pairs).reshape(2, 4)[:, :3]
+    found = final_scores(LISTED, SCORES, weighing=weighing, weight=None)
+    np.testing.assert_array_equal(np.stack(found), expected)
+    plain = final_scores(LISTED, SCORES, weighing=weighing, weight=1.0)
+    assert [order.argmax() for order in plain] == [1, 2]
+    assert by_weight(LISTED, PASSAGES, SCORES, weights=[None, 1.0], weighing=weighing)[1.0].tolist() == pytest.approx(
+        [1 / math.log2(3), 1.0]
     )

@@ -1,0 +1,122 @@
+"""The one place where failures of the machine and of libraries become ours: what, what to do, whether it may pass."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from nightrank.storage.errors import MachineError, NightrankError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+AGAIN = "Run the same command again: what was done so far is kept."
+
+# What a person does about a failure of the operating system, by its number.
+_REMEDIES: Mapping[int, str] = {
+    errno.ENOSPC: f"Make room on that disk (`nightrank prune` frees some). {AGAIN}",
+    errno.EDQUOT: f"Make room within the quota (`nightrank prune` frees some), or raise it. {AGAIN}",
+    errno.EFBIG: "Put it on a file system that takes larger files.",
+    errno.EROFS: "Mount it for writing, or choose another `workspace` in the settings.",
+    errno.EACCES: "See that the user who runs this may read and write there.",
+    errno.EPERM: "See that the user who runs this may read and write there.",
+    errno.ENOLCK: "Mount it with locks, or put the workspace on another disk.",
+    errno.EIO: "See the system's log about that disk before you run anything again.",
+    errno.ENOENT: f"See that its disk is mounted and nobody removes files there. {AGAIN}",
+    errno.ESTALE: f"Mount it again. {AGAIN}",
+    errno.ENODEV: f"Mount it again. {AGAIN}",
+    errno.ENOTCONN: f"Mount it again. {AGAIN}",
+    errno.EHOSTDOWN: f"See that its server runs and is reached. {AGAIN}",
+    errno.ETIMEDOUT: f"See that its server runs and is reached. {AGAIN}",
+    errno.ECONNREFUSED: f"See that its server runs and is reached. {AGAIN}",
+    errno.ECONNRESET: f"See that its server runs and is reached. {AGAIN}",
+    errno.EMFILE: "Let the process open more files (`ulimit -n`).",
+    errno.ENFILE: "Let the machine open more files.",
+    errno.ENOMEM: "Give the process more memory, or set `[execution].batch_tokens` lower.",
+    errno.ENAMETOOLONG: "Give it a shorter name.",
+}
+# What libraries say of the same failures in messages of their own.
+_SAID = (
+    (("no space left", "disk full", "database or disk is full", "enospc"), errno.ENOSPC),
+    (("quota exceeded",), errno.EDQUOT),
+    (("read-only file system",), errno.EROFS),
+    (("permission denied", "access denied"), errno.EACCES),
+    (("input/output error", "disk i/o error"), errno.EIO),
+    (("stale file handle",), errno.ESTALE),
+    (("no such file or directory",), errno.ENOENT),
+    (("too many open files",), errno.EMFILE),
+    (("cannot allocate memory", "out of memory", "failed to allocate", "not enough memory"), errno.ENOMEM),
+    (("timed out", "timeout"), errno.ETIMEDOUT),
+    (("connection refused", "error trying to connect", "dns error"), errno.ECONNREFUSED),
+)
+_CREDENTIALS = ("expiredtoken", "expired token", "invalidaccesskeyid", "signaturedoesnotmatch", "tokenrefreshrequired")
+_STORES = ("duckdb", "_duckdb", "sqlite3", "pyarrow", "lance", "lancedb", "obstore")
+LONGEST = 300  # characters of what a library said
+
+
+def machine_error(error: BaseException) -> MachineError | None:
+    """What a person is told of a failure that is none of ours; None where it may be a fault in our own code.
+
+    Args:
+        error: As it was raised; what it was raised from counts as well.
+
+    >>> import os
+    >>> full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/workspace/releases")
+    >>> machine_error(full).message
+    '/data/workspace/releases: No space left on device.'
+    >>> machine_error(KeyError("rank")) is None
+    True
+    """
+    for each in _chain(error):
+        if isinstance(each, NightrankError):
+            return None
+        if isinstance(each, MemoryError):
+            return MachineError("There is not enough memory.", remedy=_REMEDIES[errno.ENOMEM])
+        number = _number_of(each)
+        if number is not None:
+            return MachineError(_message(each), remedy=_REMEDIES[number])
+        if _is_of_a_store(each) and is_about_credentials(each):
+            return MachineError(_message(each), remedy=f"Renew the credentials of the object store. {AGAIN}")
+    return None
+
+
+def is_about_credentials(error: BaseException) -> bool:
+    """Whether a store refused credentials that are wrong or have expired; some answer so with a plain 400."""
+    said = str(error).lower()
+    return any(word in said for word in _CREDENTIALS)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        yield found
+        found = found.__cause__ or found.__context__
+
+
+def _number_of(error: BaseException) -> int | None:
+    """Which failure of the operating system it is, where people can do something about that."""
+    if isinstance(error, OSError) and error.errno in _REMEDIES:
+        return error.errno
+    if not (_is_of_a_store(error) or isinstance(error, OSError)):
+        return None
+    said = str(error).lower()
+    return next((number for words, number in _SAID if any(word in said for word in words)), None)
+
+
+def _is_of_a_store(error: BaseException) -> bool:
+    """Whether a store's library raised it; LanceDB's come as plain errors whose words name Lance."""
+    modules = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    return bool(modules & set(_STORES)) or (
+        isinstance(error, RuntimeError | ValueError) and "lance" in str(error).lower()
+    )
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return f"{where}{error.strerror}."
+    said = " ".join(str(error).split())
+    shown = said if len(said) <= LONGEST else f"{said[:LONGEST]}..."
+    return shown if shown.endswith((".", "!", "?")) else f"{shown}."

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from nightrank.storage.errors import InputError
+from nightrank.storage.foreign import machine_error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FULL = "No space left on device"
+
+
+def raised_from(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "remedy"),
+    [
+        (OSError(errno.ENOSPC, FULL, "/data/w"), "/data/w: No space left on device.", "Make room"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "Disk quota exceeded.", "quota"),
+        (PermissionError(errno.EACCES, "Permission denied", "/data/w"), "/data/w: Permission denied.", "may read"),
+        (OSError(errno.ENOLCK, "No locks available"), "No locks available.", "locks"),
+        (duckdb.IOException(f"IO Error: Could not write file: {FULL}"), "IO Error", "Make room"),
+        (sqlite3.OperationalError("database or disk is full"), "database or disk is full.", "Make room"),
+        (pa.ArrowException(f"Error writing bytes to file. Detail: [errno 28] {FULL}"), "Error writing", "Make room"),
+        (RuntimeError(f"lance error: LanceError(IO): {FULL}, /rust/lance/src/io.rs:1"), "lance error", "Make room"),
+        (RuntimeError("LanceError(IO): Generic S3 error: ExpiredToken: the token has expired"), "LanceError", "Renew"),
+        (
+            raised_from(RuntimeError("wrapped"), OSError(errno.EIO, "Input/output error")),
+            "Input/output",
+            "system's log",
+        ),
+        (MemoryError(), "not enough memory", "more memory"),
+    ],
+)
+def test_a_failure_is_told_with_what_to_do(error: Exception, says: str, remedy: str) -> None:
+    told = machine_error(error)
+    assert told is not None
+    assert says in told.message
+    assert remedy in told.remedy
+    assert told.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), ValueError("timeout is not a number"), RuntimeError("no space left"), InputError("ours")]
+)
+def test_what_may_be_a_fault_of_ours_stays_what_it_is(error: Exception) -> None:
+    assert machine_error(error) is None
+
+
+def test_a_long_message_is_cut_and_is_one_line() -> None:
+    told = machine_error(duckdb.IOException(f"IO Error: {FULL}\n" + "x" * 5000))
+    assert told is not None
+    assert "\n" not in told.message
+    assert len(told.message) < 400
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_real_failure_names_its_file(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(OSError) as caught:  # noqa: PT011
+        (tmp_path / "file").write_text("")
+    told = machine_error(caught.value)
+    assert told is not None
+    assert str(tmp_path) in told.message
