@@ -209,7 +209,7 @@ def test_texts_that_vanish_overnight_are_refused_though_titles_keep_the_results(
     assert gates_of(refresh(collection))["account"].reason == "not compared: it is the first release"
     for document in collection.documents[::2]:
         if loss == "texts cut in half":
-            document["text"] = document["text"][: len(document["text"]) // 4]
+            document["text"] = str(document["text"])[:9]
         else:
             document["brief"] = document.pop("text")
 
