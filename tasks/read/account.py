@@ -48,7 +48,7 @@ class Kind(StrEnum):
     TITLE_ALONE = "title alone"  # documents without a text of their own ("documents"; documents)
     LONG = "long"  # read by the model from the beginning alone ("chunks" or "queries"; so many)
     UNKNOWN_ID = "unknown id"  # names what is not there ("documents" with a hint, "queries"; different ids)
-    TOKENS = "tokens"  # of the texts, by the embedder's vocabulary ("all" and "unknown"; tokens)
+    TOKENS = "tokens"  # a sample's characters that the embedder's tokens stand for ("all", "unknown" to it; characters)
 
 
 @dataclass(frozen=True, slots=True)

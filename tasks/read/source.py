@@ -114,15 +114,10 @@ def _read_files(
 def _rows_of(
     file: SourceFile, settings: DocumentsSettings, table: DocumentTable, *, account: Account
 ) -> Iterator[Document | BadRow]:
+    input_file = InputFile(file.path, file.name, "documents", account, settings.encoding)
     if table_suffix(file.path.name):
-        return read_table(InputFile(file.path, file.name, "documents", account, settings.encoding), table)
-    page = read_page(
-        file.path,
-        name=file.name,
-        document_id=file.document_id,
-        max_bytes=settings.max_document_bytes,
-        account=account,
-    )
+        return read_table(input_file, table)
+    page = read_page(input_file, document_id=file.document_id, max_bytes=settings.max_document_bytes)
     return iter(() if page is None else (page,))
 
 

@@ -74,7 +74,7 @@ def lines_of(entries: Iterable[Entry]) -> list[tuple[Part, str]]:
 
 
 def warnings_of(entries: Iterable[Entry]) -> list[str]:
-    """What looks like a mistake, each with the first place and a remedy; empty where all was as it should be."""
+    """What looks like a mistake in what was read, each with the first place and a remedy."""
     by_kind: dict[tuple[Part, Kind], list[Entry]] = defaultdict(list)
     for entry in entries:
         by_kind[entry.part, entry.kind].append(entry)
@@ -87,7 +87,6 @@ def warnings_of(entries: Iterable[Entry]) -> list[str]:
         _mixed,
         _without_text,
         _skipped,
-        _long,
         _unknown,
     )
     return [warning for check in checks for warning in check(of)]
@@ -148,17 +147,6 @@ def _skipped(of: Callable[[Part, Kind], Sequence[Entry]]) -> list[str]:
     return [
         f"{count:,} of {count + documents:,} documents were skipped: {_listed(skipped)} (the first: "
         f"{skipped[0].where}). Check that the source is whole."
-    ]
-
-
-def _long(of: Callable[[Part, Kind], Sequence[Entry]]) -> list[str]:
-    count = _count(of("documents", Kind.LONG))
-    if not count:
-        return []
-    which = "1 chunk is" if count == 1 else f"{count:,} chunks are"
-    return [
-        f"{which} longer than the model reads; it sees the beginning alone. Give [chunking].max_tokens a value "
-        "that it reads, or look for blobs and for text without spaces in the documents."
     ]
 
 

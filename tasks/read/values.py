@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from nightrank.storage.characters import visible
 from nightrank.storage.files.text import NamedTwice, read_json
 
 if TYPE_CHECKING:
@@ -42,21 +43,21 @@ class NoJsonValue(ValueError):
 
 
 def clean_text(text: str) -> str:
-    r"""A text without control characters.
+    r"""A text without control characters and without those that print as nothing.
 
     Line ends become ``\n``. Every other C0 and C1 control character except the tab, NUL and DEL included, becomes a
-    space, so that offsets stay and words that it kept apart stay apart.
+    space, so that words that it kept apart stay apart. What prints as nothing, such as a soft hyphen, goes.
 
     Raises:
         ValueError: The text holds a lone surrogate: half of a character, as left by cutting UTF-16 in the middle.
 
-    >>> clean_text("a\x00b\r\nc\td\x85")
-    'a b\nc\td '
+    >>> clean_text("a\x00b\r\nc\td\x85 so\xadft")
+    'a b\nc\td  soft'
     """
     _refuse_surrogates(text)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return CONTROL.sub(" ", text)
+    return visible(CONTROL.sub(" ", text))
 
 
 def identifier(value: JsonValue) -> str:

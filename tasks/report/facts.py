@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightrank.tasks.counts import memo_use, spending_cap
+from nightrank.tasks.embed.account import warnings_of_embedder
 from nightrank.tasks.evaluate.ladder import ladder, read_depths, read_timings
 from nightrank.tasks.evaluate.single_stages import read_best_stage
 from nightrank.tasks.read.account import of_rows
@@ -160,7 +161,7 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
         dropped=_dropped(release),
         bad_rows=_bad_rows(release),
         account=account or _unkept(release.files.account),
-        told=warnings_of(account),
+        told=(*warnings_of(account), *warnings_of_embedder(account)),
     )
 
 

@@ -49,8 +49,8 @@ class Built:
 
     @property
     def account(self) -> tuple[Entry, ...]:
-        """What was read, and what the embedder makes of it."""
-        return (*self.inputs.account, *self.index.vectors.account)
+        """What was taken for what, in reading and by the embedder."""
+        return (*self.inputs.account, *self.index.vectors.account, *self.queries.account)
 
     @property
     def candidates(self) -> Candidates:

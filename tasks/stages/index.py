@@ -14,6 +14,7 @@ from nightrank.storage.release.chunks import KEPT_COLUMNS, ChunkListing, distinc
 from nightrank.storage.release.manifest import ChunkTableVersion
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.chunk.boundaries import chunk_document
+from nightrank.tasks.embed.account import account_of_chunks
 from nightrank.tasks.embed.shards import embed_in_shards
 from nightrank.tasks.models.tokens import load_token_counter
 from nightrank.tasks.runtime.progress import progress
@@ -54,7 +55,7 @@ class ChunksEmbedded:
         texts: Distinct ones among the chunks.
         embedded: Those of them that had no embedding yet.
         table: Where the vectors are.
-        account: Chunks that are longer than the embedder reads, and characters of a sample that it does not know.
+        account: Chunks that are longer than the embedder reads, and characters that it does not know.
     """
 
     texts: int
@@ -115,6 +116,7 @@ def embed_chunks(night: Night, cut: ChunksCut, embedder: LazyEmbedder) -> Chunks
             texts=distinct_texts(cut.chunks.path),
             embedded=len(missing),
             table=ChunkTableVersion(name=table.name, version=table.version),
+            account=account_of_chunks(cut.chunks.path, table, embedder.plan),
         )
 
 

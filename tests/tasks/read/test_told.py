@@ -68,7 +68,6 @@ def test_a_line_tells_what_was_read_of_each_part() -> None:
             ],
             "6 of 30 documents were skipped: 6 empty page (the first: a.md).",
         ),
-        ([Entry("documents", Kind.LONG, "chunks", 3, "")], "3 chunks are longer than the model reads"),
         (
             [Entry("judgments", Kind.UNKNOWN_ID, "documents (2 of them match in the same case)", 2, "'D1'")],
             "2 judged documents are not in the collection, such as 'D1' (2 of them match in the same case);",
