@@ -103,7 +103,7 @@ def test_underlined_headings_bound_and_lead_as_those_with_signs_do() -> None:
         ("Para.", Cut.AFTER_HEADING, ("Guide", "Set apart")),
         ("- item\n---", Cut.BLOCK, ("Guide", "Set apart")),
         ("a | b\n--- | ---", Cut.BLOCK, ("Guide", "Set apart")),
-        ("---\nEnd.", Cut.BLOCK, ("Guide", "Set apart")),
+        ("---\nLast.", Cut.BLOCK, ("Guide", "Set apart")),
     ]
 
 
