@@ -16,6 +16,7 @@ from nightrank.tasks.read.account import (
     Kind,
 )
 from nightrank.tasks.read.pages import PAGE_SUFFIXES
+from nightrank.tasks.read.tables.warned import warnings_of_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -76,7 +77,8 @@ def lines_of(entries: Iterable[Entry]) -> list[tuple[Part, str]]:
 def warnings_of(entries: Iterable[Entry]) -> list[str]:
     """What looks like a mistake in what was read, each with the first place and a remedy."""
     by_kind: dict[tuple[Part, Kind], list[Entry]] = defaultdict(list)
-    for entry in entries:
+    found = list(entries)
+    for entry in found:
         by_kind[entry.part, entry.kind].append(entry)
 
     def of(part: Part, kind: Kind) -> Sequence[Entry]:
@@ -89,7 +91,7 @@ def warnings_of(entries: Iterable[Entry]) -> list[str]:
         _skipped,
         _unknown,
     )
-    return [warning for check in checks for warning in check(of)]
+    return [*(warning for check in checks for warning in check(of)), *warnings_of_tables(found)]
 
 
 def _not_read(of: Callable[[Part, Kind], Sequence[Entry]]) -> list[str]:
