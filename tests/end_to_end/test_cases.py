@@ -83,6 +83,17 @@ CASES = [
         unindexed=("price",),
     ),
     Case(
+        "d31_members_beside_pages",
+        titles={"p1.md": "Page 1", "7": "Ann", "8": "Ben"},
+        notes=("1 table was read beside 1 page,", "the first: assets/team.csv", "2 of 3 documents have a title and no"),
+    ),
+    Case(
+        "d33_beir_folder_with_judgments",
+        titles={f"d{number}": f"Page {number}" for number in range(6)},
+        notes=("1 queries and judgments beside BEIR's corpus.jsonl", "1 [queries].log"),
+    ),
+    Case("d35_utf_16_without_mark", unindexed=("r e t u r n", "\x00"), notes=("UTF-16",)),
+    Case(
         "f01_file_names_of_macos",
         made=file_names_of_macos,
         notes=("1 judged document is not in the collection", "match in the same Unicode form (NFC)"),
@@ -96,6 +107,7 @@ CASES = [
             "Give both files the same document ids",
         ),
     ),
+    Case("m02_one_of_many", titles={**PAGES, "a.md": "Governance: how we decide"}),
     Case(
         "m08_what_nobody_wrote",
         made=links,
@@ -103,6 +115,20 @@ CASES = [
         unindexed=("left-pad", "draft"),
     ),
     Case("q22_daily_logs", queries={"boots": 1, "shoes": 1}, notes=("read: 2 .tsv",)),
+    Case(
+        "x01_suffixes",
+        titles={
+            "returns.mdx": "Returns",
+            "guide.rst": "Guide",
+            "notes.adoc": "Notes",
+            "terms.xhtml": "Terms",
+            "n1": "Lines",
+        },
+        metadata={"notes.adoc": {"lang": "en"}},
+        notes=("2 files were not read: 1 .docx, 1 .php", "1 .png"),
+        indexed=("Shoes come back.", "Run this.", "Read that.", "No refunds.", "One a line."),
+        unindexed=("margin", "./a"),
+    ),
     Case(
         "d01_semicolons",
         titles={"1": "Rückgabe", "2": "Versand"},
