@@ -31,6 +31,7 @@ class Case:
         notes: Phrases of what is told.
         indexed: Phrases of the chunks' texts.
         unindexed: What no chunk's text may hold.
+        found: The documents that BM25 finds, by query.
         made: Makes in a copy of the folder what cannot lie in a repository.
     """
 
@@ -43,6 +44,7 @@ class Case:
     notes: tuple[str, ...] = ()
     indexed: tuple[str, ...] = ()
     unindexed: tuple[str, ...] = ()
+    found: Mapping[str, set[str]] = field(default_factory=dict)
     made: Callable[[Path], None] | None = None
 
 
@@ -108,6 +110,46 @@ CASES = [
         ),
     ),
     Case("m02_one_of_many", titles={**PAGES, "a.md": "Governance: how we decide"}),
+    Case(
+        "l01_scripts",
+        found={
+            "故乡": {"zh"},
+            "退货": {"zh2"},
+            "返品": {"ja"},
+            "プログラミング": {"ja"},
+            "ガイド": {"ja", "nfd2"},
+            "ｶﾞｲﾄﾞ": {"ja", "nfd2"},
+            "รองเท้า": {"th"},
+            "신발": {"ko"},
+            "반품": {"ko"},
+            "ဖိနပ်": {"my"},
+            "ស្បែកជើង": {"km"},
+            "ເກີບ": {"lo"},
+            "أحذية": {"ar"},
+            "נעליים": {"he"},
+            "הנעליים": {"he"},
+            "जूते": {"hi"},
+            "istanbul": {"tr"},
+            "ısparta": {"tr"},
+            "Isparta": {"tr"},
+            "strasse": {"de"},
+            "Krankenversicherungskarte": {"de"},
+            "café": {"nfd", "nfd2"},
+            "2567": {"digits"},
+            "2024": {"digits"},
+            "42": {"digits"},
+            "33": {"digits"},
+            "gpu": {"mixed"},
+            "サーバー": {"mixed"},
+            "iphone": {"mixed"},
+            "ケース": {"mixed"},
+            "zürich": {"nfd2"},
+            "ꦥꦠꦸ": {"jv"},
+            "обувь": {"ru"},
+            "обуви": {"ru"},
+            "giày": {"vi"},
+        },
+    ),
     Case(
         "m08_what_nobody_wrote",
         made=links,
@@ -260,6 +302,7 @@ def test_what_people_have_is_read_right_or_told(case: Case, tmp_path: Path) -> N
     assert [phrase for phrase in case.notes if phrase not in read.notes] == [], read.notes
     assert [phrase for phrase in case.indexed if phrase not in read.chunks] == [], read.chunks
     assert [phrase for phrase in case.unindexed if phrase in read.chunks] == [], read.chunks
+    assert {query: read.found(query) for query in case.found} == case.found
 
 
 def test_every_folder_is_a_case_and_all_are_small() -> None:
