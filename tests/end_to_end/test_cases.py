@@ -31,6 +31,7 @@ class Case:
         notes: Phrases of what is told.
         indexed: Phrases of the chunks' texts.
         unindexed: What no chunk's text may hold.
+        found: The documents that BM25 finds, by query.
         made: Makes in a copy of the folder what cannot lie in a repository.
     """
 
@@ -43,6 +44,7 @@ class Case:
     notes: tuple[str, ...] = ()
     indexed: tuple[str, ...] = ()
     unindexed: tuple[str, ...] = ()
+    found: Mapping[str, set[str]] = field(default_factory=dict)
     made: Callable[[Path], None] | None = None
 
 
@@ -83,6 +85,17 @@ CASES = [
         unindexed=("price",),
     ),
     Case(
+        "d31_members_beside_pages",
+        titles={"p1.md": "Page 1", "7": "Ann", "8": "Ben"},
+        notes=("1 table was read beside 1 page,", "the first: assets/team.csv", "2 of 3 documents have a title and no"),
+    ),
+    Case(
+        "d33_beir_folder_with_judgments",
+        titles={f"d{number}": f"Page {number}" for number in range(6)},
+        notes=("1 queries and judgments beside BEIR's corpus.jsonl", "1 [queries].log"),
+    ),
+    Case("d35_utf_16_without_mark", unindexed=("r e t u r n", "\x00"), notes=("UTF-16",)),
+    Case(
         "f01_file_names_of_macos",
         made=file_names_of_macos,
         notes=("1 judged document is not in the collection", "match in the same Unicode form (NFC)"),
@@ -96,6 +109,47 @@ CASES = [
             "Give both files the same document ids",
         ),
     ),
+    Case("m02_one_of_many", titles={**PAGES, "a.md": "Governance: how we decide"}),
+    Case(
+        "l01_scripts",
+        found={
+            "故乡": {"zh"},
+            "退货": {"zh2"},
+            "返品": {"ja"},
+            "プログラミング": {"ja"},
+            "ガイド": {"ja", "nfd2"},
+            "ｶﾞｲﾄﾞ": {"ja", "nfd2"},
+            "รองเท้า": {"th"},
+            "신발": {"ko"},
+            "반품": {"ko"},
+            "ဖိနပ်": {"my"},
+            "ស្បែកជើង": {"km"},
+            "ເກີບ": {"lo"},
+            "أحذية": {"ar"},
+            "נעליים": {"he"},
+            "הנעליים": {"he"},
+            "जूते": {"hi"},
+            "istanbul": {"tr"},
+            "ısparta": {"tr"},
+            "Isparta": {"tr"},
+            "strasse": {"de"},
+            "Krankenversicherungskarte": {"de"},
+            "café": {"nfd", "nfd2"},
+            "2567": {"digits"},
+            "2024": {"digits"},
+            "42": {"digits"},
+            "33": {"digits"},
+            "gpu": {"mixed"},
+            "サーバー": {"mixed"},
+            "iphone": {"mixed"},
+            "ケース": {"mixed"},
+            "zürich": {"nfd2"},
+            "ꦥꦠꦸ": {"jv"},
+            "обувь": {"ru"},
+            "обуви": {"ru"},
+            "giày": {"vi"},
+        },
+    ),
     Case(
         "m08_what_nobody_wrote",
         made=links,
@@ -103,6 +157,20 @@ CASES = [
         unindexed=("left-pad", "draft"),
     ),
     Case("q22_daily_logs", queries={"boots": 1, "shoes": 1}, notes=("read: 2 .tsv",)),
+    Case(
+        "x01_suffixes",
+        titles={
+            "returns.mdx": "Returns",
+            "guide.rst": "Guide",
+            "notes.adoc": "Notes",
+            "terms.xhtml": "Terms",
+            "n1": "Lines",
+        },
+        metadata={"notes.adoc": {"lang": "en"}},
+        notes=("2 files were not read: 1 .docx, 1 .php", "1 .png"),
+        indexed=("Shoes come back.", "Run this.", "Read that.", "No refunds.", "One a line."),
+        unindexed=("margin", "./a"),
+    ),
     Case(
         "d01_semicolons",
         titles={"1": "Rückgabe", "2": "Versand"},
@@ -234,6 +302,7 @@ def test_what_people_have_is_read_right_or_told(case: Case, tmp_path: Path) -> N
     assert [phrase for phrase in case.notes if phrase not in read.notes] == [], read.notes
     assert [phrase for phrase in case.indexed if phrase not in read.chunks] == [], read.chunks
     assert [phrase for phrase in case.unindexed if phrase in read.chunks] == [], read.chunks
+    assert {query: read.found(query) for query in case.found} == case.found
 
 
 def test_every_folder_is_a_case_and_all_are_small() -> None:
