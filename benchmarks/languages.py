@@ -71,7 +71,7 @@ SETS: Mapping[str, tuple[str, str, str, str]] = {
     "Spanish, squad": ("squad_es_dev", "es", "spanish", "Spanish"),
     "Italian, squad": ("squad_it_test", "it", "italian", "Italian"),
     "Hebrew, heq": ("heq_val", "he", "hebrew", ""),
-    "Kazakh, kazqad": ("kazqad", "kk", "none", ""),
+    "Kazakh, kazqad": ("kazqad", "kk", "kazakh", ""),
     "Vietnamese, xquad": ("xquad", "vi", "vietnamese", ""),
 }
 KEPT: Mapping[str, tuple[str, str, str, str]] = {

@@ -21,10 +21,11 @@ from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.night import Night
 from nightrank.tasks.rank.order_file import learned_order
-from nightrank.tasks.read.account import Account
+from nightrank.tasks.read.account import Account, as_rows
 from nightrank.tasks.read.folder.find import find_files
 from nightrank.tasks.read.folder.named import files_named
 from nightrank.tasks.read.ir_datasets import PREFIX
+from nightrank.tasks.read.told import warnings_of
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.sparse.stored import planned_sparse
 from nightrank.tasks.stages.read import read_inputs
@@ -118,6 +119,8 @@ class Checked:
             "documents": documents,
             "queries": queries,
             "judgments": judgments,
+            "account": [] if read is None else [*as_rows(read.account)],
+            "warnings": [] if read is None else [*warnings_of(read.account)],
             "bad_rows": [{"file": file, "row": row, "reason": reason} for file, row, reason in self.bad_rows],
             "models": {
                 kind: None if found is None else {"model": found[0], "fingerprint": found[1]}

@@ -22,16 +22,15 @@ if TYPE_CHECKING:
 # What a word weighs that is in one language's list alone; in the lists of n languages it weighs an nth of it.
 FULL_WEIGHT = 2520
 
-# Different words of a language that a text must have, and what they must weigh together.
-LEAST_WORDS = 2
-LEAST_WEIGHT = LEAST_WORDS * FULL_WEIGHT
+# What the words of a language must weigh together in a text, which must have two different ones.
+LEAST_WEIGHT = 2 * FULL_WEIGHT
 
 # Of the chunks, for a language to be one that unclear queries are asked in.
 COMMON_SHARE = 0.05
 
 _VOTES = """
 CREATE OR REPLACE TEMP TABLE language_votes AS
-SELECT number, language, sum(occurrences * weight)::BIGINT AS votes, count(*) AS words
+SELECT number, language, sum(occurrences * weight)::BIGINT AS votes, min(word) < max(word) AS are_two
 FROM run_counts JOIN language_marks USING (run)
 GROUP BY number, language
 """
@@ -42,7 +41,7 @@ CREATE OR REPLACE TEMP TABLE text_languages AS
 SELECT best.number, best.language
 FROM (
     SELECT number, arg_max(language, votes * 256 - language) AS language, max(votes) AS votes
-    FROM language_votes WHERE language > 0 AND words >= $least_words GROUP BY number
+    FROM language_votes WHERE language > 0 AND are_two GROUP BY number
 ) AS best
 LEFT JOIN language_votes AS first ON first.number = best.number AND first.language = 0
 WHERE best.votes >= $least_weight AND 2 * best.votes > 3 * coalesce(first.votes, 0)
@@ -55,7 +54,7 @@ WITH decided AS (
     FROM (
         SELECT number, arg_max(language, votes * 256 - language) AS language, max(votes) AS votes,
             coalesce(list_sort(list(votes), 'DESC')[2], 0) AS second
-        FROM language_votes SEMI JOIN asked_in USING (language) WHERE words >= $least_words GROUP BY number
+        FROM language_votes SEMI JOIN asked_in USING (language) WHERE are_two GROUP BY number
     )
     WHERE votes >= $least_weight AND 2 * votes > 3 * second
 )
@@ -91,14 +90,14 @@ def settle_languages(
 
     Args:
         connection: Where ``run_counts`` and ``numbered_texts`` are.
-        marks: run, language, weight: the words that tell languages apart.
+        marks: run, language, word, weight: the words that tell languages apart.
         asked_in: None: the texts are of the collection. Else they are queries, and these are the languages that the
             collection has, with how many chunks are in each.
     """
     connection.register("language_marks", marks)
     connection.execute(_VOTES)
     connection.unregister("language_marks")
-    least = {"least_words": LEAST_WORDS, "least_weight": LEAST_WEIGHT}
+    least = {"least_weight": LEAST_WEIGHT}
     if asked_in is None:
         connection.execute(_OF_TEXTS, least)
     else:

@@ -84,7 +84,12 @@ class TextAnalyser(Protocol):
         ...
 
     def marks(self) -> pa.Table:
-        """What tells them apart: run, language (uint8, a place among ``languages``), weight; empty for a single one."""
+        """What tells them apart; empty for a single one.
+
+        Returns:
+            run (as it stands in a text), language (uint8, a place among ``languages``), word (int32, the same for its
+            other spellings), weight (int64).
+        """
         ...
 
     def __call__(self, words: list[str], language: int, /) -> Sequence[str | None]:

@@ -21,6 +21,7 @@ from nightrank.storage.bm25.languages import FULL_WEIGHT
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import fingerprint
 from nightrank.tasks.bm25.languages import LANGUAGES, LATIN, MAIN_LANGUAGES, language_called, script_of, word_lists
+from nightrank.tasks.bm25.light_stems import LIGHT_STEMS, beginning, hebrew_stem
 from nightrank.tasks.bm25.segment import SEGMENTER, split_words
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 NO_LANGUAGE = "none"
 AUTO = "auto"
 
-_MARKS = pa.schema([("run", pa.string()), ("language", pa.uint8()), ("weight", pa.int64())])
+_MARKS = pa.schema([("run", pa.string()), ("language", pa.uint8()), ("word", pa.int32()), ("weight", pa.int64())])
 
 # Letters of Latin script that no mark can be taken off.
 _PLAIN_LETTERS = str.maketrans(
@@ -96,29 +97,42 @@ class Analyser:
 
     def fingerprint(self) -> str:
         """The key of everything that decides a text's terms: languages, lists, the stemmers' and ICU's versions."""
-        how = [self.languages, self.drops_stop_words, self.folds_accents]
+        how = [LIGHT_STEMS, self.languages, self.drops_stop_words, self.folds_accents]
         return fingerprint(["snowball", Stemmer.version(), SEGMENTER, *how, _lists_fingerprint()])
 
     def _terms(self, words: list[str], name: str) -> Sequence[str | None]:
-        language, lists = LANGUAGES.get(name), word_lists().get(name)
+        lists = word_lists().get(name)
         stop_words = lists.stop_words if lists is not None and self.drops_stop_words else frozenset()
         plain = [_without_accents(word) for word in words] if self.folds_accents else words
-        # A stemmer is not safe across threads, and cheap to make.
-        stems = Stemmer.Stemmer(name).stemWords(plain) if language is not None and language.has_stemmer else plain
+        stems = _stems(plain, LANGUAGES[name].stems if name in LANGUAGES else "none", name)
         return [None if word in stop_words else stem for word, stem in zip(words, stems, strict=True)]
+
+
+def _stems(words: list[str], how: str, name: str) -> Sequence[str]:
+    match how:
+        case "snowball":
+            stems: Sequence[str] = Stemmer.Stemmer(name).stemWords(words)  # one is not safe across threads, and cheap
+            return stems
+        case "beginning":
+            return [beginning(word) for word in words]
+        case "hebrew":
+            return [hebrew_stem(word) for word in words]
+        case _:
+            return words
 
 
 @cache
 def _marks(names: tuple[str, ...]) -> pa.Table:
-    """The words that tell some languages apart: run, language, weight."""
+    """The words that tell some languages apart."""
     if len(names) == 1:
         return _MARKS.empty_table()
     lists = word_lists()
     of_language = {name: place for place, name in enumerate(names)} | dict.fromkeys(MAIN_LANGUAGES.values(), 0)
     found = [(word, name) for name in of_language if name in lists for word in lists[name].marks]
     languages_of = Counter(word for word, _ in found)
+    number_of = {word: number for number, word in enumerate(sorted(languages_of))}
     rows = {
-        (form, of_language[name], FULL_WEIGHT // languages_of[word])
+        (form, of_language[name], number_of[word], FULL_WEIGHT // languages_of[word])
         for word, name in found
         for form in (word, word.capitalize(), word.upper())
     }

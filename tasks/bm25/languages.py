@@ -1,6 +1,7 @@
 """The languages that the lexical leg knows: codes, scripts, whether there is a stemmer, and their commonest words.
 
-Stemmers are Snowball's. The lists of stop words lie in ``stop_words.json``, each with its source and licence.
+Stemmers are Snowball's, and simple ones for some languages that Snowball lacks. The lists of stop words lie in
+``stop_words.json``, each with its source and licence.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nightrank.storage.characters import folded
 
@@ -25,13 +26,13 @@ class Language:
         name: In English, lower case; Snowball's where it has a stemmer.
         codes: Of ISO 639.
         scripts: That it is written in, as ``script_of`` names them.
-        has_stemmer: Whether Snowball has one; without one its words stay as they are.
+        stems: How its words become terms: by Snowball, by ``tasks.bm25.light_stems``, or as they are.
     """
 
     name: str
     codes: tuple[str, ...]
     scripts: tuple[str, ...]
-    has_stemmer: bool = True
+    stems: Literal["snowball", "beginning", "hebrew", "none"] = "snowball"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ MAIN_LANGUAGES: Mapping[str, str] = {
     ARABIC: "arabic",
     DEVANAGARI: "hindi",
     "tamil": "tamil",
+    "hebrew": "hebrew",
 }
 
 LANGUAGES: Mapping[str, Language] = {
@@ -93,10 +95,10 @@ LANGUAGES: Mapping[str, Language] = {
         Language("arabic", ("ar", "ara"), (ARABIC,)),
         Language("armenian", ("hy", "hye"), ("armenian",)),
         Language("basque", ("eu", "eus"), (LATIN,)),
-        Language("bulgarian", ("bg", "bul"), (CYRILLIC,), has_stemmer=False),
-        Language("burmese", ("my", "mya"), (UNSPACED,), has_stemmer=False),
+        Language("bulgarian", ("bg", "bul"), (CYRILLIC,), stems="beginning"),
+        Language("burmese", ("my", "mya"), (UNSPACED,), stems="none"),
         Language("catalan", ("ca", "cat"), (LATIN,)),
-        Language("chinese", ("zh", "zho", "cmn", "yue"), (UNSPACED,), has_stemmer=False),
+        Language("chinese", ("zh", "zho", "cmn", "yue"), (UNSPACED,), stems="none"),
         Language("czech", ("cs", "ces"), (LATIN,)),
         Language("danish", ("da", "dan"), (LATIN,)),
         Language("dutch", ("nl", "nld"), (LATIN,)),
@@ -108,17 +110,18 @@ LANGUAGES: Mapping[str, Language] = {
         Language("french", ("fr", "fra"), (LATIN,)),
         Language("german", ("de", "deu"), (LATIN,)),
         Language("greek", ("el", "ell"), ("greek",)),
-        Language("hebrew", ("he", "heb", "iw"), ("hebrew",), has_stemmer=False),
+        Language("hebrew", ("he", "heb", "iw"), ("hebrew",), stems="hebrew"),
         Language("hindi", ("hi", "hin"), (DEVANAGARI,)),
         Language("hungarian", ("hu", "hun"), (LATIN,)),
         Language("indonesian", ("id", "ind"), (LATIN,)),
         Language("irish", ("ga", "gle"), (LATIN,)),
         Language("italian", ("it", "ita"), (LATIN,)),
-        Language("japanese", ("ja", "jpn"), (UNSPACED,), has_stemmer=False),
-        Language("khmer", ("km", "khm"), (UNSPACED,), has_stemmer=False),
-        Language("korean", ("ko", "kor"), (UNSPACED,), has_stemmer=False),
-        Language("lao", ("lo", "lao"), (UNSPACED,), has_stemmer=False),
-        Language("latvian", ("lv", "lav"), (LATIN,), has_stemmer=False),
+        Language("japanese", ("ja", "jpn"), (UNSPACED,), stems="none"),
+        Language("kazakh", ("kk", "kaz"), (CYRILLIC,), stems="beginning"),
+        Language("khmer", ("km", "khm"), (UNSPACED,), stems="none"),
+        Language("korean", ("ko", "kor"), (UNSPACED,), stems="none"),
+        Language("lao", ("lo", "lao"), (UNSPACED,), stems="none"),
+        Language("latvian", ("lv", "lav"), (LATIN,), stems="beginning"),
         Language("lithuanian", ("lt", "lit"), (LATIN,)),
         Language("nepali", ("ne", "nep"), (DEVANAGARI,)),
         Language("norwegian", ("no", "nor", "nb", "nn"), (LATIN,)),
@@ -133,10 +136,10 @@ LANGUAGES: Mapping[str, Language] = {
         Language("spanish", ("es", "spa"), (LATIN,)),
         Language("swedish", ("sv", "swe"), (LATIN,)),
         Language("tamil", ("ta", "tam"), ("tamil",)),
-        Language("thai", ("th", "tha"), (UNSPACED,), has_stemmer=False),
+        Language("thai", ("th", "tha"), (UNSPACED,), stems="none"),
         Language("turkish", ("tr", "tur"), (LATIN,)),
-        Language("ukrainian", ("uk", "ukr"), (CYRILLIC,), has_stemmer=False),
-        Language("vietnamese", ("vi", "vie"), (LATIN,), has_stemmer=False),
+        Language("ukrainian", ("uk", "ukr"), (CYRILLIC,), stems="beginning"),
+        Language("vietnamese", ("vi", "vie"), (LATIN,), stems="none"),
         Language("yiddish", ("yi", "yid"), ("hebrew",)),
     )
 }

@@ -73,15 +73,14 @@ def remedy_for(reasons: Iterable[str], *, section: str, otherwise: str) -> str:
 
     Args:
         reasons: Why they cannot.
-        section: Of the settings that names their file.
+        section: Of the settings that names their file, and may say its encoding; empty where none may.
         otherwise: The remedy where their bytes are not the cause.
     """
-    if any(NOT_UTF_8 in reason for reason in reasons):
-        return (
-            f'Say {section}.encoding = "windows-1252", which is what Excel writes in western Europe, or what else the '
-            "file is written in; or convert it: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW."
-        )
-    return otherwise
+    if not any(NOT_UTF_8 in reason for reason in reasons):
+        return otherwise
+    convert = "onvert it, from what it is written in: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW."
+    say = f'Say {section}.encoding = "windows-1252", which is what Excel writes in western Europe, or another one; or c'
+    return (say if section else "C") + convert
 
 
 def too_large(size_bytes: int, max_bytes: int) -> str:

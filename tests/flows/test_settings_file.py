@@ -99,6 +99,7 @@ SWITCHED_OFF = [
     ("gates", "min_overlap", "0.0"),
     ("gates", "max_top1_changed", "1.0"),
     ("gates", "min_kept", "0.0"),
+    ("gates", "max_text_lost", "1.0"),
     ("gates", "max_empty", "1.0"),
     ("gates", "min_judged", "0.0"),
     ("gates", "min_coverage", "0.0"),

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from nightrank.storage.bm25.build import Bm25Counts
     from nightrank.storage.bm25.terms import TextAnalyser
 
-NO_MARKS = pa.schema([("run", pa.string()), ("language", pa.uint8()), ("weight", pa.int64())]).empty_table()
+NO_MARKS = pa.schema(
+    [("run", pa.string()), ("language", pa.uint8()), ("word", pa.int32()), ("weight", pa.int64())]
+).empty_table()
 
 
 @dataclass(frozen=True)
