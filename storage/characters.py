@@ -15,6 +15,7 @@ _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
+_UNSEEN = re.compile(_IGNORABLE.pattern.removesuffix("]+") + "\u200c\u200d]")
 _JOINERS = re.compile("[\u200c\u200d]+")
 # Scripts whose words are written with joiners (Arabic to Mongolian, with Arabic's presentation forms), and emoji.
 _JOINED = re.compile(
@@ -36,7 +37,7 @@ def visible(text: str) -> str:
     >>> visible("\u0645\u06cc\u200c\u062e") == "\u0645\u06cc\u200c\u062e"
     True
     """
-    if text.isascii():
+    if text.isascii() or not _UNSEEN.search(text):
         return text
     return _JOINERS.sub(_needed, _IGNORABLE.sub("", text))
 

@@ -25,7 +25,7 @@ from nightrank.tasks.read.account import Account, as_rows
 from nightrank.tasks.read.folder.find import find_files
 from nightrank.tasks.read.folder.named import files_named
 from nightrank.tasks.read.ir_datasets import PREFIX
-from nightrank.tasks.read.told import warnings_of
+from nightrank.tasks.read.told import files_read, warnings_of
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.sparse.stored import planned_sparse
 from nightrank.tasks.stages.read import read_inputs
@@ -81,7 +81,8 @@ class Checked:
     """What a look at settings, inputs, models and workspace found.
 
     Attributes:
-        files: How many files the source names; None for a source that is none of files, or is not there.
+        files: How many files of the source were read, or would be where a refresh would stop; None for a source that is
+            none of files, or is not there.
         inputs: What was read; None where a refresh would stop at them.
         bad_rows: The first rows that would be set aside: file, row, reason.
         models: Name and fingerprint of each model that was found; None where there is no reranker, or plain weights
@@ -202,7 +203,8 @@ def _read(
             if not settings.documents.source.startswith(PREFIX):
                 named = files_named(settings, base=base)
                 files = sum(1 for _ in find_files(settings.documents, base=base, named=named, account=Account()))
-            return read_inputs.fn(night), _first_bad_rows(night), files
+            read = read_inputs.fn(night)
+            return read, _first_bad_rows(night), None if files is None else files_read(read.account)
         except NightrankError as error:
             problems.append(Problem("inputs", error.message, error.remedy, error.exit_code))
             return None, (), files

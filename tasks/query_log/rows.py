@@ -196,6 +196,8 @@ class _LogRow:
 
     def _text(self) -> str:
         text = next((value for value in self._values("query") if value is not None), None)
+        if isinstance(text, str) and text != r"\N":
+            return text
         if text is None or text == r"\N":
             raise ValueError("the query is missing")
         text = number_as_text(text)

@@ -9,6 +9,8 @@ MIN_CHARACTERS = 200
 """Of a run: longer than a SHA-512 in hexadecimal digits or a token of an API."""
 MIN_CHARACTERS_OF_CODE = 2000
 
+MIN_CHARACTERS_OF_LINES = 60
+
 _DATA = re.compile(r"data:[\w.+-]{1,60}/[\w.+-]{1,60}(?:;[\w=.+-]{1,60}){0,5},[A-Za-z0-9+/=%_-]*")
 _RUN = re.compile(rf"[A-Za-z0-9+/_=-]{{{MIN_CHARACTERS},}}")
 _LINES = re.compile(r"(?:^[ \t]*[A-Za-z0-9+/_-]{60,128}=*\n)+(?:^[ \t]*[A-Za-z0-9+/_-]{1,128}=*$)?", re.MULTILINE)
@@ -23,7 +25,8 @@ def without_blobs(text: str) -> tuple[str, int]:
     >>> without_blobs("see data:image/png;base64,iVBORw0KGgo= here")
     ('see  here', 1)
     """
-    if len(text) < MIN_CHARACTERS and "data:" not in text:
+    longest = max(map(len, text.split()), default=0) if len(text) >= MIN_CHARACTERS else 0
+    if longest < MIN_CHARACTERS_OF_LINES and "data:" not in text:  # as nearly all texts
         return text, 0
     blobs = [
         (found.start(), found.end())

@@ -16,6 +16,7 @@ from nightrank.tasks.read.account import (
     Kind,
 )
 from nightrank.tasks.read.pages import PAGE_SUFFIXES
+from nightrank.tasks.read.tables.warned import warnings_of_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -76,7 +77,8 @@ def lines_of(entries: Iterable[Entry]) -> list[tuple[Part, str]]:
 def warnings_of(entries: Iterable[Entry]) -> list[str]:
     """What looks like a mistake in what was read, each with the first place and a remedy."""
     by_kind: dict[tuple[Part, Kind], list[Entry]] = defaultdict(list)
-    for entry in entries:
+    found = list(entries)
+    for entry in found:
         by_kind[entry.part, entry.kind].append(entry)
 
     def of(part: Part, kind: Kind) -> Sequence[Entry]:
@@ -89,7 +91,7 @@ def warnings_of(entries: Iterable[Entry]) -> list[str]:
         _skipped,
         _unknown,
     )
-    return [warning for check in checks for warning in check(of)]
+    return [*(warning for check in checks for warning in check(of)), *warnings_of_tables(found)]
 
 
 def _not_read(of: Callable[[Part, Kind], Sequence[Entry]]) -> list[str]:
@@ -119,11 +121,12 @@ def _mixed(of: Callable[[Part, Kind], Sequence[Entry]]) -> list[str]:
     tables = [entry for entry in read if entry.what not in PAGE_SUFFIXES]
     if not pages or not tables:
         return []
-    count = sum(entry.count for entry in tables)
-    verb = "table was" if count == 1 else "tables were"
+    count, beside = _count(tables), _count(pages)
+    verb = "1 table was" if count == 1 else f"{count:,} tables were"
+    others = "1 page" if beside == 1 else f"{beside:,} pages"
     return [
-        f"{count:,} {verb} read beside {sum(entry.count for entry in pages):,} pages, each row as a document (the "
-        f"first: {tables[0].where}). Where that is not meant, name them in [documents].exclude."
+        f"{verb} read beside {others}, each row as a document (the first: {tables[0].where}). Where that is not meant, "
+        "name them in [documents].exclude."
     ]
 
 
@@ -173,6 +176,11 @@ def _listed(entries: Sequence[Entry], *, names_alone: bool = False) -> str:
     shown = [entry.what if names_alone else f"{entry.count:,} {entry.what}" for entry in entries[:SHOWN]]
     more = len(entries) - len(shown)
     return ", ".join(shown) + (f" and {more:,} more" if more else "")
+
+
+def files_read(entries: Iterable[Entry]) -> int:
+    """How many files of the source were read."""
+    return _count(entry for entry in entries if entry.part == "documents" and entry.kind is Kind.FILE_READ)
 
 
 def characters_of(entries: Iterable[Entry]) -> tuple[int, int]:
