@@ -31,7 +31,8 @@ from benchmarks.synthetic_texts import query_texts, text_batches
 from nightrank.storage.bm25.build import build_bm25
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.records import CHUNKS
-from nightrank.tasks.bm25.analyser import ENGLISH_STOP_WORDS, Analyser
+from nightrank.tasks.bm25.analyser import Analyser
+from nightrank.tasks.bm25.languages import word_lists
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.settings.index import Bm25Settings
 
@@ -116,7 +117,7 @@ class Bm25s:
     def _tokens(self, texts: list[str]) -> object:
         import bm25s
 
-        stop_words = sorted(ENGLISH_STOP_WORDS)
+        stop_words = sorted(word_lists()["english"].stop_words)
         return bm25s.tokenize(texts, stopwords=stop_words, stemmer=Stemmer.Stemmer("english"), show_progress=False)
 
 

@@ -20,6 +20,7 @@ LOOSE_GATES: Mapping[str, Value] = {
     "min_overlap": "none",
     "max_top1_changed": "none",
     "min_kept": "none",
+    "max_text_lost": "none",
     "max_empty": "none",
 }
 

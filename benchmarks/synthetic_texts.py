@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nightrank.tasks.bm25.analyser import ENGLISH_STOP_WORDS
+from nightrank.tasks.bm25.languages import word_lists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def text_batches(count: int) -> Iterator[pa.Array]:
         lengths = np.clip(generator.lognormal(np.log(MEAN_WORDS) - 0.08, 0.4, BLOCK), 12, 900).astype(np.int32)
         drawn = np.searchsorted(cumulative, generator.random(int(lengths.sum())) * cumulative[-1])
         stop = generator.random(drawn.size) < STOP_WORD_SHARE
-        stop_ranks = np.minimum(generator.geometric(0.09, int(stop.sum())), len(ENGLISH_STOP_WORDS)) - 1
+        stop_ranks = np.minimum(generator.geometric(0.09, int(stop.sum())), len(word_lists()["english"].stop_words)) - 1
         drawn[stop] = 2 * DISTINCT_WORDS + stop_ranks
         plain = ~stop
         drawn[plain] += DISTINCT_WORDS * (generator.random(int(plain.sum())) < 0.12)  # before a comma, a full stop
@@ -64,7 +64,7 @@ def query_texts(count: int) -> list[str]:
         count: How many, all different.
     """
     generator = np.random.default_rng((SEED, 1_000_000))
-    words, stop_words = content_words(), sorted(ENGLISH_STOP_WORDS)
+    words, stop_words = content_words(), sorted(word_lists()["english"].stop_words)
     weights = _weights(DISTINCT_WORDS) ** 0.6
     weights[:COMMONEST_ASKED] *= 0.1
     cumulative = np.cumsum(weights)
@@ -87,10 +87,11 @@ def content_words() -> list[str]:
         onsets, vowels, codas, endings = (generator.choice(part, (4, 100_000)) for part in parts)
         syllables = np.char.add(np.char.add(onsets, vowels), codas)
         counts = generator.choice([1, 2, 3, 4], 100_000, p=[0.2, 0.45, 0.25, 0.1])
-        for place, syllable_count in enumerate(counts.tolist()):
-            word = "".join(syllables[:syllable_count, place].tolist()) + str(endings[0, place])
-            if len(word) > 2 and word not in ENGLISH_STOP_WORDS:
-                words[word] = None
+        stop = word_lists()["english"].stop_words
+    for place, syllable_count in enumerate(counts.tolist()):
+        word = "".join(syllables[:syllable_count, place].tolist()) + str(endings[0, place])
+        if len(word) > 2 and word not in stop:
+            words[word] = None
     return sorted(list(words)[:DISTINCT_WORDS], key=len)
 
 
@@ -108,4 +109,4 @@ def _dressed(words: list[str], generator: np.random.Generator) -> pa.Array:
         f"{word.capitalize() if large else word}{end}" for word, end, large in zip(words, ends, capital, strict=True)
     ]
     commonest = ["the", "of", "and", "to", "in", "a", "is", "for", "that", "it", "was", "as", "with", "be", "on", "by"]
-    return pa.array([*words, *ended, *commonest, *sorted(ENGLISH_STOP_WORDS.difference(commonest))])
+    return pa.array([*words, *ended, *commonest, *sorted(word_lists()["english"].stop_words.difference(commonest))])

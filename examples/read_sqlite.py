@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 import sys
 import unicodedata
@@ -17,12 +18,28 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+IGNORABLE = (
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+JOINER = "[\u200c\u200d]"
+JOINED = (
+    "[\u0600-\u109f\u1780-\u18af\u1900-\u1cff\ua800-\uabff\ufb50-\ufdff\ufe70-\ufefc"
+    "\u203c\u2049\u2190-\u245f\u2500-\u2bff\U00010a00-\U000119ff\U0001f000-\U0001faff]"
+)
 GET = "SELECT alias_of, results FROM answers WHERE key = ?"
 
 
+def visible(text: str) -> str:
+    """Without characters that print as nothing; joiners stay in emoji and between letters that are written so."""
+    return re.sub(f"(?<={JOINED})({JOINER}){JOINER}*(?={JOINED})|{JOINER}+", r"\1", re.sub(IGNORABLE, "", text))
+
+
 def normalise(query: str) -> str:
-    """Unicode NFKC, case folded, single spaces."""
-    folded = unicodedata.normalize("NFKC", query).casefold()
+    """Visible characters, Unicode NFKC, case folded, i with one dot, single spaces."""
+    folded = unicodedata.normalize("NFKC", visible(query)).casefold()
+    folded = unicodedata.normalize("NFKC", folded).replace("\u0131", "i")
+    folded = visible(re.sub("([ij\u012f\u0268\u1ecb])\u0307+", r"\1", folded))
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 

@@ -13,6 +13,7 @@ from nightrank.flows.night.lineage import making_release
 from nightrank.flows.night.record import record
 from nightrank.flows.night.summary import Summary
 from nightrank.flows.settings_file import load_settings
+from nightrank.tasks.embed.account import warnings_of_embedder
 from nightrank.tasks.gates.rules import check_overrides
 from nightrank.tasks.stages.built import Built
 from nightrank.tasks.stages.filter import compile_filters
@@ -79,4 +80,5 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
         published = stage(making_release(publish, night, manifest), night, reported)
         not_pruned = stage(prune_unreachable, night, published)
         exported = export(build, published.live_id)
-        return finish(build, inputs, published, warnings=(*verdicts.warnings, reported.fault, not_pruned, *exported))
+        told = (*verdicts.warnings, *warnings_of_embedder(built.account), reported.fault, not_pruned, *exported)
+        return finish(build, built, published, warnings=told)

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from nightrank.storage.files.text import plain_text
 from nightrank.tasks.names import STAGE_NAMES
+from nightrank.tasks.read.told import lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from nightrank.tasks.read.account import Entry
 
 
 def show_measures(
@@ -50,3 +54,13 @@ def terminal() -> Console:
 def plain(text: str) -> str:
     """A text on one line, without the characters by which it could steer a terminal."""
     return plain_text(" ".join(text.split()))
+
+
+def show_account(entries: Iterable[Entry], console: Console) -> None:
+    """What was read, a line for each part of the inputs."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for part, line in lines_of(entries):
+        table.add_row(part, Text(plain(line)))
+    console.print(table)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
 from typing import TYPE_CHECKING
+
+from nightrank.storage.characters import folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,16 +59,14 @@ def digest_of_sequence(keys: Iterable[str]) -> str:
 
 
 def normalise_query(text: str) -> str:
-    r"""The one form of a query that models and keys see: Unicode NFKC, case folded, single spaces.
+    r"""The one form of a query that models and keys see: folded (``characters``), with single spaces.
 
-    Case folding can leave a text that NFKC changes, such as ``ß`` with an accent, so NFKC comes again after it:
-    normalising what is normalised changes nothing.
+    Normalising what is normalised changes nothing.
 
-    >>> normalise_query("  Read a\u00a0CSV  file ")
+    >>> normalise_query("  Read a\u00a0CSV\u200b  file ")
     'read a csv file'
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(unicodedata.normalize("NFKC", folded).split())
+    return " ".join(folded(text).split())
 
 
 def query_key(text: str, condition: str | None = None) -> str:

@@ -143,6 +143,17 @@ BAD_ROWS = pa.schema(
     ]
 )
 
+# account.parquet: what was taken for what, and what was left out.
+ACCOUNT = pa.schema(
+    [
+        pa.field("part", pa.string(), nullable=False),  # documents, queries, judgments or runs
+        pa.field("kind", pa.string(), nullable=False),  # one of nightrank.tasks.read.account.Kind
+        pa.field("what", pa.string(), nullable=False),  # the suffix, column, encoding or reason
+        pa.field("count", pa.int64(), nullable=False),
+        pa.field("where", pa.string(), nullable=False),  # the first place; empty where none is meant
+    ]
+)
+
 # Chunks as a night cuts them from the documents that changed, with what models read.
 FRESH_CHUNKS = pa.schema(
     [

@@ -15,6 +15,7 @@ from nightrank.tasks.evaluate.single_stages import read_best_stage
 
 if TYPE_CHECKING:
     from nightrank.flows.night.build import Build
+    from nightrank.tasks.stages.built import Built
     from nightrank.tasks.stages.publish import Published
     from nightrank.tasks.stages.read import InputsRead
 
@@ -56,6 +57,7 @@ def nothing_to_do(build: Build, inputs: InputsRead) -> Summary:
         warnings=(*notes_on_nothing(build, inputs), *note_on_best_stage(current, best_stage), *exported),
         coverage=inputs.coverage,
         dropped=inputs.dropped,
+        account=inputs.account,
         ladder=tuple(ladder(current.measures, read_timings(files.timings))),
         depths=tuple(read_depths(files.depths)),
         best_stage=best_stage,
@@ -64,12 +66,12 @@ def nothing_to_do(build: Build, inputs: InputsRead) -> Summary:
     return summary
 
 
-def finish(build: Build, inputs: InputsRead, published: Published, *, warnings: tuple[str | None, ...]) -> Summary:
+def finish(build: Build, built: Built, published: Published, *, warnings: tuple[str | None, ...]) -> Summary:
     """Tell what came of a new release.
 
     Args:
         build: The run.
-        inputs: What it read.
+        built: What its stages made.
         published: The release.
         warnings: Of the stages; None where one has nothing to say.
 
@@ -78,7 +80,8 @@ def finish(build: Build, inputs: InputsRead, published: Published, *, warnings: 
     """
     manifest, files = published.manifest, ReleaseFiles.of(build.night.workspace, published.manifest.release_id)
     best_stage = read_best_stage(files.single_stages)
-    notes = notes_on_release(inputs, manifest, best_stage)
+    inputs = built.inputs
+    notes = notes_on_release(inputs, built.account, manifest, best_stage)
     summary = Summary(
         manifest=manifest,
         published=published.live_id is not None,
@@ -87,6 +90,7 @@ def finish(build: Build, inputs: InputsRead, published: Published, *, warnings: 
         seconds=build.total_seconds(),
         coverage=inputs.coverage,
         dropped=inputs.dropped,
+        account=built.account,
         ladder=tuple(ladder(manifest.measures, read_timings(files.timings))),
         depths=tuple(read_depths(files.depths)),
         best_stage=best_stage,

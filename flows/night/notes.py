@@ -8,21 +8,28 @@ from nightrank.tasks.counts import spending_cap
 from nightrank.tasks.gates.rules import source_age_gate
 from nightrank.tasks.read.age import source_age_days
 from nightrank.tasks.read.folder.named import files_named
+from nightrank.tasks.read.told import warnings_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nightrank.flows.night.build import Build
     from nightrank.storage.release.manifest import Manifest
     from nightrank.tasks.evaluate.single_stages import BestStage
+    from nightrank.tasks.read.account import Entry
     from nightrank.tasks.stages.read import InputsRead
 
 MOST_SCREENED = 0.5  # of a log's traffic; with more it is likelier that a rule is wrong than that the log is
 
 
-def notes_on_release(inputs: InputsRead, manifest: Manifest, best_stage: BestStage | None) -> tuple[str, ...]:
+def notes_on_release(
+    inputs: InputsRead, account: Sequence[Entry], manifest: Manifest, best_stage: BestStage | None
+) -> tuple[str, ...]:
     """Of a new release, what it was made from, and the stage that is better than its order."""
     unknown = f"{inputs.judgments_unknown} judged queries are not among the queries of the release; each scores 0."
     notes = (
         unknown if inputs.judgments_unknown else None,
+        *warnings_of(account),
         *_much_screened(inputs),
         *_of_external_runs(inputs),
         *note_on_best_stage(manifest, best_stage),
@@ -33,7 +40,7 @@ def notes_on_release(inputs: InputsRead, manifest: Manifest, best_stage: BestSta
 
 def notes_on_nothing(build: Build, inputs: InputsRead) -> tuple[str, ...]:
     """Of a run that found the current release up to date."""
-    return (*_much_screened(inputs), *_of_external_runs(inputs), *_stale_source(build))
+    return (*warnings_of(inputs.account), *_much_screened(inputs), *_of_external_runs(inputs), *_stale_source(build))
 
 
 def note_on_best_stage(manifest: Manifest, best_stage: BestStage | None) -> tuple[str, ...]:

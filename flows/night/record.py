@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nightrank.flows.settings_file import portable
 from nightrank.storage.release.documents import changes_between
 from nightrank.storage.release.manifest import Counts, Manifest, settings_as_json
+from nightrank.tasks.read.account import totals
 from nightrank.tasks.rerank.hosted.key import without_key_place
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def record(build: Build, built: Built, measures: Mapping[str, Mapping[str, float
         seconds=build.total_seconds(),
         measures={stage: dict(values) for stage, values in measures.items()},
         gates=verdicts.gates,
+        account=totals(built.account),
         log_means=built.reranked.log,
         order_model={} if build.learned is None else build.learned.stored(),
         files={},

@@ -9,6 +9,7 @@ from nightrank.storage.errors import GateRefused
 from nightrank.storage.release.manifest import settings_as_json
 from nightrank.tasks.counts import memo_use
 from nightrank.tasks.gates.rules import FAULTS
+from nightrank.tasks.read.account import as_rows
 
 if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.evaluate.ladder import LadderStage
     from nightrank.tasks.evaluate.single_stages import BestStage
     from nightrank.tasks.query_log.dropped import Dropped
+    from nightrank.tasks.read.account import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Summary:
         seconds: Of this run, by stage and in total.
         coverage: Share of the log's traffic that the chosen queries answer.
         dropped: What of the log was not kept.
+        account: What was read, and what of it was left out.
         ladder: What each stage of the release is worth and costs; empty without judgments.
         depths: Reranking depths and means by measure; empty without judgments or a reranker.
         best_stage: A single stage that is better than the published order beyond chance.
@@ -43,6 +46,7 @@ class Summary:
     seconds: dict[str, float]
     coverage: float
     dropped: tuple[Dropped, ...]
+    account: tuple[Entry, ...] = ()
     ladder: tuple[LadderStage, ...] = ()
     depths: tuple[tuple[int, dict[str, float]], ...] = ()
     best_stage: BestStage | None = None
@@ -72,6 +76,7 @@ class Summary:
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "coverage": round(self.coverage, 6),
             "dropped": {drop.reason: {"rows": drop.rows, "traffic": drop.traffic} for drop in self.dropped},
+            "account": [*as_rows(self.account)],
             "measures": {stage: dict(values) for stage, values in self.manifest.measures.items()},
             "ladder": [stage.as_json() for stage in self.ladder],
             "depths": [{"depth": depth, **measures} for depth, measures in self.depths],

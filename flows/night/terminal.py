@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from nightrank.flows.terminal import plain, show_measures, terminal
+from nightrank.flows.terminal import plain, show_account, show_measures, terminal
 from nightrank.tasks.counts import memo_use
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def show_summary(summary: Summary) -> None:
         title = f"Measures on {counts.queries_judged} judged queries"
         show_measures(manifest.measures, title=title, milliseconds=milliseconds)
     console.print(_gates_table(manifest))
+    show_account(summary.account, console)
     _show_notes(console, summary)
 
 

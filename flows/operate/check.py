@@ -21,10 +21,11 @@ from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.night import Night
 from nightrank.tasks.rank.order_file import learned_order
-from nightrank.tasks.read.account import Account
+from nightrank.tasks.read.account import Account, as_rows
 from nightrank.tasks.read.folder.find import find_files
 from nightrank.tasks.read.folder.named import files_named
 from nightrank.tasks.read.ir_datasets import PREFIX
+from nightrank.tasks.read.told import files_read, warnings_of
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.sparse.stored import planned_sparse
 from nightrank.tasks.stages.read import read_inputs
@@ -80,7 +81,8 @@ class Checked:
     """What a look at settings, inputs, models and workspace found.
 
     Attributes:
-        files: How many files the source names; None for a source that is none of files, or is not there.
+        files: How many files of the source were read, or would be where a refresh would stop; None for a source that is
+            none of files, or is not there.
         inputs: What was read; None where a refresh would stop at them.
         bad_rows: The first rows that would be set aside: file, row, reason.
         models: Name and fingerprint of each model that was found; None where there is no reranker, or plain weights
@@ -118,6 +120,8 @@ class Checked:
             "documents": documents,
             "queries": queries,
             "judgments": judgments,
+            "account": [] if read is None else [*as_rows(read.account)],
+            "warnings": [] if read is None else [*warnings_of(read.account)],
             "bad_rows": [{"file": file, "row": row, "reason": reason} for file, row, reason in self.bad_rows],
             "models": {
                 kind: None if found is None else {"model": found[0], "fingerprint": found[1]}
@@ -199,7 +203,8 @@ def _read(
             if not settings.documents.source.startswith(PREFIX):
                 named = files_named(settings, base=base)
                 files = sum(1 for _ in find_files(settings.documents, base=base, named=named, account=Account()))
-            return read_inputs.fn(night), _first_bad_rows(night), files
+            read = read_inputs.fn(night)
+            return read, _first_bad_rows(night), None if files is None else files_read(read.account)
         except NightrankError as error:
             problems.append(Problem("inputs", error.message, error.remedy, error.exit_code))
             return None, (), files

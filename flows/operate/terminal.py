@@ -12,7 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nightrank.flows.terminal import plain, terminal
+from nightrank.flows.terminal import plain, show_account, terminal
+from nightrank.tasks.read.told import warnings_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,6 +168,10 @@ def show_checked(checked: Checked, *, settings_file: Path) -> None:
         state = "no release yet" if live is None else f"release {live} of {checked.workspace.created_at}"
         table.add_row("workspace", Text(plain(f"{checked.workspace.name}: {state}")))
     console.print(table)
+    if read is not None:
+        show_account(read.account, console)
+        for warning in warnings_of(read.account):
+            console.print(f"Note: {plain(warning)}", style="yellow")
     for file, row, reason in checked.bad_rows:
         console.print(Text(plain(f"Bad row: {file}, row {row}: {reason}.")))
     for problem in checked.problems:

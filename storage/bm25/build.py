@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.bm25.changes import TextsOf
-    from nightrank.storage.bm25.terms import WordAnalyser
+    from nightrank.storage.bm25.terms import TextAnalyser
 
 _COUNTS = """
 SELECT chunk_count, (SELECT count(*) FROM terms), (SELECT count(*) FROM postings), total_length FROM statistics
@@ -56,7 +56,7 @@ def build_bm25(
     chunks: Path,
     *,
     texts_of: TextsOf,
-    analyse: WordAnalyser,
+    analyse: TextAnalyser,
     before: Path | None = None,
     memory_limit: str = "4GB",
 ) -> Bm25Counts:
@@ -71,7 +71,7 @@ def build_bm25(
             is not read.
         texts_of: Gives the texts of chunks by their hashes (string, distinct): batches with the columns chunk_hash and
             text, one row a hash, in any order. Asked for what is new alone, at most once.
-        analyse: What becomes of each distinct word.
+        analyse: What becomes of the words.
         before: The file of the release before, which stays as it is. Where it is missing, analysed in another way or
             of another layout, all is built from nothing.
         memory_limit: In DuckDB's words.
@@ -93,7 +93,7 @@ def build_bm25(
     return Bm25Counts(chunk_count, terms, postings, total_length, written, removed)
 
 
-def _can_be_continued(before: Path, analyse: WordAnalyser) -> bool:
+def _can_be_continued(before: Path, analyse: TextAnalyser) -> bool:
     if not before.is_file():
         return False
     with closing(connect(before, read_only=True)) as connection:

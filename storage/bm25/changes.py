@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nightrank.storage.bm25.terms import WordAnalyser
+    from nightrank.storage.bm25.terms import TextAnalyser
 
 # Distinct chunk hashes in, batches with the columns chunk_hash and text out, one row a hash, in any order.
 TextsOf: TypeAlias = Callable[[pa.Array], Iterable[pa.RecordBatch]]
@@ -31,7 +31,8 @@ TEXTS = pa.schema([pa.field("chunk_hash", pa.string()), pa.field("text", pa.stri
 
 _TAKE_DOWN = """
 CREATE TEMP TABLE slots_before AS
-SELECT slot, chunk_hash, length, row_number() OVER (PARTITION BY chunk_hash ORDER BY slot) AS copy FROM chunks;
+SELECT slot, chunk_hash, length, language, row_number() OVER (PARTITION BY chunk_hash ORDER BY slot) AS copy
+FROM chunks;
 CREATE TEMP TABLE terms_before AS SELECT term_slot, term, chunk_count FROM terms;
 CREATE TEMP TABLE ordered_before AS SELECT ordered_slots FROM statistics;
 DROP TABLE chunks;
@@ -60,7 +61,7 @@ _FIRST_NEW_TERM = "SELECT coalesce(max(term_slot) + 1, 0) FROM terms_before"
 
 _SLOTS = """
 CREATE TEMP TABLE slots AS
-SELECT chunk_id, chunk_hash, chunk_number, length,
+SELECT chunk_id, chunk_hash, chunk_number, length, language,
     coalesce(slot, $first_new + row_number() OVER (PARTITION BY slot IS NULL ORDER BY chunk_number) - 1)::INTEGER
         AS slot
 FROM tonight LEFT JOIN slots_before USING (chunk_hash, copy)
@@ -95,7 +96,7 @@ FROM (SELECT DISTINCT term FROM run_terms) LEFT JOIN terms_before USING (term)
 
 # Strings are joined in small tables alone: what has a row for each word of each text meets numbers, but for its runs.
 _RUN_SLOTS = """
-CREATE TEMP TABLE run_slots AS SELECT run, term_slot, times FROM run_terms JOIN named USING (term)
+CREATE TEMP TABLE run_slots AS SELECT run, language, term_slot, times FROM run_terms JOIN named USING (term)
 """
 
 _COPIES = """
@@ -108,7 +109,7 @@ INSERT INTO postings
 SELECT term_slot, slot, tf
 FROM (
     SELECT term_slot, number, sum(occurrences * times)::INTEGER AS tf
-    FROM run_counts JOIN run_slots USING (run)
+    FROM text_runs JOIN run_slots USING (run, language)
     GROUP BY term_slot, number
 )
 JOIN copies USING (number)
@@ -136,8 +137,9 @@ ORDER BY term
 _CHUNKS = """
 INSERT INTO chunks
 SELECT chunk_number, slot, chunk_id, chunk_rows.chunk_hash, document_id, ordinal, title, body_start,
-    coalesce(slots.length, added_lengths.length, 0), metadata
+    coalesce(slots.length, added_lengths.length, 0), coalesce(slots.language, added_languages.language, 0), metadata
 FROM chunk_rows JOIN slots USING (chunk_id)
+LEFT JOIN (SELECT slot, language FROM copies JOIN text_languages USING (number)) AS added_languages USING (slot)
 LEFT JOIN (SELECT slot, sum(tf) AS length FROM postings WHERE slot >= $first_new GROUP BY slot) AS added_lengths
     USING (slot)
 ORDER BY chunk_number
@@ -157,7 +159,7 @@ _REMOVED = "SELECT coalesce(sum(chunks), 0)::BIGINT FROM removed"
 
 
 def apply_changes(
-    connection: duckdb.DuckDBPyConnection, chunks: Path, *, texts_of: TextsOf, analyse: WordAnalyser
+    connection: duckdb.DuckDBPyConnection, chunks: Path, *, texts_of: TextsOf, analyse: TextAnalyser
 ) -> tuple[int, int]:
     """Bring a file to what a collection is tonight.
 
@@ -168,7 +170,7 @@ def apply_changes(
         connection: On the file, of layout ``LAYOUT`` and analysed as ``analyse`` does, or on an empty one.
         chunks: A Parquet file with the columns of ``storage.records.CHUNKS``; the text is not read.
         texts_of: Gives the texts of chunks that are new.
-        analyse: What becomes of each distinct word.
+        analyse: What becomes of the words.
 
     Returns:
         Postings written, postings removed.
@@ -203,7 +205,7 @@ def apply_changes(
 
 
 def _count_new_texts(
-    connection: duckdb.DuckDBPyConnection, first_new: dict[str, int], *, texts_of: TextsOf, analyse: WordAnalyser
+    connection: duckdb.DuckDBPyConnection, first_new: dict[str, int], *, texts_of: TextsOf, analyse: TextAnalyser
 ) -> None:
     connection.execute(_NEW_TEXTS, first_new)
     wanted = connection.sql("SELECT chunk_hash FROM new_texts").to_arrow_table().column(0).combine_chunks()

@@ -28,16 +28,27 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.storage.bm25.terms import WordAnalyser
+    from nightrank.storage.bm25.terms import TextAnalyser
 
 _STATISTICS = "SELECT chunk_count, total_length, analysis, ordered_slots FROM statistics"
 
-_QUERY_TERMS = """
-SELECT number AS query_number, term_number, sum(occurrences * times)::INTEGER AS qtf
-FROM run_counts JOIN run_terms USING (run) JOIN terms USING (term)
+# A word that is the same term in two languages is one term, and one that a language drops is none in any: where it is a
+# stop word it says little, and where it is none it would be rare and weigh much.
+_TERMS_OF = """
+SELECT number AS query_number, term_number, sum(qtf)::INTEGER AS qtf
+FROM (
+    SELECT number, run, term, max(occurrences * times) AS qtf
+    FROM text_runs JOIN run_terms USING (run, language)
+    ANTI JOIN (SELECT number, run FROM text_runs ANTI JOIN run_terms USING (run, language)) AS dropped
+        USING (number, run)
+    GROUP BY number, run, term
+)
+JOIN terms USING (term)
 GROUP BY number, term_number
 ORDER BY number, term_number
 """
+
+_LANGUAGES = "SELECT DISTINCT language FROM chunks"
 
 # Postings that lie in order are read in order, twice as fast as terms are looked up and sorted.
 _ORDERED_POSTINGS_IN = "SELECT term_slot, slot, tf FROM postings WHERE slot >= $first_slot AND slot < $end_slot"
@@ -180,7 +191,7 @@ class Bm25Store(Closing):
         """int32 (chunk_count,), terms with their repetitions of each chunk."""
         return self._column("SELECT length FROM chunks ORDER BY chunk_number")
 
-    def query_terms(self, texts: Sequence[str], *, analyse: WordAnalyser) -> pa.Table:
+    def query_terms(self, texts: Sequence[str], *, analyse: TextAnalyser) -> pa.Table:
         """The terms of queries, split and counted by the very SQL that documents went through.
 
         Args:
@@ -189,11 +200,19 @@ class Bm25Store(Closing):
 
         Returns:
             query_number, term_number, qtf (the term's occurrences in the query); int32, by query, then term. Terms
-            that no chunk has are left out.
+            that no chunk has are left out. A query that is not clearly of one language has the terms of every language
+            of the collection.
 
         Raises:
             MachineError: The collection was analysed in another way, or its postings are laid out in another.
         """
+        return self._terms_of(texts, analyse, as_queries=True)
+
+    def text_terms(self, texts: Sequence[str], *, analyse: TextAnalyser) -> pa.Table:
+        """The terms of texts as they would be indexed; else as ``query_terms``."""
+        return self._terms_of(texts, analyse, as_queries=False)
+
+    def _terms_of(self, texts: Sequence[str], analyse: TextAnalyser, *, as_queries: bool) -> pa.Table:
         if not has_this_layout(self._connection):
             raise MachineError(
                 "The release's postings are laid out in another way.",
@@ -206,9 +225,10 @@ class Bm25Store(Closing):
             )
         numbered = pa.table({"number": np.arange(len(texts), dtype=np.int32), "text": pa.array(texts, pa.string())})
         with closing(self._connection.cursor()) as cursor:
+            asked_in = [row[0] for row in cursor.sql(_LANGUAGES).fetchall()] if as_queries else None
             cursor.register("numbered_texts", numbered)
-            count_runs_and_name_terms(cursor, analyse=analyse)
-            return cursor.sql(_QUERY_TERMS).to_arrow_table()
+            count_runs_and_name_terms(cursor, analyse=analyse, asked_in=asked_in)
+            return cursor.sql(_TERMS_OF).to_arrow_table()
 
     def chunk_counts(self) -> NDArray[np.int32]:
         """int32 (n_terms,), in how many chunks each term is, by its number."""

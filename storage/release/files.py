@@ -149,6 +149,10 @@ class BadRows(TableReference):
     """Rows of the inputs that were set aside, and why."""
 
 
+class AccountKept(TableReference):
+    """What the inputs were taken for, and what of them was left out."""
+
+
 class Report(FileReference):
     """The report, for people."""
 
@@ -252,6 +256,7 @@ class ReleaseFiles:
     coverage = Named("coverage.parquet", Coverage)
     dropped = Named("dropped.parquet", Drops)
     bad_rows = Named("bad_rows.parquet", BadRows)
+    account = Named("account.parquet", AccountKept)
     report = Named("report.html", Report)
 
     former_results = Named("results.duckdb", FileReference)  # what releases of earlier versions have for `results`

@@ -127,6 +127,7 @@ class Manifest(_Record):
     seconds: dict[str, float]
     measures: dict[str, dict[str, float]]
     gates: list[Gate]
+    account: dict[str, dict[str, int]] = {}  # totals of account.parquet, by part and kind
     log_means: LogMeans = {}  # empty where plain weights order
     order_model: dict[str, JsonValue] = {}  # the learned order's numbers; likewise
     files: dict[str, str]  # name: SHA-256

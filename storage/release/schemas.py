@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from nightrank.storage.filters.allowed import ALLOWED_CHUNKS
 from nightrank.storage.records import (
+    ACCOUNT,
     BAD_ROWS,
     CANDIDATES,
     CHUNKS,
@@ -51,4 +52,5 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "Coverage": COVERAGE,
     "Drops": DROPPED,
     "BadRows": BAD_ROWS,
+    "AccountKept": ACCOUNT,
 }

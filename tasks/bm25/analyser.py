@@ -1,36 +1,43 @@
-"""How a word becomes a term of the lexical leg: stop words, then a Snowball stem.
+"""How a word becomes a term of the lexical leg: stop words, then a Snowball stem, each of the word's language.
 
-Splitting texts into words is ``storage.bm25.terms``'s matter; here each distinct word is seen once.
+A word is of the text's language where that is written in the word's script, and else of the language that most texts in
+that script are in. Splitting texts into words, and deciding a text's language, is ``storage.bm25``'s matter; here each
+distinct word is seen once.
 """
 
 from __future__ import annotations
 
 import difflib
+import unicodedata
+from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Self
 
+import pyarrow as pa
 import Stemmer
 
+from nightrank.storage.bm25.languages import FULL_WEIGHT
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import fingerprint
+from nightrank.tasks.bm25.languages import LANGUAGES, LATIN, MAIN_LANGUAGES, language_called, script_of, word_lists
+from nightrank.tasks.bm25.light_stems import LIGHT_STEMS, beginning, hebrew_stem
+from nightrank.tasks.bm25.segment import SEGMENTER, split_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from nightrank.tasks.settings.index import Bm25Settings
 
-# The 33 words of Lucene's EnglishAnalyzer (EnglishAnalyzer.ENGLISH_STOP_WORDS_SET), with which BM25's published figures
-# were made. Languages that are not named here are stemmed and keep all their words.
-ENGLISH_STOP_WORDS = frozenset(
-    [
-        *("a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no", "not"),
-        *("of", "on", "or", "such", "that", "the", "their", "then", "there", "these", "they", "this", "to", "was"),
-        *("will", "with"),
-    ]
-)
-STOP_WORDS: Mapping[str, frozenset[str]] = {"english": ENGLISH_STOP_WORDS, "porter": ENGLISH_STOP_WORDS}
-
 NO_LANGUAGE = "none"
+AUTO = "auto"
+
+_MARKS = pa.schema([("run", pa.string()), ("language", pa.uint8()), ("word", pa.int32()), ("weight", pa.int64())])
+
+# Letters of Latin script that no mark can be taken off.
+_PLAIN_LETTERS = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "ð": "d"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,41 +45,136 @@ class Analyser:
     """Maps case-folded words to terms; the same for documents and queries of a release.
 
     Attributes:
-        language: A Snowball algorithm's name, or ``none``: every word is its own term.
-        stop_words: Words that are dropped, as they are written, before stemming.
+        languages: Names of ``LANGUAGES`` that texts are told apart by, or ``none``: every word is its own term. The
+            first is that of texts of which nothing tells.
+        drops_stop_words: Whether words of a language's list are dropped, as they are written, before stemming.
+        folds_accents: Whether Latin and Greek letters lose their accents before stemming.
 
-    >>> Analyser("english", ENGLISH_STOP_WORDS)(["the", "rankings", "ranked"])
-    [None, 'rank', 'rank']
-    >>> Analyser("none", frozenset())(["the", "rankings"])
+    >>> Analyser(("english",))(["the", "rankings", "ranked", "книги"], 0)
+    [None, 'rank', 'rank', 'книг']
+    >>> Analyser(("none",))(["the", "rankings"], 0)
     ['the', 'rankings']
+    >>> Analyser(("french",), folds_accents=True)(["été", "ete", "öl"], 0)
+    ['ete', 'ete', 'ol']
     """
 
-    language: str
-    stop_words: frozenset[str]
+    languages: tuple[str, ...]
+    drops_stop_words: bool = True
+    folds_accents: bool = False
 
     @classmethod
     def of(cls, settings: Bm25Settings) -> Self:
         """The analyser that the settings ask for.
 
         Raises:
-            InputError: There is no stemmer for the language.
+            InputError: The language is not known.
         """
-        names = [NO_LANGUAGE, *Stemmer.algorithms()]
-        if settings.language not in names:
-            near = difflib.get_close_matches(settings.language.casefold(), names, n=1, cutoff=0.5)
-            raise InputError(
-                f'[bm25] language = "{settings.language}" has no stemmer.',
-                remedy=(f'Did you mean "{near[0]}"? ' if near else "") + f"Choose one of: {', '.join(names)}.",
-            )
-        words = STOP_WORDS.get(settings.language, frozenset()) if settings.stop_words else frozenset()
-        return cls(settings.language, words)
+        return cls(_languages(settings.language), settings.stop_words, settings.fold_accents)
 
-    def __call__(self, words: list[str], /) -> Sequence[str | None]:
-        """The term of each word, in order; None for a stop word."""
-        # A stemmer is not safe across threads, and cheap to make.
-        stems = words if self.language == NO_LANGUAGE else Stemmer.Stemmer(self.language).stemWords(words)
-        return [None if word in self.stop_words else stem for word, stem in zip(words, stems, strict=True)]
+    def __call__(self, words: list[str], language: int, /) -> Sequence[str | None]:
+        """The term of each word, in order; None for a stop word.
+
+        Args:
+            words: Case-folded.
+            language: Of the text that they are in: a place among ``languages``.
+        """
+        terms: list[str | None] = list(words)
+        by_language: dict[str, list[int]] = defaultdict(list)
+        for place, word in enumerate(words):
+            by_language[_language_in(script_of(word), self.languages[language])].append(place)
+        for name, places in by_language.items():
+            for place, term in zip(places, self._terms([words[place] for place in places], name), strict=True):
+                terms[place] = term
+        return terms
+
+    def split(self, texts: list[str], /) -> Sequence[Sequence[str]]:
+        """The terms of each case-folded text in scripts without spaces."""
+        return split_words(texts)
+
+    def marks(self) -> pa.Table:
+        """The words that tell the languages apart, as texts have them: in small letters, in capitals, and with one."""
+        return _marks(self.languages)
 
     def fingerprint(self) -> str:
-        """The key of everything that decides a word's term: the language, the list, the stemmer's version."""
-        return fingerprint(["snowball", Stemmer.version(), self.language, sorted(self.stop_words)])
+        """The key of everything that decides a text's terms: languages, lists, the stemmers' and ICU's versions."""
+        how = [LIGHT_STEMS, self.languages, self.drops_stop_words, self.folds_accents]
+        return fingerprint(["snowball", Stemmer.version(), SEGMENTER, *how, _lists_fingerprint()])
+
+    def _terms(self, words: list[str], name: str) -> Sequence[str | None]:
+        lists = word_lists().get(name)
+        stop_words = lists.stop_words if lists is not None and self.drops_stop_words else frozenset()
+        plain = [_without_accents(word) for word in words] if self.folds_accents else words
+        stems = _stems(plain, LANGUAGES[name].stems if name in LANGUAGES else "none", name)
+        return [None if word in stop_words else stem for word, stem in zip(words, stems, strict=True)]
+
+
+def _stems(words: list[str], how: str, name: str) -> Sequence[str]:
+    match how:
+        case "snowball":
+            stems: Sequence[str] = Stemmer.Stemmer(name).stemWords(words)  # one is not safe across threads, and cheap
+            return stems
+        case "beginning":
+            return [beginning(word) for word in words]
+        case "hebrew":
+            return [hebrew_stem(word) for word in words]
+        case _:
+            return words
+
+
+@cache
+def _marks(names: tuple[str, ...]) -> pa.Table:
+    """The words that tell some languages apart."""
+    if len(names) == 1:
+        return _MARKS.empty_table()
+    lists = word_lists()
+    of_language = {name: place for place, name in enumerate(names)} | dict.fromkeys(MAIN_LANGUAGES.values(), 0)
+    found = [(word, name) for name in of_language if name in lists for word in lists[name].marks]
+    languages_of = Counter(word for word, _ in found)
+    number_of = {word: number for number, word in enumerate(sorted(languages_of))}
+    rows = {
+        (form, of_language[name], number_of[word], FULL_WEIGHT // languages_of[word])
+        for word, name in found
+        for form in (word, word.capitalize(), word.upper())
+    }
+    return pa.table([list(column) for column in zip(*sorted(rows), strict=True)], schema=_MARKS)
+
+
+@cache
+def _lists_fingerprint() -> str:
+    return fingerprint({name: [sorted(of.stop_words), sorted(of.marks)] for name, of in word_lists().items()})
+
+
+def _language_in(script: str, language: str) -> str:
+    """What a word of a script is taken for in a text of a language."""
+    if language == NO_LANGUAGE or script in LANGUAGES[language].scripts:
+        return language
+    return MAIN_LANGUAGES.get(script, NO_LANGUAGE)
+
+
+def _languages(written: str) -> tuple[str, ...]:
+    """The languages that a setting means."""
+    if written == NO_LANGUAGE:
+        return (NO_LANGUAGE,)
+    if written == AUTO:
+        # Of a script's main language a text is where nothing tells; without a list nothing does.
+        told = (name for name, of in sorted(word_lists().items()) if of.marks and name not in MAIN_LANGUAGES.values())
+        return (MAIN_LANGUAGES[LATIN], *told)
+    language = language_called(written)
+    if language is not None:
+        return (language.name,)
+    names = [AUTO, NO_LANGUAGE, *LANGUAGES]
+    near = difflib.get_close_matches(written.casefold(), names, n=1, cutoff=0.7)
+    raise InputError(
+        f'[bm25] language = "{written}" is not known.',
+        remedy=(f'Did you mean "{near[0]}"? ' if near else "")
+        + 'Write "auto": each text in its own language; "none": words as they are, which suits a language without a '
+        f"stemmer; or one of: {', '.join(LANGUAGES)}, or its ISO code.",
+    )
+
+
+def _without_accents(word: str) -> str:
+    if word.isascii() or script_of(word) not in {LATIN, "greek"}:
+        return word
+    decomposed = unicodedata.normalize("NFD", word)
+    kept = "".join(character for character in decomposed if not unicodedata.combining(character))
+    return unicodedata.normalize("NFC", kept).translate(_PLAIN_LETTERS)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.bm25.index import Bm25Store
-    from nightrank.storage.bm25.terms import WordAnalyser
+    from nightrank.storage.bm25.terms import TextAnalyser
     from nightrank.tasks.filters.queries import QueryFilters
     from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.settings.index import Bm25Settings
@@ -67,7 +67,7 @@ def audit_bm25(
     *,
     texts_of: TextsOf,
     settings: Bm25Settings,
-    analyser: WordAnalyser,
+    analyser: TextAnalyser,
     depth: int,
     sample: int,
     generator: np.random.Generator,
@@ -202,14 +202,14 @@ class _Chunks:
 
 
 def _read_again(
-    store: Bm25Store, chunks: NDArray[np.int32], *, texts_of: TextsOf, analyser: WordAnalyser
+    store: Bm25Store, chunks: NDArray[np.int32], *, texts_of: TextsOf, analyser: TextAnalyser
 ) -> tuple[_Chunks, tuple[str, ...]]:
     """The chunks as their texts read now, and the ids of a few where the stored statistics say something else."""
     described = store.chunks_at(chunks, ["chunk_id", "chunk_hash"])
     hashes = described["chunk_hash"].to_pylist()
     texts = texts_of(described["chunk_hash"].unique())
     # A chunk without a text reads as an empty one: it is found to be misread wherever it has a term.
-    read = store.query_terms([texts.get(chunk_hash, "") for chunk_hash in hashes], analyse=analyser)
+    read = store.text_terms([texts.get(chunk_hash, "") for chunk_hash in hashes], analyse=analyser)
     frequencies = _frequencies(chunks.size, *read.columns)
     stored = store.postings_at(read["term_number"].to_numpy(), chunks)
     places = pa.array(np.searchsorted(chunks, stored["chunk_number"].to_numpy()))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.bm25.index import Bm25Store, PostingBlock
-    from nightrank.storage.bm25.terms import WordAnalyser
+    from nightrank.storage.bm25.terms import TextAnalyser
     from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.settings.index import Bm25Settings
 
@@ -38,7 +38,7 @@ def retrieve_bm25(
     texts: Sequence[str],
     *,
     settings: Bm25Settings,
-    analyser: WordAnalyser,
+    analyser: TextAnalyser,
     depth: int,
     documents: Documents | None = None,
     allowed: NDArray[np.bool_] | None = None,
@@ -83,7 +83,7 @@ def _add_scores(
     best: RunningTopK | RunningTopDocuments,
     *,
     settings: Bm25Settings,
-    analyser: WordAnalyser,
+    analyser: TextAnalyser,
     allowed: NDArray[np.bool_] | None,
 ) -> None:
     """Add the scores of all chunks that match to the best of as many queries."""

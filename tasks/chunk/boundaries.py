@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.keys import digest, fingerprint
 from nightrank.storage.records import Chunk
 from nightrank.tasks.chunk.pieces import Cut, Piece, split_pieces
+from nightrank.tasks.chunk.words import Span, counting_words, finest_spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.index import ChunkingSettings
 
 # Raise it when the same document comes to be cut in another way.
-CHUNKING = "1"
+CHUNKING = "2"
 
 
 # [CLS] and [SEP], or what a model has instead.
@@ -38,12 +39,8 @@ SPECIAL_TOKENS = 2
 # Characters after a boundary that decide its digest: enough to be rare, few enough that most edits miss them.
 CONTEXT_CHARACTERS = 48
 
-# How a sentence that does not fit is cut: at lines, at words, at characters of scripts that are written without spaces.
-_FINER = (
-    re.compile(r"\s*[^\n]+(?:\n\s*)?"),
-    re.compile(r"\s*\S+\s*"),
-    re.compile(r"\s*(?:[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+)\s*"),
-)
+_LINE = re.compile(r"\s*[^\n]+(?:\n\s*)?")
+_RUN = re.compile(r"\s*\S+\s*")
 
 
 def chunk_document(document: Document, *, settings: ChunkingSettings, count_tokens: TokenCounter) -> list[Chunk]:
@@ -51,8 +48,8 @@ def chunk_document(document: Document, *, settings: ChunkingSettings, count_toke
 
     A chunk's text is the title, the Markdown headings that lead to the passage, and the passage. Title and headings
     take half of a chunk at most: beyond it the outer headings are left out, then all of them, then the end of the
-    title. A document that fits is one chunk, without headings before it. No word is ever cut (runs without spaces;
-    single characters in Chinese and Japanese): one that is longer than a chunk is a chunk by itself, the only one to
+    title. A document that fits is one chunk, without headings before it. No word is ever cut (as ``tasks.chunk.words``
+    has them where no space tells): one that is longer than a chunk is a chunk by itself, the only one to
     exceed ``max_tokens``, along with a document of nothing but a long title. Models truncate it. Windows of fixed
     size carry the title and no headings.
 
@@ -62,6 +59,7 @@ def chunk_document(document: Document, *, settings: ChunkingSettings, count_toke
         count_tokens: Of the embedder's tokenizer.
     """
     text = document.text
+    count_tokens = counting_words(count_tokens)
     whole = _chunk(document, 0, document.title, text)
     if settings.method == "whole" or not text:
         return [whole]
@@ -73,8 +71,8 @@ def chunk_document(document: Document, *, settings: ChunkingSettings, count_toke
         return [whole]
     leads = _leads(document.title, {piece.headings for piece in pieces}, limit)
     sized = list(zip(pieces, sizes, strict=True))
-    for pattern in _FINER:
-        sized = _refined(text, sized, pattern, leads, limit)
+    for spans_in in (_lines, _runs, finest_spans):
+        sized = _refined(text, sized, spans_in, leads, limit)
     choose = _last_end if settings.method == "fixed" else _chosen_end
     packed = _packed(text, sized, leads, limit, choose)
     return [_chunk(document, ordinal, lead, body) for ordinal, (lead, body) in enumerate(packed)]
@@ -87,6 +85,7 @@ def _chunk(document: Document, ordinal: int, lead: str, body: str) -> Chunk:
 
 Headings = tuple[str, ...]
 Sized = list[tuple[Piece, int]]
+SpansIn = Callable[[str, int, int], list[Span]]
 EndChooser = Callable[[str, Sized, list[int], int, int], int]
 
 
@@ -136,19 +135,27 @@ def _leads(title: str, paths: set[Headings], limit: _Limit) -> dict[Headings, _L
 
 def _words(text: str) -> list[Piece]:
     """The words of a text as pieces without headings; one piece for a text of whitespace."""
-    spans = [match.span() for match in _FINER[-1].finditer(text)] or [(0, len(text))]
+    spans = finest_spans(text, 0, len(text)) or [(0, len(text))]
     return [Piece(start, end, Cut.WORD, ()) for start, end in spans]
 
 
-def _refined(text: str, sized: Sized, pattern: re.Pattern[str], leads: dict[Headings, _Lead], limit: _Limit) -> Sized:
-    """The pieces, those that do not fit into a chunk of their own cut where the pattern ends."""
+def _lines(text: str, start: int, end: int) -> list[Span]:
+    return [match.span() for match in _LINE.finditer(text, start, end)]
+
+
+def _runs(text: str, start: int, end: int) -> list[Span]:
+    return [match.span() for match in _RUN.finditer(text, start, end)]
+
+
+def _refined(text: str, sized: Sized, spans_in: SpansIn, leads: dict[Headings, _Lead], limit: _Limit) -> Sized:
+    """The pieces, those that do not fit into a chunk of their own cut into finer ones."""
     result: Sized = []
     for piece, size in sized:
         lead = leads[piece.headings]
         if limit.holds(f"{lead.text}\n{text[piece.start : piece.end]}", lead.size + size, joints=1):
             result.append((piece, size))
             continue
-        spans = [match.span() for match in pattern.finditer(text, piece.start, piece.end)]
+        spans = spans_in(text, piece.start, piece.end)
         parts = [
             replace(piece, start=start, end=end, cut=piece.cut if start == piece.start else Cut.WORD)
             for start, end in spans

@@ -7,7 +7,7 @@ cut a document at, and which Markdown headings it stands under. How many make a 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, IntEnum, auto
 from typing import TYPE_CHECKING
 
@@ -44,11 +44,13 @@ class Piece:
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*)")
+_UNDERLINE = re.compile(r" {0,3}(?:=+|-{2,})[ \t]*\n?")
+_LONGEST_UNDERLINED = 300  # characters; a rule right under a long paragraph makes no heading of it
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,9}[.)])[ \t]|[ \t]*\|")  # list items and table rows
 
-# An end of sentence, closing quotes and brackets, and a space; those of East Asian scripts need no space.
-_END = re.compile(r"[.!?…؟۔।॥։]+[\"'”’)\]»*_`]*\s+|[。！？]+[”’」』）]*\s*")
+# An end of sentence, closing quotes and brackets, and a space; scripts without spaces, and Ethiopic, need none.
+_END = re.compile(r"[.!?…؟۔।॥։]+[\"'”’)\]»*_`]*\s+|[。｡！？።፧።។៕။༎]+[”’\"'」』）)»]*\s*")
 _WORD_SEPARATOR = re.compile(r"[\s(\[\"'“‘«*_]")
 _LONGEST_ABBREVIATION = 8
 # Before a full stop, these end no sentence as a rule; compared in lower case. Nor do single letters, as in initials.
@@ -109,37 +111,53 @@ class _BlockStart:
     offset: int
     kind: _Kind
     separated: bool  # by a blank line or a fence, and not within one
+    level: int = 0  # of a heading
+    words: str = ""  # of a heading
 
 
-def _block_starts(text: str) -> Iterator[_BlockStart]:
+def _block_starts(text: str) -> list[_BlockStart]:
     """Where lines that belong together begin: a heading, a paragraph, a list item, a table row, code lines."""
+    starts: list[_BlockStart] = []
     fence = ""
     separated = True
+    is_paragraph = False  # whether the line before goes on from the last start, a paragraph's
     for line in _LINE.finditer(text):
         if not line.group().strip():
-            separated = True
+            separated, is_paragraph = True, False
             continue
         opening = _FENCE.match(line.group())
         if fence:
             if separated:
-                yield _BlockStart(line.start(), _Kind.CODE, separated=False)
+                starts.append(_BlockStart(line.start(), _Kind.CODE, separated=False))
             closes = opening is not None and opening.group(1).startswith(fence)
             fence = "" if closes else fence
             separated = closes
             continue
+        heading = None if opening else _HEADING.match(line.group())
+        if is_paragraph and not opening and _UNDERLINE.fullmatch(line.group()):
+            above = text[starts[-1].offset : line.start()]
+            if len(above) <= _LONGEST_UNDERLINED:
+                level = 1 if "=" in line.group() else 2
+                starts[-1] = replace(starts[-1], kind=_Kind.HEADING, level=level, words=" ".join(above.split()))
+                separated, is_paragraph = True, False
+                continue
         if opening:
             fence, kind = opening.group(1), _Kind.CODE
-        elif _HEADING.match(line.group()):
+        elif heading:
             kind = _Kind.HEADING
         else:
             kind = _Kind.ITEM if _ITEM.match(line.group()) else _Kind.PARAGRAPH
         if separated or kind is not _Kind.PARAGRAPH:
-            yield _BlockStart(line.start(), kind, separated=separated or kind is _Kind.CODE)
+            level, words = (len(heading.group(1)), _heading_words(heading.group(2))) if heading else (0, "")
+            stands_apart = separated or kind is _Kind.CODE
+            starts.append(_BlockStart(line.start(), kind, separated=stands_apart, level=level, words=words))
+            is_paragraph = kind is _Kind.PARAGRAPH
         separated = kind is _Kind.HEADING
+    return starts
 
 
 def _blocks(text: str) -> Iterator[tuple[Piece, _Kind]]:
-    starts = list(_block_starts(text)) or [_BlockStart(0, _Kind.PARAGRAPH, separated=True)]
+    starts = _block_starts(text) or [_BlockStart(0, _Kind.PARAGRAPH, separated=True)]
     ends = [block.offset for block in starts[1:]] + [len(text)]
     path: list[tuple[int, str]] = []
     before = _Kind.PARAGRAPH
@@ -147,19 +165,18 @@ def _blocks(text: str) -> Iterator[tuple[Piece, _Kind]]:
         start = (
             block.offset if block is not starts[0] else 0
         )  # blank lines at the head of the text belong to its first block
-        heading = _HEADING.match(text, block.offset) if block.kind is _Kind.HEADING else None
-        if heading:
-            path = [(level, words) for level, words in path if level < len(heading.group(1))]
+        if block.level:
+            path = [(level, words) for level, words in path if level < block.level]
         headings = tuple(words for _, words in path if words)
         if before is _Kind.HEADING:
             cut = Cut.AFTER_HEADING
-        elif heading:
+        elif block.level:
             cut = Cut.HEADING
         else:
             cut = Cut.BLOCK if block.separated else Cut.SENTENCE
         yield Piece(start, end, cut, headings), block.kind
-        if heading:
-            path.append((len(heading.group(1)), _heading_words(heading.group(2))))
+        if block.level:
+            path.append((block.level, block.words))
         before = block.kind
 
 

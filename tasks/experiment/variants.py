@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
 
 MAX_VARIANTS = 1000
-OF_THE_TERMS = {"bm25.language", "bm25.stop_words"}
+OF_THE_TERMS = {"bm25.language", "bm25.stop_words", "bm25.fold_accents"}
 EXTERNAL_RUNS = {f"retrieval.{leg}_run" for leg in LEGS}  # a release holds what it read of them, and nothing else
 VARIABLE = {
     f"{section}.{key}"

@@ -32,6 +32,7 @@ GATES = (
     "best_stage",
     "coverage",
     "source_age",
+    "account",
 )
 ALWAYS = "integrity"  # the gate that nobody can override
 FAULTS = (ALWAYS, "bm25_audit")  # where these fail something is broken: nobody means that

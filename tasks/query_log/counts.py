@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from nightrank.tasks.read.values import kind, shown
+from nightrank.tasks.read.values import kind, number_as_text, shown
 
 if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
+    from nightrank.tasks.read.tables.columns import Taken
+    from nightrank.tasks.read.tables.row import Row
 
+FIRST_ROWS, LEAST_ROWS = 200, 3
 MAX_COUNT = 10**12
 PLAIN = re.compile(r"[0-9]{1,13}")
 SCIENTIFIC = re.compile(r"[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{1,2}")  # as R writes 100000
@@ -43,6 +46,40 @@ def count_of(value: JsonValue, *, has_decimal_commas: bool = False) -> int:
     if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= MAX_COUNT:
         raise ValueError(f"the count is {figures(value)}, not a positive integer")
     return found
+
+
+class PerhapsCounts:
+    """Finds columns that hold whole numbers in a log without a count: every row would be one search.
+
+    Args:
+        is_asked: Whether they are looked for; settings may say which column the count is, or that none is.
+    """
+
+    def __init__(self, *, is_asked: bool) -> None:
+        self._rows = 0
+        self._values: dict[str, set[str]] = {}
+        self._is_asked = is_asked
+
+    def add(self, row: Row, taken: Taken) -> None:
+        """Look at a row, if it is one of the first."""
+        if not self._is_asked or self._rows >= FIRST_ROWS:
+            return
+        if "count" in taken.columns:
+            self._is_asked = False
+            return
+        self._rows += 1
+        for column in taken.rest:
+            self._values.setdefault(column, set()).add(str(number_as_text(row.values[column])))
+
+    def columns(self) -> list[str]:
+        """Columns whose values are whole numbers, some of them different, in every one of the first rows."""
+        if not self._is_asked or self._rows < LEAST_ROWS:
+            return []
+        return [
+            column
+            for column, values in self._values.items()
+            if len(values) > 1 and all(PLAIN.fullmatch(value) or BY_COMMAS.fullmatch(value) for value in values)
+        ]
 
 
 def figures(value: JsonValue) -> str:

@@ -13,7 +13,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow, LoggedQuery
-from nightrank.tasks.query_log.counts import count_of, figures
+from nightrank.tasks.query_log.counts import PerhapsCounts, count_of, figures
 from nightrank.tasks.query_log.personal_data import masked
 from nightrank.tasks.query_log.texts import is_text, read_texts
 from nightrank.tasks.read.account import Kind
@@ -22,7 +22,7 @@ from nightrank.tasks.read.tables.columns import Columns
 from nightrank.tasks.read.tables.documents import LONGEST_NO_TEXT, NO_TEXTS
 from nightrank.tasks.read.tables.names import QUERIES
 from nightrank.tasks.read.tables.rows import read_rows
-from nightrank.tasks.read.tables.usage import Usage
+from nightrank.tasks.read.tables.usage import LEFT_OUT_TIMES, PERHAPS_A_COUNT, Usage
 from nightrank.tasks.read.values import PADDED_IDS, clean_text, identifier, kind, number_as_text
 
 if TYPE_CHECKING:
@@ -111,15 +111,20 @@ def read_query_log(log: LogFile, *, salt: bytes) -> Iterator[LoggedQuery | BadRo
         EmptyLog: It has no row.
     """
     name, usage, is_empty = log.file.name, Usage(log.file, rest=Kind.COLUMN_IGNORED), True
+    perhaps = PerhapsCounts(is_asked="count" not in log.columns.chosen)
     for row in log.rows():
         is_empty = False
         if isinstance(row, BadRow):
             yield BadRow(row.file, row.row, masked(row.reason))
             continue
         try:
-            yield _LogRow(row, log.columns.taken(tuple(row.values)), usage).query(name=name, salt=salt)
+            taken = log.columns.taken(tuple(row.values))
+            yield _LogRow(row, taken, usage).query(name=name, salt=salt)
+            perhaps.add(row, taken)
         except ValueError as error:
             yield BadRow(name, row.number, masked(str(error)))
+    for column in perhaps.columns():
+        usage.remark(column, PERHAPS_A_COUNT)
     if is_empty:
         raise EmptyLog(f"{name} holds no query.", remedy="Check [queries].log; a log has at least one row.")
     usage.tell()
@@ -191,6 +196,8 @@ class _LogRow:
 
     def _text(self) -> str:
         text = next((value for value in self._values("query") if value is not None), None)
+        if isinstance(text, str) and text != r"\N":
+            return text
         if text is None or text == r"\N":
             raise ValueError("the query is missing")
         text = number_as_text(text)
@@ -228,8 +235,8 @@ class _LogRow:
         except ValueError:
             if not self._is_guessed("timestamp"):
                 raise
-            what = f"the column {self.taken.columns['timestamp'][0]!r} as timestamp, left out where it is none"
-            self.usage.mended(what, row=self.row.number)
+            what = f"the column {self.taken.columns['timestamp'][0]!r}"
+            self.usage.mended(what + LEFT_OUT_TIMES, row=self.row.number)
             return None
 
     def _sender(self, role: str, *, salt: bytes) -> int | None:

@@ -9,13 +9,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nightrank.storage.records import JsonValue
 
 Part = Literal["documents", "queries", "judgments", "runs"]
 PARTS: tuple[Part, ...] = ("documents", "queries", "judgments", "runs")
 MAX_DISTINCT = 200
 """Different texts of a kind and part that are told apart; thousands of columns or reasons would tell nobody more."""
 OTHERS = "others"
+WITH_TEXT, CHARACTERS = "documents with a text", "characters of text"
+NO_COLLECTION = "table that is no collection"
+NO_READER = "page that cannot be read here"
+LINKED = "link to a folder, or out of the source"
+UNREADABLE_FOLDER = "folder that cannot be read"
 VARYING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|0x[0-9a-f]+|(?<![\w-])(?<!ISO )\d[\d,._]*")
 
 
@@ -34,10 +44,11 @@ class Kind(StrEnum):
     MENDED = "mended"  # read, with something put right or left out on the way (what; pages or rows)
     FORM = "form"  # of a table, where it is not as its suffix says ("fields separated by semicolons"; files)
     BAD_ROW = "bad row"  # could not be used (the reason without its figures; rows)
+    SIZE = "size"  # of what is kept ("documents with a text", "characters of text"; so many)
     TITLE_ALONE = "title alone"  # documents without a text of their own ("documents"; documents)
     LONG = "long"  # read by the model from the beginning alone ("chunks" or "queries"; so many)
-    UNKNOWN_ID = "unknown id"  # names what is not there ("documents" or "queries"; different ids)
-    TOKENS = "tokens"  # of the texts, by the embedder's vocabulary ("all" and "unknown"; tokens)
+    UNKNOWN_ID = "unknown id"  # names what is not there ("documents" with a hint, "queries"; different ids)
+    TOKENS = "tokens"  # a sample's characters that the embedder's tokens stand for ("all", "unknown" to it; characters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +136,31 @@ def alike(reason: str) -> str:
     'field …: … bytes are more than the … allowed'
     """
     return VARYING.sub("…", reason)
+
+
+def as_rows(entries: Iterable[Entry]) -> list[dict[str, JsonValue]]:
+    """Entries as rows of schema ACCOUNT."""
+    return [
+        {"part": one.part, "kind": one.kind.value, "what": one.what, "count": one.count, "where": one.where}
+        for one in entries
+    ]
+
+
+def of_rows(rows: Iterable[Mapping[str, Any]]) -> tuple[Entry, ...]:
+    """The entries that rows of schema ACCOUNT hold; of kinds that this version does not know there are none."""
+    kinds = {kind.value: kind for kind in Kind}
+    return tuple(
+        Entry(row["part"], kinds[row["kind"]], row["what"], row["count"], row["where"])
+        for row in rows
+        if row["kind"] in kinds
+    )
+
+
+def totals(entries: Iterable[Entry]) -> dict[str, dict[str, int]]:
+    """How often each kind was met, by part: what a manifest keeps of an account."""
+    summed: dict[str, dict[str, int]] = {}
+    for one in entries:
+        of_part = summed.setdefault(one.part, {})
+        key = f"{one.kind.value}: {one.what}" if one.kind is Kind.SIZE else one.kind.value
+        of_part[key] = of_part.get(key, 0) + one.count
+    return summed

@@ -29,6 +29,9 @@ MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
 LEAST_NULS = 0.2
 """Share of every second byte that is NUL in UTF-16 without a mark: more than half of it in alphabets, none in UTF-8."""
 
+FEWEST_NULS = 4
+"""A single one in a short file is a slip, and says nothing of its encoding."""
+
 MOST_NULS = 0.1
 """Share of the other bytes that may be NUL: the last of U+3000, and of few other characters, is."""
 
@@ -152,6 +155,6 @@ def _without_mark(head: bytes) -> str:
     """UTF-16 where every second byte is often NUL and no other one is; empty otherwise."""
     first, second = head[::2], head[1::2]
     for nuls, others, name in ((second, first, "utf-16-le"), (first, second, "utf-16-be")):
-        if nuls and nuls.count(0) >= LEAST_NULS * len(nuls) and others.count(0) <= MOST_NULS * len(nuls):
+        if nuls.count(0) >= max(FEWEST_NULS, LEAST_NULS * len(nuls)) and others.count(0) <= MOST_NULS * len(nuls):
             return name
     return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import codecs
 import gzip
 import io
 import lzma
@@ -16,22 +15,18 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.read.account import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from nightrank.tasks.read.account import Account, Part
 
 STREAMS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 PACKED = tuple(STREAMS)
 PIECE_BYTES = 64 * 1024
-UTF_8, UTF_8_WITH_MARK = "UTF-8", "UTF-8 with a byte order mark"
 NOT_UTF_8 = "is not UTF-8"
 NO_CHARACTER = re.compile(rb"\xed[\xb2\xb3][\x80-\xbf]")
 """Half of a surrogate pair, as `tasks.read.encoding` writes what it cannot decode."""
-UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @contextmanager
@@ -78,34 +73,14 @@ def remedy_for(reasons: Iterable[str], *, section: str, otherwise: str) -> str:
 
     Args:
         reasons: Why they cannot.
-        section: Of the settings that names their file.
+        section: Of the settings that names their file, and may say its encoding; empty where none may.
         otherwise: The remedy where their bytes are not the cause.
     """
-    if any(NOT_UTF_8 in reason for reason in reasons):
-        return (
-            f'Say {section}.encoding = "windows-1252", which is what Excel writes in western Europe, or what else the '
-            "file is written in; or convert it: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW."
-        )
-    return otherwise
-
-
-def without_byte_order_mark(data: bytes, *, name: str, account: Account, part: Part) -> bytes:
-    """The beginning of a file without the mark that some editors put before UTF-8.
-
-    Args:
-        data: The beginning.
-        name: What the user calls the file.
-        account: Told the encoding.
-        part: Of the inputs that the file belongs to.
-
-    Raises:
-        InputError: The mark is UTF-16's.
-    """
-    if data.startswith(UTF_16):
-        raise InputError(f"{name} is written in UTF-16, not in UTF-8.", remedy="Save the file as UTF-8.")
-    text = data.removeprefix(codecs.BOM_UTF8)
-    account.add(part, Kind.ENCODING, UTF_8 if text == data else UTF_8_WITH_MARK, where=name)
-    return text
+    if not any(NOT_UTF_8 in reason for reason in reasons):
+        return otherwise
+    convert = "onvert it, from what it is written in: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW."
+    say = f'Say {section}.encoding = "windows-1252", which is what Excel writes in western Europe, or another one; or c'
+    return (say if section else "C") + convert
 
 
 def too_large(size_bytes: int, max_bytes: int) -> str:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.account import Kind, Skipped
-from nightrank.tasks.read.front_matter import split_front_matter
-from nightrank.tasks.read.html import parse_html
-from nightrank.tasks.read.lines import decoded, too_large, unreadable, without_byte_order_mark
+from nightrank.tasks.read.blobs import BLOBS_LEFT_OUT, without_blobs
+from nightrank.tasks.read.charset import decoded_page
+from nightrank.tasks.read.lines import too_large, unreadable
 from nightrank.tasks.read.markup.asciidoc import parse_asciidoc
+from nightrank.tasks.read.markup.front_matter import hidden_because, split_front_matter
+from nightrank.tasks.read.markup.html import parse_html
+from nightrank.tasks.read.markup.markdown import published_markdown
+from nightrank.tasks.read.markup.pdf import read_pdf
 from nightrank.tasks.read.markup.restructured import parse_restructured
-from nightrank.tasks.read.pdf import read_pdf
 from nightrank.tasks.read.values import clean_text, identifier, kind
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from nightrank.storage.records import JsonValue
-    from nightrank.tasks.read.account import Account
+    from nightrank.tasks.read.input_file import InputFile
 
 MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdx")
 HTML_SUFFIXES = (".html", ".htm", ".xhtml")
@@ -27,9 +28,27 @@ RST_SUFFIXES = (".rst",)
 ASCIIDOC_SUFFIXES = (".adoc", ".asciidoc")
 PAGE_SUFFIXES = (*MARKDOWN_SUFFIXES, ".txt", *RST_SUFFIXES, *ASCIIDOC_SUFFIXES, *HTML_SUFFIXES, ".pdf")
 EMPTY_PAGE = "empty page"
+DRAFTS = "_drafts"
+ERROR_PAGES = ("404.html", "404.htm")
 HEADING_WORDS = ("text", "code_inline", "softbreak", "hardbreak")
 TITLE_WITHIN_CHARACTERS = 100_000
 """How far a heading is looked for: parsing a whole book for its title would take longer than embedding it."""
+
+
+class Page(NamedTuple):
+    """What a page holds, before it is cleaned.
+
+    Attributes:
+        title: Empty without one.
+        text: As its readers see it.
+        metadata: Its fields.
+        mended: What was put right or left out on the way, in words.
+    """
+
+    title: str
+    text: str
+    metadata: dict[str, JsonValue]
+    mended: tuple[str, ...] = ()
 
 
 def page_suffix(file_name: str) -> str | None:
@@ -37,24 +56,24 @@ def page_suffix(file_name: str) -> str | None:
     return next((suffix for suffix in PAGE_SUFFIXES if file_name.lower().endswith(suffix)), None)
 
 
-def read_page(path: Path, *, name: str, document_id: str, max_bytes: int, account: Account) -> Document | BadRow | None:
-    """The document that a page holds; its row is 1.
+def read_page(file: InputFile, *, document_id: str, max_bytes: int) -> Document | BadRow | None:
+    """The document that a page holds, as its readers see it; its row is 1.
 
     * Markdown: the fields of its front matter are the metadata, but for ``title``, which is the title; without one
-      the first heading is. Headings stay in the text.
-    * HTML: ``<title>`` or the first ``<h1>`` is the title; scripts, styles and navigation are dropped.
+      the first heading is. Comments, tags, shortcodes and targets of links are left out.
+    * HTML: its content, without what is hidden and what all pages of a site have; headings, list items, table rows and
+      code become Markdown's.
     * PDF: the title of the document's properties; the text of all pages.
     * reStructuredText and AsciiDoc: the document's title; headings become Markdown's, so that chunks know them.
     * Text: no title.
 
-    Control characters of titles and texts become spaces, and a title is one line.
+    Control characters of titles and texts become spaces, invisible ones and data written out as base64 go, and a title
+    is one line. Drafts, pages that ask not to be indexed or lead elsewhere, and empty ones are skipped.
 
     Args:
-        path: The file; its suffix says the format.
-        name: What the user calls it.
+        file: It; its suffix says the format, and its account is told what was skipped and what was put right.
         document_id: The id that the document gets.
         max_bytes: A larger page is a bad row, and is never held in memory as a whole; of a PDF its text counts.
-        account: Told what was skipped, and what was put right on the way.
 
     Returns:
         The document, or a ``BadRow`` with the reason; None where the page is skipped.
@@ -63,37 +82,54 @@ def read_page(path: Path, *, name: str, document_id: str, max_bytes: int, accoun
         InputError: The package for its format is not installed.
     """
     try:
-        metadata, title, text = _parsed(path, name=name, max_bytes=max_bytes, account=account)
-        title = " ".join(clean_text(title).split())
-        text = clean_text(text)
+        if DRAFTS in document_id.split("/")[:-1]:
+            raise Skipped("page in _drafts")
+        if file.path.name.lower() in ERROR_PAGES:
+            raise Skipped("page of an error")
+        page = _parsed(file, max_bytes=max_bytes)
+        title = " ".join(clean_text(page.title).split())
+        text, blobs = without_blobs(clean_text(page.text))
         if not title and not text.strip():
             raise Skipped(EMPTY_PAGE)
-        return Document(identifier(document_id), title, text, metadata, name, 1)
+        document = Document(identifier(document_id), title, text, page.metadata, file.name, 1)
     except Skipped as skipped:
-        account.add("documents", Kind.SKIPPED, skipped.reason, where=name)
+        file.tell(Kind.SKIPPED, skipped.reason)
         return None
     except ValueError as error:
-        return BadRow(name, 1, str(error))
+        return BadRow(file.name, 1, str(error))
     except OSError as error:
-        return BadRow(name, 1, unreadable(error, name=name).message.removeprefix(f"{name} ").rstrip("."))
+        return BadRow(file.name, 1, unreadable(error, name=file.name).message.removeprefix(f"{file.name} ").rstrip("."))
+    for what in page.mended:
+        file.tell(Kind.MENDED, what)
+    if blobs:
+        file.tell(Kind.MENDED, BLOBS_LEFT_OUT)
+    return document
 
 
-def parse_markdown(source: str) -> tuple[dict[str, JsonValue], str, str]:
-    r"""The metadata, the title and the text of a Markdown page.
+def parse_markdown(source: str, *, is_mdx: bool = False) -> Page:
+    r"""A Markdown page.
 
     Raises:
-        ValueError: Its front matter cannot be used, or the front matter's title is a list or a mapping.
+        Skipped: Its front matter says that it is a draft, or is kept out of searches.
 
-    >>> parse_markdown("---\nweight: -5\n---\n## Run *it*\nNow.")
-    ({'weight': -5}, 'Run it', '## Run *it*\nNow.')
+    >>> parse_markdown("---\nweight: -5\n---\n## Run *it*\nNow.")[:3]
+    ('Run it', '## Run *it*\nNow.', {'weight': -5})
     """
-    metadata, text = split_front_matter(source)
+    front = split_front_matter(source)
+    if reason := hidden_because(front.fields):
+        raise Skipped(reason)
+    mended = [f"front matter left out but for its title: {front.fault}"] if front.fault else []
+    metadata = dict(front.fields)
     title = metadata.pop("title", None)
     if isinstance(title, list | dict):
-        raise ValueError(f"the front matter's title is {kind(title)}, not a text")
-    if title is None or title == "":
-        return metadata, first_heading(text), text
-    return metadata, str(title), text
+        mended.append(f"a title that is {kind(title)} left out")
+        title = None
+    page = published_markdown(front.text, is_mdx=is_mdx)
+    if page.is_cut:
+        mended.append("a comment that is never closed left out, with all that follows")
+    if page.pictures:
+        mended.append("pictures written out in links left out")
+    return Page(str(title or "") or first_heading(page.text), page.text, metadata, tuple(mended))
 
 
 def first_heading(text: str) -> str:
@@ -110,26 +146,28 @@ def first_heading(text: str) -> str:
     return ""
 
 
-def _parsed(path: Path, *, name: str, max_bytes: int, account: Account) -> tuple[dict[str, JsonValue], str, str]:
-    suffix = page_suffix(path.name)
+def _parsed(file: InputFile, *, max_bytes: int) -> Page:
+    suffix = page_suffix(file.path.name)
     if suffix == ".pdf":
-        return {}, *read_pdf(path, name=name, max_bytes=max_bytes)
-    source = _read_text(path, name=name, max_bytes=max_bytes, account=account)
+        title, text, is_damaged = read_pdf(file.path, name=file.name, max_bytes=max_bytes)
+        return Page(title, text, {}, ("a damaged PDF read as far as it goes",) if is_damaged else ())
+    source = _read_text(file, max_bytes=max_bytes, declares=suffix in HTML_SUFFIXES)
     if suffix in MARKDOWN_SUFFIXES:
-        return parse_markdown(source)
-    if suffix in RST_SUFFIXES:
-        return parse_restructured(source)
-    if suffix in ASCIIDOC_SUFFIXES:
-        return parse_asciidoc(source)
+        return parse_markdown(source, is_mdx=suffix == ".mdx")
+    if suffix in (*RST_SUFFIXES, *ASCIIDOC_SUFFIXES):
+        metadata, title, text = (parse_restructured if suffix in RST_SUFFIXES else parse_asciidoc)(source)
+        return Page(title, text, metadata)
     if suffix in HTML_SUFFIXES:
-        return {}, *parse_html(source)
-    return {}, "", source
+        page = parse_html(source, is_xml=suffix == ".xhtml")
+        return Page(page.title, page.text, {}, page.mended)
+    return Page("", source, {})
 
 
-def _read_text(path: Path, *, name: str, max_bytes: int, account: Account) -> str:
-    with path.open("rb") as file:
-        data = file.read(max_bytes + 1)
+def _read_text(file: InputFile, *, max_bytes: int, declares: bool) -> str:
+    with file.path.open("rb") as opened:
+        data = opened.read(max_bytes + 1)
         if len(data) > max_bytes:
-            raise ValueError(too_large(path.stat().st_size, max_bytes))
-    text = decoded(without_byte_order_mark(data, name=name, account=account, part="documents"))
+            raise ValueError(too_large(file.path.stat().st_size, max_bytes))
+    text, told = decoded_page(data, encoding=file.encoding, declares=declares)
+    file.tell(Kind.ENCODING, told)
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Document
-from nightrank.tasks.read.account import Kind
+from nightrank.tasks.read.account import CHARACTERS, NO_COLLECTION, NO_READER, WITH_TEXT, Kind
 from nightrank.tasks.read.folder.find import find_files
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.ir_datasets import PREFIX, read_ir_dataset
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.inputs import DocumentsSettings
 
 NOTHING_NAMED: Mapping[Path, str] = MappingProxyType({})
-NO_COLLECTION = "table that is no collection"
-NO_READER = "page that cannot be read here"
 
 
 def read_documents(
@@ -71,11 +69,19 @@ def read_documents(
     is_empty = True
     for document in documents:
         is_empty = False
-        if isinstance(document, Document) and not document.text.strip():
-            account.add("documents", Kind.TITLE_ALONE, "documents", where=f"{document.file}, row {document.row}")
+        if isinstance(document, Document):
+            _tell_size(document, account)
         yield document
     if is_empty:
         raise InputError(f"{source} holds no document.", remedy="Check [documents].source.")
+
+
+def _tell_size(document: Document, account: Account) -> None:
+    if document.text.strip():
+        account.add("documents", Kind.SIZE, WITH_TEXT)
+        account.add("documents", Kind.SIZE, CHARACTERS, count=len(document.text))
+    else:
+        account.add("documents", Kind.TITLE_ALONE, "documents", where=f"{document.file}, row {document.row}")
 
 
 def _read_files(
@@ -108,15 +114,10 @@ def _read_files(
 def _rows_of(
     file: SourceFile, settings: DocumentsSettings, table: DocumentTable, *, account: Account
 ) -> Iterator[Document | BadRow]:
+    input_file = InputFile(file.path, file.name, "documents", account, settings.encoding)
     if table_suffix(file.path.name):
-        return read_table(InputFile(file.path, file.name, "documents", account, settings.encoding), table)
-    page = read_page(
-        file.path,
-        name=file.name,
-        document_id=file.document_id,
-        max_bytes=settings.max_document_bytes,
-        account=account,
-    )
+        return read_table(input_file, table)
+    page = read_page(input_file, document_id=file.document_id, max_bytes=settings.max_document_bytes)
     return iter(() if page is None else (page,))
 
 

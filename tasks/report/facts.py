@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightrank.tasks.counts import memo_use, spending_cap
+from nightrank.tasks.embed.account import warnings_of_embedder
 from nightrank.tasks.evaluate.ladder import ladder, read_depths, read_timings
 from nightrank.tasks.evaluate.single_stages import read_best_stage
+from nightrank.tasks.read.account import of_rows
+from nightrank.tasks.read.told import warnings_of
 from nightrank.tasks.report.changes import changed_inputs, changed_settings, changed_version, counts_beside
 from nightrank.tasks.report.queries import query_stories
 from nightrank.tasks.report.release import MAIN_STAGE, ReleaseRead, rows_of
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.evaluate.ladder import LadderStage
     from nightrank.tasks.evaluate.single_stages import BestStage
     from nightrank.tasks.query_log.dropped import Dropped
+    from nightrank.tasks.read.account import Entry
     from nightrank.tasks.report.changes import Change, Count
     from nightrank.tasks.report.queries import Stories
     from nightrank.tasks.report.sections import BadRows, Compared, CoveragePoint, Losses, StageSeconds
@@ -80,6 +84,8 @@ class Report:
         score_before: Of those of the release before, as its own run measured them.
         headline: The comparison of the published results; None where there was none.
         best_stage: A single stage that is better than the published order beyond chance; None where none is.
+        account: What the inputs were taken for, and what of them was left out.
+        told: What of that looks like a mistake.
         spending_cap: What a cap on a hosted reranker left out; None where it left out nothing.
     """
 
@@ -105,6 +111,8 @@ class Report:
     spending_cap: str | None
     dropped: Sequence[Dropped] | Missing
     bad_rows: Sequence[BadRows] | Missing
+    account: Sequence[Entry] | Missing
+    told: Sequence[str]
 
 
 UNMEASURED = Missing("Nothing was measured: name judgments as `qrels` in [judgments].")
@@ -127,6 +135,7 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
     before = None if previous is None else ReleaseRead(*previous)
     measure = release.measure
     comparison = _comparison(release, before)
+    account = _account(release)
     losses = _losses(release, measure)
     return Report(
         manifest=manifest,
@@ -151,6 +160,8 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
         spending_cap=spending_cap(manifest.counts),
         dropped=_dropped(release),
         bad_rows=_bad_rows(release),
+        account=account or _unkept(release.files.account),
+        told=(*warnings_of(account), *warnings_of_embedder(account)),
     )
 
 
@@ -258,3 +269,9 @@ def _dropped(release: ReleaseRead) -> Sequence[Dropped] | Missing:
 def _bad_rows(release: ReleaseRead) -> Sequence[BadRows] | Missing:
     table = rows_of(release.files.bad_rows)
     return Missing("Every row could be read.") if table is None else bad_rows(table)
+
+
+def _account(release: ReleaseRead) -> tuple[Entry, ...]:
+    """What the release keeps of its account; nothing in those of earlier versions."""
+    table = rows_of(release.files.account)
+    return () if table is None else of_rows(table.to_pylist())

@@ -75,5 +75,13 @@ class Bm25Settings(Section):
     )
     k1: float = Field(default=1.2, ge=0.0, le=10.0, description="Saturation of the term frequency.")
     b: float = Field(default=0.75, ge=0.0, le=1.0, description="Strength of the length normalisation.")
-    language: str = Field(default="english", description="Snowball stemmer and stop words; `none` for neither.")
-    stop_words: bool = Field(default=True, description="Drop the language's stop words.")
+    language: str = Field(
+        default="auto",
+        description="Whose Snowball stemmer and stop words are used, by its English name or ISO code; `auto`: each "
+        "text's own, found among its words, English where nothing tells; `none`: neither. Words in another script than "
+        "the language's are taken for that script's main language; scripts without spaces are always cut into words.",
+    )
+    stop_words: bool = Field(default=True, description="Drop stop words.")
+    fold_accents: bool = Field(
+        default=False, description="Whether Latin and Greek letters lose their accents: `café` and `cafe` are one."
+    )

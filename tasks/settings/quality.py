@@ -90,6 +90,12 @@ class GatesSettings(Section):
         description="Share of the log's traffic that the chosen queries must answer (gate `coverage`); what a budget "
         "reaches depends on the log. `none`: off.",
     )
+    max_text_lost: Switchable[Annotated[float, Field(ge=0.0, lt=1.0)]] = Field(
+        default=0.3,
+        description="Share of the live release's documents with a text, or of the characters of its texts, that may "
+        "be gone (gate `account`): it stops a column of texts that has got another name, and a source that is half "
+        "there, though titles keep the results alike. `none`: off.",
+    )
     max_source_age_days: Switchable[Annotated[float, Field(gt=0.0, le=36_500.0)]] = Field(
         default=None,
         description="Days since the newest file of the source was written, by its time of modification (gate "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nightrank.storage.release.files import Bm25Leg, Candidates
+    from nightrank.tasks.read.account import Entry
     from nightrank.tasks.stages.filter import FilteredQueries
     from nightrank.tasks.stages.index import ChunksCut, Index
     from nightrank.tasks.stages.publish import ResultsWritten
@@ -45,6 +46,11 @@ class Built:
     weighted: SparseRetrieved
     reranked: Reranked
     results: ResultsWritten
+
+    @property
+    def account(self) -> tuple[Entry, ...]:
+        """What was taken for what, in reading and by the embedder."""
+        return (*self.inputs.account, *self.index.vectors.account, *self.queries.account)
 
     @property
     def candidates(self) -> Candidates:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.records import ACCOUNT
 from nightrank.storage.release.chunks import texts_without_row
 from nightrank.storage.release.compare import former_rankings, paired_rankings
 from nightrank.storage.release.files import ReleaseFiles
@@ -17,6 +18,7 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.audit import audit_bm25
 from nightrank.tasks.evaluate.measures import named_queries
 from nightrank.tasks.evaluate.single_stages import best_stage
+from nightrank.tasks.gates.account import account_gate
 from nightrank.tasks.gates.quality import judged_rankings, judged_share, quality_change
 from nightrank.tasks.gates.query_names import query_names
 from nightrank.tasks.gates.ranking_changes import lost_queries, ranking_changes
@@ -36,7 +38,7 @@ from nightrank.tasks.gates.rules import (
     top1_gate,
 )
 from nightrank.tasks.rank.documents import document_numbers, documents_behind
-from nightrank.tasks.read.account import Account
+from nightrank.tasks.read.account import Account, as_rows, of_rows
 from nightrank.tasks.read.age import source_age_days
 from nightrank.tasks.read.folder.named import files_named
 from nightrank.tasks.runtime.stage_task import stage_task
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.gates.ranking_changes import LostQueries, RankingChanges
     from nightrank.tasks.gates.rules import QualityChange
     from nightrank.tasks.night import Night
+    from nightrank.tasks.read.account import Entry
     from nightrank.tasks.stages.built import Built
     from nightrank.tasks.stages.measure import Measured
     from nightrank.tasks.trec.leg import RunFiltered
@@ -91,10 +94,26 @@ def ask_gates(night: Night, built: Built, measured: Measured, accept: Sequence[s
             night.settings.documents, base=night.base, named=files_named(night.settings, base=night.base), now=night.now
         )
         gates += [] if days is None else [source_age_gate(days, max_days=limits.max_source_age_days)]
+    gates.append(_account_gate(night, built))
     warnings = [warning for run in runs for warning in run.warnings()]
     if isinstance(live, Incomparable) and live.damaged:
         warnings.append(f"The release was not compared with the live one: {live.reason}.")
     return GateVerdicts(overridden(gates, accept), tuple(warnings))
+
+
+def _account_gate(night: Night, built: Built) -> Gate:
+    """What was read, kept for the next night, against what the live release was made from."""
+    kept = night.files.account
+    kept.write(pa.Table.from_pylist(as_rows(built.account), schema=ACCOUNT))
+    before: tuple[Entry, ...] | Incomparable
+    if night.current is None:
+        before = Incomparable("it is the first release")
+    else:
+        files = ReleaseFiles.of(night.workspace, night.current.release_id, only=[ReleaseFiles.account])
+        whole = whole_file(files.account, night.current)
+        before = Incomparable("the live release has no account") if whole is None else of_rows(whole.read().to_pylist())
+    limit = _limit(night.settings.gates.max_text_lost, off=1.0)
+    return account_gate(built.account, before, max_text_lost=limit)
 
 
 @dataclass(frozen=True, slots=True)

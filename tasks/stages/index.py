@@ -14,6 +14,7 @@ from nightrank.storage.release.chunks import KEPT_COLUMNS, ChunkListing, distinc
 from nightrank.storage.release.manifest import ChunkTableVersion
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.chunk.boundaries import chunk_document
+from nightrank.tasks.embed.account import account_of_chunks
 from nightrank.tasks.embed.shards import embed_in_shards
 from nightrank.tasks.models.tokens import load_token_counter
 from nightrank.tasks.runtime.progress import progress
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.embed.encoder import EmbedderPlan
     from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
+    from nightrank.tasks.read.account import Entry
     from nightrank.tasks.workers.cut import Sharding
 
 COMMIT_ROWS = 1024  # chunks embedded between two commits: what a killed run loses at most
@@ -53,11 +55,13 @@ class ChunksEmbedded:
         texts: Distinct ones among the chunks.
         embedded: Those of them that had no embedding yet.
         table: Where the vectors are.
+        account: Chunks that are longer than the embedder reads, and characters that it does not know.
     """
 
     texts: int
     embedded: int
     table: ChunkTableVersion
+    account: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,7 @@ def embed_chunks(night: Night, cut: ChunksCut, embedder: LazyEmbedder) -> Chunks
             texts=distinct_texts(cut.chunks.path),
             embedded=len(missing),
             table=ChunkTableVersion(name=table.name, version=table.version),
+            account=account_of_chunks(cut.chunks.path, table, embedder.plan),
         )
 
 

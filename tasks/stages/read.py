@@ -14,14 +14,17 @@ from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.filters.compile import refused
 from nightrank.tasks.query_log.dropped import Dropped
 from nightrank.tasks.query_log.select import LogToRead, read_queries
-from nightrank.tasks.read.account import Account
+from nightrank.tasks.read.account import Account, Kind
 from nightrank.tasks.read.bad_rows import SetAside
 from nightrank.tasks.read.folder.named import files_named
 from nightrank.tasks.read.source import read_documents
+from nightrank.tasks.read.told import characters_of
+from nightrank.tasks.read.values import shown
 from nightrank.tasks.runtime.retries import RETRIED
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.trec.leg import RunRead, read_external_run, runs_of
 from nightrank.tasks.trec.qrels import judgments_of
+from nightrank.tasks.trec.unknown import unknown_documents
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
     from nightrank.tasks.night import Night
     from nightrank.tasks.read.account import Entry
     from nightrank.tasks.settings.whole import Settings
+
+
+COLUMNS_SHOWN = 5
 
 
 class InputCounts(NamedTuple):
@@ -126,6 +132,10 @@ def read_inputs(night: Night) -> InputsRead:
             documents_bad = _read_documents(night, documents, bad, account)
     digests = night.files.documents
     copy_columns(documents.path, digests.path, columns=DIGESTS)
+    _check_collection(night.settings, account.entries())
+    _check_judged_documents(night.settings, judgments, digests, account)
+    if unknown:
+        account.add("judgments", Kind.UNKNOWN_ID, "queries", count=unknown)
     external_runs, runs = _read_runs(night, log.queries, digests, account)
     return InputsRead(
         documents=documents,
@@ -200,6 +210,38 @@ def _check_judgments(settings: Settings, judgments: Sequence[Judgment], queries:
         raise InputError(message, remedy="Give both files the same query ids, or leave [judgments].qrels out.")
     rows = sorted(f"{judgment.query_id}\t{judgment.document_id}\t{judgment.grade}" for judgment in judgments)
     return len(judged & logged), len(judged - logged), digest_of_sequence(rows)
+
+
+def _check_collection(settings: Settings, entries: Sequence[Entry]) -> None:
+    """Stop where no document has a text: the titles alone would be searched."""
+    with_text, _ = characters_of(entries)
+    if with_text or settings.documents.columns.text == "none":
+        return
+    kept = [entry.what for entry in entries if entry.part == "documents" and entry.kind is Kind.COLUMN_KEPT]
+    found = f" Columns kept as metadata: {', '.join(kept[:COLUMNS_SHOWN])}." if kept else ""
+    raise InputError(
+        f"No document of {settings.documents.source} has a text; each is its title alone.{found}",
+        remedy='Say in [documents.columns] which column is the text, or text = "none" where titles are all there is.',
+    )
+
+
+def _check_judged_documents(
+    settings: Settings, judgments: Sequence[Judgment], digests: DocumentDigests, account: Account
+) -> None:
+    """Count judged documents that are not in the collection; stop where none is."""
+    if not judgments:
+        return
+    documents = digests.read(["document_id"]).column(0)
+    unknown = unknown_documents((judgment.document_id for judgment in judgments), documents)
+    if unknown.count == unknown.of:
+        raise InputError(
+            f"No judged document of {settings.judgments.qrels} is in the collection: {unknown.example} is judged, and "
+            f"{shown(documents[0].as_py())} is the id of a document{f'; {unknown.hint}' if unknown.hint else ''}.",
+            remedy="Give both files the same document ids, or leave [judgments].qrels out.",
+        )
+    if unknown.count:
+        hint = f" ({unknown.hint})" if unknown.hint else ""
+        account.add("judgments", Kind.UNKNOWN_ID, f"documents{hint}", where=unknown.example, count=unknown.count)
 
 
 def _read_documents(night: Night, settled: Documents, bad: RowWriter, account: Account) -> int:

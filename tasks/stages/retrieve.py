@@ -16,6 +16,7 @@ from nightrank.storage.release.leg_lists import write_leg_lists
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.retrieve import DenseQueries, StoredVectors
+from nightrank.tasks.embed.account import account_of_queries
 from nightrank.tasks.embed.shards import embed_in_shards
 from nightrank.tasks.rank.documents import document_numbers, documents_behind
 from nightrank.tasks.rank.fusion import fuse
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     )
     from nightrank.tasks.embed.lazy import LazyEmbedder
     from nightrank.tasks.night import Night
+    from nightrank.tasks.read.account import Entry
     from nightrank.tasks.stages.filter import FilteredQueries
     from nightrank.tasks.stages.index import ChunksEmbedded, Index
 
@@ -57,11 +59,13 @@ class QueriesEmbedded:
         memo: The fingerprint of the embedder, under which the memo has a vector of every query.
         embedded: Queries that had no embedding yet.
         checked: Stored embeddings of chunks that the embedder, if it was loaded, has computed again this night.
+        account: Queries that are longer than the embedder reads, and characters that it does not know.
     """
 
     memo: str
     embedded: int
     checked: int
+    account: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,12 @@ def embed_queries(night: Night, asked: Queries, vectors: ChunksEmbedded, embedde
                         part.column("query_key").to_pylist(), model.embed_queries(part.column("text").to_pylist())
                     )
                     advance(part.num_rows)
-    return QueriesEmbedded(embedder.plan.fingerprint, embedded=int(missing.size), checked=embedder.vectors_checked)
+    return QueriesEmbedded(
+        embedder.plan.fingerprint,
+        embedded=int(missing.size),
+        checked=embedder.vectors_checked,
+        account=account_of_queries(keys, queries.column("text").to_pylist(), embedder.plan),
+    )
 
 
 @stage_task("retrieve dense")

@@ -17,7 +17,9 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.keys import digest_of_sequence
 from nightrank.storage.legs import LEGS
 from nightrank.storage.records import EXTERNAL_RUN, LEG, ranking_order, ranks_within
+from nightrank.tasks.read.account import Kind
 from nightrank.tasks.trec.runs import read_run
+from nightrank.tasks.trec.unknown import unknown_documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -108,7 +110,7 @@ def read_external_run(
         A table of schema EXTERNAL_RUN, by query number, and what was read.
 
     Raises:
-        InputError: The file is no run, or answers no query of the release.
+        InputError: The file is no run, answers no query of the release, or names no document of the collection.
     """
     by_query: dict[str, list[tuple[str, float]]] = {}
     for entry in read_run(path, name=name, account=account):
@@ -130,6 +132,15 @@ def read_external_run(
     arrays = [pa.array(column, field.type) for column, field in zip(columns, EXTERNAL_RUN, strict=True)]
     table = pa.table(arrays, schema=EXTERNAL_RUN)
     known = table.filter(pc.is_in(table.column("document_id"), value_set=_whole(document_ids)))
+    unknown = unknown_documents(table.column("document_id").to_pylist(), document_ids)
+    if unknown.count == unknown.of:
+        raise InputError(
+            f"{name} names no document of the collection: {unknown.example} is none of its ids"
+            f"{f'; {unknown.hint}' if unknown.hint else ''}.",
+            remedy="Give the run the document ids of the collection.",
+        )
+    if unknown.count:
+        account.add("runs", Kind.UNKNOWN_ID, "documents", where=f"{name}: {unknown.example}", count=unknown.count)
     read = RunRead(
         leg=leg,
         name=name,

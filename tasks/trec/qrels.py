@@ -10,6 +10,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Judgment
 from nightrank.tasks.read.account import Account, Kind
 from nightrank.tasks.read.input_file import InputFile
+from nightrank.tasks.read.lines import remedy_for
 from nightrank.tasks.read.tables.columns import Columns
 from nightrank.tasks.read.tables.layout import SEPARATORS
 from nightrank.tasks.read.tables.names import JUDGMENTS
@@ -99,7 +100,8 @@ def _table(file: InputFile) -> Iterator[_Judged]:
     rows = (read_rows if is_table else read_separated)(file, columns, max_bytes=MAX_LINE_BYTES)
     for row in rows:
         if isinstance(row, BadRow):
-            raise InputError(f"{file.name}, row {row.row}: {row.reason}.", remedy=FORMS)
+            remedy = remedy_for([row.reason], section="", otherwise=FORMS)
+            raise InputError(f"{file.name}, row {row.row}: {row.reason}.", remedy=remedy)
         taken = columns.taken(tuple(row.values))
         usage.add(taken, row=row.number)
         query_id, document_id, grade = (
@@ -126,7 +128,8 @@ def _trec(file: InputFile) -> Iterator[_Judged]:
 def _lines(file: InputFile) -> Iterator[Line]:
     for line in read_lines(file, max_bytes=MAX_LINE_BYTES):
         if isinstance(line, BadRow):
-            raise InputError(f"{file.name}, row {line.row}: {line.reason}.", remedy=FORMS)
+            remedy = remedy_for([line.reason], section="", otherwise=FORMS)
+            raise InputError(f"{file.name}, row {line.row}: {line.reason}.", remedy=remedy)
         if line.text.strip():
             yield line
 

@@ -17,6 +17,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.files.atomic import replacing
 from nightrank.storage.records import BadRow
 from nightrank.tasks.read.input_file import InputFile
+from nightrank.tasks.read.lines import remedy_for
 from nightrank.tasks.read.text_lines import read_lines
 from nightrank.tasks.read.values import identifier, shown
 
@@ -100,7 +101,8 @@ def write_run(path: Path, entries: Iterable[Entry], *, tag: str) -> int:
 def _fields(path: Path, *, name: str, account: Account) -> Iterator[tuple[int, list[str]]]:
     for line in read_lines(InputFile(path, name, "runs", account), max_bytes=MAX_LINE_BYTES):
         if isinstance(line, BadRow):
-            raise InputError(f"{name}, row {line.row}: {line.reason}.", remedy=FORM)
+            remedy = remedy_for([line.reason], section="", otherwise=FORM)
+            raise InputError(f"{name}, row {line.row}: {line.reason}.", remedy=remedy)
         fields = line.text.split()
         if fields and len(fields) != 6:
             raise InputError(

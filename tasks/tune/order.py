@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 STRENGTHS = (100.0, 20.0)  # penalties that are tried, against the loss of one query each; the firmest first
 INNER_FOLDS = 5
+MOST_QUERIES = 1000  # that a fit looks at, drawn from more: its few numbers need no others
 OF_BIASES, OF_RERANKER = 0.2, 0.02  # of the penalty: how lists count in the mean differs most between collections
 CERTAIN = 0.02  # a plain weight is kept so far from 0 and 1: none is that certain
 
@@ -110,7 +111,9 @@ class OrderFits:
         key = (subset.tobytes(), strength)
         if key not in self._fitted:
             examples = self._examples
-            own = examples.weighted(examples.weights * subset[: examples.weights.size])
+            told = np.flatnonzero(examples.weights * subset[: examples.weights.size])
+            drawn = np.random.default_rng(0).permutation(told)[:MOST_QUERIES]
+            own = examples.weighted(np.isin(np.arange(examples.weights.size), drawn).astype(np.float64))
             fitting = Fitting(penalty=strength, of_biases=OF_BIASES, of_reranker=OF_RERANKER, of_rank_shares=1.0)
             model = LearnedOrder.of(fit_gates([own], self._prior.gates, fitting), self._prior.reranker)
             self._fitted[key] = FittedOrder(model.fingerprint, model, strength, int(own.weights.sum()))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from benchmarks.tiny_models import tiny_embedder, tiny_reranker
+from nightrank.flows.evaluate.inputs import evaluation_context
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.workspace.folder import FolderWorkspace
+from nightrank.tasks.experiment.variants import varied
 from nightrank.tasks.rank.learned import LearnedOrder
 from nightrank.tasks.rank.order_file import order_file, read_order
 from tests.support.collection import Collection
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
     from nightrank.storage.release.manifest import Counts
     from tests.conftest import Models
     from tests.end_to_end.conftest import Refresh
+
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def work(counts: Counts) -> dict[str, bool]:
@@ -108,6 +115,16 @@ def test_another_learned_order_orders_anew_and_the_same_under_another_name_does_
     (anew.folder / "order-a.json").write_text(order_file(own, {"made_by": "hand"}), encoding="utf-8")
     refresh(anew)
     assert_same_rankings(rankings(collection.workspace), rankings(anew.workspace))
+
+    # A variant over the release before is worth what the night with it was measured at.
+    context = evaluation_context(
+        load_settings(collection.settings_file, anew=True), measures=["nDCG@10"], qrels=None, now=NOW, seed=0
+    )
+    with context.experiment(first.manifest.release_id) as experiment:
+        variant = experiment.evaluate(varied(experiment.settings, {"results.order_model": "order-a.json"}))
+        unchanged = experiment.evaluate(varied(experiment.settings, {"results.order_model": None}))
+    for outcome, summary in ((variant, second), (unchanged, first)):
+        assert outcome.means["reranked"]["nDCG@10"] == pytest.approx(summary.manifest.measures["reranked"]["nDCG@10"])
 
     (collection.folder / "order-a.json").rename(collection.folder / "order-b.json")
     collection.settings["results"] = {"order_model": "order-b.json"}

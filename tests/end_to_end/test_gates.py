@@ -201,6 +201,31 @@ def test_a_first_release_too_is_refused_for_what_it_is_itself(
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("loss", ["a column of another name", "texts cut in half"])
+def test_texts_that_vanish_overnight_are_refused_though_titles_keep_the_results(
+    collection: Collection, refresh: Refresh, nightrank: Command, loss: str
+) -> None:
+    collection.settings["gates"] = {**LOOSE_GATES, "max_text_lost": 0.3}
+    assert gates_of(refresh(collection))["account"].reason == "not compared: it is the first release"
+    for document in collection.documents[::2]:
+        if loss == "texts cut in half":
+            document["text"] = str(document["text"])[:9]
+        else:
+            document["brief"] = document.pop("text")
+
+    with pytest.raises(Refused) as refused:
+        refresh(collection)
+
+    [gate] = refused.value.summary.refused
+    assert (gate.name, gate.threshold) == ("account", 0.3)
+    assert gate.value > 0.3
+    ended = nightrank("refresh", "-c", collection.settings_file, "--accept", "account", "--json")
+    assert (ended.code, ended.json["published"]) == (0, True)
+    folder = FolderWorkspace(collection.workspace).release(ended.json["release_id"])
+    assert read_table(folder / "account.parquet").to_pylist() == ended.json["account"]
+
+
+@pytest.mark.long
 def test_a_source_that_is_too_old_is_refused_and_warned_of_where_there_is_nothing_to_do(
     collection: Collection, refresh: Refresh, nightrank: Command
 ) -> None:

@@ -110,7 +110,10 @@ def test_the_interpreter_of_that_test_does_not_find_nightrank() -> None:
     assert "No module named 'nightrank'" in done.stderr
 
 
-@pytest.mark.parametrize("query", ["Read a CSV  file", "Stra\u00dfe", "\ufb01le \u00e9", "\u4f60\u597d", ""])
+@pytest.mark.parametrize(
+    "query",
+    ["Read a CSV  file", "Stra\u00dfe", "\ufb01le \u00e9", "\u4f60\u597d", "", "\u0130\u200b \u0645\u200c\u0645"],
+)
 def test_the_example_makes_the_keys_that_nightrank_makes(query: str) -> None:
     from nightrank.storage.keys import query_key
 

@@ -59,7 +59,7 @@ def test_a_workspace_may_be_elsewhere(tmp_path: Path) -> None:
         (
             f"{LEAST}[bm25]\nzzz = 1\n",
             "unknown setting [bm25].zzz.",
-            "Known here: variant, k1, b, language, stop_words.",
+            "Known here: variant, k1, b, language, stop_words, fold_accents.",
         ),
     ],
 )
@@ -99,6 +99,7 @@ SWITCHED_OFF = [
     ("gates", "min_overlap", "0.0"),
     ("gates", "max_top1_changed", "1.0"),
     ("gates", "min_kept", "0.0"),
+    ("gates", "max_text_lost", "1.0"),
     ("gates", "max_empty", "1.0"),
     ("gates", "min_judged", "0.0"),
     ("gates", "min_coverage", "0.0"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Variant: TypeAlias = Literal["lucene", "atire", "okapi", "bm25l", "bm25plus"]
 VARIANTS: tuple[Variant, ...] = ("lucene", "atire", "okapi", "bm25l", "bm25plus")
 
-PLAIN = Analyser("none", frozenset())
+PLAIN = Analyser(("none",))
 
 
 def build(folder: Path, texts: Mapping[str, str], *, analyser: Analyser = PLAIN) -> Path:

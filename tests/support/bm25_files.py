@@ -16,17 +16,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.bm25.build import Bm25Counts
-    from nightrank.storage.bm25.terms import WordAnalyser
+    from nightrank.storage.bm25.terms import TextAnalyser
+
+NO_MARKS = pa.schema(
+    [("run", pa.string()), ("language", pa.uint8()), ("word", pa.int32()), ("weight", pa.int64())]
+).empty_table()
 
 
 @dataclass(frozen=True)
 class Words:
-    """Words as they are, but for some that are dropped."""
+    """Words as they are, but for some that are dropped; each character of scripts without spaces is a term."""
 
     dropped: frozenset[str] = frozenset()
 
-    def __call__(self, words: list[str], /) -> Sequence[str | None]:
+    @property
+    def languages(self) -> Sequence[str]:
+        return ("none",)
+
+    def marks(self) -> pa.Table:
+        return NO_MARKS
+
+    def __call__(self, words: list[str], _language: int, /) -> Sequence[str | None]:
         return [None if word in self.dropped else word for word in words]
+
+    def split(self, texts: list[str], /) -> Sequence[Sequence[str]]:
+        return [list(text) for text in texts]
 
     def fingerprint(self) -> str:
         return ",".join(sorted(self.dropped))
@@ -85,7 +99,7 @@ def build(
     path: Path,
     chunks: Sequence[Placed],
     *,
-    analyse: WordAnalyser,
+    analyse: TextAnalyser,
     before: Path | None = None,
     texts: Texts | None = None,
 ) -> Bm25Counts:

@@ -85,6 +85,7 @@ LOOSE_GATES: dict[str, TomlValue] = {
     "min_overlap": "none",
     "max_top1_changed": "none",
     "min_kept": "none",
+    "max_text_lost": "none",
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.read.account import Kind
+from nightrank.tasks.read.account import LINKED, UNREADABLE_FOLDER, Kind
 from nightrank.tasks.read.folder.partitions import partitions_of
 from nightrank.tasks.read.folder.selection import Selection
 from nightrank.tasks.read.lines import unreadable
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 SUPPORTED = ", ".join((*PAGE_SUFFIXES, *TABLE_SUFFIXES))
 WITHOUT_SUFFIX = "without a suffix"
-LINKED = "link to a folder, or out of the source"
-UNREADABLE = "folder that cannot be read"
 BESIDE_CORPUS = "queries and judgments beside BEIR's corpus.jsonl"
 
 
@@ -139,7 +137,7 @@ def _walked(folder: Path, root: Path, prefix: str, selection: Selection) -> Iter
     except OSError as error:
         if not prefix:
             raise unreadable(error, name=str(folder)) from error
-        yield _Found(prefix, UNREADABLE, Kind.FILE_NOT_READ)
+        yield _Found(prefix, UNREADABLE_FOLDER, Kind.FILE_NOT_READ)
         return
     shown = [entry for entry in entries if not entry.name.startswith(".")]
     beside = _beside_corpus({entry.name for entry in shown})

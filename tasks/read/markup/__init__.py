@@ -1,1 +1,1 @@
-"""Lightweight markup other than Markdown, as text with Markdown's headings; small readings, no renderers."""
+"""Readers of markup: each gives what a reader of the published page sees, as text with Markdown's headings."""

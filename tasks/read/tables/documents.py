@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.account import Kind, Skipped
-from nightrank.tasks.read.html import parse_html
+from nightrank.tasks.read.blobs import BLOBS_LEFT_OUT, without_blobs
+from nightrank.tasks.read.markup.html import parse_html
 from nightrank.tasks.read.tables.columns import NONE
 from nightrank.tasks.read.tables.row import Row
 from nightrank.tasks.read.tables.rows import FIRST_CHARACTERS, FIRST_ROWS, read_rows
@@ -110,10 +111,13 @@ def document_from(row: Row, table: DocumentTable, *, name: str, usage: Usage) ->
     title, title_column = reading.text("title")
     text, text_column = reading.text("text")
     if table.text_format == "html" and text:
-        found, text = parse_html(text)
-        title = title or found
+        page = parse_html(text)
+        title, text = title or page.title, page.text
     elif ("<" in text or "&" in text) and MARKUP.search(text):
         usage.mended(HTML_AS_TEXT, row=row.number)
+    text, blobs = without_blobs(text)
+    if blobs:
+        usage.mended(BLOBS_LEFT_OUT, row=row.number)
     title = " ".join(title.split())
     if not title and not text.strip():
         raise Skipped(EMPTY_ROW)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 SEP_LINE = re.compile(r'"?sep=([^\w"])"?')
+DOUBTFUL_QUOTES = "quotes in TSV that may be quoting, kept as characters"
 FIRST_ROWS = 50
 MOST_LINES_BEFORE = 10
 
@@ -78,7 +79,7 @@ def layout_of(path: Path, form: Form, *, name: str, separator: str, columns: Col
         if quotes is Quotes.QUOTING:
             return found._replace(is_quoted=True, told=(*found.told, "quoted fields in TSV, unquoted"))
         if quotes is Quotes.DOUBTFUL:
-            return found._replace(told=(*found.told, "quotes in TSV that may be quoting, kept as characters"))
+            return found._replace(told=(*found.told, DOUBTFUL_QUOTES))
     return found
 
 

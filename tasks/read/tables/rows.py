@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow
 from nightrank.tasks.read.account import Kind
-from nightrank.tasks.read.lines import PACKED
+from nightrank.tasks.read.lines import PACKED, remedy_for
 from nightrank.tasks.read.tables.columns import column_key
 from nightrank.tasks.read.tables.csv import read_records
 from nightrank.tasks.read.tables.layout import layout_of
@@ -149,9 +149,9 @@ def _records(file: InputFile, layout: Layout, *, max_bytes: int) -> Iterator[tup
 
 def _named_rows(file: InputFile, layout: Layout, columns: Columns | None, *, max_bytes: int) -> Iterator[Row | BadRow]:
     records = _records(file, layout, max_bytes=max_bytes)
-    header = layout.header
+    header, written = layout.header, None
     if header is None or layout.skips_header:
-        written = _header(next(records, None), name=file.name)
+        written = _header(next(records, None), name=file.name, section=_section(file, columns))
         header = header or written
     if not header:
         return
@@ -161,10 +161,12 @@ def _named_rows(file: InputFile, layout: Layout, columns: Columns | None, *, max
     width = len(header)
     if len(places) < width:
         file.tell(Kind.COLUMN_IGNORED, "a column without a name", count=width - len(places))
-    is_named = len(places) == width
+    is_named, written_header = len(places) == width, list(written) if written else None
     for record in records:
         if isinstance(record, BadRow):
             yield record
+        elif record[1] == written_header:  # files were put one behind the other
+            file.tell(Kind.SKIPPED, "the header again", row=record[0])
         elif len(record[1]) != width:
             counted = f"{len(record[1])} field{'s' * (len(record[1]) != 1)}"
             yield BadRow(file.name, record[0], f"{counted} where the header has {width}")
@@ -174,16 +176,24 @@ def _named_rows(file: InputFile, layout: Layout, columns: Columns | None, *, max
             yield Row(record[0], json_fields(named), has_decimal_commas=layout.separator == ";")
 
 
+def _section(file: InputFile, columns: Columns | None) -> str:
+    """The section of the settings that may say a table's encoding."""
+    return columns.vocabulary.section if columns is not None and file.part in ("documents", "queries") else ""
+
+
 def _may_quote(header: Sequence[str], columns: Columns) -> bool:
     """Whether a header may be quoted: what begins a log without one is somebody's query."""
     return columns.vocabulary.part != "queries" or columns.recognised(header) > 0
 
 
-def _header(record: tuple[int, Sequence[str]] | BadRow | None, *, name: str) -> tuple[str, ...]:
+def _header(record: tuple[int, Sequence[str]] | BadRow | None, *, name: str, section: str) -> tuple[str, ...]:
     if record is None:
         return ()
     if isinstance(record, BadRow):
-        raise InputError(f"{name}, row {record.row}: the header cannot be read: {record.reason}.", remedy="Repair it.")
+        raise InputError(
+            f"{name}, row {record.row}: the header cannot be read: {record.reason}.",
+            remedy=remedy_for([record.reason], section=section, otherwise="Repair it."),
+        )
     header = tuple(column.strip() for column in record[1])
     repeated = next((column for column, count in Counter(header).items() if count > 1 and column_key(column)), None)
     if repeated is not None:

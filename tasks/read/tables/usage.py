@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from nightrank.tasks.read.input_file import InputFile
     from nightrank.tasks.read.tables.columns import Taken
 
+PERHAPS_A_COUNT = " (whole numbers, and nothing is known as the count)"
+LEFT_OUT_TIMES = " as timestamp, left out where it is none"
 UNNAMED = "a column without a name"
 MAX_HEADERS = 10_000
 """Different rows of JSONL that are told apart before they are told."""
@@ -36,6 +38,7 @@ class Usage:
         self._rest = rest
         self._rows: dict[int, _Counted] = {}  # by identity: those of a header are one and the same
         self._instead: dict[tuple[str, str], tuple[int, int]] = {}
+        self._remarks: dict[str, str] = {}
 
     def add(self, taken: Taken, *, row: int) -> None:
         """Count a row."""
@@ -54,6 +57,10 @@ class Usage:
         rows, first = self._instead.get((role, column), (0, row))
         self._instead[role, column] = rows + 1, first
 
+    def remark(self, column: str, what: str) -> None:
+        """Say something of a column without a role, where that is told."""
+        self._remarks[column] = what
+
     def mended(self, what: str, *, row: int) -> None:
         """Tell what was put right in a row."""
         self._file.tell(Kind.MENDED, what, row=row)
@@ -66,7 +73,7 @@ class Usage:
                 kind = Kind.COLUMN_GUESSED if column in taken.guessed else Kind.COLUMN_USED
                 self._file.tell(kind, column if column == role else f"{column} as {role}", row=first, count=rows)
             for column in taken.rest:
-                self._file.tell(self._rest, column, row=first, count=rows)
+                self._file.tell(self._rest, column + self._remarks.get(column, ""), row=first, count=rows)
             for _ in taken.unnamed:
                 self._file.tell(Kind.COLUMN_IGNORED, UNNAMED, row=first, count=rows)
         for (role, column), (rows, first) in self._instead.items():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.bm25.analyser import ENGLISH_STOP_WORDS
+from nightrank.tasks.bm25.languages import word_lists
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,7 +105,8 @@ def keywords(query: str) -> str:
     ('what melting point iron', 'to be or not to be')
     """
     words = [word.strip(".,;:?!\"'()") for word in query.split()]
-    return " ".join(word for word in words if word and word not in ENGLISH_STOP_WORDS) or query
+    stop_words = word_lists()["english"].stop_words
+    return " ".join(word for word in words if word and word not in stop_words) or query
 
 
 def _with_enough(source: MinedSource, *, others: int) -> list[MinedQuery]:

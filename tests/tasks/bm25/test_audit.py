@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from nightrank.storage.bm25.terms import WordAnalyser
+    from nightrank.storage.bm25.terms import TextAnalyser
 
 TEXTS = {"a": "x y y", "b": "x x z", "c": "y", "d": "x x x x y z w", "e": "v"}
 QUERIES = ["x", "y z y", "w x y z", "u", "v v"]
@@ -40,7 +40,7 @@ def audited(
     *,
     sample: int = 100,
     queries: Sequence[str] = QUERIES,
-    analyser: WordAnalyser = PLAIN,
+    analyser: TextAnalyser = PLAIN,
     depth: int = 10,
     texts: Callable[[pa.ChunkedArray], Mapping[str, str]] = texts_of,
     filters: QueryFilters | None = None,
@@ -108,7 +108,15 @@ class Swapped:
     old: str
     new: str
 
-    def __call__(self, words: list[str], /) -> Sequence[str | None]:
+    languages: Sequence[str] = PLAIN.languages
+
+    def marks(self) -> pa.Table:
+        return PLAIN.marks()
+
+    def split(self, texts: list[str], /) -> Sequence[Sequence[str]]:
+        return PLAIN.split(texts)
+
+    def __call__(self, words: list[str], _language: int, /) -> Sequence[str | None]:
         return [self.new if word == self.old else word for word in words]
 
     def fingerprint(self) -> str:

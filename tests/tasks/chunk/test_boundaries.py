@@ -103,6 +103,26 @@ def test_a_text_without_spaces_in_chinese_is_cut_between_characters() -> None:
     assert max(len(part.text) for part in chunks) <= 30
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "คุณสามารถคืนรองเท้าภายในสิบสี่วันหลังจากได้รับสินค้า",
+        "អ្នកអាចប្រគល់ស្បែកជើងវិញ",
+        "ဖိနပ်ကိုပြန်ပေးနိုင်သည်",
+        "ຂ້ອຍຢາກສົ່ງເກີບຄືນ",
+        "ꦱꦼꦥꦠꦸꦧꦶꦱꦢꦶꦧꦭꦶꦏꦏꦺ",
+    ],
+)
+def test_texts_without_spaces_are_cut_and_their_cuts_are_found_again_behind_an_edit(sentence: str) -> None:
+    text = "".join(f"{sentence}{number}" for number in range(400))
+    # To a tokenizer that does not know the script all of it may be one token.
+    chunks = chunk(text, count=lambda texts: [len(text.split()) for text in texts])
+    assert "".join(part.body for part in chunks) == text
+    assert len(text) / len(chunks) < 300
+    edited = chunk(f"{sentence}{text}", count=lambda texts: [len(text.split()) for text in texts])
+    assert len({part.text for part in chunks} - {part.text for part in edited}) <= 3
+
+
 def test_a_document_that_fits_is_one_chunk_with_its_title() -> None:
     (only,) = chunk("# Head\nA few words.\n", "Title")
     assert only == Chunk("d", 0, "Title\n# Head\nA few words.\n", body_start=6)

@@ -48,6 +48,10 @@ def test_no_word_is_cut_but_at_east_asian_full_stops(text: str) -> None:
         ("Siehe z.B. Abb. drei. Über alles.", ["Siehe z.B. Abb. drei. ", "Über alles."]),
         ("第一。第二！三", ["第一。", "第二！", "三"]),
         ("पहला। दूसरा।", ["पहला। ", "दूसरा।"]),
+        ("ما هذا؟ كتاب.", ["ما هذا؟ ", "كتاب."]),
+        ("ሰላም።ቤት።", ["ሰላም።", "ቤት።"]),
+        ("នេះ។នោះ", ["នេះ។", "នោះ"]),
+        ("ဒါ။ဟို", ["ဒါ။", "ဟို"]),
         ("Wrapped\nlines stay. Next", ["Wrapped\nlines stay. ", "Next"]),
         ("- one\n  more\n- two\n3. three", ["- one\n  more\n", "- two\n", "3. three"]),
         (
@@ -83,3 +87,27 @@ def test_time_grows_with_the_text_alone(unit: str) -> None:
     began = time.process_time()
     assert "".join(slices(text)) == text
     assert time.process_time() - began < 10  # a quadratic pattern would take minutes
+
+
+def test_underlined_headings_bound_and_lead_as_those_with_signs_do() -> None:
+    text = (
+        "Intro.\n\nGuide\n=====\nText. More.\n\nSet\napart\n---\nPara.\n\n- item\n---\n\na | b\n--- | ---\n\n---\nLast."
+    )
+    pieces = [(text[piece.start : piece.end].strip(), piece.cut, piece.headings) for piece in split_pieces(text)]
+    assert pieces == [
+        ("Intro.", Cut.BLOCK, ()),
+        ("Guide\n=====", Cut.HEADING, ()),
+        ("Text.", Cut.AFTER_HEADING, ("Guide",)),
+        ("More.", Cut.SENTENCE, ("Guide",)),
+        ("Set\napart\n---", Cut.HEADING, ("Guide",)),
+        ("Para.", Cut.AFTER_HEADING, ("Guide", "Set apart")),
+        ("- item\n---", Cut.BLOCK, ("Guide", "Set apart")),
+        ("a | b\n--- | ---", Cut.BLOCK, ("Guide", "Set apart")),
+        ("---\nLast.", Cut.BLOCK, ("Guide", "Set apart")),
+    ]
+
+
+def test_a_line_under_a_long_paragraph_or_in_code_makes_no_heading() -> None:
+    long = "word " * 100
+    for text in (f"{long}\n---\nText.", "```\nTitle\n=====\n```\nText.", "> quoted\n\n===\nText."):
+        assert all(piece.headings == () for piece in split_pieces(text)), text

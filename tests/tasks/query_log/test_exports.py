@@ -296,6 +296,15 @@ def test_a_time_that_was_guessed_and_is_none_is_left_out_and_told(tmp_path: Path
     assert (Kind.MENDED, "the column 'date' as timestamp, left out where it is none") in told(account)
 
 
+def test_an_ignored_column_of_whole_numbers_in_a_log_without_a_count_is_told_to_be_perhaps_one(tmp_path: Path) -> None:
+    path = written(tmp_path, "q.csv", b"query,Aufrufe,Seite\nboots,7,1\nshoes,1234,1\nbags,2,1\n")
+    ignored = (Kind.COLUMN_IGNORED, "Aufrufe (whole numbers, and nothing is known as the count)")
+    read(path, account := Account())
+    assert {ignored, (Kind.COLUMN_IGNORED, "Seite")} <= told(account)
+    read(path, account := Account(), count="none")
+    assert (Kind.COLUMN_IGNORED, "Aufrufe") in told(account)
+
+
 def test_a_count_that_could_be_two_is_a_bad_row(tmp_path: Path) -> None:
     [bad] = read(written(tmp_path, "q.csv", b"query;count\nboots;1,234\n"), Account())
     assert bad == BadRow("q.csv", 2, "the count is '1,234': thousands, or with a decimal comma")

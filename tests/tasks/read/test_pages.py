@@ -4,14 +4,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.account import Account, Entry, Kind
-from nightrank.tasks.read.front_matter import split_front_matter
-from nightrank.tasks.read.html import parse_html
+from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.pages import first_heading, parse_markdown, read_page
 
 if TYPE_CHECKING:
@@ -21,7 +18,15 @@ if TYPE_CHECKING:
 def read(folder: Path, name: str, content: bytes, max_bytes: int = 100_000) -> Document | BadRow | None:
     path = folder / name
     path.write_bytes(content)
-    return read_page(path, name=name, document_id=name, max_bytes=max_bytes, account=Account())
+    return read_page(InputFile(path, name, "documents", Account()), document_id=name, max_bytes=max_bytes)
+
+
+def told(folder: Path, name: str, content: bytes, document_id: str = "a") -> list[tuple[Kind, str]]:
+    """What the account is told of a page, its encoding aside."""
+    path, account = folder / name, Account()
+    path.write_bytes(content)
+    read_page(InputFile(path, name, "documents", account), document_id=document_id, max_bytes=100_000)
+    return [(entry.kind, entry.what) for entry in account.entries() if entry.kind is not Kind.ENCODING]
 
 
 def document(folder: Path, name: str, content: bytes) -> Document:
@@ -74,48 +79,6 @@ def test_dates_of_front_matter_become_iso_8601(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "why"),
-    [
-        ("a: [", "broken YAML: did not find expected node content in line 3"),
-        ("a: b: c", "broken YAML: mapping values are not allowed in this context in line 2"),
-        ("a: \x00", "broken YAML"),
-        ("just words", "front matter is a text, not a mapping"),
-        ("- a\n- b", "front matter is a list, not a mapping"),
-        ("a: !!set {b}", "front matter: a set is no JSON value"),
-        ("a: 2024-13-45", "broken YAML: month must be in 1..12"),
-        ("a: !!python/object:os.system x", "broken YAML: could not determine a constructor"),
-        ("a: !!binary /w==", "front matter: bytes that are no text"),
-        ("1: a\n'1': b", "front matter: two keys of a mapping read the same"),
-        ("a: &x [1]\nb: *x", "broken YAML: the alias *x; write the value out"),
-        ("a: &x [*x]", "broken YAML: the alias *x; write the value out"),
-        ("a: " + "[" * 200_000 + "]" * 200_000, "broken YAML: nested deeper than 32 levels"),
-        ("title: [a]", "the front matter's title is a list, not a text"),
-    ],
-)
-def test_front_matter_that_cannot_be_used_is_a_bad_row(tmp_path: Path, block: str, why: str) -> None:
-    assert why in reason(tmp_path, "a.md", f"---\n{block}\n---\ntext".encode(), max_bytes=1_000_000)
-
-
-def test_front_matter_that_is_never_closed_is_a_bad_row(tmp_path: Path) -> None:
-    assert reason(tmp_path, "a.md", b"---\na: 1\ntext") == "front matter is opened by --- in line 1 and never closed"
-
-
-def test_front_matter_may_be_empty_or_absent() -> None:
-    assert split_front_matter("---\n---\ntext") == ({}, "text")
-    assert split_front_matter("---\n# only a comment\n...\ntext") == ({}, "text")
-    assert split_front_matter("text\n---\na: 1\n---\n") == ({}, "text\n---\na: 1\n---\n")
-    assert split_front_matter("----\ntext") == ({}, "----\ntext")
-
-
-@given(st.text(alphabet="-[]{}:&*!|>?'\" \nab1.#%@", max_size=60))
-def test_no_front_matter_raises_anything_but_a_reason(block: str) -> None:
-    try:
-        split_front_matter(f"---\n{block}\n---\n")
-    except ValueError as error:
-        assert "front matter" in str(error)  # noqa: PT017
-
-
-@pytest.mark.parametrize(
     ("text", "title"),
     [
         ("# One\n## Two", "One"),
@@ -128,7 +91,7 @@ def test_no_front_matter_raises_anything_but_a_reason(block: str) -> None:
 )
 def test_the_first_heading_is_the_title_where_front_matter_names_none(text: str, title: str) -> None:
     assert first_heading(text) == title
-    assert parse_markdown(f"---\na: 1\n---\n{text}") == ({"a": 1}, title, text)
+    assert parse_markdown(f"---\na: 1\n---\n{text}").title == title
 
 
 def test_a_title_that_yaml_reads_as_a_number_is_its_digits(tmp_path: Path) -> None:
@@ -137,45 +100,6 @@ def test_a_title_that_yaml_reads_as_a_number_is_its_digits(tmp_path: Path) -> No
 
 def test_a_text_has_no_title_and_keeps_its_lines(tmp_path: Path) -> None:
     assert document(tmp_path, "a.txt", b"# a\r\nb\x00c\x1b[0m") == Document("a.txt", "", "# a\nb c [0m", {}, "a.txt", 1)
-
-
-def test_html_is_what_a_reader_sees(tmp_path: Path) -> None:
-    page = b"""<!DOCTYPE html><html><head><title>The
-      guide</title><style>p { color: red }</style><script>if (a < b) { run("<p>") }</script></head>
-      <body><nav><ul><li>Home</li></ul><nav>inner</nav>menu</nav>
-      <h1>Start <em>here</em></h1><p>Run &amp; see:  a&nbsp;b</p><ul><li>one<li>two</ul>
-      <pre>x = 1
-  y  = 2</pre><table><tr><td>a</td><td>b</td></tr></table>end<br/>of it<!-- not this --><svg><title>no</title></svg>
-      </body></html>"""
-    page_document = document(tmp_path, "a.html", page)
-    assert page_document.title == "The guide"
-    assert page_document.text.splitlines() == [
-        "Start here",
-        "Run & see: a\N{NO-BREAK SPACE}b",
-        "one",
-        "two",
-        "x = 1",
-        "  y  = 2",
-        "a b",
-        "end",
-        "of it",
-    ]
-
-
-def test_the_first_h1_is_the_title_of_html_without_one() -> None:
-    assert parse_html("<h1>A <b>b</b></h1><h1>C</h1>") == ("A b", "A b\nC")
-    assert parse_html("<title> </title><h1>A</h1>") == ("A", "A")
-    assert parse_html("plain") == ("", "plain")
-
-
-@pytest.mark.parametrize("source", ["a<![foo[ b>c", "a<!doctype [", "a<!", "a</", "a<p", "a&#x110000;", "<a b=>a"])
-def test_broken_html_is_read_as_far_as_it_goes(source: str) -> None:
-    assert parse_html(source)[1].startswith("a")
-
-
-@given(st.text(alphabet="<>!/[]-ap rescit&#x;\"'=\n", max_size=80))
-def test_no_html_raises(source: str) -> None:
-    parse_html(source)
 
 
 def test_a_pdf_gives_the_text_of_its_pages_and_the_title_of_its_properties(tmp_path: Path) -> None:
@@ -222,29 +146,139 @@ def test_an_empty_page_is_skipped_and_counted_and_no_bad_row(tmp_path: Path, nam
     (tmp_path / name).write_bytes(content)
     account = Account()
 
-    assert read_page(tmp_path / name, name=name, document_id=name, max_bytes=100, account=account) is None
+    file = InputFile(tmp_path / name, name, "documents", account)
+    assert read_page(file, document_id=name, max_bytes=100) is None
     assert Entry("documents", Kind.SKIPPED, "empty page", 1, name) in account.entries()
 
 
 @pytest.mark.parametrize("suffix", ["md", "txt", "html"])
 def test_a_page_that_cannot_be_used_is_a_bad_row(tmp_path: Path, suffix: str) -> None:
     name = f"a.{suffix}"
-    assert reason(tmp_path, name, b"caf\xe9") == "byte 4 (0xe9) is not UTF-8"
+    assert reason(tmp_path, name, b"caf\xe9") == (
+        "byte 4 (0xe9) is not UTF-8; it looks like WINDOWS-1252: iconv -f WINDOWS-1252 -t UTF-8"
+    )
     assert reason(tmp_path, name, b"x" * 101, max_bytes=100) == "101 bytes are more than the 100 allowed"
 
 
-def test_a_page_in_utf_16_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is written in UTF-16"):
-        read(tmp_path, "a.txt", "text".encode("utf-16"))
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("suffix", ["md", "txt", "html"])
+def test_a_page_in_utf_16_is_decoded_with_a_mark_and_without(tmp_path: Path, suffix: str, encoding: str) -> None:
+    page = document(tmp_path, f"a.{suffix}", "Schuhe zur\u00fcckgeben".encode(encoding))
+    assert page.text == "Schuhe zur\u00fcckgeben"
+
+
+def test_a_page_that_is_no_utf_16_although_it_is_marked_so_is_a_bad_row(tmp_path: Path) -> None:
+    assert reason(tmp_path, "a.txt", b"\xff\xfea") == "byte 3 is not UTF-16-LE, as it should be"
+
+
+@pytest.mark.parametrize(
+    ("text", "codec", "name"),
+    [
+        ("Größe und Rückgabe", "cp1252", "WINDOWS-1252"),
+        ("靴の返品は十四日以内にお願いします", "cp932", "SHIFT_JIS"),
+        ("Возврат обуви в течение дней", "cp1251", "WINDOWS-1251"),
+        ("退货政策：十四天内可以退回鞋子", "gb18030", "GB18030"),
+    ],
+)
+def test_a_page_in_another_encoding_is_a_bad_row_that_says_how_to_convert_it(
+    tmp_path: Path, text: str, codec: str, name: str
+) -> None:
+    assert reason(tmp_path, "a.md", text.encode(codec)).endswith(f"it looks like {name}: iconv -f {name} -t UTF-8")
+
+
+def test_what_the_settings_say_of_the_encoding_is_believed(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_bytes("Gr\u00f6\u00dfe".encode("cp1252"))
+    page = read_page(
+        InputFile(tmp_path / "a.md", "a.md", "documents", Account(), "windows-1252"), document_id="a", max_bytes=100
+    )
+    assert isinstance(page, Document)
+    assert page.text == "Gr\u00f6\u00dfe"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        '<meta charset="iso-8859-1">',
+        "<meta charset=latin1>",
+        '<meta http-equiv="Content-Type" content="text/html; charset=windows-1252">',
+        '<?xml version="1.0" encoding="ISO-8859-1"?>',
+    ],
+)
+def test_a_charset_that_a_page_declares_is_believed(tmp_path: Path, head: str) -> None:
+    content = f"{head}<title>R\u00fcckgabe</title><p>Schuhe zur\u00fcckgeben".encode("cp1252")
+    page = document(tmp_path, "a.html", content)
+    assert (page.title, page.text) == ("R\u00fcckgabe", "Schuhe zur\u00fcckgeben")
+
+
+def test_utf_8_that_is_declared_as_something_else_is_utf_8(tmp_path: Path) -> None:
+    assert document(tmp_path, "a.html", '<meta charset="iso-8859-1">\u00fc'.encode()).text == "\u00fc"
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "rot13", "unicode_escape", "utf-16", "no-such"])
+def test_a_charset_that_is_none_of_texts_is_not_believed(tmp_path: Path, charset: str) -> None:
+    assert "is not UTF-8" in reason(tmp_path, "a.html", f'<meta charset="{charset}">'.encode() + b"caf\xe9")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "document_id", "why"),
+    [
+        ("a.md", b"---\ndraft: true\n---\ntext", "a.md", "draft"),
+        ("a.md", b"---\npublished: false\n---\ntext", "a.md", "page that is not published"),
+        ("a.md", b"+++\ndraft = true\n+++\ntext", "a.md", "draft"),
+        ("a.md", b"Title: A\nStatus: draft\n\ntext", "a.md", "draft"),
+        ("a.md", b"---\nsearch:\n  exclude: true\n---\ntext", "a.md", "page kept out of searches"),
+        ("a.md", b"---\ntitle: a: b\ndraft: true\n---\ntext", "a.md", "draft"),  # broken, and still a draft
+        ("x.md", b"text", "docs/_drafts/x.md", "page in _drafts"),
+        ("404.html", b"<p>Not found", "404.html", "page of an error"),
+        ("a.html", b'<meta name="robots" content="NOINDEX, nofollow"><p>text', "a.html", "page with noindex"),
+        ("a.html", b'<meta http-equiv=refresh content="0; url=/new"><p>Moved', "a.html", "page that redirects"),
+        ("a.html", b"<title>Redirecting</title><script>location.replace('/b')</script>", "a", "page that redirects"),
+        ("a.html", b"<frameset><frame src=a><noframes>None</noframes></frameset>", "a", "page of frames"),
+    ],
+)
+def test_what_is_not_meant_to_be_found_is_skipped_and_told(
+    tmp_path: Path, name: str, content: bytes, document_id: str, why: str
+) -> None:
+    assert told(tmp_path, name, content, document_id) == [(Kind.SKIPPED, why)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        (
+            "a.md",
+            b"---\ntitle: a: b\n---\ntext",
+            "front matter left out but for its title: mapping values are not allowed in this context in line 2",
+        ),
+        ("a.md", b"![logo](data:image/png;base64,iVBOR)", "pictures written out in links left out"),
+        ("a.txt", b"key " + b"iVBORw0KGgoAAAANSUhEUgAA" * 20, "data written out in a text left out"),
+        ("a.md", b"text\n\n<!-- open", "a comment that is never closed left out, with all that follows"),
+        ("a.html", b"<p>text<!-- open", "an HTML comment that is never closed left out, with all that follows"),
+    ],
+)
+def test_what_was_put_right_on_the_way_is_told(tmp_path: Path, name: str, content: bytes, what: str) -> None:
+    assert told(tmp_path, name, content) == [(Kind.MENDED, what)]
+
+
+def test_broken_front_matter_costs_the_fields_and_not_the_page(tmp_path: Path) -> None:
+    page = document(tmp_path, "a.md", b"---\ntitle: Governance: how we decide\ntags: [a\n---\nWe decide together.\n")
+    assert (page.title, page.text, page.metadata) == ("Governance: how we decide", "We decide together.\n", {})
+
+
+def test_invisible_characters_are_not_in_what_is_read(tmp_path: Path) -> None:
+    page = document(tmp_path, "a.html", "<title>S\u00ado</title>Kranken&shy;versicherungs\u200bkarte".encode())
+    assert (page.title, page.text) == ("So", "Krankenversicherungskarte")
 
 
 def test_an_id_longer_than_512_bytes_is_a_bad_row(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"text")
-    page = read_page(tmp_path / "a.txt", name="a.txt", document_id="x/" * 300, max_bytes=100, account=Account())
+    file = InputFile(tmp_path / "a.txt", "a.txt", "documents", Account())
+    page = read_page(file, document_id="x/" * 300, max_bytes=100)
     assert isinstance(page, BadRow)
     assert "600 bytes long, more than 512" in page.reason
 
 
 def test_a_page_that_is_gone_is_a_bad_row(tmp_path: Path) -> None:
-    page = read_page(tmp_path / "a.txt", name="a.txt", document_id="a", max_bytes=100, account=Account())
-    assert page == BadRow("a.txt", 1, "does not exist")
+    page = read_page(InputFile(tmp_path / "a.txt", "a.txt", "documents", Account()), document_id="a", max_bytes=100)
+    assert isinstance(page, BadRow)
+    assert page.reason == "does not exist"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.read.account import Account, Entry, Kind
-from nightrank.tasks.read.folder.find import BESIDE_CORPUS, LINKED, UNREADABLE, find_files
+from nightrank.tasks.read.account import LINKED, UNREADABLE_FOLDER, Account, Entry, Kind
+from nightrank.tasks.read.folder.find import BESIDE_CORPUS, find_files
 from nightrank.tasks.read.folder.named import files_named
 from nightrank.tasks.read.folder.selection import NOT_INCLUDED
 from nightrank.tasks.settings.inputs import DocumentsSettings
@@ -132,4 +132,4 @@ def test_a_folder_below_that_cannot_be_read_ends_nothing(tmp_path: Path, monkeyp
     files, told = found(tmp_path)
 
     assert files == ["a.md"]
-    assert told == [Entry("documents", Kind.FILE_NOT_READ, UNREADABLE, 1, "locked/")]
+    assert told == [Entry("documents", Kind.FILE_NOT_READ, UNREADABLE_FOLDER, 1, "locked/")]

@@ -344,6 +344,19 @@ def test_a_letter_of_windows_1252_that_begins_much_of_utf_8_is_named_too(tmp_pat
     assert read(path, Account()) == [BadRow("c.csv", 2, "field 2: byte 4 (0xed) is not UTF-8")]
 
 
+def test_the_header_of_a_file_put_behind_another_is_no_document(tmp_path: Path) -> None:
+    path = written(tmp_path, "c.csv", b"id,text\n1,a\nid,text\n2,b\n")
+    rows = read(path, account := Account())
+    assert [row.document_id for row in rows if isinstance(row, Document)] == ["1", "2"]
+    assert (Kind.SKIPPED, "the header again") in told(account)
+
+
+def test_a_header_in_windows_1252_comes_with_its_remedy(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the header cannot be read") as caught:
+        read(written(tmp_path, "c.csv", "id,text,größe\n1,a,7\n".encode("windows-1252")), Account())
+    assert '[documents].encoding = "windows-1252"' in caught.value.remedy
+
+
 def test_a_title_that_was_guessed_stays_a_field_to_filter_by(tmp_path: Path) -> None:
     [document] = read(written(tmp_path, "c.jsonl", lines({"id": "1", "name": "Ann", "text": "t"})), Account())
     assert isinstance(document, Document)

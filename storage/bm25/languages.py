@@ -1,0 +1,105 @@
+"""Which language each text is analysed in: that of whose words, found among its runs, it has clearly most.
+
+A text's language depends on that text alone, so that it is the same whatever else is indexed. Words that are in several
+languages' lists weigh less (``storage.bm25.terms.TextAnalyser.marks``); all weights are whole numbers, whose sums do
+not depend on an order. A query is short, and says less: one that is not clearly of a language is asked in every
+language of the collection, so that both sides always meet.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from nightrank.storage.files.database import only_row
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import duckdb
+
+# What a word weighs that is in one language's list alone; in the lists of n languages it weighs an nth of it.
+FULL_WEIGHT = 2520
+
+# What the words of a language must weigh together in a text, which must have two different ones.
+LEAST_WEIGHT = 2 * FULL_WEIGHT
+
+_VOTES = """
+CREATE OR REPLACE TEMP TABLE language_votes AS
+SELECT number, language, sum(occurrences * weight)::BIGINT AS votes, min(word) < max(word) AS are_two
+FROM run_counts JOIN language_marks USING (run)
+GROUP BY number, language
+"""
+
+# Half as many again as of the first language, which all others must beat.
+_OF_TEXTS = """
+CREATE OR REPLACE TEMP TABLE text_languages AS
+SELECT best.number, best.language
+FROM (
+    SELECT number, arg_max(language, votes * 256 - language) AS language, max(votes) AS votes
+    FROM language_votes WHERE language > 0 AND are_two GROUP BY number
+) AS best
+LEFT JOIN language_votes AS first ON first.number = best.number AND first.language = 0
+WHERE best.votes >= $least_weight AND 2 * best.votes > 3 * coalesce(first.votes, 0)
+"""
+
+_OF_QUERIES = """
+CREATE OR REPLACE TEMP TABLE text_languages AS
+WITH decided AS (
+    SELECT number, language
+    FROM (
+        SELECT number, arg_max(language, votes * 256 - language) AS language, max(votes) AS votes,
+            coalesce(list_sort(list(votes), 'DESC')[2], 0) AS second
+        FROM language_votes SEMI JOIN asked_in USING (language) WHERE are_two GROUP BY number
+    )
+    WHERE votes >= $least_weight AND 2 * votes > 3 * second
+)
+SELECT number, language FROM decided
+UNION ALL
+SELECT number, language
+FROM (SELECT number FROM numbered_texts ANTI JOIN decided USING (number)), asked_in
+"""
+
+# Texts without a row are of the first language.
+_TEXT_RUNS = """
+CREATE OR REPLACE TEMP VIEW text_runs AS
+SELECT number, run, occurrences, coalesce(language, 0)::UTINYINT AS language
+FROM run_counts LEFT JOIN text_languages USING (number)
+"""
+
+# Where all are of the first language, as most often; it costs no join.
+_TEXT_RUNS_OF_FIRST = """
+CREATE OR REPLACE TEMP VIEW text_runs AS SELECT number, run, occurrences, 0::UTINYINT AS language FROM run_counts
+"""
+
+_OTHERS = "SELECT count(*) FROM text_languages WHERE language > 0"
+
+
+def settle_languages(
+    connection: duckdb.DuckDBPyConnection, *, marks: pa.Table, asked_in: Collection[int] | None
+) -> None:
+    """Give the texts behind ``run_counts(number, run, occurrences)`` their languages.
+
+    Leaves the table ``text_languages(number, language)``, without rows of texts in the first language, and the view
+    ``text_runs(number, run, occurrences, language)``.
+
+    Args:
+        connection: Where ``run_counts`` and ``numbered_texts`` are.
+        marks: run, language, word, weight: the words that tell languages apart.
+        asked_in: None: the texts are of the collection. Else they are queries, and these are the languages that the
+            collection has.
+    """
+    connection.register("language_marks", marks)
+    connection.execute(_VOTES)
+    connection.unregister("language_marks")
+    least = {"least_weight": LEAST_WEIGHT}
+    if asked_in is None:
+        connection.execute(_OF_TEXTS, least)
+    else:
+        connection.register("asked_in", pa.table({"language": pa.array(sorted(asked_in), pa.uint8())}))
+        connection.execute(_OF_QUERIES, least)
+        connection.unregister("asked_in")
+    connection.execute("DROP TABLE language_votes")
+    (others,) = only_row(connection, _OTHERS)
+    connection.execute(_TEXT_RUNS if others else _TEXT_RUNS_OF_FIRST)
