@@ -48,7 +48,7 @@ GROUP BY number, term_number
 ORDER BY number, term_number
 """
 
-_LANGUAGES = "SELECT language, count(*) FROM chunks GROUP BY language ORDER BY language"
+_LANGUAGES = "SELECT DISTINCT language FROM chunks"
 
 # Postings that lie in order are read in order, twice as fast as terms are looked up and sorted.
 _ORDERED_POSTINGS_IN = "SELECT term_slot, slot, tf FROM postings WHERE slot >= $first_slot AND slot < $end_slot"
@@ -200,8 +200,8 @@ class Bm25Store(Closing):
 
         Returns:
             query_number, term_number, qtf (the term's occurrences in the query); int32, by query, then term. Terms
-            that no chunk has are left out. A query that is not clearly of one language has the terms of every common
-            language of the collection.
+            that no chunk has are left out. A query that is not clearly of one language has the terms of every language
+            of the collection.
 
         Raises:
             MachineError: The collection was analysed in another way, or its postings are laid out in another.
@@ -225,7 +225,7 @@ class Bm25Store(Closing):
             )
         numbered = pa.table({"number": np.arange(len(texts), dtype=np.int32), "text": pa.array(texts, pa.string())})
         with closing(self._connection.cursor()) as cursor:
-            asked_in = dict(cursor.sql(_LANGUAGES).fetchall()) if as_queries else None
+            asked_in = [row[0] for row in cursor.sql(_LANGUAGES).fetchall()] if as_queries else None
             cursor.register("numbered_texts", numbered)
             count_runs_and_name_terms(cursor, analyse=analyse, asked_in=asked_in)
             return cursor.sql(_TERMS_OF).to_arrow_table()

@@ -2,8 +2,8 @@
 
 A text's language depends on that text alone, so that it is the same whatever else is indexed. Words that are in several
 languages' lists weigh less (``storage.bm25.terms.TextAnalyser.marks``); all weights are whole numbers, whose sums do
-not depend on an order. A query is short, and says less: one that is not clearly of a language is asked in every common
-language of the collection, and not in one that a few chunks may have been taken for.
+not depend on an order. A query is short, and says less: one that is not clearly of a language is asked in every
+language of the collection, so that both sides always meet.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow as pa
 from nightrank.storage.files.database import only_row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection
 
     import duckdb
 
@@ -24,9 +24,6 @@ FULL_WEIGHT = 2520
 
 # What the words of a language must weigh together in a text, which must have two different ones.
 LEAST_WEIGHT = 2 * FULL_WEIGHT
-
-# Of the chunks, for a language to be one that unclear queries are asked in.
-COMMON_SHARE = 0.05
 
 _VOTES = """
 CREATE OR REPLACE TEMP TABLE language_votes AS
@@ -62,7 +59,6 @@ SELECT number, language FROM decided
 UNION ALL
 SELECT number, language
 FROM (SELECT number FROM numbered_texts ANTI JOIN decided USING (number)), asked_in
-WHERE is_common
 """
 
 # Texts without a row are of the first language.
@@ -81,7 +77,7 @@ _OTHERS = "SELECT count(*) FROM text_languages WHERE language > 0"
 
 
 def settle_languages(
-    connection: duckdb.DuckDBPyConnection, *, marks: pa.Table, asked_in: Mapping[int, int] | None
+    connection: duckdb.DuckDBPyConnection, *, marks: pa.Table, asked_in: Collection[int] | None
 ) -> None:
     """Give the texts behind ``run_counts(number, run, occurrences)`` their languages.
 
@@ -92,7 +88,7 @@ def settle_languages(
         connection: Where ``run_counts`` and ``numbered_texts`` are.
         marks: run, language, word, weight: the words that tell languages apart.
         asked_in: None: the texts are of the collection. Else they are queries, and these are the languages that the
-            collection has, with how many chunks are in each.
+            collection has.
     """
     connection.register("language_marks", marks)
     connection.execute(_VOTES)
@@ -101,9 +97,7 @@ def settle_languages(
     if asked_in is None:
         connection.execute(_OF_TEXTS, least)
     else:
-        bar = COMMON_SHARE * sum(asked_in.values())
-        is_common = [count >= bar for count in asked_in.values()]
-        connection.register("asked_in", pa.table({"language": pa.array(asked_in, pa.uint8()), "is_common": is_common}))
+        connection.register("asked_in", pa.table({"language": pa.array(sorted(asked_in), pa.uint8())}))
         connection.execute(_OF_QUERIES, least)
         connection.unregister("asked_in")
     connection.execute("DROP TABLE language_votes")

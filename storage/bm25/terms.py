@@ -19,7 +19,7 @@ from nightrank.storage.characters import folded
 from nightrank.storage.keys import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     import duckdb
 
@@ -111,7 +111,7 @@ def analysis_fingerprint(analyse: TextAnalyser) -> str:
 
 
 def count_runs_and_name_terms(
-    connection: duckdb.DuckDBPyConnection, *, analyse: TextAnalyser, asked_in: Mapping[int, int] | None = None
+    connection: duckdb.DuckDBPyConnection, *, analyse: TextAnalyser, asked_in: Collection[int] | None = None
 ) -> None:
     """Count the words of ``numbered_texts(number, text)``, a table or view that the connection can see.
 
@@ -123,8 +123,7 @@ def count_runs_and_name_terms(
         connection: On the file, or on what can see the texts.
         analyse: What becomes of the words.
         asked_in: None: the texts are of the collection, and each has a language of its own. Of queries the languages
-            of the collection, with how many chunks are in each: a query that is not clearly of one of them has rows of
-            every common one in ``text_runs``.
+            of the collection: a query that is not clearly of one of them has rows of all of them in ``text_runs``.
     """
     connection.execute(_COUNT_RUNS)
     settle_languages(connection, marks=analyse.marks(), asked_in=asked_in)

@@ -62,17 +62,16 @@ def account_of_queries(keys: Sequence[str], texts: Sequence[str], plan: Embedder
 def warnings_of_embedder(entries: Iterable[Entry]) -> tuple[str, ...]:
     """What to tell of an account, with the remedies."""
     counts = {(str(entry.part), entry.kind, entry.what): entry.count for entry in entries}
-    found = []
+    shares, long = {}, []
     for part, what in (("documents", "chunks"), ("queries", "queries")):
         read, unknown = (counts.get((part, Kind.TOKENS, which), 0) for which in ("all", "unknown"))
-        found.append(unknown_warning(f"the {part}", unknown / read if read else 0.0))
-        long = counts.get((part, Kind.LONG, what), 0)
-        if long:
-            found.append(
-                f"{long:,} {what} are longer than the embedder reads; it sees their beginning alone."
-                + (" Lower [chunking].max_tokens to what it reads." if part == "documents" else "")
-            )
-    return tuple(one for one in found if one is not None)
+        shares[f"the {part}"] = unknown / read if read else 0.0
+        count = counts.get((part, Kind.LONG, what), 0)
+        if count:
+            remedy = " Lower [chunking].max_tokens to what it reads." if part == "documents" else ""
+            long.append(f"{count:,} {what} are longer than the embedder reads; it sees their beginning alone.{remedy}")
+    unknown_told = unknown_warning(shares)
+    return (*(() if unknown_told is None else (unknown_told,)), *long)
 
 
 def _hashes(chunks: Path) -> Iterable[pa.Array]:

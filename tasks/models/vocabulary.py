@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 from nightrank.storage.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tokenizers import Encoding, Tokenizer
@@ -106,20 +106,20 @@ def tokens_read(model_folder: Path) -> int | None:
     return length if isinstance(length, int) else None
 
 
-def unknown_warning(whose: str, share: float) -> str | None:
-    """What to tell of a share of unknown characters, with the remedy; None where it is small.
+def unknown_warning(shares: Mapping[str, float]) -> str | None:
+    """What to tell of shares of unknown characters, with the remedy; None where all are small.
 
     Args:
-        whose: "the documents" or "the queries".
-        share: Of their characters.
+        shares: By whose they are: "the documents", "the queries".
     """
-    if share < WARNED_SHARE:
+    told = [f"{share:.0%} of {whose}" for whose, share in shares.items() if share >= WARNED_SHARE]
+    if not told:
         return None
     return (
-        f"The embedder's vocabulary does not know {share:.0%} of {whose}: what it makes of them is close to arbitrary. "
+        f"The embedder's vocabulary does not know {' and '.join(told)}: what it makes of them is close to arbitrary. "
         'Name a multilingual one, such as [embedder] model = "intfloat/multilingual-e5-small" or "BAAI/bge-m3", and '
-        'with it [reranker] model = "BAAI/bge-reranker-v2-m3" (docs/how-to/models.md); without a hub, search by BM25 '
-        'alone: [retrieval] legs = ["bm25"] and [reranker] model = "none".'
+        'with it [reranker] model = "BAAI/bge-reranker-v2-m3" (docs/how-to/languages.md); without a hub, search by '
+        'BM25 alone: [retrieval] legs = ["bm25"] and [reranker] model = "none".'
     )
 
 

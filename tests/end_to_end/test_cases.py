@@ -31,6 +31,7 @@ class Case:
         notes: Phrases of what is told.
         indexed: Phrases of the chunks' texts.
         unindexed: What no chunk's text may hold.
+        found: The documents that BM25 finds, by query.
         made: Makes in a copy of the folder what cannot lie in a repository.
     """
 
@@ -43,6 +44,7 @@ class Case:
     notes: tuple[str, ...] = ()
     indexed: tuple[str, ...] = ()
     unindexed: tuple[str, ...] = ()
+    found: Mapping[str, set[str]] = field(default_factory=dict)
     made: Callable[[Path], None] | None = None
 
 
@@ -100,6 +102,38 @@ CASES = [
     ),
     Case("h05_utf_16_page", indexed=("Text 1",), notes=("UTF-16",)),
     Case(
+        "h01_html_pages",
+        titles={
+            "glued.html": "Install",
+            "latin.html": "R\u00fcckgabe",
+            "open.html": "Open",
+            "shop.html": "Returning boots",
+            "soft.html": "Versicherung",
+            "table.xhtml": "",
+        },
+        notes=("1 CP1252", "1 page that redirects", "1 page with noindex", "1 page of an error"),
+        indexed=(
+            "# Returning boots\n\nYou may send boots back within 14 days.\n",
+            "Schuhe zur\u00fcckgeben",
+            "Krankenversicherungskarte. zerowidth wordjoiner",
+            "pip install nightrank",
+            "All of the text of this page",
+            "Sizes of & for all",
+        ),
+        unindexed=(
+            "cookie",
+            "Women",
+            "Breadcrumb",
+            "Hidden",
+            "honeypot",
+            "JavaScript",
+            "sandals",
+            "fallback",
+            "Careers",
+        ),
+    ),
+    Case("h10_headings", titles={"a.html": "Guide", "b.md": "Manual"}, indexed=("Guide\nWindows\n", "Manual\nLinux\n")),
+    Case(
         "j06_unknown_documents",
         error=(
             "No judged document of qrels.tsv is in the collection: 'docs/d1' is judged",
@@ -109,10 +143,105 @@ CASES = [
     ),
     Case("m02_one_of_many", titles={**PAGES, "a.md": "Governance: how we decide"}),
     Case(
+        "l01_scripts",
+        found={
+            "故乡": {"zh"},
+            "退货": {"zh2"},
+            "返品": {"ja"},
+            "プログラミング": {"ja"},
+            "ガイド": {"ja", "nfd2"},
+            "ｶﾞｲﾄﾞ": {"ja", "nfd2"},
+            "รองเท้า": {"th"},
+            "신발": {"ko"},
+            "반품": {"ko"},
+            "ဖိနပ်": {"my"},
+            "ស្បែកជើង": {"km"},
+            "ເກີບ": {"lo"},
+            "أحذية": {"ar"},
+            "נעליים": {"he"},
+            "הנעליים": {"he"},
+            "जूते": {"hi"},
+            "istanbul": {"tr"},
+            "ısparta": {"tr"},
+            "Isparta": {"tr"},
+            "strasse": {"de"},
+            "Krankenversicherungskarte": {"de"},
+            "café": {"nfd", "nfd2"},
+            "2567": {"digits"},
+            "2024": {"digits"},
+            "42": {"digits"},
+            "33": {"digits"},
+            "gpu": {"mixed"},
+            "サーバー": {"mixed"},
+            "iphone": {"mixed"},
+            "ケース": {"mixed"},
+            "zürich": {"nfd2"},
+            "ꦥꦠꦸ": {"jv"},
+            "обувь": {"ru"},
+            "обуви": {"ru"},
+            "giày": {"vi"},
+        },
+    ),
+    Case(
+        "m01_front_matter",
+        titles={
+            "blank.md": "Parcels",
+            "colon.md": "Governance: how we decide",
+            "comment.md": "Vans",
+            "json.md": "Delivery times",
+            "no.md": "No",
+            "rule.md": "",
+            "toml.md": "Returning shoes",
+        },
+        metadata={
+            "blank.md": {"tags": ["x"]},
+            "colon.md": {},
+            "json.md": {"date": "2024-06-03"},
+            "no.md": {"version": "1.10", "slug": "010", "opens": "12:30", "day": "2024-06-03", "weight": -5},
+            "toml.md": {"tags": ["returns"], "weight": 10},
+        },
+        notes=("1 draft", "1 page that is not published", "front matter left out but for its title"),
+        indexed=("Note: shoes bought in the sale", "We decide together."),
+        unindexed=("Unreleased", "Unpublished", "owner", "+++", "title:"),
+    ),
+    Case(
+        "m06_markdown_for_tools",
+        notes=("data written out in a text left out", "pictures written out in links left out"),
+        indexed=(
+            "Careful",
+            "On Windows press R.",
+            "Parcel",
+            "the policy",
+            "docs",
+            "<!-- a comment in code -->",
+            "Behind it.",
+        ),
+        unindexed=(
+            "margin",
+            "import",
+            "version",
+            "Tab",
+            "figure",
+            "include",
+            "baseurl",
+            "embed",
+            "hidden",
+            "target",
+            "+",
+        ),
+    ),
+    Case(
         "m08_what_nobody_wrote",
         made=links,
         notes=("_drafts/", "node_modules/", "2 link to a folder, or out of the source", "1 empty page"),
         unindexed=("left-pad", "draft"),
+    ),
+    Case(
+        "p01_pdfs",
+        titles={"owner_aes.pdf": "", "plain.pdf": ""},
+        bad_rows=("cannot be read", "empty file", "cannot be read", "needs text recognition", "is encrypted"),
+        indexed=("the information is on page two", "Refunds take five days.", "Owner locked text"),
+        unindexed=("Page 1 of 2", "infor-"),
     ),
     Case("q22_daily_logs", queries={"boots": 1, "shoes": 1}, notes=("read: 2 .tsv",)),
     Case(
@@ -260,6 +389,7 @@ def test_what_people_have_is_read_right_or_told(case: Case, tmp_path: Path) -> N
     assert [phrase for phrase in case.notes if phrase not in read.notes] == [], read.notes
     assert [phrase for phrase in case.indexed if phrase not in read.chunks] == [], read.chunks
     assert [phrase for phrase in case.unindexed if phrase in read.chunks] == [], read.chunks
+    assert {query: read.found(query) for query in case.found} == case.found
 
 
 def test_every_folder_is_a_case_and_all_are_small() -> None:

@@ -9,18 +9,24 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nightrank.flows.settings_file import load_settings
+from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import InputError
 from nightrank.storage.release.documents import documents_of
 from nightrank.storage.release.manifest import new_release_id
 from nightrank.storage.workspace.folder import FolderWorkspace
+from nightrank.tasks.bm25.analyser import Analyser
+from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.chunk.boundaries import chunk_document
 from nightrank.tasks.night import Night
 from nightrank.tasks.read.told import lines_of, warnings_of
 from nightrank.tasks.stages.read import read_inputs
+from tests.support.bm25_files import Placed, build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from nightrank.tasks.settings.whole import Settings
 
 WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -37,6 +43,8 @@ class CaseRead:
         bad_rows: Each row that was set aside, with file, row and reason.
         notes: Warnings, and the lines of what was read.
         chunks: Texts of all chunks, as models and BM25 read them.
+        bm25: The file of their statistics.
+        settings: Of the night.
     """
 
     error: str = ""
@@ -46,6 +54,18 @@ class CaseRead:
     bad_rows: Sequence[str] = ()
     notes: str = ""
     chunks: str = ""
+    bm25: Path | None = None
+    settings: Settings | None = None
+
+    def found(self, query: str) -> set[str]:
+        """The documents that BM25 finds for a query."""
+        assert self.bm25 is not None
+        assert self.settings is not None
+        settings = self.settings.bm25
+        with Bm25Store.open(self.bm25) as store:
+            leg = retrieve_bm25(store, [query], settings=settings, analyser=Analyser.of(settings), depth=100)
+            ids = store.chunks_at(leg["chunk_number"].to_numpy(), ["document_id"])["document_id"].to_pylist()
+        return set(ids)
 
 
 def read_case(folder: Path, workspace: Path) -> CaseRead:
@@ -74,10 +94,12 @@ def read_case(folder: Path, workspace: Path) -> CaseRead:
         return CaseRead(error=str(error))
     documents = list(documents_of(read.documents.path))
     chunks = [
-        chunk.text
+        chunk
         for document in documents
         for chunk in chunk_document(document, settings=night.settings.chunking, count_tokens=_count_words)
     ]
+    statistics = workspace / "bm25.duckdb"
+    build(statistics, [Placed(chunk) for chunk in chunks], analyse=Analyser.of(night.settings.bm25))
     bad = night.files.bad_rows.read().to_pylist()
     queries = read.queries.read()
     told = [*warnings_of(read.account), *(f"{part}: {line}" for part, line in lines_of(read.account))]
@@ -87,7 +109,9 @@ def read_case(folder: Path, workspace: Path) -> CaseRead:
         queries=dict(zip(queries.column("text").to_pylist(), queries.column("count").to_pylist(), strict=True)),
         bad_rows=[f"{row['file']}, row {row['row']}: {row['reason']}" for row in bad],
         notes="\n".join(told),
-        chunks="\n\n".join(chunks),
+        chunks="\n\n".join(chunk.text for chunk in chunks),
+        bm25=statistics,
+        settings=night.settings,
     )
 
 

@@ -39,6 +39,7 @@ HOLDS_CONTENT = "main, article, [role=main], h1"
 HEADINGS = names("h1 h2 h3 h4 h5 h6")
 SECTIONS = names("article main section")
 NAMED = names("div ul ol section p span td table tr li a dl")
+LINES = names("a p span")
 
 _INVISIBLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
 _FOR_EARS = re.compile(
@@ -161,7 +162,7 @@ class Boilerplate:
             return self._is_linked(node, LINKED_SHARE)
         name = f"{attributes.get('class') or ''} {attributes.get('id') or ''}".strip()
         if name and tag in NAMED:
-            return self._is_named(node, name, inside=inside)
+            return self._is_named(node, tag, name, inside=inside)
         return self.lists and not inside and tag in ("ul", "ol", "table", "td", "dl") and self._is_list_of_links(node)
 
     def _is_structure(self, node: LexborNode, tag: str, attributes: Attributes, *, inside: bool) -> bool:
@@ -175,19 +176,19 @@ class Boilerplate:
             return node.css_first(HOLDS_CONTENT) is None and length(node) < LARGE_SHARE * self.characters
         return node.css_first(HOLDS_CONTENT) is None
 
-    def _is_named(self, node: LexborNode, name: str, *, inside: bool) -> bool:
-        is_cookie, is_extra = _COOKIES.search(name), _EXTRAS.search(name)
-        is_edge = not inside and _EDGES.search(name)
+    def _is_named(self, node: LexborNode, tag: str, name: str, *, inside: bool) -> bool:
+        is_extra = _EXTRAS.search(name)
+        if tag in LINES and not is_extra:
+            return False  # a link in a heading is linked altogether
+        is_cookie, is_edge = _COOKIES.search(name), not inside and _EDGES.search(name)
         if not (is_cookie or is_extra or is_edge or _LINKS.search(name)):
             return self.lists and not inside and self._is_list_of_links(node)
-        if node.css_first(HOLDS_CONTENT) is not None:
+        if node.css_first(HOLDS_CONTENT) is not None or (
+            not is_cookie and length(node) >= LARGE_SHARE * self.characters
+        ):
             return False
-        if is_cookie:
-            return True
         characters = length(node)
-        if characters >= LARGE_SHARE * self.characters:
-            return False
-        if is_edge or (is_extra and characters < SHORT_CHARACTERS):
+        if is_cookie or is_edge or (is_extra and characters < SHORT_CHARACTERS):
             return True
         return self._is_linked(node, LINKED_SHARE)
 

@@ -26,7 +26,11 @@ _LINES = frozenset({"dd", "dt", "option"})
 _LISTS = frozenset({"ul", "ol", "menu", "dir"})
 _OF_TABLES = frozenset({"table", "tr", "td", "th"})
 _PADDED = frozenset({"label", "rt"})
-_OF_LAYOUT = HEADINGS | {"ul", "ol", "pre", "table", "form", "article", "section", "dl", "blockquote"}
+# A table that holds one of these arranges blocks on a page: its cells are blocks, and no data.
+_OF_LAYOUT = (
+    "h1, h2, h3, h4, h5, h6, ul, ol, pre, form, article, section, dl, blockquote, "
+    "td > p ~ p, td > div ~ div, td > p ~ div, td > div ~ p"
+)
 _SYMBOLS = frozenset({"¶", "#", "§", "🔗", "⚓", "⚓︎", "permalink", ""})
 _LINE_BREAK = "\x00"  # no text of HTML holds one
 _LOOKS_LIKE_MARKUP = re.compile(r"^(?=#{1,6}[ \t]|```|~~~)", re.MULTILINE)
@@ -42,7 +46,7 @@ def visible_text(root: LexborNode, unseen: Unseen, boilerplate: Boilerplate | No
         boilerplate: Says what goes besides; None keeps it.
         inside: Whether it is, or is within, an article or the main element.
     """
-    writer = _Writer(_layout_tables(root), sections=int(inside))
+    writer = _Writer(sections=int(inside))
     for node, is_end in _walked(root, lambda one: _is_left_out(one, writer, unseen, boilerplate)):
         tag = node.tag or ""
         if tag == "-text":
@@ -91,63 +95,41 @@ def _is_anchor(node: LexborNode, attributes: Attributes) -> bool:
 def _walked(root: LexborNode, is_left_out: Callable[[LexborNode], bool]) -> Iterator[tuple[LexborNode, bool]]:
     """The nodes below and with a node in their order, elements twice: where they begin, and, True, where they end."""
     node: LexborNode | None = root
-    top = root.mem_id
+    depth = 0
     while node is not None:
         below = None
-        if node.tag == "-text":
+        tag = node.tag
+        if tag == "-text":
             yield node, False
-        elif node.tag != "-comment" and not is_left_out(node):
+        elif tag != "-comment" and not is_left_out(node):
             yield node, False
             below = node.child
             if below is None:
                 yield node, True
         if below is not None:
             node = below
+            depth += 1
             continue
-        while node is not None:
-            if node.mem_id == top:
-                return
-            if node.next is not None:
-                node = node.next
+        while depth and node is not None:
+            following = node.next
+            if following is not None:
+                node = following
                 break
             node = node.parent
+            depth -= 1
             if node is not None:
                 yield node, True
-
-
-def _layout_tables(root: LexborNode) -> set[int]:
-    """The tables that arrange blocks on a page, instead of holding data: their cells are blocks."""
-    found: set[int] = set()
-    open_tables: list[int] = []
-    cell_blocks = 0
-    for node, is_end in _walked(root, lambda _: False) if root.css_first("table") else ():
-        tag = node.tag or ""
-        if tag == "table" and is_end:
-            open_tables.pop()
-            continue
-        if is_end or not open_tables:
-            pass
-        elif tag in _OF_LAYOUT:
-            found.add(open_tables[-1])
-        elif tag in ("td", "th"):
-            cell_blocks = 0
-        elif tag in ("p", "div"):
-            cell_blocks += 1
-            if cell_blocks > 1:
-                found.add(open_tables[-1])
-        if tag == "table":
-            open_tables.append(node.mem_id)
-    return found
+        if not depth:
+            return
 
 
 class _Writer:
     """Collects blocks of text; each is written behind as many line breaks as what stands around it asks for."""
 
-    def __init__(self, layout_tables: set[int], *, sections: int) -> None:
+    def __init__(self, *, sections: int) -> None:
         self.written: list[str] = []
         self.sections = sections  # articles and the like that are open
         self.is_heading = False
-        self._layout_tables = layout_tables
         self._tables: list[bool] = []  # those that are open, and whether each is one of layout
         self._lists = 0
         self._inline: list[str] = []
@@ -206,7 +188,7 @@ class _Writer:
     def _enter_table(self, tag: str, node: LexborNode) -> None:
         if tag == "table":
             self._block(2)
-            self._tables.append(node.mem_id in self._layout_tables)
+            self._tables.append(len(node.css("table")) > 1 or node.css_first(_OF_LAYOUT) is not None)
         elif tag == "tr":
             self._block(1)
             self._is_row = bool(self._tables) and not self._tables[-1]

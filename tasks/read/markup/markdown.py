@@ -18,7 +18,8 @@ from nightrank.tasks.read.markup.templates import Marks, shown_of_template
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TOKENS = r"""
+# Every token begins with one of few characters, or with one of a few more in its line: others are passed over at once.
+_TOKENS = r"""(?:(?=[`<!\[\]{%&\\])|^(?=[ \t>~:?=ie`!\[]))(?:
      (?P<fence>^[ \t>]*(?:`{3,}[^`\n]*|~{3,}[^\n]*)$)
     |(?P<indented>^(?:[ ]{4}|\t)[ \t]*\S)
     |(?P<definition>^[ ]{0,3}\[[^\[\]\n^][^\[\]\n]{0,200}\]:[ \t]*\S[^\n]*\n?)
@@ -38,8 +39,8 @@ _TOKENS = r"""
     |(?P<tag></?[A-Za-z])
     |(?P<entity>&(?:\#\d{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z]\w{1,31});)
 """
-_TOKEN = re.compile(_TOKENS, re.VERBOSE | re.MULTILINE)
-_TOKEN_OF_MDX = re.compile(_TOKENS + r"|(?P<expression>\{)", re.VERBOSE | re.MULTILINE)
+_TOKEN = re.compile(_TOKENS + ")", re.VERBOSE | re.MULTILINE)
+_TOKEN_OF_MDX = re.compile(_TOKENS + r"|(?P<expression>\{))", re.VERBOSE | re.MULTILINE)
 _IN_BRACES = r"[^{}\n]|\n(?![ \t]*\n)"
 _EXPRESSION = re.compile(rf"\{{((?:{_IN_BRACES}|\{{(?:{_IN_BRACES}|\{{(?:{_IN_BRACES})*\}})*\}}){{0,2000}})\}}")
 _DEFINED = re.compile(r"^ {0,3}\[([^\[\]\n^][^\[\]\n]{0,200})\]:[ \t]*\S", re.MULTILINE)

@@ -7,9 +7,10 @@ from collections import Counter
 
 EDGE_LINES = 2
 """Lines at the top and at the bottom of a page that may be running heads."""
-MIN_PAGES = 3
 MIN_SHARE = 0.3
 """Of the pages, on which a line is a running head; left and right pages may have different ones."""
+MIN_PAGES, MIN_COUNTED_PAGES, MIN_COUNTED_SHARE = 2, 5, 0.6
+"""Pages that a running head is on, and those with words and a number that counts the pages: steps are counted, too."""
 
 _MADE_UP = re.compile(
     r"\s*(?:untitled(?:[ -]?\d+)?|no title|title|document ?\d*|presentation ?\d*|book ?\d+|slide ?\d+|"
@@ -17,6 +18,9 @@ _MADE_UP = re.compile(
     r"(?:layout|print|scan)[ _-]?\d*|"
     r"[^\s].{0,200}\.(?:docx?|pptx?|xlsx?|od[tps]|rtf|indd|qxd|tex|dvi|pages|key|pdf|pub|html?))\s*",
     re.IGNORECASE,
+)
+_PAGE_NUMBER = re.compile(
+    r"\W*(?:page|p\.|pag\.|página|pagina|seite|s\.|side|sida|стр\.)?\s*#(?:\s*(?:of|/|von|de|di|sur|van|-)\s*#)?\W*"
 )
 _NUMBER = re.compile(r"\d+")
 _ROMAN = re.compile(r"[ivxlc]+", re.IGNORECASE)
@@ -48,6 +52,7 @@ def joined_pages(pages: list[str]) -> str:
 
 
 def _without_running_heads(pages: list[str]) -> list[str]:
+    """The pages; a running head stays where it stands first, numbers of pages nowhere."""
     lines = [page.split("\n") for page in pages]
     edges = [_edges(page) for page in lines]
     seen = Counter(
@@ -55,13 +60,23 @@ def _without_running_heads(pages: list[str]) -> list[str]:
         for number, page in enumerate(lines)
         for key in {key for at in edges[number] for key in _keys(page[at], number)}
     )
-    needed = max(MIN_PAGES, MIN_SHARE * len(pages))
+    told: set[str] = set()
+
+    def stays(line: str, number: int) -> bool:
+        for key in _keys(line, number):
+            is_number, is_counted = _PAGE_NUMBER.fullmatch(key[0]) is not None, key[1] is not None
+            many = is_counted and not is_number
+            if seen[key] < max(
+                MIN_COUNTED_PAGES if many else MIN_PAGES, (MIN_COUNTED_SHARE if many else MIN_SHARE) * len(pages)
+            ):
+                continue
+            if is_counted or key[0] in told:
+                return False
+            told.add(key[0])
+        return True
+
     return [
-        "\n".join(
-            line
-            for at, line in enumerate(page)
-            if at not in edges[number] or all(seen[key] < needed for key in _keys(line, number))
-        )
+        "\n".join(line for at, line in enumerate(page) if at not in edges[number] or stays(line, number))
         for number, page in enumerate(lines)
     ]
 
@@ -72,11 +87,10 @@ def _edges(page: list[str]) -> set[int]:
     return {*written[:EDGE_LINES], *written[-EDGE_LINES:]}
 
 
-def _keys(line: str, page: int) -> set[str]:
-    """What a line has in common with other pages' lines: its words, and numbers that count the pages as they come."""
+def _keys(line: str, page: int) -> list[tuple[str, int | None]]:
+    """What a line has in common with lines of other pages: its words, and by how much its numbers lead the page's."""
     text = " ".join(line.lower().split())
     if _ROMAN.fullmatch(text):
-        return {"(roman number)"}
-    numbers = [int(number) for number in _NUMBER.findall(text) if len(number) < 6]
-    counted = {f"{_NUMBER.sub('#', text)} {number - page}" for number in numbers}
-    return counted | {text} - {""}
+        return [("#", 0)]
+    numbers = {int(number) for number in _NUMBER.findall(text) if len(number) < 6}
+    return [*((_NUMBER.sub("#", text), number - page) for number in sorted(numbers)), *([(text, None)] if text else [])]

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 
 from nightrank.storage.bm25.index import Bm25Store
@@ -11,6 +13,8 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.languages import LANGUAGES, language_called, word_lists
 from nightrank.tasks.settings.index import Bm25Settings
 from tests.support.bm25_collections import build
+from tests.support.bm25_files import build as build_file
+from tests.support.bm25_files import placed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -176,3 +180,26 @@ def test_words_of_scripts_without_spaces_are_found(tmp_path: Path, language: str
         assert {query: found(store, query, language=language) for query in ASKED} == {
             query: {document_id} for query, document_id in ASKED.items()
         }
+
+
+def contents(path: Path) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    """What a file says: chunks with their languages and lengths, and term frequencies."""
+    with closing(duckdb.connect(str(path), read_only=True)) as connection:
+        chunks = connection.sql("SELECT chunk_id, language, length FROM chunks ORDER BY chunk_id").fetchall()
+        frequencies = connection.sql(
+            "SELECT chunk_id, term, tf FROM postings JOIN chunks USING (slot) JOIN terms USING (term_slot) ORDER BY ALL"
+        ).fetchall()
+    return chunks, frequencies
+
+
+def test_languages_of_an_incremental_night_are_those_of_a_rebuild(tmp_path: Path) -> None:
+    auto = analyser(language="auto")
+    yesterday = placed([("de", 0, GERMAN), ("en", 0, ENGLISH), ("th", 0, UNSPACED["th"])])
+    tonight = placed([("fr", 0, FRENCH), ("moved", 0, GERMAN), ("ja", 0, UNSPACED["ja"]), ("th", 0, UNSPACED["th"])])
+    build_file(tmp_path / "before.duckdb", yesterday, analyse=auto)
+    build_file(tmp_path / "night.duckdb", tonight, analyse=auto, before=tmp_path / "before.duckdb")
+    build_file(tmp_path / "rebuilt.duckdb", tonight, analyse=auto)
+    found = contents(tmp_path / "night.duckdb")
+    assert found == contents(tmp_path / "rebuilt.duckdb")
+    languages = {str(chunk_id): auto.languages[number] for chunk_id, number, _ in found[0]}  # type: ignore[call-overload]
+    assert languages == {"fr#0": "french", "moved#0": "german", "ja#0": "english", "th#0": "english"}

@@ -54,8 +54,11 @@ def test_a_model_says_how_much_it_reads(tmp_path: Path) -> None:
 
 
 def test_a_tenth_is_warned_of_with_what_to_do() -> None:
-    assert unknown_warning("the documents", 0.0999) is None
-    told = unknown_warning("the documents", 0.1)
+    assert unknown_warning({"the documents": 0.0999, "the queries": 0.0}) is None
+    told = unknown_warning({"the documents": 0.1, "the queries": 0.09})
     assert told is not None
-    assert "10% of the documents" in told
+    assert "does not know 10% of the documents: " in told
     assert "multilingual" in told
+    both = unknown_warning({"the documents": 0.5, "the queries": 0.4})
+    assert both is not None
+    assert "50% of the documents and 40% of the queries" in both

@@ -166,6 +166,10 @@ def test_the_title_is_the_pages_own_name(head: str, title: str) -> None:
             "# Vec A list.",
         ),
         (
+            '<div class="menu-bar"><a>Rust</a></div><main><h2 id="x"><a class="header" href="#x">Head</a></h2><p>Text.',
+            "## Head Text.",
+        ),
+        (
             '<div class="theme-doc-breadcrumbs"><nav>Home</nav></div><article><header><h1>Intro</h1></header><div '
             'class="theme-admonition">Careful</div></article><nav class="pagination-nav">Next</nav>',
             "# Intro Careful",
