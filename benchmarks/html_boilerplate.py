@@ -78,8 +78,8 @@ def words(text: str) -> Counter[str]:
 def shares(read: str, main: str) -> tuple[float, float]:
     """The share of the main text that was read, and that of boilerplate in what was read.
 
-    >>> shares("home the text", "the text")
-    (1.0, 0.3333333333333333)
+    >>> shares("home help the text", "the text")
+    (1.0, 0.5)
     """
     found, wanted = words(read), words(main)
     both = (found & wanted).total()

@@ -107,7 +107,8 @@ def _verdict(gate: Gate) -> Text:
 def _show_notes(console: Console, summary: Summary) -> None:
     bad = summary.counts.documents_bad + summary.counts.queries_bad
     if bad:
-        line = f"Note: {bad} rows were set aside; bad_rows.parquet in the release says which and why."
+        rows = "1 row was" if bad == 1 else f"{bad:,} rows were"
+        line = f"Note: {rows} set aside; bad_rows.parquet in the release says which and why."
         console.print(line, style="yellow")
     for warning in summary.warnings:
         console.print(f"Note: {plain(warning)}", style="yellow")

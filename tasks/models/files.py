@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -25,6 +26,7 @@ SPLADE_TINY_SHA256 = "96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a04
 _DECISIVE = {".safetensors", ".json", ".txt", ".model"}
 # Of Linux, one of which is there wherever torch can find a GPU: NVIDIA's, AMD's, and either's behind Windows.
 GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+_PICKLED = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
 _INDECISIVE_NAMES = {"data_config.json", "README.md", "train_script.py", "training.json"}
 
 
@@ -64,6 +66,7 @@ def find_model(name: str, *, base: Path, revision: str | None, sha256: str | Non
     if not (folder / _weights_in(folder)).is_file():
         message = f"The model {name!r} has no {WEIGHTS} in {folder}; other formats can run code and are not read."
         raise InputError(message, remedy="Save it with `model.save_pretrained(folder, safe_serialization=True)`.")
+    _require_safetensors(folder, name=name)
     digests = {
         path.relative_to(folder).as_posix(): sha256_of_file(path)
         for path in sorted(folder.rglob("*"))
@@ -165,6 +168,31 @@ def _folder_of(name: str, *, base: Path, revision: str | None) -> Path:
             raise InputError(message, remedy=remedy)
         raise InputError(message, remedy="Give a folder, or a hub id of the form owner/name.")
     return _from_hub(name, revision=revision)
+
+
+def _require_safetensors(folder: Path, *, name: str) -> None:
+    """See that no part of a model has its weights in a form that is not read here.
+
+    Raises:
+        InputError: One has.
+    """
+    for part in _parts_of(folder):
+        others = sorted(path.name for path in part.glob("*") if path.suffix in _PICKLED)
+        if others and not any(part.glob("*.safetensors")):
+            found = part.relative_to(folder) / others[0]
+            message = f"The model {name!r} has weights in {found}, a form that can run code and is not read."
+            remedy = "Save it with `model.save_pretrained(folder, safe_serialization=True)`."
+            raise InputError(message, remedy=remedy)
+
+
+def _parts_of(folder: Path) -> list[Path]:
+    """The folders that sentence-transformers loads a model's modules from."""
+    try:
+        modules = json.loads((folder / "modules.json").read_bytes())
+        paths = [str(module["path"]) for module in modules]
+    except (OSError, ValueError, KeyError, TypeError):  # it has none; what is damaged is told where it is loaded
+        return [folder]
+    return [folder, *(folder / path for path in paths if path)]
 
 
 def _splade_tiny() -> Path:

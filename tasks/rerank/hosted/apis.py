@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 Body: TypeAlias = "dict[str, JsonValue]"
 
+LARGEST_SCORE = 3.4e38  # of numbers in single precision, in which scores are kept
+
 
 class MalformedAnswer(ValueError):
     """An answer that is JSON and yet not what the API's documentation says."""
@@ -116,7 +118,8 @@ def read_scores(
         score: The key of its score.
 
     Raises:
-        MalformedAnswer: It is no such list: a position is out of range or comes twice, a score is no finite number.
+        MalformedAnswer: It is no such list: a position is out of range or comes twice, a score is no finite number in
+            single precision.
 
     >>> read_scores([{"index": 1, "s": -0.5}, {"index": 0, "s": 2}], place=lambda row: row["index"], score="s")
     {1: -0.5, 0: 2.0}
@@ -134,7 +137,7 @@ def read_scores(
         if position in scores:
             message = "a passage has two scores"
             raise MalformedAnswer(message)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST_SCORE:
             message = "a score is not a finite number"
             raise MalformedAnswer(message)
         scores[position] = float(value)

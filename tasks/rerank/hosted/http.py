@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.rerank.hosted.apis import Api, Body
     from nightrank.tasks.rerank.hosted.plan import HostedPlan
 
+LONGEST_WAIT_SECONDS = 1e9  # that is told: some servers answer with digits without end
 WORDS_SHOWN = 200  # characters of what a server says of an error
 TRY_AGAIN = frozenset({408, 425, 429})
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -119,7 +120,7 @@ class Connection:
         if response.is_success:
             try:
                 answer: JsonValue = response.json()
-            except ValueError:
+            except (ValueError, RecursionError):
                 answer, broken = None, True
             else:
                 broken = False
@@ -152,7 +153,7 @@ class Connection:
         """Seconds, from a ``Retry-After`` in seconds or with a date (RFC 9110, 10.2.3)."""
         value = response.headers.get("Retry-After", "").strip()
         if value.isascii() and value.isdigit():
-            return float(value)
+            return min(float(value), LONGEST_WAIT_SECONDS)
         try:
             date = parsedate_to_datetime(value)
         except ValueError:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,6 +48,26 @@ def test_a_folder_without_safetensors_is_refused_even_if_it_has_other_weights(fo
     with pytest.raises(InputError, match=r"has no model\.safetensors") as caught:
         find(folder)
     assert "save_pretrained" in caught.value.remedy
+
+
+def test_a_part_whose_weights_are_pickled_is_refused(folder: Path) -> None:
+    modules = [{"path": ""}, {"path": "1_Pooling"}, {"path": "2_Dense"}]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "2_Dense").mkdir()
+    (folder / "2_Dense" / "pytorch_model.bin").write_text("pickled")
+    with pytest.raises(InputError, match=r"2_Dense/pytorch_model\.bin"):
+        find(folder)
+    (folder / "2_Dense" / "model.safetensors").write_text("weights")
+    before = find(folder).fingerprint()
+    (folder / "2_Dense" / "model.safetensors").write_text("others")
+    assert find(folder).fingerprint() != before
+
+
+def test_what_no_part_is_loaded_from_is_left_alone(folder: Path) -> None:
+    (folder / "openvino").mkdir()
+    (folder / "openvino" / "openvino_model.bin").write_text("weights")
+    (folder / "pytorch_model.bin").write_text("the same, pickled")
+    find(folder)
 
 
 @pytest.mark.parametrize(

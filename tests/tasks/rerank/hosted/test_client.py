@@ -159,10 +159,11 @@ def test_a_passage_that_could_not_be_put_into_a_corpus_is_put_again() -> None:
         Status(502, body="<html>bad gateway</html>"),
         Status(503),
         Spoilt(raw=lambda raw: raw[: len(raw) // 2]),
+        Spoilt(raw=lambda _: b"[" * 200_000),
         HangUp(),
         HangUp(after=20),
     ],
-    ids=["429", "500", "502", "503", "truncated", "hung up", "hung up halfway"],
+    ids=["429", "500", "502", "503", "truncated", "deep", "hung up", "hung up halfway"],
 )
 def test_what_another_attempt_may_mend_is_tried_again(server: RerankServer, fault: Status | Spoilt | HangUp) -> None:
     time = Time()
@@ -212,10 +213,11 @@ def test_a_retry_after_that_says_nothing_is_passed_over(cohere: RerankServer, fo
     assert time.slept[0] < 3.0
 
 
-def test_a_server_that_asks_to_wait_too_long_ends_the_run(cohere: RerankServer) -> None:
+@pytest.mark.parametrize(("form", "told"), [("3600", "3,600"), ("9" * 400, "1,000,000,000")])
+def test_a_server_that_asks_to_wait_too_long_ends_the_run(cohere: RerankServer, form: str, told: str) -> None:
     time = Time()
-    cohere.faults = [Status(429, {"Retry-After": "3600"})]
-    with pytest.raises(MachineError, match=r"asks to wait 3,600 seconds .* and 120 are allowed"):
+    cohere.faults = [Status(429, {"Retry-After": form})]
+    with pytest.raises(MachineError, match=f"asks to wait {told} seconds .* and 120 are allowed"):
         scores_of(hosted(cohere, time))
     assert time.slept == []
 
@@ -247,6 +249,8 @@ def test_a_stopped_server_ends_the_run(cohere: RerankServer) -> None:
         (lambda rows: [*rows, {**rows[0], "index": -1}], "none of the passages"),
         (lambda rows: [{**rows[0], "index": True}, *rows[1:]], "none of the passages"),
         (lambda rows: [{**rows[0], "relevance_score": float("nan")}, *rows[1:]], "not a finite number"),
+        (lambda rows: [{**rows[0], "relevance_score": 1e39}, *rows[1:]], "not a finite number"),
+        (lambda rows: [{**rows[0], "relevance_score": 10**400}, *rows[1:]], "not a finite number"),
         (lambda rows: [{**rows[0], "relevance_score": "0.5"}, *rows[1:]], "not a finite number"),
         (lambda rows: [{"index": 0}, *rows[1:]], "not a finite number"),
         (lambda rows: {"0": rows}, "no list of scores"),
