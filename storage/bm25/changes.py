@@ -31,7 +31,8 @@ TEXTS = pa.schema([pa.field("chunk_hash", pa.string()), pa.field("text", pa.stri
 
 _TAKE_DOWN = """
 CREATE TEMP TABLE slots_before AS
-SELECT slot, chunk_hash, length, language, row_number() OVER (PARTITION BY chunk_hash ORDER BY slot) AS copy
+SELECT slot, chunk_hash, body_start, title <> '' AS has_title, length, language,
+    row_number() OVER (PARTITION BY chunk_hash, body_start, title <> '' ORDER BY slot) AS copy
 FROM chunks;
 CREATE TEMP TABLE terms_before AS SELECT term_slot, term, chunk_count FROM terms;
 CREATE TEMP TABLE ordered_before AS SELECT ordered_slots FROM statistics;
@@ -42,9 +43,9 @@ DROP TABLE statistics;
 
 _NUMBER = """
 CREATE TEMP TABLE tonight AS
-SELECT chunk_id, chunk_hash,
+SELECT chunk_id, chunk_hash, body_start, title <> '' AS has_title,
     (row_number() OVER (ORDER BY document_id DESC, ordinal) - 1)::INTEGER AS chunk_number,
-    row_number() OVER (PARTITION BY chunk_hash ORDER BY document_id DESC, ordinal) AS copy
+    row_number() OVER (PARTITION BY chunk_hash, body_start, title <> '' ORDER BY document_id DESC, ordinal) AS copy
 FROM chunk_rows
 """
 
@@ -61,10 +62,10 @@ _FIRST_NEW_TERM = "SELECT coalesce(max(term_slot) + 1, 0) FROM terms_before"
 
 _SLOTS = """
 CREATE TEMP TABLE slots AS
-SELECT chunk_id, chunk_hash, chunk_number, length, language,
+SELECT chunk_id, chunk_hash, body_start, has_title, chunk_number, length, language,
     coalesce(slot, $first_new + row_number() OVER (PARTITION BY slot IS NULL ORDER BY chunk_number) - 1)::INTEGER
         AS slot
-FROM tonight LEFT JOIN slots_before USING (chunk_hash, copy)
+FROM tonight LEFT JOIN slots_before USING (chunk_hash, body_start, has_title, copy)
 """
 
 _GONE = "CREATE TEMP TABLE gone AS SELECT slot FROM slots_before ANTI JOIN slots USING (slot)"
@@ -76,14 +77,16 @@ SELECT term_slot, count(*) AS chunks FROM postings SEMI JOIN gone USING (slot) G
 
 _REMOVE = "DELETE FROM postings WHERE slot IN (SELECT slot FROM gone)"
 
-# A text is analysed once, whatever the number of its copies.
+# A text of the same fields is analysed once, whatever the number of its copies.
 _NEW_TEXTS = """
 CREATE TEMP TABLE new_texts AS
-SELECT min(slot) AS number, chunk_hash FROM slots WHERE slot >= $first_new GROUP BY chunk_hash
+SELECT min(slot) AS number, chunk_hash, body_start, has_title
+FROM slots WHERE slot >= $first_new GROUP BY chunk_hash, body_start, has_title
 """
 
 _NUMBERED_TEXTS = """
-CREATE TEMP VIEW numbered_texts AS SELECT number, text FROM incoming_texts JOIN new_texts USING (chunk_hash)
+CREATE TEMP VIEW numbered_texts AS
+SELECT number, text, body_start, has_title FROM incoming_texts JOIN new_texts USING (chunk_hash)
 """
 
 _NAMED = """
@@ -101,16 +104,17 @@ CREATE TEMP TABLE run_slots AS SELECT run, language, term_slot, times FROM run_t
 
 _COPIES = """
 CREATE TEMP TABLE copies AS
-SELECT number, slot FROM new_texts JOIN slots USING (chunk_hash) WHERE slot >= $first_new
+SELECT number, slot FROM new_texts JOIN slots USING (chunk_hash, body_start, has_title) WHERE slot >= $first_new
 """
 
 _ADD = """
 INSERT INTO postings
 SELECT term_slot, slot, tf
 FROM (
-    SELECT term_slot, number, sum(occurrences * times)::INTEGER AS tf
+    SELECT term_slot, number, sum(weighted * times)::INTEGER AS tf
     FROM text_runs JOIN run_slots USING (run, language)
     GROUP BY term_slot, number
+    HAVING tf > 0
 )
 JOIN copies USING (number)
 ORDER BY slot // $slots_per_block, term_slot, slot
@@ -136,7 +140,7 @@ ORDER BY term
 
 _CHUNKS = """
 INSERT INTO chunks
-SELECT chunk_number, slot, chunk_id, chunk_rows.chunk_hash, document_id, ordinal, title, body_start,
+SELECT chunk_number, slot, chunk_id, chunk_rows.chunk_hash, document_id, ordinal, title, chunk_rows.body_start,
     coalesce(slots.length, added_lengths.length, 0), coalesce(slots.language, added_languages.language, 0), metadata
 FROM chunk_rows JOIN slots USING (chunk_id)
 LEFT JOIN (SELECT slot, language FROM copies JOIN text_languages USING (number)) AS added_languages USING (slot)
@@ -208,7 +212,7 @@ def _count_new_texts(
     connection: duckdb.DuckDBPyConnection, first_new: dict[str, int], *, texts_of: TextsOf, analyse: TextAnalyser
 ) -> None:
     connection.execute(_NEW_TEXTS, first_new)
-    wanted = connection.sql("SELECT chunk_hash FROM new_texts").to_arrow_table().column(0).combine_chunks()
+    wanted = connection.sql("SELECT DISTINCT chunk_hash FROM new_texts").to_arrow_table().column(0).combine_chunks()
     texts = _Texts(texts_of(wanted) if len(wanted) else ())
     connection.register("incoming_texts", pa.RecordBatchReader.from_batches(TEXTS, iter(texts)))
     connection.execute(_NUMBERED_TEXTS)

@@ -37,7 +37,7 @@ _STATISTICS = "SELECT chunk_count, total_length, analysis, ordered_slots FROM st
 _TERMS_OF = """
 SELECT number AS query_number, term_number, sum(qtf)::INTEGER AS qtf
 FROM (
-    SELECT number, run, term, max(occurrences * times) AS qtf
+    SELECT number, run, term, max(COUNTED * times) AS qtf
     FROM text_runs JOIN run_terms USING (run, language)
     ANTI JOIN (SELECT number, run FROM text_runs ANTI JOIN run_terms USING (run, language)) AS dropped
         USING (number, run)
@@ -47,6 +47,9 @@ JOIN terms USING (term)
 GROUP BY number, term_number
 ORDER BY number, term_number
 """
+
+_QUERY_TERMS = _TERMS_OF.replace("COUNTED", "occurrences")
+_TEXT_TERMS = _TERMS_OF.replace("COUNTED", "weighted")
 
 _LANGUAGES = "SELECT DISTINCT language FROM chunks"
 
@@ -142,7 +145,7 @@ class Bm25Store(Closing):
 
     @property
     def average_length(self) -> float:
-        """Terms a chunk; 0 without chunks."""
+        """Terms a chunk, in the unit of the field weights; 0 without chunks."""
         return self.total_length / self.chunk_count if self.chunk_count else 0.0
 
     def chunks(self, columns: Sequence[str] | None = None) -> pa.Table:
@@ -188,7 +191,7 @@ class Bm25Store(Closing):
         return int(only_row(self._connection, _DOCUMENT_COUNT)[0])
 
     def lengths(self) -> NDArray[np.int32]:
-        """int32 (chunk_count,), terms with their repetitions of each chunk."""
+        """int32 (chunk_count,), terms with their repetitions of each chunk, in the unit of the field weights."""
         return self._column("SELECT length FROM chunks ORDER BY chunk_number")
 
     def query_terms(self, texts: Sequence[str], *, analyse: TextAnalyser) -> pa.Table:
@@ -206,13 +209,39 @@ class Bm25Store(Closing):
         Raises:
             MachineError: The collection was analysed in another way, or its postings are laid out in another.
         """
-        return self._terms_of(texts, analyse, as_queries=True)
+        numbered = pa.table({"number": np.arange(len(texts), dtype=np.int32), "text": pa.array(texts, pa.string())})
+        return self._terms_of(numbered, analyse, as_queries=True)
 
-    def text_terms(self, texts: Sequence[str], *, analyse: TextAnalyser) -> pa.Table:
-        """The terms of texts as they would be indexed; else as ``query_terms``."""
-        return self._terms_of(texts, analyse, as_queries=False)
+    def text_terms(
+        self,
+        texts: Sequence[str],
+        *,
+        analyse: TextAnalyser,
+        body_starts: Sequence[int] | None = None,
+        titles: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """The terms of texts as they would be indexed; else as ``query_terms``.
 
-    def _terms_of(self, texts: Sequence[str], analyse: TextAnalyser, *, as_queries: bool) -> pa.Table:
+        Args:
+            texts: (n,).
+            analyse: What the collection was analysed with.
+            body_starts: (n,), where the passage of each begins, behind title and headings; None: at its beginning.
+            titles: (n,), of their documents; None: they have none.
+
+        Returns:
+            As ``query_terms``; ``qtf`` in ``analyse.field_weights.unit``.
+        """
+        numbered = pa.table(
+            {
+                "number": np.arange(len(texts), dtype=np.int32),
+                "text": pa.array(texts, pa.string()),
+                "body_start": pa.array([0] * len(texts) if body_starts is None else body_starts, pa.int32()),
+                "has_title": pa.array([False] * len(texts) if titles is None else list(map(bool, titles)), pa.bool_()),
+            }
+        )
+        return self._terms_of(numbered, analyse, as_queries=False)
+
+    def _terms_of(self, numbered: pa.Table, analyse: TextAnalyser, *, as_queries: bool) -> pa.Table:
         if not has_this_layout(self._connection):
             raise MachineError(
                 "The release's postings are laid out in another way.",
@@ -223,12 +252,11 @@ class Bm25Store(Closing):
                 "The queries would be analysed in another way than the release's chunks.",
                 remedy="Run a refresh: the language, stop words or the program changed since the release was built.",
             )
-        numbered = pa.table({"number": np.arange(len(texts), dtype=np.int32), "text": pa.array(texts, pa.string())})
         with closing(self._connection.cursor()) as cursor:
             asked_in = [row[0] for row in cursor.sql(_LANGUAGES).fetchall()] if as_queries else None
             cursor.register("numbered_texts", numbered)
             count_runs_and_name_terms(cursor, analyse=analyse, asked_in=asked_in)
-            return cursor.sql(_TERMS_OF).to_arrow_table()
+            return cursor.sql(_QUERY_TERMS if as_queries else _TEXT_TERMS).to_arrow_table()
 
     def chunk_counts(self) -> NDArray[np.int32]:
         """int32 (n_terms,), in how many chunks each term is, by its number."""

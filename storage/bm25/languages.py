@@ -64,13 +64,14 @@ FROM (SELECT number FROM numbered_texts ANTI JOIN decided USING (number)), asked
 # Texts without a row are of the first language.
 _TEXT_RUNS = """
 CREATE OR REPLACE TEMP VIEW text_runs AS
-SELECT number, run, occurrences, coalesce(language, 0)::UTINYINT AS language
+SELECT number, run, occurrences, weighted, coalesce(language, 0)::UTINYINT AS language
 FROM run_counts LEFT JOIN text_languages USING (number)
 """
 
 # Where all are of the first language, as most often; it costs no join.
 _TEXT_RUNS_OF_FIRST = """
-CREATE OR REPLACE TEMP VIEW text_runs AS SELECT number, run, occurrences, 0::UTINYINT AS language FROM run_counts
+CREATE OR REPLACE TEMP VIEW text_runs AS
+SELECT number, run, occurrences, weighted, 0::UTINYINT AS language FROM run_counts
 """
 
 _OTHERS = "SELECT count(*) FROM text_languages WHERE language > 0"
@@ -79,10 +80,10 @@ _OTHERS = "SELECT count(*) FROM text_languages WHERE language > 0"
 def settle_languages(
     connection: duckdb.DuckDBPyConnection, *, marks: pa.Table, asked_in: Collection[int] | None
 ) -> None:
-    """Give the texts behind ``run_counts(number, run, occurrences)`` their languages.
+    """Give the texts behind ``run_counts(number, run, occurrences, weighted)`` their languages.
 
     Leaves the table ``text_languages(number, language)``, without rows of texts in the first language, and the view
-    ``text_runs(number, run, occurrences, language)``.
+    ``text_runs(number, run, occurrences, weighted, language)``.
 
     Args:
         connection: Where ``run_counts`` and ``numbered_texts`` are.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
+from nightrank.storage.bm25.fields import RUN, weigh_runs
 from nightrank.storage.bm25.languages import settle_languages
 from nightrank.storage.characters import folded
 from nightrank.storage.keys import digest
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     import duckdb
+
+    from nightrank.storage.bm25.fields import FieldWeights
 
 # Part of every analysis fingerprint: raise it when anything below changes what a text's terms are.
 TOKENISATION = "3"
@@ -37,10 +40,10 @@ UNSPACED = (
 
 _COUNT_RUNS = r"""
 CREATE OR REPLACE TEMP TABLE run_counts AS
-SELECT number, run, count(*) AS occurrences
-FROM (SELECT number, unnest(regexp_extract_all(text, '[\p{L}\p{N}][\p{L}\p{M}\p{N}]*')) AS run FROM numbered_texts)
+SELECT number, run, count(*) AS occurrences, count(*) AS weighted
+FROM (SELECT number, unnest(regexp_extract_all(text, 'RUN')) AS run FROM numbered_texts)
 GROUP BY number, run
-"""
+""".replace("'RUN'", f"'{RUN}'")
 
 _RUN_LANGUAGES = "CREATE OR REPLACE TEMP TABLE run_languages AS SELECT DISTINCT run, language FROM text_runs"
 
@@ -79,6 +82,11 @@ class TextAnalyser(Protocol):
     """What becomes of the words of a text."""
 
     @property
+    def field_weights(self) -> FieldWeights:
+        """What a word counts by the field that it is in."""
+        ...
+
+    @property
     def languages(self) -> Sequence[str]:
         """The languages that it tells apart; the first is that of texts of which nothing tells."""
         ...
@@ -115,9 +123,13 @@ def count_runs_and_name_terms(
 ) -> None:
     """Count the words of ``numbered_texts(number, text)``, a table or view that the connection can see.
 
-    Leaves ``text_languages(number, language)``, the view ``text_runs(number, run, occurrences, language)`` and the
-    table ``run_terms(run, language, term, times)``. A term's frequency in a text is the sum of ``occurrences * times``
-    over the runs that both share. Memory grows with the number of distinct words, not of texts.
+    Leaves ``text_languages(number, language)``, the view ``text_runs(number, run, occurrences, weighted, language)``
+    and the table ``run_terms(run, language, term, times)``. A term's frequency in a text is the sum of
+    ``weighted * times`` over the runs that both share, in ``analyse.field_weights.unit``; in a query it is that of
+    ``occurrences * times``. Memory grows with the number of distinct words, not of texts.
+
+    Where fields are weighted, and the texts are of the collection, ``numbered_texts`` has the columns ``body_start``
+    and ``has_title`` too.
 
     Args:
         connection: On the file, or on what can see the texts.
@@ -125,7 +137,10 @@ def count_runs_and_name_terms(
         asked_in: None: the texts are of the collection, and each has a language of its own. Of queries the languages
             of the collection: a query that is not clearly of one of them has rows of all of them in ``text_runs``.
     """
-    connection.execute(_COUNT_RUNS)
+    if asked_in is not None or analyse.field_weights.are_plain:
+        connection.execute(_COUNT_RUNS)
+    else:
+        weigh_runs(connection, analyse.field_weights)
     settle_languages(connection, marks=analyse.marks(), asked_in=asked_in)
     connection.execute(_RUN_LANGUAGES)
     runs = _column(connection, "SELECT DISTINCT run FROM run_languages")

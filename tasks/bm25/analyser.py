@@ -10,13 +10,14 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 import Stemmer
 
+from nightrank.storage.bm25.fields import PLAIN, FieldWeights
 from nightrank.storage.bm25.languages import FULL_WEIGHT
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import fingerprint
@@ -49,6 +50,7 @@ class Analyser:
             first is that of texts of which nothing tells.
         drops_stop_words: Whether words of a language's list are dropped, as they are written, before stemming.
         folds_accents: Whether Latin and Greek letters lose their accents before stemming.
+        field_weights: What a word of a document counts by the field that it is in.
 
     >>> Analyser(("english",))(["the", "rankings", "ranked", "книги"], 0)
     [None, 'rank', 'rank', 'книг']
@@ -61,6 +63,7 @@ class Analyser:
     languages: tuple[str, ...]
     drops_stop_words: bool = True
     folds_accents: bool = False
+    field_weights: FieldWeights = PLAIN
 
     @classmethod
     def of(cls, settings: Bm25Settings) -> Self:
@@ -69,7 +72,7 @@ class Analyser:
         Raises:
             InputError: The language is not known.
         """
-        return cls(_languages(settings.language), settings.stop_words, settings.fold_accents)
+        return cls(_languages(settings.language), settings.stop_words, settings.fold_accents, settings.fields.weights)
 
     def __call__(self, words: list[str], language: int, /) -> Sequence[str | None]:
         """The term of each word, in order; None for a stop word.
@@ -98,6 +101,7 @@ class Analyser:
     def fingerprint(self) -> str:
         """The key of everything that decides a text's terms: languages, lists, the stemmers' and ICU's versions."""
         how = [LIGHT_STEMS, self.languages, self.drops_stop_words, self.folds_accents]
+        how += [] if self.field_weights.are_plain else [astuple(self.field_weights)]
         return fingerprint(["snowball", Stemmer.version(), SEGMENTER, *how, _lists_fingerprint()])
 
     def _terms(self, words: list[str], name: str) -> Sequence[str | None]:

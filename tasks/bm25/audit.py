@@ -193,8 +193,8 @@ class _Chunks:
     """Some chunks as they read.
 
     Attributes:
-        lengths: Terms of each, with their repetitions.
-        frequencies: Of each, term number to tf.
+        lengths: Terms of each, with their repetitions, in the unit of the field weights.
+        frequencies: Of each, term number to tf, likewise.
     """
 
     lengths: list[int]
@@ -205,11 +205,16 @@ def _read_again(
     store: Bm25Store, chunks: NDArray[np.int32], *, texts_of: TextsOf, analyser: TextAnalyser
 ) -> tuple[_Chunks, tuple[str, ...]]:
     """The chunks as their texts read now, and the ids of a few where the stored statistics say something else."""
-    described = store.chunks_at(chunks, ["chunk_id", "chunk_hash"])
+    described = store.chunks_at(chunks, ["chunk_id", "chunk_hash", "body_start", "title"])
     hashes = described["chunk_hash"].to_pylist()
     texts = texts_of(described["chunk_hash"].unique())
     # A chunk without a text reads as an empty one: it is found to be misread wherever it has a term.
-    read = store.text_terms([texts.get(chunk_hash, "") for chunk_hash in hashes], analyse=analyser)
+    read = store.text_terms(
+        [texts.get(chunk_hash, "") for chunk_hash in hashes],
+        analyse=analyser,
+        body_starts=described["body_start"].to_pylist(),
+        titles=described["title"].to_pylist(),
+    )
     frequencies = _frequencies(chunks.size, *read.columns)
     stored = store.postings_at(read["term_number"].to_numpy(), chunks)
     places = pa.array(np.searchsorted(chunks, stored["chunk_number"].to_numpy()))
@@ -238,12 +243,13 @@ def _sampled(store: Bm25Store, terms: NDArray[np.int32], read: _Chunks, settings
     counts = store.chunk_counts()
     # Okapi's floor is made of the mean idf of all terms; the others need no more than the queries'.
     named = np.arange(counts.size) if settings.variant == "okapi" else np.unique(terms)
+    unit = settings.fields.weights.unit
     return Statistics(
         chunk_count=store.chunk_count,
-        average_length=store.average_length,
+        average_length=store.average_length / unit,
         chunk_counts=dict(zip(named.tolist(), counts[named].tolist(), strict=True)),
-        lengths=read.lengths,
-        frequencies=read.frequencies,
+        lengths=[length / unit for length in read.lengths],
+        frequencies=[{term: tf / unit for term, tf in found.items()} for found in read.frequencies],
         k1=settings.k1,
         b=settings.b,
     )

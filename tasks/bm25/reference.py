@@ -24,8 +24,8 @@ class Statistics:
     chunk_count: int
     average_length: float
     chunk_counts: Mapping[int, int]  # by term number
-    lengths: list[int]  # of the sampled chunks
-    frequencies: list[dict[int, int]]  # term number to tf, of the sampled chunks
+    lengths: list[float]  # of the sampled chunks
+    frequencies: list[dict[int, float]]  # term number to tf, of the sampled chunks
     k1: float
     b: float
 
@@ -86,7 +86,7 @@ class Reference(Protocol):
         doc_freqs: As ``Statistics.frequencies``.
     """
 
-    doc_freqs: list[dict[int, int]]
+    doc_freqs: list[dict[int, float]]
 
     def get_batch_scores(self, query: list[int], doc_ids: list[int]) -> list[float]:
         """The scores of chunks, by their places, for a query's terms."""

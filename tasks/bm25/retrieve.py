@@ -151,7 +151,8 @@ def _impacts(
     # Postings are many, different pairs of frequency and length few: the formula is computed of these alone.
     frequencies, lengths = np.flatnonzero(tf_seen), np.unique(block.lengths[block.lengths > 0])
     norms = length_norm(lengths.astype(np.float64), average_length, b=settings.b)
-    weights = VARIANTS[settings.variant].weight(frequencies[:, None], norms[None, :], k1=settings.k1)
+    counted = frequencies / settings.fields.weights.unit
+    weights = VARIANTS[settings.variant].weight(counted[:, None], norms[None, :], k1=settings.k1)
     tf_places = np.cumsum(tf_seen, dtype=np.int32) - 1
     length_places = np.where(kept, np.searchsorted(lengths, block.lengths), -1).astype(np.int32)
     total, count = sum(tfs.size for _, _, tfs in block.postings), 0

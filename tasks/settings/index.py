@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from nightrank.storage.bm25.fields import QUARTERS, FieldWeights
 from nightrank.tasks.settings.section import Section, Sha256
 
 
@@ -67,6 +68,22 @@ class SparseSettings(Section):
     )
 
 
+Weight = Annotated[float, Field(ge=0.0, le=64.0, multiple_of=0.25)]
+
+
+class Bm25FieldsSettings(Section):
+    """``[bm25.fields]``: what a word counts by where it stands (BM25F); steps of a quarter."""
+
+    title: Weight = Field(default=1.0, description="In the document's title, which goes before each of its chunks.")
+    headings: Weight = Field(default=1.0, description="In the headings that lead to the chunk.")
+    text: Weight = Field(default=1.0, description="In the chunk's own text.")
+
+    @property
+    def weights(self) -> FieldWeights:
+        """As statistics are built with them."""
+        return FieldWeights(*(round(weight * QUARTERS) for weight in (self.title, self.headings, self.text)))
+
+
 class Bm25Settings(Section):
     """``[bm25]``: the lexical leg."""
 
@@ -85,3 +102,4 @@ class Bm25Settings(Section):
     fold_accents: bool = Field(
         default=False, description="Whether Latin and Greek letters lose their accents: `café` and `cafe` are one."
     )
+    fields: Bm25FieldsSettings = Bm25FieldsSettings()

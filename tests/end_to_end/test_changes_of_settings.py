@@ -60,6 +60,7 @@ def assert_as_a_rebuild(collection: Collection, refresh: Refresh, folder: Path) 
     [
         ("bm25", {"k1": 0.6}, []),
         ("bm25", {"variant": "bm25plus"}, []),
+        ("bm25.fields", {"title": 3.0, "headings": 1.5}, ["postings"]),
         ("bm25", {"language": "none"}, ["postings", "pairs"]),  # another chunk of a document may be its best
         ("retrieval", {"fusion": "minmax"}, []),
         ("retrieval", {"candidate_depth": 99}, []),

@@ -59,7 +59,7 @@ def test_a_workspace_may_be_elsewhere(tmp_path: Path) -> None:
         (
             f"{LEAST}[bm25]\nzzz = 1\n",
             "unknown setting [bm25].zzz.",
-            "Known here: variant, k1, b, language, stop_words, fold_accents.",
+            "Known here: variant, k1, b, language, stop_words, fold_accents, fields.",
         ),
     ],
 )

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nightrank.storage.bm25.build import build_bm25
+from nightrank.storage.bm25.fields import PLAIN, FieldWeights
 from nightrank.storage.records import CHUNKS, Chunk
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Words:
     """Words as they are, but for some that are dropped; each character of scripts without spaces is a term."""
 
     dropped: frozenset[str] = frozenset()
+    field_weights: FieldWeights = PLAIN
 
     @property
     def languages(self) -> Sequence[str]:
@@ -43,7 +45,7 @@ class Words:
         return [list(text) for text in texts]
 
     def fingerprint(self) -> str:
-        return ",".join(sorted(self.dropped))
+        return f"{sorted(self.dropped)} {self.field_weights}"
 
 
 @dataclass(frozen=True)

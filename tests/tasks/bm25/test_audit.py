@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from nightrank.storage.bm25.fields import FieldWeights
     from nightrank.storage.bm25.terms import TextAnalyser
 
 TEXTS = {"a": "x y y", "b": "x x z", "c": "y", "d": "x x x x y z w", "e": "v"}
@@ -109,6 +110,7 @@ class Swapped:
     new: str
 
     languages: Sequence[str] = PLAIN.languages
+    field_weights: FieldWeights = PLAIN.field_weights
 
     def marks(self) -> pa.Table:
         return PLAIN.marks()
