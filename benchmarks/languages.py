@@ -165,11 +165,11 @@ def ours(judged: JudgedSet, folder: Path, language: str) -> list[list[int]]:
     columns = {
         name: pa.array([0] * len(hashes) if name in {"ordinal", "body_start"} else hashes) for name in CHUNKS.names
     }
-    pq.write_table(pa.table(columns).cast(CHUNKS), folder / "chunks.parquet")
+    pq.write_table(pa.table(columns).cast(CHUNKS), folder / "listed.parquet")
     texts = pa.record_batch({"chunk_hash": hashes, "text": judged.passages})
-    statistics = folder / "bm25.duckdb"
+    statistics = folder / "statistics.duckdb"
     build_bm25(
-        statistics, folder / "chunks.parquet", texts_of=lambda _hashes: iter([texts]), analyse=Analyser.of(settings)
+        statistics, folder / "listed.parquet", texts_of=lambda _hashes: iter([texts]), analyse=Analyser.of(settings)
     )
     with Bm25Store.open(statistics) as store:
         leg = retrieve_bm25(store, judged.questions, settings=settings, analyser=Analyser.of(settings), depth=DEPTH)

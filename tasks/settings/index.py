@@ -102,4 +102,6 @@ class Bm25Settings(Section):
     fold_accents: bool = Field(
         default=False, description="Whether Latin and Greek letters lose their accents: `café` and `cafe` are one."
     )
-    fields: Bm25FieldsSettings = Bm25FieldsSettings()
+    fields: Bm25FieldsSettings = Field(
+        default=Bm25FieldsSettings(), description="What a word counts by the field that it is in."
+    )

@@ -30,7 +30,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert (made.documents.max_bad_row_share, made.queries.budget, made.judgments.qrels) == (0.01, 10_000, None)
     assert (made.chunking.max_tokens, made.embedder.model) == (256, "sentence-transformers/all-MiniLM-L6-v2")
     bm25 = made.bm25
-    assert (bm25.variant, bm25.k1, bm25.b, bm25.language) == ("lucene", 1.2, 0.75, "english")
+    assert (bm25.variant, bm25.k1, bm25.b, bm25.language) == ("lucene", 1.2, 0.75, "auto")
     assert (made.retrieval.candidate_depth, made.retrieval.fusion) == (100, "rrf")
     assert (made.reranker.model, made.reranker.depth, made.reranker.weight) == ("nightrank-minilm", 100, None)
     assert (made.results.depth, made.results.unit, made.results.mmr_lambda) == (10, "document", 1.0)
