@@ -73,3 +73,15 @@ def test_a_separator_in_a_text_makes_no_row_names(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("id,text\n1,Hello, world\n2,Foo, bar\n3,Baz, qux\n")
     found = list(read_documents(DocumentsSettings(source="d.csv"), base=tmp_path, account=Account()))
     assert [type(each).__name__ for each in found] == ["BadRow"] * 3
+
+
+@pytest.mark.parametrize(
+    ("page", "read"),
+    [
+        ("export class notes as PDF to share them.\nSecond line.\n\nend", "export class notes"),
+        ("export function keys work as before.\n\nend", "export function keys"),
+        ("export const a = {\n\nThe rest of the page.\n\nMore", "The rest of the page."),
+    ],
+)
+def test_prose_is_no_code(page: str, read: str) -> None:
+    assert read in published_markdown(page).text
