@@ -103,9 +103,10 @@ class ResultsFile(Closing):
         self._connecting = Lock()
         self._copy: Path | None = None
         try:
-            self._held = path.open("rb", buffering=0)
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise self._unreadable(error) from error
+        self._let_go = finalize(self, os.close, self._descriptor)
         with self._reading() as connection:
             connection.execute(_GET, ("",)).fetchone()
 
@@ -121,7 +122,7 @@ class ResultsFile(Closing):
             self._is_closed = True
             while self._idle:
                 self._idle.pop().close()
-            self._held.close()
+            self._let_go()
             if self._copy is not None and self._process == os.getpid():
                 self._copy.unlink(missing_ok=True)
 
@@ -196,7 +197,7 @@ class ResultsFile(Closing):
     def _is_where_it_was(self) -> bool:
         """Whether the file that is held open is still the one of its name."""
         with suppress(OSError):
-            return os.path.samestat(self._path.stat(), os.fstat(self._held.fileno()))
+            return os.path.samestat(self._path.stat(), os.fstat(self._descriptor))
         return False
 
     def _copied(self) -> Path:
@@ -205,7 +206,7 @@ class ResultsFile(Closing):
             descriptor, name = tempfile.mkstemp(prefix="nightrank-results-", suffix=self._path.suffix)
             try:
                 with open(descriptor, "wb") as copy:  # noqa: PTH123 (a descriptor)
-                    while piece := os.pread(self._held.fileno(), COPIED_BYTES, copy.tell()):
+                    while piece := os.pread(self._descriptor, COPIED_BYTES, copy.tell()):
                         copy.write(piece)
             except BaseException:
                 Path(name).unlink()
