@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import MachineError, NightrankError
@@ -51,6 +52,8 @@ _SAID = (
 )
 _CREDENTIALS = ("expiredtoken", "expired token", "invalidaccesskeyid", "signaturedoesnotmatch", "tokenrefreshrequired")
 _STORES = ("duckdb", "_duckdb", "sqlite3", "pyarrow", "lance", "lancedb", "obstore")
+# Errors of DuckDB that quote statements and values, in which any word may be.
+_ABOUT_DATA = ("BinderException", "ConversionException", "ParserException", "CatalogException", "ConstraintException")
 LONGEST = 300  # characters of what a library said
 
 
@@ -58,7 +61,7 @@ def machine_error(error: BaseException) -> MachineError | None:
     """What a person is told of a failure that is none of ours; None where it may be a fault in our own code.
 
     Args:
-        error: As it was raised; what it was raised from counts as well.
+        error: As it was raised; what it was raised from on purpose counts as well.
 
     >>> import os
     >>> full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/workspace/releases")
@@ -92,14 +95,14 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while found is not None and id(found) not in seen:
         seen.add(id(found))
         yield found
-        found = found.__cause__ or found.__context__
+        found = found.__cause__
 
 
 def _number_of(error: BaseException) -> int | None:
     """Which failure of the operating system it is, where people can do something about that."""
-    if isinstance(error, OSError) and error.errno in _REMEDIES:
-        return error.errno
-    if not (_is_of_a_store(error) or isinstance(error, OSError)):
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno if error.errno in _REMEDIES else None
+    if not _is_of_a_store(error) or type(error).__name__ in _ABOUT_DATA:
         return None
     said = str(error).lower()
     return next((number for words, number in _SAID if any(word in said for word in words)), None)
@@ -108,9 +111,8 @@ def _number_of(error: BaseException) -> int | None:
 def _is_of_a_store(error: BaseException) -> bool:
     """Whether a store's library raised it; LanceDB's come as plain errors whose words name Lance."""
     modules = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    return bool(modules & set(_STORES)) or (
-        isinstance(error, RuntimeError | ValueError) and "lance" in str(error).lower()
-    )
+    is_lances = isinstance(error, RuntimeError | ValueError) and re.search(r"\blance", str(error).lower()) is not None
+    return is_lances or bool(modules & set(_STORES))
 
 
 def _message(error: BaseException) -> str:

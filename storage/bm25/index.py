@@ -45,6 +45,7 @@ FROM (
 )
 JOIN terms USING (term)
 GROUP BY number, term_number
+HAVING sum(qtf) > 0
 ORDER BY number, term_number
 """
 
@@ -250,7 +251,7 @@ class Bm25Store(Closing):
         if analysis_fingerprint(analyse) != self.analysis:
             raise MachineError(
                 "The queries would be analysed in another way than the release's chunks.",
-                remedy="Run a refresh: the language, stop words or the program changed since the release was built.",
+                remedy="Run a refresh: [bm25]'s analysis, or the program, changed since the release was built.",
             )
         with closing(self._connection.cursor()) as cursor:
             asked_in = [row[0] for row in cursor.sql(_LANGUAGES).fetchall()] if as_queries else None

@@ -56,6 +56,9 @@ WITH decided AS (
     WHERE votes >= $least_weight AND 2 * votes > 3 * second
 )
 SELECT number, language FROM decided
+UNION
+-- Titles and tables say too little of their language and are of the first: that is where their queries ask, too.
+SELECT number, 0::UTINYINT FROM decided WHERE EXISTS (SELECT 1 FROM asked_in WHERE language = 0)
 UNION ALL
 SELECT number, language
 FROM (SELECT number FROM numbered_texts ANTI JOIN decided USING (number)), asked_in

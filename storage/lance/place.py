@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -114,7 +115,7 @@ class LanceFolder(LancePlace):
         link = Path(folder) / FOLDER
         link.symlink_to(path, target_is_directory=True)
         connection = lancedb.connect(str(link))
-        weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)  # its tables hold the connection
+        weakref.finalize(connection, _remove_own, folder, os.getpid())  # its tables hold the connection
         return connection
 
     @override
@@ -144,6 +145,12 @@ class LanceFolder(LancePlace):
     def table_folder(self, name: str) -> Path:
         """Where a table's files lie."""
         return self.path / f"{name}{SUFFIX}"
+
+
+def _remove_own(folder: str, process: int) -> None:
+    """Remove a folder, but not in a process that was forked from the one that made it."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class LanceBucket(LancePlace):

@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
+from weakref import finalize
 
 from typing_extensions import override
 
@@ -27,6 +28,7 @@ from nightrank.storage.release.files import ReleaseFiles
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+CLOSED = "the results have been closed"
 COPIED_BYTES = 1 << 20  # at a time
 MAPPED_BYTES = 1 << 40  # SQLite maps as much of it into memory as it was built to, and reads what lies beyond
 
@@ -98,18 +100,15 @@ class ResultsFile(Closing):
         self._idle: list[sqlite3.Connection] = []
         self._process = os.getpid()
         self._is_closed = False
-        self._copying = Lock()
+        self._connecting = Lock()
         self._copy: Path | None = None
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise self._unreadable(error) from error
-        try:
-            with self._reading() as connection:
-                connection.execute(_GET, ("",)).fetchone()
-        except BaseException:
-            os.close(self._descriptor)
-            raise
+        self._let_go = finalize(self, os.close, self._descriptor)
+        with self._reading() as connection:
+            connection.execute(_GET, ("",)).fetchone()
 
     def __len__(self) -> int:
         """How many queries it holds, aliases not counted."""
@@ -119,14 +118,13 @@ class ResultsFile(Closing):
 
     @override
     def close(self) -> None:
-        if self._is_closed:
-            return
-        self._is_closed = True
-        while self._idle:
-            self._idle.pop().close()
-        os.close(self._descriptor)
-        if self._copy is not None and self._process == os.getpid():
-            self._copy.unlink(missing_ok=True)
+        with self._connecting:
+            self._is_closed = True
+            while self._idle:
+                self._idle.pop().close()
+            self._let_go()
+            if self._copy is not None and self._process == os.getpid():
+                self._copy.unlink(missing_ok=True)
 
     def get(self, key: str) -> tuple[str, bytes] | None:
         """The text of a query and its results as JSON, by its key or an alias; None where it has none.
@@ -161,9 +159,9 @@ class ResultsFile(Closing):
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """A connection that nobody else uses meanwhile."""
         if self._is_closed:
-            raise ValueError("the results have been closed")
+            raise ValueError(CLOSED)
         if self._process != os.getpid():  # SQLite's connections must not be used behind a fork
-            self._idle, self._process, self._copying, self._copy = [], os.getpid(), Lock(), None
+            self._idle, self._process, self._connecting, self._copy = [], os.getpid(), Lock(), None
         idle = self._idle
         try:
             connection = idle.pop()
@@ -188,10 +186,13 @@ class ResultsFile(Closing):
             idle.append(connection)
 
     def _connect(self) -> sqlite3.Connection:
-        try:
-            return _connected(self._path if self._is_where_it_was() else self._copied())
-        except (OSError, sqlite3.Error) as error:
-            raise self._unreadable(error) from error
+        with self._connecting:
+            if self._is_closed:  # by another thread, meanwhile
+                raise ValueError(CLOSED)
+            try:
+                return _connected(self._path if self._is_where_it_was() else self._copied())
+            except (OSError, sqlite3.Error) as error:
+                raise self._unreadable(error) from error
 
     def _is_where_it_was(self) -> bool:
         """Whether the file that is held open is still the one of its name."""
@@ -201,14 +202,24 @@ class ResultsFile(Closing):
 
     def _copied(self) -> Path:
         """The copy of what is held open, made at first need."""
-        with self._copying:
-            if self._copy is None:
-                descriptor, name = tempfile.mkstemp(prefix="nightrank-results-", suffix=self._path.suffix)
+        if self._copy is None:
+            descriptor, name = tempfile.mkstemp(prefix="nightrank-results-", suffix=self._path.suffix)
+            try:
                 with open(descriptor, "wb") as copy:  # noqa: PTH123 (a descriptor)
                     while piece := os.pread(self._descriptor, COPIED_BYTES, copy.tell()):
                         copy.write(piece)
-                self._copy = Path(name)
-            return self._copy
+            except BaseException:
+                Path(name).unlink()
+                raise
+            self._copy = Path(name)
+            finalize(self, _remove_own, self._copy, os.getpid())
+        return self._copy
+
+
+def _remove_own(path: Path, process: int) -> None:
+    """Remove a file, but not in a process that was forked from the one that made it."""
+    if os.getpid() == process:
+        path.unlink(missing_ok=True)
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 CHANGED = {
     "embedder": "[embedder]",
     "chunking": "[chunking] or the embedder's tokenizer",
-    "analysis": "[bm25].language, stop_words or fold_accents",
+    "analysis": "[bm25].language, stop_words, fold_accents or fields",
     "sparse": "[sparse] encoder",
 }
 

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import Bounds, minimize
 
 from nightrank.storage.legs import LEGS
-from nightrank.tasks.rank.learned import FARTHEST, FEATURES, Gate
+from nightrank.tasks.rank.learned import FARTHEST, FEATURES, LARGEST_EXPONENT, Gate
 from nightrank.tasks.rank.lists import RERANKER
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _loss(numbers: _Numbers, examples: Examples, of_features: Floats, gradient: 
     sharpness = numbers.sharpness[int(reranked)]
     if reranked:
         own = numbers.biases[-1] + _dot(of_features[:, count], numbers.coefficients[-1])
-        weight = 1.0 / (1.0 + np.exp(-own))[:, None]
+        weight = 1.0 / (1.0 + np.exp(np.minimum(-own, LARGEST_EXPONENT)))[:, None]
         standard, deviation = _standardised(first, examples.there)
         final = (1.0 - weight) * standard + weight * examples.pairs
     else:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
     from nightrank.storage.release.manifest import LogMeans
 FORMAT = 1
+LARGEST_EXPONENT = 700.0  # of a double that is finite
 FARTHEST = 3.0  # deviations from the mean beyond which a descriptor is cut: nothing farther was ever learnt from
 # Below these means legs agree less than legs do that know the collection: what is missing tells how much less.
 USUAL = {"overlap": 0.3, "support": 0.45}
@@ -129,7 +130,8 @@ class LearnedOrder:
             legs: Those that are on.
             log: Of the log that the queries are part of.
         """
-        return 1.0 / (1.0 + np.exp(-self.gates[RERANKER](features(lists, RERANKER, legs=legs, log=log))))
+        logits = self.gates[RERANKER](features(lists, RERANKER, legs=legs, log=log))
+        return 1.0 / (1.0 + np.exp(np.minimum(-logits, LARGEST_EXPONENT)))
 
 
 def features(lists: Lists, name: str, *, legs: Sequence[str], log: LogMeans) -> NDArray[np.float64]:

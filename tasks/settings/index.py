@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nightrank.storage.bm25.fields import QUARTERS, FieldWeights
 from nightrank.tasks.settings.section import Section, Sha256
@@ -77,6 +77,13 @@ class Bm25FieldsSettings(Section):
     title: Weight = Field(default=1.0, description="In the document's title, which goes before each of its chunks.")
     headings: Weight = Field(default=1.0, description="In the headings that lead to the chunk.")
     text: Weight = Field(default=1.0, description="In the chunk's own text.")
+
+    @model_validator(mode="after")
+    def _something_counts(self) -> Self:
+        if not (self.title or self.headings or self.text):
+            message = "one of title, headings and text must weigh more than 0"
+            raise ValueError(message)
+        return self
 
     @property
     def weights(self) -> FieldWeights:

@@ -52,9 +52,24 @@ def test_a_failure_is_told_with_what_to_do(error: Exception, says: str, remedy: 
 
 
 @pytest.mark.parametrize(
-    "error", [KeyError("x"), ValueError("timeout is not a number"), RuntimeError("no space left"), InputError("ours")]
+    "error",
+    [
+        KeyError("x"),
+        ValueError("timeout is not a number"),
+        RuntimeError("no space left"),
+        ValueError("the balance timed out"),
+        FileExistsError(errno.EEXIST, "File exists", "/data/timeouts"),
+        duckdb.BinderException('Binder Error: Referenced column "timeout_s" not found'),
+        InputError("ours"),
+    ],
 )
 def test_what_may_be_a_fault_of_ours_stays_what_it_is(error: Exception) -> None:
+    assert machine_error(error) is None
+
+
+def test_what_happened_before_and_was_dealt_with_does_not_count() -> None:
+    error = KeyError("bug")
+    error.__context__ = OSError(errno.ENOSPC, FULL)
     assert machine_error(error) is None
 
 

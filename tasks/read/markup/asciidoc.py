@@ -23,10 +23,12 @@ VERBATIM, DROPPED = "-.`", "+/"
 
 MACRO_WITH_TEXT = re.compile(r"(?:(?:link|xref|mailto|menu):|(?<![\w/])https?://)([^\s\[\]]*)\[([^\]]*)\]")
 MACRO_OF_TEXT = re.compile(r"(?:kbd|btn|footnote|pass|stem):\w*\[([^\]]*)\]")
-MACRO_UNSEEN = re.compile(r"(?:image|icon|indexterm2?|anchor):[^\s\[\]]*\[[^\]]*\]|\[\[[^\]]*\]\]")
+MACRO_UNSEEN = re.compile(
+    r"(?:image|icon|indexterm2?|anchor):[^\s\[\]]{0,500}\[[^\[\]]{0,500}\]|\[\[[^\[\]]{0,200}\]\]"
+)
 CROSS_REFERENCE = re.compile(r"<<[^<>,]*,\s*([^<>]*)>>")
 CROSS_REFERENCE_ALONE = re.compile(r"<<#?([^<>]*)>>")
-ROLE = re.compile(r"\[[^\]\s]*\](#{1,2})(.+?)\1")
+ROLE = re.compile(r"\[[^\[\]\s]{0,200}\](#{1,2})(.+?)\1")
 SUBSTITUTED = re.compile(r"\{([\w-]+)\}")
 
 

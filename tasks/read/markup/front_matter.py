@@ -76,9 +76,11 @@ _MULTIMARKDOWN_KEYS = frozenset(
 )
 _ORG_LINE = re.compile(r"#\+([A-Za-z_]+):[ \t]*(.*)\n?")
 _SALVAGED = re.compile(
-    r"^[ \t]*[\"']?(title|draft|published|publish|status)[\"']?[ \t]*[:=][ \t]*(.+?)[ \t]*,?[ \t]*$",
+    r"^[ \t]*[\"']?(title|draft|published|publish|status|private|noindex|unlisted|search_exclude)[\"']?[ \t]*"
+    r"[:=](.*)$",
     re.MULTILINE | re.IGNORECASE,
 )
+_REMARK = re.compile(r"\s+(?:#|//)")
 MAX_HEAD_LINES = 60
 
 
@@ -160,9 +162,16 @@ def _in_page(fault: str, line: int) -> str:
 def _salvaged(block: str) -> Fields:
     """Of a broken block, what the page is called and what hides it."""
     fields: Fields = {}
-    for name, written in _SALVAGED.findall(block):
-        value = written.strip(written[0]) if written[0] in "\"'" else written
-        fields.setdefault(name.lower(), value if name.lower() == "title" else plain_value(value))
+    for name, line in _SALVAGED.findall(block):
+        written = line.strip().rstrip(",").rstrip()
+        if not written:
+            continue
+        is_title, is_quoted = name.lower() == "title", written[0] in "\"'"
+        if is_quoted:
+            written = written.strip(written[0])
+        elif not is_title:
+            written = _REMARK.split(written)[0].rstrip().rstrip(",")
+        fields.setdefault(name.lower(), written if is_title else plain_value(written))
     return fields
 
 

@@ -69,9 +69,9 @@ def parse_html(source: str, *, is_xml: bool = False) -> HtmlPage:
         return HtmlPage("", "")
     sheets = [node.text() for node in tree.css("style") if "print" not in (node.attributes.get("media") or "")]
     unseen = hidden_by_styles([sheet[:STYLES_CHARACTERS] for sheet in sheets])
-    title = _text_of(tree, "title")
     is_moved = any(_MOVED.search(node.text()) for node in tree.css("script"))
     tree.strip_tags(["script", "style", "noscript", "template", "svg"])
+    title = _text_of(tree, "title")  # of the page, and of no picture
     characters = length(root)
     if characters < STUB_CHARACTERS:
         _skip_stub(tree, f"{title} {visible_text(root, unseen, None)}", is_moved=is_moved)

@@ -108,6 +108,8 @@ class Unseen:
 
 
 _AT_BLOCK = re.compile(r"@[^{};@]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}|@[^{};@]*;")
+_MARKS = re.compile(r"<!--|-->")
+_IMPORT = re.compile(r"@import\s+(?:url\([^()]*\)|\"[^\"]*\"|'[^']*')[^;{}]*;", re.IGNORECASE)
 _RULE = re.compile(r"(?:^|(?<=\}))([^{}]*)\{([^{}]*)\}")
 _SIMPLE = re.compile(r"\s*[a-z]*([.#])([\w-]+)\s*", re.IGNORECASE)
 _DISPLAY = re.compile(r"(?:^|;)\s*(?:display|visibility)\s*:\s*([\w-]+)", re.IGNORECASE)
@@ -118,7 +120,8 @@ def hidden_by_styles(sheets: list[str]) -> Unseen:
     hidden: set[tuple[str, str]] = set()
     shown: set[str] = set()
     for sheet in sheets:
-        plain = _AT_BLOCK.sub("", between(sheet, "/*", "*/", lambda _comment: ""))
+        plain = between(_MARKS.sub(" ", sheet), "/*", "*/", lambda _comment: "")
+        plain = _AT_BLOCK.sub("", _IMPORT.sub("", plain)) + "}"  # browsers close what is left open
         for selectors, declarations in _RULE.findall(plain):
             value = _DISPLAY.search(declarations)
             if value is None:

@@ -17,7 +17,7 @@ MAX_LEVELS = 200
 """Elements that may be open at once; tags beyond are left out, and their text stays."""
 
 _VOID = "area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr"
-_EMPTY = re.compile(rf"<((?!(?:{_VOID})\b)[a-z][\w:-]*)((?:[^<>\"']|\"[^\"]*\"|'[^']*')*)/>", re.IGNORECASE)
+_EMPTY = re.compile(rf"<((?!(?:{_VOID})\b)[a-z][\w:-]*+)((?:[^<>\"'/]|/(?!>)|\"[^\"]*\"|'[^']*')*+)/>", re.IGNORECASE)
 _EMPTY_RAW = re.compile(r"<(script|style|title|textarea|iframe|noscript)\b([^<>]*)/>", re.IGNORECASE)
 _RAW = {
     # What holds text without tags, and where one that is never closed is taken to end.

@@ -58,7 +58,7 @@ _IMPORT = re.compile(
 )
 _EXPORT = re.compile(
     r"export\s+(?:(?:const|let|var)\s+[\w$\[{][^=\n]*=|default\s+(?:function|class|async|[({]|[\w$.(){}]+;?[ \t]*$)"
-    r"|(?:async\s+)?function\b|class\s+\w+|[{*])",
+    r"|(?:async\s+)?function\b[^\n]*\(|class\s+\w+[^\n]*\{|[{*])",
     re.MULTILINE,
 )
 _CONTAINER = re.compile(r"[ \t>]*:{3,}[ \t]*\{?[\w-]*\}?[ \t]*(?:\[([^\[\]\n]*)\])?[ \t]*([^{}\n]*)")
@@ -195,16 +195,18 @@ class _Page:
         return self._keep(start, found.end())
 
     def _end_of_code(self, start: int) -> int:
-        """Past the blank line at which every brace that code opens is closed."""
-        depth, at = 0, start
+        """Past the blank line at which every brace that code opens is closed; past the first one where none is."""
+        depth, at, first_blank = 0, start, 0
         while at < len(self.text):
             end = self.text.find("\n", at) + 1 or len(self.text)
             line = self.text[at:end]
-            if not line.strip() and depth <= 0:
-                break
+            if not line.strip():
+                first_blank = first_blank or at
+                if depth <= 0:
+                    return at
             depth += sum(line.count(mark) for mark in "{[(") - sum(line.count(mark) for mark in "}])")
             at = end
-        return at
+        return first_blank if first_blank and depth > 0 else at
 
     def _contents(self, found: re.Match[str]) -> int:
         return found.end()

@@ -14,7 +14,7 @@ _SHOWN = re.compile(
     r"(?<![\w-])(?:title|label|caption|heading|summary|content|text|subtitle|header)\s*[=:]\s*\{?(?:\"([^\"]*)\"|'([^']*)')"
 )
 _SHORTCODE = re.compile(r"\{\{([<%])(/\*)?(.*?)(?:\*/)?[>%]\}\}", re.DOTALL)
-_LIQUID = re.compile(r"\{%[-~]?\s*(\w+)?((?:[^%\"'{]|%(?!\})|\"[^\"\n]*\"|'[^'\n]*'){0,4000}?)[-~]?%\}")
+_LIQUID = re.compile(r"\{%[-~]?\s*+(\w++)?+((?:[^%\"'{]|%(?!\})|\"[^\"\n]*\"|'[^'\n]*'){0,4000}?)[-~]?%\}")
 _VERBATIM = frozenset({"raw", "verbatim", "highlight", "code", "codeblock"})
 _OUTPUT = re.compile(r"\{\{\{?(?:[^{}\n]|\n(?![ \t]*\n)){0,1000}?\}?\}\}")
 _POSITIONAL = re.compile(r"(?<![=\w])\"([^\"\n]*)\"")

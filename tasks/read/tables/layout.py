@@ -111,7 +111,8 @@ def _found(lines: list[str], separator: str, columns: Columns | None) -> Layout:
 def _with_row_names(lines: Sequence[str], layout: Layout) -> Layout:
     """A layout whose header is one name short, as R's ``write.table`` leaves out that of row names.
 
-    A last field that is always empty is what a separator at the end of each row leaves.
+    A last field that is always empty is what a separator at the end of each row leaves. R quotes names of columns and
+    rows; without quotes a field too many is more likely a separator in a text, which costs its row.
     """
     rows = list(islice(_records(lines, layout.separator, is_quoted=True), FIRST_ROWS))
     header, data = rows[0], rows[1:]
@@ -120,7 +121,8 @@ def _with_row_names(lines: Sequence[str], layout: Layout) -> Layout:
     if not any(row[-1].strip() for row in data):
         return layout._replace(header=(*header, ""), told=(*layout.told, "a separator at the end of each row"))
     numbers = [row[0] for row in data]
-    if numbers != [str(number) for number in range(1, len(data) + 1)]:  # another fault
+    are_quoted = all(line.startswith('"') for line in lines[:2])
+    if not are_quoted or numbers != [str(number) for number in range(1, len(data) + 1)]:  # another fault
         return layout
     return layout._replace(header=("", *header), told=(*layout.told, "row names without a name in the header"))
 

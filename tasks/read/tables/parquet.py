@@ -76,6 +76,7 @@ def _row(
         raise ValueError(too_large(size_bytes, max_bytes))
     values: dict[str, object] = {}
     bytes_of: dict[str, int] = {}
+    unusable: dict[str, str] = {}
     for name, column in columns:
         try:
             if name in texts:
@@ -89,12 +90,12 @@ def _row(
         except UnicodeDecodeError:
             raise ValueError(f"field {shown(name)}: a text in it is not UTF-8") from None
         except (ValueError, KeyError, OverflowError) as error:
-            raise ValueError(f"field {shown(name)}: {error}") from None
+            unusable[name] = str(error)  # a date beyond the year 9999, say
     fields, left_out = fields_and_left_out(values)
     size_bytes += sum(size for name, size in bytes_of.items() if name in fields)  # those that are texts
     if size_bytes > max_bytes:
         raise ValueError(too_large(size_bytes, max_bytes))
-    return fields, left_out
+    return fields, left_out | unusable
 
 
 def _is_text(kind: pa.DataType) -> bool:

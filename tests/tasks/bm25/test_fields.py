@@ -78,7 +78,9 @@ def test_scores_are_those_of_the_formula(tmp_path: Path, word: str) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("fields", [FIELDS, Bm25FieldsSettings(title=0.25, text=3.75), Bm25FieldsSettings()])
+@pytest.mark.parametrize(
+    "fields", [FIELDS, Bm25FieldsSettings(title=0.25, text=3.75), Bm25FieldsSettings(title=0.0), Bm25FieldsSettings()]
+)
 def test_they_are_rank_bm25s(tmp_path: Path, variant: Variant, fields: Bm25FieldsSettings) -> None:
     settings = Bm25Settings(language="english", variant=variant, fields=fields)
     analyser = Analyser.of(settings)
@@ -109,3 +111,5 @@ def test_they_are_rank_bm25s(tmp_path: Path, variant: Variant, fields: Bm25Field
 def test_weights_are_quarters() -> None:
     with pytest.raises(ValueError, match="multiple of"):
         Bm25FieldsSettings(title=1.1)
+    with pytest.raises(ValueError, match="more than 0"):
+        Bm25FieldsSettings(title=0.0, headings=0.0, text=0.0)
