@@ -175,7 +175,7 @@ def serve(served: Sequence[Served], *, on_ready: Callable[[Sequence[Served]], No
             if not waits.is_served:
                 configuration = load_settings(served[0].settings_file)
                 mark_dead_runs(configuration, deployment=served[0].name, now=datetime.now(UTC))
-            _serve_once(deployments, on_ready=lambda: waits.is_served or on_ready(served), waits=waits)
+            _serve_once(deployments, served, on_ready=on_ready, waits=waits)
         except NightrankError:
             raise
         except Exception as error:
@@ -208,13 +208,20 @@ class Waits:
         self.is_served, self.failures = True, 0
 
 
-def _serve_once(deployments: Sequence[RunnerDeployment], *, on_ready: Callable[[], object], waits: Waits) -> None:
+def _serve_once(
+    deployments: Sequence[RunnerDeployment],
+    served: Sequence[Served],
+    *,
+    on_ready: Callable[[Sequence[Served]], None],
+    waits: Waits,
+) -> None:
     from prefect.runner import Runner
 
     runner = Runner(name="nightrank", pause_on_shutdown=False)
     for deployment in deployments:
         runner.add_deployment(deployment)
-    on_ready()
+    if not waits.is_served:
+        on_ready(served)
     waits.served()
     asyncio.run(_run(runner))
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.objects import FlowRun, State
 
     from nightrank.flows.settings_file import Configuration
     from nightrank.storage.workspace.locks import Abandoned
@@ -108,7 +108,9 @@ def mark_crashed(client: SyncPrefectClient, run: FlowRun, settings: Settings, *,
     """
     if run.state is None or run.state.is_final():
         return
-    state = Crashed(message=f"Its process was killed, or its machine went down ({holder}); it told nobody.")
+    state: State[object] = Crashed(
+        message=f"Its process was killed, or its machine went down ({holder}); it told nobody."
+    )
     client.set_flow_run_state(run.id, state, force=True)
     workspace = workspace_name(settings.workspace, base=base)
     message = message_of(client.read_flow(run.flow_id).name, run, state, workspace=workspace)

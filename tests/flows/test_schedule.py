@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from prefect.deployments.runner import RunnerDeployment
-
 
 def answer(status: int) -> httpx.HTTPStatusError:
     request = httpx.Request("POST", "http://prefect/api/deployments/")
@@ -35,7 +33,7 @@ class Busy:
     def __init__(self, *errors: Exception, after_ready: bool) -> None:
         self.errors, self.after_ready = [*errors], after_ready
 
-    def __call__(self, _: Sequence[RunnerDeployment], *, waits: module.Waits, **__: object) -> None:
+    def __call__(self, *_: Sequence[object], waits: module.Waits, **__: object) -> None:
         if self.after_ready:
             waits.served()
         if self.errors:
@@ -47,7 +45,7 @@ def slept(monkeypatch: pytest.MonkeyPatch, prefect_api: str) -> list[float]:
     seconds: list[float] = []
     monkeypatch.setattr("nightrank.flows.engine.abandoned.mark_dead_runs", lambda *_, **__: None)
     monkeypatch.setattr(module, "load_settings", lambda _: None)
-    monkeypatch.setattr(module.time, "sleep", seconds.append)
+    monkeypatch.setattr("time.sleep", seconds.append)
     return seconds
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -68,7 +68,8 @@ def test_as_a_schedule_begins_runs_whose_process_is_gone_give_their_place_back(
     name, now = collection.folder.parent.name, datetime(2026, 1, 3, tzinfo=UTC)
     collection.write()
     configuration = load_settings(collection.settings_file)
-    deployment = Served(prune, name, "", collection.settings_file, cron=None, timezone="UTC").deployment().apply()
+    served = Served(prune, name, "", collection.settings_file, cron=None, timezone="UTC")
+    deployment = cast("UUID", served.deployment().apply())  # a coroutine is what it is for callers that are coroutines
     with get_client(sync_client=True) as client:
         run = str(client.create_flow_run_from_deployment(deployment, state=Running()).id)
 
