@@ -53,7 +53,7 @@ ORDER BY number, term_number
 _QUERY_TERMS = _TERMS_OF.replace("COUNTED", "occurrences")
 _TEXT_TERMS = _TERMS_OF.replace("COUNTED", "weighted")
 
-_LANGUAGES = "SELECT DISTINCT language FROM chunks"
+_LANGUAGES = "SELECT language, count(*) FROM chunks GROUP BY language ORDER BY language"
 
 # Postings that lie in order are read in order, twice as fast as terms are looked up and sorted.
 _ORDERED_POSTINGS_IN = "SELECT term_slot, slot, tf FROM postings WHERE slot >= $first_slot AND slot < $end_slot"
@@ -206,8 +206,8 @@ class Bm25Store(Closing):
 
         Returns:
             query_number, term_number, qtf (the term's occurrences in the query); int32, by query, then term. Terms
-            that no chunk has are left out. A query that is not clearly of one language has the terms of every language
-            of the collection.
+            that no chunk has are left out. A query that is not clearly of one language has the terms of every
+            common language of the collection.
 
         Raises:
             MachineError: The collection was analysed in another way, or its postings are laid out in another.
@@ -259,7 +259,7 @@ class Bm25Store(Closing):
                 remedy="Run a refresh: [bm25]'s analysis, or the program, changed since the release was built.",
             )
         with closing(self._connection.cursor()) as cursor:
-            asked_in = [row[0] for row in cursor.sql(_LANGUAGES).fetchall()] if as_queries else None
+            asked_in = dict(cursor.sql(_LANGUAGES).fetchall()) if as_queries else None
             cursor.register("numbered_texts", numbered)
             if not as_queries:
                 cursor.register("named_languages", numbered.select(["number", "declared"]))

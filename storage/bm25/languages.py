@@ -2,8 +2,9 @@
 
 A text's language depends on that text alone, so that it is the same whatever else is indexed. Words that are in several
 languages' lists weigh less (``storage.bm25.terms.TextAnalyser.marks``); all weights are whole numbers, whose sums do
-not depend on an order. A query is short, and says less: one that is not clearly of a language is asked in every
-language of the collection, so that both sides always meet.
+not depend on an order. A query is short, and says less: one that is not clearly of a language is asked in every common
+language of the collection, and not in one that a few chunks may have been taken for: its stop words would be left out
+of every such query.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pyarrow as pa
 from nightrank.storage.files.database import only_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Mapping
 
     import duckdb
 
@@ -25,6 +26,9 @@ FULL_WEIGHT = 2520
 # What the words of a language must weigh together in a text, which must have two different ones.
 LEAST_WEIGHT = 2 * FULL_WEIGHT
 
+# Of the chunks, for a language to be one that queries are asked in which are not clearly of it; the most frequent is.
+COMMON_SHARE = 0.02
+
 # What the words of another language must weigh, in those of the one that a document says: nearly related ones share
 # many of their words, and none reaches this in a text of the other (``benchmarks.languages``).
 CONTRARY = 3
@@ -33,8 +37,10 @@ _PLACES = pa.schema([("declared", pa.string()), ("language", pa.uint8()), ("has_
 
 _VOTES = """
 CREATE OR REPLACE TEMP TABLE language_votes AS
-SELECT number, language, sum(occurrences * weight)::BIGINT AS votes, min(word) < max(word) AS are_two
-FROM run_counts JOIN language_marks USING (run)
+SELECT number, language, sum(weight)::BIGINT AS votes, count(*) > 1 AS are_two
+FROM (
+    SELECT DISTINCT number, language, word, weight FROM run_counts JOIN language_marks USING (run)
+)
 GROUP BY number, language
 """
 
@@ -80,10 +86,11 @@ WITH decided AS (
 SELECT number, language FROM decided
 UNION
 -- Titles and tables say too little of their language and are of the first: that is where their queries ask, too.
-SELECT number, 0::UTINYINT FROM decided WHERE EXISTS (SELECT 1 FROM asked_in WHERE language = 0)
+SELECT number, 0::UTINYINT FROM decided WHERE EXISTS (SELECT 1 FROM asked_in WHERE language = 0 AND is_common)
 UNION ALL
 SELECT number, language
 FROM (SELECT number FROM numbered_texts ANTI JOIN decided USING (number)), asked_in
+WHERE is_common
 """
 
 # Texts without a row are of the first language.
@@ -130,7 +137,7 @@ def declare_languages(
 
 
 def settle_languages(
-    connection: duckdb.DuckDBPyConnection, *, marks: pa.Table, asked_in: Collection[int] | None
+    connection: duckdb.DuckDBPyConnection, *, marks: pa.Table, asked_in: Mapping[int, int] | None
 ) -> None:
     """Give the texts behind ``run_counts(number, run, occurrences, weighted)`` their languages.
 
@@ -142,7 +149,7 @@ def settle_languages(
             ``declared_languages``.
         marks: run, language, word, weight: the words that tell languages apart.
         asked_in: None: the texts are of the collection. Else they are queries, and these are the languages that the
-            collection has.
+            collection has, with how many chunks are in each.
     """
     connection.register("language_marks", marks)
     connection.execute(_VOTES)
@@ -151,7 +158,9 @@ def settle_languages(
     if asked_in is None:
         connection.execute(_OF_TEXTS, least | {"contrary": CONTRARY})
     else:
-        connection.register("asked_in", pa.table({"language": pa.array(sorted(asked_in), pa.uint8())}))
+        bar = min(COMMON_SHARE * sum(asked_in.values()), max(asked_in.values(), default=0))
+        is_common = [count >= bar for count in asked_in.values()]
+        connection.register("asked_in", pa.table({"language": pa.array(asked_in, pa.uint8()), "is_common": is_common}))
         connection.execute(_OF_QUERIES, least)
         connection.unregister("asked_in")
     connection.execute("DROP TABLE language_votes")

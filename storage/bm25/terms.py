@@ -20,14 +20,14 @@ from nightrank.storage.characters import folded
 from nightrank.storage.keys import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import duckdb
 
     from nightrank.storage.bm25.fields import FieldWeights
 
 # Part of every analysis fingerprint: raise it when anything below changes what a text's terms are.
-TOKENISATION = "3"
+TOKENISATION = "4"
 
 # Distinct runs that are Python strings at one time.
 SLICE = 100_000
@@ -123,7 +123,7 @@ def analysis_fingerprint(analyse: TextAnalyser) -> str:
 
 
 def count_runs_and_name_terms(
-    connection: duckdb.DuckDBPyConnection, *, analyse: TextAnalyser, asked_in: Collection[int] | None = None
+    connection: duckdb.DuckDBPyConnection, *, analyse: TextAnalyser, asked_in: Mapping[int, int] | None = None
 ) -> None:
     """Count the words of ``numbered_texts(number, text)``, a table or view that the connection can see.
 
@@ -139,7 +139,8 @@ def count_runs_and_name_terms(
         connection: On the file, or on what can see the texts.
         analyse: What becomes of the words.
         asked_in: None: the texts are of the collection, and each has a language of its own. Of queries the languages
-            of the collection: a query that is not clearly of one of them has rows of all of them in ``text_runs``.
+            of the collection, with how many chunks are in each: a query that is not clearly of one of them has rows of
+            every common one in ``text_runs``.
     """
     if asked_in is not None or analyse.field_weights.are_plain:
         connection.execute(_COUNT_RUNS)

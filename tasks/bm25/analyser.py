@@ -146,7 +146,8 @@ def _marks(names: tuple[str, ...]) -> pa.Table:
         return _MARKS.empty_table()
     lists = word_lists()
     of_language = {name: place for place, name in enumerate(names)} | dict.fromkeys(MAIN_LANGUAGES.values(), 0)
-    found = [(word, name) for name in of_language if name in lists for word in lists[name].marks]
+    # A letter alone is a symbol or a variable in texts of every language.
+    found = [(word, name) for name in of_language if name in lists for word in lists[name].marks if len(word) > 1]
     languages_of = Counter(word for word, _ in found)
     number_of = {word: number for number, word in enumerate(sorted(languages_of))}
     rows = {
