@@ -62,7 +62,7 @@ def read_page(form: str, text: str) -> None:
                 parsed_page(".xhtml", text)
 
 
-def operations(work: Callable[[], None]) -> int:
+def operations(work: Callable[[], object]) -> int:
     """Calls of functions, of Python and of C, that some work makes."""
     count = 0
 
