@@ -20,6 +20,8 @@ from nightrank.tasks.read.markup.restructured import parse_restructured
 from nightrank.tasks.read.values import clean_text, identifier, kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.read.input_file import InputFile
 
@@ -32,6 +34,8 @@ EMPTY_PAGE = "empty page"
 DRAFTS = "_drafts"
 ERROR_PAGES = ("404.html", "404.htm")
 HEADING_WORDS = ("text", "code_inline", "softbreak", "hardbreak")
+TITLE_NEARBY_CHARACTERS = 2_000
+"""How far a heading is looked for at first: most pages begin with one."""
 TITLE_WITHIN_CHARACTERS = 100_000
 """How far a heading is looked for: parsing a whole book for its title would take longer than embedding it."""
 
@@ -141,16 +145,23 @@ def parse_markdown(source: str, *, is_mdx: bool = False) -> Page:
 
 def first_heading(text: str) -> str:
     """The words of the first CommonMark heading, without its markup; empty without one."""
+    head = text[: text.rfind("\n", 0, TITLE_NEARBY_CHARACTERS) + 1]
+    for heading, words in _headings(head):
+        if "[" in heading:  # a link whose target may stand farther down
+            break
+        if words:
+            return words
+    return next((words for _, words in _headings(text[:TITLE_WITHIN_CHARACTERS]) if words), "")
+
+
+def _headings(text: str) -> Iterator[tuple[str, str]]:
+    """Each heading as it is written, and its words."""
     from markdown_it import MarkdownIt
 
-    parser = MarkdownIt("commonmark")
-    tokens = parser.parse(text[:TITLE_WITHIN_CHARACTERS])
-    for opening, content in itertools.pairwise(tokens):
+    for opening, content in itertools.pairwise(MarkdownIt("commonmark").parse(text)):
         if opening.type == "heading_open":
             words = [token.content or " " for token in content.children or () if token.type in HEADING_WORDS]
-            if title := " ".join("".join(words).split()):
-                return title
-    return ""
+            yield content.content, " ".join("".join(words).split())
 
 
 def _parsed(file: InputFile, *, max_bytes: int) -> Page:
