@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Every token begins with one of few characters, or with one of a few more in its line: others are passed over at once.
+_BEGINNING = re.compile(r"[`<!\[\]{%&\\]|\n(?=[ \t>~:?=ie`!\[])")
 _TOKENS = r"""(?:(?=[`<!\[\]{%&\\])|^(?=[ \t>~:?=ie`!\[]))(?:
      (?P<fence>^[ \t>]*(?:`{3,}[^`\n]*|~{3,}[^\n]*)$)
     |(?P<indented>^(?:[ ]{4}|\t)[ \t]*\S)
@@ -109,7 +110,7 @@ class _Page:
         self._token = _TOKEN_OF_MDX if is_mdx else _TOKEN
         self._out: list[str] = []
         self._brackets: list[int] = []
-        self._defined = {name.casefold() for name in _DEFINED.findall(text)}
+        self._defined = {name.casefold() for name in _DEFINED.findall(text)} if "]:" in text else set()
         self._unindented = (
             [found.start() for found in _UNINDENTED.finditer(text)] if "\n    " in text or "\t" in text else []
         )
@@ -123,13 +124,23 @@ class _Page:
     def published(self) -> str:
         """The whole text."""
         at = 0
-        while found := self._token.search(self.text, at):
+        while found := self._next_token(at):
             self._copy(at, found.start())
             name = str(found.lastgroup)
             step: Callable[[re.Match[str]], int] = getattr(self, f"_{name}")
             at = step(found)
         self._copy(at, len(self.text))
         return "".join(self._out)
+
+    def _next_token(self, at: int) -> re.Match[str] | None:
+        if (at == 0 or self.text[at - 1] == "\n") and (found := self._token.match(self.text, at)):
+            return found
+        while beginning := _BEGINNING.search(self.text, at):
+            at = beginning.end()
+            start = at if beginning[0] == "\n" else at - 1
+            if found := self._token.match(self.text, start):
+                return found
+        return None
 
     def _copy(self, start: int, end: int) -> None:
         if end > start:
