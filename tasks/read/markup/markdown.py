@@ -54,7 +54,8 @@ _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _UNINDENTED = re.compile(r"^[^\s].*", re.MULTILINE)
 _HOLDS_INDENTED = re.compile(r"(?:[-*+]|\d{1,9}[.)])\s|!!!|\?\?\?|===|:{3,}|\[\^|<")
 _IMPORT = re.compile(
-    r"import\s+(?:(?:type\s+)?(?:[\w$]+\s*,?\s*)?(?:\*\s+as\s+[\w$]+\s*|\{[\w\s,$*]{0,2000}\}\s*)?from\s+)?"
+    r"import\s++(?:(?:type\s++)?(?:[\w$]++\s*+,?\s*+)?"
+    r"(?:\*\s++as\s++[\w$]++\s*+|\{[\w\s,$*]{0,2000}\}\s*+)?from\s++)?"
     r"([\"'])[^\"'\n]+\1;?[ \t]*(?:\n|$)"
 )
 _EXPORT = re.compile(
@@ -65,6 +66,10 @@ _EXPORT = re.compile(
 _CONTAINER = re.compile(r"[ \t>]*:{3,}[ \t]*\{?[\w-]*\}?[ \t]*(?:\[([^\[\]\n]*)\])?[ \t]*([^{}\n]*)")
 _QUOTED = re.compile(r'"([^"\n]*)"')
 _STRING = re.compile(r"""\s*(?:"([^"\n]*)"|'([^'\n]*)'|`([^`$]*)`)\s*""")
+
+
+MAX_LOOKS = 4
+"""So many times the text is gone through in search of where its code ends: code that is never closed may be nested."""
 
 
 class Published(NamedTuple):
@@ -112,6 +117,7 @@ class _Page:
         self._paragraph_end = -1
         self._unmatched: set[int] = set()
         self._is_within_modules = False
+        self._looked_at = 0
         self._marks = Marks(text)
         self._tags = Tags(self._marks, is_mdx=is_mdx)
 
@@ -209,12 +215,15 @@ class _Page:
         """Past the blank line at which every brace that code opens is closed; past the first one where none is."""
         depth, at, first_blank = 0, start, 0
         while at < len(self.text):
+            if first_blank and self._looked_at > MAX_LOOKS * len(self.text):
+                return first_blank
             end = self.text.find("\n", at) + 1 or len(self.text)
             line = self.text[at:end]
             if not line.strip():
                 first_blank = first_blank or at
                 if depth <= 0:
                     return at
+            self._looked_at += len(line)
             depth += sum(line.count(mark) for mark in "{[(") - sum(line.count(mark) for mark in "}])")
             at = end
         return first_blank if first_blank and depth > 0 else at
