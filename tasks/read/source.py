@@ -17,10 +17,10 @@ from nightrank.tasks.read.folder.find import find_files
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.ir_datasets import PREFIX, read_ir_dataset
 from nightrank.tasks.read.pages import read_page
+from nightrank.tasks.read.suffixes import table_suffix
 from nightrank.tasks.read.tables.columns import Columns
 from nightrank.tasks.read.tables.documents import DocumentTable, read_table
 from nightrank.tasks.read.tables.names import DOCUMENTS
-from nightrank.tasks.read.tables.rows import table_suffix
 from nightrank.tasks.runtime.bounded import BoundedProcess
 
 if TYPE_CHECKING:
