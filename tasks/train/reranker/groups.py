@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,9 +35,10 @@ class GroupSettings(BaseModel):
         far: Negatives among its other candidates.
         anywhere: Negatives drawn from the whole collection.
         near_depth: Candidates that count as near.
-        untitled_share: Of the groups whose passages are shown without their titles.
+        untitled_share: Of the groups whose passages are shown without their titles, though all of them have one; where
+            one has none, none is shown: a title would tell what answers.
         keyword_share: Of the groups whose query is shown without its stop words, as people type keywords.
-        max_lengths: Tokens of a pair, drawn anew each step.
+        max_lengths: Tokens of a pair, drawn anew each group, where its source has none of its own.
         length_shares: How often each of them is drawn.
         seed: Decides every draw.
     """
@@ -70,12 +71,16 @@ class MinedSource:
         queries: The mined queries.
         share: Of all groups.
         held: Places of the passages that are held out and never shown.
+        length_shares: How often which tokens of a pair are drawn, a group; empty: as the settings say.
+        label_share: Of the target, that the answer gets; None: as the learning says.
     """
 
     passages: Sequence[Passage]
     queries: Sequence[MinedQuery]
     share: float
     held: frozenset[int] = frozenset()
+    length_shares: Mapping[int, float] = field(default_factory=dict)
+    label_share: float | None = None
 
     @classmethod
     def of(cls, training_set: TrainingSet, *, share: float = 1.0) -> MinedSource:
@@ -91,11 +96,15 @@ class Group:
         query: Normalised.
         texts: As the model reads them.
         teacher_scores: What the first stage holds of each passage.
+        max_length: Tokens of a pair; the longer part of a longer one is cut.
+        label_share: Of the target, that the answer gets; None: as the learning says.
     """
 
     query: str
     texts: tuple[str, ...]
     teacher_scores: tuple[float, ...]
+    max_length: int
+    label_share: float | None = None
 
 
 def keywords(query: str) -> str:
@@ -162,18 +171,18 @@ class GroupSampler:
         self.used = dict.fromkeys(sources, 0)
         self._orders: dict[str, tuple[int, list[int]]] = {}
 
-    def draw(self, step: int) -> tuple[int, list[Group]]:
-        """The maximum length and the groups of a step; steps are drawn one after another."""
-        settings = self.settings
-        randomness = random.Random(f"{settings.seed}:{step}")  # noqa: S311 - nothing secret
-        max_length = randomness.choices(settings.max_lengths, settings.length_shares)[0]
+    def draw(self, step: int) -> list[Group]:
+        """The groups of a step; steps are drawn one after another."""
+        randomness = random.Random(f"{self.settings.seed}:{step}")  # noqa: S311 - nothing secret
         names = list(self.sources)
         shares = [self.sources[name].share for name in names]
-        chosen = randomness.choices(names, shares, k=settings.groups)
-        return max_length, [self._group(name, randomness) for name in chosen]
+        chosen = randomness.choices(names, shares, k=self.settings.groups)
+        return [self._group(name, randomness) for name in chosen]
 
     def _group(self, name: str, randomness: random.Random) -> Group:
         source, settings = self.sources[name], self.settings
+        lengths = source.length_shares or dict(zip(settings.max_lengths, settings.length_shares, strict=True))
+        max_length = randomness.choices(list(lengths), list(lengths.values()))[0]
         mined = self._next(name)
         members = [randomness.choice(mined.answers)]
         near, far = mined.negatives[: settings.near_depth], mined.negatives[settings.near_depth :]
@@ -191,12 +200,15 @@ class GroupSampler:
         if missing := settings.size - len(members):  # hardly any passage is none: then all of them are looked through
             others = [place for place in _strangers(source, mined) if place not in taken]
             members += [(place, mined.floor) for place in randomness.sample(others, missing)]
-        with_title = randomness.random() >= settings.untitled_share
-        texts = (source.passages[place].model_text(with_title=with_title) for place, _ in members)
+        shown = [source.passages[place] for place, _ in members]
+        with_title = randomness.random() >= settings.untitled_share and all(passage.title for passage in shown)
+        texts = (passage.model_text(with_title=with_title) for passage in shown)
         return Group(
             keywords(mined.query) if randomness.random() < settings.keyword_share else mined.query,
             tuple(text.replace(mined.removed_text, "") if mined.removed_text else text for text in texts),
             tuple(teacher_score for _, teacher_score in members),
+            max_length,
+            source.label_share,
         )
 
     def _next(self, name: str) -> MinedQuery:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nightrank.storage.errors import InputError
@@ -29,7 +31,7 @@ def number(text: str) -> int:
 
 
 def draws(sampler: GroupSampler, steps: range) -> list[Group]:
-    return [group for step in steps for group in sampler.draw(step)[1]]
+    return [group for step in steps for group in sampler.draw(step)]
 
 
 def test_a_group_has_one_answer_first_and_no_other_answer_and_nothing_held_out() -> None:
@@ -116,3 +118,23 @@ def test_the_few_passages_that_are_none_are_found_among_many_that_are() -> None:
 def test_a_source_without_queries_is_refused() -> None:
     with pytest.raises(InputError, match="The source s has 0 queries"):
         GroupSampler({"s": source(queries=0)}, SETTINGS)
+
+
+def test_titles_are_shown_where_all_of_a_group_have_one_and_else_nowhere() -> None:
+    passages = [Passage(f"d{i}", "" if i == 1 else "title", f"text {i}") for i in range(3)]
+    queries = [MinedQuery("q", ((0, 1.0),), ((1, 0.5), (2, 0.4)), -1.0)]
+    settings = SETTINGS.model_copy(update={"groups": 1, "near": 1, "far": 0, "anywhere": 0})
+    shown = {
+        group.texts for group in draws(GroupSampler({"s": MinedSource(passages, queries, 1.0)}, settings), range(9))
+    }
+    assert shown == {("text 0", "text 1"), ("title\ntext 0", "title\ntext 2")}
+
+
+def test_a_source_may_have_lengths_and_a_share_of_the_labels_of_its_own() -> None:
+    own = replace(source(), length_shares={64: 0.5, 96: 0.5}, label_share=0.75)
+    settings = SETTINGS.model_copy(update={"max_lengths": (128,), "length_shares": (1.0,)})
+    groups = draws(GroupSampler({"own": own}, settings), range(20))
+    assert {group.max_length for group in groups} == {64, 96}
+    assert {group.label_share for group in groups} == {0.75}
+    [other, *_] = draws(GroupSampler({"other": source()}, settings), range(1))
+    assert (other.max_length, other.label_share) == (128, None)
