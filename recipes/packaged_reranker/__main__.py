@@ -47,6 +47,7 @@ def make_packaged_reranker(
     sources: Sequence[Source] = SOURCES,
     evaluated: Sequence[Path] = (),
     start: Path | None = None,
+    sparse: str = "splade-tiny",
     device: str = "auto",
 ) -> Path:
     """Make the packaged reranker.
@@ -59,13 +60,14 @@ def make_packaged_reranker(
         sources: What to learn from and to measure on.
         evaluated: Folders in BEIR layout that nothing may be learnt from.
         start: An earlier reranker's folder, or a model's, to go on from; None: the base model with a fresh head.
+        sparse: The sparse encoder: a packaged name, a folder or a hub id.
         device: Where it runs, as in ``[execution].device``.
 
     Returns:
         The model's folder.
     """
     if data is not None:
-        mine_sources(sources, data, output, evaluated=evaluated, device=device)
+        mine_sources(sources, data, output, evaluated=evaluated, sparse=sparse, device=device)
     trained = train_on_sources(sources, output, learning=learning, groups=groups, start=start, device=device)
     return export_reranker(
         sources, output, trained=trained, learning=learning, groups=groups, start=start, device=device
@@ -94,6 +96,7 @@ def main(
     start: Path | None = None,
     pairs: int | None = None,
     large: bool = False,
+    sparse: str = "splade-tiny",
     device: str = "auto",
 ) -> None:
     """Train the packaged reranker.
@@ -103,6 +106,7 @@ def main(
         output: Where everything is written.
         start: Folder of an earlier reranker, or of a model, to go on from; default: a fresh head on the base model.
         pairs: Scored in all; default: 640,000, or 4,096,000 in large steps.
+        sparse: The teacher's sparse encoder: a packaged name (which needs the extra ``sparse``), a folder or a hub id.
         large: Steps of 128 queries instead of 8, for a large GPU.
         device: auto, cpu, mps, cuda or cuda:N.
     """
@@ -115,6 +119,7 @@ def main(
         groups=groups,
         evaluated=evaluated,
         start=start,
+        sparse=sparse,
         device=device,
     )
 

@@ -124,7 +124,15 @@ SOURCES = (
 )
 
 GROUPS = GroupSettings(
-    groups=8, near=4, far=2, anywhere=1, near_depth=12, untitled_share=0.15, keyword_share=0.0, seed=SEED
+    groups=8,
+    near=4,
+    far=2,
+    anywhere=1,
+    near_depth=12,
+    untitled_share=0.15,
+    titles_together=True,
+    keyword_share=0.0,
+    seed=SEED,
 )
 LEARNING = LearningSettings(
     steps=10_000,

@@ -43,14 +43,14 @@ REPORT_EVERY = 25  # steps
 
 @stage_task("mine sources")
 def mine_sources(
-    sources: Sequence[Source], data: Path, output: Path, *, evaluated: Sequence[Path], device: str = "auto"
+    sources: Sequence[Source], data: Path, output: Path, *, evaluated: Sequence[Path], sparse: str, device: str = "auto"
 ) -> None:
     """Prepare and mine every source, each into a training set's folder; those that are there are used again.
 
     Raises:
         InputError: One is there, made of another recipe, data, seed or encoder; or data is not as it should be.
     """
-    encoders = load_encoders(base=data, device=device)
+    encoders = load_encoders(base=data, sparse=sparse, device=device)
     digests = {source.name: digests_of(data / source.path) for source in sources}
     read = fingerprint([digests, [asdict(source) for source in sources], [digests_of(one) for one in evaluated]])
     made_of = {

@@ -18,6 +18,8 @@ from recipes.packaged_reranker.validation import DEPTH
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.conftest import Models
+
 WORDS = ["apple", "banana", "cherry", "damson", "elder", "fig", "grape", "hazel", "iris", "juniper", "kale", "lemon"]
 SOURCES = [Source("pairs", "question", "pairs.jsonl.xz"), Source("left", "docs", "left.jsonl.xz", left_out=True)]
 
@@ -31,7 +33,9 @@ def test_pairs_decide_the_steps_and_the_rate_falls_within_them() -> None:
 
 
 @pytest.mark.slow
-def test_the_flow_makes_a_folder_that_opens_and_carries_a_chosen_weight(tmp_path: Path, prefect_api: str) -> None:
+def test_the_flow_makes_a_folder_that_opens_and_carries_a_chosen_weight(
+    tmp_path: Path, prefect_api: str, models: Models
+) -> None:
     for name, ending in (("pairs", "grows in gardens"), ("left", "is eaten raw")):
         rows = [{"query": f"where does {w} grow", "title": w, "text": f"{w} {ending}", "license": "MIT"} for w in WORDS]
         with lzma.open(tmp_path / f"{name}.jsonl.xz", "wt") as file:
@@ -42,7 +46,14 @@ def test_the_flow_makes_a_folder_that_opens_and_carries_a_chosen_weight(tmp_path
         output.mkdir(exist_ok=True)
         learning = LearningSettings(steps=steps, decay_steps=2, warm_up_steps=1, threads=1)
         return make_packaged_reranker(
-            data, output, learning=learning, groups=groups, sources=SOURCES, start=start, device="cpu"
+            data,
+            output,
+            learning=learning,
+            groups=groups,
+            sources=SOURCES,
+            start=start,
+            sparse=str(models.splade),
+            device="cpu",
         )
 
     output = tmp_path / "out"
