@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.records import ACCOUNT
@@ -19,7 +20,16 @@ from nightrank.tasks.bm25.audit import audit_bm25
 from nightrank.tasks.evaluate.measures import named_queries
 from nightrank.tasks.evaluate.single_stages import best_stage
 from nightrank.tasks.gates.account import account_gate
-from nightrank.tasks.gates.quality import judged_rankings, judged_share, quality_change
+from nightrank.tasks.gates.drift import (
+    overlap_drift_gate,
+    quality_drift,
+    quality_drift_gate,
+    ranking_drifts,
+    top1_drift_gate,
+)
+from nightrank.tasks.gates.judgments import JudgmentCounts, judgments_gate, still_meant
+from nightrank.tasks.gates.profile import profile_gate, shifts, unrelated_gate
+from nightrank.tasks.gates.quality import judged_rankings, judged_share, quality_change, worse_of
 from nightrank.tasks.gates.query_names import query_names
 from nightrank.tasks.gates.ranking_changes import lost_queries, ranking_changes
 from nightrank.tasks.gates.rules import (
@@ -42,17 +52,28 @@ from nightrank.tasks.read.account import Account, as_rows, of_rows
 from nightrank.tasks.read.age import source_age_days
 from nightrank.tasks.read.folder.named import files_named
 from nightrank.tasks.runtime.stage_task import stage_task
+from nightrank.tasks.stages.gate_records import (
+    LiveRecords,
+    all_candidates,
+    digests_of,
+    keep_judgments,
+    keep_past,
+    profile_of,
+)
 from nightrank.tasks.trec.leg import run_filtered, runs_of
 from nightrank.tasks.trec.qrels import judgments_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from nightrank.storage.lance.table import ChunkTable
+    from nightrank.storage.records import Judgment
     from nightrank.storage.release.manifest import Gate, Manifest
     from nightrank.tasks.bm25.audit import Bm25Audit
     from nightrank.tasks.filters.queries import QueryFilters
+    from nightrank.tasks.gates.past import Past
+    from nightrank.tasks.gates.quality import JudgedRankings
     from nightrank.tasks.gates.ranking_changes import LostQueries, RankingChanges
     from nightrank.tasks.gates.rules import QualityChange
     from nightrank.tasks.night import Night
@@ -82,9 +103,9 @@ def ask_gates(night: Night, built: Built, measured: Measured, accept: Sequence[s
         accept: Gates that may fail: they are marked as accepted where they do.
     """
     live, queries, inputs = _live(night, night.current), built.asked.queries.read(), built.inputs
-    new = _New(built, queries, built.asked.filters(queries))
-    runs = _runs_filtered(night, new)
-    gates = [*_soundness(night, new), *_changes(night, live, runs, new)]
+    new = _New(built, queries, built.asked.filters(queries), judgments_in(night))
+    runs, kept = _runs_filtered(night, new), LiveRecords.of(night)
+    gates = [*_soundness(night, new), *_changes(night, live, runs, new, kept)]
     limits, alone = night.settings.gates, measured.single_stages.read()
     found, max_loss = best_stage(alone), _limit(limits.best_stage, off=1.0)
     gates.append(best_stage_gate(found, judged=alone.num_rows > 0, max_loss=max_loss))
@@ -94,14 +115,33 @@ def ask_gates(night: Night, built: Built, measured: Measured, accept: Sequence[s
             night.settings.documents, base=night.base, named=files_named(night.settings, base=night.base), now=night.now
         )
         gates += [] if days is None else [source_age_gate(days, max_days=limits.max_source_age_days)]
-    gates.append(_account_gate(night, built))
+    gates.append(_account_gate(night, built, kept.past))
+    gates += _profile_gates(night, built, kept)
+    gates = overridden(gates, accept)
+    keep_judgments(night, new.judgments)
+    keep_past(night, built, kept.past, new.judgments, accepted=[gate.name for gate in gates if gate.accepted])
     warnings = [warning for run in runs for warning in run.warnings()]
     if isinstance(live, Incomparable) and live.damaged:
         warnings.append(f"The release was not compared with the live one: {live.reason}.")
-    return GateVerdicts(overridden(gates, accept), tuple(warnings))
+    return GateVerdicts(gates, tuple(warnings))
 
 
-def _account_gate(night: Night, built: Built) -> Gate:
+def judgments_in(night: Night) -> list[Judgment]:
+    """The qrels of today."""
+    return judgments_of(night.settings.judgments, base=night.base, account=Account())
+
+
+def _profile_gates(night: Night, built: Built, kept: LiveRecords) -> list[Gate]:
+    """What of texts and queries, judged or not, has moved."""
+    limits, profile = night.settings.gates, profile_of(night, built)
+    found = kept.profile if isinstance(kept.profile, Incomparable) else shifts(kept.profile, profile)
+    return [
+        unrelated_gate(kept.profile, profile, max_unrelated=_limit(limits.max_unrelated, off=1.0)),
+        profile_gate(found, max_shift=_limit(limits.max_shift, off=1.0)),
+    ]
+
+
+def _account_gate(night: Night, built: Built, past: Past) -> Gate:
     """What was read, kept for the next night, against what the live release was made from."""
     kept = night.files.account
     kept.write(pa.Table.from_pylist(as_rows(built.account), schema=ACCOUNT))
@@ -113,16 +153,20 @@ def _account_gate(night: Night, built: Built) -> Gate:
         whole = whole_file(files.account, night.current)
         before = Incomparable("the live release has no account") if whole is None else of_rows(whole.read().to_pylist())
     limit = _limit(night.settings.gates.max_text_lost, off=1.0)
-    return account_gate(built.account, before, max_text_lost=limit)
+    held = past.held_for("account").releases
+    most = (max((of.documents_with_text for of in held), default=0), max((of.characters for of in held), default=0))
+    days = night.settings.gates.drift_days
+    return account_gate(built.account, before, most=most, days=days, max_text_lost=limit)
 
 
 @dataclass(frozen=True, slots=True)
 class _New:
-    """The new release, and its queries, schema QUERIES, with their filters."""
+    """The new release, its queries, schema QUERIES, with their filters, and the qrels."""
 
     built: Built
     queries: pa.Table
     filters: QueryFilters
+    judgments: Sequence[Judgment]
 
 
 def _soundness(night: Night, new: _New) -> list[Gate]:
@@ -186,15 +230,16 @@ class _Live:
     queries: pa.Table
 
 
-def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltered], new: _New) -> list[Gate]:
+def _changes(
+    night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltered], new: _New, kept: LiveRecords
+) -> list[Gate]:
     """What readers would see change, and what that is worth on judged queries.
 
     Where a filter leaves nothing of another engine's leg, the other leg alone answers, and may have nothing either.
     """
     limits, queries, results = night.settings.gates, new.queries, new.built.results.results.path
-    judgments = judgments_of(night.settings.judgments, base=night.base, account=Account())
-    ignore_identical_ids = night.settings.judgments.ignore_identical_ids
-    judged = {judgment.query_id for judgment in judgments}
+    judged_live = () if isinstance(kept.judgments, Incomparable) else kept.judgments
+    judged = {judgment.query_id for judgment in (*new.judgments, *judged_live)}
     ids_by_key = named_queries(queries, judged)
     query_keys = queries.column("query_key")
     emptied = query_keys.take(pa.array(sorted({query for run in runs for query in run.emptied}), pa.int32()))
@@ -216,16 +261,11 @@ def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltere
         former = lost_queries(former_rankings(live.results, results), judged=former_ids.keys())
         rankings = judged_rankings((changes.judged, ids_by_key), (former.judged, former_ids))
         lost = query_names(live.queries, former.lost_keys)
-        quality = quality_change(
-            rankings,
-            judgments,
-            measure=limits.measure,
-            confidence=limits.confidence,
-            ignore_identical_ids=ignore_identical_ids,
-            generator=np.random.default_rng(new.built.inputs.seed),
-        )
+        quality = _quality(night, new, rankings, judged_live)
         alike = changes if changes.compared else Incomparable("no query has results in both releases")
-    judged_at_10 = judged_share(rankings.after, judgments, ignore_identical_ids=ignore_identical_ids)
+    ignore_identical_ids = night.settings.judgments.ignore_identical_ids
+    judged_at_10 = judged_share(rankings.after, new.judgments, ignore_identical_ids=ignore_identical_ids)
+    judged_now = len({judgment.query_id for judgment in new.judgments})
     least_alike, empty = (query_names(queries, keys) for keys in (changes.least_alike, changes.empty_keys))
     return [
         non_inferiority_gate(quality, margin=_limit(limits.margin, off=1.0)),
@@ -233,7 +273,73 @@ def _changes(night: Night, live: _Live | Incomparable, runs: Sequence[RunFiltere
         top1_gate(alike, max_top1_changed=_limit(limits.max_top1_changed, off=1.0)),
         kept_gate(former, named=lost, min_kept=_limit(limits.min_kept, off=0.0)),
         empty_gate(changes, named=empty, max_empty=_limit(limits.max_empty, off=1.0)),
-        judged_gate(judged_at_10, queries=len(judged), min_judged=_limit(limits.min_judged, off=0.0)),
+        judged_gate(judged_at_10, queries=judged_now, min_judged=_limit(limits.min_judged, off=0.0)),
+        judgments_gate(
+            new.judgments,
+            kept.judgments,
+            most=JudgmentCounts.most([of.judged for of in kept.past.held_for("judgments").releases]),
+            days=limits.drift_days,
+            max_lost=_limit(limits.max_judgments_lost, off=1.0),
+        ),
+        *_drift_gates(night, new, kept.past, rankings.after),
+    ]
+
+
+def _quality(
+    night: Night, new: _New, rankings: JudgedRankings, judged_live: Sequence[Judgment]
+) -> QualityChange | Incomparable:
+    """Both releases by the judgments of today, and by those of the live release, whichever says worse."""
+
+    def by(judgments: Sequence[Judgment], whose: str = "") -> QualityChange | Incomparable:
+        return quality_change(
+            rankings,
+            judgments,
+            measure=night.settings.gates.measure,
+            confidence=night.settings.gates.confidence,
+            ignore_identical_ids=night.settings.judgments.ignore_identical_ids,
+            generator=np.random.default_rng(new.built.inputs.seed),
+            judged_by=whose,
+        )
+
+    today = by(new.judgments)
+    documents = digests_of(new.built, [judgment.document_id for judgment in judged_live])
+    meant = still_meant(judged_live, new.judgments, answered=rankings.after.keys(), documents=documents.keys())
+    if set(meant) == set(new.judgments):
+        return today
+    return worse_of(today, by(meant, "the judgments of the live release"))
+
+
+def _drift_gates(night: Night, new: _New, past: Past, judged: Mapping[str, Sequence[str]]) -> list[Gate]:
+    """The new release against the best of some days.
+
+    Args:
+        night: The run.
+        new: The new release.
+        past: The releases of these days.
+        judged: What the new release answers judged queries with, by query id.
+    """
+    limits, days = night.settings.gates, night.settings.gates.drift_days
+    quality = quality_drift(
+        past.held_for("quality"),
+        judged,
+        new.judgments,
+        measure=limits.measure,
+        confidence=limits.confidence,
+        ignore_identical_ids=night.settings.judgments.ignore_identical_ids,
+        generator=np.random.default_rng(new.built.inputs.seed),
+    )
+    relevant = {judgment.document_id for judgment in new.judgments if judgment.grade > 0}
+    held = past.held_for("rankings")
+    keys = held.rankings.column("query_key").unique().to_pylist()
+    then = pc.list_flatten(held.rankings.column("document_ids")).unique().to_pylist()
+    digests = digests_of(new.built, [*relevant, *then])
+    drifts = ranking_drifts(held, all_candidates(new.built, keys), digests, persistence=limits.rbo_p)
+    return [
+        quality_drift_gate(
+            quality, days=days, gone=len(relevant - digests.keys()), max_drift=_limit(limits.max_drift, off=1.0)
+        ),
+        overlap_drift_gate(drifts, days=days, min_overlap=_limit(limits.min_overlap, off=0.0)),
+        top1_drift_gate(drifts, days=days, max_top1_changed=_limit(limits.max_top1_changed, off=1.0)),
     ]
 
 
