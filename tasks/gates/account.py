@@ -44,7 +44,7 @@ def account_gate(
     counts, held = characters_of(now), f"within the last {days} days"
     compared = [
         *((name, "live", was, is_now) for name, was, is_now in zip(names, characters_of(before), counts, strict=True)),
-        *((name, held, was, is_now) for name, was, is_now in zip(names, most, counts, strict=True)),
+        *((name, held, was, is_now) for name, was, is_now in zip(names, most, counts, strict=True) if was),
     ]
     # Of equals the first: the live release is what a person looks at.
     lost, name, when, was, is_now = max(
