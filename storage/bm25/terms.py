@@ -20,14 +20,14 @@ from nightrank.storage.characters import folded
 from nightrank.storage.keys import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import duckdb
 
     from nightrank.storage.bm25.fields import FieldWeights
 
 # Part of every analysis fingerprint: raise it when anything below changes what a text's terms are.
-TOKENISATION = "3"
+TOKENISATION = "4"
 
 # Distinct runs that are Python strings at one time.
 SLICE = 100_000
@@ -100,6 +100,10 @@ class TextAnalyser(Protocol):
         """
         ...
 
+    def place_of(self, declared: str, /) -> int | None:
+        """The place among ``languages`` of one that a document says it is in; None where that is not asked for."""
+        ...
+
     def __call__(self, words: list[str], language: int, /) -> Sequence[str | None]:
         """The term of each case-folded word, in order; None drops the word."""
         ...
@@ -119,7 +123,7 @@ def analysis_fingerprint(analyse: TextAnalyser) -> str:
 
 
 def count_runs_and_name_terms(
-    connection: duckdb.DuckDBPyConnection, *, analyse: TextAnalyser, asked_in: Collection[int] | None = None
+    connection: duckdb.DuckDBPyConnection, *, analyse: TextAnalyser, asked_in: Mapping[int, int] | None = None
 ) -> None:
     """Count the words of ``numbered_texts(number, text)``, a table or view that the connection can see.
 
@@ -128,14 +132,15 @@ def count_runs_and_name_terms(
     ``weighted * times`` over the runs that both share, in ``analyse.field_weights.unit``; in a query it is that of
     ``occurrences * times``. Memory grows with the number of distinct words, not of texts.
 
-    Where fields are weighted, and the texts are of the collection, ``numbered_texts`` has the columns ``body_start``
-    and ``has_title`` too.
+    Where the texts are of the collection, ``storage.bm25.languages.declare_languages`` goes before; and where fields
+    are weighted, ``numbered_texts`` has the columns ``body_start`` and ``has_title`` too.
 
     Args:
         connection: On the file, or on what can see the texts.
         analyse: What becomes of the words.
         asked_in: None: the texts are of the collection, and each has a language of its own. Of queries the languages
-            of the collection: a query that is not clearly of one of them has rows of all of them in ``text_runs``.
+            of the collection, with how many chunks are in each: a query that is not clearly of one of them has rows of
+            every common one in ``text_runs``.
     """
     if asked_in is not None or analyse.field_weights.are_plain:
         connection.execute(_COUNT_RUNS)

@@ -17,10 +17,12 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from icu4py import icu_version
+
 from nightrank.storage.keys import digest, fingerprint
 from nightrank.storage.records import Chunk
 from nightrank.tasks.chunk.pieces import Cut, Piece, split_pieces
-from nightrank.tasks.chunk.words import SEGMENTER, Span, counting_words, finest_spans
+from nightrank.tasks.chunk.words import Span, counting_words, finest_spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -205,5 +207,10 @@ def _priority(text: str, boundary: int) -> str:
 def chunking_fingerprint(settings: ChunkingSettings, plan: EmbedderPlan) -> str:
     """The key of everything that decides where a document is cut; embedders that share a tokenizer share it."""
     tokenizer = plan.files.digests.get("tokenizer.json")
-    cut = {"chunking": CHUNKING, "segmenter": SEGMENTER, "settings": settings.model_dump(), "tokenizer": tokenizer}
+    cut = {
+        "chunking": CHUNKING,
+        "segmenter": f"icu {icu_version}",
+        "settings": settings.model_dump(),
+        "tokenizer": tokenizer,
+    }
     return fingerprint(cut)

@@ -9,6 +9,7 @@ from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.account import Kind, Skipped
 from nightrank.tasks.read.blobs import BLOBS_LEFT_OUT, without_blobs
 from nightrank.tasks.read.charset import decoded_page
+from nightrank.tasks.read.declared import Declared, declared_language, language_of_fields
 from nightrank.tasks.read.lines import too_large, unreadable
 from nightrank.tasks.read.markup.asciidoc import parse_asciidoc
 from nightrank.tasks.read.markup.front_matter import hidden_because, split_front_matter
@@ -43,12 +44,14 @@ class Page(NamedTuple):
         text: As its readers see it.
         metadata: Its fields.
         mended: What was put right or left out on the way, in words.
+        declared: The language that it says it is in.
     """
 
     title: str
     text: str
     metadata: dict[str, JsonValue]
     mended: tuple[str, ...] = ()
+    declared: Declared = Declared("")
 
 
 def page_suffix(file_name: str) -> str | None:
@@ -66,6 +69,8 @@ def read_page(file: InputFile, *, document_id: str, max_bytes: int) -> Document 
     * PDF: the title of the document's properties; the text of all pages.
     * reStructuredText and AsciiDoc: the document's title; headings become Markdown's, so that chunks know them.
     * Text: no title.
+
+    The language that it says it is in is that of front matter (``lang`` or ``language``), or of ``<html lang>``.
 
     Control characters of titles and texts become spaces, invisible ones and data written out as base64 go, and a title
     is one line. Drafts, pages that ask not to be indexed or lead elsewhere, and empty ones are skipped.
@@ -91,7 +96,7 @@ def read_page(file: InputFile, *, document_id: str, max_bytes: int) -> Document 
         text, blobs = without_blobs(clean_text(page.text))
         if not title and not text.strip():
             raise Skipped(EMPTY_PAGE)
-        document = Document(identifier(document_id), title, text, page.metadata, file.name, 1)
+        document = Document(identifier(document_id), title, text, page.metadata, file.name, 1, page.declared.language)
     except Skipped as skipped:
         file.tell(Kind.SKIPPED, skipped.reason)
         return None
@@ -99,8 +104,9 @@ def read_page(file: InputFile, *, document_id: str, max_bytes: int) -> Document 
         return BadRow(file.name, 1, str(error))
     except OSError as error:
         return BadRow(file.name, 1, unreadable(error, name=file.name).message.removeprefix(f"{file.name} ").rstrip("."))
-    for what in page.mended:
-        file.tell(Kind.MENDED, what)
+    for what in (*page.mended, page.declared.told):
+        if what:
+            file.tell(Kind.MENDED, what)
     if blobs:
         file.tell(Kind.MENDED, BLOBS_LEFT_OUT)
     return document
@@ -129,7 +135,8 @@ def parse_markdown(source: str, *, is_mdx: bool = False) -> Page:
         mended.append("a comment that is never closed left out, with all that follows")
     if page.pictures:
         mended.append("pictures written out in links left out")
-    return Page(str(title or "") or first_heading(page.text), page.text, metadata, tuple(mended))
+    language = language_of_fields(metadata)
+    return Page(str(title or "") or first_heading(page.text), page.text, metadata, tuple(mended), language)
 
 
 def first_heading(text: str) -> str:
@@ -156,10 +163,10 @@ def _parsed(file: InputFile, *, max_bytes: int) -> Page:
         return parse_markdown(source, is_mdx=suffix == ".mdx")
     if suffix in (*RST_SUFFIXES, *ASCIIDOC_SUFFIXES):
         metadata, title, text = (parse_restructured if suffix in RST_SUFFIXES else parse_asciidoc)(source)
-        return Page(title, text, metadata)
+        return Page(title, text, metadata, declared=language_of_fields(metadata))
     if suffix in HTML_SUFFIXES:
         page = parse_html(source, is_xml=suffix == ".xhtml")
-        return Page(page.title, page.text, {}, page.mended)
+        return Page(page.title, page.text, {}, page.mended, declared_language(page.language))
     return Page("", source, {})
 
 

@@ -37,11 +37,13 @@ class HtmlPage(NamedTuple):
         title: In one line; empty without one.
         text: As plain Markdown.
         mended: What was put right or kept on the way, in words.
+        language: As its root says it; empty where it does not.
     """
 
     title: str
     text: str
     mended: tuple[str, ...] = ()
+    language: str = ""
 
 
 def parse_html(source: str, *, is_xml: bool = False) -> HtmlPage:
@@ -84,7 +86,7 @@ def parse_html(source: str, *, is_xml: bool = False) -> HtmlPage:
             content, mended = everything, ("all of a page kept, for nothing in it looks like its content",)
     if source.rfind("<!--") > source.rfind("-->"):
         mended += ("an HTML comment that is never closed left out, with all that follows",)
-    return HtmlPage(_title(tree, root, title, content, unseen), content, mended)
+    return HtmlPage(_title(tree, root, title, content, unseen), content, mended, _language(tree))
 
 
 def _skip(tree: LexborHTMLParser) -> None:
@@ -181,6 +183,12 @@ def _without_site(title: str, site: str) -> str:
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", folded(text))
+
+
+def _language(tree: LexborHTMLParser) -> str:
+    node = tree.css_first("html")
+    attributes = {} if node is None else node.attributes
+    return attributes.get("lang") or attributes.get("xml:lang") or ""
 
 
 def _text_of(tree: LexborHTMLParser, selector: str) -> str:

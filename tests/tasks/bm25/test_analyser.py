@@ -10,7 +10,8 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.characters import folded
 from nightrank.storage.errors import InputError
 from nightrank.tasks.bm25.analyser import Analyser
-from nightrank.tasks.bm25.languages import LANGUAGES, language_called, word_lists
+from nightrank.tasks.bm25.languages import word_lists
+from nightrank.tasks.languages import LANGUAGES, language_called
 from nightrank.tasks.settings.index import Bm25Settings
 from tests.support.bm25_collections import build
 from tests.support.bm25_files import build as build_file
@@ -137,6 +138,45 @@ def test_one_word_however_often_makes_no_language(tmp_path: Path) -> None:
     text = "Sea level rise. SEA ice and the sea: high-level sea rises."  # "sea" is a stop word of Spanish
     with Bm25Store.open(build(tmp_path, {"a": text, "b": ENGLISH}, analyser=auto)) as store:
         assert store.text_terms([text], analyse=auto).num_rows == len({"sea", "level", "rise", "ice", "high"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "operator.add(a, b): Return a + b, for a and b numbers. operator.concat(a, b): a + b for a and b sequences.",
+        "di = dict(); si = di[0]; di[1] = si; for di in si: di += si; print(di, si)",
+        "con.execute(sql); con.commit(); con.close(); non = con.cursor(); con.rollback(); non.close()",
+        "é, à, ó and ý stand for vowels: i o u e",
+    ],
+)
+def test_names_in_code_make_no_language_however_often_they_come(tmp_path: Path, text: str) -> None:
+    assert language_of_each(tmp_path, {"code": text, "de": GERMAN}) == {"code": "english", "de": "german"}
+
+
+def language_of_each(folder: Path, texts: dict[str, str]) -> dict[str, str]:
+    """The language that each text is taken for."""
+    auto = analyser(language="auto")
+    chunks, _ = contents(build(folder, texts, analyser=auto))
+    return {str(chunk_id).removesuffix("#0"): auto.languages[number] for chunk_id, number, _ in chunks}  # type: ignore[call-overload]
+
+
+def test_a_query_is_asked_in_common_languages_and_not_in_that_of_a_stray_text(tmp_path: Path) -> None:
+    auto = analyser(language="auto")
+    query = "die hard houses"  # "die" is a stop word of German
+    terms = []
+    for name, english in (("stray", 60), ("common", 20)):
+        (folder := tmp_path / name).mkdir()
+        texts = {"de": GERMAN, "die": "The die is cast, so hard!", **{str(n): f"{ENGLISH} {n}" for n in range(english)}}
+        with Bm25Store.open(build(folder, texts, analyser=auto)) as store:
+            terms.append(store.query_terms([query], analyse=auto).num_rows)
+    assert terms == [3, 2]
+
+
+def test_a_query_that_is_clearly_of_a_language_is_asked_in_it_though_few_texts_are(tmp_path: Path) -> None:
+    auto = analyser(language="auto")
+    texts = {"de": GERMAN, **{str(number): f"{ENGLISH} {number}" for number in range(60)}}
+    with Bm25Store.open(build(tmp_path, texts, analyser=auto)) as store:
+        assert found(store, "wie teuer sind die Häuser nicht", language="auto") == {"de"}
 
 
 def test_a_text_is_of_one_language_whatever_lies_beside_it(tmp_path: Path) -> None:
