@@ -2,7 +2,8 @@
 
     python -m benchmarks.gate_trials --data FOLDER --work FOLDER
 
-One release of Cranfield is published with the packaged models and the default gates; 60 of its 225 queries are judged.
+One release of 400 documents of Cranfield is published with the packaged models and the default gates; up to 60 of its
+225 queries are judged.
 Each trial is one night on a copy of that workspace, in which something has changed: what an honest night brings (churn,
 another chunk size, another model), which must be published, or a fault, which must be refused. Printed is which gates
 refused, and what they say.
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 SEED = 5183
 HELD_BACK = 0.02
 JUDGED = 60  # queries
+DOCUMENTS = 400
 DEPTH = 10  # candidates a query that are reranked
 
 
@@ -134,10 +136,11 @@ WATCHED = ("non_inferiority", "overlap", "overlap_drift", "top1_drift", "quality
 def _inputs(options: argparse.Namespace, work: Path) -> Night:
     data: Path = options.data / "cran"
     rows = [json.loads(line) for line in (data / "corpus.jsonl").read_text(encoding="utf-8").splitlines()]
-    rows = random.Random(SEED).sample(rows, len(rows))
+    rows = random.Random(SEED).sample(rows, DOCUMENTS)
     held_back = round(HELD_BACK * len(rows))
     lines = (data / "qrels" / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]
-    qrels = [line.split("\t") for line in lines]
+    there = {row["_id"] for row in rows}
+    qrels = [fields for fields in (line.split("\t") for line in lines) if fields[1] in there]
     judged = set(random.Random(SEED).sample(sorted({row[0] for row in qrels}), JUDGED))
     sections: dict[str, dict[str, Value]] = {
         "documents": {"source": "corpus.jsonl"},

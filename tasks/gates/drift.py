@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pyarrow.compute as pc
 
 from nightrank.storage.release.manifest import Gate
 from nightrank.tasks.evaluate.significance import TIE, lower_bound
@@ -40,7 +41,8 @@ class QualityDrift(NamedTuple):
         queries: Judged ones that are compared.
         before: Mean of that release.
         after: Mean of the new one.
-        certain: Whether the loss is more than chance: the bootstrap interval of the mean loss is above 0.
+        certain: Whether the loss is more than chance: the bootstrap interval of the mean loss is above 0. One query
+            alone proves nothing.
         worst: Names of the queries that lost most, the worst first.
     """
 
@@ -114,7 +116,7 @@ def quality_drift(
         queries=len(ids),
         before=float(before.mean()),
         after=float(made.mean()),
-        certain=lower_bound(made, before, generator=generator, confidence=confidence) > 0.0,
+        certain=len(ids) > 1 and lower_bound(made, before, generator=generator, confidence=confidence) > 0.0,
         worst=tuple(f"{plain_name(query_id)} ({loss:+.3f})" for loss, query_id in losses[:NAMED] if loss < -TIE),
     )
 
@@ -231,11 +233,10 @@ class _Kept(NamedTuple):
 
 
 def _by_release(past: Past) -> Iterator[tuple[str, list[_Kept]]]:
-    rows: dict[str, list[_Kept]] = {}
-    for row in past.rankings.select(["release_id", "query_key", "document_ids", "content_digests"]).to_pylist():
-        kept = _Kept(row["query_key"], row["document_ids"], row["content_digests"])
-        rows.setdefault(row["release_id"], []).append(kept)
-    yield from rows.items()
+    rankings = past.rankings.select(["release_id", *_Kept._fields])
+    for release in past.releases:  # one in memory at a time
+        rows = rankings.filter(pc.field("release_id") == release.release_id).drop_columns("release_id")
+        yield release.release_id, [_Kept(**row) for row in rows.to_pylist()]
 
 
 def _too_little(days: int | None) -> Incomparable:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 NAME, UNRELATED = "profile", "unrelated"
 FEWEST_QUERIES = 30  # asked of both releases: with fewer a distribution says nothing
 FEWEST_CHUNKS = 100
+TOLERATED = 0.1  # of the median of the live release: what moves by no more has not moved
 NORMAL_95 = 1.645  # one-sided
 
 
@@ -71,8 +72,8 @@ class Shift(NamedTuple):
     """How far something has moved.
 
     Attributes:
-        size: From 0, not at all, to 1: of distributions the Kolmogorov-Smirnov distance; of numbers over 0 what share
-            of the larger one the smaller one lacks.
+        size: From 0, not at all, to 1: of distributions the Kolmogorov-Smirnov distance beyond a tenth of the median;
+            of numbers over 0 what share of the larger one the smaller one lacks.
         told: What it was and is, in words.
     """
 
@@ -173,12 +174,18 @@ def _comparable(before: pa.Table, now: pa.Table, signal: Signal) -> tuple[NDArra
 
 
 def _distance(before: NDArray[np.float64], now: NDArray[np.float64], *, fallen_only: bool) -> float:
-    """Kolmogorov and Smirnov's: the largest difference between two cumulative distributions."""
+    """Kolmogorov and Smirnov's distance that is left where each value may have moved by a tenth of the median.
+
+    Where all values are alike a thousandth more of each is as far as can be, and is nothing.
+    """
     from scipy import stats
 
-    if fallen_only:  # "greater": where the first one's values are smaller, its cumulative distribution is above
-        return float(stats.ks_2samp(now, before, alternative="greater", method="asymp").statistic)
-    return float(stats.ks_2samp(now, before, method="asymp").statistic)
+    tolerance = TOLERATED * float(np.median(np.abs(before)))
+    # "greater": where the first one's values are smaller, its cumulative distribution is above.
+    fallen = float(stats.ks_2samp(now + tolerance, before, alternative="greater", method="asymp").statistic)
+    if fallen_only:
+        return fallen
+    return max(fallen, float(stats.ks_2samp(now - tolerance, before, alternative="less", method="asymp").statistic))
 
 
 def _ratio(profile: pa.Table, part: Signal, whole: Signal) -> float:

@@ -63,11 +63,13 @@ class LiveRecords:
         judgments: That it was measured by.
         past: It and the releases before it, those that the night is held against.
         profile: Schema PROFILE.
+        damaged: Names of files of these that are missing or damaged, though the release has had them.
     """
 
     judgments: tuple[Judgment, ...] | Incomparable
     past: Past
     profile: pa.Table | Incomparable
+    damaged: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, night: Night) -> LiveRecords:
@@ -80,6 +82,8 @@ class LiveRecords:
         files = ReleaseFiles.of(night.workspace, current.release_id, only=kept)
         judgments, profile = whole_file(files.judgments, current), whole_file(files.profile, current)
         releases, rankings = whole_file(files.past_releases, current), whole_file(files.past_rankings, current)
+        found = zip(kept, (judgments, releases, rankings, profile), strict=True)
+        damaged = tuple(named.name for named, file in found if file is None and named.name in current.files)
         past = Past() if releases is None or rankings is None else Past.of(releases.read(), rankings.read())
         return cls(
             Incomparable("the live release has kept no judgments")
@@ -87,6 +91,7 @@ class LiveRecords:
             else tuple(Judgment(**row) for row in judgments.read().to_pylist()),
             past.within(night.settings.gates.drift_days, now=night.now),
             Incomparable("the live release has no profile") if profile is None else profile.read(),
+            damaged,
         )
 
 

@@ -280,8 +280,11 @@ def test_a_live_release_without_records_is_not_compared_with(collection: Collect
         file.path.unlink()
     collection.document("tea")["shelf"] = 3
 
-    gates = gates_of(refresh(collection))
+    summary = refresh(collection)
 
+    gates = gates_of(summary)
+    told = "Of the live release judgments.parquet, past_releases.parquet, profile.parquet are missing or damaged"
+    assert any(warning.startswith(told) for warning in summary.warnings)
     assert gates["judgments"].reason == "not compared: the live release has kept no judgments"
     assert "not compared: the live release has no profile" in gates["unrelated"].reason
     assert gates["profile"].reason == "not compared: the live release has no profile"

@@ -48,6 +48,14 @@ def test_equal_profiles_have_not_moved() -> None:
     assert (gate.name, gate.passed, gate.value) == ("profile", True, 0.0)
 
 
+def test_values_that_are_all_alike_may_move_a_little() -> None:
+    alike = np.linspace(2.290, 2.291, 40)
+    before, now = profile({Signal.BM25_SCORE: alike}), profile({Signal.BM25_SCORE: alike - 0.01})
+    assert [shift.size for shift in shifts(before, now)] == [0.0]
+    assert [shift.size for shift in shifts(before, profile({Signal.BM25_SCORE: alike - 0.5}))] == [1.0]
+    assert [shift.size for shift in shifts(before, profile({Signal.BM25_SCORE: alike + 0.5}))] == [1.0]
+
+
 def half(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(np.arange(values.size) % 2, values, 0.0)
 
