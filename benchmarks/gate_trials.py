@@ -18,7 +18,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
 import numpy as np
@@ -175,7 +175,7 @@ def _without_layers(night: Night) -> None:
     folder = night.work / "four-layers"
     if not folder.is_dir():
         model = SentenceTransformer(str(_packaged()), local_files_only=True, device="cpu")
-        network = model[0].auto_model
+        network: Any = model[0].auto_model
         network.encoder.layer = network.encoder.layer[:4]
         network.config.num_hidden_layers = 4
         model.save(str(folder))
@@ -223,7 +223,7 @@ def _upside_down(night: Night) -> None:
     from nightrank.storage.keys import query_key
 
     keys = {query_key(row["text"]) for row in map(json.loads, asked) if row["_id"] in judged}
-    order = rerank_stage.final_order
+    order = rerank_stage.final_order  # type: ignore[attr-defined]  # as the stage knows it
 
     def broken(*args: object, **kwargs: object) -> pa.Table:
         table = order(*args, **kwargs)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ from nightrank.storage.keys import fingerprint
 from nightrank.storage.memo.query_vectors import QueryMemo
 from nightrank.storage.records import Judgment
 from nightrank.storage.release.compare import rankings_of
-from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.files import Named, ReleaseFiles
 from nightrank.storage.release.gate_records import JUDGMENTS, PAST_RANKINGS
 from nightrank.storage.release.whole import whole_file
 from nightrank.tasks.gates.judgments import JudgmentCounts
@@ -78,7 +78,12 @@ class LiveRecords:
         if current is None:
             first = Incomparable("it is the first release")
             return cls(first, Past(), first)
-        kept = (ReleaseFiles.judgments, ReleaseFiles.past_releases, ReleaseFiles.past_rankings, ReleaseFiles.profile)
+        kept: tuple[Named[Any], ...] = (
+            ReleaseFiles.judgments,
+            ReleaseFiles.past_releases,
+            ReleaseFiles.past_rankings,
+            ReleaseFiles.profile,
+        )
         files = ReleaseFiles.of(night.workspace, current.release_id, only=kept)
         judgments, profile = whole_file(files.judgments, current), whole_file(files.profile, current)
         releases, rankings = whole_file(files.past_releases, current), whole_file(files.past_rankings, current)

@@ -21,14 +21,16 @@ from nightrank.tasks.gates.sample import (
 from nightrank.tasks.gates.word_forms import common_forms, word_forms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
 FIRST = Incomparable("it is the first release")
 
 
-def profile(values: dict[Signal, Sequence[float]], *, depends_on: str = "", prefix: str = "k") -> pa.Table:
+def profile(
+    values: Mapping[Signal, Sequence[float] | NDArray[np.float64]], *, depends_on: str = "", prefix: str = "k"
+) -> pa.Table:
     rows = [
         Row(signal, f"{prefix}{place}", float(value)) for signal, of in values.items() for place, value in enumerate(of)
     ]
