@@ -188,17 +188,7 @@ def _read(
     files: int | None = None
     now = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="nightrank-check-") as folder:
-        night = Night(
-            settings=settings,
-            base=base,
-            workspace=FolderWorkspace(Path(folder)),
-            release_id=new_release_id(now),
-            before=None,
-            current=None,
-            now=now,
-            seed=0,
-        )
-        night.staging.mkdir(parents=True)
+        night = night_to_read(configuration, Path(folder), now=now)
         try:
             if not settings.documents.source.startswith(PREFIX):
                 named = files_named(settings, base=base)
@@ -208,6 +198,22 @@ def _read(
         except NightrankError as error:
             problems.append(Problem("inputs", error.message, error.remedy, error.exit_code))
             return None, (), files
+
+
+def night_to_read(configuration: Configuration, folder: Path, *, now: datetime) -> Night:
+    """A night that reads and no more, as if nothing had been published; what is read goes to a folder of its own."""
+    night = Night(
+        settings=configuration.settings,
+        base=configuration.base,
+        workspace=FolderWorkspace(folder),
+        release_id=new_release_id(now),
+        before=None,
+        current=None,
+        now=now,
+        seed=0,
+    )
+    night.staging.mkdir(parents=True)
+    return night
 
 
 def _first_bad_rows(night: Night) -> tuple[tuple[str, int, str], ...]:

@@ -1,9 +1,9 @@
 """From text to terms, in SQL: how documents and queries alike are split into words and counted.
 
-Texts are cut in bulk into runs of letters and digits. Everything dearer is done once per distinct run: folding as of
-queries (``storage.characters``), a second cut (folding can bring separators in, and what is written without spaces is
-cut where it begins and ends), and the analysis handed in: words of scripts without spaces, stemming, stop words. Which
-language a text is analysed in is decided in ``storage.bm25.languages``.
+Texts are cut in bulk into runs of letters, digits and signs that stand for some. Everything dearer is done once per
+distinct run: folding as of queries (``storage.characters``), a second cut (folding can bring separators in, and what is
+written without spaces is cut where it begins and ends), and the analysis handed in: words of scripts without spaces,
+stemming, stop words. Which language a text is analysed in is decided in ``storage.bm25.languages``.
 """
 
 from __future__ import annotations
@@ -100,6 +100,10 @@ class TextAnalyser(Protocol):
         """
         ...
 
+    def place_of(self, declared: str, /) -> int | None:
+        """The place among ``languages`` of one that a document says it is in; None where that is not asked for."""
+        ...
+
     def __call__(self, words: list[str], language: int, /) -> Sequence[str | None]:
         """The term of each case-folded word, in order; None drops the word."""
         ...
@@ -128,8 +132,8 @@ def count_runs_and_name_terms(
     ``weighted * times`` over the runs that both share, in ``analyse.field_weights.unit``; in a query it is that of
     ``occurrences * times``. Memory grows with the number of distinct words, not of texts.
 
-    Where fields are weighted, and the texts are of the collection, ``numbered_texts`` has the columns ``body_start``
-    and ``has_title`` too.
+    Where the texts are of the collection, ``storage.bm25.languages.declare_languages`` goes before; and where fields
+    are weighted, ``numbered_texts`` has the columns ``body_start`` and ``has_title`` too.
 
     Args:
         connection: On the file, or on what can see the texts.

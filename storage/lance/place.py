@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
-import weakref
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,6 +13,7 @@ from typing_extensions import override
 
 from nightrank.storage.errors import MachineError
 from nightrank.storage.files.atomic import remove_folder
+from nightrank.storage.files.own import remove_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +114,7 @@ class LanceFolder(LancePlace):
         link = Path(folder) / FOLDER
         link.symlink_to(path, target_is_directory=True)
         connection = lancedb.connect(str(link))
-        weakref.finalize(connection, _remove_own, folder, os.getpid())  # its tables hold the connection
+        remove_with(connection, Path(folder))  # its tables hold the connection
         return connection
 
     @override
@@ -145,12 +144,6 @@ class LanceFolder(LancePlace):
     def table_folder(self, name: str) -> Path:
         """Where a table's files lie."""
         return self.path / f"{name}{SUFFIX}"
-
-
-def _remove_own(folder: str, process: int) -> None:
-    """Remove a folder, but not in a process that was forked from the one that made it."""
-    if os.getpid() == process:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class LanceBucket(LancePlace):

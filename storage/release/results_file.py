@@ -23,6 +23,7 @@ from typing_extensions import override
 
 from nightrank.storage.closing import Closing
 from nightrank.storage.errors import MachineError
+from nightrank.storage.files.own import remove_with
 from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
@@ -212,14 +213,8 @@ class ResultsFile(Closing):
                 Path(name).unlink()
                 raise
             self._copy = Path(name)
-            finalize(self, _remove_own, self._copy, os.getpid())
+            remove_with(self, self._copy)
         return self._copy
-
-
-def _remove_own(path: Path, process: int) -> None:
-    """Remove a file, but not in a process that was forked from the one that made it."""
-    if os.getpid() == process:
-        path.unlink(missing_ok=True)
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from icu4py import icu_version
 from icu4py.breakers import CharacterBreaker, WordBreaker
 
 if TYPE_CHECKING:
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.models.tokens import TokenCounter
 
 Span = tuple[int, int]
-
-# Whose dictionaries cut: part of the chunking's fingerprint.
-SEGMENTER = f"icu {icu_version}"
 
 _CHARACTERS = r"\u3040-\u30ff\u3105-\u312f\u3400-\u9fff\ua000-\ua48f\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 _WORD = re.compile(rf"\s*(?:[{_CHARACTERS}]|[^\s{_CHARACTERS}]+)\s*")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.files.parquet import read_column
-from nightrank.tasks.models.vocabulary import SAMPLE, Vocabulary, tokens_read, unknown_warning
+from nightrank.tasks.embed.vocabulary import SAMPLE, Vocabulary, tokens_read, unknown_warning
 from nightrank.tasks.read.account import Account, Kind
 
 if TYPE_CHECKING:

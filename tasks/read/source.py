@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Document
-from nightrank.tasks.read.account import CHARACTERS, NO_COLLECTION, NO_READER, WITH_TEXT, Kind
+from nightrank.tasks.read.account import NO_COLLECTION, NO_READER, Kind
 from nightrank.tasks.read.folder.find import find_files
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.ir_datasets import PREFIX, read_ir_dataset
 from nightrank.tasks.read.pages import read_page
+from nightrank.tasks.read.suffixes import table_suffix
 from nightrank.tasks.read.tables.columns import Columns
 from nightrank.tasks.read.tables.documents import DocumentTable, read_table
 from nightrank.tasks.read.tables.names import DOCUMENTS
-from nightrank.tasks.read.tables.rows import table_suffix
+from nightrank.tasks.runtime.bounded import BoundedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from nightrank.tasks.read.account import Account
     from nightrank.tasks.read.folder.find import SourceFile
+    from nightrank.tasks.runtime.bounded import Call
     from nightrank.tasks.settings.inputs import DocumentsSettings
 
 NOTHING_NAMED: Mapping[Path, str] = MappingProxyType({})
@@ -69,26 +71,23 @@ def read_documents(
     is_empty = True
     for document in documents:
         is_empty = False
-        if isinstance(document, Document):
-            _tell_size(document, account)
         yield document
     if is_empty:
         raise InputError(f"{source} holds no document.", remedy="Check [documents].source.")
 
 
-def _tell_size(document: Document, account: Account) -> None:
-    if document.text.strip():
-        account.add("documents", Kind.SIZE, WITH_TEXT)
-        account.add("documents", Kind.SIZE, CHARACTERS, count=len(document.text))
-    else:
-        account.add("documents", Kind.TITLE_ALONE, "documents", where=f"{document.file}, row {document.row}")
-
-
 def _read_files(
     files: Iterable[SourceFile], settings: DocumentsSettings, *, account: Account
 ) -> Iterator[Document | BadRow]:
+    with BoundedProcess(seconds=settings.max_document_seconds, setting="documents.max_document_seconds") as call:
+        yield from _read_bounded(files, settings, call, account=account)
+
+
+def _read_bounded(
+    files: Iterable[SourceFile], settings: DocumentsSettings, call: Call, *, account: Account
+) -> Iterator[Document | BadRow]:
     table = DocumentTable(
-        Columns(DOCUMENTS, settings.columns.chosen), settings.max_document_bytes, settings.text_format
+        Columns(DOCUMENTS, settings.columns.chosen), settings.max_document_bytes, settings.text_format, call
     )
     first_fault: InputError | None = None
     is_empty = True
@@ -117,7 +116,7 @@ def _rows_of(
     input_file = InputFile(file.path, file.name, "documents", account, settings.encoding)
     if table_suffix(file.path.name):
         return read_table(input_file, table)
-    page = read_page(input_file, document_id=file.document_id, max_bytes=settings.max_document_bytes)
+    page = read_page(input_file, document_id=file.document_id, max_bytes=settings.max_document_bytes, call=table.call)
     return iter(() if page is None else (page,))
 
 

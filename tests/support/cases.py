@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from nightrank.flows.operate.check import night_to_read
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import InputError
 from nightrank.storage.release.documents import documents_of
-from nightrank.storage.release.manifest import new_release_id
-from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.chunk.boundaries import chunk_document
-from nightrank.tasks.night import Night
 from nightrank.tasks.read.told import lines_of, warnings_of
 from nightrank.tasks.stages.read import read_inputs
 from tests.support.bm25_files import Placed, build
@@ -75,20 +73,8 @@ def read_case(folder: Path, workspace: Path) -> CaseRead:
         folder: Of the case, with its ``nightrank.toml``.
         workspace: A folder for what is read.
     """
-    now = datetime.now(UTC)
     try:
-        configuration = load_settings(folder / "nightrank.toml")
-        night = Night(
-            settings=configuration.settings,
-            base=configuration.base,
-            workspace=FolderWorkspace(workspace),
-            release_id=new_release_id(now),
-            before=None,
-            current=None,
-            now=now,
-            seed=0,
-        )
-        night.staging.mkdir(parents=True)
+        night = night_to_read(load_settings(folder / "nightrank.toml"), workspace, now=datetime.now(UTC))
         read = read_inputs.fn(night)
     except InputError as error:
         return CaseRead(error=str(error))

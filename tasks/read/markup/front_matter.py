@@ -75,13 +75,19 @@ _MULTIMARKDOWN_KEYS = frozenset(
     | {"css", "base header level", "format", "comment", "series", "url", "save_as", "draft", "published"}
 )
 _ORG_LINE = re.compile(r"#\+([A-Za-z_]+):[ \t]*(.*)\n?")
+# What hides a page where it is false, and where it is true.
+_PUBLISHED = ("published", "publish")
+_KEPT_OUT = ("unlisted", "noindex", "search_exclude", "private")
+_HIDING = ("draft", "status", "search", *_PUBLISHED, *_KEPT_OUT)
 _SALVAGED = re.compile(
-    r"^[ \t]*[\"']?(title|draft|published|publish|status|private|noindex|unlisted|search_exclude)[\"']?[ \t]*"
-    r"[:=](.*)$",
+    rf"^[ \t]*[\"']?({'|'.join(('title', *_HIDING))})[\"']?[ \t]*[:=](.*)$",
     re.MULTILINE | re.IGNORECASE,
 )
 _REMARK = re.compile(r"\s+(?:#|//)")
+_TOML_STRING = re.compile(r"\"[^\"\n]*+\"|'[^'\n]*+'")
 MAX_HEAD_LINES = 60
+MAX_KEY_PARTS = 100
+"""Of a key in TOML, as in ``a.b.c``: tomllib keeps every beginning of it, so that 20 KB would fill gigabytes."""
 
 
 def split_front_matter(source: str) -> FrontMatter:
@@ -183,6 +189,10 @@ def _yaml(block: str) -> Fields | None:
 
 
 def _toml(block: str) -> Fields:
+    plain = _TOML_STRING.sub("", block)
+    for number, line in enumerate(plain.split("\n") if "." in plain else (), start=1):
+        if line.count(".") > MAX_KEY_PARTS:
+            raise ValueError(f"a key of more than {MAX_KEY_PARTS} parts in line {number}")
     try:
         values = tomllib.loads(block, parse_float=plain_value)
     except tomllib.TOMLDecodeError as error:
@@ -285,12 +295,11 @@ def hidden_because(fields: Fields) -> str:
     names = {name.lower(): value for name, value in fields.items()}
     if _says(names.get("draft"), True) or str(names.get("status", "")).lower() in ("draft", "hidden"):
         return "draft"
-    if any(_says(names.get(name), False) for name in ("published", "publish")):
+    if any(_says(names.get(name), False) for name in _PUBLISHED):
         return "page that is not published"
     search = names.get("search")
     is_excluded = isinstance(search, dict) and _says(search.get("exclude"), True)
-    excluded = ("unlisted", "noindex", "search_exclude", "private")
-    if is_excluded or _says(search, False) or any(_says(names.get(name), True) for name in excluded):
+    if is_excluded or _says(search, False) or any(_says(names.get(name), True) for name in _KEPT_OUT):
         return "page kept out of searches"
     return ""
 

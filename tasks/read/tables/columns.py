@@ -11,6 +11,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from nightrank.storage.characters import visible
 from nightrank.storage.errors import InputError
 from nightrank.tasks.read.values import shown
 
@@ -26,7 +27,6 @@ UNNAMED = re.compile(r"(unnamed:\d+.*|_indexlevel\d+)?")
 DECORATED = re.compile(r"^(?:_source\.|top(?: \d+)? values of )|(?:\.keyword)?: ?(?:de|a)scending$|\.keyword$")
 """What Elasticsearch and Kibana put around the names of fields."""
 SEPARATORS = re.compile(r"[\s\-_.]+")
-INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 
 
 class Role(NamedTuple):
@@ -177,7 +177,7 @@ class Columns:
         return [name for role in self.vocabulary.roles if role.name in group for name in role.names]
 
     def _taken(self, found: tuple[str, ...]) -> Taken:
-        unnamed = tuple(column for column in found if UNNAMED.fullmatch(column_key(column)))
+        unnamed = {column: None for column in found if UNNAMED.fullmatch(column_key(column))}
         free = [column for column in found if column not in unnamed]
         columns: dict[str, tuple[str, ...]] = {}
         for chosen_role, wanted in self.chosen.items():
@@ -195,7 +195,7 @@ class Columns:
                 guessed.update(column for column in candidates if column_key(column) not in known)
         first = {taken[0] for taken in columns.values()}
         rest = tuple(column for column in found if column not in first and column not in unnamed)
-        return Taken(columns, frozenset(guessed), rest, unnamed)
+        return Taken(columns, frozenset(guessed), rest, tuple(column for column in found if column in unnamed))
 
 
 def column_key(name: str) -> str:
@@ -204,7 +204,7 @@ def column_key(name: str) -> str:
     >>> column_key(" Doc-ID "), column_key("_id"), column_key("query.keyword: Descending")
     ('docid', '_id', 'query')
     """
-    plain = INVISIBLE.sub("", unicodedata.normalize("NFKC", name)).strip().casefold()
+    plain = visible(unicodedata.normalize("NFKC", name)).strip().casefold()
     plain = DECORATED.sub("", plain)
     return ("_" if plain.startswith("_") else "") + SEPARATORS.sub("", plain)
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from nightrank.storage.errors import InputError
@@ -17,6 +13,7 @@ from nightrank.tasks.read.account import Account, Kind
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.tables.columns import Columns
 from nightrank.tasks.read.tables.names import QUERIES
+from tests.support.exports import json_lines, parquet, told, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,16 +30,6 @@ class Export(NamedTuple):
     content: bytes
     queries: list[tuple[str, int]] = SEARCHED
     told: tuple[tuple[Kind, str], ...] = ()
-
-
-def lines(*rows: dict[str, object]) -> bytes:
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
-
-
-def parquet(**columns: object) -> bytes:
-    file = io.BytesIO()
-    pq.write_table(pa.table(columns), file)
-    return file.getvalue()
 
 
 def search_console(header: str) -> bytes:
@@ -118,7 +105,7 @@ EXPORTS = (
     Export(
         "Elasticsearch's hits",
         "q.jsonl",
-        lines(
+        json_lines(
             {
                 "_index": "l",
                 "_id": "e1",
@@ -160,7 +147,9 @@ EXPORTS = (
     Export("Excel's Unicode text", "q.txt.tsv", "query\tcount\r\nred shoes\t1234\r\nboots\t7\r\n".encode("utf-16")),
     Export("pandas' floats", "q.csv", b"query,count\nred shoes,1234.0\nboots,7.0\n"),
     Export(
-        "pandas' records", "q.jsonl", lines({"query": "red shoes", "count": 1234.0}, {"query": "boots", "count": 7})
+        "pandas' records",
+        "q.jsonl",
+        json_lines({"query": "red shoes", "count": 1234.0}, {"query": "boots", "count": 7}),
     ),
     Export(
         "pandas' TSV", "q.tsv", b'query\tcount\n"24"" monitor"\t1234\nboots\t7\n', [('24" monitor', 1234), ("boots", 7)]
@@ -187,7 +176,7 @@ EXPORTS = (
     Export(
         "numbers",
         "q.jsonl",
-        lines({"query": 404}, {"query": 9780262033848}, {"query": 2.5}),
+        json_lines({"query": 404}, {"query": 9780262033848}, {"query": 2.5}),
         [
             ("404", 1),
             ("9780262033848", 1),
@@ -234,15 +223,6 @@ def read(path: Path, account: Account, *, encoding: str = "utf-8", **chosen: str
     return list(read_query_log(log, salt=b"of this test"))
 
 
-def written(folder: Path, name: str, content: bytes) -> Path:
-    (folder / name).write_bytes(content)
-    return folder / name
-
-
-def told(account: Account) -> set[tuple[Kind, str]]:
-    return {(entry.kind, entry.what) for entry in account.entries()}
-
-
 @pytest.mark.parametrize("export", EXPORTS, ids=[export.what for export in EXPORTS])
 def test_an_export_is_read_and_what_was_guessed_is_told(tmp_path: Path, export: Export) -> None:
     account = Account()
@@ -253,7 +233,7 @@ def test_an_export_is_read_and_what_was_guessed_is_told(tmp_path: Path, export: 
 
 
 def test_the_terms_that_elasticsearch_counts_are_queries(tmp_path: Path) -> None:
-    [row] = read(written(tmp_path, "q.jsonl", lines({"key": "red shoes", "doc_count": 12})), Account())
+    [row] = read(written(tmp_path, "q.jsonl", json_lines({"key": "red shoes", "doc_count": 12})), Account())
     assert isinstance(row, LoggedQuery)
     assert (row.text, row.count) == ("red shoes", 12)
 
@@ -266,7 +246,7 @@ def test_topics_have_their_numbers_as_ids(tmp_path: Path) -> None:
 
 
 def test_an_event_of_elasticsearch_gives_its_query_no_id(tmp_path: Path) -> None:
-    path = written(tmp_path, "q.jsonl", lines({"_index": "l", "_id": "e1", "_source": {"query": "a"}}))
+    path = written(tmp_path, "q.jsonl", json_lines({"_index": "l", "_id": "e1", "_source": {"query": "a"}}))
     [row] = read(path, Account())
     assert isinstance(row, LoggedQuery)
     assert row.query_id is None

@@ -312,15 +312,6 @@ def test_packed_tables_are_read_and_told_where_they_are_broken(tmp_path: Path, t
         read(tmp_path, name)
 
 
-def test_documents_with_a_title_alone_are_counted(tmp_path: Path) -> None:
-    (tmp_path / "c.jsonl").write_text('{"_id": "a", "title": "A"}\n{"_id": "b", "title": "B", "text": "b"}\n')
-    account = Account()
-
-    list(read_documents(DocumentsSettings(source="c.jsonl"), base=tmp_path, account=account))
-
-    assert Entry("documents", Kind.TITLE_ALONE, "documents", 1, "c.jsonl, row 1") in account.entries()
-
-
 def test_a_night_of_a_real_documentation_site_is_read(shared_data: Path, tmp_path: Path) -> None:
     with tarfile.open(shared_data / "dapr-docs-nights.tar.xz") as nights:
         for member in nights:
@@ -335,3 +326,20 @@ def test_a_night_of_a_real_documentation_site_is_read(shared_data: Path, tmp_pat
     assert overview.title == "Overview"
     assert overview.metadata["type"] == "docs"
     assert not overview.text.lstrip().startswith("---")
+
+
+def test_a_page_whose_parser_computes_too_long_is_a_bad_row_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, docs__a_md="a", docs__b_html="<p>" + "<i>x</i>" * 400_000, docs__c_md="c", docs__d_txt="d")
+    settings = DocumentsSettings(source="docs", max_document_seconds=0.15)
+
+    def rows() -> list[Document | BadRow]:
+        return list(read_documents(settings, base=tmp_path, account=Account()))
+
+    once = rows()
+    assert ids(once) == ["a.md", "c.md", "d.txt"]
+    [bad] = [row for row in once if isinstance(row, BadRow)]
+    assert (bad.file, bad.row) == ("b.html", 1)
+    assert "0.15 seconds of computing that documents.max_document_seconds allows" in bad.reason
+    assert rows() == once

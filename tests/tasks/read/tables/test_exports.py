@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from nightrank.storage.errors import InputError
@@ -17,6 +14,7 @@ from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.tables.columns import Columns
 from nightrank.tasks.read.tables.documents import DocumentTable, TextFormat, read_table
 from nightrank.tasks.read.tables.names import DOCUMENTS
+from tests.support.exports import json_lines, parquet, told, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,21 +33,11 @@ class Export(NamedTuple):
     told: tuple[tuple[Kind, str], ...] = ()
 
 
-def lines(*rows: dict[str, object]) -> bytes:
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
-
-
-def parquet(**columns: object) -> bytes:
-    file = io.BytesIO()
-    pq.write_table(pa.table(columns), file)
-    return file.getvalue()
-
-
 EXPORTS = (
     Export(
         "arXiv",
         "c.jsonl",
-        lines({"id": "1", "title": "Returns", "abstract": BODY}),
+        json_lines({"id": "1", "title": "Returns", "abstract": BODY}),
         told=((Kind.COLUMN_GUESSED, "abstract as text"),),
     ),
     Export(
@@ -64,22 +52,22 @@ EXPORTS = (
     Export(
         "Anserini",
         "c.jsonl",
-        lines({"id": "1", "contents": BODY}),
+        json_lines({"id": "1", "contents": BODY}),
         [("1", "", BODY)],
         ((Kind.COLUMN_GUESSED, "contents as text"),),
     ),
-    Export("LangChain", "c.jsonl", lines({"id": "1", "page_content": BODY, "metadata": {}}), [("1", "", BODY)]),
+    Export("LangChain", "c.jsonl", json_lines({"id": "1", "page_content": BODY, "metadata": {}}), [("1", "", BODY)]),
     Export(
         "Haystack",
         "c.jsonl",
-        lines({"id": "1", "content": BODY, "meta": {"a": 1}}),
+        json_lines({"id": "1", "content": BODY, "meta": {"a": 1}}),
         [("1", "", BODY)],
         ((Kind.COLUMN_KEPT, "meta"),),
     ),
     Export(
         "Algolia",
         "c.jsonl",
-        lines({"objectID": "1", "name": "Returns", "description": BODY}),
+        json_lines({"objectID": "1", "name": "Returns", "description": BODY}),
         told=(
             (Kind.COLUMN_GUESSED, "objectID as id"),
             (Kind.COLUMN_GUESSED, "name as title"),
@@ -88,22 +76,22 @@ EXPORTS = (
     Export(
         "Solr, whose texts are lists",
         "c.jsonl",
-        lines({"id": "1", "title": ["Returns"], "text": [BODY]}),
+        json_lines({"id": "1", "title": ["Returns"], "text": [BODY]}),
         told=((Kind.MENDED, "texts that are lists, joined"),),
     ),
     Export(
         "Elasticsearch's hits",
         "c.jsonl",
-        lines({"_index": "x", "_id": "1", "_score": 1, "_source": {"title": "Returns", "body": BODY}}),
+        json_lines({"_index": "x", "_id": "1", "_score": 1, "_source": {"title": "Returns", "body": BODY}}),
         told=((Kind.FORM, "the fields of _source, as Elasticsearch exports them"),),
     ),
     Export(
         "Elasticsearch's bulk interface",
         "c.jsonl",
-        lines({"index": {"_index": "x", "_id": "1"}}, {"title": "Returns", "text": BODY}),
+        json_lines({"index": {"_index": "x", "_id": "1"}}, {"title": "Returns", "text": BODY}),
         told=((Kind.FORM, "lines of Elasticsearch's bulk interface"),),
     ),
-    Export("BEIR", "c.jsonl", lines({"_id": "1", "title": "Returns", "text": BODY, "metadata": {}})),
+    Export("BEIR", "c.jsonl", json_lines({"_id": "1", "title": "Returns", "text": BODY, "metadata": {}})),
     Export(
         "MS MARCO's passages",
         "c.tsv",
@@ -169,7 +157,9 @@ EXPORTS = (
         f"Unnamed: 0,id,title,text\n0,1,Returns,{BODY}\n".encode(),
         told=((Kind.COLUMN_IGNORED, "a column without a name"),),
     ),
-    Export("pandas with NaN", "c.jsonl", lines({"id": 1.0, "title": "Returns", "text": BODY, "price": float("nan")})),
+    Export(
+        "pandas with NaN", "c.jsonl", json_lines({"id": 1.0, "title": "Returns", "text": BODY, "price": float("nan")})
+    ),
     Export(
         "pandas' TSV",
         "c.tsv",
@@ -222,7 +212,7 @@ EXPORTS = (
     Export(
         "MS MARCO's second passages",
         "c.jsonl",
-        lines({"pid": "1", "passage": BODY, "docid": "D1"}, {"pid": "2", "passage": "x", "docid": "D1"}),
+        json_lines({"pid": "1", "passage": BODY, "docid": "D1"}, {"pid": "2", "passage": "x", "docid": "D1"}),
         [("1", "", BODY), ("2", "", "x")],
     ),
     Export(
@@ -234,7 +224,7 @@ EXPORTS = (
     Export(
         "rows of two exports",
         "c.jsonl",
-        lines({"id": "0", "title": "T", "text": "t"}, {"id": "1", "title": "Returns", "body": BODY}),
+        json_lines({"id": "0", "title": "T", "text": "t"}, {"id": "1", "title": "Returns", "body": BODY}),
         [("0", "T", "t"), *RETURNS],
         ((Kind.COLUMN_GUESSED, "body as text"),),
     ),
@@ -254,7 +244,7 @@ EXPORTS = (
     Export(
         "a crawl",
         "c.jsonl",
-        lines({"url": "https://example.org/1", "title": "Returns", "text": BODY}),
+        json_lines({"url": "https://example.org/1", "title": "Returns", "text": BODY}),
         [("https://example.org/1", "Returns", BODY)],
         ((Kind.COLUMN_GUESSED, "url as id"),),
     ),
@@ -283,15 +273,6 @@ def read(
 ) -> list[Document | BadRow]:
     file = InputFile(path, path.name, "documents", account, encoding)
     return list(read_table(file, DocumentTable(Columns(DOCUMENTS, chosen), 1_000_000, text_format)))
-
-
-def written(folder: Path, name: str, content: bytes) -> Path:
-    (folder / name).write_bytes(content)
-    return folder / name
-
-
-def told(account: Account) -> set[tuple[Kind, str]]:
-    return {(entry.kind, entry.what) for entry in account.entries()}
 
 
 @pytest.mark.parametrize("export", EXPORTS, ids=[export.what for export in EXPORTS])
@@ -331,12 +312,12 @@ def test_titles_beside_a_long_column_of_an_unknown_name_are_refused_unless_they_
 
 
 def test_of_objects_a_later_row_may_have_a_column_that_the_settings_name(tmp_path: Path) -> None:
-    rows = lines({"id": 1, "text": "a"}, {"id": 2, "text": "b", "Titel": "B"})
+    rows = json_lines({"id": 1, "text": "a"}, {"id": 2, "text": "b", "Titel": "B"})
     [_, second] = read(written(tmp_path, "c.jsonl", rows), Account(), title="Titel")
     assert isinstance(second, Document)
     assert second.title == "B"
     with pytest.raises(InputError, match=r"No row of c\.jsonl has a column 'Title', which"):
-        read(written(tmp_path, "c.jsonl", lines({"id": 1, "text": "a"})), Account(), title="Title")
+        read(written(tmp_path, "c.jsonl", json_lines({"id": 1, "text": "a"})), Account(), title="Title")
 
 
 def test_a_letter_of_windows_1252_that_begins_much_of_utf_8_is_named_too(tmp_path: Path) -> None:
@@ -358,7 +339,7 @@ def test_a_header_in_windows_1252_comes_with_its_remedy(tmp_path: Path) -> None:
 
 
 def test_a_title_that_was_guessed_stays_a_field_to_filter_by(tmp_path: Path) -> None:
-    [document] = read(written(tmp_path, "c.jsonl", lines({"id": "1", "name": "Ann", "text": "t"})), Account())
+    [document] = read(written(tmp_path, "c.jsonl", json_lines({"id": "1", "name": "Ann", "text": "t"})), Account())
     assert isinstance(document, Document)
     assert (document.title, document.metadata) == ("Ann", {"name": "Ann"})
 
@@ -387,7 +368,7 @@ def test_a_byte_that_the_declared_encoding_lacks_costs_its_row(tmp_path: Path) -
 
 
 def test_html_in_texts_is_told_and_read_where_the_settings_say_so(tmp_path: Path) -> None:
-    path = written(tmp_path, "c.jsonl", lines({"id": "1", "title": "A", "text": "<p>Warm&nbsp;boots</p><br>x"}))
+    path = written(tmp_path, "c.jsonl", json_lines({"id": "1", "title": "A", "text": "<p>Warm&nbsp;boots</p><br>x"}))
     [plain] = read(path, account := Account())
     assert isinstance(plain, Document)
     assert plain.text.startswith("<p>")

