@@ -41,7 +41,7 @@ _SAID = (
     (("no space left", "disk full", "database or disk is full", "enospc"), errno.ENOSPC),
     (("quota exceeded",), errno.EDQUOT),
     (("read-only file system",), errno.EROFS),
-    (("permission denied", "access denied"), errno.EACCES),
+    (("permission denied", "access denied", "unable to open database file"), errno.EACCES),
     (("input/output error", "disk i/o error"), errno.EIO),
     (("stale file handle",), errno.ESTALE),
     (("no such file or directory",), errno.ENOENT),
@@ -54,6 +54,11 @@ _CREDENTIALS = ("expiredtoken", "expired token", "invalidaccesskeyid", "signatur
 _STORES = ("duckdb", "_duckdb", "sqlite3", "pyarrow", "lance", "lancedb", "obstore")
 # Errors of DuckDB that quote statements and values, in which any word may be.
 _ABOUT_DATA = ("BinderException", "ConversionException", "ParserException", "CatalogException", "ConstraintException")
+# What is wrong with a path that was given, and not with the machine.
+_ABOUT_THE_PATH = {
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+}
 LONGEST = 300  # characters of what a library said
 
 
@@ -81,6 +86,26 @@ def machine_error(error: BaseException) -> MachineError | None:
         if _is_of_a_store(each) and is_about_credentials(each):
             return MachineError(_message(each), remedy=f"Renew the credentials of the object store. {AGAIN}")
     return None
+
+
+def passing_failure(error: BaseException) -> MachineError | None:
+    """What a person is told where a file could not be read although nothing is wrong with it.
+
+    Args:
+        error: As it was raised.
+
+    Returns:
+        None where the cause is what the user gave: there is no such file, it is a folder, this user may not read it.
+
+    >>> import os
+    >>> passing_failure(PermissionError(errno.EACCES, os.strerror(errno.EACCES), "a")) is None
+    True
+    >>> passing_failure(OSError(errno.EIO, os.strerror(errno.EIO), "a")).message
+    'a: Input/output error.'
+    """
+    if any(isinstance(each, OSError) and each.errno in _ABOUT_THE_PATH for each in _chain(error)):
+        return None
+    return machine_error(error)
 
 
 def is_about_credentials(error: BaseException) -> bool:

@@ -67,11 +67,19 @@ class ChunkTable:
 
     @classmethod
     def find(cls, place: LancePlace, *, embedder: str) -> Self | None:
-        """The newest version of an embedder's table, or None where it has none yet."""
+        """The newest version of an embedder's table, or None where it has none yet.
+
+        A process that ended while it made a table has left files, and no table.
+        """
         name = _name_of(embedder)
         if not place.is_there() or name not in place.table_names():
             return None
-        return cls(place.connect().open_table(name), place)
+        try:
+            return cls(place.connect().open_table(name), place)
+        except (ValueError, RuntimeError, FileNotFoundError) as error:
+            if _is_not_there(error):
+                return None
+            raise
 
     @classmethod
     def open(cls, place: LancePlace, *, name: str, version: int) -> Self:
@@ -234,13 +242,17 @@ def _checked_out(place: LancePlace, name: str, version: int | str, missing: str)
         table = place.connect().open_table(name)
         table.checkout(version)
     except (ValueError, RuntimeError, FileNotFoundError) as error:
-        if isinstance(error, FileNotFoundError) or any(words in str(error).lower() for words in _NOT_THERE):
+        if _is_not_there(error):
             message = f"LanceDB's table {name} in {place} has {missing}."
             raise NotStored(message, remedy="Run `nightrank refresh` to build a new release.") from error
         told = machine_error(error)
         message = f"LanceDB's table {name} in {place} cannot be opened: {told.message if told else error}"
         raise MachineError(message, remedy=told.remedy if told else "Run again.") from error
     return table
+
+
+def _is_not_there(error: Exception) -> bool:
+    return isinstance(error, FileNotFoundError) or any(words in str(error).lower() for words in _NOT_THERE)
 
 
 def _blocks(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:

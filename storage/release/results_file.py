@@ -24,6 +24,7 @@ from typing_extensions import override
 from nightrank.storage.closing import Closing
 from nightrank.storage.errors import MachineError
 from nightrank.storage.files.own import remove_with
+from nightrank.storage.foreign import machine_error
 from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
@@ -177,6 +178,9 @@ class ResultsFile(Closing):
 
     def _unreadable(self, error: Exception) -> MachineError:
         message = f"{self._path} cannot be read: {error}."
+        told = machine_error(error)
+        if told is not None:
+            return MachineError(message, remedy=told.remedy)
         remedy = "Roll back to another release, or remove this one and run `nightrank refresh`."
         return MachineError(message, remedy=remedy)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.foreign import passing_failure
 from nightrank.storage.keys import fingerprint, sha256_of_file
 from nightrank.storage.workspace.models import bring_model, promoted_as
 from nightrank.tasks.models.card import CARD, read_training_card
@@ -190,7 +191,10 @@ def _parts_of(folder: Path) -> list[Path]:
     try:
         modules = json.loads((folder / "modules.json").read_bytes())
         paths = [str(module["path"]) for module in modules]
-    except (OSError, ValueError, KeyError, TypeError):  # it has none; what is damaged is told where it is loaded
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if (told := passing_failure(error)) is not None:
+            raise told from error
+        # it has none; what is damaged is told where it is loaded
         return [folder]
     return [folder, *(folder / path for path in paths if path)]
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from nightrank.storage.errors import InputError
+from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.foreign import passing_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -88,14 +89,14 @@ def too_large(size_bytes: int, max_bytes: int) -> str:
     return f"{size_bytes:,} bytes are more than the {max_bytes:,} allowed"
 
 
-def unreadable(error: OSError, *, name: str) -> InputError:
+def unreadable(error: OSError, *, name: str) -> InputError | MachineError:
     """What to say where the machine refuses to give a file."""
     if isinstance(error, FileNotFoundError):
         return InputError(f"{name} does not exist.", remedy="Correct the path in the settings.")
-    return InputError(
-        f"{name} cannot be read: {error.strerror or error}.",
-        remedy="Check that it is a readable file and that this user may read it.",
-    )
+    message = f"{name} cannot be read: {error.strerror or error}."
+    if (told := passing_failure(error)) is not None:
+        return MachineError(message, remedy=told.remedy)
+    return InputError(message, remedy="Check that it is a readable file and that this user may read it.")
 
 
 def _binary(path: Path) -> io.BufferedIOBase:

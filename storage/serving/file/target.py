@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.atomic import remove_unfinished, replacing
+from nightrank.storage.foreign import passing_failure
 from nightrank.storage.serving.export import counted
 from nightrank.storage.workspace.locks import held
 
@@ -64,7 +65,9 @@ class FileTarget:
         try:
             with self.format.open(self.path) as reader:
                 return reader.served()
-        except (NotOurs, OSError) as error:
+        except (NotOurs, OSError, MachineError) as error:
+            if (told := passing_failure(error)) is not None:
+                raise told from error
             message = f"{self.path} is there and was not written by an export."
             raise InputError(message, remedy="Remove it, or export to another file.") from error
 
