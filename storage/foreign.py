@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import MachineError, NightrankError
@@ -59,6 +60,7 @@ _ABOUT_THE_PATH = {
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG),
     *(errno.EACCES, errno.EPERM, errno.EROFS),
 }
+_SOURCE = re.compile(r",? /\S+\.rs:\d+(:\d+)?")  # a line of a library's own source, which says nothing to anybody here
 LONGEST = 300  # characters of what a library said
 
 
@@ -86,6 +88,25 @@ def machine_error(error: BaseException) -> MachineError | None:
         if _is_of_a_store(each) and is_about_credentials(each):
             return MachineError(_message(each), remedy=f"Renew the credentials of the object store. {AGAIN}")
     return None
+
+
+@contextmanager
+def placed(where: object) -> Iterator[None]:
+    """Have failures in this block that libraries tell without a place say where they were.
+
+    Args:
+        where: A path, or what shows an address.
+
+    Raises:
+        MachineError: In place of what a library raised for the machine's sake.
+    """
+    try:
+        yield
+    except Exception as error:
+        told = machine_error(error)
+        if told is None or str(where) in told.message:
+            raise
+        raise MachineError(f"{where}: {told.message}", remedy=told.remedy) from error
 
 
 def passing_failure(error: BaseException) -> MachineError | None:
@@ -144,6 +165,6 @@ def _message(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename is not None else ""
         return f"{where}{error.strerror}."
-    said = " ".join(str(error).split())
+    said = _SOURCE.sub("", " ".join(str(error).split()))
     shown = said if len(said) <= LONGEST else f"{said[:LONGEST]}..."
     return shown if shown.endswith((".", "!", "?")) else f"{shown}."

@@ -13,6 +13,7 @@ from tomlkit.items import InlineTable, Table
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.atomic import remove_unfinished, write_text
 from nightrank.storage.foreign import passing_failure
+from nightrank.storage.places import naming
 from nightrank.storage.workspace.locks import held
 from nightrank.tasks.experiment.variants import varied
 from nightrank.tasks.rank.order_file import order_file, read_order
@@ -56,7 +57,8 @@ def write_tuned(path: Path, tuned: Tuned, *, named: Settings, now: datetime) -> 
 def _write(path: Path, tuned: Tuned, *, named: Settings, now: datetime, remedy: str) -> None:
     """Write it as the one process that does; what killed ones left goes first."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        with naming(path):
+            text = path.read_bytes().decode("utf-8")
         document = tomlkit.parse(text)
         _set(document, tuned.changes, comment=evidence(tuned, now=now))
         edited = tomlkit.dumps(document)

@@ -85,6 +85,7 @@ def _is_locked(descriptor: int, path: Path, *, what: str) -> bool:
         message = f"{path.parent} is on a file system that gives no locks ({error.strerror}), so two runs could meet."
         raise MachineError(message, remedy="Mount it with locks, or put the workspace on another disk.") from error
     try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
+        with naming(path):
+            return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False

@@ -210,12 +210,12 @@ _KEEP_MANY: dict[str, dict[str, TomlValue]] = {"retention": {"keep": 9}}
 CASES = {
     case.name: case
     for case in (
-        Case("first night", _nothing, lambda _folder: ["refresh"], _KEEP_ONE),
-        Case("night", _nights(edits=2), lambda _folder: ["refresh"], _KEEP_ONE),
+        Case("tune --write", _nights(edits=1), lambda _folder: ["tune", "--write"], _KEEP_MANY),
         Case("prune", _unpruned, lambda _folder: ["prune", "--keep", "1"], _KEEP_MANY),
         Case("rollback", _unpruned, lambda folder: ["rollback", _first_release(folder)], _KEEP_MANY),
         Case("export", _exported, lambda _folder: ["export", *(f"--to={name}" for name in EXPORTS)], _KEEP_MANY),
         Case("train promote", _trained, lambda folder: ["train", "promote", _model(folder)], _KEEP_MANY),
-        Case("tune --write", _nights(edits=1), lambda _folder: ["tune", "--write"], _KEEP_MANY),
+        Case("first night", _nothing, lambda _folder: ["refresh"], _KEEP_ONE),
+        Case("night", _nights(edits=2), lambda _folder: ["refresh"], _KEEP_ONE),
     )
 }

@@ -119,7 +119,6 @@ class FilesBench:
             code = ended(lambda: run(self._arguments, self._trial))
             if code != 0 and not kept_out(code, self._told()):
                 return [*faults, f"the next run ends with {code}: {self._told()[-300:]}"]
-            faults += given_by(lambda: faults_of_readers(self._trial), self._root)
             faults += given_by(lambda: differences(self._trial, self._whole), self._root)
         except ChildFailed as error:
             return [f"afterwards: {error}"]

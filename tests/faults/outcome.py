@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from benchmarks.compare_releases import Entry
     from nightrank.storage.workspace.base import Workspace
 
 
@@ -77,24 +78,30 @@ def faults_of_readers(folder: Path) -> list[str]:
     Args:
         folder: Of the trial.
     """
-    from nightrank.flows.operate.doctor import examine
     from nightrank.flows.settings_file import load_settings
+    from nightrank.storage.files.parquet import read_table
+    from nightrank.storage.lance.table import ChunkTable
+    from nightrank.storage.release.files import ReleaseFiles
+    from nightrank.storage.release.manifest import current_manifest
+    from nightrank.storage.release.whole import file_faults
 
     workspace = load_settings(folder / PROJECT / "nightrank.toml").workspace
-    if workspace.current_release_id() is None:
-        return []
-    diagnosis = examine(workspace, release_id=None)
-    faults = [
-        f"the live release, {check.name}: {fault.what}"
-        for check in diagnosis.checks
-        if not check.passed
-        for fault in check.findings.faults
-    ]
-    _ = _results(workspace)
+    with workspace.reading():
+        manifest = current_manifest(workspace)
+        if manifest is None:
+            return []
+        release = workspace.release(manifest.release_id)
+        faults = [f"{fault.what}: {fault.examples}" for fault in file_faults(release, manifest)]
+        hashes = read_table(ReleaseFiles(release).candidates.path).column("chunk_hash").unique()
+        table = ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=manifest.release_id)
+        if table.rows(hashes, ["vector"]).num_rows != len(hashes):
+            faults.append("vectors are missing")
+        if len(_results(workspace)) != manifest.counts.queries:
+            faults.append("queries are missing")
     for name in EXPORTS:
         if (folder / PROJECT / name).exists():
             _ = _exported(folder / PROJECT / name)
-    return faults
+    return [f"of the live release: {fault}" for fault in faults]
 
 
 def differences(folder: Path, undisturbed: Path) -> list[str]:
@@ -154,7 +161,7 @@ def _shown(one: object, other: object) -> str:
     return f"{str(one)[:200]} instead of {str(other)[:200]}"
 
 
-def _results(workspace: Workspace) -> object:
+def _results(workspace: Workspace) -> dict[str, list[Entry]]:
     from benchmarks.compare_releases import rankings_of
 
     return rankings_of(workspace)

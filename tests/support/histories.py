@@ -130,7 +130,7 @@ def _tables(workspace: Workspace) -> Mapping[str, list[tuple[Any, ...]]]:
     }
     hashes = read_table(folder / "candidates.parquet").column("chunk_hash").unique()
     stored = ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=release_id)
-    return {**tables, "vectors": _rows(stored.rows(hashes.combine_chunks(), ["text", "tokens", "vector"]))}
+    return {**tables, "vectors": _rows(stored.rows(hashes, ["text", "tokens", "vector"]))}
 
 
 def _rows(table: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 (pyarrow ships no types)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.atomic import remove_unfinished, replacing
-from nightrank.storage.foreign import passing_failure
+from nightrank.storage.foreign import machine_error, passing_failure
 from nightrank.storage.serving.export import counted
 from nightrank.storage.workspace.locks import held
 
@@ -92,7 +92,10 @@ class FileTarget:
                 remove_unfinished(folder, self.path.name)
                 with replacing(self.path) as temporary:
                     self.format.write(temporary, release.served, counted(release.entries(), on_entries))
-        except OSError as error:
-            message = f"{self.path} could not be written: {error.strerror or error}. What it served stays."
-            raise MachineError(message, remedy="Make room on the disk, and export again.") from error
+        except Exception as error:
+            told = machine_error(error)
+            if told is None:
+                raise
+            message = f"{self.path} could not be written: {told.message} What it served stays."
+            raise MachineError(message, remedy=told.remedy) from error
         return ()
