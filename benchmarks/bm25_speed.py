@@ -225,6 +225,7 @@ def _listed(hashes: pa.Array) -> pa.Table:
         "title": pa.array([""] * count),
         "body_start": pa.array(np.zeros(count, dtype=np.int32)),
         "metadata": pa.array(["{}"] * count),
+        "language": pa.array([""] * count),
     }
     return pa.table([columns[name] for name in CHUNKS.names], schema=CHUNKS)
 

@@ -30,6 +30,7 @@ class Document:
         metadata: JSON values by field name.
         file: The file it came from, as the user named it (relative to the source where that is a folder).
         row: Its row in that file, from 1.
+        language: The name of the language that it says it is in; empty where it says none that is known.
     """
 
     document_id: str
@@ -38,10 +39,11 @@ class Document:
     metadata: Metadata
     file: str
     row: int
+    language: str = ""
 
     def digest(self) -> str:
-        """The key of everything that a reader of results can see of the document."""
-        return digest(self.document_id, self.title, self.text, fingerprint(dict(self.metadata)))
+        """The key of everything that a reader of results can see of the document, and of the language that it says."""
+        return digest(self.document_id, self.title, self.text, fingerprint(dict(self.metadata)), self.language)
 
     def content_digest(self) -> str:
         """The key of what models can see of the document: what its chunks are made from."""
@@ -128,6 +130,7 @@ DOCUMENTS = pa.schema(
         pa.field("title", pa.string(), nullable=False),
         pa.field("text", pa.string(), nullable=False),
         pa.field("metadata", pa.string(), nullable=False),  # canonical JSON
+        pa.field("language", pa.string(), nullable=False),  # that it says it is in, by its name; empty without one
         pa.field("document_digest", pa.string(), nullable=False),
         pa.field("content_digest", pa.string(), nullable=False),
         pa.field("file", pa.string(), nullable=False),
@@ -175,6 +178,7 @@ CHUNKS = pa.schema(
         pa.field("title", pa.string(), nullable=False),
         pa.field("body_start", pa.int32(), nullable=False),
         pa.field("metadata", pa.string(), nullable=False),  # canonical JSON, the document's
+        pa.field("language", pa.string(), nullable=False),  # that the document says it is in; empty without one
     ]
 )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import duckdb
 import pyarrow as pa
 
+from nightrank.storage.bm25.languages import declare_languages
 from nightrank.storage.bm25.layout import LAYOUT, SLOTS_PER_BLOCK, TABLES
 from nightrank.storage.bm25.terms import analysis_fingerprint, count_runs_and_name_terms
 from nightrank.storage.errors import MachineError
@@ -31,8 +32,8 @@ TEXTS = pa.schema([pa.field("chunk_hash", pa.string()), pa.field("text", pa.stri
 
 _TAKE_DOWN = """
 CREATE TEMP TABLE slots_before AS
-SELECT slot, chunk_hash, body_start, title <> '' AS has_title, length, language,
-    row_number() OVER (PARTITION BY chunk_hash, body_start, title <> '' ORDER BY slot) AS copy
+SELECT slot, chunk_hash, body_start, title <> '' AS has_title, declared, length, language,
+    row_number() OVER (PARTITION BY chunk_hash, body_start, title <> '', declared ORDER BY slot) AS copy
 FROM chunks;
 CREATE TEMP TABLE terms_before AS SELECT term_slot, term, chunk_count FROM terms;
 CREATE TEMP TABLE ordered_before AS SELECT ordered_slots FROM statistics;
@@ -43,9 +44,11 @@ DROP TABLE statistics;
 
 _NUMBER = """
 CREATE TEMP TABLE tonight AS
-SELECT chunk_id, chunk_hash, body_start, title <> '' AS has_title,
+SELECT chunk_id, chunk_hash, body_start, title <> '' AS has_title, language AS declared,
     (row_number() OVER (ORDER BY document_id DESC, ordinal) - 1)::INTEGER AS chunk_number,
-    row_number() OVER (PARTITION BY chunk_hash, body_start, title <> '' ORDER BY document_id DESC, ordinal) AS copy
+    row_number() OVER (
+        PARTITION BY chunk_hash, body_start, title <> '', language ORDER BY document_id DESC, ordinal
+    ) AS copy
 FROM chunk_rows
 """
 
@@ -62,10 +65,10 @@ _FIRST_NEW_TERM = "SELECT coalesce(max(term_slot) + 1, 0) FROM terms_before"
 
 _SLOTS = """
 CREATE TEMP TABLE slots AS
-SELECT chunk_id, chunk_hash, body_start, has_title, chunk_number, length, language,
+SELECT chunk_id, chunk_hash, body_start, has_title, declared, chunk_number, length, language,
     coalesce(slot, $first_new + row_number() OVER (PARTITION BY slot IS NULL ORDER BY chunk_number) - 1)::INTEGER
         AS slot
-FROM tonight LEFT JOIN slots_before USING (chunk_hash, body_start, has_title, copy)
+FROM tonight LEFT JOIN slots_before USING (chunk_hash, body_start, has_title, declared, copy)
 """
 
 _GONE = "CREATE TEMP TABLE gone AS SELECT slot FROM slots_before ANTI JOIN slots USING (slot)"
@@ -77,17 +80,19 @@ SELECT term_slot, count(*) AS chunks FROM postings SEMI JOIN gone USING (slot) G
 
 _REMOVE = "DELETE FROM postings WHERE slot IN (SELECT slot FROM gone)"
 
-# A text of the same fields is analysed once, whatever the number of its copies.
+# A text of the same fields and language is analysed once, whatever the number of its copies.
 _NEW_TEXTS = """
 CREATE TEMP TABLE new_texts AS
-SELECT min(slot) AS number, chunk_hash, body_start, has_title
-FROM slots WHERE slot >= $first_new GROUP BY chunk_hash, body_start, has_title
+SELECT min(slot) AS number, chunk_hash, body_start, has_title, declared
+FROM slots WHERE slot >= $first_new GROUP BY chunk_hash, body_start, has_title, declared
 """
 
 _NUMBERED_TEXTS = """
 CREATE TEMP VIEW numbered_texts AS
 SELECT number, text, body_start, has_title FROM incoming_texts JOIN new_texts USING (chunk_hash)
 """
+
+_NAMED_LANGUAGES = "CREATE OR REPLACE TEMP VIEW named_languages AS SELECT number, declared FROM new_texts"
 
 _NAMED = """
 CREATE TEMP TABLE named AS
@@ -104,7 +109,9 @@ CREATE TEMP TABLE run_slots AS SELECT run, language, term_slot, times FROM run_t
 
 _COPIES = """
 CREATE TEMP TABLE copies AS
-SELECT number, slot FROM new_texts JOIN slots USING (chunk_hash, body_start, has_title) WHERE slot >= $first_new
+SELECT number, slot
+FROM new_texts JOIN slots USING (chunk_hash, body_start, has_title, declared)
+WHERE slot >= $first_new
 """
 
 _ADD = """
@@ -141,7 +148,8 @@ ORDER BY term
 _CHUNKS = """
 INSERT INTO chunks
 SELECT chunk_number, slot, chunk_id, chunk_rows.chunk_hash, document_id, ordinal, title, chunk_rows.body_start,
-    coalesce(slots.length, added_lengths.length, 0), coalesce(slots.language, added_languages.language, 0), metadata
+    coalesce(slots.length, added_lengths.length, 0), coalesce(slots.language, added_languages.language, 0),
+    slots.declared, metadata
 FROM chunk_rows JOIN slots USING (chunk_id)
 LEFT JOIN (SELECT slot, language FROM copies JOIN text_languages USING (number)) AS added_languages USING (slot)
 LEFT JOIN (SELECT slot, sum(tf) AS length FROM postings WHERE slot >= $first_new GROUP BY slot) AS added_lengths
@@ -216,6 +224,8 @@ def _count_new_texts(
     texts = _Texts(texts_of(wanted) if len(wanted) else ())
     connection.register("incoming_texts", pa.RecordBatchReader.from_batches(TEXTS, iter(texts)))
     connection.execute(_NUMBERED_TEXTS)
+    connection.execute(_NAMED_LANGUAGES)
+    declare_languages(connection, marks=analyse.marks(), place_of=analyse.place_of)
     try:
         count_runs_and_name_terms(connection, analyse=analyse)
     except duckdb.Error as error:

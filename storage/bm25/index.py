@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from typing_extensions import override
 
+from nightrank.storage.bm25.languages import declare_languages
 from nightrank.storage.bm25.layout import SLOTS_PER_BLOCK, has_this_layout
 from nightrank.storage.bm25.terms import analysis_fingerprint, count_runs_and_name_terms
 from nightrank.storage.closing import Closing
@@ -86,6 +87,7 @@ CHUNK_COLUMNS = (
     "title",
     "body_start",
     "length",
+    "declared",
     "metadata",
 )
 
@@ -220,6 +222,7 @@ class Bm25Store(Closing):
         analyse: TextAnalyser,
         body_starts: Sequence[int] | None = None,
         titles: Sequence[str] | None = None,
+        declared: Sequence[str] | None = None,
     ) -> pa.Table:
         """The terms of texts as they would be indexed; else as ``query_terms``.
 
@@ -228,6 +231,7 @@ class Bm25Store(Closing):
             analyse: What the collection was analysed with.
             body_starts: (n,), where the passage of each begins, behind title and headings; None: at its beginning.
             titles: (n,), of their documents; None: they have none.
+            declared: (n,), the languages that these say they are in; None: they say none.
 
         Returns:
             As ``query_terms``; ``qtf`` in ``analyse.field_weights.unit``.
@@ -238,6 +242,7 @@ class Bm25Store(Closing):
                 "text": pa.array(texts, pa.string()),
                 "body_start": pa.array([0] * len(texts) if body_starts is None else body_starts, pa.int32()),
                 "has_title": pa.array([False] * len(texts) if titles is None else list(map(bool, titles)), pa.bool_()),
+                "declared": pa.array([""] * len(texts) if declared is None else declared, pa.string()),
             }
         )
         return self._terms_of(numbered, analyse, as_queries=False)
@@ -256,6 +261,9 @@ class Bm25Store(Closing):
         with closing(self._connection.cursor()) as cursor:
             asked_in = dict(cursor.sql(_LANGUAGES).fetchall()) if as_queries else None
             cursor.register("numbered_texts", numbered)
+            if not as_queries:
+                cursor.register("named_languages", numbered.select(["number", "declared"]))
+                declare_languages(cursor, marks=analyse.marks(), place_of=analyse.place_of)
             count_runs_and_name_terms(cursor, analyse=analyse, asked_in=asked_in)
             return cursor.sql(_QUERY_TERMS if as_queries else _TEXT_TERMS).to_arrow_table()
 

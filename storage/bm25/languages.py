@@ -16,7 +16,7 @@ import pyarrow as pa
 from nightrank.storage.files.database import only_row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import duckdb
 
@@ -29,6 +29,12 @@ LEAST_WEIGHT = 2 * FULL_WEIGHT
 # Of the chunks, for a language to be one that queries are asked in which are not clearly of it; the most frequent is.
 COMMON_SHARE = 0.02
 
+# What the words of another language must weigh, in those of the one that a document says. Of 5,471 passages in 15
+# languages that said their own none was taken for another, and as many as without it where they said a wrong one.
+CONTRARY = 3
+
+_PLACES = pa.schema([("declared", pa.string()), ("language", pa.uint8()), ("has_marks", pa.bool_())])
+
 _VOTES = """
 CREATE OR REPLACE TEMP TABLE language_votes AS
 SELECT number, language, sum(weight)::BIGINT AS votes, count(*) > 1 AS are_two
@@ -38,16 +44,32 @@ FROM (
 GROUP BY number, language
 """
 
-# Half as many again as of the first language, which all others must beat.
+# Half as many again as of the first language, which all others must beat. Where a document says its language, its texts
+# are in that one, but for those whose words are clearly of another: a template left it there, or it is a quotation.
 _OF_TEXTS = """
 CREATE OR REPLACE TEMP TABLE text_languages AS
-SELECT best.number, best.language
-FROM (
+WITH best AS (
     SELECT number, arg_max(language, votes * 256 - language) AS language, max(votes) AS votes
-    FROM language_votes WHERE language > 0 AND are_two GROUP BY number
-) AS best
-LEFT JOIN language_votes AS first ON first.number = best.number AND first.language = 0
+    FROM language_votes ANTI JOIN declared_languages USING (number)
+    WHERE language > 0 AND are_two GROUP BY number
+), contrary AS (
+    SELECT number, arg_max(language, votes * 256 - language) AS language, max(votes) AS votes
+    FROM language_votes SEMI JOIN declared_languages USING (number)
+    WHERE are_two GROUP BY number
+)
+SELECT best.number, best.language
+FROM best LEFT JOIN language_votes AS first ON first.number = best.number AND first.language = 0
 WHERE best.votes >= $least_weight AND 2 * best.votes > 3 * coalesce(first.votes, 0)
+UNION ALL
+SELECT * FROM (
+    SELECT said.number, if(
+        said.has_marks AND contrary.votes >= $least_weight AND contrary.votes > $contrary * coalesce(own.votes, 0),
+        contrary.language, said.language
+    ) AS language
+    FROM declared_languages AS said LEFT JOIN contrary USING (number)
+    LEFT JOIN language_votes AS own ON own.number = said.number AND own.language = said.language
+)
+WHERE language > 0
 """
 
 _OF_QUERIES = """
@@ -84,7 +106,34 @@ CREATE OR REPLACE TEMP VIEW text_runs AS
 SELECT number, run, occurrences, weighted, 0::UTINYINT AS language FROM run_counts
 """
 
+_NAMED = "SELECT DISTINCT declared FROM named_languages ORDER BY declared"
+
+_DECLARED = """
+CREATE OR REPLACE TEMP VIEW declared_languages AS
+SELECT number, language, has_marks FROM named_languages JOIN declared_places USING (declared)
+"""
+
 _OTHERS = "SELECT count(*) FROM text_languages WHERE language > 0"
+
+
+def declare_languages(
+    connection: duckdb.DuckDBPyConnection, *, marks: pa.Table, place_of: Callable[[str], int | None]
+) -> None:
+    """Make the view ``declared_languages(number, language, has_marks)`` of what documents say of themselves.
+
+    Args:
+        connection: Where ``named_languages(number, declared)`` is: of each text the name of the language that its
+            document says it is in; empty without one.
+        marks: As of ``settle_languages``.
+        place_of: Gives the place of a language; texts in one without a place say none.
+    """
+    names = connection.execute(_NAMED).fetchall()
+    marked = set(marks.column("language").to_pylist())
+    places = [(name, place) for (name,) in names if (place := place_of(name)) is not None]
+    table = {"declared": [name for name, _ in places], "language": [place for _, place in places]}
+    table |= {"has_marks": [place in marked for _, place in places]}
+    connection.register("declared_places", pa.table(table, schema=_PLACES))
+    connection.execute(_DECLARED)
 
 
 def settle_languages(
@@ -96,7 +145,8 @@ def settle_languages(
     ``text_runs(number, run, occurrences, weighted, language)``.
 
     Args:
-        connection: Where ``run_counts`` and ``numbered_texts`` are.
+        connection: Where ``run_counts`` and ``numbered_texts`` are, and of texts of the collection
+            ``declared_languages``.
         marks: run, language, word, weight: the words that tell languages apart.
         asked_in: None: the texts are of the collection. Else they are queries, and these are the languages that the
             collection has, with how many chunks are in each.
@@ -106,7 +156,7 @@ def settle_languages(
     connection.unregister("language_marks")
     least = {"least_weight": LEAST_WEIGHT}
     if asked_in is None:
-        connection.execute(_OF_TEXTS, least)
+        connection.execute(_OF_TEXTS, least | {"contrary": CONTRARY})
     else:
         bar = min(COMMON_SHARE * sum(asked_in.values()), max(asked_in.values(), default=0))
         is_common = [count >= bar for count in asked_in.values()]

@@ -14,18 +14,19 @@ import duckdb
 from nightrank.storage.files.database import only_row
 
 # Raise it when a file of today would be misread: nothing is taken over from files of another layout.
-LAYOUT = 3
+LAYOUT = 4
 
 # Postings lie by blocks of this many slots, by term within: a range of slots and a few terms both read little. A slot's
 # place in its block is a number of 16 bits.
 SLOTS_PER_BLOCK = 65_536
 
-# `language`: a place among the analyser's languages.
+# `language`: that its text is analysed in, a place among the analyser's languages; `declared`: that its document says.
 # `ordered_slots`: up to here the postings lie in the order above; those of later slots lie as night by night they came.
 TABLES = """
 CREATE TABLE IF NOT EXISTS chunks (
     chunk_number INTEGER, slot INTEGER, chunk_id VARCHAR, chunk_hash VARCHAR, document_id VARCHAR, ordinal INTEGER,
-    title VARCHAR, body_start INTEGER, length INTEGER, language UTINYINT, metadata VARCHAR
+    title VARCHAR, body_start INTEGER, length INTEGER, language UTINYINT, declared VARCHAR,
+    metadata VARCHAR
 );
 CREATE TABLE IF NOT EXISTS terms (term_number INTEGER, term_slot INTEGER, term VARCHAR, chunk_count INTEGER);
 CREATE TABLE IF NOT EXISTS postings (term_slot INTEGER, slot INTEGER, tf INTEGER);

@@ -100,6 +100,10 @@ class TextAnalyser(Protocol):
         """
         ...
 
+    def place_of(self, declared: str, /) -> int | None:
+        """The place among ``languages`` of one that a document says it is in; None where that is not asked for."""
+        ...
+
     def __call__(self, words: list[str], language: int, /) -> Sequence[str | None]:
         """The term of each case-folded word, in order; None drops the word."""
         ...
@@ -128,8 +132,8 @@ def count_runs_and_name_terms(
     ``weighted * times`` over the runs that both share, in ``analyse.field_weights.unit``; in a query it is that of
     ``occurrences * times``. Memory grows with the number of distinct words, not of texts.
 
-    Where fields are weighted, and the texts are of the collection, ``numbered_texts`` has the columns ``body_start``
-    and ``has_title`` too.
+    Where the texts are of the collection, ``storage.bm25.languages.declare_languages`` goes before; and where fields
+    are weighted, ``numbered_texts`` has the columns ``body_start`` and ``has_title`` too.
 
     Args:
         connection: On the file, or on what can see the texts.

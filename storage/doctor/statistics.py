@@ -29,7 +29,7 @@ CREATE TEMP TABLE texts AS
 SELECT chunk_hash, any_value(text) AS text FROM streamed SEMI JOIN chunks USING (chunk_hash) GROUP BY chunk_hash
 """
 _CHUNKS_WITH_TEXT = """
-SELECT chunk_id, chunk_hash, document_id, ordinal, title, body_start, metadata
+SELECT chunk_id, chunk_hash, document_id, ordinal, title, body_start, metadata, declared AS language
 FROM chunks SEMI JOIN texts USING (chunk_hash)
 """
 _TEXTS = "SELECT chunk_hash, text FROM texts"

@@ -55,7 +55,8 @@ SELECT * FROM read_parquet($documents, hive_partitioning = false) SEMI JOIN chan
 ORDER BY document_id DESC
 """
 _LISTING = """
-SELECT document_id || '#' || ordinal AS chunk_id, chunk_hash, document_id, ordinal, title, body_start, metadata
+SELECT document_id || '#' || ordinal AS chunk_id, chunk_hash, document_id, ordinal, title, body_start,
+    metadata, language
 FROM (
     SELECT chunk_hash, document_id, ordinal, body_start FROM kept
     UNION ALL

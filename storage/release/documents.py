@@ -79,6 +79,7 @@ def raw_row(document: Document, *, position: int) -> dict[str, Any]:
         "title": document.title,
         "text": document.text,
         "metadata": json.dumps(document.metadata, ensure_ascii=False, sort_keys=True),
+        "language": document.language,
         "document_digest": document.digest(),
         "content_digest": document.content_digest(),
         "file": document.file,
@@ -96,6 +97,7 @@ def document_of(row: Mapping[str, Any]) -> Document:
         metadata=json.loads(row["metadata"]),
         file=row["file"],
         row=row["row"],
+        language=row["language"],
     )
 
 

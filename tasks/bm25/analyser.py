@@ -21,9 +21,10 @@ from nightrank.storage.bm25.fields import PLAIN, FieldWeights
 from nightrank.storage.bm25.languages import FULL_WEIGHT
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import fingerprint
-from nightrank.tasks.bm25.languages import LANGUAGES, LATIN, MAIN_LANGUAGES, language_called, script_of, word_lists
+from nightrank.tasks.bm25.languages import MAIN_LANGUAGES, script_of, word_lists
 from nightrank.tasks.bm25.light_stems import LIGHT_STEMS, beginning, hebrew_stem
 from nightrank.tasks.bm25.segment import SEGMENTER, split_words
+from nightrank.tasks.languages import LANGUAGES, LATIN, UNSPACED, language_called
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,6 +90,19 @@ class Analyser:
             for place, term in zip(places, self._terms([words[place] for place in places], name), strict=True):
                 terms[place] = term
         return terms
+
+    def place_of(self, declared: str, /) -> int | None:
+        """The place among ``languages`` of one that a document says it is in; None where the settings name one.
+
+        Languages whose words are told by their script alone, as those of Russian, Greek and Chinese texts, have no
+        place of their own.
+
+        Args:
+            declared: A name of ``LANGUAGES``.
+        """
+        if len(self.languages) == 1 or declared not in LANGUAGES:
+            return None
+        return self.languages.index(declared) if declared in self.languages else 0
 
     def split(self, texts: list[str], /) -> Sequence[Sequence[str]]:
         """The terms of each case-folded text in scripts without spaces."""
@@ -161,9 +175,10 @@ def _languages(written: str) -> tuple[str, ...]:
     if written == NO_LANGUAGE:
         return (NO_LANGUAGE,)
     if written == AUTO:
-        # Of a script's main language a text is where nothing tells; without a list nothing does.
-        told = (name for name, of in sorted(word_lists().items()) if of.marks and name not in MAIN_LANGUAGES.values())
-        return (MAIN_LANGUAGES[LATIN], *told)
+        # Of a script's main language a text is where nothing tells; one without a list can be named by documents.
+        main = MAIN_LANGUAGES.values()
+        others = (name for name, of in LANGUAGES.items() if name not in main and of.scripts != (UNSPACED,))
+        return (MAIN_LANGUAGES[LATIN], *sorted(others))
     language = language_called(written)
     if language is not None:
         return (language.name,)

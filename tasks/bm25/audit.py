@@ -205,7 +205,7 @@ def _read_again(
     store: Bm25Store, chunks: NDArray[np.int32], *, texts_of: TextsOf, analyser: TextAnalyser
 ) -> tuple[_Chunks, tuple[str, ...]]:
     """The chunks as their texts read now, and the ids of a few where the stored statistics say something else."""
-    described = store.chunks_at(chunks, ["chunk_id", "chunk_hash", "body_start", "title"])
+    described = store.chunks_at(chunks, ["chunk_id", "chunk_hash", "body_start", "title", "declared"])
     hashes = described["chunk_hash"].to_pylist()
     texts = texts_of(described["chunk_hash"].unique())
     # A chunk without a text reads as an empty one: it is found to be misread wherever it has a term.
@@ -214,6 +214,7 @@ def _read_again(
         analyse=analyser,
         body_starts=described["body_start"].to_pylist(),
         titles=described["title"].to_pylist(),
+        declared=described["declared"].to_pylist(),
     )
     frequencies = _frequencies(chunks.size, *read.columns)
     stored = store.postings_at(read["term_number"].to_numpy(), chunks)

@@ -1,7 +1,7 @@
-"""The languages that the lexical leg knows: codes, scripts, whether there is a stemmer, and their commonest words.
+"""What the lexical leg knows of languages: their scripts, and their commonest words.
 
-Stemmers are Snowball's, and simple ones for some languages that Snowball lacks. The lists of stop words lie in
-``stop_words.json``, each with its source and licence.
+The lists of stop words lie in ``stop_words.json``, each with its source and licence. Names and codes are in
+``tasks.languages``.
 """
 
 from __future__ import annotations
@@ -10,29 +10,13 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from nightrank.storage.characters import folded
+from nightrank.tasks.languages import ARABIC, CYRILLIC, DEVANAGARI, LATIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-@dataclass(frozen=True, slots=True)
-class Language:
-    """A language.
-
-    Attributes:
-        name: In English, lower case; Snowball's where it has a stemmer.
-        codes: Of ISO 639.
-        scripts: That it is written in, as ``script_of`` names them.
-        stems: How its words become terms: by Snowball, by ``tasks.bm25.light_stems``, or as they are.
-    """
-
-    name: str
-    codes: tuple[str, ...]
-    scripts: tuple[str, ...]
-    stems: Literal["snowball", "beginning", "hebrew", "none"] = "snowball"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +31,6 @@ class WordLists:
     stop_words: frozenset[str]
     marks: frozenset[str]
 
-
-LATIN, CYRILLIC, ARABIC, DEVANAGARI = "latin", "cyrillic", "arabic", "devanagari"
-UNSPACED = "unspaced"
 
 # First code points of scripts that more than one thing can be done with; what is in none is in the last.
 _SCRIPTS = (
@@ -89,73 +70,6 @@ MAIN_LANGUAGES: Mapping[str, str] = {
     "hebrew": "hebrew",
 }
 
-LANGUAGES: Mapping[str, Language] = {
-    language.name: language
-    for language in (
-        Language("arabic", ("ar", "ara"), (ARABIC,)),
-        Language("armenian", ("hy", "hye"), ("armenian",)),
-        Language("basque", ("eu", "eus"), (LATIN,)),
-        Language("bulgarian", ("bg", "bul"), (CYRILLIC,), stems="beginning"),
-        Language("burmese", ("my", "mya"), (UNSPACED,), stems="none"),
-        Language("catalan", ("ca", "cat"), (LATIN,)),
-        Language("chinese", ("zh", "zho", "cmn", "yue"), (UNSPACED,), stems="none"),
-        Language("czech", ("cs", "ces"), (LATIN,)),
-        Language("danish", ("da", "dan"), (LATIN,)),
-        Language("dutch", ("nl", "nld"), (LATIN,)),
-        Language("dutch_porter", (), (LATIN,)),
-        Language("english", ("en", "eng"), (LATIN,)),
-        Language("esperanto", ("eo", "epo"), (LATIN,)),
-        Language("estonian", ("et", "est"), (LATIN,)),
-        Language("finnish", ("fi", "fin"), (LATIN,)),
-        Language("french", ("fr", "fra"), (LATIN,)),
-        Language("german", ("de", "deu"), (LATIN,)),
-        Language("greek", ("el", "ell"), ("greek",)),
-        Language("hebrew", ("he", "heb", "iw"), ("hebrew",), stems="hebrew"),
-        Language("hindi", ("hi", "hin"), (DEVANAGARI,)),
-        Language("hungarian", ("hu", "hun"), (LATIN,)),
-        Language("indonesian", ("id", "ind"), (LATIN,)),
-        Language("irish", ("ga", "gle"), (LATIN,)),
-        Language("italian", ("it", "ita"), (LATIN,)),
-        Language("japanese", ("ja", "jpn"), (UNSPACED,), stems="none"),
-        Language("kazakh", ("kk", "kaz"), (CYRILLIC,), stems="beginning"),
-        Language("khmer", ("km", "khm"), (UNSPACED,), stems="none"),
-        Language("korean", ("ko", "kor"), (UNSPACED,), stems="none"),
-        Language("lao", ("lo", "lao"), (UNSPACED,), stems="none"),
-        Language("latvian", ("lv", "lav"), (LATIN,), stems="beginning"),
-        Language("lithuanian", ("lt", "lit"), (LATIN,)),
-        Language("nepali", ("ne", "nep"), (DEVANAGARI,)),
-        Language("norwegian", ("no", "nor", "nb", "nn"), (LATIN,)),
-        Language("persian", ("fa", "fas"), (ARABIC,)),
-        Language("polish", ("pl", "pol"), (LATIN,)),
-        Language("porter", (), (LATIN,)),
-        Language("portuguese", ("pt", "por"), (LATIN,)),
-        Language("romanian", ("ro", "ron"), (LATIN,)),
-        Language("russian", ("ru", "rus"), (CYRILLIC,)),
-        Language("serbian", ("sr", "srp"), (CYRILLIC, LATIN)),
-        Language("sesotho", ("st", "sot"), (LATIN,)),
-        Language("spanish", ("es", "spa"), (LATIN,)),
-        Language("swedish", ("sv", "swe"), (LATIN,)),
-        Language("tamil", ("ta", "tam"), ("tamil",)),
-        Language("thai", ("th", "tha"), (UNSPACED,), stems="none"),
-        Language("turkish", ("tr", "tur"), (LATIN,)),
-        Language("ukrainian", ("uk", "ukr"), (CYRILLIC,), stems="beginning"),
-        Language("vietnamese", ("vi", "vie"), (LATIN,), stems="none"),
-        Language("yiddish", ("yi", "yid"), ("hebrew",)),
-    )
-}
-
-
-def language_called(name: str) -> Language | None:
-    """The language of a name or a code, whatever its case and whatever region or script stands behind the code.
-
-    >>> [language_called(name).name for name in ("German", "de-AT", "zh_Hant", "nb")]
-    ['german', 'german', 'chinese', 'norwegian']
-    >>> language_called("klingon") is None
-    True
-    """
-    wanted = name.strip().casefold().replace("_", "-")
-    return LANGUAGES.get(wanted.replace("-", "_")) or _by_code().get(wanted.partition("-")[0])
-
 
 def script_of(word: str) -> str:
     """The script of a word, by its first character.
@@ -177,8 +91,3 @@ def word_lists() -> Mapping[str, WordLists]:
     for name, one in read.items():
         lists[name] = WordLists(frozenset(map(folded, one["words"])), frozenset(one.get("marks", one["words"])))
     return lists
-
-
-@cache
-def _by_code() -> Mapping[str, Language]:
-    return {code: language for language in LANGUAGES.values() for code in language.codes}

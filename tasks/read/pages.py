@@ -10,6 +10,7 @@ from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.account import Kind, Skipped
 from nightrank.tasks.read.blobs import BLOBS_LEFT_OUT, without_blobs
 from nightrank.tasks.read.charset import decoded_page
+from nightrank.tasks.read.declared import Declared, declared_language, language_of_fields
 from nightrank.tasks.read.lines import too_large, unreadable
 from nightrank.tasks.read.markup.asciidoc import parse_asciidoc
 from nightrank.tasks.read.markup.front_matter import hidden_because, split_front_matter
@@ -17,11 +18,15 @@ from nightrank.tasks.read.markup.html import parse_html
 from nightrank.tasks.read.markup.markdown import published_markdown
 from nightrank.tasks.read.markup.pdf import read_pdf
 from nightrank.tasks.read.markup.restructured import parse_restructured
-from nightrank.tasks.read.values import clean_text, identifier, kind
+from nightrank.tasks.read.values import clean_text, identifier, kind, shown
+from nightrank.tasks.runtime.bounded import directly
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.read.input_file import InputFile
+    from nightrank.tasks.runtime.bounded import Call
 
 MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdx")
 HTML_SUFFIXES = (".html", ".htm", ".xhtml")
@@ -32,6 +37,8 @@ EMPTY_PAGE = "empty page"
 DRAFTS = "_drafts"
 ERROR_PAGES = ("404.html", "404.htm")
 HEADING_WORDS = ("text", "code_inline", "softbreak", "hardbreak")
+TITLE_NEARBY_CHARACTERS = 2_000
+"""How far a heading is looked for at first: most pages begin with one."""
 TITLE_WITHIN_CHARACTERS = 100_000
 """How far a heading is looked for: parsing a whole book for its title would take longer than embedding it."""
 
@@ -44,12 +51,14 @@ class Page(NamedTuple):
         text: As its readers see it.
         metadata: Its fields.
         mended: What was put right or left out on the way, in words.
+        declared: The language that it says it is in.
     """
 
     title: str
     text: str
     metadata: dict[str, JsonValue]
     mended: tuple[str, ...] = ()
+    declared: Declared = Declared("")
 
 
 def page_suffix(file_name: str) -> str | None:
@@ -57,7 +66,7 @@ def page_suffix(file_name: str) -> str | None:
     return next((suffix for suffix in PAGE_SUFFIXES if file_name.lower().endswith(suffix)), None)
 
 
-def read_page(file: InputFile, *, document_id: str, max_bytes: int) -> Document | BadRow | None:
+def read_page(file: InputFile, *, document_id: str, max_bytes: int, call: Call = directly) -> Document | BadRow | None:
     """The document that a page holds, as its readers see it; its row is 1.
 
     * Markdown: the fields of its front matter are the metadata, but for ``title``, which is the title; without one
@@ -68,6 +77,8 @@ def read_page(file: InputFile, *, document_id: str, max_bytes: int) -> Document 
     * reStructuredText and AsciiDoc: the document's title; headings become Markdown's, so that chunks know them.
     * Text: no title.
 
+    The language that it says it is in is that of front matter (``lang`` or ``language``), or of ``<html lang>``.
+
     Control characters of titles and texts become spaces, invisible ones and data written out as base64 go, and a title
     is one line. Drafts, pages that ask not to be indexed or lead elsewhere, and empty ones are skipped.
 
@@ -75,6 +86,7 @@ def read_page(file: InputFile, *, document_id: str, max_bytes: int) -> Document 
         file: It; its suffix says the format, and its account is told what was skipped and what was put right.
         document_id: The id that the document gets.
         max_bytes: A larger page is a bad row, and is never held in memory as a whole; of a PDF its text counts.
+        call: Calls the parser of its format, which may be bounded; one that was ended makes a bad row.
 
     Returns:
         The document, or a ``BadRow`` with the reason; None where the page is skipped.
@@ -87,12 +99,12 @@ def read_page(file: InputFile, *, document_id: str, max_bytes: int) -> Document 
             raise Skipped("page in _drafts")
         if file.path.name.lower() in ERROR_PAGES:
             raise Skipped("page of an error")
-        page = _parsed(file, max_bytes=max_bytes)
+        page = _parsed(file, max_bytes=max_bytes, call=call)
         title = " ".join(clean_text(page.title).split())
         text, blobs = without_blobs(clean_text(page.text))
         if not title and not text.strip():
             raise Skipped(EMPTY_PAGE)
-        document = Document(identifier(document_id), title, text, page.metadata, file.name, 1)
+        document = Document(identifier(document_id), title, text, page.metadata, file.name, 1, page.declared.language)
     except Skipped as skipped:
         file.tell(Kind.SKIPPED, skipped.reason)
         return None
@@ -102,8 +114,9 @@ def read_page(file: InputFile, *, document_id: str, max_bytes: int) -> Document 
         if passing_failure(error) is not None:  # left out, the page would be missing from the release
             raise unreadable(error, name=file.name) from error
         return BadRow(file.name, 1, unreadable(error, name=file.name).message.removeprefix(f"{file.name} ").rstrip("."))
-    for what in page.mended:
-        file.tell(Kind.MENDED, what)
+    for what in (*page.mended, page.declared.told):
+        if what:
+            file.tell(Kind.MENDED, what)
     if blobs:
         file.tell(Kind.MENDED, BLOBS_LEFT_OUT)
     return document
@@ -132,38 +145,69 @@ def parse_markdown(source: str, *, is_mdx: bool = False) -> Page:
         mended.append("a comment that is never closed left out, with all that follows")
     if page.pictures:
         mended.append("pictures written out in links left out")
-    return Page(str(title or "") or first_heading(page.text), page.text, metadata, tuple(mended))
+    language = language_of_fields(metadata)
+    return Page(str(title or "") or first_heading(page.text), page.text, metadata, tuple(mended), language)
 
 
 def first_heading(text: str) -> str:
     """The words of the first CommonMark heading, without its markup; empty without one."""
+    head = text[: text.rfind("\n", 0, TITLE_NEARBY_CHARACTERS) + 1]
+    for heading, words in _headings(head):
+        if "[" in heading:  # a link whose target may stand farther down
+            break
+        if words:
+            return words
+    return next((words for _, words in _headings(text[:TITLE_WITHIN_CHARACTERS]) if words), "")
+
+
+def _headings(text: str) -> Iterator[tuple[str, str]]:
+    """Each heading as it is written, and its words."""
     from markdown_it import MarkdownIt
 
-    parser = MarkdownIt("commonmark")
-    tokens = parser.parse(text[:TITLE_WITHIN_CHARACTERS])
-    for opening, content in itertools.pairwise(tokens):
+    for opening, content in itertools.pairwise(MarkdownIt("commonmark").parse(text)):
         if opening.type == "heading_open":
             words = [token.content or " " for token in content.children or () if token.type in HEADING_WORDS]
-            if title := " ".join("".join(words).split()):
-                return title
-    return ""
+            yield content.content, " ".join("".join(words).split())
 
 
-def _parsed(file: InputFile, *, max_bytes: int) -> Page:
-    suffix = page_suffix(file.path.name)
-    if suffix == ".pdf":
-        title, text, is_damaged = read_pdf(file.path, name=file.name, max_bytes=max_bytes)
-        return Page(title, text, {}, ("a damaged PDF read as far as it goes",) if is_damaged else ())
-    source = _read_text(file, max_bytes=max_bytes, declares=suffix in HTML_SUFFIXES)
+def parsed_page(suffix: str, source: str) -> Page:
+    """A page of a text format.
+
+    Args:
+        suffix: One of ``PAGE_SUFFIXES`` other than that of PDF.
+        source: Decoded, with line feeds.
+
+    Raises:
+        Skipped: It is none to be searched for.
+        ValueError: Its parser failed, whatever with: one page must not end a night.
+    """
+    try:
+        return _text_page(suffix, source)
+    except (Skipped, ValueError, MemoryError):
+        raise
+    except Exception as error:
+        raise ValueError(f"its reader failed ({type(error).__name__}: {shown(str(error))})") from error
+
+
+def _text_page(suffix: str, source: str) -> Page:
     if suffix in MARKDOWN_SUFFIXES:
         return parse_markdown(source, is_mdx=suffix == ".mdx")
     if suffix in (*RST_SUFFIXES, *ASCIIDOC_SUFFIXES):
         metadata, title, text = (parse_restructured if suffix in RST_SUFFIXES else parse_asciidoc)(source)
-        return Page(title, text, metadata)
+        return Page(title, text, metadata, declared=language_of_fields(metadata))
     if suffix in HTML_SUFFIXES:
         page = parse_html(source, is_xml=suffix == ".xhtml")
-        return Page(page.title, page.text, {}, page.mended)
+        return Page(page.title, page.text, {}, page.mended, declared_language(page.language))
     return Page("", source, {})
+
+
+def _parsed(file: InputFile, *, max_bytes: int, call: Call) -> Page:
+    suffix = page_suffix(file.path.name) or ""
+    if suffix == ".pdf":
+        title, text, is_damaged = call(read_pdf, file.path, name=file.name, max_bytes=max_bytes)
+        return Page(title, text, {}, ("a damaged PDF read as far as it goes",) if is_damaged else ())
+    source = _read_text(file, max_bytes=max_bytes, declares=suffix in HTML_SUFFIXES)
+    return Page("", source, {}) if suffix == ".txt" else call(parsed_page, suffix, source)
 
 
 def _read_text(file: InputFile, *, max_bytes: int, declares: bool) -> str:

@@ -34,6 +34,11 @@ class DocumentColumns(ColumnsSettings):
     title: ColumnName = Field(default=None, description="Column of the titles.")
     text: ColumnName = Field(default=None, description="Column of the texts; `none`: titles are all there is.")
     metadata: ColumnName = Field(default=None, description="Column of objects whose fields are metadata.")
+    language: ColumnName = Field(
+        default=None,
+        description="Column of the languages, by English names or ISO codes. It stays a field of the metadata; where "
+        "`[bm25].language` is `auto` texts are in it whose own words are not clearly of another.",
+    )
 
 
 class QueryColumns(ColumnsSettings):

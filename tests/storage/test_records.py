@@ -18,8 +18,9 @@ def test_everything_that_a_reader_of_results_sees_is_in_a_documents_digest() -> 
         replace(DOCUMENT, text="Text"),
         replace(DOCUMENT, metadata={"year": "1999"}),
         replace(DOCUMENT, metadata={}),
+        replace(DOCUMENT, language="german"),
     ]
-    assert len({document.digest() for document in [DOCUMENT, *changed]}) == 6
+    assert len({document.digest() for document in [DOCUMENT, *changed]}) == 7
 
 
 def test_where_a_document_was_read_from_is_not_in_its_digest() -> None:

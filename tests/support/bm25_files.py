@@ -38,6 +38,9 @@ class Words:
     def marks(self) -> pa.Table:
         return NO_MARKS
 
+    def place_of(self, _declared: str, /) -> int | None:
+        return None
+
     def __call__(self, words: list[str], _language: int, /) -> Sequence[str | None]:
         return [None if word in self.dropped else word for word in words]
 
@@ -55,6 +58,7 @@ class Placed:
     chunk: Chunk
     title: str = "A title"
     metadata: str = '{"n":1}'
+    language: str = ""
 
 
 @dataclass
@@ -90,6 +94,7 @@ def chunks_file(path: Path, chunks: Iterable[Placed]) -> Path:
             "title": placed.title,
             "body_start": placed.chunk.body_start,
             "metadata": placed.metadata,
+            "language": placed.language,
         }
         for placed in chunks
     ]

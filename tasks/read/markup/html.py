@@ -24,8 +24,10 @@ LITTLE = 0.1
 """A page of which less is left, and that names no main element, keeps what was taken for boilerplate."""
 STUB_CHARACTERS = 400
 STYLES_CHARACTERS = 200_000
+MAX_HEADINGS = 100
+"""Of the first level that are looked at for a page's name."""
 _NOINDEX = re.compile(r"\b(?:noindex|none)\b", re.IGNORECASE)
-_REFRESH = re.compile(r"\s*(\d+(?:\.\d+)?)[\d.]*\s*[;,]\s*url\s*=", re.IGNORECASE)
+_REFRESH = re.compile(r"\s*+(\d++(?:\.\d++)?)[\d.]*+\s*+[;,]\s*+url\s*=", re.IGNORECASE)
 _MOVED = re.compile(r"\b(?:window\.|document\.)?location(?:\.href)?\s*=(?!=)|\blocation\.(?:replace|assign)\s*\(")
 _SEPARATOR = re.compile(r"\s+[|–—·•»«:‹›-]\s+|\s*\|\s*|\s*::\s*|:\s+")
 
@@ -37,11 +39,13 @@ class HtmlPage(NamedTuple):
         title: In one line; empty without one.
         text: As plain Markdown.
         mended: What was put right or kept on the way, in words.
+        language: As its root says it; empty where it does not.
     """
 
     title: str
     text: str
     mended: tuple[str, ...] = ()
+    language: str = ""
 
 
 def parse_html(source: str, *, is_xml: bool = False) -> HtmlPage:
@@ -67,10 +71,11 @@ def parse_html(source: str, *, is_xml: bool = False) -> HtmlPage:
     root = tree.body or tree.root
     if root is None:
         return HtmlPage("", "")
+    tree.strip_tags(["svg"])
     sheets = [node.text() for node in tree.css("style") if "print" not in (node.attributes.get("media") or "")]
     unseen = hidden_by_styles([sheet[:STYLES_CHARACTERS] for sheet in sheets])
     is_moved = any(_MOVED.search(node.text()) for node in tree.css("script"))
-    tree.strip_tags(["script", "style", "noscript", "template", "svg"])
+    tree.strip_tags(["script", "style", "noscript", "template"])
     title = _text_of(tree, "title")  # of the page, and of no picture
     characters = length(root)
     if characters < STUB_CHARACTERS:
@@ -84,7 +89,7 @@ def parse_html(source: str, *, is_xml: bool = False) -> HtmlPage:
             content, mended = everything, ("all of a page kept, for nothing in it looks like its content",)
     if source.rfind("<!--") > source.rfind("-->"):
         mended += ("an HTML comment that is never closed left out, with all that follows",)
-    return HtmlPage(_title(tree, root, title, content, unseen), content, mended)
+    return HtmlPage(_title(tree, root, title, content, unseen), content, mended, _language(tree))
 
 
 def _skip(tree: LexborHTMLParser) -> None:
@@ -144,7 +149,7 @@ def _is_within_article(node: LexborNode) -> bool:
 def _title(tree: LexborHTMLParser, root: LexborNode, title: str, content: str, unseen: Unseen) -> str:
     site = _meta(tree, "og:site_name")
     graph = _meta(tree, "og:title")
-    headings = [text for node in root.css("h1") if (text := words(node, unseen))]
+    headings = [text for node in root.css("h1")[:MAX_HEADINGS] if (text := words(node, unseen))]
     within = [heading for heading in headings if f"# {heading}\n" in f"{content}\n"]
     heading = next((one for one in within or headings if folded(one) != folded(site)), "")
     if not title:
@@ -181,6 +186,12 @@ def _without_site(title: str, site: str) -> str:
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", folded(text))
+
+
+def _language(tree: LexborHTMLParser) -> str:
+    node = tree.css_first("html")
+    attributes = {} if node is None else node.attributes
+    return attributes.get("lang") or attributes.get("xml:lang") or ""
 
 
 def _text_of(tree: LexborHTMLParser, selector: str) -> str:

@@ -12,12 +12,14 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.account import Kind, Skipped
 from nightrank.tasks.read.blobs import BLOBS_LEFT_OUT, without_blobs
+from nightrank.tasks.read.declared import declared_language
 from nightrank.tasks.read.markup.html import parse_html
 from nightrank.tasks.read.tables.columns import NONE
 from nightrank.tasks.read.tables.row import Row
 from nightrank.tasks.read.tables.rows import FIRST_CHARACTERS, FIRST_ROWS, read_rows
 from nightrank.tasks.read.tables.usage import Usage
 from nightrank.tasks.read.values import PADDED_IDS, clean_text, identifier, json_object, kind, number_as_text, shown
+from nightrank.tasks.runtime.bounded import directly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.read.input_file import InputFile
     from nightrank.tasks.read.tables.columns import Columns, Taken
+    from nightrank.tasks.runtime.bounded import Call
 
 TextFormat = Literal["plain", "html"]
 NO_IDS = frozenset({r"\N", "NULL", "null", "NaN", "nan", "None", "<NA>", "NaT", "#N/A"})
@@ -48,11 +51,13 @@ class DocumentTable:
         columns: What columns may be taken for.
         max_bytes: A larger row is a bad row.
         text_format: What the texts are.
+        call: Calls the parser of texts that are HTML, which may be bounded; one that was ended makes a bad row.
     """
 
     columns: Columns
     max_bytes: int
     text_format: TextFormat = "plain"
+    call: Call = directly
 
 
 def read_table(file: InputFile, table: DocumentTable) -> Iterator[Document | BadRow]:
@@ -60,8 +65,9 @@ def read_table(file: InputFile, table: DocumentTable) -> Iterator[Document | Bad
 
     An id, a title, a text, and metadata, an object or its JSON; of title and text one may be missing. Which columns
     they are is for ``table.columns`` to say; of several that may be the title or the text the first that is not empty
-    counts. Every other column becomes a field of the metadata, and so does one that a title was guessed from. Integers
-    are ids by their digits. Control characters of titles and texts become spaces, and a title is one line.
+    counts. Every other column becomes a field of the metadata, and so do the language and one that a title was guessed
+    from. Integers are ids by their digits. Control characters of titles and texts become spaces, and a title is one
+    line.
 
     Args:
         file: It; its account is told what was taken for what, and which rows were skipped or mended.
@@ -110,11 +116,13 @@ def document_from(row: Row, table: DocumentTable, *, name: str, usage: Usage) ->
     document_id = reading.document_id(table.columns)
     title, title_column = reading.text("title")
     text, text_column = reading.text("text")
+    page_language = ""
     if table.text_format == "html" and text:
-        page = parse_html(text)
-        title, text = title or page.title, page.text
+        page = table.call(parse_html, text)
+        title, text, page_language = title or page.title, page.text, page.language
     elif ("<" in text or "&" in text) and MARKUP.search(text):
         usage.mended(HTML_AS_TEXT, row=row.number)
+    declared = reading.language(otherwise=page_language)
     text, blobs = without_blobs(text)
     if blobs:
         usage.mended(BLOBS_LEFT_OUT, row=row.number)
@@ -127,7 +135,9 @@ def document_from(row: Row, table: DocumentTable, *, name: str, usage: Usage) ->
             _keep(values[column], column, metadata)
     if title_column in taken.guessed:
         _keep(values[title_column], title_column, metadata)
-    return Document(document_id, title, text, metadata, name, row.number)
+    for column in taken.columns.get("language", ())[:1]:
+        _keep(values[column], column, metadata)
+    return Document(document_id, title, text, metadata, name, row.number, declared)
 
 
 def _keep(value: JsonValue, column: str, metadata: dict[str, JsonValue]) -> None:
@@ -172,6 +182,21 @@ class _Reading:
                     self.usage.add_instead(role, column, row=self.row.number)
                     return clean_text(text), column
         return "", columns[0]
+
+    def language(self, *, otherwise: str) -> str:
+        """The name of the language that the document says it is in; empty where it says none that is known.
+
+        Args:
+            otherwise: What its text says, where no column does.
+        """
+        columns = self.taken.columns.get("language", ())[:1]
+        for value in (*(self.row.values[column] for column in columns), otherwise):
+            declared = declared_language(value)
+            if declared.told:
+                self.usage.mended(declared.told, row=self.row.number)
+            if declared.language:
+                return declared.language
+        return ""
 
     def _plain(self, column: str, role: str) -> str:
         value = self.row.values[column]

@@ -25,6 +25,7 @@ BODIES = (
     *("abstract", "description", "summary", "long_description", "product_description", "details", "answer"),
 )
 TITLES = ("name", "headline", "heading", "subject", "page_title", "doc_title", "product_title", "product_name")
+LANGUAGES = ("lang", "language_code", "lang_code", "iso_language", "locale")
 LOCAL_QUERIES = (
     # As Search Console heads them in the languages of its larger countries, and the plain words of site searches.
     *("Häufigste Suchanfragen", "Suchanfragen", "Suchanfrage", "Suchbegriff", "Suchbegriffe", "Suchwort"),
@@ -115,6 +116,7 @@ DOCUMENTS = Vocabulary(
         Role("title", ("title",), TITLES),
         Role("text", ("text",), BODIES),
         Role("metadata", ("metadata",), ()),
+        Role("language", ("language",), LANGUAGES),
     ),
     required=(("id",), ("title", "text")),
 )

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def settled(folder: Path, documents: dict[str, str]) -> Path:
-    """Documents given as ``{id: "text|shelf"}``."""
+    """Documents given as ``{id: "text|shelf"}``; the shelf is its language, too."""
     folder.mkdir(exist_ok=True)
     with RowWriter(folder / "raw.parquet", RAW_DOCUMENTS) as writer:
         for position, (document_id, said) in enumerate(documents.items()):
             text, _, shelf = said.partition("|")
-            one = Document(document_id, f"On {document_id}", text, {"shelf": shelf}, "a", position + 1)
+            one = Document(document_id, f"On {document_id}", text, {"shelf": shelf}, "a", position + 1, shelf)
             writer.write(raw_row(one, position=position))
     assert deduplicate_documents(folder / "raw.parquet", folder / "documents.parquet") == []
     return folder / "documents.parquet"
@@ -72,6 +72,7 @@ def test_chunks_stand_by_document_id_descending_then_ordinal(tmp_path: Path) -> 
     table, names = listed(tmp_path / "one", {"a": "x y", "c": "z", "b": "x|s"})
     assert table.column("chunk_id").to_pylist() == ["c#0", "b#0", "a#0", "a#1"]
     assert table.column("metadata").to_pylist() == ['{"shelf": ""}', '{"shelf": "s"}', '{"shelf": ""}', '{"shelf": ""}']
+    assert table.column("language").to_pylist() == ["", "s", "", ""]
     assert table.column("title").to_pylist() == ["On c", "On b", "On a", "On a"]
     assert names == ["c", "b", "a"]
     assert distinct_texts(tmp_path / "one" / "chunks.parquet") == 3
@@ -87,6 +88,7 @@ def test_only_documents_that_read_otherwise_are_cut_anew(tmp_path: Path) -> None
     )
     assert names == ["e", "c"]  # d was renamed to e: another document, if not another text
     assert after.column("metadata").to_pylist()[3] == '{"shelf": "other shelf"}'
+    assert after.column("language").to_pylist()[3] == "other shelf"
     assert texts_added(tmp_path / "two" / "chunks.parquet", hashes(all_hashes(before))).to_pylist() == []
 
 

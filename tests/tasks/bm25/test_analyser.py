@@ -10,7 +10,8 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.characters import folded
 from nightrank.storage.errors import InputError
 from nightrank.tasks.bm25.analyser import Analyser
-from nightrank.tasks.bm25.languages import LANGUAGES, language_called, word_lists
+from nightrank.tasks.bm25.languages import word_lists
+from nightrank.tasks.languages import LANGUAGES, language_called
 from nightrank.tasks.settings.index import Bm25Settings
 from tests.support.bm25_collections import build
 from tests.support.bm25_files import build as build_file

@@ -115,6 +115,9 @@ class Swapped:
     def marks(self) -> pa.Table:
         return PLAIN.marks()
 
+    def place_of(self, declared: str, /) -> int | None:
+        return PLAIN.place_of(declared)
+
     def split(self, texts: list[str], /) -> Sequence[Sequence[str]]:
         return PLAIN.split(texts)
 
