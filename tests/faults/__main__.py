@@ -17,7 +17,7 @@ import tempfile
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,10 +33,10 @@ class Bench(Protocol):
     def summary(self) -> str:
         """What an undisturbed run of it does."""
 
-    def points(self, *, every: bool) -> Sequence[object]:
+    def points(self, *, every: bool) -> Sequence[Any]:
         """All places."""
 
-    def attempt(self, point: object) -> Tried:
+    def attempt(self, point: Any) -> Tried:  # noqa: ANN401 (one of its own points)
         """What comes of a failure there."""
 
 

@@ -47,7 +47,8 @@ class Door:
     def begin(self, order: dict[str, Any]) -> None:
         """Begin anew."""
         with self._lock:
-            self._order, self._seen, self._failing = order, [], False
+            self._order, self._failing = order, False
+            self._seen: list[str] = []
             self._times: Counter[str] = Counter()
 
     def seen(self) -> list[str]:
@@ -152,7 +153,7 @@ def handler(door: Door) -> type[BaseHTTPRequestHandler]:
 
         do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _answer  # noqa: N815 (names of http.server)
 
-        def log_message(self, *_arguments: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (as http.server calls it)
             """Nothing is said."""
 
     return Handler

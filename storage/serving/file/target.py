@@ -65,7 +65,7 @@ class FileTarget:
         try:
             with self.format.open(self.path) as reader:
                 return reader.served()
-        except (NotOurs, OSError, MachineError) as error:
+        except (NotOurs, OSError) as error:
             if (told := passing_failure(error)) is not None:
                 raise told from error
             message = f"{self.path} is there and was not written by an export."
