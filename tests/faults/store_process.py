@@ -161,7 +161,7 @@ def handler(door: Door) -> type[BaseHTTPRequestHandler]:
 
 def _copy(source: str, target: str) -> None:
     """Make a bucket as another one is, in the store's own memory."""
-    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.core.models import DEFAULT_ACCOUNT_ID
     from moto.s3.models import s3_backends
 
     backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
