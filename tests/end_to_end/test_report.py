@@ -19,8 +19,9 @@ def test_every_release_has_its_report_which_the_manifest_names_and_no_address(
     collection: Collection, refresh: Refresh
 ) -> None:
     address = "jane.doe@example.org"
-    collection.log = [(address if query_id == "q-honey" else query_id, *rest) for query_id, *rest in collection.log]
-    collection.qrels = [(address if query_id == "q-honey" else query_id, *rest) for query_id, *rest in collection.qrels]
+    names = {"q-honey": address}
+    collection.log = [(names.get(one, one), text, count) for one, text, count in collection.log]
+    collection.qrels = [(names.get(one, one), document, grade) for one, document, grade in collection.qrels]
     first = refresh(collection)
     collection.remove("tea")
     second = refresh(collection)
