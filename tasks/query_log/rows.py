@@ -17,13 +17,13 @@ from nightrank.storage.records import BadRow, LoggedQuery
 from nightrank.tasks.personal_data import MENDED_IDS, impersonal_id, masked
 from nightrank.tasks.query_log.counts import PerhapsCounts, count_of, figures
 from nightrank.tasks.query_log.texts import is_text, read_texts
-from nightrank.tasks.read.account import Kind
+from nightrank.tasks.read.account import LEFT_OUT_TIMES, PERHAPS_A_COUNT, Kind
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.tables.columns import Columns
 from nightrank.tasks.read.tables.documents import LONGEST_NO_TEXT, NO_TEXTS
 from nightrank.tasks.read.tables.names import QUERIES
 from nightrank.tasks.read.tables.rows import read_rows
-from nightrank.tasks.read.tables.usage import LEFT_OUT_TIMES, PERHAPS_A_COUNT, Usage
+from nightrank.tasks.read.tables.usage import Usage
 from nightrank.tasks.read.values import PADDED_IDS, clean_text, identifier, kind, number_as_text
 
 if TYPE_CHECKING:
