@@ -12,17 +12,14 @@ import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from nightrank.storage.errors import InputError
+from nightrank.tasks.read.suffixes import STREAMS, packed_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
-STREAMS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
-PACKED = tuple(STREAMS)
 PIECE_BYTES = 64 * 1024
 NOT_UTF_8 = "is not UTF-8"
 NO_CHARACTER = re.compile(rb"\xed[\xb2\xb3][\x80-\xbf]")
@@ -107,13 +104,10 @@ def _binary(path: Path) -> io.BufferedIOBase:
     if suffix == ".xz":
         return lzma.open(path, "rb")
     if suffix == ".zst":
+        import pyarrow as pa  # what reads an account needs the words above, and no Arrow
+
         return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(os.fspath(path), "rb"), "zstd"))
     return path.open("rb")
-
-
-def packed_suffix(file_name: str) -> str:
-    """Which of ``PACKED`` a file has, whatever the case of its name; empty for none of them."""
-    return next((suffix for suffix in PACKED if file_name.lower().endswith(suffix)), "")
 
 
 def _cut_off(name: str) -> InputError:
