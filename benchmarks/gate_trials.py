@@ -2,7 +2,7 @@
 
     python -m benchmarks.gate_trials --data FOLDER --work FOLDER
 
-One release of 400 documents of Cranfield is published with the packaged models and the default gates; up to 60 of its
+One release of 200 documents of Cranfield is published with the packaged models and the default gates; up to 60 of its
 225 queries are judged.
 Each trial is one night on a copy of that workspace, in which something has changed: what an honest night brings (churn,
 another chunk size, another model), which must be published, or a fault, which must be refused. Printed is which gates
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 SEED = 5183
 HELD_BACK = 0.02
 JUDGED = 60  # queries
-DOCUMENTS = 400
+DOCUMENTS = 200
 DEPTH = 10  # candidates a query that are reranked
 
 
