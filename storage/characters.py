@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# Unicode's Default_Ignorable_Code_Point, but for the joiners U+200C and U+200D: soft hyphens, zero width spaces, byte
-# order marks, marks of direction, variation selectors, fillers, tags.
-_IGNORABLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+# Unicode's Default_Ignorable_Code_Point: soft hyphens, zero width spaces and joiners, byte order marks, marks of
+# direction, variation selectors, fillers, tags.
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-_UNSEEN = re.compile(_IGNORABLE.pattern.removesuffix("]+") + "\u200c\u200d]")
+_JOINS = frozenset("\u200c\u200d")
 _JOINERS = re.compile("[\u200c\u200d]+")
 # Scripts whose words are written with joiners (Arabic to Mongolian, with Arabic's presentation forms), and emoji.
 _JOINED = re.compile(
@@ -24,6 +24,8 @@ _JOINED = re.compile(
 )
 # Letters that are written with a dot keep one when their case is folded, as the Turkish capital I with a dot does.
 _SECOND_DOT = re.compile("([ij\u012f\u0268\u1ecb])\u0307+")
+_FEW = 20  # that are replaced one after the other sooner than a text is gone through once, character by character
+_ASCII = bytes(range(128))
 _DOTLESS = "\u0131"
 
 
@@ -37,9 +39,26 @@ def visible(text: str) -> str:
     >>> visible("\u0645\u06cc\u200c\u062e") == "\u0645\u06cc\u200c\u062e"
     True
     """
-    if text.isascii() or not _UNSEEN.search(text):
+    if text.isascii():
         return text
-    return _JOINERS.sub(_needed, _IGNORABLE.sub("", text))
+    # Characters beyond ASCII are few in most texts, and what is looked for among few is found sooner.
+    others = text.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")
+    unseen = set(_UNSEEN.findall(others))
+    text = without(text, unseen - _JOINS)
+    return text if unseen.isdisjoint(_JOINS) else _JOINERS.sub(_needed, text)
+
+
+def without(text: str, characters: set[str], *, instead: str = "") -> str:
+    """A text in which something else, or nothing, stands for some characters.
+
+    >>> without("a-b+c", {"-", "+"}, instead=" ")
+    'a b c'
+    """
+    if len(characters) > _FEW:
+        return text.translate(dict.fromkeys(map(ord, characters), instead))
+    for character in characters:
+        text = text.replace(character, instead)
+    return text
 
 
 def folded(text: str) -> str:

@@ -14,6 +14,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,8 @@ CHUNKING = "2"
 SPECIAL_TOKENS = 2
 # Characters after a boundary that decide its digest: enough to be rare, few enough that most edits miss them.
 CONTEXT_CHARACTERS = 48
+# Of title and headings before a body, for each token that they may have: one word, and one token, may be a megabyte.
+LEAD_CHARACTERS_PER_TOKEN = 32
 
 _LINE = re.compile(r"\s*[^\n]+(?:\n\s*)?")
 _RUN = re.compile(r"\s*\S+\s*")
@@ -71,7 +74,7 @@ def chunk_document(document: Document, *, settings: ChunkingSettings, count_toke
     limit = _Limit(settings.max_tokens - SPECIAL_TOKENS, count_tokens)
     if limit.holds(whole.text, title_size + sum(sizes), joints=len(pieces)):
         return [whole]
-    leads = _leads(document.title, {piece.headings for piece in pieces}, limit)
+    leads = _Leads(document.title, limit)
     sized = list(zip(pieces, sizes, strict=True))
     for spans_in in (_lines, _runs, finest_spans):
         sized = _refined(text, sized, spans_in, leads, limit)
@@ -114,25 +117,45 @@ class _Limit:
         return self.count([text])[0] <= self.tokens
 
 
-def _leads(title: str, paths: set[Headings], limit: _Limit) -> dict[Headings, _Lead]:
-    """What goes before a body under each path of headings: as much of it as half of a chunk holds."""
-    budget = limit.tokens // 2
-    words = re.findall(r"\s*\S+", title)
-    sums = list(accumulate(limit.count(words) if words else [], initial=0))
-    short_title = "".join(words[: bisect_right(sums, budget) - 1])
-    options: dict[Headings, list[str]] = {}
-    for path in paths:
+class _Leads:
+    """What goes before a body under each path of headings: as much of it as half of a chunk holds.
+
+    A path is looked at when a chunk first begins under it: a page may have a path for every few of its characters.
+    """
+
+    def __init__(self, title: str, limit: _Limit) -> None:
+        self.budget = limit.tokens // 2
+        self._title = title
+        self._limit = limit
+        self._found: dict[Headings, _Lead] = {}
+
+    def under(self, path: Headings) -> _Lead:
+        """The lead of a body that begins under a path of headings."""
+        if path not in self._found:
+            self._found[path] = self._lead(path)
+        return self._found[path]
+
+    def _lead(self, path: Headings) -> _Lead:
+        title, most = self._title, LEAD_CHARACTERS_PER_TOKEN * self.budget
         others = [heading for heading in path if heading != title]
-        options[path] = [
-            "\n".join(line for line in (name, " > ".join(kept)) if line)
-            for name, kept in ((title, others), (title, others[-1:]), (title, []), (short_title, []))
-        ]
-    texts = sorted({text for candidates in options.values() for text in candidates})
-    sizes = dict(zip(texts, limit.count([f"{text}\n" for text in texts]), strict=True))
-    return {
-        path: next((_Lead(text, sizes[text]) for text in texts if sizes[text] <= budget), _Lead("", 0))
-        for path, texts in options.items()
-    }
+        for kept in (others, others[-1:], []):
+            if len(title) + sum(map(len, kept)) > most:
+                continue
+            text = "\n".join(line for line in (title, " > ".join(kept)) if line)
+            size = self._limit.count([f"{text}\n"])[0]
+            if size <= self.budget:
+                return _Lead(text, size)
+        return self._beginning_of_title
+
+    @cached_property
+    def _beginning_of_title(self) -> _Lead:
+        words = re.findall(r"\s*\S+", self._title)
+        sums = list(accumulate(self._limit.count(words) if words else [], initial=0))
+        characters = list(accumulate(map(len, words), initial=0))
+        most = LEAD_CHARACTERS_PER_TOKEN * self.budget
+        text = "".join(words[: min(bisect_right(sums, self.budget), bisect_right(characters, most)) - 1])
+        size = self._limit.count([f"{text}\n"])[0]
+        return _Lead(text, size) if size <= self.budget else _Lead("", 0)
 
 
 def _words(text: str) -> list[Piece]:
@@ -149,12 +172,15 @@ def _runs(text: str, start: int, end: int) -> list[Span]:
     return [match.span() for match in _RUN.finditer(text, start, end)]
 
 
-def _refined(text: str, sized: Sized, spans_in: SpansIn, leads: dict[Headings, _Lead], limit: _Limit) -> Sized:
+def _refined(text: str, sized: Sized, spans_in: SpansIn, leads: _Leads, limit: _Limit) -> Sized:
     """The pieces, those that do not fit into a chunk of their own cut into finer ones."""
     result: Sized = []
     for piece, size in sized:
-        lead = leads[piece.headings]
-        if limit.holds(f"{lead.text}\n{text[piece.start : piece.end]}", lead.size + size, joints=1):
+        if size + leads.budget + 1 < limit.tokens:  # it fits whatever leads it
+            result.append((piece, size))
+            continue
+        lead, own = leads.under(piece.headings), text[piece.start : piece.end]
+        if own.isspace() or limit.holds(f"{lead.text}\n{own}", lead.size + size, joints=1):
             result.append((piece, size))
             continue
         spans = spans_in(text, piece.start, piece.end)
@@ -166,14 +192,12 @@ def _refined(text: str, sized: Sized, spans_in: SpansIn, leads: dict[Headings, _
     return result
 
 
-def _packed(
-    text: str, sized: Sized, leads: dict[Headings, _Lead], limit: _Limit, choose: EndChooser
-) -> Iterator[tuple[str, str]]:
+def _packed(text: str, sized: Sized, leads: _Leads, limit: _Limit, choose: EndChooser) -> Iterator[tuple[str, str]]:
     """The lead and the body of each chunk."""
     sums = list(accumulate((size for _, size in sized), initial=0))
     first = 0
     while first < len(sized):
-        lead = leads[sized[first][0].headings]
+        lead = leads.under(sized[first][0].headings)
         room = limit.tokens - lead.size
         while True:
             end = choose(text, sized, sums, first, room)

@@ -50,7 +50,8 @@ _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,9}[.)])[ \t]|[ \t]*\|")  # list items and table rows
 
 # An end of sentence, closing quotes and brackets, and a space; scripts without spaces, and Ethiopic, need none.
-_END = re.compile(r"[.!?…؟۔।॥։]+[\"'”’)\]»*_`]*\s+|[。｡！？።፧።។៕။༎]+[”’\"'」』）)»]*\s*")
+# A run of points is tried from its first one alone: a page of nothing else is gone through once.
+_END = re.compile(r"(?<![.!?…؟۔।॥։])[.!?…؟۔।॥։]++[\"'”’)\]»*_`]*+\s++|[。｡！？።፧።។៕။༎]++[”’\"'」』）)»]*+\s*+")
 _WORD_SEPARATOR = re.compile(r"[\s(\[\"'“‘«*_]")
 _LONGEST_ABBREVIATION = 8
 # Before a full stop, these end no sentence as a rule; compared in lower case. Nor do single letters, as in initials.
@@ -134,13 +135,13 @@ def _block_starts(text: str) -> list[_BlockStart]:
             separated = closes
             continue
         heading = None if opening else _HEADING.match(line.group())
-        if is_paragraph and not opening and _UNDERLINE.fullmatch(line.group()):
+        is_short = is_paragraph and line.start() - starts[-1].offset <= _LONGEST_UNDERLINED
+        if is_short and not opening and _UNDERLINE.fullmatch(line.group()):
             above = text[starts[-1].offset : line.start()]
-            if len(above) <= _LONGEST_UNDERLINED:
-                level = 1 if "=" in line.group() else 2
-                starts[-1] = replace(starts[-1], kind=_Kind.HEADING, level=level, words=" ".join(above.split()))
-                separated, is_paragraph = True, False
-                continue
+            level = 1 if "=" in line.group() else 2
+            starts[-1] = replace(starts[-1], kind=_Kind.HEADING, level=level, words=" ".join(above.split()))
+            separated, is_paragraph = True, False
+            continue
         if opening:
             fence, kind = opening.group(1), _Kind.CODE
         elif heading:

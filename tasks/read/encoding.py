@@ -153,6 +153,8 @@ class _Recoded(io.RawIOBase):
 
 def _without_mark(head: bytes) -> str:
     """UTF-16 where every second byte is often NUL and no other one is; empty otherwise."""
+    if 0 not in head:
+        return ""
     first, second = head[::2], head[1::2]
     for nuls, others, name in ((second, first, "utf-16-le"), (first, second, "utf-16-be")):
         if nuls.count(0) >= max(FEWEST_NULS, LEAST_NULS * len(nuls)) and others.count(0) <= MOST_NULS * len(nuls):

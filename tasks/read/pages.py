@@ -17,11 +17,15 @@ from nightrank.tasks.read.markup.html import parse_html
 from nightrank.tasks.read.markup.markdown import published_markdown
 from nightrank.tasks.read.markup.pdf import read_pdf
 from nightrank.tasks.read.markup.restructured import parse_restructured
-from nightrank.tasks.read.values import clean_text, identifier, kind
+from nightrank.tasks.read.values import clean_text, identifier, kind, shown
+from nightrank.tasks.runtime.bounded import directly
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.read.input_file import InputFile
+    from nightrank.tasks.runtime.bounded import Call
 
 MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdx")
 HTML_SUFFIXES = (".html", ".htm", ".xhtml")
@@ -32,6 +36,8 @@ EMPTY_PAGE = "empty page"
 DRAFTS = "_drafts"
 ERROR_PAGES = ("404.html", "404.htm")
 HEADING_WORDS = ("text", "code_inline", "softbreak", "hardbreak")
+TITLE_NEARBY_CHARACTERS = 2_000
+"""How far a heading is looked for at first: most pages begin with one."""
 TITLE_WITHIN_CHARACTERS = 100_000
 """How far a heading is looked for: parsing a whole book for its title would take longer than embedding it."""
 
@@ -59,7 +65,7 @@ def page_suffix(file_name: str) -> str | None:
     return next((suffix for suffix in PAGE_SUFFIXES if file_name.lower().endswith(suffix)), None)
 
 
-def read_page(file: InputFile, *, document_id: str, max_bytes: int) -> Document | BadRow | None:
+def read_page(file: InputFile, *, document_id: str, max_bytes: int, call: Call = directly) -> Document | BadRow | None:
     """The document that a page holds, as its readers see it; its row is 1.
 
     * Markdown: the fields of its front matter are the metadata, but for ``title``, which is the title; without one
@@ -79,6 +85,7 @@ def read_page(file: InputFile, *, document_id: str, max_bytes: int) -> Document 
         file: It; its suffix says the format, and its account is told what was skipped and what was put right.
         document_id: The id that the document gets.
         max_bytes: A larger page is a bad row, and is never held in memory as a whole; of a PDF its text counts.
+        call: Calls the parser of its format, which may be bounded; one that was ended makes a bad row.
 
     Returns:
         The document, or a ``BadRow`` with the reason; None where the page is skipped.
@@ -91,7 +98,7 @@ def read_page(file: InputFile, *, document_id: str, max_bytes: int) -> Document 
             raise Skipped("page in _drafts")
         if file.path.name.lower() in ERROR_PAGES:
             raise Skipped("page of an error")
-        page = _parsed(file, max_bytes=max_bytes)
+        page = _parsed(file, max_bytes=max_bytes, call=call)
         title = " ".join(clean_text(page.title).split())
         text, blobs = without_blobs(clean_text(page.text))
         if not title and not text.strip():
@@ -141,24 +148,45 @@ def parse_markdown(source: str, *, is_mdx: bool = False) -> Page:
 
 def first_heading(text: str) -> str:
     """The words of the first CommonMark heading, without its markup; empty without one."""
+    head = text[: text.rfind("\n", 0, TITLE_NEARBY_CHARACTERS) + 1]
+    for heading, words in _headings(head):
+        if "[" in heading:  # a link whose target may stand farther down
+            break
+        if words:
+            return words
+    return next((words for _, words in _headings(text[:TITLE_WITHIN_CHARACTERS]) if words), "")
+
+
+def _headings(text: str) -> Iterator[tuple[str, str]]:
+    """Each heading as it is written, and its words."""
     from markdown_it import MarkdownIt
 
-    parser = MarkdownIt("commonmark")
-    tokens = parser.parse(text[:TITLE_WITHIN_CHARACTERS])
-    for opening, content in itertools.pairwise(tokens):
+    for opening, content in itertools.pairwise(MarkdownIt("commonmark").parse(text)):
         if opening.type == "heading_open":
             words = [token.content or " " for token in content.children or () if token.type in HEADING_WORDS]
-            if title := " ".join("".join(words).split()):
-                return title
-    return ""
+            yield content.content, " ".join("".join(words).split())
 
 
-def _parsed(file: InputFile, *, max_bytes: int) -> Page:
-    suffix = page_suffix(file.path.name)
-    if suffix == ".pdf":
-        title, text, is_damaged = read_pdf(file.path, name=file.name, max_bytes=max_bytes)
-        return Page(title, text, {}, ("a damaged PDF read as far as it goes",) if is_damaged else ())
-    source = _read_text(file, max_bytes=max_bytes, declares=suffix in HTML_SUFFIXES)
+def parsed_page(suffix: str, source: str) -> Page:
+    """A page of a text format.
+
+    Args:
+        suffix: One of ``PAGE_SUFFIXES`` other than that of PDF.
+        source: Decoded, with line feeds.
+
+    Raises:
+        Skipped: It is none to be searched for.
+        ValueError: Its parser failed, whatever with: one page must not end a night.
+    """
+    try:
+        return _text_page(suffix, source)
+    except (Skipped, ValueError, MemoryError):
+        raise
+    except Exception as error:
+        raise ValueError(f"its reader failed ({type(error).__name__}: {shown(str(error))})") from error
+
+
+def _text_page(suffix: str, source: str) -> Page:
     if suffix in MARKDOWN_SUFFIXES:
         return parse_markdown(source, is_mdx=suffix == ".mdx")
     if suffix in (*RST_SUFFIXES, *ASCIIDOC_SUFFIXES):
@@ -168,6 +196,15 @@ def _parsed(file: InputFile, *, max_bytes: int) -> Page:
         page = parse_html(source, is_xml=suffix == ".xhtml")
         return Page(page.title, page.text, {}, page.mended, declared_language(page.language))
     return Page("", source, {})
+
+
+def _parsed(file: InputFile, *, max_bytes: int, call: Call) -> Page:
+    suffix = page_suffix(file.path.name) or ""
+    if suffix == ".pdf":
+        title, text, is_damaged = call(read_pdf, file.path, name=file.name, max_bytes=max_bytes)
+        return Page(title, text, {}, ("a damaged PDF read as far as it goes",) if is_damaged else ())
+    source = _read_text(file, max_bytes=max_bytes, declares=suffix in HTML_SUFFIXES)
+    return Page("", source, {}) if suffix == ".txt" else call(parsed_page, suffix, source)
 
 
 def _read_text(file: InputFile, *, max_bytes: int, declares: bool) -> str:

@@ -21,6 +21,7 @@ from nightrank.tasks.read.tables.columns import Columns
 from nightrank.tasks.read.tables.documents import DocumentTable, read_table
 from nightrank.tasks.read.tables.names import DOCUMENTS
 from nightrank.tasks.read.tables.rows import table_suffix
+from nightrank.tasks.runtime.bounded import BoundedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from nightrank.tasks.read.account import Account
     from nightrank.tasks.read.folder.find import SourceFile
+    from nightrank.tasks.runtime.bounded import Call
     from nightrank.tasks.settings.inputs import DocumentsSettings
 
 NOTHING_NAMED: Mapping[Path, str] = MappingProxyType({})
@@ -87,8 +89,15 @@ def _tell_size(document: Document, account: Account) -> None:
 def _read_files(
     files: Iterable[SourceFile], settings: DocumentsSettings, *, account: Account
 ) -> Iterator[Document | BadRow]:
+    with BoundedProcess(seconds=settings.max_document_seconds, setting="documents.max_document_seconds") as call:
+        yield from _read_bounded(files, settings, call, account=account)
+
+
+def _read_bounded(
+    files: Iterable[SourceFile], settings: DocumentsSettings, call: Call, *, account: Account
+) -> Iterator[Document | BadRow]:
     table = DocumentTable(
-        Columns(DOCUMENTS, settings.columns.chosen), settings.max_document_bytes, settings.text_format
+        Columns(DOCUMENTS, settings.columns.chosen), settings.max_document_bytes, settings.text_format, call
     )
     first_fault: InputError | None = None
     is_empty = True
@@ -117,7 +126,7 @@ def _rows_of(
     input_file = InputFile(file.path, file.name, "documents", account, settings.encoding)
     if table_suffix(file.path.name):
         return read_table(input_file, table)
-    page = read_page(input_file, document_id=file.document_id, max_bytes=settings.max_document_bytes)
+    page = read_page(input_file, document_id=file.document_id, max_bytes=settings.max_document_bytes, call=table.call)
     return iter(() if page is None else (page,))
 
 

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from nightrank.storage.characters import visible
+from nightrank.storage.characters import visible, without
 from nightrank.storage.files.text import NamedTwice, read_json
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 CONTROL_OR_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 BLANKS = " \t\u00a0\u2007\u202f\u3000\ufeff"
 """What is taken away around ids: an export pads with them, and nobody sees them. Line breaks are faults."""
+_USUAL = b"\t\n" + bytes(range(0x20, 0x7F))
+"""Characters of ASCII that a text may hold: many are passed over at once, where a pattern looks at each."""
 PLAIN = frozenset({int, bool, type(None)})
 PADDED_IDS = "blanks around ids, taken away"
 EXACT_TO = 2**53
@@ -53,10 +55,10 @@ def clean_text(text: str) -> str:
     >>> clean_text("a\x00b\r\nc\td\x85 so\xadft")
     'a b\nc\td  soft'
     """
-    _refuse_surrogates(text)
-    if "\r" in text:
+    unusual = _encoded(text).translate(None, _USUAL).decode()
+    if "\r" in unusual:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return visible(CONTROL.sub(" ", text))
+    return visible(without(text, set(CONTROL.findall(unusual)) - {"\r"}, instead=" "))
 
 
 def identifier(value: JsonValue) -> str:
@@ -242,10 +244,13 @@ def _key(key: object) -> str:
 
 
 def _refuse_surrogates(text: str) -> None:
-    if text.isascii():
-        return
+    if not text.isascii():
+        _encoded(text)
+
+
+def _encoded(text: str) -> bytes:
     try:
-        text.encode()  # many times faster than a search, and every text of every row comes here
+        return text.encode()  # many times faster than a search, and every text of every row comes here
     except UnicodeEncodeError as error:
         message = f"character {error.start + 1} is half of a surrogate pair, which is no character"
         raise ValueError(message) from None

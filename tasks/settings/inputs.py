@@ -73,6 +73,13 @@ class DocumentsSettings(Section):
         le=1_000_000_000,
         description="A larger document is a bad row, in bytes of UTF-8.",
     )
+    max_document_seconds: float = Field(
+        default=60.0,
+        gt=0.0,
+        le=86_400.0,
+        description="A page, or the HTML of a row, whose parser computes longer is a bad row, tried again each time. "
+        "Seconds of a processor, whatever else runs on it.",
+    )
     columns: DocumentColumns = Field(
         default=DocumentColumns(), description="Which columns of tables are what; by their names where it is not said."
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from nightrank.tasks.read.markup.substitutions import Substitutions
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,16 +19,17 @@ if TYPE_CHECKING:
 HEADING = re.compile(r"(={1,6}|#{1,6})\s+(\S.*)$")
 ATTRIBUTE = re.compile(r":(!?[\w-]+!?):(?:\s+(.*))?$")
 BLOCK_ATTRIBUTES = re.compile(r"\[[^\]]*\]$|\[\[[^\]]*\]\]$")
-BLOCK_MACRO = re.compile(r"(?:include|image|video|audio|toc|ifdef|ifndef|ifeval|endif)::\S*\[.*\]$")
+BLOCK_MACRO = re.compile(r"(?:include|image|video|audio|toc|ifdef|ifndef|ifeval|endif)::[^\s\[]*+\[.*\]$")
 DELIMITER = re.compile(r"(-{4,}|\.{4,}|\+{4,}|/{4,}|={4,}|\*{4,}|_{4,}|--|```.*|[|,:!]={3,})$")
 VERBATIM, DROPPED = "-.`", "+/"
 
-MACRO_WITH_TEXT = re.compile(r"(?:(?:link|xref|mailto|menu):|(?<![\w/])https?://)([^\s\[\]]*)\[([^\]]*)\]")
-MACRO_OF_TEXT = re.compile(r"(?:kbd|btn|footnote|pass|stem):\w*\[([^\]]*)\]")
+# What has no bracket, or one that is never closed, is matched as well and stays: it is then gone through once.
+MACRO_WITH_TEXT = re.compile(r"(?:(?:link|xref|mailto|menu):|(?<![\w/])https?://)([^\s\[\]]*+)(?:\[([^\]]*+)(\]|\Z))?")
+MACRO_OF_TEXT = re.compile(r"(?:kbd|btn|footnote|pass|stem):\w*+\[([^\]]*+)(\]|\Z)")
 MACRO_UNSEEN = re.compile(
     r"(?:image|icon|indexterm2?|anchor):[^\s\[\]]{0,500}\[[^\[\]]{0,500}\]|\[\[[^\[\]]{0,200}\]\]"
 )
-CROSS_REFERENCE = re.compile(r"<<[^<>,]*,\s*([^<>]*)>>")
+CROSS_REFERENCE = re.compile(r"<<[^<>,]*+,\s*+([^<>]*+)>>")
 CROSS_REFERENCE_ALONE = re.compile(r"<<#?([^<>]*)>>")
 ROLE = re.compile(r"\[[^\[\]\s]{0,200}\](#{1,2})(.+?)\1")
 SUBSTITUTED = re.compile(r"\{([\w-]+)\}")
@@ -44,7 +47,7 @@ def parse_asciidoc(source: str) -> tuple[dict[str, JsonValue], str, str]:
     lines = [line.rstrip() for line in source.split("\n")]
     title, attributes, start = _header(lines)
     head = [f"# {title}", ""] if title else []
-    text = "\n".join([*head, *_seen(lines[start:], dict(attributes))])
+    text = "\n".join([*head, *_seen(lines[start:], Substitutions(len(source), dict(attributes)))])
     metadata: dict[str, JsonValue] = {name: value or True for name, value in attributes.items()}
     first = next((found[2] for line in lines[start:] if (found := HEADING.fullmatch(line))), "")
     return metadata, title or first, re.sub(r"\n{3,}", "\n\n", text).strip()
@@ -73,7 +76,7 @@ def _header(lines: list[str]) -> tuple[str, dict[str, str], int]:
     return title, attributes, position
 
 
-def _seen(lines: list[str], attributes: dict[str, str]) -> Iterator[str]:
+def _seen(lines: list[str], attributes: Substitutions) -> Iterator[str]:
     """What a reader sees of the lines behind the header."""
     closing = ""
     for line in lines:
@@ -88,7 +91,7 @@ def _seen(lines: list[str], attributes: dict[str, str]) -> Iterator[str]:
             closing = "```" if line.startswith("```") else line
             yield from ("", "```") if closing[0] in VERBATIM else ()
         elif found := ATTRIBUTE.fullmatch(line):
-            attributes[found[1].strip("!")] = found[2] or ""
+            attributes.values[found[1].strip("!")] = found[2] or ""
         elif not (delimiter or line == "+" or line.startswith("//") or _is_unseen(line)):
             yield _line(line, attributes)
     if closing and closing[0] in VERBATIM:
@@ -99,7 +102,7 @@ def _is_unseen(line: str) -> bool:
     return bool(BLOCK_ATTRIBUTES.fullmatch(line) or BLOCK_MACRO.fullmatch(line))
 
 
-def _line(line: str, attributes: dict[str, str]) -> str:
+def _line(line: str, attributes: Substitutions) -> str:
     if found := HEADING.fullmatch(line):
         return f"{'#' * len(found[1])} {_inline(found[2], attributes)}"
     if len(line) > 1 and line[0] == "." and line[1] not in ". ":
@@ -107,13 +110,13 @@ def _line(line: str, attributes: dict[str, str]) -> str:
     return _inline(line, attributes)
 
 
-def _inline(text: str, attributes: dict[str, str]) -> str:
+def _inline(text: str, attributes: Substitutions) -> str:
     if "{" in text:
-        text = SUBSTITUTED.sub(lambda found: attributes.get(found[1]) or found[0], text)
+        text = SUBSTITUTED.sub(attributes.shown, text)
     if "[" in text:
         text = MACRO_UNSEEN.sub("", text)
-        text = MACRO_WITH_TEXT.sub(lambda found: found[2].rstrip("^") or found[1], text)
-        text = MACRO_OF_TEXT.sub(r"\1", text)
+        text = MACRO_WITH_TEXT.sub(lambda found: (found[2].rstrip("^") or found[1]) if found[3] else found[0], text)
+        text = MACRO_OF_TEXT.sub(lambda found: found[1] if found[2] else found[0], text)
         text = ROLE.sub(r"\2", text)
     if "<<" in text:
         text = CROSS_REFERENCE_ALONE.sub(r"\1", CROSS_REFERENCE.sub(r"\1", text))

@@ -81,7 +81,10 @@ _SALVAGED = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _REMARK = re.compile(r"\s+(?:#|//)")
+_TOML_STRING = re.compile(r"\"[^\"\n]*+\"|'[^'\n]*+'")
 MAX_HEAD_LINES = 60
+MAX_KEY_PARTS = 100
+"""Of a key in TOML, as in ``a.b.c``: tomllib keeps every beginning of it, so that 20 KB would fill gigabytes."""
 
 
 def split_front_matter(source: str) -> FrontMatter:
@@ -183,6 +186,10 @@ def _yaml(block: str) -> Fields | None:
 
 
 def _toml(block: str) -> Fields:
+    plain = _TOML_STRING.sub("", block)
+    for number, line in enumerate(plain.split("\n") if "." in plain else (), start=1):
+        if line.count(".") > MAX_KEY_PARTS:
+            raise ValueError(f"a key of more than {MAX_KEY_PARTS} parts in line {number}")
     try:
         values = tomllib.loads(block, parse_float=plain_value)
     except tomllib.TOMLDecodeError as error:

@@ -24,8 +24,10 @@ LITTLE = 0.1
 """A page of which less is left, and that names no main element, keeps what was taken for boilerplate."""
 STUB_CHARACTERS = 400
 STYLES_CHARACTERS = 200_000
+MAX_HEADINGS = 100
+"""Of the first level that are looked at for a page's name."""
 _NOINDEX = re.compile(r"\b(?:noindex|none)\b", re.IGNORECASE)
-_REFRESH = re.compile(r"\s*(\d+(?:\.\d+)?)[\d.]*\s*[;,]\s*url\s*=", re.IGNORECASE)
+_REFRESH = re.compile(r"\s*+(\d++(?:\.\d++)?)[\d.]*+\s*+[;,]\s*+url\s*=", re.IGNORECASE)
 _MOVED = re.compile(r"\b(?:window\.|document\.)?location(?:\.href)?\s*=(?!=)|\blocation\.(?:replace|assign)\s*\(")
 _SEPARATOR = re.compile(r"\s+[|–—·•»«:‹›-]\s+|\s*\|\s*|\s*::\s*|:\s+")
 
@@ -69,10 +71,11 @@ def parse_html(source: str, *, is_xml: bool = False) -> HtmlPage:
     root = tree.body or tree.root
     if root is None:
         return HtmlPage("", "")
+    tree.strip_tags(["svg"])
     sheets = [node.text() for node in tree.css("style") if "print" not in (node.attributes.get("media") or "")]
     unseen = hidden_by_styles([sheet[:STYLES_CHARACTERS] for sheet in sheets])
     is_moved = any(_MOVED.search(node.text()) for node in tree.css("script"))
-    tree.strip_tags(["script", "style", "noscript", "template", "svg"])
+    tree.strip_tags(["script", "style", "noscript", "template"])
     title = _text_of(tree, "title")  # of the page, and of no picture
     characters = length(root)
     if characters < STUB_CHARACTERS:
@@ -146,7 +149,7 @@ def _is_within_article(node: LexborNode) -> bool:
 def _title(tree: LexborHTMLParser, root: LexborNode, title: str, content: str, unseen: Unseen) -> str:
     site = _meta(tree, "og:site_name")
     graph = _meta(tree, "og:title")
-    headings = [text for node in root.css("h1") if (text := words(node, unseen))]
+    headings = [text for node in root.css("h1")[:MAX_HEADINGS] if (text := words(node, unseen))]
     within = [heading for heading in headings if f"# {heading}\n" in f"{content}\n"]
     heading = next((one for one in within or headings if folded(one) != folded(site)), "")
     if not title:

@@ -109,7 +109,7 @@ class Unseen:
 
 _AT_BLOCK = re.compile(r"@[^{};@]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}|@[^{};@]*;")
 _MARKS = re.compile(r"<!--|-->")
-_IMPORT = re.compile(r"@import\s+(?:url\([^()]*\)|\"[^\"]*\"|'[^']*')[^;{}]*;", re.IGNORECASE)
+_IMPORT = re.compile(r"@import\s+(?:url\([^()]*\)|\"[^\"]*\"|'[^']*')[^;{}]{0,500};", re.IGNORECASE)
 _RULE = re.compile(r"(?:^|(?<=\}))([^{}]*)\{([^{}]*)\}")
 _SIMPLE = re.compile(r"\s*[a-z]*([.#])([\w-]+)\s*", re.IGNORECASE)
 _DISPLAY = re.compile(r"(?:^|;)\s*(?:display|visibility)\s*:\s*([\w-]+)", re.IGNORECASE)

@@ -11,10 +11,14 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 MAX_LEVELS = 200
 """Elements that may be open at once; tags beyond are left out, and their text stays."""
+MAX_FORMATTING = 8
+"""Elements of fonts that may be: those that are never closed are repeated in every paragraph that follows."""
+MAX_OTHERS = 1000
+"""Elements without a meaning that may be; with more, all their tags are left out."""
 
 _VOID = "area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr"
 _EMPTY = re.compile(rf"<((?!(?:{_VOID})\b)[a-z][\w:-]*+)((?:[^<>\"'/]|/(?!>)|\"[^\"]*\"|'[^']*')*+)/>", re.IGNORECASE)
@@ -29,10 +33,18 @@ _RAW = {
     "style": re.compile(r"</head\b|</?body\b|<main\b|</html\b", re.IGNORECASE),
 }
 _TEMPLATE = re.compile(r"<(/?)template\b([^<>]*)>", re.IGNORECASE)
-_NESTING = re.compile(
-    r"<(/?)(?:a|abbr|article|aside|b|big|blockquote|center|cite|code|dd|del|details|dfn|div|dl|em|fieldset|figure|font|"
-    r"footer|form|h[1-6]|header|i|ins|kbd|label|main|mark|menu|nav|object|ol|pre|q|s|samp|section|small|span|strike|"
-    r"strong|sub|summary|sup|svg|g|table|tbody|template|tt|u|ul|var)\b[^<>]*>",
+_FORMATTING = "b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u"
+_BLOCKS = (
+    "a|abbr|article|aside|blockquote|center|cite|dd|del|details|dfn|div|dl|fieldset|figure|footer|form|h[1-6]|header|"
+    "ins|kbd|label|main|mark|menu|nav|object|ol|pre|q|samp|section|span|sub|summary|sup|svg|g|table|tbody|template|ul|"
+    "var"
+)
+_NESTING = re.compile(rf"<(/?)(?:({_FORMATTING})|{_BLOCKS})\b[^<>]*>", re.IGNORECASE)
+# Of elements that have nothing to say here: a parser keeps each open that is not closed, `<x/>` too.
+_OTHERS = re.compile(
+    rf"<(/?)(?!(?:{_FORMATTING}|{_BLOCKS}|{_VOID}|html|head|body|frameset|frame|p|li|dt|tr|td|th|thead|tfoot|caption|"
+    r"colgroup|option|optgroup|select|rt|rp|ruby|title|textarea|iframe|xmp|script|style|noscript|button|hr)[\s/>])"
+    r"[a-z][^<>]*>",
     re.IGNORECASE,
 )
 
@@ -99,20 +111,30 @@ def _without_open_templates(source: str) -> str:
 
 
 def _flattened(source: str) -> str:
-    level = deepest = 0
-    for tag in _NESTING.finditer(source):
-        level = max(0, level - 1) if tag[1] else level + 1
-        deepest = max(deepest, level)
-    if deepest <= MAX_LEVELS:
+    if _deepest(tag[1] for tag in _OTHERS.finditer(source)) > MAX_OTHERS:
+        source = _OTHERS.sub("", source)
+    if (
+        _deepest(tag[1] for tag in _NESTING.finditer(source) if not tag[2]) <= MAX_LEVELS
+        and _deepest(tag[1] for tag in _NESTING.finditer(source) if tag[2]) <= MAX_FORMATTING
+    ):
         return source
-    level = 0
+    levels = {False: 0, True: 0}
 
     def kept(tag: re.Match[str]) -> str:
-        nonlocal level
-        if tag[1]:
-            level = max(0, level - 1)
-            return tag[0] if level < MAX_LEVELS else " "
-        level += 1
-        return tag[0] if level <= MAX_LEVELS else " "
+        is_font = bool(tag[2])
+        most = MAX_FORMATTING if is_font else MAX_LEVELS
+        levels[is_font] = max(0, levels[is_font] - 1) if tag[1] else levels[is_font] + 1
+        if levels[is_font] < most + (not tag[1]):
+            return tag[0]
+        return "" if is_font else " "
 
     return _NESTING.sub(kept, source)
+
+
+def _deepest(ends: Iterable[str]) -> int:
+    """How many elements are open at once at most, by their tags: empty for one that opens."""
+    level = deepest = 0
+    for end in ends:
+        level = max(0, level - 1) if end else level + 1
+        deepest = max(deepest, level)
+    return deepest

@@ -136,11 +136,17 @@ class _Writer:
         self._prefix = ""
         self._breaks = 0
         self._is_row = False
+        self._is_written = False  # whether what is collected is more than blanks
         self._code = 0
 
     def add(self, text: str) -> None:
         if text:
             self._inline.append(text)
+            self._is_written = self._is_written or not text.isspace()
+
+    def _clear(self) -> None:
+        self._inline.clear()
+        self._is_written = False
 
     def enter(self, tag: str, node: LexborNode) -> None:
         if self._code:
@@ -193,7 +199,7 @@ class _Writer:
             self._block(1)
             self._is_row = bool(self._tables) and not self._tables[-1]
         elif self._is_row:
-            self.add(" | " if any(text.strip() for text in self._inline) else " ")
+            self.add(" | " if self._is_written else " ")
         else:
             self._block(2)
 
@@ -220,7 +226,7 @@ class _Writer:
             self.add(" ")
             return
         text = "\n".join(" ".join(line.split()) for line in "".join(self._inline).split(_LINE_BREAK))
-        self._inline.clear()
+        self._clear()
         if text := text.strip("\n"):
             self._write(_LOOKS_LIKE_MARKUP.sub("\\\\", text), self._prefix, "")
             self._prefix = ""
@@ -229,7 +235,7 @@ class _Writer:
 
     def _cells(self) -> str:
         text = " ".join("".join(self._inline).split())
-        self._inline.clear()
+        self._clear()
         return text if text.strip(" |") else ""
 
     def _write(self, text: str, before: str, after: str) -> None:
@@ -242,7 +248,7 @@ class _Writer:
 
     def _write_code(self) -> None:
         code = "".join(self._inline).strip("\n")
-        self._inline.clear()
+        self._clear()
         if code.strip():
             fence = "`" * max(3, 1 + max((len(run) for run in _BACKTICKS.findall(code)), default=0))
             self._breaks = 2

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Every token begins with one of few characters, or with one of a few more in its line: others are passed over at once.
+_BEGINNING = re.compile(r"[`<!\[\]{%&\\]|\n(?=[ \t>~:?=ie`!\[])")
 _TOKENS = r"""(?:(?=[`<!\[\]{%&\\])|^(?=[ \t>~:?=ie`!\[]))(?:
      (?P<fence>^[ \t>]*(?:`{3,}[^`\n]*|~{3,}[^\n]*)$)
     |(?P<indented>^(?:[ ]{4}|\t)[ \t]*\S)
@@ -53,7 +54,8 @@ _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _UNINDENTED = re.compile(r"^[^\s].*", re.MULTILINE)
 _HOLDS_INDENTED = re.compile(r"(?:[-*+]|\d{1,9}[.)])\s|!!!|\?\?\?|===|:{3,}|\[\^|<")
 _IMPORT = re.compile(
-    r"import\s+(?:(?:type\s+)?(?:[\w$]+\s*,?\s*)?(?:\*\s+as\s+[\w$]+\s*|\{[\w\s,$*]{0,2000}\}\s*)?from\s+)?"
+    r"import\s++(?:(?:type\s++)?(?:[\w$]++\s*+,?\s*+)?"
+    r"(?:\*\s++as\s++[\w$]++\s*+|\{[\w\s,$*]{0,2000}\}\s*+)?from\s++)?"
     r"([\"'])[^\"'\n]+\1;?[ \t]*(?:\n|$)"
 )
 _EXPORT = re.compile(
@@ -64,6 +66,10 @@ _EXPORT = re.compile(
 _CONTAINER = re.compile(r"[ \t>]*:{3,}[ \t]*\{?[\w-]*\}?[ \t]*(?:\[([^\[\]\n]*)\])?[ \t]*([^{}\n]*)")
 _QUOTED = re.compile(r'"([^"\n]*)"')
 _STRING = re.compile(r"""\s*(?:"([^"\n]*)"|'([^'\n]*)'|`([^`$]*)`)\s*""")
+
+
+MAX_LOOKS = 4
+"""So many times the text is gone through in search of where its code ends: code that is never closed may be nested."""
 
 
 class Published(NamedTuple):
@@ -104,26 +110,37 @@ class _Page:
         self._token = _TOKEN_OF_MDX if is_mdx else _TOKEN
         self._out: list[str] = []
         self._brackets: list[int] = []
-        self._defined = {name.casefold() for name in _DEFINED.findall(text)}
+        self._defined = {name.casefold() for name in _DEFINED.findall(text)} if "]:" in text else set()
         self._unindented = (
             [found.start() for found in _UNINDENTED.finditer(text)] if "\n    " in text or "\t" in text else []
         )
         self._paragraph_end = -1
         self._unmatched: set[int] = set()
         self._is_within_modules = False
+        self._looked_at = 0
         self._marks = Marks(text)
         self._tags = Tags(self._marks, is_mdx=is_mdx)
 
     def published(self) -> str:
         """The whole text."""
         at = 0
-        while found := self._token.search(self.text, at):
+        while found := self._next_token(at):
             self._copy(at, found.start())
             name = str(found.lastgroup)
             step: Callable[[re.Match[str]], int] = getattr(self, f"_{name}")
             at = step(found)
         self._copy(at, len(self.text))
         return "".join(self._out)
+
+    def _next_token(self, at: int) -> re.Match[str] | None:
+        if (at == 0 or self.text[at - 1] == "\n") and (found := self._token.match(self.text, at)):
+            return found
+        while beginning := _BEGINNING.search(self.text, at):
+            at = beginning.end()
+            start = at if beginning[0] == "\n" else at - 1
+            if found := self._token.match(self.text, start):
+                return found
+        return None
 
     def _copy(self, start: int, end: int) -> None:
         if end > start:
@@ -198,12 +215,15 @@ class _Page:
         """Past the blank line at which every brace that code opens is closed; past the first one where none is."""
         depth, at, first_blank = 0, start, 0
         while at < len(self.text):
+            if first_blank and self._looked_at > MAX_LOOKS * len(self.text):
+                return first_blank
             end = self.text.find("\n", at) + 1 or len(self.text)
             line = self.text[at:end]
             if not line.strip():
                 first_blank = first_blank or at
                 if depth <= 0:
                     return at
+            self._looked_at += len(line)
             depth += sum(line.count(mark) for mark in "{[(") - sum(line.count(mark) for mark in "}])")
             at = end
         return first_blank if first_blank and depth > 0 else at

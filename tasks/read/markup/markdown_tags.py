@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from nightrank.tasks.read.markup.html_rules import REPLACED, Unseen, names
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.read.markup.templates import Marks
 
 _TAG = re.compile(
-    r"<(/?)([A-Za-z][\w.:-]*)((?:[^<>\"'{}]|\"[^\"]{0,2000}\"|'[^']{0,2000}'|"
+    r"<(/?)([A-Za-z][\w.:-]*+)((?:[^<>\"'{}]|\"[^\"]{0,2000}\"|'[^']{0,2000}'|"
     r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\}){0,2000}\}){0,2000}\}){0,2000})>"
 )
 _ATTRIBUTE = re.compile(r"([\w:-]+)(?:\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|\{?([^\s\"'{}]+)\}?))?")
@@ -43,6 +44,7 @@ class Tags:
         self._marks = marks
         self._is_mdx = is_mdx
         self._ended: dict[str, bool] = {}
+        self._elements: dict[str, _Elements] = {}
 
     def at(self, start: int) -> tuple[str, int]:
         """What the tag there shows, and where it, or the element that it hides, ends; -1 where it is no tag."""
@@ -79,16 +81,13 @@ class Tags:
 
     def _end_of(self, name: str, start: int) -> int:
         """Where an element ends that is open; where its tag does if it is never closed."""
-        level, at = 1, start
-        pattern = rf"<(?:/{name}\b[^<>]*|{name}\b(?:[^<>]*[^<>/])?)>"
-        while level:
-            inner, end = self._marks.until(pattern, at)
-            if end < 0:  # never closed: to the end of the paragraph, as a browser closes most
-                _, end = self._marks.until(r"(?=\n[ \t]*\n)", start)
-                return end if end >= 0 else len(self._marks.text)
-            level += -1 if self._marks.text.startswith("</", at + len(inner)) else 1
-            at = end
-        return at
+        if name not in self._elements:
+            self._elements[name] = _Elements(self._marks.text, name)
+        end = self._elements[name].end_of_open(start)
+        if end < 0:  # never closed: to the end of the paragraph, as a browser closes most
+            _, end = self._marks.until(r"(?=\n[ \t]*\n)", start)
+            return end if end >= 0 else len(self._marks.text)
+        return end
 
     def _is_line(self, name: str, tag: re.Match[str]) -> bool:
         """Whether a heading is all of its line."""
@@ -96,6 +95,36 @@ class Tags:
         end = text.find("\n", tag.end())
         begins = tag.start() == 0 or text[tag.start() - 1] == "\n"
         return begins and f"</{name}>" in text[tag.end() : end if end >= 0 else len(text)].lower()
+
+
+class _Elements:
+    """Where the elements of one name are closed in a text, found in one pass over its tags.
+
+    Args:
+        text: It.
+        name: Of the elements.
+    """
+
+    def __init__(self, text: str, name: str) -> None:
+        pattern = rf"<(?:/{name}\b[^<>]*|{name}\b(?:[^<>]*[^<>/])?)>"
+        tags = [(tag.start(), tag.end()) for tag in re.finditer(pattern, text, re.IGNORECASE)]
+        self._starts = [start for start, _ in tags]
+        self._closed_at = [-1] * len(tags)  # where what is open before each tag is closed
+        level, ends = 0, dict[int, int]()
+        for place in range(len(tags) - 1, -1, -1):
+            start, end = tags[place]
+            if text.startswith("</", start):
+                ends[level] = end
+                self._closed_at[place] = end
+                level += 1
+            else:
+                level -= 1
+                self._closed_at[place] = ends.get(level - 1, -1)
+
+    def end_of_open(self, at: int) -> int:
+        """Where what is open at a place is closed; -1 where it never is."""
+        place = bisect_left(self._starts, at)
+        return self._closed_at[place] if place < len(self._starts) else -1
 
 
 def _attributes(written: str) -> dict[str, str | None]:

@@ -20,11 +20,12 @@ _MADE_UP = re.compile(
     re.IGNORECASE,
 )
 _PAGE_NUMBER = re.compile(
-    r"\W*(?:page|p\.|pag\.|página|pagina|seite|s\.|side|sida|стр\.)?\s*#(?:\s*(?:of|/|von|de|di|sur|van|-)\s*#)?\W*"
+    r"(?:\W*+(?:page|p\.|pag\.|página|pagina|seite|s\.|side|sida|стр\.)\s*+#|(?>\W*#))"
+    r"(?:\s*+(?:of|/|von|de|di|sur|van|-)\s*+#)?\W*+"
 )
 _NUMBER = re.compile(r"\d+")
 _ROMAN = re.compile(r"[ivxlc]+", re.IGNORECASE)
-_HYPHENATED = re.compile(r"([^\W\d_]+)[-\u00ad\u2010]\n[ \t]*([^\W\d_]+)")
+_HYPHENATED = re.compile(r"(?<![^\W\d_])([^\W\d_]++)[-\u00ad\u2010]\n[ \t]*+([^\W\d_]++)")
 
 
 def real_title(title: str) -> str:
@@ -93,4 +94,5 @@ def _keys(line: str, page: int) -> list[tuple[str, int | None]]:
     if _ROMAN.fullmatch(text):
         return [("#", 0)]
     numbers = {int(number) for number in _NUMBER.findall(text) if len(number) < 6}
-    return [*((_NUMBER.sub("#", text), number - page) for number in sorted(numbers)), *([(text, None)] if text else [])]
+    without = _NUMBER.sub("#", text) if numbers else ""
+    return [*((without, number - page) for number in sorted(numbers)), *([(text, None)] if text else [])]

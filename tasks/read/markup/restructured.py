@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nightrank.tasks.read.markup.substitutions import Substitutions
+
 if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
 
@@ -43,9 +45,10 @@ UNSEEN = frozenset(
 )
 """Directives that show nothing, something from elsewhere, or what is written for machines."""
 
-ROLE_WITH_TARGET = re.compile(r":[\w:.+-]+:`([^`<]*[^`<\s])\s*<[^`>]*>`")
-ROLE_SHORT = re.compile(r":[\w:.+-]+:`~(?:[^`]*\.)?([^`.]+)`")
-ROLE = re.compile(r":[\w:.+-]+:`!?([^`]*)`")
+_ROLE_NAME = r":[\w:.+-]{1,100}:"
+ROLE_WITH_TARGET = re.compile(rf"{_ROLE_NAME}`([^`<]*[^`<\s])\s*<[^`>]*>`")
+ROLE_SHORT = re.compile(rf"{_ROLE_NAME}`~(?:[^`]*\.)?([^`.]+)`")
+ROLE = re.compile(rf"{_ROLE_NAME}`!?([^`]*)`")
 LITERAL = re.compile(r"``(.+?)``")
 LINK = re.compile(r"`([^`<]*[^`<\s])\s*<[^`>]*>`__?")
 REFERENCE = re.compile(r"`([^`]+)`(?:__?)?")
@@ -63,7 +66,7 @@ def parse_restructured(source: str) -> tuple[dict[str, JsonValue], str, str]:
     >>> parse_restructured(":lang: en\n\nStart\n=====\n\n.. a comment\n\nCall :py:func:`~os.path.join`, see `it <x>`_.")
     ({'lang': 'en'}, 'Start', '# Start\n\nCall join, see it.')
     """
-    page = _Page()
+    page = _Page(Substitutions(len(source)))
     lines = source.expandtabs(8).split("\n")
     metadata, start = _fields(lines)
     page.convert(lines[start:], depth=0)
@@ -83,10 +86,10 @@ def _fields(lines: list[str]) -> tuple[dict[str, JsonValue], int]:
 
 @dataclass(slots=True)
 class _Page:
+    replacements: Substitutions
     written: list[str] = field(default_factory=list)
     title: str = ""
     adornments: list[tuple[str, bool]] = field(default_factory=list)
-    replacements: dict[str, str] = field(default_factory=dict)
 
     def convert(self, lines: list[str], *, depth: int) -> None:
         """Write what a reader of these lines sees."""
@@ -140,15 +143,14 @@ class _Page:
     def _explicit(self, line: str, block: list[str], *, depth: int) -> None:
         """Write what is seen of a directive or a footnote; of comments, targets and substitutions that is nothing."""
         if substitution := SUBSTITUTION.fullmatch(line):
-            self.replacements[substitution[1]] = substitution[2]
+            self.replacements.values[substitution[1]] = substitution[2]
         elif footnote := FOOTNOTE.fullmatch(line):
             self._paragraph(footnote[1])
             self._nested(block, depth=depth)
         elif directive := DIRECTIVE.fullmatch(line):
             name = directive[1].lower()
-            content = block
-            while content and OPTION.match(content[0].strip()):
-                content = content[1:]
+            options = next((at for at, line in enumerate(block) if not OPTION.match(line.strip())), len(block))
+            content = block[options:]
             if name in CODE:
                 self._code(content)
             elif name not in UNSEEN:
@@ -174,8 +176,8 @@ class _Page:
         if "`" in line:
             for pattern in (ROLE_WITH_TARGET, ROLE_SHORT, ROLE, LITERAL, LINK, REFERENCE):
                 line = pattern.sub(r"\1", line)
-        if "|" in line and self.replacements:
-            line = re.sub(r"\|([^|]+)\|", lambda found: self.replacements.get(found[1], found[0]), line)
+        if "|" in line and self.replacements.values:
+            line = re.sub(r"\|([^|]+)\|", self.replacements.shown, line)
         line = FOOTNOTE_MARK.sub("", line)
         if "\\" in line:
             line = ESCAPE.sub(lambda found: "" if found[1].isspace() else found[1], line)
@@ -193,5 +195,5 @@ def _block(lines: list[str], start: int) -> list[str]:
 
 
 def _dedented(block: list[str]) -> list[str]:
-    indents = [len(line) - len(line.lstrip()) for line in block if line.strip()]
-    return [line[min(indents) :] for line in block] if indents else []
+    indent = min((len(line) - len(line.lstrip()) for line in block if line.strip()), default=None)
+    return [] if indent is None else [line[indent:] for line in block]

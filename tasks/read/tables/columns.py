@@ -177,7 +177,7 @@ class Columns:
         return [name for role in self.vocabulary.roles if role.name in group for name in role.names]
 
     def _taken(self, found: tuple[str, ...]) -> Taken:
-        unnamed = tuple(column for column in found if UNNAMED.fullmatch(column_key(column)))
+        unnamed = {column: None for column in found if UNNAMED.fullmatch(column_key(column))}
         free = [column for column in found if column not in unnamed]
         columns: dict[str, tuple[str, ...]] = {}
         for chosen_role, wanted in self.chosen.items():
@@ -195,7 +195,7 @@ class Columns:
                 guessed.update(column for column in candidates if column_key(column) not in known)
         first = {taken[0] for taken in columns.values()}
         rest = tuple(column for column in found if column not in first and column not in unnamed)
-        return Taken(columns, frozenset(guessed), rest, unnamed)
+        return Taken(columns, frozenset(guessed), rest, tuple(column for column in found if column in unnamed))
 
 
 def column_key(name: str) -> str:

@@ -19,6 +19,7 @@ from nightrank.tasks.read.tables.row import Row
 from nightrank.tasks.read.tables.rows import FIRST_CHARACTERS, FIRST_ROWS, read_rows
 from nightrank.tasks.read.tables.usage import Usage
 from nightrank.tasks.read.values import PADDED_IDS, clean_text, identifier, json_object, kind, number_as_text, shown
+from nightrank.tasks.runtime.bounded import directly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.read.input_file import InputFile
     from nightrank.tasks.read.tables.columns import Columns, Taken
+    from nightrank.tasks.runtime.bounded import Call
 
 TextFormat = Literal["plain", "html"]
 NO_IDS = frozenset({r"\N", "NULL", "null", "NaN", "nan", "None", "<NA>", "NaT", "#N/A"})
@@ -49,11 +51,13 @@ class DocumentTable:
         columns: What columns may be taken for.
         max_bytes: A larger row is a bad row.
         text_format: What the texts are.
+        call: Calls the parser of texts that are HTML, which may be bounded; one that was ended makes a bad row.
     """
 
     columns: Columns
     max_bytes: int
     text_format: TextFormat = "plain"
+    call: Call = directly
 
 
 def read_table(file: InputFile, table: DocumentTable) -> Iterator[Document | BadRow]:
@@ -114,7 +118,7 @@ def document_from(row: Row, table: DocumentTable, *, name: str, usage: Usage) ->
     text, text_column = reading.text("text")
     page_language = ""
     if table.text_format == "html" and text:
-        page = parse_html(text)
+        page = table.call(parse_html, text)
         title, text, page_language = title or page.title, page.text, page.language
     elif ("<" in text or "&" in text) and MARKUP.search(text):
         usage.mended(HTML_AS_TEXT, row=row.number)

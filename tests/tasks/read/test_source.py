@@ -335,3 +335,20 @@ def test_a_night_of_a_real_documentation_site_is_read(shared_data: Path, tmp_pat
     assert overview.title == "Overview"
     assert overview.metadata["type"] == "docs"
     assert not overview.text.lstrip().startswith("---")
+
+
+def test_a_page_whose_parser_computes_too_long_is_a_bad_row_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, docs__a_md="a", docs__b_html="<p>" + "<i>x</i>" * 400_000, docs__c_md="c", docs__d_txt="d")
+    settings = DocumentsSettings(source="docs", max_document_seconds=0.15)
+
+    def rows() -> list[Document | BadRow]:
+        return list(read_documents(settings, base=tmp_path, account=Account()))
+
+    once = rows()
+    assert ids(once) == ["a.md", "c.md", "d.txt"]
+    [bad] = [row for row in once if isinstance(row, BadRow)]
+    assert (bad.file, bad.row) == ("b.html", 1)
+    assert "0.15 seconds of computing that documents.max_document_seconds allows" in bad.reason
+    assert rows() == once
