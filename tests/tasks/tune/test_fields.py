@@ -45,14 +45,13 @@ def titled(folder: Path, models: Models) -> Collection:
     """Of each subject one page that is about it, by its title, and one that says its name twice."""
     collection = small_collection(folder, embedder=models.embedder, reranker="none")
     collection.settings["retrieval"] = {"weights": {"bm25": 1.0, "dense": 0.0}}
-    collection.documents = [
-        row
-        for subject in SUBJECTS
-        for row in (
+    collection.documents = []
+    for subject in SUBJECTS:
+        said = f"Some {subject}, more {subject}, then home again."
+        collection.documents += [
             {"_id": f"{subject}-page", "title": subject, "text": "Where it is found, and what people make of it."},
-            {"_id": f"{subject}-said", "title": "Journal", "text": f"Some {subject}, more {subject}, then home again."},
-        )
-    ]
+            {"_id": f"{subject}-said", "title": "Journal", "text": said},
+        ]
     collection.log = [(f"q-{subject}", subject, 1) for subject in SUBJECTS]
     collection.qrels = [(f"q-{subject}", f"{subject}-page", 1) for subject in SUBJECTS]
     collection.write()
