@@ -21,6 +21,11 @@ LOOSE_GATES: Mapping[str, Value] = {
     "max_top1_changed": "none",
     "min_kept": "none",
     "max_text_lost": "none",
+    "max_judgments_lost": "none",
+    "drift_days": "none",
+    "max_drift": "none",
+    "max_unrelated": "none",
+    "max_shift": "none",
     "max_empty": "none",
 }
 

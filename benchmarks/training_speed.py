@@ -67,7 +67,7 @@ def claims_of(options: argparse.Namespace) -> list[Claim]:
     runners = {
         "transformers, float32": learn(lambda: _theirs(network, encoder.tokenizer, queries, texts, half=False)),
         "transformers, bfloat16": learn(lambda: _theirs(network, encoder.tokenizer, queries, texts, half=True)),
-        "ours": learn(lambda: forward(queries, texts, max_length=MAX_LENGTH)[0]),
+        "ours": learn(lambda: forward(queries, texts, max_lengths=[MAX_LENGTH] * len(texts))[0]),
     }
     laps = race(runners, rounds=options.rounds)
     peer = min((laps[name] for name in runners if name != "ours"), key=lambda one: one.median)

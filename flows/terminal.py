@@ -10,6 +10,7 @@ from rich.text import Text
 
 from nightrank.storage.files.text import plain_text
 from nightrank.tasks.names import STAGE_NAMES
+from nightrank.tasks.read.told import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,8 +58,6 @@ def plain(text: str) -> str:
 
 def show_account(entries: Iterable[Entry], console: Console) -> None:
     """What was read, a line for each part of the inputs."""
-    from nightrank.tasks.read.told import lines_of  # loads Arrow, which a look-up goes without
-
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")

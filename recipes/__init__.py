@@ -1,1 +1,1 @@
-"""How what ships was made: the example collection and the packaged reranker. Not installed."""
+"""How what ships was made: the example collection, the packaged reranker and the learned order. Not installed."""

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nightrank.flows.terminal import plain, show_account, terminal
+from nightrank.tasks.read.told import warnings_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,8 +169,6 @@ def show_checked(checked: Checked, *, settings_file: Path) -> None:
         table.add_row("workspace", Text(plain(f"{checked.workspace.name}: {state}")))
     console.print(table)
     if read is not None:
-        from nightrank.tasks.read.told import warnings_of  # loads Arrow, which a look-up goes without
-
         show_account(read.account, console)
         for warning in warnings_of(read.account):
             console.print(f"Note: {plain(warning)}", style="yellow")

@@ -17,18 +17,16 @@ from cyclopts import App, Parameter
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.atomic import write_text
-from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.rank.learned import LearnedOrder
 from nightrank.tasks.rank.order_file import order_file
 from nightrank.tasks.rerank.cross_encoder import Reranker, about_tokens
 from nightrank.tasks.rerank.find import plan_local
-from nightrank.tasks.settings.index import EmbedderSettings, SparseSettings
 from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.settings.ranking import RerankerSettings
-from nightrank.tasks.sparse.encoder import SparseEncoder, plan_sparse
 from recipes.learned_order.collections import Models, Scored, read_slice, score
 from recipes.learned_order.fit import fit
 from recipes.learned_order.recipe import COLLECTIONS, FITTING, MIN_QUERIES, Collection
+from recipes.legs import load_encoders
 
 if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
@@ -111,14 +109,9 @@ def load_models(base: Path, *, reranker: str, sparse: str) -> Models:
         reranker: A packaged name, a folder or a hub id.
         sparse: Likewise.
     """
-    execution = ExecutionSettings()
-    embedder = Embedder(plan_embedder(EmbedderSettings(), execution, base=base), batch_tokens=execution.batch_tokens)
-    encoder = SparseEncoder(plan_sparse(SparseSettings(model=sparse), execution, base=base))
-    cross_encoder = Reranker(plan_local(RerankerSettings(model=reranker), execution, base=base))
+    cross_encoder = Reranker(plan_local(RerankerSettings(model=reranker), ExecutionSettings(), base=base))
     return Models(
-        embed=embedder.embed_passages,
-        sparse_passages=encoder.encode_passages,
-        sparse_queries=encoder.encode_queries,
+        encoders=load_encoders(sparse=sparse, base=base),
         rerank=lambda queries, texts: np.asarray(cross_encoder.score(queries, texts, about_tokens(texts))),
     )
 

@@ -15,20 +15,18 @@ from nightrank.storage.keys import fingerprint, normalise_query
 from nightrank.storage.legs import LEGS, LegName
 from nightrank.tasks.rank.fusion import reciprocal_rank, union_legs
 from nightrank.tasks.rank.lists import ranks_by_score
-from nightrank.tasks.sparse.retrieve import retrieve_sparse
 from nightrank.tasks.train.sources import Passage, beir_passages, beir_queries
 from recipes.learned_order.recipe import PASSAGES, QUERIES, RERANKED, SEED
-from recipes.packaged_reranker.collections import SETTINGS, indexed
+from recipes.legs import SETTINGS, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
-    from nightrank.storage.memo.sparse_vectors import SparseVectors
     from recipes.learned_order.recipe import Collection
+    from recipes.legs import Encoders
 
 RRF_K = 60  # as in the settings
 
@@ -38,15 +36,11 @@ class Models:
     """What makes the scores.
 
     Attributes:
-        embed: Texts to unit vectors, float32 (n, dim).
-        sparse_passages: Texts to sparse vectors.
-        sparse_queries: Queries to sparse vectors.
+        encoders: Of the legs over vectors.
         rerank: Queries and texts, pair by pair, to scores, float32 (n,).
     """
 
-    embed: Callable[[Sequence[str]], NDArray[np.float32]]
-    sparse_passages: Callable[[Sequence[str]], SparseVectors]
-    sparse_queries: Callable[[Sequence[str]], SparseVectors]
+    encoders: Encoders
     rerank: Callable[[Sequence[str], Sequence[str]], NDArray[np.float32]]
 
 
@@ -135,27 +129,16 @@ def read_slice(collection: Collection, data: Path) -> Slice:
 
 def score(part: Slice, models: Models) -> Scored:
     """What legs and reranker say of a slice; the reranker of the candidates that any fusion of legs ranks first."""
-    with indexed(part.passages, models.embed) as index:
-        first_stage, depth = index.first_stage, SETTINGS.retrieval.candidate_depth
-        legs: dict[LegName, pa.Table] = {
-            "bm25": first_stage.bm25(part.queries, settings=SETTINGS, depth=depth),
-            "dense": first_stage.dense(models.embed(part.queries), settings=SETTINGS, depth=depth),
-        }
-        numbers = index.listing.column("document_id").to_numpy(zero_copy_only=False).astype(np.int64)
-        texts = [part.passages[place].model_text() for place in numbers.tolist()]
-        distinct = first_stage.texts
-        said = [texts[chunk] for chunk in distinct.chunk_numbers[distinct.starts[:-1]].tolist()]
-        block = (np.arange(len(distinct), dtype=np.int32), models.sparse_passages(said))
-        legs["sparse"] = retrieve_sparse(models.sparse_queries(part.queries), [block], distinct, depth=depth)
-    pool = union_legs(legs, documents=None)  # a passage is a document of one chunk
+    found = find(part.queries, part.passages, models.encoders, depth=SETTINGS.retrieval.candidate_depth)
+    pool = union_legs(found.tables, documents=None)  # a passage is a document of one chunk
+    places = found.places[pool.chunks]
     first = [fused_ranks(pool.queries, pool.ranks, names) for names in (("bm25", "dense"), LEGS)]
     rows = np.flatnonzero(np.min(first, axis=0) <= RERANKED)
     pair_scores = np.full(pool.queries.size, np.nan, dtype=np.float32)
     pair_scores[rows] = models.rerank(
         [part.queries[query] for query in pool.queries[rows].tolist()],
-        [texts[chunk] for chunk in pool.chunks[rows].tolist()],
+        [part.passages[place].model_text() for place in places[rows].tolist()],
     )
-    places = numbers[pool.chunks]
     pairs = zip(pool.queries.tolist(), places.tolist(), strict=True)
     relevant = np.array([place in part.answers[query] for query, place in pairs])
     counts = np.array([len(each) for each in part.answers], dtype=np.int32)

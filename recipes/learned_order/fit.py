@@ -16,7 +16,7 @@ from nightrank.tasks.rank.fit import DECIMALS, NAMES, Fitting, fit_gates
 from nightrank.tasks.rank.learned import FEATURES, Gate, log_means
 from nightrank.tasks.rank.lists import RERANKER, Lists
 from recipes.learned_order.collections import fused_ranks
-from recipes.packaged_reranker.collections import SETTINGS
+from recipes.legs import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,38 +2,57 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections import Counter
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from nightrank.storage.errors import RowError
+from nightrank.storage.keys import normalise_query
 from nightrank.tasks.read.account import Account
-from nightrank.tasks.train.pairs import Pair, by_query
-from nightrank.tasks.train.sources import Passage, beir_passages, beir_queries, given_pairs, qrels_of
+from nightrank.tasks.train.sources import Passage, beir_passages, beir_queries, qrels_of, rows_of
 from nightrank.tasks.trec.qrels import read_judgments
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from recipes.packaged_reranker.recipe import Recipe
+    from recipes.packaged_reranker.recipe import Source
+
+MOST_HEADINGS = 3  # what stands under more headings of a documentation is a stub
+WRITTEN = ("question", "claim", "FAQ")  # how styles end of which somebody saw that the passage answers
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Passages and the queries that they answer.
+class Asked:
+    """A query and what answers it.
 
     Attributes:
-        passages: The collection, in the order of the file.
-        pairs: Of each query to learn from, with their passages.
-        tested: Of each query of the split that the source has to measure on; none where it has no such split.
+        query: Normalised.
+        answers: Places of passages, ascending.
+        is_weak: Nobody saw that they answer: a heading and the text below it, say.
+        is_held: It is measured on.
     """
 
-    passages: tuple[Passage, ...]
-    pairs: Mapping[str, Sequence[Pair]]
-    tested: Mapping[str, Sequence[Pair]]
+    query: str
+    answers: tuple[int, ...]
+    is_weak: bool
+    is_held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A source.
+
+    Attributes:
+        passages: Each text once; ``document_id`` names what is held out together.
+        queries: Each once.
+        licences: Of its rows, the most frequent first.
+    """
+
+    passages: list[Passage]
+    queries: list[Asked]
+    licences: list[str]
 
 
 def page_of(document_id: str) -> str:
@@ -45,58 +64,101 @@ def page_of(document_id: str) -> str:
     return re.split(r"[-:](?!.*[-:])", document_id)[0]
 
 
-def read_source(recipe: Recipe, data: Path) -> Source:
-    """A source, from a file of pairs or a folder in BEIR layout.
+def read_source(source: Source, data: Path) -> Collection:
+    """A source: the English rows of a file of pairs, or the split ``train`` of a folder in BEIR layout.
 
     Args:
-        recipe: Which.
+        source: Which.
         data: The folder of the data.
 
     Raises:
         InputError: A file is missing or not as it should be.
     """
-    path = data / recipe.path
+    path = data / source.path
+    found = _Found()
     if path.is_dir():
-        passages = tuple(beir_passages(path))
-        tested = _of_split(path, "val", passages) if recipe.has_splits else {}
-        return Source(passages, _of_split(path, "train", passages), tested)
-    pairs = _drawn(given_pairs(path), max_pairs=recipe.max_pairs)
-    first_to_say: dict[str, Passage] = {}
-    for _, passage in pairs:
-        first_to_say.setdefault(passage.said, passage)
-    grouped = by_query(_pair(query, first_to_say[passage.said]) for query, passage in pairs)
-    names = list(grouped)[: recipe.first_queries or None]
-    return Source(tuple(first_to_say.values()), {query: grouped[query] for query in names}, {})
+        _read_folder(found, source, path)
+    else:
+        _read_pairs(found, source, path)
+    return found.collection(source.licence)
 
 
-def judged_in_test(path: Path) -> frozenset[str]:
-    """The documents that the test split of a folder judges; none where there is no such split."""
-    qrels = qrels_of(path, "test")
-    if not qrels.is_file():
-        return frozenset()
-    return frozenset(judgment.document_id for judgment in read_judgments(qrels, name=str(qrels), account=Account()))
+def judged_in(folder: Path, splits: tuple[str, ...]) -> frozenset[str]:
+    """The documents that a folder's splits call relevant; a split that is not there has none."""
+    paths = [path for split in splits if (path := qrels_of(folder, split)).is_file()]
+    judgments = (one for path in paths for one in read_judgments(path, name=str(path), account=Account()))
+    return frozenset(one.document_id for one in judgments if one.grade > 0)
 
 
-def _of_split(folder: Path, split: str, passages: Sequence[Passage]) -> dict[str, list[Pair]]:
-    """The pairs of a split of a folder in BEIR layout, by query."""
-    passage_of = {passage.document_id: passage for passage in passages}
-    answered = beir_queries(folder, split, known=passage_of)
-    return by_query(
-        _pair(query, passage_of[document], grade) for query, graded in answered for document, grade in graded.items()
-    )
+class _Found:
+    """A source while it is read."""
+
+    def __init__(self) -> None:
+        self.passages: dict[str, Passage] = {}
+        self.answers: dict[str, set[str]] = {}
+        self.is_weak: dict[str, bool] = {}
+        self.licences: Counter[str] = Counter()
+
+    def put(self, passage: Passage) -> str:
+        key = " ".join(passage.text.split())
+        self.passages.setdefault(key, passage)
+        return key
+
+    def ask(self, query: str, key: str, *, is_weak: bool) -> None:
+        if query:
+            self.answers.setdefault(query, set()).add(key)
+            self.is_weak[query] = is_weak
+
+    def collection(self, licence: str) -> Collection:
+        places = {key: place for place, key in enumerate(self.passages)}
+        queries = [
+            Asked(query, tuple(sorted(places[key] for key in keys)), self.is_weak[query])
+            for query, keys in self.answers.items()
+        ]
+        licences = [name for name, _ in self.licences.most_common()]
+        return Collection(list(self.passages.values()), queries, [licence] if licence else licences)
 
 
-def _drawn(pairs: list[tuple[str, Passage]], *, max_pairs: int) -> list[tuple[str, Passage]]:
-    """The pairs of whole pages, drawn at random and always the same, until there are so many; all where that is 0."""
-    if not max_pairs:
-        return pairs
-    counts = Counter(page_of(passage.document_id) for _, passage in pairs)
-    pages = sorted(counts)
-    random.Random(0).shuffle(pages)
-    before = [0, *accumulate(counts[page] for page in pages)]
-    drawn = {page for page, total in zip(pages, before, strict=False) if total < max_pairs}
-    return [pair for pair in pairs if page_of(pair[1].document_id) in drawn]
+def _read_pairs(found: _Found, source: Source, path: Path) -> None:
+    rows = [row for row in _texts_of(path) if row.get("language", "en") == "en"]
+    headings = Counter(" ".join(row["text"].split()) for row in rows)
+    for row in rows:
+        if source.family == "docs" and headings[" ".join(row["text"].split())] > MOST_HEADINGS:
+            continue
+        title, text = row.get("title", ""), row["text"]
+        document = page_of(row["document_id"]) if "document_id" in row else title
+        key = found.put(Passage(document or text[:200], title, text))
+        is_weak = not row.get("style", "natural question").endswith(WRITTEN)
+        found.ask(normalise_query(row["query"]), key, is_weak=is_weak)
+        found.licences[row.get("license", "")] += 1
 
 
-def _pair(query: str, passage: Passage, grade: int = 1) -> Pair:
-    return Pair(query, passage.document_id, grade, passage)
+def _texts_of(path: Path) -> Iterator[dict[str, str]]:
+    for number, values in rows_of(path):
+        row = {name: value for name, value in values.items() if isinstance(value, str)}
+        if missing := {"query", "text"} - row.keys():
+            raise RowError(str(path), number, f"it lacks the text {min(missing)!r}")
+        yield row
+
+
+def _read_folder(found: _Found, source: Source, path: Path) -> None:
+    """Of a folder nothing is read that another split than ``train`` judges, nor other pages than those it judges."""
+    passages = {passage.document_id: passage for passage in beir_passages(path)}
+    name_of = page_of if source.has_pages else str
+    barred = {name_of(name) for name in judged_in(path, ("test", "val", "dev"))}
+    if source.has_pages:
+        barred |= {name_of(name) for name in passages} - {name_of(name) for name in judged_in(path, ("train",))}
+    keys: dict[str, str] = {}
+    for document_id, passage in passages.items():
+        page = name_of(document_id)
+        if page in barred or not passage.text.strip():
+            continue
+        asks_title = source.asks == "titles"
+        keys[document_id] = found.put(Passage(page, "" if asks_title else passage.title, passage.text))
+        if asks_title and passage.title:
+            found.ask(normalise_query(passage.title), keys[document_id], is_weak=True)
+    if source.asks == "queries":
+        for query, graded in beir_queries(path, "train", known=passages):
+            for document_id in graded:
+                if document_id in keys:
+                    found.ask(query, keys[document_id], is_weak=False)

@@ -3,85 +3,93 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from prefect import get_run_logger
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.atomic import publish_folder, write_text
-from nightrank.storage.keys import sha256_of_file
-from nightrank.tasks.embed.encoder import Embedder, plan_embedder
+from nightrank.storage.keys import fingerprint, sha256_of_file
 from nightrank.tasks.models.delta import save_delta
 from nightrank.tasks.models.files import resolve_device
-from nightrank.tasks.rerank.packaged import (
-    BASE_PACKAGE,
-    CARD_FILE,
-    DELTA_FILE,
-    RerankerCard,
-    base_folder,
-    base_parameters,
-    load_reranker,
-    read_card,
-)
+from nightrank.tasks.rerank.packaged import CARD_FILE, DELTA_FILE, base_folder, base_parameters
 from nightrank.tasks.runtime.stage_task import stage_task
-from nightrank.tasks.settings.index import EmbedderSettings
-from nightrank.tasks.settings.operation import ExecutionSettings
 from nightrank.tasks.train.reranker.base import load_base
 from nightrank.tasks.train.reranker.groups import GroupSampler, GroupSettings, MinedSource
 from nightrank.tasks.train.reranker.learn import CHECKPOINT, LearningSettings, Progress, train
-from nightrank.tasks.train.reranker.stages import score_held_out
-from nightrank.tasks.train.reranker.validate import WEIGHTS, by_weight, choose_weight, fused_ndcg
-from nightrank.tasks.train.sets import read_training_set
-from recipes.packaged_reranker.collections import prepare_source
-from recipes.packaged_reranker.recipe import DEPTH, MAX_LENGTH, NAME, SPLIT_SEED, Recipe
+from nightrank.tasks.train.sets import read_training_set, write_training_set
+from recipes.legs import load_encoders
+from recipes.packaged_reranker.card import FIGURES, Run, card_of
+from recipes.packaged_reranker.held_out import Evaluated, prepare
+from recipes.packaged_reranker.mining import mine, slice_of
+from recipes.packaged_reranker.recipe import FAMILIES, NAME, PASSAGES, QUERIES, SEED, Source
+from recipes.packaged_reranker.validation import DEPTH, figures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from nightrank.tasks.rerank.packaged import RerankerCard
 
-MADE_OF = "made_of.json"  # beside each source, and beside the checkpoint
+MADE_OF = "made_of.json"  # beside each source, and beside the checkpoints
 NOT_DECISIVE = {"steps", "decay_steps", "threads", "checkpoint_seconds"}  # a training may go on to more steps
-AVERAGED = "averaged.safetensors"
+STEADY = "steady"  # the folder of the training at its constant rate, which more steps go on from
+AVERAGED, RUN = "averaged.safetensors", "run.json"
 REPORT_EVERY = 25  # steps
-COMMAND = "python -m recipes.packaged_reranker --data DIR --output DIR"
 
 
-@stage_task("mine source")
-def mine_source(recipe: Recipe, data: Path, output: Path, *, device: str = "auto") -> Path:
-    """The folder of a prepared source, a training set; made only where it is not there yet.
+@stage_task("mine sources")
+def mine_sources(
+    sources: Sequence[Source], data: Path, output: Path, *, evaluated: Sequence[Path], sparse: str, device: str = "auto"
+) -> None:
+    """Prepare and mine every source, each into a training set's folder; those that are there are used again.
 
     Raises:
-        InputError: It is there, made of another recipe, data, seed or encoder.
+        InputError: One is there, made of another recipe, data, seed or encoder; or data is not as it should be.
     """
-    folder = output / "sources" / recipe.name
-    execution = ExecutionSettings.model_validate({"device": device})
-    plan = plan_embedder(EmbedderSettings(), execution, base=data)
+    encoders = load_encoders(base=data, sparse=sparse, device=device)
+    digests = {source.name: digests_of(data / source.path) for source in sources}
+    read = fingerprint([digests, [asdict(source) for source in sources], [digests_of(one) for one in evaluated]])
     made_of = {
-        **recipe.mined(),
-        "data": digests_of(data / recipe.path),
-        "seed": SPLIT_SEED,
-        "encoder": plan.fingerprint,
+        source.name: {
+            "source": asdict(source),
+            "data": digests[source.name],
+            "all that was read": read,
+            "slice": [PASSAGES, QUERIES],
+            "seed": SEED,
+            "encoders": list(encoders.fingerprints),
+        }
+        for source in sources
     }
-    if folder.is_dir():
-        require_made_of(made_of, folder / MADE_OF)
-        return folder
-    staging = folder.with_name(f".{recipe.name}.writing")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    embedder = Embedder(plan, batch_tokens=execution.batch_tokens)
-    prepare_source(recipe, data, staging, embed=embedder.embed_passages, seed=SPLIT_SEED)
-    write_json(staging / MADE_OF, made_of)
-    publish_folder(staging, folder)
-    return folder
+    missing = set[str]()
+    for source in sources:
+        folder = output / "sources" / source.name
+        if folder.is_dir():
+            require_made_of(made_of[source.name], folder / MADE_OF)
+        else:
+            missing.add(source.name)
+    if not missing:
+        return
+    for source, prepared in prepare(sources, data, Evaluated.of(evaluated)):
+        if source.name not in missing:
+            continue
+        made = mine(source, slice_of(source, prepared), encoders)
+        staging = output / "sources" / f".{source.name}.writing"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        write_training_set(staging, made)
+        counts = {"mined": len(made.mined), "held out": len(made.held_out), "passages": len(made.passages)}
+        write_json(staging / MADE_OF, made_of[source.name] | {"licences": prepared.licences, "counts": counts})
+        publish_folder(staging, output / "sources" / source.name)
+        get_run_logger().info("%s: %s", source.name, counts)
 
 
 @stage_task("train")
 def train_on_sources(
-    recipes: Sequence[Recipe],
+    sources: Sequence[Source],
     output: Path,
     *,
     learning: LearningSettings,
@@ -89,133 +97,143 @@ def train_on_sources(
     start: Path | None,
     device: str = "auto",
 ) -> Path:
-    """The file of the trained weights; training goes on from the last checkpoint.
+    """The folder of the trained weights; training goes on from its last checkpoint.
+
+    At first the rate is constant, in a folder of its own, so that a later call for more steps goes on from there; then
+    it falls to 0, in a folder named for the steps.
 
     Raises:
-        InputError: What was begun here learns otherwise, or from something else.
+        InputError: What was begun here learns otherwise, or from something else; or a source is not mined.
     """
     from safetensors.torch import save_file
 
     made_of = {
         "learning": learning.model_dump(mode="json", exclude=NOT_DECISIVE),
         "groups": groups.model_dump(mode="json"),
-        "start": None if start is None else read_card(start).delta_sha256,
-        "sources": {
-            recipe.name: [recipe.share, sha256_of_file(output / "sources" / recipe.name / MADE_OF)]
-            for recipe in recipes
-        },
+        "start": None if start is None else weights_digest(start),
+        "sources": {source.name: fingerprint([_record(source, output)]) for source in sources},
     }
-    if (output / MADE_OF).exists() or (output / CHECKPOINT).exists():
+    if (output / MADE_OF).exists() or (output / STEADY / CHECKPOINT).exists():
         require_made_of(made_of, output / MADE_OF)
     write_json(output / MADE_OF, made_of)
     logger = get_run_logger()
-    sources = {
-        recipe.name: MinedSource.of(read_training_set(output / "sources" / recipe.name), share=recipe.share)
-        for recipe in recipes
-    }
+    drawn = mined_sources(sources, output)
 
     def report(progress: Progress) -> None:
         if progress.step % REPORT_EVERY == 0:
             logger.info(
-                "step %d of %d, %d pairs, %.0f s, loss %.3f",
+                "step %d of %d, %d pairs, %.0f s, loss %.3f, %.2f with the answer on top",
                 *(progress.step, learning.steps, progress.pairs, progress.seconds, progress.loss),
+                progress.first_share,
             )
 
-    encoder = load_base(
-        base_folder() if start is None else start,
-        max_length=max(groups.max_lengths),
-        device=resolve_device(device),
-        seed=learning.seed,
-    )
-    sampler = GroupSampler(sources, groups)
-    for name, left_out in sampler.left_out.items():
-        logger.info("%s: %d queries are left out, with too few passages that are no answer", name, left_out)
-    learnt = train(encoder, sampler, learning, folder=output, report=report)
-    save_file(learnt.parameters, output / AVERAGED)
-    return output / AVERAGED
+    def learn(own: LearningSettings, folder: Path) -> Run:
+        encoder = load_base(
+            base_folder() if start is None else start,
+            max_length=max(max(source.length_shares) for source in drawn.values()),
+            device=resolve_device(device),
+            seed=own.seed,
+        )
+        sampler = GroupSampler(drawn, groups)
+        for name, left_out in sampler.left_out.items():
+            logger.info("%s: %d queries are left out, with too few passages that are no answer", name, left_out)
+        learnt = train(encoder, sampler, own, folder=folder, report=report)
+        save_file(learnt.parameters, folder / AVERAGED)
+        run = Run(learnt.pairs, learnt.steps, learnt.tokens, round(learnt.seconds), resolve_device(device))
+        write_json(folder / RUN, asdict(run))
+        return run
+
+    steady, falling = output / STEADY, output / f"falling-{learning.steps}"
+    steady.mkdir(exist_ok=True)
+    before = learning.model_copy(update={"steps": learning.steps - learning.decay_steps, "decay_steps": 1})
+    if not (falling / CHECKPOINT).exists():
+        learn(before, steady)
+        falling.mkdir(exist_ok=True)
+        shutil.copyfile(steady / CHECKPOINT, falling / f"{CHECKPOINT}.writing")
+        (falling / f"{CHECKPOINT}.writing").replace(falling / CHECKPOINT)
+    learn(learning, falling)
+    return falling
 
 
 @stage_task("export reranker")
 def export_reranker(
-    recipes: Sequence[Recipe],
+    sources: Sequence[Source],
     output: Path,
     *,
-    weights: Path,
+    trained: Path,
     learning: LearningSettings,
     groups: GroupSettings,
     start: Path | None,
     device: str = "auto",
 ) -> Path:
-    """The model's folder: the delta, and a card with the weight that held-out queries chose."""
+    """The model's folder: the delta, and a card with the weight that suits what was never learnt from."""
     from safetensors.torch import load_file
 
     folder = output / f".{NAME}.writing"  # until its weight is known, nobody is to use it
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    base = base_folder()
-    save_delta(folder / DELTA_FILE, base_parameters(base), load_file(weights))
-    settings = {"learning": learning.model_dump(mode="json"), "groups": groups.model_dump(mode="json")}
-    shares = {recipe.name: recipe.share for recipe in recipes}
-    earlier: dict[str, Any] = {}
-    if start is not None:
-        card = read_card(start)
-        earlier = {"started from": {"delta_sha256": card.delta_sha256, "training": card.training}}
-    card = RerankerCard(
-        name=NAME,
-        base_package=BASE_PACKAGE,
-        base_sha256=sha256_of_file(base / "model.safetensors"),
-        delta_sha256=sha256_of_file(folder / DELTA_FILE),
-        max_length=MAX_LENGTH,
+    save_delta(folder / DELTA_FILE, base_parameters(base_folder()), load_file(trained / AVERAGED))
+    records = {source.name: _record(source, output) for source in sources}
+    card = card_of(
+        folder,
+        sources,
+        licences={name: record["licences"] for name, record in records.items()},
+        mined={source.name: records[source.name]["counts"]["mined"] for source in sources if not source.left_out},
+        learning=learning,
+        groups=groups,
+        start=start,
+        run=Run(**json.loads((trained / RUN).read_bytes())),
         weight=1.0,
-        data=[{"source": recipe.name, "path": recipe.path, "licence": recipe.licence} for recipe in recipes],
-        training={**settings, "shares": shares, "split_seed": SPLIT_SEED, **earlier},
         figures={},
-        command=COMMAND if start is None else f"{COMMAND} --start EARLIER",
-        remarks=[],
     )
     _write_card(folder, card)  # the folder must be whole to be loaded; the weight is measured with what ships
-    weight, figures = validation_figures(recipes, folder, output, device=resolve_device(device))
-    card = card.model_copy(update={"weight": weight, "figures": {"validation nDCG@10, fused top 50": figures}})
+    sets = {source: read_training_set(output / "sources" / source.name) for source in sources}
+    weight, table = figures(folder, sets, device=resolve_device(device))
+    card = card.model_copy(update={"weight": weight, "figures": {FIGURES.format(depth=DEPTH): table}})
     _write_card(folder, card)
     shutil.rmtree(output / NAME, ignore_errors=True)
     publish_folder(folder, output / NAME)
     return output / NAME
 
 
-def validation_figures(
-    recipes: Sequence[Recipe], folder: Path, output: Path, *, device: str
-) -> tuple[float, dict[str, dict[str, float]]]:
-    """The weight that suits the held-out queries of all sources, and nDCG@10 of the fused order and of some weights."""
-    model = load_reranker(folder, device=device)
+def mined_sources(sources: Sequence[Source], output: Path) -> dict[str, MinedSource]:
+    """What is learnt from, by name: a family's share is parted by the root of its sources' queries, times their weight.
 
-    def score(queries: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
-        pairs = list(zip(queries, texts, strict=True))
-        scores = model.predict(pairs, batch_size=32, show_progress_bar=False, convert_to_numpy=True)
-        return np.asarray(scores, dtype=np.float32)
-
-    measured: dict[str, dict[float, float]] = {}
-    fused: dict[str, float] = {}
-    for recipe in recipes:
-        training_set = read_training_set(output / "sources" / recipe.name)
-        queries = training_set.held_out
-        if queries:
-            scores = score_held_out(score, queries, training_set, depth=DEPTH)
-            values = by_weight(queries, training_set.passages, scores, weights=WEIGHTS)
-            measured[recipe.name] = {one: float(found.mean()) for one, found in values.items() if one is not None}
-            fused[recipe.name] = float(fused_ndcg(queries, training_set.passages, depth=DEPTH).mean())
-    weight = choose_weight(measured, fused)
-    shown = sorted({0.0, 0.5, 1.0, weight})
-    return weight, {
-        name: {"fused": round(fused[name], 4)} | {f"{one:g}": round(values[one], 4) for one in shown}
-        for name, values in measured.items()
+    A source of which nothing was mined is left out.
+    """
+    sets = {source: read_training_set(output / "sources" / source.name) for source in sources if not source.left_out}
+    weights = {source: source.weight * math.sqrt(len(found.mined)) for source, found in sets.items() if found.mined}
+    of_family = {name: sum(own for source, own in weights.items() if source.family == name) for name in FAMILIES}
+    return {
+        source.name: MinedSource(
+            sets[source].passages,
+            sets[source].mined,
+            share=FAMILIES[source.family].share * weight / of_family[source.family],
+            held=sets[source].held,
+            length_shares=FAMILIES[source.family].length_shares,
+            label_share=FAMILIES[source.family].label_share,
+        )
+        for source, weight in weights.items()
     }
+
+
+def weights_digest(folder: Path) -> str:
+    """The SHA-256 of a model's own file of weights: a delta's, or the whole model's.
+
+    Raises:
+        InputError: There is none.
+    """
+    for name in (DELTA_FILE, "model.safetensors"):
+        if (folder / name).is_file():
+            return sha256_of_file(folder / name)
+    raise InputError(f"{folder} holds no model.", remedy="Name the folder of an earlier reranker, or of a model.")
 
 
 def digests_of(path: Path) -> dict[str, str]:
     """The digests of a file of pairs, or of the files of a folder in BEIR layout, by name."""
     if path.is_file():
         return {path.name: sha256_of_file(path)}
-    files = [*path.glob("*.jsonl"), *path.glob("qrels/*.tsv")]
+    files = [*path.glob("*.jsonl*"), *path.glob("qrels/*.tsv"), *path.glob("qrels.tsv")]
     return {str(file.relative_to(path)): sha256_of_file(file) for file in sorted(files)}
 
 
@@ -243,6 +261,15 @@ def require_made_of(expected: Mapping[str, object], record: Path) -> None:
 def write_json(path: Path, values: Mapping[str, object]) -> None:
     """Write values as JSON, whole or not at all."""
     write_text(path, json.dumps(values, indent=2) + "\n")
+
+
+def _record(source: Source, output: Path) -> dict[str, Any]:
+    """What a mined source was made of, and how much of it there is."""
+    path = output / "sources" / source.name / MADE_OF
+    if not path.is_file():
+        raise InputError(f"{path} is missing: the source is not mined.", remedy="Name the data with --data.")
+    found: dict[str, Any] = json.loads(path.read_bytes())
+    return found
 
 
 def _write_card(folder: Path, card: RerankerCard) -> None:

@@ -15,8 +15,16 @@ if TYPE_CHECKING:
     import duckdb
 
 QUARTERS = 4
-# A run of letters and digits, in DuckDB's regular expressions.
-RUN = r"[\p{L}\p{N}][\p{L}\p{M}\p{N}]*"
+# Signs that folding makes letters or digits of, such as ™, ℃, ㎡, № and the radicals of Han that PDFs hold: they are
+# part of the run that they stand in, which is cut again when it is folded. So texts have the terms of folded texts.
+SIGNS = (
+    r"\x{345}\x{20A8}\x{2100}\x{2101}\x{2103}\x{2105}\x{2106}\x{2109}\x{2116}\x{2120}-\x{2122}\x{213B}\x{249C}-\x{24E9}"
+    r"\x{2E9F}\x{2EF3}\x{2F00}-\x{2FD5}\x{3196}-\x{319F}\x{3200}-\x{321E}\x{322A}-\x{3247}\x{3250}\x{3260}-\x{327E}"
+    r"\x{328A}-\x{32B0}\x{32C0}-\x{33FF}\x{FDFC}\x{1F110}-\x{1F12E}\x{1F130}-\x{1F14F}\x{1F16A}-\x{1F16C}\x{1F190}"
+    r"\x{1F200}-\x{1F202}\x{1F210}-\x{1F23B}\x{1F240}-\x{1F248}\x{1F250}\x{1F251}"
+)
+# A run of letters, digits and these, in DuckDB's regular expressions.
+RUN = rf"[\p{{L}}\p{{N}}{SIGNS}][\p{{L}}\p{{M}}\p{{N}}{SIGNS}]*"
 
 # A title is one line, and goes before everything else; what is left before the passage are headings.
 _FIELDS = r"""

@@ -1,9 +1,9 @@
 """From text to terms, in SQL: how documents and queries alike are split into words and counted.
 
-Texts are cut in bulk into runs of letters and digits. Everything dearer is done once per distinct run: folding as of
-queries (``storage.characters``), a second cut (folding can bring separators in, and what is written without spaces is
-cut where it begins and ends), and the analysis handed in: words of scripts without spaces, stemming, stop words. Which
-language a text is analysed in is decided in ``storage.bm25.languages``.
+Texts are cut in bulk into runs of letters, digits and signs that stand for some. Everything dearer is done once per
+distinct run: folding as of queries (``storage.characters``), a second cut (folding can bring separators in, and what is
+written without spaces is cut where it begins and ends), and the analysis handed in: words of scripts without spaces,
+stemming, stop words. Which language a text is analysed in is decided in ``storage.bm25.languages``.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import msgspec
 from nightrank.storage.release.results_file import ResultsFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
@@ -63,6 +63,18 @@ def former_rankings(before: Path, after: Path) -> Iterator[RankingPair]:
     with ResultsFile(before) as seen, ResultsFile(after) as made:
         for key, _, results in seen.rows():
             yield RankingPair(key, _ids(results), _ranking(made, key))
+
+
+def rankings_of(results: Path, keys: Iterable[str]) -> dict[str, list[str]]:
+    """The document ids that a release answers some queries with, best first, by query key.
+
+    Args:
+        results: Its results file.
+        keys: Of queries or aliases; those that it does not answer are left out.
+    """
+    with ResultsFile(results) as file:
+        found = {key: _ranking(file, key) for key in keys}
+    return {key: ranking for key, ranking in found.items() if ranking is not None}
 
 
 def _ranking(file: ResultsFile, key: str) -> list[str] | None:

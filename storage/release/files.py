@@ -153,6 +153,22 @@ class AccountKept(TableReference):
     """What the inputs were taken for, and what of them was left out."""
 
 
+class JudgmentsKept(TableReference):
+    """The judgments that the release was measured by."""
+
+
+class PastReleases(TableReference):
+    """This release and those that were live before it, as far as later ones are held against them."""
+
+
+class PastRankings(TableReference):
+    """What these releases answered judged queries, and a sample of the others, with."""
+
+
+class Profile(TableReference):
+    """Scores and lengths of a sample of queries and chunks, which the next release's are compared with."""
+
+
 class Report(FileReference):
     """The report, for people."""
 
@@ -257,6 +273,10 @@ class ReleaseFiles:
     dropped = Named("dropped.parquet", Drops)
     bad_rows = Named("bad_rows.parquet", BadRows)
     account = Named("account.parquet", AccountKept)
+    judgments = Named("judgments.parquet", JudgmentsKept)
+    past_releases = Named("past_releases.parquet", PastReleases)
+    past_rankings = Named("past_rankings.parquet", PastRankings)
+    profile = Named("profile.parquet", Profile)
     report = Named("report.html", Report)
 
     former_results = Named("results.duckdb", FileReference)  # what releases of earlier versions have for `results`

@@ -24,6 +24,7 @@ from nightrank.storage.records import (
 )
 from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS
 from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPPED, EVALUATION
+from nightrank.storage.release.gate_records import JUDGMENTS, PAST_RANKINGS, PAST_RELEASES, PROFILE
 from nightrank.storage.release.leg_lists import LEG_LISTS
 
 if TYPE_CHECKING:
@@ -53,4 +54,8 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "Drops": DROPPED,
     "BadRows": BAD_ROWS,
     "AccountKept": ACCOUNT,
+    "JudgmentsKept": JUDGMENTS,
+    "PastReleases": PAST_RELEASES,
+    "PastRankings": PAST_RANKINGS,
+    "Profile": PROFILE,
 }

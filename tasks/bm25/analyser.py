@@ -109,7 +109,7 @@ class Analyser:
         return split_words(texts)
 
     def marks(self) -> pa.Table:
-        """The words that tell the languages apart, as texts have them: in small letters, in capitals, and with one."""
+        """The words that tell the languages apart, in small letters, in capitals, and with one; composed or not."""
         return _marks(self.languages)
 
     def fingerprint(self) -> str:
@@ -151,9 +151,10 @@ def _marks(names: tuple[str, ...]) -> pa.Table:
     languages_of = Counter(word for word, _ in found)
     number_of = {word: number for number, word in enumerate(sorted(languages_of))}
     rows = {
-        (form, of_language[name], number_of[word], FULL_WEIGHT // languages_of[word])
+        (unicodedata.normalize(composed, form), of_language[name], number_of[word], FULL_WEIGHT // languages_of[word])
         for word, name in found
         for form in (word, word.capitalize(), word.upper())
+        for composed in ("NFC", "NFD")
     }
     return pa.table([list(column) for column in zip(*sorted(rows), strict=True)], schema=_MARKS)
 

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 NAME = "account"
 
 
-def account_gate(now: Sequence[Entry], before: Sequence[Entry] | Incomparable, *, max_text_lost: float) -> Gate:
+def account_gate(
+    now: Sequence[Entry],
+    before: Sequence[Entry] | Incomparable,
+    *,
+    max_text_lost: float,
+    most: tuple[int, int] = (0, 0),
+    days: int | None = None,
+) -> Gate:
     """Passes where not too much of the text that the live release was made from is gone.
 
     Looked at are documents that have a text and the characters of all texts; what is lost most decides. A column of
@@ -27,16 +34,24 @@ def account_gate(now: Sequence[Entry], before: Sequence[Entry] | Incomparable, *
         now: The account of the new release.
         before: That of the live one.
         max_text_lost: The share that may be gone.
+        most: Documents with a text, and characters, that there were at most within some days.
+        days: How many.
     """
     if isinstance(before, Incomparable):
         reason = f"not compared: {before.reason}"
         return Gate(name=NAME, passed=True, value=0.0, threshold=max_text_lost, reason=reason)
     names = "documents with a text", "characters of text"
-    compared = list(zip(names, characters_of(before), characters_of(now), strict=True))
-    lost, name, was, is_now = max(
-        ((was - is_now) / was if was else 0.0, name, was, is_now) for name, was, is_now in compared
+    counts, held = characters_of(now), f"within the last {days} days"
+    compared = [
+        *((name, "live", was, is_now) for name, was, is_now in zip(names, characters_of(before), counts, strict=True)),
+        *((name, held, was, is_now) for name, was, is_now in zip(names, most, counts, strict=True) if was),
+    ]
+    # Of equals the first: the live release is what a person looks at.
+    lost, name, when, was, is_now = max(
+        (((was - is_now) / was if was else 0.0, name, when, was, is_now) for name, when, was, is_now in compared),
+        key=lambda found: found[0],
     )
-    reason = f"{was:,} {name} live, {is_now:,} now"
+    reason = f"{was:,} {name} {when}, {is_now:,} now"
     reason += f": {lost:.1%} are gone, up to {max_text_lost:.1%} may" if lost > 0 else ""
     value = max(lost, 0.0)
     return Gate(name=NAME, passed=value <= max_text_lost, value=value, threshold=max_text_lost, reason=reason)

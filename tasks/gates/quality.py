@@ -1,4 +1,4 @@
-"""What published rankings are worth on judged queries, by today's judgments for both releases alike."""
+"""What published rankings are worth on judged queries, by the same judgments for both releases."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from nightrank.storage.records import Judgment
 from nightrank.tasks.evaluate.measures import evaluate_run
 from nightrank.tasks.evaluate.significance import TIE, lower_bound
 from nightrank.tasks.gates.query_names import plain_name
@@ -13,9 +14,8 @@ from nightrank.tasks.gates.rules import Incomparable, QualityChange
 from nightrank.tasks.trec.runs import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from nightrank.storage.records import Judgment
     from nightrank.storage.release.compare import RankingPair
 
 NAMED = 3  # queries that a reason names
@@ -55,6 +55,7 @@ def quality_change(
     confidence: float,
     ignore_identical_ids: bool,
     generator: np.random.Generator,
+    judged_by: str = "",
 ) -> QualityChange | Incomparable:
     """Measure both releases on the judged queries that the live one answers; what the new one lacks scores 0 there.
 
@@ -62,23 +63,25 @@ def quality_change(
 
     Args:
         rankings: Of judged queries.
-        judgments: The qrels of today.
+        judgments: The qrels.
         measure: As ir_measures writes it.
         confidence: Of the one-sided interval of the mean difference.
         ignore_identical_ids: Leave out the document that has the query's own id.
         generator: Of the bootstrap.
+        judged_by: Whose judgments they are, in words, where they are not those of today.
     """
     if not judgments:
         return Incomparable("nothing is judged")
-    if not rankings.before:
+    ids = rankings.before.keys() & {judgment.query_id for judgment in judgments}
+    if not ids:
         return Incomparable("the current release holds none of the judged queries")
-    ids = rankings.before.keys()
     of_these = [judgment for judgment in judgments if judgment.query_id in ids]
 
     def measured(run: Mapping[str, Sequence[str]]) -> list[tuple[str, str, float]]:
         return evaluate_run(_entries(run, ignore_identical_ids=ignore_identical_ids), of_these, [measure])
 
-    live, made = measured(rankings.before), measured({key: rankings.after.get(key, []) for key in ids})
+    live = measured({key: rankings.before[key] for key in ids})
+    made = measured({key: rankings.after.get(key, []) for key in ids})
     before = np.array([value for _, _, value in live])
     after = np.array([value for _, _, value in made])
     losses = sorted((new - old, query_id) for (query_id, _, old), (_, _, new) in zip(live, made, strict=True))
@@ -91,7 +94,53 @@ def quality_change(
         difference=0.0 if abs(difference) <= TIE else difference,
         low=lower_bound(before, after, generator=generator, confidence=confidence),
         worst=tuple(f"{plain_name(query_id)} ({loss:+.3f})" for loss, query_id in losses[:NAMED] if loss < 0),
+        judged_by=judged_by,
     )
+
+
+def worse_of(today: QualityChange | Incomparable, live: QualityChange | Incomparable) -> QualityChange | Incomparable:
+    """The change that is worse, by judgments of today and by those of the live release; today's where they are equal.
+
+    Judgments that were lost, or given to many queries that lose nothing, hide no loss on the others.
+    """
+    if isinstance(live, Incomparable):
+        return today
+    if isinstance(today, Incomparable):
+        return live
+    return live if _fallen(live) < _fallen(today) else today
+
+
+def ranking_values(
+    rankings: Collection[tuple[str, tuple[str, ...]]],
+    judgments: Sequence[Judgment],
+    *,
+    measure: str,
+    ignore_identical_ids: bool,
+) -> dict[tuple[str, tuple[str, ...]], float]:
+    """What rankings are worth, several of a query among them.
+
+    Args:
+        rankings: Each a judged query's id and document ids, best first.
+        judgments: The qrels.
+        measure: As ir_measures writes it.
+        ignore_identical_ids: Leave out the document that has the query's own id.
+    """
+    by_query: dict[str, list[Judgment]] = {}
+    for judgment in judgments:
+        by_query.setdefault(judgment.query_id, []).append(judgment)
+    numbered = {str(number): ranking for number, ranking in enumerate(sorted(rankings))}
+    run = (
+        Entry(number, document_id, -float(place))
+        for number, (query_id, document_ids) in numbered.items()
+        for place, document_id in enumerate(document_ids)
+        if not (ignore_identical_ids and document_id == query_id)
+    )
+    copied = [
+        Judgment(number, judgment.document_id, judgment.grade)
+        for number, (query_id, _) in numbered.items()
+        for judgment in by_query[query_id]
+    ]
+    return {numbered[number]: value for number, _, value in evaluate_run(run, copied, [measure])}
 
 
 def judged_share(
@@ -108,6 +157,11 @@ def judged_share(
         return 0.0
     run = _entries(rankings, ignore_identical_ids=ignore_identical_ids)
     return float(np.mean([value for _, _, value in evaluate_run(run, judgments, ["Judged@10"])]))
+
+
+def _fallen(change: QualityChange) -> tuple[bool, float]:
+    """First what fell, then by how low the difference may be; a mean that did not fall passes whatever that is."""
+    return change.difference >= 0.0, change.low
 
 
 def _entries(rankings: Mapping[str, Sequence[str]], *, ignore_identical_ids: bool) -> Iterator[Entry]:

@@ -29,10 +29,16 @@ GATES = (
     "kept",
     "empty",
     "judged",
+    "judgments",
+    "quality_drift",
+    "overlap_drift",
+    "top1_drift",
     "best_stage",
     "coverage",
     "source_age",
     "account",
+    "unrelated",
+    "profile",
 )
 ALWAYS = "integrity"  # the gate that nobody can override
 FAULTS = (ALWAYS, "bm25_audit")  # where these fail something is broken: nobody means that
@@ -64,6 +70,7 @@ class QualityChange:
         difference: Of the means; 0 where it is rounding.
         low: Lower end of the one-sided interval of the mean difference.
         worst: Ids of the queries that lost most, the worst first; those alone that lost something.
+        judged_by: Whose judgments it is by, in words, where they are not those of today.
     """
 
     measure: str
@@ -73,6 +80,7 @@ class QualityChange:
     difference: float
     low: float
     worst: Sequence[str]
+    judged_by: str = ""
 
 
 def integrity_gate(faults: Mapping[str, int]) -> Gate:
@@ -113,9 +121,10 @@ def non_inferiority_gate(change: QualityChange | Incomparable, *, margin: float)
     if isinstance(change, Incomparable):
         return _not_compared("non_inferiority", change, value=0.0, threshold=-margin)
     above = change.low > -margin
+    by = f", by {change.judged_by}" if change.judged_by else ""
     reason = (
-        f"{change.measure} on {change.queries} judged queries: {change.before:.4f} live, {change.after:.4f} now; the "
-        f"difference may be as low as {change.low:+.4f}"
+        f"{change.measure} on {change.queries} judged queries{by}: {change.before:.4f} live, {change.after:.4f} now; "
+        f"the difference may be as low as {change.low:+.4f}"
     )
     if above or change.difference < 0.0:
         reason += f", and must be above {-margin:g}"

@@ -11,9 +11,9 @@ from nightrank.tasks.query_log.rows import EmptyLog, LogFile, read_query_log
 from nightrank.tasks.read.account import Kind
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.lines import unreadable
+from nightrank.tasks.read.suffixes import TABLE_SUFFIXES, table_suffix
 from nightrank.tasks.read.tables.columns import Columns
 from nightrank.tasks.read.tables.names import QUERIES
-from nightrank.tasks.read.tables.rows import TABLE_SUFFIXES, table_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

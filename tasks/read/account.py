@@ -26,6 +26,12 @@ NO_COLLECTION = "table that is no collection"
 NO_READER = "page that cannot be read here"
 LINKED = "link to a folder, or out of the source"
 UNREADABLE_FOLDER = "folder that cannot be read"
+# What readers mend or doubt, and tellers warn of.
+HTML_AS_TEXT = "HTML in texts, read as it is written"
+DOUBTFUL_QUOTES = "quotes in TSV that may be quoting, kept as characters"
+PERHAPS_A_COUNT = " (whole numbers, and nothing is known as the count)"
+NOT_TREC_S_SECOND = "the second column, neither 0 nor Q0"
+LEFT_OUT_TIMES = " as timestamp, left out where it is none"
 VARYING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|0x[0-9a-f]+|(?<![\w-])(?<!ISO )\d[\d,._]*")
 
 

@@ -12,17 +12,15 @@ import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
-from nightrank.storage.errors import InputError
+from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.foreign import passing_failure
+from nightrank.tasks.read.suffixes import STREAMS, packed_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
-STREAMS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
-PACKED = tuple(STREAMS)
 PIECE_BYTES = 64 * 1024
 NOT_UTF_8 = "is not UTF-8"
 NO_CHARACTER = re.compile(rb"\xed[\xb2\xb3][\x80-\xbf]")
@@ -88,14 +86,14 @@ def too_large(size_bytes: int, max_bytes: int) -> str:
     return f"{size_bytes:,} bytes are more than the {max_bytes:,} allowed"
 
 
-def unreadable(error: OSError, *, name: str) -> InputError:
+def unreadable(error: OSError, *, name: str) -> InputError | MachineError:
     """What to say where the machine refuses to give a file."""
     if isinstance(error, FileNotFoundError):
         return InputError(f"{name} does not exist.", remedy="Correct the path in the settings.")
-    return InputError(
-        f"{name} cannot be read: {error.strerror or error}.",
-        remedy="Check that it is a readable file and that this user may read it.",
-    )
+    message = f"{name} cannot be read: {error.strerror or error}."
+    if (told := passing_failure(error)) is not None:
+        return MachineError(message, remedy=told.remedy)
+    return InputError(message, remedy="Check that it is a readable file and that this user may read it.")
 
 
 def _binary(path: Path) -> io.BufferedIOBase:
@@ -107,13 +105,10 @@ def _binary(path: Path) -> io.BufferedIOBase:
     if suffix == ".xz":
         return lzma.open(path, "rb")
     if suffix == ".zst":
+        import pyarrow as pa  # what reads an account needs the words above, and no Arrow
+
         return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(os.fspath(path), "rb"), "zstd"))
     return path.open("rb")
-
-
-def packed_suffix(file_name: str) -> str:
-    """Which of ``PACKED`` a file has, whatever the case of its name; empty for none of them."""
-    return next((suffix for suffix in PACKED if file_name.lower().endswith(suffix)), "")
 
 
 def _cut_off(name: str) -> InputError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
+from nightrank.storage.foreign import passing_failure
 from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.account import Kind, Skipped
 from nightrank.tasks.read.blobs import BLOBS_LEFT_OUT, without_blobs
@@ -17,6 +18,7 @@ from nightrank.tasks.read.markup.html import parse_html
 from nightrank.tasks.read.markup.markdown import published_markdown
 from nightrank.tasks.read.markup.pdf import read_pdf
 from nightrank.tasks.read.markup.restructured import parse_restructured
+from nightrank.tasks.read.suffixes import ASCIIDOC_SUFFIXES, HTML_SUFFIXES, MARKDOWN_SUFFIXES, RST_SUFFIXES, page_suffix
 from nightrank.tasks.read.values import clean_text, identifier, kind, shown
 from nightrank.tasks.runtime.bounded import directly
 
@@ -27,11 +29,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.read.input_file import InputFile
     from nightrank.tasks.runtime.bounded import Call
 
-MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdx")
-HTML_SUFFIXES = (".html", ".htm", ".xhtml")
-RST_SUFFIXES = (".rst",)
-ASCIIDOC_SUFFIXES = (".adoc", ".asciidoc")
-PAGE_SUFFIXES = (*MARKDOWN_SUFFIXES, ".txt", *RST_SUFFIXES, *ASCIIDOC_SUFFIXES, *HTML_SUFFIXES, ".pdf")
 EMPTY_PAGE = "empty page"
 DRAFTS = "_drafts"
 ERROR_PAGES = ("404.html", "404.htm")
@@ -58,11 +55,6 @@ class Page(NamedTuple):
     metadata: dict[str, JsonValue]
     mended: tuple[str, ...] = ()
     declared: Declared = Declared("")
-
-
-def page_suffix(file_name: str) -> str | None:
-    """Which of ``PAGE_SUFFIXES`` a file has, whatever the case of its name; ``None`` for another one."""
-    return next((suffix for suffix in PAGE_SUFFIXES if file_name.lower().endswith(suffix)), None)
 
 
 def read_page(file: InputFile, *, document_id: str, max_bytes: int, call: Call = directly) -> Document | BadRow | None:
@@ -110,6 +102,8 @@ def read_page(file: InputFile, *, document_id: str, max_bytes: int, call: Call =
     except ValueError as error:
         return BadRow(file.name, 1, str(error))
     except OSError as error:
+        if passing_failure(error) is not None:  # left out, the page would be missing from the release
+            raise unreadable(error, name=file.name) from error
         return BadRow(file.name, 1, unreadable(error, name=file.name).message.removeprefix(f"{file.name} ").rstrip("."))
     for what in (*page.mended, page.declared.told):
         if what:

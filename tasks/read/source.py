@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Document
-from nightrank.tasks.read.account import CHARACTERS, NO_COLLECTION, NO_READER, WITH_TEXT, Kind
+from nightrank.tasks.read.account import NO_COLLECTION, NO_READER, Kind
 from nightrank.tasks.read.declared import language_of_fields
 from nightrank.tasks.read.folder.find import find_files
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.ir_datasets import PREFIX, read_ir_dataset
 from nightrank.tasks.read.pages import read_page
+from nightrank.tasks.read.suffixes import table_suffix
 from nightrank.tasks.read.tables.columns import Columns
 from nightrank.tasks.read.tables.documents import DocumentTable, read_table
 from nightrank.tasks.read.tables.names import DOCUMENTS
-from nightrank.tasks.read.tables.rows import table_suffix
 from nightrank.tasks.runtime.bounded import BoundedProcess
 
 if TYPE_CHECKING:
@@ -73,19 +73,9 @@ def read_documents(
     is_empty = True
     for document in documents:
         is_empty = False
-        if isinstance(document, Document):
-            _tell_size(document, account)
         yield document
     if is_empty:
         raise InputError(f"{source} holds no document.", remedy="Check [documents].source.")
-
-
-def _tell_size(document: Document, account: Account) -> None:
-    if document.text.strip():
-        account.add("documents", Kind.SIZE, WITH_TEXT)
-        account.add("documents", Kind.SIZE, CHARACTERS, count=len(document.text))
-    else:
-        account.add("documents", Kind.TITLE_ALONE, "documents", where=f"{document.file}, row {document.row}")
 
 
 def _read_files(

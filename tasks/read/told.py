@@ -15,7 +15,7 @@ from nightrank.tasks.read.account import (
     WITH_TEXT,
     Kind,
 )
-from nightrank.tasks.read.pages import PAGE_SUFFIXES
+from nightrank.tasks.read.suffixes import PAGE_SUFFIXES
 from nightrank.tasks.read.tables.warned import warnings_of_tables
 
 if TYPE_CHECKING:

@@ -96,6 +96,37 @@ class GatesSettings(Section):
         "be gone (gate `account`): it stops a column of texts that has got another name, and a source that is half "
         "there, though titles keep the results alike. `none`: off.",
     )
+    max_judgments_lost: Switchable[Annotated[float, Field(ge=0.0, lt=1.0)]] = Field(
+        default=0.2,
+        description="Share of the live release's judgments that may be gone: of judged queries, of all pairs, or of "
+        "those that call a document relevant (gate `judgments`); the most of the last `drift_days` days counts, too. "
+        "It stops a file of judgments that was cut off. Allow more where judgments are drawn anew each night. `none`: "
+        "off.",
+    )
+    drift_days: Switchable[Annotated[int, Field(ge=1, le=366)]] = Field(
+        default=30,
+        description="Days whose releases a night is held against beside the live one (gates `quality_drift`, "
+        "`overlap_drift`, `top1_drift`, `judgments`, `account`): it stops many small losses, each of which a night may "
+        "have. A change that was accepted is where that record begins anew. `none`: off.",
+    )
+    max_drift: Switchable[Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
+        default=0.03,
+        description="What the mean of `measure` may lose against the best release of the last `drift_days` days, "
+        "where that is more than chance (gate `quality_drift`). Rankings are held to `min_overlap` and "
+        "`max_top1_changed`, on documents that have not changed since. `none`: off.",
+    )
+    max_unrelated: Switchable[Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
+        default=0.1,
+        description="By how much the share of first results may grow that share no word with their query and are no "
+        "more similar to it than chunks at random (gate `unrelated`), over all queries, judged or not. `none`: off.",
+    )
+    max_shift: Switchable[Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
+        default=0.3,
+        description="How far the distributions of scores, of lengths and of words that results share with their "
+        "queries may move from the live release's, from 0 to 1 by Kolmogorov and Smirnov, and what share tokens and "
+        "terms may lose or gain in a text of the same length (gate `profile`). What another model or chunk size "
+        "changes by itself is not compared. `none`: off.",
+    )
     max_source_age_days: Switchable[Annotated[float, Field(gt=0.0, le=36_500.0)]] = Field(
         default=None,
         description="Days since the newest file of the source was written, by its time of modification (gate "

@@ -17,6 +17,7 @@ from nightrank.tasks.query_log.select import LogToRead, read_queries
 from nightrank.tasks.read.account import Account, Kind
 from nightrank.tasks.read.bad_rows import SetAside
 from nightrank.tasks.read.folder.named import files_named
+from nightrank.tasks.read.sizes import tell_sizes
 from nightrank.tasks.read.source import read_documents
 from nightrank.tasks.read.told import characters_of
 from nightrank.tasks.read.values import shown
@@ -264,6 +265,7 @@ def _read_documents(night: Night, settled: Documents, bad: RowWriter, account: A
     for row in deduplicate_documents(raw.path, settled.path):
         keep(row)
     raw.path.unlink()
+    tell_sizes(settled.path, account)
     set_aside.rows = settled.row_count() + set_aside.bad
     set_aside.refuse_too_many(
         name=settings.source,

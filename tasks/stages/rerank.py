@@ -35,11 +35,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reranked:
-    """The candidates in their final order, what that took, and what the lists of tonight's log say in the mean."""
+    """What reranking gave.
+
+    Attributes:
+        candidates: In their final order.
+        pairs: What that took.
+        log: What the lists of tonight's log say in the mean.
+        reranker: The reranker's fingerprint; ``none`` without one.
+    """
 
     candidates: Candidates
     pairs: PairsScored
     log: LogMeans
+    reranker: str
 
 
 @stage_task("rerank", retry=RETRIED)
@@ -72,7 +80,8 @@ def rerank_candidates(
     weighing = Weighing.of(settings, learned, weight=0.0 if reranker is None else reranker.plan.weight)
     log = weighing.log_means(entries_of(entries), pair_scores)
     ordered = final_order(candidates, entries, pair_scores, weighing=weighing.over(log))
-    return Reranked(night.files.candidates.write(ordered), done, log)
+    fingerprint = "none" if reranker is None else reranker.plan.fingerprint
+    return Reranked(night.files.candidates.write(ordered), done, log, fingerprint)
 
 
 def _sharding(night: Night, reranker: LazyReranker) -> PairSharding | None:

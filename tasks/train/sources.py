@@ -78,6 +78,19 @@ class MinedQuery:
         return lambda passage: passage.document_id in documents or passage.said in said
 
 
+def rows_of(path: Path) -> Iterator[tuple[int, Mapping[str, JsonValue]]]:
+    """The rows of a file of a training's, each with its number.
+
+    Raises:
+        InputError: The file cannot be read.
+        RowError: A row cannot.
+    """
+    for row in read_rows(InputFile(path, str(path), "documents", Account()), None, max_bytes=MAX_ROW_BYTES):
+        if isinstance(row, BadRow):
+            raise RowError(row.file, row.row, row.reason)
+        yield row.number, row.values
+
+
 def given_pairs(path: Path) -> list[tuple[str, Passage]]:
     """Queries, normalised, each with a passage that answers it: the rows of a file of pairs, in its order.
 
@@ -90,7 +103,7 @@ def given_pairs(path: Path) -> list[tuple[str, Passage]]:
         RowError: A row is not as it should be.
     """
     pairs = []
-    for number, values in _rows(path):
+    for number, values in rows_of(path):
         try:
             query = normalise_query(_text(values, "query"))
             passage = Passage(_id(values, "document_id"), _title(values), _text(values, "text"))
@@ -110,7 +123,7 @@ def beir_passages(folder: Path) -> Iterator[Passage]:
     Raises:
         InputError: The file is missing or not as it should be.
     """
-    for number, values in _rows(folder / "corpus.jsonl"):
+    for number, values in rows_of(folder / "corpus.jsonl"):
         try:
             yield Passage(_id(values, "_id"), _title(values), _text(values, "text"))
         except ValueError as error:
@@ -129,7 +142,7 @@ def beir_queries(folder: Path, split: str, *, known: Container[str]) -> list[tup
         InputError: A file is missing or not as it should be, or a judgment names what is not there.
     """
     texts: dict[str, str] = {}
-    for number, values in _rows(folder / "queries.jsonl"):
+    for number, values in rows_of(folder / "queries.jsonl"):
         try:
             texts[_id(values, "_id")] = normalise_query(_text(values, "text"))
         except ValueError as error:
@@ -149,13 +162,6 @@ def beir_queries(folder: Path, split: str, *, known: Container[str]) -> list[tup
 def qrels_of(folder: Path, split: str) -> Path:
     """The file of a split's judgments in a folder in BEIR layout, there or not."""
     return folder / "qrels" / f"{split}.tsv"
-
-
-def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, JsonValue]]]:
-    for row in read_rows(InputFile(path, str(path), "documents", Account()), None, max_bytes=MAX_ROW_BYTES):
-        if isinstance(row, BadRow):
-            raise RowError(row.file, row.row, row.reason)
-        yield row.number, row.values
 
 
 def _id(values: Mapping[str, JsonValue], column: str) -> str:

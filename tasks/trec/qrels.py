@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Judgment
-from nightrank.tasks.read.account import Account, Kind
+from nightrank.tasks.personal_data import MENDED_IDS, impersonal_id, masked
+from nightrank.tasks.read.account import NOT_TREC_S_SECOND, Account, Kind
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.lines import remedy_for
+from nightrank.tasks.read.suffixes import table_suffix
 from nightrank.tasks.read.tables.columns import Columns
 from nightrank.tasks.read.tables.layout import SEPARATORS
 from nightrank.tasks.read.tables.names import JUDGMENTS
-from nightrank.tasks.read.tables.rows import read_rows, read_separated, table_suffix
+from nightrank.tasks.read.tables.rows import read_rows, read_separated
 from nightrank.tasks.read.tables.usage import Usage
 from nightrank.tasks.read.text_lines import read_lines
 from nightrank.tasks.read.values import PADDED_IDS, identifier, number_as_text, shown
@@ -81,7 +83,7 @@ def _is_trec(file: InputFile) -> bool:
     Raises:
         InputError: It is JSON, and no JSON Lines.
     """
-    suffix = table_suffix(file.path.name) or ""
+    suffix = table_suffix(file.path.name)
     if suffix and not suffix.startswith(".tsv"):
         return False
     for line in _lines(replace(file, account=Account())):
@@ -96,7 +98,7 @@ def _is_trec(file: InputFile) -> bool:
 
 def _table(file: InputFile) -> Iterator[_Judged]:
     columns, usage = Columns(JUDGMENTS, {}), Usage(file, rest=Kind.COLUMN_IGNORED)
-    is_table = table_suffix(file.path.name) is not None
+    is_table = bool(table_suffix(file.path.name))
     rows = (read_rows if is_table else read_separated)(file, columns, max_bytes=MAX_LINE_BYTES)
     for row in rows:
         if isinstance(row, BadRow):
@@ -119,9 +121,11 @@ def _trec(file: InputFile) -> Iterator[_Judged]:
         if len(fields) != 4:
             raise InputError(
                 f"{file.name}, row {line.number}: {_counted(len(fields))}, expected four, separated by white space: "
-                f"{shown(line.text)}.",
+                f"{shown(masked(line.text))}.",
                 remedy=FORMS,
             )
+        if fields[1].upper() not in ("0", "Q0"):
+            file.tell(Kind.COLUMN_IGNORED, NOT_TREC_S_SECOND, row=line.number)
         yield _Judged(line.number, fields[0], fields[2], fields[3])
 
 
@@ -148,7 +152,9 @@ def _judgment(found: _Judged, file: InputFile) -> Judgment:
     for written, read in ((found.query_id, query_id), (found.document_id, document_id)):
         if isinstance(written, str) and written != read:
             file.tell(Kind.MENDED, PADDED_IDS, row=found.row)
-    return Judgment(query_id, document_id, int(grade[1]))
+    if (safe := impersonal_id(query_id)) != query_id:
+        file.tell(Kind.MENDED, MENDED_IDS, row=found.row)
+    return Judgment(safe, document_id, int(grade[1]))
 
 
 def _counted(number: int) -> str:

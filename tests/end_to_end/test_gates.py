@@ -68,7 +68,7 @@ def test_results_of_the_current_release_that_are_damaged_are_not_compared(
     live = refresh(collection).manifest.release_id
     path = FolderWorkspace(collection.workspace).release(live) / "results.sqlite"
     path.write_bytes(path.read_bytes()[:-10])
-    collection.settings["gates"] = {"max_text_lost": "none"}
+    collection.settings["gates"] = {"max_text_lost": "none", "max_drift": "none"}
     collection.documents = collection.documents[::2]
 
     summary = refresh(collection)
@@ -115,7 +115,7 @@ def test_a_judged_query_that_is_lost_scores_0_and_new_ones_do_not_make_up_for_it
 
 
 @pytest.mark.long
-def test_where_the_live_release_answers_no_judged_query_quality_is_not_compared(
+def test_where_the_live_release_answers_no_query_that_is_judged_today_its_own_judgments_are_gone_by(
     collection: Collection, refresh: Refresh
 ) -> None:
     whole = list(collection.log)
@@ -124,11 +124,15 @@ def test_where_the_live_release_answers_no_judged_query_quality_is_not_compared(
     refresh(collection)
     collection.log = whole
     collection.qrels = [row for row in QRELS if row[0] == "q-moon"]
-    collection.settings["gates"] = {}
+    collection.settings["gates"] = {"max_judgments_lost": "none"}
 
     gates = gates_of(refresh(collection))
 
-    assert gates["non_inferiority"].reason == ("not compared: the current release holds none of the judged queries")
+    assert "on 1 judged queries, by the judgments of the live release: " in gates["non_inferiority"].reason
+    assert gates["judgments"].value == 1.0
+    assert gates["quality_drift"].reason == (
+        "not compared: no judged query of a release of the last days is judged today"
+    )
 
 
 @pytest.mark.long

@@ -86,6 +86,11 @@ LOOSE_GATES: dict[str, TomlValue] = {
     "max_top1_changed": "none",
     "min_kept": "none",
     "max_text_lost": "none",
+    "max_judgments_lost": "none",
+    "drift_days": "none",
+    "max_drift": "none",
+    "max_unrelated": "none",
+    "max_shift": "none",
 }
 
 

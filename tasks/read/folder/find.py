@@ -14,8 +14,7 @@ from nightrank.tasks.read.account import LINKED, UNREADABLE_FOLDER, Kind
 from nightrank.tasks.read.folder.partitions import partitions_of
 from nightrank.tasks.read.folder.selection import Selection
 from nightrank.tasks.read.lines import unreadable
-from nightrank.tasks.read.pages import PAGE_SUFFIXES, page_suffix
-from nightrank.tasks.read.tables.rows import TABLE_SUFFIXES, table_suffix
+from nightrank.tasks.read.suffixes import PAGE_SUFFIXES, TABLE_SUFFIXES, suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -59,11 +58,6 @@ class _Found(NamedTuple):
     relative: str
     why_not: str = ""
     kind: Kind = Kind.FILE_EXCLUDED
-
-
-def suffix_of(file_name: str) -> str:
-    """The suffix that says how a file is read; empty where it is none that is supported."""
-    return table_suffix(file_name) or page_suffix(file_name) or ""
 
 
 def find_files(

@@ -29,6 +29,9 @@ MACRO_OF_TEXT = re.compile(r"(?:kbd|btn|footnote|pass|stem):\w*+\[([^\]]*+)(\]|\
 MACRO_UNSEEN = re.compile(
     r"(?:image|icon|indexterm2?|anchor):[^\s\[\]]{0,500}\[[^\[\]]{0,500}\]|\[\[[^\[\]]{0,200}\]\]"
 )
+COMMENT = re.compile(r"\[comment(?:[,.#%][^\]]*)?\]")
+INDEX_TERM_UNSEEN = re.compile(r" ?\(\(\([^()]{1,500}\)\)\)")
+INDEX_TERM = re.compile(r"\(\(([^()]{1,500})\)\)")
 CROSS_REFERENCE = re.compile(r"<<[^<>,]*+,\s*+([^<>]*+)>>")
 CROSS_REFERENCE_ALONE = re.compile(r"<<#?([^<>]*)>>")
 ROLE = re.compile(r"\[[^\[\]\s]{0,200}\](#{1,2})(.+?)\1")
@@ -79,7 +82,7 @@ def _header(lines: list[str]) -> tuple[str, dict[str, str], int]:
 def _seen(lines: list[str], attributes: Substitutions) -> Iterator[str]:
     """What a reader sees of the lines behind the header."""
     closing = ""
-    for line in lines:
+    for line in _without_comments(lines):
         delimiter = DELIMITER.fullmatch(line)
         if closing:
             if line == closing:
@@ -96,6 +99,30 @@ def _seen(lines: list[str], attributes: Substitutions) -> Iterator[str]:
             yield _line(line, attributes)
     if closing and closing[0] in VERBATIM:
         yield "```"
+
+
+def _without_comments(lines: list[str]) -> Iterator[str]:
+    """The lines but for blocks and paragraphs of the style ``comment``, where they are no part of code."""
+    code = ""
+    is_announced = False
+    comment: str | None = None  # the line that ends one: of a paragraph an empty one
+    for line in lines:
+        delimiter = DELIMITER.fullmatch(line)
+        if is_announced and not _is_unseen(line):
+            is_announced, comment = False, line if delimiter else ""
+            if delimiter:
+                continue
+        if comment is not None:
+            comment = None if line == comment else comment
+            continue
+        if code:
+            code = "" if line == code else code
+        elif delimiter and line != "--" and line[0] in VERBATIM:
+            code = "```" if line.startswith("```") else line
+        elif COMMENT.fullmatch(line):
+            is_announced = True
+            continue
+        yield line
 
 
 def _is_unseen(line: str) -> bool:
@@ -118,6 +145,8 @@ def _inline(text: str, attributes: Substitutions) -> str:
         text = MACRO_WITH_TEXT.sub(lambda found: (found[2].rstrip("^") or found[1]) if found[3] else found[0], text)
         text = MACRO_OF_TEXT.sub(lambda found: found[1] if found[2] else found[0], text)
         text = ROLE.sub(r"\2", text)
+    if "((" in text:
+        text = INDEX_TERM.sub(r"\1", INDEX_TERM_UNSEEN.sub("", text))
     if "<<" in text:
         text = CROSS_REFERENCE_ALONE.sub(r"\1", CROSS_REFERENCE.sub(r"\1", text))
     return text.removesuffix(" +")

@@ -75,9 +75,12 @@ _MULTIMARKDOWN_KEYS = frozenset(
     | {"css", "base header level", "format", "comment", "series", "url", "save_as", "draft", "published"}
 )
 _ORG_LINE = re.compile(r"#\+([A-Za-z_]+):[ \t]*(.*)\n?")
+# What hides a page where it is false, and where it is true.
+_PUBLISHED = ("published", "publish")
+_KEPT_OUT = ("unlisted", "noindex", "search_exclude", "private")
+_HIDING = ("draft", "status", "search", *_PUBLISHED, *_KEPT_OUT)
 _SALVAGED = re.compile(
-    r"^[ \t]*[\"']?(title|draft|published|publish|status|private|noindex|unlisted|search_exclude)[\"']?[ \t]*"
-    r"[:=](.*)$",
+    rf"^[ \t]*[\"']?({'|'.join(('title', *_HIDING))})[\"']?[ \t]*[:=](.*)$",
     re.MULTILINE | re.IGNORECASE,
 )
 _REMARK = re.compile(r"\s+(?:#|//)")
@@ -292,12 +295,11 @@ def hidden_because(fields: Fields) -> str:
     names = {name.lower(): value for name, value in fields.items()}
     if _says(names.get("draft"), True) or str(names.get("status", "")).lower() in ("draft", "hidden"):
         return "draft"
-    if any(_says(names.get(name), False) for name in ("published", "publish")):
+    if any(_says(names.get(name), False) for name in _PUBLISHED):
         return "page that is not published"
     search = names.get("search")
     is_excluded = isinstance(search, dict) and _says(search.get("exclude"), True)
-    excluded = ("unlisted", "noindex", "search_exclude", "private")
-    if is_excluded or _says(search, False) or any(_says(names.get(name), True) for name in excluded):
+    if is_excluded or _says(search, False) or any(_says(names.get(name), True) for name in _KEPT_OUT):
         return "page kept out of searches"
     return ""
 

@@ -232,6 +232,10 @@ class _Page:
         return found.end()
 
     def _attributes(self, found: re.Match[str]) -> int:
+        """What kramdown, Pandoc and others attach to what stands beside it; kramdown's comments."""
+        if found[0].startswith("{::comment") and not found[0].endswith("/}"):
+            _, end = self._marks.until(r"\{:/(?:comment)?\}", found.end())
+            return max(end, found.end())
         return found.end()
 
     def _escape(self, found: re.Match[str]) -> int:

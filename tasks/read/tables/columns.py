@@ -11,6 +11,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from nightrank.storage.characters import visible
 from nightrank.storage.errors import InputError
 from nightrank.tasks.read.values import shown
 
@@ -26,7 +27,6 @@ UNNAMED = re.compile(r"(unnamed:\d+.*|_indexlevel\d+)?")
 DECORATED = re.compile(r"^(?:_source\.|top(?: \d+)? values of )|(?:\.keyword)?: ?(?:de|a)scending$|\.keyword$")
 """What Elasticsearch and Kibana put around the names of fields."""
 SEPARATORS = re.compile(r"[\s\-_.]+")
-INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 
 
 class Role(NamedTuple):
@@ -204,7 +204,7 @@ def column_key(name: str) -> str:
     >>> column_key(" Doc-ID "), column_key("_id"), column_key("query.keyword: Descending")
     ('docid', '_id', 'query')
     """
-    plain = INVISIBLE.sub("", unicodedata.normalize("NFKC", name)).strip().casefold()
+    plain = visible(unicodedata.normalize("NFKC", name)).strip().casefold()
     plain = DECORATED.sub("", plain)
     return ("_" if plain.startswith("_") else "") + SEPARATORS.sub("", plain)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Document
-from nightrank.tasks.read.account import Kind, Skipped
+from nightrank.tasks.read.account import HTML_AS_TEXT, Kind, Skipped
 from nightrank.tasks.read.blobs import BLOBS_LEFT_OUT, without_blobs
 from nightrank.tasks.read.declared import declared_language
 from nightrank.tasks.read.markup.html import parse_html
@@ -40,7 +40,6 @@ LEAST_BODY = 40
 MARKUP = re.compile(
     r"</(?:p|div|span|a|li|ul|ol|b|i|strong|em|td|tr|table|h[1-6])>|<br ?/?>|&(?:nbsp|amp|lt|quot|#\d+);"
 )
-HTML_AS_TEXT = "HTML in texts, read as it is written"
 
 
 @dataclass(frozen=True, slots=True)

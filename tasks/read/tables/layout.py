@@ -12,6 +12,7 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from nightrank.tasks.read.account import DOUBTFUL_QUOTES
 from nightrank.tasks.read.encoding import opened_as
 from nightrank.tasks.read.lines import PIECE_BYTES
 from nightrank.tasks.read.tables.headerless import known_form, looks_like_data, proposed_header
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 SEP_LINE = re.compile(r'"?sep=([^\w"])"?')
-DOUBTFUL_QUOTES = "quotes in TSV that may be quoting, kept as characters"
 FIRST_ROWS = 50
 MOST_LINES_BEFORE = 10
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow
 from nightrank.tasks.read.account import Kind
-from nightrank.tasks.read.lines import PACKED, remedy_for
+from nightrank.tasks.read.lines import remedy_for
+from nightrank.tasks.read.suffixes import TABLE_SUFFIXES, table_suffix
 from nightrank.tasks.read.tables.columns import column_key
 from nightrank.tasks.read.tables.csv import read_records
 from nightrank.tasks.read.tables.layout import layout_of
@@ -31,17 +32,10 @@ if TYPE_CHECKING:
     from nightrank.tasks.read.tables.columns import Columns
     from nightrank.tasks.read.tables.layout import Layout
 
-TEXT_TABLES = (".jsonl", ".ndjson", ".csv", ".tsv")
-TABLE_SUFFIXES = (*(f"{table}{packed}" for table in TEXT_TABLES for packed in ("", *PACKED)), ".parquet")
 OPENED = re.compile(r"\[\s*(?:\{|\Z)|\{\Z")
 FIRST_ROWS = 100
 FIRST_CHARACTERS = 1_000_000
 """How much is looked at before a table of objects is refused, as none of them has what it must have."""
-
-
-def table_suffix(file_name: str) -> str | None:
-    """Which of ``TABLE_SUFFIXES`` a file has, whatever the case of its name; ``None`` for another one."""
-    return next((suffix for suffix in TABLE_SUFFIXES if file_name.lower().endswith(suffix)), None)
 
 
 def read_rows(file: InputFile, columns: Columns | None, *, max_bytes: int) -> Iterator[Row | BadRow]:
@@ -60,7 +54,7 @@ def read_rows(file: InputFile, columns: Columns | None, *, max_bytes: int) -> It
             what a row must have.
     """
     suffix = table_suffix(file.path.name)
-    if suffix is None:
+    if not suffix:
         raise InputError(
             f"{file.name} is not a table that can be read.", remedy=f"Use a file ending in {', '.join(TABLE_SUFFIXES)}."
         )

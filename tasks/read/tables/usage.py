@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.read.input_file import InputFile
     from nightrank.tasks.read.tables.columns import Taken
 
-PERHAPS_A_COUNT = " (whole numbers, and nothing is known as the count)"
-LEFT_OUT_TIMES = " as timestamp, left out where it is none"
 UNNAMED = "a column without a name"
 MAX_HEADERS = 10_000
 """Different rows of JSONL that are told apart before they are told."""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     Forward = Callable[[dict[str, Tensor]], Tensor]
 
-PIECE_TOKENS = 2400  # of a forward pass, padding included: more do not fit into a core's cache
+# Tokens of a forward pass, padding included: more do not fit into a core's cache, and fewer leave a GPU idle.
+PIECE_TOKENS, GPU_PIECE_TOKENS = 2400, 65_536
 
 
 class PairForward:
@@ -37,35 +38,53 @@ class PairForward:
         self._tokenizer = tokenizer
         self._device = network.device
         self._precision = training_precision(self._device) if precision is None else precision
+        self._piece_tokens = PIECE_TOKENS if self._device.type == "cpu" else GPU_PIECE_TOKENS
         self._forward: Forward
         if self._device.type == "cpu" and type(network).__name__ == "BertForSequenceClassification":
             self._forward = BertForward(network, self._precision)
         else:
             self._forward = lambda batch: network(**batch).logits[:, 0]
 
-    def __call__(self, queries: Sequence[str], texts: Sequence[str], *, max_length: int) -> tuple[Tensor, int]:
+    def __call__(
+        self, queries: Sequence[str], texts: Sequence[str], *, max_lengths: Sequence[int]
+    ) -> tuple[Tensor, int]:
         """Logits, computed in batches of similar length.
 
         Args:
             queries: (n,).
             texts: (n,).
-            max_length: Tokens of a pair; the longer part of a longer one is cut.
+            max_lengths: (n,), tokens of each pair; the longer part of a longer one is cut.
 
         Returns:
             float32 (n,), in the order given, and the tokens that were read, padding not counted.
         """
-        encoded = self._tokenizer(list(queries), list(texts), truncation="longest_first", max_length=max_length)
-        lengths = [len(ids) for ids in encoded["input_ids"]]
+        encoded = self._encoded(queries, texts, max_lengths)
+        lengths = [len(pair["input_ids"]) for pair in encoded]
         order = sorted(range(len(lengths)), key=lengths.__getitem__)
         logits: list[Tensor] = []
-        for rows in _pieces(order, lengths):
-            batch = self._tokenizer.pad(
-                {name: [values[row] for row in rows] for name, values in encoded.items()}, return_tensors="pt"
-            ).to(self._device)
+        for rows in _pieces(order, lengths, most=self._piece_tokens):
+            batch = self._tokenizer.pad([encoded[row] for row in rows], return_tensors="pt").to(self._device)
             with self._autocast():
                 logits.append(self._forward(dict(batch)).float())
         places = torch.tensor(order).argsort()
         return torch.cat(logits)[places.to(self._device)], sum(lengths)
+
+    def _encoded(
+        self, queries: Sequence[str], texts: Sequence[str], max_lengths: Sequence[int]
+    ) -> list[dict[str, list[int]]]:
+        """What the network reads of each pair."""
+        encoded: list[dict[str, list[int]]] = [{} for _ in queries]
+        for max_length in set(max_lengths):  # a tokenizer cuts all that it is given at once to the same length
+            rows = [row for row, most in enumerate(max_lengths) if most == max_length]
+            found = self._tokenizer(
+                [queries[row] for row in rows],
+                [texts[row] for row in rows],
+                truncation="longest_first",
+                max_length=max_length,
+            )
+            for place, row in enumerate(rows):
+                encoded[row] = {name: values[place] for name, values in found.items()}
+        return encoded
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self._precision == torch.float32 or isinstance(self._forward, BertForward):
@@ -141,11 +160,11 @@ def training_precision(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if known.get("avx512_bf16") or known.get("amx_bf16") else torch.float32
 
 
-def _pieces(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Rows by rising length, in pieces that stay within ``PIECE_TOKENS`` when they are padded."""
+def _pieces(order: Sequence[int], lengths: Sequence[int], *, most: int) -> Iterator[list[int]]:
+    """Rows by rising length, in pieces that stay within so many tokens when they are padded."""
     piece: list[int] = []
     for row in order:
-        if piece and lengths[row] * (len(piece) + 1) > PIECE_TOKENS:
+        if piece and lengths[row] * (len(piece) + 1) > most:
             yield piece
             piece = []
         piece.append(row)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,8 +36,11 @@ class GroupSettings(BaseModel):
         anywhere: Negatives drawn from the whole collection.
         near_depth: Candidates that count as near.
         untitled_share: Of the groups whose passages are shown without their titles.
+        titles_together: Titles are shown where all passages of a group have one, else none is, and an answer with a
+            title is met by others with one where there are enough: where pairs lack the titles that are their queries,
+            a title would tell what answers.
         keyword_share: Of the groups whose query is shown without its stop words, as people type keywords.
-        max_lengths: Tokens of a pair, drawn anew each step.
+        max_lengths: Tokens of a pair, drawn anew each group, where its source has none of its own.
         length_shares: How often each of them is drawn.
         seed: Decides every draw.
     """
@@ -50,6 +53,7 @@ class GroupSettings(BaseModel):
     anywhere: int = Field(default=1, ge=0)
     near_depth: int = Field(default=12, ge=1)
     untitled_share: float = Field(default=0.15, ge=0.0, le=1.0)
+    titles_together: bool = False
     keyword_share: float = Field(default=0.1, ge=0.0, le=1.0)
     max_lengths: tuple[int, ...] = (128, 192, 256)
     length_shares: tuple[float, ...] = (0.35, 0.45, 0.2)
@@ -70,12 +74,16 @@ class MinedSource:
         queries: The mined queries.
         share: Of all groups.
         held: Places of the passages that are held out and never shown.
+        length_shares: How often which tokens of a pair are drawn, a group; empty: as the settings say.
+        label_share: Of the target, that the answer gets; None: as the learning says.
     """
 
     passages: Sequence[Passage]
     queries: Sequence[MinedQuery]
     share: float
     held: frozenset[int] = frozenset()
+    length_shares: Mapping[int, float] = field(default_factory=dict)
+    label_share: float | None = None
 
     @classmethod
     def of(cls, training_set: TrainingSet, *, share: float = 1.0) -> MinedSource:
@@ -91,11 +99,15 @@ class Group:
         query: Normalised.
         texts: As the model reads them.
         teacher_scores: What the first stage holds of each passage.
+        max_length: Tokens of a pair; the longer part of a longer one is cut.
+        label_share: Of the target, that the answer gets; None: as the learning says.
     """
 
     query: str
     texts: tuple[str, ...]
     teacher_scores: tuple[float, ...]
+    max_length: int
+    label_share: float | None = None
 
 
 def keywords(query: str) -> str:
@@ -162,42 +174,59 @@ class GroupSampler:
         self.used = dict.fromkeys(sources, 0)
         self._orders: dict[str, tuple[int, list[int]]] = {}
 
-    def draw(self, step: int) -> tuple[int, list[Group]]:
-        """The maximum length and the groups of a step; steps are drawn one after another."""
-        settings = self.settings
-        randomness = random.Random(f"{settings.seed}:{step}")  # noqa: S311 - nothing secret
-        max_length = randomness.choices(settings.max_lengths, settings.length_shares)[0]
+    def draw(self, step: int) -> list[Group]:
+        """The groups of a step; steps are drawn one after another."""
+        randomness = random.Random(f"{self.settings.seed}:{step}")  # noqa: S311 - nothing secret
         names = list(self.sources)
         shares = [self.sources[name].share for name in names]
-        chosen = randomness.choices(names, shares, k=settings.groups)
-        return max_length, [self._group(name, randomness) for name in chosen]
+        chosen = randomness.choices(names, shares, k=self.settings.groups)
+        return [self._group(name, randomness) for name in chosen]
 
     def _group(self, name: str, randomness: random.Random) -> Group:
         source, settings = self.sources[name], self.settings
+        lengths = source.length_shares or dict(zip(settings.max_lengths, settings.length_shares, strict=True))
+        max_length = randomness.choices(list(lengths), list(lengths.values()))[0]
         mined = self._next(name)
         members = [randomness.choice(mined.answers)]
-        near, far = mined.negatives[: settings.near_depth], mined.negatives[settings.near_depth :]
+        is_titled = settings.titles_together and bool(source.passages[members[0][0]].title)
+        negatives = self._negatives(source, mined, is_titled=is_titled)
+        near, far = negatives[: settings.near_depth], negatives[settings.near_depth :]
         members += randomness.sample(near, min(settings.near, len(near)))
         members += randomness.sample(far, min(settings.far, len(far)))
+        is_titled = is_titled and all(source.passages[place].title for place, _ in members)
         taken = {place for place, _ in (*members, *mined.answers)}
+        teacher_scores = dict(mined.negatives)  # a stranger may be a candidate that was not drawn
         may_answer = mined.may_answer(source.passages)
         for _ in range(DRAWS * settings.size):
             if len(members) == settings.size:
                 break
             place = randomness.randrange(len(source.passages))
-            if place not in taken and place not in source.held and not may_answer(source.passages[place]):
-                taken.add(place)
-                members.append((place, mined.floor))
+            stranger = source.passages[place]
+            if place in taken or place in source.held or may_answer(stranger) or (is_titled and not stranger.title):
+                continue
+            taken.add(place)
+            members.append((place, teacher_scores.get(place, mined.floor)))
         if missing := settings.size - len(members):  # hardly any passage is none: then all of them are looked through
             others = [place for place in _strangers(source, mined) if place not in taken]
-            members += [(place, mined.floor) for place in randomness.sample(others, missing)]
+            drawn = randomness.sample(others, missing)
+            members += [(place, teacher_scores.get(place, mined.floor)) for place in drawn]
+        shown = [source.passages[place] for place, _ in members]
         with_title = randomness.random() >= settings.untitled_share
-        texts = (source.passages[place].model_text(with_title=with_title) for place, _ in members)
+        if settings.titles_together:
+            with_title = with_title and all(passage.title for passage in shown)
+        texts = (passage.model_text(with_title=with_title) for passage in shown)
         return Group(
             keywords(mined.query) if randomness.random() < settings.keyword_share else mined.query,
             tuple(text.replace(mined.removed_text, "") if mined.removed_text else text for text in texts),
             tuple(teacher_score for _, teacher_score in members),
+            max_length,
+            source.label_share,
         )
+
+    def _negatives(self, source: MinedSource, mined: MinedQuery, *, is_titled: bool) -> Sequence[tuple[int, float]]:
+        """A query's negatives; where a title is to be met by titles, those with one, if they are enough."""
+        titled = [one for one in mined.negatives if source.passages[one[0]].title] if is_titled else []
+        return titled if len(titled) >= max(1, self.settings.near + self.settings.far) else mined.negatives
 
     def _next(self, name: str) -> MinedQuery:
         queries = self.sources[name].queries

@@ -25,13 +25,14 @@ from nightrank.tasks.rerank.packaged import network_of
 from nightrank.tasks.train.reranker.losses import listwise_loss, pointwise_loss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from sentence_transformers import CrossEncoder
     from torch import Tensor
 
-    from nightrank.tasks.train.reranker.groups import GroupSampler
+    from nightrank.tasks.train.reranker.forward import PairForward
+    from nightrank.tasks.train.reranker.groups import Group, GroupSampler
 
 FROZEN = ("word_embeddings", "position_embeddings", "tok_embeddings")
 CHECKPOINT = "checkpoint.pt"
@@ -47,8 +48,10 @@ class LearningSettings(BaseModel):
         warm_up_steps: The first ones, in which it rises.
         learning_rate: Of AdamW between the two.
         weight_decay: Of AdamW.
+        squares_decay: Of AdamW's running mean of squared gradients (beta 2); lower follows a long run's changes sooner.
         gradient_norm: Larger gradients are scaled down to it.
-        label_share: Of the target, that the answer gets; the teacher score gets the rest.
+        label_share: Of the target, that the answer gets, where its source says nothing else; the teacher score gets the
+            rest.
         teacher_score_sharpness: What teacher scores are multiplied with before they are made shares.
         average_decay: Of the running average of the weights.
         validate_every: Updates between two looks at held-out queries; 0 for none.
@@ -66,6 +69,7 @@ class LearningSettings(BaseModel):
     warm_up_steps: int = Field(default=40, ge=1)
     learning_rate: float = Field(default=6e-5, gt=0.0)
     weight_decay: float = Field(default=0.01, ge=0.0)
+    squares_decay: float = Field(default=0.999, ge=0.0, lt=1.0)
     gradient_norm: float = Field(default=1.0, gt=0.0)
     label_share: float = Field(default=0.65, ge=0.0, le=1.0)
     teacher_sharpness: float = Field(default=1.5, gt=0.0)
@@ -169,7 +173,6 @@ def train(
     network = network_of(encoder)
     network.train(mode=False)  # no dropout, whatever the model's configuration says
     forward = PairForward(network, encoder.tokenizer)
-    loss_of = listwise_loss if settings.loss == "listwise" else pointwise_loss
     state = _State.fresh(network, settings)
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
@@ -181,20 +184,13 @@ def train(
         rate = settings.learning_rate * rate_factor(state.step, settings)
         for group in state.optimiser.param_groups:
             group["lr"] = rate
-        max_length, groups = sampler.draw(state.step)
-        queries = [group.query for group in groups for _ in group.texts]
-        texts = [text for group in groups for text in group.texts]
-        logits, read = forward(queries, texts, max_length=max_length)
-        logits = logits.view(len(groups), -1)
-        teacher_scores = torch.tensor(
-            [group.teacher_scores for group in groups], dtype=torch.float32, device=logits.device
-        )
-        loss = loss_of(logits, teacher_scores, label_share=settings.label_share, sharpness=settings.teacher_sharpness)
+        groups = sampler.draw(state.step)
+        loss, logits, read = _loss(forward, groups, settings)
         state.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(state.parameters, settings.gradient_norm)
         state.optimiser.step()
-        state.step, state.pairs, state.tokens = state.step + 1, state.pairs + len(texts), state.tokens + read
+        state.step, state.pairs, state.tokens = state.step + 1, state.pairs + logits.numel(), state.tokens + read
         decay = min(settings.average_decay, (1 + state.step) / (10 + state.step))
         with torch.no_grad():
             torch._foreach_lerp_(state.average, state.parameters, 1 - decay)
@@ -214,6 +210,26 @@ def train(
             state.save(checkpoint)
             saved = now
     return state.outcome()
+
+
+def _loss(forward: PairForward, groups: Sequence[Group], settings: LearningSettings) -> tuple[Tensor, Tensor, int]:
+    """The loss of some groups, their logits, float32 (n_groups, group_size), and the tokens that were read."""
+    import torch
+
+    queries = [group.query for group in groups for _ in group.texts]
+    texts = [text for group in groups for text in group.texts]
+    max_lengths = [group.max_length for group in groups for _ in group.texts]
+    flat, read = forward(queries, texts, max_lengths=max_lengths)
+    logits = flat.view(len(groups), -1)
+    shares = [settings.label_share if group.label_share is None else group.label_share for group in groups]
+    loss_of = listwise_loss if settings.loss == "listwise" else pointwise_loss
+    loss = loss_of(
+        logits,
+        torch.tensor([group.teacher_scores for group in groups], dtype=torch.float32, device=logits.device),
+        label_shares=torch.tensor(shares, dtype=torch.float32, device=logits.device),
+        sharpness=settings.teacher_sharpness,
+    )
+    return loss, logits, read
 
 
 class _State:
@@ -238,7 +254,11 @@ class _State:
         learnt = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
         parameters: list[Tensor] = list(learnt.values())
         optimiser = torch.optim.AdamW(
-            parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+            parameters,
+            lr=settings.learning_rate,
+            betas=(0.9, settings.squares_decay),
+            weight_decay=settings.weight_decay,
+            fused=True,
         )
         return cls(network, optimiser, list(learnt), parameters)
 

@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def listwise_loss(logits: Tensor, teacher_scores: Tensor, *, label_share: float, sharpness: float) -> Tensor:
+def listwise_loss(logits: Tensor, teacher_scores: Tensor, *, label_shares: Tensor, sharpness: float) -> Tensor:
     """Cross-entropy of groups against a target that mixes the answer with a teacher score.
 
     Args:
         logits: float32 (n_groups, group_size); the first column is the answer's.
         teacher_scores: float32 (n_groups, group_size), standardised scores of the first stage or a teacher.
-        label_share: Of the target that is put on the answer; the rest is spread by the teacher scores' softmax.
+        label_shares: float32 (n_groups,), of each target that is put on the answer; the rest is spread by the teacher
+            scores' softmax.
         sharpness: What teacher scores are multiplied with first.
 
     Returns:
@@ -25,24 +26,25 @@ def listwise_loss(logits: Tensor, teacher_scores: Tensor, *, label_share: float,
 
     >>> import torch
     >>> logits, teacher_scores = torch.tensor([[0.0, 0.0]]), torch.tensor([[-1.0, 1.0]])
-    >>> loss = listwise_loss(logits, teacher_scores, label_share=0.7, sharpness=1.0)
+    >>> loss = listwise_loss(logits, teacher_scores, label_shares=torch.tensor([0.7]), sharpness=1.0)
     >>> round(loss.item(), 4)  # ln 2, whatever the target
     0.6931
     """
     import torch
 
-    target = (1 - label_share) * torch.softmax(sharpness * teacher_scores, dim=1)
-    target[:, 0] += label_share
+    target = (1 - label_shares[:, None]) * torch.softmax(sharpness * teacher_scores, dim=1)
+    target[:, 0] += label_shares
     return -(target * torch.log_softmax(logits, dim=1)).sum(dim=1).mean()
 
 
-def pointwise_loss(logits: Tensor, teacher_scores: Tensor, *, label_share: float, sharpness: float) -> Tensor:
+def pointwise_loss(logits: Tensor, teacher_scores: Tensor, *, label_shares: Tensor, sharpness: float) -> Tensor:
     """Binary cross-entropy of each passage against a target that mixes "is it the answer" with a teacher score.
 
     Args:
         logits: float32 (n_groups, group_size); the first column is the answer's.
         teacher_scores: float32 (n_groups, group_size), standardised scores of the first stage or a teacher.
-        label_share: Of the target that the answer decides; the rest is the teacher scores' logistic function.
+        label_shares: float32 (n_groups,), of each target that the answer decides; the rest is the teacher scores'
+            logistic function.
         sharpness: What teacher scores are multiplied with first.
 
     Returns:
@@ -50,12 +52,12 @@ def pointwise_loss(logits: Tensor, teacher_scores: Tensor, *, label_share: float
 
     >>> import torch
     >>> logits, teacher_scores = torch.tensor([[0.0, 0.0]]), torch.tensor([[-1.0, 1.0]])
-    >>> loss = pointwise_loss(logits, teacher_scores, label_share=0.7, sharpness=1.0)
+    >>> loss = pointwise_loss(logits, teacher_scores, label_shares=torch.tensor([0.7]), sharpness=1.0)
     >>> round(loss.item(), 4)  # ln 2, whatever the target
     0.6931
     """
     import torch
 
-    target = (1 - label_share) * torch.sigmoid(sharpness * teacher_scores)
-    target[:, 0] += label_share
+    target = (1 - label_shares[:, None]) * torch.sigmoid(sharpness * teacher_scores)
+    target[:, 0] += label_shares
     return torch.nn.functional.binary_cross_entropy_with_logits(logits, target)

@@ -15,6 +15,7 @@ from nightrank.tasks.rank.lists import RERANKER, Lists
 from recipes.learned_order.collections import Models, Scored, read_slice, score
 from recipes.learned_order.fit import fit, queries_of
 from recipes.learned_order.recipe import COLLECTIONS, FITTING, QUERIES, Collection
+from recipes.legs import Encoders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +110,7 @@ def test_a_slice_is_read_and_scored_by_all_legs_and_the_reranker(tmp_path: Path)
     part = read_slice(Collection("words.jsonl.xz"), tmp_path)
     assert part == read_slice(Collection("words.jsonl.xz"), tmp_path)
     assert len(part.queries) == len(words) <= QUERIES
-    models = Models(one_hot, letters, letters, lambda _, texts: np.arange(len(texts), dtype=np.float32))
+    models = Models(Encoders(one_hot, letters, letters), lambda _, texts: np.arange(len(texts), dtype=np.float32))
     scored = score(part, models)
     assert scored.relevant.sum() == len(words)
     for leg in ("bm25", "sparse"):  # each finds the answer, which begins with the query, and nothing else

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
+import unicodedata
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import duckdb
 import pytest
 
+from nightrank.storage.bm25.fields import SIGNS
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.characters import folded
 from nightrank.storage.errors import InputError
@@ -186,6 +189,51 @@ def test_a_text_is_of_one_language_whatever_lies_beside_it(tmp_path: Path) -> No
         together = store.text_terms(list(texts.values()), analyse=auto).to_pydict()
         alone = [store.text_terms([text], analyse=auto) for text in texts.values()]
     assert together["term_number"] == [number for one in alone for number in one["term_number"].to_pylist()]
+
+
+FOLDED = {
+    "Acme™ widgets, Fizz℠": "acmetm widgets fizzsm",
+    "25℃ or 77℉": "25 °c or 77 °f",
+    "10㎡ and 10 m²; 3㎏": "10m2 and 10 m2 3kg",
+    "№5 ﬁne ﬂow ＡＢＣ４２ Ⅳ ½": "no5 fine flow abc42 iv 1 2",
+    "ⓐⓑ ㈱アクメ ㍿ ㋿": "ab 株 アクメ 株式会社 令和",
+    "⽇本 ⼈": "日本 人",
+    "İSTANBUL ısparta": "istanbul isparta",
+    "Ka\u0308se, Cafe\u0301": "Käse Café",
+    "\u1109\u1175\u11ab\u1107\u1161\u11af": "신발",
+    "ﻛﺘﺎﺏ ﷼": "كتاب ریال",
+    "α\u0345 and \u0345": "αι and ι",
+    "x\u00b4s \u2026 a\u20e3": "x s a\u20e3",
+}
+
+
+def test_a_text_has_the_terms_of_its_folded_form_whatever_folding_takes_apart(tmp_path: Path) -> None:
+    english = analyser(language="english", stop_words=False)
+    texts = {f"{number}": f"{text} {asked}" for number, (text, asked) in enumerate(FOLDED.items())}
+    with Bm25Store.open(build(tmp_path, texts, analyser=english)) as store:
+        spellings = [one for text, asked in FOLDED.items() for one in (text, folded(text), asked)]
+        terms = store.text_terms(spellings, analyse=english)
+    of: dict[int, set[int]] = {number: set() for number in range(len(spellings))}
+    for text_number, term in zip(terms.column(0).to_pylist(), terms["term_number"].to_pylist(), strict=True):
+        of[text_number].add(term)
+    for number in range(0, len(spellings), 3):
+        assert of[number] == of[number + 1] == of[number + 2] != set(), spellings[number]
+
+
+def test_every_sign_that_folding_makes_letters_or_digits_of_is_part_of_a_run() -> None:
+    is_sign = re.compile(f"[{re.sub(r'x{([0-9A-F]+)}', lambda found: f'U{int(found[1], 16):08x}', SIGNS)}]")
+    for character in map(chr, range(0x80, 0x30000)):
+        kind = unicodedata.category(character)
+        if kind[0] in "MPSZ":
+            holds = any(unicodedata.category(one)[0] in "LN" for one in folded(character))
+            assert holds == bool(is_sign.match(character)), f"U+{ord(character):04X}"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_language_is_told_by_its_words_composed_or_not(tmp_path: Path, form: Literal["NFC", "NFD"]) -> None:
+    marks = [word for word in sorted(word_lists()["german"].marks) if not word.isascii()]
+    text = unicodedata.normalize(form, " ".join(marks[:6]))
+    assert language_of_each(tmp_path, {"de": text}) == {"de": "german"}
 
 
 UNSPACED = {

@@ -312,15 +312,6 @@ def test_packed_tables_are_read_and_told_where_they_are_broken(tmp_path: Path, t
         read(tmp_path, name)
 
 
-def test_documents_with_a_title_alone_are_counted(tmp_path: Path) -> None:
-    (tmp_path / "c.jsonl").write_text('{"_id": "a", "title": "A"}\n{"_id": "b", "title": "B", "text": "b"}\n')
-    account = Account()
-
-    list(read_documents(DocumentsSettings(source="c.jsonl"), base=tmp_path, account=account))
-
-    assert Entry("documents", Kind.TITLE_ALONE, "documents", 1, "c.jsonl, row 1") in account.entries()
-
-
 def test_a_night_of_a_real_documentation_site_is_read(shared_data: Path, tmp_path: Path) -> None:
     with tarfile.open(shared_data / "dapr-docs-nights.tar.xz") as nights:
         for member in nights:

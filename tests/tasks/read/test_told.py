@@ -76,6 +76,10 @@ def test_a_line_tells_what_was_read_of_each_part() -> None:
             [Entry("queries", Kind.FILE_NOT_READ, ".md", 1, "logs/a.md")],
             "Of the query log 1 file was not read: 1 .md (the first: logs/a.md).",
         ),
+        (
+            [Entry("queries", Kind.COLUMN_GUESSED, "Hits as count", 9, "log.csv, row 2")],
+            "The column 'Hits' was taken for how often each query was asked (the first: log.csv, row 2);",
+        ),
     ],
 )
 def test_what_looks_like_a_mistake_is_told_with_its_place_and_a_remedy(entries: list[Entry], told: str) -> None:
@@ -91,6 +95,8 @@ def test_what_looks_like_a_mistake_is_told_with_its_place_and_a_remedy(entries: 
         Entry("documents", Kind.FILE_EXCLUDED, "node_modules/", 1, "node_modules"),
         Entry("documents", Kind.SKIPPED, "empty page", 5, "a.md"),
         Entry("judgments", Kind.UNKNOWN_ID, "queries", 5, ""),
+        Entry("queries", Kind.COLUMN_GUESSED, "searches as count", 5, ""),
+        Entry("queries", Kind.COLUMN_USED, "hits as count", 5, ""),
     ],
 )
 def test_what_is_as_usual_is_no_warning(entry: Entry) -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import Judgment
+from nightrank.tasks.personal_data import impersonal_id
 from nightrank.tasks.read.account import Account, Kind
+from nightrank.tasks.read.told import warnings_of
 from nightrank.tasks.trec.qrels import read_judgments
 
 if TYPE_CHECKING:
@@ -28,6 +30,15 @@ def test_beir_and_trec_say_the_same(tmp_path: Path) -> None:
     expected = [Judgment("q1", "d2", 2), Judgment("q1", "d1", 0), Judgment("q2", "d1", 1)]
     assert read(tmp_path, f"{HEADER}q1\td2\t2\nq1\td1\t0\nq2\td1\t1\n") == expected
     assert read(tmp_path, "q1 0 d2 2\nq1\tQ0\td1  0\nq2 0 d1 1", name="qrels.txt") == expected
+
+
+def test_a_second_column_that_trec_does_not_have_is_told_once(tmp_path: Path) -> None:
+    account = Account()
+    (tmp_path / "a.qrels").write_text("q1 0 d 1\nq2 q0 d 1\nq3 7 d 1\nq4 8 d 0\n")
+    read_judgments(tmp_path / "a.qrels", name="a.qrels", account=account)
+    (warning,) = warnings_of(account.entries())
+    assert warning.startswith("2 rows of the judgments have neither 0 nor Q0 in the second column (the first: a.qrels")
+    assert "row 3" in warning
 
 
 def test_gzipped_judgments_are_unpacked(tmp_path: Path) -> None:
@@ -143,3 +154,13 @@ def test_real_judgments_are_read(shared_data: Path, file: str, count: int, grade
     judgments = read_judgments(shared_data / file, name=file, account=Account())
     assert len(judgments) == count
     assert {judgment.grade for judgment in judgments} == grades
+
+
+def test_ids_with_personal_data_have_their_pseudonyms_and_are_told(tmp_path: Path) -> None:
+    (tmp_path / "q.tsv").write_text(f"{HEADER}jane@example.org\td1\t1\nq2\td1\t1\n")
+    account = Account()
+    judgments = read_judgments(tmp_path / "q.tsv", name="q.tsv", account=account)
+    assert judgments == [Judgment(impersonal_id("jane@example.org"), "d1", 1), Judgment("q2", "d1", 1)]
+    assert (Kind.MENDED, "query ids with personal data, hashed", 1) in [
+        (entry.kind, entry.what, entry.count) for entry in account.entries()
+    ]

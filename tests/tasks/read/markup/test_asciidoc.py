@@ -37,6 +37,12 @@ def test_a_page_without_a_document_title_has_its_first_section_title() -> None:
         ("Line one +\nline two", "Line one\nline two"),
         ("Text.\n\n|===\n|a |b\n|===", "Text.\n\n|a |b"),
         ("Text [.red]#in red#.", "Text in red."),
+        ("[comment]\nnot shown\nnor this\n\nText.", "Text."),
+        ("[comment]\n--\nnot shown\n\nnor this\n--\nText.", "Text."),
+        ("[comment#id]\n====\nnot shown\n\n----\ncode\n----\n====\nText.", "Text."),
+        ("----\n[comment]\nis shown\n----", "```\n[comment]\nis shown\n```"),
+        ("The ((whale)) swims (((animal, whale))).", "The whale swims."),
+        ("(((animal,whale)))\nThe whale.", "The whale."),
     ],
 )
 def test_what_readers_see_is_kept_and_nothing_else(source: str, seen: str) -> None:

@@ -98,6 +98,20 @@ def test_a_block_that_is_never_closed_stays_text_and_is_told() -> None:
     assert page.fault == "front matter is opened by --- in line 1 and never closed"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("draft: true", "status: draft", "published: false", "publish: no", "private: yes", "noindex: true"),
+        *("unlisted: true", "search_exclude: true", "search: false"),
+    ],
+)
+def test_what_hides_a_page_hides_it_though_another_line_is_broken(line: str) -> None:
+    assert hidden_because(split_front_matter(f"---\n{line}\n---\ntext").fields)
+    broken = split_front_matter(f"---\na: b: c\n{line}\n---\ntext")
+    assert broken.fault
+    assert hidden_because(broken.fields)
+
+
 @given(st.text(alphabet="-[]{}:&*!|>?'\" \nab1.#%@+;", max_size=60))
 def test_no_front_matter_raises(block: str) -> None:
     for head in ("---\n", "+++\n", "{\n", ";;;\n", "%", ""):

@@ -23,6 +23,9 @@ def seen(text: str, *, is_mdx: bool = False) -> str:
         ("%%\nblock\n\nsecret\n%%\nshown", "shown"),
         ("a %%secret%% b, 100%% sure, 50%%", "a b, 100%% sure, 50%%"),
         ("a <!-- in a line that goes on", "a <!-- in a line that goes on"),
+        ("a {::comment}secret\n\n# no heading{:/comment} b {::comment}c{:/} d", "a b d"),
+        ("a {::comment /} b\n{: .note #id}\n{:toc}", "a b"),
+        ("a {::comment} that is never closed", "a that is never closed"),
         # Code is kept word for word
         ("`<!-- kept -->` and ``a ` {{ b }}``", "`<!-- kept -->` and ``a ` {{ b }}``"),
         ("```html\n<!-- kept --> {{ x }} [a](b) %%c%%\n```", "```html <!-- kept --> {{ x }} [a](b) %%c%% ```"),

@@ -45,7 +45,7 @@ def test_logits_and_gradients_are_the_networks_own(
     batch = tokenizer(QUERIES, TEXTS, padding=True, return_tensors="pt")
     theirs = network(**batch).logits[:, 0]
     expected = gradients(encoder, theirs)
-    ours, tokens = PairForward(network, tokenizer, precision=torch.float32)(QUERIES, TEXTS, max_length=32)
+    ours, tokens = PairForward(network, tokenizer, precision=torch.float32)(QUERIES, TEXTS, max_lengths=[32] * 4)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(gradients(encoder, ours), expected, rtol=1e-3, atol=1e-5)
     assert tokens == int(batch["attention_mask"].sum())
@@ -54,7 +54,7 @@ def test_logits_and_gradients_are_the_networks_own(
 def test_bfloat16_points_the_same_way(encoder: CrossEncoder) -> None:
     network, tokenizer = network_of(encoder), encoder.tokenizer
     single, half = (
-        gradients(encoder, PairForward(network, tokenizer, precision=each)(QUERIES, TEXTS, max_length=32)[0])
+        gradients(encoder, PairForward(network, tokenizer, precision=each)(QUERIES, TEXTS, max_lengths=[32] * 4)[0])
         for each in (torch.float32, torch.bfloat16)
     )
     assert torch.nn.functional.cosine_similarity(single, half, dim=0) > 0.99
@@ -63,7 +63,7 @@ def test_bfloat16_points_the_same_way(encoder: CrossEncoder) -> None:
 
 def test_another_network_than_a_bert_computes_by_itself(encoder: CrossEncoder) -> None:
     network, tokenizer = network_of(encoder), encoder.tokenizer
-    expected, _ = PairForward(network, tokenizer, precision=torch.float32)(QUERIES, TEXTS, max_length=32)
+    expected, _ = PairForward(network, tokenizer, precision=torch.float32)(QUERIES, TEXTS, max_lengths=[32] * 4)
 
     class OtherNetwork:
         device = network.device
@@ -73,13 +73,13 @@ def test_another_network_than_a_bert_computes_by_itself(encoder: CrossEncoder) -
 
     forward = PairForward(OtherNetwork(), tokenizer, precision=torch.float32)
     assert not isinstance(forward._forward, BertForward)
-    torch.testing.assert_close(forward(QUERIES, TEXTS, max_length=32)[0], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(forward(QUERIES, TEXTS, max_lengths=[32] * 4)[0], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_query_longer_than_a_pair_may_be_is_cut_too(encoder: CrossEncoder) -> None:
     forward = PairForward(network_of(encoder), encoder.tokenizer)
-    _, tokens = forward(["red " * 40], ["blue " * 40], max_length=16)
-    assert tokens == 16
+    _, tokens = forward(["red " * 40] * 2, ["blue " * 40] * 2, max_lengths=[16, 12])
+    assert tokens == 16 + 12
 
 
 def test_the_precision_is_one_that_the_processor_multiplies() -> None:

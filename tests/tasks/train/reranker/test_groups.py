@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nightrank.storage.errors import InputError
@@ -29,7 +31,7 @@ def number(text: str) -> int:
 
 
 def draws(sampler: GroupSampler, steps: range) -> list[Group]:
-    return [group for step in steps for group in sampler.draw(step)[1]]
+    return [group for step in steps for group in sampler.draw(step)]
 
 
 def test_a_group_has_one_answer_first_and_no_other_answer_and_nothing_held_out() -> None:
@@ -57,7 +59,8 @@ def test_each_passage_keeps_the_first_stages_opinion_and_a_stranger_gets_the_low
     for group in draws(GroupSampler({"s": source()}, SETTINGS), range(10)):
         assert group.teacher_scores[0] in {2.0, 1.5}
         assert list(group.teacher_scores[1:4]) == [float(-number(text)) for text in group.texts[1:4]]
-        assert group.teacher_scores[4] == -30.0
+        stranger = number(group.texts[4])
+        assert group.teacher_scores[4] == (float(-stranger) if 6 <= stranger < 12 else -30.0)
 
 
 def test_every_query_is_used_once_before_any_is_used_again() -> None:
@@ -116,3 +119,29 @@ def test_the_few_passages_that_are_none_are_found_among_many_that_are() -> None:
 def test_a_source_without_queries_is_refused() -> None:
     with pytest.raises(InputError, match="The source s has 0 queries"):
         GroupSampler({"s": source(queries=0)}, SETTINGS)
+
+
+def test_titles_are_shown_together_or_not_at_all_where_that_is_asked_for() -> None:
+    passages = [Passage(f"d{i}", "" if i in {1, 4} else "title", f"text {i}") for i in range(6)]
+    negatives = ((1, 0.5), (2, 0.4), (3, 0.3))
+    queries = [MinedQuery("titled", ((0, 1.0),), negatives, -1.0), MinedQuery("bare", ((4, 1.0),), negatives, -1.0)]
+    settings = SETTINGS.model_copy(update={"groups": 2, "near": 2, "far": 0, "anywhere": 1, "titles_together": True})
+    sampler = GroupSampler({"s": MinedSource(passages, queries, 1.0)}, settings)
+    for group in draws(sampler, range(9)):
+        titled = [text.startswith("title") for text in group.texts]
+        assert titled == [group.query == "titled"] * 4
+    plain = GroupSampler(
+        {"s": MinedSource(passages, queries[:1], 1.0)}, settings.model_copy(update={"titles_together": False})
+    )
+    shown = {text for group in draws(plain, range(9)) for text in group.texts}
+    assert {"text 1", "title\ntext 2"} <= shown
+
+
+def test_a_source_may_have_lengths_and_a_share_of_the_labels_of_its_own() -> None:
+    own = replace(source(), length_shares={64: 0.5, 96: 0.5}, label_share=0.75)
+    settings = SETTINGS.model_copy(update={"max_lengths": (128,), "length_shares": (1.0,)})
+    groups = draws(GroupSampler({"own": own}, settings), range(20))
+    assert {group.max_length for group in groups} == {64, 96}
+    assert {group.label_share for group in groups} == {0.75}
+    [other, *_] = draws(GroupSampler({"other": source()}, settings), range(1))
+    assert (other.max_length, other.label_share) == (128, None)

@@ -1,0 +1,74 @@
+"""What a reranker is worth on collections left out whole, and on the held-out documents of all other sources."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nightrank.tasks.rerank.packaged import load_reranker
+from nightrank.tasks.train.reranker.stages import score_held_out
+from nightrank.tasks.train.reranker.validate import WEIGHTS, by_weight, choose_weight, fused_ndcg
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from nightrank.tasks.train.sets import TrainingSet
+    from recipes.packaged_reranker.recipe import Source
+
+LEFT_OUT, HELD_OUT = 100, 10  # queries of a source, left out whole or not
+DEPTH = 40  # candidates of a query
+BATCH = 32  # pairs
+SHOWN = (0.3, 0.5)  # weights in the table, beside none, the chosen one and the reranker alone
+
+
+def figures(
+    folder: Path, sets: Mapping[Source, TrainingSet], *, device: str
+) -> tuple[float, dict[str, dict[str, float]]]:
+    """The weight that suits what was never learnt from, and nDCG@10 by collection or family.
+
+    Args:
+        folder: The reranker's.
+        sets: Of every source.
+        device: Where it runs.
+    """
+    model = load_reranker(folder, device=device)
+
+    def score(queries: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
+        pairs = list(zip(queries, texts, strict=True))
+        scores = model.predict(pairs, batch_size=BATCH, show_progress_bar=False, convert_to_numpy=True)
+        return np.asarray(scores, dtype=np.float32)
+
+    by_group: dict[str, list[dict[float | str, NDArray[np.float64]]]] = {}
+    for source, whole in sets.items():
+        queries = whole.held_out[: LEFT_OUT if source.left_out else HELD_OUT]
+        if queries:
+            scores = score_held_out(score, queries, whole, depth=DEPTH)
+            values: dict[float | str, NDArray[np.float64]] = {
+                one: found
+                for one, found in by_weight(queries, whole.passages, scores, weights=WEIGHTS).items()
+                if one is not None
+            }
+            values["three legs"] = fused_ndcg(queries, whole.passages, depth=DEPTH)
+            by_group.setdefault(source.name if source.left_out else f"held out: {source.family}", []).append(values)
+    means = {
+        name: {one: float(np.concatenate([each[one] for each in found]).mean()) for one in found[0]}
+        for name, found in by_group.items()
+    }
+    measured = {
+        name: {one: value for one, value in values.items() if isinstance(one, float)} for name, values in means.items()
+    }
+    weight = choose_weight(measured, {name: values[0.0] for name, values in measured.items()})
+    return weight, {
+        name: {
+            "queries": float(sum(each[0.0].size for each in by_group[name])),
+            "two legs": round(values[0.0], 4),
+            "three legs": round(values["three legs"], 4),
+            **{f"{one:g}": round(values[one], 4) for one in sorted({*SHOWN, weight})},
+            "alone": round(values[1.0], 4),
+        }
+        for name, values in means.items()
+    }

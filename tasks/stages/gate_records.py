@@ -1,0 +1,283 @@
+"""What the gates keep of a release and read of the live one; it is no stage of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.filters.queries import by_text
+from nightrank.storage.keys import fingerprint
+from nightrank.storage.memo.query_vectors import QueryMemo
+from nightrank.storage.records import Judgment
+from nightrank.storage.release.compare import rankings_of
+from nightrank.storage.release.files import Named, ReleaseFiles
+from nightrank.storage.release.gate_records import JUDGMENTS, PAST_RANKINGS
+from nightrank.storage.release.whole import whole_file
+from nightrank.tasks.gates.judgments import JudgmentCounts
+from nightrank.tasks.gates.past import Past, PastRelease
+from nightrank.tasks.gates.profile import Signal
+from nightrank.tasks.gates.quality import ranking_values
+from nightrank.tasks.gates.rules import Incomparable
+from nightrank.tasks.gates.sample import (
+    FIRST,
+    QUERIES,
+    Answered,
+    Row,
+    as_profile,
+    chunk_rows,
+    highest,
+    query_rows,
+    sampled_chunks,
+    texts_of,
+)
+from nightrank.tasks.read.account import Kind
+from nightrank.tasks.read.told import characters_of
+from nightrank.tasks.trec.leg import runs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from nightrank.tasks.night import Night
+    from nightrank.tasks.stages.built import Built
+
+JUDGED_KEPT, OTHERS_KEPT = 1000, 500  # queries whose rankings are kept, those with the lowest keys
+SCORES: Mapping[Signal, Literal["bm25", "dense", "sparse"]] = {
+    Signal.BM25_SCORE: "bm25",
+    Signal.DENSE_SCORE: "dense",
+    Signal.SPARSE_SCORE: "sparse",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRecords:
+    """What the live release has kept for the gates.
+
+    Attributes:
+        judgments: That it was measured by.
+        past: It and the releases before it, those that the night is held against.
+        profile: Schema PROFILE.
+        damaged: Names of files of these that are missing or damaged, though the release has had them.
+    """
+
+    judgments: tuple[Judgment, ...] | Incomparable
+    past: Past
+    profile: pa.Table | Incomparable
+    damaged: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, night: Night) -> LiveRecords:
+        """Of the release that is live when the night begins; what is missing or damaged is not compared with."""
+        current = night.current
+        if current is None:
+            first = Incomparable("it is the first release")
+            return cls(first, Past(), first)
+        kept: tuple[Named[Any], ...] = (
+            ReleaseFiles.judgments,
+            ReleaseFiles.past_releases,
+            ReleaseFiles.past_rankings,
+            ReleaseFiles.profile,
+        )
+        files = ReleaseFiles.of(night.workspace, current.release_id, only=kept)
+        judgments, profile = whole_file(files.judgments, current), whole_file(files.profile, current)
+        releases, rankings = whole_file(files.past_releases, current), whole_file(files.past_rankings, current)
+        found = zip(kept, (judgments, releases, rankings, profile), strict=True)
+        damaged = tuple(named.name for named, file in found if file is None and named.name in current.files)
+        past = Past() if releases is None or rankings is None else Past.of(releases.read(), rankings.read())
+        return cls(
+            Incomparable("the live release has kept no judgments")
+            if judgments is None
+            else tuple(Judgment(**row) for row in judgments.read().to_pylist()),
+            past.within(night.settings.gates.drift_days, now=night.now),
+            Incomparable("the live release has no profile") if profile is None else profile.read(),
+            damaged,
+        )
+
+
+def keep_judgments(night: Night, judgments: Sequence[Judgment]) -> None:
+    """Keep what the release is measured by."""
+    rows = [(judgment.query_id, judgment.document_id, judgment.grade) for judgment in judgments]
+    columns = list(zip(*rows, strict=True)) or [(), (), ()]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, JUDGMENTS, strict=True)]
+    night.files.judgments.write(pa.table(arrays, schema=JUDGMENTS))
+
+
+def keep_past(
+    night: Night, built: Built, past: Past, judgments: Sequence[Judgment], *, accepted: Sequence[str]
+) -> None:
+    """Keep the record of the releases before this one, and this one's own, for when it is live.
+
+    Args:
+        night: The run.
+        built: The new release.
+        past: What it was held against.
+        judgments: The qrels.
+        accepted: Gates that it failed and is published all the same.
+    """
+    rankings = _rankings(night, built, judgments)
+    values = [value for value in rankings.column("value").to_pylist() if value is not None]
+    with_text, characters = characters_of(built.account)
+    own = PastRelease(
+        release_id=night.release_id,
+        published_at=night.now,
+        measure=night.settings.gates.measure,
+        mean=float(np.mean(values)) if values else None,
+        judged=JudgmentCounts.of(judgments),
+        documents_with_text=with_text,
+        characters=characters,
+    )
+    whole = past.accepting(accepted).followed_by(own, rankings)
+    night.files.past_releases.write(whole.table())
+    night.files.past_rankings.write(whole.rankings)
+
+
+def all_candidates(built: Built, keys: Sequence[str]) -> dict[str, list[str]]:
+    """The documents that were found for some queries, best first: those that are published, then the other candidates.
+
+    Args:
+        built: The new release.
+        keys: Of queries; those that it does not answer are left out.
+    """
+    published = rankings_of(built.results.results.path, keys)
+    rows = built.candidates.read_rows("query_key", pa.array(sorted(keys), pa.string()))
+    rows = rows.select(["query_key", "document_id", "rank"]).sort_by(
+        [("query_key", "ascending"), ("rank", "ascending")]
+    )
+    found: dict[str, dict[str, None]] = {key: dict.fromkeys(ranking) for key, ranking in published.items()}
+    for key, document_id in zip(*(rows.column(name).to_pylist() for name in ("query_key", "document_id")), strict=True):
+        if key in found:
+            found[key].setdefault(document_id)
+    return {key: list(ranking) for key, ranking in found.items()}
+
+
+def digests_of(built: Built, document_ids: Sequence[str]) -> dict[str, str]:
+    """The digests of the contents of some documents, by id; those that are not in the collection are left out."""
+    rows = built.inputs.digests.read_rows("document_id", pa.array(sorted(set(document_ids)), pa.string()))
+    return dict(zip(*(rows.column(name).to_pylist() for name in ("document_id", "content_digest")), strict=True))
+
+
+def profile_of(night: Night, built: Built) -> pa.Table:
+    """The profile of the new release, schema PROFILE; it is kept, too."""
+    settings, table = night.settings, night.open_chunks(built.index.vectors.table)
+    with Bm25Store.open(built.index.statistics.path) as store:
+        chunks = sampled_chunks(store)
+    answered = _answered(night, built)
+    at_random = chunks.column("chunk_hash").to_pylist()
+    behind = [key for query in answered for key in query.hashes if key is not None]
+    texts = texts_of(table, [*at_random, *behind])
+    chunking = fingerprint(settings.chunking.model_dump(mode="json"))
+    bm25 = fingerprint(settings.bm25.model_dump(mode="json"))
+    depends_on = {
+        Signal.CHUNK_WORDS: chunking,
+        Signal.CHUNK_TERMS: bm25,
+        Signal.BM25_SCORE: fingerprint([bm25, chunking]),
+        Signal.DENSE_SCORE: fingerprint([built.queries.memo, chunking]),
+        Signal.SPARSE_SCORE: fingerprint([built.encoded.memo, chunking]),
+        Signal.PAIR_SCORE: fingerprint([built.reranked.reranker, chunking]),
+        Signal.RESULT_WORDS: chunking,
+        Signal.COMMON_WORDS: chunking,
+    }
+    rows = [
+        *chunk_rows(chunks, texts, unit=settings.bm25.fields.weights.unit),
+        *query_rows(answered, texts, at_random=at_random),
+        *_known_characters(built),
+    ]
+    profile = as_profile(rows, depends_on=depends_on)
+    night.files.profile.write(profile)
+    return profile
+
+
+def _rankings(night: Night, built: Built, judgments: Sequence[Judgment]) -> pa.Table:
+    """What the new release answers judged queries and a sample of the others with, schema PAST_RANKINGS."""
+    judged = {judgment.query_id for judgment in judgments}
+    queries = built.asked.queries.read(["query_key", "query_ids"]).sort_by("query_key")
+    ids = dict(zip(*(column.to_pylist() for column in queries.columns), strict=True))
+    of_judged = {key: sorted(judged.intersection(of)) for key, of in ids.items() if not judged.isdisjoint(of)}
+    others = [key for key in ids if key not in of_judged][:OTHERS_KEPT]
+    keys = [*list(of_judged)[:JUDGED_KEPT], *others]
+    found = rankings_of(built.results.results.path, keys)
+    wanted = {(query_id, tuple(found[key])) for key in found for query_id in of_judged.get(key, ())}
+    values = ranking_values(
+        wanted,
+        judgments,
+        measure=night.settings.gates.measure,
+        ignore_identical_ids=night.settings.judgments.ignore_identical_ids,
+    )
+    digests = digests_of(built, [document_id for ranking in found.values() for document_id in ranking])
+    rows = [
+        {
+            "release_id": night.release_id,
+            "query_key": key,
+            "query_ids": of_judged.get(key, []),
+            "value": float(np.mean([values[query_id, tuple(found[key])] for query_id in of_judged[key]]))
+            if key in of_judged
+            else None,
+            "document_ids": found[key],
+            "content_digests": [digests.get(document_id, "") for document_id in found[key]],
+        }
+        for key in keys
+        if key in found
+    ]
+    return pa.Table.from_pylist(rows, schema=PAST_RANKINGS)
+
+
+def _answered(night: Night, built: Built) -> list[Answered]:
+    """The queries in the sample, and what was found for them."""
+    queries = built.asked.queries.read(["query_key", "text", "filter"]).sort_by("query_key").slice(0, QUERIES)
+    keys = queries.column("query_key").to_pylist()
+    candidates = built.candidates.read_rows("query_key", queries.column("query_key"))
+    runs = runs_of(night.settings.retrieval)
+    columns = {
+        signal: f"{leg}_score"
+        for signal, leg in SCORES.items()
+        if leg in night.settings.retrieval.legs and leg not in runs
+    }
+    if built.reranked.reranker != "none":
+        columns[Signal.PAIR_SCORE] = "pair_score"
+    scores = {signal: highest(candidates, column) for signal, column in columns.items()}
+    behind = {
+        (key, document_id): chunk_hash
+        for key, document_id, chunk_hash in zip(
+            *(candidates.column(name).to_pylist()[::-1] for name in ("query_key", "document_id", "chunk_hash")),
+            strict=True,
+        )
+    }
+    published = rankings_of(built.results.results.path, keys)
+    vectors = _query_vectors(night, built, queries)
+    return [
+        Answered(
+            key,
+            text,
+            vectors.get(key),
+            [behind.get((key, document_id)) for document_id in published.get(key, [])[:FIRST]],
+            {signal: of.get(key, 0.0) for signal, of in scores.items()},
+        )
+        for key, text in zip(keys, queries.column("text").to_pylist(), strict=True)
+    ]
+
+
+def _query_vectors(night: Night, built: Built, queries: pa.Table) -> dict[str, NDArray[np.float32]]:
+    """The embeddings of queries by their keys, where the embedder was asked for them."""
+    if "dense" not in night.settings.retrieval.legs:
+        return {}
+    text_keys = by_text(queries, queries).column("query_key").to_pylist()
+    with QueryMemo(night.workspace.memo, embedder=built.queries.memo) as memo:
+        positions, vectors = memo.vectors_of(text_keys)
+    keys = pc.take(queries.column("query_key"), pa.array(positions)).to_pylist()
+    return dict(zip(keys, vectors, strict=True))
+
+
+def _known_characters(built: Built) -> list[Row]:
+    """Shares of characters that the embedder's vocabulary knows."""
+    counts = {(str(entry.part), entry.what): entry.count for entry in built.account if entry.kind is Kind.TOKENS}
+    return [
+        Row(signal, "", 1.0 - counts.get((part, "unknown"), 0) / counts[part, "all"])
+        for signal, part in ((Signal.KNOWN_DOCUMENTS, "documents"), (Signal.KNOWN_QUERIES, "queries"))
+        if counts.get((part, "all"))
+    ]
