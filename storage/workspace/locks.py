@@ -10,41 +10,46 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
+from nightrank.storage.foreign import passing_failure
+from nightrank.storage.places import naming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
+ELSEWHERE = "Choose another `workspace` in the settings."
 TRIES = 100  # as many writers in turn may remove an empty workspace while one waits for its lock
 
 
 @contextmanager
-def held(path: Path, *, what: str, now: datetime) -> Iterator[None]:
+def held(path: Path, *, what: str, now: datetime, remedy: str = ELSEWHERE) -> Iterator[None]:
     """Hold a lock file, which is there while it is held.
 
     Args:
         path: The file.
         what: It stands for, for people.
         now: When it begins, for whoever finds it held.
+        remedy: What to do where its folder cannot be made or written.
 
     Raises:
         WorkspaceBusy: Another process holds it; the message says which.
         InputError: Its folder cannot be made or written.
         MachineError: The file system gives no locks.
     """
-    descriptor = _acquire(path, what=what)
+    descriptor = _acquire(path, what=what, remedy=remedy)
     try:
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat(timespec="seconds")}
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps(holder).encode())
+        with naming(path):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, json.dumps(holder).encode())
         yield
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
 
 
-def _acquire(path: Path, *, what: str) -> int:
+def _acquire(path: Path, *, what: str, remedy: str) -> int:
     """Open and lock the file at ``path``; a lock on a file that has been removed meanwhile is tried again."""
     for _ in range(TRIES):
         try:
@@ -53,8 +58,10 @@ def _acquire(path: Path, *, what: str) -> int:
         except FileNotFoundError:  # the last writer removed the empty workspace in between
             continue
         except OSError as error:
+            if (told := passing_failure(error)) is not None:
+                raise told from error
             message = f"{path.parent} cannot be written: {error.strerror}."
-            raise InputError(message, remedy="Choose another `workspace` in the settings.") from error
+            raise InputError(message, remedy=remedy) from error
         try:
             if _is_locked(descriptor, path, what=what):
                 return descriptor
@@ -78,6 +85,7 @@ def _is_locked(descriptor: int, path: Path, *, what: str) -> bool:
         message = f"{path.parent} is on a file system that gives no locks ({error.strerror}), so two runs could meet."
         raise MachineError(message, remedy="Mount it with locks, or put the workspace on another disk.") from error
     try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
+        with naming(path):
+            return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.foreign import passing_failure
 from nightrank.storage.keys import fingerprint, sha256_of_file
 from nightrank.storage.workspace.models import bring_model, promoted_as
 from nightrank.tasks.models.card import CARD, read_training_card
@@ -220,7 +221,9 @@ def _parts_of(folder: Path) -> list[Path]:
 def _listed(path: Path, paths_in: Callable[[Any], list[str]]) -> list[str]:
     try:
         return paths_in(json.loads(path.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if (told := passing_failure(error)) is not None:
+            raise told from error
         return []  # there is none; what is damaged is told where it is loaded
 
 
