@@ -136,6 +136,7 @@ def state_of(folder: Path) -> State:
     workspace = load_settings(project / "nightrank.toml").workspace
     releases = workspace.release_ids()
     live = workspace.current_release_id()
+    settings = tomllib.loads((project / "nightrank.toml").read_text(encoding="utf-8"))
     promoted = {kind: promotion.model for kind, promotion in promotions(workspace).items()}
     files = [path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()]
     if isinstance(workspace, BucketWorkspace):
@@ -145,7 +146,7 @@ def state_of(folder: Path) -> State:
         releases=len(releases),
         files=frozenset(without_passing_names(name) for name in files if not _may_differ(name)),
         promoted=str(promoted),
-        settings=tomllib.loads((project / "nightrank.toml").read_text(encoding="utf-8")),
+        settings={key: value for key, value in settings.items() if key != "workspace"},
         exported={name: _exported(project / name) for name in EXPORTS if (project / name).exists()},
     )
 
