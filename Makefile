@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 CLAIMS_ON_DATA := rerank_speed embed_speed sparse_retrieval training_speed
 CLAIMS := bm25_speed dense_speed search_cache memory_growth start_up
 
-.PHONY: demo install test test-long test-all check lint docs bench bench-nights clean
+.PHONY: demo install test test-long test-all test-faults check lint docs bench bench-nights clean
 
 demo: .venv/installed
 	$(BIN)/nightrank demo
@@ -27,6 +27,10 @@ test-long: .venv/installed-for-development
 
 test-all: .venv/installed-for-development
 	$(BIN)/python -m pytest
+
+# Hours, on Linux: every file operation and store request of every command that writes fails once, in each way it can.
+test-faults: .venv/installed-for-development
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults
 
 lint: .venv/installed-for-development
 	$(BIN)/ruff check .

@@ -2,11 +2,12 @@
 
     python -m benchmarks.gate_trials --data FOLDER --work FOLDER
 
-One release of 400 documents of Cranfield is published with the packaged models and the default gates; up to 60 of its
+One release of 200 documents of Cranfield is published with the packaged models and the default gates; up to 60 of its
 225 queries are judged.
 Each trial is one night on a copy of that workspace, in which something has changed: what an honest night brings (churn,
-another chunk size, another model), which must be published, or a fault, which must be refused. Printed is which gates
-refused, and what they say.
+another chunk size, another model), which must not be refused by the gates for queries that nobody judged, or a fault,
+which must be refused. Whether an honest change is worse on judged queries is for the gates of quality to say. Printed
+is which gates refused, and what they say.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 SEED = 5183
 HELD_BACK = 0.02
 JUDGED = 60  # queries
-DOCUMENTS = 400
+DOCUMENTS = 200
 DEPTH = 10  # candidates a query that are reranked
 
 
@@ -69,7 +70,7 @@ class Night:
 
 
 class Trial(NamedTuple):
-    """A change, and whether it must be published."""
+    """A change, and whether the gates for queries that nobody judged must let it through."""
 
     name: str
     is_honest: bool
@@ -102,7 +103,7 @@ def _outcome(trial: Trial, options: argparse.Namespace, work: Path, first: Path)
         "trial": trial.name,
         "published": not told,
         "gates": told,
-        "as_it_must_be": trial.is_honest is not bool(told),
+        "as_it_must_be": UNJUDGED.isdisjoint(told) if trial.is_honest else bool(told),
     }
     if not options.json:
         print(f"{trial.name}: {'published' if not told else 'refused'}", flush=True)
@@ -130,6 +131,7 @@ def _run(night: Night, work: Path, workspace: Path) -> dict[str, str]:
     return {gate.name: gate.reason for gate in gates if not gate.lets_through}
 
 
+UNJUDGED = frozenset({"unrelated", "profile"})
 WATCHED = ("non_inferiority", "overlap", "overlap_drift", "top1_drift", "quality_drift", "unrelated", "profile")
 
 

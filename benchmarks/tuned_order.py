@@ -5,6 +5,7 @@ Collections in BEIR layout under ``--data`` that have both splits; a night with 
 nothing is proved, and so nothing written, it also tells what the choice would have been worth:
 
     python -m benchmarks.tuned_order --data FOLDER [--collection NAME ...] [--train N] [--limit N] [--depth N]
+        [--fields]
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def row_of(name: str, options: argparse.Namespace) -> Row:
     refresh_plainly(path)
     before = load_settings(path).settings
     start = time.perf_counter()
-    tuning = tune.fn(str(path), write=True)
+    tuning = tune.fn(str(path), fields=options.fields, write=True)
     seconds, tuned = time.perf_counter() - start, tuning.tuned
     if tuned.order is not None and tuning.written is None:
         write_text(path.parent / tuned.order.file_name, order_file(tuned.order.model, {}))
@@ -163,6 +164,7 @@ def main() -> None:
     command.add_argument("--train", type=int, default=150, help="judged queries of train at most")
     command.add_argument("--limit", type=int, default=100, help="judged queries of test at most")
     command.add_argument("--depth", type=int, default=40, help="candidates reranked")
+    command.add_argument("--fields", action="store_true", help="weights of BM25's fields, too")
     options = parsed(command)
     rows = [row_of(name, options) for name in options.collection]
     if options.json:

@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from nightrank.flows.command import settings_read
 from nightrank.storage.bucket.store import StoreOptions
 from nightrank.storage.errors import InputError
+from nightrank.storage.foreign import passing_failure
+from nightrank.storage.places import naming
 from nightrank.storage.workspace.models import promotions
 from nightrank.storage.workspace.open import open_workspace
 from nightrank.tasks.settings.faults import setting_fault
@@ -113,12 +115,15 @@ def read_settings(path: Path) -> Settings:
 
 def _read(path: Path) -> Settings:
     try:
-        text = path.read_text(encoding="utf-8")
+        with naming(path.absolute()):
+            text = path.read_text(encoding="utf-8")
         value = tomllib.loads(text)
     except FileNotFoundError as error:
         message = f"There is no settings file {path}."
         raise InputError(message, remedy="Name one with -c, or run `nightrank demo` for an example.") from error
     except (OSError, UnicodeDecodeError) as error:
+        if (told := passing_failure(error)) is not None:
+            raise told from error
         message = f"{path} cannot be read: {error}."
         raise InputError(message, remedy="Give a readable TOML file in UTF-8.") from error
     except tomllib.TOMLDecodeError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import MachineError, NightrankError
@@ -41,7 +42,7 @@ _SAID = (
     (("no space left", "disk full", "database or disk is full", "enospc"), errno.ENOSPC),
     (("quota exceeded",), errno.EDQUOT),
     (("read-only file system",), errno.EROFS),
-    (("permission denied", "access denied"), errno.EACCES),
+    (("permission denied", "access denied", "unable to open database file"), errno.EACCES),
     (("input/output error", "disk i/o error"), errno.EIO),
     (("stale file handle",), errno.ESTALE),
     (("no such file or directory",), errno.ENOENT),
@@ -54,6 +55,12 @@ _CREDENTIALS = ("expiredtoken", "expired token", "invalidaccesskeyid", "signatur
 _STORES = ("duckdb", "_duckdb", "sqlite3", "pyarrow", "lance", "lancedb", "obstore")
 # Errors of DuckDB that quote statements and values, in which any word may be.
 _ABOUT_DATA = ("BinderException", "ConversionException", "ParserException", "CatalogException", "ConstraintException")
+# What is wrong with a path that was given, and not with the machine.
+_ABOUT_THE_PATH = {
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+}
+_SOURCE = re.compile(r",? /\S+\.rs:\d+(:\d+)?")  # a line of a library's own source, which says nothing to anybody here
 LONGEST = 300  # characters of what a library said
 
 
@@ -81,6 +88,45 @@ def machine_error(error: BaseException) -> MachineError | None:
         if _is_of_a_store(each) and is_about_credentials(each):
             return MachineError(_message(each), remedy=f"Renew the credentials of the object store. {AGAIN}")
     return None
+
+
+@contextmanager
+def placed(where: object) -> Iterator[None]:
+    """Have failures in this block that libraries tell without a place say where they were.
+
+    Args:
+        where: A path, or what shows an address.
+
+    Raises:
+        MachineError: In place of what a library raised for the machine's sake.
+    """
+    try:
+        yield
+    except Exception as error:
+        told = machine_error(error)
+        if told is None or str(where) in told.message:
+            raise
+        raise MachineError(f"{where}: {told.message}", remedy=told.remedy) from error
+
+
+def passing_failure(error: BaseException) -> MachineError | None:
+    """What a person is told where a file could not be read although nothing is wrong with it.
+
+    Args:
+        error: As it was raised.
+
+    Returns:
+        None where the cause is what the user gave: there is no such file, it is a folder, this user may not read it.
+
+    >>> import os
+    >>> passing_failure(PermissionError(errno.EACCES, os.strerror(errno.EACCES), "a")) is None
+    True
+    >>> passing_failure(OSError(errno.EIO, os.strerror(errno.EIO), "a")).message
+    'a: Input/output error.'
+    """
+    if any(isinstance(each, OSError) and each.errno in _ABOUT_THE_PATH for each in _chain(error)):
+        return None
+    return machine_error(error)
 
 
 def is_about_credentials(error: BaseException) -> bool:
@@ -119,6 +165,6 @@ def _message(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename is not None else ""
         return f"{where}{error.strerror}."
-    said = " ".join(str(error).split())
+    said = _SOURCE.sub("", " ".join(str(error).split()))
     shown = said if len(said) <= LONGEST else f"{said[:LONGEST]}..."
     return shown if shown.endswith((".", "!", "?")) else f"{shown}."

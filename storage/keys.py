@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING
 
 from nightrank.storage.characters import folded
+from nightrank.storage.places import naming
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +46,7 @@ def digest_of_bytes(data: bytes) -> str:
 
 def sha256_of_file(path: Path) -> str:
     """The whole SHA-256 of a file, 64 hexadecimal characters, read in blocks."""
-    with path.open("rb") as file:
+    with path.open("rb") as file, naming(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -20,6 +20,9 @@ def tune(
         int | None, Parameter(help="Candidates that may be reranked. Default: [reranker].depth of the settings.")
     ] = None,
     no_scoring: Annotated[bool, flag("Try only what needs no pair to be scored.", name="--no-scoring")] = False,
+    fields: Annotated[
+        bool, flag("Tune weights of titles and headings in BM25, too: statistics are made for each.")
+    ] = False,
     seed: Annotated[int, Parameter(help="Seed of the folds.")] = 0,
     write: Annotated[bool, flag("Write a proved gain into the settings file, with its evidence.")] = False,
     json_: Json = False,
@@ -37,6 +40,7 @@ def tune(
         folds=folds,
         max_depth=max_depth,
         scoring=not no_scoring,
+        fields=fields,
         write=write,
         seed=seed,
     )

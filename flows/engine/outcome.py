@@ -11,7 +11,8 @@ import sys
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import wraps
+from functools import update_wrapper
+from types import FunctionType
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 import httpx
@@ -59,7 +60,6 @@ _ENDED: ContextVar[_Ended | None] = ContextVar("ended", default=None)
 def noting_outcome(function: Callable[P, R]) -> Callable[P, R]:
     """A flow's code that notes its outcome for :func:`run_flow`, and spares the engine a server that has gone."""
 
-    @wraps(function)
     def noting(*args: P.args, **kwargs: P.kwargs) -> R:
         if FlowRunContext.get() is None:
             return function(*args, **kwargs)
@@ -75,7 +75,12 @@ def noting_outcome(function: Callable[P, R]) -> Callable[P, R]:
             raise Abort(UNRECORDED) from ended.error
         return cast("R", ended.get())
 
-    return noting
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return noting(*args, **kwargs)
+
+    # Prefect looks up the types of a flow's parameters among the globals of the function that it is given.
+    made = FunctionType(call.__code__, function.__globals__, function.__name__, closure=call.__closure__)
+    return cast("Callable[P, R]", update_wrapper(made, function))
 
 
 def run_flow(flow: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

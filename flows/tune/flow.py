@@ -52,6 +52,7 @@ def tune(
     folds: int = 5,
     max_depth: int | None = None,
     scoring: bool = True,
+    fields: bool = False,
     write: bool = False,
     seed: int = 0,
 ) -> Tuning:
@@ -64,6 +65,7 @@ def tune(
         folds: How many the judged queries are cut into.
         max_depth: Candidates that may be reranked, where that is more than the settings rerank.
         scoring: Whether pairs that nobody has scored yet are scored; without it fewer fusions are tried.
+        fields: Whether weights of BM25's fields are tuned as well, over statistics that are made for it.
         write: Write what is proved better into the settings file.
         seed: Of the folds, and of everything else random in it.
 
@@ -81,7 +83,15 @@ def tune(
     configuration = load_settings(path)
     context = evaluation_context(configuration, measures=None, qrels=qrels, now=now, seed=seed)
     release_id = StoredRelease.open(configuration.workspace, release_id).release_id
-    tuned = step(tune_settings, context, release_id=release_id, folds=folds, max_depth=max_depth, scoring=scoring)
+    tuned = step(
+        tune_settings,
+        context,
+        release_id=release_id,
+        folds=folds,
+        max_depth=max_depth,
+        scoring=scoring,
+        fields=fields,
+    )
     writes = write and tuned.recommended
     if writes:
         write_tuned(path, tuned, named=configuration.named, now=now)

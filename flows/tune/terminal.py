@@ -66,7 +66,8 @@ def _verdict(tuning: Tuning) -> str:
         return "Keep the settings: the gain is not proved (the interval reaches 0 or below)."
     values = ", ".join(f"{key} = {_shown(value)}" for key, value in tuned.changes.items())
     if tuning.written is not None:
-        return f"Wrote {plain(str(tuning.written))}: {values}. The next `nightrank refresh` publishes with it."
+        anew = " and makes BM25's statistics anew" if "bm25.fields" in tuned.changes else ""
+        return f"Wrote {plain(str(tuning.written))}: {values}. The next `nightrank refresh` publishes with it{anew}."
     return f"Recommended: {values}. `nightrank tune --write` writes it to the settings file."
 
 

@@ -11,7 +11,10 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable, Table
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.files.atomic import write_text
+from nightrank.storage.files.atomic import remove_unfinished, write_text
+from nightrank.storage.foreign import passing_failure
+from nightrank.storage.places import naming
+from nightrank.storage.workspace.locks import held
 from nightrank.tasks.experiment.variants import varied
 from nightrank.tasks.rank.order_file import order_file, read_order
 from nightrank.tasks.settings.whole import Settings
@@ -47,17 +50,28 @@ def write_tuned(path: Path, tuned: Tuned, *, named: Settings, now: datetime) -> 
     path = path.resolve()  # a link stays a link
     lines = "\n".join(f"{key} = {_toml(value)}" for key, value in tuned.changes.items())
     remedy = f"Write these values yourself:\n{lines}"
+    with held(path.parent / f".{path.name}.lock", what=f"{path}, to edit it,", now=now, remedy=remedy):
+        _write(path, tuned, named=named, now=now, remedy=remedy)
+
+
+def _write(path: Path, tuned: Tuned, *, named: Settings, now: datetime, remedy: str) -> None:
+    """Write it as the one process that does; what killed ones left goes first."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        with naming(path):
+            text = path.read_bytes().decode("utf-8")
         document = tomlkit.parse(text)
         _set(document, tuned.changes, comment=evidence(tuned, now=now))
         edited = tomlkit.dumps(document)
         before, after = (Settings.model_validate(tomllib.loads(version)) for version in (text, edited))
     except (OSError, UnicodeDecodeError, TOMLKitError, tomllib.TOMLDecodeError, ValidationError, TypeError) as error:
+        if (told := passing_failure(error)) is not None:
+            raise told from error
         raise InputError(f"{path} cannot be edited in place: {error}.", remedy=remedy) from error
     if before != named or after != varied(named, tuned.changes):
         raise InputError(f"{path} is not what was tuned, or cannot be edited in place.", remedy=remedy)
+    remove_unfinished(path.parent, path.name)
     if tuned.order is not None:
+        remove_unfinished(path.parent, tuned.order.file_name)
         write_text(path.parent / tuned.order.file_name, order_file(tuned.order.model, card_of(tuned, now=now)))
     mode = path.stat().st_mode
     write_text(path, edited)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from nightrank.tasks.train.sources import Passage
     from recipes.packaged_reranker.recipe import Source
+    from recipes.packaged_reranker.runs import Runs
     from recipes.packaged_reranker.sources import Asked
 
 
@@ -83,13 +84,20 @@ class Evaluated:
             runs[folder.name] = np.unique(runs_of(texts).hashes)
         return cls(frozenset(queries), runs)
 
-    def barred(self, source: Source) -> NDArray[np.uint64]:
-        """The runs that no passage of a source may have, ascending: those of all collections but its own.
+    def meets(self, runs: Runs, source: Source) -> NDArray[np.bool_]:
+        """Which passages of a source share a run with a document of another collection, bool (n_passages,).
 
         Of its own collection, what is measured on is left out by the judgments themselves.
+
+        Args:
+            runs: Of its passages.
+            source: It.
         """
-        others = [runs for name, runs in self.runs.items() if name != source.path]
-        return np.unique(np.concatenate(others)) if others else np.zeros(0, dtype=np.uint64)
+        found = np.zeros(runs.count, dtype=np.bool_)
+        for name, barred in self.runs.items():
+            if name != source.path:
+                found |= runs.meet(barred)
+        return found
 
 
 def prepare(sources: Sequence[Source], data: Path, evaluated: Evaluated) -> Iterator[tuple[Source, Prepared]]:
@@ -107,7 +115,7 @@ def prepare(sources: Sequence[Source], data: Path, evaluated: Evaluated) -> Iter
     for source in sources:
         collection = read_source(source, data)
         runs = runs_of([passage.text for passage in collection.passages])
-        barred = runs.meet(evaluated.barred(source))
+        barred = evaluated.meets(runs, source)
         held_documents = hold_out([passage.document_id for passage in collection.passages], source)
         held = np.array([passage.document_id in held_documents for passage in collection.passages], dtype=np.bool_)
         read[source.name] = source, collection, runs, barred, held

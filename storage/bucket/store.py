@@ -259,8 +259,7 @@ class Remote:
         try:
             yield
         except (PermissionDeniedError, UnauthenticatedError) as error:
-            message = f"{self.url}/{key} may not be read or written: {_first_line(error)}."
-            raise InputError(message, remedy="Check the credentials in the environment and what they allow.") from error
+            raise self._denied(key, error) from error
         except FileNotFoundError as error:
             if NO_BUCKET in str(error):
                 raise self._no_bucket() from error
@@ -273,6 +272,8 @@ class Remote:
                 message = f"{self.url} does not know a request that Nightrank makes (501 Not Implemented): {key}."
                 remedy = "Use a store that keeps S3's conditional writes, or a newer version of this one."
                 raise InputError(message, remedy=remedy) from error
+            if "AccessDenied" in str(error):  # as listings are refused
+                raise self._denied(key, error) from error
             if is_about_credentials(error):
                 message = f"{self.url} takes these credentials no more: {_first_line(error)}."
                 remedy = "Renew them; then run the same command again: what was done so far is kept."
@@ -280,6 +281,10 @@ class Remote:
             message = f"{self.url} cannot be reached: {_first_line(error)}."
             remedy = "Check the network, and `endpoint` and `region` in [storage]; then run again."
             raise MachineError(message, remedy=remedy) from error
+
+    def _denied(self, key: str, error: Exception) -> InputError:
+        message = f"{self.url}/{key} may not be read or written: {_first_line(error)}."
+        return InputError(message, remedy="Check the credentials in the environment and what they allow.")
 
     def _no_bucket(self) -> InputError:
         return InputError(f"There is no bucket for {self.url}.", remedy="Create it, or correct `workspace`.")

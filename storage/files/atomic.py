@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nightrank.storage.places import naming
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -35,7 +37,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_UNFINISHED}")
     try:
-        yield temporary
+        with naming(path):
+            yield temporary
         _sync(temporary)
         temporary.replace(path)
     except BaseException:
@@ -110,7 +113,8 @@ def _sync(path: Path) -> None:
     """Bring a file, or the entries of a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

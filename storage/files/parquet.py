@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nightrank.storage.files.atomic import replacing
+from nightrank.storage.places import naming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,13 +80,13 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 def read_table(path: Path, *, columns: list[str] | None = None) -> pa.Table:
     """Read a whole file, or some of its columns."""
-    with pq.ParquetFile(path) as file:
+    with naming(path), pq.ParquetFile(path) as file:
         return file.read(columns=columns)
 
 
 def copy_columns(source: Path, target: Path, *, columns: list[str]) -> None:
     """Write a file of some columns of another, some thousand rows in memory at a time."""
-    with pq.ParquetFile(source) as file:
+    with naming(source), pq.ParquetFile(source) as file:
         schema = pa.schema([file.schema_arrow.field(name) for name in columns])
         with table_writer(target, schema) as writer:
             for batch in file.iter_batches(batch_size=65_536, columns=columns):
@@ -94,7 +95,7 @@ def copy_columns(source: Path, target: Path, *, columns: list[str]) -> None:
 
 def read_column(path: Path, name: str) -> Iterator[pa.Array]:
     """A column of a file, some thousand rows in memory at a time."""
-    with pq.ParquetFile(path) as file:
+    with naming(path), pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=65_536, columns=[name]):
             yield batch.column(0)
 
@@ -108,7 +109,7 @@ def read_rows(path: Path, column: str, values: pa.Array | pa.ChunkedArray) -> pa
         values: string (n,).
     """
     wanted = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    with pq.ParquetFile(path) as file:
+    with naming(path), pq.ParquetFile(path) as file:
         if len(wanted) == 0:
             return file.schema_arrow.empty_table()
         batches = (batch.filter(pc.is_in(batch.column(column), value_set=wanted)) for batch in file.iter_batches())
@@ -117,13 +118,13 @@ def read_rows(path: Path, column: str, values: pa.Array | pa.ChunkedArray) -> pa
 
 def stream_rows(path: Path, *, batch_rows: int = 256) -> Iterator[dict[str, Any]]:
     """The rows of a file as mappings, in order, a batch in memory at a time."""
-    with pq.ParquetFile(path) as file:
+    with naming(path), pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=batch_rows):
             yield from batch.to_pylist()
 
 
 def row_count(path: Path) -> int:
     """Rows of a file, from its footer."""
-    with pq.ParquetFile(path) as file:
+    with naming(path), pq.ParquetFile(path) as file:
         count: int = file.metadata.num_rows
         return count

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from nightrank.storage.errors import MachineError
+from nightrank.storage.foreign import placed
 from nightrank.storage.lance.table import ChunkTable
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class ChunkPruning:
             self._place.check_writer()
             # LanceDB takes SQL text alone. Nothing but digits can come of these.
             numbers = ",".join(str(int(row_id)) for row_id in row_ids[start : start + ROW_IDS_HELD])
-            self._table.delete(f"_rowid IN ({numbers})")
+            with placed(self._place):
+                self._table.delete(f"_rowid IN ({numbers})")
 
     def stale_tags(self, release_ids: Collection[str]) -> list[str]:
         """The tags that name none of the releases."""
@@ -76,6 +78,10 @@ class ChunkPruning:
     def move_tags(self, release_ids: Collection[str]) -> None:
         """Let the tags of these releases name the newest version, and let all other tags go."""
         self._place.check_writer()
+        with placed(self._place):
+            self._move_tags(release_ids)
+
+    def _move_tags(self, release_ids: Collection[str]) -> None:
         tags, newest = self._table.tags, self._table.version
         there = {name: tag["version"] for name, tag in tags.list().items()}
         for release_id in sorted(release_ids):
@@ -105,12 +111,14 @@ class ChunkPruning:
     def put_together(self) -> None:
         """Write small and half-dead fragments anew, as one more version. Older versions, and their files, stay."""
         self._place.check_writer()
-        self._table.optimize()
+        with placed(self._place):
+            self._table.optimize()
 
     def remove_old_versions(self) -> None:
         """Remove all versions but the newest, which all tags must name, with their files. No reader may be about."""
         self._place.check_writer()
         # Of 0 milliseconds LanceDB warns; the newest version it keeps however old it is.
-        self._table.optimize(
-            cleanup_older_than=timedelta(milliseconds=1), delete_unverified=self._place.ends_with_its_writer
-        )
+        with placed(self._place):
+            self._table.optimize(
+                cleanup_older_than=timedelta(milliseconds=1), delete_unverified=self._place.ends_with_its_writer
+            )

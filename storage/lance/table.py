@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from nightrank.storage.errors import MachineError, NotStored
 from nightrank.storage.files.database import require_finite
-from nightrank.storage.foreign import machine_error
+from nightrank.storage.foreign import machine_error, placed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -63,15 +63,25 @@ class ChunkTable:
             dimensions: Length of a vector.
         """
         schema = chunk_table_schema(dimensions)
-        return cls(place.connect().create_table(_name_of(embedder), schema=schema, exist_ok=True), place)
+        with placed(place):
+            return cls(place.connect().create_table(_name_of(embedder), schema=schema, exist_ok=True), place)
 
     @classmethod
     def find(cls, place: LancePlace, *, embedder: str) -> Self | None:
-        """The newest version of an embedder's table, or None where it has none yet."""
+        """The newest version of an embedder's table, or None where it has none yet.
+
+        A process that ended while it made a table has left files, and no table.
+        """
         name = _name_of(embedder)
         if not place.is_there() or name not in place.table_names():
             return None
-        return cls(place.connect().open_table(name), place)
+        with placed(place):
+            try:
+                return cls(place.connect().open_table(name), place)
+            except (ValueError, RuntimeError, FileNotFoundError) as error:
+                if _is_not_there(error):
+                    return None
+                raise
 
     @classmethod
     def open(cls, place: LancePlace, *, name: str, version: int) -> Self:
@@ -128,17 +138,23 @@ class ChunkTable:
             pa.array(tokens, pa.int32()),
             pa.FixedSizeListArray.from_arrays(flat, self.dimensions),
         ]
-        self._table.add(pa.Table.from_arrays(columns, schema=chunk_table_schema(self.dimensions)))
+        with placed(self._place):
+            self._table.add(pa.Table.from_arrays(columns, schema=chunk_table_schema(self.dimensions)))
 
     def tag(self, release_id: str) -> None:
         """Make a release's tag, which may be there already, name the version that is read: no clean-up removes it."""
         self._place.check_writer()
+        with placed(self._place):
+            self._tag(release_id)
+
+    def _tag(self, release_id: str) -> None:
         tags = self._table.tags
         (tags.update if release_id in tags.list() else tags.create)(release_id, self.version)
 
     def stream(self, columns: Sequence[str], *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Batches of the chosen columns of every row, in no particular order."""
-        yield from self._table.search().select(list(columns)).limit(None).to_batches(batch_rows)
+        with placed(self._place):
+            yield from self._table.search().select(list(columns)).limit(None).to_batches(batch_rows)
 
     def hashes(self) -> pa.RecordBatchReader:
         """A reader of the one column ``chunk_hash``."""
@@ -147,7 +163,8 @@ class ChunkTable:
 
     def stream_with_row_ids(self, columns: Sequence[str], *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Like ``stream``, with ``_rowid`` (uint64) last: where a row lies, until the table is compacted."""
-        yield from self._table.search().select(list(columns)).with_row_id(True).limit(None).to_batches(batch_rows)
+        with placed(self._place):
+            yield from self._table.search().select(list(columns)).with_row_id(True).limit(None).to_batches(batch_rows)
 
     def rows(self, chunk_hashes: pa.Array, columns: Sequence[str]) -> pa.Table:
         """The rows of some chunks, in no particular order; only these are read where they are few.
@@ -234,13 +251,17 @@ def _checked_out(place: LancePlace, name: str, version: int | str, missing: str)
         table = place.connect().open_table(name)
         table.checkout(version)
     except (ValueError, RuntimeError, FileNotFoundError) as error:
-        if isinstance(error, FileNotFoundError) or any(words in str(error).lower() for words in _NOT_THERE):
+        if _is_not_there(error):
             message = f"LanceDB's table {name} in {place} has {missing}."
             raise NotStored(message, remedy="Run `nightrank refresh` to build a new release.") from error
         told = machine_error(error)
         message = f"LanceDB's table {name} in {place} cannot be opened: {told.message if told else error}"
         raise MachineError(message, remedy=told.remedy if told else "Run again.") from error
     return table
+
+
+def _is_not_there(error: Exception) -> bool:
+    return isinstance(error, FileNotFoundError) or any(words in str(error).lower() for words in _NOT_THERE)
 
 
 def _blocks(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:

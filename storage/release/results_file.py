@@ -24,6 +24,7 @@ from typing_extensions import override
 from nightrank.storage.closing import Closing
 from nightrank.storage.errors import MachineError
 from nightrank.storage.files.own import remove_with
+from nightrank.storage.foreign import machine_error, placed
 from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def write_results_file(
         sqlite3.IntegrityError: A query or an alias comes twice.
     """
     path.touch(exist_ok=False)
-    with closing(sqlite3.connect(path)) as connection:
+    with placed(path), closing(sqlite3.connect(path)) as connection:
         # Nobody reads the file before it is whole, and whoever commits the release brings it to the disk.
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
@@ -177,6 +178,9 @@ class ResultsFile(Closing):
 
     def _unreadable(self, error: Exception) -> MachineError:
         message = f"{self._path} cannot be read: {error}."
+        told = machine_error(error)
+        if told is not None:
+            return MachineError(message, remedy=told.remedy)
         remedy = "Roll back to another release, or remove this one and run `nightrank refresh`."
         return MachineError(message, remedy=remedy)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.foreign import passing_failure
 from nightrank.storage.serving.address import SUFFIXES, parse_address
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.export import needs
@@ -76,6 +77,8 @@ def open_results(where: str | Path, *, name: str = NAME) -> ResultsReader:
     except FileNotFoundError as error:
         raise InputError(f"There is no file {address.path}.", remedy="Run `nightrank export` first.") from error
     except (NotOurs, OSError) as error:
+        if (told := passing_failure(error)) is not None:
+            raise told from error
         message = f"{address.path} was not written by an export."
         raise InputError(message, remedy="Run `nightrank export`, or open another file.") from error
 

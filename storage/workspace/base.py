@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.atomic import remove_unfinished
+from nightrank.storage.foreign import machine_error
 from nightrank.storage.workspace.locks import held
 
 if TYPE_CHECKING:
@@ -177,6 +178,8 @@ class Workspace(ABC):
                 return None
             release_id = json.loads(pointer)["release_id"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            if (told := machine_error(error)) is not None:
+                raise told from error
             message = f"{path} does not name a release."
             raise MachineError(message, remedy="Restore it, or remove it and run `nightrank refresh`.") from error
         if not is_release_id(release_id):

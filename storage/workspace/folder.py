@@ -13,6 +13,7 @@ from typing_extensions import override
 from nightrank.storage.bucket.shards import FolderOnDisk
 from nightrank.storage.files.atomic import publish_folder, remove_folder, write_text
 from nightrank.storage.lance.place import LanceFolder
+from nightrank.storage.places import naming
 from nightrank.storage.workspace.base import MANIFEST, POINTER, Workspace, is_release_id
 
 if TYPE_CHECKING:
@@ -48,8 +49,10 @@ class FolderWorkspace(Workspace):
 
     @override
     def read(self, name: str) -> bytes | None:
+        path = self.root / name
         try:
-            return (self.root / name).read_bytes()
+            with naming(path):
+                return path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):  # a workspace that is a file is told where it is written
             return None
 

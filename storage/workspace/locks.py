@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
+from nightrank.storage.foreign import passing_failure
+from nightrank.storage.places import naming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
+ELSEWHERE = "Choose another `workspace` in the settings."
 TRIES = 100  # as many writers in turn may remove an empty workspace while one waits for its lock
 
 
@@ -46,13 +49,16 @@ def abandoned_by(held: Mapping[str, object]) -> Abandoned | None:
 
 
 @contextmanager
-def held(path: Path, *, what: str, now: datetime, run: str | None = None) -> Iterator[Abandoned | None]:
+def held(
+    path: Path, *, what: str, now: datetime, remedy: str = ELSEWHERE, run: str | None = None
+) -> Iterator[Abandoned | None]:
     """Hold a lock file, which is there while it is held; it comes with the run that ended without giving it back.
 
     Args:
         path: The file.
         what: It stands for, for people.
         now: When it begins, for whoever finds it held.
+        remedy: What to do where its folder cannot be made or written.
         run: Whose it is, for whoever finds it abandoned. Who has no run leaves what it finds to the next who has.
 
     Raises:
@@ -60,7 +66,7 @@ def held(path: Path, *, what: str, now: datetime, run: str | None = None) -> Ite
         InputError: Its folder cannot be made or written.
         MachineError: The file system gives no locks.
     """
-    descriptor = _acquire(path, what=what)
+    descriptor = _acquire(path, what=what, remedy=remedy)
     left: bytes | None = None
     try:
         found = os.pread(descriptor, 1000, 0)
@@ -68,7 +74,8 @@ def held(path: Path, *, what: str, now: datetime, run: str | None = None) -> Ite
         if run is None and abandoned is not None:
             left = found
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat(timespec="seconds")}
-        _write(descriptor, json.dumps(holder if run is None else {**holder, "run": run}).encode())
+        with naming(path):
+            _write(descriptor, json.dumps(holder if run is None else {**holder, "run": run}).encode())
         yield abandoned
     finally:
         if left is None:
@@ -91,7 +98,7 @@ def _record_of(data: bytes) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _acquire(path: Path, *, what: str) -> int:
+def _acquire(path: Path, *, what: str, remedy: str) -> int:
     """Open and lock the file at ``path``; a lock on a file that has been removed meanwhile is tried again."""
     for _ in range(TRIES):
         try:
@@ -100,8 +107,10 @@ def _acquire(path: Path, *, what: str) -> int:
         except FileNotFoundError:  # the last writer removed the empty workspace in between
             continue
         except OSError as error:
+            if (told := passing_failure(error)) is not None:
+                raise told from error
             message = f"{path.parent} cannot be written: {error.strerror}."
-            raise InputError(message, remedy="Choose another `workspace` in the settings.") from error
+            raise InputError(message, remedy=remedy) from error
         try:
             if _is_locked(descriptor, path, what=what):
                 return descriptor
@@ -125,6 +134,7 @@ def _is_locked(descriptor: int, path: Path, *, what: str) -> bool:
         message = f"{path.parent} is on a file system that gives no locks ({error.strerror}), so two runs could meet."
         raise MachineError(message, remedy="Mount it with locks, or put the workspace on another disk.") from error
     try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
+        with naming(path):
+            return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False

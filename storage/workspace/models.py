@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.atomic import publish_folder, remove_unfinished, rename_folder, replacing
+from nightrank.storage.foreign import machine_error
 from nightrank.storage.workspace.base import MODELS
 from nightrank.storage.workspace.locks import held
 from nightrank.storage.workspace.open import workspace_at
@@ -142,6 +143,8 @@ def _readable(workspace: Workspace) -> Iterator[None]:
     try:
         yield
     except (OSError, ValidationError) as error:
+        if (told := machine_error(error)) is not None:
+            raise told from error
         message = f"{workspace}/{_FILE} does not say which models are promoted."
         remedy = "Restore it, or remove it to go back to what the settings name."
         raise MachineError(message, remedy=remedy) from error

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.atomic import write_text
 from nightrank.storage.files.paths import require_usable
+from nightrank.storage.foreign import machine_error, passing_failure
+from nightrank.storage.places import naming
 from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ def open_workspace(
         if not (root / ORIGIN_FILE).is_file() or (root / ORIGIN_FILE).read_text(encoding="utf-8") != text:
             write_text(root / ORIGIN_FILE, text)
     except OSError as error:
+        if (told := passing_failure(error)) is not None:
+            raise told from error
         message = f"The local copy of {url} cannot be written to {root}: {error.strerror}."
         raise InputError(message, remedy="Choose another folder as `cache` in [storage].") from error
     return workspace_at(root)
@@ -76,9 +80,12 @@ def workspace_at(root: Path) -> Workspace:
     from nightrank.storage.workspace.bucket import BucketWorkspace
 
     try:
-        reached = json.loads(path.read_bytes())
+        with naming(path):
+            reached = json.loads(path.read_bytes())
         remote = Remote(reached["url"], StoreOptions(**reached["options"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if (told := machine_error(error)) is not None:
+            raise told from error
         message = f"{path} does not say what this folder is a copy of."
         raise MachineError(message, remedy="Remove it: it is written anew where it is needed.") from error
     return BucketWorkspace(remote, root)

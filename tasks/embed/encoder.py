@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.foreign import passing_failure
 from nightrank.storage.lance.table import vectors_of
 from nightrank.tasks.models.drift_check import compare_with_stored
 from nightrank.tasks.models.execution import execution_on
@@ -94,6 +95,8 @@ class Embedder:
                 model_kwargs={"use_safetensors": True, "dtype": getattr(torch, plan.precision)},
             )
         except (OSError, ValueError, KeyError) as error:
+            if (told := passing_failure(error)) is not None:
+                raise told from error
             message = f"{plan.files.folder} holds no model that sentence-transformers can read: {error}"
             raise InputError(message, remedy="Give the folder or the id of a sentence-transformers model.") from error
         model.eval()

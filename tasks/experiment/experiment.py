@@ -2,13 +2,15 @@
 
 Stores, models and stages are the night's own, so a variant equal to the settings gives what the release holds, and any
 other what a refresh with it would publish. What variants share is made once: the dense leg, a BM25 leg for each
-formula, pair scores.
+formula and weighting of fields, pair scores.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +30,7 @@ from nightrank.tasks.experiment.pairs import KnownPairs, PairScoring, stored_sco
 from nightrank.tasks.experiment.scans import Scans
 from nightrank.tasks.experiment.values import VariantValues
 from nightrank.tasks.experiment.variants import require_variant
+from nightrank.tasks.experiment.weighted import WeightedStages, fields_there
 from nightrank.tasks.first_stage import FirstStage
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.fusion import fuse, union_legs
@@ -43,7 +46,6 @@ from nightrank.tasks.trec.leg import runs_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -104,6 +106,8 @@ class Experiment:
         now: datetime,
         seed: int,
         spending: SpendingBySection,
+        folder: Path,
+        opened: ExitStack,
     ) -> None:
         self.release = release
         self.settings = settings
@@ -118,7 +122,8 @@ class Experiment:
         self._table = release.chunk_table()
         self._first_stage = FirstStage.over(store, StoredVectors(self._table))
         scans = Scans(release, self._first_stage, self.queries, now)
-        self._legs = Legs(release, self._first_stage, self.queries, scanned=scans.leg)
+        weighted = WeightedStages(self._first_stage, settings.bm25, self._table, folder=folder, opened=opened)
+        self._legs = Legs(release, self._first_stage, self.queries, bm25_stage=weighted.of, scanned=scans.leg)
         self._plans: dict[RerankerSettings, RerankerPlan | HostedPlan | None] = {}
         self._known: dict[str, KnownPairs] = {}
         self._known_of(release.manifest.inputs.reranker_fingerprint).add(
@@ -159,10 +164,11 @@ class Experiment:
         with workspace.reading():
             release = StoredRelease.open(workspace, release_id)
             _require_same_stores(release, settings, base=base)
-            with Bm25Store.open(release.files.statistics.path) as store:
+            with ExitStack() as opened:
+                folder = Path(opened.enter_context(TemporaryDirectory(prefix="nightrank-")))
                 yield cls(
                     release,
-                    store,
+                    opened.enter_context(Bm25Store.open(release.files.statistics.path)),
                     settings,
                     judgments,
                     base=base,
@@ -170,6 +176,8 @@ class Experiment:
                     now=now,
                     seed=seed,
                     spending=SpendingBySection() if spending is None else spending,
+                    folder=folder,
+                    opened=opened,
                 )
 
     def evaluate(self, settings: Settings) -> Outcome:
@@ -254,6 +262,10 @@ class Experiment:
         """What fusions, weights and depths are worth under a variant's BM25, candidate depth and reranker."""
         judged = self._judged_pool(settings)
         return VariantValues(judged, lambda: self._known_pair_scores(judged, settings), self._weighing(settings))
+
+    def fields(self) -> tuple[bool, bool]:
+        """Whether any chunk has a title, and whether any has headings."""
+        return fields_there(self._first_stage)
 
     def weight_of(self, settings: Settings) -> float:
         """The weight of a variant's reranker: the settings', else its own; 0 without a reranker."""

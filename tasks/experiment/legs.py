@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nightrank.storage.legs import LegName
     from nightrank.tasks.first_stage import FirstStage
     from nightrank.tasks.release import StoredRelease
+    from nightrank.tasks.settings.index import Bm25Settings
     from nightrank.tasks.settings.whole import Settings
 
 
@@ -54,6 +55,7 @@ class Legs:
         release: Whose.
         first_stage: Over its stores.
         queries: Schema QUERIES.
+        bm25_stage: Gives the first stage whose statistics have the weights of fields that some settings have.
         scanned: Called where lists do not reach.
     """
 
@@ -63,12 +65,14 @@ class Legs:
         first_stage: FirstStage,
         queries: pa.Table,
         *,
+        bm25_stage: Callable[[Bm25Settings], FirstStage],
         scanned: Scan,
     ) -> None:
         self._release = release
         self._first_stage = first_stage
         self._queries = queries
         self._filters = QueryFilters.of_release(queries, first_stage.store)
+        self._bm25_stage = bm25_stage
         self._scanned = scanned
         self._outside = runs_of(release.settings.retrieval)
         self._expected: dict[object, int] = {}  # how deep each leg will be asked for
@@ -89,12 +93,14 @@ class Legs:
         }
 
     def _key(self, leg: LegName, settings: Settings) -> object:
-        """What a leg depends on beside its depth, over stores that are there."""
+        """What a leg depends on beside its depth, over the chunks that are there."""
         if leg in self._outside:
             return leg
         documents, bm25 = self._first_stage.documents(settings), settings.bm25
         counted = None if documents is None else documents.chunks
-        return (leg, counted, bm25.variant, bm25.k1, bm25.b) if leg == "bm25" else (leg, counted)
+        if leg == "bm25":
+            return leg, counted, bm25.variant, bm25.k1, bm25.b, bm25.fields.weights
+        return leg, counted
 
     def _maker(self, leg: LegName, settings: Settings) -> Callable[[int], pa.Table]:
         """What makes a leg, given how deep."""
@@ -104,11 +110,11 @@ class Legs:
 
     def _bm25(self, settings: Settings) -> Callable[[int], pa.Table]:
         def make(deepest: int) -> pa.Table:
-            texts = self._queries.column("text").to_pylist()
+            texts, stage = self._queries.column("text").to_pylist(), self._bm25_stage(settings.bm25)
 
             def leg(numbers: NDArray[np.int64], allowed: NDArray[np.bool_] | None) -> pa.Table:
                 asked = [texts[number] for number in numbers.tolist()]
-                return self._first_stage.bm25(asked, allowed, settings=settings, depth=deepest)
+                return stage.bm25(asked, allowed, settings=settings, depth=deepest)
 
             return self._filters.leg(leg)
 

@@ -1,7 +1,7 @@
 """Variants of the settings: what may differ over the stores of one release, and how differences are written.
 
-Fusion, weights, depths, BM25's formula and the reranker work on chunks and vectors that are there. Whatever would make
-other chunks, vectors or terms needs a workspace of its own.
+Fusion, weights, depths, BM25's formula and weights of fields, and the reranker work on chunks and vectors that are
+there. Whatever would make other chunks, vectors or terms needs a workspace of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.legs import LEGS
-from nightrank.tasks.settings.index import Bm25Settings
+from nightrank.tasks.settings.index import Bm25FieldsSettings, Bm25Settings
 from nightrank.tasks.settings.ranking import RerankerSettings, ResultsSettings, RetrievalSettings
 from nightrank.tasks.settings.whole import Settings
 
@@ -38,8 +38,8 @@ VARIABLE = {
     )
     for key in model.model_fields
 } - (OF_THE_TERMS | EXTERNAL_RUNS)
-WEIGHTS = "retrieval.weights"
-OF_WEIGHTS = {f"{WEIGHTS}.{leg}": leg for leg in LEGS}  # an axis of a grid is one leg's
+TABLES = {"retrieval.weights": LEGS, "bm25.fields": tuple(Bm25FieldsSettings.model_fields)}
+OF_TABLES = {f"{table}.{key}" for table, keys in TABLES.items() for key in keys}  # each is an axis of a grid
 HOSTED = "reranker.hosted"
 WORD = re.compile(r"[A-Za-z0-9_./-]+")
 ANOTHER_WORKSPACE = (
@@ -81,9 +81,10 @@ def read_grid(axes: Sequence[str]) -> list[dict[str, JsonValue]]:
                 f"--grid {key}: a whole section is no value, and what of it decides scores is where they come from."
             )
             raise InputError(message, remedy=BESIDE_HOSTED)
-        if key == WEIGHTS:
+        if key in TABLES:
             message = f"--grid {key}: a whole table is no value."
-            raise InputError(message, remedy=f"Vary one leg's weight: {', '.join(OF_WEIGHTS)}.")
+            axes_of_it = ", ".join(f"{key}.{name}" for name in TABLES[key])
+            raise InputError(message, remedy=f"Vary one weight of it: {axes_of_it}.")
         _require_variable(key)
         if key in values:
             message = f"--grid {key} is given twice."
@@ -117,8 +118,9 @@ def varied(settings: Settings, changes: Mapping[str, JsonValue]) -> Settings:
     whole = settings.model_dump()
     for section, values in sections.items():
         for key, value in values.items():
-            if (leg := OF_WEIGHTS.get(f"{section}.{key}")) is not None:
-                whole[section]["weights"][leg] = value
+            table, _, entry = key.partition(".")
+            if entry:
+                whole[section][table][entry] = value
             else:
                 whole[section][key] = value
     try:
@@ -166,7 +168,7 @@ _COMPUTED = {"documents", "queries", "chunking", "embedder", "bm25", "retrieval"
 
 
 def _require_variable(key: str) -> None:
-    if key in VARIABLE or key in OF_WEIGHTS:
+    if key in VARIABLE or key in OF_TABLES:
         return
     section, _, name = key.partition(".")
     model = Settings.model_fields.get(section)
@@ -176,7 +178,7 @@ def _require_variable(key: str) -> None:
         reason = "would make other chunks, vectors, terms or queries" if varies else "decides no ranking"
         message = f"{key} cannot vary over one release: it {reason}."
         raise InputError(message, remedy=ANOTHER_WORKSPACE if varies else f"May vary: {', '.join(sorted(VARIABLE))}.")
-    nearest = difflib.get_close_matches(key, [*VARIABLE, *OF_WEIGHTS], n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(key, [*VARIABLE, *OF_TABLES], n=1, cutoff=0.5)
     remedy = f"Did you mean {nearest[0]}?" if nearest else f"May vary: {', '.join(sorted(VARIABLE))}."
     raise InputError(f"{key!r} is not a setting.", remedy=remedy)
 

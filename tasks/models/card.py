@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.foreign import passing_failure
 from nightrank.storage.workspace.models import ModelKind
 
 if TYPE_CHECKING:
@@ -157,6 +158,8 @@ def read_training_card(folder: Path) -> TrainingCard:
     try:
         return TrainingCard.model_validate_json(path.read_bytes())
     except OSError as error:
+        if (told := passing_failure(error)) is not None:
+            raise told from error
         raise InputError(f"{folder} has no {CARD}.", remedy="Name the folder of a trained model.") from error
     except ValidationError as error:
         message = f"{path} is not the card of a trained model: {error.errors()[0]['msg']}."

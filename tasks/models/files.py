@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.foreign import passing_failure
 from nightrank.storage.keys import fingerprint, sha256_of_file
 from nightrank.storage.workspace.models import bring_model, promoted_as
 from nightrank.tasks.models.card import CARD, read_training_card
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from nightrank.storage.records import JsonValue
 
 WEIGHTS = "model.safetensors"
@@ -23,10 +27,13 @@ PACKAGED_EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2"
 SPLADE_TINY = "splade-tiny"
 SPLADE_TINY_SHA256 = "96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a"
 # Weights and the files that decide what they compute; a model card or picture does not.
-_DECISIVE = {".safetensors", ".json", ".txt", ".model"}
+_DECISIVE = {".safetensors", ".json", ".txt", ".model", ".spm", ".vocab", ".bpe", ".tiktoken"}
 # Of Linux, one of which is there wherever torch can find a GPU: NVIDIA's, AMD's, and either's behind Windows.
 GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 _PICKLED = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
+# What loaders take before a pickled file of the same part.
+_SAFE = (WEIGHTS, f"{WEIGHTS}.index.json")
+ADAPTER = "adapter_config.json"
 _INDECISIVE_NAMES = {"data_config.json", "README.md", "train_script.py", "training.json"}
 
 
@@ -69,8 +76,8 @@ def find_model(name: str, *, base: Path, revision: str | None, sha256: str | Non
     _require_safetensors(folder, name=name)
     digests = {
         path.relative_to(folder).as_posix(): sha256_of_file(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix in _DECISIVE and path.name not in _INDECISIVE_NAMES
+        for path in sorted(_files_below(folder))
+        if path.suffix in _DECISIVE and path.name not in _INDECISIVE_NAMES
     }
     files = ModelFiles(folder, digests)
     if sha256 is None and name == SPLADE_TINY and revision is None:
@@ -170,29 +177,62 @@ def _folder_of(name: str, *, base: Path, revision: str | None) -> Path:
     return _from_hub(name, revision=revision)
 
 
+def _files_below(folder: Path) -> Iterator[Path]:
+    """The files of a folder and of those below it, links to folders followed, each folder once."""
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(place))
+        folders[:] = [name for name in folders if os.path.realpath(Path(place, name)) not in seen]
+        yield from (path for name in names if (path := Path(place, name)).is_file())
+
+
 def _require_safetensors(folder: Path, *, name: str) -> None:
-    """See that no part of a model has its weights in a form that is not read here.
+    """See that all weights of a model are in its own folder, in a form that runs no code.
 
     Raises:
-        InputError: One has.
+        InputError: A part has its weights in another form, lies elsewhere, or is the difference from another model.
     """
     for part in _parts_of(folder):
+        if not Path(os.path.normpath(part)).is_relative_to(folder):
+            message = f"The model {name!r} has a part outside its folder, {part}, whose changes nobody would notice."
+            raise InputError(message, remedy="Copy the part into the model's folder, and correct modules.json.")
+        where = part.relative_to(folder)
         others = sorted(path.name for path in part.glob("*") if path.suffix in _PICKLED)
-        if others and not any(part.glob("*.safetensors")):
-            found = part.relative_to(folder) / others[0]
-            message = f"The model {name!r} has weights in {found}, a form that can run code and is not read."
+        if others and not any((part / weights).is_file() for weights in _SAFE):
+            message = (
+                f"The model {name!r} has weights in {where / others[0]}, a form that can run code and is not read."
+            )
             remedy = "Save it with `model.save_pretrained(folder, safe_serialization=True)`."
             raise InputError(message, remedy=remedy)
+        if (part / ADAPTER).is_file():
+            message = f"The model {name!r} is an adapter, {where / ADAPTER}, whose base model lies elsewhere."
+            raise InputError(message, remedy="Merge it into its base: `model.merge_and_unload()`, and save that.")
 
 
 def _parts_of(folder: Path) -> list[Path]:
     """The folders that sentence-transformers loads a model's modules from."""
+    parts = [folder]
+    for part in parts:  # which grows: a router of modules has parts of its own
+        paths = [*_listed(part / "modules.json", _module_paths), *_listed(part / "router_config.json", _route_paths)]
+        parts += [part / path for path in dict.fromkeys(paths) if path and part / path not in parts]
+    return parts
+
+
+def _listed(path: Path, paths_in: Callable[[Any], list[str]]) -> list[str]:
     try:
-        modules = json.loads((folder / "modules.json").read_bytes())
-        paths = [str(module["path"]) for module in modules]
-    except (OSError, ValueError, KeyError, TypeError):  # it has none; what is damaged is told where it is loaded
-        return [folder]
-    return [folder, *(folder / path for path in paths if path)]
+        return paths_in(json.loads(path.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if (told := passing_failure(error)) is not None:
+            raise told from error
+        return []  # there is none; what is damaged is told where it is loaded
+
+
+def _module_paths(modules: Any) -> list[str]:  # noqa: ANN401 (JSON of others)
+    return [str(module["path"]) for module in modules]
+
+
+def _route_paths(routes: Any) -> list[str]:  # noqa: ANN401 (JSON of others)
+    return [*map(str, routes["types"]), *(str(path) for route in routes["structure"].values() for path in route)]
 
 
 def _splade_tiny() -> Path:

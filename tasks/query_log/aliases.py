@@ -69,7 +69,8 @@ class Merged:
         conditions: The canonical text of each query's filter, (n,); None without one.
         aliases: The other aliases of each, by text, (n,).
         query_ids: Of all aliases, in the order met, (n,).
-        users: How many distinct users each had, counted no further than was asked for, int64 (n,).
+        users: How many distinct users each had, counted no further than was asked for, int64 (n,); 0 where each of its
+            forms is one person's, and such forms are not kept.
         counts: Searches of each, int64 (n,).
         rows: Rows of the log of each, int64 (n,).
         entries: By query and day.
@@ -93,12 +94,13 @@ class Merged:
         return [text if condition is None else f"{text}\n{condition}" for text, condition in named]
 
 
-def merge_aliases(traffic: Traffic, *, near: bool) -> Merged:
+def merge_aliases(traffic: Traffic, *, near: bool, keeps_single: bool = True) -> Merged:
     """The queries of a log.
 
     Args:
         traffic: By distinct text and filter.
         near: Whether near-identical texts with the same filter are one query; else each text is one.
+        keeps_single: Whether forms are kept that only one person typed; else they count as traffic alone.
     """
     texts, same = traffic.texts, near_form if near else str
     queries = list(zip(texts, traffic.conditions, strict=True))
@@ -107,14 +109,18 @@ def merge_aliases(traffic: Traffic, *, near: bool) -> Merged:
     members: list[list[int]] = [[] for _ in range(int(groups.max(initial=-1)) + 1)]
     for form, group in enumerate(groups.tolist()):
         members[group].append(form)
-    kept = [min(aliases, key=lambda form: (-counts[form], texts[form])) for aliases in members]
+    is_shared = [keeps_single or len(users) > 1 for users in traffic.users]
+    kept = [min(aliases, key=lambda form: (not is_shared[form], -counts[form], texts[form])) for aliases in members]
     entries = traffic.entries.renumbered(groups)
-    users = [len(frozenset().union(*(traffic.users[form] for form in aliases))) for aliases in members]
+    users = [
+        len(frozenset().union(*(traffic.users[form] for form in aliases))) * any(is_shared[form] for form in aliases)
+        for aliases in members
+    ]
     return Merged(
         texts=[texts[form] for form in kept],
         conditions=[traffic.conditions[form] for form in kept],
         aliases=[
-            sorted(texts[form] for form in aliases if form != first)
+            sorted(texts[form] for form in aliases if form != first and is_shared[form])
             for aliases, first in zip(members, kept, strict=True)
         ],
         query_ids=[[query_id for form in aliases for query_id in traffic.query_ids[form]] for aliases in members],

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from nightrank.storage.characters import folded
 from nightrank.storage.errors import InputError
 from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow, LoggedQuery
+from nightrank.tasks.personal_data import MENDED_IDS, impersonal_id, masked
 from nightrank.tasks.query_log.counts import PerhapsCounts, count_of, figures
-from nightrank.tasks.query_log.personal_data import masked
 from nightrank.tasks.query_log.texts import is_text, read_texts
 from nightrank.tasks.read.account import LEFT_OUT_TIMES, PERHAPS_A_COUNT, Kind
 from nightrank.tasks.read.input_file import InputFile
@@ -140,7 +141,8 @@ def hashed(value: JsonValue, *, salt: bytes) -> int | None:
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # as in a list of text
-    text = value.strip() if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    # However a name is written: a person who is known by two spellings is no crowd.
+    text = " ".join(folded(value).split()) if isinstance(value, str) else json.dumps(value, sort_keys=True)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, key=salt).digest(), "little", signed=True)
 
 
@@ -218,7 +220,9 @@ class _LogRow:
             raise
         if isinstance(value, str) and value != query_id:
             self.usage.mended(PADDED_IDS, row=self.row.number)
-        return query_id
+        if (safe := impersonal_id(query_id)) != query_id:
+            self.usage.mended(MENDED_IDS, row=self.row.number)
+        return safe
 
     def _count(self) -> int:
         value = self._value("count")

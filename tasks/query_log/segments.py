@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow
+from nightrank.tasks.personal_data import impersonal_id
 from nightrank.tasks.query_log.files import log_files
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.values import identifier
@@ -57,5 +58,5 @@ def _segments_of(log: LogFile) -> dict[str, str]:
         query_ids = (row.values[column] for column in columns.get("query_id", ()))
         query_id = next((value for value in query_ids if value not in (None, "")), None)
         if isinstance(segment, str) and segment.strip() and query_id is not None:
-            segments[identifier(query_id)] = " ".join(segment.split())
+            segments[impersonal_id(identifier(query_id))] = " ".join(segment.split())
     return segments

@@ -16,6 +16,7 @@ from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.rates import BurstCounter
 from nightrank.storage.records import QUERIES, BadRow
 from nightrank.tasks.filters.compile import filter_of
+from nightrank.tasks.personal_data import masked
 from nightrank.tasks.query_log.aliases import merge_aliases
 from nightrank.tasks.query_log.budget import Budget, choose
 from nightrank.tasks.query_log.coverage import Candidates, coverage_curve
@@ -33,7 +34,6 @@ from nightrank.tasks.query_log.dropped import (
     Tally,
 )
 from nightrank.tasks.query_log.files import read_log
-from nightrank.tasks.query_log.personal_data import masked
 from nightrank.tasks.query_log.screen import count_rate, screen_of
 from nightrank.tasks.query_log.traffic import TrafficCounter
 from nightrank.tasks.read.account import Account, Kind
@@ -121,7 +121,7 @@ def read_queries(
     if settings.min_users > 1 and not traffic.has_users:
         message = f"[queries].min_users = {settings.min_users} needs users, and {settings.log} has no column `user`."
         raise InputError(message, remedy="Give the log a column `user`, or leave `min_users` out.")
-    merged = merge_aliases(traffic, near=settings.merge == "near")
+    merged = merge_aliases(traffic, near=settings.merge == "near", keeps_single=settings.min_users <= 1)
     allowed = merged.users >= settings.min_users if settings.min_users > 1 else np.ones(len(merged.texts), dtype=bool)
     budget = _budget(log)
     chosen = _choose(log, merged, allowed, budget, judged=judged)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.query_log.personal_data import masked
+from nightrank.tasks.personal_data import masked
 from nightrank.tasks.read.values import shown
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError, model_validator
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.foreign import passing_failure
 from nightrank.storage.legs import LEGS
 from nightrank.tasks.rank.learned import FEATURES, Gate, LearnedOrder
 from nightrank.tasks.rank.lists import RERANKER
@@ -85,6 +86,8 @@ def read_order(path: Path = PACKAGED) -> LearnedOrder:
             raise ValueError("it is too large for one")
         return _order(StoredOrder.model_validate_json(path.read_bytes()))
     except (OSError, ValueError) as error:
+        if (told := passing_failure(error)) is not None:
+            raise told from error
         message = f"{path} is no learned order that this version reads: {_reason(error)}."
         raise InputError(message, remedy=_remedy(path)) from error
 

@@ -1,4 +1,4 @@
-"""The language that a document says it is in: a column, a field of its front matter, or an attribute of its HTML."""
+"""The language that a document says it is in: a column, front matter, the root of its HTML, or its folder's name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
 
 FIELDS = ("lang", "language")
-"""Of front matter, whatever their case."""
+"""Of front matter and of folders, whatever their case."""
 # What says that nothing is said: of ISO 639 undetermined, several, none and others.
 _NOTHING = frozenset({"", "und", "mul", "zxx", "mis", "auto", "unknown", "none", "null", "nan", "n/a"})
 _TAG = re.compile(r"[a-z]{2,20}(?:[-_][a-z0-9]{1,8}){0,3}", re.IGNORECASE)
@@ -59,7 +59,7 @@ def declared_language(value: JsonValue) -> Declared:
 
 
 def language_of_fields(fields: Mapping[str, JsonValue]) -> Declared:
-    """The language that front matter names.
+    """The language that front matter names, or a folder called ``lang=de``.
 
     >>> language_of_fields({"Lang": "de", "weight": 3}).language
     'german'

@@ -12,7 +12,8 @@ import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nightrank.storage.errors import InputError
+from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.foreign import passing_failure
 from nightrank.tasks.read.suffixes import STREAMS, packed_suffix
 
 if TYPE_CHECKING:
@@ -85,14 +86,14 @@ def too_large(size_bytes: int, max_bytes: int) -> str:
     return f"{size_bytes:,} bytes are more than the {max_bytes:,} allowed"
 
 
-def unreadable(error: OSError, *, name: str) -> InputError:
+def unreadable(error: OSError, *, name: str) -> InputError | MachineError:
     """What to say where the machine refuses to give a file."""
     if isinstance(error, FileNotFoundError):
         return InputError(f"{name} does not exist.", remedy="Correct the path in the settings.")
-    return InputError(
-        f"{name} cannot be read: {error.strerror or error}.",
-        remedy="Check that it is a readable file and that this user may read it.",
-    )
+    message = f"{name} cannot be read: {error.strerror or error}."
+    if (told := passing_failure(error)) is not None:
+        return MachineError(message, remedy=told.remedy)
+    return InputError(message, remedy="Check that it is a readable file and that this user may read it.")
 
 
 def _binary(path: Path) -> io.BufferedIOBase:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
+from nightrank.storage.foreign import passing_failure
 from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.account import Kind, Skipped
 from nightrank.tasks.read.blobs import BLOBS_LEFT_OUT, without_blobs
@@ -101,6 +102,8 @@ def read_page(file: InputFile, *, document_id: str, max_bytes: int, call: Call =
     except ValueError as error:
         return BadRow(file.name, 1, str(error))
     except OSError as error:
+        if passing_failure(error) is not None:  # left out, the page would be missing from the release
+            raise unreadable(error, name=file.name) from error
         return BadRow(file.name, 1, unreadable(error, name=file.name).message.removeprefix(f"{file.name} ").rstrip("."))
     for what in (*page.mended, page.declared.told):
         if what:

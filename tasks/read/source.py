@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.account import NO_COLLECTION, NO_READER, Kind
+from nightrank.tasks.read.declared import language_of_fields
 from nightrank.tasks.read.folder.find import find_files
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.ir_datasets import PREFIX, read_ir_dataset
@@ -47,7 +48,8 @@ def read_documents(
       first wildcard.
     * A page is one document whose id is its path, relative to the folder, with ``/``. A table holds one a row. In a
       folder, a table that gives no document at all is set aside.
-    * Folders named ``key=value`` give the documents below them a field, unless a document has it itself.
+    * Folders named ``key=value`` give the documents below them a field, unless a document has it itself; one named
+      ``lang`` or ``language`` says their language.
 
     Args:
         settings: ``[documents]`` of the settings file.
@@ -97,7 +99,7 @@ def _read_bounded(
             for row in _rows_of(file, settings, table, account=account):
                 given += isinstance(row, Document)
                 is_empty = False
-                yield _with_partitions(row, file)
+                yield _with_partitions(row, file, account)
         except InputError as fault:
             if file.is_alone or given:
                 raise
@@ -120,7 +122,11 @@ def _rows_of(
     return iter(() if page is None else (page,))
 
 
-def _with_partitions(row: Document | BadRow, file: SourceFile) -> Document | BadRow:
+def _with_partitions(row: Document | BadRow, file: SourceFile, account: Account) -> Document | BadRow:
     if isinstance(row, BadRow) or not file.partitions:
         return row
-    return replace(row, metadata={**file.partitions, **row.metadata})
+    missing = {name: value for name, value in file.partitions.items() if name not in row.metadata}
+    said = language_of_fields(missing)
+    if said.told:
+        account.add("documents", Kind.MENDED, said.told, where=f"{row.file}, row {row.row}")
+    return replace(row, metadata={**row.metadata, **missing}, language=row.language or said.language)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.foreign import passing_failure
 from nightrank.tasks.models.execution import execution_on
 from nightrank.tasks.models.files import load_quietly, resolve_batch_tokens
 from nightrank.tasks.rerank.packaged import load_reranker
@@ -98,5 +99,7 @@ def load_cross_encoder(plan: RerankerPlan) -> Any:  # noqa: ANN401 (its network'
             model_kwargs={"use_safetensors": True},
         )
     except (OSError, ValueError, KeyError) as error:
+        if (told := passing_failure(error)) is not None:
+            raise told from error
         message = f"{plan.folder} holds no cross-encoder that sentence-transformers can read: {error}"
         raise InputError(message, remedy="Give the folder or the id of a cross-encoder.") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.foreign import passing_failure
 from nightrank.storage.keys import fingerprint, sha256_of_file
 from nightrank.tasks.models.card import CARD, read_training_card
 from nightrank.tasks.models.files import (
@@ -118,6 +119,8 @@ def _require_scoring_head(folder: Path, *, name: str) -> None:
         config = json.loads((folder / "config.json").read_bytes())
         architectures = [str(architecture) for architecture in config["architectures"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if (told := passing_failure(error)) is not None:
+            raise told from error
         message = f"The reranker {name!r} has no config.json in {folder} that names its architecture."
         raise InputError(message, remedy=remedy) from error
     with_head = any(name.endswith(("ForSequenceClassification", "ForCausalLM")) for name in architectures)
@@ -133,5 +136,7 @@ def _has_scoring_module(folder: Path) -> bool:
         dense = [module for module in modules if str(module["type"]).endswith(".Dense")]
         configs = [json.loads((folder / module["path"] / "config.json").read_bytes()) for module in dense]
         return any(config.get("module_output_name") == "scores" for config in configs)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if (told := passing_failure(error)) is not None:
+            raise told from error
         return False

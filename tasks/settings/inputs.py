@@ -140,12 +140,14 @@ class QueriesSettings(Section):
         default=1,
         ge=1,
         le=1_000_000,
-        description="Distinct users that a query must have; fewer, and it is not kept. Above 1 the log needs `user`.",
+        description="Distinct users that a query must have; fewer, and it is not kept. Above 1 forms of it that only "
+        "one of them typed are not kept either, and the log needs `user`. Case and blanks make no other user.",
     )
     personal_data: Literal["drop", "mask", "keep"] = Field(
         default="drop",
-        description="Queries with an e-mail address, a telephone number or the number of a payment card: `drop`; "
-        "`mask`: keep them with [email], [phone], [card] instead, as nobody types them; `keep`.",
+        description="Queries with an e-mail address, or the number of a telephone, a payment card or a bank account: "
+        "`drop`; `mask`: keep them with [email], [phone], [card], [iban] instead, as nobody types them; `keep`. Ids of "
+        "queries that hold such data are hashed whatever is said here, alike in the log, judgments and runs.",
     )
     max_per_minute: Switchable[Annotated[int, Field(ge=1, le=1_000_000)]] = Field(
         default=60,

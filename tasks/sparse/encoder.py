@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.foreign import passing_failure
 from nightrank.storage.memo.sparse_vectors import largest_difference
 from nightrank.tasks.models.drift_check import require_agreement
 from nightrank.tasks.models.execution import execution_on
@@ -137,6 +138,8 @@ class _Network:
                 model_kwargs={"use_safetensors": True, "dtype": getattr(torch, plan.precision)},
             )
         except (OSError, ValueError, KeyError) as error:
+            if (told := passing_failure(error)) is not None:
+                raise told from error
             message = f"{plan.files.folder} holds no model that sentence-transformers can read: {error}"
             raise InputError(message, remedy="Give the folder or the id of a SPLADE-type model.") from error
         model.eval()

@@ -7,15 +7,16 @@ a query costs what its tokenizer costs. Neither torch nor the network is loaded 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from nightrank.storage.errors import InputError
 from nightrank.storage.memo.sparse_vectors import SparseVectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
@@ -88,6 +89,11 @@ def _weights_in(part: Path, tokenizer: Tokenizer) -> NDArray[np.float32]:
     if not named.endswith(".json"):
         weights: NDArray[np.float32] = load_file(part / "model.safetensors")["weight"].astype(np.float32)
         return weights
+    if Path(named).name != named:  # a change of it would go unnoticed
+        raise InputError(
+            f"{part / 'config.json'} names weights in another folder: {named!r}.",
+            remedy="Copy that file beside it, and name it alone.",
+        )
     weights = np.zeros(tokenizer.get_vocab_size(), dtype=np.float32)
     for token, weight in json.loads((part / named).read_bytes()).items():
         number = tokenizer.token_to_id(token)

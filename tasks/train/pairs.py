@@ -22,9 +22,9 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.rates import BurstCounter
 from nightrank.storage.records import BadRow
+from nightrank.tasks.personal_data import kept
 from nightrank.tasks.query_log.aliases import near_form
 from nightrank.tasks.query_log.files import read_log
-from nightrank.tasks.query_log.personal_data import kept
 from nightrank.tasks.query_log.rows import read_query_log
 from nightrank.tasks.query_log.screen import count_rate, screen_of
 from nightrank.tasks.read.account import Account
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.records import JsonValue, LoggedQuery
-    from nightrank.tasks.query_log.personal_data import PersonalData
+    from nightrank.tasks.personal_data import PersonalData
     from nightrank.tasks.query_log.rows import LogFile
     from nightrank.tasks.query_log.screen import Screen
     from nightrank.tasks.settings.inputs import QueriesSettings

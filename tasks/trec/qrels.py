@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Judgment
+from nightrank.tasks.personal_data import MENDED_IDS, impersonal_id, masked
 from nightrank.tasks.read.account import NOT_TREC_S_SECOND, Account, Kind
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.lines import remedy_for
@@ -120,7 +121,7 @@ def _trec(file: InputFile) -> Iterator[_Judged]:
         if len(fields) != 4:
             raise InputError(
                 f"{file.name}, row {line.number}: {_counted(len(fields))}, expected four, separated by white space: "
-                f"{shown(line.text)}.",
+                f"{shown(masked(line.text))}.",
                 remedy=FORMS,
             )
         if fields[1].upper() not in ("0", "Q0"):
@@ -151,7 +152,9 @@ def _judgment(found: _Judged, file: InputFile) -> Judgment:
     for written, read in ((found.query_id, query_id), (found.document_id, document_id)):
         if isinstance(written, str) and written != read:
             file.tell(Kind.MENDED, PADDED_IDS, row=found.row)
-    return Judgment(query_id, document_id, int(grade[1]))
+    if (safe := impersonal_id(query_id)) != query_id:
+        file.tell(Kind.MENDED, MENDED_IDS, row=found.row)
+    return Judgment(safe, document_id, int(grade[1]))
 
 
 def _counted(number: int) -> str:

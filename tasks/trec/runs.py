@@ -16,6 +16,7 @@ import numpy as np
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.atomic import replacing
 from nightrank.storage.records import BadRow
+from nightrank.tasks.personal_data import impersonal_id
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.lines import remedy_for
 from nightrank.tasks.read.text_lines import read_lines
@@ -120,7 +121,7 @@ def _entry(fields: Sequence[str], *, place: str) -> Entry:
             remedy=f"Write scores in decimal digits, none beyond {LARGEST:.4g}.",
         )
     try:
-        return Entry(identifier(query_id), identifier(document_id), float(score))
+        return Entry(impersonal_id(identifier(query_id)), identifier(document_id), float(score))
     except ValueError as error:
         raise InputError(f"{place}: {error}.", remedy=FORM) from None
 

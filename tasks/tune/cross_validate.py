@@ -1,9 +1,10 @@
 """Tuning: which fusion and order judged queries ask for, and what that is worth on queries that did not ask.
 
-The fusion is chosen by the recall of its candidates, which is all that a reranker sees of it, or by nDCG@10 where
-there is none; then a learned order that is fitted to the queries, or plain weights, the reranker's depth, and whether
-there is one at all, by nDCG@10. The whole choice, fit included, is made once a fold, without the fold's queries, and
-these tell what it is worth; the queries are cut into folds a few times over.
+The fusion is chosen by the recall of its candidates, which is all that a reranker sees of it, or by nDCG@10 where there
+is none; then a learned order that is fitted to the queries, or plain weights, the reranker's depth, and whether there
+is one at all, by nDCG@10; before all that, where it is asked for, weights of BM25's fields. The whole choice, fit
+included, is made once a fold, without the fold's queries, and these tell what it is worth; the queries are cut into
+folds a few times over.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from nightrank.tasks.evaluate.significance import compare_paired
 from nightrank.tasks.query_log.segments import read_segments
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.tune.choice import folds_of, splits
+from nightrank.tasks.tune.fields import FieldSearch
 from nightrank.tasks.tune.search import Search, changes
 
 if TYPE_CHECKING:
@@ -130,6 +132,7 @@ def tune_settings(
     folds: int = 5,
     max_depth: int | None = None,
     scoring: bool = True,
+    fields: bool = False,
 ) -> Tuned:
     """Tune the settings of a evaluation context over a release, on its judged queries.
 
@@ -140,19 +143,24 @@ def tune_settings(
         max_depth: Candidates that may be reranked, where that is more than the settings rerank.
         scoring: Whether pairs that nobody has scored yet are scored; without it only fusions and depths are tried
             whose candidates all have a score.
+        fields: Whether weights of BM25's fields are tuned as well.
 
     Raises:
         InputError: There is no such release, it was made with other chunks, vectors or terms, or fewer than two
-            judged queries are answered.
+            judged queries are answered; or there is no field to be weighed.
         WorkspaceBusy: Pairs must be scored, and another run holds the workspace.
     """
     with context.experiment(release_id) as experiment:
-        search = Search(experiment, context.settings, max_depth=max_depth, scoring=scoring)
+        search: Search | FieldSearch
+        if fields:
+            search = FieldSearch(experiment, context.settings, max_depth=max_depth, scoring=scoring)
+        else:
+            search = Search(experiment, context.settings, max_depth=max_depth, scoring=scoring)
         segments = read_segments(context.settings.queries, base=context.base)
         return tune(search, folds=folds, seed=context.seed, segments=segments)
 
 
-def tune(search: Search, *, folds: int, seed: int, segments: Mapping[str, str] | None = None) -> Tuned:
+def tune(search: Search | FieldSearch, *, folds: int, seed: int, segments: Mapping[str, str] | None = None) -> Tuned:
     """As ``tune_settings``, over an experiment that is open.
 
     Args:
@@ -207,7 +215,7 @@ class _HeldOut(NamedTuple):
 
 
 def _held_out(
-    search: Search, cuts: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]], part: NDArray[np.bool_]
+    search: Search | FieldSearch, cuts: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]], part: NDArray[np.bool_]
 ) -> _HeldOut:
     ndcg, recall = np.zeros(part.size), np.zeros(part.size)
     by_fold: list[RankingVariant] = []

@@ -91,7 +91,7 @@ class Search:
         if not self._rerankings:
             return 0
         wanted = sorted({0, *(choose(self._recall[:, subset], present=0) for subset in subsets)})
-        scored = self._experiment.prepare([self._deepest(row) for row in wanted]) if self._scoring else 0
+        scored = self._experiment.prepare([self.deepest(row) for row in wanted]) if self._scoring else 0
         for row in wanted:
             if (found := self._values.of_rerankings(self._fusions[row], self._rerankings)) is not None:
                 self._reranked[row] = found
@@ -188,8 +188,12 @@ class Search:
         row = choose(self._recall[:, subset], present=0)
         return row if row in self._reranked else 0
 
-    def _deepest(self, row: int) -> Settings:
-        """The settings under which everything is reranked that is asked for under some variant of a fusion."""
+    def deepest(self, row: int = 0) -> Settings:
+        """The settings under which everything is reranked that is asked for under some variant of a fusion.
+
+        Args:
+            row: Of the fusion; 0 is the present one.
+        """
         reranker = self._settings.reranker.model_copy(update={"depth": self._max_depth})
         return self._settings.model_copy(update={"retrieval": self._fusions[row], "reranker": reranker})
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.legs import LegName
     from nightrank.storage.records import JsonValue
+    from nightrank.tasks.settings.index import Bm25FieldsSettings
     from nightrank.tasks.settings.ranking import RetrievalSettings
     from nightrank.tasks.tune.order import FittedOrder
 
@@ -27,17 +28,19 @@ DEPTHS = (10, 20, 50, 100)
 
 
 class RankingVariant(NamedTuple):
-    """What is tuned: a fusion, how its candidates are reranked (None: not at all), and by what they are ordered."""
+    """What is tuned: a fusion, how its candidates are reranked (None: not at all), by what they are ordered, fields."""
 
     fusion: RetrievalSettings
     reranking: Reranking | None
     learned: bool = False  # whether a learned order weighs them, and not fusion and weights
     order_model: str | None = None  # its file, as settings name it; the packaged one where that is None
     fitted: FittedOrder | None = None  # where it is one that judged queries made, and not the settings' own
+    fields: Bm25FieldsSettings | None = None  # the weights of BM25's fields, where these are tuned
 
     def values(self) -> dict[str, JsonValue]:
         """The values by key of the settings file; ``reranker.model`` alone where nothing is reranked."""
-        told: dict[str, JsonValue] = {"retrieval.fusion": self.fusion.fusion}
+        told: dict[str, JsonValue] = {} if self.fields is None else {"bm25.fields": self.fields.model_dump()}
+        told["retrieval.fusion"] = self.fusion.fusion
         if self.fusion.fusion == "rrf":
             told["retrieval.rrf_k"] = self.fusion.rrf_k
         told["retrieval.weights"] = {leg: round(weight, DECIMALS) for leg, weight in self.fusion.leg_weights.items()}

@@ -420,5 +420,5 @@ def test_other_inputs_or_gates_are_a_reason_to_build_again(collection: Collectio
         refresh(collection)
     assert changed.value.summary.changed
 
-    collection.settings["gates"]["min_judged"] = 0.0
+    collection.settings["gates"]["min_judged"] = 0.01
     assert refresh(collection).published

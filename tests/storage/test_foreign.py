@@ -9,8 +9,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from nightrank.storage.errors import InputError
-from nightrank.storage.foreign import machine_error
+from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.foreign import machine_error, passing_failure, placed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,3 +88,20 @@ def test_a_real_failure_names_its_file(tmp_path: Path) -> None:
     told = machine_error(caught.value)
     assert told is not None
     assert str(tmp_path) in told.message
+
+
+def test_what_a_library_tells_without_a_place_says_where_it_was_and_no_line_of_its_source(tmp_path: Path) -> None:
+    said = "lance error: LanceError(IO): Permission denied (os error 13), /root/.cargo/registry/src/commit.rs:1663:50"
+    with pytest.raises(MachineError) as caught, placed(tmp_path):
+        raise RuntimeError(said)
+    assert caught.value.message == f"{tmp_path}: lance error: LanceError(IO): Permission denied (os error 13)."
+    with pytest.raises(KeyError), placed(tmp_path):
+        raise KeyError("a fault of ours")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ETIMEDOUT, errno.ENOSPC])
+def test_a_file_that_the_machine_does_not_give_is_no_fault_of_the_file(number: int) -> None:
+    found = passing_failure(OSError(number, "it", "corpus.jsonl"))
+    assert found is not None
+    assert found.message == "corpus.jsonl: it."
+    assert passing_failure(FileNotFoundError(errno.ENOENT, "it", "corpus.jsonl")) is None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.atomic import remove_unfinished, replacing
+from nightrank.storage.foreign import machine_error, passing_failure
 from nightrank.storage.serving.export import counted
 from nightrank.storage.workspace.locks import held
 
@@ -65,6 +66,8 @@ class FileTarget:
             with self.format.open(self.path) as reader:
                 return reader.served()
         except (NotOurs, OSError) as error:
+            if (told := passing_failure(error)) is not None:
+                raise told from error
             message = f"{self.path} is there and was not written by an export."
             raise InputError(message, remedy="Remove it, or export to another file.") from error
 
@@ -89,7 +92,10 @@ class FileTarget:
                 remove_unfinished(folder, self.path.name)
                 with replacing(self.path) as temporary:
                     self.format.write(temporary, release.served, counted(release.entries(), on_entries))
-        except OSError as error:
-            message = f"{self.path} could not be written: {error.strerror or error}. What it served stays."
-            raise MachineError(message, remedy="Make room on the disk, and export again.") from error
+        except Exception as error:
+            told = machine_error(error)
+            if told is None:
+                raise
+            message = f"{self.path} could not be written: {told.message} What it served stays."
+            raise MachineError(message, remedy=told.remedy) from error
         return ()

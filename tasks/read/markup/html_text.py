@@ -27,10 +27,8 @@ _LISTS = frozenset({"ul", "ol", "menu", "dir"})
 _OF_TABLES = frozenset({"table", "tr", "td", "th"})
 _PADDED = frozenset({"label", "rt"})
 # A table that holds one of these arranges blocks on a page: its cells are blocks, and no data.
-_OF_LAYOUT = (
-    "h1, h2, h3, h4, h5, h6, ul, ol, pre, form, article, section, dl, blockquote, "
-    "td > p ~ p, td > div ~ div, td > p ~ div, td > div ~ p"
-)
+_OF_LAYOUT = "h1, h2, h3, h4, h5, h6, ul, ol, pre, form, article, section, dl, blockquote"
+_BLOCKS_OF_CELLS = "td > p, td > div"  # two in one cell arrange them as well
 _SYMBOLS = frozenset({"¶", "#", "§", "🔗", "⚓", "⚓︎", "permalink", ""})
 _LINE_BREAK = "\x00"  # no text of HTML holds one
 _LOOKS_LIKE_MARKUP = re.compile(r"^(?=#{1,6}[ \t]|```|~~~)", re.MULTILINE)
@@ -123,6 +121,18 @@ def _walked(root: LexborNode, is_left_out: Callable[[LexborNode], bool]) -> Iter
             return
 
 
+def _is_layout(table: LexborNode) -> bool:
+    if len(table.css("table")) > 1 or table.css_first(_OF_LAYOUT) is not None:
+        return True
+    cells: set[int] = set()
+    for block in table.css(_BLOCKS_OF_CELLS):
+        assert block.parent is not None
+        if block.parent.mem_id in cells:
+            return True
+        cells.add(block.parent.mem_id)
+    return False
+
+
 class _Writer:
     """Collects blocks of text; each is written behind as many line breaks as what stands around it asks for."""
 
@@ -194,7 +204,7 @@ class _Writer:
     def _enter_table(self, tag: str, node: LexborNode) -> None:
         if tag == "table":
             self._block(2)
-            self._tables.append(len(node.css("table")) > 1 or node.css_first(_OF_LAYOUT) is not None)
+            self._tables.append(_is_layout(node))
         elif tag == "tr":
             self._block(1)
             self._is_row = bool(self._tables) and not self._tables[-1]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from recipes.packaged_reranker.held_out import Evaluated, hold_out, prepare
 from recipes.packaged_reranker.recipe import Source
+from recipes.packaged_reranker.runs import runs_of
 from tests.recipes.packaged_reranker.test_sources import write_folder, write_pairs
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ def test_what_shares_a_run_with_a_collection_to_measure_on_is_gone(tmp_path: Pat
     [(_, found)] = prepare([Source("a", "question", "a.jsonl.xz")], tmp_path, evaluated)
     assert [passage.title for passage in found.passages] == ["banana", "cherry", "fig"]
     assert [each.query for each in found.queries] == ["what is banana", "what is cherry"]
-    own = Source("measured", "claim", "measured", has_pages=False)
-    assert evaluated.barred(own).size == 0  # of its own, judgments say what is barred
+    own, runs = Source("measured", "claim", "measured", has_pages=False), runs_of([long("apple")])
+    assert not evaluated.meets(runs, own).any()  # of its own, judgments say what is barred
+    assert evaluated.meets(runs, Source("a", "question", "a.jsonl.xz")).all()
     assert "query x" in evaluated.queries
 
 

@@ -52,6 +52,18 @@ def test_making_a_table_again_keeps_what_it_holds(tmp_path: Path) -> None:
     assert hashes_of(table_in(tmp_path)) == ["a", "b"]
 
 
+def test_what_a_process_left_that_ended_while_it_made_a_table_is_no_table_and_a_table_can_be_made(
+    tmp_path: Path,
+) -> None:
+    made = table_in(tmp_path)
+    for manifest in (tmp_path / f"{made.name}.lance" / "_versions").glob("*.manifest"):
+        manifest.unlink()
+
+    assert ChunkTable.find(LanceFolder(tmp_path), embedder="e1") is None
+    add(table_in(tmp_path), ["a"])
+    assert hashes_of(table_in(tmp_path)) == ["a"]
+
+
 def test_chunks_that_are_not_there_are_missing_from_the_rows(tmp_path: Path) -> None:
     table = table_in(tmp_path)
     add(table, ["a", "b"])

@@ -92,6 +92,7 @@ def test_a_variant_equal_to_the_settings_is_the_release_itself(refreshed: Collec
         {"retrieval.candidate_depth": 3},
         {"retrieval.candidate_depth": 500, "reranker.depth": 20},
         {"bm25.k1": 0.5, "bm25.b": 0.1, "bm25.variant": "bm25plus"},
+        {"bm25.fields": {"title": 3.0, "headings": 0.0, "text": 1.0}},
         {"reranker.weight": 0.25, "reranker.depth": 3},
         {"reranker.model": "none"},
         {"reranker.max_tokens": 16},

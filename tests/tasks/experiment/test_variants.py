@@ -31,6 +31,12 @@ def test_a_list_is_one_value_and_the_weight_of_a_leg_one_axis() -> None:
     assert weights == [{"bm25": 1.0}, {"bm25": 1.0}, {"bm25": 1.0, "dense": 0.0}, {"bm25": 1 / 3, "dense": 2 / 3}]
 
 
+def test_the_weight_of_a_field_is_one_axis() -> None:
+    grid = read_grid(["bm25.fields.title=1,2.5", "bm25.fields.text=1"])
+    assert [varied(SETTINGS, one).bm25.fields.title for one in grid] == [1.0, 2.5]
+    assert differences(SETTINGS, varied(SETTINGS, grid[0])) == {}
+
+
 def test_a_value_that_is_given_twice_is_one_variant() -> None:
     assert read_grid(["retrieval.rrf_k=60,60"]) == [{"retrieval.rrf_k": 60}]
 
@@ -48,6 +54,8 @@ def test_a_value_that_is_given_twice_is_one_variant() -> None:
         (["bm25.language=german"], "terms", "--baseline"),
         (["reranker.hosted=cohere"], "a whole section", "--baseline other.toml"),
         (["retrieval.weights=1"], "a whole table", "retrieval.weights.dense"),
+        (["bm25.fields=1"], "a whole table", "bm25.fields.title"),
+        (["bm25.fields.titel=1"], "is not a setting", "bm25.fields.title"),
         (["retrieval.weights.dens=1"], "is not a setting", "retrieval.weights.dense"),
         (["execution.threads=1"], "decides no ranking", "May vary"),
         (["bm25.k1=1", "bm25.k1=2"], "is given twice", "at once"),
@@ -73,6 +81,7 @@ def test_an_axis_that_cannot_be_run_is_the_users_mistake(axes: list[str], says: 
         ({"retrieval.rrf_k": 1.5}, "retrieval.rrf_k = 1.5 is wrong"),
         ({"retrieval.fusion": "both"}, "retrieval.fusion = 'both' is wrong"),
         ({"bm25.k1": True}, "bm25.k1 = True is wrong"),
+        ({"bm25.fields.title": 1.1}, "bm25.fields.title = 1.1 is wrong"),
     ],
 )
 def test_values_have_the_bounds_of_the_settings_file(values: dict[str, str | float | bool], says: str) -> None:

@@ -63,6 +63,38 @@ def test_a_part_whose_weights_are_pickled_is_refused(folder: Path) -> None:
     assert find(folder).fingerprint() != before
 
 
+def test_weights_of_another_name_do_not_make_a_pickled_part_safe(folder: Path) -> None:
+    (folder / "router_config.json").write_text(
+        json.dumps({"types": {"query_0": "x"}, "structure": {"query": ["query_0"]}})
+    )
+    (folder / "query_0").mkdir()
+    (folder / "query_0" / "pytorch_model.bin").write_text("pickled")
+    (folder / "query_0" / "older.safetensors").write_text("weights that nothing loads")
+    with pytest.raises(InputError, match=r"query_0/pytorch_model\.bin"):
+        find(folder)
+
+
+def test_a_part_elsewhere_and_an_adapter_are_refused(folder: Path) -> None:
+    (folder / "modules.json").write_text(json.dumps([{"path": ""}, {"path": "../others"}]))
+    with pytest.raises(InputError, match="outside its folder"):
+        find(folder)
+    (folder / "modules.json").unlink()
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "elsewhere"}')
+    with pytest.raises(InputError, match=r"adapter, adapter_config\.json") as caught:
+        find(folder)
+    assert "merge_and_unload" in caught.value.remedy
+
+
+def test_a_part_that_is_a_link_to_a_folder_is_in_the_fingerprint(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "model.safetensors").write_text("weights")
+    (folder / "2_Dense").symlink_to(tmp_path / "elsewhere")
+    (folder / "loop").symlink_to(folder)
+    before = find(folder).fingerprint()
+    (tmp_path / "elsewhere" / "model.safetensors").write_text("others")
+    assert find(folder).fingerprint() != before
+
+
 def test_what_no_part_is_loaded_from_is_left_alone(folder: Path) -> None:
     (folder / "openvino").mkdir()
     (folder / "openvino" / "openvino_model.bin").write_text("weights")

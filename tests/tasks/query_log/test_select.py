@@ -11,6 +11,7 @@ from nightrank.storage.files.parquet import RowWriter, write_table
 from nightrank.storage.keys import query_key
 from nightrank.storage.records import BAD_ROWS, QUERIES
 from nightrank.storage.release.files import Queries, ReleaseFiles
+from nightrank.tasks.personal_data import impersonal_id
 from nightrank.tasks.query_log.select import LogToRead, QueriesRead, read_queries
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.settings.whole import Settings
@@ -118,6 +119,27 @@ def test_queries_of_fewer_users_than_asked_for_are_not_kept_though_they_are_freq
     assert log.texts(rows, min_users=2) == ["of two"]
     assert log.texts(rows, min_users=1) == ["one of one", "of two"]
     assert log.texts([*rows, {"query": "nameless", "count": 50}], min_users=2) == ["of two"]
+
+
+def test_spellings_of_a_user_are_one_and_a_form_that_one_person_typed_is_not_kept(log: Log) -> None:
+    rows: list[dict[str, Any]] = [
+        *({"query": "lonely query", "user": user} for user in ("u", "U", " u ", "\uff55", "u\u200b")),
+        *({"query": "my secret is 12-34", "user": user} for user in ("a", "b")),
+        {"query": "my-secret is 12-34", "user": "c", "count": 9},
+        *({"query": f"each{mark}another", "user": user} for mark, user in ((" ", "d"), ("-", "e"))),
+    ]
+    queries = log.read(rows, min_users=2).queries.to_pylist()
+    assert [(query["text"], query["aliases"], query["count"]) for query in queries] == [("my secret is 12-34", [], 11)]
+
+
+def test_an_id_with_personal_data_is_hashed_whatever_becomes_of_texts(log: Log) -> None:
+    rows = [{"query": "mail", "query_id": "Jane@Example.org"}, {"query": "post", "query_id": "q2"}]
+    for how in ("drop", "mask", "keep"):
+        queries = log.read(rows, personal_data=how).queries.to_pylist()
+        assert {query["text"]: query["query_ids"] for query in queries} == {
+            "mail": [impersonal_id("Jane@Example.org")],
+            "post": ["q2"],
+        }
 
 
 def test_min_users_without_a_user_column_is_an_input_error(log: Log) -> None:

@@ -12,9 +12,11 @@ from nightrank.tasks.read.account import Account, Kind
 from nightrank.tasks.read.declared import LEFT, declared_language
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.pages import read_page
+from nightrank.tasks.read.source import read_documents
 from nightrank.tasks.read.tables.columns import Columns
 from nightrank.tasks.read.tables.documents import DocumentTable, read_table
 from nightrank.tasks.read.tables.names import DOCUMENTS
+from nightrank.tasks.settings.inputs import DocumentsSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,3 +144,25 @@ def test_a_page_says_its_language_in_its_front_matter_or_its_root(
 def test_a_language_of_a_page_that_is_not_known_is_told(tmp_path: Path) -> None:
     told = [f"the language 'sw', which is not known: {LEFT}"]
     assert page(tmp_path, "a.html", '<html lang="sw"><body><p>Maneno</p></body></html>') == ("", told)
+
+
+def test_a_folder_says_the_language_of_what_does_not_say_it_itself(tmp_path: Path) -> None:
+    for name, text in (
+        ("lang=de/a.md", "Worte"),
+        ("lang=de/b.md", "---\nlang: fr\n---\nDes mots"),
+        ("lang=sw/c.md", "Maneno"),
+        ("shelf=de/d.md", "Words"),
+    ):
+        (tmp_path / "docs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "docs" / name).write_text(text, encoding="utf-8")
+    account = Account()
+    found = read_documents(DocumentsSettings(source="docs"), base=tmp_path, account=account)
+    said = {one.document_id[-4:]: (one.language, one.metadata) for one in found if isinstance(one, Document)}
+    assert said == {
+        "a.md": ("german", {"lang": "de"}),
+        "b.md": ("french", {"lang": "fr"}),
+        "c.md": ("", {"lang": "sw"}),
+        "d.md": ("", {"shelf": "de"}),
+    }
+    told = [(entry.what, entry.where) for entry in account.entries() if entry.kind is Kind.MENDED]
+    assert told == [(f"the language 'sw', which is not known: {LEFT}", "lang=sw/c.md, row 1")]

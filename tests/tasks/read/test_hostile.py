@@ -104,6 +104,7 @@ def is_slow(call: BoundedProcess, form: str, page: str) -> bool:
         (".html", "<a " * (CHARACTERS // 3)),
         (".html", "<!--" * (CHARACTERS // 4)),
         (".html", "<table><tr>" + "<td>" * (CHARACTERS // 4)),
+        (".html", "<table><tr><td>" + "<b><p>" * (CHARACTERS // 6)),
         (".html", "<h1>a</h1>" * (CHARACTERS // 10)),
         (".html", "<x><article></article>" * (CHARACTERS // 22)),
         (".html", "".join(f"<font size={number}>" for number in range(2000)) + "<p>x" * 20_000),

@@ -10,10 +10,13 @@ import torch
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import sha256_of_file
 from nightrank.tasks.models.delta import save_delta
+from nightrank.tasks.rerank import packaged
+from nightrank.tasks.rerank.find import PRETRAINED
 from nightrank.tasks.rerank.packaged import (
     CARD_FILE,
     DELTA_FILE,
     RerankerCard,
+    base_folder,
     base_parameters,
     load_reranker,
     network_of,
@@ -98,3 +101,14 @@ def test_a_card_with_a_weight_above_one_is_refused(folder: Path) -> None:
 def test_a_folder_without_a_card_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has no card\.json"):
         read_card(tmp_path)
+
+
+def test_a_base_whose_tokenizer_was_changed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = base_folder()
+    for path in installed.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "tokenizer.json").write_bytes((installed / "tokenizer.json").read_bytes() + b" ")
+    monkeypatch.setattr(packaged, "base_folder", lambda: tmp_path)
+    with pytest.raises(InputError, match=r"tokenizer\.json has the SHA-256"):
+        load_reranker(PRETRAINED / "nightrank-minilm")

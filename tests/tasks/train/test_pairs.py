@@ -28,7 +28,7 @@ from nightrank.tasks.train.sources import Passage
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nightrank.tasks.query_log.personal_data import PersonalData
+    from nightrank.tasks.personal_data import PersonalData
 
 
 def write_lines(path: Path, *rows: object) -> Path:

@@ -9,6 +9,7 @@ import pytest
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import Judgment
+from nightrank.tasks.personal_data import impersonal_id
 from nightrank.tasks.read.account import Account, Kind
 from nightrank.tasks.read.told import warnings_of
 from nightrank.tasks.trec.qrels import read_judgments
@@ -153,3 +154,13 @@ def test_real_judgments_are_read(shared_data: Path, file: str, count: int, grade
     judgments = read_judgments(shared_data / file, name=file, account=Account())
     assert len(judgments) == count
     assert {judgment.grade for judgment in judgments} == grades
+
+
+def test_ids_with_personal_data_have_their_pseudonyms_and_are_told(tmp_path: Path) -> None:
+    (tmp_path / "q.tsv").write_text(f"{HEADER}jane@example.org\td1\t1\nq2\td1\t1\n")
+    account = Account()
+    judgments = read_judgments(tmp_path / "q.tsv", name="q.tsv", account=account)
+    assert judgments == [Judgment(impersonal_id("jane@example.org"), "d1", 1), Judgment("q2", "d1", 1)]
+    assert (Kind.MENDED, "query ids with personal data, hashed", 1) in [
+        (entry.kind, entry.what, entry.count) for entry in account.entries()
+    ]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import Judgment
 from nightrank.tasks.evaluate.measures import evaluate_run
+from nightrank.tasks.personal_data import impersonal_id
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.trec.runs import Entry, read_run, write_run
 
@@ -148,3 +149,9 @@ def test_a_file_that_is_no_run_is_refused(tmp_path: Path, content: bytes, messag
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"run\.txt does not exist"):
         read_run(tmp_path / "run.txt", name="run.txt", account=Account())
+
+
+def test_ids_with_personal_data_have_their_pseudonyms(tmp_path: Path) -> None:
+    (tmp_path / "a.run").write_text("jane@example.org Q0 d1 1 2.5 tag\n")
+    [entry] = read_run(tmp_path / "a.run", name="a.run", account=Account())
+    assert entry.query_id == impersonal_id("jane@example.org")
