@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 CLAIMS_ON_DATA := rerank_speed embed_speed sparse_retrieval training_speed
 CLAIMS := bm25_speed dense_speed search_cache memory_growth start_up
 
-.PHONY: demo install test test-long test-all test-faults check lint docs bench bench-nights clean
+.PHONY: demo install test test-long test-all test-faults test-histories check lint docs bench bench-nights clean
 
 demo: .venv/installed
 	$(BIN)/nightrank demo
@@ -31,6 +31,10 @@ test-all: .venv/installed-for-development
 # Hours, on Linux: every file operation and store request of every command that writes fails once, in each way it can.
 test-faults: .venv/installed-for-development
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults
+
+# Hours: 300 histories of nights against rebuilds, table by table.
+test-histories: .venv/installed-for-development
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(IN_PARALLEL) tests/end_to_end/test_histories.py --histories 300
 
 lint: .venv/installed-for-development
 	$(BIN)/ruff check .

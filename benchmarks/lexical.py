@@ -56,7 +56,7 @@ def bm25_rankings(
     said = {chunk.chunk_hash: chunk.text for chunk in chunks}
     texts = pa.record_batch({"chunk_hash": list(said), "text": list(said.values())})
     with TemporaryDirectory() as name:
-        listed, statistics = Path(name) / "listed.parquet", Path(name) / "bm25.duckdb"
+        listed, statistics = Path(name) / "listed.parquet", Path(name) / "statistics.duckdb"
         pq.write_table(pa.Table.from_pylist(rows, schema=CHUNKS), listed)
         build_bm25(statistics, listed, texts_of=lambda _: iter([texts]), analyse=Analyser.of(settings))
         with Bm25Store.open(statistics) as store:

@@ -27,6 +27,11 @@ STARTUP_SECONDS = 240  # Prefect's server on a machine that is busy with somethi
 PREFECT_HOME = pytest.StashKey[str]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How many histories of nights are tried."""
+    parser.addoption("--histories", type=int, default=2, help="histories of nights to compare with rebuilds")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Before Prefect is imported: a home of its own, so that no profile or server of the user's is ever touched."""
     config.stash[PREFECT_HOME] = tempfile.mkdtemp(prefix="nightrank-tests-prefect-")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from prefect import get_run_logger
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.files.atomic import publish_folder, write_text
+from nightrank.storage.files.atomic import publish_folder, replacing, write_text
 from nightrank.storage.keys import fingerprint, sha256_of_file
 from nightrank.tasks.models.delta import save_delta
 from nightrank.tasks.models.files import resolve_device
@@ -149,8 +149,8 @@ def train_on_sources(
     if not (falling / CHECKPOINT).exists():
         learn(before, steady)
         falling.mkdir(exist_ok=True)
-        shutil.copyfile(steady / CHECKPOINT, falling / f"{CHECKPOINT}.writing")
-        (falling / f"{CHECKPOINT}.writing").replace(falling / CHECKPOINT)
+        with replacing(falling / CHECKPOINT) as writing:
+            shutil.copyfile(steady / CHECKPOINT, writing)
     learn(learning, falling)
     return falling
 

@@ -57,7 +57,7 @@ class WeightedStages:
         return self._stages[weights]
 
     def _build(self, settings: Bm25Settings) -> Path:
-        listing, made = self._folder / "chunks.parquet", self._folder / f"bm25-{len(self._stages)}.duckdb"
+        listing, made = self._folder / "listed.parquet", self._folder / f"bm25-{len(self._stages)}.duckdb"
         if not listing.is_file():
             own = [name if name != "language" else "declared" for name in CHUNKS.names]
             with table_writer(listing, CHUNKS) as writer:

@@ -1,8 +1,9 @@
 """Slow drift: a release against the best of some days, where many nights each lose less than a night may.
 
-Quality is measured anew, from the rankings that are kept of each release, by today's judgments: figures of other nights
-were made by other judgments. Rankings are compared on the documents that have not changed since, in the order that the
-new release has them among its candidates, so that documents that come, go or are edited are no drift, however many.
+Quality is measured anew, from the rankings that are kept of each release, by today's judgments of documents that are
+still there: figures of other nights were made by other judgments, and of other collections. Rankings are compared on
+the documents that have not changed since, in the order that the new release has them among its candidates. So documents
+that come, go or are edited are no drift, however many.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from nightrank.tasks.gates.rank_biased_overlap import rank_biased_overlap
 from nightrank.tasks.gates.rules import Incomparable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -76,6 +77,7 @@ def quality_drift(
     after: Mapping[str, Sequence[str]],
     judgments: Sequence[Judgment],
     *,
+    documents: Container[str],
     measure: str,
     confidence: float,
     ignore_identical_ids: bool,
@@ -87,16 +89,20 @@ def quality_drift(
         past: Releases of the last days.
         after: What the new release answers judged queries with, by query id.
         judgments: The qrels of today.
+        documents: Ids of today's collection, of all that are judged or ranked in the past. Others are left out: what
+            was removed over many days is no drift.
         measure: As ir_measures writes it.
         confidence: Of the interval of the mean loss.
         ignore_identical_ids: Leave out the document that has the query's own id.
         generator: Of the bootstrap.
     """
+    judgments = [judgment for judgment in judgments if judgment.document_id in documents]
     judged = {judgment.query_id for judgment in judgments}
     then: dict[str, dict[str, tuple[str, ...]]] = {}
     for row in past.rankings.select(["release_id", "query_ids", "document_ids"]).to_pylist():
         for query_id in judged.intersection(row["query_ids"]):
-            then.setdefault(row["release_id"], {})[query_id] = tuple(row["document_ids"])
+            left = tuple(document_id for document_id in row["document_ids"] if document_id in documents)
+            then.setdefault(row["release_id"], {})[query_id] = left
     if not then:
         return Incomparable("no judged query of a release of the last days is judged today")
     now = {query_id: tuple(after.get(query_id, ())) for of in then.values() for query_id in of}
@@ -151,13 +157,12 @@ def ranking_drifts(
     return drifts
 
 
-def quality_drift_gate(drift: QualityDrift | Incomparable, *, days: int | None, gone: int, max_drift: float) -> Gate:
+def quality_drift_gate(drift: QualityDrift | Incomparable, *, days: int | None, max_drift: float) -> Gate:
     """Fails where quality fell by too much since the best release of the last days, beyond chance.
 
     Args:
         drift: Against that release.
         days: How many days.
-        gone: Relevant documents that are no longer in the collection.
         max_drift: What the mean may lose.
     """
     if isinstance(drift, Incomparable):
@@ -172,8 +177,6 @@ def quality_drift_gate(drift: QualityDrift | Incomparable, *, days: int | None, 
     )
     if is_large and not drift.certain:
         reason += "; so few queries lost that it may be chance"
-    if not passed and gone:
-        reason += f"; {gone} documents that are judged relevant are no longer in the collection"
     if drift.worst:
         reason += f"; lost most: {', '.join(drift.worst)}"
     return Gate(name=QUALITY, passed=passed, value=value, threshold=-max_drift, reason=reason)

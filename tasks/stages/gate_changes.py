@@ -174,28 +174,31 @@ def _drift_gates(night: Night, new: New, past: Past, judged: Mapping[str, Sequen
         judged: What the new release answers judged queries with, by query id.
     """
     limits, days = night.settings.gates, night.settings.gates.drift_days
+    by_quality, by_rankings = past.held_for("quality"), past.held_for("rankings")
+    then = {id_ for held in (by_quality, by_rankings) for id_ in _documents_in(held.rankings)}
+    digests = digests_of(new.built, sorted(then | {judgment.document_id for judgment in new.judgments}))
     quality = quality_drift(
-        past.held_for("quality"),
+        by_quality,
         judged,
         new.judgments,
+        documents=digests.keys(),
         measure=limits.measure,
         confidence=limits.confidence,
         ignore_identical_ids=night.settings.judgments.ignore_identical_ids,
         generator=np.random.default_rng(new.built.inputs.seed),
     )
-    relevant = {judgment.document_id for judgment in new.judgments if judgment.grade > 0}
-    held = past.held_for("rankings")
-    keys = held.rankings.column("query_key").unique().to_pylist()
-    then = pc.list_flatten(held.rankings.column("document_ids")).unique().to_pylist()
-    digests = digests_of(new.built, [*relevant, *then])
-    drifts = ranking_drifts(held, all_candidates(new.built, keys), digests, persistence=limits.rbo_p)
+    keys = by_rankings.rankings.column("query_key").unique().to_pylist()
+    drifts = ranking_drifts(by_rankings, all_candidates(new.built, keys), digests, persistence=limits.rbo_p)
     return [
-        quality_drift_gate(
-            quality, days=days, gone=len(relevant - digests.keys()), max_drift=bound(limits.max_drift, off=1.0)
-        ),
+        quality_drift_gate(quality, days=days, max_drift=bound(limits.max_drift, off=1.0)),
         overlap_drift_gate(drifts, days=days, min_overlap=bound(limits.min_overlap, off=0.0)),
         top1_drift_gate(drifts, days=days, max_top1_changed=bound(limits.max_top1_changed, off=1.0)),
     ]
+
+
+def _documents_in(rankings: pa.Table) -> list[str]:
+    ids: list[str] = pc.list_flatten(rankings.column("document_ids")).unique().to_pylist()
+    return ids
 
 
 def bound(wanted: float | None, *, off: float) -> float:

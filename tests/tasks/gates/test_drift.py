@@ -60,11 +60,15 @@ def published(past: Past, number: int, rankings: Rankings, *, mean: float | None
     return past.followed_by(release, kept(release.release_id, rankings))
 
 
-def drift_of(past: Past, rankings: Rankings, judgments: list[Judgment]) -> QualityDrift | Incomparable:
+def drift_of(
+    past: Past, rankings: Rankings, judgments: list[Judgment], *, removed: str = ""
+) -> QualityDrift | Incomparable:
+    found = (*rankings.values(), *past.rankings.column("document_ids").to_pylist())
     return quality_drift(
         past,
         rankings,
         judgments,
+        documents={document_id for ranking in found for document_id in ranking} - {removed},
         measure="nDCG@10",
         confidence=0.95,
         ignore_identical_ids=False,
@@ -83,7 +87,7 @@ def quality_gates(past: Past, live: Rankings, rankings: Rankings, judgments: lis
         ignore_identical_ids=False,
         generator=np.random.default_rng(0),
     )
-    drift = quality_drift_gate(drift_of(past, rankings, judgments), days=30, gone=0, max_drift=0.03)
+    drift = quality_drift_gate(drift_of(past, rankings, judgments), days=30, max_drift=0.03)
     return non_inferiority_gate(change, margin=0.02), drift
 
 
@@ -154,15 +158,23 @@ def test_a_judged_query_that_is_no_longer_answered_scores_0_and_one_that_is_judg
     )
 
 
+def test_documents_that_were_removed_are_no_drift() -> None:
+    past = published(Past(), 1, {"q1": ["a"], "q2": ["gone", "b"], "q3": ["gone"]})
+    judgments = [Judgment("q1", "a", 1), Judgment("q2", "gone", 2), Judgment("q2", "b", 1), Judgment("q3", "gone", 1)]
+    found = drift_of(past, {"q1": ["a"], "q2": ["x", "b"], "q3": []}, judgments, removed="gone")
+    assert isinstance(found, QualityDrift)
+    assert (found.queries, found.before) == (2, 1.0)
+    assert found.worst == ('"q2" (-0.369)',)
+
+
 def test_a_loss_that_may_be_chance_is_told_and_let_through() -> None:
     drift = QualityDrift("r", "nDCG@10", 6, 1.0, 0.9, certain=False, worst=('"q1" (-0.600)',))
-    gate = quality_drift_gate(drift, days=30, gone=0, max_drift=0.03)
+    gate = quality_drift_gate(drift, days=30, max_drift=0.03)
     assert gate.passed
     assert "so few queries lost that it may be chance" in gate.reason
-    refused = quality_drift_gate(drift._replace(certain=True), days=30, gone=7, max_drift=0.03)
+    refused = quality_drift_gate(drift._replace(certain=True), days=30, max_drift=0.03)
     assert not refused.passed
-    assert "7 documents that are judged relevant are no longer in the collection" in refused.reason
-    assert quality_drift_gate(drift._replace(certain=True), days=30, gone=0, max_drift=1.0).passed  # switched off
+    assert quality_drift_gate(drift._replace(certain=True), days=30, max_drift=1.0).passed  # switched off
 
 
 def test_rankings_that_move_a_little_each_night_are_stopped_though_each_is_like_the_last() -> None:
