@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nightrank.flows.engine.abandoned import tell_of_abandoned, this_run
 from nightrank.flows.engine.flow import nightrank_flow
 from nightrank.flows.night.build import building
 from nightrank.flows.night.export import export
-from nightrank.flows.night.finish import finish, nothing_to_do
+from nightrank.flows.night.finish import finish, nothing_to_do, refuse_again
 from nightrank.flows.night.lineage import making_release
 from nightrank.flows.night.record import record
+from nightrank.flows.night.refused import refused_before
 from nightrank.flows.night.summary import Summary
 from nightrank.flows.settings_file import load_settings
 from nightrank.tasks.embed.account import warnings_of_embedder
@@ -41,19 +43,25 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
 
     Raises:
         InputError: A setting, a file or too many rows are wrong; nothing has changed.
-        GateRefused: The release was built and kept, and is not published.
+        GateRefused: The release was built and kept, and is not published; or was so before, from the same inputs.
         WorkspaceBusy: Another run is at work.
     """
     check_overrides(accept)
     configuration = load_settings(Path(settings_file))
     now = datetime.now(UTC)
-    with configuration.workspace.writing(now=now), building(configuration, now=now) as build:
+    with (
+        configuration.workspace.writing(now=now, run=this_run()) as abandoned,
+        building(configuration, now=now) as build,
+    ):
+        tell_of_abandoned(abandoned, configuration.settings, base=configuration.base)
         night, embedder, sparse, reranker = build.night, build.embedder, build.sparse, build.reranker
         stage = build.stage
 
         inputs = stage(read_inputs, night)
         if build.is_current(inputs):
             return nothing_to_do(build, inputs)
+        if (refused := refused_before(build, inputs, accept)) is not None:
+            refuse_again(build, inputs, refused)
 
         cut = stage(chunk_documents, night, inputs.documents, embedder.plan)
         vectors = stage(embed_chunks, night, cut, embedder)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
+import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.table import Table
 
 from nightrank.flows.engine.api import has_prefect, require_prefect
-from nightrank.flows.settings_file import read_settings
+from nightrank.flows.settings_file import load_settings, read_settings
 from nightrank.flows.terminal import terminal
-from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.errors import InputError, MachineError, NightrankError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 
     from nightrank.storage.records import JsonValue
 
+PASSING = (408, 429, 500, 502, 503, 504)  # answers of a server that is busy, or behind a proxy that finds it away
+LONGEST_WAIT = 60.0  # seconds
+LONGEST_REASON = 200  # characters
 BANNED = "/%&<>"  # in names, by Prefect
 
 
@@ -142,6 +148,8 @@ def plan(settings_file: Path, *, name: str | None) -> list[Served]:
 def serve(served: Sequence[Served], *, on_ready: Callable[[Sequence[Served]], None]) -> None:
     """Serve flows until a signal says stop: no further run begins then, and one at work is cancelled in good order.
 
+    A server that is busy, restarted or away for a while ends nothing: a line says so, and it is asked again.
+
     Schedules stay as they are meanwhile, so that a night which nobody began shows as late on Prefect's pages.
 
     Args:
@@ -149,8 +157,8 @@ def serve(served: Sequence[Served], *, on_ready: Callable[[Sequence[Served]], No
         on_ready: Called once the server knows of all of them.
 
     Raises:
-        InputError: A schedule is none, or no server is configured.
-        MachineError: The server does not answer, or no more.
+        InputError: A schedule is none, no server is configured, or a deployment is another settings file's.
+        MachineError: The server does not answer as this begins.
     """
     deployments = [one.deployment() for one in served]
     if not has_prefect():
@@ -158,17 +166,104 @@ def serve(served: Sequence[Served], *, on_ready: Callable[[Sequence[Served]], No
         remedy = "Run `prefect server start`, then `export PREFECT_API_URL=http://127.0.0.1:4200/api` and this again."
         raise InputError(message, remedy=remedy)
     require_prefect()
+    from nightrank.flows.engine.abandoned import mark_dead_runs
+
+    waits = Waits()
+    while True:
+        try:
+            refuse_deployments_of_others(served)
+            if not waits.is_served:
+                configuration = load_settings(served[0].settings_file)
+                mark_dead_runs(configuration, deployment=served[0].name, now=datetime.now(UTC))
+            _serve_once(deployments, served, on_ready=on_ready, waits=waits)
+        except NightrankError:
+            raise
+        except Exception as error:
+            if not (waits.is_served or may_pass(error)):
+                message = f"The flows are no longer served: {type(error).__name__}: {error}."
+                raise MachineError(message, remedy="Check that the Prefect server runs, and start again.") from error
+            seconds = waits.next_seconds()
+            said = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
+            sys.stderr.write(f"Note: Prefect's server is busy or away; trying again in {seconds:.0f} s. {said}\n")
+            sys.stderr.flush()
+            time.sleep(seconds)
+        else:
+            return
+
+
+@dataclass(slots=True)
+class Waits:
+    """How long is waited before the server is asked again: a second, and twice as long each time, up to a minute."""
+
+    is_served: bool = False
+    failures: int = 0
+
+    def next_seconds(self) -> float:
+        """After one more failure."""
+        self.failures += 1
+        return min(LONGEST_WAIT, 2.0 ** (self.failures - 1))
+
+    def served(self) -> None:
+        """The server knows of all flows."""
+        self.is_served, self.failures = True, 0
+
+
+def _serve_once(
+    deployments: Sequence[RunnerDeployment],
+    served: Sequence[Served],
+    *,
+    on_ready: Callable[[Sequence[Served]], None],
+    waits: Waits,
+) -> None:
     from prefect.runner import Runner
 
     runner = Runner(name="nightrank", pause_on_shutdown=False)
-    try:
-        for deployment in deployments:
-            runner.add_deployment(deployment)
+    for deployment in deployments:
+        runner.add_deployment(deployment)
+    if not waits.is_served:
         on_ready(served)
-        asyncio.run(_run(runner))
-    except Exception as error:
-        message = f"The flows are no longer served: {type(error).__name__}: {error}."
-        raise MachineError(message, remedy="Check that the Prefect server runs, and start again.") from error
+    waits.served()
+    asyncio.run(_run(runner))
+
+
+def refuse_deployments_of_others(served: Sequence[Served]) -> None:
+    """See that no deployment on the server is another settings file's.
+
+    Raises:
+        InputError: One is; the message says whose.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    with get_client(sync_client=True) as client:
+        for one in served:
+            try:
+                there = client.read_deployment_by_name(one.path)
+            except ObjectNotFound:
+                continue
+            theirs = (there.parameters or {}).get("settings_file")
+            if theirs != str(one.settings_file):
+                message = f"The deployment {one.path} on this server is that of {theirs}, not of {one.settings_file}."
+                remedy = (
+                    "Give this one a --name of its own; or, where that folder is served no more, remove its "
+                    f"deployment: prefect deployment delete '{one.path}'."
+                )
+                raise InputError(message, remedy=remedy)
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Whether it is, or came from, a server that is busy, restarting or away."""
+    import httpx
+
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, httpx.TransportError):
+            return True
+        if isinstance(error, httpx.HTTPStatusError) and error.response.status_code in PASSING:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 async def _run(runner: Runner) -> None:

@@ -6,7 +6,7 @@ Exit codes: 0 done or nothing to do, 1 a fault of ours or of the machine, 2 the 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from cyclopts import App, CycloptsError, Group
 
@@ -16,7 +16,7 @@ from nightrank.flows.cli.look import evaluate, releases, report, search
 from nightrank.flows.cli.operate import doctor, export, prune, rollback
 from nightrank.flows.cli.start import check, demo
 from nightrank.flows.cli.train import train
-from nightrank.flows.command import one_command
+from nightrank.flows.command import end_command, one_command
 from nightrank.storage.errors import InputError, NightrankError
 
 if TYPE_CHECKING:
@@ -51,31 +51,36 @@ app["--help"].group = app["--version"].group = Group.create_ordered("Options")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    with one_command():
+        end_command(_code(arguments))
+
+
+def _code(arguments: Sequence[str] | None) -> int:
+    """Run a command, and say what went wrong; its exit code."""
     try:
-        with one_command():
-            code = app(arguments, result_action="return_value", exit_on_error=False, print_error=True)
+        code = app(arguments, result_action="return_value", exit_on_error=False, print_error=True)
     except NightrankError as error:
-        _end(error)
+        return _told(error)
     except CycloptsError:  # it has been printed
-        sys.exit(InputError.exit_code)
+        return InputError.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted; what was done so far is kept for the next refresh.\n")
-        sys.exit(130)
+        return 130
     except Exception as error:
         from nightrank.storage.foreign import machine_error
 
         told = machine_error(error)
         if told is None:
             raise
-        _end(told)
-    sys.exit(code if isinstance(code, int) else 0)
+        return _told(told)
+    return code if isinstance(code, int) else 0
 
 
-def _end(error: NightrankError) -> NoReturn:
+def _told(error: NightrankError) -> int:
     sys.stderr.write(f"nightrank: {error.message}\n")
     if error.remedy:
         sys.stderr.write(f"  {error.remedy}\n")
-    sys.exit(error.exit_code)
+    return error.exit_code
 
 
 if __name__ == "__main__":

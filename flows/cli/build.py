@@ -48,10 +48,12 @@ def schedule(
     json_: Json = False,
 ) -> int:
     """Run the flows by the clock ([schedule]) until stopped; needs a Prefect server."""
+    from nightrank.flows.engine.api import require_home
     from nightrank.flows.settings_file import find_settings_file
 
     settings_file = find_settings_file(config)
     without_telemetry()
+    require_home()
     from nightrank.flows.schedule import plan, serve, show_schedule
 
     def announce(served: Sequence[Served]) -> None:
@@ -73,6 +75,7 @@ def build_release(settings_file: Path, *, accept: tuple[str, ...], json_: bool) 
     settings_of(settings_file)
     quiet_prefect()
     from nightrank.flows.engine.api import require_prefect
+    from nightrank.flows.engine.outcome import run_flow
     from nightrank.flows.night.summary import Refused
     from nightrank.flows.night.terminal import show_summary
     from nightrank.flows.refresh import refresh as refresh_flow
@@ -80,7 +83,7 @@ def build_release(settings_file: Path, *, accept: tuple[str, ...], json_: bool) 
     require_prefect()
     refused: GateRefused | None = None
     try:
-        summary = refresh_flow(str(settings_file), accept=accept)
+        summary = run_flow(refresh_flow, str(settings_file), accept=accept)
     except Refused as error:
         summary, refused = error.summary, error
     show(summary, show_summary, json_=json_)

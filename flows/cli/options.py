@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec, Protocol, TypeVar
 
@@ -79,16 +80,25 @@ def at_once(flow: Flow[P, R]) -> Callable[P, R]:
     A server of its own takes 10 to 20 seconds to start, longer than most answers take.
     """
     from nightrank.flows.engine.api import has_prefect, require_prefect
+    from nightrank.flows.engine.outcome import run_flow
 
     if not has_prefect():
         return flow.fn
     require_prefect()
-    return flow
+    return partial(run_flow, flow)
 
 
 def quiet_prefect() -> None:
-    """Nothing of Prefect's logs beside our own words, and no word to anyone outside; the user's own settings win."""
+    """Nothing of Prefect's logs beside our own words, and no word to anyone outside; the user's own settings win.
+
+    Raises:
+        InputError: Prefect has no folder that it may write to.
+    """
+    from nightrank.flows.engine.api import require_home
+
+    require_home()
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_INTERNAL_LOGGING_LEVEL", "CRITICAL")
     without_telemetry()
     os.environ.setdefault(
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180"

@@ -250,13 +250,14 @@ def report_training(training: Callable[[], Trained], *, json_: bool) -> int:
         NotPromoted: Promotion was asked for and refused.
     """
     from nightrank.flows.engine.api import require_prefect
+    from nightrank.flows.engine.outcome import run_flow
     from nightrank.flows.train.promotion import NotPromoted
     from nightrank.flows.train.terminal import show_trained
 
     require_prefect()
     refused: NotPromoted | None = None
     try:
-        trained = training()
+        trained = run_flow(training)
     except NotPromoted as error:
         trained, refused = error.trained, error
     show(trained, show_trained, json_=json_)

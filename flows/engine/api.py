@@ -1,10 +1,13 @@
-"""Whether Prefect answers, asked before a flow begins: what is wrong with it is then one line, not a traceback."""
+"""Whether Prefect can work, asked before a flow begins: what is wrong with it is then one line, not a traceback."""
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
+from tempfile import TemporaryFile
 
-from nightrank.storage.errors import MachineError
+from nightrank.storage.errors import InputError, MachineError
 
 
 def has_prefect() -> bool:
@@ -12,6 +15,30 @@ def has_prefect() -> bool:
     from prefect.settings import PREFECT_API_URL
 
     return bool(PREFECT_API_URL.value())
+
+
+def require_home() -> None:
+    """See that Prefect has a folder to write to, before it is loaded; with a server elsewhere it needs to read alone.
+
+    Raises:
+        InputError: There is none, and none can be made.
+    """
+    remedy = "Set PREFECT_HOME to a folder that this user may write to."
+    try:
+        home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect").expanduser()
+        Path.home()  # Prefect asks for it also where it is not used
+    except RuntimeError as error:
+        message = "This user has no home folder: HOME is not set, and the system knows of none."
+        raise InputError(message, remedy=f"Set HOME. {remedy}") from error
+    if os.environ.get("PREFECT_API_URL") or (home / "profiles.toml").is_file():
+        return
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        message = f"Prefect's home {home} cannot be written: {error.strerror}."
+        raise InputError(message, remedy=remedy) from error
 
 
 def require_prefect() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 
+from nightrank.flows.engine.names import if_reachable
 from nightrank.tasks.names import STAGE_NAMES
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nightrank.storage.release.prune import Pruned
 
 
+@if_reachable()
 def show_pruned_in_prefect(pruned: Pruned, *, dry_run: bool) -> None:
     """Create a collection's artifact; does nothing outside a flow run."""
     if FlowRunContext.get() is None:
@@ -28,6 +30,7 @@ def show_pruned_in_prefect(pruned: Pruned, *, dry_run: bool) -> None:
     )
 
 
+@if_reachable()
 def show_report_in_prefect(manifest: Manifest, *, path: Path) -> None:
     """Create the artifacts of a release's report; does nothing outside a flow run."""
     if FlowRunContext.get() is None:

@@ -8,6 +8,7 @@ from prefect import flow
 
 from nightrank.flows.engine.names import flow_run_name
 from nightrank.flows.engine.notify import notify
+from nightrank.flows.engine.outcome import noting_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ def nightrank_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
     def decorate(function: Callable[P, R]) -> Flow[P, R]:
         made: Flow[P, R] = flow(
             name=name, flow_run_name=flow_run_name, on_failure=[notify], on_crashed=[notify], on_cancellation=[notify]
-        )(function)
+        )(noting_outcome(function))
         return made
 
     return decorate

@@ -11,6 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.logging import get_logger, get_run_logger
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from nightrank.flows.settings_file import read_settings
 from nightrank.storage.errors import InputError
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TAG = "nightrank"
+RETRIES = 3  # of what may be left out: 14 seconds
 
 
 @contextmanager
 def if_reachable() -> Iterator[None]:
     """What a run puts on Prefect's pages in this block is left out where the server does not take it."""
     try:
-        yield
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: RETRIES}):
+            yield
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
         get_logger("nightrank").warning("Prefect's pages lack something: %s: %s", type(error).__name__, error)
 

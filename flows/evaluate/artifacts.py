@@ -8,11 +8,13 @@ from prefect.artifacts import create_table_artifact
 from prefect.context import FlowRunContext
 
 from nightrank.flows.engine.artifacts import _stages
+from nightrank.flows.engine.names import if_reachable
 
 if TYPE_CHECKING:
     from nightrank.flows.evaluate.outcome import Evaluated
 
 
+@if_reachable()
 def show_evaluation_in_prefect(evaluated: Evaluated) -> None:
     """Create an evaluation's artifacts; does nothing outside a flow run."""
     if FlowRunContext.get() is None:

@@ -8,6 +8,7 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 
 from nightrank.flows.engine.artifacts import _show_measures_and_gates, _show_report
+from nightrank.flows.engine.names import if_reachable
 from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from nightrank.storage.workspace.base import Workspace
 
 
+@if_reachable()
 def show_in_prefect(summary: Summary, *, workspace: Workspace) -> None:
     """Create the artifacts of a night; does nothing outside a flow run."""
     if FlowRunContext.get() is None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from nightrank.flows.engine.names import if_reachable, name_flow_run, workspace_name
+from nightrank.flows.engine.names import name_flow_run, workspace_name
 from nightrank.flows.night.artifacts import show_in_prefect
 from nightrank.flows.night.export import export
 from nightrank.flows.night.notes import note_on_best_stage, notes_on_nothing, notes_on_release
@@ -15,6 +15,7 @@ from nightrank.tasks.evaluate.single_stages import read_best_stage
 
 if TYPE_CHECKING:
     from nightrank.flows.night.build import Build
+    from nightrank.storage.release.manifest import Manifest
     from nightrank.tasks.stages.built import Built
     from nightrank.tasks.stages.publish import Published
     from nightrank.tasks.stages.read import InputsRead
@@ -43,27 +44,49 @@ def nothing_to_do(build: Build, inputs: InputsRead) -> Summary:
     """The summary of a run that found the current release up to date."""
     current = build.night.current
     assert current is not None
+    exported = export(build, current.release_id)
+    summary = _summary_of_nothing(build, inputs, current, warnings=(*notes_on_nothing(build, inputs), *exported))
+    _tell(build, summary)
+    return summary
+
+
+def refuse_again(build: Build, inputs: InputsRead, refused: Manifest) -> NoReturn:
+    """End a run whose release was made and refused before.
+
+    Args:
+        build: The run.
+        inputs: What it has read.
+        refused: The release that was made from it.
+
+    Raises:
+        Refused: Always.
+    """
+    summary = _summary_of_nothing(build, inputs, refused, warnings=notes_on_nothing(build, inputs))
+    _tell(build, summary)
+    raise Refused(summary)
+
+
+def _summary_of_nothing(build: Build, inputs: InputsRead, manifest: Manifest, *, warnings: tuple[str, ...]) -> Summary:
+    """The summary of a run that made no release, for there is one of the very same inputs."""
     nothing, read = dict.fromkeys(COUNTS_OF_WORK, 0), inputs.counts
     bad = {"documents_bad": read.documents_bad, "queries_bad": read.queries_bad}
     shown = (ReleaseFiles.depths, ReleaseFiles.single_stages, ReleaseFiles.timings)
-    files = ReleaseFiles.of(build.night.workspace, current.release_id, only=shown)
-    exported, best_stage = export(build, current.release_id), read_best_stage(files.single_stages)
-    summary = Summary(
-        manifest=current,
+    files = ReleaseFiles.of(build.night.workspace, manifest.release_id, only=shown)
+    best_stage = read_best_stage(files.single_stages)
+    return Summary(
+        manifest=manifest,
         published=False,
         changed=False,
-        counts=current.counts.model_copy(update={**nothing, **bad}),
+        counts=manifest.counts.model_copy(update={**nothing, **bad}),
         seconds=build.total_seconds(),
-        warnings=(*notes_on_nothing(build, inputs), *note_on_best_stage(current, best_stage), *exported),
+        warnings=(*warnings, *note_on_best_stage(manifest, best_stage)),
         coverage=inputs.coverage,
         dropped=inputs.dropped,
         account=inputs.account,
-        ladder=tuple(ladder(current.measures, read_timings(files.timings))),
+        ladder=tuple(ladder(manifest.measures, read_timings(files.timings))),
         depths=tuple(read_depths(files.depths)),
         best_stage=best_stage,
     )
-    _tell(build, summary)
-    return summary
 
 
 def finish(build: Build, built: Built, published: Published, *, warnings: tuple[str | None, ...]) -> Summary:
@@ -97,8 +120,7 @@ def finish(build: Build, built: Built, published: Published, *, warnings: tuple[
         warnings=(*notes, *(warning for warning in warnings if warning is not None)),
     )
     _tell(build, summary)
-    with if_reachable():
-        show_in_prefect(summary, workspace=build.night.workspace)
+    show_in_prefect(summary, workspace=build.night.workspace)
     if summary.refused:
         raise Refused(summary)
     return summary
@@ -107,7 +129,7 @@ def finish(build: Build, built: Built, published: Published, *, warnings: tuple[
 def _tell(build: Build, summary: Summary) -> None:
     """Say on Prefect's pages what came of the run, in its name and in one line of its log."""
     release_id, counts = summary.manifest.release_id, summary.counts
-    outcome = "unchanged" if not summary.changed else "published" if summary.published else "refused"
+    outcome = "refused" if summary.refused else "published" if summary.published else "unchanged"
     workspace = workspace_name(build.night.settings.workspace, base=build.night.base)
     name_flow_run(
         workspace,

@@ -27,7 +27,7 @@ class Summary:
     Attributes:
         manifest: Of the release that was made, or of the current one where there was nothing to do.
         published: Whether this run made a new release current.
-        changed: Whether anything differed from the current release.
+        changed: Whether a new release was made; without one, the manifest's was made from the very same inputs.
         counts: Of this run.
         seconds: Of this run, by stage and in total.
         coverage: Share of the log's traffic that the chosen queries answer.
@@ -93,14 +93,21 @@ class Refused(GateRefused):
         reasons = ". ".join(f"{gate.name}: {gate.reason}" for gate in summary.refused)
         names = [gate.name for gate in summary.refused]
         release_id = summary.manifest.release_id
-        remedy = (
-            "The release that was live stays live; look into the reason "
-            f"(`nightrank report --release {release_id}`) and run again."
-        )
+        look = f"look into the reason (`nightrank report --release {release_id}`)"
+        if summary.changed:
+            message = f"The release {release_id} was built and is not published."
+            remedy = f"The release that was live stays live; {look} and run again."
+        else:
+            at = f"{summary.manifest.created_at:%Y-%m-%d %H:%M} UTC"
+            message = f"Nothing was built: from the very same inputs came the release {release_id}, refused {at}."
+            remedy = (
+                "The release that was live stays live; another is built once documents, log, judgments, models or "
+                f"settings change, or another release is live; {look}."
+            )
         if not any(name in FAULTS for name in names):
             accept = " ".join(f"--accept {name}" for name in names)
             remedy += f" If this change is meant: `nightrank refresh {accept}`."
-        super().__init__(f"The release {release_id} was built and is not published. {reasons}.", remedy=remedy)
+        super().__init__(f"{message} {reasons}.", remedy=remedy)
         self.summary = summary
 
     @property
@@ -112,4 +119,5 @@ class Refused(GateRefused):
     def details(self) -> tuple[str, ...]:
         """The release, and why each gate refused."""
         gates = (f"Gate {gate.name}: {gate.reason}" for gate in self.summary.refused)
-        return (f"Release: {self.summary.manifest.release_id}, built and not published", *gates)
+        made = "built" if self.summary.changed else f"built {self.summary.manifest.created_at:%Y-%m-%d %H:%M} UTC"
+        return (f"Release: {self.summary.manifest.release_id}, {made} and not published", *gates)

@@ -23,6 +23,11 @@ def show_summary(summary: Summary) -> None:
     """What a refresh did."""
     console = terminal()
     manifest, counts = summary.manifest, summary.counts
+    if not summary.changed and summary.refused:
+        console.print(f"Nothing was built: release {manifest.release_id} was refused ({_seconds(summary)}).")
+        console.print(_gates_table(manifest))
+        _show_notes(console, summary)
+        return
     if not summary.changed:
         console.print(f"Nothing to do: release {manifest.release_id} is up to date ({_seconds(summary)}).")
         _show_notes(console, summary)

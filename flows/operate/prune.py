@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nightrank.flows.engine.abandoned import tell_of_abandoned, this_run
 from nightrank.flows.engine.artifacts import show_pruned_in_prefect
 from nightrank.flows.engine.flow import nightrank_flow
 from nightrank.flows.settings_file import load_settings
@@ -44,6 +45,7 @@ def prune_workspace(configuration: Configuration, *, keep: int | None, dry_run: 
         message = f"--keep {keep} would remove the current release."
         raise InputError(message, remedy="Keep at least 1.")
     workspace = configuration.workspace
-    with workspace.writing(now=now, tidy=False):
+    with workspace.writing(now=now, tidy=False, run=this_run()) as abandoned:
+        tell_of_abandoned(abandoned, configuration.settings, base=configuration.base)
         wanted = configuration.settings.retention.keep if keep is None else keep
         return prune_unreachable(workspace, keep=wanted, now=now, thorough=True, dry_run=dry_run)

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 
+from nightrank.flows.engine.names import if_reachable
+
 if TYPE_CHECKING:
     from nightrank.flows.train.promotion import Trained
 
 
+@if_reachable()
 def show_training_in_prefect(trained: Trained) -> None:
     """Create the artifacts of a training; does nothing outside a flow run."""
     if FlowRunContext.get() is None:

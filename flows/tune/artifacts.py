@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from prefect.artifacts import create_table_artifact
 from prefect.context import FlowRunContext
 
+from nightrank.flows.engine.names import if_reachable
+
 if TYPE_CHECKING:
     from nightrank.tasks.tune.cross_validate import Tuned
 
 
+@if_reachable()
 def show_tuning_in_prefect(tuned: Tuned) -> None:
     """Create a tuning's artifacts; does nothing outside a flow run."""
     if FlowRunContext.get() is None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.bucket.store import Version
 
+TOLD = ("pid", "host", "since", "run")  # of a holder, once it is gone
 RENEWALS = 3  # in the time of a lease, so that two may fail
 
 
@@ -38,21 +39,36 @@ class Lease:
         owner: Who is known never to hold it twice: an earlier holder of this name is gone, however it ended.
         since: When it begins, for whoever finds it held.
         clock: Seconds since the epoch; those of all who want the lease should agree within seconds.
+        run: Whose it is. Who has no run leaves the run of an earlier holder, who never gave it back, to the next.
+
+    Attributes:
+        left: What an earlier holder, who never gave it back, said of itself; nothing where there is none.
 
     Raises:
         WorkspaceBusy: Somebody else holds it; the message says who.
     """
 
     def __init__(
-        self, remote: Remote, key: str, *, what: str, owner: str, since: str, clock: Callable[[], float]
+        self,
+        remote: Remote,
+        key: str,
+        *,
+        what: str,
+        owner: str,
+        since: str,
+        clock: Callable[[], float],
+        run: str | None = None,
     ) -> None:
         self._key, self._what, self._clock = key, what, clock
         self._seconds = seconds = remote.options.lease_seconds
         # A renewal that is tried again for longer than until the next one is due comes too late.
         self._remote = Remote(remote.url, replace(remote.options, retry_seconds=seconds / RENEWALS))
         self._holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "owner": owner}
+        self._run = run
+        self.left: dict[str, Any] = {}
         self._ended, self._writing = Event(), Lock()
         self._expires = 0.0
+        self._replaced: Version | None = None
         self._version = self._take(owner)
         self._thread = Thread(target=self._renew_for_ever, name=f"lease of {key}", daemon=True)
 
@@ -67,7 +83,18 @@ class Lease:
         self._thread.join()
         if self._version is not None:
             with suppress(NightrankError):  # it ends by itself
-                self._remote.write_if(self._key, b'{"free": true}', seen=self._version)
+                kept = self.left if self._run is None else {}
+                free = {name: kept[name] for name in TOLD if name in kept} | {"free": True}
+                self._remote.write_if(self._key, json.dumps(free).encode(), seen=self._version)
+
+    def require_conditions(self) -> None:
+        """See that the store keeps the conditions of writes, without which it can be held twice.
+
+        Raises:
+            InputError: It does not.
+        """
+        with self._writing:
+            self._remote.require_conditions(self._key, replaced=self._replaced)
 
     def check(self) -> None:
         """See that it is still held.
@@ -98,6 +125,8 @@ class Lease:
             expires = held.get("expires")
             if held.get("owner") != owner and isinstance(expires, int | float) and expires > self._clock():
                 raise self._busy(held)
+            self.left = held
+        self._replaced = seen
         version = self._write(seen)
         if version is None:
             now = self._remote.read(self._key)
@@ -108,6 +137,8 @@ class Lease:
         """Write the holder's record over what was seen; None where somebody else has written."""
         expires = self._clock() + self._seconds
         record = {**self._holder, "expires": expires, "writing": uuid.uuid4().hex}
+        if self._run is not None:
+            record["run"] = self._run
         version = self._remote.write_if(self._key, json.dumps(record).encode(), seen=seen)
         if version is not None:
             self._expires = expires

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from nightrank.storage.bucket.odd_keys import sizes_among_odd_keys
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.atomic import replacing
 from nightrank.storage.foreign import is_about_credentials
@@ -125,6 +128,23 @@ class Remote:
                 return there[1] if there is not None and there[0] == data else None
         return Version(put["e_tag"], put["version"])
 
+    def require_conditions(self, key: str, *, replaced: Version | None) -> None:
+        """See that this store keeps the conditions of writes: what has just been done once must not be done again.
+
+        Args:
+            key: Of an object that this writer has just written under a condition.
+            replaced: What it replaced; None where there was none.
+
+        Raises:
+            InputError: The store writes although another writer was first.
+        """
+        for seen in (None,) if replaced is None else (None, replaced):
+            if self.write_if(key, uuid.uuid4().hex.encode(), seen=seen) is not None:
+                asked = "only where none is (If-None-Match)" if seen is None else "only over a given one (If-Match)"
+                message = f"{self.url} does not keep conditional writes: asked to write {asked}, it wrote anyway."
+                remedy = "Two runs could meet there. Use a store that keeps them, or a newer version of this one."
+                raise InputError(message, remedy=remedy)
+
     def upload(self, path: Path, key: str) -> None:
         """Write a file as an object, in parts where it is large; it is there as a whole or not at all."""
         import obstore
@@ -166,11 +186,21 @@ class Remote:
             return False
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
-        """The keys below a folder and their sizes in bytes, by key."""
+        """The keys below a folder and their sizes in bytes, by key; what no key of ours can be is passed over."""
         import obstore
+        from obstore.exceptions import InvalidPathError
 
         with self._translating_errors(prefix):
-            listed = (entry for page in obstore.list(self._store, prefix or None) for entry in page)
+            try:
+                listed = [entry for page in obstore.list(self._store, prefix or None) for entry in page]
+            except InvalidPathError as error:
+                return sizes_among_odd_keys(
+                    self.url,
+                    prefix,
+                    endpoint=self.options.endpoint,
+                    region=self.options.region,
+                    fault=_first_line(error),
+                )
             return dict(sorted((entry["path"], entry["size"]) for entry in listed))
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -238,6 +268,10 @@ class Remote:
         except BaseError as error:
             if NO_BUCKET in str(error):
                 raise self._no_bucket() from error
+            if _is_not_implemented(error):
+                message = f"{self.url} does not know a request that Nightrank makes (501 Not Implemented): {key}."
+                remedy = "Use a store that keeps S3's conditional writes, or a newer version of this one."
+                raise InputError(message, remedy=remedy) from error
             if "AccessDenied" in str(error):  # as listings are refused
                 raise self._denied(key, error) from error
             if is_about_credentials(error):
@@ -258,6 +292,11 @@ class Remote:
 
 class _Damaged(Exception):
     """An object is not what it must be."""
+
+
+def _is_not_implemented(error: Exception) -> bool:
+    """Whether the store said that it has no such request, with its code or its status."""
+    return re.search(r"\bNotImplemented\b|\b501 Not Implemented\b", str(error)) is not None
 
 
 def _first_line(error: Exception) -> str:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.bucket.shards import SharedFolder
     from nightrank.storage.lance.place import LancePlace
+    from nightrank.storage.workspace.locks import Abandoned
 
 POINTER = "current.json"
 MANIFEST = "manifest.json"
@@ -255,8 +256,10 @@ class Workspace(ABC):
     # One writer, and readers.
 
     @abstractmethod
-    def writing(self, *, now: datetime, tidy: bool = True) -> AbstractContextManager[None]:
-        """Hold the workspace as its one writer.
+    def writing(
+        self, *, now: datetime, tidy: bool = True, run: str | None = None
+    ) -> AbstractContextManager[Abandoned | None]:
+        """Hold the workspace as its one writer; it comes with the run that held it last and was killed, if any was.
 
         The lock is the operating system's, so it ends with the process that holds it, however that ends. In an object
         store there is a lease beside it, for writers on other machines.
@@ -265,6 +268,7 @@ class Workspace(ABC):
         Args:
             now: When it begins, for whoever finds it held.
             tidy: Remove on entry what killed writers left: staging folders, pointers that were not put in place.
+            run: Id of the run that writes, by which the next one knows it where it is killed.
 
         Raises:
             WorkspaceBusy: Another process holds it; the message says which.
@@ -292,12 +296,12 @@ class Workspace(ABC):
         """Make what readers hold, for those who may not make it themselves; it is there for good."""
 
     @contextmanager
-    def _writing_here(self, *, now: datetime) -> Iterator[None]:
+    def _writing_here(self, *, now: datetime, run: str | None) -> Iterator[Abandoned | None]:
         """Hold the lock of the folder; one that this made and that is still empty at the end is removed again."""
         made_here = not self.root.exists()
         try:
-            with held(self.root / ".lock", what=f"the workspace {self}", now=now):
-                yield
+            with held(self.root / ".lock", what=f"the workspace {self}", now=now, run=run) as abandoned:
+                yield abandoned
         finally:
             if made_here:
                 _remove_empty(self.releases)

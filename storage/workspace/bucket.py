@@ -33,6 +33,7 @@ from nightrank.storage.errors import InputError, MachineError, NightrankError
 from nightrank.storage.files.atomic import publish_folder, remove_folder, write_bytes
 from nightrank.storage.lance.place import LanceBucket
 from nightrank.storage.workspace.base import MANIFEST, MODELS, POINTER, RELEASES, Workspace, is_release_id
+from nightrank.storage.workspace.locks import abandoned_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.bucket.store import Remote, Version
     from nightrank.storage.workspace.bucket_writer import Writer
+    from nightrank.storage.workspace.locks import Abandoned
 
 READERS = "readers"
 
@@ -252,17 +254,20 @@ class BucketWorkspace(Workspace):
 
     @override
     @contextmanager
-    def writing(self, *, now: datetime, tidy: bool = True) -> Iterator[None]:
+    def writing(self, *, now: datetime, tidy: bool = True, run: str | None = None) -> Iterator[Abandoned | None]:
         from nightrank.storage.workspace.bucket_writer import writer_of  # a look-up loads no DuckDB
 
-        with self._writing_here(now=now), writer_of(self.remote, self.root, now=now, clock=self._clock) as writer:
+        with (
+            self._writing_here(now=now, run=run) as abandoned,
+            writer_of(self.remote, self.root, now=now, clock=self._clock, run=run) as writer,
+        ):
             if tidy:
                 self._remove_unsealed()
                 self.forget_removed()
                 self._remove_abandoned()
             self._writer = writer
             try:
-                yield
+                yield abandoned_by(writer.lease.left) or abandoned
             finally:
                 self._writer = None
 

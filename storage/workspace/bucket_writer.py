@@ -33,7 +33,9 @@ SHARE_SECONDS = 120.0  # between two uploads of what a run has added to memos: w
 
 
 @contextmanager
-def writer_of(remote: Remote, root: Path, *, now: datetime, clock: Callable[[], float] = time.time) -> Iterator[Writer]:
+def writer_of(
+    remote: Remote, root: Path, *, now: datetime, clock: Callable[[], float] = time.time, run: str | None = None
+) -> Iterator[Writer]:
     """Be the one writer; local memos hold what is known when it begins, and what is new is uploaded as it ends.
 
     Args:
@@ -41,9 +43,11 @@ def writer_of(remote: Remote, root: Path, *, now: datetime, clock: Callable[[], 
         root: Its local copy; nobody else writes through it.
         now: When it begins.
         clock: Seconds since the epoch.
+        run: Id of the run that writes.
 
     Raises:
         WorkspaceBusy: Another writer is at work.
+        InputError: The store does not keep the conditions of writes.
     """
     root.mkdir(parents=True, exist_ok=True)
     lease = Lease(
@@ -53,8 +57,10 @@ def writer_of(remote: Remote, root: Path, *, now: datetime, clock: Callable[[], 
         owner=_owner(root),
         since=now.isoformat(timespec="seconds"),
         clock=clock,
+        run=run,
     )
     with lease:
+        lease.require_conditions()
         found = remote.read(POINTER)
         memos = SharedMemos(remote, root / MEMOS, check=lease.check)
         memos.bring()

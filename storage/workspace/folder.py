@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from nightrank.storage.workspace.locks import Abandoned
+
 
 @dataclass(frozen=True, slots=True)
 class FolderWorkspace(Workspace):
@@ -128,11 +130,11 @@ class FolderWorkspace(Workspace):
 
     @override
     @contextmanager
-    def writing(self, *, now: datetime, tidy: bool = True) -> Iterator[None]:
-        with self._writing_here(now=now):
+    def writing(self, *, now: datetime, tidy: bool = True, run: str | None = None) -> Iterator[Abandoned | None]:
+        with self._writing_here(now=now, run=run) as abandoned:
             if tidy:
                 self._remove_abandoned()
-            yield
+            yield abandoned
 
     @override
     @contextmanager

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
@@ -14,7 +15,7 @@ from nightrank.storage.foreign import passing_failure
 from nightrank.storage.places import naming
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -22,15 +23,43 @@ ELSEWHERE = "Choose another `workspace` in the settings."
 TRIES = 100  # as many writers in turn may remove an empty workspace while one waits for its lock
 
 
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """A run that held a lock and ended without giving it back.
+
+    Attributes:
+        run: Its id, where it had one.
+        holder: Who it was, for people.
+    """
+
+    run: str
+    holder: str
+
+
+def abandoned_by(held: Mapping[str, object]) -> Abandoned | None:
+    """The run of a holder who is gone; None where that was none.
+
+    >>> abandoned_by({"pid": 7, "host": "a", "since": "2026-01-02T02:00:00+00:00", "run": "f00"})
+    Abandoned(run='f00', holder='process 7 on a, since 2026-01-02T02:00:00+00:00')
+    """
+    run = held.get("run")
+    if not isinstance(run, str):
+        return None
+    return Abandoned(run, f"process {held.get('pid')} on {held.get('host')}, since {held.get('since')}")
+
+
 @contextmanager
-def held(path: Path, *, what: str, now: datetime, remedy: str = ELSEWHERE) -> Iterator[None]:
-    """Hold a lock file, which is there while it is held.
+def held(
+    path: Path, *, what: str, now: datetime, remedy: str = ELSEWHERE, run: str | None = None
+) -> Iterator[Abandoned | None]:
+    """Hold a lock file, which is there while it is held; it comes with the run that ended without giving it back.
 
     Args:
         path: The file.
         what: It stands for, for people.
         now: When it begins, for whoever finds it held.
         remedy: What to do where its folder cannot be made or written.
+        run: Whose it is, for whoever finds it abandoned. Who has no run leaves what it finds to the next who has.
 
     Raises:
         WorkspaceBusy: Another process holds it; the message says which.
@@ -38,15 +67,35 @@ def held(path: Path, *, what: str, now: datetime, remedy: str = ELSEWHERE) -> It
         MachineError: The file system gives no locks.
     """
     descriptor = _acquire(path, what=what, remedy=remedy)
+    left: bytes | None = None
     try:
+        found = os.pread(descriptor, 1000, 0)
+        abandoned = abandoned_by(_record_of(found))
+        if run is None and abandoned is not None:
+            left = found
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat(timespec="seconds")}
         with naming(path):
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, json.dumps(holder).encode())
-        yield
+            _write(descriptor, json.dumps(holder if run is None else {**holder, "run": run}).encode())
+        yield abandoned
     finally:
-        path.unlink(missing_ok=True)
+        if left is None:
+            path.unlink(missing_ok=True)
+        else:
+            _write(descriptor, left)
         os.close(descriptor)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, data, 0)
+
+
+def _record_of(data: bytes) -> dict[str, object]:
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _acquire(path: Path, *, what: str, remedy: str) -> int:

@@ -93,4 +93,8 @@ def workspace_at(root: Path) -> Workspace:
 
 def user_cache() -> Path:
     """Where this user's programs keep what they can get again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nightrank"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nightrank"
+    except RuntimeError as error:
+        message = "This user has no home folder in which the local copy of a workspace could be kept."
+        raise InputError(message, remedy="Set HOME, or name a folder as `cache` in [storage].") from error

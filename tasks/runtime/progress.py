@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import TaskRunContext
 from prefect.logging import get_logger
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
+RETRIES = 1  # of a report to the server: the work waits for it, 2 seconds
 SECONDS_BETWEEN = 5.0
 
 
@@ -99,11 +100,12 @@ class ProgressArtifact:
         percent = round(100 * min(self._done / self._total, 1.0), 1)
         text = f"{self._description}: {self._done:,} of {self._total:,}"
         try:
-            if self._artifact is None:
-                made = create_progress_artifact(percent, key=_key(self._description), description=text)
-                self._artifact = cast("UUID", made)  # a coroutine is what it is for callers that are coroutines
-            else:
-                update_progress_artifact(self._artifact, percent, description=text)
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: RETRIES}):
+                if self._artifact is None:
+                    made = create_progress_artifact(percent, key=_key(self._description), description=text)
+                    self._artifact = cast("UUID", made)  # a coroutine is what it is for callers that are coroutines
+                else:
+                    update_progress_artifact(self._artifact, percent, description=text)
         except Exception as error:  # a server that does not answer is no reason to stop the work
             self._is_open = False
             get_logger("nightrank").warning("Progress is shown no more: %s: %s", type(error).__name__, error)

@@ -373,3 +373,52 @@ def test_refused_nights_leave_the_live_release_and_the_newest_of_their_own(
     collection.settings["gates"] = dict(LOOSE_GATES)
     counts = refresh(collection).counts
     assert (counts.chunks_embedded, counts.queries_embedded, counts.pairs_scored) == (0, 0, 0)
+
+
+@pytest.mark.long
+def test_what_was_refused_is_not_built_again_from_the_same_inputs(
+    collection: Collection, refresh: Refresh, nightrank: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = refresh(collection).manifest.release_id
+    collection.settings["gates"]["min_judged"] = 1.0
+    collection.document("tea")["text"] = "Leaves of one bush make every tea."
+    with pytest.raises(Refused) as first:
+        refresh(collection)
+    refused = first.value.summary.manifest
+    before = snapshot(collection.workspace)
+
+    with monkeypatch.context() as without_models:
+        forbid_models(without_models)
+        again = nightrank("refresh", "-c", collection.settings_file)
+        reported = nightrank("refresh", "-c", collection.settings_file, "--json")
+
+    assert (again.code, reported.code) == (3, 3)
+    at = f"{refused.created_at:%Y-%m-%d %H:%M} UTC"
+    told = f"Nothing was built: from the very same inputs came the release {refused.release_id}, refused {at}. judged: "
+    assert told in again.err
+    assert "once documents, log, judgments, models or settings change" in again.err
+    assert "nightrank refresh --accept judged" in again.err
+    assert f"Nothing was built: release {refused.release_id} was refused" in again.out
+    assert (reported.json["changed"], reported.json["published"]) == (False, False)
+    assert reported.json["release_id"] == refused.release_id
+    assert snapshot(collection.workspace) == before
+    assert pointer(collection.workspace)["release_id"] == live
+
+    accepted = nightrank("refresh", "-c", collection.settings_file, "--accept", "judged", "--json")
+    assert (accepted.code, accepted.json["published"]) == (0, True)
+
+
+@pytest.mark.long
+def test_other_inputs_or_gates_are_a_reason_to_build_again(collection: Collection, refresh: Refresh) -> None:
+    refresh(collection)
+    collection.settings["gates"]["min_judged"] = 1.0
+    collection.document("tea")["text"] = "Leaves of one bush make every tea."
+    with pytest.raises(Refused):
+        refresh(collection)
+    collection.document("tea")["text"] = "Leaves of one bush make all tea."
+    with pytest.raises(Refused) as changed:
+        refresh(collection)
+    assert changed.value.summary.changed
+
+    collection.settings["gates"]["min_judged"] = 0.01
+    assert refresh(collection).published

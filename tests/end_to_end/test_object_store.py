@@ -229,17 +229,17 @@ def test_a_store_that_is_not_there_is_told_with_a_remedy(elsewhere: Collection, 
     assert (ended.code, "no bucket" in ended.err) == (2, True)
 
 
-# A night uploads parts of memos, then the files of the release; its conditional writes are the lease, the manifest and
-# the pointer, the lease before each of them, and the lease at the end.
+# A night uploads parts of memos, then the files of the release; its conditional writes are the lease, two that must be
+# refused, the manifest and the pointer, the lease before each of them, and the lease at the end.
 MOMENTS = [
     ("before", "upload", 1),
     ("before", "upload", 4),
     ("after", "upload", 12),
-    ("before", "conditional write", 3),
-    ("after", "conditional write", 3),
+    ("before", "conditional write", 5),
     ("after", "conditional write", 5),
+    ("after", "conditional write", 7),
 ]
-PUBLISHED = ("after", "conditional write", 5)
+PUBLISHED = ("after", "conditional write", 7)
 
 
 @pytest.mark.slow

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +32,18 @@ class Server:
     Args:
         api: Its address.
         environment: Of programs that are to use it.
+        process: Its own, where the test may end it.
     """
 
     api: str
     environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+
+    def kill(self) -> None:
+        """End it as a machine does that loses its power."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def prefect(self, *arguments: str | Path, folder: Path) -> str:
         """What a command of Prefect's printed; it must end well."""
@@ -46,15 +55,27 @@ class Server:
         return self._run("nightrank", *arguments, folder=folder)
 
     @contextmanager
-    def running(self, name: str, *arguments: str | Path, folder: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-        """A program that stays, until the block ends; its words go to a log."""
-        with log.open("wb") as file:
+    def running(
+        self, name: str, *arguments: str | Path, folder: Path, log: Path, errors: Path | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A program that stays, until the block ends; its words go to a log.
+
+        Args:
+            name: Of the program.
+            *arguments: Its own.
+            folder: In which it runs.
+            log: What it says is written there.
+            errors: And what it says on standard error there, with nothing of Prefect's; None for the log as well.
+        """
+        environment = self.environment if errors is not None else {**self.environment, "PREFECT_LOGGING_LEVEL": "INFO"}
+        with ExitStack() as files:
+            file = files.enter_context(log.open("wb"))
             process = subprocess.Popen(
                 [Path(sys.executable).with_name(name), *arguments],
                 cwd=folder,
-                env={**self.environment, "PREFECT_LOGGING_LEVEL": "INFO"},
+                env=environment,
                 stdout=file,
-                stderr=subprocess.STDOUT,
+                stderr=subprocess.STDOUT if errors is None else files.enter_context(errors.open("wb")),
             )
         with stopped_at_the_end(process):
             yield process
@@ -136,11 +157,15 @@ def prefect_server(folder: Path, *, options: dict[str, str] | None = None) -> It
     command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--port", str(port)]
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            command, env={**environment, **(options or {})}, stdout=log, stderr=subprocess.STDOUT
+            command,
+            env={**environment, **(options or {})},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     with stopped_at_the_end(process):
         wait_for(f"{api}/health", process)
-        yield Server(api, environment)
+        yield Server(api, environment, process)
 
 
 @contextmanager

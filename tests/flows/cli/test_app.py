@@ -205,6 +205,14 @@ def test_live_search_gives_a_logged_query_what_the_cache_holds(published: Collec
             assert live == stored
 
 
+@pytest.mark.long
+def test_live_search_needs_no_orchestrator(published: Collection) -> None:
+    loaded, printed = loaded_by("search", "black tea", "--live", folder=published.folder)
+
+    assert "prefect" not in loaded
+    assert "black tea  (live, release" in printed
+
+
 def test_live_search_answers_a_query_that_nobody_asked_before(published: Collection, nightrank: Command) -> None:
     before = snapshot(published.workspace)
 
@@ -439,3 +447,42 @@ def test_a_failure_of_the_machine_is_one_line_and_a_fault_of_ours_a_traceback(
     assert "Make room" in told[1]
     with pytest.raises(KeyError):
         main(["refresh"])
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"HOME": "/proc/nonexistent"}, "Prefect's home /proc/nonexistent/.prefect cannot be written"),
+        ({"PREFECT_HOME": "/proc/nonexistent"}, "Prefect's home /proc/nonexistent cannot be written"),
+    ],
+)
+def test_a_home_that_cannot_be_written_is_told_at_once(
+    environment: dict[str, str], told: str, collection: Collection, monkeypatch: pytest.MonkeyPatch, nightrank: Command
+) -> None:
+    monkeypatch.delenv("PREFECT_HOME")
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    ended = nightrank("refresh", "-c", collection.settings_file)
+
+    assert ended.code == 2
+    assert told in ended.err
+    assert "PREFECT_HOME" in ended.err
+    assert len(ended.err.splitlines()) == 2
+    assert not collection.workspace.exists()
+
+
+def test_a_user_without_a_home_is_told_at_once(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch, nightrank: Command
+) -> None:
+    def none() -> Path:
+        message = "Could not determine home directory."
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(Path, "home", none)
+
+    ended = nightrank("refresh", "-c", collection.settings_file)
+
+    assert ended.code == 2
+    assert ended.err.startswith("nightrank: This user has no home folder")

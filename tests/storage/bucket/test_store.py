@@ -5,11 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import httpx
 import lancedb
+import obstore
 import pytest
+from obstore.exceptions import InvalidPathError
 
-from nightrank.storage.bucket.store import Remote, StoreOptions
+from nightrank.storage.bucket.store import Remote, StoreOptions, Version
 from nightrank.storage.errors import InputError, MachineError
+from tests.support.listening import refusing_everything
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,3 +142,56 @@ def test_what_the_settings_leave_open_the_environment_says(bucket: Bucket, monke
     assert tables.list_tables().tables == ["t"]
     assert bucket.listed()[0] == "a"
     assert any(key.startswith("lance/t.lance/") for key in bucket.listed())
+
+
+class Careless(Remote):
+    """A store that takes every conditional write, or every one of a kind."""
+
+    def write_if(self, key: str, data: bytes, *, seen: Version | None) -> Version | None:
+        if self.options.region == "creates" and seen is not None:
+            return super().write_if(key, data, seen=seen)
+        if self.options.region == "replaces" and seen is None:
+            return super().write_if(key, data, seen=seen)
+        self.write(key, data)
+        found = self.read(key)
+        assert found is not None
+        return found[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("all", "If-None-Match"), ("creates", "If-None-Match"), ("replaces", "If-Match")]
+)
+def test_a_store_that_keeps_no_conditions_is_noticed(kind: str, told: str, bucket: Bucket) -> None:
+    careful = bucket.remote()
+    replaced = careful.write_if("lock", b"before", seen=None)
+    assert careful.write_if("lock", b"now", seen=replaced) is not None
+
+    with pytest.raises(InputError, match=rf"does not keep conditional writes: .*\({told}\)"):
+        Careless(bucket.url, replace(bucket.options(), region=kind)).require_conditions("lock", replaced=replaced)
+
+    careful.require_conditions("lock", replaced=replaced)
+    found = careful.read("lock")
+    assert found is not None
+
+
+def test_a_store_that_does_not_know_a_request_is_told_as_that() -> None:
+    with refusing_everything(501) as endpoint:
+        remote = Remote("s3://bucket/nights", StoreOptions(endpoint=endpoint, allow_http=True, retry_seconds=0.5))
+        with pytest.raises(InputError, match="does not know a request that Nightrank makes") as told:
+            remote.write_if("lock.json", b"{}", seen=None)
+    assert "cannot be reached" not in str(told.value)
+
+
+@pytest.mark.parametrize("odd", ["releases/%2E%2E/evil", "releases/a//b", "releases/%2E/c"])
+def test_a_key_that_is_none_of_ours_ends_no_listing(odd: str, bucket: Bucket) -> None:
+    remote = bucket.remote()
+    remote.write("releases/r/manifest.json", b"{}")
+    remote.write("memo/m/part", b"1")
+    httpx.put(f"{bucket.endpoint}/{bucket.name}/search/nights/{odd}", content=b"x", timeout=60).raise_for_status()
+    with pytest.raises(InvalidPathError):
+        _ = [*obstore.list(remote._store, "releases")]
+
+    assert remote.sizes("releases") == {"releases/r/manifest.json": 2}
+    assert remote.sizes() == {"memo/m/part": 1, "releases/r/manifest.json": 2}
+    assert remote.sizes("memo") == {"memo/m/part": 1}
+    assert remote.sizes("readers") == {}
