@@ -61,7 +61,7 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
         if build.is_current(inputs):
             return nothing_to_do(build, inputs)
         if (refused := refused_before(build, inputs, accept)) is not None:
-            refuse_again(build, inputs, refused)
+            refuse_again(build, inputs, refused, accept=accept)
 
         cut = stage(chunk_documents, night, inputs.documents, embedder.plan)
         vectors = stage(embed_chunks, night, cut, embedder)

@@ -14,6 +14,8 @@ from nightrank.tasks.evaluate.ladder import ladder, read_depths, read_timings
 from nightrank.tasks.evaluate.single_stages import read_best_stage
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from nightrank.flows.night.build import Build
     from nightrank.storage.release.manifest import Manifest
     from nightrank.tasks.stages.built import Built
@@ -50,17 +52,20 @@ def nothing_to_do(build: Build, inputs: InputsRead) -> Summary:
     return summary
 
 
-def refuse_again(build: Build, inputs: InputsRead, refused: Manifest) -> NoReturn:
+def refuse_again(build: Build, inputs: InputsRead, refused: Manifest, *, accept: Collection[str]) -> NoReturn:
     """End a run whose release was made and refused before.
 
     Args:
         build: The run.
         inputs: What it has read.
         refused: The release that was made from it.
+        accept: Names of gates that may fail: not all of those that did.
 
     Raises:
         Refused: Always.
     """
+    gates = [gate.model_copy(update={"accepted": not gate.passed and gate.name in accept}) for gate in refused.gates]
+    refused = refused.model_copy(update={"gates": gates})
     summary = _summary_of_nothing(build, inputs, refused, warnings=notes_on_nothing(build, inputs))
     _tell(build, summary)
     raise Refused(summary)
