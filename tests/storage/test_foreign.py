@@ -36,6 +36,11 @@ def raised_from(error: Exception, cause: Exception) -> Exception:
         (RuntimeError(f"lance error: LanceError(IO): {FULL}, /rust/lance/src/io.rs:1"), "lance error", "Make room"),
         (RuntimeError("LanceError(IO): Generic S3 error: ExpiredToken: the token has expired"), "LanceError", "Renew"),
         (
+            RuntimeError("LanceError(IO): Error performing HEAD http://s/a in 1 ms - status code: 400 Bad Request"),
+            "LanceError",
+            "Renew",
+        ),
+        (
             raised_from(RuntimeError("wrapped"), OSError(errno.EIO, "Input/output error")),
             "Input/output",
             "system's log",
