@@ -52,6 +52,8 @@ _SAID = (
     (("connection refused", "error trying to connect", "dns error"), errno.ECONNREFUSED),
 )
 _CREDENTIALS = ("expiredtoken", "expired token", "invalidaccesskeyid", "signaturedoesnotmatch", "tokenrefreshrequired")
+# S3 answers HEAD so where a token has expired: such an answer has no body that could say why.
+_UNTOLD = re.compile(r"\bhead\b.*\b400 bad request", re.DOTALL)
 _STORES = ("duckdb", "_duckdb", "sqlite3", "pyarrow", "lance", "lancedb", "obstore")
 # Errors of DuckDB that quote statements and values, in which any word may be.
 _ABOUT_DATA = ("BinderException", "ConversionException", "ParserException", "CatalogException", "ConstraintException")
@@ -84,9 +86,9 @@ def machine_error(error: BaseException) -> MachineError | None:
             return MachineError("There is not enough memory.", remedy=_REMEDIES[errno.ENOMEM])
         number = _number_of(each)
         if number is not None:
-            return MachineError(_message(each), remedy=_REMEDIES[number])
+            return MachineError(said_by(each), remedy=_REMEDIES[number])
         if _is_of_a_store(each) and is_about_credentials(each):
-            return MachineError(_message(each), remedy=f"Renew the credentials of the object store. {AGAIN}")
+            return MachineError(said_by(each), remedy=f"Renew the credentials of the object store. {AGAIN}")
     return None
 
 
@@ -132,7 +134,7 @@ def passing_failure(error: BaseException) -> MachineError | None:
 def is_about_credentials(error: BaseException) -> bool:
     """Whether a store refused credentials that are wrong or have expired; some answer so with a plain 400."""
     said = str(error).lower()
-    return any(word in said for word in _CREDENTIALS)
+    return any(word in said for word in _CREDENTIALS) or _UNTOLD.search(said) is not None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -161,7 +163,8 @@ def _is_of_a_store(error: BaseException) -> bool:
     return is_lances or bool(modules & set(_STORES))
 
 
-def _message(error: BaseException) -> str:
+def said_by(error: BaseException) -> str:
+    """What an error says, in one line of bounded length, without a line of a library's own source."""
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename is not None else ""
         return f"{where}{error.strerror}."

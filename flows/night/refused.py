@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from nightrank.storage.release.manifest import readable_and_damaged, settings_as_json
+from nightrank.tasks.gates.rules import SAY_THE_SAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,21 +17,6 @@ if TYPE_CHECKING:
     from nightrank.flows.night.build import Build
     from nightrank.storage.release.manifest import Manifest
     from nightrank.tasks.stages.read import InputsRead
-
-# Gates that say the same of the same release beside the same live one. The others look at the clock, at past releases
-# or at what was left out of the inputs, or fail where something is broken: their releases are built again.
-SAY_THE_SAME = (
-    "non_inferiority",
-    "overlap",
-    "top1",
-    "kept",
-    "empty",
-    "judged",
-    "judgments",
-    "best_stage",
-    "unrelated",
-    "profile",
-)
 
 
 def refused_before(build: Build, read: InputsRead, accept: Sequence[str]) -> Manifest | None:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from nightrank.storage.errors import MachineError, NotStored
 from nightrank.storage.files.database import require_finite
-from nightrank.storage.foreign import machine_error, placed
+from nightrank.storage.foreign import machine_error, placed, said_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -255,7 +255,7 @@ def _checked_out(place: LancePlace, name: str, version: int | str, missing: str)
             message = f"LanceDB's table {name} in {place} has {missing}."
             raise NotStored(message, remedy="Run `nightrank refresh` to build a new release.") from error
         told = machine_error(error)
-        message = f"LanceDB's table {name} in {place} cannot be opened: {told.message if told else error}"
+        message = f"LanceDB's table {name} in {place} cannot be opened: {told.message if told else said_by(error)}"
         raise MachineError(message, remedy=told.remedy if told else "Run again.") from error
     return table
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightrank.tasks.read.account import Kind
-from nightrank.tasks.read.encoding import UTF_8, form_of, head_of, opened_as
+from nightrank.tasks.read.text.encoding import UTF_8, form_of, head_of, opened_as
 
 if TYPE_CHECKING:
     import io
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.tasks.read.account import Account, Part
-    from nightrank.tasks.read.encoding import Form
+    from nightrank.tasks.read.text.encoding import Form
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PIECE_BYTES = 64 * 1024
 NOT_UTF_8 = "is not UTF-8"
 NO_CHARACTER = re.compile(rb"\xed[\xb2\xb3][\x80-\xbf]")
-"""Half of a surrogate pair, as `tasks.read.encoding` writes what it cannot decode."""
+"""Half of a surrogate pair, as `tasks.read.text.encoding` writes what it cannot decode."""
 
 
 @contextmanager

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from nightrank.storage.foreign import passing_failure
 from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.account import Kind, Skipped
-from nightrank.tasks.read.blobs import BLOBS_LEFT_OUT, without_blobs
-from nightrank.tasks.read.charset import decoded_page
 from nightrank.tasks.read.declared import Declared, declared_language, language_of_fields
 from nightrank.tasks.read.lines import too_large, unreadable
 from nightrank.tasks.read.markup.asciidoc import parse_asciidoc
@@ -19,6 +17,8 @@ from nightrank.tasks.read.markup.markdown import published_markdown
 from nightrank.tasks.read.markup.pdf import read_pdf
 from nightrank.tasks.read.markup.restructured import parse_restructured
 from nightrank.tasks.read.suffixes import ASCIIDOC_SUFFIXES, HTML_SUFFIXES, MARKDOWN_SUFFIXES, RST_SUFFIXES, page_suffix
+from nightrank.tasks.read.text.blobs import BLOBS_LEFT_OUT, without_blobs
+from nightrank.tasks.read.text.charset import decoded_page
 from nightrank.tasks.read.values import clean_text, identifier, kind, shown
 from nightrank.tasks.runtime.bounded import directly
 

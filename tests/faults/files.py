@@ -14,9 +14,10 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.faults.children import ChildFailed, ended, given_by, load, modules_after
+from tests.faults.bench import Folders
+from tests.faults.children import given_by, load, modules_after
 from tests.faults.commands import CASES, PROJECT, Case, make_project, run
-from tests.faults.outcome import Tried, differences, faults_of_message, faults_of_readers, kept_out
+from tests.faults.outcome import Tried, faults_of_message
 from tests.faults.system_calls import Operation, watched
 
 if TYPE_CHECKING:
@@ -53,19 +54,15 @@ class FilesBench:
     """
 
     def __init__(self, case: Case, root: Path) -> None:
-        self._root = root
-        self._trial, self._seed, self._whole = root / "trial", root / "seed", root / "undisturbed"
-        self._trial.mkdir(parents=True)
-        project = self._trial / PROJECT
+        self._folders = Folders(root)
+        project = self._folders.trial / PROJECT
         load(given_by(lambda: modules_after(lambda: make_project(project, case)), root))
-        shutil.copytree(self._trial, self._seed)
+        shutil.copytree(self._folders.trial, self._folders.seed)
         self._arguments: list[str] = given_by(lambda: list(case.arguments(project)), root)
         self._operations: list[Operation] = []
         code = self._disturbed(self._operations.append)
-        if code != 0:
-            message = f"{case.name} ends with {code} undisturbed: {self._told()}"
-            raise AssertionError(message)
-        shutil.copytree(self._trial, self._whole)
+        self._folders.require_undisturbed(case.name, code)
+        shutil.copytree(self._folders.trial, self._folders.undisturbed)
 
     @property
     def summary(self) -> str:
@@ -87,8 +84,8 @@ class FilesBench:
 
     def attempt(self, point: Point) -> Tried:
         """Have a command fail at a point, then see what holds."""
-        shutil.rmtree(self._trial)
-        shutil.copytree(self._seed, self._trial)
+        shutil.rmtree(self._folders.trial)
+        shutil.copytree(self._folders.seed, self._folders.trial)
         times = Counter[Operation]()
 
         def decide(operation: Operation) -> str | None:
@@ -96,33 +93,17 @@ class FilesBench:
             return point.failure if operation == point.operation and times[operation] == point.time else None
 
         code = self._disturbed(decide)
-        met, told = times[point.operation] >= point.time, self._told()
+        met, told = times[point.operation] >= point.time, self._folders.told()
         if point.failure == KILL:
             faults = [] if code == -signal.SIGKILL or not met else [f"ended with {code}"]
         else:
             may_be = point.operation.path.startswith(INPUTS) or point.failure == "EACCES"
             faults = faults_of_message(code, told, may_be_the_users=may_be)
-        faults += self._faults_afterwards()
+        faults += self._folders.faults_afterwards(self._arguments)
         return Tried(str(point), point.failure, met, told, faults)
 
     def _disturbed(self, decide: Callable[[Operation], str | None]) -> int:
-        return watched(lambda: run(self._arguments, self._trial), self._trial / PROJECT, decide=decide)
-
-    def _told(self) -> str:
-        path = self._trial / "err.txt"
-        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-
-    def _faults_afterwards(self) -> list[str]:
-        """What does not hold after the failure; each look in a child of its own, as commands are processes."""
-        try:
-            faults: list[str] = given_by(lambda: faults_of_readers(self._trial), self._root)
-            code = ended(lambda: run(self._arguments, self._trial))
-            if code != 0 and not kept_out(code, self._told()):
-                return [*faults, f"the next run ends with {code}: {self._told()[-300:]}"]
-            faults += given_by(lambda: differences(self._trial, self._whole), self._root)
-        except ChildFailed as error:
-            return [f"afterwards: {error}"]
-        return faults
+        return watched(lambda: run(self._arguments, self._folders.trial), self._folders.trial / PROJECT, decide=decide)
 
 
 @contextmanager

@@ -18,9 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.faults.children import ChildFailed, ended, given_by, load, modules_after
+from tests.faults.bench import Folders
+from tests.faults.children import ended, given_by, load, modules_after
 from tests.faults.commands import CASES, PROJECT, Case, make_project, run
-from tests.faults.outcome import Tried, differences, faults_of_message, faults_of_readers, kept_out
+from tests.faults.outcome import Tried, faults_of_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,27 +65,24 @@ class StoreBench:
     """
 
     def __init__(self, case: Case, root: Path, store: Store) -> None:
-        self._root, self._store = root, store
-        self._trial, self._seed, self._whole = root / "trial", root / "seed", root / "undisturbed"
-        self._trial.mkdir(parents=True)
-        project = self._trial / PROJECT
+        self._store = store
+        self._folders = Folders(root)
+        project = self._folders.trial / PROJECT
         store.ask("begin", {})
         for bucket in ("trial", "seed", "whole"):
             store.ask("copy", {"from": "", "to": bucket})
         settings: dict[str, dict[str, Any]] = {"": {"workspace": "s3://trial/nights"}, "storage": self._storage()}
         load(given_by(lambda: modules_after(lambda: make_project(project, case, settings)), root))
         store.ask("copy", {"from": "trial", "to": "seed"})
-        shutil.copytree(self._trial, self._seed)
+        shutil.copytree(self._folders.trial, self._folders.seed)
         self._arguments: list[str] = given_by(lambda: list(case.arguments(project)), root)
         code = self._disturbed(None)
-        if code != 0:
-            message = f"{case.name} ends with {code} undisturbed: {self._told()}"
-            raise AssertionError(message)
+        self._folders.require_undisturbed(case.name, code)
         self._requests: list[str] = store.ask("seen")
         store.ask("copy", {"from": "trial", "to": "whole"})
-        shutil.copytree(self._trial, self._whole)
-        text = (self._whole / PROJECT / "nightrank.toml").read_text(encoding="utf-8")
-        (self._whole / PROJECT / "nightrank.toml").write_text(text.replace("s3://trial/", "s3://whole/"))
+        shutil.copytree(self._folders.trial, self._folders.undisturbed)
+        text = (self._folders.undisturbed / PROJECT / "nightrank.toml").read_text(encoding="utf-8")
+        (self._folders.undisturbed / PROJECT / "nightrank.toml").write_text(text.replace("s3://trial/", "s3://whole/"))
 
     @property
     def summary(self) -> str:
@@ -103,10 +101,10 @@ class StoreBench:
     def attempt(self, point: Request) -> Tried:
         """Have a command fail at a point, then see what holds."""
         self._store.ask("copy", {"from": "seed", "to": "trial"})
-        shutil.rmtree(self._trial)
-        shutil.copytree(self._seed, self._trial)
+        shutil.rmtree(self._folders.trial)
+        shutil.copytree(self._folders.seed, self._folders.trial)
         code = self._disturbed(point)
-        met, told = Counter(self._store.ask("seen"))[point.request] >= point.time, self._told()
+        met, told = Counter(self._store.ask("seen"))[point.request] >= point.time, self._folders.told()
         self._store.ask("begin", {})
         if point.failure == "SIGKILL":
             faults = [] if code == -signal.SIGKILL or not met else [f"ended with {code}"]
@@ -117,7 +115,7 @@ class StoreBench:
             credentials = "credential" in told.lower()
             if not faults and code != 0 and point.failure == "EXPIRED" and not credentials:
                 faults = ["it does not say that credentials are the cause"]
-        return Tried(str(point), point.failure, met, told, faults + self._faults_afterwards())
+        return Tried(str(point), point.failure, met, told, faults + self._folders.faults_afterwards(self._arguments))
 
     def _storage(self) -> dict[str, Any]:
         """No lease is renewed while a command runs, and a dead one's is over at once: its owner is this copy."""
@@ -135,25 +133,9 @@ class StoreBench:
 
         def work() -> int:
             self._store.ask("begin", {"pid": os.getpid(), "at": at, "failure": failure})
-            return run(self._arguments, self._trial)
+            return run(self._arguments, self._folders.trial)
 
         return ended(work)
-
-    def _told(self) -> str:
-        path = self._trial / "err.txt"
-        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-
-    def _faults_afterwards(self) -> list[str]:
-        """What does not hold after the failure."""
-        try:
-            faults: list[str] = given_by(lambda: faults_of_readers(self._trial), self._root)
-            code = ended(lambda: run(self._arguments, self._trial))
-            if code != 0 and not kept_out(code, self._told()):
-                return [*faults, f"the next run ends with {code}: {self._told()[-300:]}"]
-            faults += given_by(lambda: differences(self._trial, self._whole), self._root)
-        except ChildFailed as error:
-            return [f"afterwards: {error}"]
-        return faults
 
 
 @contextmanager

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, Document
 from nightrank.tasks.read.account import HTML_AS_TEXT, Kind, Skipped
-from nightrank.tasks.read.blobs import BLOBS_LEFT_OUT, without_blobs
 from nightrank.tasks.read.declared import declared_language
 from nightrank.tasks.read.markup.html import parse_html
 from nightrank.tasks.read.tables.columns import NONE
 from nightrank.tasks.read.tables.row import Row
 from nightrank.tasks.read.tables.rows import FIRST_CHARACTERS, FIRST_ROWS, read_rows
 from nightrank.tasks.read.tables.usage import Usage
+from nightrank.tasks.read.text.blobs import BLOBS_LEFT_OUT, without_blobs
 from nightrank.tasks.read.values import PADDED_IDS, clean_text, identifier, json_object, kind, number_as_text, shown
 from nightrank.tasks.runtime.bounded import directly
 

@@ -13,17 +13,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from nightrank.tasks.read.account import DOUBTFUL_QUOTES
-from nightrank.tasks.read.encoding import opened_as
 from nightrank.tasks.read.lines import PIECE_BYTES
 from nightrank.tasks.read.tables.headerless import known_form, looks_like_data, proposed_header
 from nightrank.tasks.read.tables.quotes import Quotes, quotes_of
+from nightrank.tasks.read.text.encoding import opened_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from nightrank.tasks.read.encoding import Form
     from nightrank.tasks.read.tables.columns import Columns
+    from nightrank.tasks.read.text.encoding import Form
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 SEP_LINE = re.compile(r'"?sep=([^\w"])"?')

@@ -13,12 +13,12 @@ from nightrank.storage.records import Document
 from nightrank.tasks.bm25.segment import split_words
 from nightrank.tasks.chunk.boundaries import chunk_document
 from nightrank.tasks.read.account import Skipped
-from nightrank.tasks.read.blobs import without_blobs
 from nightrank.tasks.read.markup.html import parse_html
 from nightrank.tasks.read.markup.pdf_text import joined_pages, real_title
 from nightrank.tasks.read.pages import parsed_page
 from nightrank.tasks.read.tables.columns import Columns
 from nightrank.tasks.read.tables.names import DOCUMENTS
+from nightrank.tasks.read.text.blobs import without_blobs
 from nightrank.tasks.read.values import clean_text
 from nightrank.tasks.runtime.bounded import BoundedProcess
 from nightrank.tasks.settings.index import ChunkingSettings

@@ -8,8 +8,8 @@ import textwrap
 
 import pytest
 
-from nightrank.tasks.read import blobs
-from nightrank.tasks.read.blobs import without_blobs
+from nightrank.tasks.read.text import blobs
+from nightrank.tasks.read.text.blobs import without_blobs
 
 BASE64 = base64.b64encode(random.Random(7).randbytes(600)).decode()
 

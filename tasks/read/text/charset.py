@@ -9,8 +9,8 @@ from __future__ import annotations
 import codecs
 import re
 
-from nightrank.tasks.read.encoding import UTF_8, form_of
 from nightrank.tasks.read.lines import decoded
+from nightrank.tasks.read.text.encoding import UTF_8, form_of
 
 _SAMPLE_BYTES = 8192
 
