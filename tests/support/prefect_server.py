@@ -82,21 +82,17 @@ class Server:
 
     def ask(self, path: str, **body: object) -> Any:  # noqa: ANN401 (JSON)
         """What the API answers to a POST."""
-        response = httpx.post(f"{self.api}/{path}", json=body, timeout=60)
-        response.raise_for_status()
-        return response.json()
+        return self._answer(lambda: httpx.post(f"{self.api}/{path}", json=body, timeout=60))
 
     def begin(self, deployment: str) -> str:
         """Ask for a run of a deployment at once; its id."""
         flow, name = deployment.split("/")
-        found = httpx.get(f"{self.api}/deployments/name/{flow}/{name}", timeout=60).json()
+        found = self._answer(lambda: httpx.get(f"{self.api}/deployments/name/{flow}/{name}", timeout=60))
         run: Run = self.ask(f"deployments/{found['id']}/create_flow_run", state={"type": "SCHEDULED"})
         return str(run["id"])
 
     def run(self, run_id: str) -> Run:
-        response = httpx.get(f"{self.api}/flow_runs/{run_id}", timeout=60)
-        response.raise_for_status()
-        run: Run = response.json()
+        run: Run = self._answer(lambda: httpx.get(f"{self.api}/flow_runs/{run_id}", timeout=60))
         return run
 
     def ended(self, run_id: str) -> Run:
@@ -118,6 +114,12 @@ class Server:
     def artifacts(self, flow_run: str) -> set[str]:
         found = self.ask("artifacts/filter", artifacts={"flow_run_id": {"any_": [flow_run]}})
         return {artifact["key"] for artifact in found}
+
+    def _answer(self, ask: Callable[[], httpx.Response]) -> Any:  # noqa: ANN401 (JSON)
+        """What is answered once the server is not too busy: with 503 it has done nothing, and may be asked again."""
+        response = self.once(ask, lambda response: response.status_code != httpx.codes.SERVICE_UNAVAILABLE)
+        response.raise_for_status()
+        return response.json()
 
     def once(self, look: Callable[[], Any], satisfied: Callable[[Any], bool], *, seconds: float = STEP_SECONDS) -> Any:  # noqa: ANN401
         """What is seen as soon as it satisfies; an AssertionError with what was seen last where it never does."""
