@@ -124,7 +124,7 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
         chunks = store.chunks_at(results.column("chunk_number").to_numpy(), DESCRIPTION)
     entries = result_entries(results, chunks, table).get(key, [])
     found = tuple(Result(**entry) for entry in entries)  # type: ignore[arg-type]  # fields of Result
-    return CachedResults(text, release_id, found, condition)
+    return CachedResults(text, release_id, found, condition, how="live")
 
 
 def _known_scores(files: ReleaseFiles, text: str) -> dict[str, float]:

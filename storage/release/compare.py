@@ -45,7 +45,7 @@ def paired_rankings(before: Path | None, after: Path) -> Iterator[RankingPair]:
     """
     with ResultsFile(after) as made, nullcontext() if before is None else ResultsFile(before) as seen:
         for key, _, results in made.rows():
-            yield RankingPair(key, None if seen is None else _ranking(seen, key), _ids(results))
+            yield RankingPair(key, None if seen is None else ranking_in(seen, key), _ids(results))
 
 
 def former_rankings(before: Path, after: Path) -> Iterator[RankingPair]:
@@ -62,7 +62,7 @@ def former_rankings(before: Path, after: Path) -> Iterator[RankingPair]:
     """
     with ResultsFile(before) as seen, ResultsFile(after) as made:
         for key, _, results in seen.rows():
-            yield RankingPair(key, _ids(results), _ranking(made, key))
+            yield RankingPair(key, _ids(results), ranking_in(made, key))
 
 
 def rankings_of(results: Path, keys: Iterable[str]) -> dict[str, list[str]]:
@@ -73,11 +73,12 @@ def rankings_of(results: Path, keys: Iterable[str]) -> dict[str, list[str]]:
         keys: Of queries or aliases; those that it does not answer are left out.
     """
     with ResultsFile(results) as file:
-        found = {key: _ranking(file, key) for key in keys}
+        found = {key: ranking_in(file, key) for key in keys}
     return {key: ranking for key, ranking in found.items() if ranking is not None}
 
 
-def _ranking(file: ResultsFile, key: str) -> list[str] | None:
+def ranking_in(file: ResultsFile, key: str) -> list[str] | None:
+    """The document ids that a query or an alias is answered with, best first; None where it is not answered."""
     found = file.get(key)
     return None if found is None else _ids(found[1])
 

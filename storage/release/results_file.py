@@ -109,12 +109,12 @@ class ResultsFile(Closing):
         except OSError as error:
             raise self._unreadable(error) from error
         self._let_go = finalize(self, os.close, self._descriptor)
-        with self._reading() as connection:
+        with self.reading() as connection:
             connection.execute(_GET, ("",)).fetchone()
 
     def __len__(self) -> int:
         """How many queries it holds, aliases not counted."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             [count] = connection.execute(_COUNT).fetchone()
             return int(count)
 
@@ -135,7 +135,7 @@ class ResultsFile(Closing):
             MachineError: The file is damaged.
             ValueError: It has been closed.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             row: tuple[str, bytes] | None = connection.execute(_GET, (key,)).fetchone()
             return connection.execute(_GET_ALIAS, (key,)).fetchone() if row is None else row
 
@@ -145,7 +145,7 @@ class ResultsFile(Closing):
         Raises:
             MachineError: The file is damaged.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             yield from connection.execute(_ROWS)
 
     def aliases(self) -> Iterator[tuple[str, str]]:
@@ -154,11 +154,11 @@ class ResultsFile(Closing):
         Raises:
             MachineError: The file is damaged.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             yield from connection.execute(_ALIASES)
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection that nobody else uses meanwhile."""
         if self._is_closed:
             raise ValueError(CLOSED)

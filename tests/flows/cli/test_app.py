@@ -185,7 +185,7 @@ def test_search_json_holds_the_cached_results(published: Collection, nightrank: 
 
     assert (ended.code, ended.err) == (0, "")
     reported = ended.json
-    assert (reported["query"], reported["source"]) == ("black tea", "cache")
+    assert (reported["query"], reported["how"]) == ("black tea", "exact")
     with SearchCache.open(published.workspace) as cache:
         found = cache.get("black tea")
     assert found is not None
@@ -200,7 +200,7 @@ def test_live_search_gives_a_logged_query_what_the_cache_holds(published: Collec
         ended = nightrank("search", query, "--live", "-c", published.settings_file, "--json")
 
         assert (ended.code, ended.err) == (0, "")
-        assert ended.json["source"] == "live"
+        assert ended.json["how"] == "live"
         for live, stored in zip(ended.json["results"], cached["results"], strict=True):
             assert live == stored
 
