@@ -14,8 +14,11 @@ from nightrank.tasks.rank.fusion import minmax_within
 from nightrank.tasks.rank.order import best_of_each
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
+    from nightrank.storage.bm25.index import Bm25Store
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.tasks.rank.diversity import VectorSource
     from nightrank.tasks.settings.ranking import ResultsSettings
@@ -78,6 +81,25 @@ def result_entries(results: pa.Table, chunks: pa.Table, table: ChunkTable) -> di
             }
         )
     return found
+
+
+def answer_rows(
+    results: pa.Table, queries: pa.Table, store: Bm25Store, table: ChunkTable
+) -> Iterator[tuple[str, str, str]]:
+    """Each query's key, text and results as JSON, as the search cache holds them.
+
+    Args:
+        results: Rows of CANDIDATES, by query, then rank; those of other queries are passed over.
+        queries: With ``query_key`` and ``text``.
+        store: Where the chunks are described.
+        table: Where the texts are.
+    """
+    keys = queries.column("query_key").combine_chunks()
+    entries = results.filter(pc.is_in(results.column("query_key"), value_set=keys))
+    chunks = store.chunks_at(entries.column("chunk_number").to_numpy(), DESCRIPTION)
+    by_query = result_entries(entries, chunks, table)
+    for key, text in zip(keys.to_pylist(), queries.column("text").to_pylist(), strict=True):
+        yield key, text, json.dumps(by_query.get(key, []), ensure_ascii=False)
 
 
 def _diverse(pools: pa.Table, settings: ResultsSettings, vectors: VectorSource) -> NDArray[np.intp]:

@@ -33,7 +33,7 @@ GROUPS = {
     "Build": ("refresh", "schedule"),
     "Look": ("search", "report", "releases", "evaluate"),
     "Improve": ("tune", "train", "quantize"),
-    "Operate": ("rollback", "doctor", "prune", "export"),
+    "Operate": ("rollback", "retract", "doctor", "prune", "export"),
 }
 COMMANDS = tuple(command for commands in GROUPS.values() for command in commands)
 COUNTS = {
