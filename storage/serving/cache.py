@@ -24,6 +24,7 @@ from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.storage.keys import query_key
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.results_file import ResultsFile
+from nightrank.storage.release.suggestions import MOST
 from nightrank.storage.workspace.open import open_workspace
 
 if TYPE_CHECKING:
@@ -197,6 +198,27 @@ class SearchCache(Closing):
         except (msgspec.DecodeError, RecursionError) as error:
             message = f"The results of a query in the release {self.release_id} cannot be read: {error}."
             raise MachineError(message, remedy="Roll back to another release, or run `nightrank refresh`.") from error
+
+    def suggest(self, typed: str, limit: int = 8) -> tuple[str, ...]:
+        """The queries that what is being typed may become, those most in demand first.
+
+        They are queries that the release answers with at least one result, as enough users sent them
+        (``[queries].min_users``); none with personal data in it.
+
+        Args:
+            typed: As it is, in whatever case; the first of all where it is empty.
+            limit: How many, 1 to 50.
+
+        Returns:
+            Normalised texts; none where the release has no suggestions.
+
+        Raises:
+            InputError: The limit is another.
+            MachineError: The file is damaged.
+        """
+        if not 1 <= limit <= MOST:
+            raise InputError(f"{limit} suggestions were asked for.", remedy=f"Ask for 1 to {MOST}.")
+        return self._file.suggest(typed, limit=limit)
 
 
 def _folder(workspace: Workspace, release_id: str) -> Path:

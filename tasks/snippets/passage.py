@@ -142,7 +142,7 @@ class PassageText:
         if window.cut_start:
             return window
         number = bisect_right(self._starts, window.start) - 1
-        while number and self._pieces[number].cut is not Cut.HEADING:
+        while number and self._pieces[number].cut not in {Cut.HEADING, Cut.AFTER_HEADING}:
             start = _after_space(self._text, self._starts[number - 1])
             if window.end - start > self._characters:
                 break
@@ -162,7 +162,9 @@ def _after_space(text: str, start: int) -> int:
 
 def _word_end(text: str, start: int, limit: int) -> int:
     """The last place up to a limit at which a text may be cut: between words, else between characters as seen."""
-    spans = finest_spans(text, start, min(limit + LOOKED_BEYOND, len(text)))
+    # From a space on: what stands before it decides no word behind it.
+    first = max(start, text.rfind(" ", start, limit - LOOKED_BEYOND), text.rfind("\n", start, limit - LOOKED_BEYOND))
+    spans = finest_spans(text, first, min(limit + LOOKED_BEYOND, len(text)))
     ends = [end for _, end in spans if end <= limit and _may_cut(text, end)]
     if ends:
         return ends[-1]

@@ -14,6 +14,7 @@ import regex
 
 from nightrank.storage.bm25.fields import RUN
 from nightrank.storage.bm25.terms import UNSPACED, fold
+from nightrank.tasks.bm25.segment import with_vowels_whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -101,7 +102,7 @@ class TermPlaces:
 
     def _places_in(self, runs: list[str], language: int) -> list[tuple[Place, ...]]:
         """The terms of each run, at their places in it."""
-        folded = fold(runs)
+        folded = _folded(runs)
         words: list[tuple[int, int, str]] = []  # the run, where in what is folded of it, the word
         unspaced: list[tuple[int, int, str]] = []
         for number, form in enumerate(folded):
@@ -137,11 +138,14 @@ def _places_of_parts(word: str, parts: Sequence[str]) -> list[Place]:
     start = end = 0
     for part in parts:
         at = end if word.startswith(part, end) else word.find(part, start)
-        if at < 0:  # segmentation writes some vowels in another way
-            continue
-        start, end = at + 1, at + len(part)
-        found.append(Place(at, end, part))
+        if at >= 0:  # an analyser may write a term in another way than it stands in the text
+            start, end = at + 1, at + len(part)
+            found.append(Place(at, end, part))
     return found
+
+
+def _folded(texts: list[str]) -> list[str]:
+    return [text if text.isascii() else with_vowels_whole(text) for text in fold(texts)]
 
 
 def _as_written(run: str, folded: str, places: list[Place]) -> tuple[Place, ...]:
@@ -149,7 +153,7 @@ def _as_written(run: str, folded: str, places: list[Place]) -> tuple[Place, ...]
     if len(run) == len(folded) or not places:
         return tuple(places)
     seen = _SEEN_AS_ONE.findall(run)
-    forms = fold(seen)
+    forms = _folded(seen)
     if "".join(forms) != folded:
         return tuple(Place(0, len(run), place.term) for place in places)
     starts: list[int] = []

@@ -16,6 +16,7 @@ from nightrank.storage.release.manifest import commit_release, digests_of
 from nightrank.storage.release.prune import prune
 from nightrank.storage.release.results_file import write_results_file
 from nightrank.tasks.bm25.analyser import Analyser
+from nightrank.tasks.query_log.suggest import may_suggest
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
 from nightrank.tasks.runtime.stage_task import stage_task
@@ -55,7 +56,9 @@ def write_results(night: Night, candidates: Candidates, queries: Queries, index:
     table, results = night.open_chunks(index.vectors.table), night.files.results
     with Bm25Store.open(index.statistics.path) as store:
         rows = _rows(night.settings, candidates, queries, store, table)
-        return ResultsWritten(results, write_results_file(results.path, rows, aliases=_aliases(queries)))
+        suggests = may_suggest if night.settings.results.suggestions else None
+        count = write_results_file(results.path, rows, aliases=_aliases(queries), suggests=suggests)
+        return ResultsWritten(results, count)
 
 
 @dataclass(frozen=True, slots=True)
