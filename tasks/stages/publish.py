@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
@@ -15,9 +15,12 @@ from nightrank.storage.keys import query_key
 from nightrank.storage.release.manifest import commit_release, digests_of
 from nightrank.storage.release.prune import prune
 from nightrank.storage.release.results_file import write_results_file
+from nightrank.tasks.bm25.analyser import Analyser
+from nightrank.tasks.query_log.suggest import may_suggest
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
 from nightrank.tasks.runtime.stage_task import stage_task
+from nightrank.tasks.snippets.results import Snippets, query_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +56,9 @@ def write_results(night: Night, candidates: Candidates, queries: Queries, index:
     table, results = night.open_chunks(index.vectors.table), night.files.results
     with Bm25Store.open(index.statistics.path) as store:
         rows = _rows(night.settings, candidates, queries, store, table)
-        return ResultsWritten(results, write_results_file(results.path, rows, aliases=_aliases(queries)))
+        suggests = may_suggest if night.settings.results.suggestions else None
+        count = write_results_file(results.path, rows, aliases=_aliases(queries), suggests=suggests)
+        return ResultsWritten(results, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +128,16 @@ def _rows(
         settings=settings.results,
         vectors=stored_vectors(table),
     )
+    analyser = Analyser.of(settings.bm25)
+    snippets = Snippets(analyser, characters=settings.results.snippet_characters)
     for start in range(0, queries.num_rows, QUERIES_HELD):
         block = queries.slice(start, QUERIES_HELD)
         entries = results.filter(
             pc.is_in(results.column("query_key"), value_set=block.column("query_key").combine_chunks())
         )
         chunks = store.chunks_at(entries.column("chunk_number").to_numpy(), DESCRIPTION)
-        by_query = result_entries(entries, chunks, table)
-        for key, text in zip(*(column.to_pylist() for column in block.columns), strict=True):
-            yield key, text, json.dumps(by_query.get(key, []), ensure_ascii=False)
+        keys, texts = (column.to_pylist() for column in block.columns)
+        weights = dict(zip(keys, query_weights(store, texts, analyse=analyser), strict=True))
+        by_query = result_entries(entries, chunks, table, snippets=snippets.of(weights))
+        for key, text in zip(keys, texts, strict=True):
+            yield key, text, json.dumps(by_query.get(key, []), ensure_ascii=False, default=asdict)
