@@ -49,7 +49,7 @@ def rollback(
 def retract(
     document_ids: Annotated[
         tuple[str, ...],
-        Parameter(help="Ids of documents. Without any, answers without those on the list are rewritten."),
+        Parameter(help="Ids of documents. Without any, answers are written anew.", show_default=False),
     ] = (),
     /,
     *,

@@ -22,6 +22,7 @@ from nightrank.tasks.rank.order_file import learned_order
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.rerank.lazy import LazyReranker
+from nightrank.tasks.snippets.results import Snippets, query_weights
 from nightrank.tasks.sparse.stored import stored_sparse
 from nightrank.tasks.takedown.chunks import still_there
 from nightrank.tasks.trec.leg import runs_of
@@ -87,8 +88,8 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
     release_id, listed = seen_by_readers(workspace)
     manifest, retracted = read_manifest(workspace, release_id), listed.documents.keys()
     embedder_plan = plan_embedder(settings.embedder, settings.execution, base=base)
-    analysis = Analyser.of(settings.bm25).fingerprint()
-    if (embedder_plan.fingerprint, analysis) != (manifest.inputs.embedder, manifest.inputs.analysis):
+    analyser = Analyser.of(settings.bm25)
+    if (embedder_plan.fingerprint, analyser.fingerprint()) != (manifest.inputs.embedder, manifest.inputs.analysis):
         message = f"The embedder or the analysis in the settings is not what the release {release_id} was made with."
         raise InputError(message, remedy="Run `nightrank refresh` first.")
     reranker_plan = plan_reranker(settings.reranker, settings.execution, base=base)
@@ -123,7 +124,9 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
             vectors=stored_vectors(table),
         )
         chunks = store.chunks_at(results.column("chunk_number").to_numpy(), DESCRIPTION)
-    entries = result_entries(results, chunks, table).get(key, [])
+        [weights] = query_weights(store, [text], analyse=analyser)
+    snippets = Snippets(analyser, characters=settings.results.snippet_characters).of({key: weights})
+    entries = result_entries(results, chunks, table, snippets=snippets).get(key, [])
     found = tuple(Result(**entry) for entry in entries)  # type: ignore[arg-type]  # fields of Result
     return CachedResults(text, release_id, found, condition)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
 from typing_extensions import override
@@ -25,6 +25,7 @@ from nightrank.storage.keys import query_key
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.results_file import ResultsFile
 from nightrank.storage.release.retracted import open_answers, read_retracted
+from nightrank.storage.release.suggestions import MOST
 from nightrank.storage.workspace.open import open_workspace
 
 if TYPE_CHECKING:
@@ -37,8 +38,41 @@ else:
 
 
 @dataclass(frozen=True, slots=True)
+class Snippet:
+    """What of a result's text is shown: the sentences that answer the query best.
+
+    All places count characters (Unicode code points, as Python does) of the result's ``text``, from 0.
+
+    Attributes:
+        start: Its first character.
+        end: One past its last: it is ``text[start:end]``.
+        cut_start: Whether it begins within a sentence.
+        cut_end: Whether it ends within one.
+        highlights: Where the query's terms are in it, each a first character and one past a last; in order, none
+            touching another.
+    """
+
+    start: int
+    end: int
+    cut_start: bool
+    cut_end: bool
+    highlights: tuple[tuple[int, int], ...]
+
+
+class SnippetPart(NamedTuple):
+    """A piece of a snippet, and whether it is highlighted."""
+
+    text: str
+    is_highlighted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
-    """One entry of a final ranking."""
+    """One entry of a final ranking.
+
+    Attributes:
+        snippet: None where the text is blank, snippets are off, or an earlier version made the release.
+    """
 
     rank: int
     document_id: str
@@ -47,6 +81,23 @@ class Result:
     title: str
     text: str
     metadata: dict[str, JsonValue]
+    snippet: Snippet | None = None
+
+    def snippet_parts(self) -> tuple[SnippetPart, ...]:
+        """The snippet cut where highlights begin and end; put together, it is the snippet. Empty without one.
+
+        >>> Result(1, "a", "a#0", 0.0, "", "A big dog.", {}, Snippet(2, 10, True, False, ((6, 9),))).snippet_parts()
+        (SnippetPart(text='big ', is_highlighted=False), SnippetPart(text='dog', is_highlighted=True), \
+SnippetPart(text='.', is_highlighted=False))
+        """
+        if self.snippet is None:
+            return ()
+        parts, at = [], self.snippet.start
+        for start, end in self.snippet.highlights:
+            parts += [SnippetPart(self.text[at:start], False), SnippetPart(self.text[start:end], True)]
+            at = end
+        parts.append(SnippetPart(self.text[at : self.snippet.end], False))
+        return tuple(part for part in parts if part.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +207,27 @@ class SearchCache(Closing):
         except (msgspec.DecodeError, RecursionError) as error:
             message = f"The results of a query in the release {self.release_id} cannot be read: {error}."
             raise MachineError(message, remedy="Roll back to another release, or run `nightrank refresh`.") from error
+
+    def suggest(self, typed: str, limit: int = 8) -> tuple[str, ...]:
+        """The queries that what is being typed may become, those most in demand first.
+
+        They are queries that the release answers with at least one result, as enough users sent them
+        (``[queries].min_users``); none with personal data in it.
+
+        Args:
+            typed: As it is, in whatever case; the first of all where it is empty.
+            limit: How many, 1 to 50.
+
+        Returns:
+            Normalised texts; none where the release has no suggestions.
+
+        Raises:
+            InputError: The limit is another.
+            MachineError: The file is damaged.
+        """
+        if not 1 <= limit <= MOST:
+            raise InputError(f"{limit} suggestions were asked for.", remedy=f"Ask for 1 to {MOST}.")
+        return self._file.suggest(typed, limit=limit)
 
 
 def seen_by_readers(workspace: Workspace) -> tuple[str, Retracted]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import time
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from typing_extensions import override
 
@@ -29,6 +29,7 @@ from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.open import open_workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from nightrank.storage.bucket.store import StoreOptions
@@ -39,6 +40,8 @@ else:
     JsonValue = Any  # as in nightrank.storage.serving.cache
 
 _LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class FollowingCache(Closing):
@@ -96,13 +99,11 @@ class FollowingCache(Closing):
 
     def get(self, query: str, *, filter_by: JsonValue = None) -> CachedResults | None:
         """The results of a query, as ``SearchCache.get`` has them."""
-        while True:
-            cache = self._cache
-            try:
-                return cache.get(query, filter_by=filter_by)
-            except ValueError:  # it was closed in between, for another release took its place
-                if cache is self._cache:
-                    raise
+        return self._asked(lambda cache: cache.get(query, filter_by=filter_by))
+
+    def suggest(self, typed: str, limit: int = 8) -> tuple[str, ...]:
+        """The queries that what is being typed may become, as ``SearchCache.suggest`` has them."""
+        return self._asked(lambda cache: cache.suggest(typed, limit))
 
     def look(self) -> bool:
         """Look now for what has been published or taken down meanwhile.
@@ -129,6 +130,16 @@ class FollowingCache(Closing):
         if self._workspace.current_release_id() in {None, cache.release_id}:
             return read_retracted(self._workspace).state == cache.listed
         return False
+
+    def _asked(self, question: Callable[[SearchCache], T]) -> T:
+        """What the release that is served answers."""
+        while True:
+            cache = self._cache
+            try:
+                return question(cache)
+            except ValueError:  # it was closed in between, for another release took its place
+                if cache is self._cache:
+                    raise
 
     def _follow(self) -> None:
         while not self._closed.wait(self._seconds):

@@ -12,9 +12,11 @@ from nightrank.storage.keys import query_key
 from nightrank.storage.release.manifest import commit_release, digests_of
 from nightrank.storage.release.prune import prune
 from nightrank.storage.release.results_file import write_results_file
+from nightrank.tasks.query_log.suggest import may_suggest
 from nightrank.tasks.rank.diversity import stored_vectors
-from nightrank.tasks.rank.results import answer_rows, cut_results
+from nightrank.tasks.rank.results import cut_results
 from nightrank.tasks.runtime.stage_task import stage_task
+from nightrank.tasks.snippets.answers import answer_rows
 from nightrank.tasks.takedown.retract import publish_without_retracted
 
 if TYPE_CHECKING:
@@ -51,7 +53,9 @@ def write_results(night: Night, candidates: Candidates, queries: Queries, index:
     table, results = night.open_chunks(index.vectors.table), night.files.results
     with Bm25Store.open(index.statistics.path) as store:
         rows = _rows(night.settings, candidates, queries, store, table)
-        return ResultsWritten(results, write_results_file(results.path, rows, aliases=_aliases(queries)))
+        suggests = may_suggest if night.settings.results.suggestions else None
+        count = write_results_file(results.path, rows, aliases=_aliases(queries), suggests=suggests)
+        return ResultsWritten(results, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,4 +129,4 @@ def _rows(
         vectors=stored_vectors(table),
     )
     for start in range(0, queries.num_rows, QUERIES_HELD):
-        yield from answer_rows(results, queries.slice(start, QUERIES_HELD), store, table)
+        yield from answer_rows(settings, results, queries.slice(start, QUERIES_HELD), store, table)

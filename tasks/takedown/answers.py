@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,7 +12,8 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.keys import query_key
 from nightrank.storage.release.results_file import ResultsFile
 from nightrank.tasks.rank.diversity import stored_vectors
-from nightrank.tasks.rank.results import answer_rows, cut_results
+from nightrank.tasks.rank.results import cut_results
+from nightrank.tasks.snippets.answers import answer_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -76,8 +78,19 @@ def _cut(release: StoredRelease, queries: pa.Table, ids: pa.Array) -> Iterator[t
                 settings=settings.results,
                 vectors=stored_vectors(table),
             )
-            yield from answer_rows(results, block, store, table)
+            yield from answer_rows(settings, results, block, store, table)
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    """What of a result tells it from others; how it is shown is another matter, and was in earlier versions."""
+
+    document_id: str
+    chunk_id: str
+    score: float
+
+
+_ENTRIES = msgspec.json.Decoder(list[_Entry])
 
 
 def _is_another(held: tuple[str, bytes] | None, results: str) -> bool:
-    return held is None or held[1] != results.encode()
+    return held is None or _ENTRIES.decode(held[1]) != _ENTRIES.decode(results)
