@@ -12,7 +12,7 @@ near look-up loads the release's analysis, and no model.
 
 from __future__ import annotations
 
-from threading import Lock
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from typing_extensions import override
@@ -25,7 +25,6 @@ from nightrank.storage.serving.follow import FollowingCache as ExactFollowingCac
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from nightrank.storage.records import JsonValue
     from nightrank.storage.serving.cache import CachedResults
@@ -46,19 +45,7 @@ class SearchCache(ExactCache):
     """A reader of one release's results, and of near answers from them.
 
     Threads may share one, and processes that are forked from its own.
-
-    Args:
-        folder: Of the release.
-        release_id: Its id.
-
-    Raises:
-        MachineError: Its results are not there, or cannot be read.
     """
-
-    def __init__(self, folder: Path, *, release_id: str) -> None:
-        super().__init__(folder, release_id=release_id)
-        self._near: _Near | None = None
-        self._loading = Lock()
 
     @override
     def get(self, query: str, *, filter_by: JsonValue = None, near: bool = False) -> CachedResults | None:
@@ -85,31 +72,29 @@ class SearchCache(ExactCache):
         from nightrank.storage.release.near_tables import NearTables
         from nightrank.tasks.near.find import find_near
 
-        how = self._how()
-        if not how.moves:
+        read, moves = self._near
+        if not moves:
             return None
         with self._file.reading() as connection:
-            found = find_near(query, condition, read=how.read, known=NearTables(connection), moves=how.moves)
+            found = find_near(query, condition, read=read, known=NearTables(connection), moves=moves)
         answer = None if found is None else self._answer(found.query_key, condition)
         if found is None or answer is None:
             return None
-        overlap = how.moves[found.move] if found.agreement is None else found.agreement
+        overlap = moves[found.move] if found.agreement is None else found.agreement
         return replace(answer, query=query, how="near", from_query=answer.query, expected_overlap=overlap)
 
-    def _how(self) -> _Near:
-        with self._loading:
-            if self._near is None:
-                from nightrank.storage.release.near_tables import near_facts
-                from nightrank.tasks.near.facts import NearFacts
+    @cached_property
+    def _near(self) -> _Near:
+        from nightrank.storage.release.near_tables import near_facts
+        from nightrank.tasks.near.facts import NearFacts
 
-                with self._file.reading() as connection:
-                    stored = near_facts(connection)
-                if stored is None:
-                    message = f"The release {self.release_id} was made without near answers."
-                    raise InputError(message, remedy='Set [near].tiers = ["same_answer"] and run `nightrank refresh`.')
-                facts = NearFacts.of_json(stored)
-                self._near = _Near(facts.reader(), facts.moves)
-            return self._near
+        with self._file.reading() as connection:
+            stored = near_facts(connection)
+        if stored is None:
+            message = f"The release {self.release_id} was made without near answers."
+            raise InputError(message, remedy='Set [near].tiers = ["same_answer"] and run `nightrank refresh`.')
+        facts = NearFacts.of_json(stored)
+        return _Near(facts.reader(), facts.moves)
 
 
 class FollowingCache(ExactFollowingCache):
