@@ -42,7 +42,7 @@ _SAID = (
     (("no space left", "disk full", "database or disk is full", "enospc"), errno.ENOSPC),
     (("quota exceeded",), errno.EDQUOT),
     (("read-only file system",), errno.EROFS),
-    (("permission denied", "access denied", "unable to open database file"), errno.EACCES),
+    (("permission denied", "access denied", "unable to open database file", "readonly database"), errno.EACCES),
     (("input/output error", "disk i/o error"), errno.EIO),
     (("stale file handle",), errno.ESTALE),
     (("no such file or directory",), errno.ENOENT),
