@@ -11,7 +11,7 @@ import glob
 import os
 import shutil
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,7 +44,8 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync(temporary)
         temporary.replace(path)
     except BaseException:
-        _remove(temporary.parent, f"{temporary.name}*")
+        with suppress(OSError):  # what ended the block is what is told
+            _remove(entries(temporary.parent, f"{temporary.name}*"))
         raise
     _sync(path.parent)
 
@@ -71,9 +72,7 @@ def remove_unfinished(folder: Path, name: str | None = None) -> None:
         found = [path for path in files_below(folder) if fnmatchcase(path.name, f".*{_UNFINISHED}*")]
     else:
         found = entries(folder, f".{glob.escape(name)}.*{_UNFINISHED}*")
-    for unfinished in found:
-        if unfinished.is_file():
-            unfinished.unlink(missing_ok=True)
+    _remove(found)
 
 
 def publish_folder(made: Path, target: Path) -> None:
@@ -126,3 +125,9 @@ def _sync(path: Path) -> None:
 
 def _told(error: OSError) -> None:
     raise error
+
+
+def _remove(found: list[Path]) -> None:
+    for unfinished in found:
+        if unfinished.is_file():
+            unfinished.unlink(missing_ok=True)

@@ -145,7 +145,7 @@ class Soak:
 
     @contextmanager
     def _readers(self) -> Iterator[subprocess.Popen[bytes]]:
-        command = [sys.executable, "-m", "tests.soak.readers", self._workspace, self._seen]
+        command = [sys.executable, "-m", "tests.soak.readers", str(self._workspace), str(self._seen)]
         with (self._home / "readers.log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nightrank.storage.files.listing import entries, files_below
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
