@@ -23,6 +23,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.foreign import passing_failure
 from nightrank.storage.places import read_bytes
 from nightrank.tasks.models.card import MEASURES
 from nightrank.tasks.models.curve import LOSSES
@@ -118,6 +119,8 @@ def load_model(folder: Path, *, device: str) -> SentenceTransformer:
             model_kwargs={"use_safetensors": True, "dtype": torch.float32},
         )
     except (OSError, ValueError, KeyError) as error:
+        if (told := passing_failure(error, where=folder)) is not None:
+            raise told from error
         message = f"{folder} holds no model that sentence-transformers can read: {error}"
         raise InputError(message, remedy="Give the folder or the id of a sentence-transformers model.") from error
 
