@@ -14,7 +14,7 @@ import numpy as np
 from nightrank.storage.keys import short_key
 from nightrank.storage.release.near_record import NearMove
 from nightrank.tasks.gates.quality import ranking_values
-from nightrank.tasks.near.bounds import least_sample, upper_bound
+from nightrank.tasks.near.bounds import upper_bound
 from nightrank.tasks.near.find import Move, find_near
 
 if TYPE_CHECKING:
@@ -95,11 +95,12 @@ def calibrate(
     found: dict[Move, NearMove] = {}
     for move in Move:
         overlaps = np.array([overlap(*pair) for pair in pairs[move]], dtype=np.float64)
-        lost = _lost_quality(pairs[move], ranking, judged)
-        enough = lost.size >= least_sample(settings.max_error, confidence=confidence)
-        losses = lost if enough else 1.0 - overlaps
+        lost = lost_quality(pairs[move], ranking, judged)
+        # Enough is judged where the limit could be kept if nothing was lost at all.
+        enough = upper_bound(np.zeros(lost.size), least=-1.0, confidence=confidence) <= settings.max_error
+        losses, least = (lost, -1.0) if enough else (1.0 - overlaps, 0.0)
         limit = settings.max_error if enough else settings.max_lost_overlap
-        bound = upper_bound(losses, confidence=confidence)
+        bound = upper_bound(losses, least=least, confidence=confidence)
         needs_wording = move is Move.ORDER and not found[Move.WORDING].is_on
         found[move] = NearMove(
             move=move.value,
@@ -114,10 +115,16 @@ def calibrate(
     return found
 
 
-def _lost_quality(
+def lost_quality(
     pairs: Sequence[HeldOutPair], ranking: Callable[[str], Sequence[str]], judged: Judged
 ) -> NDArray[np.float64]:
-    """What each judged query would have lost, from 0 to 1: float64 (n,). What one gains makes up for no loss."""
+    """What each judged query would have lost, from -1 to 1: float64 (n,).
+
+    Args:
+        pairs: Those of queries that nobody judged are passed over.
+        ranking: The documents that a query is answered with, by its key.
+        judged: What was judged.
+    """
     wanted = [
         (query_id, tuple(ranking(pair.query_key)), tuple(ranking(pair.near_key)))
         for pair in pairs
@@ -132,4 +139,4 @@ def _lost_quality(
         ignore_identical_ids=judged.ignore_identical_ids,
     )
     lost = [values[query_id, own] - values[query_id, near] for query_id, own, near in wanted]
-    return np.clip(np.array(lost, dtype=np.float64), 0.0, 1.0)
+    return np.array(lost, dtype=np.float64)

@@ -104,7 +104,7 @@ def test_where_enough_is_judged_what_is_lost_of_the_measure_counts() -> None:
     # Rankings that are unlike, and as good.
     equal = calibrated({Move.WORDING: [0.5] * 300}, judged)[Move.WORDING]
     assert (equal.measured_by, equal.error, equal.limit, equal.is_on) == ("nDCG@10", 0.0, 0.02, True)
-    worse = calibrated({Move.WORDING: [0.0] * 12 + [1.0] * 288}, judged)[Move.WORDING]
+    worse = calibrated({Move.WORDING: ([0.0] + [1.0] * 24) * 12}, judged)[Move.WORDING]
     assert worse.error == pytest.approx(0.04)
     assert not worse.is_on
     few = calibrated({Move.WORDING: [1.0] * 150}, judged)[Move.WORDING]
