@@ -136,6 +136,16 @@ def declare_languages(
     connection.execute(_DECLARED)
 
 
+def common_of(counts: Mapping[int, int]) -> set[int]:
+    """The languages of a collection that are common in it.
+
+    Args:
+        counts: How many chunks are in each.
+    """
+    bar = min(COMMON_SHARE * sum(counts.values()), max(counts.values(), default=0))
+    return {language for language, count in counts.items() if count >= bar}
+
+
 def settle_languages(
     connection: duckdb.DuckDBPyConnection, *, marks: pa.Table, asked_in: Mapping[int, int] | None
 ) -> None:
@@ -158,8 +168,8 @@ def settle_languages(
     if asked_in is None:
         connection.execute(_OF_TEXTS, least | {"contrary": CONTRARY})
     else:
-        bar = min(COMMON_SHARE * sum(asked_in.values()), max(asked_in.values(), default=0))
-        is_common = [count >= bar for count in asked_in.values()]
+        common = common_of(asked_in)
+        is_common = [language in common for language in asked_in]
         connection.register("asked_in", pa.table({"language": pa.array(asked_in, pa.uint8()), "is_common": is_common}))
         connection.execute(_OF_QUERIES, least)
         connection.unregister("asked_in")

@@ -16,7 +16,7 @@ from nightrank.tasks.rank.order import best_of_each
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nightrank.storage.lance.table import ChunkTable
+    from nightrank.storage.lance.rows import TextRows
     from nightrank.tasks.rank.diversity import VectorSource
     from nightrank.tasks.settings.ranking import ResultsSettings
 
@@ -53,7 +53,7 @@ def cut_results(
     return within.take(pa.array(pools[_diverse(within.take(pa.array(pools)), settings, vectors)]))
 
 
-def result_entries(results: pa.Table, chunks: pa.Table, table: ChunkTable) -> dict[str, list[dict[str, object]]]:
+def result_entries(results: pa.Table, chunks: pa.Table, table: TextRows) -> dict[str, list[dict[str, object]]]:
     """Results as readers see them, by query key.
 
     Args:
