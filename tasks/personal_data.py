@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 PersonalData: TypeAlias = Literal["drop", "mask", "keep"]
 
+KINDS = ("[email]", "[phone]", "[card]", "[iban]")
+"""What stands for personal data where it is masked."""
+
 REGIONS = ("US", "GB", "DE", "FR", "NL", "BE", "CH", "AT", "SE", "FI", "IE", "IT", "JP", "KR", "AU", "NZ", "ZA", "IN")
 """Whose telephone numbers are known where they are written without a country's code."""
 ATOM = r"[\w.!#$%&'*+/=?~-]"

@@ -12,7 +12,7 @@ from nightrank.storage.keys import normalise_query
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.serving.cache import CachedResults, condition_of
+from nightrank.storage.serving.cache import CachedResults, condition_of, seen_by_readers
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.online.search import LiveSearch
@@ -21,6 +21,7 @@ from nightrank.tasks.rank.order_file import learned_order
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.rerank.lazy import LazyReranker
 from nightrank.tasks.sparse.stored import stored_sparse
+from nightrank.tasks.takedown.chunks import still_there
 from nightrank.tasks.trec.leg import runs_of
 
 if TYPE_CHECKING:
@@ -81,11 +82,11 @@ def differences(settings: Settings, counts: Counts) -> tuple[str, ...]:
 
 def _search(configuration: Configuration, query: str, condition: str | None) -> CachedResults:
     settings, base, workspace = configuration.settings, configuration.base, configuration.workspace
-    release_id = workspace.require_current()
-    manifest = read_manifest(workspace, release_id)
+    release_id, listed = seen_by_readers(workspace)
+    manifest, retracted = read_manifest(workspace, release_id), listed.documents.keys()
     embedder_plan = plan_embedder(settings.embedder, settings.execution, base=base)
-    analysis = Analyser.of(settings.bm25).fingerprint()
-    if (embedder_plan.fingerprint, analysis) != (manifest.inputs.embedder, manifest.inputs.analysis):
+    analyser = Analyser.of(settings.bm25)
+    if (embedder_plan.fingerprint, analyser.fingerprint()) != (manifest.inputs.embedder, manifest.inputs.analysis):
         message = f"The embedder or the analysis in the settings is not what the release {release_id} was made with."
         raise InputError(message, remedy="Run `nightrank refresh` first.")
     reranker_plan = plan_reranker(settings.reranker, settings.execution, base=base)
@@ -108,7 +109,8 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
         live = LiveSearch.of(
             settings, store, table, embedder=embedder, sparse=sparse, reranker=reranker, weighing=weighing
         )
-        fused = live.fused(text, live.first_stage.allowed(condition))
+        allowed = still_there(live.first_stage.statistics, live.first_stage.allowed(condition), retracted)
+        fused = live.fused(text, allowed)
         same = reranker_plan is not None and reranker_plan.fingerprint == manifest.inputs.reranker_fingerprint
         known = _known_scores(files, text) if same else {}
         found = live.results(text, live.reranked(text, fused, known=known).candidates)

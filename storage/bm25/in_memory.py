@@ -94,6 +94,11 @@ class Bm25InMemory:
         arrays = [pa.array(list(column), pa.int32()) for column in columns]
         return pa.Table.from_arrays(arrays, schema=_TERMS)
 
+    def terms_at(self, term_numbers: NDArray[np.int32]) -> pa.Table:
+        """As of ``Bm25Store``."""
+        terms = self.one_query.terms.take(pa.array(term_numbers))
+        return pa.table({"term": terms, "chunk_count": self.chunk_counts[term_numbers]})
+
     def document(self, document_id: str) -> range:
         """The numbers of a document's chunks, in their order; none where there is no such document."""
         ids, starts = self._chunks.column("document_id"), self.document_starts

@@ -53,6 +53,8 @@ ORDER BY number, term_number
 _QUERY_TERMS = _TERMS_OF.replace("COUNTED", "occurrences")
 _TEXT_TERMS = _TERMS_OF.replace("COUNTED", "weighted")
 
+_TERMS_AT = "SELECT * FROM terms SEMI JOIN wanted_terms USING (term_number) ORDER BY term_number"
+
 _LANGUAGES = "SELECT language, count(*) FROM chunks GROUP BY language ORDER BY language"
 
 # Postings that lie in order are read in order, twice as fast as terms are looked up and sorted.
@@ -89,6 +91,7 @@ CHUNK_COLUMNS = (
     "title",
     "body_start",
     "length",
+    "language",
     "declared",
     "metadata",
 )
@@ -284,6 +287,19 @@ class Bm25Store(Closing):
                 declare_languages(cursor, marks=analyse.marks(), place_of=analyse.place_of)
             count_runs_and_name_terms(cursor, analyse=analyse, asked_in=asked_in)
             return cursor.sql(_QUERY_TERMS if as_queries else _TEXT_TERMS).to_arrow_table()
+
+    def terms_at(self, term_numbers: NDArray[np.int32]) -> pa.Table:
+        """Some terms, and in how many chunks each is: row n is term ``term_numbers[n]``.
+
+        Args:
+            term_numbers: int32 (n,), ascending, none twice.
+
+        Returns:
+            term, chunk_count.
+        """
+        with closing(self._connection.cursor()) as cursor:
+            cursor.register("wanted_terms", pa.table({"term_number": term_numbers}))
+            return cursor.sql(_TERMS_AT).to_arrow_table().select(["term", "chunk_count"])
 
     def chunk_counts(self) -> NDArray[np.int32]:
         """int32 (n_terms,), in how many chunks each term is, by its number."""

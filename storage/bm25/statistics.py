@@ -37,3 +37,7 @@ class Bm25Statistics(Protocol):
     def query_terms(self, texts: Sequence[str], *, analyse: TextAnalyser) -> pa.Table:
         """The terms of queries: query_number, term_number, qtf; int32, by query, then term."""
         ...
+
+    def terms_at(self, term_numbers: NDArray[np.int32]) -> pa.Table:
+        """``term`` and ``chunk_count`` of some terms, int32 (n,), ascending, none twice."""
+        ...

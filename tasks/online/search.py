@@ -10,11 +10,13 @@ import pyarrow as pa
 
 from nightrank.storage.keys import query_key
 from nightrank.storage.serving.cache import Result
+from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.dense.retrieve import StoredVectors
 from nightrank.tasks.first_stage import FirstStage, QueryVectors
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.order import CHUNK_NAMES, final_order, name_candidates, reranked_rows
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
+from nightrank.tasks.snippets.results import Snippets, query_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -147,7 +149,11 @@ class LiveSearch:
             vectors=stored_vectors(self.table),
         )
         chunks = self.first_stage.statistics.chunks_at(results.column("chunk_number").to_numpy(), DESCRIPTION)
-        entries = result_entries(results, chunks, self.table).get(query_key(query), [])
+        key, analyser = query_key(query), Analyser.of(self.settings.bm25)
+        weights = query_weights(self.first_stage.statistics, [query], analyse=analyser)
+        snippets = Snippets(analyser, characters=self.settings.results.snippet_characters)
+        shown = snippets.of({key: weights[0]})
+        entries = result_entries(results, chunks, self.table, snippets=shown).get(key, [])
         return tuple(Result(**entry) for entry in entries)  # type: ignore[arg-type]  # fields of Result
 
     def _vectors(self, legs: Sequence[LegName], query: str) -> QueryVectors:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import pyarrow.compute as pc
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import reason_of
@@ -15,9 +12,12 @@ from nightrank.storage.keys import query_key
 from nightrank.storage.release.manifest import commit_release, digests_of
 from nightrank.storage.release.prune import prune
 from nightrank.storage.release.results_file import write_results_file
+from nightrank.tasks.query_log.suggest import may_suggest
 from nightrank.tasks.rank.diversity import stored_vectors
-from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
+from nightrank.tasks.rank.results import cut_results
 from nightrank.tasks.runtime.stage_task import stage_task
+from nightrank.tasks.snippets.answers import answer_rows
+from nightrank.tasks.takedown.retract import publish_without_retracted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,9 @@ def write_results(night: Night, candidates: Candidates, queries: Queries, index:
     table, results = night.open_chunks(index.vectors.table), night.files.results
     with Bm25Store.open(index.statistics.path) as store:
         rows = _rows(night.settings, candidates, queries, store, table)
-        return ResultsWritten(results, write_results_file(results.path, rows, aliases=_aliases(queries)))
+        suggests = may_suggest if night.settings.results.suggestions else None
+        count = write_results_file(results.path, rows, aliases=_aliases(queries), suggests=suggests)
+        return ResultsWritten(results, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,13 @@ class Published:
         workspace: Where it is.
         manifest: Its own.
         live_id: Its id where it was made the one that readers see; None where its gates do not let it through.
+        warning: What the user should know of that.
     """
 
     workspace: Workspace
     manifest: Manifest
     live_id: str | None
+    warning: str | None = None
 
 
 @stage_task("publish")
@@ -82,8 +86,9 @@ def publish(night: Night, reported: Reported) -> Published:
     )
     if manifest.status != "accepted":
         return Published(night.workspace, manifest, None)
-    night.workspace.publish(night.release_id, now=night.now)
-    return Published(night.workspace, manifest, night.release_id)
+    unfilled = publish_without_retracted(night.workspace, night.release_id, now=night.now)
+    warning = f"Answers without documents that were taken down are shorter: {unfilled}" if unfilled else None
+    return Published(night.workspace, manifest, night.release_id, warning)
 
 
 @stage_task("prune")
@@ -124,11 +129,4 @@ def _rows(
         vectors=stored_vectors(table),
     )
     for start in range(0, queries.num_rows, QUERIES_HELD):
-        block = queries.slice(start, QUERIES_HELD)
-        entries = results.filter(
-            pc.is_in(results.column("query_key"), value_set=block.column("query_key").combine_chunks())
-        )
-        chunks = store.chunks_at(entries.column("chunk_number").to_numpy(), DESCRIPTION)
-        by_query = result_entries(entries, chunks, table)
-        for key, text in zip(*(column.to_pylist() for column in block.columns), strict=True):
-            yield key, text, json.dumps(by_query.get(key, []), ensure_ascii=False)
+        yield from answer_rows(settings, results, queries.slice(start, QUERIES_HELD), store, table)

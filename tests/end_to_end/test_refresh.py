@@ -73,18 +73,26 @@ def test_a_first_refresh_publishes_results_that_readers_get_by_the_query(
     with SearchCache.open(collection.workspace) as cache:
         assert cache.get("nobody asked this") is None
         found = cache.get("  Black INK on paper ")
+        assert cache.suggest("B") == ("black ink on paper", "black tea")
     assert found is not None
     assert (found.query, found.release_id) == ("black ink on paper", summary.manifest.release_id)
     assert [result.rank for result in found.results] == list(range(1, 11))
     assert len({result.document_id for result in found.results}) == 10
     scores = [result.score for result in found.results]
     assert scores == sorted(scores, reverse=True)
+    highlighted: set[str] = set()
     for result in found.results:
         document = collection.document(result.document_id)
         assert result.chunk_id.startswith(f"{result.document_id}#")
         assert result.title == document["title"]
         assert result.text in str(document["text"])
+        parts = result.snippet_parts()
+        assert parts
+        assert "".join(part.text for part in parts) in result.text
+        highlighted.update(part.text.lower() for part in parts if part.is_highlighted)
         assert result.metadata == {"letters": document["letters"]}
+    assert highlighted
+    assert highlighted <= {"black", "ink", "paper"}
     check_readable(collection.workspace)
 
 
