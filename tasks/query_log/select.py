@@ -11,12 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.filters.language import leaves, values_of
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.rates import BurstCounter
 from nightrank.storage.records import QUERIES, BadRow
-from nightrank.tasks.filters.compile import filter_of
-from nightrank.tasks.personal_data import masked
+from nightrank.tasks.personal_data import masked, names_persons
 from nightrank.tasks.query_log.aliases import merge_aliases
 from nightrank.tasks.query_log.budget import Budget, choose
 from nightrank.tasks.query_log.coverage import Candidates, coverage_curve
@@ -47,7 +45,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.files.parquet import RowWriter
-    from nightrank.storage.records import LoggedQuery
     from nightrank.storage.release.files import Queries
     from nightrank.tasks.query_log.aliases import Merged
     from nightrank.tasks.query_log.screen import Screen
@@ -198,21 +195,13 @@ def _count_rows(
             count_rate(row, counter)
         without = text if settings.personal_data == "keep" else masked(text)
         is_dropped = without != text and settings.personal_data == "drop"
-        # What a filter compares with cannot be masked: it would match nothing.
-        if is_dropped or (settings.personal_data != "keep" and _names_persons(row)):
+        names_some = settings.personal_data != "keep" and row.condition is not None and names_persons(row.condition)
+        if is_dropped or names_some:
             tally.add(PERSONAL, traffic=row.count)
             traffic.add_unanswered(row)
         else:
             traffic.add(row, without)
     return traffic.traffic(), tally, faults
-
-
-def _names_persons(row: LoggedQuery) -> bool:
-    """Whether the filter of a row holds personal data by its form."""
-    if row.condition is None:
-        return False
-    compared = (value for leaf in leaves(filter_of(row.condition)) for value in values_of(leaf))
-    return any(isinstance(value, str) and masked(value) != value for value in compared)
 
 
 def _budget(log: LogToRead) -> Budget:
