@@ -60,7 +60,7 @@ class VisitLog(Closing):
         self, folder: Path, *, keep_days: int | None, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._folder, self._keep_days, self._clock = folder, keep_days, clock
-        self._lock = _locked(folder)
+        self._lock: int | None = _locked(folder)
         self._day: date | None = None
         self._file: int | None = None
         self._salting = Lock()

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.rates import BurstCounter
-from nightrank.storage.records import QUERIES, BadRow
+from nightrank.storage.records import QUERIES, WATCHED, BadRow
 from nightrank.tasks.personal_data import masked, names_persons
 from nightrank.tasks.query_log.aliases import merge_aliases
 from nightrank.tasks.query_log.budget import Budget, choose
@@ -83,6 +83,7 @@ class QueriesRead:
         queries: The chosen ones, schema QUERIES.
         curve: How much of a later day's traffic a budget answers, schema COVERAGE.
         dropped: What of the log was not kept, schema DROPPED.
+        watched: Searches and clicks of each chosen query, schema WATCHED, where the log would show clicks.
         bad: Rows that were set aside.
         coverage: Share of the people's traffic that the chosen queries answer; what robots sent and what the drop
             list names is no part of it.
@@ -92,6 +93,7 @@ class QueriesRead:
     queries: pa.Table
     curve: pa.Table
     dropped: pa.Table
+    watched: pa.Table
     bad: int
     coverage: float
     screened: float
@@ -131,6 +133,7 @@ def read_queries(
         queries=_queries_table(merged, chosen),
         curve=_coverage(log, traffic, merged, allowed),
         dropped=tally.table(),
+        watched=_watched(merged, chosen),
         bad=faults.bad + tally.rows_of(FILTER),
         coverage=int(merged.counts[chosen].sum()) / total,
         screened=screened / (screened + total),
@@ -180,7 +183,7 @@ def _count_rows(
                 bad.write(asdict(row))
             tally.add(BAD_ROW, traffic=0)
             continue
-        if row.count == 0:
+        if row.count == 0 and not row.clicked:
             account.add("queries", Kind.SKIPPED, NO_TRAFFIC, where=f"{row.file}, row {row.row}")
             tally.add(NO_TRAFFIC, traffic=0)
             continue
@@ -264,6 +267,17 @@ def _queries_table(merged: Merged, chosen: NDArray[np.int64]) -> pa.Table:
         "filter": [merged.conditions[number] for number in numbers],
     }
     return pa.Table.from_pydict(columns, schema=QUERIES)
+
+
+def _watched(merged: Merged, chosen: NDArray[np.int64]) -> pa.Table:
+    """The searches of chosen queries that would show clicks, and their clicks, schema WATCHED."""
+    shown = chosen[merged.watched[chosen] > 0]
+    columns = {
+        "query_key": [query_key(merged.texts[number], merged.conditions[number]) for number in shown.tolist()],
+        "searches": merged.watched[shown],
+        "clicks": merged.clicks[shown],
+    }
+    return pa.Table.from_pydict(columns, schema=WATCHED)
 
 
 def _coverage(log: LogToRead, traffic: Traffic, merged: Merged, allowed: NDArray[np.bool_]) -> pa.Table:
