@@ -279,6 +279,8 @@ workspace/
   lance/                 chunks and vectors, one table an embedder, addressed by content; a tag a release
   memo/                  pair scores, one file a reranker; embeddings of queries, one file an embedder; sparse vectors
                          of texts and of queries, two files an encoder
+  retracted.json         documents that were taken down, and which answers are others since; written anew as a whole
+  retracted/             these answers, a small SQLite file as results.sqlite
   models/                trained models, and promoted.json: which of them stand in for the settings' own
   releases/<id>/         the files below; they never change once manifest.json is there
 ```"""

@@ -178,7 +178,8 @@ def show_checked(checked: Checked, *, settings_file: Path) -> None:
     if checked.workspace is not None:
         live = checked.workspace.current
         state = "no release yet" if live is None else f"release {live} of {checked.workspace.created_at}"
-        table.add_row("workspace", Text(plain(f"{checked.workspace.name}: {state}")))
+        down = f"; {checked.workspace.retracted:,} documents taken down" if checked.workspace.retracted else ""
+        table.add_row("workspace", Text(plain(f"{checked.workspace.name}: {state}{down}")))
     console.print(table)
     if read is not None:
         show_account(read.account, console)

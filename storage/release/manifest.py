@@ -63,6 +63,7 @@ class Counts(_Record):
     documents_metadata: int  # other metadata alone, which costs no model call
     documents_removed: int
     documents_bad: int
+    documents_retracted: int = 0  # that the source has and that were taken down; they are left out
     chunks: int
     texts: int  # distinct ones among the chunks
     chunks_embedded: int

@@ -24,12 +24,14 @@ from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.storage.keys import query_key
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.results_file import ResultsFile
+from nightrank.storage.release.retracted import open_answers, read_retracted
 from nightrank.storage.release.suggestions import MOST
 from nightrank.storage.workspace.open import open_workspace
 
 if TYPE_CHECKING:
     from nightrank.storage.bucket.store import StoreOptions
     from nightrank.storage.records import JsonValue
+    from nightrank.storage.release.retracted import Retracted
     from nightrank.storage.workspace.base import Workspace
 else:
     JsonValue = Any  # where results are read from JSON; the ground floor's own would load Arrow for a look-up
@@ -129,14 +131,17 @@ class SearchCache(Closing):
     Args:
         folder: Of the release.
         release_id: Its id.
+        answers: Its results as readers get them, where documents may have been taken down; None: as it holds them.
+        listed: The state of the list of these documents.
 
     Raises:
         MachineError: Its results are not there, or cannot be read.
     """
 
-    def __init__(self, folder: Path, *, release_id: str) -> None:
+    def __init__(self, folder: Path, *, release_id: str, answers: ResultsFile | None = None, listed: str = "") -> None:
         self.release_id = release_id
-        self._file = ResultsFile(ReleaseFiles(folder).results.path)
+        self.listed = listed
+        self._file = ResultsFile(ReleaseFiles(folder).results.path) if answers is None else answers
 
     @classmethod
     def open(
@@ -158,13 +163,17 @@ class SearchCache(Closing):
     @classmethod
     def of(cls, workspace: Workspace) -> Self:
         """As ``open``, of a workspace that is open already."""
-        release_id = workspace.require_current()
-        try:
-            return cls(_folder(workspace, release_id), release_id=release_id)
-        except MachineError:
-            if (published_meanwhile := workspace.require_current()) == release_id:
-                raise
-            return cls(_folder(workspace, published_meanwhile), release_id=published_meanwhile)
+        seen = seen_by_readers(workspace)
+        while True:
+            release_id, retracted = seen
+            try:
+                answers = open_answers(workspace, release_id, retracted)
+                folder = ReleaseFiles.of(workspace, release_id, only=[ReleaseFiles.results]).folder
+                return cls(folder, release_id=release_id, answers=answers, listed=retracted.state)
+            except MachineError:
+                if (now := seen_by_readers(workspace)) == seen:
+                    raise
+                seen = now  # another release was published, or a document taken down, meanwhile
 
     def __len__(self) -> int:
         return len(self._file)
@@ -221,9 +230,15 @@ class SearchCache(Closing):
         return self._file.suggest(typed, limit=limit)
 
 
-def _folder(workspace: Workspace, release_id: str) -> Path:
-    """That of a release, with its results."""
-    return ReleaseFiles.of(workspace, release_id, only=[ReleaseFiles.results]).folder
+def seen_by_readers(workspace: Workspace) -> tuple[str, Retracted]:
+    """The release that is live, and what was taken down, asked for in the one order that never shows too much.
+
+    Raises:
+        InputError: Nothing has been published there yet.
+        MachineError: One of them cannot be read.
+    """
+    release_id = workspace.require_current()
+    return release_id, read_retracted(workspace)
 
 
 def condition_of(value: JsonValue) -> str | None:

@@ -7,8 +7,10 @@
 
 Each look-up is answered from one release, as ``storage.serving.cache`` has it. What is published meanwhile is looked
 for in a thread of its own, so that no look-up waits for a store; its results are copied here and checked before they
-take the place of the others, in one step. While the workspace cannot be reached, or what is published cannot be read,
-the last release goes on being served, and ``seconds_since_look`` says for how long nobody could see whether it is live.
+take the place of the others, in one step. So does what was taken down: it is gone from all answers with the next look,
+``look_every_seconds`` after ``nightrank retract`` at the latest. While the workspace cannot be reached, or what is
+published cannot be read, the last release goes on being served, and ``seconds_since_look`` says for how long nobody
+could see whether it is live.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing_extensions import override
 
 from nightrank.storage.closing import Closing
 from nightrank.storage.errors import NightrankError
+from nightrank.storage.release.retracted import read_retracted
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.open import open_workspace
 
@@ -103,17 +106,17 @@ class FollowingCache(Closing):
         return self._asked(lambda cache: cache.suggest(typed, limit))
 
     def look(self) -> bool:
-        """Look now for what has been published meanwhile.
+        """Look now for what has been published or taken down meanwhile.
 
         Returns:
-            Whether another release is served than before.
+            Whether other answers are served than before.
 
         Raises:
             MachineError: The workspace cannot be reached, or its results cannot be read.
         """
         with self._looking:
             before, now = self._cache, time.monotonic()
-            if self._workspace.current_release_id() in {None, before.release_id}:
+            if self._is_live(before):
                 self._looked = now
                 return False
             self._cache = SearchCache.of(self._workspace)
@@ -121,6 +124,12 @@ class FollowingCache(Closing):
             before.close()
             self._workspace.forget_removed()
             return True
+
+    def _is_live(self, cache: SearchCache) -> bool:
+        """Whether it is what a reader that opens now would read."""
+        if self._workspace.current_release_id() in {None, cache.release_id}:
+            return read_retracted(self._workspace).state == cache.listed
+        return False
 
     def _asked(self, question: Callable[[SearchCache], T]) -> T:
         """What the release that is served answers."""

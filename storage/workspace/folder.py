@@ -18,6 +18,7 @@ from nightrank.storage.workspace.base import MANIFEST, POINTER, Workspace, is_re
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
 
@@ -59,6 +60,28 @@ class FolderWorkspace(Workspace):
     @override
     def change(self, name: str) -> FileToChange:
         return FileToChange(self.root / name, self.read(name))
+
+    @override
+    def bring(self, name: str, *, sha256: str) -> Path | None:
+        path = self.root / name
+        return path if path.is_file() else None
+
+    @override
+    def share(self, name: str) -> None:
+        """Others see the same folder."""
+
+    @override
+    def files_in(self, folder: str) -> list[str]:
+        return sorted(path.name for path in (self.root / folder).glob("[!.]*") if path.is_file())
+
+    @override
+    def remove_files(self, names: Collection[str]) -> None:
+        for name in names:
+            (self.root / name).unlink(missing_ok=True)
+
+    @override
+    def holding(self, name: str, *, what: str, now: datetime) -> AbstractContextManager[None]:
+        return self._holding_here(name, what=what, now=now)
 
     @override
     def release(self, release_id: str, only: Collection[str] | None = None) -> Path:

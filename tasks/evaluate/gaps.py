@@ -36,7 +36,7 @@ def find_gaps(candidates: pa.Table, queries: pa.Table, watched: pa.Table, *, dep
     """The queries that nothing answers well.
 
     Args:
-        candidates: Schema CANDIDATES.
+        candidates: Of schema CANDIDATES the columns ``query_key``, ``rank`` and ``SIGNALS``.
         queries: Schema QUERIES, those most in demand first.
         watched: Schema WATCHED.
         depth: Results a query.

@@ -93,8 +93,8 @@ def read_query_log(log: LogFile, *, salt: bytes) -> Iterator[LoggedQuery | BadRo
     Columns: a query, and where there are any an id, a count (a whole number; 1 without it), a timestamp (ISO 8601, or
     Unix time in seconds or smaller units, which becomes ISO 8601 in UTC), ``user``, ``session``, ``user_agent``,
     ``clicked`` and ``filter`` (a JSON object as ``storage.filters.language`` has it, or a text that holds one). Which
-    they are is for ``log.columns`` to say; others are ignored. A row with ``clicked`` and a count of 0 is a click alone.
-    A number is the query of its digits. Control characters become spaces. A text file has one query a line, or is
+    they are is for ``log.columns`` to say; others are ignored. A row with ``clicked`` and a count of 0 is a click
+    alone. A number is the query of its digits. Control characters become spaces. A text file has one query a line, or is
     TREC's topics.
 
     Args:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import pyarrow.compute as pc
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import reason_of
@@ -15,13 +12,13 @@ from nightrank.storage.keys import query_key
 from nightrank.storage.release.manifest import commit_release, digests_of
 from nightrank.storage.release.prune import prune
 from nightrank.storage.release.results_file import write_results_file
-from nightrank.tasks.bm25.analyser import Analyser
-from nightrank.tasks.evaluate.gaps import find_gaps
+from nightrank.tasks.evaluate.gaps import SIGNALS, find_gaps
 from nightrank.tasks.query_log.suggest import may_suggest
 from nightrank.tasks.rank.diversity import stored_vectors
-from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
+from nightrank.tasks.rank.results import cut_results
 from nightrank.tasks.runtime.stage_task import stage_task
-from nightrank.tasks.snippets.results import Snippets, query_weights
+from nightrank.tasks.snippets.answers import answer_rows
+from nightrank.tasks.takedown.retract import publish_without_retracted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,8 +60,9 @@ def write_results(
         rows = _rows(night.settings, candidates, queries, store, table)
         suggests = may_suggest if night.settings.results.suggestions else None
         count = write_results_file(results.path, rows, aliases=_aliases(queries), suggests=suggests)
-    found = find_gaps(candidates.read(), queries.read(), watched.read(), depth=night.settings.results.depth)
-    return ResultsWritten(results, count, night.files.gaps.write(found))
+    scores = candidates.read(["query_key", "rank", *SIGNALS])
+    gaps = find_gaps(scores, queries.read(), watched.read(), depth=night.settings.results.depth)
+    return ResultsWritten(results, count, night.files.gaps.write(gaps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +73,13 @@ class Published:
         workspace: Where it is.
         manifest: Its own.
         live_id: Its id where it was made the one that readers see; None where its gates do not let it through.
+        warning: What the user should know of that.
     """
 
     workspace: Workspace
     manifest: Manifest
     live_id: str | None
+    warning: str | None = None
 
 
 @stage_task("publish")
@@ -93,8 +93,9 @@ def publish(night: Night, reported: Reported) -> Published:
     )
     if manifest.status != "accepted":
         return Published(night.workspace, manifest, None)
-    night.workspace.publish(night.release_id, now=night.now)
-    return Published(night.workspace, manifest, night.release_id)
+    unfilled = publish_without_retracted(night.workspace, night.release_id, now=night.now)
+    warning = f"Answers without documents that were taken down are shorter: {unfilled}" if unfilled else None
+    return Published(night.workspace, manifest, night.release_id, warning)
 
 
 @stage_task("prune")
@@ -134,16 +135,5 @@ def _rows(
         settings=settings.results,
         vectors=stored_vectors(table),
     )
-    analyser = Analyser.of(settings.bm25)
-    snippets = Snippets(analyser, characters=settings.results.snippet_characters)
     for start in range(0, queries.num_rows, QUERIES_HELD):
-        block = queries.slice(start, QUERIES_HELD)
-        entries = results.filter(
-            pc.is_in(results.column("query_key"), value_set=block.column("query_key").combine_chunks())
-        )
-        chunks = store.chunks_at(entries.column("chunk_number").to_numpy(), DESCRIPTION)
-        keys, texts = (column.to_pylist() for column in block.columns)
-        weights = dict(zip(keys, query_weights(store, texts, analyse=analyser), strict=True))
-        by_query = result_entries(entries, chunks, table, snippets=snippets.of(weights))
-        for key, text in zip(keys, texts, strict=True):
-            yield key, text, json.dumps(by_query.get(key, []), ensure_ascii=False, default=asdict)
+        yield from answer_rows(settings, results, queries.slice(start, QUERIES_HELD), store, table)

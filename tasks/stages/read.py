@@ -14,7 +14,7 @@ from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.filters.compile import refused
 from nightrank.tasks.query_log.dropped import Dropped
 from nightrank.tasks.query_log.select import LogToRead, read_queries
-from nightrank.tasks.read.account import Account, Kind
+from nightrank.tasks.read.account import CHARACTERS, WITH_TEXT, Account, Kind
 from nightrank.tasks.read.bad_rows import SetAside
 from nightrank.tasks.read.folder.named import files_named
 from nightrank.tasks.read.sizes import tell_sizes
@@ -49,6 +49,7 @@ class InputCounts(NamedTuple):
     Attributes:
         documents: That can be used.
         documents_bad: Rows that were set aside.
+        documents_retracted: That the source has and that were taken down; they are left out.
         queries: That were chosen.
         queries_bad: Rows of the log that were set aside.
         queries_judged: Judged queries among the chosen ones.
@@ -56,6 +57,7 @@ class InputCounts(NamedTuple):
 
     documents: int
     documents_bad: int
+    documents_retracted: int
     queries: int
     queries_bad: int
     queries_judged: int
@@ -116,12 +118,12 @@ def read_inputs(night: Night) -> InputsRead:
     documents, bad_rows = night.scratch.documents, night.files.bad_rows
     account = Account()
     judgments = judgments_of(night.settings.judgments, base=night.base, account=account)
-    documents_bad: int | None = None
+    read: _DocumentsRead | None = None
 
     def refuse(conditions: Collection[str]) -> Mapping[str, str]:
         """Filters are held against the documents, which then must be read before the queries are chosen."""
-        nonlocal documents_bad
-        documents_bad = _read_documents(night, documents, bad, account)
+        nonlocal read
+        read = _read_documents(night, documents, bad, account)
         return refused(conditions, read_column(documents.path, "metadata"))
 
     with RowWriter(bad_rows.path, bad_rows.schema) as bad:
@@ -131,12 +133,12 @@ def read_inputs(night: Night) -> InputsRead:
         night.files.coverage.write(log.curve)
         night.files.dropped.write(log.dropped)
         judged, unknown, judgments_key = _check_judgments(night.settings, judgments, log.queries)
-        if documents_bad is None:  # last, since a fault of the log is found sooner
-            documents_bad = _read_documents(night, documents, bad, account)
+        if read is None:  # last, since a fault of the log is found sooner
+            read = _read_documents(night, documents, bad, account)
     digests = night.files.documents
     copy_columns(documents.path, digests.path, columns=DIGESTS)
     _check_collection(night.settings, account.entries())
-    _check_judged_documents(night.settings, judgments, digests, account)
+    _check_judged_documents(night.settings, judgments, digests, account, retracted=night.retracted)
     if unknown:
         account.add("judgments", Kind.UNKNOWN_ID, "queries", count=unknown)
     external_runs, runs = _read_runs(night, log.queries, digests, account)
@@ -148,7 +150,8 @@ def read_inputs(night: Night) -> InputsRead:
         external_runs=external_runs,
         counts=InputCounts(
             documents=documents.row_count(),
-            documents_bad=documents_bad,
+            documents_bad=read.bad,
+            documents_retracted=read.retracted,
             queries=log.queries.num_rows,
             queries_bad=log.bad,
             queries_judged=judged,
@@ -230,13 +233,19 @@ def _check_collection(settings: Settings, entries: Sequence[Entry]) -> None:
 
 
 def _check_judged_documents(
-    settings: Settings, judgments: Sequence[Judgment], digests: DocumentDigests, account: Account
+    settings: Settings,
+    judgments: Sequence[Judgment],
+    digests: DocumentDigests,
+    account: Account,
+    *,
+    retracted: Collection[str],
 ) -> None:
-    """Count judged documents that are not in the collection; stop where none is."""
-    if not judgments:
+    """Count judged documents that are not in the collection, those taken down aside; stop where none is."""
+    about = [judgment.document_id for judgment in judgments if judgment.document_id not in retracted]
+    if not about:
         return
     documents = digests.read(["document_id"]).column(0)
-    unknown = unknown_documents((judgment.document_id for judgment in judgments), documents)
+    unknown = unknown_documents(about, documents)
     if unknown.count == unknown.of:
         raise InputError(
             f"No judged document of {settings.judgments.qrels} is in the collection: {unknown.example} is judged, and "
@@ -248,10 +257,18 @@ def _check_judged_documents(
         account.add("judgments", Kind.UNKNOWN_ID, f"documents{hint}", where=unknown.example, count=unknown.count)
 
 
-def _read_documents(night: Night, settled: Documents, bad: RowWriter, account: Account) -> int:
-    """Read the documents, each once; how many rows were set aside."""
+class _DocumentsRead(NamedTuple):
+    """Rows that were set aside, and documents that were left out because they were taken down."""
+
+    bad: int
+    retracted: int
+
+
+def _read_documents(night: Night, settled: Documents, bad: RowWriter, account: Account) -> _DocumentsRead:
+    """Read the documents, each once, but for those that were taken down."""
     settings, raw = night.settings.documents, night.scratch.raw_documents
     set_aside = SetAside()
+    left_out: set[str] = set()
 
     def keep(row: BadRow) -> None:
         set_aside.add(row)
@@ -263,6 +280,11 @@ def _read_documents(night: Night, settled: Documents, bad: RowWriter, account: A
         for position, row in enumerate(read_documents(settings, base=night.base, account=account, named=named)):
             if isinstance(row, BadRow):
                 keep(row)
+            elif row.document_id in night.retracted:
+                if row.document_id not in left_out and row.text.strip():
+                    account.add("documents", Kind.RETRACTED, WITH_TEXT)
+                    account.add("documents", Kind.RETRACTED, CHARACTERS, count=len(row.text))
+                left_out.add(row.document_id)
             else:
                 documents.write(raw_row(row, position=position))
     for row in deduplicate_documents(raw.path, settled.path):
@@ -276,4 +298,4 @@ def _read_documents(night: Night, settled: Documents, bad: RowWriter, account: A
         share=settings.max_bad_row_share,
         allowed=settings.allowed_bad_rows,
     )
-    return set_aside.bad
+    return _DocumentsRead(set_aside.bad, len(left_out))

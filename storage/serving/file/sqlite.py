@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 _CREATE = 'CREATE TABLE answers (key TEXT PRIMARY KEY, alias_of TEXT, query TEXT, "filter" TEXT, results TEXT)'
 _CREATE_RELEASE = (
-    "CREATE TABLE nightrank_release (release_id TEXT NOT NULL, queries INTEGER NOT NULL, aliases INTEGER NOT NULL)"
+    "CREATE TABLE nightrank_release (release_id TEXT NOT NULL, queries INTEGER NOT NULL, aliases INTEGER NOT NULL, "
+    "answers TEXT NOT NULL)"
 )
 _INSERT = "INSERT INTO answers VALUES (?, ?, ?, ?, ?)"
-_INSERT_RELEASE = "INSERT INTO nightrank_release VALUES (?, ?, ?)"
-_RELEASE = "SELECT release_id, queries, aliases FROM nightrank_release"
+_INSERT_RELEASE = "INSERT INTO nightrank_release VALUES (?, ?, ?, ?)"
+_RELEASE = "SELECT * FROM nightrank_release"  # of earlier versions without its last column
 _GET = "SELECT alias_of, query, results FROM answers WHERE key = ?"
 
 
@@ -60,11 +61,11 @@ class SqliteReader(FileReader):
         address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         self._connection = sqlite3.connect(address, uri=True, check_same_thread=False)
         try:
-            [(release_id, queries, aliases)] = self._connection.execute(_RELEASE).fetchall()
-        except (sqlite3.DatabaseError, ValueError) as error:
+            [row] = self._connection.execute(_RELEASE).fetchall()
+            self._served = Served(*row)
+        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
             self._connection.close()
             raise NotOurs(str(path)) from error
-        self._served = Served(release_id, queries, aliases)
 
     def close(self) -> None:
         """Close the file."""

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.errors import ChangedMeanwhile, InputError, MachineError
 from nightrank.storage.files.atomic import remove_unfinished, replacing
 from nightrank.storage.foreign import machine_error, passing_failure
 from nightrank.storage.serving.export import counted
@@ -77,6 +77,7 @@ class FileTarget:
         Raises:
             InputError: The folder cannot be written.
             MachineError: The disk is full, or fails.
+            ChangedMeanwhile: Something was taken down meanwhile.
             WorkspaceBusy: Another export is writing this file.
         """
         folder = self.path.parent
@@ -92,6 +93,9 @@ class FileTarget:
                 remove_unfinished(folder, self.path.name)
                 with replacing(self.path) as temporary:
                     self.format.write(temporary, release.served, counted(release.entries(), on_entries))
+                    release.require_unchanged()
+        except ChangedMeanwhile:
+            raise
         except Exception as error:
             told = machine_error(error)
             if told is None:

@@ -33,7 +33,7 @@ GROUPS = {
     "Build": ("refresh", "schedule"),
     "Look": ("search", "report", "releases", "evaluate"),
     "Improve": ("tune", "train", "quantize"),
-    "Operate": ("rollback", "doctor", "prune", "export"),
+    "Operate": ("rollback", "retract", "doctor", "prune", "export"),
 }
 COMMANDS = tuple(command for commands in GROUPS.values() for command in commands)
 COUNTS = {
@@ -49,7 +49,7 @@ COUNTS = {
     "pairs_scored",
 }
 STAGES = {"read", "chunk", "embed", "bm25 statistics", "retrieve bm25", "retrieve dense", "fuse", "rerank", "results"}
-RESULT = {"rank", "document_id", "chunk_id", "score", "title", "text", "metadata"}
+RESULT = {"rank", "document_id", "chunk_id", "score", "title", "text", "metadata", "snippet"}
 HEAVY = (
     *("prefect", "torch", "numba", "sentence_transformers", "transformers", "scipy", "lancedb", "ir_measures"),
     *("duckdb", "pyarrow", "numpy", "jinja2", "matplotlib"),
