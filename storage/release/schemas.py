@@ -24,7 +24,16 @@ from nightrank.storage.records import (
     WATCHED,
 )
 from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS
-from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPPED, EVALUATION, GAPS
+from nightrank.storage.release.evaluation import (
+    COMPARISON,
+    COVERAGE,
+    DEPTHS,
+    DIAGNOSIS,
+    DROPPED,
+    EVALUATION,
+    GAPS,
+    LATER_DAY,
+)
 from nightrank.storage.release.gate_records import JUDGMENTS, PAST_RANKINGS, PAST_RELEASES, PROFILE
 from nightrank.storage.release.leg_lists import LEG_LISTS
 
@@ -53,6 +62,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "Diagnosis": DIAGNOSIS,
     "Comparison": COMPARISON,
     "Coverage": COVERAGE,
+    "LaterDay": LATER_DAY,
     "Drops": DROPPED,
     "Gaps": GAPS,
     "BadRows": BAD_ROWS,
