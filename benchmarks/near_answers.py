@@ -2,6 +2,8 @@
 
     python -m benchmarks.near_answers --data ../shared/data
 
+    python -m benchmarks.near_answers --legs bm25
+
 The search terms of Berlin's open data portal (37 months, German). A release is made of the queries before the last
 months, and near answers are given to those of these months that are not among them. There is no collection to match, so
 the log's own titles are one: every query of three words or more before these months is a document. The truth is what a
@@ -17,7 +19,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,16 +32,30 @@ from rich.table import Table
 from benchmarks.coverage import LOG, read_months
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.settings_files import LOOSE_GATES, write_settings_file
+from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.keys import query_key
 from nightrank.storage.memo.query_vectors import QueryMemo
+from nightrank.storage.release.compare import ranking_in
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.release.near_record import NearRecord
+from nightrank.storage.release.near_record import read_near
+from nightrank.storage.release.near_tables import NearTables, near_facts
+from nightrank.storage.release.results_file import ResultsFile
+from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.folder import FolderWorkspace
+from nightrank.tasks.embed.encoder import Embedder, plan_embedder
+from nightrank.tasks.gates.near import told
 from nightrank.tasks.gates.rank_biased_overlap import rank_biased_overlap
-from nightrank.tasks.near.cache import SearchCache
+from nightrank.tasks.near.facts import NearFacts
+from nightrank.tasks.near.find import find_near
+from nightrank.tasks.near.pool_search import PoolSearch
+from nightrank.tasks.online.held import HeldStage
+from nightrank.tasks.online.search import LiveSearch
 from nightrank.tasks.query_log.aliases import merge_aliases
 from nightrank.tasks.query_log.traffic import totals
+from nightrank.tasks.rank.order import Weighing
+from nightrank.tasks.rank.order_file import order_of_release
+from nightrank.tasks.release import StoredRelease
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,11 +103,11 @@ class Answered:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help=f"folder of {LOG}")
     parser.add_argument("--work", type=Path, default=Path(".benchmarks/near_answers"), help="where releases are made")
-    parser.add_argument("--max-lost-overlap", type=float, default=0.2, help="[near].max_lost_overlap")
+    parser.add_argument("--legs", default="bm25,dense", help="[retrieval].legs; the packaged embedder knows English")
     options = parser.parse_args()
     months, traffic = read_months(options.data / LOG)
     merged = merge_aliases(traffic, near=True)
@@ -100,34 +118,37 @@ def main() -> None:
         for part in (merged.entries.where(is_before), merged.entries.where(~is_before))
     )
     titles = [text for text, count in zip(merged.texts, before, strict=True) if count and len(text.split()) >= WORDS]
-    known = _release(options.work / "known", merged, titles, before=day, limit=options.max_lost_overlap)
-    whole = _release(options.work / "whole", merged, titles, before=None, limit=options.max_lost_overlap)
+    legs = options.legs.split(",")
+    known = _release(options.work / "known", merged, titles, legs=legs, before=day)
+    whole = _release(options.work / "whole", merged, titles, legs=legs, before=None)
     unseen = np.flatnonzero((before == 0) & (later > 0))
-    print(f"{len(titles):,} documents, {int((before > 0).sum()):,} known queries, {unseen.size:,} later ones unseen")
     total = int(later.sum())
-    console = Console()
-    console.print(f"answered exactly: {later[before > 0].sum() / total:.1%} of {total:,} later searches")
-    record = NearRecord.model_validate_json(_files(known).near.path.read_bytes())
+    console = Console(width=120)
+    console.print(f"{len(titles):,} documents, {int((before > 0).sum()):,} known queries; {total:,} later searches")
+    console.print(f"answered exactly: {later[before > 0].sum() / total:.1%}")
+    record = read_near(_files(known).near)
+    assert record is not None
     for move in record.moves:
-        console.print(f"the night: {move.model_dump_json()}", highlight=False)
-    ours = _near(known, whole, [merged.texts[n] for n in unseen], later[unseen])
-    table = Table("answers", "queries", "of the traffic", "lost overlap", "95 %", "wrong searches")
-    near = Answered("near", *(np.concatenate([getattr(one, of) for one in ours]) for of in ("searches", "overlaps")))
-    semantic = _semantic(known, whole, merged, before, later, as_much_as=int(near.searches.sum()))
-    for one in (*ours, near, semantic):
-        mean, low, high = one.lost()
-        share = one.searches.sum() / total
-        wrong = f"{one.wrong} ({one.wrong / max(1, one.searches.sum()):.1%})"
-        table.add_row(
-            one.name, f"{one.searches.size:,}", f"{share:.1%}", f"{mean:.3f}", f"{low:.3f} to {high:.3f}", wrong
-        )
+        console.print(f"the night: {told(move)}", highlight=False)
+    with SearchCache.open(whole) as truth:
+        first, left = _first_tier(known, truth, [merged.texts[n] for n in unseen], later[unseen])
+        second = _second_tier(known, truth, [merged.texts[unseen[n]] for n in left], later[unseen][left], console)
+        one, both = _together("same answer", first), _together("both tiers", [*first, *second])
+        table = Table("answers", "queries", "of the traffic", "lost overlap", "95 %", "wrong searches")
+        for rows, ours in ((first, one), (second, both)):
+            cosine = _semantic(known, truth, merged, before, later, as_much_as=int(ours.searches.sum()))
+            for answered in (*rows, ours, cosine):
+                mean, low, high = answered.lost()
+                searches = int(answered.searches.sum())
+                wrong = f"{answered.wrong} ({answered.wrong / max(1, searches):.1%})"
+                interval = f"{low:.3f} to {high:.3f}"
+                count, share = f"{answered.searches.size:,}", f"{searches / total:.1%}"
+                table.add_row(answered.name, count, share, f"{mean:.3f}", interval, wrong)
     console.print(table)
 
 
-def _release(folder: Path, merged: Merged, titles: Sequence[str], *, before: int | None, limit: float) -> Path:
+def _release(folder: Path, merged: Merged, titles: Sequence[str], *, legs: list[str], before: int | None) -> Path:
     """The workspace of a release of the queries before a day, or of all."""
-    from datetime import date
-
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "documents.jsonl").open("w", encoding="utf-8") as documents:
         for number, title in enumerate(titles):
@@ -139,7 +160,7 @@ def _release(folder: Path, merged: Merged, titles: Sequence[str], *, before: int
                 stamp = date.fromordinal(int(at)).isoformat()
                 row = {"query": merged.texts[number], "count": int(count), "timestamp": stamp}
                 log.write(json.dumps(row) + "\n")
-    near: dict[str, Value] = {"tiers": ["same_answer"], "max_lost_overlap": limit}
+    near: dict[str, Value] = {"tiers": ["same_answer", "same_pool"] if before is not None else []}
     settings = write_settings_file(
         folder / "nightrank.toml",
         {
@@ -149,7 +170,8 @@ def _release(folder: Path, merged: Merged, titles: Sequence[str], *, before: int
             "bm25": {"language": "german"},
             "reranker": {"model": "none"},
             "gates": {**LOOSE_GATES, "min_coverage": "none"},
-            "near": near if before is not None else {"max_lost_overlap": limit},
+            "retrieval": {"legs": legs},
+            "near": near,
         },
     )
     refresh_plainly(settings)
@@ -161,21 +183,60 @@ def _files(workspace: Path) -> ReleaseFiles:
     return ReleaseFiles.of(place, place.require_current())
 
 
-def _near(known: Path, whole: Path, texts: Sequence[str], searches: NDArray[np.int64]) -> list[Answered]:
-    """Near answers of the known queries' release, against those of the one that knows all."""
+def _first_tier(
+    known: Path, truth: SearchCache, texts: Sequence[str], searches: NDArray[np.int64]
+) -> tuple[list[Answered], list[int]]:
+    """What the first tier answers, by move, and the places of what it does not."""
     found: dict[str, list[tuple[int, float]]] = {}
-    with SearchCache.open(known) as cache, SearchCache.open(whole) as truth:
-        for text, count in zip(texts, searches.tolist(), strict=True):
-            answer = cache.get(text, near=True)
-            if answer is not None:
-                overlap = _overlap(truth, text, [result.document_id for result in answer.results])
-                found.setdefault("near", []).append((count, overlap))
-    return [_answered(move, rows) for move, rows in sorted(found.items())]
+    left = []
+    with ResultsFile(_files(known).results.path) as file, file.reading() as connection:
+        facts = NearFacts.of_json(near_facts(connection) or {})
+        read, tables = facts.reader(), NearTables(connection)
+        for place, (text, count) in enumerate(zip(texts, searches.tolist(), strict=True)):
+            near = find_near(text, None, read=read, known=tables, moves=facts.moves)
+            if near is None:
+                left.append(place)
+            else:
+                ids = ranking_in(file, near.query_key) or []
+                found.setdefault(near.move, []).append((count, _overlap(truth, text, ids)))
+    return [_answered(move, rows) for move, rows in sorted(found.items())], left
+
+
+def _second_tier(
+    known: Path, truth: SearchCache, texts: Sequence[str], searches: NDArray[np.int64], console: Console
+) -> list[Answered]:
+    """What the second tier answers of the rest, and how long that takes."""
+    release = StoredRelease.open(FolderWorkspace(known))
+    settings = release.settings
+    with Bm25Store.open(release.files.statistics.path) as store:
+        stage = HeldStage.of(store, release.chunk_table(), None, settings=settings)
+    embedder = Embedder(plan_embedder(settings.embedder, settings.execution, base=known), batch_tokens=4096)
+    order = order_of_release(release.manifest)
+    weighing = Weighing.of(settings, order, weight=0.0, log=release.manifest.log_means or None)
+    live = LiveSearch(settings, stage, stage.rows, embedder, None, None, weighing)
+    pools = PoolSearch.of(release, live, stage.vectors.texts)
+    if pools is None:
+        return []
+    rows, seconds = [], []
+    for text, count in zip(texts, searches.tolist(), strict=True):
+        begun = time.perf_counter()
+        found = pools.answer(text, None, None)
+        seconds.append(time.perf_counter() - begun)
+        if found is not None:
+            rows.append((count, _overlap(truth, text, [result.document_id for result in found.results])))
+    median, high = np.quantile(seconds, [0.5, 0.99]) * 1000
+    console.print(f"the second tier took {median:.1f} ms in the median, {high:.1f} ms at the 99th percentile")
+    return [_answered("pool", rows)]
+
+
+def _together(name: str, parts: Sequence[Answered]) -> Answered:
+    searches = np.concatenate([np.zeros(0, dtype=np.int64), *(part.searches for part in parts)])
+    return Answered(name, searches, np.concatenate([np.zeros(0), *(part.overlaps for part in parts)]))
 
 
 def _semantic(
     known: Path,
-    whole: Path,
+    truth: SearchCache,
     merged: Merged,
     before: NDArray[np.int64],
     later: NDArray[np.int64],
@@ -184,26 +245,23 @@ def _semantic(
 ) -> Answered:
     """The answers of nearest queries by cosine, the nearest first, until as many searches are answered."""
     known_numbers, unseen = np.flatnonzero(before > 0), np.flatnonzero((before == 0) & (later > 0))
-    place = FolderWorkspace(whole)
+    place = FolderWorkspace(known.parents[1] / "whole" / "workspace")
     embedder = read_manifest(place, place.require_current()).inputs.embedder
     with QueryMemo(place.memo, embedder=embedder) as memo:
         vectors = [
             memo.vectors_of([query_key(merged.texts[n]) for n in numbers])[1] for numbers in (known_numbers, unseen)
         ]
     cosines = vectors[1] @ vectors[0].T
-    nearest = cosines.argmax(axis=1)
-    best = cosines[np.arange(unseen.size), nearest]
-    rows, answered = [], 0
-    with SearchCache.open(known) as cache, SearchCache.open(whole) as truth:
-        for place_ in np.argsort(-best, kind="stable"):
-            if answered >= as_much_as:
+    nearest, best = cosines.argmax(axis=1), cosines.max(axis=1)
+    rows: list[tuple[int, float]] = []
+    with SearchCache.open(known) as cache:
+        for one in np.argsort(-best, kind="stable"):
+            if sum(count for count, _ in rows) >= as_much_as:
                 break
-            answer = cache.get(merged.texts[known_numbers[nearest[place_]]])
+            answer = cache.get(merged.texts[known_numbers[nearest[one]]])
             assert answer is not None
-            count = int(later[unseen[place_]])
-            answered += count
             ids = [result.document_id for result in answer.results]
-            rows.append((count, _overlap(truth, merged.texts[unseen[place_]], ids)))
+            rows.append((int(later[unseen[one]]), _overlap(truth, merged.texts[unseen[one]], ids)))
     return _answered("nearest by cosine", rows)
 
 

@@ -62,4 +62,5 @@ def _stakes(shares: NDArray[np.float64], wanted: float) -> NDArray[np.float64]:
     means = (0.5 + shares.cumsum()) / (counts + 1)
     variances = (0.25 + np.square(shares - means).cumsum()) / (counts + 1)
     before = np.r_[0.25, variances[:-1]]
-    return np.sqrt(2.0 * wanted / (n * np.maximum(before, EXACT)))
+    stakes: NDArray[np.float64] = np.sqrt(2.0 * wanted / (n * np.maximum(before, EXACT)))
+    return stakes

@@ -35,5 +35,5 @@ def test_a_sample_says_less_the_smaller_it_is_and_nothing_where_it_is_empty() ->
 
 def test_gains_make_up_for_losses() -> None:
     generator = np.random.default_rng(1)
-    losses = generator.permutation(np.r_[np.full(100, 0.2), np.full(100, -0.2), np.zeros(600)])
+    losses = np.array(generator.permutation([0.2] * 100 + [-0.2] * 100 + [0.0] * 600))
     assert 0.0 < upper_bound(losses, least=-1.0, confidence=0.95) < 0.02
