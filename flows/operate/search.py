@@ -114,7 +114,7 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
         same = reranker_plan is not None and reranker_plan.fingerprint == manifest.inputs.reranker_fingerprint
         known = _known_scores(files, text) if same else {}
         found = live.results(text, live.reranked(text, fused, known=known).candidates)
-    return CachedResults(text, release_id, found, condition)
+    return CachedResults(text, release_id, found, condition, how="live")
 
 
 def _known_scores(files: ReleaseFiles, text: str) -> dict[str, float]:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from typing_extensions import override
 
-from nightrank.storage.bm25.languages import declare_languages
+from nightrank.storage.bm25.languages import common_of, declare_languages
 from nightrank.storage.bm25.layout import SLOTS_PER_BLOCK, has_this_layout
 from nightrank.storage.bm25.terms import analysis_fingerprint, count_runs_and_name_terms
 from nightrank.storage.closing import Closing
@@ -79,6 +79,8 @@ _CHUNKS_AT = "SELECT * FROM chunks SEMI JOIN wanted_chunks USING (chunk_number)"
 FEW = 0.1
 
 _TERMS_BY_NUMBER = "SELECT term FROM terms ORDER BY term_number"
+
+_TERMS = "SELECT term FROM terms WHERE chunk_count > 0 ORDER BY term"
 
 _DOCUMENT_COUNT = "SELECT count(DISTINCT document_id) FROM chunks"
 
@@ -201,6 +203,15 @@ class Bm25Store(Closing):
     def language_counts(self) -> dict[int, int]:
         """How many chunks were analysed in each language, by its place among the analyser's."""
         return dict(self._connection.sql(_LANGUAGES).fetchall())
+
+    def terms(self) -> pa.ChunkedArray:
+        """The terms that some chunk has, string (n,), in order."""
+        return self._connection.sql(_TERMS).to_arrow_table().column(0)
+
+    def common_languages(self) -> list[int]:
+        """The languages that queries are asked in which are not clearly of one, the most frequent first."""
+        counts = self.language_counts()
+        return sorted(common_of(counts), key=lambda language: (-counts[language], language))
 
     def document_count(self) -> int:
         """How many documents have a chunk."""

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from nightrank.storage.files.database import only_row
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -174,5 +172,7 @@ def settle_languages(
         connection.execute(_OF_QUERIES, least)
         connection.unregister("asked_in")
     connection.execute("DROP TABLE language_votes")
+    from nightrank.storage.files.database import only_row  # near look-ups know the weights above without DuckDB
+
     (others,) = only_row(connection, _OTHERS)
     connection.execute(_TEXT_RUNS if others else _TEXT_RUNS_OF_FIRST)

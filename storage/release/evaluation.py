@@ -73,6 +73,17 @@ COVERAGE = pa.schema(
     ]
 )
 
+# later_day.parquet: the day that coverage is measured on, query by query.
+LATER_DAY = pa.schema(
+    [
+        pa.field("text", pa.string()),  # normalised; null for all searches whose text may not be kept
+        pa.field("filter", pa.string()),  # its canonical text
+        pa.field("count", pa.int64(), nullable=False),  # searches before the day
+        pa.field("searches", pa.int64(), nullable=False),  # on the day
+        pa.field("is_chosen", pa.bool_(), nullable=False),  # within the budget, on the evening before
+    ]
+)
+
 # dropped.parquet: what of the log was not kept, and why.
 DROPPED = pa.schema(
     [

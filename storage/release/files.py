@@ -169,6 +169,10 @@ class Profile(TableReference):
     """Scores and lengths of a sample of queries and chunks, which the next release's are compared with."""
 
 
+class NearFile(FileReference):
+    """How wrong near answers are and how much they answer, as ``storage.release.near_record`` has it."""
+
+
 class Report(FileReference):
     """The report, for people."""
 
@@ -207,6 +211,10 @@ class DenseLeg(TableReference):
 
 class SparseLeg(TableReference):
     """What the learned sparse encoder found for each query."""
+
+
+class LaterDay(TableReference):
+    """What was asked on a later day, and which queries had been chosen the evening before."""
 
 
 class Fused(TableReference):
@@ -270,6 +278,7 @@ class ReleaseFiles:
     single_stages = Named("single_stages.parquet", Comparison)  # each stage alone with the final order
     timings = Named("timings.json", TimingsFile)
     coverage = Named("coverage.parquet", Coverage)
+    near = Named("near.json", NearFile)  # where near answers are on
     dropped = Named("dropped.parquet", Drops)
     bad_rows = Named("bad_rows.parquet", BadRows)
     account = Named("account.parquet", AccountKept)
@@ -321,3 +330,4 @@ class ScratchFiles:
     dense_leg = Named("dense.parquet", DenseLeg)
     sparse_leg = Named("sparse.parquet", SparseLeg)
     fused = Named("fused.parquet", Fused)
+    later_day = Named("later_day.parquet", LaterDay)  # where near answers are on, and the log has one

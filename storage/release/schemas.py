@@ -23,7 +23,15 @@ from nightrank.storage.records import (
     QUERIES,
 )
 from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS
-from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPPED, EVALUATION
+from nightrank.storage.release.evaluation import (
+    COMPARISON,
+    COVERAGE,
+    DEPTHS,
+    DIAGNOSIS,
+    DROPPED,
+    EVALUATION,
+    LATER_DAY,
+)
 from nightrank.storage.release.gate_records import JUDGMENTS, PAST_RANKINGS, PAST_RELEASES, PROFILE
 from nightrank.storage.release.leg_lists import LEG_LISTS
 
@@ -51,6 +59,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "Diagnosis": DIAGNOSIS,
     "Comparison": COMPARISON,
     "Coverage": COVERAGE,
+    "LaterDay": LATER_DAY,
     "Drops": DROPPED,
     "BadRows": BAD_ROWS,
     "AccountKept": ACCOUNT,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from nightrank.tasks.query_log.near_form import near_form
 from nightrank.tasks.query_log.traffic import totals
 
 if TYPE_CHECKING:
@@ -18,28 +18,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.query_log.traffic import Entries, Traffic
 
 Form = TypeVar("Form")
-
-# A dash beside a letter: covid-19, e-mail, not 2019-2020, not a leading minus.
-HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u2010-\u2015](?=[^\W_])|(?<=\d)[-\u2010-\u2015](?=[^\W\d_])")
-END = " ?!.,;:\u2026\u061f\u3002"  # other signs can be a name's: c++, c#, yes*
-START = " \u00bf\u00a1"
-APOSTROPHES = str.maketrans("\u2019\u2018\u02bc", "'''")
-
-
-def near_form(text: str) -> str:
-    """What near-identical queries share: no punctuation at the end, hyphens as spaces, one kind of apostrophe.
-
-    Nothing that may carry a meaning goes: accents, digits, word order, plural, a dot in front (``.net``), signs of
-    names (``c++``), quotation marks. A text of punctuation alone stays as it is.
-
-    Args:
-        text: Normalised.
-
-    >>> near_form("what is e-mail ?"), near_form("c++"), near_form("2019-2020"), near_form("?!")
-    ('what is e mail', 'c++', '2019-2020', '?!')
-    """
-    plain = HYPHEN.sub(" ", text.translate(APOSTROPHES)).rstrip(END).lstrip(START)
-    return " ".join(plain.split()) or text
 
 
 def group_aliases(aliases: Sequence[Form], *, key: Callable[[Form], Hashable]) -> NDArray[np.int64]:

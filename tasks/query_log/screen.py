@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow
-from nightrank.tasks.query_log.aliases import near_form
 from nightrank.tasks.query_log.dropped import AGENT, BURST, FILTER, LISTED
+from nightrank.tasks.query_log.near_form import near_form
 from nightrank.tasks.query_log.rows import MAX_ROW_BYTES, hashed
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.tables.columns import Columns

@@ -34,6 +34,7 @@ from nightrank.tasks.query_log.dropped import (
     Tally,
 )
 from nightrank.tasks.query_log.files import read_log
+from nightrank.tasks.query_log.later_day import later_day
 from nightrank.tasks.query_log.screen import count_rate, screen_of
 from nightrank.tasks.query_log.traffic import TrafficCounter
 from nightrank.tasks.read.account import Account, Kind
@@ -85,6 +86,7 @@ class QueriesRead:
     Attributes:
         queries: The chosen ones, schema QUERIES.
         curve: How much of a later day's traffic a budget answers, schema COVERAGE.
+        later_day: That day, schema LATER_DAY; None where no near answers are tried on it.
         dropped: What of the log was not kept, schema DROPPED.
         bad: Rows that were set aside.
         coverage: Share of the people's traffic that the chosen queries answer; what robots sent and what the drop
@@ -94,6 +96,7 @@ class QueriesRead:
 
     queries: pa.Table
     curve: pa.Table
+    later_day: pa.Table | None
     dropped: pa.Table
     bad: int
     coverage: float
@@ -130,9 +133,13 @@ def read_queries(
         raise _too_small(log, budget) if allowed.any() else _nothing_usable(settings, tally, faults)
     total = int(merged.counts.sum()) + sum(traffic.unanswered.values())
     screened = tally.traffic_of(BURST, AGENT, LISTED)
+    ours = Candidates(merged.names, merged.entries, allowed, _known(log, merged))
     return QueriesRead(
         queries=_queries_table(merged, chosen),
-        curve=_coverage(log, traffic, merged, allowed),
+        curve=_coverage(log, traffic, ours),
+        later_day=later_day(ours, _rule(settings), merged, unanswered=traffic.unanswered, budget=settings.budget)
+        if log.settings.near.is_on
+        else None,
         dropped=tally.table(),
         bad=faults.bad + tally.rows_of(FILTER),
         coverage=int(merged.counts[chosen].sum()) / total,
@@ -277,9 +284,8 @@ def _queries_table(merged: Merged, chosen: NDArray[np.int64]) -> pa.Table:
     return pa.Table.from_pydict(columns, schema=QUERIES)
 
 
-def _coverage(log: LogToRead, traffic: Traffic, merged: Merged, allowed: NDArray[np.bool_]) -> pa.Table:
+def _coverage(log: LogToRead, traffic: Traffic, ours: Candidates) -> pa.Table:
     """Coverage by our rule, and by plain frequency of the texts as they came."""
-    ours = Candidates(merged.names, merged.entries, allowed, _known(log, merged))
     single = merge_aliases(traffic, near=False)
     users = np.array([len(users) for users in traffic.users])
     least = log.settings.queries.min_users

@@ -170,7 +170,7 @@ def _plots(report: Report) -> dict[str, Markup | None]:
     if measure is not None and not isinstance(report.depths, Missing):
         plots["depths"] = depth_plot(report.depths, measure=measure)
     if not isinstance(report.coverage, Missing):
-        plots["coverage"] = coverage_plot(report.coverage)
+        plots["coverage"] = coverage_plot(report.coverage, report.near)
     if measure is not None and not isinstance(report.comparison, Missing):
         plots["comparison"] = interval_plot(report.comparison, measure=measure)
     for model in () if isinstance(report.trained, Missing) else report.trained:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.legs import LegName
     from nightrank.storage.records import Judgment
-    from nightrank.storage.release.files import DocumentDigests, Documents, ExternalRun, Queries
+    from nightrank.storage.release.files import DocumentDigests, Documents, ExternalRun, LaterDay, Queries
     from nightrank.tasks.night import Night
     from nightrank.tasks.read.account import Entry
     from nightrank.tasks.settings.whole import Settings
@@ -82,6 +82,7 @@ class InputsRead:
         screened: Share of the log's traffic that robots sent or the drop list names.
         runs: What was read of run files that stand in for legs.
         account: What was taken for what, and what was left out.
+        later_day: That near answers are tried on; None where they are off.
     """
 
     documents: Documents
@@ -98,6 +99,7 @@ class InputsRead:
     screened: float
     runs: tuple[RunRead, ...] = ()
     account: tuple[Entry, ...] = ()
+    later_day: LaterDay | None = None
 
     @property
     def seed(self) -> int:
@@ -129,6 +131,7 @@ def read_inputs(night: Night) -> InputsRead:
         log = read_queries(_log_of(night), bad, judged=judged_ids, refuse=refuse, account=account)
         queries = night.files.queries.write(log.queries)
         night.files.coverage.write(log.curve)
+        later_day = None if log.later_day is None else night.scratch.later_day.write(log.later_day)
         night.files.dropped.write(log.dropped)
         judged, unknown, judgments_key = _check_judgments(night.settings, judgments, log.queries)
         if read is None:  # last, since a fault of the log is found sooner
@@ -162,6 +165,7 @@ def read_inputs(night: Night) -> InputsRead:
         screened=log.screened,
         runs=runs,
         account=account.entries(),
+        later_day=later_day,
     )
 
 
