@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -13,7 +12,6 @@ import msgspec
 
 from nightrank.flows.serve.capacity import Capacity
 from nightrank.flows.serve.faults import RequestFault
-from nightrank.storage.keys import normalise_query
 from nightrank.storage.serving.cache import Result
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ class Question:
     at: float
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=False):
+class Answer(msgspec.Struct, frozen=True):
     """What a question is answered.
 
     Attributes:
@@ -94,7 +92,7 @@ class Answerer:
         """
         with self.current.lent() as release:
             depth = self._depth(question, release)
-            found = self._exact(question, release, depth)
+            found = self._known(question, release, depth)
             return found if found is not None else await self._live(question, release, depth)
 
     def _depth(self, question: Question, release: ServedRelease) -> int:
@@ -105,12 +103,13 @@ class Answerer:
             raise RequestFault(400, what, where="depth", remedy=f"Ask for 1 to {release.depth}.")
         return question.depth
 
-    def _exact(self, question: Question, release: ServedRelease, depth: int) -> Answer | None:
-        """What was answered in advance."""
-        found = release.cache.get(question.query, filter_by=question.condition)
+    def _known(self, question: Question, release: ServedRelease, depth: int) -> Answer | None:
+        """What was answered in advance, or a like query was."""
+        found = release.cache.get(question.query, filter_by=question.condition, near=release.has_near)
         if found is None:
             return None
-        return _answer(question, release, how="exact", query=found.query, results=found.results[:depth])
+        results = found.results[:depth]
+        return _answer(question, release, how=found.how, query=found.query, results=results, like=found.from_query)
 
     async def _live(self, question: Question, release: ServedRelease, depth: int) -> Answer:
         """What both stages find now."""
@@ -145,14 +144,14 @@ def _answer(
     how: Literal["exact", "near", "live"],
     query: str,
     results: tuple[Result, ...],
-    from_query: str | None = None,
+    like: str | None = None,
     pairs: tuple[int, int] | tuple[None, None] = (None, None),
 ) -> Answer:
     return Answer(
         query=query,
         filter=None if question.condition is None else msgspec.Raw(question.condition.encode()),
         how=how,
-        from_query=from_query,
+        from_query=like,
         release_id=release.release_id,
         impression=uuid4().hex,
         pairs_wanted=pairs[0],

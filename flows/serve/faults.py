@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from nightrank.flows.serve.reply import Reply, json_reply
+from nightrank.storage.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LOG = logging.getLogger("nightrank.serve")
 OUR_FAULT = "The server failed to answer."
 SEE_LOG = "Try again; the server's log says what happened."
 
@@ -78,3 +81,13 @@ class TooBusy(RequestFault):
 def not_valid(what: str, *, where: str, remedy: str) -> RequestFault:
     """The caller's mistake in a parameter."""
     return RequestFault(400, what, where=where, remedy=remedy)
+
+
+def told_of(error: Exception, method: str) -> RequestFault:
+    """What the caller is told of whatever went wrong; of what is not theirs the log says more."""
+    if isinstance(error, RequestFault):
+        return error
+    if isinstance(error, InputError):
+        return not_valid(error.message, where="", remedy=error.remedy)
+    LOG.error("A %s request failed.", method, exc_info=error)
+    return RequestFault(500, OUR_FAULT, remedy=SEE_LOG)

@@ -12,7 +12,7 @@ from nightrank.storage.closing import Closing
 from nightrank.storage.errors import InputError
 from nightrank.storage.foreign import placed
 from nightrank.storage.release.retracted import read_retracted
-from nightrank.storage.serving.cache import SearchCache
+from nightrank.tasks.near.cache import SearchCache
 from nightrank.tasks.online.models import models_of
 from nightrank.tasks.online.release import OnlineRelease, held_collection
 from nightrank.tasks.release import StoredRelease
@@ -37,7 +37,7 @@ class ServedRelease(Closing):
 
     Attributes:
         manifest: Its own.
-        depth: Results of a query at most.
+        settings: That it was made with.
         cache: Its answers, without what was taken down.
         collection: In memory; None where no query is answered now.
         retracted: Ids of documents that were taken down.
@@ -48,7 +48,7 @@ class ServedRelease(Closing):
     """
 
     manifest: Manifest
-    depth: int
+    settings: Settings
     cache: SearchCache
     collection: HeldStage | None
     retracted: Collection[str]
@@ -74,16 +74,15 @@ class ServedRelease(Closing):
         try:
             stored = StoredRelease.open(workspace, cache.release_id)
             retracted = read_retracted(workspace).documents.keys()
-            depth = stored.settings.results.depth
             if not configuration.settings.serve.live:
-                return cls(stored.manifest, depth, cache, None, retracted, None, None, None)
+                return cls(stored.manifest, stored.settings, cache, None, retracted, None, None, None)
             if before is not None and before.release_id == cache.release_id and before.online is not None:
                 collection, models, online, why = before.collection, before.models, before.online, ""
             else:
                 models = None if before is None else before.models
                 collection, models, online, why = _online(stored, configuration, loaded=models)
             allowed = None if collection is None else still_there(collection.statistics, None, retracted)
-            return cls(stored.manifest, depth, cache, collection, retracted, allowed, models, online, why)
+            return cls(stored.manifest, stored.settings, cache, collection, retracted, allowed, models, online, why)
         except BaseException:
             cache.close()
             raise
@@ -92,6 +91,16 @@ class ServedRelease(Closing):
     def release_id(self) -> str:
         """Its id."""
         return self.manifest.release_id
+
+    @property
+    def depth(self) -> int:
+        """Results of a query at most."""
+        return self.settings.results.depth
+
+    @property
+    def has_near(self) -> bool:
+        """Whether it has near answers."""
+        return self.settings.near.is_on
 
     @property
     def size_bytes(self) -> int:
