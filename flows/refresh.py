@@ -78,7 +78,7 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
             fuse_legs, night, bm25_leg, dense.leg, weighted.leg, runs=inputs.external_runs, asked=asked, index=index
         )
         reranked = stage(rerank_candidates, night, fused, asked.queries, index, reranker, learned=build.learned)
-        results = stage(write_results, night, reranked.candidates, asked.queries, index)
+        results = stage(write_results, night, reranked.candidates, asked.queries, index, inputs.watched)
         near = stage(answer_near, night, inputs, asked.queries, index, results)
 
         built = Built(inputs, cut, index, asked, queries, encoded, bm25_leg, dense, weighted, reranked, results, near)

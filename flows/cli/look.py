@@ -87,12 +87,13 @@ def report(
     json_: Json = False,
 ) -> int:
     """Open the report of a release in the browser, and say where it is."""
-    from nightrank.flows.operate.report import find_report, open_in_browser
+    from nightrank.flows.operate.report import find_report, gaps_of, open_in_browser
 
     _, configuration = settings_of(config)
     release_id, path = find_report(configuration.workspace, release_id=release)
     if json_:
-        print_json({"release_id": release_id, "path": str(path), "uri": path.as_uri()})
+        gaps = gaps_of(configuration.workspace, release_id=release_id)
+        print_json({"release_id": release_id, "path": str(path), "uri": path.as_uri(), "gaps": gaps})
         return 0
     sys.stdout.write(f"{path}\n")
     if not no_open:

@@ -145,6 +145,10 @@ class Drops(TableReference):
     """What of the query log was not kept, and why."""
 
 
+class Gaps(TableReference):
+    """Queries that nothing answered well, those most in demand first."""
+
+
 class BadRows(TableReference):
     """Rows of the inputs that were set aside, and why."""
 
@@ -199,6 +203,10 @@ class ExternalRun(TableReference):
 
 class AllowedSets(TableReference):
     """The chunks of one collection that each filter lets through."""
+
+
+class Watched(TableReference):
+    """What became of searches of each query that would show clicks."""
 
 
 class Bm25Leg(TableReference):
@@ -280,6 +288,7 @@ class ReleaseFiles:
     coverage = Named("coverage.parquet", Coverage)
     near = Named("near.json", NearFile)  # where near answers are on
     dropped = Named("dropped.parquet", Drops)
+    gaps = Named("gaps.parquet", Gaps)
     bad_rows = Named("bad_rows.parquet", BadRows)
     account = Named("account.parquet", AccountKept)
     judgments = Named("judgments.parquet", JudgmentsKept)
@@ -326,6 +335,7 @@ class ScratchFiles:
     external_sparse = Named("external_sparse.parquet", ExternalRun)
     allowed = Named("allowed.parquet", AllowedSets)  # not there without filters
     allowed_before = Named("allowed_before.parquet", AllowedSets)  # of the collection that the refresh builds upon
+    watched = Named("watched.parquet", Watched)
     bm25_leg = Named("bm25.parquet", Bm25Leg)
     dense_leg = Named("dense.parquet", DenseLeg)
     sparse_leg = Named("sparse.parquet", SparseLeg)

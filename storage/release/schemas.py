@@ -21,6 +21,7 @@ from nightrank.storage.records import (
     FUSED,
     LEG,
     QUERIES,
+    WATCHED,
 )
 from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS
 from nightrank.storage.release.evaluation import (
@@ -30,6 +31,7 @@ from nightrank.storage.release.evaluation import (
     DIAGNOSIS,
     DROPPED,
     EVALUATION,
+    GAPS,
     LATER_DAY,
 )
 from nightrank.storage.release.gate_records import JUDGMENTS, PAST_RANKINGS, PAST_RELEASES, PROFILE
@@ -47,6 +49,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "Queries": QUERIES,
     "ExternalRun": EXTERNAL_RUN,
     "AllowedSets": ALLOWED_CHUNKS,
+    "Watched": WATCHED,
     "Bm25Leg": LEG,
     "DenseLeg": LEG,
     "SparseLeg": LEG,
@@ -61,6 +64,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "Coverage": COVERAGE,
     "LaterDay": LATER_DAY,
     "Drops": DROPPED,
+    "Gaps": GAPS,
     "BadRows": BAD_ROWS,
     "AccountKept": ACCOUNT,
     "JudgmentsKept": JUDGMENTS,

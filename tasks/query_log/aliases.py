@@ -51,6 +51,8 @@ class Merged:
             forms is one person's, and such forms are not kept.
         counts: Searches of each, int64 (n,).
         rows: Rows of the log of each, int64 (n,).
+        watched: Searches of each that would show clicks, int64 (n,).
+        clicks: Clicks after searches of each, int64 (n,).
         entries: By query and day.
     """
 
@@ -61,6 +63,8 @@ class Merged:
     users: NDArray[np.int64]
     counts: NDArray[np.int64]
     rows: NDArray[np.int64]
+    watched: NDArray[np.int64]
+    clicks: NDArray[np.int64]
     entries: Entries
 
     @property
@@ -105,5 +109,13 @@ def merge_aliases(traffic: Traffic, *, near: bool, keeps_single: bool = True) ->
         users=np.array(users, dtype=np.int64),
         counts=totals(entries, entries.counts, size=len(kept)),
         rows=totals(entries, entries.rows, size=len(kept)),
+        watched=_added_up(groups, traffic.watched, size=len(kept)),
+        clicks=_added_up(groups, traffic.clicks, size=len(kept)),
         entries=entries,
     )
+
+
+def _added_up(groups: NDArray[np.int64], values: Sequence[int], *, size: int) -> NDArray[np.int64]:
+    sums = np.zeros(size, dtype=np.int64)
+    np.add.at(sums, groups, np.array(values, dtype=np.int64))
+    return sums

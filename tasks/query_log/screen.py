@@ -102,11 +102,13 @@ def sender_of(row: LoggedQuery) -> int | None:
 
 
 def count_rate(row: LoggedQuery, counter: BurstCounter) -> None:
-    """Count a row, whatever its count, by its sender and minute, where both are known.
+    """Count a search, or searches that were added up, by their sender and minute, where both are known.
 
     A date alone is no time of day, and neither is midnight to the second: whole days are written so. A count above 1
-    says how many searches were added up, and not within which time.
+    says how many searches were added up, and not within which time. What is no search, such as a click, is not counted.
     """
+    if row.count == 0:
+        return
     sender = sender_of(row)
     if sender is not None and row.timestamp is not None and len(row.timestamp) > DATE_LENGTH:
         at = datetime.fromisoformat(row.timestamp)

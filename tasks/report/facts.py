@@ -18,6 +18,7 @@ from nightrank.tasks.report.release import MAIN_STAGE, ReleaseRead, rows_of
 from nightrank.tasks.report.sections import (
     bad_rows,
     comparison_rows,
+    content_gaps,
     coverage_points,
     dropped,
     follow_documents,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.read.account import Entry
     from nightrank.tasks.report.changes import Change, Count
     from nightrank.tasks.report.queries import Stories
-    from nightrank.tasks.report.sections import BadRows, Compared, CoveragePoint, Losses, StageSeconds
+    from nightrank.tasks.report.sections import BadRows, Compared, ContentGap, CoveragePoint, Losses, StageSeconds
     from nightrank.tasks.report.trained import TrainedModel
 
 
@@ -105,6 +106,7 @@ class Report:
     depths: Sequence[tuple[int, Mapping[str, float]]] | Missing
     diversity: Sequence[Compared]
     coverage: Sequence[CoveragePoint] | Missing
+    gaps: Sequence[ContentGap] | Missing
     near: NearRecord | None
     comparison: Sequence[Compared] | Missing
     queries: Stories | Missing
@@ -155,6 +157,7 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
         depths=_depths(release),
         diversity=_diversity(release),
         coverage=_coverage(release),
+        gaps=_gaps(release),
         near=read_near(release.files.near),
         comparison=comparison,
         queries=_queries(release, before, losses, measure),
@@ -232,6 +235,16 @@ def _coverage(release: ReleaseRead) -> Sequence[CoveragePoint] | Missing:
             "`timestamp` and more than one day."
         )
     return coverage_points(table)
+
+
+def _gaps(release: ReleaseRead) -> Sequence[ContentGap] | Missing:
+    table = rows_of(release.files.gaps)
+    if table is None:
+        return Missing(
+            "No query is without a result, none is passed over by those who click elsewhere, and there are too few "
+            "queries for a lowest tenth of scores; or an earlier version made the release."
+        )
+    return content_gaps(table)
 
 
 def _comparison(release: ReleaseRead, before: ReleaseRead | None) -> Sequence[Compared] | Missing:

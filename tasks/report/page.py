@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from nightrank.tasks.report.facts import Report
 
+GAPS_SHOWN = 50
 LONG = 200  # characters of a text that are shown
 MINUS = "\u2212"
 
@@ -58,6 +59,7 @@ def render_page(report: Report) -> str:
         stage_names=STAGE_NAMES,
         strategies=STRATEGIES,
         significant=SIGNIFICANT,
+        gaps_shown=GAPS_SHOWN,
     )
     return page.lstrip()
 

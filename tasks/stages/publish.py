@@ -12,6 +12,7 @@ from nightrank.storage.keys import query_key
 from nightrank.storage.release.manifest import commit_release, digests_of
 from nightrank.storage.release.prune import prune
 from nightrank.storage.release.results_file import write_results_file
+from nightrank.tasks.evaluate.gaps import SIGNALS, find_gaps
 from nightrank.tasks.query_log.suggest import may_suggest
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.results import cut_results
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nightrank.storage.lance.table import ChunkTable
-    from nightrank.storage.release.files import Candidates, Queries, Results
+    from nightrank.storage.release.files import Candidates, Gaps, Queries, Results, Watched
     from nightrank.storage.release.manifest import Manifest
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.night import Night
@@ -41,21 +42,27 @@ class ResultsWritten:
     Attributes:
         results: It.
         queries: How many it answers.
+        gaps: Those of them that nothing answers well.
     """
 
     results: Results
     queries: int
+    gaps: Gaps
 
 
 @stage_task("results")
-def write_results(night: Night, candidates: Candidates, queries: Queries, index: Index) -> ResultsWritten:
-    """Cut the candidates to the results and write the search cache."""
+def write_results(
+    night: Night, candidates: Candidates, queries: Queries, index: Index, watched: Watched
+) -> ResultsWritten:
+    """Cut the candidates to the results and write the search cache, and which queries nothing answers well."""
     table, results = night.open_chunks(index.vectors.table), night.files.results
     with Bm25Store.open(index.statistics.path) as store:
         rows = _rows(night.settings, candidates, queries, store, table)
         suggests = may_suggest if night.settings.results.suggestions else None
         count = write_results_file(results.path, rows, aliases=_aliases(queries), suggests=suggests)
-        return ResultsWritten(results, count)
+    scores = candidates.read(["query_key", "rank", *SIGNALS])
+    gaps = find_gaps(scores, queries.read(), watched.read(), depth=night.settings.results.depth)
+    return ResultsWritten(results, count, night.files.gaps.write(gaps))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.legs import LegName
     from nightrank.storage.records import Judgment
-    from nightrank.storage.release.files import DocumentDigests, Documents, ExternalRun, LaterDay, Queries
+    from nightrank.storage.release.files import DocumentDigests, Documents, ExternalRun, LaterDay, Queries, Watched
     from nightrank.tasks.night import Night
     from nightrank.tasks.read.account import Entry
     from nightrank.tasks.settings.whole import Settings
@@ -71,6 +71,7 @@ class InputsRead:
         documents: Every document once.
         digests: Theirs, which the release keeps.
         queries: The chosen queries.
+        watched: Their searches that would show clicks, and the clicks.
         external_runs: External runs, by the leg that they stand in for.
         counts: How much that is.
         judgments_unknown: Judged queries that the log, a rule or the budget left out; they score 0.
@@ -88,6 +89,7 @@ class InputsRead:
     documents: Documents
     digests: DocumentDigests
     queries: Queries
+    watched: Watched
     external_runs: Mapping[LegName, ExternalRun]
     counts: InputCounts
     judgments_unknown: int
@@ -147,6 +149,7 @@ def read_inputs(night: Night) -> InputsRead:
         documents=documents,
         digests=digests,
         queries=queries,
+        watched=night.scratch.watched.write(log.watched),
         external_runs=external_runs,
         counts=InputCounts(
             documents=documents.row_count(),
