@@ -128,7 +128,7 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
     snippets = Snippets(analyser, characters=settings.results.snippet_characters).of({key: weights})
     entries = result_entries(results, chunks, table, snippets=snippets).get(key, [])
     found = tuple(Result(**entry) for entry in entries)  # type: ignore[arg-type]  # fields of Result
-    return CachedResults(text, release_id, found, condition)
+    return CachedResults(text, release_id, found, condition, how="live")
 
 
 def _known_scores(files: ReleaseFiles, text: str) -> dict[str, float]:

@@ -36,11 +36,12 @@ EXCERPT = 240  # characters of a result's text, where it has no snippet
 _BLANKS = re.compile(r"\s+")
 
 
-def show_results(found: CachedResults, *, source: str) -> None:
-    """The results of a query."""
+def show_results(found: CachedResults) -> None:
+    """The results of a query, and where they come from."""
     console = terminal()
     condition = "" if found.condition is None else f"  {plain(found.condition)}"
-    console.print(f"{plain(found.query)}{condition}  ({source}, release {found.release_id})", style="bold")
+    how = {"exact": "cache", "near": f"near, as of {plain(found.from_query or '')}", "live": "live"}[found.how]
+    console.print(f"{plain(found.query)}{condition}  ({how}, release {found.release_id})", style="bold")
     if not found.results:
         console.print("No document matches.")
     for result in found.results:

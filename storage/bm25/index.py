@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from typing_extensions import override
 
-from nightrank.storage.bm25.languages import declare_languages
+from nightrank.storage.bm25.languages import common_of, declare_languages
 from nightrank.storage.bm25.layout import SLOTS_PER_BLOCK, has_this_layout
 from nightrank.storage.bm25.terms import analysis_fingerprint, count_runs_and_name_terms
 from nightrank.storage.closing import Closing
@@ -77,6 +77,8 @@ _CHUNKS_AT = "SELECT * FROM chunks SEMI JOIN wanted_chunks USING (chunk_number)"
 
 # Share of all postings up to which those of some terms are looked up.
 FEW = 0.1
+
+_TERMS = "SELECT term FROM terms WHERE chunk_count > 0 ORDER BY term"
 
 _DOCUMENT_COUNT = "SELECT count(DISTINCT document_id) FROM chunks"
 
@@ -191,6 +193,15 @@ class Bm25Store(Closing):
             cursor.register("wanted_chunks", pa.table({"chunk_number": distinct}))
             found = cursor.sql(_CHUNKS_AT).select(*chosen).order("chunk_number").to_arrow_table()
         return found.select(list(columns)).take(pa.array(places))
+
+    def terms(self) -> pa.ChunkedArray:
+        """The terms that some chunk has, string (n,), in order."""
+        return self._connection.sql(_TERMS).to_arrow_table().column(0)
+
+    def common_languages(self) -> list[int]:
+        """The languages that queries are asked in which are not clearly of one, the most frequent first."""
+        counts = dict(self._connection.sql(_LANGUAGES).fetchall())
+        return sorted(common_of(counts), key=lambda language: (-counts[language], language))
 
     def document_count(self) -> int:
         """How many documents have a chunk."""

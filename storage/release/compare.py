@@ -49,7 +49,7 @@ def paired_rankings(before: OpenAnswers | None, after: Path, *, without: Collect
     """
     with ResultsFile(after) as made, nullcontext() if before is None else before() as seen:
         for key, _, results in made.rows():
-            was = None if seen is None else _ranking(seen, key, without)
+            was = None if seen is None else ranking_in(seen, key, without)
             yield RankingPair(key, was, _ids(results, without))
 
 
@@ -68,7 +68,7 @@ def former_rankings(before: OpenAnswers, after: Path, *, without: Collection[str
     """
     with before() as seen, ResultsFile(after) as made:
         for key, _, results in seen.rows():
-            yield RankingPair(key, _ids(results, without), _ranking(made, key, without))
+            yield RankingPair(key, _ids(results, without), ranking_in(made, key, without))
 
 
 def rankings_of(results: Path, keys: Iterable[str]) -> dict[str, list[str]]:
@@ -79,11 +79,12 @@ def rankings_of(results: Path, keys: Iterable[str]) -> dict[str, list[str]]:
         keys: Of queries or aliases; those that it does not answer are left out.
     """
     with ResultsFile(results) as file:
-        found = {key: _ranking(file, key) for key in keys}
+        found = {key: ranking_in(file, key) for key in keys}
     return {key: ranking for key, ranking in found.items() if ranking is not None}
 
 
-def _ranking(file: ResultsFile, key: str, without: Collection[str] = ()) -> list[str] | None:
+def ranking_in(file: ResultsFile, key: str, without: Collection[str] = ()) -> list[str] | None:
+    """The document ids that a query or an alias is answered with, best first; None where it is not answered."""
     found = file.get(key)
     return None if found is None else _ids(found[1], without)
 

@@ -139,13 +139,13 @@ class ResultsFile(Closing):
         except OSError as error:
             raise self._unreadable(error) from error
         self._let_go = finalize(self, os.close, self._descriptor)
-        with self._reading() as connection:
+        with self.reading() as connection:
             connection.execute(_GET, ("",)).fetchone()
             self.has_suggestions = has_suggestions(connection)
 
     def __len__(self) -> int:
         """How many queries it holds, aliases not counted."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             [count] = connection.execute(_COUNT).fetchone()
             return int(count)
 
@@ -166,7 +166,7 @@ class ResultsFile(Closing):
             MachineError: The file is damaged.
             ValueError: It has been closed.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             row: tuple[str, bytes] | None = connection.execute(_GET, (key,)).fetchone()
             return connection.execute(_GET_ALIAS, (key,)).fetchone() if row is None else row
 
@@ -184,7 +184,7 @@ class ResultsFile(Closing):
         form = typed_form(typed)
         if not self.has_suggestions or (not form.isascii() and _HALVES.search(form)):
             return ()
-        with self._reading() as connection:
+        with self.reading() as connection:
             return find_suggestions(connection, form, limit=limit)
 
     def rows(self) -> Iterator[tuple[str, str, bytes]]:
@@ -193,7 +193,7 @@ class ResultsFile(Closing):
         Raises:
             MachineError: The file is damaged.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             yield from connection.execute(_ROWS)
 
     def aliases(self) -> Iterator[tuple[str, str]]:
@@ -202,11 +202,11 @@ class ResultsFile(Closing):
         Raises:
             MachineError: The file is damaged.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             yield from connection.execute(_ALIASES)
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection that nobody else uses meanwhile."""
         if self._is_closed:
             raise ValueError(CLOSED)

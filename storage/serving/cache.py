@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import msgspec
 from typing_extensions import override
@@ -107,12 +107,19 @@ class CachedResults:
     Attributes:
         query: Its text, normalised.
         condition: The canonical text of its filter; None without one.
+        how: Whether it was answered in advance, by what another query was answered with, or now.
+        from_query: Of a near answer the known query that was answered in advance, normalised.
+        expected_overlap: How alike a near answer and the query's own are, by the rank-biased overlap of such answers
+            that the release measured in the mean; 1 of others.
     """
 
     query: str
     release_id: str
     results: tuple[Result, ...]
     condition: str | None = None
+    how: Literal["exact", "near", "live"] = "exact"
+    from_query: str | None = None
+    expected_overlap: float = 1.0
 
 
 _RESULTS = msgspec.json.Decoder(tuple[Result, ...])
@@ -198,7 +205,11 @@ class SearchCache(Closing):
             MachineError: The file is damaged.
         """
         condition = condition_of(filter_by)
-        found = self._file.get(query_key(query, condition))
+        return self._answer(query_key(query, condition), condition)
+
+    def _answer(self, key: str, condition: str | None) -> CachedResults | None:
+        """The results of a query or an alias, by its key."""
+        found = self._file.get(key)
         if found is None:
             return None
         text, results = found

@@ -58,7 +58,7 @@ class FollowingCache(Closing):
 
     def __init__(self, workspace: Workspace, *, look_every_seconds: float = 30.0) -> None:
         self._workspace, self._seconds = workspace, look_every_seconds
-        self._cache = SearchCache.of(workspace)
+        self._cache = self._opened()
         self._looking = Lock()
         self._looked = time.monotonic()
         self._closed = Event()
@@ -119,7 +119,7 @@ class FollowingCache(Closing):
             if self._is_live(before):
                 self._looked = now
                 return False
-            self._cache = SearchCache.of(self._workspace)
+            self._cache = self._opened()
             self._looked = now
             before.close()
             self._workspace.forget_removed()
@@ -140,6 +140,10 @@ class FollowingCache(Closing):
             except ValueError:  # it was closed in between, for another release took its place
                 if cache is self._cache:
                     raise
+
+    def _opened(self) -> SearchCache:
+        """The results of the release that is current now."""
+        return SearchCache.of(self._workspace)
 
     def _follow(self) -> None:
         while not self._closed.wait(self._seconds):

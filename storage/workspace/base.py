@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.atomic import remove_unfinished
+from nightrank.storage.files.listing import entries
 from nightrank.storage.foreign import machine_error
 from nightrank.storage.workspace.locks import held, waiting_for
 
@@ -356,7 +357,7 @@ class Workspace(ABC):
 
     def _remove_abandoned(self) -> None:
         """Remove what killed writers left in the folder."""
-        for abandoned in self.releases.glob(f"{STAGING_PREFIX}*"):
+        for abandoned in entries(self.releases, f"{STAGING_PREFIX}*"):
             shutil.rmtree(abandoned)
         remove_unfinished(self.root, POINTER)
 

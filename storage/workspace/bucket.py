@@ -34,8 +34,10 @@ from nightrank.storage.bucket.lease import Lease, record_of
 from nightrank.storage.bucket.shards import FolderInBucket
 from nightrank.storage.errors import InputError, MachineError, NightrankError
 from nightrank.storage.files.atomic import publish_folder, remove_folder, write_bytes
+from nightrank.storage.files.listing import entries, files_below
 from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.lance.place import LanceBucket
+from nightrank.storage.places import read_bytes
 from nightrank.storage.workspace.base import MANIFEST, MODELS, POINTER, RELEASES, Workspace, is_release_id
 from nightrank.storage.workspace.locks import abandoned_by, waiting_for
 
@@ -213,14 +215,14 @@ class BucketWorkspace(Workspace):
         writer = self._require_writer()
         writer.stop_sharing()
         writer.memos.share()
-        names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+        names = [path.relative_to(folder).as_posix() for path in sorted(files_below(folder))]
         for name in names:
             if name != MANIFEST:
                 writer.lease.check()
                 self.remote.upload(folder / name, f"{_folder_of(release_id)}/{name}")
         writer.lease.renew()
         key = f"{_folder_of(release_id)}/{MANIFEST}"
-        if self.remote.write_if(key, (folder / MANIFEST).read_bytes(), seen=None) is None:
+        if self.remote.write_if(key, read_bytes(folder / MANIFEST), seen=None) is None:
             message = f"There is a release {release_id} in {self} already."
             raise MachineError(message, remedy="Run again.")
         self._brought.add((release_id, ""))
@@ -236,7 +238,7 @@ class BucketWorkspace(Workspace):
     @override
     def forget_removed(self) -> None:
         there = set(self.release_ids())
-        for folder in self.releases.glob("[!.]*"):
+        for folder in entries(self.releases, "[!.]*"):
             if folder.name not in there:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -272,7 +274,7 @@ class BucketWorkspace(Workspace):
     @override
     def share_model(self, name: str, *, last: str) -> None:
         folder = self.models / name
-        files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == last)
+        files = sorted(files_below(folder), key=lambda path: path.name == last)
         for path in files:
             self.remote.upload(path, f"{MODELS}/{name}/{path.relative_to(folder).as_posix()}")
 

@@ -12,8 +12,9 @@ from typing_extensions import override
 
 from nightrank.storage.bucket.shards import FolderOnDisk
 from nightrank.storage.files.atomic import publish_folder, remove_folder, write_text
+from nightrank.storage.files.listing import entries, files_below
 from nightrank.storage.lance.place import LanceFolder
-from nightrank.storage.places import naming
+from nightrank.storage.places import naming, read_bytes
 from nightrank.storage.workspace.base import MANIFEST, POINTER, Workspace, is_release_id
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class FolderWorkspace(Workspace):
         path = self.root / name
         try:
             with naming(path):
-                return path.read_bytes()
+                return read_bytes(path)
         except (FileNotFoundError, NotADirectoryError):  # a workspace that is a file is told where it is written
             return None
 
@@ -72,7 +73,7 @@ class FolderWorkspace(Workspace):
 
     @override
     def files_in(self, folder: str) -> list[str]:
-        return sorted(path.name for path in (self.root / folder).glob("[!.]*") if path.is_file())
+        return [path.name for path in entries(self.root / folder, "[!.]*") if path.is_file()]
 
     @override
     def remove_files(self, names: Collection[str]) -> None:
@@ -95,7 +96,7 @@ class FolderWorkspace(Workspace):
 
     @override
     def release_ids(self) -> list[str]:
-        names = sorted(path.parent.name for path in self.releases.glob(f"*/{MANIFEST}"))
+        names = [path.name for path in entries(self.releases) if (path / MANIFEST).exists()]
         return [name for name in names if is_release_id(name)]
 
     @override
@@ -122,7 +123,7 @@ class FolderWorkspace(Workspace):
 
     @override
     def size_bytes(self, path: Path) -> int:
-        files = path.rglob("*") if path.is_dir() else [path]
+        files = files_below(path) if path.is_dir() else [path]
         return sum(file.stat().st_size for file in files if file.is_file())
 
     @override

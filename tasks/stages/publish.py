@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import reason_of
 from nightrank.storage.release.manifest import commit_release, digests_of
 from nightrank.storage.release.prune import prune
+from nightrank.tasks.evaluate.gaps import SIGNALS, find_gaps
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.snippets.answers import write_answers
 from nightrank.tasks.takedown.retract import publish_without_retracted
 
 if TYPE_CHECKING:
-    from nightrank.storage.release.files import Candidates, Queries, Results
+    from nightrank.storage.release.files import Candidates, Gaps, Queries, Results, Watched
     from nightrank.storage.release.manifest import Manifest
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.night import Night
     from nightrank.tasks.stages.index import Index
     from nightrank.tasks.stages.report import Reported
-
-QUERIES_HELD = 2000  # queries whose results are in memory at one time
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +30,24 @@ class ResultsWritten:
     Attributes:
         results: It.
         queries: How many it answers.
+        gaps: Those of them that nothing answers well.
     """
 
     results: Results
     queries: int
+    gaps: Gaps
 
 
 @stage_task("results")
-def write_results(night: Night, candidates: Candidates, queries: Queries, index: Index) -> ResultsWritten:
-    """Cut the candidates to the results and write the search cache."""
+def write_results(
+    night: Night, candidates: Candidates, queries: Queries, index: Index, watched: Watched
+) -> ResultsWritten:
+    """Cut the candidates to the results and write the search cache, and which queries nothing answers well."""
     table = night.open_chunks(index.vectors.table)
-    return ResultsWritten(night.files.results, write_answers(night.settings, night.files, candidates, queries, table))
+    count = write_answers(night.settings, night.files, candidates, queries, table)
+    scores = candidates.read(["query_key", "rank", *SIGNALS])
+    gaps = find_gaps(scores, queries.read(), watched.read(), depth=night.settings.results.depth)
+    return ResultsWritten(night.files.results, count, night.files.gaps.write(gaps))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.legs import LegName
     from nightrank.storage.records import Judgment
-    from nightrank.storage.release.files import DocumentDigests, Documents, ExternalRun, Queries
+    from nightrank.storage.release.files import DocumentDigests, Documents, ExternalRun, LaterDay, Queries, Watched
     from nightrank.tasks.night import Night
     from nightrank.tasks.read.account import Entry
     from nightrank.tasks.settings.whole import Settings
@@ -71,6 +71,7 @@ class InputsRead:
         documents: Every document once.
         digests: Theirs, which the release keeps.
         queries: The chosen queries.
+        watched: Their searches that would show clicks, and the clicks.
         external_runs: External runs, by the leg that they stand in for.
         counts: How much that is.
         judgments_unknown: Judged queries that the log, a rule or the budget left out; they score 0.
@@ -82,11 +83,13 @@ class InputsRead:
         screened: Share of the log's traffic that robots sent or the drop list names.
         runs: What was read of run files that stand in for legs.
         account: What was taken for what, and what was left out.
+        later_day: That near answers are tried on; None where they are off.
     """
 
     documents: Documents
     digests: DocumentDigests
     queries: Queries
+    watched: Watched
     external_runs: Mapping[LegName, ExternalRun]
     counts: InputCounts
     judgments_unknown: int
@@ -98,6 +101,7 @@ class InputsRead:
     screened: float
     runs: tuple[RunRead, ...] = ()
     account: tuple[Entry, ...] = ()
+    later_day: LaterDay | None = None
 
     @property
     def seed(self) -> int:
@@ -129,6 +133,7 @@ def read_inputs(night: Night) -> InputsRead:
         log = read_queries(_log_of(night), bad, judged=judged_ids, refuse=refuse, account=account)
         queries = night.files.queries.write(log.queries)
         night.files.coverage.write(log.curve)
+        later_day = None if log.later_day is None else night.scratch.later_day.write(log.later_day)
         night.files.dropped.write(log.dropped)
         judged, unknown, judgments_key = _check_judgments(night.settings, judgments, log.queries)
         if read is None:  # last, since a fault of the log is found sooner
@@ -144,6 +149,7 @@ def read_inputs(night: Night) -> InputsRead:
         documents=documents,
         digests=digests,
         queries=queries,
+        watched=night.scratch.watched.write(log.watched),
         external_runs=external_runs,
         counts=InputCounts(
             documents=documents.row_count(),
@@ -162,6 +168,7 @@ def read_inputs(night: Night) -> InputsRead:
         screened=log.screened,
         runs=runs,
         account=account.entries(),
+        later_day=later_day,
     )
 
 

@@ -20,6 +20,7 @@ from nightrank.storage.files.parquet import write_table
 from nightrank.storage.records import CANDIDATES, CHUNKS
 from nightrank.storage.release.documents import documents_digest
 from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.near_tables import copy_near_tables
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.rank.order import Weighing, entries_of, rank_candidates
 from nightrank.tasks.rank.order_file import order_of_release
@@ -73,6 +74,7 @@ def release_without(
     candidates, log = _candidates(release, ids, is_gone)
     made.candidates.write(candidates)
     write_answers(release.settings, made, made.candidates, made.queries, table)
+    copy_near_tables(files.results.path, made.results.path)
     manifest, before = release.manifest, files.candidates.read(["pair_score"]).column(0)
     counts = manifest.counts
     return manifest.model_copy(

@@ -9,6 +9,8 @@ import pytest
 from nightrank.flows.operate.doctor import examine
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
+from nightrank.storage.release.near_tables import near_facts
+from nightrank.storage.release.results_file import ResultsFile
 from nightrank.storage.release.retracted import LIST
 from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.collection import Collection, small_collection
@@ -29,6 +31,7 @@ def made(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Collection
     collection = small_collection(
         tmp_path_factory.mktemp("erasure") / "made", embedder=models.embedder, reranker=models.reranker
     )
+    collection.settings["near"] = {"tiers": ["same_answer"]}
     collection.documents += [{"_id": one, "title": "Twins", "text": SAID_BY_TWO} for one in ("twin-a", "twin-b")]
     night(collection)
     collection.documents[5]["text"] = "Other words."
@@ -75,10 +78,13 @@ def test_nothing_is_left_and_the_live_release_is_whole(published: Collection) ->
     manifest = read_manifest(place, place.require_current())
     assert (manifest.counts.documents, manifest.erased) == (len(published.documents) - 2, 2)
     assert {len(ranking) for ranking in answers(published).values()} == {10}
+    path = ReleaseFiles(place.release(place.require_current())).results.path
+    with ResultsFile(path) as results, results.reading() as connection:
+        assert near_facts(connection) is not None
     assert not {"bees", "garden"} & {one for ranking in answers(published).values() for one in ranking}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_night_after_is_a_rebuild(published: Collection, tmp_path: Path) -> None:
     taken_down(published, "bees", "garden", erasing=True)
     erased = place_of(published).require_current()

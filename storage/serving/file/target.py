@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.errors import ChangedMeanwhile, InputError, MachineError
 from nightrank.storage.files.atomic import remove_unfinished, replacing
-from nightrank.storage.foreign import machine_error, passing_failure
+from nightrank.storage.foreign import machine_error, passing_failure, placed
 from nightrank.storage.serving.export import counted
 from nightrank.storage.workspace.locks import held
 
@@ -60,10 +60,10 @@ class FileTarget:
         Raises:
             InputError: The file was not written by an export, and is therefore not replaced.
         """
-        if not self.path.exists():
-            return None
         try:
-            with self.format.open(self.path) as reader:
+            if not self.path.exists():
+                return None
+            with placed(self.path), self.format.open(self.path) as reader:
                 return reader.served()
         except (NotOurs, OSError) as error:
             if (told := passing_failure(error)) is not None:
@@ -84,7 +84,9 @@ class FileTarget:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             writable = os.access(folder, os.W_OK) and not self.path.is_dir()
-        except OSError:
+        except OSError as error:
+            if (told := passing_failure(error)) is not None:
+                raise told from error
             writable = False
         if not writable:
             raise InputError(f"{self.path} cannot be written.", remedy="Export to another file.")

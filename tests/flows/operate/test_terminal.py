@@ -43,7 +43,7 @@ def result(*, title: str = "Title", text: str = "Text.", document_id: str = "d1"
 
 
 def shown(capsys: pytest.CaptureFixture[str], found: CachedResults) -> str:
-    show_results(found, source="cache")
+    show_results(found)
     return capsys.readouterr().out
 
 
