@@ -61,7 +61,7 @@ class Bm25InMemory:
     @property
     def chunk_count(self) -> int:
         """Chunks of the collection, those without a term included."""
-        return self._chunks.num_rows
+        return int(self._chunks.num_rows)
 
     @property
     def size_bytes(self) -> int:

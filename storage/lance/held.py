@@ -90,7 +90,7 @@ class HeldRows:
     @property
     def dimensions(self) -> int:
         """Of a vector."""
-        return self.vectors.shape[1]
+        return int(self.vectors.shape[1])
 
     def rows(self, chunk_hashes: pa.Array, columns: Sequence[str]) -> pa.Table:
         """Chosen columns of some texts; those that the release does not have are missing.

@@ -76,7 +76,7 @@ def sparse_rows(generator: np.random.Generator, count: int) -> SparseVectors:
     rows = []
     for number in range(count):
         tokens = np.sort(generator.choice(9, 0 if number == 1 else generator.integers(1, 4), replace=False))
-        rows.append((tokens, generator.integers(1, 3, tokens.size) / 2))
+        rows.append((tokens.astype(np.int32), (generator.integers(1, 3, tokens.size) / 2).astype(np.float32)))
     return SparseVectors.of(rows)
 
 
