@@ -109,18 +109,7 @@ def search_pool(configuration: Configuration, query: str, *, filter_by: JsonValu
         with _opened(configuration, with_reranker=False) as opened:
             texts = Texts.of(opened.live.first_stage.statistics.chunks(["chunk_hash"]).column(0))
             pools = PoolSearch.of(stored, opened.live, texts)
-            found = None if pools is None else pools.answer(query, condition, opened.allowed(condition))
-    if found is None:
-        return None
-    return CachedResults(
-        found.query,
-        stored.release_id,
-        found.results,
-        condition,
-        how="near",
-        from_query=found.from_query,
-        expected_overlap=found.expected_overlap,
-    )
+            return None if pools is None else pools.answer(query, condition, opened.allowed(condition))
 
 
 class _Opened(NamedTuple):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.memo.query_vectors import QueryMemo
 from nightrank.storage.records import LEG
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.near_record import POOL, read_near
+from nightrank.storage.serving.cache import CachedResults
 from nightrank.tasks.near.pool import KnownPools, can_pool, pool_fused
 from nightrank.tasks.rank.diversity import stored_vectors
 
@@ -18,26 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.release.near_record import NearMove
-    from nightrank.storage.serving.cache import Result
     from nightrank.tasks.legs.texts import Texts
     from nightrank.tasks.online.search import LiveSearch
     from nightrank.tasks.release import StoredRelease
-
-
-class PoolFound(NamedTuple):
-    """An answer of the second tier.
-
-    Attributes:
-        query: Normalised.
-        results: Best first.
-        from_query: The nearest known query.
-        expected_overlap: How alike such answers and the queries' own are, as the release has measured in the mean.
-    """
-
-    query: str
-    results: tuple[Result, ...]
-    from_query: str
-    expected_overlap: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,12 +33,14 @@ class PoolSearch:
         texts: Of the collection.
         pools: What was found for the known queries.
         measured: What such answers may lose.
+        release_id: Of the release.
     """
 
     live: LiveSearch
     texts: Texts
     pools: KnownPools
     measured: NearMove
+    release_id: str
 
     @classmethod
     def of(cls, release: StoredRelease, live: LiveSearch, texts: Texts) -> Self | None:
@@ -77,9 +63,22 @@ class PoolSearch:
         queries = files.queries.read(["query_key", "text", "filter"])
         with QueryMemo(release.workspace.memo, embedder=release.manifest.inputs.embedder) as memo:
             pools = KnownPools.of(queries, files.candidates.read(["query_key", "chunk_number"]), memo)
-        return cls(replace(live, reranker=None), texts, pools, moves[0])
+        return cls(replace(live, reranker=None), texts, pools, moves[0], release.release_id)
 
-    def answer(self, query: str, condition: str | None, allowed: NDArray[np.bool_] | None) -> PoolFound | None:
+    @property
+    def expected_overlap(self) -> float:
+        """How alike such answers and the queries' own are, as the release has measured in the mean."""
+        return self.measured.overlap or 0.0
+
+    def outdoes(self, overlap: float) -> bool:
+        """Whether such answers are more like the queries' own than others that are so much like them.
+
+        Args:
+            overlap: From 0 to 1.
+        """
+        return self.expected_overlap > overlap
+
+    def answer(self, query: str, condition: str | None, allowed: NDArray[np.bool_] | None) -> CachedResults | None:
         """What is found for a query; None where no known query with its filter is near enough.
 
         Args:
@@ -107,4 +106,12 @@ class PoolSearch:
             settings=settings,
         )
         results = self.live.results(text, self.live.reranked(text, fused).candidates)
-        return PoolFound(text, results, self.pools.texts[pool.nearest], self.measured.overlap or 0.0)
+        return CachedResults(
+            text,
+            self.release_id,
+            results,
+            condition,
+            how="near",
+            from_query=self.pools.texts[pool.nearest],
+            expected_overlap=self.expected_overlap,
+        )
