@@ -383,7 +383,7 @@ def test_nobody_knows_users_where_there_is_no_log(log: Log) -> None:
         ({"budget_seconds": 0.5}, "pays for no query"),
     ],
 )
-def test_where_nobody_asks_the_error_says_why(log: Log, settings: dict[str, object], message: str) -> None:
+def test_where_nobody_asks_the_error_says_why(log: Log, settings: dict[str, Any], message: str) -> None:
     log.titles = ["one"] if "budget_seconds" in settings else []
     with pytest.raises(InputError, match=message):
         log.texts([], **settings)
