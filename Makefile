@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 CLAIMS_ON_DATA := rerank_speed embed_speed sparse_retrieval training_speed
 CLAIMS := bm25_speed dense_speed search_cache memory_growth start_up
 
-.PHONY: demo install test test-long test-all test-faults test-histories check lint docs bench bench-nights clean
+.PHONY: demo install test test-long test-all test-faults test-histories test-soak check lint docs bench bench-nights clean
 
 demo: .venv/installed
 	$(BIN)/nightrank demo
@@ -35,6 +35,10 @@ test-faults: .venv/installed-for-development
 # Hours: 300 histories of nights against rebuilds, table by table.
 test-histories: .venv/installed-for-development
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(IN_PARALLEL) tests/end_to_end/test_histories.py --histories 300
+
+# An hour: a night each minute while documents change, readers read, and Prefect's server and the worker are killed.
+test-soak: .venv/installed-for-development
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak
 
 lint: .venv/installed-for-development
 	$(BIN)/ruff check .

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from nightrank.storage.serving.cache import Snippet
     from nightrank.storage.workspace.base import Workspace
 
 TOLERANCE = 1e-5
@@ -41,6 +42,7 @@ class Entry(NamedTuple):
     document_id: str
     chunk_id: str
     score: float
+    snippet: Snippet | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def rankings_of(workspace: Workspace, release_id: str | None = None) -> dict[str
 
 
 def first_difference(left: Mapping[str, Sequence[Entry]], right: Mapping[str, Sequence[Entry]]) -> str | None:
-    """Where two mappings of queries to results part first: other ids, another order, other scores."""
+    """Where two mappings of queries to results part first: other ids, another order, other scores or snippets."""
     for text in sorted(left.keys() | right.keys()):
         if text not in left or text not in right:
             return f"{text!r}: answered on one side alone"
@@ -212,7 +214,7 @@ def _rankings(cache: SearchCache, queries: Sequence[tuple[str, str | None]]) -> 
         assert [result.rank for result in found.results] == list(range(1, len(found.results) + 1))
         yield (
             _name(text, condition),
-            [Entry(result.document_id, result.chunk_id, result.score) for result in found.results],
+            [Entry(result.document_id, result.chunk_id, result.score, result.snippet) for result in found.results],
         )
 
 
@@ -226,7 +228,8 @@ def _compare(left: _Query | None, right: _Query | None) -> tuple[Agreement, str 
     legs = max((agreement(left.legs[leg], right.legs[leg]) for leg in LEGS), key=lambda leg: leg.value)
     results = ([Scored(entry.chunk_id, entry.score) for entry in side.results] for side in (left, right))
     stages = (legs, agreement(left.candidates, right.candidates), agreement(*results))
-    if next(stage for stage in stages if stage is not Agreement.SAME) is Agreement.DIFFERENT:
+    # Where all are the same, a snippet is not.
+    if next((stage for stage in stages if stage is not Agreement.SAME), Agreement.DIFFERENT) is Agreement.DIFFERENT:
         return Agreement.DIFFERENT, reason
     return Agreement.TIE, f"{reason} (a tie by rounding)"
 

@@ -153,7 +153,8 @@ def settings_page() -> str:
 
 def outside_fingerprint() -> list[str]:
     """What of the top of a settings file is in no fingerprint, as it is written there."""
-    example = Settings.model_validate({"documents": {"source": "docs"}})
+    written = {"documents": {"source": "docs"}, "near": {"tiers": ["same_answer"]}}
+    example = Settings.model_validate(written)
     missing = [name for name in Settings.model_fields if name not in example.what()]
     sections = Settings.model_json_schema()["properties"]
     return [name if sections[name].get("type") == "string" else f"[{name}]" for name in missing]
@@ -279,6 +280,8 @@ workspace/
   lance/                 chunks and vectors, one table an embedder, addressed by content; a tag a release
   memo/                  pair scores, one file a reranker; embeddings of queries, one file an embedder; sparse vectors
                          of texts and of queries, two files an encoder
+  retracted.json         documents that were taken down, and which answers are others since; written anew as a whole
+  retracted/             these answers, a small SQLite file as results.sqlite
   models/                trained models, and promoted.json: which of them stand in for the settings' own
   releases/<id>/         the files below; they never change once manifest.json is there
 ```"""

@@ -49,12 +49,25 @@ def current_release(workspace: Path) -> Path:
     return workspace / "releases" / str(pointer["release_id"])
 
 
-def answers(release: Path) -> pa.Table:
-    """Every answered query with its results as JSON."""
-    with closing(sqlite3.connect(f"{(release / 'results.sqlite').absolute().as_uri()}?mode=ro", uri=True)) as file:
-        rows = file.execute("SELECT query, results FROM results").fetchall()
-    queries, results = zip(*rows, strict=True)
+def answers(workspace: Path, release: Path) -> pa.Table:
+    """Every answered query with its results as JSON, without documents that were taken down."""
+    rows = results_in(release / "results.sqlite")
+    if (workspace / "retracted.json").exists():
+        listed = json.loads((workspace / "retracted.json").read_text(encoding="utf-8"))
+        replaced = listed["releases"].get(release.name)
+        if listed["documents"] and replaced is None:
+            sys.exit("Documents were taken down, and nobody has looked at this release: run `nightrank retract`.")
+        if replaced is not None and replaced["file"] is not None:
+            rows |= results_in(workspace / "retracted" / replaced["file"])
+    queries, results = zip(*rows.values(), strict=True)
     return pa.table({"query": pa.array(queries), "results": pa.array(results)})
+
+
+def results_in(path: Path) -> dict[str, tuple[str, str]]:
+    """The queries of a results file, with their results as JSON, by key."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
+        rows = file.execute("SELECT query_key, query, results FROM results").fetchall()
+    return {key: (query, results) for key, query, results in rows}
 
 
 def main(workspace: Path) -> None:
@@ -62,7 +75,7 @@ def main(workspace: Path) -> None:
     release = current_release(workspace)
     folder = {"folder": str(release)}
     with duckdb.connect() as connection:
-        connection.register("answers", answers(release))
+        connection.register("answers", answers(workspace, release))
         if (release / "evaluation.parquet").exists():  # where there are judgments
             sys.stdout.write(f"Measures of each stage\n{connection.sql(MEASURES, params=folder)}\n")
         sys.stdout.write(f"Results\n{connection.sql(RESULTS)}\n")

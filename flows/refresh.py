@@ -22,6 +22,7 @@ from nightrank.tasks.stages.filter import compile_filters
 from nightrank.tasks.stages.gate import ask_gates
 from nightrank.tasks.stages.index import build_statistics, chunk_documents, embed_chunks
 from nightrank.tasks.stages.measure import measure_stages
+from nightrank.tasks.stages.near import answer_near
 from nightrank.tasks.stages.publish import prune_unreachable, publish, write_results
 from nightrank.tasks.stages.read import read_inputs
 from nightrank.tasks.stages.report import report_release
@@ -77,9 +78,10 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
             fuse_legs, night, bm25_leg, dense.leg, weighted.leg, runs=inputs.external_runs, asked=asked, index=index
         )
         reranked = stage(rerank_candidates, night, fused, asked.queries, index, reranker, learned=build.learned)
-        results = stage(write_results, night, reranked.candidates, asked.queries, index)
+        results = stage(write_results, night, reranked.candidates, asked.queries, index, inputs.watched)
+        near = stage(answer_near, night, inputs, asked.queries, index, results)
 
-        built = Built(inputs, cut, index, asked, queries, encoded, bm25_leg, dense, weighted, reranked, results)
+        built = Built(inputs, cut, index, asked, queries, encoded, bm25_leg, dense, weighted, reranked, results, near)
         measured = stage(measure_stages, night, built, embedder, sparse, reranker, learned=build.learned)
         verdicts = stage(ask_gates, night, built, measured, accept)
         manifest = record(build, built, measured.means, verdicts)
@@ -88,5 +90,5 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
         published = stage(making_release(publish, night, manifest), night, reported)
         not_pruned = stage(prune_unreachable, night, published)
         exported = export(build, published.live_id)
-        told = (*verdicts.warnings, *warnings_of_embedder(built.account), reported.fault, not_pruned, *exported)
-        return finish(build, built, published, warnings=told)
+        told = (*verdicts.warnings, *warnings_of_embedder(built.account), reported.fault, published.warning)
+        return finish(build, built, published, warnings=(*told, not_pruned, *exported))

@@ -12,13 +12,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nightrank.storage.serving.cache import SearchCache
-    from nightrank.storage.serving.follow import FollowingCache
     from nightrank.storage.serving.open import open_results
+    from nightrank.tasks.near.cache import FollowingCache, SearchCache
 
 __all__ = ["FollowingCache", "SearchCache", "open_results"]
 
-_PLACES = {"SearchCache": "cache", "FollowingCache": "follow", "open_results": "open"}
+_PLACES = {
+    "SearchCache": "nightrank.tasks.near.cache",
+    "FollowingCache": "nightrank.tasks.near.cache",
+    "open_results": "nightrank.storage.serving.open",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -26,4 +29,4 @@ def __getattr__(name: str) -> object:
     if name not in _PLACES:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    return getattr(import_module(f"nightrank.storage.serving.{_PLACES[name]}"), name)
+    return getattr(import_module(_PLACES[name]), name)

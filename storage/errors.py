@@ -7,7 +7,8 @@
     └── MachineError    (1)  the machine or a store failed
         ├── WorkspaceBusy  another run holds the workspace's lock
         ├── NotStored      what a release names is not there
-        └── TargetUnreachable  a server that serves releases does not answer; trying again may help
+        ├── TargetUnreachable  a server that serves releases does not answer; trying again may help
+        └── ChangedMeanwhile   what was being written is no longer what it should be; it is not switched to
 
 The exit code is what the command line ends with.
 """
@@ -93,6 +94,10 @@ class NotStored(MachineError):
 
 class TargetUnreachable(MachineError):
     """A server that serves releases does not answer, or not now; trying again may help."""
+
+
+class ChangedMeanwhile(MachineError):
+    """What was being written is no longer what readers should get, so they do not get it; it must be written again."""
 
 
 def _rebuild(kind: type[NightrankError], message: str, remedy: str, state: dict[str, object]) -> NightrankError:

@@ -42,7 +42,7 @@ _SAID = (
     (("no space left", "disk full", "database or disk is full", "enospc"), errno.ENOSPC),
     (("quota exceeded",), errno.EDQUOT),
     (("read-only file system",), errno.EROFS),
-    (("permission denied", "access denied", "unable to open database file"), errno.EACCES),
+    (("permission denied", "access denied", "unable to open database file", "readonly database"), errno.EACCES),
     (("input/output error", "disk i/o error"), errno.EIO),
     (("stale file handle",), errno.ESTALE),
     (("no such file or directory",), errno.ENOENT),
@@ -108,14 +108,15 @@ def placed(where: object) -> Iterator[None]:
         told = machine_error(error)
         if told is None or str(where) in told.message:
             raise
-        raise MachineError(f"{where}: {told.message}", remedy=told.remedy) from error
+        raise _at(where, told) from error
 
 
-def passing_failure(error: BaseException) -> MachineError | None:
+def passing_failure(error: BaseException, *, where: object = None) -> MachineError | None:
     """What a person is told where a file could not be read although nothing is wrong with it.
 
     Args:
         error: As it was raised.
+        where: What was read, for errors that do not say so.
 
     Returns:
         None where the cause is what the user gave: there is no such file, it is a folder, this user may not read it.
@@ -128,7 +129,12 @@ def passing_failure(error: BaseException) -> MachineError | None:
     """
     if any(isinstance(each, OSError) and each.errno in _ABOUT_THE_PATH for each in _chain(error)):
         return None
-    return machine_error(error)
+    told = machine_error(error)
+    return told if told is None or where is None or str(where) in told.message else _at(where, told)
+
+
+def _at(where: object, told: MachineError) -> MachineError:
+    return MachineError(f"{where}: {told.message}", remedy=told.remedy)
 
 
 def is_about_credentials(error: BaseException) -> bool:

@@ -34,6 +34,15 @@ def digest(*parts: str) -> str:
     return state.hexdigest()[:KEY_LENGTH]
 
 
+def short_key(*parts: str) -> int:
+    """The key of a sequence of texts as 60 bits, where many are kept and a collision would be no harm, or is unlikely.
+
+    Returns:
+        At least 0; it fits an integer of SQLite.
+    """
+    return int(digest(*parts)[:15], 16)
+
+
 def fingerprint(value: object) -> str:
     """The key of a JSON-like value, whatever the order of its mappings' keys."""
     return digest(json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")))

@@ -27,3 +27,13 @@ def naming(path: Path) -> Iterator[None]:
             error.filename = str(path)
             error.strerror = error.strerror or str(error)
         raise
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a small file.
+
+    Raises:
+        OSError: It cannot be read; the error names it, also where a read and not the opening failed.
+    """
+    with naming(path):
+        return path.read_bytes()

@@ -101,6 +101,7 @@ class LoggedQuery:
         user: What stands for the user while the log is read, and is never stored.
         session: What stands for the session, likewise.
         clicked: The documents that were opened, in whatever form the log has them.
+        shows_clicks: Whether the log would say that one was opened.
         condition: The canonical text of its filter; None without one.
     """
 
@@ -115,6 +116,7 @@ class LoggedQuery:
     user_agent: str = ""
     clicked: JsonValue = None
     condition: str | None = None
+    shows_clicks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,15 @@ QUERIES = pa.schema(
         pa.field("filter", pa.string()),  # its filter's canonical text; null without one
         # "log": people asked it; "title", "heading" or "phrase": documents did, and its count is 0
         pa.field("origin", pa.string(), nullable=False),
+    ]
+)
+
+# What became of searches of the log that would show clicks.
+WATCHED = pa.schema(
+    [
+        pa.field("query_key", pa.string(), nullable=False),
+        pa.field("searches", pa.int64(), nullable=False),
+        pa.field("clicks", pa.int64(), nullable=False),
     ]
 )
 

@@ -10,7 +10,7 @@ from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.files import ReleaseFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -69,6 +69,7 @@ class Night:
         seed: Of samples that this run draws; another one every night.
         answered: The live release's queries, where a budget in seconds asks for them; None where it
             does not, or where the file is not the one that was published.
+        retracted: Ids of documents that were taken down before it began: it treats them as removed.
     """
 
     settings: Settings
@@ -80,6 +81,7 @@ class Night:
     now: datetime
     seed: int
     answered: Queries | None = None
+    retracted: Collection[str] = ()
 
     def open_chunks(self, version: ChunkTableVersion) -> ChunkTable:
         """The version of the chunk table that this run reads."""

@@ -14,11 +14,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from nightrank.storage.characters import visible
+from nightrank.storage.filters.language import leaves, parse_filter, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PersonalData: TypeAlias = Literal["drop", "mask", "keep"]
+
+KINDS = ("[email]", "[phone]", "[card]", "[iban]")
+"""What stands for personal data where it is masked."""
 
 REGIONS = ("US", "GB", "DE", "FR", "NL", "BE", "CH", "AT", "SE", "FI", "IE", "IT", "JP", "KR", "AU", "NZ", "ZA", "IN")
 """Whose telephone numbers are known where they are written without a country's code."""
@@ -118,6 +122,20 @@ def kept(text: str, how: PersonalData) -> str | None:
         return text
     without = masked(text)
     return None if how == "drop" and without != text else without
+
+
+def names_persons(condition: str) -> bool:
+    """Whether what a filter compares with holds personal data by its form; it cannot be masked: it would match nothing.
+
+    Args:
+        condition: The filter's canonical text.
+
+    >>> names_persons('{"owner":"a@b.org"}'), names_persons('{"year":2024}')
+    (True, False)
+    """
+    found = parse_filter(condition)
+    compared = () if found is None else (value for leaf in leaves(found) for value in values_of(leaf))
+    return any(isinstance(value, str) and masked(value) != value for value in compared)
 
 
 def impersonal_id(identifier: str) -> str:

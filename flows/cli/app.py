@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError, Group
 from nightrank.flows.cli.build import refresh, schedule
 from nightrank.flows.cli.improve import quantize, tune
 from nightrank.flows.cli.look import evaluate, releases, report, search
-from nightrank.flows.cli.operate import doctor, export, prune, rollback
+from nightrank.flows.cli.operate import doctor, export, prune, retract, rollback
 from nightrank.flows.cli.start import check, demo
 from nightrank.flows.cli.train import train
 from nightrank.flows.command import end_command, one_command
@@ -33,7 +33,7 @@ GROUPS: tuple[tuple[str, tuple[Callable[..., int] | App, ...]], ...] = (
     ("Build", (refresh, schedule)),
     ("Look", (search, report, releases, evaluate)),
     ("Improve", (tune, train, quantize)),
-    ("Operate", (rollback, doctor, prune, export)),
+    ("Operate", (rollback, retract, doctor, prune, export)),
 )
 
 for title, commands in GROUPS:

@@ -29,13 +29,16 @@ def search(
     *,
     config: Config = None,
     live: Annotated[bool, flag("Compute the results now, by both stages, over the current release.")] = False,
+    near: Annotated[
+        bool, flag("Where the query is not in the cache, take the results of one that says the same.")
+    ] = False,
     filter_: Annotated[
         str | None,
         Parameter(name="--filter", help='Filter on metadata, as JSON: {"type": "docs", "weight": {"lt": 2000}}.'),
     ] = None,
     json_: Json = False,
 ) -> int:
-    """Show the results of a query: from the cache, or computed now with --live."""
+    """Show the results of a query: from the cache, of a query that says the same with --near, or now with --live."""
     from nightrank.storage.keys import normalise_query
 
     if not normalise_query(query):
@@ -49,29 +52,30 @@ def search(
             sys.stderr.write(f"Note: {warning}\n")
         found = search_live(configuration, query, filter_by=filter_)
     else:
-        from nightrank.storage.serving.cache import SearchCache
+        from nightrank.tasks.near.cache import SearchCache
 
         with SearchCache.of(configuration.workspace) as cache:
-            cached = cache.get(query, filter_by=filter_)
+            cached = cache.get(query, filter_by=filter_, near=near)
         if cached is None:
             asked = repr(query) if filter_ is None else f"{query!r} with this filter"
-            message = f"The release {cache.release_id} holds no results for {asked}."
+            message = f"The release {cache.release_id} holds no results for {asked}"
+            message += ", nor for a query that says the same." if near else "."
             raise InputError(message, remedy="Use --live to compute them now, or add the query to the log.")
         found = cached
-    source = "live" if live else "cache"
     if json_:
         import json
         from dataclasses import asdict
 
         results = [asdict(result) for result in found.results]
         condition = {"filter": json.loads(found.condition)} if found.condition is not None else {}
-        print_json(
-            {"query": found.query, **condition, "source": source, "release_id": found.release_id, "results": results}
-        )
+        is_near = found.how == "near"
+        of_near = {"from_query": found.from_query, "expected_overlap": found.expected_overlap} if is_near else {}
+        told = {"how": found.how, **of_near, "release_id": found.release_id, "results": results}
+        print_json({"query": found.query, **condition, **told})
     else:
         from nightrank.flows.operate.terminal import show_results
 
-        show_results(found, source=source)
+        show_results(found)
     return 0
 
 
@@ -83,12 +87,13 @@ def report(
     json_: Json = False,
 ) -> int:
     """Open the report of a release in the browser, and say where it is."""
-    from nightrank.flows.operate.report import find_report, open_in_browser
+    from nightrank.flows.operate.report import find_report, gaps_of, open_in_browser
 
     _, configuration = settings_of(config)
     release_id, path = find_report(configuration.workspace, release_id=release)
     if json_:
-        print_json({"release_id": release_id, "path": str(path), "uri": path.as_uri()})
+        gaps = gaps_of(configuration.workspace, release_id=release_id)
+        print_json({"release_id": release_id, "path": str(path), "uri": path.as_uri(), "gaps": gaps})
         return 0
     sys.stdout.write(f"{path}\n")
     if not no_open:

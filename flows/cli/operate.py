@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -18,6 +19,7 @@ from nightrank.flows.cli.options import (
     several,
     show,
 )
+from nightrank.storage.errors import InputError
 
 
 def rollback(
@@ -31,9 +33,10 @@ def rollback(
     from datetime import UTC, datetime
 
     from nightrank.storage.release.rollback import roll_back
+    from nightrank.tasks.takedown.retract import publish_without_retracted
 
     _, configuration = settings_of(config)
-    done = roll_back(configuration.workspace, release_id, now=datetime.now(UTC))
+    done = roll_back(configuration.workspace, release_id, now=datetime.now(UTC), publish=publish_without_retracted)
     if json_:
         print_json({"current": done.current, "before": done.before})
     else:
@@ -41,6 +44,43 @@ def rollback(
 
         show_rollback(done, exports=bool(configuration.settings.export.to))
     return 0
+
+
+def retract(
+    document_ids: Annotated[
+        tuple[str, ...],
+        Parameter(help="Ids of documents. Without any, answers are written anew.", show_default=False),
+    ] = (),
+    /,
+    *,
+    config: Config = None,
+    from_: Annotated[Path | None, Parameter(name="--from", help="File of ids, one a line, beside those given.")] = None,
+    reason: Annotated[str | None, Parameter(help="Why; kept in the list.")] = None,
+    undo: Annotated[bool, flag("Bring them back.")] = False,
+    list_: Annotated[bool, flag("List what is taken down, and change nothing.", name="--list")] = False,
+    json_: Json = False,
+) -> int:
+    """Take documents out of every answer, at once and for good, whatever the source still holds."""
+    quiet_prefect()
+    from datetime import UTC, datetime
+
+    from nightrank.flows.operate.retract import ids_in, listed, take_down
+    from nightrank.flows.operate.retract_terminal import show_listed, show_taken_down
+
+    _, configuration = settings_of(config)
+    documents = [*document_ids, *(() if from_ is None else ids_in(from_))]
+    if list_:
+        if documents or undo:
+            raise InputError("--list changes nothing.", remedy="Leave ids, --from and --undo out.")
+        show(listed(configuration), show_listed, json_=json_)
+        return 0
+    if undo and not documents:
+        raise InputError(
+            "--undo needs the ids of documents.", remedy="`nightrank retract --list` says which there are."
+        )
+    done = take_down(configuration, documents, reason=reason or "", undo=undo, now=datetime.now(UTC))
+    show(done, show_taken_down, json_=json_)
+    return 1 if done.failed else 0
 
 
 def doctor(*, config: Config = None, release: Release = None, json_: Json = False) -> int:

@@ -19,6 +19,7 @@ from nightrank.storage.release.manifest import (
     new_release_id,
     readable_and_damaged,
 )
+from nightrank.storage.release.retracted import read_retracted
 from nightrank.storage.release.whole import is_there, whole_file
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.chunk.boundaries import chunking_fingerprint
@@ -136,6 +137,7 @@ def building(configuration: Configuration, *, now: datetime) -> Iterator[Build]:
         now=now,
         seed=seed,
         answered=None if current is None else _answered(current, workspace, settings),
+        retracted=read_retracted(workspace).documents.keys(),
     )
     night.staging.mkdir(parents=True)
     try:

@@ -74,7 +74,11 @@ def refuse_again(build: Build, inputs: InputsRead, refused: Manifest, *, accept:
 def _summary_of_nothing(build: Build, inputs: InputsRead, manifest: Manifest, *, warnings: tuple[str, ...]) -> Summary:
     """The summary of a run that made no release, for there is one of the very same inputs."""
     nothing, read = dict.fromkeys(COUNTS_OF_WORK, 0), inputs.counts
-    bad = {"documents_bad": read.documents_bad, "queries_bad": read.queries_bad}
+    bad = {
+        "documents_bad": read.documents_bad,
+        "documents_retracted": read.documents_retracted,
+        "queries_bad": read.queries_bad,
+    }
     shown = (ReleaseFiles.depths, ReleaseFiles.single_stages, ReleaseFiles.timings)
     files = ReleaseFiles.of(build.night.workspace, manifest.release_id, only=shown)
     best_stage = read_best_stage(files.single_stages)

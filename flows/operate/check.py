@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError, NightrankError
 from nightrank.storage.release.manifest import new_release_id, read_manifest
+from nightrank.storage.release.retracted import read_retracted
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.storage.workspace.open import is_address
 from nightrank.tasks.embed.encoder import plan_embedder
@@ -68,12 +69,14 @@ class WorkspaceChecked:
         writable: Whether a refresh may write there; None in an object store, where only writing would show it.
         current: The release that readers see; None before the first.
         created_at: When that was made, ISO 8601.
+        retracted: Documents that are taken down.
     """
 
     name: str
     writable: bool | None
     current: str | None
     created_at: str | None
+    retracted: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,11 @@ class Checked:
         judgments: dict[str, JsonValue] = {}
         if read is not None:
             counts = read.counts
-            documents |= {"documents": counts.documents, "documents_bad": counts.documents_bad}
+            documents |= {
+                "documents": counts.documents,
+                "documents_bad": counts.documents_bad,
+                "documents_retracted": counts.documents_retracted,
+            }
             queries |= {"queries": counts.queries, "queries_from_documents": counts.queries_from_documents}
             queries |= {"queries_bad": counts.queries_bad, "coverage": read.coverage}
             queries["dropped"] = {drop.reason: {"rows": drop.rows, "traffic": drop.traffic} for drop in read.dropped}
@@ -189,8 +196,8 @@ def _read(
     files: int | None = None
     now = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="nightrank-check-") as folder:
-        night = night_to_read(configuration, Path(folder), now=now)
         try:
+            night = night_to_read(configuration, Path(folder), now=now)
             if not settings.documents.source.startswith(PREFIX):
                 named = files_named(settings, base=base)
                 files = sum(1 for _ in find_files(settings.documents, base=base, named=named, account=Account()))
@@ -212,6 +219,7 @@ def night_to_read(configuration: Configuration, folder: Path, *, now: datetime) 
         current=None,
         now=now,
         seed=0,
+        retracted=read_retracted(configuration.workspace).documents.keys(),
     )
     night.staging.mkdir(parents=True)
     return night
@@ -233,7 +241,8 @@ def _look_at(workspace: Workspace, name: str) -> WorkspaceChecked:
     if current is not None:
         created_at = read_manifest(workspace, current).created_at.isoformat(timespec="seconds")
     writable = None if is_address(name) else _may_be_written(workspace.root)
-    return WorkspaceChecked(str(workspace), writable, current, created_at)
+    retracted = len(read_retracted(workspace).documents)
+    return WorkspaceChecked(str(workspace), writable, current, created_at, retracted)
 
 
 def _may_be_written(folder: Path) -> bool:

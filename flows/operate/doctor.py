@@ -31,6 +31,7 @@ from nightrank.tasks.doctor.rankings import (
     check_results,
     check_sparse_lists,
 )
+from nightrank.tasks.doctor.retracted import check_retracted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,6 +53,7 @@ CHECKS: Mapping[str, Callable[[Examined], Findings]] = {
     "order": check_order,
     "results": check_results,
     "measures": check_measures,
+    "retracted": check_retracted,
 }
 
 

@@ -14,6 +14,7 @@ from nightrank.storage.release.manifest import read_manifest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nightrank.storage.records import JsonValue
     from nightrank.storage.workspace.base import Workspace
 
 
@@ -34,6 +35,17 @@ def find_report(workspace: Workspace, *, release_id: str | None) -> tuple[str, P
         message = f"The release {release_id} has no report."
         raise InputError(message, remedy="`nightrank refresh` writes one into each release that it builds.")
     return release_id, path
+
+
+def gaps_of(workspace: Workspace, *, release_id: str) -> list[dict[str, JsonValue]]:
+    """The queries of a release that nothing answered well, those most in demand first; none in earlier versions'.
+
+    Args:
+        workspace: Where the release is.
+        release_id: Its id.
+    """
+    file = ReleaseFiles.of(workspace, release_id, only=[ReleaseFiles.gaps]).gaps
+    return file.read().to_pylist() if file.is_there() else []
 
 
 def open_in_browser(path: Path) -> bool:

@@ -12,7 +12,7 @@ from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.serving.cache import CachedResults, Result, condition_of
+from nightrank.storage.serving.cache import CachedResults, Result, condition_of, seen_by_readers
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.online.search import LiveSearch
@@ -22,7 +22,9 @@ from nightrank.tasks.rank.order_file import learned_order
 from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.rerank.lazy import LazyReranker
+from nightrank.tasks.snippets.results import Snippets, query_weights
 from nightrank.tasks.sparse.stored import stored_sparse
+from nightrank.tasks.takedown.chunks import still_there
 from nightrank.tasks.trec.leg import runs_of
 
 if TYPE_CHECKING:
@@ -83,11 +85,11 @@ def differences(settings: Settings, counts: Counts) -> tuple[str, ...]:
 
 def _search(configuration: Configuration, query: str, condition: str | None) -> CachedResults:
     settings, base, workspace = configuration.settings, configuration.base, configuration.workspace
-    release_id = workspace.require_current()
-    manifest = read_manifest(workspace, release_id)
+    release_id, listed = seen_by_readers(workspace)
+    manifest, retracted = read_manifest(workspace, release_id), listed.documents.keys()
     embedder_plan = plan_embedder(settings.embedder, settings.execution, base=base)
-    analysis = Analyser.of(settings.bm25).fingerprint()
-    if (embedder_plan.fingerprint, analysis) != (manifest.inputs.embedder, manifest.inputs.analysis):
+    analyser = Analyser.of(settings.bm25)
+    if (embedder_plan.fingerprint, analyser.fingerprint()) != (manifest.inputs.embedder, manifest.inputs.analysis):
         message = f"The embedder or the analysis in the settings is not what the release {release_id} was made with."
         raise InputError(message, remedy="Run `nightrank refresh` first.")
     reranker_plan = plan_reranker(settings.reranker, settings.execution, base=base)
@@ -110,7 +112,7 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
         live = LiveSearch.of(
             settings, store, table, embedder=embedder, sparse=sparse, reranker=reranker, weighing=weighing
         )
-        allowed = live.allowed(condition)
+        allowed = still_there(live.first_stage.store, live.allowed(condition), retracted)
         fused = live.fused(text, allowed)
         same = reranker_plan is not None and reranker_plan.fingerprint == manifest.inputs.reranker_fingerprint
         known = _known_scores(files, text) if same else {}
@@ -122,9 +124,11 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
             vectors=stored_vectors(table),
         )
         chunks = store.chunks_at(results.column("chunk_number").to_numpy(), DESCRIPTION)
-    entries = result_entries(results, chunks, table).get(key, [])
+        [weights] = query_weights(store, [text], analyse=analyser)
+    snippets = Snippets(analyser, characters=settings.results.snippet_characters).of({key: weights})
+    entries = result_entries(results, chunks, table, snippets=snippets).get(key, [])
     found = tuple(Result(**entry) for entry in entries)  # type: ignore[arg-type]  # fields of Result
-    return CachedResults(text, release_id, found, condition)
+    return CachedResults(text, release_id, found, condition, how="live")
 
 
 def _known_scores(files: ReleaseFiles, text: str) -> dict[str, float]:

@@ -5,6 +5,7 @@ Nothing from a document or a query is read as markup, as the name of an emoji, o
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -13,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nightrank.flows.terminal import plain, show_account, terminal
+from nightrank.storage.files.text import plain_text
 from nightrank.tasks.read.told import warnings_of
 
 if TYPE_CHECKING:
@@ -28,24 +30,35 @@ if TYPE_CHECKING:
     from nightrank.storage.release.manifest import Manifest
     from nightrank.storage.release.prune import Pruned
     from nightrank.storage.release.rollback import RolledBack
-    from nightrank.storage.serving.cache import CachedResults
+    from nightrank.storage.serving.cache import CachedResults, Result
 
-EXCERPT = 240  # characters of a result's text
+EXCERPT = 240  # characters of a result's text, where it has no snippet
+_BLANKS = re.compile(r"\s+")
 
 
-def show_results(found: CachedResults, *, source: str) -> None:
-    """The results of a query."""
+def show_results(found: CachedResults) -> None:
+    """The results of a query, and where they come from."""
     console = terminal()
     condition = "" if found.condition is None else f"  {plain(found.condition)}"
-    console.print(f"{plain(found.query)}{condition}  ({source}, release {found.release_id})", style="bold")
+    how = {"exact": "cache", "near": f"near, as of {plain(found.from_query or '')}", "live": "live"}[found.how]
+    console.print(f"{plain(found.query)}{condition}  ({how}, release {found.release_id})", style="bold")
     if not found.results:
         console.print("No document matches.")
     for result in found.results:
         head = Text.assemble((f"{result.rank:>2}  ", "cyan"), (plain(result.title or result.document_id), "bold"))
         head.append(f"  {plain(result.document_id)}  {result.score:.3f}", style="dim")
+        console.print(Group(head, Padding(_excerpt(result), (0, 0, 0, 4))))
+
+
+def _excerpt(result: Result) -> Text:
+    """The snippet with its highlights; the beginning of the text where there is none."""
+    if result.snippet is None:
         excerpt = plain(result.text)
-        body = Text(excerpt if len(excerpt) <= EXCERPT else excerpt[: EXCERPT - 1] + "…")
-        console.print(Group(head, Padding(body, (0, 0, 0, 4))))
+        return Text(excerpt if len(excerpt) <= EXCERPT else excerpt[: EXCERPT - 1] + "…")
+    shown = Text("… " if result.snippet.cut_start else "")
+    for part in result.snippet_parts():
+        shown.append(plain_text(_BLANKS.sub(" ", part.text)), style="bold yellow" if part.is_highlighted else "")
+    return shown.append(" …" if result.snippet.cut_end else "")
 
 
 def show_releases(releases: Sequence[ListedRelease], *, now: datetime) -> None:
@@ -167,7 +180,8 @@ def show_checked(checked: Checked, *, settings_file: Path) -> None:
     if checked.workspace is not None:
         live = checked.workspace.current
         state = "no release yet" if live is None else f"release {live} of {checked.workspace.created_at}"
-        table.add_row("workspace", Text(plain(f"{checked.workspace.name}: {state}")))
+        down = f"; {checked.workspace.retracted:,} documents taken down" if checked.workspace.retracted else ""
+        table.add_row("workspace", Text(plain(f"{checked.workspace.name}: {state}{down}")))
     console.print(table)
     if read is not None:
         show_account(read.account, console)

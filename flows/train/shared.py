@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from nightrank.flows.train.artifacts import show_training_in_prefect
 from nightrank.flows.train.promotion import Trained, present_model, promote_model
 from nightrank.storage.errors import InputError
+from nightrank.storage.files.listing import files_below
 from nightrank.storage.keys import fingerprint, sha256_of_file
 from nightrank.storage.release.manifest import settings_as_json
 from nightrank.storage.workspace.models import discard, training
@@ -128,7 +129,7 @@ def _files_of_models(how: BaseModel, *, base: Path) -> list[str]:
     """The digests of the files in the folders of models that a training is to start from, or to learn from."""
     named = [getattr(how, field, None) for field in ("base", "teacher")]
     folders = [base / name for name in named if name is not None and (base / name).is_dir()]
-    return [sha256_of_file(path) for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [sha256_of_file(path) for folder in folders for path in sorted(files_below(folder))]
 
 
 def what_is_read(configuration: Configuration, pairs: PairSettings) -> list[object]:

@@ -48,8 +48,8 @@ def write_tuned(path: Path, tuned: Tuned, *, named: Settings, now: datetime) -> 
         InputError: The file cannot be edited in place, or is no longer what was tuned; it is as it was.
     """
     path = path.resolve()  # a link stays a link
-    lines = "\n".join(f"{key} = {_toml(value)}" for key, value in tuned.changes.items())
-    remedy = f"Write these values yourself:\n{lines}"
+    values = ", ".join(f"{key} = {_toml(value)}" for key, value in tuned.changes.items())
+    remedy = f"Write these values yourself: {values}."
     with held(path.parent / f".{path.name}.lock", what=f"{path}, to edit it,", now=now, remedy=remedy):
         _write(path, tuned, named=named, now=now, remedy=remedy)
 

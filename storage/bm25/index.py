@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from typing_extensions import override
 
-from nightrank.storage.bm25.languages import declare_languages
+from nightrank.storage.bm25.languages import common_of, declare_languages
 from nightrank.storage.bm25.layout import SLOTS_PER_BLOCK, has_this_layout
 from nightrank.storage.bm25.terms import analysis_fingerprint, count_runs_and_name_terms
 from nightrank.storage.closing import Closing
@@ -53,6 +53,8 @@ ORDER BY number, term_number
 _QUERY_TERMS = _TERMS_OF.replace("COUNTED", "occurrences")
 _TEXT_TERMS = _TERMS_OF.replace("COUNTED", "weighted")
 
+_TERMS_AT = "SELECT * FROM terms SEMI JOIN wanted_terms USING (term_number) ORDER BY term_number"
+
 _LANGUAGES = "SELECT language, count(*) FROM chunks GROUP BY language ORDER BY language"
 
 # Postings that lie in order are read in order, twice as fast as terms are looked up and sorted.
@@ -76,6 +78,8 @@ _CHUNKS_AT = "SELECT * FROM chunks SEMI JOIN wanted_chunks USING (chunk_number)"
 # Share of all postings up to which those of some terms are looked up.
 FEW = 0.1
 
+_TERMS = "SELECT term FROM terms WHERE chunk_count > 0 ORDER BY term"
+
 _DOCUMENT_COUNT = "SELECT count(DISTINCT document_id) FROM chunks"
 
 CHUNK_COLUMNS = (
@@ -87,6 +91,7 @@ CHUNK_COLUMNS = (
     "title",
     "body_start",
     "length",
+    "language",
     "declared",
     "metadata",
 )
@@ -189,6 +194,15 @@ class Bm25Store(Closing):
             found = cursor.sql(_CHUNKS_AT).select(*chosen).order("chunk_number").to_arrow_table()
         return found.select(list(columns)).take(pa.array(places))
 
+    def terms(self) -> pa.ChunkedArray:
+        """The terms that some chunk has, string (n,), in order."""
+        return self._connection.sql(_TERMS).to_arrow_table().column(0)
+
+    def common_languages(self) -> list[int]:
+        """The languages that queries are asked in which are not clearly of one, the most frequent first."""
+        counts = dict(self._connection.sql(_LANGUAGES).fetchall())
+        return sorted(common_of(counts), key=lambda language: (-counts[language], language))
+
     def document_count(self) -> int:
         """How many documents have a chunk."""
         return int(only_row(self._connection, _DOCUMENT_COUNT)[0])
@@ -266,6 +280,19 @@ class Bm25Store(Closing):
                 declare_languages(cursor, marks=analyse.marks(), place_of=analyse.place_of)
             count_runs_and_name_terms(cursor, analyse=analyse, asked_in=asked_in)
             return cursor.sql(_QUERY_TERMS if as_queries else _TEXT_TERMS).to_arrow_table()
+
+    def terms_at(self, term_numbers: NDArray[np.int32]) -> pa.Table:
+        """Some terms, and in how many chunks each is: row n is term ``term_numbers[n]``.
+
+        Args:
+            term_numbers: int32 (n,), ascending, none twice.
+
+        Returns:
+            term, chunk_count.
+        """
+        with closing(self._connection.cursor()) as cursor:
+            cursor.register("wanted_terms", pa.table({"term_number": term_numbers}))
+            return cursor.sql(_TERMS_AT).to_arrow_table().select(["term", "chunk_count"])
 
     def chunk_counts(self) -> NDArray[np.int32]:
         """int32 (n_terms,), in how many chunks each term is, by its number."""

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from nightrank.storage.files.database import only_row
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -136,6 +134,16 @@ def declare_languages(
     connection.execute(_DECLARED)
 
 
+def common_of(counts: Mapping[int, int]) -> set[int]:
+    """The languages of a collection that are common in it.
+
+    Args:
+        counts: How many chunks are in each.
+    """
+    bar = min(COMMON_SHARE * sum(counts.values()), max(counts.values(), default=0))
+    return {language for language, count in counts.items() if count >= bar}
+
+
 def settle_languages(
     connection: duckdb.DuckDBPyConnection, *, marks: pa.Table, asked_in: Mapping[int, int] | None
 ) -> None:
@@ -158,11 +166,13 @@ def settle_languages(
     if asked_in is None:
         connection.execute(_OF_TEXTS, least | {"contrary": CONTRARY})
     else:
-        bar = min(COMMON_SHARE * sum(asked_in.values()), max(asked_in.values(), default=0))
-        is_common = [count >= bar for count in asked_in.values()]
+        common = common_of(asked_in)
+        is_common = [language in common for language in asked_in]
         connection.register("asked_in", pa.table({"language": pa.array(asked_in, pa.uint8()), "is_common": is_common}))
         connection.execute(_OF_QUERIES, least)
         connection.unregister("asked_in")
     connection.execute("DROP TABLE language_votes")
+    from nightrank.storage.files.database import only_row  # near look-ups know the weights above without DuckDB
+
     (others,) = only_row(connection, _OTHERS)
     connection.execute(_TEXT_RUNS if others else _TEXT_RUNS_OF_FIRST)

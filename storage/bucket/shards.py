@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from nightrank.storage.errors import MachineError
 from nightrank.storage.files.atomic import write_bytes
+from nightrank.storage.places import read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +93,7 @@ class FolderOnDisk(SharedFolder):
     @override
     def read(self, name: str) -> bytes | None:
         path = self.path / name
-        return path.read_bytes() if path.is_file() else None
+        return read_bytes(path) if path.is_file() else None
 
     @override
     def remove(self, name: str) -> None:

@@ -11,10 +11,12 @@ import glob
 import os
 import shutil
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nightrank.storage.files.listing import entries, files_below
 from nightrank.storage.places import naming
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync(temporary)
         temporary.replace(path)
     except BaseException:
-        _remove(temporary.parent, f"{temporary.name}*")
+        with suppress(OSError):  # what ended the block is what is told
+            _remove(entries(temporary.parent, f"{temporary.name}*"))
         raise
     _sync(path.parent)
 
@@ -66,9 +69,10 @@ def remove_unfinished(folder: Path, name: str | None = None) -> None:
         name: Of the file that they were writing; None for all in the folder and below it.
     """
     if name is None:
-        _remove(folder, f"**/.*{_UNFINISHED}*")
+        found = [path for path in files_below(folder) if fnmatchcase(path.name, f".*{_UNFINISHED}*")]
     else:
-        _remove(folder, f".{glob.escape(name)}.*{_UNFINISHED}*")
+        found = entries(folder, f".{glob.escape(name)}.*{_UNFINISHED}*")
+    _remove(found)
 
 
 def publish_folder(made: Path, target: Path) -> None:
@@ -84,7 +88,7 @@ def publish_folder(made: Path, target: Path) -> None:
 
 def sync_all(folder: Path) -> None:
     """Bring a folder with all that is in it to the disk."""
-    for place, _, names in os.walk(folder):
+    for place, _, names in os.walk(folder, onerror=_told):
         for name in names:
             _sync(Path(place, name))
         _sync(Path(place))
@@ -119,7 +123,11 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _remove(folder: Path, pattern: str) -> None:
-    for unfinished in folder.glob(pattern):
+def _told(error: OSError) -> None:
+    raise error
+
+
+def _remove(found: list[Path]) -> None:
+    for unfinished in found:
         if unfinished.is_file():
             unfinished.unlink(missing_ok=True)

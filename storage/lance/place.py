@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from nightrank.storage.errors import MachineError
 from nightrank.storage.files.atomic import remove_folder
+from nightrank.storage.files.listing import entries, files_below
 from nightrank.storage.files.own import remove_with
 
 if TYPE_CHECKING:
@@ -119,11 +120,11 @@ class LanceFolder(LancePlace):
 
     @override
     def table_names(self) -> list[str]:
-        return sorted(path.name.removesuffix(SUFFIX) for path in self.path.glob(f"[!.]*{SUFFIX}"))
+        return [path.name.removesuffix(SUFFIX) for path in entries(self.path, f"[!.]*{SUFFIX}")]
 
     @override
     def table_bytes(self, name: str) -> int:
-        return sum(path.stat().st_size for path in self.table_folder(name).rglob("*") if path.is_file())
+        return sum(path.stat().st_size for path in files_below(self.table_folder(name)))
 
     @override
     def remove_table(self, name: str) -> None:
@@ -132,10 +133,11 @@ class LanceFolder(LancePlace):
     @override
     def remove_leftovers(self) -> None:
         """Halves of removed tables, and files that were still being written."""
-        for hidden in self.path.glob(f"{_REMOVED}*"):
+        for hidden in entries(self.path, f"{_REMOVED}*"):
             shutil.rmtree(hidden)
-        for unfinished in self.path.glob(f"*{SUFFIX}/data/.tmp*"):  # LanceDB leaves these for ever
-            unfinished.unlink()
+        for table in entries(self.path, f"*{SUFFIX}"):
+            for unfinished in entries(table / "data", ".tmp*"):  # LanceDB leaves these for ever
+                unfinished.unlink()
 
     @override
     def check_writer(self) -> None:

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from nightrank.storage.errors import MachineError
 from nightrank.storage.files.database import connect_for_writing, only_row
+from nightrank.storage.files.listing import entries
 from nightrank.storage.memo.file import written_anew
 from nightrank.storage.memo.pair_scores import CREATE_PAIR_SCORES
 from nightrank.storage.memo.prune import PAIRS, QUERIES, SPARSE_QUERIES, SPARSE_TEXTS
@@ -144,7 +145,7 @@ class SharedMemos:
 
     def share(self) -> None:
         """Upload what local memos hold and no part does; others may be writing them in this process meanwhile."""
-        for path in sorted(self._folder.glob("*.duckdb")):
+        for path in entries(self._folder, "*.duckdb"):
             table = _table_of(path.stem)
             if table is None:
                 continue
@@ -159,7 +160,7 @@ class SharedMemos:
             if not self._file(stem).is_file() and _table_of(stem) is not None:
                 self._check()
                 self._remote.delete(f"{FOLDER}/{stem}/{name}" for name in sorted(parts))
-        for path in sorted(self._folder.glob("*.duckdb")):
+        for path in entries(self._folder, "*.duckdb"):
             table = _table_of(path.stem)
             if table is None:
                 continue

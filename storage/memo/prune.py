@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.bm25.held import reachable_chunks
 from nightrank.storage.files.atomic import remove_unfinished
 from nightrank.storage.files.database import connect_for_writing, one_file, only_row
+from nightrank.storage.files.listing import entries
 from nightrank.storage.filters.queries import text_keys_in
 from nightrank.storage.memo.file import written_anew
 from nightrank.storage.memo.pair_scores import CREATE_PAIR_SCORES, PAID
@@ -143,13 +144,13 @@ def memo_path(folder: Path, kind: MemoKind, fingerprint: str) -> Path:
 
 def memos(folder: Path, kind: MemoKind) -> list[Path]:
     """The files of all memos of a kind."""
-    return sorted(folder.glob(f"{kind.prefix}*.duckdb"))
+    return entries(folder, f"{kind.prefix}*.duckdb")
 
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed processes were still writing, and logs whose memos they had removed."""
     remove_unfinished(folder)
-    for log in folder.glob("*.duckdb.wal"):
+    for log in entries(folder, "*.duckdb.wal"):
         if not log.with_suffix("").exists():
             log.unlink()
 

@@ -73,6 +73,32 @@ COVERAGE = pa.schema(
     ]
 )
 
+# gaps.parquet: queries that nothing answered well, those most in demand first.
+GAPS = pa.schema(
+    [
+        pa.field("text", pa.string(), nullable=False),  # normalised
+        pa.field("filter", pa.string()),  # its filter's canonical text; null without one
+        pa.field("count", pa.int64(), nullable=False),  # searches
+        pa.field("reasons", pa.list_(pa.string()), nullable=False),  # of nightrank.tasks.evaluate.gaps.REASONS
+        pa.field("results", pa.int32(), nullable=False),
+        pa.field("signal", pa.string()),  # what the score is: pair_score or dense_score; null without results
+        pa.field("score", pa.float32()),  # of the best result
+        pa.field("searches", pa.int64()),  # that would have shown clicks; null where none would
+        pa.field("clicks", pa.int64()),  # after them
+    ]
+)
+
+# later_day.parquet: the day that coverage is measured on, query by query.
+LATER_DAY = pa.schema(
+    [
+        pa.field("text", pa.string()),  # normalised; null for all searches whose text may not be kept
+        pa.field("filter", pa.string()),  # its canonical text
+        pa.field("count", pa.int64(), nullable=False),  # searches before the day
+        pa.field("searches", pa.int64(), nullable=False),  # on the day
+        pa.field("is_chosen", pa.bool_(), nullable=False),  # within the budget, on the evening before
+    ]
+)
+
 # dropped.parquet: what of the log was not kept, and why.
 DROPPED = pa.schema(
     [

@@ -145,6 +145,10 @@ class Drops(TableReference):
     """What of the query log was not kept, and why."""
 
 
+class Gaps(TableReference):
+    """Queries that nothing answered well, those most in demand first."""
+
+
 class BadRows(TableReference):
     """Rows of the inputs that were set aside, and why."""
 
@@ -167,6 +171,10 @@ class PastRankings(TableReference):
 
 class Profile(TableReference):
     """Scores and lengths of a sample of queries and chunks, which the next release's are compared with."""
+
+
+class NearFile(FileReference):
+    """How wrong near answers are and how much they answer, as ``storage.release.near_record`` has it."""
 
 
 class Report(FileReference):
@@ -197,6 +205,10 @@ class AllowedSets(TableReference):
     """The chunks of one collection that each filter lets through."""
 
 
+class Watched(TableReference):
+    """What became of searches of each query that would show clicks."""
+
+
 class Bm25Leg(TableReference):
     """What BM25 found for each query."""
 
@@ -207,6 +219,10 @@ class DenseLeg(TableReference):
 
 class SparseLeg(TableReference):
     """What the learned sparse encoder found for each query."""
+
+
+class LaterDay(TableReference):
+    """What was asked on a later day, and which queries had been chosen the evening before."""
 
 
 class Fused(TableReference):
@@ -270,7 +286,9 @@ class ReleaseFiles:
     single_stages = Named("single_stages.parquet", Comparison)  # each stage alone with the final order
     timings = Named("timings.json", TimingsFile)
     coverage = Named("coverage.parquet", Coverage)
+    near = Named("near.json", NearFile)  # where near answers are on
     dropped = Named("dropped.parquet", Drops)
+    gaps = Named("gaps.parquet", Gaps)
     bad_rows = Named("bad_rows.parquet", BadRows)
     account = Named("account.parquet", AccountKept)
     judgments = Named("judgments.parquet", JudgmentsKept)
@@ -317,7 +335,9 @@ class ScratchFiles:
     external_sparse = Named("external_sparse.parquet", ExternalRun)
     allowed = Named("allowed.parquet", AllowedSets)  # not there without filters
     allowed_before = Named("allowed_before.parquet", AllowedSets)  # of the collection that the refresh builds upon
+    watched = Named("watched.parquet", Watched)
     bm25_leg = Named("bm25.parquet", Bm25Leg)
     dense_leg = Named("dense.parquet", DenseLeg)
     sparse_leg = Named("sparse.parquet", SparseLeg)
     fused = Named("fused.parquet", Fused)
+    later_day = Named("later_day.parquet", LaterDay)  # where near answers are on, and the log has one

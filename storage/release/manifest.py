@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from nightrank.storage.errors import InputError, MachineError, NightrankError
 from nightrank.storage.files.atomic import sync_all, write_text
+from nightrank.storage.files.listing import files_below
 from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.release.files import ReleaseFiles
 
@@ -63,6 +64,7 @@ class Counts(_Record):
     documents_metadata: int  # other metadata alone, which costs no model call
     documents_removed: int
     documents_bad: int
+    documents_retracted: int = 0  # that the source has and that were taken down; they are left out
     chunks: int
     texts: int  # distinct ones among the chunks
     chunks_embedded: int
@@ -148,8 +150,8 @@ def digests_of(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file of a release but its manifest, by name."""
     return {
         path.relative_to(folder).as_posix(): sha256_of_file(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != ReleaseFiles.manifest.name
+        for path in sorted(files_below(folder))
+        if path.name != ReleaseFiles.manifest.name
     }
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import MachineError
+from nightrank.storage.files.listing import entries
 from nightrank.storage.lance.prune import ChunkPruning
 from nightrank.storage.lance.reachable import unreachable_rows
 from nightrank.storage.memo import prune as memo_prune
@@ -156,7 +157,7 @@ def _require_files(workspace: Workspace, kept: Sequence[Manifest]) -> None:
 
 
 def _unwanted(workspace: Workspace, releases: Sequence[Manifest], kept: Sequence[Manifest]) -> _Unwanted:
-    staging = tuple(sorted(workspace.releases.glob(f"{STAGING_PREFIX}*")))
+    staging = tuple(entries(workspace.releases, f"{STAGING_PREFIX}*"))
     if not kept:
         return _Unwanted((), staging, (), ())
     ids = {manifest.release_id for manifest in kept}

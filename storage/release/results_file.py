@@ -5,12 +5,14 @@ many threads and processes at once; and because front ends in any language can r
 
     SELECT query, results FROM results WHERE query_key = ?
 
-where the key is ``storage.keys.query_key`` and ``results`` is a JSON list, best first.
+where the key is ``storage.keys.query_key`` and ``results`` is a JSON list, best first. Beside them lie the queries as
+completions of what is being typed (``storage.release.suggestions``).
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import tempfile
 from contextlib import closing, contextmanager, suppress
@@ -26,14 +28,22 @@ from nightrank.storage.errors import MachineError
 from nightrank.storage.files.own import remove_with
 from nightrank.storage.foreign import machine_error, placed
 from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.suggestions import (
+    find_suggestions,
+    has_suggestions,
+    typed_form,
+    write_suggestions,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 CLOSED = "the results have been closed"
 COPIED_BYTES = 1 << 20  # at a time
+_HALVES = re.compile("[\ud800-\udfff]")  # of a character, which no stored text has
 MAPPED_BYTES = 1 << 40  # SQLite maps as much of it into memory as it was built to, and reads what lies beyond
 
+_NO_RESULTS = "[]"
 _CREATE = "CREATE TABLE results (query_key TEXT PRIMARY KEY, query TEXT NOT NULL, results TEXT NOT NULL)"
 _INSERT = "INSERT INTO results VALUES (?, ?, ?)"
 _CREATE_ALIASES = "CREATE TABLE aliases (alias_key TEXT PRIMARY KEY, query_key TEXT NOT NULL) WITHOUT ROWID"
@@ -49,14 +59,20 @@ _ALIASES = "SELECT alias_key, query_key FROM aliases ORDER BY alias_key"
 
 
 def write_results_file(
-    path: Path, rows: Iterable[tuple[str, str, str]], *, aliases: Iterable[tuple[str, str]] = ()
+    path: Path,
+    rows: Iterable[tuple[str, str, str]],
+    *,
+    aliases: Iterable[tuple[str, str]] = (),
+    suggests: Callable[[str], bool] | None = None,
 ) -> int:
     """Write the results of a release.
 
     Args:
         path: The file to make; it must not exist.
-        rows: Query key, normalised text and results as JSON, each query once.
+        rows: Query key, normalised text and results as JSON, each query once, those most in demand first.
         aliases: Keys of near-identical texts of a query with that query's key; none of them is a query of its own.
+        suggests: Whether a text is suggested while it is typed; those without results never are. None: there are no
+            suggestions.
 
     Returns:
         How many queries it holds, aliases not counted.
@@ -66,6 +82,15 @@ def write_results_file(
         sqlite3.IntegrityError: A query or an alias comes twice.
     """
     path.touch(exist_ok=False)
+    suggested: dict[str, None] = {}  # once, whatever filters it is asked with
+
+    def noted() -> Iterator[tuple[str, str, str]]:
+        for row in rows:
+            _, text, results = row
+            if suggests is not None and results != _NO_RESULTS and suggests(text):
+                suggested[text] = None
+            yield row
+
     with placed(path), closing(sqlite3.connect(path)) as connection:
         # Nobody reads the file before it is whole, and whoever commits the release brings it to the disk.
         connection.execute("PRAGMA journal_mode = OFF")
@@ -73,8 +98,10 @@ def write_results_file(
         with connection:
             connection.execute(_CREATE)
             connection.execute(_CREATE_ALIASES)
-            connection.executemany(_INSERT, rows)
+            connection.executemany(_INSERT, noted())
             connection.executemany(_INSERT_ALIAS, aliases)
+            if suggests is not None:
+                write_suggestions(connection, list(suggested))
         [count] = connection.execute(_COUNT).fetchone()
         return int(count)
 
@@ -88,6 +115,9 @@ class ResultsFile(Closing):
 
     Args:
         path: The file, in its release's folder; it must never change.
+
+    Attributes:
+        has_suggestions: Whether it has any: those of earlier versions, and of settings without them, have none.
 
     Raises:
         MachineError: The file is not there, or is none.
@@ -109,12 +139,13 @@ class ResultsFile(Closing):
         except OSError as error:
             raise self._unreadable(error) from error
         self._let_go = finalize(self, os.close, self._descriptor)
-        with self._reading() as connection:
+        with self.reading() as connection:
             connection.execute(_GET, ("",)).fetchone()
+            self.has_suggestions = has_suggestions(connection)
 
     def __len__(self) -> int:
         """How many queries it holds, aliases not counted."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             [count] = connection.execute(_COUNT).fetchone()
             return int(count)
 
@@ -135,9 +166,26 @@ class ResultsFile(Closing):
             MachineError: The file is damaged.
             ValueError: It has been closed.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             row: tuple[str, bytes] | None = connection.execute(_GET, (key,)).fetchone()
             return connection.execute(_GET_ALIAS, (key,)).fetchone() if row is None else row
+
+    def suggest(self, typed: str, *, limit: int) -> tuple[str, ...]:
+        """The queries that what is being typed may become, those most in demand first.
+
+        Args:
+            typed: As it is; the first of all where it is empty.
+            limit: How many, ``storage.release.suggestions.MOST`` at most.
+
+        Raises:
+            MachineError: The file is damaged.
+            ValueError: It has been closed.
+        """
+        form = typed_form(typed)
+        if not self.has_suggestions or (not form.isascii() and _HALVES.search(form)):
+            return ()
+        with self.reading() as connection:
+            return find_suggestions(connection, form, limit=limit)
 
     def rows(self) -> Iterator[tuple[str, str, bytes]]:
         """Every query's key, text and results as JSON, by key, aliases not among them; a row in memory at a time.
@@ -145,7 +193,7 @@ class ResultsFile(Closing):
         Raises:
             MachineError: The file is damaged.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             yield from connection.execute(_ROWS)
 
     def aliases(self) -> Iterator[tuple[str, str]]:
@@ -154,11 +202,11 @@ class ResultsFile(Closing):
         Raises:
             MachineError: The file is damaged.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             yield from connection.execute(_ALIASES)
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection that nobody else uses meanwhile."""
         if self._is_closed:
             raise ValueError(CLOSED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.lance.table import ChunkTable
@@ -28,7 +28,14 @@ class RolledBack:
     before: str | None
 
 
-def roll_back(workspace: Workspace, release_id: str | None, *, now: datetime) -> RolledBack:
+class Publish(Protocol):
+    """Makes a release the one that readers see."""
+
+    def __call__(self, workspace: Workspace, release_id: str, /, *, now: datetime) -> object:
+        """Move the pointer."""
+
+
+def roll_back(workspace: Workspace, release_id: str | None, *, now: datetime, publish: Publish) -> RolledBack:
     """Make an accepted release current, once its files have proved whole and its table of vectors is there.
 
     Args:
@@ -36,6 +43,7 @@ def roll_back(workspace: Workspace, release_id: str | None, *, now: datetime) ->
         release_id: The release, or None for the one that was live before the current one (where it is gone, the newest
             accepted one that is older).
         now: The time that the pointer carries.
+        publish: Moves it, once what was taken down is kept out of what readers get.
 
     Raises:
         InputError: There is no such release, it was rejected, it is current already, or an earlier version made it in
@@ -51,7 +59,7 @@ def roll_back(workspace: Workspace, release_id: str | None, *, now: datetime) ->
             manifest, before = read_manifest(workspace, release_id), _current_if_readable(workspace)
         _require_publishable(manifest, current=before)
         _require_whole(workspace, manifest)
-        workspace.publish(manifest.release_id, now=now)
+        publish(workspace, manifest.release_id, now=now)
     return RolledBack(current=manifest.release_id, before=before)
 
 

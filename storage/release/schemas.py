@@ -21,9 +21,19 @@ from nightrank.storage.records import (
     FUSED,
     LEG,
     QUERIES,
+    WATCHED,
 )
 from nightrank.storage.release.documents import DIGESTS, RAW_DOCUMENTS
-from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPPED, EVALUATION
+from nightrank.storage.release.evaluation import (
+    COMPARISON,
+    COVERAGE,
+    DEPTHS,
+    DIAGNOSIS,
+    DROPPED,
+    EVALUATION,
+    GAPS,
+    LATER_DAY,
+)
 from nightrank.storage.release.gate_records import JUDGMENTS, PAST_RANKINGS, PAST_RELEASES, PROFILE
 from nightrank.storage.release.leg_lists import LEG_LISTS
 
@@ -39,6 +49,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "Queries": QUERIES,
     "ExternalRun": EXTERNAL_RUN,
     "AllowedSets": ALLOWED_CHUNKS,
+    "Watched": WATCHED,
     "Bm25Leg": LEG,
     "DenseLeg": LEG,
     "SparseLeg": LEG,
@@ -51,7 +62,9 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "Diagnosis": DIAGNOSIS,
     "Comparison": COMPARISON,
     "Coverage": COVERAGE,
+    "LaterDay": LATER_DAY,
     "Drops": DROPPED,
+    "Gaps": GAPS,
     "BadRows": BAD_ROWS,
     "AccountKept": ACCOUNT,
     "JudgmentsKept": JUDGMENTS,

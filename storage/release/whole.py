@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from nightrank.storage.doctor.faults import Fault, fault_of
 from nightrank.storage.errors import NotStored
+from nightrank.storage.files.listing import files_below
 from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.files import FileReference, ReleaseFiles
@@ -70,5 +71,5 @@ def whole_file(file: F, manifest: Manifest) -> F | None:
 
 def stray_files(folder: Path, manifest: Manifest) -> list[Fault]:
     """Which files of a release its manifest does not name."""
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    there = {path.relative_to(folder).as_posix() for path in files_below(folder)}
     return fault_of("files that the manifest does not name", there - {*manifest.files, ReleaseFiles.manifest.name})

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import msgspec
 from typing_extensions import override
@@ -24,19 +24,55 @@ from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.storage.keys import query_key
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.results_file import ResultsFile
+from nightrank.storage.release.retracted import open_answers, read_retracted
+from nightrank.storage.release.suggestions import MOST
 from nightrank.storage.workspace.open import open_workspace
 
 if TYPE_CHECKING:
     from nightrank.storage.bucket.store import StoreOptions
     from nightrank.storage.records import JsonValue
+    from nightrank.storage.release.retracted import Retracted
     from nightrank.storage.workspace.base import Workspace
 else:
     JsonValue = Any  # where results are read from JSON; the ground floor's own would load Arrow for a look-up
 
 
 @dataclass(frozen=True, slots=True)
+class Snippet:
+    """What of a result's text is shown: the sentences that answer the query best.
+
+    All places count characters (Unicode code points, as Python does) of the result's ``text``, from 0.
+
+    Attributes:
+        start: Its first character.
+        end: One past its last: it is ``text[start:end]``.
+        cut_start: Whether it begins within a sentence.
+        cut_end: Whether it ends within one.
+        highlights: Where the query's terms are in it, each a first character and one past a last; in order, none
+            touching another.
+    """
+
+    start: int
+    end: int
+    cut_start: bool
+    cut_end: bool
+    highlights: tuple[tuple[int, int], ...]
+
+
+class SnippetPart(NamedTuple):
+    """A piece of a snippet, and whether it is highlighted."""
+
+    text: str
+    is_highlighted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
-    """One entry of a final ranking."""
+    """One entry of a final ranking.
+
+    Attributes:
+        snippet: None where the text is blank, snippets are off, or an earlier version made the release.
+    """
 
     rank: int
     document_id: str
@@ -45,6 +81,23 @@ class Result:
     title: str
     text: str
     metadata: dict[str, JsonValue]
+    snippet: Snippet | None = None
+
+    def snippet_parts(self) -> tuple[SnippetPart, ...]:
+        """The snippet cut where highlights begin and end; put together, it is the snippet. Empty without one.
+
+        >>> Result(1, "a", "a#0", 0.0, "", "A big dog.", {}, Snippet(2, 10, True, False, ((6, 9),))).snippet_parts()
+        (SnippetPart(text='big ', is_highlighted=False), SnippetPart(text='dog', is_highlighted=True), \
+SnippetPart(text='.', is_highlighted=False))
+        """
+        if self.snippet is None:
+            return ()
+        parts, at = [], self.snippet.start
+        for start, end in self.snippet.highlights:
+            parts += [SnippetPart(self.text[at:start], False), SnippetPart(self.text[start:end], True)]
+            at = end
+        parts.append(SnippetPart(self.text[at : self.snippet.end], False))
+        return tuple(part for part in parts if part.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +107,19 @@ class CachedResults:
     Attributes:
         query: Its text, normalised.
         condition: The canonical text of its filter; None without one.
+        how: Whether it was answered in advance, by what another query was answered with, or now.
+        from_query: Of a near answer the known query that was answered in advance, normalised.
+        expected_overlap: How alike a near answer and the query's own are, by the rank-biased overlap of such answers
+            that the release measured in the mean; 1 of others.
     """
 
     query: str
     release_id: str
     results: tuple[Result, ...]
     condition: str | None = None
+    how: Literal["exact", "near", "live"] = "exact"
+    from_query: str | None = None
+    expected_overlap: float = 1.0
 
 
 _RESULTS = msgspec.json.Decoder(tuple[Result, ...])
@@ -78,14 +138,17 @@ class SearchCache(Closing):
     Args:
         folder: Of the release.
         release_id: Its id.
+        answers: Its results as readers get them, where documents may have been taken down; None: as it holds them.
+        listed: The state of the list of these documents.
 
     Raises:
         MachineError: Its results are not there, or cannot be read.
     """
 
-    def __init__(self, folder: Path, *, release_id: str) -> None:
+    def __init__(self, folder: Path, *, release_id: str, answers: ResultsFile | None = None, listed: str = "") -> None:
         self.release_id = release_id
-        self._file = ResultsFile(ReleaseFiles(folder).results.path)
+        self.listed = listed
+        self._file = ResultsFile(ReleaseFiles(folder).results.path) if answers is None else answers
 
     @classmethod
     def open(
@@ -107,13 +170,17 @@ class SearchCache(Closing):
     @classmethod
     def of(cls, workspace: Workspace) -> Self:
         """As ``open``, of a workspace that is open already."""
-        release_id = workspace.require_current()
-        try:
-            return cls(_folder(workspace, release_id), release_id=release_id)
-        except MachineError:
-            if (published_meanwhile := workspace.require_current()) == release_id:
-                raise
-            return cls(_folder(workspace, published_meanwhile), release_id=published_meanwhile)
+        seen = seen_by_readers(workspace)
+        while True:
+            release_id, retracted = seen
+            try:
+                answers = open_answers(workspace, release_id, retracted)
+                folder = ReleaseFiles.of(workspace, release_id, only=[ReleaseFiles.results]).folder
+                return cls(folder, release_id=release_id, answers=answers, listed=retracted.state)
+            except MachineError:
+                if (now := seen_by_readers(workspace)) == seen:
+                    raise
+                seen = now  # another release was published, or a document taken down, meanwhile
 
     def __len__(self) -> int:
         return len(self._file)
@@ -138,7 +205,11 @@ class SearchCache(Closing):
             MachineError: The file is damaged.
         """
         condition = condition_of(filter_by)
-        found = self._file.get(query_key(query, condition))
+        return self._answer(query_key(query, condition), condition)
+
+    def _answer(self, key: str, condition: str | None) -> CachedResults | None:
+        """The results of a query or an alias, by its key."""
+        found = self._file.get(key)
         if found is None:
             return None
         text, results = found
@@ -148,10 +219,37 @@ class SearchCache(Closing):
             message = f"The results of a query in the release {self.release_id} cannot be read: {error}."
             raise MachineError(message, remedy="Roll back to another release, or run `nightrank refresh`.") from error
 
+    def suggest(self, typed: str, limit: int = 8) -> tuple[str, ...]:
+        """The queries that what is being typed may become, those most in demand first.
 
-def _folder(workspace: Workspace, release_id: str) -> Path:
-    """That of a release, with its results."""
-    return ReleaseFiles.of(workspace, release_id, only=[ReleaseFiles.results]).folder
+        They are queries that the release answers with at least one result, as enough users sent them
+        (``[queries].min_users``); none with personal data in it.
+
+        Args:
+            typed: As it is, in whatever case; the first of all where it is empty.
+            limit: How many, 1 to 50.
+
+        Returns:
+            Normalised texts; none where the release has no suggestions.
+
+        Raises:
+            InputError: The limit is another.
+            MachineError: The file is damaged.
+        """
+        if not 1 <= limit <= MOST:
+            raise InputError(f"{limit} suggestions were asked for.", remedy=f"Ask for 1 to {MOST}.")
+        return self._file.suggest(typed, limit=limit)
+
+
+def seen_by_readers(workspace: Workspace) -> tuple[str, Retracted]:
+    """The release that is live, and what was taken down, asked for in the one order that never shows too much.
+
+    Raises:
+        InputError: Nothing has been published there yet.
+        MachineError: One of them cannot be read.
+    """
+    release_id = workspace.require_current()
+    return release_id, read_retracted(workspace)
 
 
 def condition_of(value: JsonValue) -> str | None:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow.parquet as pq
 
-from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.errors import ChangedMeanwhile, InputError, MachineError
 from nightrank.storage.files.database import connect, one_file
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.release.results_file import ResultsFile
+from nightrank.storage.release.retracted import open_answers, read_retracted
 from nightrank.storage.release.whole import whole_file
 from nightrank.storage.serving.reader import Served
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.release.manifest import Manifest
+    from nightrank.storage.release.results_file import ResultsFile
     from nightrank.storage.workspace.base import Workspace
 
 _CONDITIONS = """
@@ -64,12 +65,23 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReleaseToServe:
-    """A release whose results can be read out."""
+    """A release whose results can be read out, without what was taken down.
+
+    Attributes:
+        served: What a place serves that has all of it.
+        files: Of the release.
+        manifest: Its own.
+        results: Opened.
+        workspace: Where it is.
+        listed: The state of the list of what was taken down when they were opened.
+    """
 
     served: Served
     files: ReleaseFiles
     manifest: Manifest
     results: ResultsFile
+    workspace: Workspace
+    listed: str
 
     @property
     def release_id(self) -> str:
@@ -80,6 +92,16 @@ class ReleaseToServe:
         """Every query and every alias, by key, one in memory at a time."""
         aliases = (Entry(key, alias_of=of) for key, of in self.results.aliases())
         return heapq.merge(self._queries(), aliases, key=lambda entry: entry.key)
+
+    def require_unchanged(self) -> None:
+        """See that nothing was taken down meanwhile; a place asks when it has written all, before it switches.
+
+        Raises:
+            ChangedMeanwhile: Something was, or was brought back.
+        """
+        if read_retracted(self.workspace).state != self.listed:
+            message = f"Documents of the release {self.release_id} were taken down while it was being exported."
+            raise ChangedMeanwhile(message, remedy="Export it again.")
 
     def require_whole(self) -> None:
         """Read the files that are exported, and compare them with the manifest.
@@ -120,12 +142,16 @@ def release_to_serve(workspace: Workspace, release_id: str | None) -> Iterator[R
     if manifest.status == "rejected":
         message = f"The release {release_id} was rejected by its gates, and is not for readers."
         raise InputError(message, remedy="Choose one that passed; `nightrank releases` lists them.")
-    with ResultsFile(files.results.path) as results:
+    retracted = read_retracted(workspace)  # after the pointer, where that was asked
+    replaced = retracted.releases.get(release_id)
+    answers = (retracted.state if replaced is None else replaced.sha256) if retracted.documents else ""
+    with open_answers(workspace, release_id, retracted) as results:
         if len(results) == 0:
             message = f"The release {release_id} answers no query."
             raise InputError(message, remedy="Check that the log has queries, and run `nightrank refresh`.")
         aliases = sum(1 for _ in results.aliases())
-        yield ReleaseToServe(Served(release_id, len(results), aliases), files, manifest, results)
+        served = Served(release_id, len(results), aliases, answers)
+        yield ReleaseToServe(served, files, manifest, results, workspace, retracted.state)
 
 
 def _conditions(queries: Path) -> Iterator[tuple[str, str]]:

@@ -92,6 +92,9 @@ class Target(Protocol):
 
         Returns:
             What the user should know about the place.
+
+        Raises:
+            ChangedMeanwhile: Something was taken down since the release was opened; what is live stays live.
         """
 
 

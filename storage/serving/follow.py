@@ -7,8 +7,10 @@
 
 Each look-up is answered from one release, as ``storage.serving.cache`` has it. What is published meanwhile is looked
 for in a thread of its own, so that no look-up waits for a store; its results are copied here and checked before they
-take the place of the others, in one step. While the workspace cannot be reached, or what is published cannot be read,
-the last release goes on being served, and ``seconds_since_look`` says for how long nobody could see whether it is live.
+take the place of the others, in one step. So does what was taken down: it is gone from all answers with the next look,
+``look_every_seconds`` after ``nightrank retract`` at the latest. While the workspace cannot be reached, or what is
+published cannot be read, the last release goes on being served, and ``seconds_since_look`` says for how long nobody
+could see whether it is live.
 """
 
 from __future__ import annotations
@@ -16,16 +18,18 @@ from __future__ import annotations
 import logging
 import time
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from typing_extensions import override
 
 from nightrank.storage.closing import Closing
 from nightrank.storage.errors import NightrankError
+from nightrank.storage.release.retracted import read_retracted
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.open import open_workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from nightrank.storage.bucket.store import StoreOptions
@@ -36,6 +40,8 @@ else:
     JsonValue = Any  # as in nightrank.storage.serving.cache
 
 _LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class FollowingCache(Closing):
@@ -52,7 +58,7 @@ class FollowingCache(Closing):
 
     def __init__(self, workspace: Workspace, *, look_every_seconds: float = 30.0) -> None:
         self._workspace, self._seconds = workspace, look_every_seconds
-        self._cache = SearchCache.of(workspace)
+        self._cache = self._opened()
         self._looking = Lock()
         self._looked = time.monotonic()
         self._closed = Event()
@@ -93,33 +99,51 @@ class FollowingCache(Closing):
 
     def get(self, query: str, *, filter_by: JsonValue = None) -> CachedResults | None:
         """The results of a query, as ``SearchCache.get`` has them."""
-        while True:
-            cache = self._cache
-            try:
-                return cache.get(query, filter_by=filter_by)
-            except ValueError:  # it was closed in between, for another release took its place
-                if cache is self._cache:
-                    raise
+        return self._asked(lambda cache: cache.get(query, filter_by=filter_by))
+
+    def suggest(self, typed: str, limit: int = 8) -> tuple[str, ...]:
+        """The queries that what is being typed may become, as ``SearchCache.suggest`` has them."""
+        return self._asked(lambda cache: cache.suggest(typed, limit))
 
     def look(self) -> bool:
-        """Look now for what has been published meanwhile.
+        """Look now for what has been published or taken down meanwhile.
 
         Returns:
-            Whether another release is served than before.
+            Whether other answers are served than before.
 
         Raises:
             MachineError: The workspace cannot be reached, or its results cannot be read.
         """
         with self._looking:
             before, now = self._cache, time.monotonic()
-            if self._workspace.current_release_id() in {None, before.release_id}:
+            if self._is_live(before):
                 self._looked = now
                 return False
-            self._cache = SearchCache.of(self._workspace)
+            self._cache = self._opened()
             self._looked = now
             before.close()
             self._workspace.forget_removed()
             return True
+
+    def _is_live(self, cache: SearchCache) -> bool:
+        """Whether it is what a reader that opens now would read."""
+        if self._workspace.current_release_id() in {None, cache.release_id}:
+            return read_retracted(self._workspace).state == cache.listed
+        return False
+
+    def _asked(self, question: Callable[[SearchCache], T]) -> T:
+        """What the release that is served answers."""
+        while True:
+            cache = self._cache
+            try:
+                return question(cache)
+            except ValueError:  # it was closed in between, for another release took its place
+                if cache is self._cache:
+                    raise
+
+    def _opened(self) -> SearchCache:
+        """The results of the release that is current now."""
+        return SearchCache.of(self._workspace)
 
     def _follow(self) -> None:
         while not self._closed.wait(self._seconds):

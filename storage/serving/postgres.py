@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import errors
+from psycopg.rows import dict_row
 from psycopg.sql import SQL, Composed, Identifier, Literal
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -63,13 +64,13 @@ _ANALYZE = SQL("ANALYZE {answers}")
 _PATIENCE = SQL("SET LOCAL lock_timeout = '100ms'")
 _SWITCH = SQL(
     "CREATE OR REPLACE VIEW {view} AS SELECT key, alias_of, answer, {release_id}::text AS release_id, "
-    "{queries}::bigint AS queries, {aliases}::bigint AS aliases FROM {answers}"
+    "{queries}::bigint AS queries, {aliases}::bigint AS aliases, {told}::text AS answers FROM {answers}"
 )
 _REPLACED = SQL("UPDATE {exports} SET replaced_at = now() WHERE replaced_at IS NULL AND number <> %s")
 _OLD = SQL("SELECT number FROM {exports} WHERE replaced_at < now() - make_interval(secs => %s) ORDER BY number")
 _DROP = SQL("DROP TABLE IF EXISTS {answers}")
 _FORGET = SQL("DELETE FROM {exports} WHERE number = %s")
-_SERVED = SQL("SELECT release_id, queries, aliases FROM {view} LIMIT 1")
+_SERVED = SQL("SELECT * FROM {view} LIMIT 1")
 _COUNT = SQL("SELECT count(*) FROM {view}")
 _GET = SQL(
     "SELECT coalesce(found.answer, query.answer) FROM {view} AS found "
@@ -134,6 +135,7 @@ class PostgresTarget:
                 connection.execute(names.put(_INDEX, number))
                 connection.execute(names.put(_ANALYZE, number))
                 connection.execute(names.put(_REPLACED), [number])
+                release.require_unchanged()
                 self._switch(connection, number, release.served)
             self._drop_replaced(connection)
         return ()
@@ -162,8 +164,15 @@ class PostgresTarget:
 
     def _switch(self, connection: psycopg.Connection, number: int, served: Served) -> None:
         """Replace the view, a moment at a time: whoever waits for a lock makes all who come later wait too."""
-        told = {name: Literal(value) for name, value in served._asdict().items()}
-        statement = _SWITCH.format(**told, view=self._names.view, answers=self._names.answers(number))
+        release_id, queries, aliases, told = map(Literal, served)
+        statement = _SWITCH.format(
+            release_id=release_id,
+            queries=queries,
+            aliases=aliases,
+            told=told,
+            view=self._names.view,
+            answers=self._names.answers(number),
+        )
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
@@ -258,8 +267,10 @@ class Names:
 
 
 def _served(connection: psycopg.Connection, names: Names) -> Served | None:
-    row = connection.execute(names.put(_SERVED)).fetchone()
-    return None if row is None else Served(*row)
+    cursor = connection.cursor(row_factory=dict_row).execute(names.put(_SERVED))
+    row = cursor.fetchone()
+    # Of a view that an earlier version made, which tells nothing of answers.
+    return None if row is None else Served(row["release_id"], row["queries"], row["aliases"], row.get("answers", ""))
 
 
 def _required(connection: psycopg.Connection, names: Names, address: Address) -> Served:

@@ -37,11 +37,17 @@ class ResultsReader(Protocol):
 
 
 class Served(NamedTuple):
-    """What a place serves: the release, how many queries, and how many aliases of them."""
+    """What a place serves: the release, how many queries, how many aliases of them, and which answers are others.
+
+    Attributes:
+        answers: Which answers are not those of the release, since documents were taken down: a digest; empty where none
+            is.
+    """
 
     release_id: str
     queries: int
     aliases: int
+    answers: str = ""
 
 
 class StoredAnswer(NamedTuple):

@@ -58,7 +58,8 @@ class Live(NamedTuple):
         """
         try:
             value = json.loads(stored)
-            return cls(value["space"], Served(value["release_id"], value["queries"], value["aliases"]))
+            served = Served(value["release_id"], value["queries"], value["aliases"], value.get("answers", ""))
+            return cls(value["space"], served)
         except (ValueError, KeyError, TypeError) as error:
             message = f"{where} holds something that no export has written."
             raise InputError(message, remedy="Choose another name with --name or [export].name.") from error
@@ -112,15 +113,19 @@ class RedisTarget:
                     staging.remove()
                 raise
             # From here on nothing is removed by hand: whether a transaction that broke off was done is not known.
-            self._switch(client, live, staging.buckets)
+            self._switch(client, live, staging.buckets, release.require_unchanged)
             return _warnings(client, self._address)
 
-    def _switch(self, client: redis.Redis, live: Live, buckets: list[str]) -> None:
+    def _switch(
+        self, client: redis.Redis, live: Live, buckets: list[str], require_unchanged: Callable[[], None]
+    ) -> None:
         pointer = _pointer(self._name)
 
         def switch(pipe: Any) -> None:  # noqa: ANN401 (redis' own pipeline type lacks what it has)
             stored = pipe.get(pointer)
             before = None if stored is None else Live.from_json(stored, where=self._address.shown)
+            # The pointer is being watched: what is taken down from now on is exported after this, or undoes it.
+            require_unchanged()
             pipe.multi()
             if before is not None and before.space == live.space:  # it was done, and only its answer was lost
                 return

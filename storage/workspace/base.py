@@ -8,6 +8,8 @@ workspace/
   releases/<release_id>/    immutable, named by its manifest
   releases/.staging-<id>/   a release being built; abandoned ones are removed by the next writer
   models/                   what trainings made; see nightrank.storage.workspace.models
+  retracted.json            documents that were taken down, and in retracted/ what is answered without them; see
+                            nightrank.storage.release.retracted
 
 ``storage.workspace.folder`` and ``storage.workspace.bucket`` are the two that there are, and ``storage.workspace.open``
 chooses between them. Of a workspace in an object store this folder is a local copy; ``storage.workspace.bucket`` says
@@ -25,8 +27,9 @@ from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.atomic import remove_unfinished
+from nightrank.storage.files.listing import entries
 from nightrank.storage.foreign import machine_error
-from nightrank.storage.workspace.locks import held
+from nightrank.storage.workspace.locks import held, waiting_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -115,6 +118,37 @@ class Workspace(ABC):
     @abstractmethod
     def change(self, name: str) -> SmallFile:
         """A small file as it is now, to be written anew."""
+
+    # Small files that never change, which readers need beside a release.
+
+    @abstractmethod
+    def bring(self, name: str, *, sha256: str) -> Path | None:
+        """Such a file by its path in the workspace, here; None where it is not there or damaged, as far as is seen."""
+
+    @abstractmethod
+    def share(self, name: str) -> None:
+        """Let other machines have a file that lies in the folder of the workspace, where they have not the same one."""
+
+    @abstractmethod
+    def files_in(self, folder: str) -> list[str]:
+        """The names of such files in a folder of the workspace."""
+
+    @abstractmethod
+    def remove_files(self, names: Collection[str]) -> None:
+        """Remove such files by their paths in the workspace; one that is not there is passed over."""
+
+    @abstractmethod
+    def holding(self, name: str, *, what: str, now: datetime) -> AbstractContextManager[None]:
+        """Hold a small file of the workspace alone, whoever holds the workspace: others who want to hold it wait.
+
+        Args:
+            name: By its path in the workspace.
+            what: It is, for people.
+            now: When it begins, for whoever waits in vain.
+
+        Raises:
+            WorkspaceBusy: Somebody else has held it for longer than is waited.
+        """
 
     # Releases.
 
@@ -296,6 +330,13 @@ class Workspace(ABC):
         """Make what readers hold, for those who may not make it themselves; it is there for good."""
 
     @contextmanager
+    def _holding_here(self, name: str, *, what: str, now: datetime) -> Iterator[None]:
+        """Hold a lock of the folder's own for a small file."""
+        path = self.root / f".{name}.lock"
+        with waiting_for(lambda: held(path, what=f"{what} of {self}", now=now)):
+            yield
+
+    @contextmanager
     def _writing_here(self, *, now: datetime, run: str | None) -> Iterator[Abandoned | None]:
         """Hold the lock of the folder; one that this made and that is still empty at the end is removed again."""
         made_here = not self.root.exists()
@@ -309,7 +350,7 @@ class Workspace(ABC):
 
     def _remove_abandoned(self) -> None:
         """Remove what killed writers left in the folder."""
-        for abandoned in self.releases.glob(f"{STAGING_PREFIX}*"):
+        for abandoned in entries(self.releases, f"{STAGING_PREFIX}*"):
             shutil.rmtree(abandoned)
         remove_unfinished(self.root, POINTER)
 

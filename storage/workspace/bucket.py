@@ -7,7 +7,9 @@ until they are gone over there.
 prefix/
   current.json                 the one mutable pointer, written under the condition that nobody else has
   lock.json                    the writer's lease; see nightrank.storage.bucket.lease
-  readers/<id>.json            who reads LanceDB's tables; each with a time at which it ends
+  retracted.json               what was taken down, written under the same condition; retracted.json.lock its lease
+retracted/<name>.sqlite      what is answered instead; see nightrank.storage.release.retracted
+readers/<id>.json            who reads LanceDB's tables; each with a time at which it ends
   lance/                       LanceDB's own
   memo/<memo>/<part>.parquet   see nightrank.storage.memo.parts
   releases/<release_id>/       the files of a release, its manifest last
@@ -31,9 +33,12 @@ from nightrank.storage.bucket.lease import Lease, record_of
 from nightrank.storage.bucket.shards import FolderInBucket
 from nightrank.storage.errors import InputError, MachineError, NightrankError
 from nightrank.storage.files.atomic import publish_folder, remove_folder, write_bytes
+from nightrank.storage.files.listing import entries, files_below
+from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.lance.place import LanceBucket
+from nightrank.storage.places import read_bytes
 from nightrank.storage.workspace.base import MANIFEST, MODELS, POINTER, RELEASES, Workspace, is_release_id
-from nightrank.storage.workspace.locks import abandoned_by
+from nightrank.storage.workspace.locks import abandoned_by, waiting_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -98,6 +103,45 @@ class BucketWorkspace(Workspace):
             raise MachineError(message, remedy="Run again: it builds upon what was published.")
         writer.pointer = seen
 
+    @override
+    def bring(self, name: str, *, sha256: str) -> Path | None:
+        path = self.root / name
+        if path.is_file() and sha256_of_file(path) == sha256:
+            return path
+        return path if self.remote.download(name, path, sha256=sha256) else None
+
+    @override
+    def share(self, name: str) -> None:
+        self.remote.upload(self.root / name, name)
+
+    @override
+    def files_in(self, folder: str) -> list[str]:
+        return sorted(key.removeprefix(f"{folder}/") for key in self.remote.sizes(folder))
+
+    @override
+    def remove_files(self, names: Collection[str]) -> None:
+        self.remote.delete(names)
+        for name in names:
+            (self.root / name).unlink(missing_ok=True)
+
+    @override
+    @contextmanager
+    def holding(self, name: str, *, what: str, now: datetime) -> Iterator[None]:
+        from nightrank.storage.workspace.bucket_writer import owner_of  # a look-up loads no DuckDB
+
+        def lease() -> Lease:
+            return Lease(
+                self.remote,
+                f"{name}.lock",
+                what=f"{what} of {self}",
+                owner=owner_of(self.root),
+                since=now.isoformat(timespec="seconds"),
+                clock=self._clock,
+            )
+
+        with self._holding_here(name, what=what, now=now), waiting_for(lease):
+            yield
+
     # Releases.
 
     @override
@@ -158,14 +202,14 @@ class BucketWorkspace(Workspace):
         writer = self._require_writer()
         writer.stop_sharing()
         writer.memos.share()
-        names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+        names = [path.relative_to(folder).as_posix() for path in sorted(files_below(folder))]
         for name in names:
             if name != MANIFEST:
                 writer.lease.check()
                 self.remote.upload(folder / name, f"{_folder_of(release_id)}/{name}")
         writer.lease.renew()
         key = f"{_folder_of(release_id)}/{MANIFEST}"
-        if self.remote.write_if(key, (folder / MANIFEST).read_bytes(), seen=None) is None:
+        if self.remote.write_if(key, read_bytes(folder / MANIFEST), seen=None) is None:
             message = f"There is a release {release_id} in {self} already."
             raise MachineError(message, remedy="Run again.")
         self._brought.add((release_id, ""))
@@ -181,7 +225,7 @@ class BucketWorkspace(Workspace):
     @override
     def forget_removed(self) -> None:
         there = set(self.release_ids())
-        for folder in self.releases.glob("[!.]*"):
+        for folder in entries(self.releases, "[!.]*"):
             if folder.name not in there:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -217,7 +261,7 @@ class BucketWorkspace(Workspace):
     @override
     def share_model(self, name: str, *, last: str) -> None:
         folder = self.models / name
-        files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == last)
+        files = sorted(files_below(folder), key=lambda path: path.name == last)
         for path in files:
             self.remote.upload(path, f"{MODELS}/{name}/{path.relative_to(folder).as_posix()}")
 

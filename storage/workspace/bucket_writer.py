@@ -54,7 +54,7 @@ def writer_of(
         remote,
         LEASE,
         what=f"the workspace {remote.url}",
-        owner=_owner(root),
+        owner=owner_of(root),
         since=now.isoformat(timespec="seconds"),
         clock=clock,
         run=run,
@@ -108,7 +108,7 @@ class Writer:
                 _LOG.warning("Memos were not uploaded: %s", reason_of(error))
 
 
-def _owner(root: Path) -> str:
+def owner_of(root: Path) -> str:
     """Who this local copy is: the lock in its folder says that no two processes write through it at once.
 
     The machine and its start are in it, for folders are cloned, and disks moved.

@@ -12,12 +12,14 @@ from typing_extensions import override
 
 from nightrank.storage.bucket.shards import FolderOnDisk
 from nightrank.storage.files.atomic import publish_folder, remove_folder, write_text
+from nightrank.storage.files.listing import entries, files_below
 from nightrank.storage.lance.place import LanceFolder
-from nightrank.storage.places import naming
+from nightrank.storage.places import naming, read_bytes
 from nightrank.storage.workspace.base import MANIFEST, POINTER, Workspace, is_release_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
 
@@ -52,7 +54,7 @@ class FolderWorkspace(Workspace):
         path = self.root / name
         try:
             with naming(path):
-                return path.read_bytes()
+                return read_bytes(path)
         except (FileNotFoundError, NotADirectoryError):  # a workspace that is a file is told where it is written
             return None
 
@@ -61,12 +63,34 @@ class FolderWorkspace(Workspace):
         return FileToChange(self.root / name, self.read(name))
 
     @override
+    def bring(self, name: str, *, sha256: str) -> Path | None:
+        path = self.root / name
+        return path if path.is_file() else None
+
+    @override
+    def share(self, name: str) -> None:
+        """Others see the same folder."""
+
+    @override
+    def files_in(self, folder: str) -> list[str]:
+        return [path.name for path in entries(self.root / folder, "[!.]*") if path.is_file()]
+
+    @override
+    def remove_files(self, names: Collection[str]) -> None:
+        for name in names:
+            (self.root / name).unlink(missing_ok=True)
+
+    @override
+    def holding(self, name: str, *, what: str, now: datetime) -> AbstractContextManager[None]:
+        return self._holding_here(name, what=what, now=now)
+
+    @override
     def release(self, release_id: str, only: Collection[str] | None = None) -> Path:
         return self.releases / release_id
 
     @override
     def release_ids(self) -> list[str]:
-        names = sorted(path.parent.name for path in self.releases.glob(f"*/{MANIFEST}"))
+        names = [path.name for path in entries(self.releases) if (path / MANIFEST).exists()]
         return [name for name in names if is_release_id(name)]
 
     @override
@@ -93,7 +117,7 @@ class FolderWorkspace(Workspace):
 
     @override
     def size_bytes(self, path: Path) -> int:
-        files = path.rglob("*") if path.is_dir() else [path]
+        files = files_below(path) if path.is_dir() else [path]
         return sum(file.stat().st_size for file in files if file.is_file())
 
     @override

@@ -6,7 +6,8 @@ import fcntl
 import json
 import os
 import socket
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,14 @@ from nightrank.storage.foreign import passing_failure
 from nightrank.storage.places import naming
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
 
 ELSEWHERE = "Choose another `workspace` in the settings."
+PATIENCE_SECONDS = 120.0  # for what is held for moments
+PAUSE_SECONDS = 0.1
 TRIES = 100  # as many writers in turn may remove an empty workspace while one waits for its lock
 
 
@@ -83,6 +87,29 @@ def held(
         else:
             _write(descriptor, left)
         os.close(descriptor)
+
+
+@contextmanager
+def waiting_for(take: Callable[[], AbstractContextManager[object]]) -> Iterator[None]:
+    """Hold what others hold for moments alone, as soon as it is free.
+
+    Args:
+        take: Tries to hold it.
+
+    Raises:
+        WorkspaceBusy: It was not free for ``PATIENCE_SECONDS``.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(take())
+                break
+            except WorkspaceBusy:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(PAUSE_SECONDS)
+        yield
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.atomic import publish_folder, remove_unfinished, rename_folder, replacing
+from nightrank.storage.files.listing import entries
 from nightrank.storage.foreign import machine_error
 from nightrank.storage.workspace.base import MODELS
 from nightrank.storage.workspace.locks import held
@@ -86,7 +87,7 @@ def training(workspace: Workspace, kind: ModelKind, *, key: str, now: datetime) 
     """
     folder = workspace.models / f".training-{kind}-{key}"
     with held(folder.with_name(f"{folder.name}.lock"), what=f"the training {folder}", now=now):
-        for discarded in workspace.models.glob(f"{DISCARDED_PREFIX}*"):
+        for discarded in entries(workspace.models, f"{DISCARDED_PREFIX}*"):
             shutil.rmtree(discarded, ignore_errors=True)  # its own process may be at it
         folder.mkdir(exist_ok=True)
         remove_unfinished(folder)

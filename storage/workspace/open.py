@@ -13,7 +13,7 @@ from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.atomic import write_text
 from nightrank.storage.files.paths import require_usable
 from nightrank.storage.foreign import machine_error, passing_failure
-from nightrank.storage.places import naming
+from nightrank.storage.places import naming, read_bytes
 from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def workspace_at(root: Path) -> Workspace:
 
     try:
         with naming(path):
-            reached = json.loads(path.read_bytes())
+            reached = json.loads(read_bytes(path))
         remote = Remote(reached["url"], StoreOptions(**reached["options"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         if (told := machine_error(error)) is not None:

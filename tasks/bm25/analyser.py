@@ -85,7 +85,7 @@ class Analyser:
         terms: list[str | None] = list(words)
         by_language: dict[str, list[int]] = defaultdict(list)
         for place, word in enumerate(words):
-            by_language[_language_in(script_of(word), self.languages[language])].append(place)
+            by_language[language_in(script_of(word), self.languages[language])].append(place)
         for name, places in by_language.items():
             for place, term in zip(places, self._terms([words[place] for place in places], name), strict=True):
                 terms[place] = term
@@ -164,8 +164,8 @@ def _lists_fingerprint() -> str:
     return fingerprint({name: [sorted(of.stop_words), sorted(of.marks)] for name, of in word_lists().items()})
 
 
-def _language_in(script: str, language: str) -> str:
-    """What a word of a script is taken for in a text of a language."""
+def language_in(script: str, language: str) -> str:
+    """The name of the language that a word of a script is taken for in a text of a language."""
     if language == NO_LANGUAGE or script in LANGUAGES[language].scripts:
         return language
     return MAIN_LANGUAGES.get(script, NO_LANGUAGE)

@@ -37,9 +37,7 @@ def split_words(texts: list[str]) -> list[list[str]]:
     [['プログラミング', 'ガイド'], ['รองเท้า', 'ผ้าใบ'], ['신발', '발은'], ['책']]
     """
     found: list[list[str]] = [[]]
-    joined = _BREAK.join(texts)
-    for apart, whole in _AM:
-        joined = joined.replace(apart, whole)
+    joined = with_vowels_whole(_BREAK.join(texts))
     for word in WordBreaker(joined, "en"):
         if word == _BREAK:
             found.append([])
@@ -48,6 +46,13 @@ def split_words(texts: list[str]) -> list[list[str]]:
         else:
             found[-1].append(word)
     return found[: len(texts)]
+
+
+def with_vowels_whole(text: str) -> str:
+    """A folded text with the vowels that folding takes apart and dictionaries have whole."""
+    for apart, whole in _AM:
+        text = text.replace(apart, whole)
+    return text
 
 
 def _pairs(part: str) -> list[str]:

@@ -24,8 +24,8 @@ from nightrank.tasks.document_queries.titles import (
     telling_headings,
     without_site,
 )
-from nightrank.tasks.query_log.aliases import near_form
 from nightrank.tasks.query_log.fill import DocumentQuery
+from nightrank.tasks.query_log.near_form import near_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

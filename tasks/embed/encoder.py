@@ -95,7 +95,7 @@ class Embedder:
                 model_kwargs={"use_safetensors": True, "dtype": getattr(torch, plan.precision)},
             )
         except (OSError, ValueError, KeyError) as error:
-            if (told := passing_failure(error)) is not None:
+            if (told := passing_failure(error, where=plan.files.folder)) is not None:
                 raise told from error
             message = f"{plan.files.folder} holds no model that sentence-transformers can read: {error}"
             raise InputError(message, remedy="Give the folder or the id of a sentence-transformers model.") from error

@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Self
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.places import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,7 +103,7 @@ class Vocabulary:
 def tokens_read(model_folder: Path) -> int | None:
     """How many tokens of a text a dual encoder reads, special ones included; None where its folder is silent."""
     path = model_folder / "sentence_bert_config.json"
-    length = json.loads(path.read_bytes()).get("max_seq_length") if path.is_file() else None
+    length = json.loads(read_bytes(path)).get("max_seq_length") if path.is_file() else None
     return length if isinstance(length, int) else None
 
 

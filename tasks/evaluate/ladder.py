@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 
 from nightrank.storage.legs import LEGS
+from nightrank.storage.places import read_bytes
 from nightrank.storage.release.evaluation import Timings
 from nightrank.tasks.names import STAGE_NAMES
 
@@ -65,7 +66,7 @@ def ladder(means: Mapping[str, Mapping[str, float]], timings: Timings | None) ->
 def read_timings(file: TimingsFile) -> Timings | None:
     """The timings of a release; None where nothing was timed, or the file cannot be read."""
     try:
-        return Timings.model_validate_json(file.path.read_bytes()) if file.is_there() else None
+        return Timings.model_validate_json(read_bytes(file.path)) if file.is_there() else None
     except UNREADABLE:
         return None
 

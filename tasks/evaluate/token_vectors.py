@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.places import read_bytes
 from nightrank.tasks.chunk.boundaries import SPECIAL_TOKENS
 from nightrank.tasks.models.files import WEIGHTS
 
@@ -113,7 +114,7 @@ def _tokens_read(model_folder: Path) -> int | None:
     path = model_folder / "sentence_bert_config.json"
     if not path.is_file():
         return None
-    length = json.loads(path.read_bytes()).get("max_seq_length")
+    length = json.loads(read_bytes(path)).get("max_seq_length")
     return max(1, length - SPECIAL_TOKENS) if isinstance(length, int) else None
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.release.manifest import Gate
 from nightrank.tasks.gates.rules import Incomparable
+from nightrank.tasks.read.account import Kind
 from nightrank.tasks.read.told import characters_of
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def account_gate(
         reason = f"not compared: {before.reason}"
         return Gate(name=NAME, passed=True, value=0.0, threshold=max_text_lost, reason=reason)
     names = "documents with a text", "characters of text"
-    counts, held = characters_of(now), f"within the last {days} days"
+    # What was taken down on purpose is not lost.
+    kept, taken_down = characters_of(now), characters_of(now, Kind.RETRACTED)
+    counts, held = tuple(map(sum, zip(kept, taken_down, strict=True))), f"within the last {days} days"
     compared = [
         *((name, "live", was, is_now) for name, was, is_now in zip(names, characters_of(before), counts, strict=True)),
         *((name, held, was, is_now) for name, was, is_now in zip(names, most, counts, strict=True) if was),
@@ -52,6 +55,7 @@ def account_gate(
         key=lambda found: found[0],
     )
     reason = f"{was:,} {name} {when}, {is_now:,} now"
+    reason += ", what was taken down counted in" if any(taken_down) else ""
     reason += f": {lost:.1%} are gone, up to {max_text_lost:.1%} may" if lost > 0 else ""
     value = max(lost, 0.0)
     return Gate(name=NAME, passed=value <= max_text_lost, value=value, threshold=max_text_lost, reason=reason)

@@ -39,6 +39,7 @@ GATES = (
     "account",
     "unrelated",
     "profile",
+    "near_error",
 )
 ALWAYS = "integrity"  # the gate that nobody can override
 FAULTS = (ALWAYS, "bm25_audit")  # where these fail something is broken: nobody means that

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.foreign import passing_failure
+from nightrank.storage.places import read_bytes
 from nightrank.storage.workspace.models import ModelKind
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def read_training_card(folder: Path) -> TrainingCard:
     """
     path = folder / CARD
     try:
-        return TrainingCard.model_validate_json(path.read_bytes())
+        return TrainingCard.model_validate_json(read_bytes(path))
     except OSError as error:
         if (told := passing_failure(error)) is not None:
             raise told from error

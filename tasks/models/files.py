@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.files.listing import entries, files_below
 from nightrank.storage.foreign import passing_failure
 from nightrank.storage.keys import fingerprint, sha256_of_file
+from nightrank.storage.places import read_bytes
 from nightrank.storage.workspace.models import bring_model, promoted_as
 from nightrank.tasks.models.card import CARD, read_training_card
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from nightrank.storage.records import JsonValue
 
@@ -76,7 +78,7 @@ def find_model(name: str, *, base: Path, revision: str | None, sha256: str | Non
     _require_safetensors(folder, name=name)
     digests = {
         path.relative_to(folder).as_posix(): sha256_of_file(path)
-        for path in sorted(_files_below(folder))
+        for path in sorted(files_below(folder, follow_links=True))
         if path.suffix in _DECISIVE and path.name not in _INDECISIVE_NAMES
     }
     files = ModelFiles(folder, digests)
@@ -177,15 +179,6 @@ def _folder_of(name: str, *, base: Path, revision: str | None) -> Path:
     return _from_hub(name, revision=revision)
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """The files of a folder and of those below it, links to folders followed, each folder once."""
-    seen: set[str] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        seen.add(os.path.realpath(place))
-        folders[:] = [name for name in folders if os.path.realpath(Path(place, name)) not in seen]
-        yield from (path for name in names if (path := Path(place, name)).is_file())
-
-
 def _require_safetensors(folder: Path, *, name: str) -> None:
     """See that all weights of a model are in its own folder, in a form that runs no code.
 
@@ -197,7 +190,7 @@ def _require_safetensors(folder: Path, *, name: str) -> None:
             message = f"The model {name!r} has a part outside its folder, {part}, whose changes nobody would notice."
             raise InputError(message, remedy="Copy the part into the model's folder, and correct modules.json.")
         where = part.relative_to(folder)
-        others = sorted(path.name for path in part.glob("*") if path.suffix in _PICKLED)
+        others = sorted(path.name for path in entries(part) if path.suffix in _PICKLED)
         if others and not any((part / weights).is_file() for weights in _SAFE):
             message = (
                 f"The model {name!r} has weights in {where / others[0]}, a form that can run code and is not read."
@@ -220,7 +213,7 @@ def _parts_of(folder: Path) -> list[Path]:
 
 def _listed(path: Path, paths_in: Callable[[Any], list[str]]) -> list[str]:
     try:
-        return paths_in(json.loads(path.read_bytes()))
+        return paths_in(json.loads(read_bytes(path)))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if (told := passing_failure(error)) is not None:
             raise told from error
@@ -248,7 +241,8 @@ def _weights_in(folder: Path) -> str:
     """The file of a model's weights: its own, or that of the part that reads texts, where queries have another."""
     if (folder / WEIGHTS).is_file():
         return WEIGHTS
-    parts = sorted(folder.glob(f"*/{WEIGHTS}"), key=lambda path: (-path.stat().st_size, path))
+    found = [part / WEIGHTS for part in entries(folder) if (part / WEIGHTS).is_file()]
+    parts = sorted(found, key=lambda path: (-path.stat().st_size, path))
     return parts[0].relative_to(folder).as_posix() if parts and (folder / "router_config.json").is_file() else WEIGHTS
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from nightrank.tasks.query_log.near_form import near_form
 from nightrank.tasks.query_log.traffic import totals
 
 if TYPE_CHECKING:
@@ -18,28 +18,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.query_log.traffic import Entries, Traffic
 
 Form = TypeVar("Form")
-
-# A dash beside a letter: covid-19, e-mail, not 2019-2020, not a leading minus.
-HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u2010-\u2015](?=[^\W_])|(?<=\d)[-\u2010-\u2015](?=[^\W\d_])")
-END = " ?!.,;:\u2026\u061f\u3002"  # other signs can be a name's: c++, c#, yes*
-START = " \u00bf\u00a1"
-APOSTROPHES = str.maketrans("\u2019\u2018\u02bc", "'''")
-
-
-def near_form(text: str) -> str:
-    """What near-identical queries share: no punctuation at the end, hyphens as spaces, one kind of apostrophe.
-
-    Nothing that may carry a meaning goes: accents, digits, word order, plural, a dot in front (``.net``), signs of
-    names (``c++``), quotation marks. A text of punctuation alone stays as it is.
-
-    Args:
-        text: Normalised.
-
-    >>> near_form("what is e-mail ?"), near_form("c++"), near_form("2019-2020"), near_form("?!")
-    ('what is e mail', 'c++', '2019-2020', '?!')
-    """
-    plain = HYPHEN.sub(" ", text.translate(APOSTROPHES)).rstrip(END).lstrip(START)
-    return " ".join(plain.split()) or text
 
 
 def group_aliases(aliases: Sequence[Form], *, key: Callable[[Form], Hashable]) -> NDArray[np.int64]:
@@ -73,6 +51,8 @@ class Merged:
             forms is one person's, and such forms are not kept.
         counts: Searches of each, int64 (n,).
         rows: Rows of the log of each, int64 (n,).
+        watched: Searches of each that would show clicks, int64 (n,).
+        clicks: Clicks after searches of each, int64 (n,).
         entries: By query and day.
     """
 
@@ -83,6 +63,8 @@ class Merged:
     users: NDArray[np.int64]
     counts: NDArray[np.int64]
     rows: NDArray[np.int64]
+    watched: NDArray[np.int64]
+    clicks: NDArray[np.int64]
     entries: Entries
 
     @property
@@ -127,5 +109,13 @@ def merge_aliases(traffic: Traffic, *, near: bool, keeps_single: bool = True) ->
         users=np.array(users, dtype=np.int64),
         counts=totals(entries, entries.counts, size=len(kept)),
         rows=totals(entries, entries.rows, size=len(kept)),
+        watched=_added_up(groups, traffic.watched, size=len(kept)),
+        clicks=_added_up(groups, traffic.clicks, size=len(kept)),
         entries=entries,
     )
+
+
+def _added_up(groups: NDArray[np.int64], values: Sequence[int], *, size: int) -> NDArray[np.int64]:
+    sums = np.zeros(size, dtype=np.int64)
+    np.add.at(sums, groups, np.array(values, dtype=np.int64))
+    return sums

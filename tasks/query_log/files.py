@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
 from nightrank.tasks.query_log.rows import EmptyLog, LogFile, read_query_log
-from nightrank.tasks.read.account import Kind
+from nightrank.tasks.read.account import UNREADABLE_FOLDER, Kind
+from nightrank.tasks.read.folder.pattern import matching
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.lines import unreadable
 from nightrank.tasks.read.suffixes import TABLE_SUFFIXES, table_suffix
@@ -46,9 +47,12 @@ def log_files(settings: QueriesSettings, *, base: Path, account: Account) -> lis
         account.add("queries", Kind.FILE_READ, table_suffix(log) or Path(log).suffix, where=log)
         return [_log_file(path, log, settings, account)]
     pattern = f"{glob.escape(log)}/**" if is_folder else log
-    found = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207  # pathlib's does not skip hidden files
     files: list[LogFile] = []
-    for match in sorted(set(found)):
+
+    def unread(place: str) -> None:
+        account.add("queries", Kind.FILE_NOT_READ, UNREADABLE_FOLDER, where=f"{place}/")
+
+    for match in matching(base, pattern, on_unreadable=unread):
         path, name = base / match, Path(match).as_posix()
         if not path.is_file():
             continue

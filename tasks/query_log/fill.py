@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nightrank.tasks.personal_data import masked
-from nightrank.tasks.query_log.aliases import near_form
 from nightrank.tasks.query_log.budget import choose
+from nightrank.tasks.query_log.near_form import near_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

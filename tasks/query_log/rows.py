@@ -93,8 +93,9 @@ def read_query_log(log: LogFile, *, salt: bytes) -> Iterator[LoggedQuery | BadRo
     Columns: a query, and where there are any an id, a count (a whole number; 1 without it), a timestamp (ISO 8601, or
     Unix time in seconds or smaller units, which becomes ISO 8601 in UTC), ``user``, ``session``, ``user_agent``,
     ``clicked`` and ``filter`` (a JSON object as ``storage.filters.language`` has it, or a text that holds one). Which
-    they are is for ``log.columns`` to say; others are ignored. A number is the query of its digits. Control characters
-    become spaces. A text file has one query a line, or is TREC's topics.
+    they are is for ``log.columns`` to say; others are ignored. A row with ``clicked`` and a count of 0 is a click
+    alone. A number is the query of its digits. Control characters become spaces. A text file has one query a line, or
+    is TREC's topics.
 
     Args:
         log: It; its account is told what was taken for what, and never of a query's text.
@@ -177,8 +178,9 @@ class _LogRow:
             user=self._sender("user", salt=salt),
             session=self._sender("session", salt=salt),
             user_agent=str(self._value("user_agent") or ""),
-            clicked=self._value("clicked"),
+            clicked=None if (clicked := self._value("clicked")) in ("[]", []) else clicked,
             condition=_condition(self._value("filter")),
+            shows_clicks="clicked" in self.taken.columns,
         )
 
     def _values(self, role: str) -> list[JsonValue]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow
-from nightrank.tasks.query_log.aliases import near_form
 from nightrank.tasks.query_log.dropped import AGENT, BURST, FILTER, LISTED
+from nightrank.tasks.query_log.near_form import near_form
 from nightrank.tasks.query_log.rows import MAX_ROW_BYTES, hashed
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.tables.columns import Columns
@@ -102,11 +102,13 @@ def sender_of(row: LoggedQuery) -> int | None:
 
 
 def count_rate(row: LoggedQuery, counter: BurstCounter) -> None:
-    """Count a row, whatever its count, by its sender and minute, where both are known.
+    """Count a search, or searches that were added up, by their sender and minute, where both are known.
 
     A date alone is no time of day, and neither is midnight to the second: whole days are written so. A count above 1
-    says how many searches were added up, and not within which time.
+    says how many searches were added up, and not within which time. What is no search, such as a click, is not counted.
     """
+    if row.count == 0:
+        return
     sender = sender_of(row)
     if sender is not None and row.timestamp is not None and len(row.timestamp) > DATE_LENGTH:
         at = datetime.fromisoformat(row.timestamp)

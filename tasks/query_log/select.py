@@ -11,13 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.filters.language import leaves, values_of
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.rates import BurstCounter
-from nightrank.storage.records import QUERIES, BadRow
-from nightrank.tasks.filters.compile import filter_of
-from nightrank.tasks.personal_data import masked
-from nightrank.tasks.query_log.aliases import merge_aliases, near_form
+from nightrank.storage.records import QUERIES, WATCHED, BadRow
+from nightrank.tasks.personal_data import masked, names_persons
+from nightrank.tasks.query_log.aliases import merge_aliases
 from nightrank.tasks.query_log.budget import Budget, choose
 from nightrank.tasks.query_log.coverage import Candidates, coverage_curve
 from nightrank.tasks.query_log.demand import PLAIN_FREQUENCY, Rule, by_demand, demand
@@ -35,6 +33,8 @@ from nightrank.tasks.query_log.dropped import (
 )
 from nightrank.tasks.query_log.files import read_log
 from nightrank.tasks.query_log.fill import DocumentQuery, asked_at_least, fill_up
+from nightrank.tasks.query_log.later_day import later_day
+from nightrank.tasks.query_log.near_form import near_form
 from nightrank.tasks.query_log.nothing import nothing_to_answer
 from nightrank.tasks.query_log.screen import count_rate, screen_of
 from nightrank.tasks.query_log.traffic import TrafficCounter
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.files.parquet import RowWriter
-    from nightrank.storage.records import LoggedQuery
     from nightrank.storage.release.files import Queries
     from nightrank.tasks.query_log.aliases import Merged
     from nightrank.tasks.query_log.screen import Screen
@@ -89,7 +88,9 @@ class QueriesRead:
     Attributes:
         queries: The chosen ones, schema QUERIES.
         curve: How much of a later day's traffic a budget answers, schema COVERAGE.
+        later_day: That day, schema LATER_DAY; None where no near answers are tried on it.
         dropped: What of the log was not kept, schema DROPPED.
+        watched: Searches and clicks of each chosen query, schema WATCHED, where the log would show clicks.
         bad: Rows that were set aside.
         coverage: Share of the people's traffic that the chosen queries answer; what robots sent and what the drop
             list names is no part of it. None where people asked nothing.
@@ -98,7 +99,9 @@ class QueriesRead:
 
     queries: pa.Table
     curve: pa.Table
+    later_day: pa.Table | None
     dropped: pa.Table
+    watched: pa.Table
     bad: int
     coverage: float | None
     screened: float
@@ -143,10 +146,15 @@ def read_queries(
         raise nothing_to_answer(settings, tally, faults, budget=budget if is_poor else None, rate=_rate(log))
     total = int(merged.counts.sum()) + sum(traffic.unanswered.values())
     screened = tally.traffic_of(BURST, AGENT, LISTED)
+    ours = Candidates(merged.names, merged.entries, allowed, _known(log, merged.texts, merged.conditions))
     return QueriesRead(
         queries=pa.concat_tables([_queries_table(merged, chosen), _table_of_documents(of_documents)]),
-        curve=_coverage(log, traffic, merged, allowed),
+        curve=_coverage(log, traffic, ours),
+        later_day=later_day(ours, _rule(settings), merged, unanswered=traffic.unanswered, budget=settings.budget)
+        if log.settings.near.is_on
+        else None,
         dropped=tally.table(),
+        watched=_watched(merged, chosen),
         bad=faults.bad + tally.rows_of(FILTER),
         coverage=int(merged.counts[chosen].sum()) / total if total else None,
         screened=screened / (screened + total) if screened else 0.0,
@@ -198,7 +206,7 @@ def _count_rows(
                 bad.write(asdict(row))
             tally.add(BAD_ROW, traffic=0)
             continue
-        if row.count == 0:
+        if row.count == 0 and not row.clicked:
             account.add("queries", Kind.SKIPPED, NO_TRAFFIC, where=f"{row.file}, row {row.row}")
             tally.add(NO_TRAFFIC, traffic=0)
             continue
@@ -213,21 +221,13 @@ def _count_rows(
             count_rate(row, counter)
         without = text if settings.personal_data == "keep" else masked(text)
         is_dropped = without != text and settings.personal_data == "drop"
-        # What a filter compares with cannot be masked: it would match nothing.
-        if is_dropped or (settings.personal_data != "keep" and _names_persons(row)):
+        names_some = settings.personal_data != "keep" and row.condition is not None and names_persons(row.condition)
+        if is_dropped or names_some:
             tally.add(PERSONAL, traffic=row.count)
             traffic.add_unanswered(row)
         else:
             traffic.add(row, without)
     return traffic.traffic(), tally, faults
-
-
-def _names_persons(row: LoggedQuery) -> bool:
-    """Whether the filter of a row holds personal data by its form."""
-    if row.condition is None:
-        return False
-    compared = (value for leaf in leaves(filter_of(row.condition)) for value in values_of(leaf))
-    return any(isinstance(value, str) and masked(value) != value for value in compared)
 
 
 def _budget(log: LogToRead) -> Budget:
@@ -336,9 +336,19 @@ def _table_of_documents(asked: Sequence[DocumentQuery]) -> pa.Table:
     return pa.Table.from_pydict(columns, schema=QUERIES)
 
 
-def _coverage(log: LogToRead, traffic: Traffic, merged: Merged, allowed: NDArray[np.bool_]) -> pa.Table:
+def _watched(merged: Merged, chosen: NDArray[np.int64]) -> pa.Table:
+    """The searches of chosen queries that would show clicks, and their clicks, schema WATCHED."""
+    shown = chosen[merged.watched[chosen] > 0]
+    columns = {
+        "query_key": [query_key(merged.texts[number], merged.conditions[number]) for number in shown.tolist()],
+        "searches": merged.watched[shown],
+        "clicks": merged.clicks[shown],
+    }
+    return pa.Table.from_pydict(columns, schema=WATCHED)
+
+
+def _coverage(log: LogToRead, traffic: Traffic, ours: Candidates) -> pa.Table:
     """Coverage by our rule, and by plain frequency of the texts as they came."""
-    ours = Candidates(merged.names, merged.entries, allowed, _known(log, merged.texts, merged.conditions))
     single = merge_aliases(traffic, near=False)
     users = np.array([len(users) for users in traffic.users])
     least = log.settings.queries.min_users

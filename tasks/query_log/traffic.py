@@ -6,6 +6,7 @@ texts, and with the distinct query ids: a log that gives each row an id of its o
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -70,6 +71,8 @@ class Traffic:
         query_ids: Of each query, in the order met, each once, (k,).
         users: What stands for the users of each query, (k,); as many as were asked for at most.
         entries: Traffic by query and day.
+        watched: Searches of each query that would show clicks, (k,).
+        clicks: Clicks after searches of each query, (k,).
         unanswered: Searches by day that count as traffic though their text may not be kept.
         has_users: Whether any row named its user.
     """
@@ -79,6 +82,8 @@ class Traffic:
     query_ids: list[Sequence[str]]
     users: list[frozenset[int]]
     entries: Entries
+    watched: list[int]
+    clicks: list[int]
     unanswered: Mapping[int, int]
     has_users: bool
 
@@ -98,11 +103,13 @@ class TrafficCounter:
         self._users: dict[int, set[int]] = {}
         self._has_users = False
         self._unanswered: dict[int, int] = {}
+        self._watched: Counter[int] = Counter()
+        self._clicks: Counter[tuple[str, str | None]] = Counter()
         self._buffer: list[tuple[int, int, int, int]] = []
         self._entries = added_up(*np.zeros((4, 0), dtype=np.int64))
 
     def add(self, row: LoggedQuery, text: str) -> None:
-        """Count a row.
+        """Count a row; one with a count of 0 as a click alone.
 
         Args:
             row: Of the log.
@@ -111,6 +118,10 @@ class TrafficCounter:
         Raises:
             InputError: Its ``query_id`` was another query's before.
         """
+        if row.clicked:
+            self._clicks[text, row.condition] += max(1, row.count)
+        if row.count == 0:
+            return
         number = self._numbers.setdefault((text, row.condition), len(self._numbers))
         self._buffer.append((number, day_of(row), 1, row.count))
         if len(self._buffer) >= BUFFERED:
@@ -120,6 +131,8 @@ class TrafficCounter:
             users = self._users.setdefault(number, set()) if self._most_users > 1 else set()
             if len(users) < self._most_users:
                 users.add(row.user)
+        if row.shows_clicks:
+            self._watched[number] += row.count
         if row.query_id is not None:
             self._note_id(row.query_id, number, row)
 
@@ -139,6 +152,8 @@ class TrafficCounter:
             query_ids=[self._ids.get(number, []) for number in numbers],
             users=[frozenset(self._users.get(number, ())) for number in numbers],
             entries=self._entries,
+            watched=[self._watched[number] for number in numbers],
+            clicks=[self._clicks[query] for query in self._numbers],
             unanswered=self._unanswered,
             has_users=self._has_users,
         )

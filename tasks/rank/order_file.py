@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, Valid
 from nightrank.storage.errors import InputError
 from nightrank.storage.foreign import passing_failure
 from nightrank.storage.legs import LEGS
+from nightrank.storage.places import read_bytes
 from nightrank.tasks.rank.learned import FEATURES, Gate, LearnedOrder
 from nightrank.tasks.rank.lists import RERANKER
 
@@ -84,7 +85,7 @@ def read_order(path: Path = PACKAGED) -> LearnedOrder:
             raise ValueError("it is no file")
         if path.stat().st_size > MOST_BYTES:
             raise ValueError("it is too large for one")
-        return _order(StoredOrder.model_validate_json(path.read_bytes()))
+        return _order(StoredOrder.model_validate_json(read_bytes(path)))
     except (OSError, ValueError) as error:
         if (told := passing_failure(error)) is not None:
             raise told from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +14,16 @@ from nightrank.tasks.rank.fusion import minmax_within
 from nightrank.tasks.rank.order import best_of_each
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from nightrank.storage.lance.table import ChunkTable
+    from nightrank.storage.serving.cache import Snippet
     from nightrank.tasks.rank.diversity import VectorSource
     from nightrank.tasks.settings.ranking import ResultsSettings
 
-DESCRIPTION = ("title", "body_start", "metadata")  # what readers see of a chunk beside its text
+DESCRIPTION = ("title", "body_start", "metadata", "language")  # of a chunk, beside its text
 ENTRIES_HELD = 50_000  # entries of pools whose vectors are in memory at one time
 
 
@@ -53,18 +56,34 @@ def cut_results(
     return within.take(pa.array(pools[_diverse(within.take(pa.array(pools)), settings, vectors)]))
 
 
-def result_entries(results: pa.Table, chunks: pa.Table, table: ChunkTable) -> dict[str, list[dict[str, object]]]:
-    """Results as readers see them, by query key.
+class SnippetMaker(Protocol):
+    """Chooses what of the texts of results is shown."""
+
+    def __call__(
+        self, query_keys: Sequence[str], texts: Sequence[str], languages: Sequence[int], /
+    ) -> Sequence[Snippet | None]:
+        """The snippet of each result (n,), of its query, its text and the language that this is analysed in."""
+        ...
+
+
+def result_entries(
+    results: pa.Table, chunks: pa.Table, table: ChunkTable, *, snippets: SnippetMaker
+) -> dict[str, list[dict[str, object]]]:
+    """Results as readers see them, by query key: fields of ``storage.serving.cache.Result``.
 
     Args:
         results: Rows of CANDIDATES, by query, then rank.
         chunks: Row for row with ``results``, the columns ``DESCRIPTION`` of their chunks.
         table: Where the texts are.
+        snippets: Chooses what is shown of them.
     """
     rows = table.rows(pc.unique(results.column("chunk_hash")), ["text"])
-    texts = dict(zip(rows.column("chunk_hash").to_pylist(), rows.column("text").to_pylist(), strict=True))
+    whole = dict(zip(rows.column("chunk_hash").to_pylist(), rows.column("text").to_pylist(), strict=True))
+    starts = chunks.column("body_start").to_pylist()
+    texts = [whole[of][start:] for of, start in zip(results.column("chunk_hash").to_pylist(), starts, strict=True)]
+    shown = snippets(results.column("query_key").to_pylist(), texts, chunks.column("language").to_pylist())
     found: dict[str, list[dict[str, object]]] = {}
-    for entry, chunk in zip(results.to_pylist(), chunks.to_pylist(), strict=True):
+    for entry, chunk, text, snippet in zip(results.to_pylist(), chunks.to_pylist(), texts, shown, strict=True):
         ranking = found.setdefault(entry["query_key"], [])
         ranking.append(
             {
@@ -73,8 +92,9 @@ def result_entries(results: pa.Table, chunks: pa.Table, table: ChunkTable) -> di
                 "chunk_id": entry["chunk_id"],
                 "score": entry["score"],
                 "title": chunk["title"],
-                "text": texts[entry["chunk_hash"]][chunk["body_start"] :],
+                "text": text,
                 "metadata": json.loads(chunk["metadata"]),
+                "snippet": snippet,
             }
         )
     return found

@@ -51,6 +51,7 @@ class Kind(StrEnum):
     FORM = "form"  # of a table, where it is not as its suffix says ("fields separated by semicolons"; files)
     BAD_ROW = "bad row"  # could not be used (the reason without its figures; rows)
     SIZE = "size"  # of what is kept ("documents with a text", "characters of text"; so many)
+    RETRACTED = "taken down"  # by `nightrank retract`, though the source has it (as of SIZE; so many)
     TITLE_ALONE = "title alone"  # documents without a text of their own ("documents"; documents)
     LONG = "long"  # read by the model from the beginning alone ("chunks" or "queries"; so many)
     UNKNOWN_ID = "unknown id"  # names what is not there ("documents" with a hint, "queries"; different ids)

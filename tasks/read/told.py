@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nightrank.tasks.read.account import (
     CHARACTERS,
@@ -39,6 +39,7 @@ LINES = {
     Kind.SKIPPED: "skipped",
     Kind.MENDED: "mended",
     Kind.BAD_ROW: "bad rows",
+    Kind.RETRACTED: "taken down",
     Kind.TITLE_ALONE: "with a title alone",
     Kind.LONG: "longer than the model reads",
     Kind.UNKNOWN_ID: "unknown ids",
@@ -183,7 +184,12 @@ def files_read(entries: Iterable[Entry]) -> int:
     return _count(entry for entry in entries if entry.part == "documents" and entry.kind is Kind.FILE_READ)
 
 
-def characters_of(entries: Iterable[Entry]) -> tuple[int, int]:
-    """How many documents have a text, and how many characters all texts have; 0 where the account does not say."""
-    size = {entry.what: entry.count for entry in entries if entry.kind is Kind.SIZE and entry.part == "documents"}
+def characters_of(entries: Iterable[Entry], kind: Literal[Kind.SIZE, Kind.RETRACTED] = Kind.SIZE) -> tuple[int, int]:
+    """How many documents have a text, and how many characters all texts have; 0 where the account does not say.
+
+    Args:
+        entries: Of the account.
+        kind: Of what is kept, or of what was taken down.
+    """
+    size = {entry.what: entry.count for entry in entries if entry.kind is kind and entry.part == "documents"}
     return size.get(WITH_TEXT, 0), size.get(CHARACTERS, 0)

@@ -12,11 +12,13 @@ from nightrank.tasks.evaluate.single_stages import read_best_stage
 from nightrank.tasks.read.account import of_rows
 from nightrank.tasks.read.told import warnings_of
 from nightrank.tasks.report.changes import changed_inputs, changed_settings, changed_version, counts_beside
+from nightrank.tasks.report.near import read_near
 from nightrank.tasks.report.queries import query_stories
 from nightrank.tasks.report.release import MAIN_STAGE, ReleaseRead, rows_of
 from nightrank.tasks.report.sections import (
     bad_rows,
     comparison_rows,
+    content_gaps,
     coverage_points,
     dropped,
     follow_documents,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from nightrank.storage.release.evaluation import Timings
     from nightrank.storage.release.files import FileReference
     from nightrank.storage.release.manifest import Manifest
+    from nightrank.storage.release.near_record import NearRecord
     from nightrank.tasks.counts import MemoUse
     from nightrank.tasks.evaluate.ladder import LadderStage
     from nightrank.tasks.evaluate.single_stages import BestStage
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.read.account import Entry
     from nightrank.tasks.report.changes import Change, Count
     from nightrank.tasks.report.queries import Stories
-    from nightrank.tasks.report.sections import BadRows, Compared, CoveragePoint, Losses, StageSeconds
+    from nightrank.tasks.report.sections import BadRows, Compared, ContentGap, CoveragePoint, Losses, StageSeconds
     from nightrank.tasks.report.trained import TrainedModel
 
 
@@ -86,6 +89,7 @@ class Report:
         best_stage: A single stage that is better than the published order beyond chance; None where none is.
         account: What the inputs were taken for, and what of them was left out.
         told: What of that looks like a mistake.
+        near: What near answers may lose, and what they add; None where they are off.
         spending_cap: What a cap on a hosted reranker left out; None where it left out nothing.
     """
 
@@ -102,6 +106,8 @@ class Report:
     depths: Sequence[tuple[int, Mapping[str, float]]] | Missing
     diversity: Sequence[Compared]
     coverage: Sequence[CoveragePoint] | Missing
+    gaps: Sequence[ContentGap] | Missing
+    near: NearRecord | None
     comparison: Sequence[Compared] | Missing
     queries: Stories | Missing
     losses: Losses | Missing
@@ -151,6 +157,8 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
         depths=_depths(release),
         diversity=_diversity(release),
         coverage=_coverage(release),
+        gaps=_gaps(release),
+        near=read_near(release.files.near),
         comparison=comparison,
         queries=_queries(release, before, losses, measure),
         losses=losses,
@@ -229,6 +237,16 @@ def _coverage(release: ReleaseRead) -> Sequence[CoveragePoint] | Missing:
             "`timestamp` and more than one day."
         )
     return coverage_points(table)
+
+
+def _gaps(release: ReleaseRead) -> Sequence[ContentGap] | Missing:
+    table = rows_of(release.files.gaps)
+    if table is None:
+        return Missing(
+            "No query is without a result, none is passed over by those who click elsewhere, and there are too few "
+            "queries for a lowest tenth of scores; or an earlier version made the release."
+        )
+    return content_gaps(table)
 
 
 def _comparison(release: ReleaseRead, before: ReleaseRead | None) -> Sequence[Compared] | Missing:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from nightrank.tasks.report.facts import Report
 
+GAPS_SHOWN = 50
 LONG = 200  # characters of a text that are shown
 MINUS = "\u2212"
 
@@ -58,6 +59,7 @@ def render_page(report: Report) -> str:
         stage_names=STAGE_NAMES,
         strategies=STRATEGIES,
         significant=SIGNIFICANT,
+        gaps_shown=GAPS_SHOWN,
     )
     return page.lstrip()
 
@@ -170,7 +172,7 @@ def _plots(report: Report) -> dict[str, Markup | None]:
     if measure is not None and not isinstance(report.depths, Missing):
         plots["depths"] = depth_plot(report.depths, measure=measure)
     if not isinstance(report.coverage, Missing):
-        plots["coverage"] = coverage_plot(report.coverage)
+        plots["coverage"] = coverage_plot(report.coverage, report.near)
     if measure is not None and not isinstance(report.comparison, Missing):
         plots["comparison"] = interval_plot(report.comparison, measure=measure)
     for model in () if isinstance(report.trained, Missing) else report.trained:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.axes import Axes
 
+    from nightrank.storage.release.near_record import NearRecord
     from nightrank.tasks.evaluate.ladder import LadderStage
     from nightrank.tasks.report.sections import Compared, CoveragePoint
 
@@ -65,8 +66,13 @@ def depth_plot(depths: Sequence[tuple[int, Mapping[str, float]]], *, measure: st
         return as_svg(figure, name="depth", title=f"{measure} by how many candidates are reranked")
 
 
-def coverage_plot(points: Sequence[CoveragePoint]) -> Markup | None:
-    """The share of a later day's traffic by budget and strategy; None where there are fewer than two budgets."""
+def coverage_plot(points: Sequence[CoveragePoint], near: NearRecord | None = None) -> Markup | None:
+    """The share of a later day's traffic by budget and strategy; None where there are fewer than two budgets.
+
+    Args:
+        points: Of the curves.
+        near: What near answers add to the actual budget; None where they are off.
+    """
     if len({point.queries for point in points}) < 2:
         return None
     with plot_style("coverage"):
@@ -75,6 +81,9 @@ def coverage_plot(points: Sequence[CoveragePoint]) -> Markup | None:
             of_strategy = [point for point in points if point.strategy == strategy]
             budgets, shares = [point.queries for point in of_strategy], [100 * point.share for point in of_strategy]
             axes.plot(budgets, shares, line, color=colour, label=STRATEGIES[strategy])
+        if near is not None and near.coverage is not None:
+            share = near.coverage.exact + sum(near.coverage.near.values())
+            axes.axhline(100 * share, color=GOOD, linestyle=":", label="with near answers, at the budget")
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

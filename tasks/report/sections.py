@@ -36,6 +36,33 @@ class CoveragePoint(NamedTuple):
     share: float
 
 
+@dataclass(frozen=True, slots=True)
+class ContentGap:
+    """A query that nothing answered well.
+
+    Attributes:
+        text: Normalised.
+        filter: Its filter's canonical text.
+        count: Searches.
+        reasons: Why, of ``tasks.evaluate.gaps.REASONS``.
+        results: How many it has.
+        signal: What the score is; None without results.
+        score: Of the best result.
+        searches: That would have shown clicks; None where none would.
+        clicks: After them.
+    """
+
+    text: str
+    filter: str | None
+    count: int
+    reasons: list[str]
+    results: int
+    signal: str | None
+    score: float | None
+    searches: int | None
+    clicks: int | None
+
+
 class Compared(NamedTuple):
     """One stage and measure, now and before, on the same judged queries."""
 
@@ -65,6 +92,15 @@ class Compared(NamedTuple):
 def stages_beside(means: Mapping[str, Mapping[str, float]]) -> list[LadderStage]:
     """What is measured beside the ladder's stages: the reranker alone, and the results as published."""
     return [LadderStage(stage, STAGE_NAMES[stage], means[stage], None) for stage in BESIDE if stage in means]
+
+
+def content_gaps(gaps: pa.Table) -> list[ContentGap]:
+    """The gaps of a release, those most in demand first.
+
+    Args:
+        gaps: Schema GAPS.
+    """
+    return [ContentGap(**row) for row in gaps.to_pylist()]
 
 
 def coverage_points(coverage: pa.Table) -> list[CoveragePoint]:

@@ -99,7 +99,7 @@ def load_cross_encoder(plan: RerankerPlan) -> Any:  # noqa: ANN401 (its network'
             model_kwargs={"use_safetensors": True},
         )
     except (OSError, ValueError, KeyError) as error:
-        if (told := passing_failure(error)) is not None:
+        if (told := passing_failure(error, where=plan.folder)) is not None:
             raise told from error
         message = f"{plan.folder} holds no cross-encoder that sentence-transformers can read: {error}"
         raise InputError(message, remedy="Give the folder or the id of a cross-encoder.") from error

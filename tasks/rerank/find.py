@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError
 from nightrank.storage.foreign import passing_failure
 from nightrank.storage.keys import fingerprint, sha256_of_file
+from nightrank.storage.places import read_bytes
 from nightrank.tasks.models.card import CARD, read_training_card
 from nightrank.tasks.models.files import (
     find_model,
@@ -116,7 +117,7 @@ def _require_scoring_head(folder: Path, *, name: str) -> None:
     """Refuse what a cross-encoder would be made of with a head of random weights: an embedder, a bare network."""
     remedy = "Use a cross-encoder trained for ranking."
     try:
-        config = json.loads((folder / "config.json").read_bytes())
+        config = json.loads(read_bytes(folder / "config.json"))
         architectures = [str(architecture) for architecture in config["architectures"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         if (told := passing_failure(error)) is not None:
@@ -132,9 +133,9 @@ def _require_scoring_head(folder: Path, *, name: str) -> None:
 def _has_scoring_module(folder: Path) -> bool:
     """Whether a bare network is followed by modules of sentence-transformers, one of which makes the scores."""
     try:
-        modules = json.loads((folder / "modules.json").read_bytes())
+        modules = json.loads(read_bytes(folder / "modules.json"))
         dense = [module for module in modules if str(module["type"]).endswith(".Dense")]
-        configs = [json.loads((folder / module["path"] / "config.json").read_bytes()) for module in dense]
+        configs = [json.loads(read_bytes(folder / module["path"] / "config.json")) for module in dense]
         return any(config.get("module_output_name") == "scores" for config in configs)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if (told := passing_failure(error)) is not None:

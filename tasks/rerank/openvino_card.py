@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.places import read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +52,6 @@ def read_openvino_card(folder: Path) -> OpenvinoCard:
     path = folder / CARD_FILE
     remedy = "Make the folder again with `nightrank quantize`."
     try:
-        return OpenvinoCard.model_validate_json(path.read_bytes())
+        return OpenvinoCard.model_validate_json(read_bytes(path))
     except (OSError, ValidationError) as error:
         raise InputError(f"{path} is not the card of a reranker for OpenVINO.", remedy=remedy) from error

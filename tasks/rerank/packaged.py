@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import sha256_of_file
+from nightrank.storage.places import read_bytes
 from nightrank.tasks.models.delta import apply_delta
 from nightrank.tasks.settings.section import Sha256
 
@@ -74,7 +75,7 @@ def read_card(folder: Path) -> RerankerCard:
     """
     path = folder / CARD_FILE
     try:
-        return RerankerCard.model_validate_json(path.read_bytes())
+        return RerankerCard.model_validate_json(read_bytes(path))
     except OSError as error:
         raise InputError(f"{folder} has no {CARD_FILE}.", remedy="Name a reranker's folder.") from error
     except ValidationError as error:

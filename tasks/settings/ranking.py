@@ -251,6 +251,16 @@ class ResultsSettings(Section):
         description="Cosine with a result above from which on an entry is left out; the results may then be fewer than "
         "`depth`. `none`: none is left out.",
     )
+    snippet_characters: Switchable[Annotated[int, Field(ge=40, le=2_000)]] = Field(
+        default=240,
+        description="Characters of a result's snippet at most: the sentences of its text that answer the query best, "
+        "with what to highlight. `none`: no snippets.",
+    )
+    suggestions: bool = Field(
+        default=True,
+        description="Whether a release holds its queries as completions of what is being typed, those most in demand "
+        "first.",
+    )
 
     @property
     def diversifies(self) -> bool:

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from nightrank.storage.legs import LEGS
 from nightrank.tasks.settings.index import Bm25Settings, ChunkingSettings, EmbedderSettings, SparseSettings
 from nightrank.tasks.settings.inputs import DocumentsSettings, JudgmentsSettings, QueriesSettings
+from nightrank.tasks.settings.near import NearSettings
 from nightrank.tasks.settings.operation import (
     ExecutionSettings,
     ExportSettings,
@@ -47,6 +48,7 @@ class Settings(Section):
     retrieval: RetrievalSettings = RetrievalSettings()
     reranker: RerankerSettings = RerankerSettings()
     results: ResultsSettings = ResultsSettings()
+    near: NearSettings = NearSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     gates: GatesSettings = GatesSettings()
     drift_check: DriftCheckSettings = DriftCheckSettings()
@@ -97,5 +99,7 @@ class Settings(Section):
                 "reranker": {"hosted"},  # what of it decides scores is in the reranker's fingerprint
             },
         )
+        if not self.near.is_on:
+            del value["near"]  # as if there were no such section
         value["judgments"] = {"ignore_identical_ids": self.judgments.ignore_identical_ids}
         return value

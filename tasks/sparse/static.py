@@ -14,6 +14,7 @@ import numpy as np
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.memo.sparse_vectors import SparseVectors
+from nightrank.storage.places import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,7 @@ class StaticQueries:
 
         if not (folder / ROUTES).is_file():
             return None
-        routes = json.loads((folder / ROUTES).read_bytes())
+        routes = json.loads(read_bytes(folder / ROUTES))
         path = routes.get("structure", {}).get("query", [])
         if len(path) != 1 or not str(routes["types"].get(path[0], "")).endswith(STATIC):
             return None
@@ -84,7 +85,7 @@ class StaticQueries:
 def _weights_in(part: Path, tokenizer: Tokenizer) -> NDArray[np.float32]:
     from safetensors.numpy import load_file
 
-    config = json.loads((part / "config.json").read_bytes())
+    config = json.loads(read_bytes(part / "config.json"))
     named = str(config.get("path") or "")
     if not named.endswith(".json"):
         weights: NDArray[np.float32] = load_file(part / "model.safetensors")["weight"].astype(np.float32)
@@ -95,7 +96,7 @@ def _weights_in(part: Path, tokenizer: Tokenizer) -> NDArray[np.float32]:
             remedy="Copy that file beside it, and name it alone.",
         )
     weights = np.zeros(tokenizer.get_vocab_size(), dtype=np.float32)
-    for token, weight in json.loads((part / named).read_bytes()).items():
+    for token, weight in json.loads(read_bytes(part / named)).items():
         number = tokenizer.token_to_id(token)
         if number is not None:
             weights[number] = weight
@@ -104,12 +105,12 @@ def _weights_in(part: Path, tokenizer: Tokenizer) -> NDArray[np.float32]:
 
 def _limit_in(part: Path) -> int | None:
     path = part / "tokenizer_config.json"
-    limit = json.loads(path.read_bytes()).get("model_max_length") if path.is_file() else None
+    limit = json.loads(read_bytes(path)).get("model_max_length") if path.is_file() else None
     return int(limit) if limit is not None and limit < 1_000_000 else None  # "no limit" is written as 10^30
 
 
 def _prompt_in(folder: Path) -> str:
     path = folder / PROMPTS
-    config = json.loads(path.read_bytes()) if path.is_file() else {}
+    config = json.loads(read_bytes(path)) if path.is_file() else {}
     prompts = config.get("prompts", {})
     return str(prompts.get("query", prompts.get(config.get("default_prompt_name"), "")) or "")

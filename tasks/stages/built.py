@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.read.account import Entry
     from nightrank.tasks.stages.filter import FilteredQueries
     from nightrank.tasks.stages.index import ChunksCut, Index
+    from nightrank.tasks.stages.near import NearMeasured
     from nightrank.tasks.stages.publish import ResultsWritten
     from nightrank.tasks.stages.read import InputsRead
     from nightrank.tasks.stages.rerank import Reranked
@@ -33,6 +34,7 @@ class Built:
         weighted: Our own sparse leg.
         reranked: The candidates in their final order.
         results: The search cache.
+        near: What its near answers may lose.
     """
 
     inputs: InputsRead
@@ -46,6 +48,7 @@ class Built:
     weighted: SparseRetrieved
     reranked: Reranked
     results: ResultsWritten
+    near: NearMeasured
 
     @property
     def account(self) -> tuple[Entry, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nightrank.storage.errors import InputError, TargetUnreachable, WorkspaceBusy
+from nightrank.storage.errors import ChangedMeanwhile, InputError, TargetUnreachable, WorkspaceBusy
 from nightrank.storage.serving.entries import release_to_serve
 from nightrank.storage.serving.export import Exported, export
 from nightrank.storage.serving.open import target_at
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from nightrank.storage.serving.address import Address
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.settings.operation import ExportSettings
+
+
+ATTEMPTS = 5  # while documents are taken down
 
 
 def may_pass(error: BaseException) -> bool:
@@ -47,10 +51,13 @@ def export_release(
     target = target_at(
         address, name=settings.name, grace_seconds=settings.grace_seconds, now=now, token=secrets.token_hex(4)
     )
-    with release_to_serve(workspace, release_id) as release:
-        served = release.served
-        with progress(f"export to {address.kind}", served.queries + served.aliases) as advance:
-            return export(release, target, to=address.shown, on_entries=advance)
+    for _ in range(ATTEMPTS):
+        with suppress(ChangedMeanwhile), release_to_serve(workspace, release_id) as release:
+            served = release.served
+            with progress(f"export to {address.kind}", served.queries + served.aliases) as advance:
+                return export(release, target, to=address.shown, on_entries=advance)
+    message = f"Documents were taken down during each of {ATTEMPTS} exports to {address.shown}."
+    raise ChangedMeanwhile(message, remedy="Export again once that has ended.")
 
 
 def keep_out_of(workspace: Workspace, addresses: Sequence[Address]) -> None:

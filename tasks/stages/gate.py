@@ -16,6 +16,7 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.audit import audit_bm25
 from nightrank.tasks.evaluate.single_stages import best_stage
 from nightrank.tasks.gates.account import account_gate
+from nightrank.tasks.gates.near import near_gate, near_warning
 from nightrank.tasks.gates.profile import profile_gate, shifts, unrelated_gate
 from nightrank.tasks.gates.rules import (
     Incomparable,
@@ -90,6 +91,8 @@ def ask_gates(night: Night, built: Built, measured: Measured, accept: Sequence[s
         gates += [] if days is None else [source_age_gate(days, max_days=limits.max_source_age_days)]
     gates.append(_account_gate(night, built, kept.past))
     gates += _profile_gates(night, built, kept)
+    near = built.near.record
+    gates += [] if near is None else [near_gate(near, required=night.settings.near.required)]
     gates = overridden(gates, accept)
     keep_judgments(night, new.judgments)
     keep_past(night, built, kept.past, new.judgments, accepted=[gate.name for gate in gates if gate.accepted])
@@ -101,6 +104,8 @@ def ask_gates(night: Night, built: Built, measured: Measured, accept: Sequence[s
             f"Of the live release {', '.join(kept.damaged)} are missing or damaged: they were not compared with, "
             "and the record begins anew."
         )
+    if near is not None and (told := near_warning(near)) is not None:
+        warnings.append(told)
     return GateVerdicts(gates, tuple(warnings))
 
 

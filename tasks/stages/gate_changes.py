@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 from nightrank.storage.records import asked_by_people
 from nightrank.storage.release.compare import former_rankings, paired_rankings
 from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.retracted import open_answers, read_retracted
 from nightrank.storage.release.whole import whole_file
 from nightrank.tasks.evaluate.measures import named_queries
 from nightrank.tasks.gates.drift import (
@@ -38,9 +40,9 @@ from nightrank.tasks.stages.gate_records import all_candidates, digests_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from nightrank.storage.records import Judgment
+    from nightrank.storage.release.compare import OpenAnswers
     from nightrank.storage.release.manifest import Gate, Manifest
     from nightrank.tasks.filters.queries import QueryFilters
     from nightrank.tasks.gates.past import Past
@@ -65,9 +67,14 @@ class New:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What readers see, as its manifest says: the search cache, and its queries, schema QUERIES."""
+    """What readers see, as its manifest says.
 
-    results: Path
+    Attributes:
+        answers: Opens the search cache, without what was taken down.
+        queries: Schema QUERIES.
+    """
+
+    answers: OpenAnswers
     queries: pa.Table
 
 
@@ -83,7 +90,8 @@ def live_release(night: Night, current: Manifest | None) -> Live | Incomparable:
         if whole_file(file, current) is None:
             reason = f"the {what} of the current release {current.release_id} are missing or damaged"
             return Incomparable(reason, damaged=True)
-    return Live(files.results.path, files.queries.read())
+    retracted = read_retracted(night.workspace)
+    return Live(partial(open_answers, night.workspace, current.release_id, retracted), files.queries.read())
 
 
 def change_gates(
@@ -100,8 +108,9 @@ def change_gates(
     query_keys = queries.column("query_key")
     emptied = query_keys.take(pa.array(sorted({query for run in runs for query in run.emptied}), pa.int32()))
     without_chunks = new.filters.letting_nothing_through(query_keys)
+    taken_down = read_retracted(night.workspace).documents.keys()
     changes = ranking_changes(
-        paired_rankings(live.results if isinstance(live, Live) else None, results),
+        paired_rankings(live.answers if isinstance(live, Live) else None, results, without=taken_down),
         judged=ids_by_key.keys(),
         persistence=limits.rbo_p,
         unanswerable=without_chunks.union(emptied.to_pylist()),
@@ -116,7 +125,7 @@ def change_gates(
         former_ids = named_queries(live.queries, judged)
         of_documents = live.queries.filter(pa.array(~asked_by_people(live.queries))).column("query_key")
         former = lost_queries(
-            former_rankings(live.results, results),
+            former_rankings(live.answers, results, without=taken_down),
             judged=former_ids.keys(),
             left_out=frozenset(of_documents.to_pylist()),
         )

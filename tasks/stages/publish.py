@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow.compute as pc
+import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import reason_of
 from nightrank.storage.keys import query_key
+from nightrank.storage.records import asked_by_people
 from nightrank.storage.release.manifest import commit_release, digests_of
 from nightrank.storage.release.prune import prune
 from nightrank.storage.release.results_file import write_results_file
+from nightrank.tasks.evaluate.gaps import SIGNALS, find_gaps
+from nightrank.tasks.query_log.suggest import may_suggest
 from nightrank.tasks.rank.diversity import stored_vectors
-from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
+from nightrank.tasks.rank.results import cut_results
 from nightrank.tasks.runtime.stage_task import stage_task
+from nightrank.tasks.snippets.answers import answer_rows
+from nightrank.tasks.takedown.retract import publish_without_retracted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from nightrank.storage.lance.table import ChunkTable
-    from nightrank.storage.release.files import Candidates, Queries, Results
+    from nightrank.storage.release.files import Candidates, Gaps, Queries, Results, Watched
     from nightrank.storage.release.manifest import Manifest
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.night import Night
@@ -41,19 +45,34 @@ class ResultsWritten:
     Attributes:
         results: It.
         queries: How many it answers.
+        gaps: Those of them that nothing answers well.
     """
 
     results: Results
     queries: int
+    gaps: Gaps
 
 
 @stage_task("results")
-def write_results(night: Night, candidates: Candidates, queries: Queries, index: Index) -> ResultsWritten:
-    """Cut the candidates to the results and write the search cache."""
-    table, results = night.open_chunks(index.vectors.table), night.files.results
+def write_results(
+    night: Night, candidates: Candidates, queries: Queries, index: Index, watched: Watched
+) -> ResultsWritten:
+    """Cut the candidates to the results and write the search cache, and which queries nothing answers well."""
+    table, results, asked = night.open_chunks(index.vectors.table), night.files.results, queries.read()
     with Bm25Store.open(index.statistics.path) as store:
         rows = _rows(night.settings, candidates, queries, store, table)
-        return ResultsWritten(results, write_results_file(results.path, rows, aliases=_aliases(queries)))
+        suggests = _suggests(asked) if night.settings.results.suggestions else None
+        count = write_results_file(results.path, rows, aliases=_aliases(queries), suggests=suggests)
+    scores = candidates.read(["query_key", "rank", *SIGNALS])
+    of_people = asked.filter(pa.array(asked_by_people(asked)))
+    gaps = find_gaps(scores, of_people, watched.read(), depth=night.settings.results.depth)
+    return ResultsWritten(results, count, night.files.gaps.write(gaps))
+
+
+def _suggests(asked: pa.Table) -> Callable[[str], bool]:
+    """Says whether a text is suggested: one that people asked, where that may be told."""
+    unasked = frozenset(asked.filter(pa.array(~asked_by_people(asked))).column("text").to_pylist())
+    return lambda text: text not in unasked and may_suggest(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +83,13 @@ class Published:
         workspace: Where it is.
         manifest: Its own.
         live_id: Its id where it was made the one that readers see; None where its gates do not let it through.
+        warning: What the user should know of that.
     """
 
     workspace: Workspace
     manifest: Manifest
     live_id: str | None
+    warning: str | None = None
 
 
 @stage_task("publish")
@@ -82,8 +103,9 @@ def publish(night: Night, reported: Reported) -> Published:
     )
     if manifest.status != "accepted":
         return Published(night.workspace, manifest, None)
-    night.workspace.publish(night.release_id, now=night.now)
-    return Published(night.workspace, manifest, night.release_id)
+    unfilled = publish_without_retracted(night.workspace, night.release_id, now=night.now)
+    warning = f"Answers without documents that were taken down are shorter: {unfilled}" if unfilled else None
+    return Published(night.workspace, manifest, night.release_id, warning)
 
 
 @stage_task("prune")
@@ -124,11 +146,4 @@ def _rows(
         vectors=stored_vectors(table),
     )
     for start in range(0, queries.num_rows, QUERIES_HELD):
-        block = queries.slice(start, QUERIES_HELD)
-        entries = results.filter(
-            pc.is_in(results.column("query_key"), value_set=block.column("query_key").combine_chunks())
-        )
-        chunks = store.chunks_at(entries.column("chunk_number").to_numpy(), DESCRIPTION)
-        by_query = result_entries(entries, chunks, table)
-        for key, text in zip(*(column.to_pylist() for column in block.columns), strict=True):
-            yield key, text, json.dumps(by_query.get(key, []), ensure_ascii=False)
+        yield from answer_rows(settings, results, queries.slice(start, QUERIES_HELD), store, table)

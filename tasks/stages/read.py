@@ -15,7 +15,7 @@ from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.filters.compile import refused
 from nightrank.tasks.query_log.dropped import Dropped
 from nightrank.tasks.query_log.select import LogToRead, read_queries
-from nightrank.tasks.read.account import Account, Kind
+from nightrank.tasks.read.account import CHARACTERS, WITH_TEXT, Account, Kind
 from nightrank.tasks.read.bad_rows import SetAside
 from nightrank.tasks.read.folder.named import files_named
 from nightrank.tasks.read.sizes import tell_sizes
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.legs import LegName
     from nightrank.storage.records import Judgment
-    from nightrank.storage.release.files import DocumentDigests, Documents, ExternalRun, Queries
+    from nightrank.storage.release.files import DocumentDigests, Documents, ExternalRun, LaterDay, Queries, Watched
     from nightrank.tasks.night import Night
     from nightrank.tasks.query_log.fill import DocumentQuery
     from nightrank.tasks.read.account import Entry
@@ -51,6 +51,7 @@ class InputCounts(NamedTuple):
     Attributes:
         documents: That can be used.
         documents_bad: Rows that were set aside.
+        documents_retracted: That the source has and that were taken down; they are left out.
         queries: That were chosen.
         queries_from_documents: Those of them that documents ask, and nobody else.
         queries_bad: Rows of the log that were set aside.
@@ -59,6 +60,7 @@ class InputCounts(NamedTuple):
 
     documents: int
     documents_bad: int
+    documents_retracted: int
     queries: int
     queries_from_documents: int
     queries_bad: int
@@ -73,6 +75,7 @@ class InputsRead:
         documents: Every document once.
         digests: Theirs, which the release keeps.
         queries: The chosen queries.
+        watched: Their searches that would show clicks, and the clicks.
         external_runs: External runs, by the leg that they stand in for.
         counts: How much that is.
         judgments_unknown: Judged queries that the log, a rule or the budget left out; they score 0.
@@ -85,11 +88,13 @@ class InputsRead:
         screened: Share of the log's traffic that robots sent or the drop list names.
         runs: What was read of run files that stand in for legs.
         account: What was taken for what, and what was left out.
+        later_day: That near answers are tried on; None where they are off.
     """
 
     documents: Documents
     digests: DocumentDigests
     queries: Queries
+    watched: Watched
     external_runs: Mapping[LegName, ExternalRun]
     counts: InputCounts
     judgments_unknown: int
@@ -101,6 +106,7 @@ class InputsRead:
     screened: float
     runs: tuple[RunRead, ...] = ()
     account: tuple[Entry, ...] = ()
+    later_day: LaterDay | None = None
 
     @property
     def seed(self) -> int:
@@ -119,13 +125,13 @@ def read_inputs(night: Night) -> InputsRead:
     documents, bad_rows = night.scratch.documents, night.files.bad_rows
     account = Account()
     judgments = judgments_of(night.settings.judgments, base=night.base, account=account)
-    documents_bad: int | None = None
+    read: _DocumentsRead | None = None
 
-    def read_documents_once() -> int:
-        nonlocal documents_bad
-        if documents_bad is None:
-            documents_bad = _read_documents(night, documents, bad, account)
-        return documents_bad
+    def read_documents_once() -> _DocumentsRead:
+        nonlocal read
+        if read is None:
+            read = _read_documents(night, documents, bad, account)
+        return read
 
     def refuse(conditions: Collection[str]) -> Mapping[str, str]:
         """Filters are held against the documents, which then must be read before the queries are chosen."""
@@ -144,13 +150,14 @@ def read_inputs(night: Night) -> InputsRead:
         )
         queries = night.files.queries.write(log.queries)
         night.files.coverage.write(log.curve)
+        later_day = None if log.later_day is None else night.scratch.later_day.write(log.later_day)
         night.files.dropped.write(log.dropped)
         judged, unknown, judgments_key = _check_judgments(night.settings, judgments, log.queries)
-        read_documents_once()  # last, since a fault of the log is found sooner
+        taken = read_documents_once()  # last, since a fault of the log is found sooner
     digests = night.files.documents
     copy_columns(documents.path, digests.path, columns=DIGESTS)
     _check_collection(night.settings, account.entries())
-    _check_judged_documents(night.settings, judgments, digests, account)
+    _check_judged_documents(night.settings, judgments, digests, account, retracted=night.retracted)
     if unknown:
         account.add("judgments", Kind.UNKNOWN_ID, "queries", count=unknown)
     external_runs, runs = _read_runs(night, log.queries, digests, account)
@@ -158,10 +165,12 @@ def read_inputs(night: Night) -> InputsRead:
         documents=documents,
         digests=digests,
         queries=queries,
+        watched=night.scratch.watched.write(log.watched),
         external_runs=external_runs,
         counts=InputCounts(
             documents=documents.row_count(),
-            documents_bad=read_documents_once(),
+            documents_bad=taken.bad,
+            documents_retracted=taken.retracted,
             queries=log.queries.num_rows,
             queries_from_documents=int((~asked_by_people(log.queries)).sum()),
             queries_bad=log.bad,
@@ -176,6 +185,7 @@ def read_inputs(night: Night) -> InputsRead:
         screened=log.screened,
         runs=runs,
         account=account.entries(),
+        later_day=later_day,
     )
 
 
@@ -249,13 +259,19 @@ def _check_collection(settings: Settings, entries: Sequence[Entry]) -> None:
 
 
 def _check_judged_documents(
-    settings: Settings, judgments: Sequence[Judgment], digests: DocumentDigests, account: Account
+    settings: Settings,
+    judgments: Sequence[Judgment],
+    digests: DocumentDigests,
+    account: Account,
+    *,
+    retracted: Collection[str],
 ) -> None:
-    """Count judged documents that are not in the collection; stop where none is."""
-    if not judgments:
+    """Count judged documents that are not in the collection, those taken down aside; stop where none is."""
+    about = [judgment.document_id for judgment in judgments if judgment.document_id not in retracted]
+    if not about:
         return
     documents = digests.read(["document_id"]).column(0)
-    unknown = unknown_documents((judgment.document_id for judgment in judgments), documents)
+    unknown = unknown_documents(about, documents)
     if unknown.count == unknown.of:
         raise InputError(
             f"No judged document of {settings.judgments.qrels} is in the collection: {unknown.example} is judged, and "
@@ -267,10 +283,18 @@ def _check_judged_documents(
         account.add("judgments", Kind.UNKNOWN_ID, f"documents{hint}", where=unknown.example, count=unknown.count)
 
 
-def _read_documents(night: Night, settled: Documents, bad: RowWriter, account: Account) -> int:
-    """Read the documents, each once; how many rows were set aside."""
+class _DocumentsRead(NamedTuple):
+    """Rows that were set aside, and documents that were left out because they were taken down."""
+
+    bad: int
+    retracted: int
+
+
+def _read_documents(night: Night, settled: Documents, bad: RowWriter, account: Account) -> _DocumentsRead:
+    """Read the documents, each once, but for those that were taken down."""
     settings, raw = night.settings.documents, night.scratch.raw_documents
     set_aside = SetAside()
+    left_out: set[str] = set()
 
     def keep(row: BadRow) -> None:
         set_aside.add(row)
@@ -282,6 +306,11 @@ def _read_documents(night: Night, settled: Documents, bad: RowWriter, account: A
         for position, row in enumerate(read_documents(settings, base=night.base, account=account, named=named)):
             if isinstance(row, BadRow):
                 keep(row)
+            elif row.document_id in night.retracted:
+                if row.document_id not in left_out and row.text.strip():
+                    account.add("documents", Kind.RETRACTED, WITH_TEXT)
+                    account.add("documents", Kind.RETRACTED, CHARACTERS, count=len(row.text))
+                left_out.add(row.document_id)
             else:
                 documents.write(raw_row(row, position=position))
     for row in deduplicate_documents(raw.path, settled.path):
@@ -295,4 +324,4 @@ def _read_documents(night: Night, settled: Documents, bad: RowWriter, account: A
         share=settings.max_bad_row_share,
         allowed=settings.allowed_bad_rows,
     )
-    return set_aside.bad
+    return _DocumentsRead(set_aside.bad, len(left_out))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from nightrank.storage.files.atomic import write_text
+from nightrank.storage.places import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,7 @@ class TrainingJob:
         """
         path = self._record(stage)
         if self.has_done(stage):
-            return record.model_validate_json(path.read_bytes())
+            return record.model_validate_json(read_bytes(path))
         done = work()
         write_text(path, json.dumps(done.model_dump(mode="json"), indent=2) + "\n")
         return done

@@ -23,8 +23,8 @@ from nightrank.storage.keys import normalise_query
 from nightrank.storage.rates import BurstCounter
 from nightrank.storage.records import BadRow
 from nightrank.tasks.personal_data import kept
-from nightrank.tasks.query_log.aliases import near_form
 from nightrank.tasks.query_log.files import read_log
+from nightrank.tasks.query_log.near_form import near_form
 from nightrank.tasks.query_log.rows import read_query_log
 from nightrank.tasks.query_log.screen import count_rate, screen_of
 from nightrank.tasks.read.account import Account

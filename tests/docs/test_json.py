@@ -18,6 +18,7 @@ from nightrank.flows.operate.check import Checked
 from nightrank.flows.operate.doctor import Diagnosis
 from nightrank.flows.operate.export import Exports
 from nightrank.flows.operate.quantize import Quantized
+from nightrank.flows.operate.retract import TakenDown
 from nightrank.flows.train.promotion import Trained
 from nightrank.flows.tune.flow import Tuning
 from nightrank.storage.release.prune import Pruned
@@ -46,6 +47,7 @@ OUTCOMES: dict[str, tuple[type, ...]] = {
     "doctor": (Diagnosis,),
     "prune": (Pruned,),
     "export": (Exports,),
+    "retract": (TakenDown,),
 }
 
 

@@ -12,6 +12,7 @@ from nightrank.flows.night.summary import Refused
 from nightrank.storage.keys import digest
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.rollback import roll_back
+from nightrank.storage.workspace.base import Workspace
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.bm25.analyser import Analyser
 from tests.support.collection import LOOSE_GATES
@@ -152,7 +153,7 @@ def test_small_losses_night_after_night_are_stopped_though_releases_are_pruned_a
 
     before = next(name for name in workspace.release_ids() if name not in {summary.manifest.release_id})
     clock.advance(minutes=1)
-    roll_back(workspace, before, now=clock.at)
+    roll_back(workspace, before, now=clock.at, publish=Workspace.publish)
     assert "quality_drift" in refused_of(collection, refresh)  # the record went back with it, and says the same
 
     clock.advance(minutes=1)

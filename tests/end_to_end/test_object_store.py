@@ -22,7 +22,7 @@ from nightrank.storage.release.manifest import current_manifest, list_releases
 from nightrank.storage.release.rollback import roll_back
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.open import open_results
-from nightrank.storage.workspace.base import STAGING_PREFIX
+from nightrank.storage.workspace.base import STAGING_PREFIX, Workspace
 from nightrank.storage.workspace.models import Promotion, commit_model, promote
 from tests.support.collection import Collection, small_collection
 from tests.support.nights import edit, night_process
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nightrank.storage.workspace.base import Workspace
     from tests.conftest import Command, Models
     from tests.support.nights import Nights
     from tests.support.object_store import Bucket
@@ -154,7 +153,7 @@ def test_another_machine_reads_reports_examines_and_rolls_back(elsewhere: Collec
     assert diagnosis.healthy, diagnosis
     assert dict(next(c for c in diagnosis.checks if c.name == "candidates").findings.compared)["pair scores"] > 0
 
-    done = roll_back(workspace, None, now=NOW)
+    done = roll_back(workspace, None, now=NOW, publish=Workspace.publish)
     assert (done.current, done.before) == (first.release_id, second.release_id)
     with SearchCache.of(workspace_of(elsewhere)) as cache:
         assert cache.release_id == first.release_id

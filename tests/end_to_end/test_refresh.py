@@ -73,18 +73,26 @@ def test_a_first_refresh_publishes_results_that_readers_get_by_the_query(
     with SearchCache.open(collection.workspace) as cache:
         assert cache.get("nobody asked this") is None
         found = cache.get("  Black INK on paper ")
+        assert cache.suggest("B") == ("black ink on paper", "black tea")
     assert found is not None
     assert (found.query, found.release_id) == ("black ink on paper", summary.manifest.release_id)
     assert [result.rank for result in found.results] == list(range(1, 11))
     assert len({result.document_id for result in found.results}) == 10
     scores = [result.score for result in found.results]
     assert scores == sorted(scores, reverse=True)
+    highlighted: set[str] = set()
     for result in found.results:
         document = collection.document(result.document_id)
         assert result.chunk_id.startswith(f"{result.document_id}#")
         assert result.title == document["title"]
         assert result.text in str(document["text"])
+        parts = result.snippet_parts()
+        assert parts
+        assert "".join(part.text for part in parts) in result.text
+        highlighted.update(part.text.lower() for part in parts if part.is_highlighted)
         assert result.metadata == {"letters": document["letters"]}
+    assert highlighted
+    assert highlighted <= {"black", "ink", "paper"}
     check_readable(collection.workspace)
 
 
@@ -98,7 +106,8 @@ def test_every_stage_is_measured_on_the_judged_queries(collection: Collection, r
         assert all(0.0 <= value <= 1.0 for value in values.values())
     # Every query shares a word with the best document of its judgments: BM25 finds them all.
     assert summary.manifest.measures["bm25"]["R@100"] > 0.9
-    assert [gate.name for gate in summary.manifest.gates] == [name for name in GATES if name != "source_age"]
+    off = {"source_age", "near_error"}
+    assert [gate.name for gate in summary.manifest.gates] == [name for name in GATES if name not in off]
     assert all(gate.passed for gate in summary.manifest.gates)
 
 

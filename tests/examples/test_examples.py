@@ -59,7 +59,7 @@ def test_a_release_is_read_by_sql(published: Collection, capsys: pytest.CaptureF
     shown = capsys.readouterr().out
     assert "nDCG@10" in shown
     assert "black ink on paper" in shown
-    answers = program["answers"](program["current_release"](published.workspace))
+    answers = program["answers"](published.workspace, program["current_release"](published.workspace))
     assert sorted(answers.column("query").to_pylist()) == sorted(text.lower() for _, text, _ in published.log)
 
 

@@ -56,7 +56,7 @@ def faults_of_message(code: int, written: str, *, may_be_the_users: bool) -> lis
     lines = written.strip("\n").split("\n")
     if len(lines) != 2 or not lines[0].startswith("nightrank: ") or not lines[1].startswith("  "):
         return [f"{len(lines)} lines instead of what, where and what to do"]
-    if not re.search(r"(^|[\s'\"(])/\w|://|\b[\w-]+\.\w+\b", lines[0].removeprefix("nightrank: ")):
+    if not re.search(r"(^|[\s'\"(])/\w|://|\b[\w-]+\.\w+\b|(^|\s)\.\w", lines[0].removeprefix("nightrank: ")):
         return ["it does not say where"]
     return []
 

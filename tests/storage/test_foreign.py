@@ -110,3 +110,11 @@ def test_a_file_that_the_machine_does_not_give_is_no_fault_of_the_file(number: i
     assert found is not None
     assert found.message == "corpus.jsonl: it."
     assert passing_failure(FileNotFoundError(errno.ENOENT, "it", "corpus.jsonl")) is None
+
+
+def test_a_failure_without_a_place_is_told_with_what_was_read() -> None:
+    nameless, named = OSError(errno.EIO, "Input/output error"), OSError(errno.EIO, "Input/output error", "/models/a")
+
+    assert str(passing_failure(nameless, where="/models/b")).startswith("/models/b: Input/output error.")
+    assert str(passing_failure(named, where="/models/a")).startswith("/models/a: Input/output error.")
+    assert passing_failure(FileNotFoundError(errno.ENOENT, "No such file"), where="/models/a") is None

@@ -146,14 +146,15 @@ FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
 @contextmanager
-def prefect_server(folder: Path, *, options: dict[str, str] | None = None) -> Iterator[Server]:
+def prefect_server(folder: Path, *, options: dict[str, str] | None = None, port: int | None = None) -> Iterator[Server]:
     """A new server; it ends with the block.
 
     Args:
         folder: Of its home and its log.
         options: Environment variables of the server's own.
+        port: That it listens at; None for a free one.
     """
-    port = free_port()
+    port = free_port() if port is None else port
     api = f"http://127.0.0.1:{port}/api"
     environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect"), "PREFECT_API_URL": api}
     command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--port", str(port)]

@@ -11,7 +11,16 @@ import pyarrow as pa
 from nightrank.storage.files.parquet import write_table
 from nightrank.storage.keys import query_key
 from nightrank.storage.records import BAD_ROWS, QUERIES
-from nightrank.storage.release.evaluation import COMPARISON, COVERAGE, DEPTHS, DIAGNOSIS, DROPPED, EVALUATION, Timings
+from nightrank.storage.release.evaluation import (
+    COMPARISON,
+    COVERAGE,
+    DEPTHS,
+    DIAGNOSIS,
+    DROPPED,
+    EVALUATION,
+    GAPS,
+    Timings,
+)
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import ChunkTableVersion, Counts, Inputs, Manifest
 from nightrank.storage.release.results_file import write_results_file
@@ -93,6 +102,11 @@ def write_everything_else(folder: Path, diagnosis: Sequence[tuple[Any, ...]]) ->
         ("bm25", "nDCG@10", 2, 0.5, 0.5, 0.0, -0.1, 0.1, 1.0, 1.0, 0, 2, 0),
     ]
     write_rows(folder / "comparison.parquet", COMPARISON, compared)
+    gaps = [
+        ("</td><b>no answer</b>", '{"a":"<i>"}', 9, ["no results", "no clicks"], 0, None, None, 40, 0),
+        ("weak", None, 3, ["low score"], 10, "pair_score", -7.25, None, None),
+    ]
+    write_rows(folder / "gaps.parquet", GAPS, gaps)
     timings = Timings(
         milliseconds={"bm25": 1.0, "fused": 9.0, "reranked": 700.0}, queries=5, measured_in=FIRST, machine="CPU"
     )

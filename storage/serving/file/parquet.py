@@ -35,7 +35,7 @@ GROUP_ROWS = 512
 
 def write(path: Path, served: Served, entries: Iterator[Entry]) -> None:
     """Write the entries of a release, which come by key."""
-    told = {b"nightrank": f"{served.release_id} {served.queries} {served.aliases}".encode()}
+    told = {b"nightrank": " ".join(map(str, served)).strip().encode()}
     schema = SCHEMA.with_metadata(told)
     # Statistics of keys alone: what is said of long texts would only make the footer large.
     with pq.ParquetWriter(path, schema, compression="zstd", write_statistics=["key"]) as writer:
@@ -64,8 +64,8 @@ class ParquetReader(FileReader):
         if told is None:
             self._file.close()
             raise NotOurs(str(path))
-        release_id, queries, aliases = told.decode().split()
-        self._served = Served(release_id, int(queries), int(aliases))
+        release_id, queries, aliases, *answers = told.decode().split()
+        self._served = Served(release_id, int(queries), int(aliases), *answers)
         footer = self._file.metadata
         self._last_keys = [footer.row_group(group).column(0).statistics.max for group in range(footer.num_row_groups)]
 

@@ -12,6 +12,7 @@ from contextlib import closing
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from nightrank.storage.errors import MachineError
 from nightrank.storage.serving.file.target import NotOurs
 from nightrank.storage.serving.reader import FileReader, Row, Served
 
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
 
 _CREATE = 'CREATE TABLE answers (key TEXT PRIMARY KEY, alias_of TEXT, query TEXT, "filter" TEXT, results TEXT)'
 _CREATE_RELEASE = (
-    "CREATE TABLE nightrank_release (release_id TEXT NOT NULL, queries INTEGER NOT NULL, aliases INTEGER NOT NULL)"
+    "CREATE TABLE nightrank_release (release_id TEXT NOT NULL, queries INTEGER NOT NULL, aliases INTEGER NOT NULL, "
+    "answers TEXT NOT NULL)"
 )
 _INSERT = "INSERT INTO answers VALUES (?, ?, ?, ?, ?)"
-_INSERT_RELEASE = "INSERT INTO nightrank_release VALUES (?, ?, ?)"
-_RELEASE = "SELECT release_id, queries, aliases FROM nightrank_release"
+_INSERT_RELEASE = "INSERT INTO nightrank_release VALUES (?, ?, ?, ?)"
+_RELEASE = "SELECT * FROM nightrank_release"  # of earlier versions without its last column
+# What SQLite says of a file that is not its own, and of one without our table; all else is the disk's, or damage.
+_OTHERS = ("SQLITE_NOTADB", "SQLITE_ERROR")
+_DAMAGED = "See the system's log about that disk; a damaged file may be removed and exported again."
 _GET = "SELECT alias_of, query, results FROM answers WHERE key = ?"
 
 
@@ -50,6 +55,7 @@ class SqliteReader(FileReader):
     Raises:
         NotOurs: The file was not written by an export.
         FileNotFoundError: It is not there.
+        MachineError: It is damaged, or its disk fails.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,11 +66,14 @@ class SqliteReader(FileReader):
         address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         self._connection = sqlite3.connect(address, uri=True, check_same_thread=False)
         try:
-            [(release_id, queries, aliases)] = self._connection.execute(_RELEASE).fetchall()
-        except (sqlite3.DatabaseError, ValueError) as error:
+            [row] = self._connection.execute(_RELEASE).fetchall()
+            self._served = Served(*row)
+        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
             self._connection.close()
+            if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorname not in _OTHERS:
+                message = f"{path} cannot be read: {error}."
+                raise MachineError(message, remedy=_DAMAGED) from error
             raise NotOurs(str(path)) from error
-        self._served = Served(release_id, queries, aliases)
 
     def close(self) -> None:
         """Close the file."""

@@ -9,9 +9,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.errors import ChangedMeanwhile, InputError, MachineError
 from nightrank.storage.files.atomic import remove_unfinished, replacing
-from nightrank.storage.foreign import machine_error, passing_failure
+from nightrank.storage.foreign import machine_error, passing_failure, placed
 from nightrank.storage.serving.export import counted
 from nightrank.storage.workspace.locks import held
 
@@ -60,10 +60,10 @@ class FileTarget:
         Raises:
             InputError: The file was not written by an export, and is therefore not replaced.
         """
-        if not self.path.exists():
-            return None
         try:
-            with self.format.open(self.path) as reader:
+            if not self.path.exists():
+                return None
+            with placed(self.path), self.format.open(self.path) as reader:
                 return reader.served()
         except (NotOurs, OSError) as error:
             if (told := passing_failure(error)) is not None:
@@ -77,13 +77,16 @@ class FileTarget:
         Raises:
             InputError: The folder cannot be written.
             MachineError: The disk is full, or fails.
+            ChangedMeanwhile: Something was taken down meanwhile.
             WorkspaceBusy: Another export is writing this file.
         """
         folder = self.path.parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
             writable = os.access(folder, os.W_OK) and not self.path.is_dir()
-        except OSError:
+        except OSError as error:
+            if (told := passing_failure(error)) is not None:
+                raise told from error
             writable = False
         if not writable:
             raise InputError(f"{self.path} cannot be written.", remedy="Export to another file.")
@@ -92,6 +95,9 @@ class FileTarget:
                 remove_unfinished(folder, self.path.name)
                 with replacing(self.path) as temporary:
                     self.format.write(temporary, release.served, counted(release.entries(), on_entries))
+                    release.require_unchanged()
+        except ChangedMeanwhile:
+            raise
         except Exception as error:
             told = machine_error(error)
             if told is None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nightrank.storage.errors import InputError
 from nightrank.tasks.read.account import LINKED, UNREADABLE_FOLDER, Kind
 from nightrank.tasks.read.folder.partitions import partitions_of
+from nightrank.tasks.read.folder.pattern import matching
 from nightrank.tasks.read.folder.selection import Selection
 from nightrank.tasks.read.lines import unreadable
 from nightrank.tasks.read.suffixes import PAGE_SUFFIXES, TABLE_SUFFIXES, suffix_of
@@ -160,8 +161,10 @@ def _beside_corpus(names: set[str]) -> set[str]:
 
 def _matched(folder: Path, pattern: str, selection: Selection) -> Iterator[_Found]:
     root = folder.resolve()
-    found = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207  # pathlib's does not skip hidden files
-    for match in sorted(set(found)):
+    unread: list[str] = []
+    found = matching(folder, pattern, on_unreadable=unread.append)
+    yield from (_Found(f"{place}/", UNREADABLE_FOLDER, Kind.FILE_NOT_READ) for place in unread)
+    for match in found:
         path, relative = folder / match, Path(match).as_posix()
         if not path.is_file():
             continue

@@ -6,6 +6,7 @@ import glob
 from typing import TYPE_CHECKING
 
 from nightrank.storage.legs import LEGS
+from nightrank.tasks.read.folder.pattern import matching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,7 +31,7 @@ def files_named(settings: Settings, *, base: Path) -> Mapping[Path, str]:
         if path.exists():
             found.setdefault(path.resolve(), key)
         elif glob.has_magic(name):
-            for match in glob.glob(name, root_dir=base, recursive=True):  # noqa: PTH207  # as logs are found
+            for match in matching(base, name, on_unreadable=lambda _: None):  # told where the log is read
                 found.setdefault((base / match).resolve(), key)
     return found
 

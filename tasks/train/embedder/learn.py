@@ -23,6 +23,8 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.foreign import passing_failure
+from nightrank.storage.places import read_bytes
 from nightrank.tasks.models.card import MEASURES
 from nightrank.tasks.models.curve import LOSSES
 from nightrank.tasks.models.files import load_quietly, resolve_batch_tokens
@@ -117,6 +119,8 @@ def load_model(folder: Path, *, device: str) -> SentenceTransformer:
             model_kwargs={"use_safetensors": True, "dtype": torch.float32},
         )
     except (OSError, ValueError, KeyError) as error:
+        if (told := passing_failure(error, where=folder)) is not None:
+            raise told from error
         message = f"{folder} holds no model that sentence-transformers can read: {error}"
         raise InputError(message, remedy="Give the folder or the id of a sentence-transformers model.") from error
 
@@ -254,7 +258,7 @@ def newest_checkpoint(folder: Path) -> str | None:
     found = sorted(folder.glob("checkpoint-*/trainer_state.json"), key=lambda path: int(path.parent.name.split("-")[1]))
     for path in reversed(found):
         try:
-            json.loads(path.read_bytes())
+            json.loads(read_bytes(path))
         except ValueError:
             continue
         return str(path.parent)
@@ -265,7 +269,7 @@ def given_up_at(checkpoint: str | None, *, patience: int) -> int | None:
     """After how many updates a training had ended early that left this checkpoint; None where it had not."""
     if checkpoint is None:
         return None
-    state = json.loads((Path(checkpoint) / "trainer_state.json").read_bytes())
+    state = json.loads(read_bytes(Path(checkpoint) / "trainer_state.json"))
     looks = state["stateful_callbacks"]["EarlyStoppingCallback"]["attributes"]["early_stopping_patience_counter"]
     return int(state["global_step"]) if looks >= patience else None
 

@@ -64,7 +64,9 @@ def test_sound_inputs_are_counted_and_nothing_is_written(
     assert list(temporary.iterdir()) == []
     found = ended.json
     assert (found["ok"], found["problems"]) == (True, [])
-    assert found["documents"] == {"files": 1, "documents": len(collection.documents), "documents_bad": 1}
+    assert found["documents"] == {"files": 1, "documents": len(collection.documents), "documents_bad": 1} | {
+        "documents_retracted": 0
+    }
     assert (found["queries"]["queries"], found["queries"]["queries_bad"]) == (len(collection.log), 0)
     assert found["judgments"] == {"queries_judged": 6, "queries_unknown": 1}
     [bad] = found["bad_rows"]
@@ -83,6 +85,7 @@ def test_sound_inputs_are_counted_and_nothing_is_written(
         "writable": True,
         "current": None,
         "created_at": None,
+        "retracted": 0,
     }
     assert bad["reason"] in " ".join(shown.out.split())
     assert "A refresh can begin." in shown.out

@@ -20,12 +20,16 @@ import pyarrow.compute as pc
 import pytest
 
 from nightrank.flows.operate.doctor import CHECKS, examine
+from nightrank.flows.operate.retract import take_down
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
 from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.release.manifest import read_manifest
+from nightrank.storage.release.retracted import ANSWERS, LIST
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.doctor.examined import Findings
 from tests.support.published import snapshot
+from tests.support.takedown import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -546,6 +550,25 @@ def test_a_manifest_that_cannot_be_read_is_told_when_its_release_is_named(patien
     (patient.folder / "manifest.json").write_text("{}")
     with pytest.raises(MachineError, match="is not a manifest"):
         examine(patient.workspace, release_id=patient.release_id)
+
+
+def test_what_was_taken_down_and_is_still_answered_is_named(patient: Patient) -> None:
+    settings = load_settings(patient.settings_file)
+    take_down(settings, ["bees"], reason="", undo=False, now=NOW)
+    assert patient.examined().healthy
+    path = patient.workspace.root / LIST
+    listed = json.loads(path.read_text())
+    path.write_text(json.dumps({**listed, "releases": {}}))
+    assert "does not speak of it" in failed(patient.examined())["retracted"]
+    path.write_text(json.dumps({**listed, "releases": {patient.release_id: {"file": None}}}))
+    assert "taken down and are still in answers" in failed(patient.examined())["retracted"]
+    path.write_text(json.dumps(listed))
+    [replaced] = (patient.workspace.root / ANSWERS).glob("*")
+    with closing(sqlite3.connect(replaced)) as answers, answers:
+        answers.execute("DELETE FROM results")
+    assert "SHA-256" in failed(patient.examined())["retracted"]
+    take_down(settings, [], reason="", undo=False, now=NOW)
+    assert patient.examined().healthy
 
 
 def test_a_memo_that_a_run_is_writing_is_no_fault_but_a_reason_to_wait(patient: Patient) -> None:

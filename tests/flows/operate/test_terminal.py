@@ -23,7 +23,7 @@ from nightrank.storage.doctor.faults import Fault
 from nightrank.storage.release.manifest import Counts, Gate, Manifest
 from nightrank.storage.release.prune import Pruned
 from nightrank.storage.release.rollback import RolledBack
-from nightrank.storage.serving.cache import CachedResults, Result
+from nightrank.storage.serving.cache import CachedResults, Result, Snippet
 from nightrank.tasks.doctor.examined import Findings
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def result(*, title: str = "Title", text: str = "Text.", document_id: str = "d1"
 
 
 def shown(capsys: pytest.CaptureFixture[str], found: CachedResults) -> str:
-    show_results(found, source="cache")
+    show_results(found)
     return capsys.readouterr().out
 
 
@@ -72,6 +72,16 @@ def test_a_result_shows_its_rank_title_id_score_and_the_beginning_of_its_text(
     assert lines[0] == "q  (cache, release r1)"
     assert lines[1] == " 1  A title  d1  1.250"
     assert lines[2].strip() == "one two " + "x" * (EXCERPT - 9) + "…"
+
+
+def test_a_snippet_is_shown_on_one_line_with_what_is_cut_off_around_it(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "Of bees. Honey\n\x1b[31m is\tmade\nof nectar. Wax is not."
+    snippet = Snippet(text.index("Honey"), text.index(". Wax"), cut_start=True, cut_end=True, highlights=((9, 14),))
+    long = replace(result(text=text), snippet=snippet)
+    written = shown(capsys, CachedResults("q", "r1", (long,))).splitlines()[2]
+    assert written.strip() == "… Honey \N{REPLACEMENT CHARACTER}[31m is made of nectar …"
+    whole = replace(result(text=text), snippet=replace(snippet, cut_start=False, cut_end=False))
+    assert "…" not in shown(capsys, CachedResults("q", "r1", (whole,)))
 
 
 def test_a_document_without_a_title_goes_by_its_id(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.results_file import write_results_file
-from nightrank.storage.serving.cache import CachedResults, Result, SearchCache, read_results
+from nightrank.storage.serving.cache import CachedResults, Result, SearchCache, Snippet, read_results
 from nightrank.storage.workspace.folder import FolderWorkspace
 
 if TYPE_CHECKING:
@@ -76,6 +76,19 @@ def test_results_are_read_back_as_they_were_written(place: Workspace) -> None:
         ]
         assert found == CachedResults("read a csv", "r1", tuple(expected))
         assert cache.get("nothing fits") == CachedResults("nothing fits", "r1", ())
+
+
+def test_a_result_has_its_snippet_cut_where_highlights_begin_and_end(place: Workspace) -> None:
+    snippet = {"start": 1, "end": 11, "cut_start": True, "cut_end": False, "highlights": [[1, 4], [6, 10]]}
+    publish(place, "r1", {"tea": [{**entry("d1"), "snippet": snippet}, {**entry("d2", rank=2), "snippet": None}]})
+    with SearchCache.open(place.root) as cache:
+        found = cache.get("tea")
+    assert found is not None
+    first, second = found.results
+    assert first.snippet == Snippet(1, 11, cut_start=True, cut_end=False, highlights=((1, 4), (6, 10)))
+    assert first.snippet_parts() == (("afé", True), (" '", False), ("text", True), ("'", False))
+    assert second.snippet is None
+    assert second.snippet_parts() == ()
 
 
 def test_another_spelling_finds_the_same_and_an_unknown_query_nothing(place: Workspace) -> None:
@@ -306,7 +319,7 @@ def test_a_release_of_an_earlier_version_is_told_as_one(place: Workspace) -> Non
     st.floats(allow_nan=False, allow_infinity=False),
 )
 def test_metadata_and_scores_come_back_to_the_bit(metadata: dict[str, object], score: float) -> None:
-    reported = {**entry("d1"), "metadata": metadata, "score": score}
+    reported = {**entry("d1"), "metadata": metadata, "score": score, "snippet": None}
     [result] = read_results(json.dumps([reported], ensure_ascii=False).encode())
     assert json.dumps(asdict(result), sort_keys=True) == json.dumps(reported, sort_keys=True)
 

@@ -235,6 +235,20 @@ def test_a_file_that_no_export_has_written_is_never_replaced(
         place.open()
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+def test_a_damaged_file_is_not_taken_for_somebody_elses(workspace: Workspace, place: Place) -> None:
+    publish(workspace, FIRST, QUERIES_OF_ALL_KINDS)
+    place.export(workspace)
+    path = place.address.path
+    damaged = path.read_bytes()[:100] + bytes(path.stat().st_size - 100)
+    path.write_bytes(damaged)
+    for act in (lambda: place.export(workspace), place.open):
+        with pytest.raises(MachineError, match="malformed") as told:
+            act()
+        assert str(path) in str(told.value)
+    assert path.read_bytes() == damaged
+
+
 @EVERYWHERE
 def test_before_the_first_export_there_is_nothing_to_open(place: Place) -> None:
     with pytest.raises(InputError, match=r"There is no file|Nothing has been exported"):

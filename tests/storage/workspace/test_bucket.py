@@ -24,6 +24,7 @@ from nightrank.storage.release.manifest import list_releases, read_manifest
 from nightrank.storage.release.prune import prune
 from nightrank.storage.release.rollback import roll_back
 from nightrank.storage.workspace import bucket_writer
+from nightrank.storage.workspace.base import Workspace
 from nightrank.storage.workspace.models import Promotion, bring_model, commit_model, demote, promote, promotions
 from nightrank.storage.workspace.open import ORIGIN_FILE, open_workspace, workspace_at
 from tests.support.object_store import in_bucket
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from nightrank.storage.workspace.base import Workspace
     from tests.support.object_store import Bucket
 
 
@@ -182,7 +182,7 @@ def test_an_object_that_is_not_what_the_manifest_says_is_not_brought(
 
     assert sorted(path.name for path in folder.iterdir()) == ["bm25.duckdb", "candidates.parquet", "manifest.json"]
     with pytest.raises(MachineError, match=r"files that are missing \(1\): queries.parquet"):
-        roll_back(two, "n1", now=NOW)
+        roll_back(two, "n1", now=NOW, publish=Workspace.publish)
 
 
 @pytest.mark.long
@@ -223,7 +223,7 @@ def test_a_release_that_was_removed_elsewhere_is_none_here_whatever_the_copy_say
         prune(one, keep=1, now=NOW)
 
     with pytest.raises(InputError, match="no release 'n1' in s3://"):
-        roll_back(two, "n1", now=NOW)
+        roll_back(two, "n1", now=NOW, publish=Workspace.publish)
 
     assert not (two.releases / "n1").exists()
     assert [manifest.release_id for manifest in list_releases(two)] == ["n2"]

@@ -16,7 +16,7 @@ from nightrank.tasks.document_queries import ask
 from nightrank.tasks.document_queries.ask import queries_of_documents
 from nightrank.tasks.document_queries.phrases import Text, key_phrases
 from nightrank.tasks.document_queries.titles import can_be_asked, shown
-from nightrank.tasks.query_log.aliases import near_form
+from nightrank.tasks.query_log.near_form import near_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightrank.storage.keys import normalise_query
-from nightrank.tasks.query_log.aliases import merge_aliases, near_form
+from nightrank.tasks.query_log.aliases import merge_aliases
+from nightrank.tasks.query_log.near_form import near_form
 from tests.support.query_logs import logged, traffic_of
 
 

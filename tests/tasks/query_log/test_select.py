@@ -387,3 +387,49 @@ def test_where_nobody_asks_the_error_says_why(log: Log, settings: dict[str, Any]
     log.titles = ["one"] if "budget_seconds" in settings else []
     with pytest.raises(InputError, match=message):
         log.texts([], **settings)
+
+
+def test_the_log_of_a_server_is_read_as_it_is_and_clicks_are_no_searches(log: Log) -> None:
+    search = {"query": "tea", "filter": None, "count": 1, "clicked": None, "user": "u1", "how": "live", "results": 3}
+    click = {"query": "tea", "filter": None, "count": 0, "clicked": "d1", "user": "u1", "rank": 1}
+    times = {"timestamp": "2026-03-01T12:00:00.123+00:00"}
+    rows: list[dict[str, Any]] = [
+        {**row, **times} for row in (search, search, click, {**search, "query": "Tea?"}, {**search, "query": "salt"})
+    ]
+    dropped, read = log.dropped([*rows, {**click, **times, "query": "never searched"}, {"query": "not watched"}])
+    assert dropped == {}
+    assert dict(zip(*(read.queries.column(name).to_pylist() for name in ("text", "count")), strict=True)) == {
+        "tea": 3,
+        "salt": 1,
+        "not watched": 1,
+    }
+    assert {row["query_key"]: (row["searches"], row["clicks"]) for row in read.watched.to_pylist()} == {
+        query_key("tea"): (3, 1),
+        query_key("salt"): (1, 0),
+    }
+
+
+def test_clicks_make_no_robot_and_a_click_by_one_is_none(log: Log) -> None:
+    times = [{"timestamp": f"2026-03-01T12:00:0{second}+00:00", "user": "u"} for second in range(6)]
+    rows = [{"query": "tea", "count": 1, "clicked": None, **at} for at in times[:2]]
+    rows += [{"query": "tea", "count": 0, "clicked": f"d{number}", **at} for number, at in enumerate(times)]
+    assert log.read(rows, max_per_minute=2).watched.to_pylist() == [
+        {"query_key": query_key("tea"), "searches": 2, "clicks": 6}
+    ]
+    other = {"query": "salt", "count": 1, "clicked": None}
+    assert log.read([*rows, other], max_per_minute=1).watched.to_pylist() == [
+        {"query_key": query_key("salt"), "searches": 1, "clicks": 0}
+    ]
+
+
+def test_a_row_that_a_crash_cut_off_is_told_and_passed_over(log: Log) -> None:
+    path = log.folder / "torn.jsonl"
+    path.write_bytes(b'{"query": "tea", "count": 1}\n{"query": "sal')
+    read = log.read([], log="torn.jsonl")
+    assert (read.queries.column("text").to_pylist(), read.bad) == (["tea"], 1)
+
+
+@pytest.mark.parametrize("clicked", ["[]", [], "", None])
+def test_an_empty_list_of_clicks_is_no_click(log: Log, clicked: object) -> None:
+    [row] = log.read([{"query": "tea", "clicked": clicked}]).watched.to_pylist()
+    assert (row["searches"], row["clicks"]) == (1, 0)

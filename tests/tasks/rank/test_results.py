@@ -9,6 +9,7 @@ import pytest
 from nightrank.storage.lance.place import LanceFolder
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.records import CANDIDATES
+from nightrank.storage.serving.cache import Snippet
 from nightrank.tasks.rank.results import cut_results, result_entries
 from nightrank.tasks.settings.ranking import ResultsSettings
 
@@ -154,15 +155,37 @@ def described_of(rows: pa.Table, chunks: list[dict[str, object]]) -> pa.Table:
     return pa.Table.from_pylist(chunks).take(rows.column("chunk_number"))
 
 
+def first_letter(query_keys: Sequence[str], texts: Sequence[str], languages: Sequence[int]) -> list[Snippet]:
+    """As many characters of a text as its language has as its number: proves what a maker of snippets is handed."""
+    assert all(text.startswith(("Body", "Title")) for text in texts)
+    assert set(query_keys) <= {"k1", "k2"}
+    return [Snippet(0, end, cut_start=False, cut_end=False, highlights=()) for end in languages]
+
+
 def test_entries_have_the_words_of_the_contract_and_the_documents_own_text(table: ChunkTable) -> None:
     described: list[dict[str, object]] = [
-        {"title": "Title A", "body_start": 9, "metadata": '{"year": 1999}'},
-        {"title": "", "body_start": 0, "metadata": "{}"},
+        {"title": "Title A", "body_start": 9, "metadata": '{"year": 1999}', "language": 2},
+        {"title": "", "body_start": 0, "metadata": "{}", "language": 0},
     ]
     rows = candidates([("k1", "b#0", 1, 1), ("k1", "a#3", 4, 2), ("k2", "a#3", 1, 1)])
-    found = result_entries(rows, described_of(rows, described), table)
-    b = {"document_id": "b", "chunk_id": "b#0", "score": 1.0, "title": "", "text": "Body b", "metadata": {}}
-    a = {"document_id": "a", "chunk_id": "a#3", "title": "Title A", "text": "Body a", "metadata": {"year": 1999}}
+    found = result_entries(rows, described_of(rows, described), table, snippets=first_letter)
+    b: dict[str, object] = {
+        "document_id": "b",
+        "chunk_id": "b#0",
+        "score": 1.0,
+        "title": "",
+        "text": "Body b",
+        "metadata": {},
+    }
+    a: dict[str, object] = {
+        "document_id": "a",
+        "chunk_id": "a#3",
+        "title": "Title A",
+        "text": "Body a",
+        "metadata": {"year": 1999},
+    }
+    b["snippet"] = Snippet(0, 0, cut_start=False, cut_end=False, highlights=())
+    a["snippet"] = Snippet(0, 2, cut_start=False, cut_end=False, highlights=())
     # Ranks count results, whatever the rank among candidates was.
     assert found == {
         "k1": [{"rank": 1, **b}, {"rank": 2, "score": 0.25, **a}],
@@ -174,9 +197,9 @@ def test_documents_that_say_the_same_stay_two_results(table: ChunkTable) -> None
     rows = candidates([("k1", "a#0", 1, 1), ("k1", "b#0", 2, 2)])
     same = rows.set_column(rows.schema.get_field_index("chunk_hash"), "chunk_hash", pa.array(["ha", "ha"]))
     described: list[dict[str, object]] = [
-        {"title": "", "body_start": 0, "metadata": "{}"},
-        {"title": "T", "body_start": 9, "metadata": "{}"},
+        {"title": "", "body_start": 0, "metadata": "{}", "language": 0},
+        {"title": "T", "body_start": 9, "metadata": "{}", "language": 0},
     ]
-    found = result_entries(same, described_of(same, described), table)["k1"]
+    found = result_entries(same, described_of(same, described), table, snippets=first_letter)["k1"]
     assert [entry["document_id"] for entry in found] == ["a", "b"]
     assert [entry["text"] for entry in found] == ["Title A\n\nBody a", "Body a"]

@@ -145,6 +145,15 @@ def test_what_documents_and_queries_say_is_shown_and_never_obeyed(nights: tuple[
     assert "Al\ufffdder\ufffd" in page.text
 
 
+def test_queries_that_nothing_answered_well_are_told_with_what_tells_of_them(nights: tuple[Path, Path]) -> None:
+    page = Page(page_of(nights[1], nights[0]))
+    words = page.words().partition("Content gaps What visitors asked")[2].partition("What the night cost")[0]
+    assert '</td><b>no answer</b> {"a":"<i>"} 9 no results, no clicks 0 – 0 of 40' in " ".join(words.split())
+    assert "weak 3 low score 10 \u22127.250 –" in words
+    (nights[1] / "gaps.parquet").unlink()
+    assert "No query is without a result" in Page(page_of(nights[1], nights[0])).words()
+
+
 def test_the_same_release_gives_the_same_page(nights: tuple[Path, Path]) -> None:
     assert page_of(nights[1], nights[0]) == page_of(nights[1], nights[0])
 

@@ -54,6 +54,17 @@ def test_a_click_names_one_document_or_several_and_counts_once(tmp_path: Path) -
     assert clicks(log) == [Pair("black tea", "tea", 1), Pair("black tea", "42", 1)]
 
 
+def test_clicks_in_the_log_of_a_server_are_learnt_from(tmp_path: Path) -> None:
+    at = {"timestamp": "2026-03-01T12:00:00+00:00", "user": "u", "impression": "i"}
+    log = write_lines(
+        tmp_path / "log.jsonl",
+        *({"query": "black tea", "count": 1, "clicked": None, **at} for _ in range(3)),
+        *({"query": "black tea", "count": 0, "clicked": f"d{rank}", "rank": rank, **at} for rank in range(1, 5)),
+    )
+    expected = [Pair("black tea", f"d{rank}", 1) for rank in range(1, 5)]
+    assert clicks(log, max_per_minute=3) == expected  # four clicks in a minute make no robot
+
+
 def test_in_csv_a_list_of_clicks_is_json_and_an_id_may_begin_with_a_bracket(tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     log.write_text('query,clicked\ntea,"[""a"", ""b""]"\nsalt,[draft] one\nink,\n', encoding="utf-8")
