@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from nightrank.storage.keys import digest, fingerprint
 from nightrank.storage.legs import LEGS
@@ -270,6 +271,13 @@ def asked_by_people(queries: pa.Table) -> NDArray[np.bool_]:
     if "origin" not in queries.column_names:
         return np.ones(queries.num_rows, dtype=bool)
     found: NDArray[np.bool_] = np.array(queries.column("origin").to_pylist(), dtype=object) == "log"
+    return found
+
+
+def are_people_s(query_keys: pa.Array, queries: pa.Table) -> NDArray[np.bool_]:
+    """Which of some keys (n,) are of queries that people asked, bool (n,); ``queries`` as of ``asked_by_people``."""
+    of_people = queries.column("query_key").filter(pa.array(asked_by_people(queries)))
+    found: NDArray[np.bool_] = pc.is_in(query_keys, value_set=of_people).to_numpy(zero_copy_only=False)
     return found
 
 

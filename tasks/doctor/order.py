@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from nightrank.storage.doctor.faults import fault_of
-from nightrank.storage.records import asked_by_people
+from nightrank.storage.records import are_people_s
 from nightrank.tasks.doctor.examined import Findings
 from nightrank.tasks.rank.order import Weighing, entries_of
 from nightrank.tasks.rank.order_file import order_fingerprint, order_of_release
 from nightrank.tasks.release import StoredRelease
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from nightrank.storage.doctor.faults import Fault
     from nightrank.tasks.doctor.examined import Examined
 
@@ -49,8 +49,7 @@ def _faults(candidates: pa.Table, weighing: Weighing, asked: pa.Table) -> list[F
         return []
     groups = candidates.column("query_key").combine_chunks().dictionary_encode()
     entries = entries_of(candidates, queries=groups.indices.to_numpy(zero_copy_only=False))
-    of_people = asked.filter(pa.array(asked_by_people(asked))).column("query_key")
-    people = pc.is_in(groups.dictionary, value_set=of_people.combine_chunks()).to_numpy(zero_copy_only=False)
+    people = are_people_s(groups.dictionary, asked)
     pair_scores = candidates.column("pair_score").to_numpy()  # NaN where it is null
     told, means = weighing.log or {}, weighing.log_means(entries, pair_scores, people=people)
     moved = [name for name in means if means[name] != told.get(name)]
