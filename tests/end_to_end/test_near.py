@@ -23,6 +23,7 @@ from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import current_manifest
 from nightrank.storage.release.near_record import POOL, read_near
 from nightrank.storage.workspace.folder import FolderWorkspace
+from tests.flows.serve.conftest import served
 from tests.support.collection import LOG, TEXTS, Collection, small_collection
 
 if TYPE_CHECKING:
@@ -245,3 +246,24 @@ with SearchCache.open({str(near_release.workspace)!r}) as cache:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n[]\n"
+
+
+def test_the_server_gives_the_near_answer_that_loses_least(near_release: Collection) -> None:
+    record = read_near(files_of(near_release).near)
+    assert record is not None
+    overlaps = {move.move: move.overlap or 0.0 for move in record.moves}
+    with served(near_release) as (client, _):
+        query = "bees make honey combs"
+        answer = client.get("/search", params={"q": query}).json()
+        assert (answer["query"], answer["how"]) == (query, "near")
+        with SearchCache.open(near_release.workspace) as cache:
+            same = cache.get(query, near=True)
+        assert same is not None
+        assert answer["expected_overlap"] == pytest.approx(max(same.expected_overlap, overlaps["pool"]))
+        pooled = client.get("/search", params={"q": "wood and water for bread"}).json()
+        assert (pooled["how"], pooled["expected_overlap"]) == ("near", overlaps["pool"])
+        exact = client.get("/search", params={"q": "black tea"}).json()
+        assert (exact["how"], exact["from_query"], exact["expected_overlap"]) == ("exact", None, None)
+        # No known query has this filter, so the answer is made now.
+        live = client.get("/search", params={"q": "wood and water", "filter": '{"letters": 9}'}).json()
+        assert live["how"] == "live"
