@@ -228,7 +228,9 @@ def _diversity(release: ReleaseRead) -> Sequence[Compared]:
 
 
 def _coverage(release: ReleaseRead) -> Sequence[CoveragePoint] | Missing:
-    table = rows_of(release.files.coverage)
+    table, asked = rows_of(release.files.coverage), release.manifest.counts
+    if table is None and 0 < asked.queries == asked.queries_from_documents:
+        return Missing("Nobody's queries are known: without a query log the documents ask.")
     if table is None:
         return Missing(
             "What share of a later day's traffic a budget answers is shown where the query log has a column "
