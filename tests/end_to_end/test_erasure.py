@@ -12,7 +12,7 @@ from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.release.near_tables import near_facts
 from nightrank.storage.release.results_file import ResultsFile
-from nightrank.storage.release.retracted import LIST
+from nightrank.storage.retracted.listed import LIST
 from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.collection import Collection, small_collection
 from tests.support.night_process import STEPS_OF_AN_ERASURE

@@ -15,8 +15,8 @@ from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.release import manifest as manifests
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.release.retracted import ANSWERS, LIST, read_retracted
 from nightrank.storage.release.rollback import roll_back
+from nightrank.storage.retracted.listed import ANSWERS, LIST, read_retracted
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.follow import FollowingCache
 from nightrank.storage.workspace.folder import FolderWorkspace
