@@ -11,7 +11,7 @@ from nightrank.flows.settings_file import as_known_here
 from nightrank.storage.closing import Closing
 from nightrank.storage.errors import InputError
 from nightrank.storage.foreign import placed
-from nightrank.storage.release.retracted import read_retracted
+from nightrank.storage.retracted.listed import read_retracted
 from nightrank.tasks.near.cache import SearchCache
 from nightrank.tasks.near.pool_search import PoolSearch
 from nightrank.tasks.online.models import models_of
