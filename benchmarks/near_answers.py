@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help=f"folder of {LOG}")
     parser.add_argument("--work", type=Path, default=Path(".benchmarks/near_answers"), help="where releases are made")
     parser.add_argument("--legs", default="bm25,dense", help="[retrieval].legs; the packaged embedder knows English")
+    parser.add_argument("--max-lost-overlap", type=float, default=0.4, help="[near].max_lost_overlap")
     options = parser.parse_args()
     months, traffic = read_months(options.data / LOG)
     merged = merge_aliases(traffic, near=True)
@@ -117,8 +118,9 @@ def main() -> None:
     )
     titles = [text for text, count in zip(merged.texts, before, strict=True) if count and len(text.split()) >= WORDS]
     legs = options.legs.split(",")
-    known = _release(options.work / "known", merged, titles, legs=legs, before=day)
-    whole = _release(options.work / "whole", merged, titles, legs=legs, before=None)
+    limit = options.max_lost_overlap
+    known = _release(options.work / "known", merged, titles, legs=legs, before=day, limit=limit)
+    whole = _release(options.work / "whole", merged, titles, legs=legs, before=None, limit=limit)
     unseen = np.flatnonzero((before == 0) & (later > 0))
     total = int(later.sum())
     console = Console(width=120)
@@ -150,7 +152,9 @@ def main() -> None:
     console.print(table)
 
 
-def _release(folder: Path, merged: Merged, titles: Sequence[str], *, legs: list[str], before: int | None) -> Path:
+def _release(
+    folder: Path, merged: Merged, titles: Sequence[str], *, legs: list[str], before: int | None, limit: float
+) -> Path:
     """The workspace of a release of the queries before a day, or of all."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "documents.jsonl").open("w", encoding="utf-8") as documents:
@@ -164,7 +168,7 @@ def _release(folder: Path, merged: Merged, titles: Sequence[str], *, legs: list[
                 row = {"query": merged.texts[number], "count": int(count), "timestamp": stamp}
                 log.write(json.dumps(row) + "\n")
     tiers = ["same_answer", *(["same_pool"] if "dense" in legs else [])]
-    near: dict[str, Value] = {"tiers": tiers if before is not None else []}
+    near: dict[str, Value] = {"tiers": tiers, "max_lost_overlap": limit} if before is not None else {}
     settings = write_settings_file(
         folder / "nightrank.toml",
         {
