@@ -83,15 +83,15 @@ def content_words() -> list[str]:
     generator = np.random.default_rng(SEED)
     words: dict[str, None] = {}
     parts = [np.array(part) for part in (_ONSETS + _ONSETS_TOO, _VOWELS, _CODAS, _ENDINGS)]
+    stop = word_lists()["english"].stop_words
     while len(words) < DISTINCT_WORDS:
         onsets, vowels, codas, endings = (generator.choice(part, (4, 100_000)) for part in parts)
         syllables = np.char.add(np.char.add(onsets, vowels), codas)
         counts = generator.choice([1, 2, 3, 4], 100_000, p=[0.2, 0.45, 0.25, 0.1])
-        stop = word_lists()["english"].stop_words
-    for place, syllable_count in enumerate(counts.tolist()):
-        word = "".join(syllables[:syllable_count, place].tolist()) + str(endings[0, place])
-        if len(word) > 2 and word not in stop:
-            words[word] = None
+        for place, syllable_count in enumerate(counts.tolist()):
+            word = "".join(syllables[:syllable_count, place].tolist()) + str(endings[0, place])
+            if len(word) > 2 and word not in stop:
+                words[word] = None
     return sorted(list(words)[:DISTINCT_WORDS], key=len)
 
 

@@ -68,6 +68,11 @@ def portable(settings: Settings, workspace: Workspace) -> Settings:
     return _with_models(settings, workspace.portable)
 
 
+def as_known_here(settings: Settings, workspace: Workspace) -> Settings:
+    """Settings that every machine reads, as a release has them, with models by the names that this machine knows."""
+    return _with_models(settings, workspace.here)
+
+
 def find_settings_file(given: Path | None) -> Path:
     """The settings file to use: the given one, else ``nightrank.toml`` here, else the demo's.
 

@@ -1,31 +1,39 @@
 """The first stage over open stores: the legs of some queries, exactly, and their fusion.
 
 Live search, experiments, training and the static leg of an evaluation ask it; a refresh, which carries its lists from
-one release to the next, has stages of its own (``tasks.stages.retrieve``). Queries with different filters meet
+one release to the next, has stages of its own (``tasks.stages.retrieve``); a server, which is asked query by query, has
+``tasks.online.held``. Queries with different filters meet
 different parts of the collection: they ask filter by filter, as ``tasks.filters.queries`` groups them.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
+from typing_extensions import override
+
+from nightrank.storage.errors import InputError
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.retrieve import retrieve_bm25
 from nightrank.tasks.dense.retrieve import retrieve_dense
+from nightrank.tasks.filters.compile import allowed_rows, fields_named, filter_of
+from nightrank.tasks.filters.fields import Fields
 from nightrank.tasks.legs.texts import Texts
 from nightrank.tasks.rank.documents import document_numbers, documents_behind
 from nightrank.tasks.rank.fusion import fuse
 from nightrank.tasks.sparse.retrieve import retrieve_sparse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from nightrank.storage.bm25.index import Bm25Store
+    from nightrank.storage.bm25.statistics import Bm25Statistics
     from nightrank.storage.legs import LegName
     from nightrank.storage.memo.sparse_vectors import SparseVectors
     from nightrank.tasks.dense.retrieve import Block
@@ -63,34 +71,41 @@ class SparseTextVectors(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FirstStage:
-    """A collection that queries can meet; made by ``over``.
+class Stage(ABC):
+    """What legs find in a collection, and their fusion."""
 
-    Attributes:
-        store: The chunks and the BM25 statistics, open.
-        vectors: Of the texts.
-        texts: What the chunks say.
-        document_of_chunk: int32 (n_chunks,), the document of each chunk, numbered in the order of their chunks.
-        sparse_vectors: Of the texts; None where there is no sparse leg of our own.
-    """
+    @property
+    @abstractmethod
+    def statistics(self) -> Bm25Statistics:
+        """The chunks, and what makes terms of queries."""
 
-    store: Bm25Store
-    vectors: TextVectors
-    texts: Texts
-    document_of_chunk: NDArray[np.int32]
-    sparse_vectors: SparseTextVectors | None = None
+    def allowed(self, condition: str | None) -> NDArray[np.bool_] | None:
+        """The chunks that a filter, as its canonical text, lets through, bool (n_chunks,); None without one.
 
-    @classmethod
-    def over(cls, store: Bm25Store, vectors: TextVectors, sparse_vectors: SparseTextVectors | None = None) -> Self:
-        """The first stage over the collection in a store."""
-        texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
-        return cls(store, vectors, texts, document_numbers(store), sparse_vectors)
+        Raises:
+            InputError: It cannot be applied to this collection.
+        """
+        if condition is None:
+            return None
+        fields = self.fields(fields_named([condition]))
+        try:
+            return allowed_rows(filter_of(condition), fields)[fields.row_of]
+        except ValueError as error:
+            message = f"The filter cannot be applied: {error}."
+            raise InputError(
+                message, remedy="Compare a field that documents have with values of its own type."
+            ) from error
 
+    def fields(self, names: Collection[str]) -> Fields:
+        """Some fields of the chunks' metadata; a row of theirs is a chunk's."""
+        metadata = (batch.column(0) for batch in self.statistics.chunk_reader(["metadata"]))
+        return Fields.read(metadata, names)
+
+    @abstractmethod
     def documents(self, settings: Settings) -> Documents | None:
         """The documents behind the chunks, where documents count."""
-        return documents_behind(self.document_of_chunk, settings)
 
+    @abstractmethod
     def bm25(
         self, queries: Sequence[str], allowed: NDArray[np.bool_] | None = None, *, settings: Settings, depth: int
     ) -> pa.Table:
@@ -102,16 +117,8 @@ class FirstStage:
             settings: The formula, over statistics that were analysed so, and what counts.
             depth: Documents, or chunks, a query.
         """
-        return retrieve_bm25(
-            self.store,
-            queries,
-            settings=settings.bm25,
-            analyser=Analyser.of(settings.bm25),
-            depth=depth,
-            documents=self.documents(settings),
-            allowed=allowed,
-        )
 
+    @abstractmethod
     def dense(
         self,
         query_vectors: NDArray[np.float32],
@@ -128,10 +135,8 @@ class FirstStage:
             settings: What counts.
             depth: Documents, or chunks, a query.
         """
-        texts = self.texts if allowed is None else self.texts.only(allowed)[0]
-        blocks = self.vectors.everything(texts, queries=len(query_vectors))
-        return retrieve_dense(query_vectors, blocks, texts, depth=depth, documents=self.documents(settings))
 
+    @abstractmethod
     def sparse(
         self, query_vectors: SparseVectors, allowed: NDArray[np.bool_] | None = None, *, settings: Settings, depth: int
     ) -> pa.Table:
@@ -143,10 +148,6 @@ class FirstStage:
             settings: What counts.
             depth: Documents, or chunks, a query.
         """
-        assert self.sparse_vectors is not None
-        texts = self.texts if allowed is None else self.texts.only(allowed)[0]
-        blocks = self.sparse_vectors.everything(texts, queries=len(query_vectors))
-        return retrieve_sparse(query_vectors, blocks, texts, depth=depth, documents=self.documents(settings))
 
     def leg(
         self,
@@ -194,3 +195,73 @@ class FirstStage:
         retrieval = settings.retrieval
         legs = {leg: self.leg(leg, queries, query_vectors, allowed, settings=settings) for leg in retrieval.own_legs}
         return fuse(legs, settings=retrieval, documents=self.documents(settings))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FirstStage(Stage):
+    """A collection that queries can meet; made by ``over``.
+
+    Attributes:
+        store: The chunks and the BM25 statistics, open.
+        vectors: Of the texts.
+        texts: What the chunks say.
+        document_of_chunk: int32 (n_chunks,), the document of each chunk, numbered in the order of their chunks.
+        sparse_vectors: Of the texts; None where there is no sparse leg of our own.
+    """
+
+    store: Bm25Store
+    vectors: TextVectors
+    texts: Texts
+    document_of_chunk: NDArray[np.int32]
+    sparse_vectors: SparseTextVectors | None = None
+
+    @classmethod
+    def over(cls, store: Bm25Store, vectors: TextVectors, sparse_vectors: SparseTextVectors | None = None) -> Self:
+        """The first stage over the collection in a store."""
+        texts = Texts.of(store.chunks(["chunk_hash"]).column(0))
+        return cls(store, vectors, texts, document_numbers(store), sparse_vectors)
+
+    @property
+    @override
+    def statistics(self) -> Bm25Store:
+        return self.store
+
+    @override
+    def documents(self, settings: Settings) -> Documents | None:
+        return documents_behind(self.document_of_chunk, settings)
+
+    @override
+    def bm25(
+        self, queries: Sequence[str], allowed: NDArray[np.bool_] | None = None, *, settings: Settings, depth: int
+    ) -> pa.Table:
+        return retrieve_bm25(
+            self.store,
+            queries,
+            settings=settings.bm25,
+            analyser=Analyser.of(settings.bm25),
+            depth=depth,
+            documents=self.documents(settings),
+            allowed=allowed,
+        )
+
+    @override
+    def dense(
+        self,
+        query_vectors: NDArray[np.float32],
+        allowed: NDArray[np.bool_] | None = None,
+        *,
+        settings: Settings,
+        depth: int,
+    ) -> pa.Table:
+        texts = self.texts if allowed is None else self.texts.only(allowed)[0]
+        blocks = self.vectors.everything(texts, queries=len(query_vectors))
+        return retrieve_dense(query_vectors, blocks, texts, depth=depth, documents=self.documents(settings))
+
+    @override
+    def sparse(
+        self, query_vectors: SparseVectors, allowed: NDArray[np.bool_] | None = None, *, settings: Settings, depth: int
+    ) -> pa.Table:
+        assert self.sparse_vectors is not None
+        texts = self.texts if allowed is None else self.texts.only(allowed)[0]
+        blocks = self.sparse_vectors.everything(texts, queries=len(query_vectors))
+        return retrieve_sparse(query_vectors, blocks, texts, depth=depth, documents=self.documents(settings))

@@ -14,6 +14,7 @@ from nightrank.flows.cli.build import refresh, schedule
 from nightrank.flows.cli.improve import quantize, tune
 from nightrank.flows.cli.look import evaluate, releases, report, search
 from nightrank.flows.cli.operate import doctor, export, prune, retract, rollback
+from nightrank.flows.cli.serve import serve
 from nightrank.flows.cli.start import check, demo
 from nightrank.flows.cli.train import train
 from nightrank.flows.command import end_command, one_command
@@ -32,6 +33,7 @@ GROUPS: tuple[tuple[str, tuple[Callable[..., int] | App, ...]], ...] = (
     ("Start", (demo, check)),
     ("Build", (refresh, schedule)),
     ("Look", (search, report, releases, evaluate)),
+    ("Serve", (serve,)),
     ("Improve", (tune, train, quantize)),
     ("Operate", (rollback, retract, doctor, prune, export)),
 )

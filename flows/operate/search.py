@@ -8,21 +8,18 @@ import pyarrow.compute as pc
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import InputError
-from nightrank.storage.keys import normalise_query, query_key
+from nightrank.storage.keys import normalise_query
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.serving.cache import CachedResults, Result, condition_of, seen_by_readers
+from nightrank.storage.serving.cache import CachedResults, condition_of, seen_by_readers
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.online.search import LiveSearch
-from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.order import Weighing
 from nightrank.tasks.rank.order_file import learned_order
-from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.rerank.lazy import LazyReranker
-from nightrank.tasks.snippets.results import Snippets, query_weights
 from nightrank.tasks.sparse.stored import stored_sparse
 from nightrank.tasks.takedown.chunks import still_there
 from nightrank.tasks.trec.leg import runs_of
@@ -97,7 +94,7 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
     batch_tokens, threads = settings.execution.batch_tokens, settings.execution.threads
     embedder = Embedder(embedder_plan, batch_tokens=batch_tokens, threads=threads)
     reranker = None if reranker_plan is None else LazyReranker(reranker_plan, settings).load()
-    text, key = normalise_query(query), query_key(query)
+    text = normalise_query(query)
     files = ReleaseFiles.of(workspace, release_id, only=READ)
     weighing = Weighing.of(
         settings,
@@ -112,22 +109,11 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
         live = LiveSearch.of(
             settings, store, table, embedder=embedder, sparse=sparse, reranker=reranker, weighing=weighing
         )
-        allowed = still_there(live.first_stage.store, live.allowed(condition), retracted)
+        allowed = still_there(live.first_stage.statistics, live.first_stage.allowed(condition), retracted)
         fused = live.fused(text, allowed)
         same = reranker_plan is not None and reranker_plan.fingerprint == manifest.inputs.reranker_fingerprint
         known = _known_scores(files, text) if same else {}
-        ranked = live.reranked(text, fused, known=known)
-        results = cut_results(
-            ranked,
-            candidate_depth=settings.retrieval.candidate_depth,
-            settings=settings.results,
-            vectors=stored_vectors(table),
-        )
-        chunks = store.chunks_at(results.column("chunk_number").to_numpy(), DESCRIPTION)
-        [weights] = query_weights(store, [text], analyse=analyser)
-    snippets = Snippets(analyser, characters=settings.results.snippet_characters).of({key: weights})
-    entries = result_entries(results, chunks, table, snippets=snippets).get(key, [])
-    found = tuple(Result(**entry) for entry in entries)  # type: ignore[arg-type]  # fields of Result
+        found = live.results(text, live.reranked(text, fused, known=known).candidates)
     return CachedResults(text, release_id, found, condition, how="live")
 
 

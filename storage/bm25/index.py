@@ -78,6 +78,8 @@ _CHUNKS_AT = "SELECT * FROM chunks SEMI JOIN wanted_chunks USING (chunk_number)"
 # Share of all postings up to which those of some terms are looked up.
 FEW = 0.1
 
+_TERMS_BY_NUMBER = "SELECT term FROM terms ORDER BY term_number"
+
 _TERMS = "SELECT term FROM terms WHERE chunk_count > 0 ORDER BY term"
 
 _DOCUMENT_COUNT = "SELECT count(DISTINCT document_id) FROM chunks"
@@ -194,13 +196,21 @@ class Bm25Store(Closing):
             found = cursor.sql(_CHUNKS_AT).select(*chosen).order("chunk_number").to_arrow_table()
         return found.select(list(columns)).take(pa.array(places))
 
+    def terms_by_number(self) -> pa.StringArray:
+        """The terms, string (n_terms,), by their numbers, which is the order of their code points."""
+        return self._connection.sql(_TERMS_BY_NUMBER).to_arrow_table().column(0).combine_chunks()
+
+    def language_counts(self) -> dict[int, int]:
+        """How many chunks were analysed in each language, by its place among the analyser's."""
+        return dict(self._connection.sql(_LANGUAGES).fetchall())
+
     def terms(self) -> pa.ChunkedArray:
         """The terms that some chunk has, string (n,), in order."""
         return self._connection.sql(_TERMS).to_arrow_table().column(0)
 
     def common_languages(self) -> list[int]:
         """The languages that queries are asked in which are not clearly of one, the most frequent first."""
-        counts = dict(self._connection.sql(_LANGUAGES).fetchall())
+        counts = self.language_counts()
         return sorted(common_of(counts), key=lambda language: (-counts[language], language))
 
     def document_count(self) -> int:
@@ -261,7 +271,12 @@ class Bm25Store(Closing):
         )
         return self._terms_of(numbered, analyse, as_queries=False)
 
-    def _terms_of(self, numbered: pa.Table, analyse: TextAnalyser, *, as_queries: bool) -> pa.Table:
+    def require_analysis(self, analyse: TextAnalyser) -> None:
+        """See that texts would be analysed as the collection was.
+
+        Raises:
+            MachineError: They would not, or its postings are laid out in another way.
+        """
         if not has_this_layout(self._connection):
             raise MachineError(
                 "The release's postings are laid out in another way.",
@@ -272,8 +287,11 @@ class Bm25Store(Closing):
                 "The queries would be analysed in another way than the release's chunks.",
                 remedy="Run a refresh: [bm25]'s analysis, or the program, changed since the release was built.",
             )
+
+    def _terms_of(self, numbered: pa.Table, analyse: TextAnalyser, *, as_queries: bool) -> pa.Table:
+        self.require_analysis(analyse)
         with closing(self._connection.cursor()) as cursor:
-            asked_in = dict(cursor.sql(_LANGUAGES).fetchall()) if as_queries else None
+            asked_in = self.language_counts() if as_queries else None
             cursor.register("numbered_texts", numbered)
             if not as_queries:
                 cursor.register("named_languages", numbered.select(["number", "declared"]))

@@ -98,7 +98,8 @@ def _add_scores(
     with threads() as pool:
         under_way: list[Future[None]] = []
         for block in store.posting_blocks(wanted):
-            impacts = _impacts(block, idf, average_length=store.average_length, settings=settings, allowed=allowed)
+            average = store.average_length
+            impacts = weighted_postings(block, idf, average_length=average, settings=settings, allowed=allowed)
             _finish(under_way)  # a block is read and weighted while the one before is scored
             score = partial(
                 score_postings,
@@ -118,7 +119,7 @@ def _add_scores(
 
 
 @dataclass(frozen=True, slots=True)
-class _Impacts:
+class Impacts:
     """What the terms add to the scores of a block's chunks: a sparse matrix, by term.
 
     Attributes:
@@ -132,14 +133,26 @@ class _Impacts:
     values: NDArray[np.float64]
 
 
-def _impacts(
+def weighted_postings(
     block: PostingBlock,
     idf: NDArray[np.float64],
     *,
     average_length: float,
     settings: Bm25Settings,
     allowed: NDArray[np.bool_] | None,
-) -> _Impacts:
+) -> Impacts:
+    """What a formula makes of a block's postings.
+
+    Args:
+        block: The postings.
+        idf: float64 (n_terms,), of the terms that were asked for.
+        average_length: Of a chunk.
+        settings: Variant, k1 and b.
+        allowed: bool (chunk_count,), the chunks that are wanted; None: all.
+
+    Raises:
+        MachineError: The postings are out of order.
+    """
     from nightrank.tasks.kernels.loops import mark_frequencies, weigh_postings
 
     kept = block.chunk_numbers >= 0
@@ -156,7 +169,7 @@ def _impacts(
     tf_places = np.cumsum(tf_seen, dtype=np.int32) - 1
     length_places = np.where(kept, np.searchsorted(lengths, block.lengths), -1).astype(np.int32)
     total, count = sum(tfs.size for _, _, tfs in block.postings), 0
-    impacts = _Impacts(
+    impacts = Impacts(
         np.zeros((idf.size, 2), dtype=np.int32),
         np.empty(total, dtype=np.uint16),
         np.empty(total, dtype=np.float64),

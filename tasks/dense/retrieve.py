@@ -92,12 +92,11 @@ def add_nearest(
     from nightrank.tasks.kernels.compiled import threads
     from nightrank.tasks.kernels.loops import score_products
 
-    query_length = _longest(query_vectors)
+    query_length = longest(query_vectors)
     held = np.empty(0, dtype=np.float32)  # one piece of memory for all products: new pages cost time
     with threads() as pool:
         for text_numbers, vectors in _read_ahead(blocks):
-            # A product of d terms errs by d * 2^-24 of the vectors' lengths at most, in either of two compared.
-            margin = np.float32(2.0 * (vectors.shape[1] + 1) * 2.0**-24 * query_length * _longest(vectors))
+            margin = error_of(vectors.shape[1], query_length, longest(vectors))
             for first in range(0, len(query_vectors), QUERIES_HELD):
                 part = slice(first, min(first + QUERIES_HELD, len(query_vectors)))
                 queries = query_vectors[part]
@@ -197,5 +196,19 @@ def _rows_held(queries: int) -> int:
     return min(max(1, SCORES_HELD // max(1, min(queries, QUERIES_HELD))), TEXTS_HELD)
 
 
-def _longest(vectors: NDArray[np.float32]) -> float:
+def error_of(dimensions: int, query_length: float, text_length: float) -> np.float32:
+    """By how much the difference of two products in single precision may be wrong.
+
+    A product of d terms errs by d * 2^-24 of the vectors' lengths at most, in either of two compared.
+
+    Args:
+        dimensions: d.
+        query_length: Of the longest query's vector.
+        text_length: Of the longest text's.
+    """
+    return np.float32(2.0 * (dimensions + 1) * 2.0**-24 * query_length * text_length)
+
+
+def longest(vectors: NDArray[np.float32]) -> float:
+    """The length of the longest of some vectors, float32 (n, dim)."""
     return float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors).max(initial=0.0)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
@@ -47,6 +47,11 @@ class Documents:
         return int(np.bincount(self.of_chunk).max(initial=0))
 
 
+def each_alone(chunk_count: int) -> Documents:
+    """Each chunk a document of its own: where chunks count."""
+    return Documents(np.arange(chunk_count, dtype=np.int32), 1)
+
+
 class TextChunks(Protocol):
     """Which chunks say each text."""
 
@@ -59,6 +64,48 @@ class TextChunks(Protocol):
     def chunk_numbers(self) -> NDArray[np.int32]:
         """The chunks text by text, int32 (n_chunks,)."""
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunksLeft:
+    """The chunks of each text that a filter lets through.
+
+    Attributes:
+        starts: int64 (n_texts + 1,), where those of each text begin.
+        chunk_numbers: int32 (n,), text by text.
+    """
+
+    starts: NDArray[np.int64]
+    chunk_numbers: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, texts: TextChunks, allowed: NDArray[np.bool_]) -> Self:
+        """Those of some texts.
+
+        Args:
+            texts: Before.
+            allowed: bool (n_chunks,).
+
+        >>> alone = ChunksLeft(np.arange(4), np.arange(3, dtype=np.int32))
+        >>> left = ChunksLeft.of(alone, np.array([True, False, True]))
+        >>> left.starts.tolist(), left.chunk_numbers.tolist()
+        ([0, 1, 1, 2], [0, 2])
+        """
+        kept = allowed[texts.chunk_numbers]
+        return cls(np.append(0, np.cumsum(kept, dtype=np.int64))[texts.starts], texts.chunk_numbers[kept])
+
+    @classmethod
+    def of_chunks(cls, allowed: NDArray[np.bool_]) -> Self:
+        """Those of chunks that are their own texts.
+
+        Args:
+            allowed: bool (n_chunks,).
+
+        >>> left = ChunksLeft.of_chunks(np.array([True, False, True]))
+        >>> left.starts.tolist(), left.chunk_numbers.tolist()
+        ([0, 1, 1, 2], [0, 2])
+        """
+        return cls(np.append(0, np.cumsum(allowed, dtype=np.int64)), np.flatnonzero(allowed).astype(np.int32))
 
 
 def within_depth(

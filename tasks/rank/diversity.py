@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.storage.lance.table import ChunkTable
+    from nightrank.storage.lance.rows import TextRows
 
     # The vectors of texts, float32 (n, dim), by their hashes, string (n,), which may repeat.
     VectorSource = Callable[[pa.Array], NDArray[np.float32]]
 
 
-def stored_vectors(table: ChunkTable) -> VectorSource:
+def stored_vectors(table: TextRows) -> VectorSource:
     """The vectors that a chunk table holds; only those that are asked for are read.
 
     Raises, when it is asked:

@@ -16,7 +16,7 @@ from nightrank.tasks.kernels.top_documents import Documents
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nightrank.storage.bm25.index import Bm25Store
+    from nightrank.storage.bm25.statistics import Bm25Statistics
     from nightrank.tasks.settings.whole import Settings
 
 
@@ -35,7 +35,7 @@ def documents_behind(of_chunk: NDArray[np.int32], settings: Settings) -> Documen
     return documents if len(documents) < of_chunk.size else None
 
 
-def document_numbers(store: Bm25Store) -> NDArray[np.int32]:
+def document_numbers(store: Bm25Statistics) -> NDArray[np.int32]:
     """The document of each chunk, numbered in the order of their chunks, which are neighbours: int32 (n_chunks,)."""
     coded = store.chunks(["document_id"]).column(0).combine_chunks().dictionary_encode()
     numbers: NDArray[np.int32] = coded.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)

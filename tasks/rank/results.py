@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nightrank.storage.lance.table import ChunkTable
+    from nightrank.storage.lance.rows import TextRows
     from nightrank.storage.serving.cache import Snippet
     from nightrank.tasks.rank.diversity import VectorSource
     from nightrank.tasks.settings.ranking import ResultsSettings
@@ -67,7 +67,7 @@ class SnippetMaker(Protocol):
 
 
 def result_entries(
-    results: pa.Table, chunks: pa.Table, table: ChunkTable, *, snippets: SnippetMaker
+    results: pa.Table, chunks: pa.Table, table: TextRows, *, snippets: SnippetMaker
 ) -> dict[str, list[dict[str, object]]]:
     """Results as readers see them, by query key: fields of ``storage.serving.cache.Result``.
 

@@ -3,7 +3,7 @@
 They stand together and import nothing heavy, because a cached look-up reads them too and must start in
 a fraction of a second. *What* is computed is in the fingerprint of a release; *where* it runs and is kept
 (``execution``, ``workspace``, ``storage``), when (``schedule``), how it is watched (``gates``, ``drift_check``,
-``notify``), how long it stays (``retention``) and where else it is served from (``export``) never are.
+``notify``), how long it stays (``retention``) and how it is served (``export``, ``serve``) never are.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from nightrank.tasks.settings.operation import (
 from nightrank.tasks.settings.quality import DriftCheckSettings, EvaluationSettings, GatesSettings
 from nightrank.tasks.settings.ranking import RerankerSettings, ResultsSettings, RetrievalSettings
 from nightrank.tasks.settings.section import Section
+from nightrank.tasks.settings.serving import ServeSettings
 
 
 class Settings(Section):
@@ -54,6 +55,7 @@ class Settings(Section):
     drift_check: DriftCheckSettings = DriftCheckSettings()
     retention: RetentionSettings = RetentionSettings()
     export: ExportSettings = ExportSettings()
+    serve: ServeSettings = ServeSettings()
     execution: ExecutionSettings = ExecutionSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     notify: NotifySettings = NotifySettings()
@@ -88,6 +90,7 @@ class Settings(Section):
                 "drift_check": True,
                 "retention": True,
                 "export": True,
+                "serve": True,
                 "execution": True,
                 "schedule": True,
                 "notify": True,

@@ -18,7 +18,7 @@ from nightrank.tasks.snippets.places import TermPlaces
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nightrank.storage.bm25.index import Bm25Store
+    from nightrank.storage.bm25.statistics import Bm25Statistics
     from nightrank.storage.bm25.terms import TextAnalyser
     from nightrank.storage.serving.cache import Snippet
     from nightrank.tasks.rank.results import SnippetMaker
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TEXTS_HELD = 1000  # whose runs are in memory at one time
 
 
-def query_weights(store: Bm25Store, texts: Sequence[str], *, analyse: TextAnalyser) -> list[dict[str, float]]:
+def query_weights(store: Bm25Statistics, texts: Sequence[str], *, analyse: TextAnalyser) -> list[dict[str, float]]:
     """The terms of queries that the collection has, each with its idf, which is above 0.
 
     Args:

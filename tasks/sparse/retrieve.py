@@ -92,8 +92,8 @@ def add_products(
     vocabulary = int(queries.tokens.max(initial=-1)) + 1
     with threads() as pool:
         under_way: list[Future[None]] = []
-        for text_numbers, vectors in _cut(blocks):
-            inverted = _inverted(vectors, vocabulary)
+        for text_numbers, vectors in cut_blocks(blocks):
+            inverted = inverted_of(vectors, vocabulary)
             _finish(under_way)  # a block is read and turned while the one before is scored
             score = partial(
                 score_postings,
@@ -179,7 +179,7 @@ def _blocks_of(
         raise MachineError(message, remedy="Run `nightrank refresh` again: what is missing is encoded anew.")
 
 
-def _cut(blocks: Iterable[SparseBlock]) -> Iterator[SparseBlock]:
+def cut_blocks(blocks: Iterable[SparseBlock]) -> Iterator[SparseBlock]:
     """The same, at most ``TEXTS_AT_ONCE`` texts at a time."""
     for numbers, vectors in blocks:
         for first in range(0, numbers.size, TEXTS_AT_ONCE):
@@ -188,7 +188,7 @@ def _cut(blocks: Iterable[SparseBlock]) -> Iterator[SparseBlock]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Inverted:
+class Inverted:
     """The texts that each token has.
 
     Attributes:
@@ -202,11 +202,17 @@ class _Inverted:
     weights: NDArray[np.float32]
 
 
-def _inverted(vectors: SparseVectors, vocabulary: int) -> _Inverted:
+def inverted_of(vectors: SparseVectors, vocabulary: int) -> Inverted:
+    """Vectors of at most 65,536 texts by token.
+
+    Args:
+        vectors: Theirs.
+        vocabulary: Tokens from this one on are left out.
+    """
     from nightrank.tasks.kernels.inverted import invert_rows
 
     size = vectors.tokens.size
-    inverted = _Inverted(np.zeros((vocabulary, 2), np.int32), np.empty(size, np.uint16), np.empty(size, np.float32))
+    inverted = Inverted(np.zeros((vocabulary, 2), np.int32), np.empty(size, np.uint16), np.empty(size, np.float32))
     invert_rows(vectors.bounds, vectors.tokens, vectors.weights, inverted.bounds, inverted.columns, inverted.weights)
     return inverted
 

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nightrank.storage.bm25.index import Bm25Store
+    from nightrank.storage.bm25.statistics import Bm25Statistics
 
 
 def still_there(
-    store: Bm25Store, allowed: NDArray[np.bool_] | None, documents: Collection[str]
+    store: Bm25Statistics, allowed: NDArray[np.bool_] | None, documents: Collection[str]
 ) -> NDArray[np.bool_] | None:
     """What a query may find.
 

@@ -19,6 +19,7 @@ from nightrank.flows.operate.doctor import Diagnosis
 from nightrank.flows.operate.export import Exports
 from nightrank.flows.operate.quantize import Quantized
 from nightrank.flows.operate.retract import TakenDown
+from nightrank.flows.serve.run import Started
 from nightrank.flows.train.promotion import Trained
 from nightrank.flows.tune.flow import Tuning
 from nightrank.storage.release.prune import Pruned
@@ -48,6 +49,7 @@ OUTCOMES: dict[str, tuple[type, ...]] = {
     "prune": (Pruned,),
     "export": (Exports,),
     "retract": (TakenDown,),
+    "serve": (Started,),
 }
 
 

@@ -1,0 +1,160 @@
+"""One answer: the tiers that may give it, in their order, each of which says how it was made."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+from uuid import uuid4
+
+import msgspec
+
+from nightrank.flows.serve.capacity import Capacity
+from nightrank.flows.serve.faults import RequestFault
+from nightrank.storage.serving.cache import Result
+
+if TYPE_CHECKING:
+    from nightrank.flows.serve.current import Current
+    from nightrank.flows.serve.release import ServedRelease
+    from nightrank.tasks.online.release import LiveAnswer
+    from nightrank.tasks.settings.serving import ServeSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What somebody asks.
+
+    Attributes:
+        query: As typed; not blank.
+        condition: The canonical text of its filter; None without one.
+        depth: Results that are wanted; None for as many as a release has.
+        at: When it arrived, by ``time.monotonic``.
+    """
+
+    query: str
+    condition: str | None
+    depth: int | None
+    at: float
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a question is answered.
+
+    Attributes:
+        query: Its text, normalised; of a query that is the alias of another that one's.
+        filter: The canonical form of its filter; null without one.
+        how: Whether it was answered in advance, by what a like query was answered with, or now.
+        from_query: The like query, where it was.
+        release_id: Of the release that all of it comes from.
+        impression: An id of this answer, by which clicks name it.
+        pairs_wanted: Of an answer that was made now: the passages that the reranker was to order; null of others.
+        pairs_scored: Those for which there was time before the deadline: the best of the first stage.
+        results: Best first.
+    """
+
+    query: str
+    filter: msgspec.Raw | None
+    how: Literal["exact", "near", "live"]
+    from_query: str | None
+    release_id: str
+    impression: str
+    pairs_wanted: int | None
+    pairs_scored: int | None
+    results: tuple[Result, ...]
+
+
+class Answerer:
+    """Answers questions from the release that is served. Of one event loop alone.
+
+    Args:
+        current: What is served.
+        settings: Deadline and capacity.
+    """
+
+    def __init__(self, current: Current, settings: ServeSettings) -> None:
+        self.current = current
+        self.capacity = Capacity(settings.live_at_once, settings.live_waiting)
+        self._deadline_seconds = settings.deadline_ms / 1000.0
+        self._pool = ThreadPoolExecutor(settings.live_at_once, "live")
+
+    def close(self) -> None:
+        """End the threads, when no request is under way."""
+        self._pool.shutdown(cancel_futures=True)
+
+    async def answer(self, question: Question) -> Answer:
+        """The answer of the first tier that has one, from one release.
+
+        Raises:
+            RequestFault: None has, or the question cannot be answered.
+            TooBusy: It would have to be made now, and others are.
+            InputError: The filter cannot be applied to the collection.
+        """
+        with self.current.lent() as release:
+            depth = self._depth(question, release)
+            found = self._known(question, release, depth)
+            return found if found is not None else await self._live(question, release, depth)
+
+    def _depth(self, question: Question, release: ServedRelease) -> int:
+        if question.depth is None:
+            return release.depth
+        if not 1 <= question.depth <= release.depth:
+            what = f"{question.depth} results were asked for, and the release has up to {release.depth}."
+            raise RequestFault(400, what, where="depth", remedy=f"Ask for 1 to {release.depth}.")
+        return question.depth
+
+    def _known(self, question: Question, release: ServedRelease, depth: int) -> Answer | None:
+        """What was answered in advance, or a like query was."""
+        found = release.cache.get(question.query, filter_by=question.condition, near=release.has_near)
+        if found is None:
+            return None
+        results = found.results[:depth]
+        return _answer(question, release, how=found.how, query=found.query, results=results, like=found.from_query)
+
+    async def _live(self, question: Question, release: ServedRelease, depth: int) -> Answer:
+        """What both stages find now."""
+        if release.online is None:
+            what = f"The release {release.release_id} holds no results for this query"
+            what += " with this filter." if question.condition is not None else "."
+            remedy = f"Others are not answered now: {release.why_not_live}" if release.why_not_live else ""
+            raise RequestFault(404, what, where="q", remedy=remedy or "Set [serve].live, or add the query to the log.")
+        async with self.capacity.seat():
+            loop = asyncio.get_running_loop()
+            due = question.at + self._deadline_seconds
+            made: LiveAnswer = await loop.run_in_executor(self._pool, _made, release, question, due)
+        return _answer(
+            question,
+            release,
+            how="live",
+            query=made.query,
+            results=made.results[:depth],
+            pairs=(made.pairs_wanted, made.pairs_scored),
+        )
+
+
+def _made(release: ServedRelease, question: Question, due: float) -> LiveAnswer:
+    assert release.online is not None
+    return release.online.answer(question.query, release.visible(question.condition), due=due)
+
+
+def _answer(
+    question: Question,
+    release: ServedRelease,
+    *,
+    how: Literal["exact", "near", "live"],
+    query: str,
+    results: tuple[Result, ...],
+    like: str | None = None,
+    pairs: tuple[int, int] | tuple[None, None] = (None, None),
+) -> Answer:
+    return Answer(
+        query=query,
+        filter=None if question.condition is None else msgspec.Raw(question.condition.encode()),
+        how=how,
+        from_query=like,
+        release_id=release.release_id,
+        impression=uuid4().hex,
+        pairs_wanted=pairs[0],
+        pairs_scored=pairs[1],
+        results=results,
+    )

@@ -1,0 +1,182 @@
+"""The application: what can be asked of the server, and how that is documented.
+
+A route is a function from ASGI's scope to a reply; FastAPI finds it by its path and writes the OpenAPI document, whose
+schemas come from the records that are replied. There is no page of documentation: FastAPI's loads its scripts from
+elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from nightrank.flows.serve.answer import Answer
+from nightrank.flows.serve.faults import Problem, RequestFault, told_of
+from nightrank.flows.serve.front import Front
+from nightrank.flows.serve.parameters import shown
+from nightrank.flows.serve.reply import JSON
+from nightrank.flows.serve.routes.documents import Document, document
+from nightrank.flows.serve.routes.operate import Health, Releases, healthz, metrics, releases
+from nightrank.flows.serve.routes.search import search
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from starlette.types import Scope
+
+    from nightrank.flows.serve.guard import Guard
+    from nightrank.flows.serve.reply import Reply
+    from nightrank.flows.serve.server import Server
+
+REFERENCE = "#/components/schemas/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Something that can be asked.
+
+    Attributes:
+        path: With the names of what varies in braces.
+        reply: Makes the reply.
+        summary: In a few words.
+        replied: What it is made of; None of what is no JSON.
+        parameters: Behind the question mark: what each is, and whether it must be given.
+        method: Of HTTP.
+        is_fast: Whether requests go past the framework.
+    """
+
+    path: str
+    reply: Callable[[Server, Scope], Awaitable[Reply]]
+    summary: str
+    replied: type[msgspec.Struct] | None = None
+    parameters: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    method: str = "GET"
+    is_fast: bool = False
+
+
+ROUTES = (
+    Route(
+        "/search",
+        search,
+        "The results of a query, and how they were made",
+        Answer,
+        {
+            "q": ("The query, as typed.", True),
+            "filter": ('On metadata, as JSON: {"type": "docs"}.', False),
+            "depth": ("Results at most.", False),
+        },
+        is_fast=True,
+    ),
+    Route("/documents/{document_id:path}", document, "A document of the release, passage by passage", Document),
+    Route("/releases", releases, "The releases of the workspace", Releases),
+    Route("/healthz", healthz, "Whether the server is well", Health),
+    Route("/metrics", metrics, "What was counted, for Prometheus"),
+)
+
+
+def application(server: Server, guard: Guard) -> Front:
+    """The server's application, as ASGI knows it.
+
+    Args:
+        server: Its parts.
+        guard: Lets requests in.
+    """
+    app = FastAPI(
+        title="Nightrank",
+        version=version("nightrank"),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        exception_handlers={HTTPException: _unknown},
+    )
+    for route in ROUTES:
+        app.add_api_route(
+            route.path,
+            _endpoint(route, server),
+            methods=[route.method],
+            summary=route.summary,
+            operation_id=route.reply.__name__,
+            response_class=Response,
+            responses=_responses(route),
+            openapi_extra={"parameters": [_parameter(*each) for each in route.parameters.items()]},
+        )
+    replied = [route.replied for route in ROUTES if route.replied is not None]
+    _, schemas = msgspec.json.schema_components([*replied, Problem], ref_template=REFERENCE)
+    _add_schemas(app, schemas)
+    paths = [route.path.partition("{")[0] for route in ROUTES]
+    return Front(
+        app,
+        fast={route.path: partial(route.reply, server) for route in ROUTES if route.is_fast},
+        guard=guard,
+        metrics=server.metrics,
+        paths=[*paths, "/openapi.json"],
+    )
+
+
+def _endpoint(route: Route, server: Server) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            return _response(await route.reply(server, request.scope))
+        except Exception as error:
+            return _response(told_of(error, request.method).reply())
+
+    endpoint.__annotations__ = {"request": Request, "return": Response}  # FastAPI asks for them as they are
+    return endpoint
+
+
+def _response(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, dict(reply.headers), media_type=reply.content_type)
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    """What FastAPI has no route for, in our words."""
+    assert isinstance(error, HTTPException)
+    what = f"There is nothing at {shown(request.url.path)}."
+    if error.status_code == 405:
+        what = f"{request.method} is nothing that can be done here."
+    paths = ", ".join(route.path for route in ROUTES)
+    fault = RequestFault(error.status_code, what, where="path", remedy=f"There are {paths}.", headers=error.headers)
+    return _response(fault.reply())
+
+
+def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
+    """What a route replies, as OpenAPI has it."""
+    replied = {} if route.replied is None else {"schema": _reference(route.replied)}
+    kind = "text/plain" if route.replied is None else JSON
+    problem = {"content": {JSON: {"schema": _reference(Problem)}}}
+    return {
+        200: {"description": "What was asked for", "content": {kind: replied}},
+        "4XX": {"description": "The request is at fault", **problem},
+        "5XX": {"description": "The server is at fault, or has too much to do", **problem},
+    }
+
+
+def _reference(record: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": REFERENCE.format(name=record.__name__)}
+
+
+def _parameter(name: str, meant: tuple[str, bool]) -> dict[str, Any]:
+    description, is_required = meant
+    kind = "integer" if name == "depth" else "string"
+    schema = {"type": kind}
+    return {"name": name, "in": "query", "required": is_required, "description": description, "schema": schema}
+
+
+def _add_schemas(app: FastAPI, schemas: Mapping[str, Any]) -> None:
+    """Have the OpenAPI document say what our records are."""
+    written = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = written()
+        document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # the way that FastAPI documents

@@ -1,0 +1,53 @@
+"""A reply, and how it is sent: by hand, since a framework's costs more than a look-up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.types import Send
+
+JSON = "application/json"
+_ENCODER = msgspec.json.Encoder()
+
+
+class Reply(NamedTuple):
+    """What is sent.
+
+    Attributes:
+        status: Of HTTP.
+        body: As it goes over the line.
+        content_type: Of the body.
+        headers: Beside those that every reply has.
+    """
+
+    status: int
+    body: bytes
+    content_type: str = JSON
+    headers: Mapping[str, str] = {}
+
+    async def send(self, send: Send, *, always: list[tuple[bytes, bytes]], without_body: bool = False) -> None:
+        """Send it.
+
+        Args:
+            send: As ASGI has it.
+            always: The headers that every reply has.
+            without_body: Whether headers alone were asked for.
+        """
+        headers = [
+            (b"content-type", self.content_type.encode("latin-1")),
+            (b"content-length", str(len(self.body)).encode("ascii")),
+            *always,
+            *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()),
+        ]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if without_body else self.body})
+
+
+def json_reply(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:  # noqa: ANN401 (whatever msgspec encodes)
+    """A value as JSON."""
+    return Reply(status, _ENCODER.encode(value), headers=headers or {})

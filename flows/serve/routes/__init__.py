@@ -1,0 +1,1 @@
+"""What can be asked of the server, a group of routes a module."""

@@ -1,0 +1,20 @@
+"""``GET /search``: one query's results, and how they were made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nightrank.flows.serve.parameters import QUESTION, parameters, question_of
+from nightrank.flows.serve.reply import json_reply
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+    from nightrank.flows.serve.reply import Reply
+    from nightrank.flows.serve.server import Server
+
+
+async def search(server: Server, scope: Scope) -> Reply:
+    """The results of ``q``, of which at most ``depth``, over what ``filter`` lets through."""
+    question = question_of(parameters(scope["query_string"], known=QUESTION), server.settings)
+    return json_reply(await server.answer(question))
