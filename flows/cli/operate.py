@@ -57,6 +57,9 @@ def retract(
     from_: Annotated[Path | None, Parameter(name="--from", help="File of ids, one a line, beside those given.")] = None,
     reason: Annotated[str | None, Parameter(help="Why; kept in the list.")] = None,
     undo: Annotated[bool, flag("Bring them back.")] = False,
+    erase: Annotated[
+        bool, flag("Erase them as well: texts, vectors, scores, older releases; and search what is left for them.")
+    ] = False,
     list_: Annotated[bool, flag("List what is taken down, and change nothing.", name="--list")] = False,
     json_: Json = False,
 ) -> int:
@@ -70,15 +73,18 @@ def retract(
     _, configuration = settings_of(config)
     documents = [*document_ids, *(() if from_ is None else ids_in(from_))]
     if list_:
-        if documents or undo:
-            raise InputError("--list changes nothing.", remedy="Leave ids, --from and --undo out.")
+        if documents or undo or erase:
+            raise InputError("--list changes nothing.", remedy="Leave ids, --from, --undo and --erase out.")
         show(listed(configuration), show_listed, json_=json_)
         return 0
     if undo and not documents:
         raise InputError(
             "--undo needs the ids of documents.", remedy="`nightrank retract --list` says which there are."
         )
-    done = take_down(configuration, documents, reason=reason or "", undo=undo, now=datetime.now(UTC))
+    if undo and erase:
+        raise InputError("--undo brings back and --erase removes.", remedy="Give one of them.")
+    now = datetime.now(UTC)
+    done = take_down(configuration, documents, reason=reason or "", undo=undo, erasing=erase, now=now)
     show(done, show_taken_down, json_=json_)
     return 1 if done.failed else 0
 

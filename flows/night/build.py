@@ -104,6 +104,7 @@ class Build:
             current is not None
             and current.inputs == self.inputs_of(read)
             and current.counts.pairs_left == 0
+            and not current.erased
             and ReleaseFiles.results.name in current.files
             and is_there(self.night.workspace, current)
         )

@@ -16,6 +16,7 @@ from nightrank.storage.errors import InputError, NightrankError, reason_of
 from nightrank.storage.release.retracted import Retraction, read_retracted
 from nightrank.storage.serving.address import parse_address
 from nightrank.tasks.stages.export import export_release, keep_out_of, may_pass
+from nightrank.tasks.takedown.erase import erase
 from nightrank.tasks.takedown.retract import bring_back, retract
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from nightrank.flows.settings_file import Configuration
     from nightrank.storage.records import JsonValue
     from nightrank.storage.serving.export import Exported
+    from nightrank.tasks.takedown.erase import Erased
     from nightrank.tasks.takedown.retract import Changed
 
 PAUSES_SECONDS = (2.0, 10.0, 30.0)  # before a place that does not answer, or that others write to, is tried again
@@ -42,7 +44,8 @@ class TakenDown:
         changed: What became of the list.
         exported: Places that serve the release.
         warnings: What the user should know.
-        failed: Why places may still show what was taken down.
+        failed: Why places may still show what was taken down, or the workspace may still hold it.
+        erased: What an erasure came to; None where none was asked for, or it could not begin.
     """
 
     undone: bool
@@ -51,6 +54,7 @@ class TakenDown:
     exported: tuple[Exported, ...]
     warnings: tuple[str, ...]
     failed: tuple[str, ...]
+    erased: Erased | None = None
 
     def as_json(self) -> dict[str, JsonValue]:
         """The object of ``retract --json``."""
@@ -66,6 +70,7 @@ class TakenDown:
             "exported": [one.as_json() for one in self.exported],
             "warnings": list(self.warnings),
             "failed": list(self.failed),
+            "erased": None if self.erased is None else self.erased.as_json(),
         }
 
 
@@ -96,7 +101,13 @@ def listed(configuration: Configuration) -> Listed:
 
 
 def take_down(
-    configuration: Configuration, documents: Sequence[str], *, reason: str, undo: bool, now: datetime
+    configuration: Configuration,
+    documents: Sequence[str],
+    *,
+    reason: str = "",
+    undo: bool = False,
+    erasing: bool = False,
+    now: datetime,
 ) -> TakenDown:
     """Take documents down, or bring them back, in the workspace and wherever the settings have it exported.
 
@@ -105,6 +116,7 @@ def take_down(
         documents: Ids; without any, what readers get without those on the list is written anew.
         reason: Why, in a person's words; it is kept in the list.
         undo: Bring them back.
+        erasing: Erase them, once they are down; without any ids, all that are on the list.
         now: When.
 
     Raises:
@@ -121,7 +133,38 @@ def take_down(
     warnings = [] if changed.unfilled is None else [f"Answers are shorter, and do not fill up: {changed.unfilled}"]
     exported, failed = _export(configuration, changed.release_id, now=now)
     warnings += [warning for one in exported for warning in one.warnings]
-    return TakenDown(undo, ids, changed, tuple(exported), tuple(warnings), tuple(failed))
+    erased = None
+    if erasing:
+        try:
+            erased = _erase(configuration, ids or tuple(changed.retracted.documents), now=now)
+        except NightrankError as error:  # what was taken down is down all the same
+            failed.append(f"Nothing proves that it is erased: {error}")
+        else:
+            failed += _left(erased)
+            # What was replaced on a server goes now, and not after its grace.
+            exported, again = _export(configuration, erased.release_id, now=now, grace_seconds=0)
+            failed += again
+    return TakenDown(undo, ids, changed, tuple(exported), tuple(warnings), tuple(failed), erased)
+
+
+def _erase(configuration: Configuration, documents: Sequence[str], *, now: datetime) -> Erased:
+    """Erase documents as the workspace's one writer.
+
+    Raises:
+        WorkspaceBusy: A night is at work.
+    """
+    workspace, keep = configuration.workspace, configuration.settings.retention.keep
+    with workspace.writing(now=now):
+        return erase(workspace, documents, keep=keep, now=now)
+
+
+def _left(erased: Erased) -> list[str]:
+    """Why what is to be erased is not, in words."""
+    if erased.waiting_for_readers:
+        return ["Somebody is reading LanceDB's tables, whose old files therefore stay: end that."]
+    if erased.found_after:
+        return [f"Something is left in {', '.join(erased.left_in)}."]
+    return []
 
 
 def ids_in(path: Path) -> list[str]:
@@ -154,9 +197,20 @@ def _check(documents: Sequence[str], reason: str) -> None:
         raise InputError("An id is empty.", remedy="No document has an empty id.")
 
 
-def _export(configuration: Configuration, release_id: str | None, *, now: datetime) -> tuple[list[Exported], list[str]]:
-    """Have every place of the settings serve the release as readers of the workspace get it; and what failed."""
+def _export(
+    configuration: Configuration, release_id: str | None, *, now: datetime, grace_seconds: int | None = None
+) -> tuple[list[Exported], list[str]]:
+    """Have every place of the settings serve the release as readers of the workspace get it; and what failed.
+
+    Args:
+        configuration: Settings.
+        release_id: The release; None where there is none to export.
+        now: When.
+        grace_seconds: How long what is replaced stays on a server; None for what the settings say.
+    """
     settings, workspace = configuration.settings.export, configuration.workspace
+    if grace_seconds is not None:
+        settings = settings.model_copy(update={"grace_seconds": grace_seconds})
     done: list[Exported] = []
     failed: list[str] = []
     for written in settings.to if release_id is not None else ():

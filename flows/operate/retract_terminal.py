@@ -12,7 +12,10 @@ from nightrank.flows.terminal import plain, terminal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rich.console import Console
+
     from nightrank.flows.operate.retract import Listed, TakenDown
+    from nightrank.tasks.takedown.erase import Erased
 
 SHOWN = 10  # ids that a line names
 
@@ -42,10 +45,35 @@ def show_taken_down(done: TakenDown) -> None:
         console.print(Text(plain(f"{one.to} serves it so{'' if one.changed else ' already'}.")))
     if not done.exported and not done.failed:
         console.print("What was exported by `nightrank export --to` is not known here: export it again.")
+    if done.erased is not None:
+        _show_erased(done.erased, console)
     for warning in done.warnings:
         console.print(f"Note: {plain(warning)}", style="yellow")
     for reason in done.failed:
         console.print(Text(plain(f"NOT DONE: {reason} Run the same command again.")), style="bold red")
+
+
+def _show_erased(erased: Erased, console: Console) -> None:
+    """What was searched and found, and what no search of ours reaches."""
+    if erased.rewritten is not None:
+        console.print(f"Release {erased.rewritten} was made again without it: {erased.release_id} is live now.")
+    if erased.releases_removed:
+        console.print(f"Releases removed: {', '.join(erased.releases_removed)}.", highlight=False)
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in erased.looked_for.items())
+    size = f"{erased.bytes_searched / 1e6:.1f} MB in {erased.files_searched:,} files"
+    console.print(f"Searched {size} for {counts}.", highlight=False)
+    before = ", ".join(f"{kind} in {count:,} files" for kind, count in erased.found_before.items())
+    after = ", ".join(f"{kind} in {count:,} files" for kind, count in erased.found_after.items())
+    console.print(f"Found before: {before or 'nothing'}. Found now: {after or 'nothing'}.", style="bold")
+    if erased.shared_texts:
+        console.print(f"{erased.shared_texts:,} of its texts are other documents' as well, and stay.")
+    if erased.shared_parts:
+        console.print(f"{erased.shared_parts:,} parts of its texts are other documents' as well, and prove nothing.")
+    console.print("The id stays in retracted.json: by it nights know what to leave out.")
+    console.print(
+        "Not reached: the source, backups, exported files that somebody copied or holds open, copies of a bucket on "
+        "other machines until they look again, versions that a bucket keeps, Prefect's own database, trained models."
+    )
 
 
 def show_listed(listed: Listed) -> None:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from nightrank.tasks.online.models import OnlineModels
     from nightrank.tasks.settings.whole import Settings
 
+    # The collection, the models, what answers with both, and why there are none.
+    _Held = tuple[HeldStage | None, OnlineModels | None, OnlineRelease | None, str]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServedRelease(Closing):
@@ -77,10 +80,10 @@ class ServedRelease(Closing):
             if not configuration.settings.serve.live:
                 return cls(stored.manifest, stored.settings, cache, None, retracted, None, None, None)
             if before is not None and before.release_id == cache.release_id and before.online is not None:
-                collection, models, online, why = before.collection, before.models, before.online, ""
+                held: _Held = before.collection, before.models, before.online, ""
             else:
-                models = None if before is None else before.models
-                collection, models, online, why = _online(stored, configuration, loaded=models)
+                held = _online(stored, configuration, loaded=None if before is None else before.models)
+            collection, models, online, why = held
             allowed = None if collection is None else still_there(collection.statistics, None, retracted)
             return cls(stored.manifest, stored.settings, cache, collection, retracted, allowed, models, online, why)
         except BaseException:
@@ -128,9 +131,7 @@ class ServedRelease(Closing):
         self.cache.close()
 
 
-def _online(
-    stored: StoredRelease, configuration: Configuration, *, loaded: OnlineModels | None
-) -> tuple[HeldStage, OnlineModels | None, OnlineRelease | None, str]:
+def _online(stored: StoredRelease, configuration: Configuration, *, loaded: OnlineModels | None) -> _Held:
     """The collection, the models, what answers with both, and why there are none.
 
     Raises:

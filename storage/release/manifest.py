@@ -132,6 +132,7 @@ class Manifest(_Record):
     account: dict[str, dict[str, int]] = {}  # totals of account.parquet, by part and kind
     log_means: LogMeans = {}  # empty where plain weights order
     order_model: dict[str, JsonValue] = {}  # the learned order's numbers; likewise
+    erased: int = 0  # documents taken out of it after it was made: the next night makes anew what they left
     files: dict[str, str]  # name: SHA-256
 
 

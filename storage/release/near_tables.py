@@ -32,6 +32,12 @@ _CREATE = (
     "CREATE TABLE near_terms (term INTEGER PRIMARY KEY)",
     "CREATE TABLE near_words (deletion INTEGER, word TEXT, PRIMARY KEY (deletion, word)) WITHOUT ROWID",
 )
+_COPY = (
+    "INSERT INTO near SELECT * FROM source.near ORDER BY name",
+    "INSERT INTO near_forms SELECT * FROM source.near_forms ORDER BY form",
+    "INSERT INTO near_terms SELECT * FROM source.near_terms ORDER BY term",
+    "INSERT INTO near_words SELECT * FROM source.near_words ORDER BY deletion, word",
+)
 _HAS_TABLES = "SELECT count(*) FROM sqlite_schema WHERE name = 'near'"
 _FACTS = "SELECT name, value FROM near"
 _FORM = "SELECT query_key, agreement FROM near_forms WHERE form = ?"
@@ -80,6 +86,21 @@ def write_near_tables(
             connection.executemany("INSERT INTO near_forms VALUES (?, ?, ?)", ((k, *forms[k]) for k in sorted(forms)))
             connection.executemany("INSERT INTO near_terms VALUES (?)", ((term,) for term in sorted(terms)))
             connection.executemany("INSERT INTO near_words VALUES (?, ?)", sorted(words))
+
+
+def copy_near_tables(source: Path, target: Path) -> None:
+    """Add the tables of a results file, where it has them, to one of the same queries that nobody reads yet."""
+    with placed(target), closing(sqlite3.connect(target.absolute().as_uri(), uri=True)) as connection:
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("ATTACH ? AS source", (f"{source.absolute().as_uri()}?mode=ro",))
+        if connection.execute("SELECT count(*) FROM source.sqlite_schema WHERE name = 'near'").fetchone()[0]:
+            with connection:
+                for statement in _CREATE:
+                    connection.execute(statement)
+                for statement in _COPY:
+                    connection.execute(statement)
+        connection.execute("DETACH source")
 
 
 def near_facts(connection: sqlite3.Connection) -> dict[str, JsonValue] | None:

@@ -150,6 +150,13 @@ class Workspace(ABC):
             WorkspaceBusy: Somebody else has held it for longer than is waited.
         """
 
+    @abstractmethod
+    def every_file(self) -> Iterator[tuple[str, Path]]:
+        """All that the workspace holds, by its path in it, with a file that has its bytes until the next is asked for.
+
+        Of one in an object store that is what lies there, and then what lies in the local copy.
+        """
+
     # Releases.
 
     @abstractmethod

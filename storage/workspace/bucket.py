@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import time
 import uuid
 from contextlib import ExitStack, contextmanager, suppress
@@ -123,6 +124,18 @@ class BucketWorkspace(Workspace):
         self.remote.delete(names)
         for name in names:
             (self.root / name).unlink(missing_ok=True)
+
+    @override
+    def every_file(self) -> Iterator[tuple[str, Path]]:
+        with tempfile.TemporaryDirectory(prefix="nightrank-search-") as folder:
+            for key in self.remote.sizes():
+                path = Path(folder, uuid.uuid4().hex).with_suffix(PurePosixPath(key).suffix)
+                if self.remote.download(key, path):
+                    yield key, path
+                    path.unlink()
+        for path in sorted(self.root.rglob("*")):
+            if path.is_file():
+                yield path.relative_to(self.root).as_posix(), path
 
     @override
     @contextmanager

@@ -81,6 +81,12 @@ class FolderWorkspace(Workspace):
             (self.root / name).unlink(missing_ok=True)
 
     @override
+    def every_file(self) -> Iterator[tuple[str, Path]]:
+        for path in sorted(self.root.rglob("*")):
+            if path.is_file():
+                yield path.relative_to(self.root).as_posix(), path
+
+    @override
     def holding(self, name: str, *, what: str, now: datetime) -> AbstractContextManager[None]:
         return self._holding_here(name, what=what, now=now)
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
+from nightrank.storage.bm25.index import Bm25Store
+from nightrank.storage.keys import query_key
+from nightrank.storage.release.results_file import write_results_file
 from nightrank.tasks.bm25.analyser import Analyser
-from nightrank.tasks.rank.results import DESCRIPTION, result_entries
+from nightrank.tasks.query_log.suggest import may_suggest
+from nightrank.tasks.rank.diversity import stored_vectors
+from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entries
 from nightrank.tasks.snippets.results import Snippets, query_weights
 
 if TYPE_CHECKING:
@@ -17,9 +23,54 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from nightrank.storage.bm25.index import Bm25Store
     from nightrank.storage.lance.table import ChunkTable
+    from nightrank.storage.release.files import Candidates, Queries, ReleaseFiles
     from nightrank.tasks.settings.whole import Settings
+
+QUERIES_HELD = 2000  # queries whose results are in memory at one time
+ALIASES = ["query_key", "aliases", "filter"]
+
+
+def write_answers(
+    settings: Settings, files: ReleaseFiles, candidates: Candidates, queries: Queries, table: ChunkTable
+) -> int:
+    """Cut candidates to results and write the search cache of a release.
+
+    Args:
+        settings: What is published, and how it is shown.
+        files: Of the release, where the chunks are described, and the search cache is to be.
+        candidates: In their final order.
+        queries: Those that are answered, with their aliases.
+        table: Texts and vectors.
+
+    Returns:
+        How many queries it answers.
+    """
+    asked = queries.read(["query_key", "text"])
+    results = cut_results(
+        candidates.read(),
+        candidate_depth=settings.retrieval.candidate_depth,
+        settings=settings.results,
+        vectors=stored_vectors(table),
+    )
+    suggests = may_suggest if settings.results.suggestions else None
+    with Bm25Store.open(files.statistics.path) as store:
+        blocks = (asked.slice(start, QUERIES_HELD) for start in range(0, asked.num_rows, QUERIES_HELD))
+        rows = chain.from_iterable(answer_rows(settings, results, block, store, table) for block in blocks)
+        return write_results_file(
+            files.results.path, rows, aliases=aliases_in(queries.read(ALIASES)), suggests=suggests
+        )
+
+
+def aliases_in(queries: pa.Table) -> Iterator[tuple[str, str]]:
+    """The keys of aliases, which the cache answers too, with those of their queries.
+
+    Args:
+        queries: With the columns ``ALIASES``; those of older releases may lack the last two.
+    """
+    for row in queries.to_pylist():
+        for form in row.get("aliases", ()):
+            yield query_key(form, row.get("filter")), row["query_key"]
 
 
 def answer_rows(

@@ -6,33 +6,21 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import reason_of
-from nightrank.storage.keys import query_key
 from nightrank.storage.release.manifest import commit_release, digests_of
 from nightrank.storage.release.prune import prune
-from nightrank.storage.release.results_file import write_results_file
 from nightrank.tasks.evaluate.gaps import SIGNALS, find_gaps
-from nightrank.tasks.query_log.suggest import may_suggest
-from nightrank.tasks.rank.diversity import stored_vectors
-from nightrank.tasks.rank.results import cut_results
 from nightrank.tasks.runtime.stage_task import stage_task
-from nightrank.tasks.snippets.answers import answer_rows
+from nightrank.tasks.snippets.answers import write_answers
 from nightrank.tasks.takedown.retract import publish_without_retracted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.release.files import Candidates, Gaps, Queries, Results, Watched
     from nightrank.storage.release.manifest import Manifest
     from nightrank.storage.workspace.base import Workspace
     from nightrank.tasks.night import Night
-    from nightrank.tasks.settings.whole import Settings
     from nightrank.tasks.stages.index import Index
     from nightrank.tasks.stages.report import Reported
-
-QUERIES_HELD = 2000  # queries whose results are in memory at one time
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +43,11 @@ def write_results(
     night: Night, candidates: Candidates, queries: Queries, index: Index, watched: Watched
 ) -> ResultsWritten:
     """Cut the candidates to the results and write the search cache, and which queries nothing answers well."""
-    table, results = night.open_chunks(index.vectors.table), night.files.results
-    with Bm25Store.open(index.statistics.path) as store:
-        rows = _rows(night.settings, candidates, queries, store, table)
-        suggests = may_suggest if night.settings.results.suggestions else None
-        count = write_results_file(results.path, rows, aliases=_aliases(queries), suggests=suggests)
+    table = night.open_chunks(index.vectors.table)
+    count = write_answers(night.settings, night.files, candidates, queries, table)
     scores = candidates.read(["query_key", "rank", *SIGNALS])
     gaps = find_gaps(scores, queries.read(), watched.read(), depth=night.settings.results.depth)
-    return ResultsWritten(results, count, night.files.gaps.write(gaps))
+    return ResultsWritten(night.files.results, count, night.files.gaps.write(gaps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,26 +99,3 @@ def prune_unreachable(night: Night, published: Published) -> str | None:
     except Exception as error:  # an old release may be damaged in as many ways as there are stores
         return f"The collection was not finished. {reason_of(error)}"
     return None
-
-
-def _aliases(asked: Queries) -> Iterator[tuple[str, str]]:
-    """The keys of aliases, which the cache answers too, with those of their queries."""
-    queries = asked.read(["query_key", "aliases", "filter"])
-    for key, aliases, condition in zip(*(column.to_pylist() for column in queries.columns), strict=True):
-        for form in aliases:
-            yield query_key(form, condition), key
-
-
-def _rows(
-    settings: Settings, candidates: Candidates, asked: Queries, store: Bm25Store, table: ChunkTable
-) -> Iterator[tuple[str, str, str]]:
-    """Every query's key, text and results as JSON."""
-    queries = asked.read(["query_key", "text"])
-    results = cut_results(
-        candidates.read(),
-        candidate_depth=settings.retrieval.candidate_depth,
-        settings=settings.results,
-        vectors=stored_vectors(table),
-    )
-    for start in range(0, queries.num_rows, QUERIES_HELD):
-        yield from answer_rows(settings, results, queries.slice(start, QUERIES_HELD), store, table)

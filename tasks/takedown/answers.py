@@ -9,18 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.keys import query_key
 from nightrank.storage.release.results_file import ResultsFile
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.results import cut_results
-from nightrank.tasks.snippets.answers import answer_rows
+from nightrank.tasks.snippets.answers import QUERIES_HELD, aliases_in, answer_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from nightrank.tasks.release import StoredRelease
-
-QUERIES_HELD = 2000  # queries whose candidates are in memory at one time
 
 
 class Answers(NamedTuple):
@@ -56,12 +53,7 @@ def answers_without(release: StoredRelease, documents: Collection[str]) -> Answe
     with ResultsFile(files.results.path) as held:
         rows = [row for row in _cut(release, queries, ids) if _is_another(held.get(row[0]), row[2])]
     changed = {key for key, _, _ in rows}
-    aliases = [
-        (query_key(form, row.get("filter")), row["query_key"])
-        for row in queries.to_pylist()
-        if row["query_key"] in changed
-        for form in row.get("aliases", ())  # older releases have none
-    ]
+    aliases = [alias for alias in aliases_in(queries) if alias[1] in changed]
     return Answers(rows, aliases)
 
 

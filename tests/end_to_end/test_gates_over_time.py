@@ -15,6 +15,7 @@ from nightrank.storage.release.rollback import roll_back
 from nightrank.storage.workspace.base import Workspace
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.bm25.analyser import Analyser
+from nightrank.tasks.snippets import answers
 from tests.support.collection import LOOSE_GATES
 
 if TYPE_CHECKING:
@@ -249,18 +250,16 @@ def test_garbage_for_queries_that_nobody_judged_is_stopped(
     collection.settings["gates"] = {**LOOSE_GATES, "max_unrelated": 0.1, "max_shift": 0.3}
     refresh(collection)
     collection.document("tea")["shelf"] = 3
-    from nightrank.tasks.stages import publish
-
-    rows_of = publish._rows
+    rows_of = answers.answer_rows
 
     def broken(*args: object) -> list[tuple[str, str, str]]:
-        rows = list(rows_of(*args))  # type: ignore[arg-type]
+        rows = list(rows_of(*args))  # type: ignore[arg-type]  # what it is given
         judged = {word(number) for number in range(5)}
         mine = [row for row in rows if row[1] not in judged]
         turned = [(key, text, other) for (key, text, _), (_, _, other) in zip(mine, mine[1:] + mine[:1], strict=True)]
         return [*(row for row in rows if row[1] in judged), *turned]
 
-    monkeypatch.setattr(publish, "_rows", broken)
+    monkeypatch.setattr(answers, "answer_rows", broken)
 
     found = refused_of(collection, refresh)
 

@@ -113,6 +113,7 @@ def test_brought_back_it_is_where_it_was(published: Collection) -> None:
         taken_down(published, "volcano", undo=True)
 
 
+@pytest.mark.long
 def test_what_is_in_no_release_is_kept_out_of_the_next_one(published: Collection) -> None:
     done = taken_down(published, "news")
     assert (done.changed.held, done.changed.replaced) == (frozenset(), 0)
@@ -124,6 +125,7 @@ def test_what_is_in_no_release_is_kept_out_of_the_next_one(published: Collection
     assert "news" in answers(published)[HONEY]
 
 
+@pytest.mark.long
 def test_the_next_nights_treat_it_as_removed_while_the_source_has_it(published: Collection, tmp_path: Path) -> None:
     gone = first_of(published)
     taken_down(published, gone)
@@ -141,6 +143,7 @@ def test_the_next_nights_treat_it_as_removed_while_the_source_has_it(published: 
     )
 
 
+@pytest.mark.long
 def test_a_gate_that_refuses_the_night_leaves_the_live_release_without_it(published: Collection) -> None:
     gone = first_of(published)
     taken_down(published, gone)
@@ -154,6 +157,7 @@ def test_a_gate_that_refuses_the_night_leaves_the_live_release_without_it(publis
     assert answers(published) == wanted(place, live, [gone])
 
 
+@pytest.mark.long
 def test_no_gate_refuses_a_night_for_what_was_taken_down(made: Collection, tmp_path: Path) -> None:
     strict = copy_of(made, tmp_path / "strict")
     strict.settings["gates"] = {"max_text_lost": 0.001, "margin": 0.001}
@@ -162,6 +166,7 @@ def test_no_gate_refuses_a_night_for_what_was_taken_down(made: Collection, tmp_p
     night(strict)
 
 
+@pytest.mark.long
 def test_a_rollback_brings_nothing_back(published: Collection) -> None:
     place, first = place_of(published), place_of(published).require_current()
     published.documents[5]["text"] = "Other words."
@@ -173,6 +178,7 @@ def test_a_rollback_brings_nothing_back(published: Collection) -> None:
     assert answers(published) == wanted(place, first, [gone])
 
 
+@pytest.mark.long
 def test_a_night_that_was_under_way_publishes_without_it(
     published: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

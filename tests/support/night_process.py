@@ -41,7 +41,7 @@ STEPS = {
     "staging": ("nightrank.storage.files.parquet", "RowWriter", "__init__"),
     "commit of vectors": ("nightrank.storage.lance.table", "ChunkTable", "add"),
     "commit of pair scores": ("nightrank.storage.memo.pair_scores", "PairMemo", "append"),
-    "search cache": ("nightrank.tasks.stages.publish", None, "write_results_file"),
+    "search cache": ("nightrank.tasks.snippets.answers", None, "write_results_file"),
     "tag": ("nightrank.storage.lance.table", "ChunkTable", "tag"),
     "commit_release": ("nightrank.tasks.stages.publish", None, "commit_release"),
     "pointer": ("nightrank.storage.workspace.base", "Workspace", "publish"),

@@ -46,9 +46,12 @@ def night(collection: Collection) -> str:
     return FolderWorkspace(collection.workspace).require_current()
 
 
-def taken_down(collection: Collection, *ids: str, reason: str = "a letter", undo: bool = False) -> TakenDown:
+def taken_down(
+    collection: Collection, *ids: str, reason: str = "a letter", undo: bool = False, erasing: bool = False
+) -> TakenDown:
     """Take documents down as the command does, or bring them back."""
-    return take_down(load_settings(collection.settings_file), ids, reason=reason, undo=undo, now=NOW)
+    configuration = load_settings(collection.settings_file)
+    return take_down(configuration, ids, reason=reason, undo=undo, erasing=erasing, now=datetime.now(UTC))
 
 
 def answered(reader: ResultsReader, collection: Collection) -> dict[str, list[str]]:

@@ -32,6 +32,7 @@ GROUPS = {
     "Start": ("demo", "check"),
     "Build": ("refresh", "schedule"),
     "Look": ("search", "report", "releases", "evaluate"),
+    "Serve": ("serve",),
     "Improve": ("tune", "train", "quantize"),
     "Operate": ("rollback", "retract", "doctor", "prune", "export"),
 }

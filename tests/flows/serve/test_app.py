@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
     from nightrank.flows.serve.server import Server
+    from nightrank.storage.records import JsonValue
     from tests.support.collection import Collection
 
 
@@ -38,7 +39,12 @@ def test_a_known_query_is_answered_from_the_release(client: TestClient, publishe
 
 def test_another_query_is_answered_now_as_live_search_does(client: TestClient, published_plainly: Collection) -> None:
     configuration = load_settings(published_plainly.settings_file)
-    for query, condition in (("green leaves", None), ("bread and salt", {"letters": {"lte": 9}}), ("zzz", None)):
+    cases: list[tuple[str, JsonValue]] = [
+        ("green leaves", None),
+        ("bread and salt", {"letters": {"lte": 9}}),
+        ("zzz", None),
+    ]
+    for query, condition in cases:
         params = {"q": query} | ({} if condition is None else {"filter": json.dumps(condition)})
         answer = client.get("/search", params=params).json()
         live = search_live(configuration, query, filter_by=condition)
