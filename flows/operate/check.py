@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError, NightrankError
 from nightrank.storage.release.manifest import new_release_id, read_manifest
-from nightrank.storage.release.retracted import read_retracted
+from nightrank.storage.retracted.listed import read_retracted
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.storage.workspace.open import is_address
 from nightrank.tasks.embed.encoder import plan_embedder

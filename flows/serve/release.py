@@ -11,8 +11,9 @@ from nightrank.flows.settings_file import as_known_here
 from nightrank.storage.closing import Closing
 from nightrank.storage.errors import InputError
 from nightrank.storage.foreign import placed
-from nightrank.storage.release.retracted import read_retracted
+from nightrank.storage.retracted.listed import read_retracted
 from nightrank.tasks.near.cache import SearchCache
+from nightrank.tasks.near.pool_search import PoolSearch
 from nightrank.tasks.online.models import models_of
 from nightrank.tasks.online.release import OnlineRelease, held_collection
 from nightrank.tasks.release import StoredRelease
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.whole import Settings
 
     # The collection, the models, what answers with both, and why there are none.
-    _Held = tuple[HeldStage | None, OnlineModels | None, OnlineRelease | None, str]
+    _Held = tuple[HeldStage | None, OnlineModels | None, OnlineRelease | None, PoolSearch | None, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +48,7 @@ class ServedRelease(Closing):
         allowed: bool (n_chunks,), the chunks of the others; None for all.
         models: That it was made with.
         online: What answers now; None where nothing does.
+        pools: What was found for known queries, for others near to them; None where that is off.
         why_not_live: Why not; empty where there is no reason to tell.
     """
 
@@ -58,6 +60,7 @@ class ServedRelease(Closing):
     allowed: NDArray[np.bool_] | None
     models: OnlineModels | None
     online: OnlineRelease | None
+    pools: PoolSearch | None = None
     why_not_live: str = ""
 
     @classmethod
@@ -80,12 +83,13 @@ class ServedRelease(Closing):
             if not configuration.settings.serve.live:
                 return cls(stored.manifest, stored.settings, cache, None, retracted, None, None, None)
             if before is not None and before.release_id == cache.release_id and before.online is not None:
-                held: _Held = before.collection, before.models, before.online, ""
+                held: _Held = before.collection, before.models, before.online, before.pools, ""
             else:
                 held = _online(stored, configuration, loaded=None if before is None else before.models)
-            collection, models, online, why = held
+            collection, models, online, pools, why = held
             allowed = None if collection is None else still_there(collection.statistics, None, retracted)
-            return cls(stored.manifest, stored.settings, cache, collection, retracted, allowed, models, online, why)
+            parts = collection, retracted, allowed, models, online, pools, why
+            return cls(stored.manifest, stored.settings, cache, *parts)
         except BaseException:
             cache.close()
             raise
@@ -145,8 +149,10 @@ def _online(stored: StoredRelease, configuration: Configuration, *, loaded: Onli
         why = str(error)
     with placed("The folder of temporary files"):
         collection = held_collection(stored, settings, base=base, with_sparse=models is not None)
-    online = None if models is None else OnlineRelease.of(stored, collection, models, settings=settings)
-    return collection, models, online, why
+    if models is None:
+        return collection, None, None, None, why
+    online = OnlineRelease.of(stored, collection, models, settings=settings)
+    return collection, models, online, PoolSearch.of(stored, online.live, collection.vectors.texts), why
 
 
 def _settings(made_with: Settings, configuration: Configuration) -> Settings:

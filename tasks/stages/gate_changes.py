@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from nightrank.storage.records import asked_by_people
 from nightrank.storage.release.compare import former_rankings, paired_rankings
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.retracted import open_answers, read_retracted
 from nightrank.storage.release.whole import whole_file
+from nightrank.storage.retracted.answers import open_answers
+from nightrank.storage.retracted.listed import read_retracted
 from nightrank.tasks.evaluate.measures import named_queries
 from nightrank.tasks.gates.drift import (
     overlap_drift_gate,
