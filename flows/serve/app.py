@@ -25,6 +25,7 @@ from nightrank.flows.serve.parameters import shown
 from nightrank.flows.serve.reply import JSON
 from nightrank.flows.serve.routes.documents import Document, document
 from nightrank.flows.serve.routes.operate import Health, Releases, healthz, metrics, releases
+from nightrank.flows.serve.routes.page import page
 from nightrank.flows.serve.routes.search import search
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Route:
 
 
 ROUTES = (
+    Route("/", page, "A page to search with"),
     Route(
         "/search",
         search,
@@ -105,6 +107,7 @@ def application(server: Server, guard: Guard) -> Front:
             summary=route.summary,
             operation_id=route.reply.__name__,
             response_class=Response,
+            include_in_schema=route.reply is not page,  # it is for people
             responses=_responses(route),
             openapi_extra={"parameters": [_parameter(*each) for each in route.parameters.items()]},
         )
