@@ -135,7 +135,7 @@ def settings_page() -> str:
     blocks = ["# Settings", NOTE]
     blocks.append(
         wrapped(
-            "A settings file is TOML. Every key but `[documents].source` and `[queries].log` has a default. Unknown "
+            "A settings file is TOML. Every key but `[documents].source` has a default. Unknown "
             "keys are errors. Paths are relative to the settings file. What decides the outcome is part of a release's "
             "fingerprint; where, when and how it is watched and kept is not: "
             f"{', '.join(f'`{name}`' for name in outside_fingerprint())}."
@@ -153,7 +153,7 @@ def settings_page() -> str:
 
 def outside_fingerprint() -> list[str]:
     """What of the top of a settings file is in no fingerprint, as it is written there."""
-    written = {"documents": {"source": "docs"}, "queries": {"log": "queries.jsonl"}, "near": {"tiers": ["same_answer"]}}
+    written = {"documents": {"source": "docs"}, "near": {"tiers": ["same_answer"]}}
     example = Settings.model_validate(written)
     missing = [name for name in Settings.model_fields if name not in example.what()]
     sections = Settings.model_json_schema()["properties"]

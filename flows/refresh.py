@@ -22,7 +22,7 @@ from nightrank.tasks.stages.filter import compile_filters
 from nightrank.tasks.stages.gate import ask_gates
 from nightrank.tasks.stages.index import build_statistics, chunk_documents, embed_chunks
 from nightrank.tasks.stages.measure import measure_stages
-from nightrank.tasks.stages.near import answer_near
+from nightrank.tasks.stages.near import Answered, answer_near
 from nightrank.tasks.stages.publish import prune_unreachable, publish, write_results
 from nightrank.tasks.stages.read import read_inputs
 from nightrank.tasks.stages.report import report_release
@@ -79,7 +79,8 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
         )
         reranked = stage(rerank_candidates, night, fused, asked.queries, index, reranker, learned=build.learned)
         results = stage(write_results, night, reranked.candidates, asked.queries, index, inputs.watched)
-        near = stage(answer_near, night, inputs, asked.queries, index, results)
+        answered = Answered(results, queries, bm25_leg, reranked)
+        near = stage(answer_near, night, inputs, asked.queries, index, answered, learned=build.learned)
 
         built = Built(inputs, cut, index, asked, queries, encoded, bm25_leg, dense, weighted, reranked, results, near)
         measured = stage(measure_stages, night, built, embedder, sparse, reranker, learned=build.learned)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from nightrank.storage.keys import digest, fingerprint
 from nightrank.storage.legs import LEGS
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 Metadata: TypeAlias = Mapping[str, JsonValue]
+Origin: TypeAlias = Literal["log", "title", "heading", "phrase"]
+"""Who asked a query: people, or the documents themselves by what they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +195,8 @@ QUERIES = pa.schema(
         pa.field("query_ids", pa.list_(pa.string()), nullable=False),
         pa.field("aliases", pa.list_(pa.string()), nullable=False),  # near-identical texts that it answers too
         pa.field("filter", pa.string()),  # its filter's canonical text; null without one
+        # "log": people asked it; "title", "heading" or "phrase": documents did, and its count is 0
+        pa.field("origin", pa.string(), nullable=False),
     ]
 )
 
@@ -255,6 +260,25 @@ CANDIDATES = pa.schema(
         pa.field("rank", pa.int32(), nullable=False),
     ]
 )
+
+
+def asked_by_people(queries: pa.Table) -> NDArray[np.bool_]:
+    """Which queries people asked: bool (n,).
+
+    Args:
+        queries: Schema QUERIES, or that of an earlier version, which had no others.
+    """
+    if "origin" not in queries.column_names:
+        return np.ones(queries.num_rows, dtype=bool)
+    found: NDArray[np.bool_] = np.array(queries.column("origin").to_pylist(), dtype=object) == "log"
+    return found
+
+
+def are_people_s(query_keys: pa.Array, queries: pa.Table) -> NDArray[np.bool_]:
+    """Which of some keys (n,) are of queries that people asked, bool (n,); ``queries`` as of ``asked_by_people``."""
+    of_people = queries.column("query_key").filter(pa.array(asked_by_people(queries)))
+    found: NDArray[np.bool_] = pc.is_in(query_keys, value_set=of_people).to_numpy(zero_copy_only=False)
+    return found
 
 
 def ranking_order(

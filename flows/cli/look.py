@@ -56,6 +56,10 @@ def search(
 
         with SearchCache.of(configuration.workspace) as cache:
             cached = cache.get(query, filter_by=filter_, near=near)
+        if cached is None and near:
+            from nightrank.flows.operate.search import search_pool
+
+            cached = search_pool(configuration, query, filter_by=filter_)
         if cached is None:
             asked = repr(query) if filter_ is None else f"{query!r} with this filter"
             message = f"The release {cache.release_id} holds no results for {asked}"

@@ -19,8 +19,8 @@ from nightrank.storage.release.manifest import (
     new_release_id,
     readable_and_damaged,
 )
-from nightrank.storage.release.retracted import read_retracted
 from nightrank.storage.release.whole import is_there, whole_file
+from nightrank.storage.retracted.listed import read_retracted
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.chunk.boundaries import chunking_fingerprint
 from nightrank.tasks.embed.encoder import plan_embedder

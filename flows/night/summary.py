@@ -30,7 +30,7 @@ class Summary:
         changed: Whether a new release was made; without one, the manifest's was made from the very same inputs.
         counts: Of this run.
         seconds: Of this run, by stage and in total.
-        coverage: Share of the log's traffic that the chosen queries answer.
+        coverage: Share of the log's traffic that the chosen queries answer; None where people asked nothing.
         dropped: What of the log was not kept.
         account: What was read, and what of it was left out.
         ladder: What each stage of the release is worth and costs; empty without judgments.
@@ -44,7 +44,7 @@ class Summary:
     changed: bool
     counts: Counts
     seconds: dict[str, float]
-    coverage: float
+    coverage: float | None
     dropped: tuple[Dropped, ...]
     account: tuple[Entry, ...] = ()
     ladder: tuple[LadderStage, ...] = ()
@@ -74,7 +74,7 @@ class Summary:
                 for name, use in memo_use(self.counts).items()
             },
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
-            "coverage": round(self.coverage, 6),
+            "coverage": None if self.coverage is None else round(self.coverage, 6),
             "dropped": {drop.reason: {"rows": drop.rows, "traffic": drop.traffic} for drop in self.dropped},
             "account": [*as_rows(self.account)],
             "measures": {stage: dict(values) for stage, values in self.manifest.measures.items()},

@@ -66,14 +66,16 @@ def _counts_table(summary: Summary) -> Table:
         "queries",
         f"{counts.queries:,}",
         f"{counts.queries_judged:,} judged, "
+        + (f"{counts.queries_from_documents:,} from the documents, " if counts.queries_from_documents else "")
         + _computed(counts.queries_embedded, "embedded", memos["query embeddings"]),
     )
     if counts.sparse_texts:
         made, use = counts.sparse_texts_encoded, memos["sparse vectors of texts"]
         table.add_row("sparse texts", f"{counts.sparse_texts:,}", _computed(made, "encoded", use))
     dropped = ", ".join(f"{drop.rows:,} {drop.reason}" for drop in summary.dropped)
-    covered = f"of the log's traffic answered{'; rows not kept: ' if dropped else ''}{dropped}"
-    table.add_row("coverage", f"{_tenths(summary.coverage)}%", covered)
+    if summary.coverage is not None:
+        covered = f"of the log's traffic answered{'; rows not kept: ' if dropped else ''}{dropped}"
+        table.add_row("coverage", f"{_tenths(summary.coverage)}%", covered)
     table.add_row("pairs", f"{counts.pairs:,}", _computed(counts.pairs_scored, "scored", memos["pair scores"]))
     if checked := counts.vectors_checked + counts.scores_checked:
         table.add_row("drift check", f"{checked:,}", "stored values computed again, all within tolerance")

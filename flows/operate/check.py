@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError, NightrankError
 from nightrank.storage.release.manifest import new_release_id, read_manifest
-from nightrank.storage.release.retracted import read_retracted
+from nightrank.storage.retracted.listed import read_retracted
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.storage.workspace.open import is_address
 from nightrank.tasks.embed.encoder import plan_embedder
@@ -119,7 +119,8 @@ class Checked:
                 "documents_bad": counts.documents_bad,
                 "documents_retracted": counts.documents_retracted,
             }
-            queries |= {"queries": counts.queries, "queries_bad": counts.queries_bad, "coverage": read.coverage}
+            queries |= {"queries": counts.queries, "queries_from_documents": counts.queries_from_documents}
+            queries |= {"queries_bad": counts.queries_bad, "coverage": read.coverage}
             queries["dropped"] = {drop.reason: {"rows": drop.rows, "traffic": drop.traffic} for drop in read.dropped}
             judgments |= {"queries_judged": counts.queries_judged, "queries_unknown": read.judgments_unknown}
         return {

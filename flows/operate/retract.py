@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError, NightrankError, reason_of
-from nightrank.storage.release.retracted import Retraction, read_retracted
+from nightrank.storage.retracted.listed import Retraction, read_retracted
 from nightrank.storage.serving.address import parse_address
 from nightrank.tasks.stages.export import export_release, keep_out_of, may_pass
 from nightrank.tasks.takedown.erase import erase

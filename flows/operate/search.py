@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow.compute as pc
 
@@ -15,9 +16,12 @@ from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.serving.cache import CachedResults, condition_of, seen_by_readers
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
+from nightrank.tasks.legs.texts import Texts
+from nightrank.tasks.near.pool_search import PoolSearch
 from nightrank.tasks.online.search import LiveSearch
 from nightrank.tasks.rank.order import Weighing
 from nightrank.tasks.rank.order_file import learned_order
+from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.rerank.lazy import LazyReranker
 from nightrank.tasks.sparse.stored import stored_sparse
@@ -25,9 +29,14 @@ from nightrank.tasks.takedown.chunks import still_there
 from nightrank.tasks.trec.leg import runs_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from nightrank.flows.settings_file import Configuration
     from nightrank.storage.records import JsonValue
-    from nightrank.storage.release.manifest import Counts
+    from nightrank.storage.release.manifest import Counts, Manifest
     from nightrank.tasks.settings.whole import Settings
 
 READ = (ReleaseFiles.statistics, ReleaseFiles.queries, ReleaseFiles.candidates)
@@ -80,7 +89,58 @@ def differences(settings: Settings, counts: Counts) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _search(configuration: Configuration, query: str, condition: str | None) -> CachedResults:
+def search_pool(configuration: Configuration, query: str, *, filter_by: JsonValue = None) -> CachedResults | None:
+    """What the second tier of near answers finds; None where it is off, or no known query is near enough.
+
+    Args:
+        configuration: As of ``search_live``.
+        query: As typed.
+        filter_by: Its filter.
+
+    Raises:
+        InputError: As ``search_live``.
+    """
+    condition = condition_of(filter_by)
+    workspace = configuration.workspace
+    with workspace.reading():
+        stored = StoredRelease.open(workspace)
+        if "same_pool" not in stored.settings.near.tiers:
+            return None
+        with _opened(configuration, with_reranker=False) as opened:
+            texts = Texts.of(opened.live.first_stage.statistics.chunks(["chunk_hash"]).column(0))
+            pools = PoolSearch.of(stored, opened.live, texts)
+            return None if pools is None else pools.answer(query, condition, opened.allowed(condition))
+
+
+class _Opened(NamedTuple):
+    """The current release, open for live search.
+
+    Attributes:
+        manifest: Its own.
+        files: Of ``READ``.
+        live: Its collection and models.
+        retracted: Ids of documents that were taken down.
+        knows_scores: Whether its pair scores are of the reranker that is loaded.
+    """
+
+    manifest: Manifest
+    files: ReleaseFiles
+    live: LiveSearch
+    retracted: Collection[str]
+    knows_scores: bool
+
+    def allowed(self, condition: str | None) -> NDArray[np.bool_] | None:
+        """The chunks that a query with a filter may find, bool (n_chunks,); None for all.
+
+        Raises:
+            InputError: The filter cannot be applied.
+        """
+        stage = self.live.first_stage
+        return still_there(stage.statistics, stage.allowed(condition), self.retracted)
+
+
+@contextmanager
+def _opened(configuration: Configuration, *, with_reranker: bool = True) -> Iterator[_Opened]:
     settings, base, workspace = configuration.settings, configuration.base, configuration.workspace
     release_id, listed = seen_by_readers(workspace)
     manifest, retracted = read_manifest(workspace, release_id), listed.documents.keys()
@@ -93,15 +153,15 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
     table = ChunkTable.of_release(workspace.lance, name=manifest.chunk_table.name, release_id=release_id)
     batch_tokens, threads = settings.execution.batch_tokens, settings.execution.threads
     embedder = Embedder(embedder_plan, batch_tokens=batch_tokens, threads=threads)
-    reranker = None if reranker_plan is None else LazyReranker(reranker_plan, settings).load()
-    text = normalise_query(query)
-    files = ReleaseFiles.of(workspace, release_id, only=READ)
+    loads = reranker_plan is not None and with_reranker
+    reranker = LazyReranker(reranker_plan, settings).load() if reranker_plan is not None and loads else None
     weighing = Weighing.of(
         settings,
         learned_order(settings, base=base),
         weight=0.0 if reranker_plan is None else reranker_plan.weight,
         log=manifest.log_means or None,
     )
+    files = ReleaseFiles.of(workspace, release_id, only=READ)
     with (
         Bm25Store.open(files.statistics.path) as store,
         stored_sparse(settings, workspace, made_with=manifest.inputs.sparse, base=base) as sparse,
@@ -109,12 +169,18 @@ def _search(configuration: Configuration, query: str, condition: str | None) -> 
         live = LiveSearch.of(
             settings, store, table, embedder=embedder, sparse=sparse, reranker=reranker, weighing=weighing
         )
-        allowed = still_there(live.first_stage.statistics, live.first_stage.allowed(condition), retracted)
-        fused = live.fused(text, allowed)
         same = reranker_plan is not None and reranker_plan.fingerprint == manifest.inputs.reranker_fingerprint
-        known = _known_scores(files, text) if same else {}
+        yield _Opened(manifest, files, live, retracted, same)
+
+
+def _search(configuration: Configuration, query: str, condition: str | None) -> CachedResults:
+    text = normalise_query(query)
+    with _opened(configuration) as opened:
+        live = opened.live
+        fused = live.fused(text, opened.allowed(condition))
+        known = _known_scores(opened.files, text) if opened.knows_scores else {}
         found = live.results(text, live.reranked(text, fused, known=known).candidates)
-    return CachedResults(text, release_id, found, condition, how="live")
+        return CachedResults(text, opened.manifest.release_id, found, condition, how="live")
 
 
 def _known_scores(files: ReleaseFiles, text: str) -> dict[str, float]:

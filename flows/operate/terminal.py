@@ -169,10 +169,11 @@ def show_checked(checked: Checked, *, settings_file: Path) -> None:
         files = "" if checked.files is None else f" in {checked.files:,} files"
         table.add_row("documents", f"{counts.documents:,}{files}; {counts.documents_bad:,} bad rows")
         dropped = "".join(f"; {drop.rows:,} {drop.reason}" for drop in read.dropped)
-        table.add_row(
-            "queries",
-            f"{counts.queries:,}, {read.coverage:.1%} of the traffic; {counts.queries_bad:,} bad rows{dropped}",
+        asked = (
+            f", {counts.queries_from_documents:,} of them from the documents" if counts.queries_from_documents else ""
         )
+        covered = "" if read.coverage is None else f"; {read.coverage:.1%} of the traffic"
+        table.add_row("queries", f"{counts.queries:,}{asked}{covered}; {counts.queries_bad:,} bad rows{dropped}")
         table.add_row("judged queries", f"{counts.queries_judged:,} known; {read.judgments_unknown:,} not in the log")
     for kind, model in checked.models.items():
         table.add_row(kind, Text("none" if model is None else plain(f"{model[0]} ({model[1][:12]})")))

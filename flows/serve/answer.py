@@ -11,8 +11,8 @@ from uuid import uuid4
 import msgspec
 
 from nightrank.flows.serve.capacity import Capacity
-from nightrank.flows.serve.faults import RequestFault
-from nightrank.storage.serving.cache import Result
+from nightrank.flows.serve.faults import RequestFault, TooBusy
+from nightrank.storage.serving.cache import CachedResults, Result
 
 if TYPE_CHECKING:
     from nightrank.flows.serve.current import Current
@@ -46,6 +46,8 @@ class Answer(msgspec.Struct, frozen=True):
         filter: The canonical form of its filter; null without one.
         how: Whether it was answered in advance, by what a like query was answered with, or now.
         from_query: The like query, where it was.
+        expected_overlap: Of such an answer, how alike it and the query's own are, from 0 to 1, as the release has
+            measured; null of others.
         release_id: Of the release that all of it comes from.
         impression: An id of this answer, by which clicks name it.
         pairs_wanted: Of an answer that was made now: the passages that the reranker was to order; null of others.
@@ -57,6 +59,7 @@ class Answer(msgspec.Struct, frozen=True):
     filter: msgspec.Raw | None
     how: Literal["exact", "near", "live"]
     from_query: str | None
+    expected_overlap: float | None
     release_id: str
     impression: str
     pairs_wanted: int | None
@@ -92,8 +95,15 @@ class Answerer:
         """
         with self.current.lent() as release:
             depth = self._depth(question, release)
-            found = self._known(question, release, depth)
-            return found if found is not None else await self._live(question, release, depth)
+            found = release.cache.get(question.query, filter_by=question.condition, near=release.has_near)
+            if found is None:
+                return await self._made(question, release, depth)
+            if found.how == "near" and release.pools is not None and release.pools.outdoes(found.expected_overlap):
+                try:
+                    return await self._made(question, release, depth, instead_of=found)
+                except TooBusy:
+                    pass
+            return _known(question, release, depth, found)
 
     def _depth(self, question: Question, release: ServedRelease) -> int:
         if question.depth is None:
@@ -103,16 +113,17 @@ class Answerer:
             raise RequestFault(400, what, where="depth", remedy=f"Ask for 1 to {release.depth}.")
         return question.depth
 
-    def _known(self, question: Question, release: ServedRelease, depth: int) -> Answer | None:
-        """What was answered in advance, or a like query was."""
-        found = release.cache.get(question.query, filter_by=question.condition, near=release.has_near)
-        if found is None:
-            return None
-        results = found.results[:depth]
-        return _answer(question, release, how=found.how, query=found.query, results=results, like=found.from_query)
+    async def _made(
+        self, question: Question, release: ServedRelease, depth: int, *, instead_of: CachedResults | None = None
+    ) -> Answer:
+        """What is found now, for the nearest known queries or by both stages.
 
-    async def _live(self, question: Question, release: ServedRelease, depth: int) -> Answer:
-        """What both stages find now."""
+        Args:
+            question: What is asked.
+            release: What is served.
+            depth: Results that are wanted.
+            instead_of: A near answer that there is, where nothing is near enough to do better.
+        """
         if release.online is None:
             what = f"The release {release.release_id} holds no results for this query"
             what += " with this filter." if question.condition is not None else "."
@@ -121,7 +132,9 @@ class Answerer:
         async with self.capacity.seat():
             loop = asyncio.get_running_loop()
             due = question.at + self._deadline_seconds
-            made: LiveAnswer = await loop.run_in_executor(self._pool, _made, release, question, due)
+            made = await loop.run_in_executor(self._pool, _found_now, release, question, due, instead_of)
+        if isinstance(made, CachedResults):
+            return _known(question, release, depth, made)
         return _answer(
             question,
             release,
@@ -132,9 +145,31 @@ class Answerer:
         )
 
 
-def _made(release: ServedRelease, question: Question, due: float) -> LiveAnswer:
+def _found_now(
+    release: ServedRelease, question: Question, due: float, instead_of: CachedResults | None
+) -> LiveAnswer | CachedResults:
+    allowed = release.visible(question.condition)
+    if release.pools is not None:
+        pooled = release.pools.answer(question.query, question.condition, allowed)
+        if pooled is not None:
+            return pooled
+    if instead_of is not None:
+        return instead_of
     assert release.online is not None
-    return release.online.answer(question.query, release.visible(question.condition), due=due)
+    return release.online.answer(question.query, allowed, due=due)
+
+
+def _known(question: Question, release: ServedRelease, depth: int, found: CachedResults) -> Answer:
+    """What was answered in advance, or a like query was."""
+    return _answer(
+        question,
+        release,
+        how=found.how,
+        query=found.query,
+        results=found.results[:depth],
+        like=found.from_query,
+        overlap=found.expected_overlap if found.how == "near" else None,
+    )
 
 
 def _answer(
@@ -145,6 +180,7 @@ def _answer(
     query: str,
     results: tuple[Result, ...],
     like: str | None = None,
+    overlap: float | None = None,
     pairs: tuple[int, int] | tuple[None, None] = (None, None),
 ) -> Answer:
     return Answer(
@@ -152,6 +188,7 @@ def _answer(
         filter=None if question.condition is None else msgspec.Raw(question.condition.encode()),
         how=how,
         from_query=like,
+        expected_overlap=overlap,
         release_id=release.release_id,
         impression=uuid4().hex,
         pairs_wanted=pairs[0],

@@ -12,7 +12,7 @@ from typing_extensions import override
 from nightrank.flows.serve.release import ServedRelease
 from nightrank.storage.closing import Closing
 from nightrank.storage.errors import NightrankError
-from nightrank.storage.release.retracted import read_retracted
+from nightrank.storage.retracted.listed import read_retracted
 
 if TYPE_CHECKING:
     from nightrank.flows.serve.current import Current

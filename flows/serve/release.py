@@ -11,8 +11,9 @@ from nightrank.flows.settings_file import as_known_here
 from nightrank.storage.closing import Closing
 from nightrank.storage.errors import InputError
 from nightrank.storage.foreign import placed
-from nightrank.storage.release.retracted import read_retracted
+from nightrank.storage.retracted.listed import read_retracted
 from nightrank.tasks.near.cache import SearchCache
+from nightrank.tasks.near.pool_search import PoolSearch
 from nightrank.tasks.online.facets import facets_of
 from nightrank.tasks.online.models import models_of
 from nightrank.tasks.online.release import OnlineRelease, held_collection
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.whole import Settings
 
     # The collection, the models, what answers with both, and why there are none.
-    _Held = tuple[HeldStage | None, OnlineModels | None, OnlineRelease | None, str]
+    _Held = tuple[HeldStage | None, OnlineModels | None, OnlineRelease | None, PoolSearch | None, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +51,7 @@ class ServedRelease(Closing):
         facets: Fields by which a search may be narrowed.
         models: That it was made with.
         online: What answers now; None where nothing does.
+        pools: What was found for known queries, for others near to them; None where that is off.
         why_not_live: Why not; empty where there is no reason to tell.
     """
 
@@ -62,6 +64,7 @@ class ServedRelease(Closing):
     facets: Sequence[Facet]
     models: OnlineModels | None
     online: OnlineRelease | None
+    pools: PoolSearch | None = None
     why_not_live: str = ""
 
     @classmethod
@@ -84,15 +87,14 @@ class ServedRelease(Closing):
             if not configuration.settings.serve.live:
                 return cls(stored.manifest, stored.settings, cache, None, retracted, None, (), None, None)
             if before is not None and before.release_id == cache.release_id and before.online is not None:
-                held: _Held = before.collection, before.models, before.online, ""
+                held: _Held = before.collection, before.models, before.online, before.pools, ""
             else:
                 held = _online(stored, configuration, loaded=None if before is None else before.models)
-            collection, models, online, why = held
+            collection, models, online, pools, why = held
             allowed = None if collection is None else still_there(collection.statistics, None, retracted)
             facets = () if collection is None else facets_of(collection)
-            return cls(
-                stored.manifest, stored.settings, cache, collection, retracted, allowed, facets, models, online, why
-            )
+            parts = collection, retracted, allowed, facets, models, online, pools, why
+            return cls(stored.manifest, stored.settings, cache, *parts)
         except BaseException:
             cache.close()
             raise
@@ -152,8 +154,10 @@ def _online(stored: StoredRelease, configuration: Configuration, *, loaded: Onli
         why = str(error)
     with placed("The folder of temporary files"):
         collection = held_collection(stored, settings, base=base, with_sparse=models is not None)
-    online = None if models is None else OnlineRelease.of(stored, collection, models, settings=settings)
-    return collection, models, online, why
+    if models is None:
+        return collection, None, None, None, why
+    online = OnlineRelease.of(stored, collection, models, settings=settings)
+    return collection, models, online, PoolSearch.of(stored, online.live, collection.vectors.texts), why
 
 
 def _settings(made_with: Settings, configuration: Configuration) -> Settings:

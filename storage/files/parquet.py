@@ -116,6 +116,23 @@ def read_rows(path: Path, column: str, values: pa.Array | pa.ChunkedArray) -> pa
         return pa.Table.from_batches(batches, schema=file.schema_arrow)
 
 
+def matching_rows(
+    path: Path, column: str, values: pa.Array, *, columns: list[str], batch_rows: int = 256
+) -> Iterator[dict[str, Any]]:
+    """The rows of a file whose column has one of some values, as mappings, in order, a batch in memory at a time.
+
+    Args:
+        path: The file.
+        column: A column of strings, one of ``columns``.
+        values: string (n,).
+        columns: Those that are read.
+        batch_rows: Of a batch.
+    """
+    with naming(path), pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=batch_rows, columns=columns):
+            yield from batch.filter(pc.is_in(batch.column(column), value_set=values)).to_pylist()
+
+
 def stream_rows(path: Path, *, batch_rows: int = 256) -> Iterator[dict[str, Any]]:
     """The rows of a file as mappings, in order, a batch in memory at a time."""
     with naming(path), pq.ParquetFile(path) as file:

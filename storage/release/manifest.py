@@ -71,6 +71,7 @@ class Counts(_Record):
     vectors_checked: int  # stored ones that were computed again and agreed
     postings_written: int
     queries: int
+    queries_from_documents: int = 0  # that documents asked, and nobody else
     queries_bad: int
     queries_judged: int
     queries_embedded: int

@@ -24,14 +24,15 @@ from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.storage.keys import query_key
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.results_file import ResultsFile
-from nightrank.storage.release.retracted import open_answers, read_retracted
 from nightrank.storage.release.suggestions import MOST
+from nightrank.storage.retracted.answers import open_answers
+from nightrank.storage.retracted.listed import read_retracted
 from nightrank.storage.workspace.open import open_workspace
 
 if TYPE_CHECKING:
     from nightrank.storage.bucket.store import StoreOptions
     from nightrank.storage.records import JsonValue
-    from nightrank.storage.release.retracted import Retracted
+    from nightrank.storage.retracted.listed import Retracted
     from nightrank.storage.workspace.base import Workspace
 else:
     JsonValue = Any  # where results are read from JSON; the ground floor's own would load Arrow for a look-up

@@ -14,8 +14,9 @@ from nightrank.storage.errors import ChangedMeanwhile, InputError, MachineError
 from nightrank.storage.files.database import connect, one_file
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.release.retracted import open_answers, read_retracted
 from nightrank.storage.release.whole import whole_file
+from nightrank.storage.retracted.answers import open_answers
+from nightrank.storage.retracted.listed import read_retracted
 from nightrank.storage.serving.reader import Served
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from nightrank.storage.closing import Closing
 from nightrank.storage.errors import NightrankError
-from nightrank.storage.release.retracted import read_retracted
+from nightrank.storage.retracted.listed import read_retracted
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.open import open_workspace
 

@@ -9,7 +9,7 @@ workspace/
   releases/.staging-<id>/   a release being built; abandoned ones are removed by the next writer
   models/                   what trainings made; see nightrank.storage.workspace.models
   retracted.json            documents that were taken down, and in retracted/ what is answered without them; see
-                            nightrank.storage.release.retracted
+                            nightrank.storage.retracted.listed
 
 ``storage.workspace.folder`` and ``storage.workspace.bucket`` are the two that there are, and ``storage.workspace.open``
 chooses between them. Of a workspace in an object store this folder is a local copy; ``storage.workspace.bucket`` says

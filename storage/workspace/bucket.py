@@ -8,7 +8,7 @@ prefix/
   current.json                 the one mutable pointer, written under the condition that nobody else has
   lock.json                    the writer's lease; see nightrank.storage.bucket.lease
   retracted.json               what was taken down, written under the same condition; retracted.json.lock its lease
-retracted/<name>.sqlite      what is answered instead; see nightrank.storage.release.retracted
+retracted/<name>.sqlite      what is answered instead; see nightrank.storage.retracted.listed
 readers/<id>.json            who reads LanceDB's tables; each with a time at which it ends
   lance/                       LanceDB's own
   memo/<memo>/<part>.parquet   see nightrank.storage.memo.parts

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightrank.storage.doctor.faults import fault_of
+from nightrank.storage.records import are_people_s
 from nightrank.tasks.doctor.examined import Findings
 from nightrank.tasks.rank.order import Weighing, entries_of
 from nightrank.tasks.rank.order_file import order_fingerprint, order_of_release
@@ -39,17 +40,18 @@ def check_order(examined: Examined) -> Findings:
     inputs, named = manifest.inputs, release.settings.reranker.weight
     weight = inputs.reranker_weight if named is None else named
     weighing = Weighing.of(release.settings, learned, weight=weight, log=manifest.log_means)
-    return Findings({"scores": candidates.num_rows}, _faults(candidates, weighing))
+    return Findings({"scores": candidates.num_rows}, _faults(candidates, weighing, examined.files.queries.read()))
 
 
-def _faults(candidates: pa.Table, weighing: Weighing) -> list[Fault]:
+def _faults(candidates: pa.Table, weighing: Weighing, asked: pa.Table) -> list[Fault]:
     """Means over the log, and final scores, that are not what the candidates, by query and fused rank, give again."""
     if not candidates.num_rows:
         return []
-    groups = candidates.column("query_key").combine_chunks().dictionary_encode().indices
-    entries = entries_of(candidates, queries=groups.to_numpy(zero_copy_only=False))
+    groups = candidates.column("query_key").combine_chunks().dictionary_encode()
+    entries = entries_of(candidates, queries=groups.indices.to_numpy(zero_copy_only=False))
+    people = are_people_s(groups.dictionary, asked)
     pair_scores = candidates.column("pair_score").to_numpy()  # NaN where it is null
-    told, means = weighing.log or {}, weighing.log_means(entries, pair_scores)
+    told, means = weighing.log or {}, weighing.log_means(entries, pair_scores, people=people)
     moved = [name for name in means if means[name] != told.get(name)]
     differing = np.flatnonzero(weighing.final_scores(entries, pair_scores) != candidates.column("score").to_numpy())
     names = [f"{row['query_key']} {row['chunk_id']}" for row in candidates.take(differing).to_pylist()]

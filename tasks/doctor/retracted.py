@@ -9,13 +9,14 @@ import msgspec
 from nightrank.storage.doctor.faults import Fault, fault_of
 from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.release.results_file import ResultsFile
-from nightrank.storage.release.retracted import open_answers, path_of_answers, read_retracted
+from nightrank.storage.retracted.answers import open_answers, path_of_answers
+from nightrank.storage.retracted.listed import read_retracted
 from nightrank.tasks.doctor.examined import Findings
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.takedown.answers import answers_without
 
 if TYPE_CHECKING:
-    from nightrank.storage.release.retracted import Retracted
+    from nightrank.storage.retracted.listed import Retracted
     from nightrank.tasks.doctor.examined import Examined
 
 

@@ -43,7 +43,7 @@ class RankingChanges:
 
 @dataclass(frozen=True, slots=True)
 class LostQueries:
-    """What becomes of the queries of the release that is live.
+    """What becomes of the queries of people in the release that is live.
 
     Attributes:
         queries: How many it answers, aliases not counted.
@@ -105,17 +105,22 @@ def ranking_changes(
     )
 
 
-def lost_queries(pairs: Iterable[RankingPair], *, judged: AbstractSet[str]) -> LostQueries:
+def lost_queries(
+    pairs: Iterable[RankingPair], *, judged: AbstractSet[str], left_out: AbstractSet[str] = frozenset()
+) -> LostQueries:
     """Look at every query of the live release once; only the rankings of the judged ones stay in memory.
 
     Args:
         pairs: As ``storage.release.compare.former_rankings`` has them.
         judged: Keys of the judged queries.
+        left_out: Keys of queries that are meant to go, as those that documents ask are.
     """
     queries = lost = 0
     lost_keys: list[str] = []
     kept: list[RankingPair] = []
     for pair in pairs:
+        if pair.query_key in left_out:
+            continue
         queries += 1
         if pair.query_key in judged:
             kept.append(pair)

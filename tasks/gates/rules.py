@@ -181,10 +181,12 @@ def kept_gate(changes: LostQueries | Incomparable, *, named: Sequence[str], min_
     """Passes where enough of the current release's queries are still answered.
 
     Args:
-        changes: Of the current release's rankings; it holds at least one query.
+        changes: Of the current release's rankings.
         named: Names of a few that are lost.
         min_kept: The share that must be kept at least.
     """
+    if not isinstance(changes, Incomparable) and not changes.queries:
+        changes = Incomparable("people asked nothing of what the current release answers")
     if isinstance(changes, Incomparable):
         return _not_compared("kept", changes, value=1.0, threshold=min_kept)
     kept = changes.queries - changes.lost
@@ -243,13 +245,15 @@ def best_stage_gate(found: BestStage | None, *, judged: bool, max_loss: float) -
     return Gate(name="best_stage", passed=loss <= max_loss, value=loss, threshold=max_loss, reason=reason)
 
 
-def coverage_gate(coverage: float, *, min_coverage: float) -> Gate:
+def coverage_gate(coverage: float | None, *, min_coverage: float) -> Gate:
     """Passes where the chosen queries answer enough of the log's traffic.
 
     Args:
-        coverage: The share that they answer.
+        coverage: The share that they answer; None where people asked nothing.
         min_coverage: What it must be at least.
     """
+    if coverage is None:
+        return _not_compared("coverage", Incomparable("people asked nothing"), value=1.0, threshold=min_coverage)
     reason = f"{coverage:.4f} of the log's traffic is answered, at least {min_coverage:g} is asked"
     return Gate(name="coverage", passed=coverage >= min_coverage, value=coverage, threshold=min_coverage, reason=reason)
 

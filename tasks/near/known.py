@@ -81,9 +81,9 @@ class KnownQueries:
         """What is known where one query, by its place in ``queries``, had not been."""
         return HeldOut(self, number)
 
-    def overlap(self, left: str, right: str) -> float:
-        """How alike the answers of two queries are, by their keys."""
-        return rank_biased_overlap(self._ranking(left), self._ranking(right), persistence=self._persistence)
+    def overlap(self, left: Sequence[str], right: Sequence[str]) -> float:
+        """How alike two rankings are."""
+        return rank_biased_overlap(left, right, persistence=self._persistence)
 
     def forms(self) -> Iterator[tuple[int, FormAnswer]]:
         """Every form that a query answers for."""
@@ -105,7 +105,8 @@ class KnownQueries:
         if not members:
             return None
         first, *others = (self.queries[number].query_key for number in members[:COMPARED])
-        agreement = min((self.overlap(first, other) for other in others), default=None)
+        overlaps = (self.overlap(self._ranking(first), self._ranking(other)) for other in others)
+        agreement = min(overlaps, default=None)
         return None if agreement is not None and agreement < self._least else FormAnswer(first, agreement)
 
     def knows_term(self, term: int, without: int | None) -> bool:

@@ -33,9 +33,11 @@ def log_files(settings: QueriesSettings, *, base: Path, account: Account) -> lis
         account: Told which files are read, and which are left out.
 
     Raises:
-        InputError: There is none, or none that is a table.
+        InputError: They name none, there is none, or none that is a table.
     """
     log = settings.log
+    if log is None:
+        raise InputError("[queries] names no log.", remedy="Name one as [queries].log.")
     path = base / log
     try:
         is_file, is_folder = path.is_file(), path.is_dir()

@@ -32,14 +32,17 @@ from nightrank.tasks.query_log.dropped import (
     Tally,
 )
 from nightrank.tasks.query_log.files import read_log
+from nightrank.tasks.query_log.fill import DocumentQuery, asked_at_least, fill_up
 from nightrank.tasks.query_log.later_day import later_day
+from nightrank.tasks.query_log.near_form import near_form
+from nightrank.tasks.query_log.nothing import nothing_to_answer
 from nightrank.tasks.query_log.screen import count_rate, screen_of
 from nightrank.tasks.query_log.traffic import TrafficCounter
 from nightrank.tasks.read.account import Account, Kind
 from nightrank.tasks.read.bad_rows import SetAside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -55,13 +58,15 @@ if TYPE_CHECKING:
 
     # Why some filters, given by their canonical texts, cannot be applied to tonight's documents.
     Refuse = Callable[[Collection[str]], Mapping[str, str]]
+    # The queries that tonight's documents ask, those that are to be asked first at the head.
+    AskDocuments = Callable[[], Sequence[DocumentQuery]]
 
 SALT_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class LogToRead:
-    """A query log, and what decides which of its queries are answered.
+    """A query log, if there is one, and what decides which queries are answered.
 
     Attributes:
         settings: Which log, by which rules, and what the reranker costs.
@@ -88,7 +93,7 @@ class QueriesRead:
         watched: Searches and clicks of each chosen query, schema WATCHED, where the log would show clicks.
         bad: Rows that were set aside.
         coverage: Share of the people's traffic that the chosen queries answer; what robots sent and what the drop
-            list names is no part of it.
+            list names is no part of it. None where people asked nothing.
         screened: Share of all traffic that robots sent or the drop list names.
     """
 
@@ -98,20 +103,27 @@ class QueriesRead:
     dropped: pa.Table
     watched: pa.Table
     bad: int
-    coverage: float
+    coverage: float | None
     screened: float
 
 
 def read_queries(
-    log: LogToRead, bad: RowWriter, *, judged: AbstractSet[str], refuse: Refuse, account: Account
+    log: LogToRead,
+    bad: RowWriter,
+    *,
+    judged: AbstractSet[str],
+    refuse: Refuse,
+    ask_documents: AskDocuments,
+    account: Account,
 ) -> QueriesRead:
-    """Read the log and choose the queries.
+    """Read the log and choose the queries; where people's are too few, the documents' own come behind them.
 
     Args:
         log: It, and the rules.
         bad: Takes the rows that are set aside.
         judged: Ids of judged queries.
         refuse: Says which filters cannot be applied; asked where the log has any.
+        ask_documents: Gives the documents' own queries; asked where people's are too few.
         account: Told what was taken for what.
 
     Raises:
@@ -120,7 +132,7 @@ def read_queries(
     """
     settings = log.settings.queries
     traffic, tally, faults = _read_log(log, bad, refuse, account)
-    if settings.min_users > 1 and not traffic.has_users:
+    if settings.log is not None and settings.min_users > 1 and not traffic.has_users:
         message = f"[queries].min_users = {settings.min_users} needs users, and {settings.log} has no column `user`."
         raise InputError(message, remedy="Give the log a column `user`, or leave `min_users` out.")
     merged = merge_aliases(traffic, near=settings.merge == "near", keeps_single=settings.min_users <= 1)
@@ -128,13 +140,15 @@ def read_queries(
     budget = _budget(log)
     chosen = _choose(log, merged, allowed, budget, judged=judged)
     _count_left_out(tally, merged, allowed=allowed, chosen=chosen)
-    if chosen.size == 0:
-        raise _too_small(log, budget) if allowed.any() else _nothing_usable(settings, tally, faults)
+    of_documents = _of_documents(log, merged, budget, allowed=allowed, chosen=chosen, ask_documents=ask_documents)
+    if chosen.size == 0 and not of_documents:
+        is_poor = allowed.any() or (budget.pairs is not None and budget.pairs < budget.pairs_per_query)
+        raise nothing_to_answer(settings, tally, faults, budget=budget if is_poor else None, rate=_rate(log))
     total = int(merged.counts.sum()) + sum(traffic.unanswered.values())
     screened = tally.traffic_of(BURST, AGENT, LISTED)
-    ours = Candidates(merged.names, merged.entries, allowed, _known(log, merged))
+    ours = Candidates(merged.names, merged.entries, allowed, _known(log, merged.texts, merged.conditions))
     return QueriesRead(
-        queries=_queries_table(merged, chosen),
+        queries=pa.concat_tables([_queries_table(merged, chosen), _table_of_documents(of_documents)]),
         curve=_coverage(log, traffic, ours),
         later_day=later_day(ours, _rule(settings), merged, unanswered=traffic.unanswered, budget=settings.budget)
         if log.settings.near.is_on
@@ -142,8 +156,8 @@ def read_queries(
         dropped=tally.table(),
         watched=_watched(merged, chosen),
         bad=faults.bad + tally.rows_of(FILTER),
-        coverage=int(merged.counts[chosen].sum()) / total,
-        screened=screened / (screened + total),
+        coverage=int(merged.counts[chosen].sum()) / total if total else None,
+        screened=screened / (screened + total) if screened else 0.0,
     )
 
 
@@ -153,6 +167,8 @@ def _read_log(log: LogToRead, bad: RowWriter, refuse: Refuse, account: Account) 
     Which rows are bad is known from the first reading, so they are written then, and none is held.
     """
     settings = log.settings.queries
+    if settings.log is None:
+        return TrafficCounter(most_users=settings.min_users).traffic(), Tally(), SetAside()
     salt = secrets.token_bytes(SALT_BYTES)  # of this reading alone: nothing that is stored depends on it
     screen = screen_of(settings, base=log.base, salt=salt, account=account)
     with BurstCounter() as counter:
@@ -235,7 +251,36 @@ def _choose(
     demands = demand(merged.entries, size=len(merged.texts), rule=_rule(settings))
     order = by_demand(demands, merged.counts, merged.names, among=np.flatnonzero(allowed))
     is_judged = [settings.always_judged and not judged.isdisjoint(ids) for ids in merged.query_ids]
-    return choose(order, budget, known=_known(log, merged), always=np.array(is_judged, dtype=bool))
+    known = _known(log, merged.texts, merged.conditions)
+    return choose(order, budget, known=known, always=np.array(is_judged, dtype=bool))
+
+
+def _of_documents(
+    log: LogToRead,
+    merged: Merged,
+    budget: Budget,
+    *,
+    allowed: NDArray[np.bool_],
+    chosen: NDArray[np.int64],
+    ask_documents: AskDocuments,
+) -> list[DocumentQuery]:
+    """What the documents ask beside the chosen queries of people."""
+    settings = log.settings.queries
+    wanted = min(asked_at_least(settings), budget.queries) - chosen.size
+    if wanted <= 0:
+        return []
+    drop_list = screen_of(settings, base=log.base, salt=b"", account=Account()).listed
+    plain = (merged.texts[number] for number in np.flatnonzero(allowed) if merged.conditions[number] is None)
+    people = {near_form(text) for text in plain} | drop_list.queries
+    new = int((~_known(log, merged.texts, merged.conditions)[chosen]).sum())
+    left = None if budget.pairs is None else max(0, budget.pairs - new * budget.pairs_per_query)
+    return fill_up(
+        ask_documents(),
+        settings=settings,
+        people=people,
+        budget=replace(budget, queries=wanted, pairs=left),
+        known=lambda texts: _known(log, texts, [None] * len(texts)),
+    )
 
 
 def _rule(settings: QueriesSettings) -> Rule:
@@ -251,12 +296,12 @@ def _pairs_per_query(log: LogToRead) -> int:
     return 0 if without else depth * (settings.retrieval.chunks_per_document if by_document else 1)
 
 
-def _known(log: LogToRead, merged: Merged) -> NDArray[np.bool_]:
+def _known(log: LogToRead, texts: Sequence[str], conditions: Sequence[str | None]) -> NDArray[np.bool_]:
     """Whether the live release answers each query (n,), as far as a budget in seconds asks for it: bool (n,)."""
     if log.answered is None:
-        return np.zeros(len(merged.texts), dtype=bool)
+        return np.zeros(len(texts), dtype=bool)
     keys = log.answered.read(["query_key"]).column(0)
-    asked = pa.array(map(query_key, merged.texts, merged.conditions), pa.string())
+    asked = pa.array(map(query_key, texts, conditions), pa.string())
     found = pc.is_in(asked, value_set=keys.combine_chunks())
     known: NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
     return known
@@ -272,6 +317,21 @@ def _queries_table(merged: Merged, chosen: NDArray[np.int64]) -> pa.Table:
         "query_ids": [merged.query_ids[number] for number in numbers],
         "aliases": [merged.aliases[number] for number in numbers],
         "filter": [merged.conditions[number] for number in numbers],
+        "origin": ["log"] * len(numbers),
+    }
+    return pa.Table.from_pydict(columns, schema=QUERIES)
+
+
+def _table_of_documents(asked: Sequence[DocumentQuery]) -> pa.Table:
+    """The queries of documents, schema QUERIES."""
+    columns = {
+        "query_key": [query_key(query.text) for query in asked],
+        "text": [query.text for query in asked],
+        "count": [0] * len(asked),
+        "query_ids": [[]] * len(asked),
+        "aliases": [[]] * len(asked),
+        "filter": [None] * len(asked),
+        "origin": [query.origin for query in asked],
     }
     return pa.Table.from_pydict(columns, schema=QUERIES)
 
@@ -296,7 +356,7 @@ def _coverage(log: LogToRead, traffic: Traffic, ours: Candidates) -> pa.Table:
         single.names,
         single.entries,
         users >= least if least > 1 else np.ones(len(single.texts), dtype=bool),
-        _known(log, single),
+        _known(log, single.texts, single.conditions),
     )
     return coverage_curve(
         {"chosen": (ours, _rule(log.settings.queries)), "frequency": (plain, PLAIN_FREQUENCY)},
@@ -312,22 +372,3 @@ def _count_left_out(tally: Tally, merged: Merged, *, allowed: NDArray[np.bool_],
     over[chosen] = False
     for reason, mask in ((TOO_FEW_USERS, ~allowed), (OVER_BUDGET, over)):
         tally.add(reason, rows=int(merged.rows[mask].sum()), traffic=int(merged.counts[mask].sum()))
-
-
-def _too_small(log: LogToRead, budget: Budget) -> InputError:
-    settings, rate = log.settings.queries, _rate(log)
-    return InputError(
-        f"[queries].budget_seconds = {settings.budget_seconds} pays for no query: at {rate:g} pairs a second that is "
-        f"{budget.pairs} pairs, and a query takes up to {budget.pairs_per_query}.",
-        remedy="Raise `budget_seconds`, or `pairs_per_second` where the reranker is faster than it says.",
-    )
-
-
-def _nothing_usable(settings: QueriesSettings, tally: Tally, faults: SetAside) -> InputError:
-    first = next(iter(faults.first), None)
-    fault = "" if first is None else f" The first fault: {first.file}, row {first.row}: {first.reason}."
-    dropped = ", ".join(f"{row['rows']} {row['reason']}" for row in tally.table().to_pylist())
-    return InputError(
-        f"The query log {settings.log} has no usable query. Rows not kept: {dropped}.{fault}",
-        remedy="Give a log with a column `query`, or loosen the rules in [queries].",
-    )

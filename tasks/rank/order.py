@@ -64,6 +64,11 @@ class Entries:
     fused_ranks: NDArray[np.integer]
     legs: Mapping[LegName, NDArray[np.floating]]
 
+    def where(self, mask: NDArray[np.bool_]) -> Entries:
+        """The entries (m,) that a mask (n,) keeps."""
+        legs = {leg: scores[mask] for leg, scores in self.legs.items()}
+        return Entries(self.queries[mask], self.fused_scores[mask], self.fused_ranks[mask], legs)
+
 
 def entries_of(fused: pa.Table, *, queries: NDArray[np.integer] | None = None) -> Entries:
     """The entries of a table with a column ``<leg>_score`` for each leg, as FUSED and CANDIDATES have them.
@@ -115,14 +120,20 @@ class Weighing:
             return cls(leg_weights, weight)
         return cls(leg_weights, weight, learned, settings.reranker.model == learned.reranker, log)
 
-    def log_means(self, entries: Entries, pair_scores: NDArray[np.floating]) -> LogMeans:
+    def log_means(self, entries: Entries, pair_scores: NDArray[np.floating], *, people: NDArray[np.bool_]) -> LogMeans:
         """What the lists of a whole log say in the mean; nothing where plain weights are used.
 
         Args:
             entries: Of all its queries (n,).
             pair_scores: float (n,), NaN where the reranker was not asked.
+            people: Whether people asked each query, bool (n_queries,); where they asked none, all queries tell.
         """
-        return {} if self.learned is None else log_means(self.lists(entries, pair_scores), tuple(self.leg_weights))
+        if self.learned is None:
+            return {}
+        if people.any() and not people.all():
+            mask = people[entries.queries]
+            entries, pair_scores = entries.where(mask), pair_scores[mask]
+        return log_means(self.lists(entries, pair_scores), tuple(self.leg_weights))
 
     def over(self, log: LogMeans) -> Self:
         """The same, for queries of a log."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nightrank.storage.release.near_record import read_near
 from nightrank.tasks.counts import memo_use, spending_cap
 from nightrank.tasks.embed.account import warnings_of_embedder
 from nightrank.tasks.evaluate.ladder import ladder, read_depths, read_timings
@@ -12,7 +13,6 @@ from nightrank.tasks.evaluate.single_stages import read_best_stage
 from nightrank.tasks.read.account import of_rows
 from nightrank.tasks.read.told import warnings_of
 from nightrank.tasks.report.changes import changed_inputs, changed_settings, changed_version, counts_beside
-from nightrank.tasks.report.near import read_near
 from nightrank.tasks.report.queries import query_stories
 from nightrank.tasks.report.release import MAIN_STAGE, ReleaseRead, rows_of
 from nightrank.tasks.report.sections import (
@@ -228,7 +228,9 @@ def _diversity(release: ReleaseRead) -> Sequence[Compared]:
 
 
 def _coverage(release: ReleaseRead) -> Sequence[CoveragePoint] | Missing:
-    table = rows_of(release.files.coverage)
+    table, asked = rows_of(release.files.coverage), release.manifest.counts
+    if table is None and 0 < asked.queries == asked.queries_from_documents:
+        return Missing("Nobody's queries are known: without a query log the documents ask.")
     if table is None:
         return Missing(
             "What share of a later day's traffic a budget answers is shown where the query log has a column "

@@ -95,11 +95,18 @@ class DocumentsSettings(Section):
 class QueriesSettings(Section):
     """``[queries]``: which queries are answered in advance."""
 
-    log: str = Field(
-        min_length=1,
+    log: Switchable[Annotated[str, Field(min_length=1)]] = Field(
+        default=None,
         description="File, folder or glob of JSONL, CSV, TSV or Parquet with `query` (or BEIR's `text`) and optional "
         "`count`, `timestamp`, "
-        "`query_id`, `filter`, `user`, `session`, `user_agent`. Relative to the settings file.",
+        "`query_id`, `filter`, `user`, `session`, `user_agent`. Relative to the settings file. "
+        "`none`: there is none, and the documents ask.",
+    )
+    from_documents: Switchable[Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"]] = Field(
+        default="auto",
+        description="Queries that a release answers at least: where people asked fewer, the documents' own titles, "
+        "headings and key phrases are asked, behind people's and within the budget. They are marked, and count as no "
+        "traffic. `auto`: 200 without a log, and none beside one. `none`: people's alone.",
     )
     budget: int = Field(
         default=10_000, ge=1, le=100_000_000, description="Queries a release answers, those most in demand first."

@@ -40,7 +40,7 @@ class Settings(Section):
     )
     storage: StorageSettings = StorageSettings()
     documents: DocumentsSettings
-    queries: QueriesSettings
+    queries: QueriesSettings = QueriesSettings()
     judgments: JudgmentsSettings = JudgmentsSettings()
     chunking: ChunkingSettings = ChunkingSettings()
     embedder: EmbedderSettings = EmbedderSettings()

@@ -7,10 +7,12 @@ from dataclasses import asdict
 from itertools import chain
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.keys import query_key
+from nightrank.storage.records import asked_by_people
 from nightrank.storage.release.results_file import write_results_file
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.query_log.suggest import may_suggest
@@ -19,9 +21,7 @@ from nightrank.tasks.rank.results import DESCRIPTION, cut_results, result_entrie
 from nightrank.tasks.snippets.results import Snippets, query_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import pyarrow as pa
+    from collections.abc import Callable, Iterator
 
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.release.files import Candidates, Queries, ReleaseFiles
@@ -53,13 +53,19 @@ def write_answers(
         settings=settings.results,
         vectors=stored_vectors(table),
     )
-    suggests = may_suggest if settings.results.suggestions else None
+    suggests = _suggests(queries.read()) if settings.results.suggestions else None
     with Bm25Store.open(files.statistics.path) as store:
         blocks = (asked.slice(start, QUERIES_HELD) for start in range(0, asked.num_rows, QUERIES_HELD))
         rows = chain.from_iterable(answer_rows(settings, results, block, store, table) for block in blocks)
         return write_results_file(
             files.results.path, rows, aliases=aliases_in(queries.read(ALIASES)), suggests=suggests
         )
+
+
+def _suggests(asked: pa.Table) -> Callable[[str], bool]:
+    """Says whether a text is suggested: one that people asked, where that may be told."""
+    unasked = frozenset(asked.filter(pa.array(~asked_by_people(asked))).column("text").to_pylist())
+    return lambda text: text not in unasked and may_suggest(text)
 
 
 def aliases_in(queries: pa.Table) -> Iterator[tuple[str, str]]:

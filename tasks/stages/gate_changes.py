@@ -10,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nightrank.storage.records import asked_by_people
 from nightrank.storage.release.compare import former_rankings, paired_rankings
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.retracted import open_answers, read_retracted
 from nightrank.storage.release.whole import whole_file
+from nightrank.storage.retracted.answers import open_answers
+from nightrank.storage.retracted.listed import read_retracted
 from nightrank.tasks.evaluate.measures import named_queries
 from nightrank.tasks.gates.drift import (
     overlap_drift_gate,
@@ -122,7 +124,12 @@ def change_gates(
         rankings, lost = judged_rankings((changes.judged, ids_by_key)), []
     else:
         former_ids = named_queries(live.queries, judged)
-        former = lost_queries(former_rankings(live.answers, results, without=taken_down), judged=former_ids.keys())
+        of_documents = live.queries.filter(pa.array(~asked_by_people(live.queries))).column("query_key")
+        former = lost_queries(
+            former_rankings(live.answers, results, without=taken_down),
+            judged=former_ids.keys(),
+            left_out=frozenset(of_documents.to_pylist()),
+        )
         rankings = judged_rankings((changes.judged, ids_by_key), (former.judged, former_ids))
         lost = query_names(live.queries, former.lost_keys)
         quality = _quality(night, new, rankings, judged_live)

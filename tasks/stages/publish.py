@@ -6,7 +6,10 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from nightrank.storage.errors import reason_of
+from nightrank.storage.records import asked_by_people
 from nightrank.storage.release.manifest import commit_release, digests_of
 from nightrank.storage.release.prune import prune
 from nightrank.tasks.evaluate.gaps import SIGNALS, find_gaps
@@ -46,7 +49,9 @@ def write_results(
     table = night.open_chunks(index.vectors.table)
     count = write_answers(night.settings, night.files, candidates, queries, table)
     scores = candidates.read(["query_key", "rank", *SIGNALS])
-    gaps = find_gaps(scores, queries.read(), watched.read(), depth=night.settings.results.depth)
+    asked = queries.read()
+    of_people = asked.filter(pa.array(asked_by_people(asked)))
+    gaps = find_gaps(scores, of_people, watched.read(), depth=night.settings.results.depth)
     return ResultsWritten(night.files.results, count, night.files.gaps.write(gaps))
 
 

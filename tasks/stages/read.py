@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import RowWriter, copy_columns, read_column
 from nightrank.storage.keys import digest_of_sequence, fingerprint
-from nightrank.storage.records import BadRow
+from nightrank.storage.records import BadRow, asked_by_people
 from nightrank.storage.release.documents import DIGESTS, deduplicate_documents, documents_digest, raw_row
+from nightrank.tasks.document_queries.ask import queries_of_documents
 from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.filters.compile import refused
 from nightrank.tasks.query_log.dropped import Dropped
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import Judgment
     from nightrank.storage.release.files import DocumentDigests, Documents, ExternalRun, LaterDay, Queries, Watched
     from nightrank.tasks.night import Night
+    from nightrank.tasks.query_log.fill import DocumentQuery
     from nightrank.tasks.read.account import Entry
     from nightrank.tasks.settings.whole import Settings
 
@@ -51,6 +53,7 @@ class InputCounts(NamedTuple):
         documents_bad: Rows that were set aside.
         documents_retracted: That the source has and that were taken down; they are left out.
         queries: That were chosen.
+        queries_from_documents: Those of them that documents ask, and nobody else.
         queries_bad: Rows of the log that were set aside.
         queries_judged: Judged queries among the chosen ones.
     """
@@ -59,6 +62,7 @@ class InputCounts(NamedTuple):
     documents_bad: int
     documents_retracted: int
     queries: int
+    queries_from_documents: int
     queries_bad: int
     queries_judged: int
 
@@ -78,7 +82,8 @@ class InputsRead:
         documents_key: Key of the collection, whatever the order or the files it came in.
         queries_key: Key of the chosen queries.
         judgments_key: Key of the judgments.
-        coverage: Share of the log's traffic, robots and the drop list aside, that the chosen queries answer.
+        coverage: Share of the log's traffic, robots and the drop list aside, that the chosen queries answer; None where
+            people asked nothing.
         dropped: Rows and traffic of the log that were not kept, by reason.
         screened: Share of the log's traffic that robots sent or the drop list names.
         runs: What was read of run files that stand in for legs.
@@ -96,7 +101,7 @@ class InputsRead:
     documents_key: str
     queries_key: str
     judgments_key: str
-    coverage: float
+    coverage: float | None
     dropped: tuple[Dropped, ...]
     screened: float
     runs: tuple[RunRead, ...] = ()
@@ -122,22 +127,33 @@ def read_inputs(night: Night) -> InputsRead:
     judgments = judgments_of(night.settings.judgments, base=night.base, account=account)
     read: _DocumentsRead | None = None
 
+    def read_documents_once() -> _DocumentsRead:
+        nonlocal read
+        if read is None:
+            read = _read_documents(night, documents, bad, account)
+        return read
+
     def refuse(conditions: Collection[str]) -> Mapping[str, str]:
         """Filters are held against the documents, which then must be read before the queries are chosen."""
-        nonlocal read
-        read = _read_documents(night, documents, bad, account)
+        read_documents_once()
         return refused(conditions, read_column(documents.path, "metadata"))
+
+    def ask_documents() -> list[DocumentQuery]:
+        """So must they where they are asked themselves."""
+        read_documents_once()
+        return queries_of_documents(documents.path)
 
     with RowWriter(bad_rows.path, bad_rows.schema) as bad:
         judged_ids = {judgment.query_id for judgment in judgments}
-        log = read_queries(_log_of(night), bad, judged=judged_ids, refuse=refuse, account=account)
+        log = read_queries(
+            _log_of(night), bad, judged=judged_ids, refuse=refuse, ask_documents=ask_documents, account=account
+        )
         queries = night.files.queries.write(log.queries)
         night.files.coverage.write(log.curve)
         later_day = None if log.later_day is None else night.scratch.later_day.write(log.later_day)
         night.files.dropped.write(log.dropped)
         judged, unknown, judgments_key = _check_judgments(night.settings, judgments, log.queries)
-        if read is None:  # last, since a fault of the log is found sooner
-            read = _read_documents(night, documents, bad, account)
+        taken = read_documents_once()  # last, since a fault of the log is found sooner
     digests = night.files.documents
     copy_columns(documents.path, digests.path, columns=DIGESTS)
     _check_collection(night.settings, account.entries())
@@ -153,9 +169,10 @@ def read_inputs(night: Night) -> InputsRead:
         external_runs=external_runs,
         counts=InputCounts(
             documents=documents.row_count(),
-            documents_bad=read.bad,
-            documents_retracted=read.retracted,
+            documents_bad=taken.bad,
+            documents_retracted=taken.retracted,
             queries=log.queries.num_rows,
+            queries_from_documents=int((~asked_by_people(log.queries)).sum()),
             queries_bad=log.bad,
             queries_judged=judged,
         ),
@@ -178,11 +195,13 @@ def _log_of(night: Night) -> LogToRead:
 
 
 def _queries_key(queries: pa.Table) -> str:
-    """The key of the chosen queries; that of queries without filters is what it was before there were any."""
+    """The key of the chosen queries; that of people's, without filters, is what it was before there were others."""
     rows = queries.to_pylist()
     for row in rows:
         if row["filter"] is None:
             del row["filter"]
+        if row["origin"] == "log":
+            del row["origin"]
     return fingerprint(rows)
 
 
@@ -215,6 +234,9 @@ def _check_judgments(settings: Settings, judgments: Sequence[Judgment], queries:
     for name in settings.evaluation.measures:
         parse_measure(name)  # now, and not when everything has been computed
     judged = {judgment.query_id for judgment in judgments}
+    if judged and settings.queries.log is None:
+        message = f"{settings.judgments.qrels} judges queries, and no log says which queries these are."
+        raise InputError(message, remedy="Name a table of them as [queries].log, or leave [judgments].qrels out.")
     logged = {key for row in queries.column("query_ids").to_pylist() for key in row}
     if judged and not judged & logged:
         message = f"No query id of {settings.judgments.qrels} is among the queries of {settings.queries.log}."

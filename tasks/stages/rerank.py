@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.memo.pair_scores import PairMemo
+from nightrank.storage.records import asked_by_people
 from nightrank.tasks.rank.order import (
     CHUNK_NAMES,
     Weighing,
@@ -62,7 +63,7 @@ def rerank_candidates(
 ) -> Reranked:
     """Score every candidate pair that has no score yet, and set the final order of the candidates."""
     settings, entries = night.settings, fused.read()
-    asked = queries.read(["query_key", "text", "filter"])
+    asked = queries.read(["query_key", "text", "filter", "origin"])
     with Bm25Store.open(index.statistics.path) as store:
         chunks = store.chunks_at(entries.column("chunk_number").to_numpy(), CHUNK_NAMES)
     candidates = name_candidates(entries, asked, chunks)
@@ -78,7 +79,7 @@ def rerank_candidates(
                 pairs, memo, texts, load=reranker.load, drift_check=drift_check, sharding=_sharding(night, reranker)
             )
     weighing = Weighing.of(settings, learned, weight=0.0 if reranker is None else reranker.plan.weight)
-    log = weighing.log_means(entries_of(entries), pair_scores)
+    log = weighing.log_means(entries_of(entries), pair_scores, people=asked_by_people(asked))
     ordered = final_order(candidates, entries, pair_scores, weighing=weighing.over(log))
     fingerprint = "none" if reranker is None else reranker.plan.fingerprint
     return Reranked(night.files.candidates.write(ordered), done, log, fingerprint)

@@ -23,8 +23,8 @@ from nightrank.storage.lance.table import ChunkTable, vectors_of
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import commit_release, digests_of, list_releases, new_release_id
 from nightrank.storage.release.prune import prune
-from nightrank.storage.release.retracted import LIST
-from nightrank.storage.release.traces import VECTOR_BYTES, Needles, snippets_of, still_said, traces_in
+from nightrank.storage.retracted.listed import LIST
+from nightrank.storage.retracted.traces import VECTOR_BYTES, Needles, snippets_of, still_said, traces_in
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.takedown.retract import publish_without_retracted
 from nightrank.tasks.takedown.rewrite import release_without

@@ -16,14 +16,7 @@ from nightrank.storage.files.atomic import remove_unfinished, replacing
 from nightrank.storage.keys import digest, sha256_of_file
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.results_file import write_results_file
-from nightrank.storage.release.retracted import (
-    ANSWERS,
-    LIST,
-    Replaced,
-    Retracted,
-    Retraction,
-    decode_retracted,
-)
+from nightrank.storage.retracted.listed import ANSWERS, LIST, Replaced, Retracted, Retraction, decode_retracted
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.takedown.answers import answers_without
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from nightrank.storage.bm25.build import build_bm25
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.files.parquet import write_table
-from nightrank.storage.records import CANDIDATES, CHUNKS
+from nightrank.storage.records import CANDIDATES, CHUNKS, are_people_s
 from nightrank.storage.release.documents import documents_digest
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.near_tables import copy_near_tables
@@ -148,7 +148,8 @@ def _candidates(release: StoredRelease, ids: pa.Array, is_gone: NDArray[np.bool_
     """The candidates that are left, in the final order that they give, and what lists say in the mean then."""
     candidates = release.files.candidates.read()
     left = candidates.filter(pc.invert(pc.is_in(candidates.column("document_id"), value_set=ids)))
-    queries = left.column("query_key").combine_chunks().dictionary_encode().indices
+    named = left.column("query_key").combine_chunks().dictionary_encode()
+    people, queries = are_people_s(named.dictionary, release.files.queries.read()), named.indices
     order = np.lexsort((left.column("fused_rank").to_numpy(), queries.to_numpy(zero_copy_only=False)))
     left = left.take(pa.array(order))
     numbers = queries.take(pa.array(order)).to_numpy(zero_copy_only=False)
@@ -159,11 +160,11 @@ def _candidates(release: StoredRelease, ids: pa.Array, is_gone: NDArray[np.bool_
         columns[name] = _closed_up(numbers, left.column(name))
     left = pa.table(columns).select(CANDIDATES.names).cast(CANDIDATES)
     manifest = release.manifest
-    named, learned = release.settings.reranker.weight, order_of_release(manifest)
-    weight = manifest.inputs.reranker_weight if named is None else named
+    own, learned = release.settings.reranker.weight, order_of_release(manifest)
+    weight = manifest.inputs.reranker_weight if own is None else own
     weighing = Weighing.of(release.settings, learned, weight=weight, log=manifest.log_means)
     entries, pair_scores = entries_of(left, queries=numbers), left.column("pair_score").to_numpy()
-    log = weighing.log_means(entries, pair_scores)
+    log = weighing.log_means(entries, pair_scores, people=people)
     scores = weighing.over(log).final_scores(entries, pair_scores) if left.num_rows else np.zeros(0, np.float32)
     order, ranks = rank_candidates(numbers, scores, left.column("chunk_number").to_numpy())
     told: Mapping[str, pa.Array] = {"score": pa.array(scores[order]), "rank": pa.array(ranks)}

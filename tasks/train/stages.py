@@ -123,7 +123,7 @@ def _pairs(job: TrainingJob, asked: PairSettings, index: ReleaseIndex) -> tuple[
         return "pairs", PairsFound(pairs_of_file(asked.pairs), 0)
     if asked.qrels is not None:
         return "judgments", pairs_of_judgments(asked.qrels, name=str(asked.qrels), queries=_queries(job, asked))
-    if asked.origin in {"auto", "clicks"}:
+    if asked.origin == "clicks" or (asked.origin == "auto" and job.settings.queries.log is not None):
         clicked = pairs_of_clicks(job.settings.queries, base=job.base, salt=secrets.token_bytes(SALT_BYTES))
         if clicked.pairs or asked.origin == "clicks":
             return "clicks", clicked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,16 +12,19 @@ from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.release.near_tables import near_facts
 from nightrank.storage.release.results_file import ResultsFile
-from nightrank.storage.release.retracted import LIST
+from nightrank.storage.retracted.listed import LIST
 from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.collection import Collection, small_collection
-from tests.support.takedown import answers, copy_of, night, taken_down
+from tests.support.night_process import STEPS_OF_AN_ERASURE
+from tests.support.published import check_readable
+from tests.support.takedown import NOW, answers, copy_of, night, taken_down
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.workspace.base import Workspace
     from tests.conftest import Models
+    from tests.support.nights import Nights
 
 SAID_BY_TWO = "A text that two documents say is kept once, by what it says."
 
@@ -37,6 +41,22 @@ def made(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Collection
     collection.documents[5]["text"] = "Other words."
     night(collection)
     return collection
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_at_any_step_it_has_lost_nothing_and_run_again_it_finishes(
+    when: str, made: Collection, nights: Nights, tmp_path: Path
+) -> None:
+    for step in STEPS_OF_AN_ERASURE:
+        project = copy_of(made, tmp_path / step)
+        killed = nights.run(project, take_down="bees", erasing=1, **{f"kill_{when}": step})[0]
+        assert killed == -signal.SIGKILL, step
+        check_readable(project.workspace)
+        assert not any("bees" in ranking for ranking in answers(project).values()), step
+        assert nights.run(project, take_down="bees", erasing=1)[0] == 0, step
+        assert files_with(project, "Bees carry nectar home.", "bees#0") <= {LIST}, step
+        check_readable(project.workspace)
 
 
 @pytest.fixture
@@ -110,8 +130,6 @@ def test_a_text_that_another_document_says_stays_and_is_told(published: Collecti
 
 
 def test_while_somebody_holds_the_workspace_it_is_down_and_not_erased(published: Collection) -> None:
-    from tests.support.takedown import NOW
-
     with place_of(published).writing(now=NOW):
         done = taken_down(published, "bees", erasing=True)
     assert done.erased is None

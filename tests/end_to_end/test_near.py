@@ -16,11 +16,15 @@ import pytest
 
 from benchmarks.plain_nights import refresh_plainly
 from nightrank import FollowingCache, SearchCache
+from nightrank.flows.operate.search import search_live, search_pool
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import current_manifest
+from nightrank.storage.release.near_record import POOL, read_near
 from nightrank.storage.workspace.folder import FolderWorkspace
-from tests.support.collection import Collection, small_collection
+from tests.flows.serve.conftest import served
+from tests.support.collection import LOG, TEXTS, Collection, small_collection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     from tests.conftest import Command, Models
     from tests.support.collection import TomlValue
 
-ON: dict[str, TomlValue] = {"tiers": ["same_answer"], "max_lost_overlap": 0.99, "confidence": 0.5}
+ON: dict[str, TomlValue] = {"tiers": ["same_answer", "same_pool"], "max_lost_overlap": 0.99, "confidence": 0.5}
 VARIANTS = [
     ("v1", "black teas", 1),
     ("v2", "tea black", 1),
@@ -47,7 +51,10 @@ def once(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Collection
     folder = tmp_path_factory.mktemp("near") / "project"
     collection = small_collection(folder, embedder=models.embedder, reranker=models.reranker)
     collection.settings["near"] = dict(ON)
-    collection.log += [*VARIANTS, ("f1", "green tea leaf", 2)]
+    # The models are random: what is lost is much, so it takes some to say that it is less than everything.
+    forms = [(f"{query_id}-form", f"the {text}", 1) for query_id, text, _ in LOG]
+    titles = [(f"{document_id}-title", title, 1) for document_id, (title, _) in TEXTS.items()]
+    collection.log += [*VARIANTS, *forms, *titles, ("f1", "green tea leaf", 2)]
     collection.filters["f1"] = FILTER
     collection.write()
     refresh_plainly(collection.settings_file)
@@ -126,9 +133,34 @@ def test_the_night_tells_what_near_answers_may_lose_and_the_command_who_answers(
     assert ended.json["expected_overlap"] <= 1.0
     shown = nightrank("search", "bees make honey combs", "--near", *config)
     assert "near, as of the bees making honey combs" in shown.out
-    unknown = nightrank("search", "quite unknown", "--near", *config)
-    assert unknown.code == 2
+    unknown = nightrank("search", "quite unknown", "--near", "--filter", '{"letters": 9}', *config)
+    assert unknown.code == 2  # no known query has this filter
     assert "nor for a query that says the same" in unknown.err
+
+
+def test_the_second_tier_rescores_what_was_found_for_the_nearest_queries(near_release: Collection) -> None:
+    record = read_near(files_of(near_release).near)
+    assert record is not None
+    [pool] = [move for move in record.moves if move.move == POOL]
+    assert pool.is_on
+    assert pool.held_out > 5
+    configuration = load_settings(near_release.settings_file)
+    query = "wood and water for bread"
+    found, live = search_pool(configuration, query), search_live(configuration, query)
+    assert found is not None
+    assert (found.how, found.query) == ("near", query)
+    assert found.expected_overlap == pool.overlap
+    # So few documents: all of them are in the pool, and what differs is the reranker, which was not asked.
+    assert {result.document_id for result in found.results} & {result.document_id for result in live.results}
+    with SearchCache.open(near_release.workspace) as cache:
+        assert cache.get(query, near=True) is None
+        assert cache.get(found.from_query or "") is not None
+    filtered = search_pool(configuration, query, filter_by=FILTER)
+    assert filtered is not None
+    assert filtered.from_query == "green tea leaf"
+    letters = {str(document["_id"]): document["letters"] for document in near_release.documents}
+    assert all(int(str(letters[result.document_id])) < 7 for result in filtered.results)
+    assert search_pool(configuration, query, filter_by={"letters": 9}) is None
 
 
 @pytest.mark.long
@@ -214,3 +246,24 @@ with SearchCache.open({str(near_release.workspace)!r}) as cache:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n[]\n"
+
+
+def test_the_server_gives_the_near_answer_that_loses_least(near_release: Collection) -> None:
+    record = read_near(files_of(near_release).near)
+    assert record is not None
+    overlaps = {move.move: move.overlap or 0.0 for move in record.moves}
+    with served(near_release) as (client, _):
+        query = "bees make honey combs"
+        answer = client.get("/search", params={"q": query}).json()
+        assert (answer["query"], answer["how"]) == (query, "near")
+        with SearchCache.open(near_release.workspace) as cache:
+            same = cache.get(query, near=True)
+        assert same is not None
+        assert answer["expected_overlap"] == pytest.approx(max(same.expected_overlap, overlaps["pool"]))
+        pooled = client.get("/search", params={"q": "wood and water for bread"}).json()
+        assert (pooled["how"], pooled["expected_overlap"]) == ("near", overlaps["pool"])
+        exact = client.get("/search", params={"q": "black tea"}).json()
+        assert (exact["how"], exact["from_query"], exact["expected_overlap"]) == ("exact", None, None)
+        # No known query has this filter, so the answer is made now.
+        live = client.get("/search", params={"q": "wood and water", "filter": '{"letters": 9}'}).json()
+        assert live["how"] == "live"

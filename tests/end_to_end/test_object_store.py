@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 import signal
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,25 +16,30 @@ from benchmarks.tiny_models import tiny_embedder
 from nightrank.flows.operate.doctor import examine
 from nightrank.flows.operate.releases import listed_releases
 from nightrank.flows.operate.report import find_report
+from nightrank.flows.operate.retract import take_down
 from nightrank.flows.operate.search import search_live
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.release.manifest import current_manifest, list_releases
 from nightrank.storage.release.rollback import roll_back
 from nightrank.storage.serving.cache import SearchCache
+from nightrank.storage.serving.follow import FollowingCache
 from nightrank.storage.serving.open import open_results
 from nightrank.storage.workspace.base import STAGING_PREFIX, Workspace
 from nightrank.storage.workspace.models import Promotion, commit_model, promote
+from nightrank.storage.workspace.open import open_workspace
 from tests.support.collection import Collection, small_collection
 from tests.support.nights import edit, night_process
 from tests.support.object_store import copy_of, in_bucket, new_bucket
 from tests.support.published import assert_same_rankings
 from tests.support.stored_nights import NOW
+from tests.support.takedown import wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from nightrank.storage.serving.reader import ResultsReader
     from tests.conftest import Command, Models
     from tests.support.nights import Nights
     from tests.support.object_store import Bucket
@@ -296,3 +302,37 @@ def assert_the_next_run_completes(collection: Collection, nights: Nights, folder
     ids = {key.split("/")[1] for key in keys}
     assert ids == {manifest.release_id for manifest in list_releases(workspace)}
     assert not list(workspace.releases.glob(f"{STAGING_PREFIX}*"))
+
+
+@pytest.mark.long
+def test_what_one_machine_takes_down_is_gone_from_all_others_and_can_be_erased(
+    elsewhere: Collection, tmp_path: Path
+) -> None:
+    place = in_bucket(workspace_of(elsewhere))
+    front = open_workspace(place.remote.url, cache=tmp_path / "front", options=place.remote.options)
+    live, query = place.require_current(), elsewhere.log[0][1]
+    with SearchCache.of(front) as cache, FollowingCache(front, look_every_seconds=3600) as following:
+        gone = shown(cache, query)[0]
+        configuration = load_settings(elsewhere.settings_file)
+        with place.writing(now=NOW):  # a night is at work
+            assert take_down(configuration, [gone], now=NOW).failed == ()
+        assert following.look()
+        assert shown(following, query) == wanted(place, live, [gone])[query]
+    with SearchCache.of(front) as cache:
+        assert shown(cache, query) == wanted(place, live, [gone])[query]
+    done = take_down(configuration, [gone], erasing=True, now=datetime.now(UTC))
+    assert done.failed == ()
+    assert done.erased is not None
+    assert done.erased.found_before.keys() >= {"id", "key", "text"}
+    assert place.release_ids() == [place.require_current()] != [live]
+    text = str(elsewhere.document(gone)["text"])[:40].encode()
+    assert not [key for key in place.remote.sizes() if text in (place.remote.read(key) or (b"",))[0]]
+    with SearchCache.of(front) as cache:
+        assert gone not in shown(cache, query)
+    assert examine(place, release_id=None).healthy
+
+
+def shown(cache: ResultsReader, query: str) -> list[str]:
+    found = cache.get(query)
+    assert found is not None
+    return [result.document_id for result in found.results]

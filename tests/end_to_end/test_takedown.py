@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,13 +15,14 @@ from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.release import manifest as manifests
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.release.retracted import ANSWERS, LIST, read_retracted
 from nightrank.storage.release.rollback import roll_back
+from nightrank.storage.retracted.listed import ANSWERS, LIST, read_retracted
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.follow import FollowingCache
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.takedown.retract import publish_without_retracted
 from tests.support.collection import Collection, small_collection
+from tests.support.night_process import STEPS_OF_A_TAKEDOWN
 from tests.support.takedown import NOW, answered, answers, copy_of, night, taken_down, wanted
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.workspace.base import Workspace
     from tests.conftest import Models
+    from tests.support.nights import Nights
 
 HONEY = "how do bees make honey"
 
@@ -54,6 +57,23 @@ def place_of(collection: Collection) -> Workspace:
 
 def first_of(collection: Collection) -> str:
     return answers(collection)[HONEY][0]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_between_any_two_steps_it_is_as_it_was_or_down_and_run_again_it_finishes(
+    when: str, made: Collection, nights: Nights, tmp_path: Path
+) -> None:
+    before, place = answers(made), place_of(made)
+    gone = before[HONEY][0]
+    after = wanted(place, place.require_current(), [gone])
+    for step in STEPS_OF_A_TAKEDOWN:
+        project = copy_of(made, tmp_path / step)
+        assert nights.run(project, take_down=gone, **{f"kill_{when}": step})[0] == -signal.SIGKILL, step
+        assert answers(project) in (before, after), step
+        assert nights.run(project, take_down=gone)[0] == 0, step
+        assert answers(project) == after, step
+        assert not [path for path in project.workspace.rglob(".*") if path.suffix == ".tmp"], step
 
 
 def test_answers_fill_up_from_the_candidates_behind(published: Collection) -> None:

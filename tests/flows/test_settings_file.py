@@ -131,9 +131,7 @@ def test_off_is_written_none_and_in_no_other_way(tmp_path: Path, section: str, k
     ("text", "name"),
     [
         ("", "the setting documents is missing"),
-        ('[documents]\nsource = "a"\n', "the setting queries is missing"),
         ('[documents]\n[queries]\nlog = "a"\n', "the setting [documents].source is missing"),
-        ('[documents]\nsource = "a"\n[queries]\n', "the setting [queries].log is missing"),
     ],
 )
 def test_a_key_without_a_default_must_be_there(tmp_path: Path, text: str, name: str) -> None:

@@ -9,6 +9,7 @@ dozens can be killed in a test. A line on standard input is one night: {"setting
     "kill_at_call"        which call of that step it is, from 1; the first one unless it is said
     "journal"             a file to which the child adds a line for each stage it begins, and for each call of a model
                           with the number of texts or pairs that it is given
+    "take_down"           a document: no night, but a takedown of it; with "erasing" an erasure
     "commit_rows"         chunks embedded, and "commit_pairs" pairs scored, between two commits
 
 The answer is a line on standard output: {"ended": exit code, or minus the signal, "seconds": ...}. Prefect
@@ -56,6 +57,23 @@ STEPS_OF_COLLECTING = {
     "memos": ("nightrank.storage.memo.prune", None, "keep_reachable"),
 }
 
+# Every place where a takedown changes something, and an erasure after it.
+STEPS_OF_A_TAKEDOWN = {
+    "replaced answers": ("nightrank.tasks.takedown.retract", None, "write_results_file"),
+    "replaced answers named": ("nightrank.storage.workspace.folder", "FolderWorkspace", "share"),
+    "list": ("nightrank.storage.workspace.folder", "FileToChange", "write"),
+    "old answers": ("nightrank.storage.workspace.folder", "FolderWorkspace", "remove_files"),
+}
+STEPS_OF_AN_ERASURE = {
+    "made again": ("nightrank.tasks.takedown.erase", None, "release_without"),
+    "committed again": ("nightrank.tasks.takedown.erase", None, "commit_release"),
+    "pointer again": ("nightrank.storage.workspace.base", "Workspace", "publish"),
+    "releases": ("nightrank.storage.workspace.folder", "FolderWorkspace", "remove_release"),
+    "texts": ("nightrank.storage.lance.prune", "ChunkPruning", "remove"),
+    "tables": ("nightrank.storage.lance.prune", "ChunkPruning", "put_together"),
+    "scores": ("nightrank.storage.memo.prune", None, "keep_reachable"),
+}
+
 # Every write to an object store but LanceDB's own.
 STEPS_OF_A_STORE = {
     "upload": ("nightrank.storage.bucket.store", "Remote", "upload"),
@@ -101,7 +119,10 @@ def _night(order: dict[str, Any], begins: int) -> None:
 
         note = _prepare(order)
         os.write(begins, b".")
-        refresh_plainly(Path(order["settings_file"]), on_stage=lambda name: note("stage", name))
+        if (document_id := order.get("take_down")) is not None:
+            _take_down(Path(order["settings_file"]), document_id, erasing="erasing" in order)
+        else:
+            refresh_plainly(Path(order["settings_file"]), on_stage=lambda name: note("stage", name))
         code = 0
     finally:
         if code:
@@ -109,6 +130,16 @@ def _night(order: dict[str, Any], begins: int) -> None:
 
             traceback.print_exc()
         os._exit(code)
+
+
+def _take_down(settings_file: Path, document_id: str, *, erasing: bool) -> None:
+    from datetime import UTC, datetime
+
+    from nightrank.flows.operate.retract import take_down
+    from nightrank.flows.settings_file import load_settings
+
+    done = take_down(load_settings(settings_file), [document_id], erasing=erasing, now=datetime.now(UTC))
+    assert not done.failed, done.failed
 
 
 def _prepare(order: dict[str, Any]) -> Callable[[str, str | int], None]:
@@ -129,7 +160,13 @@ def _prepare(order: dict[str, Any]) -> Callable[[str, str | int], None]:
     for when in ("before", "after"):
         if (step := order.get(f"kill_{when}")) is not None:
             _wrap(
-                *{**STEPS, **STEPS_OF_COLLECTING, **STEPS_OF_A_STORE}[step],
+                *{
+                    **STEPS,
+                    **STEPS_OF_COLLECTING,
+                    **STEPS_OF_A_TAKEDOWN,
+                    **STEPS_OF_AN_ERASURE,
+                    **STEPS_OF_A_STORE,
+                }[step],
                 wrapper=_fatal(when, at_call=order.get("kill_at_call", 1)),
             )
     return note

@@ -65,7 +65,7 @@ def write_answers(folder: Path, answers: Mapping[str, tuple[str, Sequence[tuple[
     folder.mkdir(parents=True, exist_ok=True)
     keys = {query_id: query_key(text) for query_id, (text, _) in answers.items()}
     rows: list[tuple[Any, ...]] = [
-        (keys[query_id], text, 1, [query_id], [], None) for query_id, (text, _) in answers.items()
+        (keys[query_id], text, 1, [query_id], [], None, "log") for query_id, (text, _) in answers.items()
     ]
     write_rows(folder / "queries.parquet", QUERIES, rows)
     cached = (

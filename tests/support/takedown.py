@@ -12,8 +12,10 @@ from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.operate.retract import take_down
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.folder import FolderWorkspace
+from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,8 +75,10 @@ def wanted(workspace: Workspace, release_id: str, without: Iterable[str]) -> dic
         zip(*(files.queries.read([name]).column(0).to_pylist() for name in ("query_key", "text")), strict=True)
     )
     found: dict[str, list[str]] = {text: [] for text in texts.values()}
+    settings = Settings.model_validate(read_manifest(workspace, release_id).settings)
     for row in sorted(files.candidates.read().to_pylist(), key=lambda row: (row["query_key"], row["rank"])):
         ranking = found[texts[row["query_key"]]]
-        if row["document_id"] not in gone | set(ranking) and len(ranking) < DEPTH:
+        is_candidate = row["fused_rank"] <= settings.retrieval.candidate_depth
+        if is_candidate and row["document_id"] not in gone | set(ranking) and len(ranking) < DEPTH:
             ranking.append(row["document_id"])
     return found

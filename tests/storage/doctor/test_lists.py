@@ -52,7 +52,9 @@ def faults_of(
     columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), LISTS, strict=True)]
     write_table(folder / "dense.parquet", pa.table(columns, schema=LISTS))
     keys = ["q1", "q2", "q3"]
-    queries = [{"query_key": key, "text": "x", "count": 1, "query_ids": [], "aliases": []} for key in keys]
+    queries = [
+        {"query_key": key, "text": "x", "count": 1, "query_ids": [], "aliases": [], "origin": "log"} for key in keys
+    ]
     write_table(folder / "queries.parquet", pa.Table.from_pylist(queries, schema=QUERIES))
     write_table(folder / "candidates.parquet", pa.table(candidates))
     with connect(folder / "bm25.duckdb") as connection:

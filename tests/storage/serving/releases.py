@@ -72,7 +72,7 @@ def publish(place: Workspace, release_id: str, queries: Sequence[Answered], *, l
     ]
     write_results_file(ReleaseFiles(folder).results.path, zip(keys, texts, results, strict=True), aliases=aliases)
     rows: list[tuple[Any, ...]] = [
-        (key, text, 1, [], list(query.aliases), query.condition)
+        (key, text, 1, [], list(query.aliases), query.condition, "log")
         for key, text, query in zip(keys, texts, queries, strict=True)
     ]
     write_rows(ReleaseFiles(folder).queries.path, QUERIES, rows)

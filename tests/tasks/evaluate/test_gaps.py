@@ -23,7 +23,7 @@ def gaps(
 ) -> dict[str, list[str]]:
     """The reasons by query, from the (pair score, dense score) of each one's candidates, best first."""
     candidates = [(key, rank, *scores) for key, found in best.items() for rank, scores in enumerate(found, start=1)]
-    queries: list[tuple[object, ...]] = [(key, f"text of {key}", 3, [], [], None) for key in best]
+    queries: list[tuple[object, ...]] = [(key, f"text of {key}", 3, [], [], None, "log") for key in best]
     seen = [(key, *counts) for key, counts in (watched or {}).items()]
     table = find_gaps(
         *(

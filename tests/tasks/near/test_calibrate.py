@@ -11,7 +11,7 @@ from nightrank.storage.records import Judgment
 from nightrank.storage.release.near_record import NearMove, NearRecord
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.gates.near import near_gate, near_warning
-from nightrank.tasks.near.calibrate import HeldOutPair, Judged, calibrate, held_out_pairs
+from nightrank.tasks.near.calibrate import HeldOutPair, Judged, calibrate, drawn_pairs, held_out_pairs
 from nightrank.tasks.near.find import Move
 from nightrank.tasks.near.known import KnownQueries, KnownQuery
 from nightrank.tasks.near.reading import QueryReader
@@ -31,7 +31,7 @@ def known(*texts: str) -> KnownQueries:
 
 def pairs_of(*texts: str, seed: int = 0, most: int = 100) -> dict[str, set[tuple[str, str]]]:
     names = {query_key(text): text for text in texts}
-    found = held_out_pairs(known(*texts), READ, seed=seed, most=most)
+    found = drawn_pairs(held_out_pairs(known(*texts), READ), seed=seed, most=most)
     return {
         move.value: {(names[pair.query_key], names[pair.near_key]) for pair in pairs} for move, pairs in found.items()
     }
@@ -64,18 +64,17 @@ def calibrated(
         move: [HeldOutPair(f"{move}-{place}", str(overlap)) for place, overlap in enumerate(overlaps.get(move, ()))]
         for move in Move
     }
-    rankings = {"1.0": ("relevant",), "0.0": ("other",)}
     return calibrate(
         pairs,
-        ranking=lambda key: rankings.get(key, ("relevant",)),
-        overlap=lambda _, near_key: float(near_key),
+        ranking=lambda key: ("other" if key == "0.0" else "relevant", key),
+        overlap=lambda _, near: float(near[1]),
         judged=judged,
         settings=NearSettings(tiers=("same_answer",), **settings),  # type: ignore[arg-type]
     )
 
 
 def test_a_move_is_on_where_its_bound_is_within_the_limit_and_few_pairs_say_too_little() -> None:
-    found = calibrated({Move.WORDING: [0.9] * 300, Move.ORDER: [1.0] * 10, Move.SPELLING: [0.7] * 300})
+    found = calibrated({Move.WORDING: [0.9] * 300, Move.ORDER: [1.0] * 10, Move.SPELLING: [0.5] * 300})
     assert {move: of.is_on for move, of in found.items()} == {
         Move.WORDING: True,
         Move.ORDER: False,  # all alike, and too few
@@ -104,7 +103,7 @@ def test_where_enough_is_judged_what_is_lost_of_the_measure_counts() -> None:
     # Rankings that are unlike, and as good.
     equal = calibrated({Move.WORDING: [0.5] * 300}, judged)[Move.WORDING]
     assert (equal.measured_by, equal.error, equal.limit, equal.is_on) == ("nDCG@10", 0.0, 0.02, True)
-    worse = calibrated({Move.WORDING: [0.0] * 12 + [1.0] * 288}, judged)[Move.WORDING]
+    worse = calibrated({Move.WORDING: ([0.0] + [1.0] * 24) * 12}, judged)[Move.WORDING]
     assert worse.error == pytest.approx(0.04)
     assert not worse.is_on
     few = calibrated({Move.WORDING: [1.0] * 150}, judged)[Move.WORDING]

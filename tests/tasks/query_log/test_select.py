@@ -12,6 +12,7 @@ from nightrank.storage.keys import query_key
 from nightrank.storage.records import BAD_ROWS, QUERIES
 from nightrank.storage.release.files import Queries, ReleaseFiles
 from nightrank.tasks.personal_data import impersonal_id
+from nightrank.tasks.query_log.fill import DocumentQuery
 from nightrank.tasks.query_log.select import LogToRead, QueriesRead, read_queries
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.settings.whole import Settings
@@ -30,6 +31,7 @@ class Log:
         self.pairs_per_second: float | None = None
         self.answered: Queries | None = None
         self.refused: dict[str, str] = {}
+        self.titles: list[str] = []
 
     def refuse(self, conditions: Collection[str]) -> dict[str, str]:
         return {condition: self.refused[condition] for condition in conditions if condition in self.refused}
@@ -41,7 +43,7 @@ class Log:
         self, settings: dict[str, object], rows: list[dict[str, Any]], *, judged: tuple[str, ...]
     ) -> QueriesRead:
         (self.folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        queries = {"log": "log.jsonl", "max_bad_row_share": 1.0, **settings}
+        queries = {"log": "log.jsonl" if rows else "none", "max_bad_row_share": 1.0, **settings}
         log = LogToRead(
             Settings.model_validate({"documents": {"source": "-"}, "queries": queries}),
             self.folder,
@@ -49,7 +51,14 @@ class Log:
             answered=self.answered,
         )
         with RowWriter(self.files.bad_rows.path, BAD_ROWS) as bad:
-            return read_queries(log, bad, judged=set(judged), refuse=self.refuse, account=Account())
+            return read_queries(
+                log,
+                bad,
+                judged=set(judged),
+                refuse=self.refuse,
+                ask_documents=lambda: [DocumentQuery(text, "title") for text in self.titles],
+                account=Account(),
+            )
 
     def texts(self, rows: list[dict[str, Any]], *, judged: tuple[str, ...] = (), **settings: object) -> list[str]:
         queries = self.read_with(settings, rows, judged=judged).queries
@@ -276,9 +285,9 @@ def test_the_same_text_with_another_filter_is_another_query_and_forms_are_merged
     ]
     read = log.read(rows)
     assert [tuple(row.values()) for row in read.queries.to_pylist()] == [
-        (query_key("tea"), "tea", 6, ["q1"], [], None),
-        (query_key("tea", '{"type":"docs"}'), "tea", 4, ["q2", "q3"], ["tea?"], '{"type":"docs"}'),
-        (query_key("tea", '{"type":"blog"}'), "tea", 2, [], [], '{"type":"blog"}'),
+        (query_key("tea"), "tea", 6, ["q1"], [], None, "log"),
+        (query_key("tea", '{"type":"docs"}'), "tea", 4, ["q2", "q3"], ["tea?"], '{"type":"docs"}', "log"),
+        (query_key("tea", '{"type":"blog"}'), "tea", 2, [], [], '{"type":"blog"}', "log"),
     ]
     assert (read.bad, read.coverage, read.screened) == (0, 1.0, 0.0)
     log.answered = log.files.queries.write(read.queries)
@@ -314,6 +323,70 @@ def test_a_filter_that_holds_personal_data_is_dropped_unless_it_may_be_kept(log:
     assert log.texts(rows, personal_data="mask") == ["mail"]
     assert log.texts(rows, personal_data="keep") == ["mail", "mail"]
     assert log.dropped(rows, personal_data="mask")[0] == {"personal data": (1, 1)}
+
+
+def test_without_a_log_the_documents_ask_and_nothing_of_it_is_traffic(log: Log) -> None:
+    log.titles = ["black tea", "wild yeast"]
+    read = log.read([])
+    assert [tuple(row.values()) for row in read.queries.to_pylist()] == [
+        (query_key("black tea"), "black tea", 0, [], [], None, "title"),
+        (query_key("wild yeast"), "wild yeast", 0, [], [], None, "title"),
+    ]
+    assert (read.coverage, read.screened, read.curve.num_rows, read.dropped.num_rows) == (None, 0.0, 0, 0)
+
+
+def test_beside_a_log_the_documents_ask_only_where_the_settings_say_so(log: Log) -> None:
+    log.titles = ["a title"]
+    assert log.texts([{"query": "tea"}]) == ["tea"]
+    assert log.texts([{"query": "tea"}], from_documents=5) == ["tea", "a title"]
+    assert log.texts([{"query": "tea"}], from_documents="none") == ["tea"]
+
+
+def test_each_query_of_people_takes_the_place_of_one_that_documents_ask(log: Log) -> None:
+    log.titles = ["one", "two", "three"]
+    asked = [{"query": "tea"}]
+    assert log.texts(asked, from_documents=3) == ["tea", "one", "two"]
+    assert log.texts([*asked, {"query": "milk"}], from_documents=3) == ["milk", "tea", "one"]
+    assert log.texts([*asked, *({"query": f"q{n}"} for n in range(9))], from_documents=3)[-1] != "one"
+    assert log.texts(asked, from_documents=3, budget=2) == ["tea", "one"]
+
+
+def test_what_people_asked_or_the_drop_list_names_documents_do_not_ask_again(log: Log) -> None:
+    (log.folder / "drop.csv").write_text("query\nOut of it\n", encoding="utf-8")
+    log.titles = ["e-mail", "out of it", "write to jane@example.org", "tea", "milk"]
+    rows: list[dict[str, Any]] = [{"query": "E mail?"}, {"query": "tea", "filter": {"type": "docs"}}]
+    texts = log.texts(rows, from_documents=9, drop_list="drop.csv")
+    assert sorted(texts) == ["e mail?", "milk", "tea", "tea"]  # tea among all documents is another query
+    assert "write to jane@example.org" in log.texts(rows, from_documents=9, personal_data="keep")
+
+
+def test_people_s_queries_are_paid_for_before_those_of_documents(log: Log) -> None:
+    log.titles = ["one", "two"]
+    rows = [{"query": "tea"}, {"query": "milk"}]
+    log.pairs_per_second = 100.0  # a second pays for a query
+    assert log.texts(rows, from_documents=9, budget_seconds=2.5) == ["milk", "tea"]
+    assert log.texts(rows, from_documents=9, budget_seconds=3.5) == ["milk", "tea", "one"]
+    log.answered = log.files.queries.write(log.read(rows, from_documents=9).queries)
+    assert log.texts(rows, from_documents=9, budget_seconds=0.1) == ["milk", "tea", "one", "two"]
+
+
+def test_nobody_knows_users_where_there_is_no_log(log: Log) -> None:
+    log.titles = ["one"]
+    assert log.texts([], min_users=5) == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "the documents ask nothing"),
+        ({"from_documents": "none"}, "the documents are not to ask"),
+        ({"budget_seconds": 0.5}, "pays for no query"),
+    ],
+)
+def test_where_nobody_asks_the_error_says_why(log: Log, settings: dict[str, Any], message: str) -> None:
+    log.titles = ["one"] if "budget_seconds" in settings else []
+    with pytest.raises(InputError, match=message):
+        log.texts([], **settings)
 
 
 def test_the_log_of_a_server_is_read_as_it_is_and_clicks_are_no_searches(log: Log) -> None:

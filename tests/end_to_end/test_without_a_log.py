@@ -1,0 +1,95 @@
+"""A collection of which nobody knows what people ask: the documents ask, until people do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.compare_releases import compare_releases
+from benchmarks.plain_nights import refresh_plainly
+from nightrank.flows.operate.doctor import examine
+from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.release.manifest import current_manifest
+from nightrank.storage.serving.cache import SearchCache
+from nightrank.storage.workspace.folder import FolderWorkspace
+from tests.support.collection import Collection, small_collection
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nightrank.storage.release.manifest import Manifest
+    from tests.conftest import Models
+
+
+def live(collection: Collection) -> Manifest:
+    manifest = current_manifest(FolderWorkspace(collection.workspace))
+    assert manifest is not None
+    return manifest
+
+
+def origins(collection: Collection) -> dict[str, tuple[str, int]]:
+    """Who asked each query of the live release, and how often."""
+    files = ReleaseFiles(collection.workspace / "releases" / live(collection).release_id)
+    return {row["text"]: (row["origin"], row["count"]) for row in files.queries.read().to_pylist()}
+
+
+@pytest.fixture
+def unasked(collection: Collection) -> Collection:
+    """Without a log, and without judgments."""
+    del collection.settings["queries"], collection.settings["judgments"]
+    collection.settings["gates"] |= {"min_kept": 0.5}
+    collection.write()
+    return collection
+
+
+def test_nights_without_a_log_end_where_a_rebuild_ends_and_ask_little_anew(unasked: Collection, tmp_path: Path) -> None:
+    first = refresh_plainly(unasked.settings_file)
+    assert first.published
+    assert first.coverage is None
+    assert first.counts.queries == first.counts.queries_from_documents == len(unasked.documents)  # each has a title
+    before = origins(unasked)
+    assert set(before.values()) == {("title", 0)}
+    unasked.remove("tides")
+    unasked.document("tea")["title"] = "All about tea"
+    unasked.write()
+    second = refresh_plainly(unasked.settings_file)
+
+    assert second.counts.queries_embedded == 1
+    assert before.keys() - origins(unasked).keys() == {"tides", "tea"}
+    rebuild = Collection(tmp_path / "rebuild", unasked.settings, unasked.documents)
+    rebuild.write()
+    refresh_plainly(rebuild.settings_file)
+    comparison = compare_releases(FolderWorkspace(unasked.workspace), FolderWorkspace(rebuild.workspace))
+    assert comparison.is_exact, comparison.first
+    with SearchCache.open(unasked.workspace) as cache:
+        found = cache.get("All about tea")
+    assert found is not None
+    assert found.results
+
+
+@pytest.mark.long
+def test_as_people_ask_the_documents_fall_silent_and_change_nothing_for_them(
+    unasked: Collection, models: Models, tmp_path: Path
+) -> None:
+    refresh_plainly(unasked.settings_file)
+    unasked.settings["queries"] = {"log": "queries.jsonl", "from_documents": 10}
+    unasked.write()
+    mixed = refresh_plainly(unasked.settings_file)
+
+    people = len(unasked.log)
+    assert mixed.published  # most of what was answered is gone, as it was meant to go
+    assert (mixed.counts.queries, mixed.counts.queries_from_documents, mixed.coverage) == (10, 10 - people, 1.0)
+    assert [origin for origin, _ in origins(unasked).values()].count("log") == people
+    assert sum(count for _, count in origins(unasked).values()) == sum(count for _, _, count in unasked.log)
+    assert examine(FolderWorkspace(unasked.workspace), release_id=None).healthy
+
+    alone = small_collection(tmp_path / "alone", embedder=models.embedder, reranker=models.reranker)
+    refresh_plainly(alone.settings_file)
+    assert live(alone).log_means == live(unasked).log_means
+    with SearchCache.open(alone.workspace) as theirs, SearchCache.open(unasked.workspace) as both:
+        for _, text, _ in unasked.log:
+            expected, found = theirs.get(text), both.get(text)
+            assert expected is not None
+            assert found is not None
+            assert expected.results == found.results
