@@ -21,6 +21,7 @@ from starlette.responses import Response
 from nightrank.flows.serve.answer import Answer
 from nightrank.flows.serve.faults import Problem, RequestFault, told_of
 from nightrank.flows.serve.front import Front
+from nightrank.flows.serve.mcp import PATH, mcp_application
 from nightrank.flows.serve.parameters import shown
 from nightrank.flows.serve.reply import JSON
 from nightrank.flows.serve.routes.documents import Document, document
@@ -90,13 +91,18 @@ def application(server: Server, guard: Guard) -> Front:
     Args:
         server: Its parts.
         guard: Lets requests in.
+
+    Raises:
+        InputError: A package that the settings ask for is not installed.
     """
+    spoken = mcp_application(server) if server.settings.mcp else None
     app = FastAPI(
         title="Nightrank",
         version=version("nightrank"),
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        lifespan=None if spoken is None else spoken.router.lifespan_context,
         exception_handlers={HTTPException: _unknown},
     )
     for route in ROUTES:
@@ -111,6 +117,8 @@ def application(server: Server, guard: Guard) -> Front:
             responses=_responses(route),
             openapi_extra={"parameters": [_parameter(*each) for each in route.parameters.items()]},
         )
+    if spoken is not None:
+        app.router.routes.extend(spoken.routes)
     replied = [route.replied for route in ROUTES if route.replied is not None]
     _, schemas = msgspec.json.schema_components([*replied, Problem], ref_template=REFERENCE)
     _add_schemas(app, schemas)
@@ -120,7 +128,7 @@ def application(server: Server, guard: Guard) -> Front:
         fast={route.path: partial(route.reply, server) for route in ROUTES if route.is_fast},
         guard=guard,
         metrics=server.metrics,
-        paths=[*paths, "/openapi.json"],
+        paths=[*paths, "/openapi.json", PATH],
     )
 
 
@@ -145,7 +153,7 @@ async def _unknown(request: Request, error: Exception) -> Response:
     what = f"There is nothing at {shown(request.url.path)}."
     if error.status_code == 405:
         what = f"{request.method} is nothing that can be done here."
-    paths = ", ".join(route.path for route in ROUTES)
+    paths = ", ".join(route.path.replace(":path", "") for route in ROUTES)
     fault = RequestFault(error.status_code, what, where="path", remedy=f"There are {paths}.", headers=error.headers)
     return _response(fault.reply())
 

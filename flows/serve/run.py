@@ -87,7 +87,7 @@ def run(configuration: Configuration, *, host: str, port: int, on_start: Callabl
             date_header=False,
             proxy_headers=False,
             ws="none",
-            lifespan="off",
+            lifespan="on",
             backlog=BACKLOG,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
