@@ -33,11 +33,8 @@ from benchmarks.coverage import LOG, read_months
 from benchmarks.plain_nights import refresh_plainly
 from benchmarks.settings_files import LOOSE_GATES, write_settings_file
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.keys import query_key
-from nightrank.storage.memo.query_vectors import QueryMemo
 from nightrank.storage.release.compare import ranking_in
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.release.near_record import read_near
 from nightrank.storage.release.near_tables import NearTables, near_facts
 from nightrank.storage.release.results_file import ResultsFile
@@ -46,6 +43,7 @@ from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder
 from nightrank.tasks.gates.near import told
 from nightrank.tasks.gates.rank_biased_overlap import rank_biased_overlap
+from nightrank.tasks.near.cache import SearchCache as NearCache
 from nightrank.tasks.near.facts import NearFacts
 from nightrank.tasks.near.find import find_near
 from nightrank.tasks.near.pool_search import PoolSearch
@@ -108,6 +106,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help=f"folder of {LOG}")
     parser.add_argument("--work", type=Path, default=Path(".benchmarks/near_answers"), help="where releases are made")
     parser.add_argument("--legs", default="bm25,dense", help="[retrieval].legs; the packaged embedder knows English")
+    parser.add_argument("--max-lost-overlap", type=float, default=0.4, help="[near].max_lost_overlap")
     options = parser.parse_args()
     months, traffic = read_months(options.data / LOG)
     merged = merge_aliases(traffic, near=True)
@@ -119,8 +118,9 @@ def main() -> None:
     )
     titles = [text for text, count in zip(merged.texts, before, strict=True) if count and len(text.split()) >= WORDS]
     legs = options.legs.split(",")
-    known = _release(options.work / "known", merged, titles, legs=legs, before=day)
-    whole = _release(options.work / "whole", merged, titles, legs=legs, before=None)
+    limit = options.max_lost_overlap
+    known = _release(options.work / "known", merged, titles, legs=legs, before=day, limit=limit)
+    whole = _release(options.work / "whole", merged, titles, legs=legs, before=None, limit=limit)
     unseen = np.flatnonzero((before == 0) & (later > 0))
     total = int(later.sum())
     console = Console(width=120)
@@ -130,13 +130,18 @@ def main() -> None:
     assert record is not None
     for move in record.moves:
         console.print(f"the night: {told(move)}", highlight=False)
+    settings = StoredRelease.open(FolderWorkspace(known)).settings
+    embedder = Embedder(plan_embedder(settings.embedder, settings.execution, base=known), batch_tokens=4096)
+    vectors = [embedder.embed_queries([merged.texts[n] for n in of]) for of in (np.flatnonzero(before > 0), unseen)]
     with SearchCache.open(whole) as truth:
+        _time_first_tier(known, [merged.texts[n] for n in unseen], console)
         first, left = _first_tier(known, truth, [merged.texts[n] for n in unseen], later[unseen])
         second = _second_tier(known, truth, [merged.texts[unseen[n]] for n in left], later[unseen][left], console)
         one, both = _together("same answer", first), _together("both tiers", [*first, *second])
         table = Table("answers", "queries", "of the traffic", "lost overlap", "95 %", "wrong searches")
         for rows, ours in ((first, one), (second, both)):
-            cosine = _semantic(known, truth, merged, before, later, as_much_as=int(ours.searches.sum()))
+            wanted = int(ours.searches.sum())
+            cosine = _semantic(known, truth, merged, vectors=vectors, before=before, later=later, as_much_as=wanted)
             for answered in (*rows, ours, cosine):
                 mean, low, high = answered.lost()
                 searches = int(answered.searches.sum())
@@ -147,7 +152,9 @@ def main() -> None:
     console.print(table)
 
 
-def _release(folder: Path, merged: Merged, titles: Sequence[str], *, legs: list[str], before: int | None) -> Path:
+def _release(
+    folder: Path, merged: Merged, titles: Sequence[str], *, legs: list[str], before: int | None, limit: float
+) -> Path:
     """The workspace of a release of the queries before a day, or of all."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "documents.jsonl").open("w", encoding="utf-8") as documents:
@@ -160,7 +167,8 @@ def _release(folder: Path, merged: Merged, titles: Sequence[str], *, legs: list[
                 stamp = date.fromordinal(int(at)).isoformat()
                 row = {"query": merged.texts[number], "count": int(count), "timestamp": stamp}
                 log.write(json.dumps(row) + "\n")
-    near: dict[str, Value] = {"tiers": ["same_answer", "same_pool"] if before is not None else []}
+    tiers = ["same_answer", *(["same_pool"] if "dense" in legs else [])]
+    near: dict[str, Value] = {"tiers": tiers, "max_lost_overlap": limit} if before is not None else {}
     settings = write_settings_file(
         folder / "nightrank.toml",
         {
@@ -202,6 +210,22 @@ def _first_tier(
     return [_answered(move, rows) for move, rows in sorted(found.items())], left
 
 
+def _time_first_tier(known: Path, texts: Sequence[str], console: Console) -> None:
+    """How long a near look-up takes, whether it finds something or not."""
+    seconds = []
+    with NearCache.open(known) as cache:
+        for text in [*texts[:20], *texts]:
+            begun = time.perf_counter()
+            cache.get(text, near=True)
+            seconds.append(time.perf_counter() - begun)
+    first, rest = seconds[0] * 1000, seconds[20:]
+    median, high = np.quantile(rest, [0.5, 0.99]) * 1000
+    console.print(
+        f"the first tier took {median:.2f} ms in the median, {high:.2f} ms at the 99th percentile; the first time "
+        f"{first:.0f} ms"
+    )
+
+
 def _second_tier(
     known: Path, truth: SearchCache, texts: Sequence[str], searches: NDArray[np.int64], console: Console
 ) -> list[Answered]:
@@ -238,19 +262,14 @@ def _semantic(
     known: Path,
     truth: SearchCache,
     merged: Merged,
+    *,
+    vectors: Sequence[NDArray[np.float32]],
     before: NDArray[np.int64],
     later: NDArray[np.int64],
-    *,
     as_much_as: int,
 ) -> Answered:
     """The answers of nearest queries by cosine, the nearest first, until as many searches are answered."""
     known_numbers, unseen = np.flatnonzero(before > 0), np.flatnonzero((before == 0) & (later > 0))
-    place = FolderWorkspace(known.parents[1] / "whole" / "workspace")
-    embedder = read_manifest(place, place.require_current()).inputs.embedder
-    with QueryMemo(place.memo, embedder=embedder) as memo:
-        vectors = [
-            memo.vectors_of([query_key(merged.texts[n]) for n in numbers])[1] for numbers in (known_numbers, unseen)
-        ]
     cosines = vectors[1] @ vectors[0].T
     nearest, best = cosines.argmax(axis=1), cosines.max(axis=1)
     rows: list[tuple[int, float]] = []

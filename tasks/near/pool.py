@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 from nightrank.storage.filters.queries import by_text, conditions_of
 from nightrank.tasks.dense.retrieve import retrieve_dense
 from nightrank.tasks.rank.fusion import fuse
-from nightrank.tasks.trec.leg import runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.whole import Settings
 
 NEIGHBOURS = 8  # known queries whose candidates are looked at
-LEGS = frozenset({"bm25", "dense"})  # that a pool can be asked with
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,12 +117,6 @@ class KnownPools:
         chunks = [self.chunk_numbers[self.starts[one] : self.starts[one + 1]] for one in near]
         similarity = float(cosines[near[0]] / max(float(np.linalg.norm(vector)), np.finfo(np.float32).tiny))
         return Pool(int(near[0]), similarity, np.unique(np.concatenate(chunks)))
-
-
-def can_pool(settings: Settings) -> bool:
-    """Whether the legs are those that a pool can be asked with, and none is taken from a run file."""
-    legs = set(settings.retrieval.legs)
-    return "dense" in legs and legs <= LEGS and not runs_of(settings.retrieval)
 
 
 def pool_fused(

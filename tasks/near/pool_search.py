@@ -11,7 +11,7 @@ from nightrank.storage.records import LEG
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.near_record import POOL, read_near
 from nightrank.storage.serving.cache import CachedResults
-from nightrank.tasks.near.pool import KnownPools, can_pool, pool_fused
+from nightrank.tasks.near.pool import KnownPools, pool_fused
 from nightrank.tasks.rank.diversity import stored_vectors
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class PoolSearch:
         files = ReleaseFiles.of(release.workspace, release.release_id, only=wanted)
         record = read_near(files.near)
         moves = [] if record is None else [move for move in record.moves if move.move == POOL and move.is_on]
-        if not moves or not can_pool(live.settings):
+        if not moves:
             return None
         queries = files.queries.read(["query_key", "text", "filter"])
         with QueryMemo(release.workspace.memo, embedder=release.manifest.inputs.embedder) as memo:

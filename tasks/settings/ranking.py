@@ -100,6 +100,12 @@ class RetrievalSettings(Section):
         return tuple(leg for leg in self.legs if leg != "sparse" or self.sparse_run is None)
 
     @property
+    def can_pool(self) -> bool:
+        """Whether candidates of other queries can be rescored: a dense leg, at most BM25 beside it, both our own."""
+        is_own = self.bm25_run is None and self.dense_run is None
+        return "dense" in self.legs and "sparse" not in self.legs and is_own
+
+    @property
     def leg_weights(self) -> dict[LegName, float]:
         """The weight of each leg that is on, in the order of ``LEGS``; they sum to 1."""
         parts: dict[LegName, float] = {leg: getattr(self.weights, leg) for leg in self.legs}

@@ -72,6 +72,18 @@ class Settings(Section):
             raise ValueError(message)
         return results
 
+    @field_validator("near")
+    @classmethod
+    def _has_legs_for_pools(cls, near: NearSettings, info: ValidationInfo) -> NearSettings:
+        retrieval = info.data.get("retrieval")
+        if retrieval is not None and "same_pool" in near.tiers and not retrieval.can_pool:
+            message = (
+                "the tier same_pool needs the legs bm25 and dense, or dense alone, and none of them from a run file; "
+                "leave it out, or set [retrieval].legs"
+            )
+            raise ValueError(message)
+        return near
+
     @property
     def order(self) -> Literal["learned", "weighted"]:
         """The final order that is asked for: the learned one, unless plain weights are given."""

@@ -20,7 +20,7 @@ from nightrank.tasks.near.facts import NearFacts
 from nightrank.tasks.near.find import Move, term_key
 from nightrank.tasks.near.known import KnownQueries, KnownQuery
 from nightrank.tasks.near.planted import planted_pairs
-from nightrank.tasks.near.pool import KnownPools, can_pool
+from nightrank.tasks.near.pool import KnownPools
 from nightrank.tasks.near.pool_calibrate import SIMILARITIES, calibrate_pool, pool_answers
 from nightrank.tasks.rank.order import Weighing
 from nightrank.tasks.read.account import Account
@@ -152,9 +152,7 @@ def _pool_answers(
     passed: AbstractSet[str],
     learned: LearnedOrder | None,
 ) -> list[PoolAnswer]:
-    """What known queries would have got from the second tier; none where the legs are not those that it asks."""
-    if not can_pool(night.settings):
-        return []
+    """What known queries would have got from the second tier."""
     queries = asked.read(["query_key", "text", "filter"])
     with QueryMemo(night.workspace.memo, embedder=answered.queries.memo) as memo:
         pools = KnownPools.of(queries, answered.reranked.candidates.read(["query_key", "chunk_number"]), memo)

@@ -25,6 +25,7 @@ FREE = {
     ("bm25_leg", "dense"),
     ("dense", "weighted"),
     ("not_pruned", "exported"),
+    ("exported", "told"),
 }
 
 OTHER_ARGUMENTS = {

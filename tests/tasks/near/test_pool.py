@@ -6,26 +6,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pytest
+from pydantic import ValidationError
 
 from nightrank.storage.keys import query_key
 from nightrank.storage.memo.query_vectors import QueryMemo
 from nightrank.storage.records import LEG
 from nightrank.tasks.legs.texts import Texts
 from nightrank.tasks.near.calibrate import Judged
-from nightrank.tasks.near.pool import NEIGHBOURS, KnownPools, can_pool, pool_fused
+from nightrank.tasks.near.pool import NEIGHBOURS, KnownPools, pool_fused
 from nightrank.tasks.near.pool_calibrate import PoolAnswer, calibrate_pool
 from nightrank.tasks.settings.near import NearSettings
 from nightrank.tasks.settings.whole import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 CONDITION = '{"kind":"docs"}'
 
 
-def settings(**retrieval: object) -> Settings:
+def settings(tiers: Sequence[str] = (), **retrieval: object) -> Settings:
     written = {"documents": {"source": "d"}, "queries": {"log": "q"}, "retrieval": retrieval}
-    return Settings.model_validate(written | {"results": {"unit": "chunk"}})
+    return Settings.model_validate(written | {"near": {"tiers": tiers}, "results": {"unit": "chunk"}})
 
 
 def pools(folder: Path) -> KnownPools:
@@ -96,11 +99,15 @@ def test_within_the_pool_the_order_is_that_of_both_legs(tmp_path: Path) -> None:
 
 
 def test_a_pool_can_be_asked_where_the_legs_are_ours_and_one_is_dense() -> None:
-    assert can_pool(settings(legs=["bm25", "dense"]))
-    assert can_pool(settings(legs=["dense"]))
-    assert not can_pool(settings(legs=["bm25"]))
-    assert not can_pool(settings(legs=["bm25", "dense", "sparse"]))
-    assert not can_pool(settings(legs=["bm25", "dense"], bm25_run="run.trec"))
+    for legs in (["bm25", "dense"], ["dense"]):
+        assert settings(["same_pool"], legs=legs).near.is_on
+    with pytest.raises(ValidationError, match="same_pool needs the legs"):
+        settings(["same_pool"], legs=["bm25"])
+    with pytest.raises(ValidationError, match="same_pool needs the legs"):
+        settings(["same_pool"], legs=["bm25", "dense", "sparse"])
+    with pytest.raises(ValidationError, match="same_pool needs the legs"):
+        settings(["same_pool"], legs=["bm25", "dense"], bm25_run="run.trec")
+    assert settings(["same_answer"], legs=["bm25"], bm25_run="run.trec").near.is_on
 
 
 def test_the_lowest_similarity_within_the_limit_is_taken() -> None:
