@@ -44,10 +44,10 @@ def test_what_is_served_is_closed_when_its_last_request_ends() -> None:
     current = Current(first)
     with current.lent() as one, current.lent() as again:
         current.replace(second)
-        assert one is again is first
+        assert {id(one), id(again)} == {id(first)}
         assert (current.held, first.closed) == (2, False)
         with current.lent() as newer:
-            assert newer is second
+            assert id(newer) == id(second)
     assert (current.held, first.closed, second.closed) == (1, True, False)
     current.replace(third)
     assert second.closed
