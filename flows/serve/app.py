@@ -21,11 +21,13 @@ from starlette.responses import Response
 from nightrank.flows.serve.answer import Answer
 from nightrank.flows.serve.faults import Problem, RequestFault, told_of
 from nightrank.flows.serve.front import Front
+from nightrank.flows.serve.mcp import PATH, mcp_application
 from nightrank.flows.serve.parameters import shown
 from nightrank.flows.serve.reply import JSON
 from nightrank.flows.serve.routes.clicks import Click, clicks
 from nightrank.flows.serve.routes.documents import Document, document
 from nightrank.flows.serve.routes.operate import Health, Releases, healthz, metrics, releases
+from nightrank.flows.serve.routes.page import page
 from nightrank.flows.serve.routes.search import search
 from nightrank.flows.serve.routes.suggest import Suggestions, suggest
 
@@ -65,6 +67,7 @@ class Route:
 
 
 ROUTES = (
+    Route("/", page, "A page to search with"),
     Route(
         "/search",
         search,
@@ -99,13 +102,18 @@ def application(server: Server, guard: Guard) -> Front:
     Args:
         server: Its parts.
         guard: Lets requests in.
+
+    Raises:
+        InputError: A package that the settings ask for is not installed.
     """
+    spoken = mcp_application(server) if server.settings.mcp else None
     app = FastAPI(
         title="Nightrank",
         version=version("nightrank"),
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        lifespan=None if spoken is None else spoken.router.lifespan_context,
         exception_handlers={HTTPException: _unknown},
     )
     for route in ROUTES:
@@ -116,9 +124,12 @@ def application(server: Server, guard: Guard) -> Front:
             summary=route.summary,
             operation_id=route.reply.__name__,
             response_class=Response,
+            include_in_schema=route.reply is not page,  # it is for people
             responses=_responses(route),
             openapi_extra=_asked(route),
         )
+    if spoken is not None:
+        app.router.routes.extend(spoken.routes)
     records = [record for route in ROUTES for record in (route.replied, route.takes) if record is not None]
     _, schemas = msgspec.json.schema_components([*records, Problem], ref_template=REFERENCE)
     _add_schemas(app, schemas)
@@ -128,7 +139,7 @@ def application(server: Server, guard: Guard) -> Front:
         fast={route.path: partial(route.reply, server) for route in ROUTES if route.is_fast},
         guard=guard,
         metrics=server.metrics,
-        paths=[*paths, "/openapi.json"],
+        paths=[*paths, "/openapi.json", PATH],
     )
 
 
@@ -154,7 +165,7 @@ async def _unknown(request: Request, error: Exception) -> Response:
     what = f"There is nothing at {shown(request.url.path)}."
     if error.status_code == 405:
         what = f"{request.method} is nothing that can be done here."
-    paths = ", ".join(route.path for route in ROUTES)
+    paths = ", ".join(route.path.replace(":path", "") for route in ROUTES)
     fault = RequestFault(error.status_code, what, where="path", remedy=f"There are {paths}.", headers=error.headers)
     return _response(fault.reply())
 

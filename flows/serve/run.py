@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import uvicorn
+from typing_extensions import override
 
 from nightrank.flows.serve.answer import Answerer
 from nightrank.flows.serve.app import application
@@ -87,7 +89,7 @@ def run(configuration: Configuration, *, host: str, port: int, on_start: Callabl
             date_header=False,
             proxy_headers=False,
             ws="none",
-            lifespan="off",
+            lifespan="on",
             backlog=BACKLOG,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
@@ -101,7 +103,21 @@ def run(configuration: Configuration, *, host: str, port: int, on_start: Callabl
                 warnings=tuple(_warnings(release, host=host, token=token)),
             )
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that ends well when it is told to: uvicorn's own dies of the signal in the end."""
+
+    @contextmanager
+    @override
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @contextmanager

@@ -36,6 +36,10 @@ class ServeSettings(Section):
         description="Whether queries that were not answered in advance are answered now, by the models and the "
         "collection of the release, which are kept in memory.",
     )
+    mcp: bool = Field(
+        default=False,
+        description="Whether language models may ask too, at `/mcp`; needs the extra `mcp`.",
+    )
     deadline_ms: int = Field(
         default=500,
         ge=1,
