@@ -20,6 +20,8 @@ from nightrank.flows.serve.guard import LOOPBACK, Guard
 from nightrank.flows.serve.release import ServedRelease
 from nightrank.flows.serve.server import Server
 from nightrank.storage.errors import InputError
+from nightrank.storage.visits.log import VisitLog
+from nightrank.tasks.online.visits import Visits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,15 +129,30 @@ def serving(configuration: Configuration) -> Iterator[Server]:
     """
     settings = configuration.settings.serve
     published = configuration.workspace.current_release_id() is not None
-    with Current(ServedRelease.load(configuration) if published else None) as current:
+    with noting(configuration) as visits, Current(ServedRelease.load(configuration) if published else None) as current:
         follower = Follower(current, configuration)
         answerer = Answerer(current, settings)
         follower.start()
         try:
-            yield Server(settings, answerer, follower)
+            yield Server(settings, answerer, follower, visits)
         finally:
             follower.close()
             answerer.close()
+
+
+@contextmanager
+def noting(configuration: Configuration) -> Iterator[Visits]:
+    """What notes searches and clicks, in the log that the settings name.
+
+    Raises:
+        InputError: The log cannot be written.
+    """
+    settings, personal_data = configuration.settings.serve, configuration.settings.queries.personal_data
+    if settings.log is None:
+        yield Visits(None, personal_data=personal_data)
+        return
+    with VisitLog(configuration.base / settings.log, keep_days=settings.log_days) as log:
+        yield Visits(log, personal_data=personal_data)
 
 
 @contextmanager
