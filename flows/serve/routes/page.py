@@ -1,4 +1,4 @@
-"""``GET /``: a page to search with, made here, with no script and nothing from elsewhere."""
+"""``GET /``: a page to search with, made here; its script is a convenience, and nothing comes from elsewhere."""
 
 from __future__ import annotations
 
@@ -164,22 +164,18 @@ def _chooser(facet: Facet, given: Mapping[str, str]) -> Chooser:
 
 
 def _reply(shown: Shown, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
-    html, style_hash = _rendered(shown)
+    template, style, script = _template()
     policy = (
-        f"default-src 'none'; style-src 'sha256-{style_hash}'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
+        f"default-src 'none'; style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
+    html = template.render(shown=shown, style=style, script=script)
     return Reply(status, html.encode(), HTML, {"Content-Security-Policy": policy, **(headers or {})})
 
 
-def _rendered(shown: Shown) -> tuple[str, str]:
-    template, style, style_hash = _template()
-    return template.render(shown=shown, style=style), style_hash
-
-
 @cache
-def _template() -> tuple[Template, Markup, str]:
-    """The template, the style and its digest."""
+def _template() -> tuple[Template, Markup, Markup]:
+    """The template, the style and the script."""
     environment = Environment(
         loader=PackageLoader("nightrank.flows.serve", "page"),
         autoescape=True,
@@ -189,9 +185,14 @@ def _template() -> tuple[Template, Markup, str]:
         lstrip_blocks=True,
     )
     assert environment.loader is not None
-    style, _, _ = environment.loader.get_source(environment, "page.css")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return environment.get_template("page.html.jinja"), Markup(style), digest  # noqa: S704 (package data)
+    sources = (environment.loader.get_source(environment, name)[0] for name in ("page.css", "page.js"))
+    style, script = (Markup(source) for source in sources)  # noqa: S704 (package data)
+    return environment.get_template("page.html.jinja"), style, script
+
+
+@cache
+def _digest(source: str) -> str:
+    return base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
 
 
 def _showable(value: object) -> object:
