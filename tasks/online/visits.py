@@ -71,6 +71,11 @@ class Visits:
         self._remembering = Lock()
 
     @property
+    def is_noting(self) -> bool:
+        """Whether anything is noted."""
+        return self._log is not None
+
+    @property
     def rows(self) -> RowCounts:
         """How many rows were written, and how many were lost."""
         return RowCounts(0, 0) if self._log is None else self._log.counts

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -18,29 +13,14 @@ from nightrank.flows.settings_file import load_settings
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.tasks.train.pairs import Pair, pairs_of_clicks
 from tests.support.collection import small_collection
+from tests.support.server_process import server_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.conftest import Models
-    from tests.support.collection import Collection
 
 UNKNOWN = "pendulum of a clock"
-
-
-@contextmanager
-def server_of(collection: Collection) -> Iterator[httpx.Client]:
-    """A client of a server in a process of its own."""
-    command = [str(Path(sys.executable).with_name("nightrank")), "serve", "-c", str(collection.settings_file)]
-    with subprocess.Popen([*command, "--port", "0", "--json"], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            started = "".join(iter(process.stdout.readline, "}\n")) + "}"
-            with httpx.Client(base_url=json.loads(started)["address"], timeout=60) as client:
-                yield client
-        finally:
-            process.terminate()
-    assert process.returncode in {0, -15}
 
 
 def asked(client: httpx.Client, query: str, *, until: str | None = None) -> dict[str, object]:
@@ -64,7 +44,10 @@ def test_what_is_asked_today_is_answered_in_advance_tomorrow(models: Models, tmp
     logs.mkdir()
     (collection.folder / "queries.jsonl").rename(logs / "known.jsonl")
     first = refresh_plainly(collection.settings_file).manifest.release_id
-    with server_of(collection) as client:
+    with (
+        server_process(collection.settings_file) as server,
+        httpx.Client(base_url=server.address, timeout=60) as client,
+    ):
         live = asked(client, UNKNOWN)
         assert (live["how"], live["release_id"]) == ("live", first)
         results = live["results"]

@@ -1,4 +1,7 @@
-"""``GET /``: a page to search with, made here; its script is a convenience, and nothing comes from elsewhere."""
+"""``GET /``: a page to search with, made here, and with nothing from elsewhere.
+
+Its few lines of script complete what is typed and tell of clicks; it works without them.
+"""
 
 from __future__ import annotations
 
@@ -71,6 +74,7 @@ class Shown:
         wrong: What is wrong with what was asked.
         document: That is looked at.
         release_id: Of what is served.
+        notes_clicks: Whether clicks are noted.
     """
 
     query: str
@@ -80,6 +84,7 @@ class Shown:
     wrong: Told | None = None
     document: Document | None = None
     release_id: str = ""
+    notes_clicks: bool = False
 
     @property
     def title(self) -> str:
@@ -153,6 +158,7 @@ async def _with_answer(server: Server, shown: Shown, given: Mapping[str, str]) -
         answer=answer,
         document=document,
         release_id=shown.release_id if answer is None else answer.release_id,
+        notes_clicks=server.visits.is_noting,
     )
 
 
@@ -165,11 +171,11 @@ def _chooser(facet: Facet, given: Mapping[str, str]) -> Chooser:
 
 def _reply(shown: Shown, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
     template, style, script = _template()
+    html = template.render(shown=shown, style=style, script=script)
     policy = (
         f"default-src 'none'; style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'; "
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
-    html = template.render(shown=shown, style=style, script=script)
     return Reply(status, html.encode(), HTML, {"Content-Security-Policy": policy, **(headers or {})})
 
 
@@ -185,13 +191,14 @@ def _template() -> tuple[Template, Markup, Markup]:
         lstrip_blocks=True,
     )
     assert environment.loader is not None
-    sources = (environment.loader.get_source(environment, name)[0] for name in ("page.css", "page.js"))
-    style, script = (Markup(source) for source in sources)  # noqa: S704 (package data)
-    return environment.get_template("page.html.jinja"), style, script
+    style, _, _ = environment.loader.get_source(environment, "page.css")
+    script, _, _ = environment.loader.get_source(environment, "page.js")
+    return environment.get_template("page.html.jinja"), Markup(style), Markup(script)  # noqa: S704 (package data)
 
 
 @cache
-def _digest(source: str) -> str:
+def _digest(source: Markup) -> str:
+    """By which a policy names what may stand in the page."""
     return base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
 
 

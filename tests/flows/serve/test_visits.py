@@ -3,48 +3,48 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from starlette.testclient import TestClient
 
-from tests.flows.serve.conftest import served
+from nightrank.flows.serve.app import application
+from nightrank.flows.serve.guard import Guard
+from nightrank.flows.serve.run import serving
+from nightrank.flows.settings_file import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from starlette.testclient import TestClient
-
     from nightrank.flows.serve.server import Server
     from tests.support.collection import Collection
 
 
-def rows(collection: Collection) -> list[dict[str, Any]]:
-    """What is in the log, whoever wrote it."""
-    files = sorted((collection.folder / "query-log").glob("*.jsonl"))
-    return [json.loads(line) for path in files for line in path.read_text().splitlines()]
+@contextmanager
+def noting(collection: Collection, folder: Path, *, live: bool = True) -> Iterator[tuple[TestClient, Server]]:
+    """A server of its own that notes visits in a folder, and a client of it."""
+    text = collection.settings_file.read_text()
+    other = collection.settings_file.with_name(f"noting-{live}.toml")
+    other.write_text(f'{text}[serve]\nlive = {str(live).lower()}\nlog = "{folder}"\n')
+    with (
+        serving(load_settings(other)) as server,
+        TestClient(application(server, Guard(None, hosts=(), max_body_bytes=2048))) as client,
+    ):
+        yield client, server
 
 
-@pytest.fixture
-def noted(published_plainly: Collection) -> Iterator[tuple[TestClient, Server, int]]:
-    """A server of its own, and how many rows the log had before it."""
-    before = len(rows(published_plainly))
-    with served(published_plainly) as (client, server):
-        yield client, server, before
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for path in folder.glob("*.jsonl") for line in path.read_text().splitlines()]
 
 
-def new_rows(collection: Collection, noted: tuple[TestClient, Server, int]) -> list[dict[str, Any]]:
-    _, server, before = noted
-    log = server.visits._log
-    assert log is not None
-    log.flush()
-    return rows(collection)[before:]
+def test_searches_of_every_tier_and_clicks_are_noted(published_plainly: Collection, tmp_path: Path) -> None:
+    with noting(published_plainly, tmp_path) as (client, server):
+        _visit(client, server, tmp_path)
 
 
-def test_searches_of_every_tier_and_clicks_are_noted(
-    published_plainly: Collection, noted: tuple[TestClient, Server, int]
-) -> None:
-    client = noted[0]
+def _visit(client: TestClient, server: Server, folder: Path) -> None:
     exact = client.get("/search", params={"q": "Black TEA"}, headers={"X-Session": "session-1"}).json()
     live = client.get("/search", params={"q": "green leaves", "filter": '{"letters":{"lte":9}}'}).json()
     second = exact["results"][1]["document_id"]
@@ -52,7 +52,10 @@ def test_searches_of_every_tier_and_clicks_are_noted(
     told = client.post("/clicks", json=click)
     assert (told.status_code, told.content) == (204, b"")
     client.get("/search", params={"q": "mail jane.doe@example.org"})
-    written = new_rows(published_plainly, noted)
+    log = server.visits._log
+    assert log is not None
+    log.flush()
+    written = rows(folder)
     assert [(row["query"], row["count"], row["clicked"]) for row in written] == [
         ("black tea", 1, None),
         ("green leaves", 1, None),
@@ -114,22 +117,8 @@ def test_what_is_typed_is_completed(client: TestClient) -> None:
 
 
 def test_what_nobody_answers_is_noted_for_the_next_night(published_plainly: Collection, tmp_path: Path) -> None:
-    text = published_plainly.settings_file.read_text()
-    other = published_plainly.settings_file.with_name("cached-alone.toml")
-    other.write_text(f'{text}[serve]\nlive = false\nlog = "{tmp_path / "visits"}"\n')
-    from starlette.testclient import TestClient
-
-    from nightrank.flows.serve.app import application
-    from nightrank.flows.serve.guard import Guard
-    from nightrank.flows.serve.run import serving
-    from nightrank.flows.settings_file import load_settings
-
-    with (
-        serving(load_settings(other)) as server,
-        TestClient(application(server, Guard(None, hosts=(), max_body_bytes=2048))) as client,
-    ):
+    with noting(published_plainly, tmp_path, live=False) as (client, _):
         assert client.get("/search", params={"q": "green leaves"}).status_code == 404
         assert client.get("/search", params={"q": ""}).status_code == 400
-    [path] = (tmp_path / "visits").glob("*.jsonl")
-    [row] = map(json.loads, path.read_text().splitlines())
+    [row] = rows(tmp_path)
     assert (row["query"], row["how"], row["results"], row["score"]) == ("green leaves", "none", 0, None)
