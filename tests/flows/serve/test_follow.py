@@ -82,13 +82,15 @@ def test_requests_during_switches_are_all_answered_and_each_from_one_release(col
             return seen
 
         asking = [others.submit(ask, query) for query in QUERIES * 2]
-        for word in ("second", "third"):
-            publish(word)
+        try:
+            for word in ("second", "third"):
+                publish(word)
+                assert server.follower.look()
+            roll_back(FolderWorkspace(collection.workspace), None, now=datetime.now(UTC), publish=Workspace.publish)
             assert server.follower.look()
-        roll_back(FolderWorkspace(collection.workspace), None, now=datetime.now(UTC), publish=Workspace.publish)
-        assert server.follower.look()
-        time.sleep(0.3)
-        done.set()
+            time.sleep(0.3)
+        finally:
+            done.set()
         seen = [answer for request in asking for answer in request.result()]
         assert server.answerer.current.switches == 3
         assert server.answerer.current.held == 1
