@@ -192,7 +192,7 @@ def _how_equal(cache: SearchCache, peers: Sequence[LookUp], queries: Sequence[st
     for query in queries:
         found = cache.get(query)
         assert found is not None
-        assert all(msgspec.to_builtins(found.results) == peer(query) for peer in peers)
+        assert all(json.loads(msgspec.json.encode(found.results)) == peer(query) for peer in peers)
     return f"the same results for {len(queries)} queries"
 
 

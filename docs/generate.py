@@ -51,7 +51,7 @@ def commands_page() -> str:
     blocks = ["# Command line", NOTE]
     blocks.append(
         wrapped(
-            "Every command but `demo` takes `-c FILE` (`--config`): the settings file; without it "
+            "Every command but `init` and `demo` takes `-c FILE` (`--config`): the settings file; without it "
             "`nightrank.toml` in the working directory, else `nightrank-demo/nightrank.toml`. With `--json` a command "
             "writes one JSON object on standard output and nothing else ([what is in it](json.md)). "
             "`nightrank COMMAND --help` shows the same as this page."

@@ -85,7 +85,7 @@ def find_settings_file(given: Path | None) -> Path:
         if path.is_file():
             return path
     message = f"There is no {DEFAULT_FILES[0]} in {Path.cwd()}."
-    raise InputError(message, remedy="Name a settings file with -c, or run `nightrank demo` for an example.")
+    raise InputError(message, remedy="Write one with `nightrank init`, name one with -c, or see `nightrank demo`.")
 
 
 def load_settings(path: Path, *, anew: bool = False) -> Configuration:
@@ -125,7 +125,7 @@ def _read(path: Path) -> Settings:
         value = tomllib.loads(text)
     except FileNotFoundError as error:
         message = f"There is no settings file {path}."
-        raise InputError(message, remedy="Name one with -c, or run `nightrank demo` for an example.") from error
+        raise InputError(message, remedy="Write one with `nightrank init`, or name another with -c.") from error
     except (OSError, UnicodeDecodeError) as error:
         if (told := passing_failure(error)) is not None:
             raise told from error

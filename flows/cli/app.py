@@ -15,7 +15,7 @@ from nightrank.flows.cli.improve import quantize, tune
 from nightrank.flows.cli.look import evaluate, releases, report, search
 from nightrank.flows.cli.operate import doctor, export, prune, retract, rollback
 from nightrank.flows.cli.serve import serve
-from nightrank.flows.cli.start import check, demo
+from nightrank.flows.cli.start import check, demo, init
 from nightrank.flows.cli.train import train
 from nightrank.flows.command import end_command, one_command
 from nightrank.storage.errors import InputError, NightrankError
@@ -30,7 +30,7 @@ app = App(
 )
 
 GROUPS: tuple[tuple[str, tuple[Callable[..., int] | App, ...]], ...] = (
-    ("Start", (demo, check)),
+    ("Start", (init, check, demo)),
     ("Build", (refresh, schedule)),
     ("Look", (search, report, releases, evaluate)),
     ("Serve", (serve,)),

@@ -64,13 +64,14 @@ def retract(
     json_: Json = False,
 ) -> int:
     """Take documents out of every answer, at once and for good, whatever the source still holds."""
-    quiet_prefect()
     from datetime import UTC, datetime
 
     from nightrank.flows.operate.retract import ids_in, listed, take_down
     from nightrank.flows.operate.retract_terminal import show_listed, show_taken_down
 
     _, configuration = settings_of(config)
+    if configuration.settings.export.to:
+        quiet_prefect()
     documents = [*document_ids, *(() if from_ is None else ids_in(from_))]
     if list_:
         if documents or undo or erase:

@@ -1,14 +1,15 @@
-"""Start: the example, and a look at one's own settings and inputs before the first refresh."""
+"""Start: settings for what is here, a look at them and at the inputs before the first refresh, and the example."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from nightrank.flows.cli.build import build_release
-from nightrank.flows.cli.options import Config, Json, print_json, settings_of
+from nightrank.flows.cli.options import Config, Json, flag, print_json, settings_of, show
 
 
 def demo(
@@ -25,6 +26,24 @@ def demo(
     if not json_:
         show_next_steps(settings_file)
     return code
+
+
+def init(
+    source: Annotated[
+        str | None, Parameter(help="Folder, file or glob of documents. Default: what is found where you stand.")
+    ] = None,
+    *,
+    yes: Annotated[bool, flag("Ask nothing, and take what was found.")] = False,
+    json_: Json = False,
+) -> int:
+    """Look at what is here and write nightrank.toml: documents, query log, judgments, languages; never over another."""
+    from nightrank.flows.start.init import initialise
+    from nightrank.flows.start.terminal import asked_in_terminal, show_initialised
+
+    asks = not yes and not json_ and sys.stdin.isatty() and sys.stdout.isatty()
+    done = initialise(Path.cwd(), source, ask=asked_in_terminal if asks else None)
+    show(done, show_initialised, json_=json_)
+    return 0
 
 
 def check(*, config: Config = None, json_: Json = False) -> int:

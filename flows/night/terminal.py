@@ -56,7 +56,8 @@ def _counts_table(summary: Summary) -> Table:
         "documents",
         f"{counts.documents:,}",
         f"{counts.documents_added:,} added, {counts.documents_edited:,} edited, "
-        f"{counts.documents_metadata:,} with other metadata, {counts.documents_removed:,} removed",
+        f"{counts.documents_metadata:,} with other metadata, {counts.documents_removed:,} removed"
+        + (f", {counts.documents_retracted:,} kept out (taken down)" if counts.documents_retracted else ""),
     )
     memos = memo_use(counts)
     table.add_row(

@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError, NightrankError, reason_of
 from nightrank.storage.retracted.listed import Retraction, read_retracted
 from nightrank.storage.serving.address import parse_address
-from nightrank.tasks.stages.export import export_release, keep_out_of, may_pass
-from nightrank.tasks.takedown.erase import erase
-from nightrank.tasks.takedown.retract import bring_back, retract
+from nightrank.tasks.takedown.retract import bring_back, put_in_order, retract
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,6 +125,8 @@ def take_down(
     _check(ids, reason)
     if undo:
         changed = bring_back(workspace, ids, now=now)
+    elif not ids:
+        changed = put_in_order(workspace, now=now)
     else:
         retraction = Retraction(now.isoformat(timespec="seconds"), _login_name(), reason)
         changed = retract(workspace, ids, retraction, now=now)
@@ -137,8 +137,8 @@ def take_down(
     if erasing:
         try:
             erased = _erase(configuration, ids or tuple(changed.retracted.documents), now=now)
-        except NightrankError as error:  # what was taken down is down all the same
-            failed.append(f"Nothing proves that it is erased: {error}")
+        except Exception as error:  # whatever is wrong, what was taken down is down
+            failed.append(f"Nothing proves that it is erased: {reason_of(error)}")
         else:
             failed += _left(erased)
             # What was replaced on a server goes now, and not after its grace.
@@ -153,6 +153,8 @@ def _erase(configuration: Configuration, documents: Sequence[str], *, now: datet
     Raises:
         WorkspaceBusy: A night is at work.
     """
+    from nightrank.tasks.takedown.erase import erase  # it loads what makes a release, which a takedown does without
+
     workspace, keep = configuration.workspace, configuration.settings.retention.keep
     with workspace.writing(now=now):
         return erase(workspace, documents, keep=keep, now=now)
@@ -213,7 +215,11 @@ def _export(
         settings = settings.model_copy(update={"grace_seconds": grace_seconds})
     done: list[Exported] = []
     failed: list[str] = []
-    for written in settings.to if release_id is not None else ():
+    if release_id is None or not settings.to:
+        return done, failed
+    from nightrank.tasks.stages.export import export_release, keep_out_of, may_pass  # it loads Prefect
+
+    for written in settings.to:
         try:
             address = parse_address(written, base=configuration.base)
             keep_out_of(workspace, [address])

@@ -68,7 +68,7 @@ def _show_erased(erased: Erased, console: Console) -> None:
     if erased.shared_texts:
         console.print(f"{erased.shared_texts:,} of its texts are other documents' as well, and stay.")
     if erased.shared_parts:
-        console.print(f"{erased.shared_parts:,} parts of its texts are other documents' as well, and prove nothing.")
+        console.print(f"{erased.shared_parts:,} parts of its texts are others' or queries' too, and prove nothing.")
     console.print("The id stays in retracted.json: by it nights know what to leave out.")
     console.print(
         "Not reached: the source, backups, exported files that somebody copied or holds open, copies of a bucket on "

@@ -6,7 +6,6 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
-from uuid import uuid4
 
 import msgspec
 
@@ -30,12 +29,14 @@ class Question:
         condition: The canonical text of its filter; None without one.
         depth: Results that are wanted; None for as many as a release has.
         at: When it arrived, by ``time.monotonic``.
+        session: Whatever tells who asks from others today; None where nothing does.
     """
 
     query: str
     condition: str | None
     depth: int | None
     at: float
+    session: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -49,7 +50,7 @@ class Answer(msgspec.Struct, frozen=True):
         expected_overlap: Of such an answer, how alike it and the query's own are, from 0 to 1, as the release has
             measured; null of others.
         release_id: Of the release that all of it comes from.
-        impression: An id of this answer, by which clicks name it.
+        impression: An id of this answer, by which clicks name it; empty until it is noted.
         pairs_wanted: Of an answer that was made now: the passages that the reranker was to order; null of others.
         pairs_scored: Those for which there was time before the deadline: the best of the first stage.
         results: Best first.
@@ -190,7 +191,7 @@ def _answer(
         from_query=like,
         expected_overlap=overlap,
         release_id=release.release_id,
-        impression=uuid4().hex,
+        impression="",
         pairs_wanted=pairs[0],
         pairs_scored=pairs[1],
         results=results,

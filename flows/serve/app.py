@@ -21,16 +21,18 @@ from starlette.responses import Response
 from nightrank.flows.serve.answer import Answer
 from nightrank.flows.serve.faults import Problem, RequestFault, told_of
 from nightrank.flows.serve.front import Front
+from nightrank.flows.serve.mcp import PATH, mcp_application
 from nightrank.flows.serve.parameters import shown
 from nightrank.flows.serve.reply import JSON
+from nightrank.flows.serve.routes.clicks import Click, clicks
 from nightrank.flows.serve.routes.documents import Document, document
 from nightrank.flows.serve.routes.operate import Health, Releases, healthz, metrics, releases
+from nightrank.flows.serve.routes.page import page
 from nightrank.flows.serve.routes.search import search
+from nightrank.flows.serve.routes.suggest import Suggestions, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-
-    from starlette.types import Scope
 
     from nightrank.flows.serve.guard import Guard
     from nightrank.flows.serve.reply import Reply
@@ -51,18 +53,21 @@ class Route:
         parameters: Behind the question mark: what each is, and whether it must be given.
         method: Of HTTP.
         is_fast: Whether requests go past the framework.
+        takes: What is sent with it; None of what takes nothing.
     """
 
     path: str
-    reply: Callable[[Server, Scope], Awaitable[Reply]]
+    reply: Callable[..., Awaitable[Reply]]
     summary: str
     replied: type[msgspec.Struct] | None = None
     parameters: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
     method: str = "GET"
     is_fast: bool = False
+    takes: type[msgspec.Struct] | None = None
 
 
 ROUTES = (
+    Route("/", page, "A page to search with"),
     Route(
         "/search",
         search,
@@ -75,6 +80,15 @@ ROUTES = (
         },
         is_fast=True,
     ),
+    Route(
+        "/suggest",
+        suggest,
+        "Queries that what is being typed may become",
+        Suggestions,
+        {"q": ("What is being typed.", False), "limit": ("Suggestions at most: 8 if nothing is said, 50.", False)},
+        is_fast=True,
+    ),
+    Route("/clicks", clicks, "Note that a result was opened", method="POST", takes=Click),
     Route("/documents/{document_id:path}", document, "A document of the release, passage by passage", Document),
     Route("/releases", releases, "The releases of the workspace", Releases),
     Route("/healthz", healthz, "Whether the server is well", Health),
@@ -88,13 +102,18 @@ def application(server: Server, guard: Guard) -> Front:
     Args:
         server: Its parts.
         guard: Lets requests in.
+
+    Raises:
+        InputError: A package that the settings ask for is not installed.
     """
+    spoken = mcp_application(server) if server.settings.mcp else None
     app = FastAPI(
         title="Nightrank",
         version=version("nightrank"),
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        lifespan=None if spoken is None else spoken.router.lifespan_context,
         exception_handlers={HTTPException: _unknown},
     )
     for route in ROUTES:
@@ -105,11 +124,14 @@ def application(server: Server, guard: Guard) -> Front:
             summary=route.summary,
             operation_id=route.reply.__name__,
             response_class=Response,
+            include_in_schema=route.reply is not page,  # it is for people
             responses=_responses(route),
-            openapi_extra={"parameters": [_parameter(*each) for each in route.parameters.items()]},
+            openapi_extra=_asked(route),
         )
-    replied = [route.replied for route in ROUTES if route.replied is not None]
-    _, schemas = msgspec.json.schema_components([*replied, Problem], ref_template=REFERENCE)
+    if spoken is not None:
+        app.router.routes.extend(spoken.routes)
+    records = [record for route in ROUTES for record in (route.replied, route.takes) if record is not None]
+    _, schemas = msgspec.json.schema_components([*records, Problem], ref_template=REFERENCE)
     _add_schemas(app, schemas)
     paths = [route.path.partition("{")[0] for route in ROUTES]
     return Front(
@@ -117,14 +139,15 @@ def application(server: Server, guard: Guard) -> Front:
         fast={route.path: partial(route.reply, server) for route in ROUTES if route.is_fast},
         guard=guard,
         metrics=server.metrics,
-        paths=[*paths, "/openapi.json"],
+        paths=[*paths, "/openapi.json", PATH],
     )
 
 
 def _endpoint(route: Route, server: Server) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
-            return _response(await route.reply(server, request.scope))
+            sent = () if route.takes is None else (await request.body(),)
+            return _response(await route.reply(server, request.scope, *sent))
         except Exception as error:
             return _response(told_of(error, request.method).reply())
 
@@ -142,9 +165,17 @@ async def _unknown(request: Request, error: Exception) -> Response:
     what = f"There is nothing at {shown(request.url.path)}."
     if error.status_code == 405:
         what = f"{request.method} is nothing that can be done here."
-    paths = ", ".join(route.path for route in ROUTES)
+    paths = ", ".join(route.path.replace(":path", "") for route in ROUTES)
     fault = RequestFault(error.status_code, what, where="path", remedy=f"There are {paths}.", headers=error.headers)
     return _response(fault.reply())
+
+
+def _asked(route: Route) -> dict[str, Any]:
+    """What is asked with a route, as OpenAPI has it."""
+    asked: dict[str, Any] = {"parameters": [_parameter(*each) for each in route.parameters.items()]}
+    if route.takes is not None:
+        asked["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(route.takes)}}}
+    return asked
 
 
 def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
@@ -152,8 +183,9 @@ def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
     replied = {} if route.replied is None else {"schema": _reference(route.replied)}
     kind = "text/plain" if route.replied is None else JSON
     problem = {"content": {JSON: {"schema": _reference(Problem)}}}
+    done: dict[int | str, dict[str, Any]] = {200: {"description": "What was asked for", "content": {kind: replied}}}
     return {
-        200: {"description": "What was asked for", "content": {kind: replied}},
+        **(done if route.takes is None else {204: {"description": "It is noted"}}),
         "4XX": {"description": "The request is at fault", **problem},
         "5XX": {"description": "The server is at fault, or has too much to do", **problem},
     }
@@ -165,7 +197,7 @@ def _reference(record: type[msgspec.Struct]) -> dict[str, str]:
 
 def _parameter(name: str, meant: tuple[str, bool]) -> dict[str, Any]:
     description, is_required = meant
-    kind = "integer" if name == "depth" else "string"
+    kind = "integer" if name in {"depth", "limit"} else "string"
     schema = {"type": kind}
     return {"name": name, "in": "query", "required": is_required, "description": description, "schema": schema}
 

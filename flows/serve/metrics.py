@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from nightrank.flows.serve.answer import Answer, Answerer
+    from nightrank.storage.visits.log import RowCounts
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -39,6 +40,7 @@ class Metrics:
         self._live = Gauge("nightrank_live", "Live answers under way.", ["state"], registry=self._registry)
         self._age = Gauge("nightrank_release_age_seconds", "Age of the release.", registry=self._registry)
         self._held = Gauge("nightrank_releases_held", "Releases in memory.", registry=self._registry)
+        self._rows = Gauge("nightrank_log_rows", "Rows of the query log.", ["state"], registry=self._registry)
         self._bytes = Gauge("nightrank_collection_bytes", "Memory of the collection.", registry=self._registry)
 
     def request(self, path: str, status: int) -> None:
@@ -58,8 +60,16 @@ class Metrics:
             if answer.pairs_scored < answer.pairs_wanted:
                 self._cut.inc()
 
-    def page(self, answerer: Answerer, *, now: datetime) -> Reply:
-        """All of it, as Prometheus reads it."""
+    def page(self, answerer: Answerer, rows: RowCounts, *, now: datetime) -> Reply:
+        """All of it, as Prometheus reads it.
+
+        Args:
+            answerer: Answers questions.
+            rows: Of the query log.
+            now: What ages are counted to.
+        """
+        self._rows.labels("written").set(rows.written)
+        self._rows.labels("lost").set(rows.lost)
         release = answerer.current.peek()
         self._switches.set(answerer.current.switches)
         self._live.labels("running").set(answerer.capacity.running)

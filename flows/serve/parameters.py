@@ -13,12 +13,14 @@ from nightrank.storage.keys import normalise_query
 from nightrank.storage.serving.cache import condition_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from nightrank.tasks.settings.serving import ServeSettings
 
 MOST_PARAMETERS = 16
 QUESTION = ("q", "filter", "depth")
+SESSION = b"x-session"
+MOST_SESSION = 200  # characters
 SHOWN = 60  # characters of a value that a message repeats
 
 
@@ -46,8 +48,15 @@ def parameters(query_string: bytes, *, known: Collection[str]) -> dict[str, str]
     return found
 
 
-def question_of(given: Mapping[str, str], settings: ServeSettings) -> Question:
-    """The question that parameters ask.
+def question_of(
+    given: Mapping[str, str], settings: ServeSettings, *, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> Question:
+    """The question that a request asks.
+
+    Args:
+        given: Its parameters.
+        settings: How long they may be.
+        headers: Of the request.
 
     Raises:
         RequestFault: One is missing, too long, or none.
@@ -63,7 +72,39 @@ def question_of(given: Mapping[str, str], settings: ServeSettings) -> Question:
             condition = condition_of(written)
         except InputError as error:
             raise not_valid(error.message, where="filter", remedy=error.remedy) from error
-    return Question(query, condition, _number(given.get("depth")), at)
+    return Question(query, condition, number_of(given.get("depth"), where="depth"), at, session_of(headers))
+
+
+def typed_of(given: Mapping[str, str], settings: ServeSettings) -> str:
+    """What is being typed; it may be empty.
+
+    Raises:
+        RequestFault: It is too long.
+    """
+    return _bounded(given.get("q", ""), settings.max_query_characters, where="q", what="query")
+
+
+def session_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """What a request says that tells its visitor from others today; None where it says nothing.
+
+    Raises:
+        RequestFault: It is too long.
+    """
+    said = next((value.decode("latin-1").strip() for name, value in headers if name == SESSION), "")
+    return _bounded(said, MOST_SESSION, where="X-Session", what="session") or None
+
+
+def number_of(written: str | None, *, where: str) -> int | None:
+    """How many are asked for; None where nothing is said.
+
+    Raises:
+        RequestFault: It is no number.
+    """
+    if written is None:
+        return None
+    if not (written.isascii() and written.isdigit() and len(written) < 10):
+        raise not_valid(f"{shown(written)} is no number.", where=where, remedy="Give a whole number.")
+    return int(written)
 
 
 def shown(text: str) -> str:
@@ -76,11 +117,3 @@ def _bounded(text: str, most: int, *, where: str, what: str) -> str:
         said = f"The {what} has {len(text)} characters, and may have {most}."
         raise not_valid(said, where=where, remedy="Shorten it.")
     return text
-
-
-def _number(written: str | None) -> int | None:
-    if written is None:
-        return None
-    if not (written.isascii() and written.isdigit() and len(written) < 10):
-        raise not_valid(f"{shown(written)} is no number of results.", where="depth", remedy="Give a whole number.")
-    return int(written)

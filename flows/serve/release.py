@@ -14,19 +14,21 @@ from nightrank.storage.foreign import placed
 from nightrank.storage.retracted.listed import read_retracted
 from nightrank.tasks.near.cache import SearchCache
 from nightrank.tasks.near.pool_search import PoolSearch
+from nightrank.tasks.online.facets import facets_of
 from nightrank.tasks.online.models import models_of
 from nightrank.tasks.online.release import OnlineRelease, held_collection
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.takedown.chunks import still_there
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from nightrank.flows.settings_file import Configuration
     from nightrank.storage.release.manifest import Manifest
+    from nightrank.tasks.online.facets import Facet
     from nightrank.tasks.online.held import HeldStage
     from nightrank.tasks.online.models import OnlineModels
     from nightrank.tasks.settings.whole import Settings
@@ -46,6 +48,7 @@ class ServedRelease(Closing):
         collection: In memory; None where no query is answered now.
         retracted: Ids of documents that were taken down.
         allowed: bool (n_chunks,), the chunks of the others; None for all.
+        facets: Fields by which a search may be narrowed.
         models: That it was made with.
         online: What answers now; None where nothing does.
         pools: What was found for known queries, for others near to them; None where that is off.
@@ -58,6 +61,7 @@ class ServedRelease(Closing):
     collection: HeldStage | None
     retracted: Collection[str]
     allowed: NDArray[np.bool_] | None
+    facets: Sequence[Facet]
     models: OnlineModels | None
     online: OnlineRelease | None
     pools: PoolSearch | None = None
@@ -81,14 +85,15 @@ class ServedRelease(Closing):
             stored = StoredRelease.open(workspace, cache.release_id)
             retracted = read_retracted(workspace).documents.keys()
             if not configuration.settings.serve.live:
-                return cls(stored.manifest, stored.settings, cache, None, retracted, None, None, None)
+                return cls(stored.manifest, stored.settings, cache, None, retracted, None, (), None, None)
             if before is not None and before.release_id == cache.release_id and before.online is not None:
                 held: _Held = before.collection, before.models, before.online, before.pools, ""
             else:
                 held = _online(stored, configuration, loaded=None if before is None else before.models)
             collection, models, online, pools, why = held
             allowed = None if collection is None else still_there(collection.statistics, None, retracted)
-            parts = collection, retracted, allowed, models, online, pools, why
+            facets = () if collection is None else facets_of(collection)
+            parts = collection, retracted, allowed, facets, models, online, pools, why
             return cls(stored.manifest, stored.settings, cache, *parts)
         except BaseException:
             cache.close()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import uvicorn
+from typing_extensions import override
 
 from nightrank.flows.serve.answer import Answerer
 from nightrank.flows.serve.app import application
@@ -19,6 +21,8 @@ from nightrank.flows.serve.protocol import BoundedHttp
 from nightrank.flows.serve.release import ServedRelease
 from nightrank.flows.serve.server import Server
 from nightrank.storage.errors import InputError
+from nightrank.storage.visits.log import VisitLog
+from nightrank.tasks.online.visits import Visits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,7 +91,7 @@ def run(configuration: Configuration, *, host: str, port: int, on_start: Callabl
             date_header=False,
             proxy_headers=False,
             ws="none",
-            lifespan="off",
+            lifespan="on",
             backlog=BACKLOG,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
@@ -101,7 +105,21 @@ def run(configuration: Configuration, *, host: str, port: int, on_start: Callabl
                 warnings=tuple(_warnings(release, host=host, token=token)),
             )
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that ends well when it is told to: uvicorn's own dies of the signal in the end."""
+
+    @contextmanager
+    @override
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @contextmanager
@@ -113,15 +131,30 @@ def serving(configuration: Configuration) -> Iterator[Server]:
     """
     settings = configuration.settings.serve
     published = configuration.workspace.current_release_id() is not None
-    with Current(ServedRelease.load(configuration) if published else None) as current:
+    with noting(configuration) as visits, Current(ServedRelease.load(configuration) if published else None) as current:
         follower = Follower(current, configuration)
         answerer = Answerer(current, settings)
         follower.start()
         try:
-            yield Server(settings, answerer, follower)
+            yield Server(settings, answerer, follower, visits)
         finally:
             follower.close()
             answerer.close()
+
+
+@contextmanager
+def noting(configuration: Configuration) -> Iterator[Visits]:
+    """What notes searches and clicks, in the log that the settings name.
+
+    Raises:
+        InputError: The log cannot be written.
+    """
+    settings, personal_data = configuration.settings.serve, configuration.settings.queries.personal_data
+    if settings.log is None:
+        yield Visits(None, personal_data=personal_data)
+        return
+    with VisitLog(configuration.base / settings.log, keep_days=settings.log_days) as log:
+        yield Visits(log, personal_data=personal_data)
 
 
 @contextmanager

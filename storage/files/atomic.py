@@ -7,6 +7,7 @@ is writing removes them. Nothing else in Nightrank renames or replaces a file.
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import shutil
@@ -59,6 +60,34 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a small file of text, in UTF-8."""
     write_bytes(path, text.encode())
+
+
+def write_new_text(path: Path, text: str) -> None:
+    """Write a small file of text, in UTF-8, under a name that no file has; of several who do so at once one succeeds.
+
+    Raises:
+        FileExistsError: There is one, which stays as it is.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_UNFINISHED}")
+    try:
+        with naming(path):
+            temporary.write_bytes(text.encode())
+            _sync(temporary)
+            _name_anew(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _name_anew(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)  # unlike a rename, it never takes another file's place
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        temporary.replace(path)
 
 
 def remove_unfinished(folder: Path, name: str | None = None) -> None:

@@ -41,6 +41,7 @@ _COPY = (
 _HAS_TABLES = "SELECT count(*) FROM sqlite_schema WHERE name = 'near'"
 _FACTS = "SELECT name, value FROM near"
 _FORM = "SELECT query_key, agreement FROM near_forms WHERE form = ?"
+_TEXT = "SELECT query FROM results WHERE query_key = ?"
 _TERM = "SELECT count(*) FROM near_terms WHERE term = ?"
 _WORDS = "SELECT word FROM near_words WHERE deletion = ?"
 
@@ -120,6 +121,11 @@ class NearTables:
         """The query that answers for a form; None where none does, or several whose answers are too different."""
         row = self._connection.execute(_FORM, (form,)).fetchone()
         return None if row is None else FormAnswer(*row)
+
+    def text_of(self, query_key: str) -> str:
+        """The text of a query that answers for a form, normalised."""
+        [text] = self._connection.execute(_TEXT, (query_key,)).fetchone()
+        return str(text)
 
     def knows_term(self, term: int) -> bool:
         """Whether the collection or the log has a term."""

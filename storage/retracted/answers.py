@@ -11,7 +11,7 @@ from nightrank.storage.errors import MachineError
 from nightrank.storage.foreign import machine_error
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.results_file import ResultsFile
-from nightrank.storage.retracted.listed import ANSWERS
+from nightrank.storage.workspace.base import ANSWERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from nightrank.storage.workspace.base import Workspace
 
 LIST = "retracted.json"
-ANSWERS = "retracted"  # the folder of replaced answers
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.sqlite")
 
 

@@ -82,17 +82,17 @@ def snippets_of(text: str) -> tuple[str, ...]:
     return (text[:SNIPPET], text[middle : middle + SNIPPET], text[-SNIPPET:])
 
 
-def still_said(needles: Iterable[str], batches: Iterable[pa.RecordBatch]) -> frozenset[str]:
+def still_said(needles: Iterable[str], texts: Iterable[pa.Array]) -> frozenset[str]:
     """Those parts of texts that other texts say as well.
 
     Args:
         needles: Parts of texts.
-        batches: With the column ``text``, of other texts.
+        texts: Other texts, string (n,) each.
     """
     wanted = {needle: needle.encode() for needle in needles}
     found: set[str] = set()
-    for batch in batches:
-        held = _bytes_of(batch.column("text"))
+    for some in texts:
+        held = _bytes_of(some)
         found |= {needle for needle, raw in wanted.items() if raw in held}
     return frozenset(found)
 

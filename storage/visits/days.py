@@ -13,15 +13,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FILE = re.compile(r"queries-(\d{4}-\d\d-\d\d)\.jsonl")
+_FILE = re.compile(r"queries-(\d{4}-\d\d-\d\d)(?:-\d+)?\.jsonl")
 _SALT = re.compile(r"\.salt-(\d{4}-\d\d-\d\d)")
 _SALT_BYTES = 32
 _HASH_BYTES = 8
 
 
-def file_of(folder: Path, day: date) -> Path:
-    """The file of a day, in UTC."""
-    return folder / f"queries-{day.isoformat()}.jsonl"
+def file_of(folder: Path, day: date, *, writer: int = 1) -> Path:
+    """The file of a day, in UTC, of one of the processes that write a log at the same time.
+
+    >>> from pathlib import Path
+    >>> [file_of(Path(), date(2026, 3, 1), writer=number).name for number in (1, 2)]
+    ['queries-2026-03-01.jsonl', 'queries-2026-03-01-2.jsonl']
+    """
+    return folder / f"queries-{day.isoformat()}{'' if writer == 1 else f'-{writer}'}.jsonl"
 
 
 def remove_old(folder: Path, *, today: date, keep_days: int | None) -> None:

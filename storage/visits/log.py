@@ -1,8 +1,8 @@
 """Appends rows to a log by day: whole lines alone, from a thread of its own, so that no answer ever waits for a disk.
 
-One process writes a log. What is handed in is queued; where the queue is full, or the disk, rows are lost, counted, and
-that is told once. A file ends in a whole line: what a crash of the machine left of one is cut off when the file is next
-opened.
+Several processes may write a log, each its own files. What is handed in is queued; where the queue is full, or the
+disk, rows are lost, counted, and that is told once. A file ends in a whole line: what a crash of the machine left of
+one is cut off when the file is next opened.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from typing_extensions import override
 
 from nightrank.storage.closing import Closing
-from nightrank.storage.errors import InputError, WorkspaceBusy
+from nightrank.storage.errors import InputError
 from nightrank.storage.visits.days import file_of, remove_old, salt_of, salted
 from nightrank.storage.visits.rows import line_of
 
@@ -32,6 +32,7 @@ LINES_QUEUED = 10_000
 LINES_AT_ONCE = 1_000
 SECONDS_IDLE = 30.0  # after which it looks whether the day is over
 LONGEST_LINE = 1 << 20
+MOST_WRITERS = 64
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,14 +54,14 @@ class VisitLog(Closing):
 
     Raises:
         InputError: The folder cannot be made or written.
-        WorkspaceBusy: Another process writes this log.
     """
 
     def __init__(
         self, folder: Path, *, keep_days: int | None, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._folder, self._keep_days, self._clock = folder, keep_days, clock
-        self._lock: int | None = _locked(folder)
+        seat, self._writer = _seat(folder)
+        self._seat: int | None = seat
         self._day: date | None = None
         self._file: int | None = None
         self._salting = Lock()
@@ -87,9 +88,9 @@ class VisitLog(Closing):
         if self._thread.is_alive():
             self._lines.put(None)
             self._thread.join()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        if self._seat is not None:
+            os.close(self._seat)
+            self._seat = None
 
     def write(self, row: SearchRow | ClickRow, *, at: datetime) -> None:
         """Hand in a row; it is lost where the queue is full.
@@ -147,7 +148,7 @@ class VisitLog(Closing):
 
     def _opened(self, day: date) -> int:
         """The file of a day, the one that has its name now."""
-        path = file_of(self._folder, day)
+        path = file_of(self._folder, day, writer=self._writer)
         if self._file is not None:
             try:
                 if self._day == day and os.path.samestat(path.stat(), os.fstat(self._file)):
@@ -188,20 +189,26 @@ class VisitLog(Closing):
             _LOG.warning("Rows of the query log %s are lost: %s. Searches are answered as before.", self._folder, why)
 
 
-def _locked(folder: Path) -> int:
+def _seat(folder: Path) -> tuple[int, int]:
+    """A lock that nobody else holds, which has to be kept open, and its number, from 1."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        for number in range(1, MOST_WRITERS + 1):
+            descriptor = os.open(folder / f".lock-{number}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            else:
+                return descriptor, number
     except OSError as error:
         message = f"The query log {folder} cannot be written: {error.strerror}."
         raise InputError(message, remedy='Name another folder as [serve].log, or "none".') from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        message = f"Another process writes the query log {folder}, or its disk gives no locks ({error.strerror})."
-        raise WorkspaceBusy(message, remedy="Give each server a folder of its own as [serve].log.") from error
-    return descriptor
+    message = f"{MOST_WRITERS} processes write the query log {folder} already."
+    raise InputError(message, remedy="Name another folder as [serve].log.")
 
 
 def _write_all(file: int, data: bytes) -> None:

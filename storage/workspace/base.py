@@ -46,6 +46,7 @@ MANIFEST = "manifest.json"
 RELEASES = "releases"
 MODELS = "models"
 MEMOS = "memo"
+ANSWERS = "retracted"  # the folder of answers that are others since documents were taken down
 STAGING_PREFIX = ".staging-"
 
 

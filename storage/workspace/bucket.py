@@ -38,7 +38,7 @@ from nightrank.storage.files.listing import entries, files_below
 from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.lance.place import LanceBucket
 from nightrank.storage.places import read_bytes
-from nightrank.storage.workspace.base import MANIFEST, MODELS, POINTER, RELEASES, Workspace, is_release_id
+from nightrank.storage.workspace.base import ANSWERS, MANIFEST, MODELS, POINTER, RELEASES, Workspace, is_release_id
 from nightrank.storage.workspace.locks import abandoned_by, waiting_for
 
 if TYPE_CHECKING:
@@ -241,6 +241,9 @@ class BucketWorkspace(Workspace):
         for folder in entries(self.releases, "[!.]*"):
             if folder.name not in there:
                 shutil.rmtree(folder, ignore_errors=True)
+        copies = {path.name for path in (self.root / ANSWERS).glob("[!.]*")}
+        for name in copies.difference(self.files_in(ANSWERS) if copies else ()):
+            (self.root / ANSWERS / name).unlink(missing_ok=True)
 
     @override
     def size_bytes(self, path: Path) -> int:

@@ -85,10 +85,20 @@ def function_words(words: Collection[str], *, declared: str) -> AbstractSet[str]
     lists = _lists()
     if declared in lists:
         return lists[declared]
+    best, count = marks_found(words)
+    return lists[best if count >= LEAST_MARKS else MAIN]
+
+
+def marks_found(words: Collection[str]) -> tuple[str, int]:
+    """The language that some words have most function words of, and how many different ones.
+
+    Args:
+        words: Folded.
+    """
     distinct = words if isinstance(words, set | frozenset) else set(words)
-    found = {name: len(distinct & marks) for name, marks in lists.items()}
+    found = {name: len(distinct & marks) for name, marks in _lists().items()}
     best = max(found, key=lambda name: (found[name], name == MAIN, name))
-    return lists[best if found[best] >= LEAST_MARKS else MAIN]
+    return best, found[best]
 
 
 @cache

@@ -37,6 +37,10 @@ class KnownForms(Protocol):
         """The query that answers for a form; None where none does, or several whose answers are too different."""
         ...
 
+    def text_of(self, query_key: str) -> str:
+        """The text of a query that answers for a form, normalised."""
+        ...
+
     def knows_term(self, term: int) -> bool:
         """Whether the collection or the log has a term, by its key."""
         ...
@@ -81,11 +85,13 @@ def find_near(
     word = _misspelt(reading, known)
     if word is None:
         return None
-    others = [_same(other, condition, known, moves) for other in _respelt(reading, word, read, known)]
+    others = [_same(other, condition, known, {*moves, Move.WORDING}) for other in _respelt(reading, word, read, known)]
     near = {other.query_key: other for other in others if other is not None}
     if len(near) != 1:
         return None
     [only] = near.values()
+    if Move.WORDING not in moves and not _is_word_for_word(only, reading, word, read, known):
+        return None
     return only._replace(move=Move.SPELLING)
 
 
@@ -100,6 +106,13 @@ def _same(reading: Reading, condition: str | None, known: KnownForms, moves: Col
         if answer is not None:
             return NearQuery(answer.query_key, move, answer.agreement)
     return None
+
+
+def _is_word_for_word(near: NearQuery, reading: Reading, word: Word, read: QueryReader, known: KnownForms) -> bool:
+    """Whether a known query differs from a misspelt one in that word alone."""
+    tokens = read(known.text_of(near.query_key)).tokens
+    differing = [place for place, pair in enumerate(zip(tokens, reading.tokens, strict=False)) if pair[0] != pair[1]]
+    return len(tokens) == len(reading.tokens) and differing == [word.place]
 
 
 def _misspelt(reading: Reading, known: KnownForms) -> Word | None:

@@ -60,6 +60,7 @@ class KnownQueries:
         self.queries = sorted(queries, key=lambda query: (-query.searches, query.query_key))
         self._ranking, self._persistence, self._least = ranking, persistence, least_agreement
         self._collection = terms
+        self._texts = {query.query_key: query.text for query in queries}
         self._log: Counter[int] = Counter()
         self._words: Counter[str] = Counter()
         self._own: list[tuple[frozenset[int], frozenset[str]]] = []
@@ -109,6 +110,10 @@ class KnownQueries:
         agreement = min(overlaps, default=None)
         return None if agreement is not None and agreement < self._least else FormAnswer(first, agreement)
 
+    def text_of(self, query_key: str) -> str:
+        """The text of a query, normalised."""
+        return self._texts[query_key]
+
     def knows_term(self, term: int, without: int | None) -> bool:
         """As of ``tasks.near.find.KnownForms``, without one of the queries."""
         own = without is not None and term in self._own[without][0]
@@ -135,6 +140,10 @@ class HeldOut:
     def answer_of(self, form: int) -> FormAnswer | None:
         """The query that answers for a form."""
         return self._queries.answer_of(form, self._without)
+
+    def text_of(self, query_key: str) -> str:
+        """The text of a query, normalised."""
+        return self._queries.text_of(query_key)
 
     def knows_term(self, term: int) -> bool:
         """Whether the collection or another query has a term, by its key."""

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from nightrank.storage.keys import normalise_query
+from nightrank.storage.visits.log import RowCounts
 from nightrank.storage.visits.rows import ClickRow, SearchRow, filter_of
 from nightrank.tasks.personal_data import kept, names_persons
 
@@ -68,6 +69,16 @@ class Visits:
         self._log, self._personal_data, self._clock = log, personal_data, clock
         self._searches: OrderedDict[str, _Search] = OrderedDict()
         self._remembering = Lock()
+
+    @property
+    def is_noting(self) -> bool:
+        """Whether anything is noted."""
+        return self._log is not None
+
+    @property
+    def rows(self) -> RowCounts:
+        """How many rows were written, and how many were lost."""
+        return RowCounts(0, 0) if self._log is None else self._log.counts
 
     def searched(
         self,

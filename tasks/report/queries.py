@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from nightrank.storage.serving.cache import Result
+    from nightrank.storage.serving.cache import Result, SnippetPart
     from nightrank.tasks.report.release import ReleaseRead
     from nightrank.tasks.report.sections import Loss
 
@@ -24,6 +24,7 @@ class Ranked(NamedTuple):
     Attributes:
         grade: Of the judgment; None where the document is not judged, or judged not relevant.
         other_rank: Its rank in the other release; None where it is not there.
+        snippet: What of its text is shown, highlighted or not.
     """
 
     rank: int
@@ -31,6 +32,7 @@ class Ranked(NamedTuple):
     title: str
     grade: int | None
     other_rank: int | None
+    snippet: tuple[SnippetPart, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ def _ranked(results: Sequence[Result], others: Sequence[Result], grades: Mapping
             title=result.title,
             grade=grades.get(result.document_id),
             other_rank=other_ranks.get(result.document_id),
+            snippet=result.snippet_parts(),
         )
         for result in results
     )

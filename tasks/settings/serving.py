@@ -36,6 +36,10 @@ class ServeSettings(Section):
         description="Whether queries that were not answered in advance are answered now, by the models and the "
         "collection of the release, which are kept in memory.",
     )
+    mcp: bool = Field(
+        default=False,
+        description="Whether language models may ask too, at `/mcp`; needs the extra `mcp`.",
+    )
     deadline_ms: int = Field(
         default=500,
         ge=1,
@@ -57,6 +61,15 @@ class ServeSettings(Section):
     )
     look_every_seconds: float = Field(
         default=5.0, ge=0.1, le=3600.0, description="How often it is looked for another release."
+    )
+    log: Switchable[Annotated[str, Field(min_length=1)]] = Field(
+        default="query-log",
+        description="Folder to which searches and clicks are appended, a file a day, as `[queries].log` reads them, "
+        "relative to the settings file; `none`: nothing is written. It holds no addresses, sessions as hashes of a "
+        "day alone, and personal data as `[queries].personal_data` says.",
+    )
+    log_days: Switchable[Annotated[int, Field(ge=1, le=36_500)]] = Field(
+        default=365, description="Days that the log's files are kept; `none`: for ever."
     )
     max_query_characters: int = Field(
         default=1000, ge=1, le=8000, description="Characters of a query; longer ones are refused."

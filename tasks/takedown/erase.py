@@ -13,6 +13,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -26,11 +27,11 @@ from nightrank.storage.release.prune import prune
 from nightrank.storage.retracted.listed import LIST
 from nightrank.storage.retracted.traces import VECTOR_BYTES, Needles, snippets_of, still_said, traces_in
 from nightrank.tasks.release import StoredRelease
-from nightrank.tasks.takedown.retract import publish_without_retracted
+from nightrank.tasks.takedown.retract import publish_without_retracted, put_in_order
 from nightrank.tasks.takedown.rewrite import release_without
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from nightrank.storage.records import JsonValue
@@ -50,7 +51,7 @@ class Erased:
         releases_removed: Ids.
         looked_for: How many ids, parts of texts, keys and vectors were looked for, by kind.
         shared_texts: Texts that other documents say as well: they stay.
-        shared_parts: Parts of texts that others say as well: they prove nothing, and were not looked for.
+        shared_parts: Parts of texts that others, or queries, say as well: they prove nothing, and are not looked for.
         files_searched: Files, in the workspace and in the local copy of one in a bucket.
         bytes_searched: Of them.
         found_before: Files that held something, by kind.
@@ -111,6 +112,7 @@ def erase(workspace: Workspace, documents: Sequence[str], *, keep: int, now: dat
     removed = [manifest.release_id for manifest in releases if manifest.release_id in before.releases]
     for release_id in removed:
         workspace.remove_release(release_id)
+    put_in_order(workspace, now=now)
     workspace.forget_removed()
     waiting = prune(workspace, keep=keep, now=now, thorough=True).waiting_for_readers if live is not None else False
     after = _search(workspace, needles)
@@ -153,14 +155,14 @@ def _publish_without(workspace: Workspace, release_id: str, documents: Collectio
 
 
 def _needles(workspace: Workspace, releases: Sequence[Manifest], documents: Sequence[str]) -> tuple[Needles, int, int]:
-    """What is looked for; how many texts, and how many parts of texts, other documents say as well."""
+    """What is looked for; how many texts other documents say, and how many parts of texts these or queries say."""
     texts: dict[str, None] = {}
     keys: dict[str, None] = {}
     vectors: dict[bytes, None] = {}
     shared: set[str] = set()
-    shared_parts = 0
+    others_say: frozenset[str] = frozenset()
     for manifest in releases:
-        files = ReleaseFiles.of(workspace, manifest.release_id, only=[ReleaseFiles.statistics])
+        files = ReleaseFiles.of(workspace, manifest.release_id, only=[ReleaseFiles.statistics, ReleaseFiles.queries])
         gone, others = _texts_of(files, documents)
         shared |= set(others.to_pylist())
         if not len(gone):
@@ -173,16 +175,24 @@ def _needles(workspace: Workspace, releases: Sequence[Manifest], documents: Sequ
             vectors |= {row.tobytes()[:VECTOR_BYTES]: None for row in rows if row.any()}
             for text in batch.column("text").to_pylist():
                 parts |= dict.fromkeys(snippets_of(text))
-        others_say = still_said(
-            parts,
-            (
-                batch.filter(pc.invert(pc.is_in(batch.column("chunk_hash"), value_set=gone)))
-                for batch in table.stream(["chunk_hash", "text"])
-            ),
-        )
-        shared_parts += len(others_say - texts.keys())
-        texts |= dict.fromkeys(part for part in parts if part not in others_say)
-    return Needles(tuple(documents), tuple(texts), tuple(keys), tuple(vectors)), len(shared), shared_parts
+        others_say |= still_said(parts, chain(_other_texts(table, gone), _queries_of(files)))
+        texts |= parts
+    wanted = tuple(part for part in texts if part not in others_say)
+    return Needles(tuple(documents), wanted, tuple(keys), tuple(vectors)), len(shared), len(others_say)
+
+
+def _other_texts(table: ChunkTable, gone: pa.Array) -> Iterator[pa.Array]:
+    """The texts of a table that stay."""
+    for batch in table.stream(["chunk_hash", "text"]):
+        yield batch.filter(pc.invert(pc.is_in(batch.column("chunk_hash"), value_set=gone))).column("text")
+
+
+def _queries_of(files: ReleaseFiles) -> Iterator[pa.Array]:
+    """What visitors asked a release, which may be a document's own words."""
+    queries = files.queries.read()
+    yield from queries.column("text").chunks
+    if "aliases" in queries.schema.names:  # older releases have none
+        yield from (chunk.flatten() for chunk in queries.column("aliases").chunks)
 
 
 def _texts_of(files: ReleaseFiles, documents: Collection[str]) -> tuple[pa.Array, pa.Array]:

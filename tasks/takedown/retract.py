@@ -16,7 +16,8 @@ from nightrank.storage.files.atomic import remove_unfinished, replacing
 from nightrank.storage.keys import digest, sha256_of_file
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.results_file import write_results_file
-from nightrank.storage.retracted.listed import ANSWERS, LIST, Replaced, Retracted, Retraction, decode_retracted
+from nightrank.storage.retracted.listed import LIST, Replaced, Retracted, Retraction, decode_retracted
+from nightrank.storage.workspace.base import ANSWERS
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.takedown.answers import answers_without
 
@@ -52,7 +53,7 @@ class Changed(NamedTuple):
 
 
 def retract(workspace: Workspace, documents: Collection[str], retraction: Retraction, *, now: datetime) -> Changed:
-    """Take documents down. Those that are down already stay as they are; without any, answers are written anew.
+    """Take documents down. Those that are down already stay as they are.
 
     Args:
         workspace: Where.
@@ -66,6 +67,11 @@ def retract(workspace: Workspace, documents: Collection[str], retraction: Retrac
     """
     wanted = dict.fromkeys(documents, retraction)
     return _change(workspace, lambda listed: {**wanted, **listed}, wanted, now=now)
+
+
+def put_in_order(workspace: Workspace, *, now: datetime) -> Changed:
+    """Write anew what the release that readers see answers without what is taken down; what no release needs goes."""
+    return _change(workspace, dict, (), now=now)
 
 
 def bring_back(workspace: Workspace, documents: Collection[str], *, now: datetime) -> Changed:

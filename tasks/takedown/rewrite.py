@@ -58,12 +58,12 @@ def release_without(
         Its manifest, but for its files.
     """
     files, made = release.files, ReleaseFiles(staging)
-    chunks, listing = _chunks(files), staging / "chunks.parquet"
+    table, analyser = release.chunk_table(), Analyser.of(release.settings.bm25)
+    chunks, listing = _chunks(files, analyser), staging / "chunks.parquet"
     ids = pa.array(sorted(documents), pa.string())
     is_gone = pc.is_in(chunks.column("document_id"), value_set=ids).to_numpy()
     left = chunks.filter(pa.array(~is_gone))
     write_table(listing, left.cast(CHUNKS))
-    table, analyser = release.chunk_table(), Analyser.of(release.settings.bm25)
     build_bm25(made.statistics.path, listing, texts_of=lambda hashes: table.batches(hashes, ["text"]), analyse=analyser)
     listing.unlink()
     gone = pc.unique(chunks.column("chunk_hash").filter(pa.array(is_gone)))
@@ -96,9 +96,14 @@ def release_without(
     )
 
 
-def _chunks(files: ReleaseFiles) -> pa.Table:
-    """All chunks of a release by number, as CHUNKS has them."""
+def _chunks(files: ReleaseFiles, analyser: Analyser) -> pa.Table:
+    """All chunks of a release by number, as CHUNKS has them.
+
+    Raises:
+        MachineError: An earlier version made them, or other settings than the release names.
+    """
     with Bm25Store.open(files.statistics.path) as store:
+        store.require_analysis(analyser)
         columns = [name if name != "language" else "declared" for name in CHUNKS.names]
         return store.chunks(columns).rename_columns(CHUNKS.names)
 

@@ -20,6 +20,7 @@ from nightrank.flows.operate.export import Exports
 from nightrank.flows.operate.quantize import Quantized
 from nightrank.flows.operate.retract import TakenDown
 from nightrank.flows.serve.run import Started
+from nightrank.flows.start.init import Initialised
 from nightrank.flows.train.promotion import Trained
 from nightrank.flows.tune.flow import Tuning
 from nightrank.storage.release.prune import Pruned
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 # The outcome that a command shows, and those that are part of its object; others print what they name themselves.
 OUTCOMES: dict[str, tuple[type, ...]] = {
     "demo": (Summary,),
+    "init": (Initialised,),
     "check": (Checked,),
     "refresh": (Summary,),
     "evaluate": (Evaluated,),

@@ -13,6 +13,7 @@ from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.release.near_tables import near_facts
 from nightrank.storage.release.results_file import ResultsFile
 from nightrank.storage.retracted.listed import LIST
+from nightrank.storage.workspace.base import ANSWERS
 from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.collection import Collection, small_collection
 from tests.support.night_process import STEPS_OF_AN_ERASURE
@@ -36,6 +37,7 @@ def made(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Collection
         tmp_path_factory.mktemp("erasure") / "made", embedder=models.embedder, reranker=models.reranker
     )
     collection.settings["near"] = {"tiers": ["same_answer"]}
+    collection.documents.append({"_id": "asked", "title": "", "text": "what does the moon do to the sea"})
     collection.documents += [{"_id": one, "title": "Twins", "text": SAID_BY_TWO} for one in ("twin-a", "twin-b")]
     night(collection)
     collection.documents[5]["text"] = "Other words."
@@ -92,6 +94,7 @@ def test_nothing_is_left_and_the_live_release_is_whole(published: Collection) ->
     assert erased.rewritten == before
     assert set(erased.releases_removed) >= {before}
     assert place.release_ids() == [place.require_current()]
+    assert not list((published.workspace / ANSWERS).glob("*"))
     assert files_with(published, *said, '"bees"', "bees#0", "garden#1") == {LIST}
     diagnosis = examine(place, release_id=None)
     assert diagnosis.healthy, diagnosis.as_json()
@@ -127,6 +130,12 @@ def test_a_text_that_another_document_says_stays_and_is_told(published: Collecti
     documents = ReleaseFiles(place_of(published).release(place_of(published).require_current())).documents.read()
     assert "twin-b" in documents.column("document_id").to_pylist()
     assert examine(place_of(published), release_id=None).healthy
+
+
+def test_what_visitors_ask_in_its_very_words_is_theirs_and_stays(published: Collection) -> None:
+    done = taken_down(published, "asked", erasing=True)
+    assert done.erased is not None
+    assert (done.erased.shared_parts, done.erased.found_after, done.failed) == (1, {}, ())
 
 
 def test_while_somebody_holds_the_workspace_it_is_down_and_not_erased(published: Collection) -> None:

@@ -16,9 +16,10 @@ from nightrank.storage.release import manifest as manifests
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.storage.release.rollback import roll_back
-from nightrank.storage.retracted.listed import ANSWERS, LIST, read_retracted
+from nightrank.storage.retracted.listed import LIST, read_retracted
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.follow import FollowingCache
+from nightrank.storage.workspace.base import ANSWERS
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.takedown.retract import publish_without_retracted
 from tests.support.collection import Collection, small_collection

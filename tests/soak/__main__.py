@@ -92,6 +92,10 @@ class Nights:
     def _log(self) -> Path:
         return self._home / f"schedule-{self._began}.log"
 
+    def end_worker(self) -> None:
+        """Stop it in good order: no night begins any more."""
+        self._worker_stack.close()
+
     def kill_server(self) -> None:
         self.server.kill()
 
@@ -132,6 +136,7 @@ class Soak:
             self._await_release()
             with self._readers() as readers:
                 self._hour(readers)
+            self._nights.end_worker()
             last = self._nights.server.nightrank("refresh", "--json", folder=self._project)
             runs = self._runs()
         return [

@@ -33,6 +33,12 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 FIRST, SECOND = "20260101T030405-000Z", "20260102T030405-000Z"
 MEASURES = {"nDCG@10": 0.5, "R@100": 0.75}
 
+# A passage of every result, hostile in what is highlighted and beside it.
+PASSAGE = {
+    "text": "Before. An <i>answer</i> & more. After.",
+    "snippet": {"start": 8, "end": 32, "cut_start": False, "cut_end": False, "highlights": [[14, 20]]},
+}
+
 
 def manifest_of(release_id: str = SECOND, **changes: Any) -> Manifest:  # noqa: ANN401 (any field of it)
     """A manifest whose fields are as given, else of little interest."""
@@ -116,4 +122,4 @@ def write_everything_else(folder: Path, diagnosis: Sequence[tuple[Any, ...]]) ->
 def _entry(rank: int, result: tuple[str, str]) -> dict[str, object]:
     document_id, title = result
     shown = {"document_id": document_id, "chunk_id": f"{document_id}#0", "title": title}
-    return {"rank": rank, **shown, "score": 1 / rank, "text": "", "metadata": {}}
+    return {"rank": rank, **shown, "score": 1 / rank, **PASSAGE, "metadata": {}}

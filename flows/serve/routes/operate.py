@@ -93,7 +93,7 @@ def health_of(server: Server, *, now: datetime) -> Health:
 
 async def metrics(server: Server, _scope: Scope) -> Reply:
     """What Prometheus reads."""
-    return server.metrics.page(server.answerer, now=datetime.now(UTC))
+    return server.metrics.page(server.answerer, server.visits.rows, now=datetime.now(UTC))
 
 
 async def releases(server: Server, _scope: Scope) -> Reply:

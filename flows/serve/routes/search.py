@@ -16,5 +16,6 @@ if TYPE_CHECKING:
 
 async def search(server: Server, scope: Scope) -> Reply:
     """The results of ``q``, of which at most ``depth``, over what ``filter`` lets through."""
-    question = question_of(parameters(scope["query_string"], known=QUESTION), server.settings)
+    given = parameters(scope["query_string"], known=QUESTION)
+    question = question_of(given, server.settings, headers=scope["headers"])
     return json_reply(await server.answer(question))

@@ -40,6 +40,7 @@ def _names(settings: Settings) -> Iterator[tuple[str, str]]:
     named: list[tuple[str, str | None]] = [
         ("[queries].log", settings.queries.log),
         ("[queries].drop_list", settings.queries.drop_list),
+        ("[serve].log", settings.serve.log),
         ("[judgments].qrels", settings.judgments.qrels),
         *((f"[retrieval].{leg}_run", getattr(settings.retrieval, f"{leg}_run")) for leg in LEGS),
         ("workspace", settings.workspace),

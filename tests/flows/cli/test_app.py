@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # In the order of life, as --help has them.
 GROUPS = {
-    "Start": ("demo", "check"),
+    "Start": ("init", "check", "demo"),
     "Build": ("refresh", "schedule"),
     "Look": ("search", "report", "releases", "evaluate"),
     "Serve": ("serve",),

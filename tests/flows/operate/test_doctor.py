@@ -25,7 +25,8 @@ from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError, MachineError, WorkspaceBusy
 from nightrank.storage.files.parquet import read_table, write_table
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.retracted.listed import ANSWERS, LIST
+from nightrank.storage.retracted.listed import LIST
+from nightrank.storage.workspace.base import ANSWERS
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.doctor.examined import Findings
 from tests.support.published import snapshot

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,9 +36,14 @@ def published_plainly(models: Models, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @contextmanager
-def served(collection: Collection, guard: Guard | None = None) -> Iterator[tuple[TestClient, Server]]:
-    """A server of a collection, and a client of it."""
-    with serving(load_settings(collection.settings_file)) as server:
+def served(
+    collection: Collection, guard: Guard | None = None, **settings: object
+) -> Iterator[tuple[TestClient, Server]]:
+    """A server of a collection under some settings of ``[serve]``, and a client of it."""
+    configuration = load_settings(collection.settings_file)
+    serve = configuration.settings.serve.model_copy(update=settings)
+    configuration = replace(configuration, settings=configuration.settings.model_copy(update={"serve": serve}))
+    with serving(configuration) as server:
         lets_in = Guard(None, hosts=(), max_body_bytes=2048) if guard is None else guard
         with TestClient(application(server, lets_in)) as client:
             yield client, server

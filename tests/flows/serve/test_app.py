@@ -103,7 +103,7 @@ def test_a_document_is_shown_passage_by_passage(client: TestClient) -> None:
 
 
 def test_what_is_not_there_and_what_cannot_be_done_is_told_as_json(client: TestClient) -> None:
-    assert client.get("/nothing").json()["error"]["remedy"].startswith("There are /search")
+    assert client.get("/nothing").json()["error"]["remedy"].startswith("There are /, /search")
     assert client.post("/search", content=b"x").status_code == 405
     assert client.get("/docs").status_code == 404  # it would load scripts from elsewhere
 

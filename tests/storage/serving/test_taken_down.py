@@ -11,9 +11,10 @@ from nightrank.storage.errors import ChangedMeanwhile, MachineError
 from nightrank.storage.files.atomic import write_text
 from nightrank.storage.keys import query_key, sha256_of_file
 from nightrank.storage.release.results_file import ResultsFile, write_results_file
-from nightrank.storage.retracted.listed import ANSWERS, LIST, Replaced, Retracted, Retraction
+from nightrank.storage.retracted.listed import LIST, Replaced, Retracted, Retraction
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.entries import release_to_serve
+from nightrank.storage.workspace.base import ANSWERS
 from tests.storage.serving.conftest import FILES, SERVERS, Place
 from tests.storage.serving.releases import FIRST, Answered, publish
 

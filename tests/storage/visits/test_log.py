@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.storage.errors import InputError, WorkspaceBusy
+from nightrank.storage.errors import InputError
 from nightrank.storage.visits.days import file_of, remove_old, salt_of
 from nightrank.storage.visits.log import VisitLog
 from nightrank.storage.visits.rows import ClickRow, SearchRow, filter_of
@@ -102,10 +102,18 @@ def test_a_file_that_was_taken_away_is_begun_anew(tmp_path: Path) -> None:
     assert queries(tmp_path / "taken") == ["first"]
 
 
-def test_one_process_writes_a_log(tmp_path: Path) -> None:
-    with VisitLog(tmp_path, keep_days=None), pytest.raises(WorkspaceBusy, match="Another process writes"):
-        VisitLog(tmp_path, keep_days=None)
-    VisitLog(tmp_path, keep_days=None).close()
+def test_who_writes_a_log_at_the_same_time_has_files_of_its_own(tmp_path: Path) -> None:
+    day = NOON.date()
+    with VisitLog(tmp_path, keep_days=None) as one, VisitLog(tmp_path, keep_days=None) as other:
+        one.write(search("one"), at=NOON)
+        other.write(search("other"), at=NOON)
+        assert one.user("s", at=NOON) == other.user("s", at=NOON)
+    with VisitLog(tmp_path, keep_days=None) as later:
+        later.write(search("later"), at=NOON)
+    assert queries(file_of(tmp_path, day)) == ["one", "later"]
+    assert queries(file_of(tmp_path, day, writer=2)) == ["other"]
+    remove_old(tmp_path, today=day + timedelta(days=9), keep_days=1)
+    assert not list(tmp_path.glob("*.jsonl"))
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_before_anything_is_served(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nightrank.storage.release.evaluation import LATER_DAY
+from nightrank.storage.release.near_record import NearCoverage, NearRecord
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.near.coverage import near_coverage
 from nightrank.tasks.near.find import Move
@@ -16,6 +17,8 @@ from nightrank.tasks.query_log.aliases import merge_aliases
 from nightrank.tasks.query_log.coverage import Candidates
 from nightrank.tasks.query_log.demand import PLAIN_FREQUENCY
 from nightrank.tasks.query_log.later_day import later_day
+from nightrank.tasks.report.plots import coverage_plot
+from nightrank.tasks.report.sections import CoveragePoint
 from tests.support.query_logs import logged, traffic_of
 
 if TYPE_CHECKING:
@@ -63,3 +66,13 @@ def test_it_is_the_share_of_the_newest_day_that_chosen_queries_answer_and_that_i
 
 def test_a_log_of_one_day_has_no_later_one() -> None:
     assert day(traffic_of(LOG[:3]), budget=2).num_rows == 0
+
+
+def test_the_report_draws_coverage_with_and_without() -> None:
+    points = [CoveragePoint("chosen", 1, 0, 0.2), CoveragePoint("chosen", 2, 0, 0.25)]
+    coverage = NearCoverage(exact=0.25, near={"wording": 0.125, "spelling": 0.0625})
+    drawn = [
+        coverage_plot(points, near) for near in (None, NearRecord(confidence=0.95, seed=0, moves=(), coverage=coverage))
+    ]
+    assert all(drawn)
+    assert drawn[0] != drawn[1]

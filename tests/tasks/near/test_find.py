@@ -163,6 +163,11 @@ def test_of_several_known_queries_the_most_demanded_answers_where_their_answers_
 def test_only_moves_that_are_on_are_made() -> None:
     assert near("csv read", "read csv", moves=frozenset({Move.WORDING})) is None
     assert near("pyhton", "python", moves=frozenset({Move.WORDING, Move.ORDER})) is None
+    spelling = frozenset({Move.SPELLING})
+    assert near("the pyhton tutorial", "the python tutorial", moves=spelling) == ("the python tutorial", Move.SPELLING)
+    assert near("pyhton tutorials", "python tutorial", moves=spelling) is None
+    assert near("tutorial pyhton", "python tutorial", moves=spelling) is None
+    assert near("python tutorial", "pythons tutorial", moves=spelling) is None
 
 
 def test_long_queries_and_long_words_are_not_looked_for() -> None:

@@ -145,6 +145,13 @@ def test_what_documents_and_queries_say_is_shown_and_never_obeyed(nights: tuple[
     assert "Al\ufffdder\ufffd" in page.text
 
 
+def test_results_have_their_snippets_and_those_of_before_do_not(nights: tuple[Path, Path]) -> None:
+    text = page_of(nights[1], nights[0])
+    assert text.count("An &lt;i&gt;<mark>answer</mark>&lt;/i&gt; &amp; more.") == 2
+    assert "Before. An" not in text
+    assert "i" not in [tag for tag, _ in Page(text).elements]
+
+
 def test_queries_that_nothing_answered_well_are_told_with_what_tells_of_them(nights: tuple[Path, Path]) -> None:
     page = Page(page_of(nights[1], nights[0]))
     words = page.words().partition("Content gaps What visitors asked")[2].partition("What the night cost")[0]

@@ -70,6 +70,7 @@ def test_a_pattern_that_is_none_is_named(tmp_path: Path) -> None:
 def test_files_that_the_settings_name_are_no_documents(tmp_path: Path, source: str) -> None:
     names = ("corpus.jsonl", "log/a.tsv", "log/b.tsv", "drop.csv", "qrels.tsv", "bm25.tsv")
     write(tmp_path, *(f"data/{name}" for name in names), "data/workspace/r/report.html", "data/out.parquet")
+    write(tmp_path, "data/visits/queries-2026-03-01.jsonl")
     settings = Settings.model_validate(
         {
             "workspace": "data/workspace",
@@ -78,6 +79,7 @@ def test_files_that_the_settings_name_are_no_documents(tmp_path: Path, source: s
             "judgments": {"qrels": "data/qrels.tsv"},
             "retrieval": {"bm25_run": "data/bm25.tsv"},
             "export": {"to": ["data/out.parquet", "redis://localhost"]},
+            "serve": {"log": "data/visits"},
         }
     )
 
