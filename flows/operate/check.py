@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nightrank.flows.operate.first_night import ModelsToMeasure, estimate_first_night
 from nightrank.storage.errors import InputError, NightrankError
 from nightrank.storage.release.manifest import new_release_id, read_manifest
 from nightrank.storage.retracted.listed import read_retracted
@@ -26,7 +28,7 @@ from nightrank.tasks.read.account import Account, as_rows
 from nightrank.tasks.read.folder.find import find_files
 from nightrank.tasks.read.folder.named import files_named
 from nightrank.tasks.read.ir_datasets import PREFIX
-from nightrank.tasks.read.told import files_read, warnings_of
+from nightrank.tasks.read.told import characters_of, files_read, warnings_of
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.sparse.stored import planned_sparse
 from nightrank.tasks.stages.read import read_inputs
@@ -34,6 +36,7 @@ from nightrank.tasks.stages.read import read_inputs
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from nightrank.flows.operate.first_night import FirstNight
     from nightrank.flows.settings_file import Configuration
     from nightrank.storage.records import JsonValue
     from nightrank.storage.workspace.base import Workspace
@@ -91,6 +94,7 @@ class Checked:
         models: Name and fingerprint of each model that was found; None where there is no reranker, or plain weights
             order.
         workspace: Where releases lie; None where that cannot be read.
+        first_night: How long that will take; None where there is a release, or one cannot be begun.
         problems: Why a refresh would fail; empty where it could begin.
     """
 
@@ -99,6 +103,7 @@ class Checked:
     bad_rows: tuple[tuple[str, int, str], ...]
     models: dict[str, tuple[str, str] | None]
     workspace: WorkspaceChecked | None
+    first_night: FirstNight | None
     problems: tuple[Problem, ...]
 
     @property
@@ -136,6 +141,7 @@ class Checked:
                 for kind, found in self.models.items()
             },
             "workspace": None if self.workspace is None else dict(asdict(self.workspace)),
+            "first_night": None if self.first_night is None else dict(asdict(self.first_night)),
             "problems": [dict(asdict(problem)) for problem in self.problems],
         }
 
@@ -173,7 +179,19 @@ def check_inputs(configuration: Configuration) -> Checked:
         learned, named = learned_order(settings, base=base), settings.results.order_model
         found["order"] = None if learned is None else ("packaged" if named is None else named, learned.fingerprint)
 
-    inputs, bad_rows, files = _read(configuration, problems)
+    estimates: list[FirstNight] = []
+
+    def estimate(read: InputsRead) -> None:
+        with suppress(NightrankError):  # of a model that cannot be used another part tells
+            if configuration.workspace.current_release_id() is None:
+                embedder = plan_embedder(settings.embedder, settings.execution, base=base)
+                models = ModelsToMeasure(embedder, plan_reranker(settings.reranker, settings.execution, base=base))
+                _, characters = characters_of(read.account)
+                estimates.append(
+                    estimate_first_night(settings, read.documents, read.queries, models, characters=characters)
+                )
+
+    inputs, bad_rows, files = _read(configuration, problems, estimate)
     tried("measures", lambda: _parse([settings.gates.measure]))
     tried("embedder", find_embedder)
     tried("sparse", find_sparse)
@@ -185,11 +203,12 @@ def check_inputs(configuration: Configuration) -> Checked:
         if one.writable is False:
             message = f"The workspace {one.name} cannot be written to."
             problems.append(Problem("workspace", message, "Give it another owner, or name another `workspace`.", 1))
-    return Checked(files, inputs, bad_rows, found, workspace[0] if workspace else None, tuple(problems))
+    looked_at = workspace[0] if workspace else None
+    return Checked(files, inputs, bad_rows, found, looked_at, estimates[0] if estimates else None, tuple(problems))
 
 
 def _read(
-    configuration: Configuration, problems: list[Problem]
+    configuration: Configuration, problems: list[Problem], also: Callable[[InputsRead], None]
 ) -> tuple[InputsRead | None, tuple[tuple[str, int, str], ...], int | None]:
     """What the first stage of a refresh reads, the first rows that it sets aside, and how many files it reads."""
     settings, base = configuration.settings, configuration.base
@@ -202,6 +221,7 @@ def _read(
                 named = files_named(settings, base=base)
                 files = sum(1 for _ in find_files(settings.documents, base=base, named=named, account=Account()))
             read = read_inputs.fn(night)
+            also(read)
             return read, _first_bad_rows(night), None if files is None else files_read(read.account)
         except NightrankError as error:
             problems.append(Problem("inputs", error.message, error.remedy, error.exit_code))

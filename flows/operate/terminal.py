@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nightrank.flows.operate.check import Checked
     from nightrank.flows.operate.doctor import Diagnosis
     from nightrank.flows.operate.export import Exports
+    from nightrank.flows.operate.first_night import FirstNight
     from nightrank.flows.operate.quantize import Quantized
     from nightrank.flows.operate.releases import ListedRelease
     from nightrank.storage.release.manifest import Manifest
@@ -191,7 +192,23 @@ def show_checked(checked: Checked, *, settings_file: Path) -> None:
         console.print(Text(plain(f"Bad row: {file}, row {row}: {reason}.")))
     for problem in checked.problems:
         console.print(Text.assemble((f"{problem.part}: ", "bold red"), plain(f"{problem.message} {problem.remedy}")))
+    if checked.first_night is not None:
+        console.print(Text(_first_night(checked.first_night)))
     console.print("A refresh can begin." if not checked.problems else "A refresh would fail.", style="bold")
+
+
+def _first_night(found: FirstNight) -> str:
+    """What the estimate of a first night says."""
+    parts = [f"about {found.chunks:,} chunks"]
+    if found.chunks_per_second:
+        parts[0] += f" at {found.chunks_per_second:,.0f} a second"
+    if found.pairs_per_second:
+        parts.append(f"up to {found.pairs:,} pairs at {found.pairs_per_second:,.0f} a second")
+    told = f"The first refresh takes some {max(1, round(found.seconds / 60)):,} minutes here, by a few seconds of "
+    told += f"measuring now: {', '.join(parts)}."
+    if found.pairs:
+        told += f" A large GPU scores so many pairs in {max(1, round(found.gpu_seconds)):,} s, by published rates."
+    return told
 
 
 def show_quantized(quantized: Quantized) -> None:

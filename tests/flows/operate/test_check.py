@@ -185,3 +185,22 @@ def test_wrong_settings_end_as_they_do_everywhere(collection: Collection, nightr
     ended = nightrank("check", "-c", collection.settings_file, "--json")
     assert (ended.code, ended.out) == (2, "")
     assert "Did you mean `budget`?" in ended.err
+
+
+def test_before_the_first_release_it_says_how_long_that_will_take(collection: Collection, nightrank: Command) -> None:
+    found = nightrank("check", "-c", collection.settings_file, "--json").json["first_night"]
+    shown = " ".join(nightrank("check", "-c", collection.settings_file).out.split())
+
+    documents = len(collection.documents)
+    assert found["chunks"] >= documents
+    assert found["pairs"] == len(collection.log) * documents  # fewer than the depth
+    assert min(found["chunks_per_second"], found["pairs_per_second"], found["seconds"]) > 0
+    assert "The first refresh takes some 1 minutes here" in shown
+
+
+def test_where_nothing_is_embedded_or_scored_there_is_nothing_to_measure(collection: Collection) -> None:
+    collection.settings["retrieval"] = {"legs": ["bm25"]}
+    collection.settings["reranker"] = {"model": "none"}
+    found = checked(collection).first_night
+    assert found is not None
+    assert (found.chunks_per_second, found.pairs_per_second, found.pairs, found.seconds) == (None, None, 0, 0.0)
