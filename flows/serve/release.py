@@ -99,7 +99,7 @@ class ServedRelease(Closing):
                 held = _online(stored, configuration, loaded=None if before is None else before.models)
             collection, models, online, pools, why = held
             allowed = None if collection is None else still_there(collection.statistics, None, retracted)
-            facets = () if collection is None else facets_of(collection)
+            facets = () if collection is None else facets_of(collection, allowed)
             parts = collection, retracted, allowed, facets, models, online, pools, why
             return cls(stored.manifest, stored.settings, cache, *parts, has_near)
         except BaseException:

@@ -42,7 +42,7 @@ EXCERPT = 300  # characters of a text without a snippet
 FACET = "f:"  # before a field's name
 HOW = {
     "exact": ("Answered in advance", "."),
-    "near": ("Answered in advance", " for a query that says the same: {}."),
+    "near": ("Answered by a like query", ": {}."),
     "live": ("Answered now", "."),
 }
 
