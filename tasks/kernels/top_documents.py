@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 
 from nightrank.storage.records import ranks_within
-from nightrank.tasks.kernels.top_k import RunningTopK, turns
+from nightrank.tasks.kernels.top_k import RunningTopK, in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,14 +199,10 @@ class RunningTopDocuments:
 
     def table(self, *, first: int = 0) -> pa.Table:
         """What is best so far, with the schema ``LEG``: by query number, counted from ``first``, then rank from 1."""
-        from nightrank.tasks.kernels.compiled import threads
         from nightrank.tasks.kernels.loops import chunks_of_documents
 
         best = RunningTopK(self.query_count, max(1, self._scores[0].size if self.query_count else 1))
-        gather = partial(chunks_of_documents, heaps=self.heaps(), best=best.heaps())
-        with threads() as pool:
-            for _ in pool.map(gather, *turns(self.query_count)):
-                pass
+        in_turns(partial(chunks_of_documents, heaps=self.heaps(), best=best.heaps()), self.query_count)
         return best.table(first=first)
 
 

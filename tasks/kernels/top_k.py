@@ -17,6 +17,8 @@ from nightrank.storage.errors import MachineError
 from nightrank.storage.records import LEG, ranks_within
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from nightrank.tasks.kernels.loops import ChunkHeaps
@@ -97,14 +99,10 @@ class RunningTopK:
 
     def entries(self) -> Entries:
         """What is best so far, by query number, then rank."""
-        from nightrank.tasks.kernels.compiled import threads
         from nightrank.tasks.kernels.loops import best_first
 
         scores, numbers = self.scores.copy(), self.numbers.copy()
-        with threads() as pool:
-            sort = partial(best_first, scores=scores, numbers=numbers, counts=self.counts)
-            for _ in pool.map(sort, *turns(self.query_count)):
-                pass
+        in_turns(partial(best_first, scores=scores, numbers=numbers, counts=self.counts), self.query_count)
         held = np.arange(self.depth) < self.counts[:, None]
         return np.repeat(np.arange(self.query_count, dtype=np.int32), self.counts), numbers[held], scores[held]
 
@@ -116,10 +114,24 @@ class RunningTopK:
         )
 
 
-def turns(query_count: int) -> tuple[range, list[int]]:
-    """The first query of each thread's turn, and the one behind its last."""
+def in_turns(work: Callable[[int, int], object], query_count: int) -> None:
+    """Do something for all queries, some at a time on each thread; few are done here, sooner than a thread starts.
+
+    Args:
+        work: Takes the first query of a turn, and the one behind its last.
+        query_count: Queries.
+    """
     starts = range(0, query_count, QUERIES_AT_ONCE)
-    return starts, [min(first + QUERIES_AT_ONCE, query_count) for first in starts]
+    ends = [min(first + QUERIES_AT_ONCE, query_count) for first in starts]
+    if len(starts) < 2:
+        for first, last in zip(starts, ends, strict=True):
+            work(first, last)
+        return
+    from nightrank.tasks.kernels.compiled import threads
+
+    with threads() as pool:
+        for _ in pool.map(work, starts, ends):
+            pass
 
 
 def not_a_number() -> MachineError:
