@@ -36,8 +36,8 @@ from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.release.compare import ranking_in
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.near_record import read_near
-from nightrank.storage.release.near_tables import NearTables, near_facts
-from nightrank.storage.release.results_file import ResultsFile
+from nightrank.storage.release.results.file import ResultsFile
+from nightrank.storage.release.results.near import NearTables, near_facts
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.embed.encoder import Embedder, plan_embedder

@@ -29,7 +29,7 @@ from benchmarks.race import race
 from nightrank.storage.files.database import connect
 from nightrank.storage.keys import query_key
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.results_file import write_results_file
+from nightrank.storage.release.results.file import write_results_file
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.folder import FolderWorkspace
 

@@ -19,7 +19,7 @@ from nightrank.tasks.embed.account import warnings_of_embedder
 from nightrank.tasks.gates.rules import check_overrides
 from nightrank.tasks.stages.built import Built
 from nightrank.tasks.stages.filter import compile_filters
-from nightrank.tasks.stages.gate import ask_gates
+from nightrank.tasks.stages.gate.ask import ask_gates
 from nightrank.tasks.stages.index import build_statistics, chunk_documents, embed_chunks
 from nightrank.tasks.stages.measure import measure_stages
 from nightrank.tasks.stages.near import Answered, answer_near

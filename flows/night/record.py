@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nightrank.flows.night.build import Build
     from nightrank.storage.release.documents import Changes
     from nightrank.tasks.stages.built import Built
-    from nightrank.tasks.stages.gate import GateVerdicts
+    from nightrank.tasks.stages.gate.ask import GateVerdicts
 
 
 def record(build: Build, built: Built, measures: Mapping[str, Mapping[str, float]], verdicts: GateVerdicts) -> Manifest:

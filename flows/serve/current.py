@@ -70,7 +70,7 @@ class Current(Closing):
             if is_over:
                 release.close()
 
-    def replace(self, release: ServedRelease) -> None:
+    def switch_to(self, release: ServedRelease) -> None:
         """Serve another release from now on; who was answered from the one before goes on with it."""
         with self._lock:
             before, self._now = self._now, release

@@ -77,7 +77,7 @@ class Follower(Closing):
                 self._looked = now
                 return False
             release = ServedRelease.load(self._configuration, before=before)
-            self._current.replace(release)
+            self._current.switch_to(release)
             self._looked = now
             workspace.forget_removed()
         LOG.info("Serving the release %s.", release.release_id)

@@ -12,7 +12,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow
 from nightrank.tasks.document_queries.languages import language_of
-from nightrank.tasks.query_log.files import read_log
+from nightrank.tasks.query_log.file.find import read_log
 from nightrank.tasks.query_log.near_form import near_form
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.source import read_documents

@@ -19,7 +19,7 @@ from nightrank.storage.release.manifest import settings_as_json
 from nightrank.storage.workspace.models import discard, training
 from nightrank.tasks.embed.encoder import plan_embedder
 from nightrank.tasks.models.card import TrainingCard
-from nightrank.tasks.query_log.files import log_files
+from nightrank.tasks.query_log.file.find import log_files
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.train.commit import commit_trained, name_model
 from nightrank.tasks.train.job import TrainingJob

@@ -114,7 +114,7 @@ class Candidates(TableReference):
 
 
 class Results(FileReference):
-    """The search cache, as ``storage.release.results_file`` has it."""
+    """The search cache, as ``storage.release.results.file`` has it."""
 
 
 class Evaluation(TableReference):

@@ -10,7 +10,7 @@ from typing_extensions import override
 from nightrank.storage.errors import MachineError
 from nightrank.storage.foreign import machine_error
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.results_file import ResultsFile
+from nightrank.storage.release.results.file import ResultsFile
 from nightrank.storage.workspace.base import ANSWERS
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.storage.keys import query_key
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.results_file import ResultsFile
-from nightrank.storage.release.suggestions import MOST
+from nightrank.storage.release.results.file import ResultsFile
+from nightrank.storage.release.results.suggestions import MOST
 from nightrank.storage.retracted.answers import open_answers
 from nightrank.storage.retracted.listed import read_retracted
 from nightrank.storage.workspace.open import open_workspace

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nightrank.storage.release.manifest import Manifest
-    from nightrank.storage.release.results_file import ResultsFile
+    from nightrank.storage.release.results.file import ResultsFile
     from nightrank.storage.workspace.base import Workspace
 
 _CONDITIONS = """

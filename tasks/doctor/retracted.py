@@ -8,7 +8,7 @@ import msgspec
 
 from nightrank.storage.doctor.faults import Fault, fault_of
 from nightrank.storage.keys import sha256_of_file
-from nightrank.storage.release.results_file import ResultsFile
+from nightrank.storage.release.results.file import ResultsFile
 from nightrank.storage.retracted.answers import open_answers, path_of_answers
 from nightrank.storage.retracted.listed import read_retracted
 from nightrank.tasks.doctor.examined import Findings

@@ -1,6 +1,6 @@
 """Gates: what must hold before a release is published. Each is a function from facts to a verdict.
 
-Who gathers the facts is ``tasks.stages.gate``. Where there is nothing to compare with, a gate passes and says so.
+Who gathers the facts is ``tasks.stages.gate.ask``. Where there is nothing to compare with, a gate passes and says so.
 """
 
 from __future__ import annotations

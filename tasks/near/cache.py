@@ -78,7 +78,7 @@ class SearchCache(ExactCache):
     def _near_answer(self, query: str, condition: str | None) -> CachedResults | None:
         from dataclasses import replace
 
-        from nightrank.storage.release.near_tables import NearTables
+        from nightrank.storage.release.results.near import NearTables
         from nightrank.tasks.near.find import find_near
 
         read, moves = self._near
@@ -94,7 +94,7 @@ class SearchCache(ExactCache):
 
     @cached_property
     def _near(self) -> _Near:
-        from nightrank.storage.release.near_tables import near_facts
+        from nightrank.storage.release.results.near import near_facts
         from nightrank.tasks.near.facts import NearFacts
 
         with self._file.reading() as connection:

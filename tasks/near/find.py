@@ -15,7 +15,7 @@ from nightrank.tasks.near.spelling import deletions, is_one_edit
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from nightrank.storage.release.near_tables import FormAnswer
+    from nightrank.storage.release.results.near import FormAnswer
     from nightrank.tasks.near.reading import QueryReader, Reading, Word
 
 MOST_TOKENS = 32  # of a query for which a known one is looked for

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from nightrank.storage.release.near_tables import FormAnswer
+from nightrank.storage.release.results.near import FormAnswer
 from nightrank.tasks.gates.rank_biased_overlap import rank_biased_overlap
 from nightrank.tasks.near.find import MOST_LETTERS, MOST_TOKENS, term_key
 from nightrank.tasks.near.spelling import deletions

@@ -10,8 +10,8 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow
 from nightrank.tasks.query_log.dropped import AGENT, BURST, FILTER, LISTED
+from nightrank.tasks.query_log.file.rows import MAX_ROW_BYTES, hashed
 from nightrank.tasks.query_log.near_form import near_form
-from nightrank.tasks.query_log.rows import MAX_ROW_BYTES, hashed
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.tables.columns import Columns
 from nightrank.tasks.read.tables.names import DROP_LIST

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow
 from nightrank.tasks.personal_data import impersonal_id
-from nightrank.tasks.query_log.files import log_files
+from nightrank.tasks.query_log.file.find import log_files
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.values import identifier
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nightrank.tasks.query_log.rows import LogFile
+    from nightrank.tasks.query_log.file.rows import LogFile
     from nightrank.tasks.settings.inputs import QueriesSettings
 
 

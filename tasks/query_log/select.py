@@ -31,7 +31,7 @@ from nightrank.tasks.query_log.dropped import (
     TOO_FEW_USERS,
     Tally,
 )
-from nightrank.tasks.query_log.files import read_log
+from nightrank.tasks.query_log.file.find import read_log
 from nightrank.tasks.query_log.fill import DocumentQuery, asked_at_least, fill_up
 from nightrank.tasks.query_log.later_day import later_day
 from nightrank.tasks.query_log.near_form import near_form

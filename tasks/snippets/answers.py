@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.keys import query_key
 from nightrank.storage.records import asked_by_people
-from nightrank.storage.release.results_file import write_results_file
+from nightrank.storage.release.results.file import write_results_file
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.query_log.suggest import may_suggest
 from nightrank.tasks.rank.diversity import stored_vectors

@@ -11,8 +11,8 @@ from nightrank.storage.files.atomic import write_text
 from nightrank.storage.memo.query_vectors import QueryMemo
 from nightrank.storage.release.compare import ranking_in
 from nightrank.storage.release.near_record import NearRecord
-from nightrank.storage.release.near_tables import write_near_tables
-from nightrank.storage.release.results_file import ResultsFile
+from nightrank.storage.release.results.file import ResultsFile
+from nightrank.storage.release.results.near import write_near_tables
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.near.calibrate import Judged, calibrate, drawn_pairs, held_out_pairs
 from nightrank.tasks.near.coverage import near_coverage

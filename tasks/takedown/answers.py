@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.release.results_file import ResultsFile
+from nightrank.storage.release.results.file import ResultsFile
 from nightrank.tasks.rank.diversity import stored_vectors
 from nightrank.tasks.rank.results import cut_results
 from nightrank.tasks.snippets.answers import QUERIES_HELD, aliases_in, answer_rows

@@ -15,7 +15,7 @@ from nightrank.storage.errors import InputError, NightrankError, reason_of
 from nightrank.storage.files.atomic import remove_unfinished, replacing
 from nightrank.storage.keys import digest, sha256_of_file
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.results_file import write_results_file
+from nightrank.storage.release.results.file import write_results_file
 from nightrank.storage.retracted.listed import LIST, Replaced, Retracted, Retraction, decode_retracted
 from nightrank.storage.workspace.base import ANSWERS
 from nightrank.tasks.release import StoredRelease

@@ -20,7 +20,7 @@ from nightrank.storage.files.parquet import write_table
 from nightrank.storage.records import CANDIDATES, CHUNKS, are_people_s
 from nightrank.storage.release.documents import documents_digest
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.near_tables import copy_near_tables
+from nightrank.storage.release.results.near import copy_near_tables
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.rank.order import Weighing, entries_of, rank_candidates
 from nightrank.tasks.rank.order_file import order_of_release
@@ -59,7 +59,7 @@ def release_without(
     """
     files, made = release.files, ReleaseFiles(staging)
     table, analyser = release.chunk_table(), Analyser.of(release.settings.bm25)
-    chunks, listing = _chunks(files, analyser), staging / "chunks.parquet"
+    chunks, listing = _chunks(files, analyser), staging / "kept-chunks.parquet"
     ids = pa.array(sorted(documents), pa.string())
     is_gone = pc.is_in(chunks.column("document_id"), value_set=ids).to_numpy()
     left = chunks.filter(pa.array(~is_gone))

@@ -23,9 +23,9 @@ from nightrank.storage.keys import normalise_query
 from nightrank.storage.rates import BurstCounter
 from nightrank.storage.records import BadRow
 from nightrank.tasks.personal_data import kept
-from nightrank.tasks.query_log.files import read_log
+from nightrank.tasks.query_log.file.find import read_log
+from nightrank.tasks.query_log.file.rows import read_query_log
 from nightrank.tasks.query_log.near_form import near_form
-from nightrank.tasks.query_log.rows import read_query_log
 from nightrank.tasks.query_log.screen import count_rate, screen_of
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.values import identifier
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.records import JsonValue, LoggedQuery
     from nightrank.tasks.personal_data import PersonalData
-    from nightrank.tasks.query_log.rows import LogFile
+    from nightrank.tasks.query_log.file.rows import LogFile
     from nightrank.tasks.query_log.screen import Screen
     from nightrank.tasks.settings.inputs import QueriesSettings
 

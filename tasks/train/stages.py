@@ -21,8 +21,8 @@ from nightrank.storage.release.manifest import read_manifest
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.embed.encoder import Embedder
 from nightrank.tasks.models.card import PairsGathered, PairsMined
-from nightrank.tasks.query_log.files import log_files
-from nightrank.tasks.query_log.rows import LogFile
+from nightrank.tasks.query_log.file.find import log_files
+from nightrank.tasks.query_log.file.rows import LogFile
 from nightrank.tasks.query_log.select import SALT_BYTES
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.runtime.stage_task import stage_task

@@ -10,8 +10,8 @@ import pytest
 from nightrank.flows.operate.doctor import examine
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
-from nightrank.storage.release.near_tables import near_facts
-from nightrank.storage.release.results_file import ResultsFile
+from nightrank.storage.release.results.file import ResultsFile
+from nightrank.storage.release.results.near import near_facts
 from nightrank.storage.retracted.listed import LIST
 from nightrank.storage.workspace.base import ANSWERS
 from nightrank.storage.workspace.folder import FolderWorkspace

@@ -488,7 +488,7 @@ def test_a_wrong_bm25_score_is_refused_and_what_was_live_stays_live(
 def test_a_chunk_without_a_vector_is_refused(
     collection: Collection, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nightrank.tasks.stages.gate.texts_without_row", lambda *_: 1)
+    monkeypatch.setattr("nightrank.tasks.stages.gate.ask.texts_without_row", lambda *_: 1)
 
     with pytest.raises(Refused, match="1 texts without a vector"):
         refresh(collection)

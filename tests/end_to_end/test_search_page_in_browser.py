@@ -111,6 +111,9 @@ def test_what_is_typed_is_completed_and_clicks_are_noted(opened: Opened) -> None
     assert "how do bees make honey" in options
     page.get_by_label("Search for").fill("how do bees make honey")
     page.keyboard.press("Enter")
+    page.locator("ol a").first.wait_for()
+    # The page stays, for the browser tells nothing of replies to a page that was left.
+    page.evaluate("addEventListener('click', event => event.preventDefault())")
     with page.expect_response(lambda reply: reply.url.endswith("/clicks")) as told:
         page.locator("ol a").first.click()
     assert told.value.status == 204

@@ -23,7 +23,7 @@ from nightrank.storage.release.evaluation import (
 )
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import ChunkTableVersion, Counts, Inputs, Manifest
-from nightrank.storage.release.results_file import write_results_file
+from nightrank.storage.release.results.file import write_results_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -43,13 +43,13 @@ def test_what_is_served_is_closed_when_its_last_request_ends() -> None:
     third: Any = Fake("c")
     current = Current(first)
     with current.lent() as one, current.lent() as again:
-        current.replace(second)
+        current.switch_to(second)
         assert {id(one), id(again)} == {id(first)}
         assert (current.held, first.closed) == (2, False)
         with current.lent() as newer:
             assert id(newer) == id(second)
     assert (current.held, first.closed, second.closed) == (1, True, False)
-    current.replace(third)
+    current.switch_to(third)
     assert second.closed
     assert current.switches == 2
     current.close()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.storage.release.compare import RankingPair, former_rankings, paired_rankings
-from nightrank.storage.release.results_file import ResultsFile, write_results_file
+from nightrank.storage.release.results.file import ResultsFile, write_results_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

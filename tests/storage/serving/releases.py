@@ -10,7 +10,7 @@ from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.records import QUERIES
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import digests_of
-from nightrank.storage.release.results_file import write_results_file
+from nightrank.storage.release.results.file import write_results_file
 from tests.support.reported import NOW, manifest_of, write_rows
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.results_file import write_results_file
+from nightrank.storage.release.results.file import write_results_file
 from nightrank.storage.serving.cache import CachedResults, Result, SearchCache, Snippet, read_results
 from nightrank.storage.workspace.folder import FolderWorkspace
 

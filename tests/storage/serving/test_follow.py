@@ -16,7 +16,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.keys import query_key
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.prune import prune
-from nightrank.storage.release.results_file import write_results_file
+from nightrank.storage.release.results.file import write_results_file
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.follow import FollowingCache
 from nightrank.storage.serving.open import open_results

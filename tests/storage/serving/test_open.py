@@ -16,7 +16,7 @@ import pytest
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.keys import query_key
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.results_file import ResultsFile
+from nightrank.storage.release.results.file import ResultsFile
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.entries import release_to_serve
 from tests.storage.serving.conftest import FILES, SERVERS, Place

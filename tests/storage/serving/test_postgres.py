@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Identifier
 
 from nightrank.storage.errors import InputError, TargetUnreachable, WorkspaceBusy
 from nightrank.storage.keys import query_key
-from nightrank.storage.release.results_file import ResultsFile
+from nightrank.storage.release.results.file import ResultsFile
 from nightrank.storage.serving import postgres as serving
 from nightrank.storage.serving.postgres import Names
 from tests.storage.serving.conftest import Place

@@ -10,7 +10,7 @@ import pytest
 from nightrank.storage.errors import ChangedMeanwhile, MachineError
 from nightrank.storage.files.atomic import write_text
 from nightrank.storage.keys import query_key, sha256_of_file
-from nightrank.storage.release.results_file import ResultsFile, write_results_file
+from nightrank.storage.release.results.file import ResultsFile, write_results_file
 from nightrank.storage.retracted.listed import LIST, Replaced, Retracted, Retraction
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.serving.entries import release_to_serve

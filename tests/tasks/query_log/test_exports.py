@@ -8,7 +8,7 @@ import pytest
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import BadRow, LoggedQuery
-from nightrank.tasks.query_log.rows import LogFile, read_query_log
+from nightrank.tasks.query_log.file.rows import LogFile, read_query_log
 from nightrank.tasks.read.account import Account, Kind
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.tables.columns import Columns

@@ -8,7 +8,7 @@ from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.rates import BurstCounter
 from nightrank.tasks.query_log.dropped import AGENT, BURST, LISTED
-from nightrank.tasks.query_log.rows import hashed
+from nightrank.tasks.query_log.file.rows import hashed
 from nightrank.tasks.query_log.screen import DropList, Screen, count_rate, read_drop_list
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.settings.inputs import QueriesSettings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.storage.errors import InputError, RowError
-from nightrank.tasks.query_log.rows import LogFile
+from nightrank.tasks.query_log.file.rows import LogFile
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.settings.inputs import QueriesSettings
 from nightrank.tasks.train.pairs import (

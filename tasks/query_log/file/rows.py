@@ -15,8 +15,8 @@ from nightrank.storage.filters.language import canonical, parse_filter
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow, LoggedQuery
 from nightrank.tasks.personal_data import MENDED_IDS, impersonal_id, masked
-from nightrank.tasks.query_log.counts import PerhapsCounts, count_of, figures
-from nightrank.tasks.query_log.texts import is_text, read_texts
+from nightrank.tasks.query_log.file.counts import PerhapsCounts, count_of, figures
+from nightrank.tasks.query_log.file.texts import is_text, read_texts
 from nightrank.tasks.read.account import LEFT_OUT_TIMES, PERHAPS_A_COUNT, Kind
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.tables.columns import Columns

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
-from nightrank.tasks.query_log.rows import EmptyLog, LogFile, read_query_log
+from nightrank.tasks.query_log.file.rows import EmptyLog, LogFile, read_query_log
 from nightrank.tasks.read.account import UNREADABLE_FOLDER, Kind
 from nightrank.tasks.read.folder.pattern import matching
 from nightrank.tasks.read.input_file import InputFile

@@ -6,7 +6,7 @@ many threads and processes at once; and because front ends in any language can r
     SELECT query, results FROM results WHERE query_key = ?
 
 where the key is ``storage.keys.query_key`` and ``results`` is a JSON list, best first. Beside them lie the queries as
-completions of what is being typed (``storage.release.suggestions``).
+completions of what is being typed (``storage.release.results.suggestions``).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nightrank.storage.errors import MachineError
 from nightrank.storage.files.own import remove_with
 from nightrank.storage.foreign import machine_error, placed
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.suggestions import (
+from nightrank.storage.release.results.suggestions import (
     find_suggestions,
     has_suggestions,
     typed_form,
@@ -175,7 +175,7 @@ class ResultsFile(Closing):
 
         Args:
             typed: As it is; the first of all where it is empty.
-            limit: How many, ``storage.release.suggestions.MOST`` at most.
+            limit: How many, ``storage.release.results.suggestions.MOST`` at most.
 
         Raises:
             MachineError: The file is damaged.

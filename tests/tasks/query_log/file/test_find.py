@@ -6,7 +6,7 @@ import pytest
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.records import LoggedQuery
-from nightrank.tasks.query_log.files import read_log
+from nightrank.tasks.query_log.file.find import read_log
 from nightrank.tasks.read.account import Account, Entry, Kind
 from nightrank.tasks.settings.inputs import QueriesSettings
 

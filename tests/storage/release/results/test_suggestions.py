@@ -10,8 +10,8 @@ import pytest
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.results_file import write_results_file
-from nightrank.storage.release.suggestions import FEW, MOST
+from nightrank.storage.release.results.file import write_results_file
+from nightrank.storage.release.results.suggestions import FEW, MOST
 from nightrank.storage.serving.cache import SearchCache
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from nightrank.tasks.gates.rules import (
     overlap_gate,
     top1_gate,
 )
-from nightrank.tasks.stages.gate_records import all_candidates, digests_of
+from nightrank.tasks.stages.gate.records import all_candidates, digests_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.gates.rules import QualityChange
     from nightrank.tasks.night import Night
     from nightrank.tasks.stages.built import Built
-    from nightrank.tasks.stages.gate_records import LiveRecords
+    from nightrank.tasks.stages.gate.records import LiveRecords
     from nightrank.tasks.trec.leg import RunFiltered
 
 

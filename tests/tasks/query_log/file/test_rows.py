@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.records import BadRow, LoggedQuery
-from nightrank.tasks.query_log.rows import LogFile, read_query_log
+from nightrank.tasks.query_log.file.rows import LogFile, read_query_log
 from nightrank.tasks.read.account import Account
 
 if TYPE_CHECKING:

@@ -32,8 +32,8 @@ from nightrank.tasks.read.account import Account, as_rows, of_rows
 from nightrank.tasks.read.age import source_age_days
 from nightrank.tasks.read.folder.named import files_named
 from nightrank.tasks.runtime.stage_task import stage_task
-from nightrank.tasks.stages.gate_changes import New, bound, change_gates, live_release
-from nightrank.tasks.stages.gate_records import (
+from nightrank.tasks.stages.gate.changes import New, bound, change_gates, live_release
+from nightrank.tasks.stages.gate.records import (
     LiveRecords,
     keep_judgments,
     keep_past,

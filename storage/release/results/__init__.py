@@ -1,0 +1,1 @@
+"""The results file of a release: answers, completions, and which answers near queries get. Serving is elsewhere."""
