@@ -113,6 +113,7 @@ def application(server: Server, guard: Guard) -> Front:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,  # to an address that would be made of the request's own
         lifespan=None if spoken is None else spoken.router.lifespan_context,
         exception_handlers={HTTPException: _unknown},
     )
@@ -128,6 +129,8 @@ def application(server: Server, guard: Guard) -> Front:
             responses=_responses(route),
             openapi_extra=_asked(route),
         )
+        if route.method == "GET":  # whoever asks for the headers alone gets those; uvicorn sends no body then
+            app.add_api_route(route.path, _endpoint(route, server), methods=["HEAD"], include_in_schema=False)
     if spoken is not None:
         app.router.routes.extend(spoken.routes)
     records = [record for route in ROUTES for record in (route.replied, route.takes) if record is not None]

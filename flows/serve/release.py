@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -9,7 +10,7 @@ from typing_extensions import override
 
 from nightrank.flows.settings_file import as_known_here
 from nightrank.storage.closing import Closing
-from nightrank.storage.errors import InputError
+from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.foreign import placed
 from nightrank.storage.retracted.listed import read_retracted
 from nightrank.tasks.near.cache import SearchCache
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     # The collection, the models, what answers with both, and why there are none.
     _Held = tuple[HeldStage | None, OnlineModels | None, OnlineRelease | None, PoolSearch | None, str]
 
+LOG = logging.getLogger("nightrank.serve")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServedRelease(Closing):
@@ -53,6 +56,7 @@ class ServedRelease(Closing):
         online: What answers now; None where nothing does.
         pools: What was found for known queries, for others near to them; None where that is off.
         why_not_live: Why not; empty where there is no reason to tell.
+        has_near: Whether it has near answers that can be read here.
     """
 
     manifest: Manifest
@@ -66,6 +70,7 @@ class ServedRelease(Closing):
     online: OnlineRelease | None
     pools: PoolSearch | None = None
     why_not_live: str = ""
+    has_near: bool = False
 
     @classmethod
     def load(cls, configuration: Configuration, *, before: ServedRelease | None = None) -> Self:
@@ -84,17 +89,19 @@ class ServedRelease(Closing):
         try:
             stored = StoredRelease.open(workspace, cache.release_id)
             retracted = read_retracted(workspace).documents.keys()
+            has_near = stored.settings.near.is_on and _reads_near(cache)
             if not configuration.settings.serve.live:
-                return cls(stored.manifest, stored.settings, cache, None, retracted, None, (), None, None)
+                nothing = None, retracted, None, (), None, None, None, ""
+                return cls(stored.manifest, stored.settings, cache, *nothing, has_near)
             if before is not None and before.release_id == cache.release_id and before.online is not None:
                 held: _Held = before.collection, before.models, before.online, before.pools, ""
             else:
                 held = _online(stored, configuration, loaded=None if before is None else before.models)
             collection, models, online, pools, why = held
             allowed = None if collection is None else still_there(collection.statistics, None, retracted)
-            facets = () if collection is None else facets_of(collection)
+            facets = () if collection is None else facets_of(collection, allowed)
             parts = collection, retracted, allowed, facets, models, online, pools, why
-            return cls(stored.manifest, stored.settings, cache, *parts)
+            return cls(stored.manifest, stored.settings, cache, *parts, has_near)
         except BaseException:
             cache.close()
             raise
@@ -108,11 +115,6 @@ class ServedRelease(Closing):
     def depth(self) -> int:
         """Results of a query at most."""
         return self.settings.results.depth
-
-    @property
-    def has_near(self) -> bool:
-        """Whether it has near answers."""
-        return self.settings.near.is_on
 
     @property
     def size_bytes(self) -> int:
@@ -138,6 +140,16 @@ class ServedRelease(Closing):
     def close(self) -> None:
         """Let go of its answers; what is in memory goes when nothing refers to it."""
         self.cache.close()
+
+
+def _reads_near(cache: SearchCache) -> bool:
+    """Whether near answers are read as they were made: without them all else is answered as ever."""
+    try:
+        cache.read_near()
+    except MachineError as error:
+        LOG.warning("No known query's answer is given to a like one: %s", error)
+        return False
+    return True
 
 
 def _online(stored: StoredRelease, configuration: Configuration, *, loaded: OnlineModels | None) -> _Held:

@@ -17,6 +17,7 @@ from nightrank.flows.serve.app import application
 from nightrank.flows.serve.current import Current
 from nightrank.flows.serve.follow import Follower
 from nightrank.flows.serve.guard import LOOPBACK, Guard
+from nightrank.flows.serve.protocol import BoundedHttp
 from nightrank.flows.serve.release import ServedRelease
 from nightrank.flows.serve.server import Server
 from nightrank.storage.errors import InputError
@@ -83,6 +84,7 @@ def run(configuration: Configuration, *, host: str, port: int, on_start: Callabl
         asgi = application(server, guard)
         config = uvicorn.Config(
             asgi,
+            http=BoundedHttp,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -66,6 +66,15 @@ class SearchCache(ExactCache):
             return found
         return self._near_answer(normalise_query(query), condition_of(filter_by))
 
+    def read_near(self) -> None:
+        """Read now what near answers take, which else the first of them does.
+
+        Raises:
+            InputError: The release was made without.
+            MachineError: As ``get`` has it.
+        """
+        self._near  # noqa: B018 (it is read once, and kept)
+
     def _near_answer(self, query: str, condition: str | None) -> CachedResults | None:
         from dataclasses import replace
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nightrank.storage.records import JsonValue
     from nightrank.storage.release.near_record import NearMove
 
-READING = 1  # raise it where a query comes to be read in another way
+READING = 2  # raise it where a query comes to be read in another way
 
 
 class _Stored(BaseModel):

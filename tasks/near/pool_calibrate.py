@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -161,11 +162,12 @@ def _measured(
     settings: NearSettings,
     confidence: float,
 ) -> NearMove:
-    """What answers lose whose nearest query is so near."""
+    """What answers lose whose nearest query is so near; what is further off than any of them was not measured."""
+    furthest = min((one.similarity for one in near), default=least)
     answers = [Compared(one.query_key, ranking(one.query_key), one.document_ids) for one in near]
     overlaps = np.array([overlap(one.own, one.near) for one in answers], dtype=np.float64)
     return measured(POOL, answers, overlaps, judged, settings, confidence=confidence).model_copy(
-        update={"least_similarity": least}
+        update={"least_similarity": max(least, math.floor(100 * furthest) / 100)}
     )
 
 

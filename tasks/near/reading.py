@@ -123,6 +123,7 @@ class QueryReader:
                 term = next(terms)
                 turning = TURNING.get(language_in(script_of(token), self._analyse.languages[place]))
                 must_be_same = term is None if turning is None else token in turning
+                must_be_same |= len(token) == 1 and number == len(tokens) - 1  # vitamin a, hepatitis a: a name's letter
                 is_ordered |= turning is None or must_be_same
                 if term is None and not must_be_same:
                     is_behind_stop_word = has_content

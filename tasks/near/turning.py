@@ -19,7 +19,7 @@ TURNING: Mapping[str, frozenset[str]] = {
         "danish": "ikke ingen uden aldrig mod før efter under over fra til mellem",
         "dutch": "geen niet niets zonder nooit tegen voor na onder over tot tussen behalve",
         "english": "no not without never none nor neither except from before after until till since than over under "
-        "above below against between versus vs within outside inside off out up down only",
+        "above below against between versus vs v within outside inside off out up down only",
         "finnish": "ei eivät emme en et ette ilman ennen jälkeen vastaan yli alle",
         "french": "ne pas sans non ni jamais aucun aucune sauf avant après contre sous entre moins plus",
         "german": "nicht nichts kein keine keinem keinen keiner keines ohne nie niemals weder noch gegen vor nach bis "

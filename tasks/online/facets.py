@@ -9,6 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from nightrank.tasks.first_stage import Stage
 
 FieldValue: TypeAlias = "str | int | float | bool"
@@ -31,10 +33,17 @@ class Facet(NamedTuple):
     values: tuple[FieldValue, ...]
 
 
-def facets_of(stage: Stage) -> Sequence[Facet]:
-    """The fields of a collection with two values or more, and not many; at most ``MOST_FIELDS``."""
+def facets_of(stage: Stage, allowed: NDArray[np.bool_] | None = None) -> Sequence[Facet]:
+    """The fields of a collection with two values or more, and not many; at most ``MOST_FIELDS``.
+
+    Args:
+        stage: The collection.
+        allowed: bool (n_chunks,), the chunks whose values may be told; None: all.
+    """
     known = stage.fields(()).known[:MOST_READ]
     fields = stage.fields(known)
+    is_told = np.zeros(fields.row_count, dtype=np.bool_)
+    is_told[fields.row_of if allowed is None else fields.row_of[allowed]] = True
     found: list[Facet] = []
     for name in known:
         field = fields.by_name.get(name)
@@ -43,6 +52,8 @@ def facets_of(stage: Stage) -> Sequence[Facet]:
             continue
         values = field.readings[kind]
         if 2 <= len(values.ordered) <= MOST_VALUES and all(len(str(of)) <= MOST_CHARACTERS for of in values.ordered):
-            order = np.argsort(-np.bincount(values.places, minlength=len(values.ordered)), kind="stable")
-            found.append(Facet(name, tuple(values.ordered[place] for place in order.tolist())))
+            counts = np.bincount(values.places[is_told[field.rows]], minlength=len(values.ordered))
+            order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+            if order.size >= 2:
+                found.append(Facet(name, tuple(values.ordered[place] for place in order.tolist())))
     return found[:MOST_FIELDS]

@@ -232,6 +232,11 @@ def test_near_answers_of_another_reading_are_not_read(near_release: Collection) 
         assert cache.get("black tea", near=True) is not None
         with pytest.raises(MachineError, match="another version"):
             cache.get("black teass", near=True)
+    with served(near_release) as (client, _):  # all others are answered
+        assert client.get("/search", params={"q": "black tea"}).json()["how"] == "exact"
+        answer = client.get("/search", params={"q": "bees make honey combs"}).json()
+        assert (answer["how"], bool(answer["results"])) in {("near", True), ("live", True)}
+        assert not answer["from_query"] or answer["how"] == "near"
 
 
 def test_a_near_look_up_loads_no_model_and_a_plain_one_no_analysis(near_release: Collection) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,7 +42,7 @@ EXCERPT = 300  # characters of a text without a snippet
 FACET = "f:"  # before a field's name
 HOW = {
     "exact": ("Answered in advance", "."),
-    "near": ("Answered in advance", " for a query that says the same: {}."),
+    "near": ("Answered by a like query", ": {}."),
     "live": ("Answered now", "."),
 }
 
@@ -111,8 +112,9 @@ class Shown:
     def link(self, result: Result) -> str:
         """Where a result leads: to its own page in the web where its metadata names one, else to what we have of it."""
         url = result.metadata.get("url")
-        if isinstance(url, str) and urlsplit(url).scheme in {"http", "https"}:
-            return url
+        with suppress(ValueError):  # what metadata say need be no address
+            if isinstance(url, str) and urlsplit(url).scheme in {"http", "https"}:
+                return url
         return f"/?document={quote(result.document_id, safe='')}"
 
     def parts(self, result: Result) -> Sequence[SnippetPart]:

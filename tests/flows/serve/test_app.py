@@ -160,3 +160,18 @@ def test_every_reply_says_what_browsers_must_not_do(client: TestClient) -> None:
     head = client.head("/search?q=black+tea")
     assert (head.status_code, head.content) == (200, b"")
     assert int(head.headers["content-length"]) > 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/metrics", "/releases", "/suggest?q=b", "/documents/tea", "/search?q=tea"]
+)
+def test_headers_alone_can_be_asked_for(client: TestClient, path: str) -> None:
+    whole, headers = client.get(path), client.head(path)
+    assert (headers.status_code, headers.headers["content-type"]) == (200, whole.headers["content-type"])
+    assert headers.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/search/?q=tea", "/healthz/", "/clicks/"])
+def test_no_path_leads_to_another(client: TestClient, path: str) -> None:
+    reply = client.get(path, follow_redirects=False)
+    assert (reply.status_code, reply.json()["error"]["where"]) == (404, "path")

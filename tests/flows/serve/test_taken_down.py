@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from starlette.testclient import TestClient
 
+    from nightrank.flows.serve.release import ServedRelease
     from tests.support.collection import Collection
 
 
@@ -20,6 +21,12 @@ def found_by(client: TestClient, query: str, **params: str) -> list[str]:
     """The documents that a query is answered with."""
     answer = client.get("/search", params={"q": query, **params}).json()
     return [result["document_id"] for result in answer["results"]]
+
+
+def told_of(release: ServedRelease) -> set[object]:
+    """The values that the page offers of a field."""
+    [letters] = [facet.values for facet in release.facets if facet.field == "letters"]
+    return set(letters)
 
 
 def test_a_document_that_is_taken_down_leaves_every_tier_and_comes_back(
@@ -40,6 +47,9 @@ def test_a_document_that_is_taken_down_leaves_every_tier_and_comes_back(
         now = server.answerer.current.peek()
         assert now is not None
         assert now.collection is collection.collection  # nothing is loaded anew
+        assert (
+            told_of(collection) > told_of(now) == {one["letters"] for one in project.documents if one["_id"] != "tea"}
+        )
         assert found_by(client, "black tea") == wanted(place, live, ["tea"])["black tea"]
         assert "tea" not in found_by(client, "green leaves")
         assert "tea" not in found_by(client, "green leaves", filter=only_tea)

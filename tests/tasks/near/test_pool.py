@@ -128,5 +128,6 @@ def test_the_lowest_similarity_within_the_limit_is_taken() -> None:
         return move.least_similarity, move.is_on
 
     assert calibrated(answers) == (0.7, True)
+    assert calibrated([answer for answer in answers if answer.similarity > 0.8351]) == (0.83, True)  # none was further
     assert not calibrated([answer for answer in answers if answer.similarity < 0.75])[1]
     assert not calibrated([])[1]
