@@ -37,10 +37,12 @@ def serve(
         if json_:
             print_json(started.as_json())
         else:
-            what = "nothing" if started.release_id is None else f"the release {started.release_id}"
             how = "any query" if started.live else "what was answered in advance"
             memory = f", {started.memory_bytes / 1e6:,.0f} MB of collection in memory" if started.memory_bytes else ""
-            sys.stdout.write(f"Serving {what} at {started.address}: {how}{memory}. Ctrl+C ends it.\n")
+            what = f"the release {started.release_id} at {started.address}: {how}{memory}"
+            if started.release_id is None:
+                what = f"nothing yet at {started.address}"
+            sys.stdout.write(f"Serving {what}. Ctrl+C ends it.\n")
             sys.stdout.flush()
 
     run(

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from nightrank.flows.serve.release import ServedRelease
 from nightrank.storage.closing import Closing
-from nightrank.storage.errors import NightrankError
+from nightrank.storage.errors import MachineError, NightrankError
 from nightrank.storage.retracted.listed import read_retracted
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ class Follower(Closing):
             before, now = self._current.peek(), time.monotonic()
             workspace = self.workspace
             published = workspace.current_release_id()
+            if published is None and before is not None:
+                message = f"{workspace} has no current release any more."
+                raise MachineError(message, remedy="Bring back its folder, or run `nightrank refresh`.")
             if published is None or (before is not None and _is_current(before, published, workspace)):
                 self._looked = now
                 return False

@@ -169,7 +169,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         listener = socket.create_server((host, port), family=kind, backlog=BACKLOG)
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        message = f"{host}, port {port}, cannot be listened at: {reason}."
+        message = f"{host}, port {port}, cannot be listened at: {reason.rstrip('.')}."
         raise InputError(message, remedy="Choose others with --host and --port, or [serve].host and port.") from error
     with listener:
         yield listener

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 CORPUS = re.compile(r"corpus\.jsonl(?:\.\w+)?")
 DOCUMENTS = re.compile(r"corpus|collection|document|docs|article|product|page|passage|catalog|item|faq|post", re.I)
-LOGS = re.compile(r"quer|search|topics|keyword|(?:^|[_.-])logs?(?:[_.-]|$)", re.I)
+LOGS = re.compile(r"quer|(?<!re)search|topics|keyword|(?:^|[_.-])logs?(?:[_.-]|$)", re.I)
+# Any text can be read as a log, a query a line; so it must be called one, and not "git-log" or "search-guide".
+TEXT_LOGS = re.compile(
+    r"(?:.*[_.-])?(?:quer(?:y|ies)|searches|topics|keywords?|(?:quer(?:y|ies)|search)[_-]?logs?)\.txt", re.I
+)
 JUDGMENTS = re.compile(r"qrel|judg", re.I)
 JUDGMENT_SUFFIXES = (".tsv", ".txt", ".csv", ".jsonl", ".parquet", ".qrels")
 FOLDERS = ("docs", "doc", "documentation", "documents", "content", "pages", "articles", "posts", "corpus", "collection")
@@ -113,7 +117,7 @@ def _is_beside(name: str) -> bool:
 
 
 def _may_be_log(name: str) -> bool:
-    return bool(LOGS.search(name)) and (bool(table_suffix(name)) or name.lower().endswith(".txt"))
+    return bool(TEXT_LOGS.fullmatch(name) or (LOGS.search(name) and table_suffix(name)))
 
 
 def _may_be_judgments(name: str) -> bool:

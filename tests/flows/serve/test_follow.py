@@ -15,10 +15,12 @@ from benchmarks.plain_nights import refresh_plainly
 from benchmarks.tiny_models import tiny_embedder
 from nightrank.flows.serve.current import Current
 from nightrank.flows.serve.routes.operate import health_of
+from nightrank.storage.errors import MachineError
 from nightrank.storage.release.rollback import roll_back
 from nightrank.storage.workspace.base import Workspace
 from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.flows.serve.conftest import served
+from tests.support.takedown import copy_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,6 +155,22 @@ def test_nothing_published_is_told_and_what_is_published_then_is_served(
         assert health_of(server, now=old).status == "old"
     with served(published_plainly, max_age_hours=1e-6) as (client, _):
         assert client.get("/healthz").status_code == 503
+
+
+def test_a_workspace_that_goes_is_told_and_what_was_served_goes_on(
+    published_plainly: Collection, tmp_path: Path
+) -> None:
+    project = copy_of(published_plainly, tmp_path / "project")
+    with served(project) as (client, server):
+        project.workspace.rename(tmp_path / "elsewhere")
+        before = server.follower.seconds_since_look
+        with pytest.raises(MachineError, match="no current release any more"):
+            server.follower.look()
+        assert server.follower.seconds_since_look >= before
+        for query, how in zip(QUERIES, ("exact", "live"), strict=True):
+            assert client.get("/search", params={"q": query}).json()["how"] == how
+        (tmp_path / "elsewhere").rename(project.workspace)
+        assert not server.follower.look()
 
 
 def test_without_live_what_is_not_known_is_told(published_plainly: Collection) -> None:

@@ -116,6 +116,24 @@ def test_a_long_log_gets_a_budget_and_a_short_one_queries_of_the_documents(tmp_p
     assert written(tmp_path)["queries"] == {"log": "searches.csv", "budget_seconds": 300.0}
 
 
+@pytest.mark.parametrize("name", ["research.txt", "git-log.txt", "log.txt", "search-guide.txt", "inquiry.txt"])
+def test_a_page_is_no_log_whatever_it_is_about(tmp_path: Path, name: str) -> None:
+    for number in range(3):
+        (tmp_path / f"page{number}.txt").write_text(f"{ENGLISH}\n{number}\n", encoding="utf-8")
+    (tmp_path / name).write_text(f"{ENGLISH}\nA second line.\n", encoding="utf-8")
+    found = initialise(tmp_path, None, ask=None)
+    assert (found.seen.log, found.seen.documents.count) == (None, 4)
+
+
+def test_a_table_of_research_is_documents_and_a_text_of_queries_a_log(tmp_path: Path) -> None:
+    rows = "".join(f"{number},Bees {number},{ENGLISH.replace(',', '')}\n" for number in range(3))
+    (tmp_path / "research.csv").write_text(f"id,title,text\n{rows}", encoding="utf-8")
+    (tmp_path / "user_queries.txt").write_text("honey\nhow bees fly\n", encoding="utf-8")
+    initialise(tmp_path, None, ask=None)
+    said = written(tmp_path)
+    assert (said["documents"]["source"], said["queries"]["log"]) == ("research.csv", "user_queries.txt")
+
+
 def test_judgments_of_other_queries_or_documents_are_not_taken(tmp_path: Path) -> None:
     beir(tmp_path)
     (tmp_path / "queries.jsonl").write_text('{"_id": "other", "text": "tea"}\n', encoding="utf-8")
