@@ -89,6 +89,6 @@ def test_an_export_that_fails_is_named_and_what_the_workspace_serves_is_without_
     ended = nightrank("retract", "bees", "-c", project.settings_file)
     assert ended.code == 1
     assert "NOT DONE:" in ended.out
-    assert "served.parquet serves it so." in " ".join(ended.out.split()).replace(" served", "served")
+    assert "served.parquetservesitso." in "".join(ended.out.split())  # lines break anywhere in a path
     (tmp_path / "served.sqlite").unlink()
     assert nightrank("retract", "bees", "-c", project.settings_file).code == 0

@@ -66,7 +66,7 @@ def test_json_names_the_release_and_its_report(published: Collection, nightrank:
     reported = nightrank("report", "-c", published.settings_file, "--release", release_id, "--json").json
 
     path = report_of(published)
-    assert reported == {"release_id": release_id, "path": str(path), "uri": path.as_uri()}
+    assert reported == {"release_id": release_id, "path": str(path), "uri": path.as_uri(), "gaps": []}
 
 
 def test_without_a_display_no_browser_is_asked(

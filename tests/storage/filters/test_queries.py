@@ -18,7 +18,15 @@ FILTER = '{"type":"docs"}'
 def queries(*rows: tuple[str, str | None]) -> pa.Table:
     return pa.Table.from_pylist(
         [
-            {"query_key": query_key(*row), "text": row[0], "count": 1, "query_ids": [], "aliases": [], "filter": row[1]}
+            {
+                "query_key": query_key(*row),
+                "text": row[0],
+                "count": 1,
+                "query_ids": [],
+                "aliases": [],
+                "filter": row[1],
+                "origin": "log",
+            }
             for row in rows
         ],
         schema=QUERIES,
@@ -52,7 +60,7 @@ def test_without_filters_nothing_is_done() -> None:
 def test_the_keys_of_several_releases_are_told_together_those_of_earlier_versions_among_them(tmp_path: Path) -> None:
     write_table(tmp_path / "one.parquet", TABLE)
     write_table(tmp_path / "other.parquet", queries(("tea", FILTER), ("salt", FILTER)))
-    write_table(tmp_path / "old.parquet", TABLE.drop_columns(["filter"]))
+    write_table(tmp_path / "old.parquet", TABLE.drop_columns(["filter", "origin"]))
     found = text_keys_in([tmp_path / f"{name}.parquet" for name in ("one", "other", "old")])
     assert dict(zip(*(column.to_pylist() for column in found.columns), strict=True)) == {
         query_key(text, FILTER): query_key(text) for text in ("tea", "bread", "salt")
