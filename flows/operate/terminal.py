@@ -204,7 +204,8 @@ def _first_night(found: FirstNight) -> str:
         parts[0] += f" at {found.chunks_per_second:,.0f} a second"
     if found.pairs_per_second:
         parts.append(f"up to {found.pairs:,} pairs at {found.pairs_per_second:,.0f} a second")
-    told = f"The first refresh takes some {max(1, round(found.seconds / 60)):,} minutes here, by a few seconds of "
+    minutes = max(1, round(found.seconds / 60))
+    told = f"The first refresh takes about {minutes:,} minute{'s'[: minutes > 1]} here, by a few seconds of "
     told += f"measuring now: {', '.join(parts)}."
     if found.pairs:
         told += f" A large GPU scores so many pairs in {max(1, round(found.gpu_seconds)):,} s, by published rates."

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
 
 from nightrank.flows.serve.answer import Answer
 from nightrank.flows.serve.faults import Problem, RequestFault, told_of
@@ -131,8 +132,10 @@ def application(server: Server, guard: Guard) -> Front:
         )
         if route.method == "GET":  # whoever asks for the headers alone gets those; uvicorn sends no body then
             app.add_api_route(route.path, _endpoint(route, server), methods=["HEAD"], include_in_schema=False)
-    if spoken is not None:
-        app.router.routes.extend(spoken.routes)
+    for spoken_route in spoken.routes if spoken is not None else ():
+        assert isinstance(spoken_route, StarletteRoute)
+        spoken_route.methods = {"POST"}  # GET would hold a stream open on which, without sessions, nothing ever comes
+        app.router.routes.append(spoken_route)
     records = [record for route in ROUTES for record in (route.replied, route.takes) if record is not None]
     _, schemas = msgspec.json.schema_components([*records, Problem], ref_template=REFERENCE)
     _add_schemas(app, schemas)

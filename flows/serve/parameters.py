@@ -98,12 +98,12 @@ def number_of(written: str | None, *, where: str) -> int | None:
     """How many are asked for; None where nothing is said.
 
     Raises:
-        RequestFault: It is no number.
+        RequestFault: It is no number from 1 on.
     """
     if written is None:
         return None
     if not (written.isascii() and written.isdigit() and len(written) < 10):
-        raise not_valid(f"{shown(written)} is no number.", where=where, remedy="Give a whole number.")
+        raise not_valid(f"{shown(written)} is no number from 1 on.", where=where, remedy="Give a whole number.")
     return int(written)
 
 

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NOTHING = "none"
+REMEDY = (
+    "Name other documents: `nightrank init SOURCE`. Or write nightrank.toml by hand: [documents].columns says what "
+    "the columns of a table are."
+)
 BM25, MULTILINGUAL = "bm25", "multilingual"
 TRIED = 5  # files that are called like a log, or judgments
 
@@ -107,7 +111,10 @@ def initialise(folder: Path, source: str | None, *, ask: Ask | None) -> Initiali
         return place, see_documents(folder, place, left_out=left_out)
 
     if ask is None or source is not None:
-        place, documents = see(named)
+        try:
+            place, documents = see(named)
+        except InputError as error:  # what it says of settings is of no use where there are none
+            raise InputError(error.message, remedy=REMEDY) from error
     else:
         place, documents = _asked(ask, "Documents (folder, file or glob)", named, see)
     log = None if place.startswith(PREFIX) else _log(folder, place, ask)

@@ -195,7 +195,7 @@ def test_before_the_first_release_it_says_how_long_that_will_take(collection: Co
     assert found["chunks"] >= documents
     assert found["pairs"] == len(collection.log) * documents  # fewer than the depth
     assert min(found["chunks_per_second"], found["pairs_per_second"], found["seconds"]) > 0
-    assert "The first refresh takes some 1 minutes here" in shown
+    assert "The first refresh takes about 1 minute here" in shown
 
 
 def test_where_nothing_is_embedded_or_scored_there_is_nothing_to_measure(collection: Collection) -> None:

@@ -68,3 +68,14 @@ def test_a_package_that_is_missing_is_named(published_plainly: Collection, monke
     monkeypatch.setitem(sys.modules, "mcp.server.mcpserver", None)
     with pytest.raises(InputError, match="needs the package mcp"), served(published_plainly, mcp=True):
         pass
+
+
+def test_no_stream_is_held_open_on_which_nothing_comes(published_plainly: Collection) -> None:
+    pytest.importorskip("mcp")
+    with served(published_plainly, mcp=True) as (client, _):
+        accepted = {"Accept": "application/json, text/event-stream"}
+        for method in ("GET", "HEAD", "DELETE"):
+            assert client.request(method, "/mcp", headers=accepted).status_code == 405
+        said = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+        reply = client.post("/mcp", json=said, headers={**accepted, "MCP-Protocol-Version": "2025-06-18"})
+        assert (reply.status_code, len(reply.json()["result"]["tools"])) == (200, 2)

@@ -183,6 +183,12 @@ def test_where_nothing_can_be_read_the_error_says_what_to_give(tmp_path: Path) -
         initialise(tmp_path, None, ask=None)
     assert "nightrank init SOURCE" in caught.value.remedy
     assert not (tmp_path / "nightrank.toml").exists()
+    (tmp_path / "odd.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    for source in ("odd.csv", str(tmp_path / "nowhere")):
+        with pytest.raises(InputError) as caught:
+            initialise(tmp_path, source, ask=None)
+        assert "nightrank init SOURCE" in caught.value.remedy
+        assert "settings file" not in caught.value.remedy  # there is none
 
 
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=40).filter(
