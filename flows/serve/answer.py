@@ -4,39 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from nightrank.flows.serve.capacity import Capacity
-from nightrank.flows.serve.faults import RequestFault, TooBusy
+from nightrank.flows.serve.http.faults import RequestFault, TooBusy
 from nightrank.storage.serving.cache import CachedResults, Result
 
 if TYPE_CHECKING:
     from nightrank.flows.serve.current import Current
+    from nightrank.flows.serve.http.parameters import Question
     from nightrank.flows.serve.release import ServedRelease
     from nightrank.tasks.online.release import LiveAnswer
     from nightrank.tasks.settings.serving import ServeSettings
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What somebody asks.
-
-    Attributes:
-        query: As typed; not blank.
-        condition: The canonical text of its filter; None without one.
-        depth: Results that are wanted; None for as many as a release has.
-        at: When it arrived, by ``time.monotonic``.
-        session: Whatever tells who asks from others today; None where nothing does.
-    """
-
-    query: str
-    condition: str | None
-    depth: int | None
-    at: float
-    session: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):

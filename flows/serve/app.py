@@ -20,11 +20,11 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from nightrank.flows.serve.answer import Answer
-from nightrank.flows.serve.faults import Problem, RequestFault, told_of
 from nightrank.flows.serve.front import Front
+from nightrank.flows.serve.http.faults import Problem, RequestFault, told_of
+from nightrank.flows.serve.http.parameters import shown
+from nightrank.flows.serve.http.reply import JSON
 from nightrank.flows.serve.mcp import PATH, mcp_application
-from nightrank.flows.serve.parameters import shown
-from nightrank.flows.serve.reply import JSON
 from nightrank.flows.serve.routes.clicks import Click, clicks
 from nightrank.flows.serve.routes.documents import Document, document
 from nightrank.flows.serve.routes.operate import Health, Releases, healthz, metrics, releases
@@ -35,8 +35,8 @@ from nightrank.flows.serve.routes.suggest import Suggestions, suggest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from nightrank.flows.serve.guard import Guard
-    from nightrank.flows.serve.reply import Reply
+    from nightrank.flows.serve.http.guard import Guard
+    from nightrank.flows.serve.http.reply import Reply
     from nightrank.flows.serve.server import Server
 
 REFERENCE = "#/components/schemas/{name}"

@@ -8,7 +8,7 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from nightrank.flows.serve.faults import TooBusy
+from nightrank.flows.serve.http.faults import TooBusy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

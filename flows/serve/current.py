@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from nightrank.flows.serve.faults import RequestFault
+from nightrank.flows.serve.http.faults import RequestFault
 from nightrank.storage.closing import Closing
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The outermost layer: every request comes in here, and what it is replied goes out here.
 
 The framework behind it costs several times what a look-up does, so ``GET /search`` goes past it. Whatever fails is told
-as ``flows.serve.faults`` has it; what failed is in the log alone.
+as ``flows.serve.http.faults`` has it; what failed is in the log alone.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from nightrank.flows.serve.faults import told_of
+from nightrank.flows.serve.http.faults import told_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from nightrank.flows.serve.guard import Guard
+    from nightrank.flows.serve.http.guard import Guard
+    from nightrank.flows.serve.http.reply import Reply
     from nightrank.flows.serve.metrics import Metrics
-    from nightrank.flows.serve.reply import Reply
 
 LOG = logging.getLogger("nightrank.serve")
 ALWAYS = [

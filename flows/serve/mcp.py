@@ -6,9 +6,9 @@ import json
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from nightrank.flows.serve.faults import RequestFault
-from nightrank.flows.serve.parameters import question_of
-from nightrank.flows.serve.reply import json_reply
+from nightrank.flows.serve.http.faults import RequestFault
+from nightrank.flows.serve.http.parameters import question_of
+from nightrank.flows.serve.http.reply import json_reply
 from nightrank.flows.serve.routes.documents import document_of
 from nightrank.storage.errors import InputError
 

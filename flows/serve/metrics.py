@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from nightrank.flows.serve.reply import Reply
+from nightrank.flows.serve.http.reply import Reply
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -16,7 +16,7 @@ from nightrank.flows.serve.answer import Answerer
 from nightrank.flows.serve.app import application
 from nightrank.flows.serve.current import Current
 from nightrank.flows.serve.follow import Follower
-from nightrank.flows.serve.guard import LOOPBACK, Guard
+from nightrank.flows.serve.http.guard import LOOPBACK, Guard
 from nightrank.flows.serve.protocol import BoundedHttp
 from nightrank.flows.serve.release import ServedRelease
 from nightrank.flows.serve.server import Server

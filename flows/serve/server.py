@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from nightrank.flows.serve.faults import RequestFault
+from nightrank.flows.serve.http.faults import RequestFault
 from nightrank.flows.serve.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nightrank.flows.serve.answer import Answer, Answerer, Question
+    from nightrank.flows.serve.answer import Answer, Answerer
     from nightrank.flows.serve.follow import Follower
+    from nightrank.flows.serve.http.parameters import Question
     from nightrank.storage.serving.cache import Result
     from nightrank.storage.visits.rows import How
     from nightrank.tasks.online.visits import Visits

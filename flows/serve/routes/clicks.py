@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from nightrank.flows.serve.faults import RequestFault, not_valid
-from nightrank.flows.serve.reply import JSON, Reply
+from nightrank.flows.serve.http.faults import RequestFault, not_valid
+from nightrank.flows.serve.http.reply import JSON, Reply
 
 if TYPE_CHECKING:
     from starlette.types import Scope

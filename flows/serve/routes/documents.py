@@ -9,15 +9,15 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from nightrank.flows.serve.faults import RequestFault
-from nightrank.flows.serve.parameters import shown
-from nightrank.flows.serve.reply import json_reply
+from nightrank.flows.serve.http.faults import RequestFault
+from nightrank.flows.serve.http.parameters import shown
+from nightrank.flows.serve.http.reply import json_reply
 
 if TYPE_CHECKING:
     from starlette.types import Scope
 
+    from nightrank.flows.serve.http.reply import Reply
     from nightrank.flows.serve.release import ServedRelease
-    from nightrank.flows.serve.reply import Reply
     from nightrank.flows.serve.server import Server
 
 

@@ -10,12 +10,12 @@ import msgspec
 
 from nightrank.flows.operate.releases import listed_releases
 from nightrank.flows.serve.current import NOTHING
-from nightrank.flows.serve.reply import json_reply
+from nightrank.flows.serve.http.reply import json_reply
 
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-    from nightrank.flows.serve.reply import Reply
+    from nightrank.flows.serve.http.reply import Reply
     from nightrank.flows.serve.server import Server
 
 # What visitors may know of a release: no names of files, models or queries.

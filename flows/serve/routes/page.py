@@ -17,9 +17,9 @@ from urllib.parse import quote, urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from nightrank.flows.serve.faults import told_of
-from nightrank.flows.serve.parameters import QUESTION, parameters, question_of
-from nightrank.flows.serve.reply import Reply
+from nightrank.flows.serve.http.faults import told_of
+from nightrank.flows.serve.http.parameters import QUESTION, parameters, question_of
+from nightrank.flows.serve.http.reply import Reply
 from nightrank.flows.serve.routes.documents import document_of
 from nightrank.storage.files.text import plain_text
 from nightrank.storage.serving.cache import SnippetPart
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from nightrank.flows.serve.answer import Answer
-    from nightrank.flows.serve.faults import Told
+    from nightrank.flows.serve.http.faults import Told
     from nightrank.flows.serve.routes.documents import Document
     from nightrank.flows.serve.server import Server
     from nightrank.storage.serving.cache import Result

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightrank.flows.serve.parameters import QUESTION, parameters, question_of
-from nightrank.flows.serve.reply import json_reply
+from nightrank.flows.serve.http.parameters import QUESTION, parameters, question_of
+from nightrank.flows.serve.http.reply import json_reply
 
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-    from nightrank.flows.serve.reply import Reply
+    from nightrank.flows.serve.http.reply import Reply
     from nightrank.flows.serve.server import Server
 
 

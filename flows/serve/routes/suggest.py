@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from nightrank.flows.serve.parameters import number_of, parameters, typed_of
-from nightrank.flows.serve.reply import json_reply
+from nightrank.flows.serve.http.parameters import number_of, parameters, typed_of
+from nightrank.flows.serve.http.reply import json_reply
 
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-    from nightrank.flows.serve.reply import Reply
+    from nightrank.flows.serve.http.reply import Reply
     from nightrank.flows.serve.server import Server
 
 TYPED = ("q", "limit")

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from benchmarks.plain_nights import refresh_plainly
 from nightrank.flows.serve.app import application
-from nightrank.flows.serve.guard import Guard
+from nightrank.flows.serve.http.guard import Guard
 from nightrank.flows.serve.run import serving
 from nightrank.flows.settings_file import load_settings
 from tests.support.collection import small_collection

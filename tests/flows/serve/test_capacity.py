@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.flows.serve.capacity import Capacity
-from nightrank.flows.serve.faults import TooBusy
+from nightrank.flows.serve.http.faults import TooBusy
 from nightrank.tasks.online.release import OnlineRelease
 from tests.flows.serve.conftest import served
 

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from nightrank.flows.serve.app import application
-from nightrank.flows.serve.guard import Guard
+from nightrank.flows.serve.http.guard import Guard
 from nightrank.flows.serve.run import serving
 from nightrank.flows.settings_file import load_settings
 

@@ -7,7 +7,7 @@ import binascii
 import hmac
 from typing import TYPE_CHECKING
 
-from nightrank.flows.serve.faults import RequestFault
+from nightrank.flows.serve.http.faults import RequestFault
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

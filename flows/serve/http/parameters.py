@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from nightrank.flows.serve.answer import Question
-from nightrank.flows.serve.faults import not_valid
+from nightrank.flows.serve.http.faults import not_valid
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.serving.cache import condition_of
@@ -22,6 +22,25 @@ QUESTION = ("q", "filter", "depth")
 SESSION = b"x-session"
 MOST_SESSION = 200  # characters
 SHOWN = 60  # characters of a value that a message repeats
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What somebody asks.
+
+    Attributes:
+        query: As typed; not blank.
+        condition: The canonical text of its filter; None without one.
+        depth: Results that are wanted; None for as many as a release has.
+        at: When it arrived, by ``time.monotonic``.
+        session: Whatever tells who asks from others today; None where nothing does.
+    """
+
+    query: str
+    condition: str | None
+    depth: int | None
+    at: float
+    session: str | None = None
 
 
 def parameters(query_string: bytes, *, known: Collection[str]) -> dict[str, str]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.flows.serve.faults import RequestFault
-from nightrank.flows.serve.guard import LOOPBACK, Guard
+from nightrank.flows.serve.http.faults import RequestFault
+from nightrank.flows.serve.http.guard import LOOPBACK, Guard
 from nightrank.flows.serve.run import listening, read_token
 from nightrank.storage.errors import InputError
 from nightrank.tasks.settings.serving import ServeSettings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from nightrank.flows.serve.reply import Reply, json_reply
+from nightrank.flows.serve.http.reply import Reply, json_reply
 from nightrank.storage.errors import InputError
 
 if TYPE_CHECKING:
