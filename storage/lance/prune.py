@@ -114,6 +114,21 @@ class ChunkPruning:
         with placed(self._place):
             self._table.optimize()
 
+    def write_anew(self) -> None:
+        """Write the whole table anew where a row in it is dead, as one more version; else put it together.
+
+        LanceDB rewrites a fragment only when a tenth of it is dead: removed rows would stay in its bytes.
+        """
+        statistics = self._table.stats()
+        lengths = statistics["fragment_stats"]
+        if statistics["num_rows"] >= round(lengths["num_fragments"] * lengths["lengths"]["mean"]):
+            self.put_together()
+            return
+        self._place.check_writer()
+        with placed(self._place):
+            rows = self._table.search().select(self._table.schema.names)
+            self._table.add(rows.to_batches(), mode="overwrite")
+
     def remove_old_versions(self) -> None:
         """Remove all versions but the newest, which all tags must name, with their files. No reader may be about."""
         self._place.check_writer()

@@ -228,7 +228,7 @@ def _tidy(workspace: Workspace, table: _KeptTable, *, thorough: bool) -> bool:
         pass
     if not alone:  # new files beside old ones that stay would only add to them
         return True
-    upkeep.put_together()  # readers may come meanwhile
+    (upkeep.write_anew if thorough else upkeep.put_together)()  # readers may come meanwhile
     upkeep.move_tags(table.release_ids)
     with workspace.without_readers() as alone:
         if alone:

@@ -70,7 +70,7 @@ STEPS_OF_AN_ERASURE = {
     "pointer again": ("nightrank.storage.workspace.base", "Workspace", "publish"),
     "releases": ("nightrank.storage.workspace.folder", "FolderWorkspace", "remove_release"),
     "texts": ("nightrank.storage.lance.prune", "ChunkPruning", "remove"),
-    "tables": ("nightrank.storage.lance.prune", "ChunkPruning", "put_together"),
+    "tables": ("nightrank.storage.lance.prune", "ChunkPruning", "write_anew"),
     "scores": ("nightrank.storage.memo.prune", None, "keep_reachable"),
 }
 
