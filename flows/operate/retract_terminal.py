@@ -65,6 +65,8 @@ def _show_erased(erased: Erased, console: Console) -> None:
     before = ", ".join(f"{kind} in {count:,} files" for kind, count in erased.found_before.items())
     after = ", ".join(f"{kind} in {count:,} files" for kind, count in erased.found_after.items())
     console.print(f"Found before: {before or 'nothing'}. Found now: {after or 'nothing'}.", style="bold")
+    if not erased.looked_for["texts"] and not erased.looked_for["vectors"]:
+        console.print("No release holds it, so nothing but the id is known to search for: this proves little.")
     if erased.shared_texts:
         console.print(f"{erased.shared_texts:,} of its texts are other documents' as well, and stay.")
     if erased.shared_parts:

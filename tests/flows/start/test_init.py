@@ -191,6 +191,14 @@ def test_where_nothing_can_be_read_the_error_says_what_to_give(tmp_path: Path) -
         assert "settings file" not in caught.value.remedy  # there is none
 
 
+@pytest.mark.parametrize("scheme", ["s3", "postgresql"])
+def test_an_address_is_refused_without_its_password(tmp_path: Path, scheme: str) -> None:
+    with pytest.raises(InputError) as caught:
+        initialise(tmp_path, f"{scheme}://user:S3CR3T@host/name", ask=None)
+    assert f"{scheme}://..." in caught.value.message
+    assert "S3CR3T" not in str(caught.value) + caught.value.remedy
+
+
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=40).filter(
     lambda name: name not in {".", ".."}
 )
