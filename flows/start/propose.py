@@ -83,7 +83,8 @@ def settings_for(seen: Seen, *, multilingual: bool) -> list[Setting]:
 
 def _source(seen: Seen) -> Setting:
     count = seen.documents.count
-    read = f"{count:,} documents, all there are" if seen.documents.is_whole else f"the first {count:,} documents"
+    size = f"{count:,} document{'' if count == 1 else 's'}"
+    read = f"{size}, all there {'is' if count == 1 else 'are'}" if seen.documents.is_whole else f"the first {size}"
     return Setting("documents", "source", seen.source, f"Looked at: {read}. {told_languages(seen.documents.languages)}")
 
 

@@ -43,7 +43,8 @@ def show_initialised(done: Initialised) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    size = f"{documents.count:,} documents" if documents.is_whole else f"more than {documents.count:,} documents"
+    size = f"{documents.count:,} document{'' if documents.count == 1 else 's'}"
+    size = size if documents.is_whole else f"more than {size}"
     table.add_row("documents", Text(plain(f"{seen.source}: {size}. {told_languages(documents.languages)}")))
     if seen.log is None:
         table.add_row("queries", "no log found: the documents' titles, headings and phrases are asked")

@@ -155,7 +155,8 @@ def test_the_second_tier_rescores_what_was_found_for_the_nearest_queries(near_re
     with SearchCache.open(near_release.workspace) as cache:
         assert cache.get(query, near=True) is None
         assert cache.get(found.from_query or "") is not None
-    filtered = search_pool(configuration, query, filter_by=FILTER)
+    assert search_pool(configuration, query, filter_by=FILTER) is None, "further off than any that was measured"
+    filtered = search_pool(configuration, "green leaf tea", filter_by=FILTER)
     assert filtered is not None
     assert filtered.from_query == "green tea leaf"
     letters = {str(document["_id"]): document["letters"] for document in near_release.documents}

@@ -36,6 +36,11 @@ def search(query: str, *, impression: str = "i") -> SearchRow:
     )
 
 
+def opened(folder: Path) -> VisitLog:
+    """A log on the day of ``NOON``."""
+    return VisitLog(folder, keep_days=None, clock=lambda: NOON)
+
+
 def queries(path: Path) -> list[str]:
     data = path.read_bytes()
     assert data == b"" or data.endswith(b"\n")
@@ -47,7 +52,7 @@ def test_a_row_is_a_line_with_the_columns_of_a_query_log(tmp_path: Path) -> None
         timestamp=NOON.isoformat(), query="tea\n\u2028", filter=filter_of('{"a":1}'), clicked="d", user="u",
         impression="i", rank=2,
     )  # fmt: skip
-    with VisitLog(tmp_path, keep_days=None) as log:
+    with opened(tmp_path) as log:
         log.write(search("tea"), at=NOON)
         log.write(click, at=NOON)
     [first, second] = file_of(tmp_path, NOON.date()).read_bytes().split(b"\n")[:2]
@@ -62,7 +67,7 @@ def test_a_row_is_a_line_with_the_columns_of_a_query_log(tmp_path: Path) -> None
 
 
 def test_each_day_has_a_file_whichever_row_comes_first(tmp_path: Path) -> None:
-    with VisitLog(tmp_path, keep_days=None) as log:
+    with opened(tmp_path) as log:
         for hours in (0, 12, 11, 13, 36):
             log.write(search(f"q{hours}"), at=NOON + timedelta(hours=hours))
         assert log.counts.lost == 0
@@ -75,7 +80,7 @@ def test_each_day_has_a_file_whichever_row_comes_first(tmp_path: Path) -> None:
 
 
 def test_rows_of_many_threads_are_whole_and_all_there(tmp_path: Path) -> None:
-    with VisitLog(tmp_path, keep_days=None) as log, ThreadPoolExecutor(8) as pool:
+    with opened(tmp_path) as log, ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: log.write(search(f"query {number} " + "x" * number), at=NOON), range(1000)))
         log.flush()
         assert log.counts == (1000, 0)
@@ -85,7 +90,7 @@ def test_rows_of_many_threads_are_whole_and_all_there(tmp_path: Path) -> None:
 def test_what_a_crash_left_of_a_row_is_cut_off_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = file_of(tmp_path, NOON.date())
     path.write_bytes(b'{"query":"old"}\n{"query":"to')
-    with caplog.at_level(logging.WARNING), VisitLog(tmp_path, keep_days=None) as log:
+    with caplog.at_level(logging.WARNING), opened(tmp_path) as log:
         log.write(search("new"), at=NOON)
     assert queries(path) == ["old", "new"]
     assert "ended in the midst of a row" in caplog.text
@@ -93,7 +98,7 @@ def test_what_a_crash_left_of_a_row_is_cut_off_and_told(tmp_path: Path, caplog: 
 
 def test_a_file_that_was_taken_away_is_begun_anew(tmp_path: Path) -> None:
     path = file_of(tmp_path, NOON.date())
-    with VisitLog(tmp_path, keep_days=None) as log:
+    with opened(tmp_path) as log:
         log.write(search("first"), at=NOON)
         log.flush()
         path.rename(tmp_path / "taken")
@@ -104,11 +109,11 @@ def test_a_file_that_was_taken_away_is_begun_anew(tmp_path: Path) -> None:
 
 def test_who_writes_a_log_at_the_same_time_has_files_of_its_own(tmp_path: Path) -> None:
     day = NOON.date()
-    with VisitLog(tmp_path, keep_days=None) as one, VisitLog(tmp_path, keep_days=None) as other:
+    with opened(tmp_path) as one, opened(tmp_path) as other:
         one.write(search("one"), at=NOON)
         other.write(search("other"), at=NOON)
         assert one.user("s", at=NOON) == other.user("s", at=NOON)
-    with VisitLog(tmp_path, keep_days=None) as later:
+    with opened(tmp_path) as later:
         later.write(search("later"), at=NOON)
     assert queries(file_of(tmp_path, day)) == ["one", "later"]
     assert queries(file_of(tmp_path, day, writer=2)) == ["other"]
