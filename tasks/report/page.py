@@ -8,10 +8,10 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from nightrank.storage.files.text import plain_text
+from nightrank.tasks.html import html_environment
 from nightrank.tasks.names import STAGE_NAMES
 from nightrank.tasks.report.facts import Missing
 from nightrank.tasks.report.plots import STRATEGIES, coverage_plot, depth_plot, interval_plot, ladder_plot, loss_plot
@@ -19,6 +19,8 @@ from nightrank.tasks.report.sections import SIGNIFICANT
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from jinja2 import Environment
 
     from nightrank.tasks.report.facts import Report
 
@@ -29,14 +31,7 @@ MINUS = "\u2212"
 
 def render_page(report: Report) -> str:
     """The page of a report: a function of its facts alone."""
-    environment = Environment(
-        loader=PackageLoader("nightrank.tasks.report", "template"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=showable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = html_environment("nightrank.tasks.report", "template")
     environment.tests["missing"] = lambda value: isinstance(value, Missing)
     environment.filters |= {
         "number": number,
@@ -62,17 +57,6 @@ def render_page(report: Report) -> str:
         gaps_shown=GAPS_SHOWN,
     )
     return page.lstrip()
-
-
-def showable(value: object) -> object:
-    r"""A text without characters that a page cannot show or that would disorder it; anything else as it is.
-
-    >>> showable("a\x1b[31m\u202eb")
-    'a\ufffd[31m\ufffdb'
-    """
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return plain_text(value, lines=True)
-    return value
 
 
 def cut(text: str, length: int = LONG) -> str:

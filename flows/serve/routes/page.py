@@ -14,15 +14,14 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from nightrank.flows.serve.http.faults import told_of
 from nightrank.flows.serve.http.parameters import QUESTION, parameters, question_of
 from nightrank.flows.serve.http.reply import Reply
 from nightrank.flows.serve.routes.documents import document_of
-from nightrank.storage.files.text import plain_text
 from nightrank.storage.serving.cache import SnippetPart
+from nightrank.tasks.html import html_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -184,14 +183,7 @@ def _reply(shown: Shown, *, status: int = 200, headers: Mapping[str, str] | None
 @cache
 def _template() -> tuple[Template, Markup, Markup]:
     """The template, the style and the script."""
-    environment = Environment(
-        loader=PackageLoader("nightrank.flows.serve", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_showable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = html_environment("nightrank.flows.serve", "page")
     assert environment.loader is not None
     style, _, _ = environment.loader.get_source(environment, "page.css")
     script, _, _ = environment.loader.get_source(environment, "page.js")
@@ -202,8 +194,3 @@ def _template() -> tuple[Template, Markup, Markup]:
 def _digest(source: Markup) -> str:
     """By which a policy names what may stand in the page."""
     return base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
-
-
-def _showable(value: object) -> object:
-    """A text without characters that would disorder the page; anything else as it is."""
-    return plain_text(value, lines=True) if isinstance(value, str) and not isinstance(value, Markup) else value
