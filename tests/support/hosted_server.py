@@ -13,7 +13,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,10 +182,29 @@ class RerankServer:
         return {"model": "a-model", "usage": {"total_tokens": 815}, "results": rows}
 
 
+class Answering(Protocol):
+    """What decides the answers of a server."""
+
+    url: str
+    stop: Callable[[], None]
+
+    def answer(self, path: str, headers: dict[str, str], body: Body) -> Answer | HangUp | Hang:
+        """What a request is answered with."""
+
+
+State = TypeVar("State", bound=Answering)
+
+
 @contextmanager
 def serve(api: str) -> Iterator[RerankServer]:
     """The server of an API, listening on this machine while the block runs."""
-    state = RerankServer(api)
+    with answering(RerankServer(api)) as state:
+        yield state
+
+
+@contextmanager
+def answering(state: State) -> Iterator[State]:
+    """A server that listens on this machine while the block runs, and answers as its state says."""
     released = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
