@@ -1,4 +1,4 @@
-"""What people call the stages and queries that are measured; nothing else, so that whoever shows a table loads little."""
+"""What people call the stages and queries that are measured; nothing else, so that showing a table loads little."""
 
 from __future__ import annotations
 

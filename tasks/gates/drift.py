@@ -179,7 +179,8 @@ def quality_drift_gate(drift: QualityDrift | Incomparable, *, days: int | None, 
     passed = not (is_large and drift.certain)
     reason = (
         f"{drift.measure} on {drift.queries} {judged_queries(drift.kind)}: {drift.before:.4f} in "
-        f"{drift.release_id}, the best of the last {days} days, {drift.after:.4f} now ({value:+.4f}); up to {max_drift:g} may be lost over that time"
+        f"{drift.release_id}, the best of the last {days} days, {drift.after:.4f} now ({value:+.4f}); up to "
+        f"{max_drift:g} may be lost over that time"
     )
     if is_large and not drift.certain:
         reason += "; so few queries lost that it may be chance"

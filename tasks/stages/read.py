@@ -242,9 +242,7 @@ def _check_judgments(settings: Settings, judgments: Sequence[Judgment], queries:
         message = f"No query id of {settings.judgments.qrels} is among the queries of {settings.queries.log}."
         raise InputError(message, remedy="Give both files the same query ids, or leave [judgments].qrels out.")
     kind = kind_of(judgments)
-    told = (
-        "" if kind in (None, "people") else f"\t{kind}"
-    )  # people's have the key that they had before there were others
+    told = "" if kind in (None, "people") else f"\t{kind}"  # people's have the key that they have always had
     rows = sorted(f"{judgment.query_id}\t{judgment.document_id}\t{judgment.grade}{told}" for judgment in judgments)
     return len(judged & logged), len(judged - logged), digest_of_sequence(rows)
 
