@@ -6,13 +6,15 @@ for, and the same prompt would be paid for again. Each is committed as it arrive
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from nightrank.storage.files.database import connect_for_writing, only_row
 from nightrank.storage.files.listing import entries
 from nightrank.storage.keys import digest
-from nightrank.storage.memo.file import MemoFile
+from nightrank.storage.memo.file import MemoFile, written_anew
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -40,7 +42,9 @@ _KNOWN = """
 SELECT answers.key::VARCHAR AS key, answers.answer
 FROM answers SEMI JOIN (SELECT key::UUID AS key FROM wanted) AS wanted USING (key)
 """
-_FORGET = "DELETE FROM answers WHERE about IN (SELECT about::UUID FROM gone)"
+_IS_ABOUT = "SELECT count(*) FROM answers WHERE about IN (SELECT about::UUID FROM gone)"
+_LIVING = "SELECT key, about, answer FROM answers WHERE about NOT IN (SELECT about::UUID FROM gone)"
+_INSERT = "INSERT INTO answers SELECT key::UUID, about::UUID, answer FROM living"
 
 
 class AnswerMemo(MemoFile):
@@ -68,17 +72,34 @@ class AnswerMemo(MemoFile):
         columns = (known.column("key").to_pylist(), known.column("answer").to_pylist())
         return {key.replace("-", ""): answer for key, answer in zip(*columns, strict=True)}
 
-    def forget(self, documents: Collection[str]) -> None:
-        """Remove what is about some documents."""
-        gone = pa.table({"about": pa.array(map(about, documents), pa.string())})
-        self.run_over("gone", gone, _FORGET)
+
+def forget_documents(folder: Path, documents: Collection[str]) -> int:
+    """Write every memo of answers anew without what is about some documents, at once or not at all.
+
+    Args:
+        folder: The workspace's folder of memos.
+        documents: Their ids.
+
+    Returns:
+        How many answers went.
+    """
+    gone = pa.table({"about": pa.array(map(about, documents), pa.string())})
+    forgotten = 0
+    for path in entries(folder, f"{PREFIX}*.duckdb"):
+        with closing(connect_for_writing(path)) as memo:
+            memo.register("gone", gone)
+            count = int(only_row(memo, _IS_ABOUT)[0])
+            if not count:
+                continue
+            with written_anew(path, memo) as anew:
+                anew.execute(CREATE_ANSWERS)
+                anew.register("living", memo.sql(_LIVING).to_arrow_table())
+                anew.execute(_INSERT)
+                anew.unregister("living")
+            forgotten += count
+    return forgotten
 
 
 def about(document_id: str) -> str:
     """What stands for a document in a memo."""
     return digest("answer about", document_id)
-
-
-def answer_memos(folder: Path) -> list[str]:
-    """The fingerprints of the models that a folder has memos of."""
-    return [path.stem.removeprefix(PREFIX) for path in entries(folder, f"{PREFIX}*.duckdb")]

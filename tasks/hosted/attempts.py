@@ -62,9 +62,11 @@ class Attempts:
             reraise=True,
         )
         try:
-            return retrying(self._once, attempt)
+            done: T = retrying(self._once, attempt)
         except Transient as failure:
             last = failure
+        else:
+            return done
         host = self._endpoint.url
         attempts = f"{self._endpoint.settings.attempts} attempts; the last: {last.reason}"
         if isinstance(last, Undocumented):

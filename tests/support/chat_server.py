@@ -95,5 +95,5 @@ def chat_server(says: Callable[[str], object]) -> Iterator[ChatServer]:
     """A model that says something to each question, listening on this machine while the block runs."""
     state = ChatServer(says)
     state.gate.set()
-    with answering(state) as served:
-        yield served
+    with answering(state.answer) as (state.url, state.stop):
+        yield state

@@ -13,7 +13,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,29 +182,19 @@ class RerankServer:
         return {"model": "a-model", "usage": {"total_tokens": 815}, "results": rows}
 
 
-class Answering(Protocol):
-    """What decides the answers of a server."""
-
-    url: str
-    stop: Callable[[], None]
-
-    def answer(self, path: str, headers: dict[str, str], body: Body) -> Answer | HangUp | Hang:
-        """What a request is answered with."""
-
-
-State = TypeVar("State", bound=Answering)
-
-
 @contextmanager
 def serve(api: str) -> Iterator[RerankServer]:
     """The server of an API, listening on this machine while the block runs."""
-    with answering(RerankServer(api)) as state:
+    state = RerankServer(api)
+    with answering(state.answer) as (state.url, state.stop):
         yield state
 
 
 @contextmanager
-def answering(state: State) -> Iterator[State]:
-    """A server that listens on this machine while the block runs, and answers as its state says."""
+def answering(
+    answer_of: Callable[[str, dict[str, str], Body], Answer | HangUp | Hang],
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """A server that listens on this machine while the block runs: its address, and what ends it before."""
     released = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -212,7 +202,7 @@ def answering(state: State) -> Iterator[State]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            answer = state.answer(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+            answer = answer_of(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
             if isinstance(answer, Hang):
                 released.wait(answer.seconds)
                 self.close_connection = True
@@ -250,8 +240,7 @@ def answering(state: State) -> Iterator[State]:
             server.server_close()
             thread.join()
 
-    state.url, state.stop = f"http://127.0.0.1:{server.server_address[1]}", stop
     try:
-        yield state
+        yield f"http://127.0.0.1:{server.server_address[1]}", stop
     finally:
         stop()

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from nightrank.storage.errors import InputError, MachineError, NightrankError
-from nightrank.storage.memo.answers import AnswerMemo
+from nightrank.storage.memo.answers import AnswerMemo, forget_documents
 from nightrank.tasks.chat.api import Prompt
-from nightrank.tasks.chat.client import ChatModel
+from nightrank.tasks.chat.client import Answer, ChatModel
 from nightrank.tasks.chat.plan import ChatPlan, plan_chat
 from nightrank.tasks.chat.remembered import ask_what_is_new, remembered
 from nightrank.tasks.settings.chat import ChatSettings
@@ -170,7 +170,7 @@ def test_a_prompt_that_is_refused_keeps_others_from_nothing(server: ChatServer) 
 
 def test_what_was_under_way_when_something_failed_is_handed_on(server: ChatServer) -> None:
     server.faults = [Status(401)]
-    found = []
+    found: list[Answer] = []
     server.gate.clear()
     threading.Timer(0.3, server.gate.set).start()
     with chat(server, concurrency=3) as model, pytest.raises(InputError):
@@ -236,13 +236,15 @@ def test_another_word_another_model_or_another_revision_is_another_question(serv
     assert plan(server, max_requests=9, concurrency=9).fingerprint == plans[0].fingerprint
 
 
-def test_what_is_about_a_document_is_forgotten_with_it(tmp_path: Path) -> None:
-    with chat_server(len) as served, AnswerMemo(tmp_path, model="m") as memo:
-        served.says = str
-        list(ask_what_is_new(PROMPTS, memo, lambda: chat(served)))
-        memo.forget(["d1", "d3", "unknown"])
+def test_what_is_about_a_document_is_forgotten_with_it(server: ChatServer, tmp_path: Path) -> None:
+    with AnswerMemo(tmp_path, model="m") as memo:
+        list(ask_what_is_new(PROMPTS, memo, lambda: chat(server)))
+    assert forget_documents(tmp_path, ["d1", "d3", "unknown"]) == 2
+    assert forget_documents(tmp_path, ["d1", "d3", "unknown"]) == 0
+    with AnswerMemo(tmp_path, model="m") as memo:
         assert len(memo) == 5
         assert PROMPTS[1].key not in remembered(PROMPTS, memo)
+    assert b"question" not in next(tmp_path.glob("*.duckdb")).read_bytes()
 
 
 @pytest.mark.parametrize(
