@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from nightrank.flows.settings_file import portable
 from nightrank.storage.release.documents import changes_between
 from nightrank.storage.release.manifest import Counts, Manifest, settings_as_json
+from nightrank.tasks.hosted.key import without_key_place
 from nightrank.tasks.read.account import totals
-from nightrank.tasks.rerank.hosted.key import without_key_place
 
 if TYPE_CHECKING:
     from nightrank.flows.night.build import Build
