@@ -7,17 +7,19 @@ import os
 import signal
 import socket
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import uvicorn
 from typing_extensions import override
 
 from nightrank.flows.serve.answer import Answerer
-from nightrank.flows.serve.app import application
+from nightrank.flows.serve.app import PATIENT, application
 from nightrank.flows.serve.current import Current
 from nightrank.flows.serve.follow import Follower
+from nightrank.flows.serve.http.faults import TooBusy
 from nightrank.flows.serve.http.guard import LOOPBACK, Guard
-from nightrank.flows.serve.protocol import BoundedHttp
+from nightrank.flows.serve.protocol import BoundedHttp, Room
 from nightrank.flows.serve.release import ServedRelease
 from nightrank.flows.serve.server import Server
 from nightrank.storage.errors import InputError
@@ -27,8 +29,7 @@ from nightrank.tasks.online.visits import Visits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from starlette.types import ASGIApp
-
+    from nightrank.flows.serve.front import Front
     from nightrank.flows.settings_file import Configuration
     from nightrank.tasks.settings.serving import ServeSettings
 
@@ -94,19 +95,20 @@ def run(configuration: Configuration, *, host: str, port: int, on_start: Callabl
                 warnings=tuple(_warnings(release, host=host, token=token)),
             )
         )
-        run_application(asgi, listener)
+        run_application(asgi, listener, room=_room(server, asgi))
 
 
-def run_application(asgi: ASGIApp, listener: socket.socket) -> None:
+def run_application(asgi: Front, listener: socket.socket, *, room: Room | None = None) -> None:
     """Serve an application until the process is told to stop (SIGTERM, SIGINT).
 
     Args:
         asgi: It.
         listener: Where it listens.
+        room: For requests at once; None where there is no bound.
     """
     config = uvicorn.Config(
         asgi,
-        http=BoundedHttp,
+        http=partial(BoundedHttp, room=room),  # type: ignore[arg-type] # it is only called
         log_config=None,
         access_log=False,
         server_header=False,
@@ -118,6 +120,11 @@ def run_application(asgi: ASGIApp, listener: socket.socket) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     _Server(config).run(sockets=[listener])
+
+
+def _room(server: Server, asgi: Front) -> Room:
+    most = server.settings.requests_at_once + server.answerer.capacity.most
+    return Room(most, always=PATIENT, full=TooBusy(1).reply(), note=asgi.refused)
 
 
 class _Server(uvicorn.Server):
