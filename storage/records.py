@@ -14,7 +14,11 @@ from nightrank.storage.keys import digest, fingerprint
 from nightrank.storage.legs import LEGS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import ArrayLike, NDArray
+
+    from nightrank.storage.judged import JudgedBy
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 Metadata: TypeAlias = Mapping[str, JsonValue]
@@ -122,11 +126,21 @@ class LoggedQuery:
 
 @dataclass(frozen=True, slots=True)
 class Judgment:
-    """How well a document answers a query: a *qrel*."""
+    """How well a document answers a query: a *qrel*.
+
+    Attributes:
+        judged_by: What says so. Judgments of different kinds are never measured by together.
+    """
 
     query_id: str
     document_id: str
     grade: int
+    judged_by: JudgedBy = "people"
+
+
+def kind_of(judgments: Iterable[Judgment]) -> JudgedBy | None:
+    """What judgments rest on, all of them alike; None of none."""
+    return next((judgment.judged_by for judgment in judgments), None)
 
 
 DOCUMENTS = pa.schema(

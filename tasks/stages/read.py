@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.parquet import RowWriter, copy_columns, read_column
 from nightrank.storage.keys import digest_of_sequence, fingerprint
-from nightrank.storage.records import BadRow, asked_by_people
+from nightrank.storage.records import BadRow, asked_by_people, kind_of
 from nightrank.storage.release.documents import DIGESTS, deduplicate_documents, documents_digest, raw_row
 from nightrank.tasks.document_queries.ask import queries_of_documents
 from nightrank.tasks.evaluate.measures import parse_measure
@@ -241,7 +241,9 @@ def _check_judgments(settings: Settings, judgments: Sequence[Judgment], queries:
     if judged and not judged & logged:
         message = f"No query id of {settings.judgments.qrels} is among the queries of {settings.queries.log}."
         raise InputError(message, remedy="Give both files the same query ids, or leave [judgments].qrels out.")
-    rows = sorted(f"{judgment.query_id}\t{judgment.document_id}\t{judgment.grade}" for judgment in judgments)
+    kind = kind_of(judgments)
+    told = "" if kind in (None, "people") else f"\t{kind}"  # people's have the key that they have always had
+    rows = sorted(f"{judgment.query_id}\t{judgment.document_id}\t{judgment.grade}{told}" for judgment in judgments)
     return len(judged & logged), len(judged - logged), digest_of_sequence(rows)
 
 

@@ -152,6 +152,7 @@ JUDGMENTS = Vocabulary(
             ("score",),
             ("grade", "relevance", "relevance_grade", "rel", "label", "relevancy", "judgment", "judgement", "rating"),
         ),
+        Role("judged_by", ("judged-by",), ()),
     ),
     required=(("query_id",), ("document_id",), ("grade",)),
 )
