@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from nightrank.flows.settings_file import portable
 from nightrank.storage.release.documents import changes_between
 from nightrank.storage.release.manifest import Counts, Manifest, settings_as_json
+from nightrank.tasks.hosted.key import without_key_place
 from nightrank.tasks.read.account import totals
-from nightrank.tasks.rerank.hosted.key import without_key_place
 
 if TYPE_CHECKING:
     from nightrank.flows.night.build import Build
@@ -77,6 +77,7 @@ def counts_of(built: Built, changes: Changes) -> Counts:
         scores_checked=pairs.checked,
         pairs_left=pairs.left,
         queries_left=pairs.queries_left,
+        snippets_made=built.results.snippets_made,
         sparse_texts=0 if built.encoded.memo is None else vectors.texts,
         sparse_texts_encoded=built.encoded.texts,
         sparse_queries_encoded=built.encoded.queries,

@@ -7,17 +7,19 @@ import os
 import signal
 import socket
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import uvicorn
 from typing_extensions import override
 
 from nightrank.flows.serve.answer import Answerer
-from nightrank.flows.serve.app import application
+from nightrank.flows.serve.app import PATIENT, application
 from nightrank.flows.serve.current import Current
 from nightrank.flows.serve.follow import Follower
+from nightrank.flows.serve.http.faults import TooBusy
 from nightrank.flows.serve.http.guard import LOOPBACK, Guard
-from nightrank.flows.serve.protocol import BoundedHttp
+from nightrank.flows.serve.protocol import BoundedHttp, Room
 from nightrank.flows.serve.release import ServedRelease
 from nightrank.flows.serve.server import Server
 from nightrank.storage.errors import InputError
@@ -27,6 +29,7 @@ from nightrank.tasks.online.visits import Visits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from nightrank.flows.serve.front import Front
     from nightrank.flows.settings_file import Configuration
     from nightrank.tasks.settings.serving import ServeSettings
 
@@ -84,7 +87,7 @@ def run(configuration: Configuration, *, host: str, port: int, on_start: Callabl
         asgi = application(server, guard)
         config = uvicorn.Config(
             asgi,
-            http=BoundedHttp,
+            http=partial(BoundedHttp, room=_room(server, asgi)),  # type: ignore[arg-type] # it is only called
             log_config=None,
             access_log=False,
             server_header=False,
@@ -106,6 +109,11 @@ def run(configuration: Configuration, *, host: str, port: int, on_start: Callabl
             )
         )
         _Server(config).run(sockets=[listener])
+
+
+def _room(server: Server, asgi: Front) -> Room:
+    most = server.settings.requests_at_once + server.answerer.capacity.most
+    return Room(most, always=PATIENT, full=TooBusy(1).reply(), note=asgi.refused)
 
 
 class _Server(uvicorn.Server):
