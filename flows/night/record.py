@@ -77,6 +77,7 @@ def counts_of(built: Built, changes: Changes) -> Counts:
         scores_checked=pairs.checked,
         pairs_left=pairs.left,
         queries_left=pairs.queries_left,
+        snippets_made=built.results.snippets_made,
         sparse_texts=0 if built.encoded.memo is None else vectors.texts,
         sparse_texts_encoded=built.encoded.texts,
         sparse_queries_encoded=built.encoded.queries,

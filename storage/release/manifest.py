@@ -81,6 +81,7 @@ class Counts(_Record):
     pairs_scored: int
     scores_checked: int  # stored ones that were computed again and agreed
     pairs_left: int = 0  # without a score, because no more was to be spent on a hosted reranker
+    snippets_made: int = 0  # of results; the others were taken over from the release before
     queries_left: int = 0  # that are ordered without the reranker for that
     sparse_texts: int = 0  # distinct ones that the learned sparse leg reads; none where it is off
     sparse_texts_encoded: int = 0
