@@ -136,9 +136,9 @@ def test_a_source_without_a_document_is_an_input_error(tmp_path: Path, source: s
 
 
 def test_an_unknown_format_is_answered_with_those_that_are_known(tmp_path: Path) -> None:
-    write(tmp_path, a_docx="")
+    write(tmp_path, a_doc="")
     with pytest.raises(InputError, match=r"\.md, .*\.pdf, .*\.jsonl, .*\.csv\.gz, .*\.parquet"):
-        read(tmp_path, "a.docx")
+        read(tmp_path, "a.doc")
 
 
 @pytest.mark.parametrize("name", ["a.md", "a.jsonl", "a.pdf", "a.parquet", "folder", "*.md"])
