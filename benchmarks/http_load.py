@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 CONNECTIONS = 64
+MOST_CONNECTIONS = 400  # twice what the server lets in: beyond it, those who come are told so
 
 
 @dataclass(slots=True)
@@ -26,23 +26,25 @@ class Load:
     """What came back.
 
     Attributes:
-        seconds: Of each reply, since its request was due.
-        statuses: How many replies of each.
+        seconds: Of each reply, since its request was due, by its status.
         wall_seconds: From the first request to the last reply.
     """
 
-    seconds: list[float] = field(default_factory=list)
-    statuses: Counter[int] = field(default_factory=Counter)
+    seconds: dict[int, list[float]] = field(default_factory=dict)
     wall_seconds: float = 0.0
 
     @property
     def rate(self) -> float:
         """Replies a second."""
-        return len(self.seconds) / self.wall_seconds
+        return sum(map(len, self.seconds.values())) / self.wall_seconds
 
-    def percentile(self, share: float) -> float:
-        """Seconds within which a share of the replies came, in percent."""
-        return float(np.percentile(self.seconds, share))
+    def count(self, status: int) -> int:
+        """Replies with a status."""
+        return len(self.seconds.get(status, []))
+
+    def percentile(self, share: float, status: int = 200) -> float:
+        """Seconds within which a share of the replies with a status came, in percent; 0 where there are none."""
+        return float(np.percentile(self.seconds.get(status) or [0.0], share))
 
 
 def load(
@@ -51,6 +53,7 @@ def load(
     *,
     rate: float | None,
     count: int,
+    connections: int = CONNECTIONS,
     seed: int = 0,
     on_reply: Callable[[int, bytes], None] = lambda _status, _body: None,
 ) -> Load:
@@ -61,10 +64,11 @@ def load(
         queries: To draw from.
         rate: Requests a second, at moments of a Poisson process; None: as soon as a connection is free.
         count: How many.
+        connections: At most: a request that finds none free waits for one.
         seed: Of the draws.
         on_reply: Told each reply's status and body.
     """
-    return asyncio.run(_load(port, queries, rate=rate, count=count, seed=seed, on_reply=on_reply))
+    return asyncio.run(_load(port, queries, rate=rate, count=count, most=connections, seed=seed, on_reply=on_reply))
 
 
 async def _load(
@@ -73,6 +77,7 @@ async def _load(
     *,
     rate: float | None,
     count: int,
+    most: int,
     seed: int,
     on_reply: Callable[[int, bytes], None],
 ) -> Load:
@@ -90,13 +95,12 @@ async def _load(
             begun = time.perf_counter() if moment is None else moment
             writer.write(requests[number])
             status, body = await _reply(reader)
-            found.seconds.append(time.perf_counter() - begun)
-            found.statuses[status] += 1
+            found.seconds.setdefault(status, []).append(time.perf_counter() - begun)
             on_reply(status, body)
         writer.close()
 
     start = time.perf_counter()
-    connections = [asyncio.create_task(connection()) for _ in range(CONNECTIONS)]
+    connections = [asyncio.create_task(connection()) for _ in range(most)]
     moments = None if rate is None else start + np.cumsum(generator.exponential(1.0 / rate, count))
     for place, number in enumerate(drawn.tolist()):
         if moments is None:

@@ -85,7 +85,7 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
         built = Built(inputs, cut, index, asked, queries, encoded, bm25_leg, dense, weighted, reranked, results, near)
         measured = stage(measure_stages, night, built, embedder, sparse, reranker, learned=build.learned)
         verdicts = stage(ask_gates, night, built, measured, accept)
-        manifest = record(build, built, measured.means, verdicts)
+        manifest = record(build, built, measured, verdicts)
 
         reported = stage(report_release, night, manifest)
         published = stage(making_release(publish, night, manifest), night, reported)

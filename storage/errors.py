@@ -2,7 +2,8 @@
 
     NightrankError           a message, a remedy, an exit code
     ├── InputError      (2)  what the user gave is wrong: a file, a row, a setting, a model
-    │   └── RowError    (2)  one row of an input; set aside and counted by readers, never fatal alone
+    │   ├── RowError    (2)  one row of an input; set aside and counted by readers, never fatal alone
+    │   └── RequestRefused (2)  an API refuses what it is asked; it may take something else
     ├── GateRefused     (3)  a release was built and must not be published
     └── MachineError    (1)  the machine or a store failed
         ├── WorkspaceBusy  another run holds the workspace's lock
@@ -70,6 +71,10 @@ class RowError(InputError):
         self.file = file
         self.row = row
         self.reason = reason
+
+
+class RequestRefused(InputError):
+    """An API refuses what it is asked; it may take something else."""
 
 
 class GateRefused(NightrankError):

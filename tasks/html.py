@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from nightrank.storage.files.text import plain_text
 
 
+@cache
 def html_environment(package: str, folder: str) -> Environment:
     """What renders the templates of a package: texts are escaped, and a name that is not given is an error.
 

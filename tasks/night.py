@@ -26,6 +26,7 @@ BUILT_UPON = (
     ReleaseFiles.statistics,
     ReleaseFiles.dense_lists,
     ReleaseFiles.sparse_lists,
+    ReleaseFiles.snippets,
 )
 
 
@@ -49,7 +50,7 @@ class Before:
 
     def is_whole(self, digests: Mapping[str, str]) -> bool:
         """Whether all that a night builds upon is there, with the SHA-256 that the manifest names."""
-        files = [self.files.documents, self.files.statistics, self.files.dense_lists]
+        files = [self.files.documents, self.files.statistics, self.files.dense_lists, self.files.snippets]
         if self.same_sparse:
             files.append(self.files.sparse_lists)
         return all(file.is_there() and sha256_of_file(file.path) == digests.get(file.path.name) for file in files)

@@ -9,6 +9,7 @@ from prefect.context import FlowRunContext
 
 from nightrank.flows.engine.artifacts import _stages
 from nightrank.flows.engine.names import if_reachable
+from nightrank.tasks.names import judged_queries
 
 if TYPE_CHECKING:
     from nightrank.flows.evaluate.outcome import Evaluated
@@ -22,7 +23,8 @@ def show_evaluation_in_prefect(evaluated: Evaluated) -> None:
     create_table_artifact(
         table=_stages(evaluated.means),
         key="nightrank-evaluation",
-        description=f"Measures on {evaluated.queries} judged queries, release {evaluated.release_id}.",
+        description=f"Measures on {evaluated.queries} {judged_queries(evaluated.judged_by)}, "
+        f"release {evaluated.release_id}.",
     )
     if evaluated.comparison is not None:
         create_table_artifact(

@@ -19,10 +19,12 @@ from nightrank.flows.evaluate.baseline import find_baseline
 from nightrank.flows.evaluate.inputs import check_inputs, evaluation_context
 from nightrank.flows.evaluate.outcome import Evaluated
 from nightrank.flows.settings_file import load_settings
+from nightrank.storage.records import kind_of
 from nightrank.tasks.experiment.baselines import compare_with
 from nightrank.tasks.experiment.explain import explain_release, measure_release, measure_run_files, run_names
 from nightrank.tasks.experiment.grid import evaluate_grid
 from nightrank.tasks.experiment.variants import read_grid
+from nightrank.tasks.names import judged_queries
 
 
 @nightrank_flow("evaluate")
@@ -90,6 +92,7 @@ def evaluate(
     evaluated = Evaluated(
         release_id=None if only_runs else release_id,
         evaluation=evaluation,
+        judged_by=kind_of(context.judgments()) or "people",
         explained=explained,
         baseline=baseline,
         comparison=compared,
@@ -101,7 +104,7 @@ def evaluate(
         workspace_name(configuration.settings.workspace, base=configuration.base),
         evaluated.release_id or "run files",
         "evaluated",
-        log=f"Measured on {evaluated.queries:,} judged queries.",
+        log=f"Measured on {evaluated.queries:,} {judged_queries(evaluated.judged_by)}.",
     )
     show_evaluation_in_prefect(evaluated)
     return evaluated

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from nightrank.storage.judged import JudgedBy
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.experiment.explain import Explained
     from nightrank.tasks.experiment.grid import GridResult
@@ -29,6 +30,7 @@ class Evaluated:
     Attributes:
         release_id: Of the release, where one was evaluated.
         evaluation: Schema EVALUATION: the stages of the release, and run files.
+        judged_by: What the judgments rest on.
         explained: What lies behind the measures of the release.
         baseline: What it was held against, in the user's words.
         comparison: Schema COMPARISON.
@@ -39,6 +41,7 @@ class Evaluated:
 
     release_id: str | None
     evaluation: pa.Table
+    judged_by: JudgedBy
     explained: Explained | None = None
     baseline: str | None = None
     comparison: pa.Table | None = None
@@ -74,6 +77,7 @@ class Evaluated:
         reported: dict[str, JsonValue] = {
             "release_id": self.release_id,
             "queries": self.queries,
+            "judged_by": self.judged_by,
             "measures": {stage: dict(values) for stage, values in self.means.items()},
         }
         if self.explained is not None:

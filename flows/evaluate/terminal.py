@@ -9,7 +9,7 @@ from rich.text import Text
 
 from nightrank.flows.terminal import plain, show_measures, terminal
 from nightrank.tasks.evaluate.diagnosis import totals
-from nightrank.tasks.names import STAGE_NAMES
+from nightrank.tasks.names import STAGE_NAMES, judged_queries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,8 @@ def show_evaluation(evaluated: Evaluated) -> None:
     if evaluated.explained is not None:
         stages = evaluated.explained.ladder
         milliseconds = {stage.stage: stage.milliseconds for stage in stages if stage.milliseconds is not None}
-    show_measures(evaluated.means, title=f"{subject}, {evaluated.queries} judged queries", milliseconds=milliseconds)
+    title = f"{subject}, {evaluated.queries} {judged_queries(evaluated.judged_by)}"
+    show_measures(evaluated.means, title=title, milliseconds=milliseconds)
     if evaluated.explained is not None and evaluated.explained.best_stage is not None:
         console.print(evaluated.explained.best_stage.warning, style="yellow", highlight=False)
     if evaluated.depths:

@@ -35,6 +35,7 @@ COUNTS_OF_WORK = (
     "queries_scanned",
     "pairs_scored",
     "scores_checked",
+    "snippets_made",
     "sparse_texts_encoded",
     "sparse_queries_encoded",
     "sparse_queries_scanned",

@@ -8,25 +8,24 @@ from typing import TYPE_CHECKING
 from nightrank.flows.settings_file import portable
 from nightrank.storage.release.documents import changes_between
 from nightrank.storage.release.manifest import Counts, Manifest, settings_as_json
+from nightrank.tasks.hosted.key import without_key_place
 from nightrank.tasks.read.account import totals
-from nightrank.tasks.rerank.hosted.key import without_key_place
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from nightrank.flows.night.build import Build
     from nightrank.storage.release.documents import Changes
     from nightrank.tasks.stages.built import Built
     from nightrank.tasks.stages.gate.ask import GateVerdicts
+    from nightrank.tasks.stages.measure import Measured
 
 
-def record(build: Build, built: Built, measures: Mapping[str, Mapping[str, float]], verdicts: GateVerdicts) -> Manifest:
+def record(build: Build, built: Built, measured: Measured, verdicts: GateVerdicts) -> Manifest:
     """The manifest of the release that a run has built, but for its files.
 
     Args:
         build: The run.
         built: What its stages made.
-        measures: Means by stage and measure.
+        measured: What was measured of it.
         verdicts: Of the gates.
     """
     night = build.night
@@ -42,7 +41,8 @@ def record(build: Build, built: Built, measures: Mapping[str, Mapping[str, float
         chunk_table=built.index.vectors.table,
         counts=counts_of(built, changes_between(before, built.inputs.digests.path)),
         seconds=build.total_seconds(),
-        measures={stage: dict(values) for stage, values in measures.items()},
+        measures={stage: dict(values) for stage, values in measured.means.items()},
+        judged_by=measured.judged_by,
         gates=verdicts.gates,
         account=totals(built.account),
         log_means=built.reranked.log,
@@ -77,6 +77,7 @@ def counts_of(built: Built, changes: Changes) -> Counts:
         scores_checked=pairs.checked,
         pairs_left=pairs.left,
         queries_left=pairs.queries_left,
+        snippets_made=built.results.snippets_made,
         sparse_texts=0 if built.encoded.memo is None else vectors.texts,
         sparse_texts_encoded=built.encoded.texts,
         sparse_queries_encoded=built.encoded.queries,

@@ -77,6 +77,7 @@ class Summary:
             "coverage": None if self.coverage is None else round(self.coverage, 6),
             "dropped": {drop.reason: {"rows": drop.rows, "traffic": drop.traffic} for drop in self.dropped},
             "account": [*as_rows(self.account)],
+            "judged_by": self.manifest.judged_by,
             "measures": {stage: dict(values) for stage, values in self.manifest.measures.items()},
             "ladder": [stage.as_json() for stage in self.ladder],
             "depths": [{"depth": depth, **measures} for depth, measures in self.depths],

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from nightrank.flows.terminal import plain, show_account, show_measures, terminal
 from nightrank.tasks.counts import memo_use
+from nightrank.tasks.names import judged_queries
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +40,7 @@ def show_summary(summary: Summary) -> None:
     console.print(_counts_table(summary))
     if manifest.measures:
         milliseconds = {stage.stage: stage.milliseconds for stage in summary.ladder if stage.milliseconds is not None}
-        title = f"Measures on {counts.queries_judged} judged queries"
+        title = f"Measures on {counts.queries_judged} {judged_queries(manifest.judged_by)}"
         show_measures(manifest.measures, title=title, milliseconds=milliseconds)
     console.print(_gates_table(manifest))
     show_account(summary.account, console)

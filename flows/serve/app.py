@@ -54,6 +54,7 @@ class Route:
         parameters: Behind the question mark: what each is, and whether it must be given.
         method: Of HTTP.
         is_fast: Whether requests go past the framework.
+        is_patient: Whether they are answered however many others wait: who looks after the server asks so.
         takes: What is sent with it; None of what takes nothing.
     """
 
@@ -64,6 +65,7 @@ class Route:
     parameters: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
     method: str = "GET"
     is_fast: bool = False
+    is_patient: bool = False
     takes: type[msgspec.Struct] | None = None
 
 
@@ -92,9 +94,12 @@ ROUTES = (
     Route("/clicks", clicks, "Note that a result was opened", method="POST", takes=Click),
     Route("/documents/{document_id:path}", document, "A document of the release, passage by passage", Document),
     Route("/releases", releases, "The releases of the workspace", Releases),
-    Route("/healthz", healthz, "Whether the server is well", Health),
-    Route("/metrics", metrics, "What was counted, for Prometheus"),
+    Route("/healthz", healthz, "Whether the server is well", Health, is_patient=True),
+    Route("/metrics", metrics, "What was counted, for Prometheus", is_patient=True),
 )
+
+
+PATIENT = frozenset(route.path.encode() for route in ROUTES if route.is_patient)
 
 
 def application(server: Server, guard: Guard) -> Front:

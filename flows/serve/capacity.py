@@ -13,6 +13,7 @@ from nightrank.flows.serve.http.faults import TooBusy
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+MEANWHILE = "; queries that were answered in advance are answered meanwhile"
 NEWEST_WEIGHT = 0.1  # of the newest answer's seconds among all
 
 
@@ -26,7 +27,8 @@ class Capacity:
     """
 
     def __init__(self, at_once: int, waiting: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._at_once, self._most = at_once, at_once + waiting
+        self.most = at_once + waiting  # requests that are in here at most
+        self._at_once = at_once
         self._seats = asyncio.Semaphore(at_once)
         self._clock = clock
         self._inside = 0
@@ -49,8 +51,9 @@ class Capacity:
         Raises:
             TooBusy: As many wait as may.
         """
-        if self._inside >= self._most:
-            raise TooBusy(max(1, math.ceil(self._seconds * self._inside / self._at_once)))
+        if self._inside >= self.most:
+            seconds = max(1, math.ceil(self._seconds * self._inside / self._at_once))
+            raise TooBusy(seconds, meanwhile=MEANWHILE)
         self._inside += 1
         try:
             async with self._seats:

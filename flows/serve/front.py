@@ -60,6 +60,10 @@ class Front:
             await self._http(scope, receive, send)
         # Others, such as web sockets, are closed where nobody answers.
 
+    def refused(self, path: str, status: int) -> None:
+        """Count a request that did not come as far as here."""
+        self._metrics.request(self._known(path), status)
+
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         status = 0
         path, method = scope["path"], scope["method"]

@@ -7,17 +7,19 @@ import os
 import signal
 import socket
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import uvicorn
 from typing_extensions import override
 
 from nightrank.flows.serve.answer import Answerer
-from nightrank.flows.serve.app import application
+from nightrank.flows.serve.app import PATIENT, application
 from nightrank.flows.serve.current import Current
 from nightrank.flows.serve.follow import Follower
+from nightrank.flows.serve.http.faults import TooBusy
 from nightrank.flows.serve.http.guard import LOOPBACK, Guard
-from nightrank.flows.serve.protocol import BoundedHttp
+from nightrank.flows.serve.protocol import BoundedHttp, Room
 from nightrank.flows.serve.release import ServedRelease
 from nightrank.flows.serve.server import Server
 from nightrank.storage.errors import InputError
@@ -27,6 +29,7 @@ from nightrank.tasks.online.visits import Visits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from nightrank.flows.serve.front import Front
     from nightrank.flows.settings_file import Configuration
     from nightrank.tasks.settings.serving import ServeSettings
 
@@ -78,34 +81,50 @@ def run(configuration: Configuration, *, host: str, port: int, on_start: Callabl
     settings = configuration.settings.serve
     token = read_token(settings)
     with listening(host, port) as listener, serving(configuration) as server:
-        is_open = token is None and _is_loopback(host)
+        is_open = token is None and is_loopback(host)
         hosts = [*LOOPBACK, host, *settings.hosts] if is_open else settings.hosts if token is None else ()
         guard = Guard(token, hosts=hosts, max_body_bytes=settings.max_body_bytes)
         asgi = application(server, guard)
-        config = uvicorn.Config(
-            asgi,
-            http=BoundedHttp,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            ws="none",
-            lifespan="on",
-            backlog=BACKLOG,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
         release = server.answerer.current.peek()
         on_start(
             Started(
-                address=_address(listener),
+                address=address_of(listener),
                 release_id=None if release is None else release.release_id,
                 live=release is not None and release.online is not None,
                 memory_bytes=0 if release is None else release.size_bytes,
                 warnings=tuple(_warnings(release, host=host, token=token)),
             )
         )
-        _Server(config).run(sockets=[listener])
+        run_application(asgi, listener, room=_room(server, asgi))
+
+
+def run_application(asgi: Front, listener: socket.socket, *, room: Room | None = None) -> None:
+    """Serve an application until the process is told to stop (SIGTERM, SIGINT).
+
+    Args:
+        asgi: It.
+        listener: Where it listens.
+        room: For requests at once; None where there is no bound.
+    """
+    config = uvicorn.Config(
+        asgi,
+        http=partial(BoundedHttp, room=room),  # type: ignore[arg-type] # it is only called
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="on",
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    _Server(config).run(sockets=[listener])
+
+
+def _room(server: Server, asgi: Front) -> Room:
+    most = server.settings.requests_at_once + server.answerer.capacity.most
+    return Room(most, always=PATIENT, full=TooBusy(1).reply(), note=asgi.refused)
 
 
 class _Server(uvicorn.Server):
@@ -190,20 +209,22 @@ def read_token(settings: ServeSettings) -> str | None:
     return token
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, as nobody else reaches it."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def _address(listener: socket.socket) -> str:
+def address_of(listener: socket.socket) -> str:
+    """Where a socket listens, as a browser asks for it."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _warnings(release: ServedRelease | None, *, host: str, token: str | None) -> Iterator[str]:
-    if token is None and not _is_loopback(host):
+    if token is None and not is_loopback(host):
         yield f"Everybody who reaches {host} can ask: there is no token ([serve].token_env)."
     if release is None:
         yield "Nothing has been published yet; what is will be served."

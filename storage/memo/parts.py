@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from nightrank.storage.errors import MachineError
 from nightrank.storage.files.database import connect_for_writing, only_row
 from nightrank.storage.files.listing import entries
+from nightrank.storage.memo import answers
 from nightrank.storage.memo.file import written_anew
 from nightrank.storage.memo.pair_scores import CREATE_PAIR_SCORES
 from nightrank.storage.memo.prune import PAIRS, QUERIES, SPARSE_QUERIES, SPARSE_TEXTS
@@ -84,6 +85,19 @@ INSERT INTO pair_scores
 SELECT part.query_key, part.chunk_hash, part.score
 FROM (SELECT query_key::UUID AS query_key, chunk_hash::UUID AS chunk_hash, score FROM rows) AS part
 ANTI JOIN pair_scores USING (query_key, chunk_hash)
+""",
+    ),
+    answers.PREFIX: _Table(
+        name="answers",
+        create=answers.CREATE_ANSWERS,
+        count="SELECT count(*) FROM answers",
+        read="""
+SELECT key::VARCHAR AS key, about::VARCHAR AS about, answer FROM answers WHERE rowid >= $first AND rowid < $last
+""",
+        take_in="""
+INSERT INTO answers
+SELECT part.key, part.about, part.answer
+FROM (SELECT key::UUID AS key, about::UUID AS about, answer FROM rows) AS part ANTI JOIN answers USING (key)
 """,
     ),
     QUERIES.prefix: _Table(

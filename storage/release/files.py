@@ -117,6 +117,10 @@ class Results(FileReference):
     """The search cache, as ``storage.release.results.file`` has it."""
 
 
+class CarriedSnippets(TableReference):
+    """Each result's snippet by what it depends on, for the next release to start from."""
+
+
 class Evaluation(TableReference):
     """Measures of each stage and judged query."""
 
@@ -277,6 +281,7 @@ class ReleaseFiles:
     sparse_lists = Named("sparse.parquet", SparseLists)
     candidates = Named("candidates.parquet", Candidates)
     results = Named("results.sqlite", Results)
+    snippets = Named("snippets.parquet", CarriedSnippets)
     evaluation = Named("evaluation.parquet", Evaluation)
     depths = Named("depths.parquet", Depths)
     diagnosis = Named("diagnosis.parquet", Diagnosis)

@@ -14,6 +14,7 @@ JUDGMENTS = pa.schema(
         pa.field("query_id", pa.string(), nullable=False),
         pa.field("document_id", pa.string(), nullable=False),
         pa.field("grade", pa.int32(), nullable=False),
+        pa.field("judged_by", pa.string(), nullable=False),  # people, known items, clicks or model
     ]
 )
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from nightrank.storage.errors import InputError, MachineError, NightrankError
 from nightrank.storage.files.atomic import sync_all, write_text
 from nightrank.storage.files.listing import files_below
+from nightrank.storage.judged import JudgedBy
 from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.release.files import ReleaseFiles
 
@@ -80,6 +81,7 @@ class Counts(_Record):
     pairs_scored: int
     scores_checked: int  # stored ones that were computed again and agreed
     pairs_left: int = 0  # without a score, because no more was to be spent on a hosted reranker
+    snippets_made: int = 0  # of results; the others were taken over from the release before
     queries_left: int = 0  # that are ordered without the reranker for that
     sparse_texts: int = 0  # distinct ones that the learned sparse leg reads; none where it is off
     sparse_texts_encoded: int = 0
@@ -129,6 +131,7 @@ class Manifest(_Record):
     counts: Counts
     seconds: dict[str, float]
     measures: dict[str, dict[str, float]]
+    judged_by: JudgedBy | None = None  # what the measures rest on; None without any, and where people judged, formerly
     gates: list[Gate]
     account: dict[str, dict[str, int]] = {}  # totals of account.parquet, by part and kind
     log_means: LogMeans = {}  # empty where plain weights order

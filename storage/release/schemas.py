@@ -36,6 +36,7 @@ from nightrank.storage.release.evaluation import (
 )
 from nightrank.storage.release.gate_records import JUDGMENTS, PAST_RANKINGS, PAST_RELEASES, PROFILE
 from nightrank.storage.release.leg_lists import LEG_LISTS
+from nightrank.storage.release.snippets import SNIPPETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +58,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "DenseLists": LEG_LISTS,
     "SparseLists": LEG_LISTS,
     "Candidates": CANDIDATES,
+    "CarriedSnippets": SNIPPETS,
     "Evaluation": EVALUATION,
     "Depths": DEPTHS,
     "Diagnosis": DIAGNOSIS,

@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow.compute as pc
 
+from nightrank.storage.records import kind_of
 from nightrank.storage.release.manifest import Gate
 from nightrank.tasks.evaluate.significance import TIE, lower_bound
 from nightrank.tasks.gates.quality import ranking_values
 from nightrank.tasks.gates.query_names import plain_name
 from nightrank.tasks.gates.rank_biased_overlap import rank_biased_overlap
 from nightrank.tasks.gates.rules import Incomparable
+from nightrank.tasks.names import judged_queries
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from nightrank.storage.judged import JudgedBy
     from nightrank.storage.records import Judgment
     from nightrank.tasks.gates.past import Past
 
@@ -45,6 +48,7 @@ class QualityDrift(NamedTuple):
         certain: Whether the loss is more than chance: the bootstrap interval of the mean loss is above 0. One query
             alone proves nothing.
         worst: Names of the queries that lost most, the worst first.
+        kind: What the judgments rest on.
     """
 
     release_id: str
@@ -54,6 +58,7 @@ class QualityDrift(NamedTuple):
     after: float
     certain: bool
     worst: Sequence[str]
+    kind: JudgedBy = "people"
 
 
 class RankingDrift(NamedTuple):
@@ -124,6 +129,7 @@ def quality_drift(
         after=float(made.mean()),
         certain=len(ids) > 1 and lower_bound(made, before, generator=generator, confidence=confidence) > 0.0,
         worst=tuple(f"{plain_name(query_id)} ({loss:+.3f})" for loss, query_id in losses[:NAMED] if loss < -TIE),
+        kind=kind_of(judgments) or "people",
     )
 
 
@@ -172,8 +178,9 @@ def quality_drift_gate(drift: QualityDrift | Incomparable, *, days: int | None, 
     is_large = value < -max_drift - TIE
     passed = not (is_large and drift.certain)
     reason = (
-        f"{drift.measure} on {drift.queries} judged queries: {drift.before:.4f} in {drift.release_id}, the best of the "
-        f"last {days} days, {drift.after:.4f} now ({value:+.4f}); up to {max_drift:g} may be lost over that time"
+        f"{drift.measure} on {drift.queries} {judged_queries(drift.kind)}: {drift.before:.4f} in "
+        f"{drift.release_id}, the best of the last {days} days, {drift.after:.4f} now ({value:+.4f}); up to "
+        f"{max_drift:g} may be lost over that time"
     )
     if is_large and not drift.certain:
         reason += "; so few queries lost that it may be chance"

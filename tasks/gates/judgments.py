@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from nightrank.storage.records import kind_of
 from nightrank.storage.release.manifest import Gate
 from nightrank.tasks.gates.rules import Incomparable
+from nightrank.tasks.names import judged_queries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -69,8 +71,12 @@ def judgments_gate(
         days: How many.
         max_lost: The share that may be gone.
     """
-    if isinstance(live, Incomparable) or not live:
-        why = live.reason if isinstance(live, Incomparable) else "nothing was judged"
+    if isinstance(live, Incomparable) or not live or changed_kind(now, live):
+        why = "nothing was judged"
+        if isinstance(live, Incomparable):
+            why = live.reason
+        elif live:
+            why = f"the live release was measured on {judged_queries(kind_of(live))}"
         return Gate(name=NAME, passed=True, value=0.0, threshold=max_lost, reason=f"not compared: {why}")
     pairs, relevant = _pairs(now)
     live_pairs, live_relevant = _pairs(live)
@@ -97,13 +103,19 @@ def judgments_gate(
     return Gate(name=NAME, passed=passed, value=lost, threshold=max_lost, reason=reason)
 
 
+def changed_kind(now: Sequence[Judgment], live: Sequence[Judgment]) -> bool:
+    """Whether judgments rest on something else than those of the live release did: then none of them is lost."""
+    return bool(now) and bool(live) and kind_of(now) != kind_of(live)
+
+
 def still_meant(
-    live: Iterable[Judgment], now: Iterable[Judgment], *, answered: AbstractSet[str], documents: AbstractSet[str]
+    live: Sequence[Judgment], now: Sequence[Judgment], *, answered: AbstractSet[str], documents: AbstractSet[str]
 ) -> list[Judgment]:
     """The judgments of the live release that still say something of today's.
 
-    Left out are those that went with what they are about: of queries that are neither answered nor judged today, and of
-    documents that are neither in the collection nor judged for that query today.
+    Left out are all where today's rest on something else, and those that went with what they are about: of queries that
+    are neither answered nor judged today, and of documents that are neither in the collection nor judged for that query
+    today.
 
     Args:
         live: Its judgments.
@@ -111,6 +123,8 @@ def still_meant(
         answered: Ids of queries that the new release answers.
         documents: Ids of its documents.
     """
+    if changed_kind(now, live):
+        return []
     pairs, _ = _pairs(now)
     asked = answered | {query_id for query_id, _ in pairs}
     return [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nightrank.storage.records import Judgment
+from nightrank.storage.records import Judgment, kind_of
 from nightrank.tasks.evaluate.measures import evaluate_run
 from nightrank.tasks.evaluate.significance import TIE, lower_bound
 from nightrank.tasks.gates.query_names import plain_name
@@ -95,6 +95,7 @@ def quality_change(
         low=lower_bound(before, after, generator=generator, confidence=confidence),
         worst=tuple(f"{plain_name(query_id)} ({loss:+.3f})" for loss, query_id in losses[:NAMED] if loss < 0),
         judged_by=judged_by,
+        kind=kind_of(judgments) or "people",
     )
 
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from nightrank.storage.errors import InputError
 from nightrank.storage.release.manifest import Gate
 from nightrank.tasks.gates.query_names import plain_name
+from nightrank.tasks.names import judged_queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from nightrank.storage.judged import JudgedBy
     from nightrank.tasks.bm25.audit import Bm25Audit
     from nightrank.tasks.evaluate.single_stages import BestStage
     from nightrank.tasks.gates.ranking_changes import LostQueries, RankingChanges
@@ -76,6 +78,7 @@ class QualityChange:
         low: Lower end of the one-sided interval of the mean difference.
         worst: Ids of the queries that lost most, the worst first; those alone that lost something.
         judged_by: Whose judgments it is by, in words, where they are not those of today.
+        kind: What these judgments rest on.
     """
 
     measure: str
@@ -86,6 +89,7 @@ class QualityChange:
     low: float
     worst: Sequence[str]
     judged_by: str = ""
+    kind: JudgedBy = "people"
 
 
 def integrity_gate(faults: Mapping[str, int]) -> Gate:
@@ -128,13 +132,13 @@ def non_inferiority_gate(change: QualityChange | Incomparable, *, margin: float)
     above = change.low > -margin
     by = f", by {change.judged_by}" if change.judged_by else ""
     reason = (
-        f"{change.measure} on {change.queries} judged queries{by}: {change.before:.4f} live, {change.after:.4f} now; "
-        f"the difference may be as low as {change.low:+.4f}"
+        f"{change.measure} on {change.queries} {judged_queries(change.kind)}{by}: {change.before:.4f} live, "
+        f"{change.after:.4f} now; the difference may be as low as {change.low:+.4f}"
     )
     if above or change.difference < 0.0:
         reason += f", and must be above {-margin:g}"
     else:
-        reason += f": the interval is wide ({change.queries} judged queries), but the mean did not fall"
+        reason += f": the interval is wide ({change.queries} {judged_queries(change.kind)}), but the mean did not fall"
     if change.worst:
         reason += f"; lost most: {_listed(change.worst)}"
     passed = above or change.difference >= 0.0 or margin >= OFF
@@ -215,33 +219,38 @@ def empty_gate(changes: RankingChanges, *, named: Sequence[str], max_empty: floa
     return Gate(name="empty", passed=share <= max_empty, value=share, threshold=max_empty, reason=reason)
 
 
-def judged_gate(judged: float, *, queries: int, min_judged: float) -> Gate:
+def judged_gate(judged: float, *, queries: int, kind: JudgedBy | None = None, min_judged: float) -> Gate:
     """Passes where enough of the results were judged for measures to say something.
 
     Args:
         judged: Mean Judged@10 over all judged queries; 0 where nothing is judged.
         queries: How many are judged.
+        kind: What the judgments rest on; None of none.
         min_judged: What it must be at least.
     """
-    reason = f"mean Judged@10 of {queries} judged queries {judged:.4f}, at least {min_judged:g} is asked"
+    reason = f"mean Judged@10 of {queries} {judged_queries(kind)} {judged:.4f}, at least {min_judged:g} is asked"
     if queries == 0:
         reason = "nothing is judged"
     return Gate(name="judged", passed=judged >= min_judged, value=judged, threshold=min_judged, reason=reason)
 
 
-def best_stage_gate(found: BestStage | None, *, judged: bool, max_loss: float) -> Gate:
+def best_stage_gate(found: BestStage | None, *, judged: JudgedBy | None, max_loss: float) -> Gate:
     """Fails where a single stage is better than the order to be published, beyond chance and by more than is tolerated.
 
     Args:
         found: The best single stage that is better beyond chance; None where none is.
-        judged: Whether anything is.
+        judged: What the judgments rest on; None where nothing is judged.
         max_loss: What the published order may lose against it, in the measure of the gates.
     """
     loss = 0.0 if found is None else found.difference
-    if found is not None:
+    if judged is None:
+        reason = "nothing is judged"
+    elif found is not None:
         reason = f"{found.told}; up to {max_loss:g} may be lost"
     else:
-        reason = "no single stage is better than the published order beyond chance" if judged else "nothing is judged"
+        reason = "no single stage is better than the published order beyond chance"
+    if judged not in (None, "people"):
+        reason += f", on {judged_queries(judged)}"
     return Gate(name="best_stage", passed=loss <= max_loss, value=loss, threshold=max_loss, reason=reason)
 
 

@@ -38,9 +38,13 @@ def setting_fault(path: Path, place: Sequence[str], kind: str, reason: str, valu
         return InputError(f"{path}: unknown setting {name}.", remedy=remedy)
     if kind == "missing":
         return InputError(f"{path}: the setting {name} is missing.", remedy="Add it; it has no default.")
-    may_be_secret = place[:2] in {
-        *(("reranker", "hosted"), ("export", "to"), ("documents", "source")),
-    }  # a key or a password may stand there
+    # A key or a password may stand there.
+    may_be_secret = place[0] == "judge" or place[:2] in {
+        ("reranker", "hosted"),
+        ("queries", "questions"),
+        ("export", "to"),
+        ("documents", "source"),
+    }
     shown = "" if may_be_secret or place == ("export",) else f" = {value!r}"
     remedy = 'Correct it, or write "none" to switch it off.' if _can_be_off(place) else "Correct it."
     return InputError(f"{path}: {name}{shown} is wrong: {reason}.", remedy=remedy)

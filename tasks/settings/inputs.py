@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from nightrank.tasks.settings.chat import QuestionsSettings
 from nightrank.tasks.settings.columns import DocumentColumns, QueryColumns
 from nightrank.tasks.settings.section import Section, Switchable
 
@@ -165,6 +166,10 @@ class QueriesSettings(Section):
         description="Queries that a release answers at least: where people asked fewer, the documents' own titles, "
         "headings and key phrases are asked, behind people's and within the budget. They are marked, and count as no "
         "traffic. `auto`: 200 without a log, and none beside one. `none`: people's alone.",
+    )
+    questions: QuestionsSettings = Field(
+        default=QuestionsSettings(),
+        description="A section of its own: a model that asks questions of documents; they are among `from_documents`.",
     )
     budget: int = Field(
         default=10_000, ge=1, le=100_000_000, description="Queries a release answers, those most in demand first."

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from nightrank.storage.legs import LEGS, LegName
+from nightrank.tasks.settings.endpoint import EndpointSettings
 from nightrank.tasks.settings.section import OFF, Section, Sha256, Switchable
 
 
@@ -121,7 +122,7 @@ class RetrievalSettings(Section):
 NOT_HOSTED = OFF  # the value of ``api`` with which the model runs here
 
 
-class HostedSettings(Section):
+class HostedSettings(EndpointSettings):
     """``[reranker.hosted]``: a reranker that answers over HTTP, what may be spent on it, and how it is asked."""
 
     api: Literal["none", "cohere", "vectara", "jina", "vllm", "infinity", "tei"] = Field(
@@ -133,14 +134,6 @@ class HostedSettings(Section):
         default=None,
         min_length=1,
         description="Where the API is, without its path. Default: the provider's own; servers have none.",
-    )
-    api_key_env: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Name of the environment variable that holds the key; the key itself stands nowhere.",
-    )
-    api_key_block: str | None = Field(
-        default=None, min_length=1, description="Name of the Prefect Secret block that holds the key, instead."
     )
     corpus: str | None = Field(
         default=None,
@@ -160,19 +153,6 @@ class HostedSettings(Section):
     )
     pairs_per_request: int | None = Field(
         default=None, ge=1, le=10_000, description="Default: what the API recommends or allows (100; 32 with `tei`)."
-    )
-    requests_per_minute: Switchable[Annotated[float, Field(gt=0.0, le=1e6)]] = Field(
-        default=None, description="Requests are spread so that there are no more. `none`: no limit."
-    )
-    timeout_seconds: float = Field(default=60.0, gt=0.0, le=3600.0, description="For a request, after which it failed.")
-    attempts: int = Field(
-        default=6, ge=1, le=100, description="For a request that met 429, a 5xx, a time-out or a broken answer."
-    )
-    max_backoff_seconds: float = Field(
-        default=120.0,
-        gt=0.0,
-        le=86_400.0,
-        description="Between two attempts; a longer `Retry-After` ends the refresh.",
     )
 
 

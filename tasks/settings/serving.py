@@ -54,6 +54,14 @@ class ServeSettings(Section):
         le=100_000,
         description="Requests that wait for their turn; others are told at once to come again later (503).",
     )
+    requests_at_once: int = Field(
+        default=200,
+        ge=1,
+        le=100_000,
+        description="Requests that may be without a reply beside those for answers that are made now; who comes behind "
+        "more of them is told at once to come again later (503), so that no queue grows where more is asked than one "
+        "process can answer.",
+    )
     max_age_hours: Switchable[Annotated[float, Field(gt=0.0)]] = Field(
         default=None,
         description="Age of the release from which on `/healthz` says 503, or `none`. A night that finds nothing "

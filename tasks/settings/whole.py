@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from nightrank.storage.legs import LEGS
+from nightrank.tasks.settings.chat import JudgeSettings
 from nightrank.tasks.settings.index import Bm25Settings, ChunkingSettings, EmbedderSettings, SparseSettings
 from nightrank.tasks.settings.inputs import DocumentsSettings, JudgmentsSettings, QueriesSettings
 from nightrank.tasks.settings.near import NearSettings
@@ -42,6 +43,7 @@ class Settings(Section):
     documents: DocumentsSettings
     queries: QueriesSettings = QueriesSettings()
     judgments: JudgmentsSettings = JudgmentsSettings()
+    judge: JudgeSettings = JudgeSettings()
     chunking: ChunkingSettings = ChunkingSettings()
     embedder: EmbedderSettings = EmbedderSettings()
     sparse: SparseSettings = SparseSettings()
@@ -98,6 +100,7 @@ class Settings(Section):
             exclude={
                 "workspace": True,
                 "storage": True,
+                "judge": True,
                 "gates": True,
                 "drift_check": True,
                 "retention": True,
@@ -111,7 +114,7 @@ class Settings(Section):
                     "allowed_bad_rows",
                 },
                 "retrieval": {f"{leg}_run" for leg in LEGS},
-                "queries": {"log", "drop_list", "pairs_per_second", "allowed_bad_rows"},
+                "queries": {"log", "drop_list", "questions", "pairs_per_second", "allowed_bad_rows"},
                 "evaluation": {"timed_queries"},
                 "results": {"order_model"},  # its numbers are in the fingerprint of the order
                 "reranker": {"hosted"},  # what of it decides scores is in the reranker's fingerprint

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from nightrank.storage.errors import MachineError
 from nightrank.storage.files.atomic import write_text
 from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.records import kind_of
 from nightrank.storage.release.evaluation import COMPARISON, DEPTHS, EVALUATION
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.whole import whole_file
@@ -36,6 +37,7 @@ from nightrank.tasks.trec.qrels import judgments_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nightrank.storage.judged import JudgedBy
     from nightrank.storage.records import Judgment
     from nightrank.storage.release.files import Comparison, DocumentDigests
     from nightrank.storage.release.manifest import Manifest
@@ -55,10 +57,12 @@ class Measured:
     Attributes:
         means: By stage and measure.
         single_stages: Each single stage against the final order.
+        judged_by: What the judgments rest on; None where there are none.
     """
 
     means: Mapping[str, Mapping[str, float]]
     single_stages: Comparison
+    judged_by: JudgedBy | None
 
 
 @stage_task("measure")
@@ -112,7 +116,7 @@ def measure_stages(
             seed=night.seed,
         )
         write_text(night.files.timings.path, timings.model_dump_json(indent=2) + "\n")
-    return Measured(means(evaluation), single_stages)
+    return Measured(means(evaluation), single_stages, kind_of(judgments))
 
 
 class _Rankings(NamedTuple):

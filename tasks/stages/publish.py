@@ -33,11 +33,13 @@ class ResultsWritten:
     Attributes:
         results: It.
         queries: How many it answers.
-        gaps: Those of them that nothing answers well.
+        snippets_made: Snippets that were not taken over from the release before.
+        gaps: Queries that nothing answers well.
     """
 
     results: Results
     queries: int
+    snippets_made: int
     gaps: Gaps
 
 
@@ -47,12 +49,15 @@ def write_results(
 ) -> ResultsWritten:
     """Cut the candidates to the results and write the search cache, and which queries nothing answers well."""
     table = night.open_chunks(index.vectors.table)
-    count = write_answers(night.settings, night.files, candidates, queries, table)
+    before = None if night.before is None else night.before.files.snippets
+    written = write_answers(night.settings, night.files, candidates, queries, table, before=before)
     scores = candidates.read(["query_key", "rank", *SIGNALS])
     asked = queries.read()
     of_people = asked.filter(pa.array(asked_by_people(asked)))
     gaps = find_gaps(scores, of_people, watched.read(), depth=night.settings.results.depth)
-    return ResultsWritten(night.files.results, count, night.files.gaps.write(gaps))
+    return ResultsWritten(
+        night.files.results, written.queries, written.snippets_made, gaps=night.files.gaps.write(gaps)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.lance.table import ChunkTable, vectors_of
+from nightrank.storage.memo.answers import forget_documents
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import commit_release, digests_of, list_releases, new_release_id
 from nightrank.storage.release.prune import prune
@@ -103,6 +104,7 @@ def erase(workspace: Workspace, documents: Sequence[str], *, keep: int, now: dat
         MachineError: A release or a store cannot be read or written; run again to go on.
     """
     workspace.hold_memos()
+    forget_documents(workspace.memo, documents)
     releases = list_releases(workspace)
     needles, shared_texts, shared_parts = _needles(workspace, releases, documents)
     before = _search(workspace, needles)

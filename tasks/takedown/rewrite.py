@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 # Lists of documents or texts, with the list that says something of each of them.
 _LISTS = {"chunk_hashes": "scores", "document_ids": "content_digests"}
-_MADE_ANEW = (ReleaseFiles.statistics, ReleaseFiles.candidates, ReleaseFiles.results)
+_MADE_ANEW = (ReleaseFiles.statistics, ReleaseFiles.candidates, ReleaseFiles.results, ReleaseFiles.snippets)
 _DROPPED = (ReleaseFiles.report,)  # for people; it may name anything, and the next night writes one
 
 
@@ -73,7 +73,8 @@ def release_without(
         _copy(release.folder / name, staging / name, ids=ids, gone=gone)
     candidates, log = _candidates(release, ids, is_gone)
     made.candidates.write(candidates)
-    write_answers(release.settings, made, made.candidates, made.queries, table)
+    snippets = files.snippets if files.snippets.is_there() else None  # older releases have none
+    write_answers(release.settings, made, made.candidates, made.queries, table, before=snippets)
     copy_near_tables(files.results.path, made.results.path)
     manifest, before = release.manifest, files.candidates.read(["pair_score"]).column(0)
     counts = manifest.counts

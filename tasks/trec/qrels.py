@@ -1,4 +1,7 @@
-"""Judgments from BEIR's TSV, TREC's qrels, or a table. They are few and precious: a row that cannot be read stops."""
+"""Judgments from BEIR's TSV, TREC's qrels, or a table. They are few and precious: a row that cannot be read stops.
+
+A column ``judged-by`` says what they rest on, of ``JUDGED_BY``; without it, on people. A file is of one kind.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.errors import InputError
+from nightrank.storage.files.atomic import write_text
+from nightrank.storage.judged import JUDGED_BY
 from nightrank.storage.records import BadRow, Judgment
 from nightrank.tasks.personal_data import MENDED_IDS, impersonal_id, masked
 from nightrank.tasks.read.account import NOT_TREC_S_SECOND, Account, Kind
@@ -22,14 +27,16 @@ from nightrank.tasks.read.text_lines import read_lines
 from nightrank.tasks.read.values import PADDED_IDS, identifier, number_as_text, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from nightrank.storage.judged import JudgedBy
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.read.text_lines import Line
     from nightrank.tasks.settings.inputs import JudgmentsSettings
 
 MAX_LINE_BYTES = 10_000
+HEADER = ("query-id", "corpus-id", "score", "judged-by")
 GRADE = re.compile(r"([+-]?[0-9]{1,9})(?:\.0+)?")
 FORMS = (
     "Write BEIR's form, three columns separated by tabs below the header query-id, corpus-id, score, "
@@ -42,6 +49,7 @@ class _Judged(NamedTuple):
     query_id: JsonValue
     document_id: JsonValue
     grade: JsonValue
+    judged_by: JsonValue = None
 
 
 def read_judgments(path: Path, *, name: str, account: Account) -> list[Judgment]:
@@ -50,7 +58,8 @@ def read_judgments(path: Path, *, name: str, account: Account) -> list[Judgment]
     TREC's form has four columns separated by white space (by tabs alone, ids may hold blanks), of which the second is
     ignored, and no header. Any other is a table: CSV, JSONL, Parquet, and what else is text with tabs between fields,
     as BEIR's form, which begins with the header ``query-id corpus-id score``; three columns without a header are
-    those. Grades are whole numbers; negative ones are allowed, as in TREC. Blank lines are skipped.
+    those. Grades are whole numbers; negative ones are allowed, as in TREC. Blank lines are skipped. In a table the
+    column ``judged-by`` says what they rest on.
 
     Args:
         path: The file.
@@ -58,7 +67,8 @@ def read_judgments(path: Path, *, name: str, account: Account) -> list[Judgment]
         account: Told what the file is, and what was taken for what.
 
     Raises:
-        InputError: A row is malformed, a pair has two grades, there is no judgment, or the file cannot be read.
+        InputError: A row is malformed, a pair has two grades, there is no judgment, judgments rest on different
+            things, or the file cannot be read.
     """
     file = InputFile(path, name, "judgments", account)
     judged: dict[tuple[str, str], tuple[Judgment, int]] = {}
@@ -74,7 +84,26 @@ def read_judgments(path: Path, *, name: str, account: Account) -> list[Judgment]
             )
     if not judged:
         raise InputError(f"{name} holds no judgment.", remedy=FORMS)
-    return [judgment for judgment, _ in judged.values()]
+    found_rows = list(judged.values())
+    first, of_first = found_rows[0]
+    for judgment, row in found_rows:
+        if judgment.judged_by != first.judged_by:
+            raise InputError(
+                f"{name}, row {row}: judged by {judgment.judged_by}, and row {of_first} by {first.judged_by}.",
+                remedy="Keep each kind in a file of its own: a mean over both says nothing of either.",
+            )
+    return [judgment for judgment, _ in found_rows]
+
+
+def write_judgments(path: Path, judgments: Iterable[Judgment]) -> None:
+    """Write judgments in BEIR's form, with what they rest on as a column of its own.
+
+    Args:
+        path: Of the file, which appears when it is whole.
+        judgments: They; ids hold neither tabs nor line breaks, which no reader of ours lets in.
+    """
+    lines = (f"{one.query_id}\t{one.document_id}\t{one.grade}\t{one.judged_by}\n" for one in judgments)
+    write_text(path, "\t".join(HEADER) + "\n" + "".join(lines))
 
 
 def _is_trec(file: InputFile) -> bool:
@@ -106,11 +135,11 @@ def _table(file: InputFile) -> Iterator[_Judged]:
             raise InputError(f"{file.name}, row {row.row}: {row.reason}.", remedy=remedy)
         taken = columns.taken(tuple(row.values))
         usage.add(taken, row=row.number)
-        query_id, document_id, grade = (
+        values = (
             next((row.values[column] for column in taken.columns.get(role, ())), None)
-            for role in ("query_id", "document_id", "grade")
+            for role in ("query_id", "document_id", "grade", "judged_by")
         )
-        yield _Judged(row.number, query_id, document_id, grade)
+        yield _Judged(row.number, *values)
     usage.tell()
 
 
@@ -154,7 +183,19 @@ def _judgment(found: _Judged, file: InputFile) -> Judgment:
             file.tell(Kind.MENDED, PADDED_IDS, row=found.row)
     if (safe := impersonal_id(query_id)) != query_id:
         file.tell(Kind.MENDED, MENDED_IDS, row=found.row)
-    return Judgment(safe, document_id, int(grade[1]))
+    return Judgment(safe, document_id, int(grade[1]), _judged_by(found, file))
+
+
+def _judged_by(found: _Judged, file: InputFile) -> JudgedBy:
+    if found.judged_by in (None, ""):
+        return "people"
+    for kind in JUDGED_BY:
+        if found.judged_by == kind:
+            return kind
+    raise InputError(
+        f"{file.name}, row {found.row}: judged by {shown(found.judged_by)}, which is nothing that is known.",
+        remedy=f"Write one of {', '.join(JUDGED_BY)} in the column judged-by, or leave the column out.",
+    )
 
 
 def _counted(number: int) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
+import os
 import re
 import shlex
 import tomllib
@@ -169,3 +171,17 @@ def test_every_filter_in_the_page_of_filters_is_one() -> None:
     assert len(filters) > 8
     for text in filters:
         assert parse_filter(json.loads(text)) is not None, text
+
+
+def test_what_a_failure_says_is_what_the_code_says() -> None:
+    said = [os.strerror(number) for number in errno.errorcode]
+    for folder in ("storage", "tasks", "flows"):
+        for path in (ROOT / folder).rglob("*.py"):
+            tree = ast.parse(path.read_text("utf-8"))
+            said += [str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    known = "\0".join(said)
+    page = " ".join((DOCS / "reference" / "failures.md").read_text("utf-8").split())
+    quoted = [found for found in re.findall(r"`([^`]+)`", page) if "…" in found]
+    pieces = [piece.strip(" .,:;()") for line in quoted for piece in line.split("…")]
+    assert len(quoted) > 25
+    assert [piece for piece in pieces if piece not in known] == []

@@ -252,8 +252,8 @@ def test_garbage_for_queries_that_nobody_judged_is_stopped(
     collection.document("tea")["shelf"] = 3
     rows_of = answers.answer_rows
 
-    def broken(*args: object) -> list[tuple[str, str, str]]:
-        rows = list(rows_of(*args))  # type: ignore[arg-type]  # what it is given
+    def broken(*args: object, **options: object) -> list[tuple[str, str, str]]:
+        rows = list(rows_of(*args, **options))  # type: ignore[arg-type]  # what it is given
         judged = {word(number) for number in range(5)}
         mine = [row for row in rows if row[1] not in judged]
         turned = [(key, text, other) for (key, text, _), (_, _, other) in zip(mine, mine[1:] + mine[:1], strict=True)]

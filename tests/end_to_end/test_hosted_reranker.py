@@ -14,7 +14,7 @@ from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.parquet import read_table
 from nightrank.storage.workspace.folder import FolderWorkspace
-from nightrank.tasks.rerank.hosted.http import Clock
+from nightrank.tasks.hosted.http import Clock
 from tests.support.collection import LOG
 from tests.support.hosted_server import KEY, HangUp, RerankServer, Spoilt, Status, relevance, serve
 from tests.support.published import check_readable

@@ -44,6 +44,11 @@ def distinct_pairs(workspace: Path) -> int:
     return int(table.group_by(["query_key", "chunk_hash"]).aggregate([]).num_rows)
 
 
+def shown_in(workspace: Path) -> set[tuple[str, str]]:
+    """The queries of the current release, each with the ids of the chunks that it shows."""
+    return {(query, entry.chunk_id) for query, entries in rankings(workspace).items() for entry in entries}
+
+
 def load_no_model(*arguments: object, **options: object) -> NoReturn:
     """Stands where a model would be loaded."""
     message = "a model was loaded"
@@ -152,8 +157,9 @@ def test_the_order_and_the_files_that_documents_come_in_change_nothing(
 def test_an_edited_document_embeds_its_own_new_chunks_and_scores_their_pairs_alone(
     collection: Collection, refresh: Refresh
 ) -> None:
-    refresh(collection)
-    collection.document("tea")["text"] = "Leaves of one bush make green and black tea, said the old gardener."
+    first = refresh(collection)
+    before = shown_in(collection.workspace)
+    collection.document("tea")["text"] = "Leaves of one bush make green and black tea, as everybody can tell."
 
     summary = refresh(collection)
 
@@ -164,6 +170,10 @@ def test_an_edited_document_embeds_its_own_new_chunks_and_scores_their_pairs_alo
         found = cache.get("black tea")
     assert found is not None
     assert not [result for result in found.results if "wilt" in result.text]
+    shown = shown_in(collection.workspace)
+    assert first.counts.snippets_made == len(before)
+    made = {(query, chunk_id) for query, chunk_id in shown if chunk_id == "tea#0" or (query, chunk_id) not in before}
+    assert summary.counts.snippets_made == len(made) < len(shown)
 
 
 @pytest.mark.long
@@ -196,7 +206,8 @@ def test_an_edit_of_metadata_is_published_and_embeds_and_scores_nothing(
     assert summary.published
     assert summary.manifest.release_id != first.manifest.release_id
     assert (summary.counts.documents_edited, summary.counts.documents_metadata) == (0, 1)
-    assert (summary.counts.chunks_embedded, summary.counts.pairs_scored) == (0, 0)
+    counts = summary.counts
+    assert (counts.chunks_embedded, counts.pairs_scored, counts.snippets_made) == (0, 0, 0)
     assert_same_rankings(before, rankings(collection.workspace))
     with SearchCache.open(collection.workspace) as cache:
         found = cache.get("black tea")

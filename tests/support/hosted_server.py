@@ -186,6 +186,15 @@ class RerankServer:
 def serve(api: str) -> Iterator[RerankServer]:
     """The server of an API, listening on this machine while the block runs."""
     state = RerankServer(api)
+    with answering(state.answer) as (state.url, state.stop):
+        yield state
+
+
+@contextmanager
+def answering(
+    answer_of: Callable[[str, dict[str, str], Body], Answer | HangUp | Hang],
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """A server that listens on this machine while the block runs: its address, and what ends it before."""
     released = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -193,7 +202,7 @@ def serve(api: str) -> Iterator[RerankServer]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            answer = state.answer(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+            answer = answer_of(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
             if isinstance(answer, Hang):
                 released.wait(answer.seconds)
                 self.close_connection = True
@@ -231,8 +240,7 @@ def serve(api: str) -> Iterator[RerankServer]:
             server.server_close()
             thread.join()
 
-    state.url, state.stop = f"http://127.0.0.1:{server.server_address[1]}", stop
     try:
-        yield state
+        yield f"http://127.0.0.1:{server.server_address[1]}", stop
     finally:
         stop()

@@ -67,13 +67,14 @@ class TooBusy(RequestFault):
 
     Args:
         seconds: After which there may be room.
+        meanwhile: What is answered all the same.
     """
 
-    def __init__(self, seconds: int) -> None:
+    def __init__(self, seconds: int, *, meanwhile: str = "") -> None:
         super().__init__(
             503,
             "The server makes as many answers as it can.",
-            remedy=f"Ask again in {seconds} s; queries that were answered in advance are answered meanwhile.",
+            remedy=f"Ask again in {seconds} s{meanwhile}.",
             headers={"Retry-After": str(seconds)},
         )
 

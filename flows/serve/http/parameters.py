@@ -68,7 +68,11 @@ def parameters(query_string: bytes, *, known: Collection[str]) -> dict[str, str]
 
 
 def question_of(
-    given: Mapping[str, str], settings: ServeSettings, *, headers: Iterable[tuple[bytes, bytes]] = ()
+    given: Mapping[str, str],
+    settings: ServeSettings,
+    *,
+    headers: Iterable[tuple[bytes, bytes]] = (),
+    at: float | None = None,
 ) -> Question:
     """The question that a request asks.
 
@@ -76,11 +80,12 @@ def question_of(
         given: Its parameters.
         settings: How long they may be.
         headers: Of the request.
+        at: When it arrived, by ``time.monotonic``; None: now.
 
     Raises:
         RequestFault: One is missing, too long, or none.
     """
-    at = time.monotonic()
+    at = time.monotonic() if at is None else at
     query = _bounded(given.get("q", ""), settings.max_query_characters, where="q", what="query")
     if not normalise_query(query):
         raise not_valid("The query is empty.", where="q", remedy="Give some words to look for, as `?q=...`.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -38,14 +39,22 @@ class Reply(NamedTuple):
             always: The headers that every reply has.
             without_body: Whether headers alone were asked for.
         """
-        headers = [
-            (b"content-type", self.content_type.encode("latin-1")),
-            (b"content-length", str(len(self.body)).encode("ascii")),
-            *always,
-            *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()),
-        ]
+        headers = [*self._headers(), *always]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if without_body else self.body})
+
+    def as_bytes(self, *, without_body: bool = False) -> bytes:
+        """As it goes over the line, whole."""
+        status = f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}".encode("ascii")
+        lines = [status, *(b": ".join(header) for header in self._headers()), b"", b"" if without_body else self.body]
+        return b"\r\n".join(lines)
+
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        return [
+            (b"content-type", self.content_type.encode("latin-1")),
+            (b"content-length", str(len(self.body)).encode("ascii")),
+            *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()),
+        ]
 
 
 def json_reply(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:  # noqa: ANN401 (whatever msgspec encodes)

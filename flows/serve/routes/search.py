@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nightrank.flows.serve.http.arrival import arrival
 from nightrank.flows.serve.http.parameters import QUESTION, parameters, question_of
 from nightrank.flows.serve.http.reply import json_reply
 
@@ -17,5 +18,5 @@ if TYPE_CHECKING:
 async def search(server: Server, scope: Scope) -> Reply:
     """The results of ``q``, of which at most ``depth``, over what ``filter`` lets through."""
     given = parameters(scope["query_string"], known=QUESTION)
-    question = question_of(given, server.settings, headers=scope["headers"])
+    question = question_of(given, server.settings, headers=scope["headers"], at=arrival(scope))
     return json_reply(await server.answer(question))

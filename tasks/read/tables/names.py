@@ -134,6 +134,9 @@ QUERIES = Vocabulary(
         Role("clicked", ("clicked",), ()),
         Role("filter", ("filter",), ()),
         Role("segment", ("segment",), ()),
+        Role("impression", ("impression",), ()),
+        Role("rank", ("rank",), ()),
+        Role("shown", ("shown",), ()),
     ),
     required=(("query",),),
 )
@@ -152,6 +155,7 @@ JUDGMENTS = Vocabulary(
             ("score",),
             ("grade", "relevance", "relevance_grade", "rel", "label", "relevancy", "judgment", "judgement", "rating"),
         ),
+        Role("judged_by", ("judged-by",), ()),
     ),
     required=(("query_id",), ("document_id",), ("grade",)),
 )

@@ -5,29 +5,26 @@ What has arrived is handed on at once, answer by answer, so that whoever keeps i
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from nightrank.storage.errors import MachineError
+from nightrank.tasks.hosted.attempts import Attempts, Undocumented
+from nightrank.tasks.hosted.http import Clock, Connection, Transient
+from nightrank.tasks.hosted.key import read_key
 from nightrank.tasks.rerank.hosted.apis import APIS, MalformedAnswer, RerankRequest, passage_id
-from nightrank.tasks.rerank.hosted.http import Clock, Connection, Transient
-from nightrank.tasks.rerank.hosted.key import read_key
+from nightrank.tasks.rerank.hosted.plan import SECTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Self
 
     from numpy.typing import NDArray
-    from tenacity import RetryCallState
 
     from nightrank.tasks.rerank.hosted.apis import Scored
     from nightrank.tasks.rerank.hosted.plan import HostedPlan
     from nightrank.tasks.rerank.hosted.spending import Spending
-
-FIRST_WAIT_SECONDS = 1.0  # after the first failure; doubled after each other one
-JITTER = 0.5  # of a wait, so that clients that failed together do not come back together
 
 
 class ScoredTexts(NamedTuple):
@@ -39,10 +36,6 @@ class ScoredTexts(NamedTuple):
 
 class Spent(Exception):
     """Nothing more may be sent."""
-
-
-class Undocumented(Transient):
-    """An answer was not as the API's documentation says; the next may be."""
 
 
 class HostedReranker:
@@ -66,16 +59,15 @@ class HostedReranker:
         self.plan = plan
         self._api = APIS[plan.hosted.api]
         self.spending = spending
-        self._connection = Connection(plan, self._api, key=key, clock=clock)
-        self._generator = generator
+        self._connection = Connection(plan.endpoint, key=key, clock=clock)
         self._pairs_per_request = plan.hosted.pairs_per_request or self._api.pairs_per_request
         self._uploaded: set[str] = set()
-        self._retrying = Retrying(
-            stop=stop_after_attempt(plan.hosted.attempts),
-            retry=retry_if_exception_type(Transient),
-            wait=self._wait_seconds,
-            sleep=clock.sleep,
-            reraise=True,
+        self._attempts = Attempts(
+            plan.endpoint,
+            documented=repr(plan.hosted.api),
+            remedy=f"Check {SECTION}.api and url. Nothing of such answers was kept; what was scored before is.",
+            clock=clock,
+            generator=generator,
         )
 
     @classmethod
@@ -89,7 +81,13 @@ class HostedReranker:
         Raises:
             InputError: The key is not where the settings say.
         """
-        return cls(plan, key=read_key(plan.hosted), spending=spending, clock=Clock(), generator=np.random.default_rng())
+        return cls(
+            plan,
+            key=read_key(plan.hosted, section=SECTION),
+            spending=spending,
+            clock=Clock(),
+            generator=np.random.default_rng(),
+        )
 
     @property
     def is_spent(self) -> bool:
@@ -157,21 +155,9 @@ class HostedReranker:
 
     def _ask(self, asked: RerankRequest) -> Scored:
         """An answer with one score at least, after as many attempts as it takes."""
-        try:
-            for text in asked.texts if self._api.upload is not None else ():
-                self._retrying(self._upload, asked, text)
-            return self._retrying(self._attempt, asked)
-        except Transient as failure:
-            last = failure
-        host, attempts = self._connection.host, f"{self.plan.hosted.attempts} attempts; the last: {last.reason}"
-        if isinstance(last, Undocumented):
-            message = f"{host} does not answer as {self.plan.hosted.api!r} is documented, in {attempts}."
-            remedy = "Check [reranker.hosted].api and url. Nothing of such answers was kept; what was scored before is."
-            raise MachineError(message, remedy=remedy)
-        message = f"{host} did not answer in {attempts}."
-        raise MachineError(
-            message, remedy="Run again when it answers: what was scored is kept, and goes on from there."
-        )
+        for text in asked.texts if self._api.upload is not None else ():
+            self._attempts.of(partial(self._upload, asked, text))
+        return self._attempts.of(partial(self._attempt, asked))
 
     def _attempt(self, asked: RerankRequest) -> Scored:
         pairs = len(asked.texts)
@@ -182,7 +168,6 @@ class HostedReranker:
         except Transient as failure:
             if failure.may_be_billed:
                 self.spending.add(pairs)
-            self._require_short_wait(failure)
             raise
         try:
             scored = self._api.read(answer, asked)
@@ -201,27 +186,5 @@ class HostedReranker:
         if name in self._uploaded:
             return
         assert self._api.upload is not None
-        try:
-            self._connection.post(*self._api.upload(asked, text), known=True)
-        except Transient as failure:
-            self._require_short_wait(failure)
-            raise
+        self._connection.post(*self._api.upload(asked, text), known=True)
         self._uploaded.add(name)
-
-    def _require_short_wait(self, failure: Transient) -> None:
-        longest = self.plan.hosted.max_backoff_seconds
-        if failure.wait_seconds is not None and failure.wait_seconds > longest:
-            message = (
-                f"{self._connection.host} asks to wait {failure.wait_seconds:,.0f} seconds ({failure.reason}), and "
-                f"{longest:,.0f} are allowed."
-            )
-            remedy = "Run again later, what was scored is kept; or raise [reranker.hosted].max_backoff_seconds."
-            raise MachineError(message, remedy=remedy)
-
-    def _wait_seconds(self, state: RetryCallState) -> float:
-        """As long as the server asks, else twice as long as before; and some more, by chance."""
-        failure = None if state.outcome is None else state.outcome.exception()
-        asked = failure.wait_seconds if isinstance(failure, Transient) else None
-        longest = self.plan.hosted.max_backoff_seconds
-        wait = min(longest, FIRST_WAIT_SECONDS * 2.0 ** (state.attempt_number - 1)) if asked is None else asked
-        return float(wait + self._generator.uniform(0.0, JITTER * min(wait, FIRST_WAIT_SECONDS * 8) + 0.1))

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import fingerprint
 from nightrank.storage.memo.pair_scores import PAID
+from nightrank.tasks.hosted.endpoint import Endpoint, check_key_place, checked_url
 from nightrank.tasks.rerank.hosted.apis import APIS
 
 if TYPE_CHECKING:
     from nightrank.tasks.settings.ranking import HostedSettings, RerankerSettings
 
-# Narrower than what a shell takes, so that a key that was put in its place is told from it, and is shown nowhere.
-VARIABLE_NAME = re.compile(r"(?=.{1,64}\Z)(?=.*_)[A-Z][A-Z0-9_]*")
-HOST = re.compile(r"[A-Za-z0-9._:-]+")  # as it is sent: ASCII, and colons in an IPv6 address
+SECTION = "[reranker.hosted]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +44,19 @@ class HostedPlan:
         """Decides a ranking: the scores, and how much they count."""
         return f"{self.fingerprint} at {self.weight:g}"
 
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it is asked."""
+        return Endpoint(
+            self.url,
+            SECTION,
+            self.hosted,
+            task="rerank",
+            kept="what was scored",
+            check="Check [reranker].model and `api`, `url` and `pairs_per_request` in [reranker.hosted].",
+            key_header=APIS[self.hosted.api].key_header,
+        )
+
 
 def plan_hosted(settings: RerankerSettings) -> HostedPlan:
     """The plan of the reranker that ``[reranker.hosted]`` names.
@@ -55,18 +65,12 @@ def plan_hosted(settings: RerankerSettings) -> HostedPlan:
         InputError: A setting is missing, or does not go with the API. No message repeats what could be a key.
     """
     hosted, api = settings.hosted, APIS[settings.hosted.api]
-    url = _checked_url(hosted.url or api.default_url, api=hosted.api)
-    _require(
-        hosted.api_key_env is None or hosted.api_key_block is None,
-        "[reranker.hosted] names both `api_key_env` and `api_key_block`.",
-        "Keep the one that holds the key.",
-    )
-    _require(
-        hosted.api_key_env is None or VARIABLE_NAME.fullmatch(hosted.api_key_env) is not None,
-        "[reranker.hosted].api_key_env is no name of an environment variable.",
-        'Give the name, such as "COHERE_API_KEY": up to 64 capitals and digits, an underscore among them. The key '
-        "itself must not stand in the settings.",
-    )
+    written = hosted.url or api.default_url
+    if written is None:
+        message = f"{SECTION}.url is missing for the API {hosted.api!r}."
+        raise InputError(message, remedy="Say where the server is.")
+    url = checked_url(written, section=SECTION)
+    check_key_place(hosted, section=SECTION, example="COHERE_API_KEY")
     _require(
         settings.max_tokens is None or api.takes_max_tokens,
         f"[reranker].max_tokens is set, and the API {hosted.api!r} cannot be told where to cut.",
@@ -87,33 +91,6 @@ def plan_hosted(settings: RerankerSettings) -> HostedPlan:
         fingerprint=f"{PAID}{fingerprint(decisive)}",
         hosted=hosted,
     )
-
-
-def _checked_url(url: str | None, *, api: str) -> str:
-    _require(url is not None, f"[reranker.hosted].url is missing for the API {api!r}.", "Say where the server is.")
-    assert url is not None
-    remedy = "Give scheme, host and port alone, such as http://localhost:8080; a key goes into `api_key_env`."
-    try:
-        parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
-        sound = sound and not parts.query and not parts.fragment and (parts.port is None or parts.port > 0)
-        sound = sound and _can_be_asked_for(url)
-    except ValueError:  # a port that is no number
-        sound = False
-    _require(sound, "[reranker.hosted].url is no plain http or https address.", remedy)
-    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
-
-
-def _can_be_asked_for(url: str) -> bool:
-    """Whether the HTTP client takes an address, and its host can be looked up."""
-    import httpx  # is needed nowhere else where nothing is asked for
-
-    try:
-        host = httpx.URL(url).raw_host.decode("ascii")
-        host.encode("idna")
-    except (httpx.InvalidURL, UnicodeError):  # of labels that are empty or too long
-        return False
-    return HOST.fullmatch(host) is not None
 
 
 def _require(condition: bool, message: str, remedy: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from nightrank.storage.bm25.index import Bm25Store
-from nightrank.storage.records import ACCOUNT
+from nightrank.storage.records import ACCOUNT, kind_of
 from nightrank.storage.release.chunks import texts_without_row
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.whole import whole_file
@@ -16,6 +16,7 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.audit import audit_bm25
 from nightrank.tasks.evaluate.single_stages import best_stage
 from nightrank.tasks.gates.account import account_gate
+from nightrank.tasks.gates.judgments import changed_kind
 from nightrank.tasks.gates.near import near_gate, near_warning
 from nightrank.tasks.gates.profile import profile_gate, shifts, unrelated_gate
 from nightrank.tasks.gates.rules import (
@@ -82,7 +83,7 @@ def ask_gates(night: Night, built: Built, measured: Measured, accept: Sequence[s
     gates = [*_soundness(night, new), *change_gates(night, live, runs, new, kept)]
     limits, alone = night.settings.gates, measured.single_stages.read()
     found, max_loss = best_stage(alone), bound(limits.best_stage, off=1.0)
-    gates.append(best_stage_gate(found, judged=alone.num_rows > 0, max_loss=max_loss))
+    gates.append(best_stage_gate(found, judged=kind_of(new.judgments), max_loss=max_loss))
     gates.append(coverage_gate(inputs.coverage, min_coverage=bound(limits.min_coverage, off=0.0)))
     if limits.max_source_age_days is not None:
         named = files_named(night.settings, base=night.base)
@@ -96,7 +97,10 @@ def ask_gates(night: Night, built: Built, measured: Measured, accept: Sequence[s
     gates += [] if near is None else [near_gate(near, required=night.settings.near.required)]
     gates = overridden(gates, accept)
     keep_judgments(night, new.judgments)
-    keep_past(night, built, kept.past, new.judgments, accepted=[gate.name for gate in gates if gate.accepted])
+    ended = [gate.name for gate in gates if gate.accepted]
+    if not isinstance(kept.judgments, Incomparable) and changed_kind(new.judgments, kept.judgments):
+        ended.append("judgments")  # how much was judged of another kind is nothing to hold later nights against
+    keep_past(night, built, kept.past, new.judgments, ended=ended)
     warnings = [warning for run in runs for warning in run.warnings()]
     if isinstance(live, Incomparable) and live.damaged:
         warnings.append(f"The release was not compared with the live one: {live.reason}.")

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nightrank.storage.records import asked_by_people
+from nightrank.storage.records import asked_by_people, kind_of
 from nightrank.storage.release.compare import former_rankings, paired_rankings
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.whole import whole_file
@@ -136,7 +136,7 @@ def change_gates(
         alike = changes if changes.compared else Incomparable("no query has results in both releases")
     ignore_identical_ids = night.settings.judgments.ignore_identical_ids
     judged_at_10 = judged_share(rankings.after, new.judgments, ignore_identical_ids=ignore_identical_ids)
-    judged_now = len({judgment.query_id for judgment in new.judgments})
+    judged_now, kind = len({judgment.query_id for judgment in new.judgments}), kind_of(new.judgments)
     least_alike, empty = (query_names(queries, keys) for keys in (changes.least_alike, changes.empty_keys))
     return [
         non_inferiority_gate(quality, margin=bound(limits.margin, off=1.0)),
@@ -144,7 +144,7 @@ def change_gates(
         top1_gate(alike, max_top1_changed=bound(limits.max_top1_changed, off=1.0)),
         kept_gate(former, named=lost, min_kept=bound(limits.min_kept, off=0.0)),
         empty_gate(changes, named=empty, max_empty=bound(limits.max_empty, off=1.0)),
-        judged_gate(judged_at_10, queries=judged_now, min_judged=bound(limits.min_judged, off=0.0)),
+        judged_gate(judged_at_10, queries=judged_now, kind=kind, min_judged=bound(limits.min_judged, off=0.0)),
         judgments_gate(
             new.judgments,
             kept.judgments,
@@ -175,7 +175,7 @@ def _quality(
     today = by(new.judgments)
     documents = digests_of(new.built, [judgment.document_id for judgment in judged_live])
     meant = still_meant(judged_live, new.judgments, answered=rankings.after.keys(), documents=documents.keys())
-    if set(meant) == set(new.judgments):
+    if not meant or set(meant) == set(new.judgments):
         return today
     return worse_of(today, by(meant, "the judgments of the live release"))
 

@@ -102,15 +102,13 @@ class LiveRecords:
 
 def keep_judgments(night: Night, judgments: Sequence[Judgment]) -> None:
     """Keep what the release is measured by."""
-    rows = [(judgment.query_id, judgment.document_id, judgment.grade) for judgment in judgments]
+    rows = [(one.query_id, one.document_id, one.grade, one.judged_by) for one in judgments]
     columns = list(zip(*rows, strict=True)) or [(), (), ()]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, JUDGMENTS, strict=True)]
     night.files.judgments.write(pa.table(arrays, schema=JUDGMENTS))
 
 
-def keep_past(
-    night: Night, built: Built, past: Past, judgments: Sequence[Judgment], *, accepted: Sequence[str]
-) -> None:
+def keep_past(night: Night, built: Built, past: Past, judgments: Sequence[Judgment], *, ended: Sequence[str]) -> None:
     """Keep the record of the releases before this one, and this one's own, for when it is live.
 
     Args:
@@ -118,7 +116,8 @@ def keep_past(
         built: The new release.
         past: What it was held against.
         judgments: The qrels.
-        accepted: Gates that it failed and is published all the same.
+        ended: Gates whose record begins anew: the release fails them and is published all the same, or is judged by
+            something else.
     """
     rankings = _rankings(night, built, judgments)
     values = [value for value in rankings.column("value").to_pylist() if value is not None]
@@ -132,7 +131,7 @@ def keep_past(
         documents_with_text=with_text,
         characters=characters,
     )
-    whole = past.accepting(accepted).followed_by(own, rankings)
+    whole = past.accepting(ended).followed_by(own, rankings)
     night.files.past_releases.write(whole.table())
     night.files.past_rankings.write(whole.rankings)
 

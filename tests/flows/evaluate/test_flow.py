@@ -80,7 +80,16 @@ def test_a_plain_evaluation_tells_what_the_release_keeps_and_changes_nothing(
     assert {stage: values for stage, values in reported["measures"].items() if stage != "static"} == manifest[
         "measures"
     ]
-    assert set(reported) == {"release_id", "queries", "measures", "ladder", "depths", "diagnosis", "best_stage"}
+    assert set(reported) == {
+        "release_id",
+        "queries",
+        "judged_by",
+        "measures",
+        "ladder",
+        "depths",
+        "diagnosis",
+        "best_stage",
+    }
     assert reported["best_stage"] is None  # of six judged queries three stages cannot be told apart
     assert snapshot(published.workspace) == before
 
@@ -150,7 +159,12 @@ def test_a_run_file_is_measured_beside_the_stages_and_alone(
 
     assert beside["measures"]["theirs"]["nDCG@10"] == 1.0
     assert "results" in beside["measures"]
-    assert alone == {"release_id": None, "queries": 6, "measures": {"theirs": beside["measures"]["theirs"]}}
+    assert alone == {
+        "release_id": None,
+        "queries": 6,
+        "judged_by": "people",
+        "measures": {"theirs": beside["measures"]["theirs"]},
+    }
     assert "theirs" in shown.out
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
 
-from nightrank.flows.serve.protocol import LONGEST_HEAD, BoundedHttp
+from nightrank.flows.serve.http.faults import TooBusy
+from nightrank.flows.serve.protocol import LONGEST_HEAD, BoundedHttp, Room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 ASKED = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n"
 SECONDS = 0.5
@@ -34,8 +37,15 @@ async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(BoundedHttp, "seconds", SECONDS)
+    with _listening(_echo) as port:
+        yield port
+
+
+@contextmanager
+def _listening(app: ASGIApp, room: Room | None = None) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(_echo, http=BoundedHttp, log_config=None, lifespan="off", ws="none"))
+        http: Any = partial(BoundedHttp, room=room)
+        server = uvicorn.Server(uvicorn.Config(app, http=http, log_config=None, lifespan="off", ws="none"))
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -92,3 +102,39 @@ def test_requests_on_one_connection_have_bounds_of_their_own(port: int) -> None:
         while received.count(b"200 OK") < 3000 and (piece := one.recv(65_536)):
             received += piece
         assert received.count(b"200 OK") == 3000
+
+
+def test_who_comes_where_there_is_no_room_is_told_at_once_and_answered_later_on_the_same_connection() -> None:
+    go, told = threading.Event(), []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while scope["path"] == "/slow" and not go.is_set():
+            await asyncio.sleep(0.01)
+        await _echo(scope, receive, send)
+
+    room = Room(1, always={b"/healthz"}, full=TooBusy(1).reply(), note=lambda path, status: told.append((path, status)))
+    with _listening(app, room) as port, ExitStack() as opened:
+        slow = [opened.enter_context(_connected(port)) for _ in range(2)]
+        for one in slow:
+            one.sendall(ASKED.replace(b"/x", b"/slow") + b"\r\ntext")
+        time.sleep(0.2)
+        other = opened.enter_context(_connected(port))
+        for _ in range(3):
+            other.sendall(ASKED.replace(b"/x", b"/x?q=1") + b"\r\ntext")
+            reply = other.recv(65_536)
+            assert reply.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+            assert b"\r\nretry-after: 1\r\n" in reply
+            assert reply.endswith(TooBusy(1).reply().body)
+        other.sendall(b"HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert other.recv(65_536).endswith(b"retry-after: 1\r\n\r\n")
+        other.sendall(ASKED.replace(b"/x", b"/healthz") + b"\r\ntext")
+        assert other.recv(65_536).endswith(b"text")
+        ending = opened.enter_context(_connected(port))
+        ending.sendall(b"GET /x HTTP/1.0\r\n\r\n")
+        assert _all_of(ending).startswith(b"HTTP/1.1 503")
+        assert told == [("/x", 503)] * 5
+        go.set()
+        assert [one.recv(65_536)[-4:] for one in slow] == [b"text", b"text"]
+        time.sleep(0.2)
+        other.sendall(ASKED + b"\r\ntext")
+        assert other.recv(65_536).endswith(b"text")

@@ -8,6 +8,7 @@ import pytest
 
 from nightrank.storage.keys import digest
 from nightrank.storage.memo import parts as memo_parts
+from nightrank.storage.memo.answers import AnswerMemo, about, forget_documents
 from nightrank.storage.memo.pair_scores import PairMemo
 from nightrank.storage.memo.parts import SharedMemos
 from nightrank.storage.memo.query_vectors import QueryMemo
@@ -188,3 +189,17 @@ def test_who_may_not_write_any_more_uploads_nothing(bucket: Bucket, tmp_path: Pa
         SharedMemos(bucket.remote(), tmp_path / "one", check=lost).share()
 
     assert parts(bucket) == []
+
+
+def test_answers_that_were_paid_for_are_shared_and_go_with_their_documents(bucket: Bucket, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    with AnswerMemo(one, model="m") as memo:
+        memo.append([{"key": digest(n), "about": about(n), "answer": f"{n} says"} for n in ("a", "b")])
+    shared(bucket, one).share()
+    memos = shared(bucket, two)
+    memos.bring()
+    assert forget_documents(two, ["a"]) == 1
+    memos.put_in_order()
+    shared(bucket, tmp_path / "three").bring()
+    with AnswerMemo(tmp_path / "three", model="m") as memo:
+        assert memo.answers_of([digest("a"), digest("b")]) == {digest("b"): "b says"}

@@ -63,6 +63,16 @@ def test_where_nothing_was_judged_or_kept_it_passes() -> None:
     assert judgments_gate([], LIVE, most=None, days=30, max_lost=1.0).passed  # switched off
 
 
+def test_judgments_of_another_kind_are_not_held_against_each_other() -> None:
+    by_clicks = [Judgment("q1", "a", 1, "clicks")]
+    gate = judgments_gate(by_clicks, LIVE, most=JudgmentCounts(90, 900, 90), days=30, max_lost=0.0)
+    assert gate.passed
+    assert gate.reason == "not compared: the live release was measured on judged queries"
+    assert still_meant(LIVE, by_clicks, answered={"q1"}, documents={"a"}) == []
+    gate = judgments_gate(LIVE, by_clicks, most=None, days=None, max_lost=0.0)
+    assert gate.reason == "not compared: the live release was measured on queries judged by clicks"
+
+
 def test_judgments_of_the_live_release_count_unless_they_went_with_what_they_are_about() -> None:
     live = [Judgment("asked", "there", 1), Judgment("asked", "gone", 1), Judgment("given up", "there", 1)]
     meant = still_meant(live, [], answered={"asked"}, documents={"there"})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -27,6 +28,9 @@ from nightrank.tasks.gates.rules import (
     source_age_gate,
     top1_gate,
 )
+
+if TYPE_CHECKING:
+    from nightrank.storage.judged import JudgedBy
 
 
 def test_a_whole_release_passes_the_integrity_gate() -> None:
@@ -228,13 +232,17 @@ def test_where_no_name_is_near_all_are_listed() -> None:
 @pytest.mark.parametrize(("max_loss", "passed"), [(0.0, False), (0.015, False), (0.016, True), (1.0, True)])
 def test_a_single_stage_may_be_better_by_what_is_tolerated(max_loss: float, passed: bool) -> None:
     found = BestStage("dense", "nDCG@10", 120, 0.625, 0.641, 0.016, 0.004, 0.028, 0.01)
-    gate = best_stage_gate(found, judged=True, max_loss=max_loss)
+    gate = best_stage_gate(found, judged="people", max_loss=max_loss)
     assert (gate.name, gate.passed, gate.value, gate.threshold) == ("best_stage", passed, 0.016, max_loss)
     assert gate.reason == f"{found.told}; up to {max_loss:g} may be lost"
+    by_clicks = best_stage_gate(found, judged="clicks", max_loss=max_loss)
+    assert by_clicks.reason == f"{gate.reason}, on queries judged by clicks"
 
 
-@pytest.mark.parametrize(("judged", "reason"), [(True, "beyond chance"), (False, "nothing is judged")])
-def test_where_no_stage_is_better_beyond_chance_its_gate_passes_and_says_so(judged: bool, reason: str) -> None:
+@pytest.mark.parametrize(("judged", "reason"), [("people", "beyond chance"), (None, "nothing is judged")])
+def test_where_no_stage_is_better_beyond_chance_its_gate_passes_and_says_so(
+    judged: JudgedBy | None, reason: str
+) -> None:
     gate = best_stage_gate(None, judged=judged, max_loss=0.0)
     assert (gate.passed, gate.value) == (True, 0.0)
     assert reason in gate.reason

@@ -12,7 +12,7 @@ from nightrank.storage.records import Judgment
 from nightrank.tasks.personal_data import impersonal_id
 from nightrank.tasks.read.account import Account, Kind
 from nightrank.tasks.read.told import warnings_of
-from nightrank.tasks.trec.qrels import read_judgments
+from nightrank.tasks.trec.qrels import read_judgments, write_judgments
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,3 +164,26 @@ def test_ids_with_personal_data_have_their_pseudonyms_and_are_told(tmp_path: Pat
     assert (Kind.MENDED, "query ids with personal data, hashed", 1) in [
         (entry.kind, entry.what, entry.count) for entry in account.entries()
     ]
+
+
+def test_what_is_written_is_read_with_what_it_rests_on(tmp_path: Path) -> None:
+    judgments = [Judgment("q 1", "d1", 2, "clicks"), Judgment("q2", "d1", -1, "clicks")]
+    write_judgments(tmp_path / "by_clicks.tsv", judgments)
+    assert read(tmp_path, (tmp_path / "by_clicks.tsv").read_text()) == judgments
+
+
+def test_judgments_without_a_word_of_it_are_people_s(tmp_path: Path) -> None:
+    assert read(tmp_path, f"{HEADER}q\td\t1\n")[0].judged_by == "people"
+    assert read(tmp_path, "query-id\tcorpus-id\tscore\tjudged-by\nq\td\t1\t\n")[0].judged_by == "people"
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        ("q\td\t1\tpeople\nq\te\t1\tmodel\n", "row 3: judged by model, and row 2 by people"),
+        ("q\td\t1\toracle\n", "row 2: judged by 'oracle', which is nothing that is known"),
+    ],
+)
+def test_kinds_of_judgments_are_known_and_never_mixed(tmp_path: Path, rows: str, what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        read(tmp_path, f"query-id\tcorpus-id\tscore\tjudged-by\n{rows}")

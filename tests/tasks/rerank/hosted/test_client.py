@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from nightrank.storage.errors import InputError, MachineError
+from nightrank.tasks.hosted.http import Clock
 from nightrank.tasks.rerank.hosted.client import HostedReranker
-from nightrank.tasks.rerank.hosted.http import Clock
 from nightrank.tasks.rerank.hosted.plan import HostedPlan, plan_hosted
 from nightrank.tasks.rerank.hosted.spending import SpendingBySection
 from nightrank.tasks.settings.ranking import RerankerSettings

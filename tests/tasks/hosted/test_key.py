@@ -7,7 +7,7 @@ import pytest
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError
 from nightrank.storage.release.manifest import settings_as_json
-from nightrank.tasks.rerank.hosted.key import read_key, without_key_place
+from nightrank.tasks.hosted.key import read_key, without_key_place
 from nightrank.tasks.settings.ranking import HostedSettings
 from nightrank.tasks.settings.whole import Settings
 
@@ -19,7 +19,7 @@ COULD_BE_A_KEY = "AK_0123456789ABCDEF"
 
 def test_a_variable_that_is_not_there_is_told_without_what_could_be_a_key() -> None:
     with pytest.raises(InputError, match=r"\[reranker.hosted\].api_key_env names is not there") as failure:
-        read_key(HostedSettings(api="cohere", api_key_env=COULD_BE_A_KEY))
+        read_key(HostedSettings(api="cohere", api_key_env=COULD_BE_A_KEY), section="[reranker.hosted]")
     assert COULD_BE_A_KEY not in f"{failure.value} {failure.value.remedy}"
 
 
@@ -27,7 +27,7 @@ def test_a_variable_that_is_not_there_is_told_without_what_could_be_a_key() -> N
 def test_what_a_variable_holds_is_never_told(held: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RERANK_KEY", held)
     with pytest.raises(InputError, match="cannot be the key") as failure:
-        read_key(HostedSettings(api="cohere", api_key_env="RERANK_KEY"))
+        read_key(HostedSettings(api="cohere", api_key_env="RERANK_KEY"), section="[reranker.hosted]")
     assert not held or held not in f"{failure.value} {failure.value.remedy}"
 
 

@@ -1,0 +1,1 @@
+"""What is asked over HTTP for money, whatever it answers: addresses, keys, requests, waits. What is asked is above."""
