@@ -37,15 +37,17 @@ CREATE TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY, version TEXT, file TEXT, 
     WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS files ON kept (file) WHERE file IS NOT NULL;
 CREATE TABLE IF NOT EXISTS listed (
-    key TEXT PRIMARY KEY, place TEXT NOT NULL, version TEXT, modified REAL, is_wanted INTEGER NOT NULL, reason TEXT
+    key TEXT PRIMARY KEY, place TEXT NOT NULL, version TEXT, modified REAL, is_wanted INTEGER NOT NULL,
+    is_given INTEGER NOT NULL, reason TEXT
 ) WITHOUT ROWID;
 """
-_LIST = "INSERT OR IGNORE INTO listed VALUES (?, ?, ?, ?, 1, NULL)"
+_LIST = "INSERT OR IGNORE INTO listed VALUES (?, ?, ?, ?, 1, ?, ?)"
 _KEEP = "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?)"
 _LACKING = """
 SELECT listed.key, listed.version, listed.modified, kept.file, kept.size FROM listed
 LEFT JOIN kept ON kept.key = listed.key AND kept.version = listed.version
-WHERE listed.is_wanted AND listed.reason IS NULL AND listed.key > ? ORDER BY listed.key LIMIT 1000
+WHERE listed.is_wanted AND NOT listed.is_given AND listed.reason IS NULL AND listed.key > ?
+ORDER BY listed.key LIMIT 1000
 """
 _COUNT_MISSING = "SELECT count(*) FROM kept WHERE NOT EXISTS (SELECT 1 FROM listed WHERE listed.key = kept.key)"
 _MISSING = """
@@ -137,14 +139,19 @@ class Kept(Closing):
             How many items it has more than once.
         """
         given = 0
-        rows: list[tuple[str, str, str | None, float | None]] = []
+        rows: list[tuple[str, str, str | None, float | None, bool, str | None]] = []
         with placed(self.folder), self._index:
             self._index.execute("DELETE FROM listed")
             for item in items:
                 given += 1
-                rows.append((item.key, item.key.replace("/", "\x01"), item.version, item.modified))
+                is_given, reason = item.content is not None, None
                 if item.content is not None:
-                    self._index.execute(_KEEP, self.of_record(item.key, item.version, item.content))
+                    try:
+                        self._index.execute(_KEEP, self.of_record(item.key, item.version, item.content))
+                    except ValueError as error:
+                        reason = str(error)
+                place = item.key.replace("/", "\x01")
+                rows.append((item.key, place, item.version, item.modified, is_given, reason))
                 if len(rows) == _ROWS:
                     self._index.executemany(_LIST, rows)
                     rows.clear()

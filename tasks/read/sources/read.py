@@ -130,7 +130,7 @@ def _records(kept: Kept, table: DocumentTable, *, name: str) -> Iterator[Row | B
             yield BadRow(name, number, reason or "nothing is kept of it")
             continue
         values, left_out = record["values"], record["left_out"]
-        if "id" not in table.columns.taken(tuple(values)).columns:
+        if not table.columns.has_named("id", tuple(values)):
             values = {ID: key, **values}
         yield _bounded(Row(number, values, left_out or None), table, name=name)
 

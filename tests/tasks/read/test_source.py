@@ -117,7 +117,8 @@ def test_a_file_name_that_is_not_utf_8_is_a_bad_row(tmp_path: Path) -> None:
     [
         ("gone.jsonl", "gone.jsonl does not exist (looked for "),
         ("gone/*.md", "gone/*.md holds no file that can be read; found: no file at all."),
-        ("bucket://x\0", "does not exist"),
+        ("x\0", "does not exist"),
+        ("bucket://x\0", "cannot be read from bucket:// addresses"),
         ("empty", "empty holds no file that can be read; found: no file at all."),
         ("images", "images holds no file that can be read; found: 2 .png, 1 without a suffix."),
         ("images/*.png", "images/*.png holds no file that can be read; found: 1 .png."),
