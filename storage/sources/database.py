@@ -56,6 +56,10 @@ class Database(Closing, ABC):
         """Id and cursor as texts, and then the columns, of the rows that have these ids."""
 
     @abstractmethod
+    def tables(self) -> list[tuple[str, str, str]]:
+        """Schema, table and column of all that is there, in order, whatever the query."""
+
+    @abstractmethod
     def signature(self, key: Key | None) -> str:
         """Another text whenever a row is another one, or its cursor where there is one."""
 

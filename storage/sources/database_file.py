@@ -30,10 +30,14 @@ DUCKDB_SUFFIXES = (".duckdb", ".ddb")
 EITHER = ".db"
 DATABASE_SUFFIXES = (*SQLITE_SUFFIXES, *DUCKDB_SUFFIXES, EITHER)
 SQLITE_HEAD = b"SQLite format 3\x00"
-_TABLES_OF_SQLITE = (
-    "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
-)
-_TABLES_OF_DUCKDB = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'main' ORDER BY table_name"
+_TABLES_OF_SQLITE = """
+SELECT 'main', m.name, p.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS p
+WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY m.name, p.cid
+"""
+_TABLES_OF_DUCKDB = """
+SELECT table_schema, table_name, column_name FROM information_schema.columns
+WHERE table_catalog = current_database() ORDER BY table_schema, table_name, ordinal_position
+"""
 
 
 class _Cursor(Protocol):
@@ -58,20 +62,21 @@ class DatabaseFile(Database):
     _all = "SELECT * FROM ({query}) AS documents"
     _versions = "SELECT CAST(documents.{id} AS {text}), CAST(documents.{cursor} AS {text}) FROM ({query}) AS documents"
     _rows_of: str
+    _tables: str
     _text: str
 
     def __init__(self, path: Path, query: str, *, name: str) -> None:
         self._path, self._name, self._query = path, name, as_subquery(query)
 
     @abstractmethod
-    def tables(self) -> list[str]:
-        """The tables and views that there are."""
-
-    @abstractmethod
     def _execute(self, statement: str, parameters: Sequence[object] = ()) -> _Cursor: ...
 
     @abstractmethod
     def _ids(self, ids: Sequence[str]) -> object: ...
+
+    @override
+    def tables(self) -> list[tuple[str, str, str]]:
+        return [(schema, table, column) for schema, table, column in self._streamed(self._tables)]
 
     @override
     def columns(self) -> list[str]:
@@ -136,6 +141,7 @@ class DuckDbFile(DatabaseFile):
     """A database of DuckDB, or a table that it reads, which the query calls `documents`."""
 
     _text = "VARCHAR"
+    _tables = _TABLES_OF_DUCKDB
     _rows_of = (
         "SELECT CAST(documents.{id} AS VARCHAR), CAST(documents.{cursor} AS VARCHAR), documents.* "
         "FROM ({query}) AS documents WHERE CAST(documents.{id} AS VARCHAR) IN (SELECT unnest(?::VARCHAR[]))"
@@ -145,11 +151,6 @@ class DuckDbFile(DatabaseFile):
     def close(self) -> None:
         if "_open" in self.__dict__:
             self._open.close()
-
-    @override
-    def tables(self) -> list[str]:
-        with self._translating_errors():
-            return [name for (name,) in self._open.execute(_TABLES_OF_DUCKDB).fetchall()]
 
     @override
     def _execute(self, statement: str, parameters: Sequence[object] = ()) -> _Cursor:
@@ -183,6 +184,7 @@ class SqliteFile(DatabaseFile):
     """A database of SQLite."""
 
     _text = "TEXT"
+    _tables = _TABLES_OF_SQLITE
     _rows_of = (
         "SELECT CAST(documents.{id} AS TEXT), CAST(documents.{cursor} AS TEXT), documents.* "
         "FROM ({query}) AS documents WHERE CAST(documents.{id} AS TEXT) IN (SELECT value FROM json_each(?))"
@@ -192,11 +194,6 @@ class SqliteFile(DatabaseFile):
     def close(self) -> None:
         if "_open" in self.__dict__:
             self._open.close()
-
-    @override
-    def tables(self) -> list[str]:
-        with self._translating_errors():
-            return sorted(name for (name,) in self._open.execute(_TABLES_OF_SQLITE).fetchall())
 
     @override
     def _execute(self, statement: str, parameters: Sequence[object] = ()) -> _Cursor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, LiteralString, cast
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import errors
@@ -29,6 +29,11 @@ _SESSION = SQL(
     "SET LOCAL idle_in_transaction_session_timeout = 0"
 )
 _TIMEOUT = SQL("SELECT set_config('statement_timeout', %s, true)")
+_TABLES = SQL(
+    "SELECT table_schema::text, table_name::text, column_name::text FROM information_schema.columns "
+    "WHERE table_schema NOT IN ('pg_catalog', 'information_schema') "
+    "ORDER BY table_schema, table_name, ordinal_position"
+)
 _NONE = SQL("SELECT * FROM ({query}) AS documents LIMIT 0")
 _ALL = SQL("SELECT * FROM ({query}) AS documents")
 _VERSIONS = SQL("SELECT documents.{id}::text, documents.{cursor}::text FROM ({query}) AS documents")
@@ -80,6 +85,11 @@ class PostgresQuery(Database):
             return require_columns([column.name for column in cursor.description or ()], name=self._address.shown)
 
     @override
+    def tables(self) -> list[tuple[str, str, str]]:
+        with self._translating_errors(), self._session.cursor() as cursor:
+            return cursor.execute(_TABLES).fetchall()
+
+    @override
     def rows(self) -> Iterator[tuple[Any, ...]]:
         yield from self._streamed(self._put(_ALL))
 
@@ -125,7 +135,7 @@ class PostgresQuery(Database):
         """A statement with the query in it, in which a percent sign is one and stands for no parameter."""
         query = self._query.replace("%", "%%") if takes_parameters else self._query
         # The settings file's own text, which is what it is for; nothing that was read is in it.
-        named = {"query": SQL(cast("LiteralString", query))}
+        named = {"query": SQL(query)}
         if key is None:
             return statement.format(**named)
         return statement.format(**named, id=Identifier(key.id), cursor=Identifier(key.cursor))

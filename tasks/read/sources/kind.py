@@ -73,6 +73,11 @@ def kind_of(settings: DocumentsSettings, *, base: Path) -> SourceKind:
     return kind
 
 
+def is_fetched(settings: DocumentsSettings, *, base: Path) -> bool:
+    """Whether each item of a source costs a request."""
+    return kind_of(settings, base=base) in {SourceKind.BUCKET, SourceKind.CONNECTOR}
+
+
 def is_of_connector(source: str, *, base: Path) -> bool:
     """Whether a source is a connector's: a name and a colon, and no file that is called so."""
     named = _NAMED.match(source)
