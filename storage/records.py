@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nightrank.storage.keys import digest, fingerprint
+from nightrank.storage.keys import digest, fingerprint, normalise_query
 from nightrank.storage.legs import LEGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -107,6 +107,9 @@ class LoggedQuery:
         session: What stands for the session, likewise.
         clicked: The documents that were opened, in whatever form the log has them.
         shows_clicks: Whether the log would say that one was opened.
+        impression: By which searches and clicks of a server's log name each other.
+        rank: Of a click, from 1.
+        shown: The documents that were shown, best first; None where the log does not say.
         condition: The canonical text of its filter; None without one.
     """
 
@@ -122,6 +125,9 @@ class LoggedQuery:
     clicked: JsonValue = None
     condition: str | None = None
     shows_clicks: bool = False
+    impression: str | None = None
+    rank: int | None = None
+    shown: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,42 @@ class Judgment:
     document_id: str
     grade: int
     judged_by: JudgedBy = "people"
+
+
+def ids_or_words(
+    texts: Sequence[str],
+    query_ids: Sequence[Sequence[str]],
+    aliases: Sequence[Sequence[str]],
+    conditions: Sequence[str | None],
+    *,
+    judged: Collection[str],
+) -> list[list[str]]:
+    """The ids of queries, and of those without an id that which judgments name them by: their words.
+
+    A query with a filter has no such name: its words do not say what it leaves out.
+
+    Args:
+        texts: Normalised (n,).
+        query_ids: (n,).
+        aliases: (n,).
+        conditions: Their filters (n,); None without one.
+        judged: The ids in the judgments.
+
+    Returns:
+        Of each, (n,).
+
+    >>> ids_or_words(["read a csv file", "tea"], [[], ["q1"]], [[], []], [None, None], judged=["Read a CSV file", "q1"])
+    [['Read a CSV file'], ['q1']]
+    """
+    named: dict[str, str] = {}
+    for one in sorted(judged):
+        named.setdefault(normalise_query(one), one)
+    return [
+        [*ids]
+        if ids or condition is not None or not named
+        else list(dict.fromkeys(named[text] for text in (own, *others) if text in named))
+        for own, ids, others, condition in zip(texts, query_ids, aliases, conditions, strict=True)
+    ]
 
 
 def kind_of(judgments: Iterable[Judgment]) -> JudgedBy | None:

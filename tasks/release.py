@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from nightrank.storage.errors import MachineError
+from nightrank.storage.keys import normalise_query
 from nightrank.storage.lance.table import ChunkTable
+from nightrank.storage.records import ids_or_words
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import read_manifest
 from nightrank.tasks.settings.whole import Settings
@@ -18,6 +21,8 @@ from nightrank.tasks.settings.whole import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from nightrank.storage.records import Judgment
     from nightrank.storage.release.manifest import LogMeans, Manifest
@@ -103,10 +108,33 @@ def judged_queries(queries: pa.Table, judgments: Iterable[Judgment]) -> pa.Table
     """The queries that somebody judged, in their order.
 
     Args:
-        queries: With ``query_ids``, those of the log behind each query.
+        queries: Schema QUERIES, with ``query_ids``, those of the log behind each query. One without an id is judged by
+            its words.
         judgments: The qrels.
     """
-    judged = pa.array(sorted({judgment.query_id for judgment in judgments}), pa.string())
-    ids = queries.column("query_ids").combine_chunks()
-    rows = pc.unique(pc.list_parent_indices(ids).filter(pc.is_in(pc.list_flatten(ids), value_set=judged)))
-    return queries.take(rows)
+    judged = {judgment.query_id for judgment in judgments}
+    words = pa.array(sorted({normalise_query(one) for one in judged}), pa.string())
+    by_id = _with_any(queries.column("query_ids"), pa.array(sorted(judged), pa.string()))
+    by_words = pc.is_in(queries.column("text"), value_set=words).to_numpy()
+    if "aliases" in queries.schema.names:  # older releases have none
+        by_words |= _with_any(queries.column("aliases"), words)
+    found = queries.filter(pa.array(by_id | by_words))
+    rows = found.to_pylist()
+    ids = ids_or_words(
+        [row["text"] for row in rows],
+        [row["query_ids"] for row in rows],
+        [row.get("aliases", ()) for row in rows],
+        [row.get("filter") for row in rows],
+        judged=judged,
+    )
+    place, field = queries.schema.get_field_index("query_ids"), queries.schema.field("query_ids")
+    named = found.set_column(place, field, pa.array(ids, field.type))
+    return named.filter(pa.array([not judged.isdisjoint(of) for of in ids], pa.bool_()))
+
+
+def _with_any(lists: pa.ChunkedArray, values: pa.Array) -> NDArray[np.bool_]:
+    """Which lists (n,) of texts hold one of some values: bool (n,)."""
+    listed = lists.combine_chunks()
+    found = np.zeros(len(listed), dtype=np.bool_)
+    found[pc.list_parent_indices(listed).filter(pc.is_in(pc.list_flatten(listed), value_set=values)).to_numpy()] = True
+    return found

@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Group
 
 from nightrank.flows.cli.build import refresh, schedule
 from nightrank.flows.cli.improve import quantize, tune
+from nightrank.flows.cli.judge import judge
 from nightrank.flows.cli.look import evaluate, releases, report, search
 from nightrank.flows.cli.operate import doctor, export, prune, retract, rollback
 from nightrank.flows.cli.serve import serve
@@ -34,7 +35,7 @@ GROUPS: tuple[tuple[str, tuple[Callable[..., int] | App, ...]], ...] = (
     ("Build", (refresh, schedule)),
     ("Look", (search, report, releases, evaluate)),
     ("Serve", (serve,)),
-    ("Improve", (tune, train, quantize)),
+    ("Improve", (judge, tune, train, quantize)),
     ("Operate", (rollback, retract, doctor, prune, export)),
 )
 

@@ -81,34 +81,45 @@ def run(configuration: Configuration, *, host: str, port: int, on_start: Callabl
     settings = configuration.settings.serve
     token = read_token(settings)
     with listening(host, port) as listener, serving(configuration) as server:
-        is_open = token is None and _is_loopback(host)
+        is_open = token is None and is_loopback(host)
         hosts = [*LOOPBACK, host, *settings.hosts] if is_open else settings.hosts if token is None else ()
         guard = Guard(token, hosts=hosts, max_body_bytes=settings.max_body_bytes)
         asgi = application(server, guard)
-        config = uvicorn.Config(
-            asgi,
-            http=partial(BoundedHttp, room=_room(server, asgi)),  # type: ignore[arg-type] # it is only called
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            ws="none",
-            lifespan="on",
-            backlog=BACKLOG,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
         release = server.answerer.current.peek()
         on_start(
             Started(
-                address=_address(listener),
+                address=address_of(listener),
                 release_id=None if release is None else release.release_id,
                 live=release is not None and release.online is not None,
                 memory_bytes=0 if release is None else release.size_bytes,
                 warnings=tuple(_warnings(release, host=host, token=token)),
             )
         )
-        _Server(config).run(sockets=[listener])
+        run_application(asgi, listener, room=_room(server, asgi))
+
+
+def run_application(asgi: Front, listener: socket.socket, *, room: Room | None = None) -> None:
+    """Serve an application until the process is told to stop (SIGTERM, SIGINT).
+
+    Args:
+        asgi: It.
+        listener: Where it listens.
+        room: For requests at once; None where there is no bound.
+    """
+    config = uvicorn.Config(
+        asgi,
+        http=partial(BoundedHttp, room=room),  # type: ignore[arg-type] # it is only called
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="on",
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    _Server(config).run(sockets=[listener])
 
 
 def _room(server: Server, asgi: Front) -> Room:
@@ -198,20 +209,22 @@ def read_token(settings: ServeSettings) -> str | None:
     return token
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, as nobody else reaches it."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def _address(listener: socket.socket) -> str:
+def address_of(listener: socket.socket) -> str:
+    """Where a socket listens, as a browser asks for it."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _warnings(release: ServedRelease | None, *, host: str, token: str | None) -> Iterator[str]:
-    if token is None and not _is_loopback(host):
+    if token is None and not is_loopback(host):
         yield f"Everybody who reaches {host} can ask: there is no token ([serve].token_env)."
     if release is None:
         yield "Nothing has been published yet; what is will be served."

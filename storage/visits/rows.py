@@ -27,6 +27,7 @@ class SearchRow(msgspec.Struct, frozen=True, kw_only=True):
         release_id: Of the release that answered.
         results: How many it had.
         score: Of the first of them; null without one.
+        shown: The ids of their documents, best first: what clicks chose among.
     """
 
     timestamp: str
@@ -40,6 +41,7 @@ class SearchRow(msgspec.Struct, frozen=True, kw_only=True):
     release_id: str
     results: int
     score: float | None
+    shown: tuple[str, ...]
 
 
 class ClickRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,7 +44,7 @@ def queries_of_documents(documents: Path) -> list[DocumentQuery]:
     Args:
         documents: A file of schema DOCUMENTS.
     """
-    rows = _sample(documents)
+    rows = sampled_documents(documents)
     titles = [shown(row["title"]) for row in rows]
     site = site_names(titles)
     asked_by: dict[Origin, list[str]] = {
@@ -92,14 +92,18 @@ def _headings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [heading for _, _, heading in sorted(placed)]
 
 
-def _sample(documents: Path) -> list[dict[str, Any]]:
-    """The documents that are looked at, cut to their beginnings, in the order of their digests."""
+def sampled_documents(documents: Path) -> list[dict[str, Any]]:
+    """The documents that are looked at, their texts cut to their beginnings, in the order of their digests.
+
+    Args:
+        documents: A file of schema DOCUMENTS.
+    """
     lowest: list[tuple[str, str]] = []
     for batch in read_column(documents, "document_id"):
         lowest += ((digest("sample", document_id), document_id) for document_id in batch.to_pylist())
         lowest = sorted(lowest)[:SAMPLE]
     place_of = {document_id: place for place, (_, document_id) in enumerate(lowest)}
-    columns = ["document_id", "title", "text", "language", "file"]
+    columns = ["document_id", "title", "text", "language", "file", "content_digest"]
     found = matching_rows(documents, "document_id", pa.array(list(place_of), pa.string()), columns=columns)
     rows = [{**row, "text": row["text"][:CHARACTERS]} for row in found]
     return sorted(rows, key=lambda row: place_of[row["document_id"]])

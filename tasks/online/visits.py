@@ -126,6 +126,7 @@ class Visits:
                 release_id=release_id,
                 results=len(results),
                 score=results[0].score if results else None,
+                shown=ids,
             )
             self._log.write(row, at=at)
         return impression

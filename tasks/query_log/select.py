@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query, query_key
 from nightrank.storage.rates import BurstCounter
-from nightrank.storage.records import QUERIES, WATCHED, BadRow
+from nightrank.storage.records import QUERIES, WATCHED, BadRow, ids_or_words
 from nightrank.tasks.personal_data import masked, names_persons
 from nightrank.tasks.query_log.aliases import merge_aliases
 from nightrank.tasks.query_log.budget import Budget, choose
@@ -121,7 +121,7 @@ def read_queries(
     Args:
         log: It, and the rules.
         bad: Takes the rows that are set aside.
-        judged: Ids of judged queries.
+        judged: Ids of judged queries; a query without an id is known by its words.
         refuse: Says which filters cannot be applied; asked where the log has any.
         ask_documents: Gives the documents' own queries; asked where people's are too few.
         account: Told what was taken for what.
@@ -136,6 +136,8 @@ def read_queries(
         message = f"[queries].min_users = {settings.min_users} needs users, and {settings.log} has no column `user`."
         raise InputError(message, remedy="Give the log a column `user`, or leave `min_users` out.")
     merged = merge_aliases(traffic, near=settings.merge == "near", keeps_single=settings.min_users <= 1)
+    named = ids_or_words(merged.texts, merged.query_ids, merged.aliases, merged.conditions, judged=judged)
+    merged = replace(merged, query_ids=named)
     allowed = merged.users >= settings.min_users if settings.min_users > 1 else np.ones(len(merged.texts), dtype=bool)
     budget = _budget(log)
     chosen = _choose(log, merged, allowed, budget, judged=judged)
@@ -148,7 +150,7 @@ def read_queries(
     screened = tally.traffic_of(BURST, AGENT, LISTED)
     ours = Candidates(merged.names, merged.entries, allowed, _known(log, merged.texts, merged.conditions))
     return QueriesRead(
-        queries=pa.concat_tables([_queries_table(merged, chosen), _table_of_documents(of_documents)]),
+        queries=pa.concat_tables([_queries_table(merged, chosen), _table_of_documents(of_documents, judged)]),
         curve=_coverage(log, traffic, ours),
         later_day=later_day(ours, _rule(settings), merged, unanswered=traffic.unanswered, budget=settings.budget)
         if log.settings.near.is_on
@@ -322,14 +324,17 @@ def _queries_table(merged: Merged, chosen: NDArray[np.int64]) -> pa.Table:
     return pa.Table.from_pydict(columns, schema=QUERIES)
 
 
-def _table_of_documents(asked: Sequence[DocumentQuery]) -> pa.Table:
-    """The queries of documents, schema QUERIES."""
+def _table_of_documents(asked: Sequence[DocumentQuery], judged: AbstractSet[str]) -> pa.Table:
+    """The queries of documents, schema QUERIES; judgments name them by their words."""
+    nothing: list[list[str]] = [[]] * len(asked)
     columns = {
         "query_key": [query_key(query.text) for query in asked],
         "text": [query.text for query in asked],
         "count": [0] * len(asked),
-        "query_ids": [[]] * len(asked),
-        "aliases": [[]] * len(asked),
+        "query_ids": ids_or_words(
+            [query.text for query in asked], nothing, nothing, [None] * len(asked), judged=judged
+        ),
+        "aliases": nothing,
         "filter": [None] * len(asked),
         "origin": [query.origin for query in asked],
     }

@@ -8,7 +8,7 @@ known of it, and the next run goes on.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -20,11 +20,10 @@ from nightrank.tasks.rerank.shards import PAIRS, PairSharding, check_stored_scor
 from nightrank.tasks.runtime.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.memo.pair_scores import PairMemo
     from nightrank.tasks.rerank.scorer import Scorer
     from nightrank.tasks.settings.quality import DriftCheckSettings
@@ -54,6 +53,14 @@ class PairsScored:
     searches: int = 0
 
 
+class ChunkTexts(Protocol):
+    """What chunks say, as a chunk table does."""
+
+    def rows(self, chunk_hashes: pa.Array, columns: Sequence[str]) -> pa.Table:
+        """``chunk_hash`` and ``text`` or ``tokens`` of some chunks, string (n,) distinct, in no particular order."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PairTexts:
     """What pairs say.
@@ -65,11 +72,11 @@ class PairTexts:
     """
 
     queries: dict[str, str]
-    chunks: ChunkTable
+    chunks: ChunkTexts
     text_keys: pa.Table = field(default_factory=TEXT_KEYS.empty_table)
 
     @classmethod
-    def of(cls, queries: pa.Table, chunks: ChunkTable) -> Self:
+    def of(cls, queries: pa.Table, chunks: ChunkTexts) -> Self:
         """What pairs of some queries, schema QUERIES, say."""
         columns = (queries.column(name).to_pylist() for name in ("query_key", "text"))
         return cls(dict(zip(*columns, strict=True)), chunks, text_keys(queries))

@@ -234,13 +234,15 @@ def _check_judgments(settings: Settings, judgments: Sequence[Judgment], queries:
     for name in settings.evaluation.measures:
         parse_measure(name)  # now, and not when everything has been computed
     judged = {judgment.query_id for judgment in judgments}
-    if judged and settings.queries.log is None:
-        message = f"{settings.judgments.qrels} judges queries, and no log says which queries these are."
-        raise InputError(message, remedy="Name a table of them as [queries].log, or leave [judgments].qrels out.")
     logged = {key for row in queries.column("query_ids").to_pylist() for key in row}
+    if judged and not judged & logged and settings.queries.log is None:
+        message = f"{settings.judgments.qrels} judges queries, and no log says which queries these are."
+        remedy = "Name a table of them as [queries].log, or leave [judgments].qrels out."
+        raise InputError(message, remedy=f"{remedy} What documents ask is judged by its words, instead of an id.")
     if judged and not judged & logged:
         message = f"No query id of {settings.judgments.qrels} is among the queries of {settings.queries.log}."
-        raise InputError(message, remedy="Give both files the same query ids, or leave [judgments].qrels out.")
+        remedy = "Give both files the same query ids, or leave [judgments].qrels out."
+        raise InputError(message, remedy=f"{remedy} Without ids in the log its queries are judged by their words.")
     kind = kind_of(judgments)
     told = "" if kind in (None, "people") else f"\t{kind}"  # people's have the key that they have always had
     rows = sorted(f"{judgment.query_id}\t{judgment.document_id}\t{judgment.grade}{told}" for judgment in judgments)

@@ -13,6 +13,8 @@ import pytest
 
 from nightrank.flows.cli.app import app
 from nightrank.flows.evaluate.outcome import Evaluated
+from nightrank.flows.judge.model import JudgedByModel
+from nightrank.flows.judge.people import Waiting
 from nightrank.flows.night.summary import Summary
 from nightrank.flows.operate.check import Checked
 from nightrank.flows.operate.doctor import Diagnosis
@@ -42,6 +44,7 @@ OUTCOMES: dict[str, tuple[type, ...]] = {
     "check": (Checked,),
     "refresh": (Summary,),
     "evaluate": (Evaluated,),
+    "judge": (Waiting, JudgedByModel),
     "tune": (Tuning, Tuned),
     "train embedder": (Trained,),
     "train reranker": (Trained,),

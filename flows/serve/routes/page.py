@@ -5,38 +5,32 @@ Its few lines of script complete what is typed and tell of clicks; it works with
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from markupsafe import Markup
-
 from nightrank.flows.serve.http.faults import told_of
+from nightrank.flows.serve.http.html import page_reply
 from nightrank.flows.serve.http.parameters import QUESTION, parameters, question_of
-from nightrank.flows.serve.http.reply import Reply
 from nightrank.flows.serve.routes.documents import document_of
 from nightrank.storage.serving.cache import SnippetPart
-from nightrank.tasks.html import html_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from jinja2 import Template
     from starlette.types import Scope
 
     from nightrank.flows.serve.answer import Answer
     from nightrank.flows.serve.http.faults import Told
+    from nightrank.flows.serve.http.reply import Reply
     from nightrank.flows.serve.routes.documents import Document
     from nightrank.flows.serve.server import Server
     from nightrank.storage.serving.cache import Result
     from nightrank.tasks.online.facets import Facet
 
-HTML = "text/html; charset=utf-8"
+TEMPLATE, SCRIPT = "serve/page/page.html.jinja", "serve/page/page.js"
 EXCERPT = 300  # characters of a text without a snippet
 FACET = "f:"  # before a field's name
 HOW = {"exact": "Answered in advance", "near": "Answered by a like query", "live": "Answered now"}
@@ -167,26 +161,4 @@ def _chooser(facet: Facet, given: Mapping[str, str]) -> Chooser:
 
 
 def _reply(shown: Shown, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
-    template, style, script = _template()
-    html = template.render(shown=shown, style=style, script=script)
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    )
-    return Reply(status, html.encode(), HTML, {"Content-Security-Policy": policy, **(headers or {})})
-
-
-@cache
-def _template() -> tuple[Template, Markup, Markup]:
-    """The template, the style and the script."""
-    environment = html_environment("nightrank.flows.serve", "page")
-    assert environment.loader is not None
-    style, _, _ = environment.loader.get_source(environment, "page.css")
-    script, _, _ = environment.loader.get_source(environment, "page.js")
-    return environment.get_template("page.html.jinja"), Markup(style), Markup(script)  # noqa: S704 (package data)
-
-
-@cache
-def _digest(source: Markup) -> str:
-    """By which a policy names what may stand in the page."""
-    return base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+    return page_reply(TEMPLATE, shown, script=SCRIPT, status=status, headers=headers)

@@ -83,6 +83,9 @@ class LogFile:
         return read_rows(self.file, self.columns, max_bytes=MAX_ROW_BYTES)
 
 
+HIGHEST_RANK = 1000
+
+
 class EmptyLog(InputError):
     """A file of a log without a row."""
 
@@ -181,6 +184,9 @@ class _LogRow:
             clicked=None if (clicked := self._value("clicked")) in ("[]", []) else clicked,
             condition=_condition(self._value("filter")),
             shows_clicks="clicked" in self.taken.columns,
+            impression=None if (impression := self._value("impression")) is None else str(impression),
+            rank=_rank(self._value("rank")),
+            shown=_listed(self._value("shown")),
         )
 
     def _values(self, role: str) -> list[JsonValue]:
@@ -264,6 +270,24 @@ def _is_nobody(name: JsonValue) -> bool:
 def _condition(value: JsonValue) -> str | None:
     found = parse_filter(value)
     return None if found is None else canonical(found)
+
+
+def _rank(value: JsonValue) -> int | None:
+    """A rank from 1; None for what is none."""
+    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return int(text) if text.isascii() and text.isdigit() and 0 < int(text) <= HIGHEST_RANK else None
+
+
+def _listed(value: JsonValue) -> tuple[str, ...] | None:
+    """Ids of documents, a list or JSON's text of one; None for what is none."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    if not isinstance(value, list):
+        return None
+    return tuple(str(one) for one in value if isinstance(one, str | int) and not isinstance(one, bool))
 
 
 def _timestamp(value: JsonValue) -> str | None:

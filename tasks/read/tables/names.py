@@ -134,6 +134,9 @@ QUERIES = Vocabulary(
         Role("clicked", ("clicked",), ()),
         Role("filter", ("filter",), ()),
         Role("segment", ("segment",), ()),
+        Role("impression", ("impression",), ()),
+        Role("rank", ("rank",), ()),
+        Role("shown", ("shown",), ()),
     ),
     required=(("query",),),
 )

@@ -33,7 +33,7 @@ GROUPS = {
     "Build": ("refresh", "schedule"),
     "Look": ("search", "report", "releases", "evaluate"),
     "Serve": ("serve",),
-    "Improve": ("tune", "train", "quantize"),
+    "Improve": ("judge", "tune", "train", "quantize"),
     "Operate": ("rollback", "retract", "doctor", "prune", "export"),
 }
 COMMANDS = tuple(command for commands in GROUPS.values() for command in commands)

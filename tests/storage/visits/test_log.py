@@ -33,6 +33,7 @@ def search(query: str, *, impression: str = "i") -> SearchRow:
         release_id="r1",
         results=1,
         score=0.5,
+        shown=("d1",),
     )
 
 
@@ -59,6 +60,7 @@ def test_a_row_is_a_line_with_the_columns_of_a_query_log(tmp_path: Path) -> None
     assert json.loads(first) == {
         "timestamp": "2026-03-01T12:00:00+00:00", "query": "tea", "filter": None, "count": 1, "clicked": None,
         "user": None, "how": "exact", "impression": "i", "release_id": "r1", "results": 1, "score": 0.5,
+        "shown": ["d1"],
     }  # fmt: skip
     assert json.loads(second) == {
         "timestamp": "2026-03-01T12:00:00+00:00", "query": "tea\n\u2028", "filter": {"a": 1}, "count": 0,

@@ -433,3 +433,21 @@ def test_a_row_that_a_crash_cut_off_is_told_and_passed_over(log: Log) -> None:
 def test_an_empty_list_of_clicks_is_no_click(log: Log, clicked: object) -> None:
     [row] = log.read([{"query": "tea", "clicked": clicked}]).watched.to_pylist()
     assert (row["searches"], row["clicks"]) == (1, 0)
+
+
+def test_a_query_without_an_id_is_judged_by_its_words_whoever_asked_it(log: Log) -> None:
+    log.titles = ["wild yeast"]
+    rows: list[dict[str, Any]] = [
+        {"query": "black tea?", "count": 3},
+        {"query": "Black tea", "count": 9},
+        {"query": "salt", "query_id": "q1"},
+        {"query": "salt", "filter": {"year": 2024}},
+    ]
+    judged = ("Black Tea?", "salt", "q1", "wild yeast")
+    read = log.read_with({"from_documents": 4, "budget": 4}, rows, judged=judged)
+    found = {(row["text"], row["filter"]): row["query_ids"] for row in read.queries.to_pylist()}
+    assert found["black tea", None] == ["Black Tea?"]
+    assert found["salt", None] == ["q1"]
+    assert found["salt", '{"year":2024}'] == []
+    read = log.read_with({}, [], judged=judged)
+    assert [row["query_ids"] for row in read.queries.to_pylist()] == [["wild yeast"]]
