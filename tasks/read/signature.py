@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from nightrank.tasks.read.folder.find import SourceFile
     from nightrank.tasks.settings.inputs import DocumentsSettings
 
 
@@ -42,8 +43,7 @@ def source_signature(
         return settings.source
     if kind is SourceKind.FILES:
         found = find_files(settings, base=base, named=named, account=Account())
-        stats = ((file.name, file.path.stat()) for file in found)
-        return unordered_digest(f"{name} {stat.st_mtime_ns} {stat.st_size}" for name, stat in stats)
+        return unordered_digest(filter(None, map(_status_of, found)))
     from nightrank.tasks.read.sources.open import open_database, open_listed
 
     opened = open_listed(settings, base=base, workspace=workspace)
@@ -53,3 +53,12 @@ def source_signature(
     database, _ = open_database(settings, base=base)
     with database:
         return database.signature(None)
+
+
+def _status_of(file: SourceFile) -> str:
+    """What the system says of a file; empty where it went since it was found."""
+    try:
+        status = file.path.stat()
+    except FileNotFoundError:
+        return ""
+    return f"{status.st_mtime_ns} {status.st_size} {file.document_id}"
