@@ -76,7 +76,7 @@ def test_nights_without_a_log_end_where_a_rebuild_ends_and_ask_little_anew(unask
     assert made_anew is not None
     assert known.measures == made_anew.measures
     assert known_rows(unasked) == known_rows(rebuild)
-    assert {row["kind"] for row in known_rows(unasked)} == {"title", "sentence"}
+    assert {row["kind"] for row in known_rows(unasked)} == {"title"}
     assert not any(row["text"] == "all about tea" and row["document_id"] != "tea" for row in known_rows(unasked))
     assert 0 < known.embedded < made_anew.embedded == len(known_rows(unasked))
     assert second.manifest.judged_by is None
