@@ -77,7 +77,7 @@ class QuerySource(Source):
         name: What the user calls the source.
     """
 
-    at_once: ClassVar[int] = 500
+    at_once: ClassVar[int] = 100
 
     def __init__(self, database: Database, key: Key, *, name: str) -> None:
         self._database, self._key, self._name = database, key, name

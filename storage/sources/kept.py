@@ -195,6 +195,9 @@ class Kept(Closing):
 
     def cannot_read(self, keys: Iterable[tuple[str, str]]) -> None:
         """Have items read as bad rows, for a reason."""
+        keys = list(keys)
+        if not keys:
+            return
         with placed(self.folder), self._index:
             self._index.executemany("UPDATE listed SET reason = ? WHERE key = ?", ((why, key) for key, why in keys))
 
