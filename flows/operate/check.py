@@ -27,7 +27,7 @@ from nightrank.tasks.rank.order_file import learned_order
 from nightrank.tasks.read.account import Account, as_rows
 from nightrank.tasks.read.folder.find import find_files
 from nightrank.tasks.read.folder.named import files_named
-from nightrank.tasks.read.ir_datasets import PREFIX
+from nightrank.tasks.read.sources.kind import SourceKind, kind_of
 from nightrank.tasks.read.told import characters_of, files_read, warnings_of
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.sparse.stored import planned_sparse
@@ -217,7 +217,7 @@ def _read(
     with tempfile.TemporaryDirectory(prefix="nightrank-check-") as folder:
         try:
             night = night_to_read(configuration, Path(folder), now=now)
-            if not settings.documents.source.startswith(PREFIX):
+            if kind_of(settings.documents, base=base) is SourceKind.FILES:
                 named = files_named(settings, base=base)
                 files = sum(1 for _ in find_files(settings.documents, base=base, named=named, account=Account()))
             read = read_inputs.fn(night)

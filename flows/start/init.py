@@ -99,9 +99,6 @@ def initialise(folder: Path, source: str | None, *, ask: Ask | None) -> Initiali
     if path.exists() or path.is_symlink():
         message = f"{path} is there already, and stays as it is."
         raise InputError(message, remedy="Edit it and run `nightrank check`, or move it away.")
-    if source is not None and "://" in source:  # it may hold a password, which is not shown
-        message = f"Documents cannot be read from {source.partition('://')[0]}://... addresses."
-        raise InputError(message, remedy="Copy or export them to files: `nightrank init FOLDER`.")
     named = source or find_source(folder) or ""
     if ask is None and not named:
         message = f"There is nothing in {folder} that can be read as documents."
