@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 MOUNTS = Path("/proc/self/mountinfo")
 # File systems whose changes elsewhere no event tells of.
 REMOTE = frozenset(
-    "9p afs beegfs ceph cifs fuse glusterfs gpfs lustre ncpfs nfs nfs4 prl_fs smb3 smbfs vboxsf virtiofs".split()
+    {
+        *("9p", "afs", "beegfs", "ceph", "cifs", "fuse", "glusterfs", "gpfs", "lustre"),
+        *("ncpfs", "nfs", "nfs4", "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs"),
+    }
 )
 FUSE = "fuse."
 LOOK_EVERY_MS = 1000  # whether a folder is still the one that is watched
