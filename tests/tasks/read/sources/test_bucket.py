@@ -67,7 +67,11 @@ FOLDER = {
 
 @pytest.mark.parametrize(
     "patterns",
-    [{}, {"include": ["*.md", "lang=*/"]}, {"exclude": ["a/", "*.csv", "sub/*", "!sub/page.html"]}],
+    [
+        {},
+        pytest.param({"include": ["*.md", "lang=*/"]}, marks=pytest.mark.long),
+        pytest.param({"exclude": ["a/", "*.csv", "sub/*", "!sub/page.html"]}, marks=pytest.mark.long),
+    ],
     ids=["default", "include", "exclude"],
 )
 def test_a_bucket_gives_what_a_folder_with_the_same_files_gives(
@@ -122,7 +126,11 @@ def test_what_was_removed_is_asked_for_once_and_gone(bucket: Watched, reader: Re
     assert len(list((reader.folder / "sources").rglob("*.txt"))) == PAGES - 1
 
 
-@pytest.mark.parametrize("answer", [EXPIRED, BROKEN, DENIED], ids=["expired", "broken", "denied"])
+@pytest.mark.parametrize(
+    "answer",
+    [EXPIRED, pytest.param(BROKEN, marks=pytest.mark.long), DENIED],  # what is broken is asked again for a while
+    ids=["expired", "broken", "denied"],
+)
 @pytest.mark.parametrize("page", [1, 2])
 def test_a_listing_that_fails_changes_nothing(bucket: Watched, reader: Reader, answer: Answer, page: int) -> None:
     texts = filled(bucket)
