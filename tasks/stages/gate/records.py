@@ -103,7 +103,7 @@ class LiveRecords:
 def keep_judgments(night: Night, judgments: Sequence[Judgment]) -> None:
     """Keep what the release is measured by."""
     rows = [(one.query_id, one.document_id, one.grade, one.judged_by) for one in judgments]
-    columns = list(zip(*rows, strict=True)) or [(), (), ()]
+    columns = list(zip(*rows, strict=True)) or [()] * len(JUDGMENTS)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, JUDGMENTS, strict=True)]
     night.files.judgments.write(pa.table(arrays, schema=JUDGMENTS))
 
