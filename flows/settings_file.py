@@ -68,6 +68,17 @@ def portable(settings: Settings, workspace: Workspace) -> Settings:
     return _with_models(settings, workspace.portable)
 
 
+def as_made(made_with: Settings, configuration: Configuration) -> Settings:
+    """What a release was made with, as this machine computes it.
+
+    Args:
+        made_with: As the release has it.
+        configuration: Of this machine.
+    """
+    here = as_known_here(made_with, configuration.workspace)
+    return here.model_copy(update={"execution": configuration.settings.execution})
+
+
 def as_known_here(settings: Settings, workspace: Workspace) -> Settings:
     """Settings that every machine reads, as a release has them, with models by the names that this machine knows."""
     return _with_models(settings, workspace.here)

@@ -85,6 +85,15 @@ class _Plain(dict[int, str]):
 _PLAIN = _Plain()
 
 
+def has_personal_data(text: str) -> bool:
+    """Whether a text holds personal data, or the name of a kind in its place.
+
+    >>> [has_personal_data(text) for text in ("read a csv file", "mail to a@b.org", "mail to [email]")]
+    [False, True, True]
+    """
+    return masked(text) != text or any(kind in text for kind in KINDS)
+
+
 def masked(text: str) -> str:
     """A text in which each piece of personal data is replaced by the name of its kind; any other as it is.
 

@@ -64,11 +64,11 @@ def test_a_kubernetes_job_gets_what_a_deployment_says() -> None:
 
 
 def test_automations_are_what_prefect_takes() -> None:
-    automations = yaml.safe_load((FOLDER / "automations.yaml").read_text())["automations"]
+    files = [yaml.safe_load((FOLDER / name).read_text()) for name in ("automations.yaml", "on_change.yaml")]
 
-    names = [AutomationCore.model_validate(one).name for one in automations]
+    names = [AutomationCore.model_validate(one).name for file in files for one in file["automations"]]
 
-    assert names == ["Nightrank is late", "Nightrank has had no good night"]
+    assert names == ["Nightrank is late", "Nightrank has had no good night", "Nightrank after changes"]
 
 
 def test_services_of_the_compose_file_wait_for_services_that_are_there() -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from nightrank.flows.schedule import Served
+    from nightrank.flows.schedule.plan import Served
     from nightrank.storage.errors import GateRefused
 
 
@@ -47,22 +47,28 @@ def schedule(
     ] = None,
     json_: Json = False,
 ) -> int:
-    """Run the flows by the clock ([schedule]) until stopped; needs a Prefect server."""
+    """Run the flows by the clock, and after changes, as [schedule] says, until stopped; needs a Prefect server."""
     from nightrank.flows.engine.api import require_home
     from nightrank.flows.settings_file import find_settings_file
 
     settings_file = find_settings_file(config)
     without_telemetry()
     require_home()
-    from nightrank.flows.schedule import plan, serve, show_schedule
+    from nightrank.flows.schedule.plan import plan, watcher_of
+    from nightrank.flows.schedule.serve import serve
+    from nightrank.flows.schedule.terminal import show_schedule
+
+    served = plan(settings_file, name=name)
+    watcher = watcher_of(served[0])
 
     def announce(served: Sequence[Served]) -> None:
         if json_:
-            print_json({"served": [one.as_json() for one in served]})
+            watching = {} if watcher is None else {"watching": watcher.as_json()}
+            print_json({"served": [one.as_json() for one in served], **watching})
         else:
-            show_schedule(served)
+            show_schedule(served, watcher)
 
-    serve(plan(settings_file, name=name), on_ready=announce)
+    serve(served, watcher, on_ready=announce)
     return 0
 
 

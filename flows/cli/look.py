@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -22,6 +22,10 @@ from nightrank.flows.cli.options import (
     show,
 )
 from nightrank.storage.errors import InputError, MachineError
+
+if TYPE_CHECKING:
+    from nightrank.storage.serving.cache import CachedResults
+    from nightrank.storage.workspace.base import Workspace
 
 
 def search(
@@ -56,10 +60,10 @@ def search(
 
         with SearchCache.of(configuration.workspace) as cache:
             cached = cache.get(query, filter_by=filter_, near=near)
-        if cached is None and near:
+        if near and _asks_pool(configuration.workspace, cache.release_id, cached):
             from nightrank.flows.operate.search import search_pool
 
-            cached = search_pool(configuration, query, filter_by=filter_)
+            cached = search_pool(configuration, query, filter_by=filter_) or cached
         if cached is None:
             asked = repr(query) if filter_ is None else f"{query!r} with this filter"
             message = f"The release {cache.release_id} holds no results for {asked}"
@@ -81,6 +85,15 @@ def search(
 
         show_results(found)
     return 0
+
+
+def _asks_pool(workspace: Workspace, release_id: str, found: CachedResults | None) -> bool:
+    """Whether the second tier of near answers is to be asked, which the server decides in the same way."""
+    from nightrank.storage.release.files import ReleaseFiles
+    from nightrank.tasks.near.tiers import asks_pool, pool_move
+
+    files = ReleaseFiles.of(workspace, release_id, only=[ReleaseFiles.near])
+    return asks_pool(found, pool_move(files))
 
 
 def report(

@@ -170,7 +170,7 @@ def _left(erased: Erased) -> list[str]:
 
 
 def ids_in(path: Path) -> list[str]:
-    """The ids in a file, one a line; empty lines are passed over.
+    """The ids in a file, one a line, without the blanks around them; empty lines are passed over.
 
     Raises:
         InputError: It cannot be read, or is not UTF-8.
@@ -182,7 +182,7 @@ def ids_in(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         message = f"{path} is not UTF-8: byte {error.start} cannot be read."
         raise InputError(message, remedy="Write it as UTF-8, one id a line.") from error
-    return [line for line in text.replace("\r\n", "\n").split("\n") if line]
+    return [one for line in text.split("\n") if (one := line.strip())]
 
 
 def _check(documents: Sequence[str], reason: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow.compute as pc
 
+from nightrank.flows.settings_file import as_made
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query
@@ -93,7 +94,8 @@ def search_pool(configuration: Configuration, query: str, *, filter_by: JsonValu
     """What the second tier of near answers finds; None where it is off, or no known query is near enough.
 
     Args:
-        configuration: As of ``search_live``.
+        configuration: As of ``search_live``; but such answers are computed by the settings that the release was made
+            with, for which their loss was measured.
         query: As typed.
         filter_by: Its filter.
 
@@ -106,7 +108,7 @@ def search_pool(configuration: Configuration, query: str, *, filter_by: JsonValu
         stored = StoredRelease.open(workspace)
         if "same_pool" not in stored.settings.near.tiers:
             return None
-        with _opened(configuration, with_reranker=False) as opened:
+        with _opened(configuration, as_made(stored.settings, configuration), with_reranker=False) as opened:
             texts = Texts.of(opened.live.first_stage.statistics.chunks(["chunk_hash"]).column(0))
             pools = PoolSearch.of(stored, opened.live, texts)
             return None if pools is None else pools.answer(query, condition, opened.allowed(condition))
@@ -140,8 +142,8 @@ class _Opened(NamedTuple):
 
 
 @contextmanager
-def _opened(configuration: Configuration, *, with_reranker: bool = True) -> Iterator[_Opened]:
-    settings, base, workspace = configuration.settings, configuration.base, configuration.workspace
+def _opened(configuration: Configuration, settings: Settings, *, with_reranker: bool = True) -> Iterator[_Opened]:
+    base, workspace = configuration.base, configuration.workspace
     release_id, listed = seen_by_readers(workspace)
     manifest, retracted = read_manifest(workspace, release_id), listed.documents.keys()
     embedder_plan = plan_embedder(settings.embedder, settings.execution, base=base)
@@ -175,7 +177,7 @@ def _opened(configuration: Configuration, *, with_reranker: bool = True) -> Iter
 
 def _search(configuration: Configuration, query: str, condition: str | None) -> CachedResults:
     text = normalise_query(query)
-    with _opened(configuration) as opened:
+    with _opened(configuration, configuration.settings) as opened:
         live = opened.live
         fused = live.fused(text, opened.allowed(condition))
         known = _known_scores(opened.files, text) if opened.knows_scores else {}

@@ -41,7 +41,8 @@ def show_results(found: CachedResults) -> None:
     """The results of a query, and where they come from."""
     console = terminal()
     condition = "" if found.condition is None else f"  {plain(found.condition)}"
-    how = {"exact": "cache", "near": f"near, as of {plain(found.from_query or '')}", "live": "live"}[found.how]
+    near = "near" if found.from_query is None else f"near, as of {plain(found.from_query)}"
+    how = {"exact": "cache", "near": near, "live": "live"}[found.how]
     console.print(f"{plain(found.query)}{condition}  ({how}, release {found.release_id})", style="bold")
     if not found.results:
         console.print("No document matches.")

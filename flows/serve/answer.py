@@ -11,6 +11,7 @@ import msgspec
 from nightrank.flows.serve.capacity import Capacity
 from nightrank.flows.serve.http.faults import RequestFault, TooBusy
 from nightrank.storage.serving.cache import CachedResults, Result
+from nightrank.tasks.near.tiers import asks_pool
 
 if TYPE_CHECKING:
     from nightrank.flows.serve.current import Current
@@ -27,7 +28,7 @@ class Answer(msgspec.Struct, frozen=True):
         query: Its text, normalised; of a query that is the alias of another that one's.
         filter: The canonical form of its filter; null without one.
         how: Whether it was answered in advance, by what a like query was answered with, or now.
-        from_query: The like query, where it was.
+        from_query: The like query, where it was; null where that holds personal data.
         expected_overlap: Of such an answer, how alike it and the query's own are, from 0 to 1, as the release has
             measured; null of others.
         release_id: Of the release that all of it comes from.
@@ -78,14 +79,14 @@ class Answerer:
         with self.current.lent() as release:
             depth = self._depth(question, release)
             found = release.cache.get(question.query, filter_by=question.condition, near=release.has_near)
-            if found is None:
-                return await self._made(question, release, depth)
-            if found.how == "near" and release.pools is not None and release.pools.outdoes(found.expected_overlap):
-                try:
-                    return await self._made(question, release, depth, instead_of=found)
-                except TooBusy:
-                    pass
-            return _known(question, release, depth, found)
+            if found is not None and not asks_pool(found, None if release.pools is None else release.pools.measured):
+                return _known(question, release, depth, found)
+            try:
+                return await self._made(question, release, depth, instead_of=found)
+            except TooBusy:
+                if found is None:
+                    raise
+                return _known(question, release, depth, found)
 
     def _depth(self, question: Question, release: ServedRelease) -> int:
         if question.depth is None:
@@ -96,7 +97,7 @@ class Answerer:
         return question.depth
 
     async def _made(
-        self, question: Question, release: ServedRelease, depth: int, *, instead_of: CachedResults | None = None
+        self, question: Question, release: ServedRelease, depth: int, *, instead_of: CachedResults | None
     ) -> Answer:
         """What is found now, for the nearest known queries or by both stages.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from typing_extensions import override
 
-from nightrank.flows.settings_file import as_known_here
+from nightrank.flows.settings_file import as_made
 from nightrank.storage.closing import Closing
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.foreign import placed
@@ -158,7 +158,7 @@ def _online(stored: StoredRelease, configuration: Configuration, *, loaded: Onli
     Raises:
         MachineError: A store of the release cannot be read, or there is no room for its copy.
     """
-    settings, base = _settings(stored.settings, configuration), configuration.base
+    settings, base = as_made(stored.settings, configuration), configuration.base
     models, why = None, ""
     try:
         models = models_of(settings, stored.manifest.inputs, base=base, loaded=loaded)
@@ -170,9 +170,3 @@ def _online(stored: StoredRelease, configuration: Configuration, *, loaded: Onli
         return collection, None, None, None, why
     online = OnlineRelease.of(stored, collection, models, settings=settings)
     return collection, models, online, PoolSearch.of(stored, online.live, collection.vectors.texts), why
-
-
-def _settings(made_with: Settings, configuration: Configuration) -> Settings:
-    """What a release was made with, on this machine."""
-    here = as_known_here(made_with, configuration.workspace)
-    return here.model_copy(update={"execution": configuration.settings.execution})

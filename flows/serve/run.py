@@ -16,7 +16,7 @@ from typing_extensions import override
 from nightrank.flows.serve.answer import Answerer
 from nightrank.flows.serve.app import PATIENT, application
 from nightrank.flows.serve.current import Current
-from nightrank.flows.serve.follow import Follower
+from nightrank.flows.serve.follow import following
 from nightrank.flows.serve.http.faults import TooBusy
 from nightrank.flows.serve.http.guard import LOOPBACK, Guard
 from nightrank.flows.serve.protocol import BoundedHttp, Room
@@ -151,7 +151,7 @@ def serving(configuration: Configuration) -> Iterator[Server]:
     settings = configuration.settings.serve
     published = configuration.workspace.current_release_id() is not None
     with noting(configuration) as visits, Current(ServedRelease.load(configuration) if published else None) as current:
-        follower = Follower(current, configuration)
+        follower = following(current, configuration)
         answerer = Answerer(current, settings)
         follower.start()
         try:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nightrank.flows.serve.answer import Answer, Answerer
-    from nightrank.flows.serve.follow import Follower
     from nightrank.flows.serve.http.parameters import Question
     from nightrank.storage.serving.cache import Result
+    from nightrank.storage.serving.follower import Follower
     from nightrank.storage.visits.rows import How
     from nightrank.tasks.online.visits import Visits
     from nightrank.tasks.settings.serving import ServeSettings

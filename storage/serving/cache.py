@@ -109,7 +109,8 @@ class CachedResults:
         query: Its text, normalised.
         condition: The canonical text of its filter; None without one.
         how: Whether it was answered in advance, by what another query was answered with, or now.
-        from_query: Of a near answer the known query that was answered in advance, normalised.
+        from_query: Of a near answer the known query that was answered in advance, normalised; None where it holds
+            personal data.
         expected_overlap: How alike a near answer and the query's own are, by the rank-biased overlap of such answers
             that the release measured in the mean; 1 of others.
     """

@@ -8,24 +8,20 @@
 Each look-up is answered from one release, as ``storage.serving.cache`` has it. What is published meanwhile is looked
 for in a thread of its own, so that no look-up waits for a store; its results are copied here and checked before they
 take the place of the others, in one step. So does what was taken down: it is gone from all answers with the next look,
-``look_every_seconds`` after ``nightrank retract`` at the latest. While the workspace cannot be reached, or what is
-published cannot be read, the last release goes on being served, and ``seconds_since_look`` says for how long nobody
-could see whether it is live.
+``look_every_seconds`` after ``nightrank retract`` at the latest. ``storage.serving.follower`` says what happens while
+that cannot be seen.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from typing_extensions import override
 
 from nightrank.storage.closing import Closing
-from nightrank.storage.errors import NightrankError
-from nightrank.storage.retracted.listed import read_retracted
 from nightrank.storage.serving.cache import SearchCache
+from nightrank.storage.serving.follower import Follower
 from nightrank.storage.workspace.open import open_workspace
 
 if TYPE_CHECKING:
@@ -57,13 +53,16 @@ class FollowingCache(Closing):
     """
 
     def __init__(self, workspace: Workspace, *, look_every_seconds: float = 30.0) -> None:
-        self._workspace, self._seconds = workspace, look_every_seconds
+        self._workspace = workspace
         self._cache = self._opened()
-        self._looking = Lock()
-        self._looked = time.monotonic()
-        self._closed = Event()
-        self._thread = Thread(target=self._follow, name="following cache", daemon=True)
-        self._thread.start()
+        self._follower = Follower(
+            workspace,
+            look_every_seconds=look_every_seconds,
+            served=lambda: self._cache,
+            switch=self._switch,
+            log=_LOG,
+        )
+        self._follower.start()
 
     @classmethod
     def open(
@@ -89,12 +88,11 @@ class FollowingCache(Closing):
     @property
     def seconds_since_look(self) -> float:
         """How long ago it was seen that the release that is served is the current one."""
-        return time.monotonic() - self._looked
+        return self._follower.seconds_since_look
 
     @override
     def close(self) -> None:
-        self._closed.set()
-        self._thread.join()
+        self._follower.close()
         self._cache.close()
 
     def get(self, query: str, *, filter_by: JsonValue = None) -> CachedResults | None:
@@ -112,24 +110,9 @@ class FollowingCache(Closing):
             Whether other answers are served than before.
 
         Raises:
-            MachineError: The workspace cannot be reached, or its results cannot be read.
+            MachineError: The workspace cannot be reached or has lost its pointer, or its results cannot be read.
         """
-        with self._looking:
-            before, now = self._cache, time.monotonic()
-            if self._is_live(before):
-                self._looked = now
-                return False
-            self._cache = self._opened()
-            self._looked = now
-            before.close()
-            self._workspace.forget_removed()
-            return True
-
-    def _is_live(self, cache: SearchCache) -> bool:
-        """Whether it is what a reader that opens now would read."""
-        if self._workspace.current_release_id() in {None, cache.release_id}:
-            return read_retracted(self._workspace).state == cache.listed
-        return False
+        return self._follower.look()
 
     def _asked(self, question: Callable[[SearchCache], T]) -> T:
         """What the release that is served answers."""
@@ -145,15 +128,6 @@ class FollowingCache(Closing):
         """The results of the release that is current now."""
         return SearchCache.of(self._workspace)
 
-    def _follow(self) -> None:
-        while not self._closed.wait(self._seconds):
-            try:
-                self.look()
-            except NightrankError as error:
-                self._tell(error)
-            except Exception as error:
-                self._tell(f"{type(error).__name__}: {error}")
-
-    def _tell(self, what: object) -> None:
-        seconds = round(self.seconds_since_look)
-        _LOG.warning("Still serving the release %s, last looked up %d s ago: %s", self.release_id, seconds, what)
+    def _switch(self) -> None:
+        before, self._cache = self._cache, self._opened()
+        before.close()

@@ -80,6 +80,7 @@ class SearchCache(ExactCache):
 
         from nightrank.storage.release.results.near import NearTables
         from nightrank.tasks.near.find import find_near
+        from nightrank.tasks.near.tiers import told_query
 
         read, moves = self._near
         if not moves:
@@ -90,7 +91,8 @@ class SearchCache(ExactCache):
         if found is None or answer is None:
             return None
         overlap = moves[found.move] if found.agreement is None else found.agreement
-        return replace(answer, query=query, how="near", from_query=answer.query, expected_overlap=overlap)
+        told = told_query(answer.query)
+        return replace(answer, query=query, how="near", from_query=told, expected_overlap=overlap)
 
     @cached_property
     def _near(self) -> _Near:

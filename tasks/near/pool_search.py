@@ -9,9 +9,9 @@ from nightrank.storage.keys import normalise_query
 from nightrank.storage.memo.query_vectors import QueryMemo
 from nightrank.storage.records import LEG
 from nightrank.storage.release.files import ReleaseFiles
-from nightrank.storage.release.near_record import POOL, read_near
 from nightrank.storage.serving.cache import CachedResults
 from nightrank.tasks.near.pool import KnownPools, pool_fused
+from nightrank.tasks.near.tiers import pool_move, told_query
 from nightrank.tasks.rank.diversity import stored_vectors
 
 if TYPE_CHECKING:
@@ -56,27 +56,18 @@ class PoolSearch:
         """
         wanted = (ReleaseFiles.near, ReleaseFiles.queries, ReleaseFiles.candidates)
         files = ReleaseFiles.of(release.workspace, release.release_id, only=wanted)
-        record = read_near(files.near)
-        moves = [] if record is None else [move for move in record.moves if move.move == POOL and move.is_on]
-        if not moves:
+        measured = pool_move(files)
+        if measured is None:
             return None
         queries = files.queries.read(["query_key", "text", "filter"])
         with QueryMemo(release.workspace.memo, embedder=release.manifest.inputs.embedder) as memo:
             pools = KnownPools.of(queries, files.candidates.read(["query_key", "chunk_number"]), memo)
-        return cls(replace(live, reranker=None), texts, pools, moves[0], release.release_id)
+        return cls(replace(live, reranker=None), texts, pools, measured, release.release_id)
 
     @property
     def expected_overlap(self) -> float:
         """How alike such answers and the queries' own are, as the release has measured in the mean."""
         return self.measured.overlap or 0.0
-
-    def outdoes(self, overlap: float) -> bool:
-        """Whether such answers are more like the queries' own than others that are so much like them.
-
-        Args:
-            overlap: From 0 to 1.
-        """
-        return self.expected_overlap > overlap
 
     def answer(self, query: str, condition: str | None, allowed: NDArray[np.bool_] | None) -> CachedResults | None:
         """What is found for a query; None where no known query with its filter is near enough.
@@ -112,6 +103,6 @@ class PoolSearch:
             results,
             condition,
             how="near",
-            from_query=self.pools.texts[pool.nearest],
+            from_query=told_query(self.pools.texts[pool.nearest]),
             expected_overlap=self.expected_overlap,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nightrank.tasks.personal_data import KINDS, masked
+from nightrank.tasks.personal_data import has_personal_data
 
 LONGEST = 100  # characters; what is longer is no query that somebody types to its end
 
@@ -16,4 +16,4 @@ def may_suggest(text: str) -> bool:
     >>> [may_suggest(text) for text in ("read a csv file", "mail to a@b.org", "mail to [email]", "x" * 101)]
     [True, False, False, False]
     """
-    return len(text) <= LONGEST and masked(text) == text and not any(kind in text for kind in KINDS)
+    return len(text) <= LONGEST and not has_personal_data(text)

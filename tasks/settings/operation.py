@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nightrank.tasks.settings.section import Section, Switchable
 
@@ -38,6 +38,34 @@ class ScheduleSettings(Section):
         min_length=1,
         description="Time zone of the crons: a name of the IANA database, such as Europe/Berlin.",
     )
+    on_change: bool = Field(
+        default=False,
+        description="Whether `nightrank schedule` watches the documents, too, and has a refresh begun after changes, "
+        "beside the cron. Log and judgments are read with it, and start none.",
+    )
+    quiet_seconds: float = Field(
+        default=60.0, ge=0.1, le=86_400.0, description="How long no document may change before that begins."
+    )
+    max_wait_seconds: float = Field(
+        default=900.0,
+        ge=0.1,
+        le=604_800.0,
+        description="How long a change waits at most, however often others follow it.",
+    )
+    poll_seconds: float = Field(
+        default=30.0,
+        ge=0.1,
+        le=86_400.0,
+        description="How often the documents are listed where no file system event tells of changes, as on network "
+        "drives; where events do, a tenth as often.",
+    )
+
+    @model_validator(mode="after")
+    def _waits_long_enough(self) -> Self:
+        if self.max_wait_seconds < self.quiet_seconds:
+            message = "max_wait_seconds must be quiet_seconds or more"
+            raise ValueError(message)
+        return self
 
 
 class NotifySettings(Section):

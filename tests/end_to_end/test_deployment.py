@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.collection import Collection
+    from tests.support.prefect_server import Run
 
 PREFECT_FILE = Path(__file__).parents[2] / "deployments" / "prefect.yaml"
 ARTIFACTS = {f"nightrank-{name}" for name in ("measures", "counts", "gates", "release", "report")}
@@ -172,3 +174,26 @@ def test_a_late_night_is_told(server: Server, collection: Collection, tmp_path: 
     assert message["subject"] == "Nightrank: refresh is late"
     assert message["body"].startswith("refresh/nightly was to begin at ")
     assert run["id"] in message["body"]
+
+
+def test_what_is_said_to_have_changed_begins_a_night_once_it_is_quiet(server: Server, tmp_path: Path) -> None:
+    server.prefect("work-pool", "create", "nightrank", "--type", "process", folder=tmp_path)
+    server.prefect("deploy", "-n", "nightly", "--no-prompt", "--prefect-file", PREFECT_FILE, folder=tmp_path)
+    [deployment] = server.ask("deployments/filter", deployments={"name": {"any_": ["nightly"]}})
+    automation = PREFECT_FILE.with_name("on_change.yaml").read_text(encoding="utf-8")
+    mine = tmp_path / "on_change.yaml"
+    mine.write_text(automation.replace(str(UUID(int=0)), deployment["id"]).replace("within: 60", "within: 6"))
+    server.prefect("automation", "create", "--from-file", mine, folder=tmp_path)
+
+    def begun() -> list[Run]:
+        runs = server.runs(deployment_id={"any_": [deployment["id"]]})
+        return [run for run in runs if not run["auto_scheduled"]]
+
+    time.sleep(10.0)
+    assert begun() == []  # nobody has said anything
+    for _ in range(3):
+        said = ("event", "emit", "nightrank.documents-changed", "--resource-id", "nightrank.documents")
+        server.prefect(*said, folder=tmp_path)
+    server.once(begun, bool)
+    time.sleep(15.0)
+    assert len(begun()) == 1

@@ -42,6 +42,7 @@ VARIANTS = [
     ("v5", "bees makes honey comb", 1),
     ("v6", "bees makes honeey comb", 1),
 ]
+PERSONAL = "honey for jane.doe@example.org"
 FILTER: JsonValue = {"letters": {"lt": 7}}
 
 
@@ -54,7 +55,8 @@ def once(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Collection
     # The models are random: what is lost is much, so it takes some to say that it is less than everything.
     forms = [(f"{query_id}-form", f"the {text}", 1) for query_id, text, _ in LOG]
     titles = [(f"{document_id}-title", title, 1) for document_id, (title, _) in TEXTS.items()]
-    collection.log += [*VARIANTS, *forms, *titles, ("f1", "green tea leaf", 2)]
+    collection.log += [*VARIANTS, *forms, *titles, ("f1", "green tea leaf", 2), ("p1", PERSONAL, 1)]
+    collection.settings["queries"] = {**collection.settings.get("queries", {}), "personal_data": "keep"}
     collection.filters["f1"] = FILTER
     collection.write()
     refresh_plainly(collection.settings_file)
@@ -129,10 +131,10 @@ def test_the_night_tells_what_near_answers_may_lose_and_the_command_who_answers(
     config = ("-c", str(near_release.settings_file))
     ended = nightrank("search", "bees make honey combs", "--near", "--json", *config)
     assert ended.code == 0, ended.err
-    assert (ended.json["how"], ended.json["from_query"]) == ("near", "the bees making honey combs")
+    assert (ended.json["how"], bool(ended.json["from_query"])) == ("near", True)
     assert ended.json["expected_overlap"] <= 1.0
     shown = nightrank("search", "bees make honey combs", "--near", *config)
-    assert "near, as of the bees making honey combs" in shown.out
+    assert f"near, as of {ended.json['from_query']}" in shown.out
     unknown = nightrank("search", "quite unknown", "--near", "--filter", '{"letters": 9}', *config)
     assert unknown.code == 2  # no known query has this filter
     assert "nor for a query that says the same" in unknown.err
@@ -254,7 +256,20 @@ with SearchCache.open({str(near_release.workspace)!r}) as cache:
     assert done.stdout == "[]\n[]\n"
 
 
-def test_the_server_gives_the_near_answer_that_loses_least(near_release: Collection) -> None:
+def test_what_a_visitor_wrote_of_themselves_is_not_told_to_another(near_release: Collection) -> None:
+    with SearchCache.open(near_release.workspace) as cache:
+        assert cache.get(PERSONAL) is not None
+        found = cache.get(f"the {PERSONAL}", near=True)
+    assert found is not None
+    assert (found.how, found.from_query) == ("near", None)
+    pooled = search_pool(load_settings(near_release.settings_file), PERSONAL)
+    assert pooled is not None
+    assert (pooled.how, pooled.from_query) == ("near", None)
+
+
+def test_the_server_gives_the_near_answer_that_loses_least_and_the_command_the_same(
+    near_release: Collection, nightrank: Command
+) -> None:
     record = read_near(files_of(near_release).near)
     assert record is not None
     overlaps = {move.move: move.overlap or 0.0 for move in record.moves}
@@ -266,6 +281,18 @@ def test_the_server_gives_the_near_answer_that_loses_least(near_release: Collect
             same = cache.get(query, near=True)
         assert same is not None
         assert answer["expected_overlap"] == pytest.approx(max(same.expected_overlap, overlaps["pool"]))
+        for asked in (query, "wood and water for bread", "black tea"):
+            mine, theirs = (
+                nightrank("search", asked, "--near", "--json", "-c", str(near_release.settings_file)).json,
+                client.get("/search", params={"q": asked}).json(),
+            )
+            assert mine["how"] == theirs["how"]
+            if mine["how"] == "near":
+                assert mine["from_query"] == theirs["from_query"]
+                assert mine["expected_overlap"] == theirs["expected_overlap"]
+            assert [(one["chunk_id"], one["score"]) for one in mine["results"]] == [
+                (one["chunk_id"], one["score"]) for one in theirs["results"]
+            ]
         pooled = client.get("/search", params={"q": "wood and water for bread"}).json()
         assert (pooled["how"], pooled["expected_overlap"]) == ("near", overlaps["pool"])
         exact = client.get("/search", params={"q": "black tea"}).json()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tests.conftest import Program
     from tests.support.collection import Collection
     from tests.support.hosted_server import RerankServer
+    from tests.support.prefect_server import Run
 
 SERVED = ("refresh", "evaluate", "prune", "export", "report", "train embedder", "train reranker")
 
@@ -77,6 +79,43 @@ def test_one_process_serves_nights_one_at_a_time_and_stops_them_in_good_order(
     assert not (workspace.root / ".lock").exists()
     assert not [*workspace.releases.glob(f"{STAGING_PREFIX}*")]
     assert check_readable(collection.workspace).release_id == live
+
+
+@pytest.mark.slow
+def test_a_change_during_the_day_is_published_when_it_is_quiet_and_what_is_brought_back_costs_nothing(
+    prefect_api: str, collection: Collection
+) -> None:
+    server = Server(prefect_api, {**os.environ, "PREFECT_API_URL": prefect_api})
+    folder, workspace, name = collection.folder, FolderWorkspace(collection.workspace), collection.folder.parent.name
+    collection.settings["schedule"] = {
+        "refresh": "none", "on_change": True, "quiet_seconds": 1.0, "max_wait_seconds": 30.0, "poll_seconds": 2.0
+    }  # fmt: skip
+    collection.write()
+
+    def begun() -> list[Run]:
+        return server.runs(tags={"all_": ["on change"]})
+
+    # The log lies beside the documents' file: it grows all the time, and is no change.
+    with server.running("nightrank", "schedule", "--name", name, folder=folder, log=folder / "schedule.log") as process:
+        first = server.once(workspace.current_release_id, bool)
+        collection.document("tea")["text"] = "Leaves of one bush make every tea."
+        collection.write()
+        second = server.once(workspace.current_release_id, lambda release: release not in {None, first})
+        runs = server.once(begun, lambda runs: len(runs) == 2 and all(run["state_type"] == "COMPLETED" for run in runs))
+        assert [run["name"] for run in runs] == [
+            f"project/workspace {release} published" for release in (first, second)
+        ]
+
+        (folder / "corpus.jsonl").rename(folder / "elsewhere")
+        (folder / "elsewhere").rename(folder / "corpus.jsonl")
+        time.sleep(6.0)
+
+        assert len(begun()) == 2
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=90) == 0
+    said = (folder / "schedule.log").read_text(encoding="utf-8")
+    assert "Watching the documents by file system events" in said
+    assert check_readable(collection.workspace).release_id == second
 
 
 def test_without_a_server_it_says_which_one_is_missing(collection: Collection, program: Program) -> None:

@@ -33,11 +33,7 @@ if TYPE_CHECKING:
 TEMPLATE, SCRIPT = "serve/page/page.html.jinja", "serve/page/page.js"
 EXCERPT = 300  # characters of a text without a snippet
 FACET = "f:"  # before a field's name
-HOW = {
-    "exact": ("Answered in advance", "."),
-    "near": ("Answered by a like query", ": {}."),
-    "live": ("Answered now", "."),
-}
+HOW = {"exact": "Answered in advance", "near": "Answered by a like query", "live": "Answered now"}
 
 
 class Choice(NamedTuple):
@@ -89,14 +85,14 @@ class Shown:
     @property
     def how(self) -> str:
         """How the answer was made, in two words."""
-        return "" if self.answer is None else HOW[self.answer.how][0]
+        return "" if self.answer is None else HOW[self.answer.how]
 
     @property
     def how_more(self) -> str:
         """The rest of that sentence."""
         if self.answer is None:
             return ""
-        said = HOW[self.answer.how][1].format(self.answer.from_query)
+        said = f": {self.answer.from_query}." if self.answer.from_query is not None else "."
         wanted, scored = self.answer.pairs_wanted, self.answer.pairs_scored
         if wanted and scored is not None and scored < wanted:
             said = f", with {scored} of {wanted} passages reranked in the time there was."

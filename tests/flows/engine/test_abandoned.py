@@ -14,7 +14,7 @@ from prefect.states import Running
 from nightrank.flows.engine.abandoned import mark_dead_runs
 from nightrank.flows.operate.prune import prune
 from nightrank.flows.refresh import refresh
-from nightrank.flows.schedule import Served
+from nightrank.flows.schedule.plan import Served
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.flows.engine.test_notify import save_block, told_by

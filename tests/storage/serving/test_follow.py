@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nightrank.storage.errors import InputError
+from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.keys import query_key
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.prune import prune
@@ -135,6 +135,27 @@ def test_while_the_store_is_away_it_serves_what_it_has_and_says_so(
         while "Still serving the release n1" not in caplog.text and time.monotonic() < deadline:
             time.sleep(0.05)
         assert title(cache) == "n1"
+    assert "Still serving the release n1" in caplog.text
+
+
+def test_a_workspace_that_has_lost_its_pointer_is_told_and_what_was_served_goes_on(
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(place, "n1", monkeypatch)
+    front = front_end(place, tmp_path)
+    with caplog.at_level(logging.WARNING), FollowingCache(front, look_every_seconds=0.05) as cache:
+        with monkeypatch.context() as lost:
+            lost.setattr(type(front), "current_release_id", lambda _: None)
+            with pytest.raises(MachineError, match="has no current release any more"):
+                cache.look()
+            looked = cache.seconds_since_look
+            deadline = time.monotonic() + 30
+            while "no current release any more" not in caplog.text and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert cache.seconds_since_look >= looked
+            assert title(cache) == "n1"
+        assert not cache.look()
+        assert cache.seconds_since_look < looked + 30
     assert "Still serving the release n1" in caplog.text
 
 

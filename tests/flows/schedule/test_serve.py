@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-import nightrank.flows.schedule as module
-from nightrank.flows.schedule import Served, may_pass, refuse_deployments_of_others, serve
+import nightrank.flows.schedule.serve as module
+from nightrank.flows.schedule.plan import Served
+from nightrank.flows.schedule.serve import may_pass, refuse_deployments_of_others, serve
 from nightrank.storage.errors import InputError, MachineError
 
 if TYPE_CHECKING:

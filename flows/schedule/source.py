@@ -1,0 +1,79 @@
+"""What a source holds at one moment, told apart by a digest: names, sizes and times of files, and the settings."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from nightrank.flows.settings_file import read_settings
+from nightrank.storage.keys import fingerprint
+from nightrank.tasks.read.account import Account
+from nightrank.tasks.read.folder.find import find_files
+from nightrank.tasks.read.folder.named import files_named
+from nightrank.tasks.read.ir_datasets import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+
+class WatchedSource(NamedTuple):
+    """The documents that a settings file names. Log and judgments are read with the next refresh, and start none.
+
+    Attributes:
+        settings_file: It; read anew by each look, so that a change of it is one, too.
+    """
+
+    settings_file: Path
+
+    def state(self) -> str:
+        """A digest of what is there: another one where a file came, went or was written, or the settings changed.
+
+        Files count that a refresh would read, so the workspace within the documents' folder does not, nor what
+        ``exclude`` leaves out.
+
+        Raises:
+            InputError: The settings are wrong, or the source is not there or holds nothing.
+            OSError: It cannot be listed.
+        """
+        settings = read_settings(self.settings_file)
+        there = hashlib.sha256(fingerprint(settings.what()).encode())
+        named = files_named(settings, base=self._base)
+        for file in find_files(settings.documents, base=self._base, named=named, account=Account()):
+            try:
+                status = file.path.stat()
+            except FileNotFoundError:  # it went between the listing and now: it is not there
+                continue
+            there.update(repr((file.document_id, status.st_size, status.st_mtime_ns)).encode())
+        return there.hexdigest()
+
+    def folders(self) -> Sequence[Path]:
+        """Where file system events tell of changes; none where the source is no folder or file here."""
+        settings = read_settings(self.settings_file)
+        root = root_of(settings.documents.source, base=self._base)
+        return [] if root is None else [root]
+
+    def left_out(self) -> Collection[Path]:
+        """What the settings name for something else: the workspace, logs."""
+        return files_named(read_settings(self.settings_file), base=self._base).keys()
+
+    @property
+    def _base(self) -> Path:
+        return self.settings_file.resolve().parent
+
+
+def root_of(source: str, *, base: Path) -> Path | None:
+    """The folder that a source is in: itself, that of a file, or that before a glob's first wildcard; None elsewhere.
+
+    Args:
+        source: ``[documents].source``.
+        base: The folder that it is relative to.
+    """
+    if "://" in source or source.startswith(PREFIX):
+        return None
+    path = base / source
+    if not path.exists():
+        path = base.joinpath(*takewhile(lambda part: not glob.has_magic(part), Path(source).parts))
+    return path.parent if path.is_file() else path
