@@ -139,7 +139,7 @@ def test_a_fault_here_and_there_changes_nothing_in_the_end(
 def test_what_was_judged_before_the_end_is_written_and_the_end_is_told(
     judged: Collection, server: ChatServer, nightrank: Command
 ) -> None:
-    server.faults = [None] * 9 + [Status(401)] * 9
+    server.faults = [*[None] * 9, *[Status(401)] * 9]
     judged.settings["judge"]["concurrency"] = 1
     judged.write()
     ended = nightrank("judge", "--by", "model", "-c", judged.settings_file, "--json")
@@ -154,7 +154,7 @@ def test_what_was_judged_before_the_end_is_written_and_the_end_is_told(
 
 
 def test_no_more_is_asked_than_a_run_may_pay_for(judged: Collection, server: ChatServer) -> None:
-    counts = []
+    counts: list[int] = []
     while not counts or counts[-1]:
         counts.append(judge(judged, max_requests=30).found.answered)
         assert counts[-1] <= 30
