@@ -80,7 +80,7 @@ def candidates_of(
 
 
 def operations(lengths: NDArray[np.integer | np.floating], network: Any, *, first_only: bool) -> float:  # noqa: ANN401 (transformers leaves it untyped)
-    """Multiplications and additions that a BERT-type encoder takes for sequences without padding.
+    """Multiplications and additions that an encoder takes for sequences without padding, all of them attended to.
 
     Args:
         lengths: (n,), their tokens.
@@ -90,10 +90,11 @@ def operations(lengths: NDArray[np.integer | np.floating], network: Any, *, firs
     config = network.config
     width, inner, layers = int(config.hidden_size), int(config.intermediate_size), int(config.num_hidden_layers)
     tokens, squares = float(lengths.sum()), float((lengths.astype(np.float64) ** 2).sum())
-    whole = tokens * (8 * width**2 + 4 * width * inner) + squares * 4 * width
+    matrices = 3 if config.model_type == "modernbert" else 2  # of the feed-forward part; 3 are gated
+    whole = tokens * (8 * width**2 + 2 * matrices * width * inner) + squares * 4 * width
     if not first_only:
         return layers * whole
-    last = tokens * (4 * width**2 + 4 * width) + len(lengths) * (4 * width**2 + 4 * width * inner)
+    last = tokens * (4 * width**2 + 4 * width) + len(lengths) * (4 * width**2 + 2 * matrices * width * inner)
     return (layers - 1) * whole + last
 
 

@@ -1,15 +1,17 @@
 """How fast pairs of mixed length are scored, beside sentence-transformers' ``CrossEncoder.predict``.
 
-    python -m benchmarks.rerank_speed [--small] [--model NAME] [--device DEVICE]
+    python -m benchmarks.rerank_speed [--small] [--model NAME] [--shape NAME] [--device DEVICE]
 
 Both score the same pairs with the same weights in the same precision: 256 tokens and shorter chunks of two real
 collections, each query's best by BM25. ``predict`` runs with several batch sizes, and the fastest of them is the peer;
 it sorts pairs by length itself. Where the packages for it are installed, a model of 8 bits is made once and races
-too; its peer is the same ``predict`` in single precision.
+too; its peer is the same ``predict`` in single precision. ``--shape`` takes a public model's shape with random weights,
+where no hub is at hand.
 """
 
 from __future__ import annotations
 
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ import numpy as np
 from benchmarks.claims import Claim, benchmark_parser, claim_of_rates, main_of
 from benchmarks.machine import matrix_rate
 from benchmarks.mixed_texts import candidates_of, described, mixed_chunks, operations
+from benchmarks.model_shapes import SHAPES, save_random
 from benchmarks.race import race
 from nightrank.tasks.rerank.compare import agreement
 from nightrank.tasks.rerank.cross_encoder import Reranker, load_cross_encoder
@@ -46,10 +49,15 @@ def main() -> None:
     parser = benchmark_parser(__doc__ or "")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of BEIR folders")
     parser.add_argument("--model", default="nightrank-minilm", help="a name, a folder or a hub id")
+    parser.add_argument("--shape", choices=[shape.name for shape in SHAPES if shape.kind == "reranker"])
     parser.add_argument("--device", default="auto", help="as in the settings")
     parser.add_argument("--batch-tokens", type=int, help="as in the settings")
     options = parser.parse_args()
-    main_of(claims_of(options), options)
+    with tempfile.TemporaryDirectory() as folder:
+        if options.shape is not None:
+            shape = next(shape for shape in SHAPES if shape.name == options.shape)
+            options.model = str(save_random(shape, Path(folder) / "model"))
+        main_of(claims_of(options), options)
 
 
 def claims_of(options: argparse.Namespace) -> list[Claim]:
@@ -72,7 +80,7 @@ def claims_of(options: argparse.Namespace) -> list[Claim]:
     }
     peers = list(runners)
     runners["ours"] = lambda: ours.score(queries, texts, nothing)
-    int8 = _int8(plan, options) if device == "cpu" else None
+    int8 = _int8(plan, options) if device == "cpu" and options.shape is None else None
     if int8 is not None:
         runners["ours, 8 bits"] = lambda: int8.score(queries, texts, nothing)
     laps = race(runners, rounds=options.rounds)

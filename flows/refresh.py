@@ -89,7 +89,7 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
 
         reported = stage(report_release, night, manifest)
         published = stage(making_release(publish, night, manifest), night, reported)
-        not_pruned = stage(prune_unreachable, night, published)
+        not_pruned = stage(prune_unreachable, night, published.workspace)
         exported = export(build, published.live_id)
         told = (*verdicts.warnings, *warnings_of_embedder(built.account), reported.fault, published.warning)
         return finish(build, built, published, warnings=(*told, not_pruned, *exported))

@@ -52,6 +52,7 @@ _SAID = (
     (("connection refused", "error trying to connect", "dns error"), errno.ECONNREFUSED),
 )
 _CREDENTIALS = ("expiredtoken", "expired token", "invalidaccesskeyid", "signaturedoesnotmatch", "tokenrefreshrequired")
+_EXPIRED = ("expiredtoken", "expired token", "tokenrefreshrequired", "requestexpired")
 # S3 answers HEAD so where a token has expired: such an answer has no body that could say why.
 _UNTOLD = re.compile(r"\bhead\b.*\b400 bad request", re.DOTALL)
 _STORES = ("duckdb", "_duckdb", "sqlite3", "pyarrow", "lance", "lancedb", "obstore")
@@ -141,6 +142,12 @@ def is_about_credentials(error: BaseException) -> bool:
     """Whether a store refused credentials that are wrong or have expired; some answer so with a plain 400."""
     said = str(error).lower()
     return any(word in said for word in _CREDENTIALS) or _UNTOLD.search(said) is not None
+
+
+def has_expired(error: BaseException) -> bool:
+    """Whether a store refused credentials that were good before, whatever the status it answered with."""
+    said = str(error).lower()
+    return any(word in said for word in _EXPIRED)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -68,6 +68,21 @@ def digest_of_sequence(keys: Iterable[str]) -> str:
     return state.hexdigest()[:KEY_LENGTH]
 
 
+def unordered_digest(keys: Iterable[str]) -> str:
+    """The key of a long bag of keys, whatever their order, in memory that does not grow with it.
+
+    >>> unordered_digest(["a", "b"]) == unordered_digest(["b", "a"])
+    True
+    >>> unordered_digest(["a"]) == unordered_digest(["a", "a"])
+    False
+    """
+    total = count = 0
+    for key in keys:
+        total += int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest(), "little")
+        count += 1
+    return digest(str(count), str(total % (1 << 512)))
+
+
 def normalise_query(text: str) -> str:
     r"""The one form of a query that models and keys see: folded (``characters``), with single spaces.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.lance.table import ChunkTable
 from nightrank.storage.release.files import ReleaseFiles
+from nightrank.storage.sources.kept import FOLDER, Keeping
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -87,6 +88,11 @@ class Night:
     def open_chunks(self, version: ChunkTableVersion) -> ChunkTable:
         """The version of the chunk table that this run reads."""
         return ChunkTable.open(self.workspace.lance, name=version.name, version=version.version)
+
+    @property
+    def keeping(self) -> Keeping:
+        """What may be kept of a source that is fetched, and where."""
+        return Keeping(self.workspace.root / FOLDER, self.settings.workspace, self.retracted)
 
     @property
     def staging(self) -> Path:

@@ -12,7 +12,7 @@ from nightrank.storage.legs import LEGS
 from nightrank.storage.workspace.base import is_release_id
 from nightrank.tasks.experiment.baselines import OtherRelease, OtherSettings, RunFile
 from nightrank.tasks.experiment.variants import differences, require_variant, varied
-from nightrank.tasks.read.ir_datasets import PREFIX
+from nightrank.tasks.read.sources.kind import is_path
 
 if TYPE_CHECKING:
     from nightrank.flows.settings_file import Configuration
@@ -79,4 +79,4 @@ def _is_path(base: Path, section: str, value: str) -> bool:
     """Documents and queries are paths, there or not, and globs; a model's name is one where there is such a folder."""
     if section in MODELS:
         return (base / value).exists()
-    return not value.startswith(PREFIX)
+    return is_path(value, base=base)

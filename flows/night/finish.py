@@ -12,6 +12,7 @@ from nightrank.flows.night.summary import Refused, Summary
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.tasks.evaluate.ladder import ladder, read_depths, read_timings
 from nightrank.tasks.evaluate.single_stages import read_best_stage
+from nightrank.tasks.stages.publish import prune_unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -47,8 +48,11 @@ def nothing_to_do(build: Build, inputs: InputsRead) -> Summary:
     """The summary of a run that found the current release up to date."""
     current = build.night.current
     assert current is not None
+    night = build.night
+    not_pruned = build.stage(prune_unreachable, night, night.workspace, only_releases=True)
+    told = (*notes_on_nothing(build, inputs), *([] if not_pruned is None else [not_pruned]))
     exported = export(build, current.release_id)
-    summary = _summary_of_nothing(build, inputs, current, warnings=(*notes_on_nothing(build, inputs), *exported))
+    summary = _summary_of_nothing(build, inputs, current, warnings=(*told, *exported))
     _tell(build, summary)
     return summary
 

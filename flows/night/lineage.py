@@ -14,6 +14,7 @@ from prefect.assets import Asset, AssetProperties, materialize
 from prefect.context import FlowRunContext
 
 from nightrank.flows.engine.names import workspace_name
+from nightrank.tasks.read.sources.kind import connector_of, is_of_connector
 
 if TYPE_CHECKING:
     from prefect import Task
@@ -103,6 +104,8 @@ def _address(place: str, night: Night) -> str:
         return place
     if place.startswith("ir_datasets:"):
         return place.replace(":", "://", 1).replace("_", "-", 1)
+    if is_of_connector(place, base=night.base):
+        return "{}://{}".format(*connector_of(place))
     return f"file://{(night.base / place).resolve().as_posix()}"
 
 

@@ -66,7 +66,8 @@ def _stale_source(build: Build) -> tuple[str, ...]:
     settings, base = build.night.settings, build.night.base
     if settings.gates.max_source_age_days is None:
         return ()
-    days = source_age_days(settings.documents, base=base, named=files_named(settings, base=base), now=build.night.now)
+    named, night = files_named(settings, base=base), build.night
+    days = source_age_days(settings.documents, base=base, named=named, now=night.now, keeping=night.keeping)
     if days is None:
         return ()
     gate = source_age_gate(days, max_days=settings.gates.max_source_age_days)

@@ -18,6 +18,7 @@ from nightrank.flows.operate.first_night import ModelsToMeasure, estimate_first_
 from nightrank.storage.errors import InputError, NightrankError
 from nightrank.storage.release.manifest import new_release_id, read_manifest
 from nightrank.storage.retracted.listed import read_retracted
+from nightrank.storage.sources.kept import FOLDER, lend_kept
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.storage.workspace.open import is_address
 from nightrank.tasks.embed.encoder import plan_embedder
@@ -27,7 +28,7 @@ from nightrank.tasks.rank.order_file import learned_order
 from nightrank.tasks.read.account import Account, as_rows
 from nightrank.tasks.read.folder.find import find_files
 from nightrank.tasks.read.folder.named import files_named
-from nightrank.tasks.read.ir_datasets import PREFIX
+from nightrank.tasks.read.sources.kind import SourceKind, kind_of
 from nightrank.tasks.read.told import characters_of, files_read, warnings_of
 from nightrank.tasks.rerank.find import plan_reranker
 from nightrank.tasks.sparse.stored import planned_sparse
@@ -217,12 +218,12 @@ def _read(
     with tempfile.TemporaryDirectory(prefix="nightrank-check-") as folder:
         try:
             night = night_to_read(configuration, Path(folder), now=now)
-            if not settings.documents.source.startswith(PREFIX):
+            if kind_of(settings.documents, base=base) is SourceKind.FILES:
                 named = files_named(settings, base=base)
                 files = sum(1 for _ in find_files(settings.documents, base=base, named=named, account=Account()))
             read = read_inputs.fn(night)
             also(read)
-            return read, _first_bad_rows(night), None if files is None else files_read(read.account)
+            return read, _first_bad_rows(night), files_read(read.account) or None
         except NightrankError as error:
             problems.append(Problem("inputs", error.message, error.remedy, error.exit_code))
             return None, (), files
@@ -242,6 +243,7 @@ def night_to_read(configuration: Configuration, folder: Path, *, now: datetime) 
         retracted=read_retracted(configuration.workspace).documents.keys(),
     )
     night.staging.mkdir(parents=True)
+    lend_kept(configuration.workspace.root / FOLDER, folder / FOLDER)
     return night
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.flows.settings_file import read_settings
 from nightrank.storage.keys import fingerprint
-from nightrank.tasks.read.account import Account
-from nightrank.tasks.read.folder.find import find_files
 from nightrank.tasks.read.folder.named import files_named
-from nightrank.tasks.read.ir_datasets import PREFIX
+from nightrank.tasks.read.signature import source_signature
+from nightrank.tasks.read.sources.kind import is_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -36,18 +34,13 @@ class WatchedSource(NamedTuple):
 
         Raises:
             InputError: The settings are wrong, or the source is not there or holds nothing.
+            MachineError: It does not answer.
             OSError: It cannot be listed.
         """
         settings = read_settings(self.settings_file)
-        there = hashlib.sha256(fingerprint(settings.what()).encode())
         named = files_named(settings, base=self._base)
-        for file in find_files(settings.documents, base=self._base, named=named, account=Account()):
-            try:
-                status = file.path.stat()
-            except FileNotFoundError:  # it went between the listing and now: it is not there
-                continue
-            there.update(repr((file.document_id, status.st_size, status.st_mtime_ns)).encode())
-        return there.hexdigest()
+        there = source_signature(settings.documents, base=self._base, named=named, workspace=settings.workspace)
+        return fingerprint([settings.what(), there])
 
     def folders(self) -> Sequence[Path]:
         """Where file system events tell of changes; none where the source is no folder or file here."""
@@ -71,7 +64,7 @@ def root_of(source: str, *, base: Path) -> Path | None:
         source: ``[documents].source``.
         base: The folder that it is relative to.
     """
-    if "://" in source or source.startswith(PREFIX):
+    if not is_path(source, base=base):
         return None
     path = base / source
     if not path.exists():

@@ -12,6 +12,8 @@ from nightrank.storage.errors import InputError
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.folder.find import find_files
 from nightrank.tasks.read.source import read_documents
+from nightrank.tasks.read.sources.tables import CALLED_SO as DOCUMENTS
+from nightrank.tasks.read.sources.tables import is_database, query_for
 from nightrank.tasks.read.suffixes import page_suffix, table_suffix
 from nightrank.tasks.settings.inputs import DocumentsSettings
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 CORPUS = re.compile(r"corpus\.jsonl(?:\.\w+)?")
-DOCUMENTS = re.compile(r"corpus|collection|document|docs|article|product|page|passage|catalog|item|faq|post", re.I)
 LOGS = re.compile(r"quer|(?<!re)search|topics|keyword|(?:^|[_.-])logs?(?:[_.-]|$)", re.I)
 # Any text can be read as a log, a query a line; so it must be called one, and not "git-log" or "search-guide".
 TEXT_LOGS = re.compile(
@@ -46,7 +47,9 @@ def find_source(folder: Path) -> str | None:
     called_so = [name for name in tables if DOCUMENTS.search(name)]
     folders = [name for wanted in FOLDERS for name in names if name.lower() == wanted and (folder / name).is_dir()]
     others = [name for name in tables if name not in called_so]
-    found = (name for name in (*corpora, *beir, *called_so, *folders, *others, ".") if gives_documents(folder, name))
+    databases = [name for name in names if is_database(name) and (folder / name).is_file()]
+    likely = (*corpora, *beir, *called_so, *folders, *others, *databases, ".")
+    found = (name for name in likely if gives_documents(folder, name))
     return next(found, None)
 
 
@@ -54,6 +57,8 @@ def gives_documents(folder: Path, source: str) -> bool:
     """Whether a source gives a document; of tables the first rows tell."""
     settings = DocumentsSettings(source=as_source(folder, source))
     try:
+        if is_database(source):
+            return query_for(settings, base=folder) is not None
         if (folder / source).is_file():
             rows = itertools.islice(read_documents(settings, base=folder, account=Account()), FIRST)
             return any(hasattr(row, "document_id") for row in rows)

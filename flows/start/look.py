@@ -8,15 +8,20 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query
 from nightrank.storage.records import BadRow
+from nightrank.storage.sources.kept import Keeping
 from nightrank.tasks.document_queries.languages import language_of
 from nightrank.tasks.query_log.file.find import read_log
 from nightrank.tasks.query_log.near_form import near_form
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.read.source import read_documents
-from nightrank.tasks.read.told import warnings_of
+from nightrank.tasks.read.sources.kind import is_fetched
+from nightrank.tasks.read.sources.tables import query_for
+from nightrank.tasks.read.told import files_read, warnings_of
 from nightrank.tasks.settings.inputs import DocumentsSettings, QueriesSettings
 from nightrank.tasks.trec.qrels import read_judgments
 
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_DOCUMENTS, MOST_SECONDS = 2000, 20.0  # that are read to know a collection
+MOST_FETCHED = 300  # items of a bucket or a connector, each a request
 MOST_ROWS = 200_000  # of a log
 MOST_JUDGED_BYTES = 100_000_000
 LEAST_GOOD = 0.5  # of a log's rows
@@ -40,6 +46,8 @@ class DocumentsSeen:
         ids: Theirs.
         languages: How many are in each language, by its name; those whose words tell.
         warnings: What looks like a mistake.
+        query: That gives them, where the source is a database.
+        may_be_cursor: The column that is called as one whose value changes whenever the row does.
     """
 
     count: int
@@ -47,6 +55,8 @@ class DocumentsSeen:
     ids: frozenset[str]
     languages: Mapping[str, int]
     warnings: tuple[str, ...]
+    query: str | None = None
+    may_be_cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,19 @@ class JudgmentsSeen:
     queries: int
 
 
+def settings_of(source: str) -> DocumentsSettings:
+    """``[documents]`` with a source, and all else by default.
+
+    Raises:
+        InputError: It cannot be one; the message does not show it, for there may be a password in it.
+    """
+    try:
+        return DocumentsSettings(source=source)
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise InputError(f"The source cannot be named so: {said}.", remedy="Write it so.") from None
+
+
 def see_documents(folder: Path, source: str, *, left_out: frozenset[Path] = frozenset()) -> DocumentsSeen:
     """Read a sample of a collection.
 
@@ -88,14 +111,20 @@ def see_documents(folder: Path, source: str, *, left_out: frozenset[Path] = froz
     Raises:
         InputError: It cannot be read, or holds no document.
     """
-    account, ids, languages, good = Account(), set[str](), Counter[str](), 0
+    account, ids, languages, good, seen = Account(), set[str](), Counter[str](), 0, 0
     named = dict.fromkeys(left_out, "log or judgments")
-    rows = read_documents(DocumentsSettings(source=source), base=folder, account=account, named=named)
+    settings = settings_of(source)
+    query = None if settings.query is not None else query_for(settings, base=folder)
+    if query is not None:
+        settings = settings.model_copy(update={"query": query.text})
+    keeping = Keeping(sample=MOST_FETCHED)
+    rows = read_documents(settings, base=folder, account=account, named=named, keeping=keeping)
     until, is_whole = time.monotonic() + MOST_SECONDS, True
     for row in rows:
         if len(ids) >= MOST_DOCUMENTS or time.monotonic() > until:
             is_whole = False
             break
+        seen += 1
         if isinstance(row, BadRow):
             continue
         good += 1
@@ -106,8 +135,16 @@ def see_documents(folder: Path, source: str, *, left_out: frozenset[Path] = froz
         raise InputError(
             f"{source} holds no document that can be read.", remedy="Name another: `nightrank init SOURCE`."
         )
+    if is_fetched(settings, base=folder):
+        is_whole = is_whole and max(files_read(account.entries()), seen) < MOST_FETCHED
     return DocumentsSeen(
-        good, is_whole, frozenset(ids), dict(languages.most_common()), tuple(warnings_of(account.entries()))
+        good,
+        is_whole,
+        frozenset(ids),
+        dict(languages.most_common()),
+        tuple(warnings_of(account.entries())),
+        None if query is None else query.text,
+        None if query is None else query.may_be_cursor,
     )
 
 

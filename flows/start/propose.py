@@ -77,15 +77,24 @@ def settings_for(seen: Seen, *, multilingual: bool) -> list[Setting]:
         seen: What was found.
         multilingual: Whether models of a hub are to be used where most documents are not in English.
     """
-    settings = [_source(seen), *_queries(seen), *_judgments(seen), *_language(seen.documents.languages)]
+    settings = [*_source(seen), *_queries(seen), *_judgments(seen), *_language(seen.documents.languages)]
     return [*settings, *_models(seen.documents.languages, multilingual=multilingual)]
 
 
-def _source(seen: Seen) -> Setting:
+def _source(seen: Seen) -> list[Setting]:
     count = seen.documents.count
     size = f"{count:,} document{'' if count == 1 else 's'}"
     read = f"{size}, all there {'is' if count == 1 else 'are'}" if seen.documents.is_whole else f"the first {size}"
-    return Setting("documents", "source", seen.source, f"Looked at: {read}. {told_languages(seen.documents.languages)}")
+    told = f"Looked at: {read}. {told_languages(seen.documents.languages)}"
+    found = [Setting("documents", "source", seen.source, told)]
+    if seen.documents.query is not None:
+        why = "Which rows are documents: any SELECT, with an id, a title or a text, and what else is to be kept."
+        found.append(Setting("documents", "query", seen.documents.query, why))
+    if seen.documents.may_be_cursor is not None:
+        name = seen.documents.may_be_cursor
+        why = f"If {name} changes whenever a row does, add cursor = {name!r}: then only changed rows are read whole."
+        found.append(Setting("documents", None, None, why))
+    return found
 
 
 def told_languages(languages: Mapping[str, int]) -> str:

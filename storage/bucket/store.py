@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from nightrank.storage.bucket.odd_keys import sizes_among_odd_keys
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.atomic import replacing
-from nightrank.storage.foreign import is_about_credentials
+from nightrank.storage.foreign import has_expired, is_about_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,21 +71,25 @@ class Remote:
     Args:
         url: Its address, such as ``s3://bucket/prefix``.
         options: How it is reached.
+        named: The setting that names it, for messages.
+        section: Of the settings that say how it is reached, likewise.
     """
 
     url: str
     options: StoreOptions = DEFAULT_OPTIONS
+    named: str = "`workspace`"
+    section: str = "[storage]"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Remote, (self.url, self.options)
+        return Remote, (self.url, self.options, self.named, self.section)
 
     def read(self, key: str) -> tuple[bytes, Version] | None:
         """A small object; None where there is none."""
         import obstore
 
-        with self._translating_errors(key):
+        with self.translating_errors(key):
             try:
-                found = obstore.get(self._store, key)
+                found = obstore.get(self.store, key)
                 version = Version(found.meta["e_tag"], found.meta["version"])
                 return bytes(found.bytes()), version
             except FileNotFoundError as error:
@@ -97,8 +101,8 @@ class Remote:
         """Write a small object, whatever is there."""
         import obstore
 
-        with self._translating_errors(key):
-            obstore.put(self._store, key, data, use_multipart=False)
+        with self.translating_errors(key):
+            obstore.put(self.store, key, data, use_multipart=False)
 
     def write_if(self, key: str, data: bytes, *, seen: Version | None) -> Version | None:
         """Write a small object, unless another writer was first.
@@ -114,14 +118,14 @@ class Remote:
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        with self._translating_errors(key):
+        with self.translating_errors(key):
             try:
                 if seen is None:
-                    put = obstore.put(self._store, key, data, mode="create", use_multipart=False)
+                    put = obstore.put(self.store, key, data, mode="create", use_multipart=False)
                 else:
                     tags = {"e_tag": seen.e_tag, "version": seen.version}
                     expected: Any = {name: tag for name, tag in tags.items() if tag is not None}
-                    put = obstore.put(self._store, key, data, mode=expected, use_multipart=False)
+                    put = obstore.put(self.store, key, data, mode=expected, use_multipart=False)
             except (AlreadyExistsError, PreconditionError):
                 # A request that was tried again may have been answered for the first time: then what is there is ours.
                 there = self.read(key)
@@ -150,8 +154,8 @@ class Remote:
         import obstore
 
         size = path.stat().st_size
-        with self._translating_errors(key):
-            obstore.put(self._store, key, path, chunk_size=max(_PART_BYTES, size // _MOST_PARTS))
+        with self.translating_errors(key):
+            obstore.put(self.store, key, path, chunk_size=max(_PART_BYTES, size // _MOST_PARTS))
 
     def download(self, key: str, path: Path, *, sha256: str | None = None) -> bool:
         """Bring an object here as a file, which appears when it is whole.
@@ -167,9 +171,9 @@ class Remote:
         import obstore
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self._translating_errors(key):
+        with self.translating_errors(key):
             try:
-                parts = obstore.get(self._store, key).stream(min_chunk_size=_PART_BYTES)
+                parts = obstore.get(self.store, key).stream(min_chunk_size=_PART_BYTES)
             except FileNotFoundError as error:
                 if NO_BUCKET in str(error):
                     raise
@@ -190,9 +194,9 @@ class Remote:
         import obstore
         from obstore.exceptions import InvalidPathError
 
-        with self._translating_errors(prefix):
+        with self.translating_errors(prefix):
             try:
-                listed = [entry for page in obstore.list(self._store, prefix or None) for entry in page]
+                listed = [entry for page in obstore.list(self.store, prefix or None) for entry in page]
             except InvalidPathError as error:
                 return sizes_among_odd_keys(
                     self.url,
@@ -208,9 +212,9 @@ class Remote:
         import obstore
 
         for key in keys:
-            with self._translating_errors(key):
+            with self.translating_errors(key):
                 try:
-                    obstore.delete(self._store, key)
+                    obstore.delete(self.store, key)
                 except FileNotFoundError as error:
                     if NO_BUCKET in str(error):
                         raise
@@ -226,7 +230,8 @@ class Remote:
         return {name: value for name, value in place.items() if value is not None}
 
     @cached_property
-    def _store(self) -> ObjectStore:
+    def store(self) -> ObjectStore:
+        """The client, made when it is first asked for."""
         from obstore.store import from_url
 
         options = self.options
@@ -252,14 +257,14 @@ class Remote:
         return store
 
     @contextmanager
-    def _translating_errors(self, key: str) -> Iterator[None]:
-        """Turn what the library raises into our own errors."""
+    def translating_errors(self, key: str) -> Iterator[None]:
+        """Turn what the library raises about an object, or a listing, into our own errors."""
         from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
         try:
             yield
         except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise self._denied(key, error) from error
+            raise (self._expired(error) if has_expired(error) else self._denied(key, error)) from error
         except FileNotFoundError as error:
             if NO_BUCKET in str(error):
                 raise self._no_bucket() from error
@@ -275,19 +280,23 @@ class Remote:
             if "AccessDenied" in str(error):  # as listings are refused
                 raise self._denied(key, error) from error
             if is_about_credentials(error):
-                message = f"{self.url} takes these credentials no more: {_first_line(error)}."
-                remedy = "Renew them; then run the same command again: what was done so far is kept."
-                raise MachineError(message, remedy=remedy) from error
+                raise self._expired(error) from error
             message = f"{self.url} cannot be reached: {_first_line(error)}."
-            remedy = "Check the network, and `endpoint` and `region` in [storage]; then run again."
+            remedy = f"Check the network, and `endpoint` and `region` in {self.section}; then run again."
             raise MachineError(message, remedy=remedy) from error
+
+    def _expired(self, error: Exception) -> MachineError:
+        message = f"{self.url} takes these credentials no more: {_first_line(error)}."
+        return MachineError(
+            message, remedy="Renew them; then run the same command again: what was done so far is kept."
+        )
 
     def _denied(self, key: str, error: Exception) -> InputError:
         message = f"{self.url}/{key} may not be read or written: {_first_line(error)}."
         return InputError(message, remedy="Check the credentials in the environment and what they allow.")
 
     def _no_bucket(self) -> InputError:
-        return InputError(f"There is no bucket for {self.url}.", remedy="Create it, or correct `workspace`.")
+        return InputError(f"There is no bucket for {self.url}.", remedy=f"Create it, or correct {self.named}.")
 
 
 class _Damaged(Exception):

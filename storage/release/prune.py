@@ -147,6 +147,18 @@ def prune(workspace: Workspace, *, keep: int, now: datetime, thorough: bool = Fa
     )
 
 
+def is_pruned(workspace: Workspace, *, keep: int) -> bool:
+    """Whether no release is there that ``prune`` would remove, nor a part of one: the last night came to its end.
+
+    Args:
+        workspace: Where.
+        keep: As ``prune`` has it.
+    """
+    releases = list_releases(workspace)
+    kept = kept_releases(releases, current=workspace.current_release_id(), keep=keep)
+    return len(kept) == len(releases) and not entries(workspace.releases, f"{STAGING_PREFIX}*")
+
+
 def _require_files(workspace: Workspace, kept: Sequence[Manifest]) -> None:
     for manifest in kept:
         files = _files(workspace, manifest)

@@ -82,7 +82,7 @@ class Embedder:
         import torch
         from sentence_transformers import SentenceTransformer
 
-        from nightrank.tasks.models.packed import packed_embedder  # it imports torch
+        from nightrank.tasks.models.packed.embedder import packed_embedder  # it imports torch
         from nightrank.tasks.models.plain import PlainEmbedder
 
         load_quietly()

@@ -1,4 +1,4 @@
-"""Documents from pages, one a file: Markdown with front matter, reStructuredText, AsciiDoc, plain text, HTML, PDF."""
+"""Documents from pages, one a file: Markdown with front matter, reStructuredText, AsciiDoc, text, HTML, PDF, Office."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ from nightrank.tasks.read.markup.asciidoc import parse_asciidoc
 from nightrank.tasks.read.markup.front_matter import hidden_because, split_front_matter
 from nightrank.tasks.read.markup.html import parse_html
 from nightrank.tasks.read.markup.markdown import published_markdown
+from nightrank.tasks.read.markup.office import read_docx, read_pptx
 from nightrank.tasks.read.markup.pdf import read_pdf
 from nightrank.tasks.read.markup.restructured import parse_restructured
-from nightrank.tasks.read.suffixes import ASCIIDOC_SUFFIXES, HTML_SUFFIXES, MARKDOWN_SUFFIXES, RST_SUFFIXES, page_suffix
+from nightrank.tasks.read.suffixes import (
+    ASCIIDOC_SUFFIXES,
+    HTML_SUFFIXES,
+    MARKDOWN_SUFFIXES,
+    OFFICE_SUFFIXES,
+    RST_SUFFIXES,
+    page_suffix,
+)
 from nightrank.tasks.read.text.blobs import BLOBS_LEFT_OUT, without_blobs
 from nightrank.tasks.read.text.charset import decoded_page
 from nightrank.tasks.read.values import clean_text, identifier, kind, shown
@@ -66,6 +74,7 @@ def read_page(file: InputFile, *, document_id: str, max_bytes: int, call: Call =
       code become Markdown's.
     * PDF: the title of the document's properties; the text of all pages.
     * reStructuredText and AsciiDoc: the document's title; headings become Markdown's, so that chunks know them.
+    * Word and PowerPoint: the title of the file's properties, else the first heading; headings become Markdown's.
     * Text: no title.
 
     The language that it says it is in is that of front matter (``lang`` or ``language``), or of ``<html lang>``.
@@ -88,7 +97,7 @@ def read_page(file: InputFile, *, document_id: str, max_bytes: int, call: Call =
     try:
         if DRAFTS in document_id.split("/")[:-1]:
             raise Skipped("page in _drafts")
-        if file.path.name.lower() in ERROR_PAGES:
+        if file.name.rpartition("/")[2].lower() in ERROR_PAGES:
             raise Skipped("page of an error")
         page = _parsed(file, max_bytes=max_bytes, call=call)
         title = " ".join(clean_text(page.title).split())
@@ -197,6 +206,10 @@ def _parsed(file: InputFile, *, max_bytes: int, call: Call) -> Page:
     if suffix == ".pdf":
         title, text, is_damaged = call(read_pdf, file.path, name=file.name, max_bytes=max_bytes)
         return Page(title, text, {}, ("a damaged PDF read as far as it goes",) if is_damaged else ())
+    if suffix in OFFICE_SUFFIXES:
+        read = read_docx if suffix == ".docx" else read_pptx
+        title, text = call(read, file.path, name=file.name, max_bytes=max_bytes)
+        return Page(title or first_heading(text), text, {})
     source = _read_text(file, max_bytes=max_bytes, declares=suffix in HTML_SUFFIXES)
     return Page("", source, {}) if suffix == ".txt" else call(parsed_page, suffix, source)
 

@@ -9,7 +9,11 @@ MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdx")
 HTML_SUFFIXES = (".html", ".htm", ".xhtml")
 RST_SUFFIXES = (".rst",)
 ASCIIDOC_SUFFIXES = (".adoc", ".asciidoc")
-PAGE_SUFFIXES = (*MARKDOWN_SUFFIXES, ".txt", *RST_SUFFIXES, *ASCIIDOC_SUFFIXES, *HTML_SUFFIXES, ".pdf")
+OFFICE_SUFFIXES = (".docx", ".pptx")
+PAGE_SUFFIXES = (
+    *(*MARKDOWN_SUFFIXES, ".txt", *RST_SUFFIXES, *ASCIIDOC_SUFFIXES, *HTML_SUFFIXES),
+    *(".pdf", *OFFICE_SUFFIXES),
+)
 TEXT_TABLES = (".jsonl", ".ndjson", ".csv", ".tsv")
 TABLE_SUFFIXES = (*(f"{table}{packed}" for table in TEXT_TABLES for packed in ("", *PACKED)), ".parquet")
 
@@ -32,7 +36,7 @@ def packed_suffix(file_name: str) -> str:
 def suffix_of(file_name: str) -> str:
     """The suffix that says how a file of a collection is read; empty where it is none that is supported.
 
-    >>> suffix_of("Log.CSV.gz"), suffix_of("page.MD"), suffix_of("page.docx")
+    >>> suffix_of("Log.CSV.gz"), suffix_of("page.MD"), suffix_of("page.doc")
     ('.csv.gz', '.md', '')
     """
     return table_suffix(file_name) or page_suffix(file_name)

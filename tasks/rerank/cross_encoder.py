@@ -38,7 +38,7 @@ class Reranker:
     def __init__(self, plan: RerankerPlan, *, batch_tokens: int | None = None, threads: int | None = None) -> None:
         import torch
 
-        from nightrank.tasks.models.packed import packed_scorer  # it imports torch
+        from nightrank.tasks.models.packed.scorer import packed_scorer  # it imports torch
         from nightrank.tasks.models.plain import PlainScorer
 
         load_quietly()

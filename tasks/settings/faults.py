@@ -43,6 +43,7 @@ def setting_fault(path: Path, place: Sequence[str], kind: str, reason: str, valu
         ("reranker", "hosted"),
         ("queries", "questions"),
         ("export", "to"),
+        ("documents", "source"),
     }
     shown = "" if may_be_secret or place == ("export",) else f" = {value!r}"
     remedy = 'Correct it, or write "none" to switch it off.' if _can_be_off(place) else "Correct it."

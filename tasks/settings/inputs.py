@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from nightrank.tasks.settings.chat import QuestionsSettings
 from nightrank.tasks.settings.columns import DocumentColumns, QueryColumns
@@ -26,15 +27,65 @@ def _encoding(name: str) -> str:
 Encoding = Annotated[str, AfterValidator(_encoding)]
 
 
+_PASSWORD = re.compile(r"://[^/?#@]*:(?!\$\{\w+\}@)[^/?#]*@|[?&;]\w*(?:password|secret|token)\w*=", re.IGNORECASE)
+
+
+def _without_password(source: str) -> str:
+    if _PASSWORD.search(source):
+        raise ValueError(
+            "it holds a password, which releases and reports would show; write ${NAME} in its place, a variable of the "
+            "environment, or leave it to PGPASSWORD or a file .pgpass"
+        )
+    return source
+
+
+class StoreSettings(Section):
+    """``[documents.store]``: how a source in an object store is reached; never part of a fingerprint.
+
+    Credentials come from the environment, as `AWS_ACCESS_KEY_ID` and its kin, or from the role of the machine.
+    """
+
+    endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/@]+",
+        description="Address of a store that is not the cloud's own. Default: what the environment says.",
+    )
+    region: str | None = Field(
+        default=None, min_length=1, description="Region of the bucket. Default: what the environment says."
+    )
+    allow_http: bool = Field(default=False, description="Whether the endpoint may be spoken to without TLS.")
+    retry_seconds: float = Field(
+        default=60.0, ge=1.0, le=3600.0, description="How long a request that fails for a passing reason is repeated."
+    )
+
+
 class DocumentsSettings(Section):
     """``[documents]``: where the collection is read from."""
 
-    source: str = Field(
+    source: Annotated[str, AfterValidator(_without_password)] = Field(
         min_length=1,
-        description="Folder, file or glob of Markdown, text, reStructuredText, AsciiDoc, HTML, PDF, JSONL, CSV, TSV or "
-        "Parquet, tables packed or not, "
-        'or "ir_datasets:<id>". Relative to the settings file.',
+        description="Folder, file or glob of Markdown, text, reStructuredText, AsciiDoc, HTML, PDF, Word, PowerPoint, "
+        "JSONL, CSV, TSV or Parquet, tables packed or not, relative to the settings file; `s3://bucket/prefix/`, "
+        "`gs://`, `az://`; `postgresql://user:${NAME}@host/database`, or a database of DuckDB or SQLite, with `query`; "
+        "`ir_datasets:<id>`; `<name>:...` of a connector that is installed.",
     )
+    query: str | None = Field(
+        default=None,
+        min_length=1,
+        description="SQL that gives the documents, a row each, of a source that is a database; of a file that is one "
+        "table (Parquet, CSV, JSON) DuckDB reads it as `documents`. It is run as it stands, read-only.",
+    )
+    cursor: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Column of `query` whose value changes whenever the row does, such as `updated_at`: then each "
+        "refresh reads ids and this column of all rows, and whole rows of those that changed. Default: all rows are "
+        "read whole.",
+    )
+    max_query_seconds: float = Field(
+        default=600.0, gt=0.0, le=86_400.0, description="How long a database server may take for a part of the rows."
+    )
+    store: StoreSettings = StoreSettings()
     include: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = Field(
         default=(),
         description="Patterns as in .gitignore, relative to the source's folder, of which a file must match one to be "
@@ -91,6 +142,13 @@ class DocumentsSettings(Section):
     text_format: Literal["plain", "html"] = Field(
         default="plain", description="What the texts of tables are; of `html` what a reader sees is kept."
     )
+
+    @field_validator("cursor")
+    @classmethod
+    def _is_of_a_query(cls, cursor: str | None, info: ValidationInfo) -> str | None:
+        if cursor is not None and info.data.get("query") is None:
+            raise ValueError("it is a column of [documents].query, and there is none")
+        return cursor
 
 
 class QueriesSettings(Section):

@@ -109,7 +109,10 @@ class Settings(Section):
                 "execution": True,
                 "schedule": True,
                 "notify": True,
-                "documents": {"source", "include", "exclude", "allowed_bad_rows"},
+                "documents": {
+                    *("source", "query", "cursor", "max_query_seconds", "store", "include", "exclude"),
+                    "allowed_bad_rows",
+                },
                 "retrieval": {f"{leg}_run" for leg in LEGS},
                 "queries": {"log", "drop_list", "questions", "pairs_per_second", "allowed_bad_rows"},
                 "evaluation": {"timed_queries"},

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nightrank.storage.memo.sparse_vectors import SparseVectors
     from nightrank.tasks.models.execution import InBatches, OneByOne
     from nightrank.tasks.models.files import ModelFiles
-    from nightrank.tasks.models.packed_splade import PackedSplade
+    from nightrank.tasks.models.packed.splade import PackedSplade
     from nightrank.tasks.models.plain import PlainSparse
     from nightrank.tasks.settings.index import SparseSettings
     from nightrank.tasks.settings.operation import ExecutionSettings
@@ -187,7 +187,7 @@ def _side_of(
     settings: SparseSettings,
 ) -> PackedSplade | PlainSparse:
     """What reads queries, or texts."""
-    from nightrank.tasks.models.packed_splade import packed_splade
+    from nightrank.tasks.models.packed.splade import packed_splade
     from nightrank.tasks.models.plain import PlainSparse
 
     plain = PlainSparse(model, execution, task=task, min_weight=settings.min_weight)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from nightrank.storage.errors import reason_of
 from nightrank.storage.records import asked_by_people
 from nightrank.storage.release.manifest import commit_release, digests_of
-from nightrank.storage.release.prune import prune
+from nightrank.storage.release.prune import is_pruned, prune
 from nightrank.tasks.evaluate.gaps import SIGNALS, find_gaps
 from nightrank.tasks.runtime.stage_task import stage_task
 from nightrank.tasks.snippets.answers import write_answers
@@ -94,18 +94,22 @@ def publish(night: Night, reported: Reported) -> Published:
 
 
 @stage_task("prune")
-def prune_unreachable(night: Night, published: Published) -> str | None:
+def prune_unreachable(night: Night, workspace: Workspace, *, only_releases: bool = False) -> str | None:
     """Remove what no kept release reaches.
 
     Args:
         night: The run.
-        published: The release that it has added to what is kept.
+        workspace: With the release that it has added to what is kept, if any.
+        only_releases: Whether to look no further where a night before has left no release that is not kept.
 
     Returns:
         Why that was not finished, where it was not: what is published stays published, and the next night tries again.
     """
+    keep = night.settings.retention.keep
     try:
-        prune(published.workspace, keep=night.settings.retention.keep, now=night.now)
+        if only_releases and is_pruned(workspace, keep=keep):
+            return None
+        prune(workspace, keep=keep, now=night.now)
     except Exception as error:  # an old release may be damaged in as many ways as there are stores
         return f"The collection was not finished. {reason_of(error)}"
     return None

@@ -313,7 +313,8 @@ def _read_documents(night: Night, settled: Documents, bad: RowWriter, account: A
 
     with RowWriter(raw.path, raw.schema) as documents:
         named = files_named(night.settings, base=night.base)
-        for position, row in enumerate(read_documents(settings, base=night.base, account=account, named=named)):
+        read = read_documents(settings, base=night.base, account=account, named=named, keeping=night.keeping)
+        for position, row in enumerate(read):
             if isinstance(row, BadRow):
                 keep(row)
             elif row.document_id in night.retracted:

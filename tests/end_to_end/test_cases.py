@@ -254,7 +254,7 @@ CASES = [
             "n1": "Lines",
         },
         metadata={"notes.adoc": {"lang": "en"}},
-        notes=("2 files were not read: 1 .docx, 1 .php", "1 .png"),
+        notes=("2 files were not read: 1 .doc, 1 .php", "1 .png"),
         indexed=("Shoes come back.", "Run this.", "Read that.", "No refunds.", "One a line."),
         unindexed=("margin", "./a"),
     ),

@@ -236,6 +236,26 @@ def test_a_damaged_older_release_holds_up_no_night(collection: Collection, refre
 
 
 @pytest.mark.long
+def test_what_a_night_did_not_come_to_remove_the_next_one_removes_which_has_nothing_else_to_do(
+    collection: Collection, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection.settings["retention"] = {"keep": 1}
+    refresh(collection)
+    collection.remove("bees")
+    with monkeypatch.context() as killed:
+        killed.setattr("nightrank.tasks.stages.publish.prune", lambda *_, **__: None)
+        last = refresh(collection).manifest.release_id
+    releases = collection.workspace / "releases"
+    (releases / ".staging-a-part").mkdir()
+    assert len([path for path in releases.iterdir() if path.is_dir()]) == 3
+
+    assert not refresh(collection).changed
+
+    assert [path.name for path in releases.iterdir() if path.is_dir()] == [last]
+    check_readable(collection.workspace)
+
+
+@pytest.mark.long
 def test_a_release_that_is_not_there_any_more_is_made_again_from_the_same_input(
     collection: Collection, refresh: Refresh
 ) -> None:

@@ -39,6 +39,7 @@ class SourceFile:
         document_id: The id of the document that it holds, where it is a page.
         is_alone: Whether the settings name this very file.
         partitions: Fields that its folders stand for.
+        fault: Why it cannot be read, where that is known before it is opened.
     """
 
     path: Path
@@ -46,14 +47,15 @@ class SourceFile:
     document_id: str
     is_alone: bool = False
     partitions: Mapping[str, JsonValue] = field(default_factory=dict)
+    fault: str = ""
 
     @property
     def suffix(self) -> str:
         """The suffix that says how it is read."""
-        return suffix_of(self.path.name)
+        return suffix_of(self.document_id)
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """A file or folder: its path below the source's folder, with ``/``, and why it is not read, where it is not."""
 
     relative: str
@@ -82,7 +84,7 @@ def find_files(
     except OSError as error:
         raise unreadable(error, name=source) from error
     if is_folder:
-        return _supported(_walked(path, path.resolve(), "", selection), folder=path, source=source, account=account)
+        return supported(_walked(path, path.resolve(), "", selection), folder=path, source=source, account=account)
     if is_file and suffix_of(path.name):
         if key := named.get(path.resolve()):
             message = f"{source} is both [documents].source and {key}."
@@ -97,14 +99,25 @@ def find_files(
         first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
         folder = base.joinpath(*parts[:first])
         found = _matched(folder, str(Path(*parts[first:])), selection)
-        return _supported(found, folder=folder, source=source, account=account)
+        return supported(found, folder=folder, source=source, account=account)
     raise InputError(
         f"{source} does not exist (looked for {path}).",
         remedy="Correct [documents].source; it is relative to the settings file.",
     )
 
 
-def _supported(found: Iterable[_Found], *, folder: Path, source: str, account: Account) -> Iterator[SourceFile]:
+def supported(found: Iterable[Found], *, folder: Path, source: str, account: Account) -> Iterator[SourceFile]:
+    """The files of a format that is read; of the others the account is told.
+
+    Args:
+        found: What was found, in order.
+        folder: That it is below.
+        source: What the user calls it.
+        account: Told.
+
+    Raises:
+        InputError: There is none.
+    """
     others: Counter[str] = Counter()
     is_empty = True
     for relative, why_not, kind in found:
@@ -124,7 +137,7 @@ def _supported(found: Iterable[_Found], *, folder: Path, source: str, account: A
         raise InputError(f"{source} holds no file that can be read; found: {seen}.", remedy=f"Supported: {SUPPORTED}.")
 
 
-def _walked(folder: Path, root: Path, prefix: str, selection: Selection) -> Iterator[_Found]:
+def _walked(folder: Path, root: Path, prefix: str, selection: Selection) -> Iterator[Found]:
     """What is below a folder, hidden files aside; of a folder that is left out, it alone."""
     try:
         with os.scandir(folder) as found:
@@ -132,38 +145,38 @@ def _walked(folder: Path, root: Path, prefix: str, selection: Selection) -> Iter
     except OSError as error:
         if not prefix:
             raise unreadable(error, name=str(folder)) from error
-        yield _Found(prefix, UNREADABLE_FOLDER, Kind.FILE_NOT_READ)
+        yield Found(prefix, UNREADABLE_FOLDER, Kind.FILE_NOT_READ)
         return
     shown = [entry for entry in entries if not entry.name.startswith(".")]
-    beside = _beside_corpus({entry.name for entry in shown})
+    beside = beside_corpus({entry.name for entry in shown})
     for entry in shown:
         relative = prefix + entry.name
         is_folder = entry.is_dir(follow_symlinks=False)
         resolved = Path(entry.path).resolve() if entry.is_symlink() else root / relative
         if why_not := selection.why_not(relative, resolved, is_folder=is_folder):
-            yield _Found(relative, why_not)
+            yield Found(relative, why_not)
         elif entry.name in beside:
-            yield _Found(relative, BESIDE_CORPUS)
+            yield Found(relative, BESIDE_CORPUS)
         elif is_folder:
             yield from _walked(folder / entry.name, root, f"{relative}/", selection)
         elif not resolved.is_relative_to(root) or entry.is_dir():
-            yield _Found(relative, LINKED, Kind.FILE_NOT_READ)
+            yield Found(relative, LINKED, Kind.FILE_NOT_READ)
         elif entry.is_file():
-            yield _Found(relative)
+            yield Found(relative)
 
 
-def _beside_corpus(names: set[str]) -> set[str]:
+def beside_corpus(names: set[str]) -> set[str]:
     """What of a folder in BEIR's layout is no part of the collection."""
     if not any(name.startswith("corpus.jsonl") for name in names):
         return set()
     return {name for name in names if name == "qrels" or name.startswith("queries.jsonl")}
 
 
-def _matched(folder: Path, pattern: str, selection: Selection) -> Iterator[_Found]:
+def _matched(folder: Path, pattern: str, selection: Selection) -> Iterator[Found]:
     root = folder.resolve()
     unread: list[str] = []
     found = matching(folder, pattern, on_unreadable=unread.append)
-    yield from (_Found(f"{place}/", UNREADABLE_FOLDER, Kind.FILE_NOT_READ) for place in unread)
+    yield from (Found(f"{place}/", UNREADABLE_FOLDER, Kind.FILE_NOT_READ) for place in unread)
     for match in found:
         path, relative = folder / match, Path(match).as_posix()
         if not path.is_file():
@@ -171,9 +184,9 @@ def _matched(folder: Path, pattern: str, selection: Selection) -> Iterator[_Foun
         is_below_a_link = path.parent.resolve() != root / Path(match).parent
         resolved = path.resolve()
         if is_below_a_link or not resolved.is_relative_to(root):
-            yield _Found(relative, LINKED, Kind.FILE_NOT_READ)
+            yield Found(relative, LINKED, Kind.FILE_NOT_READ)
         else:
-            yield _Found(relative, _left_out(relative, resolved, root, selection))
+            yield Found(relative, _left_out(relative, resolved, root, selection))
 
 
 def _left_out(relative: str, resolved: Path, root: Path, selection: Selection) -> str:

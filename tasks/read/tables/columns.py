@@ -115,6 +115,11 @@ class Columns:
             return True  # its fault is another one
         return all(any(role in taken for role in group) for group in self.vocabulary.required)
 
+    def has_named(self, role: str, found: Sequence[str]) -> bool:
+        """Whether a column has a role without a guess."""
+        taken = self.taken(found)
+        return any(column not in taken.guessed for column in taken.columns.get(role, ()))
+
     def recognised(self, found: Sequence[str]) -> int:
         """How many roles have a column; 0 where it cannot be said which."""
         try:

@@ -79,8 +79,19 @@ def read_table(file: InputFile, table: DocumentTable) -> Iterator[Document | Bad
         InputError: The file cannot be read, no column is an id or neither a title nor a text, or a column that looks
             like the text is not known as one.
     """
+    return documents_of(read_rows(file, table.columns, max_bytes=table.max_bytes), file, table)
+
+
+def documents_of(rows: Iterator[Row | BadRow], file: InputFile, table: DocumentTable) -> Iterator[Document | BadRow]:
+    """The documents that rows of a table describe, as ``read_table`` gives them.
+
+    Args:
+        rows: Wherever they come from.
+        file: What stands for the table: its name, and its account.
+        table: How it is read.
+    """
     usage = Usage(file, rest=Kind.COLUMN_KEPT)
-    for row in _with_a_text(read_rows(file, table.columns, max_bytes=table.max_bytes), table.columns, name=file.name):
+    for row in _with_a_text(rows, table.columns, name=file.name):
         if isinstance(row, BadRow):
             yield row
             continue

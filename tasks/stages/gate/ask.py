@@ -88,8 +88,9 @@ def ask_gates(night: Night, built: Built, measured: Measured, accept: Sequence[s
     gates.append(best_stage_gate(found, judged=kind_of(new.judgments), max_loss=max_loss))
     gates.append(coverage_gate(inputs.coverage, min_coverage=bound(limits.min_coverage, off=0.0)))
     if limits.max_source_age_days is not None:
+        named = files_named(night.settings, base=night.base)
         days = source_age_days(
-            night.settings.documents, base=night.base, named=files_named(night.settings, base=night.base), now=night.now
+            night.settings.documents, base=night.base, named=named, now=night.now, keeping=night.keeping
         )
         gates += [] if days is None else [source_age_gate(days, max_days=limits.max_source_age_days)]
     gates.append(_account_gate(night, built, kept.past))

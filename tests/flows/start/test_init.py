@@ -195,7 +195,7 @@ def test_where_nothing_can_be_read_the_error_says_what_to_give(tmp_path: Path) -
 def test_an_address_is_refused_without_its_password(tmp_path: Path, scheme: str) -> None:
     with pytest.raises(InputError) as caught:
         initialise(tmp_path, f"{scheme}://user:S3CR3T@host/name", ask=None)
-    assert f"{scheme}://..." in caught.value.message
+    assert "holds a password" in caught.value.message
     assert "S3CR3T" not in str(caught.value) + caught.value.remedy
 
 

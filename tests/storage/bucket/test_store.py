@@ -189,7 +189,7 @@ def test_a_key_that_is_none_of_ours_ends_no_listing(odd: str, bucket: Bucket) ->
     remote.write("memo/m/part", b"1")
     httpx.put(f"{bucket.endpoint}/{bucket.name}/search/nights/{odd}", content=b"x", timeout=60).raise_for_status()
     with pytest.raises(InvalidPathError):
-        _ = [*obstore.list(remote._store, "releases")]
+        _ = [*obstore.list(remote.store, "releases")]
 
     assert remote.sizes("releases") == {"releases/r/manifest.json": 2}
     assert remote.sizes() == {"memo/m/part": 1, "releases/r/manifest.json": 2}

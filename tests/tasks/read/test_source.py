@@ -117,7 +117,8 @@ def test_a_file_name_that_is_not_utf_8_is_a_bad_row(tmp_path: Path) -> None:
     [
         ("gone.jsonl", "gone.jsonl does not exist (looked for "),
         ("gone/*.md", "gone/*.md holds no file that can be read; found: no file at all."),
-        ("bucket://x\0", "does not exist"),
+        ("x\0", "does not exist"),
+        ("bucket://x\0", "cannot be read from bucket:// addresses"),
         ("empty", "empty holds no file that can be read; found: no file at all."),
         ("images", "images holds no file that can be read; found: 2 .png, 1 without a suffix."),
         ("images/*.png", "images/*.png holds no file that can be read; found: 1 .png."),
@@ -136,9 +137,9 @@ def test_a_source_without_a_document_is_an_input_error(tmp_path: Path, source: s
 
 
 def test_an_unknown_format_is_answered_with_those_that_are_known(tmp_path: Path) -> None:
-    write(tmp_path, a_docx="")
+    write(tmp_path, a_doc="")
     with pytest.raises(InputError, match=r"\.md, .*\.pdf, .*\.jsonl, .*\.csv\.gz, .*\.parquet"):
-        read(tmp_path, "a.docx")
+        read(tmp_path, "a.doc")
 
 
 @pytest.mark.parametrize("name", ["a.md", "a.jsonl", "a.pdf", "a.parquet", "folder", "*.md"])

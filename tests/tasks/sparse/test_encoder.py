@@ -18,7 +18,7 @@ from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.keys import sha256_of_file
 from nightrank.storage.memo.sparse_vectors import SparseVectors
 from nightrank.tasks.models import files as files_module
-from nightrank.tasks.models.packed_splade import PackedSplade
+from nightrank.tasks.models.packed.splade import PackedSplade
 from nightrank.tasks.models.plain import PlainSparse
 from nightrank.tasks.settings.index import SparseSettings
 from nightrank.tasks.settings.operation import ExecutionSettings

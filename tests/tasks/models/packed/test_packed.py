@@ -12,8 +12,9 @@ import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from nightrank.tasks.models.execution import InBatches, OneByOne
-from nightrank.tasks.models.packed import PackedEmbedder, PackedScorer, packed_embedder, packed_scorer
-from nightrank.tasks.models.packed_encoder import PackedEncoder
+from nightrank.tasks.models.packed.bert import PackedBert
+from nightrank.tasks.models.packed.embedder import PackedEmbedder, packed_embedder
+from nightrank.tasks.models.packed.scorer import PackedScorer, packed_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,6 +115,8 @@ def attended_one_by_one(
     bounds: torch.Tensor,
     longest_query: int,
     longest: int,
+    *,
+    window_size: tuple[int, int],
 ) -> torch.Tensor:
     """What the kernel for sequences of varying lengths computes, one sequence after the other."""
     assert query_bounds.dtype == bounds.dtype == torch.int32
@@ -123,6 +126,9 @@ def attended_one_by_one(
         asked = query[query_bounds[row] : query_bounds[row + 1]]
         key_value = slice(int(bounds[row]), int(bounds[row + 1]))
         weights = torch.einsum("qhd,khd->hqk", asked, key[key_value]) / query.shape[-1] ** 0.5
+        if window_size != (-1, -1):
+            places = torch.arange(weights.shape[2])
+            weights[:, (places[: asked.shape[0], None] - places).abs() > window_size[0]] = -torch.inf
         parts.append(torch.einsum("hqk,khd->qhd", weights.softmax(dim=-1), value[key_value]))
     return torch.cat(parts)
 
@@ -132,9 +138,7 @@ def test_the_kernel_for_varying_lengths_is_told_where_sequences_are(
 ) -> None:
     import torch.nn.attention.varlen
 
-    monkeypatch.setattr(
-        "nightrank.tasks.models.packed_encoder._attends_varying", lambda _weight, head_size: head_size > 0
-    )
+    monkeypatch.setattr("nightrank.tasks.models.packed.bert.attends_varying", lambda _weight, head_size: head_size > 0)
     monkeypatch.setattr(torch.nn.attention.varlen, "varlen_attn", attended_one_by_one)
     queries, texts = texts_of(1, 20, longest=12), texts_of(2, 20, longest=90)
     model = cross_encoder(models.reranker)
@@ -160,16 +164,16 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved(models: Models, monkeyp
     scorer = PackedScorer(cross_encoder(models.reranker), InBatches(100_000))
     queries, texts = texts_of(1, 20, longest=12), texts_of(2, 20, longest=90)
     expected = scorer.score(queries, texts)
-    states, sizes = PackedEncoder.states, []
+    states, sizes = PackedBert.states, []
 
-    def states_of_three(encoder: PackedEncoder, batches: Sequence[PackedTokens]) -> list[torch.Tensor]:
+    def states_of_three(encoder: PackedBert, batches: Sequence[PackedTokens]) -> list[torch.Tensor]:
         [tokens] = batches
         sizes.append(tokens.lengths.size)
         if tokens.lengths.size > 3:
             raise torch.OutOfMemoryError
         return states(encoder, batches)
 
-    monkeypatch.setattr(PackedEncoder, "states", states_of_three)
+    monkeypatch.setattr(PackedBert, "states", states_of_three)
     np.testing.assert_allclose(scorer.score(queries, texts), expected, atol=1e-5)
     assert max(sizes) == 20
     assert sum(size for size in sizes if size <= 3) == 20

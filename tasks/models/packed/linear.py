@@ -20,7 +20,7 @@ class FusedLinear:
     """A matrix product with what follows it: a bias, then a residual or an activation.
 
     Args:
-        layers: Linear layers whose outputs are wanted side by side.
+        layers: Linear layers whose outputs are wanted side by side; all have a bias, or none has.
         activation: After it; ``none`` for none.
     """
 
@@ -29,7 +29,8 @@ class FusedLinear:
         packed = _packed_for_onednn(weight)
         self._is_packed = packed is not None
         self._weight = weight if packed is None else packed
-        self._bias = torch.cat([layer.bias.detach() for layer in layers])
+        biases = [layer.bias.detach() for layer in layers if layer.bias is not None]
+        self._bias = torch.cat(biases) if biases else None
         self._activation = activation
 
     def __call__(self, states: Tensor, residual: Tensor | None = None) -> Tensor:

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from nightrank.storage.memo.sparse_vectors import SparseVectors, largest_difference
-from nightrank.tasks.models.linear import FusedLinear
-from nightrank.tasks.models.packed import EXPECTED, LONG_PROBE, PROBES, TOLERANCE
-from nightrank.tasks.models.packed_encoder import PackedEncoder, highest_of_each
+from nightrank.tasks.models.packed.encoders import packed_encoder
+from nightrank.tasks.models.packed.linear import FusedLinear
+from nightrank.tasks.models.packed.probes import EXPECTED, FAR_PROBE, LONG_PROBE, PROBES, TOLERANCE
+from nightrank.tasks.models.packed.sequences import highest_of_each
 from nightrank.tasks.models.plain import PlainSparse, entries_of
 from nightrank.tasks.models.tokens import RowTokenizer, fast_tokenizer
 
@@ -53,12 +54,18 @@ _PARTS: dict[str, Callable[[Any], tuple[Any, Any, Any, Any]]] = {
         ("RobertaForMaskedLM", "XLMRobertaForMaskedLM"),
         lambda network: (network.roberta, network.lm_head.dense, network.lm_head.layer_norm, network.lm_head.decoder),
     ),
+    "ModernBertForMaskedLM": lambda network: (
+        network.model,
+        network.head.dense,
+        network.head.norm,
+        network.decoder,
+    ),
 }
 WORDS_AT_ONCE = 2048  # of the vocabulary: with 256 tokens 2 MB of logits
 
 
 class PackedSplade:
-    """An encoder of BERT's type (BERT, RoBERTa, DistilBERT) with a masked language model's head.
+    """An encoder of BERT's type (BERT, RoBERTa, DistilBERT, ModernBERT) with a masked language model's head.
 
     Args:
         parts: A transformer and a SPLADE pooling of sentence-transformers, on their device, in their precision.
@@ -81,7 +88,7 @@ class PackedSplade:
         encoder, *head = _PARTS[kind](network)
         if transformer.max_seq_length is None:
             raise ValueError("It does not say how long its sequences may be.")
-        self._encoder = PackedEncoder(encoder, first_only=False)
+        self._encoder = packed_encoder(encoder, first_only=False)
         self._head = _Head(*head)
         self._has_second_logarithm = pooling.activation_function == "log1p_relu"
         self.tokenizer = RowTokenizer(fast_tokenizer(transformer.tokenizer), max_tokens=transformer.max_seq_length)
@@ -126,13 +133,14 @@ def packed_splade(parts: Sequence[Any], plain: PlainSparse, execution: Execution
     """
     try:
         packed = PackedSplade(parts, execution, min_weight=plain.min_weight)
-        texts = [*PROBES, "table " * min(parts[0].max_seq_length, LONG_PROBE)]
+        probes = [*PROBES, FAR_PROBE]
+        texts = [*probes, "table " * min(parts[0].max_seq_length, LONG_PROBE)]
         features = parts[0].preprocess(texts)
         ids = features["input_ids"][features["attention_mask"].bool()]
         if not np.array_equal(packed.tokenizer.texts(texts).packed(np.arange(len(texts))).ids, ids.numpy()):
             raise ValueError("Its tokens are others.")
         precision = next(parts[0].parameters()).dtype
-        _require_same(packed.encode(PROBES), plain.encode(PROBES), plain.min_weight, tolerance=TOLERANCE[precision])
+        _require_same(packed.encode(probes), plain.encode(probes), plain.min_weight, tolerance=TOLERANCE[precision])
     except EXPECTED as error:
         logger.info("Encoded by sentence-transformers' own encode: %s", error)
         return None

@@ -1,0 +1,136 @@
+"""Files in an object store: ``s3://bucket/prefix/``, ``gs://``, ``az://``, by obstore.
+
+Objects are listed with their ETags, and each is asked for as it was listed (``If-Match``); one that was written anew
+meanwhile comes as it is then. Nothing is ever written. Credentials come from the environment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from typing_extensions import override
+
+from nightrank.storage.bucket.store import NO_BUCKET, Remote
+from nightrank.storage.errors import InputError
+from nightrank.storage.sources.source import Fetched, Listed, Source, Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from obstore import GetResult, ObjectMeta
+
+    from nightrank.storage.bucket.store import StoreOptions
+
+_PIECE_BYTES = 8 * 1024 * 1024
+_PAGE = 1_000  # objects that are taken from a listing at once
+_TAILS = 100  # times that is asked what comes behind the last key
+ARCHIVED = "InvalidObjectState"  # said of an object in an archive, such as Glacier, which must be brought back first
+
+
+class BucketSource(Source):
+    """The objects below a prefix, or one.
+
+    Args:
+        url: Of the prefix, without a slash at its end.
+        options: How the store is reached.
+        only: The key below the prefix of the one object that is meant; None for all.
+        without: What begins with this, below the prefix, is none of the source: a workspace in the same bucket.
+    """
+
+    gives: ClassVar[Literal["files", "records"]] = "files"
+    calls: ClassVar[int] = 16
+
+    def __init__(self, url: str, options: StoreOptions, *, only: str | None = None, without: str | None = None) -> None:
+        self._remote = Remote(url, options, named="[documents].source", section="[documents.store]")
+        self._only, self._without = only, without
+
+    @override
+    def listing(self) -> Iterator[Listed]:
+        if self._only is not None:
+            yield self._listed(self._head(self._only))
+            return
+        last = None
+        for _ in range(_TAILS):
+            before = last
+            for entry in self._listed_behind(last):
+                last = entry["path"]
+                if self._is_meant(entry):
+                    yield self._listed(entry)
+            # Stores have been seen to end a listing early and call it whole. Behind its last key there must be nothing.
+            if last == before or not self._remote.url.startswith("s3://"):
+                return
+
+    @override
+    def fetch(self, wanted: Sequence[Listed]) -> Iterable[Fetched | Unreadable]:
+        from obstore.exceptions import PermissionDeniedError, PreconditionError
+
+        for one in wanted:
+            with self._remote.translating_errors(one.key):
+                try:
+                    try:
+                        found = self._get(one.key, as_listed=one.version)
+                    except PreconditionError:  # it was written anew since it was listed
+                        found = self._get(one.key)
+                except FileNotFoundError as error:
+                    if NO_BUCKET in str(error):
+                        raise
+                    continue
+                except PermissionDeniedError as error:
+                    if ARCHIVED not in str(error):
+                        raise
+                    yield Unreadable(one.key, "it is in an archive of the store, and must be restored first")
+                    continue
+                yield Fetched(one.key, found.meta["e_tag"], self._pieces(one.key, found))
+
+    def _get(self, key: str, *, as_listed: str | None = None) -> GetResult:
+        import obstore
+
+        if as_listed is None:
+            return obstore.get(self._remote.store, key)
+        return obstore.get(self._remote.store, key, options={"if_match": as_listed})
+
+    def _pieces(self, key: str, found: GetResult) -> Iterator[bytes]:
+        with self._remote.translating_errors(key):
+            for piece in found.stream(min_chunk_size=_PIECE_BYTES):
+                yield bytes(piece)
+
+    def _listed_behind(self, last: str | None) -> Iterator[ObjectMeta]:
+        import obstore
+        from obstore.exceptions import InvalidPathError
+
+        with self._remote.translating_errors(""):
+            try:
+                for page in obstore.list(self._remote.store, offset=last, chunk_size=_PAGE):
+                    yield from page
+            except InvalidPathError as error:
+                said = str(error).partition("\n")[0].rstrip(".")
+                raise InputError(
+                    f"{self._remote.url} holds a key that is no path: {said}.",
+                    remedy="Give that object another key, without `..` and `//`, or name a prefix beside it.",
+                ) from error
+
+    def _head(self, key: str) -> ObjectMeta:
+        import obstore
+
+        with self._remote.translating_errors(key):
+            try:
+                return obstore.head(self._remote.store, key)
+            except FileNotFoundError as error:
+                if NO_BUCKET in str(error):
+                    raise
+                raise InputError(
+                    f"{self._remote.url}/{key} does not exist.",
+                    remedy="Correct [documents].source; for all that is below a prefix, end it with a slash.",
+                ) from error
+
+    def _is_meant(self, entry: ObjectMeta) -> bool:
+        """Whether it is an object that somebody put there, and no marker of a folder."""
+        path = entry["path"]
+        if self._without is not None and (path == self._without or path.startswith(f"{self._without}/")):
+            return False
+        is_marker = entry["size"] == 0 and "." not in path.rpartition("/")[2]
+        return not is_marker
+
+    @staticmethod
+    def _listed(entry: ObjectMeta) -> Listed:
+        return Listed(entry["path"], entry["e_tag"], modified=entry["last_modified"].timestamp())
