@@ -312,6 +312,9 @@ def test_a_source_that_is_named_no_more_is_not_kept(bucket: Watched, reader: Rea
     reader.read(bucket.settings("other/"))
     assert [path.name for path in (reader.folder / "sources").rglob("*.txt")] != []
     assert len(list((reader.folder / "sources").iterdir())) == 1
+    (reader.folder / "here.txt").write_text("A file here")
+    reader.read(DocumentsSettings(source="here.txt"))
+    assert not list((reader.folder / "sources").iterdir())
 
 
 def test_a_workspace_in_the_same_bucket_is_none_of_the_source(bucket: Watched, reader: Reader) -> None:
@@ -325,8 +328,8 @@ def test_one_object_is_a_source(bucket: Watched, reader: Reader, tmp_path: Path)
     rows = b"id,title,text\n1,One,Two\n"
     bucket.put("docs/rows.csv", rows)
     (tmp_path / "rows.csv").write_bytes(rows)
-    [found] = reader.read(bucket.settings("docs/rows.csv"))
     [expected] = reader.read(DocumentsSettings(source="rows.csv"))
+    [found] = reader.read(bucket.settings("docs/rows.csv"))
     assert (found.document_id, found.title, found.text) == (expected.document_id, expected.title, expected.text)
     bucket.counts.clear()
     reader.read(bucket.settings("docs/rows.csv"))
