@@ -169,6 +169,12 @@ def test_a_listing_that_ends_early_is_gone_on_with_behind_its_last_key(
     assert reader.texts(bucket.settings()) == texts  # also the first time
 
 
+def test_a_store_that_cannot_begin_behind_a_key_lists_nothing_twice(bucket: Watched, reader: Reader) -> None:
+    texts = filled(bucket)
+    bucket.knows_no_start = True
+    assert reader.texts(bucket.settings()) == texts
+
+
 def holes(asked: Asked, body: bytes) -> bytes:
     """A page that leaves out keys that are there, as an index that is not up to date does."""
     for key in (b"page-05.txt", b"page-06.txt"):
