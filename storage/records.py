@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 Metadata: TypeAlias = Mapping[str, JsonValue]
-Origin: TypeAlias = Literal["log", "title", "heading", "phrase"]
-"""Who asked a query: people, or the documents themselves by what they have."""
+Origin: TypeAlias = Literal["log", "title", "heading", "phrase", "question"]
+"""Who asked a query: people, the documents themselves by what they have, or a model of a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +251,7 @@ QUERIES = pa.schema(
         pa.field("query_ids", pa.list_(pa.string()), nullable=False),
         pa.field("aliases", pa.list_(pa.string()), nullable=False),  # near-identical texts that it answers too
         pa.field("filter", pa.string()),  # its filter's canonical text; null without one
-        # "log": people asked it; "title", "heading" or "phrase": documents did, and its count is 0
+        # "log": people asked it; "title", "heading", "phrase" or "question": documents did, and its count is 0
         pa.field("origin", pa.string(), nullable=False),
     ]
 )

@@ -30,7 +30,11 @@ def demo(
 
 def init(
     source: Annotated[
-        str | None, Parameter(help="Folder, file or glob of documents. Default: what is found where you stand.")
+        str | None,
+        Parameter(
+            help="Folder, file or glob of documents, a database, s3://..., postgresql://.... Default: what is found "
+            "where you stand."
+        ),
     ] = None,
     *,
     yes: Annotated[bool, flag("Ask nothing, and take what was found.")] = False,

@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nightrank.flows.judge.inputs import MODEL, folder_of, judged_by_people, judged_in, to_judge
-from nightrank.storage.errors import InputError
 from nightrank.storage.keys import digest
 from nightrank.storage.memo.answers import AnswerMemo
 from nightrank.storage.records import Judgment
 from nightrank.tasks.chat.client import ChatModel
+from nightrank.tasks.chat.instructions import instructions_of
 from nightrank.tasks.chat.plan import plan_chat
 from nightrank.tasks.judge.agreement import agreement, tau_of_systems
 from nightrank.tasks.judge.by_model import grade_pool
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.judge.shown import Shown
 
 SECTION = "[judge]"
-MOST_BYTES = 100_000  # of a file of instructions
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,30 +157,3 @@ def _written(
     )
     write_shown(path, record)
     return JudgedByModel(path, len(judgments), found, record)
-
-
-def instructions_of(name: str | None, *, base: Path, ours: str, section: str) -> str:
-    """The instructions of a model.
-
-    Args:
-        name: The file that settings name; None for none.
-        base: The folder that it is relative to.
-        ours: Where there is none.
-        section: Of the settings, in brackets.
-
-    Raises:
-        InputError: The file cannot be read, or is empty or far too long.
-    """
-    if name is None:
-        return ours
-    try:
-        with (base / name).open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        text = data.decode("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{name}, which {section}.prompt names, cannot be read: {error}."
-        raise InputError(message, remedy="Give a text file in UTF-8, relative to the settings file.") from error
-    if not text or len(data) > MOST_BYTES:
-        message = f"{name}, which {section}.prompt names, is {'too long' if text else 'empty'}."
-        raise InputError(message, remedy=f"Give instructions of up to {MOST_BYTES:,} bytes.")
-    return text

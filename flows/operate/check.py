@@ -18,6 +18,7 @@ from nightrank.flows.operate.first_night import ModelsToMeasure, estimate_first_
 from nightrank.storage.errors import InputError, NightrankError
 from nightrank.storage.release.manifest import new_release_id, read_manifest
 from nightrank.storage.retracted.listed import read_retracted
+from nightrank.storage.sources.kept import FOLDER, lend_kept
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.storage.workspace.open import is_address
 from nightrank.tasks.embed.encoder import plan_embedder
@@ -222,7 +223,7 @@ def _read(
                 files = sum(1 for _ in find_files(settings.documents, base=base, named=named, account=Account()))
             read = read_inputs.fn(night)
             also(read)
-            return read, _first_bad_rows(night), None if files is None else files_read(read.account)
+            return read, _first_bad_rows(night), files_read(read.account) or None
         except NightrankError as error:
             problems.append(Problem("inputs", error.message, error.remedy, error.exit_code))
             return None, (), files
@@ -242,6 +243,7 @@ def night_to_read(configuration: Configuration, folder: Path, *, now: datetime) 
         retracted=read_retracted(configuration.workspace).documents.keys(),
     )
     night.staging.mkdir(parents=True)
+    lend_kept(configuration.workspace.root / FOLDER, folder / FOLDER)
     return night
 
 

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 MOUNTS = Path("/proc/self/mountinfo")
 # File systems whose changes elsewhere no event tells of.
-REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "afs", "ceph", "glusterfs", "lustre", "beegfs", "virtiofs"})
+REMOTE = frozenset(
+    {
+        *("9p", "afs", "beegfs", "ceph", "cifs", "fuse", "glusterfs", "gpfs", "lustre"),
+        *("ncpfs", "nfs", "nfs4", "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs"),
+    }
+)
 FUSE = "fuse."
 LOOK_EVERY_MS = 1000  # whether a folder is still the one that is watched
 BETWEEN_LISTINGS = 10  # times as long, where events tell

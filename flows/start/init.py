@@ -13,6 +13,8 @@ from nightrank.flows.start.propose import Seen, is_foreign, settings_for, told_l
 from nightrank.flows.start.write import as_toml, write_settings
 from nightrank.storage.errors import InputError
 from nightrank.tasks.read.ir_datasets import PREFIX
+from nightrank.tasks.read.sources.kind import is_path
+from nightrank.tasks.read.sources.tables import is_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -102,7 +104,9 @@ def initialise(folder: Path, source: str | None, *, ask: Ask | None) -> Initiali
     named = source or find_source(folder) or ""
     if ask is None and not named:
         message = f"There is nothing in {folder} that can be read as documents."
-        raise InputError(message, remedy="Name a folder, a file or a glob: `nightrank init SOURCE`.")
+        raise InputError(
+            message, remedy="Name a folder, a file, a glob, a bucket or a database: `nightrank init SOURCE`."
+        )
 
     def see(name: str) -> tuple[str, DocumentsSeen]:
         place = as_source(folder, name)
@@ -113,10 +117,13 @@ def initialise(folder: Path, source: str | None, *, ask: Ask | None) -> Initiali
     if ask is None or source is not None:
         try:
             place, documents = see(named)
-        except InputError as error:  # what it says of settings is of no use where there are none
+        except InputError as error:
+            if not is_path(named, base=folder) or is_database(named):
+                raise
+            # What it says of settings is of no use where there are none.
             raise InputError(error.message, remedy=REMEDY) from error
     else:
-        place, documents = _asked(ask, "Documents (folder, file or glob)", named, see)
+        place, documents = _asked(ask, "Documents (folder, file, glob, s3://..., postgresql://...)", named, see)
     log = None if place.startswith(PREFIX) else _log(folder, place, ask)
     judgments = None if log is None else _judgments(folder, place, log, documents, ask)
     seen = Seen(place, documents, log, judgments)

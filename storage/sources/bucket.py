@@ -49,11 +49,13 @@ class BucketSource(Source):
         if self._only is not None:
             yield self._listed(self._head(self._only))
             return
-        last = None
+        last = ""
         for _ in range(_TAILS):
             before = last
-            for entry in self._listed_behind(last):
-                last = entry["path"]
+            for entry in self._listed_behind(before or None):
+                if entry["path"] <= before:  # there are stores that list from the beginning whatever is asked
+                    continue
+                last = max(last, entry["path"])
                 if self._is_meant(entry):
                     yield self._listed(entry)
             # Stores have been seen to end a listing early and call it whole. Behind its last key there must be nothing.

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 _BATCH_BYTES = 8 * 1024 * 1024
 _FIRST, _MOST = 50, 5_000  # rows that are taken at once
+SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db3")
+DUCKDB_SUFFIXES = (".duckdb", ".ddb")
+EITHER = ".db"
+DATABASE_SUFFIXES = (*SQLITE_SUFFIXES, *DUCKDB_SUFFIXES, EITHER)
 PATTERN = "documents"
 """What the rows of the query are called in our statements, and a file that is one table in the user's query."""
 
@@ -73,7 +77,7 @@ class QuerySource(Source):
         name: What the user calls the source.
     """
 
-    at_once: ClassVar[int] = 500
+    at_once: ClassVar[int] = 100
 
     def __init__(self, database: Database, key: Key, *, name: str) -> None:
         self._database, self._key, self._name = database, key, name

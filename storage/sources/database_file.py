@@ -19,16 +19,23 @@ from typing_extensions import override
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.database import connect, one_file
 from nightrank.storage.foreign import machine_error
-from nightrank.storage.sources.database import PATTERN, Database, Key, as_subquery, many, quoted, require_columns
+from nightrank.storage.sources.database import (
+    DUCKDB_SUFFIXES,
+    EITHER,
+    PATTERN,
+    SQLITE_SUFFIXES,
+    Database,
+    Key,
+    as_subquery,
+    many,
+    quoted,
+    require_columns,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db3")
-DUCKDB_SUFFIXES = (".duckdb", ".ddb")
-EITHER = ".db"
-DATABASE_SUFFIXES = (*SQLITE_SUFFIXES, *DUCKDB_SUFFIXES, EITHER)
 SQLITE_HEAD = b"SQLite format 3\x00"
 _TABLES_OF_SQLITE = """
 SELECT 'main', m.name, p.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS p

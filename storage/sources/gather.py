@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LISTINGS = 3  # that are taken before a source is called short
 ASKED_FOR = 1_000  # of what is missing from a listing; of more some from all over
 GONE = "it is listed, and the source has no such item"
+_KEPT_AT_ONCE = 100  # items: to keep them one by one would cost more than to fetch them
 _LISTED_FOR_A_SAMPLE = 50  # for each item of it
 
 _Answer: TypeAlias = "tuple[list[Brought], list[tuple[str, str]]]"
@@ -128,12 +129,19 @@ class _Fetch:
         """
         wanted = (Listed(key, version, None, modified) for key, version, modified in self._kept.lacking())
         gone: list[str] = []
-        for asked, (brought, unreadable) in self._fetched(wanted):
-            self._kept.keep(brought)
-            self._kept.cannot_read(unreadable)
-            self.count += len(brought)
-            given = {one.key for one in brought} | {key for key, _ in unreadable}
-            gone += [one.key for one in asked if one.key not in given]
+        come: list[Brought] = []
+        try:
+            for asked, (brought, unreadable) in self._fetched(wanted):
+                come += brought
+                if len(come) >= _KEPT_AT_ONCE:
+                    self._kept.keep(come)
+                    come.clear()
+                self._kept.cannot_read(unreadable)
+                self.count += len(brought)
+                given = {one.key for one in brought} | {key for key, _ in unreadable}
+                gone += [one.key for one in asked if one.key not in given]
+        finally:
+            self._kept.keep(come)  # also what came before a failure
         return gone
 
     def still_there(self) -> list[str]:

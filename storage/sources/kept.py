@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nightrank.storage.sources.source import Listed
 
 FOLDER = "sources"  # of the workspace
+INDEX = "index.sqlite"
 _TEMPORARY = ".part"
 _ROWS = 1_000  # of a listing that are written at once
 
@@ -194,6 +195,9 @@ class Kept(Closing):
 
     def cannot_read(self, keys: Iterable[tuple[str, str]]) -> None:
         """Have items read as bad rows, for a reason."""
+        keys = list(keys)
+        if not keys:
+            return
         with placed(self.folder), self._index:
             self._index.executemany("UPDATE listed SET reason = ? WHERE key = ?", ((why, key) for key, why in keys))
 
@@ -281,7 +285,7 @@ class Kept(Closing):
                 (self.folder / file).unlink()
 
     def _opened(self) -> sqlite3.Connection:
-        path = self.folder / "index.sqlite"
+        path = self.folder / INDEX
         try:
             return _index_of(path)
         except sqlite3.DatabaseError as error:
@@ -291,6 +295,27 @@ class Kept(Closing):
                 ) from error
             path.unlink()  # everything in it can be had again
             return _index_of(path)
+
+
+def lend_kept(kept: Path, to: Path) -> None:
+    """Let a reading that may write nothing to a workspace use what is kept there: by links, and a copy of the index.
+
+    Args:
+        kept: Where copies lie; it need not be there, and somebody may be writing to it.
+        to: A folder of the reading's own.
+    """
+    for folder in kept.iterdir() if kept.is_dir() else ():
+        if not (folder / INDEX).is_file():
+            continue
+        place = to / folder.name
+        place.mkdir(parents=True)
+        with closing(sqlite3.connect(folder / INDEX)) as index, closing(sqlite3.connect(place / INDEX)) as copy:
+            index.backup(copy)
+        for below in folder.iterdir():
+            if below.is_dir():
+                (place / below.name).mkdir()
+                for path in below.iterdir():
+                    (place / below.name / path.name).symlink_to(path.resolve())
 
 
 def _index_of(path: Path) -> sqlite3.Connection:

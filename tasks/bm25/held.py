@@ -13,7 +13,8 @@ import numpy as np
 
 from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.formulas import VARIANTS
-from nightrank.tasks.bm25.retrieve import Impacts, weighted_postings
+from nightrank.tasks.bm25.retrieve import weighted_postings
+from nightrank.tasks.kernels.postings import AskedTerms, score_here
 from nightrank.tasks.kernels.top_documents import ChunksLeft, RunningTopDocuments, each_alone
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from nightrank.storage.bm25.in_memory import Bm25InMemory
     from nightrank.storage.bm25.index import Bm25Store
+    from nightrank.tasks.kernels.postings import Postings
     from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.settings.index import Bm25Settings
 
@@ -34,11 +36,11 @@ class HeldPostings:
 
     Attributes:
         statistics: The chunks, and what makes terms of queries.
-        blocks: Numbers of chunks, int32 (n_columns,), and what the terms add to their scores.
+        blocks: What the terms add to the scores of the chunks.
     """
 
     statistics: Bm25InMemory
-    blocks: Sequence[tuple[NDArray[np.int32], Impacts]]
+    blocks: Sequence[Postings]
 
     @classmethod
     def of(cls, store: Bm25Store, statistics: Bm25InMemory, settings: Bm25Settings) -> Self:
@@ -58,10 +60,7 @@ class HeldPostings:
         return cls(
             statistics,
             [
-                (
-                    block.chunk_numbers,
-                    weighted_postings(block, idf, average_length=average, settings=settings, allowed=None),
-                )
+                weighted_postings(block, idf, average_length=average, settings=settings, allowed=None)
                 for block in store.posting_blocks(np.arange(counts.size, dtype=np.int32))
             ],
         )
@@ -69,10 +68,7 @@ class HeldPostings:
     @property
     def size_bytes(self) -> int:
         """What is held in memory."""
-        return sum(
-            numbers.nbytes + impacts.bounds.nbytes + impacts.columns.nbytes + impacts.values.nbytes
-            for numbers, impacts in self.blocks
-        )
+        return sum(postings.size_bytes for postings in self.blocks)
 
     def leg(
         self,
@@ -92,25 +88,11 @@ class HeldPostings:
             documents: Behind the chunks, where documents count.
             allowed: bool (n_chunks,), the chunks that a filter lets through; None: all.
         """
-        from nightrank.tasks.kernels.loops import score_postings
-
         asked = self.statistics.query_terms(texts, analyse=Analyser.of(settings))
         bounds = np.searchsorted(asked.column("query_number").to_numpy(), np.arange(len(texts) + 1))
         ranked = each_alone(self.statistics.chunk_count) if documents is None else documents
         left = None if allowed is None else ChunksLeft.of_chunks(allowed)
         best = RunningTopDocuments(len(texts), depth, ranked, texts=left)
-        for chunk_numbers, impacts in self.blocks:
-            score_postings(
-                0,
-                len(texts),
-                query_bounds=bounds,
-                query_terms=asked.column("term_number").to_numpy(),
-                qtfs=asked.column("qtf").to_numpy(),
-                bounds=impacts.bounds,
-                columns=impacts.columns,
-                impacts=impacts.values,
-                chunk_numbers=chunk_numbers,
-                best=None,
-                documents=best.heaps(),
-            )
+        terms = AskedTerms(bounds, asked.column("term_number").to_numpy(), asked.column("qtf").to_numpy())
+        score_here(self.blocks, terms, best)
         return best.table()

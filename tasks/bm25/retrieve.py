@@ -1,13 +1,11 @@
 """The lexical leg: exact top-k of many queries at once, block by block of the collection.
 
-A block's chunks are few enough for their running scores to stay in a processor's cache; every query passes over a
-block before the next one is read, so that memory is bounded. The formulas are in ``tasks.bm25.formulas``, the
-statistics of the collection in ``storage.bm25.index``, the inner loops in ``tasks.kernels.loops``.
+The formulas are in ``tasks.bm25.formulas``, the statistics of the collection in ``storage.bm25.index``, the passing of
+queries over blocks in ``tasks.kernels.postings``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,12 +14,12 @@ import pyarrow as pa
 
 from nightrank.storage.errors import MachineError
 from nightrank.tasks.bm25.formulas import VARIANTS, length_norm
+from nightrank.tasks.kernels.postings import AskedTerms, Postings, score_blocks
 from nightrank.tasks.kernels.top_documents import RunningTopDocuments, in_parts
 from nightrank.tasks.kernels.top_k import RunningTopK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Future
 
     from numpy.typing import NDArray
 
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from nightrank.storage.bm25.terms import TextAnalyser
     from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.settings.index import Bm25Settings
-
-QUERIES_AT_ONCE = 512  # of one thread's turn; each turn has running scores of its own
 
 
 def retrieve_bm25(
@@ -87,50 +83,20 @@ def _add_scores(
     allowed: NDArray[np.bool_] | None,
 ) -> None:
     """Add the scores of all chunks that match to the best of as many queries."""
-    from nightrank.tasks.kernels.compiled import threads
-    from nightrank.tasks.kernels.loops import score_postings
-
     query_terms = store.query_terms(texts, analyse=analyser)
     wanted, terms = np.unique(query_terms["term_number"].to_numpy(), return_inverse=True)
-    query_bounds = np.searchsorted(query_terms["query_number"].to_numpy(), np.arange(len(texts) + 1))
+    bounds = np.searchsorted(query_terms["query_number"].to_numpy(), np.arange(len(texts) + 1))
     chunk_counts = store.chunk_counts().astype(np.float64)
     idf = VARIANTS[settings.variant].idf(chunk_counts, store.chunk_count)[wanted]
-    with threads() as pool:
-        under_way: list[Future[None]] = []
-        for block in store.posting_blocks(wanted):
-            average = store.average_length
-            impacts = weighted_postings(block, idf, average_length=average, settings=settings, allowed=allowed)
-            _finish(under_way)  # a block is read and weighted while the one before is scored
-            score = partial(
-                score_postings,
-                query_bounds=query_bounds,
-                query_terms=terms.astype(np.int32),
-                qtfs=query_terms["qtf"].to_numpy(),
-                bounds=impacts.bounds,
-                columns=impacts.columns,
-                impacts=impacts.values,
-                chunk_numbers=block.chunk_numbers,
-                best=best.heaps() if isinstance(best, RunningTopK) else None,
-                documents=best.heaps() if isinstance(best, RunningTopDocuments) else None,
-            )
-            starts = range(0, len(texts), QUERIES_AT_ONCE)
-            under_way = [pool.submit(score, first, min(first + QUERIES_AT_ONCE, len(texts))) for first in starts]
-        _finish(under_way)
-
-
-@dataclass(frozen=True, slots=True)
-class Impacts:
-    """What the terms add to the scores of a block's chunks: a sparse matrix, by term.
-
-    Attributes:
-        bounds: int32 (n_terms, 2), where each term begins and ends in the two that follow.
-        columns: uint16 (n_postings,), ascending within a term.
-        values: float64 (n_postings,), idf * weight.
-    """
-
-    bounds: NDArray[np.int32]
-    columns: NDArray[np.uint16]
-    values: NDArray[np.float64]
+    weighted = partial(
+        weighted_postings, idf=idf, average_length=store.average_length, settings=settings, allowed=allowed
+    )
+    score_blocks(
+        map(weighted, store.posting_blocks(wanted)),
+        AskedTerms(bounds, terms.astype(np.int32), query_terms["qtf"].to_numpy()),
+        best if isinstance(best, RunningTopK) else None,
+        best if isinstance(best, RunningTopDocuments) else None,
+    )
 
 
 def weighted_postings(
@@ -140,7 +106,7 @@ def weighted_postings(
     average_length: float,
     settings: Bm25Settings,
     allowed: NDArray[np.bool_] | None,
-) -> Impacts:
+) -> Postings:
     """What a formula makes of a block's postings.
 
     Args:
@@ -169,10 +135,9 @@ def weighted_postings(
     tf_places = np.cumsum(tf_seen, dtype=np.int32) - 1
     length_places = np.where(kept, np.searchsorted(lengths, block.lengths), -1).astype(np.int32)
     total, count = sum(tfs.size for _, _, tfs in block.postings), 0
-    impacts = Impacts(
-        np.zeros((idf.size, 2), dtype=np.int32),
-        np.empty(total, dtype=np.uint16),
-        np.empty(total, dtype=np.float64),
+    values = np.empty(total, dtype=np.float64)
+    weighted = Postings(
+        block.chunk_numbers, np.zeros((idf.size, 2), dtype=np.int32), np.empty(total, dtype=np.uint16), values
     )
     for term_slots, slots, tfs in block.postings:
         count = weigh_postings(
@@ -186,16 +151,11 @@ def weighted_postings(
             tf_places,
             length_places,
             count,
-            impacts.bounds,
-            impacts.columns,
-            impacts.values,
+            weighted.bounds,
+            weighted.columns,
+            values,
         )
         if count < 0:
             message = "The release's postings do not lie in the order that its statistics say."
             raise MachineError(message, remedy="Run `nightrank doctor`; a workspace built anew has them in order.")
-    return impacts
-
-
-def _finish(under_way: Sequence[Future[None]]) -> None:
-    for turn in under_way:
-        turn.result()
+    return weighted

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.chat import ChatSettings
 
 PATH = "/chat/completions"
-MOST_CHARACTERS = 100_000  # of an answer
+MOST_CHARACTERS = 100_000  # of an answer: what comes after is cut off
 _THOUGHT = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)  # what some models say before they answer
 
 
@@ -65,10 +65,10 @@ def body_of(prompt: Prompt, *, model: str, settings: ChatSettings) -> dict[str, 
 
 
 def text_of(answer: JsonValue) -> str:
-    """The text of an answer, without what a model thought aloud before it.
+    """The text of an answer, without what a model thought aloud before it; empty where it says nothing.
 
     Raises:
-        MalformedAnswer: It has none.
+        MalformedAnswer: It has no message.
 
     >>> text_of({"choices": [{"message": {"role": "assistant", "content": "<think>Is it? No.</think> 0 "}}]})
     '0'
@@ -80,11 +80,10 @@ def text_of(answer: JsonValue) -> str:
     if isinstance(content, list):
         parts = [part.get("text") for part in content if isinstance(part, dict)]
         content = "".join(part for part in parts if isinstance(part, str))
+    if content is None and isinstance(message, dict):  # a refusal, which is paid for as any answer
+        content = ""
     if not isinstance(content, str):
         reason = "it holds no message with a text"
         raise MalformedAnswer(reason)
-    if len(content) > MOST_CHARACTERS:
-        reason = f"its text has more than {MOST_CHARACTERS:,} characters"
-        raise MalformedAnswer(reason)
     # Lone surrogates, which JSON allows, could not be stored.
-    return _THOUGHT.sub("", content).strip().encode("utf-8", "replace").decode()
+    return _THOUGHT.sub("", content).strip()[:MOST_CHARACTERS].encode("utf-8", "replace").decode()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nightrank.storage.memo.answers import about
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from nightrank.storage.memo.answers import AnswerMemo
     from nightrank.tasks.chat.api import Prompt
@@ -36,7 +36,12 @@ def ask_what_is_new(prompts: Sequence[Prompt], memo: AnswerMemo, connect: Callab
     if not new:
         return
     with connect() as model:
-        for answer in model.answers(new.values()):
-            key, subject = answer.prompt.key, about(answer.prompt.document_id)
-            memo.append([{"key": key, "about": subject, "answer": answer.text}])
-            yield answer
+        yield from keep(model.answers(new.values()), memo)
+
+
+def keep(answers: Iterable[Answer], memo: AnswerMemo) -> Iterator[Answer]:
+    """Answers as they come, each remembered before it is handed on."""
+    for answer in answers:
+        key, subject = answer.prompt.key, about(answer.prompt.document_id)
+        memo.append([{"key": key, "about": subject, "answer": answer.text}])
+        yield answer

@@ -1,12 +1,14 @@
 """The queries that a collection asks for itself, where people's are missing or few: which, and in what order.
 
-They are a function of the documents alone, so that an incremental night equals a rebuild. Those of documents with the
+They are a function of the documents (and of what a model was asked of them, where one is: it is remembered), so that an
+incremental night equals a rebuild. Those of documents with the
 lowest digests come first: at random, the same ones as long as they are there, and a document more or less moves one
 place. What is looked at is bounded, whatever the size of the collection.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +30,7 @@ from nightrank.tasks.query_log.fill import DocumentQuery
 from nightrank.tasks.query_log.near_form import near_form
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from nightrank.storage.records import Origin
@@ -36,30 +38,37 @@ if TYPE_CHECKING:
 SAMPLE = 4000  # documents that are looked at
 CHARACTERS = 6000  # of a text, from its beginning
 IN_TURN: tuple[Origin, ...] = ("title", "phrase", "title", "phrase", "heading")
+WITH_QUESTIONS: tuple[Origin, ...] = ("question", "title", "question", "phrase", "question", "heading")
+
+# The questions of documents, in their order, made as they are taken.
+AskModel = Callable[[Sequence[Mapping[str, Any]]], Iterable[str]]
 
 
-def queries_of_documents(documents: Path) -> list[DocumentQuery]:
+def queries_of_documents(documents: Path, ask_model: AskModel | None = None) -> Iterator[DocumentQuery]:
     """The queries that documents ask, those that are to be asked first at the head; near-identical ones are one.
 
     Args:
         documents: A file of schema DOCUMENTS.
+        ask_model: Asks a model for questions of documents; None where none is asked.
     """
     rows = sampled_documents(documents)
     titles = [shown(row["title"]) for row in rows]
     site = site_names(titles)
-    asked_by: dict[Origin, list[str]] = {
+    asked_by: dict[Origin, Iterable[str]] = {
         "title": [_title(row, title, site) for row, title in zip(rows, titles, strict=True)],
         "heading": _headings(rows),
         "phrase": key_phrases(Text(row["text"], row["language"]) for row in rows),
     }
-    return list(_in_turn(asked_by))
+    if ask_model is None:
+        return _in_turn(asked_by, IN_TURN)
+    return _in_turn({"question": ask_model(rows), **asked_by}, WITH_QUESTIONS)
 
 
-def _in_turn(asked_by: Mapping[Origin, Sequence[str]]) -> Iterator[DocumentQuery]:
+def _in_turn(asked_by: Mapping[Origin, Iterable[str]], turns: Sequence[Origin]) -> Iterator[DocumentQuery]:
     """Kind by kind in turn, each text once."""
     rest = {kind: iter(texts) for kind, texts in asked_by.items()}
     seen: set[str] = set()
-    for kind in cycle(IN_TURN):
+    for kind in cycle(turns):
         if not rest:
             return
         if kind not in rest:

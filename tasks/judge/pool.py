@@ -28,7 +28,7 @@ class Pooled(NamedTuple):
     """A query, and what of it can be judged.
 
     Attributes:
-        query_id: By which judgments name it: the log's first id, else its key.
+        query_id: By which judgments name it: an id of the log, else its words.
         query_key: Its key.
         text: As models read it.
         documents: Ids, those that some stage puts first at the head.
@@ -63,30 +63,41 @@ def pooled_queries(release: StoredRelease, *, most: int | None = None, first: Co
 
     Args:
         release: It.
-        most: Queries at most; None for all.
-        first: Ids of queries that come first, beyond ``most``.
+        most: Queries at most, but for those that come first; None for all.
+        first: Ids of queries that come first.
     """
     queries = release.files.queries.read()
     of_people = pa.array(asked_by_people(queries))
     queries = queries.filter(of_people) if pc.any(of_people).as_py() else queries
-    ids = [query_id(row) for row in queries.select(["query_ids", "query_key"]).to_pylist()]
-    place = queries.schema.get_field_index("query_ids")
-    queries = queries.set_column(place, queries.schema.field(place), pa.array([[one] for one in ids]))
     wanted = set(first)
+    named = [query_id(row, wanted) for row in queries.select(["query_ids", "text", "filter"]).to_pylist()]
+    ids = [one for one in named if one is not None]
+    queries = queries.filter(pa.array([one is not None for one in named], pa.bool_()))
+    place, field = queries.schema.get_field_index("query_ids"), queries.schema.field("query_ids")
+    queries = queries.set_column(place, field, pa.array([[one] for one in ids], field.type))
     at_head = [number for number, one in enumerate(ids) if one in wanted]
     others = [number for number, one in enumerate(ids) if one not in wanted]
     room = None if most is None else max(0, most - len(at_head))
     return queries.take(pa.array([*at_head, *others[:room]], pa.int64()))
 
 
-def query_id(row: Mapping[str, object]) -> str:
-    """The id by which judgments name a query.
+def query_id(row: Mapping[str, object], judged: Collection[str] = ()) -> str | None:
+    """The id by which judgments name a query; None where nothing does: it has none in the log, and a filter.
 
     Args:
         row: Of schema QUERIES.
+        judged: Ids that judgments have already.
+
+    >>> query_id({"query_ids": ["q1", "q2"], "text": "tea", "filter": None}, {"q2"})
+    'q2'
+    >>> query_id({"query_ids": [], "text": "tea", "filter": None}), query_id({"query_ids": [], "filter": "{}"})
+    ('tea', None)
     """
     ids = row["query_ids"]
-    return str(ids[0]) if isinstance(ids, list) and ids else str(row["query_key"])
+    assert isinstance(ids, list)
+    if ids:
+        return str(next((one for one in ids if one in judged), ids[0]))
+    return str(row["text"]) if row["filter"] is None else None
 
 
 def systems(

@@ -42,7 +42,7 @@ from nightrank.tasks.read.account import Account, Kind
 from nightrank.tasks.read.bad_rows import SetAside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     # Why some filters, given by their canonical texts, cannot be applied to tonight's documents.
     Refuse = Callable[[Collection[str]], Mapping[str, str]]
     # The queries that tonight's documents ask, those that are to be asked first at the head.
-    AskDocuments = Callable[[], Sequence[DocumentQuery]]
+    AskDocuments = Callable[[], Iterable[DocumentQuery]]
 
 SALT_BYTES = 32
 

@@ -20,7 +20,7 @@ from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.ir_datasets import read_ir_dataset
 from nightrank.tasks.read.pages import read_page
 from nightrank.tasks.read.sources.kind import SourceKind, kind_of
-from nightrank.tasks.read.sources.read import read_listed, read_query
+from nightrank.tasks.read.sources.read import forget_others, read_listed, read_query
 from nightrank.tasks.read.suffixes import table_suffix
 from nightrank.tasks.read.tables.columns import Columns
 from nightrank.tasks.read.tables.documents import DocumentTable, read_table
@@ -90,6 +90,8 @@ def read_documents(
     for document in documents:
         is_empty = False
         yield document
+    if kind in {SourceKind.FILES, SourceKind.IR_DATASETS}:
+        forget_others(keeping)
     if is_empty:
         raise InputError(f"{source} holds no document.", remedy="Check [documents].source.")
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from nightrank.tasks.kernels.postings import AskedTerms, score_here
 from nightrank.tasks.kernels.top_documents import ChunksLeft, RunningTopDocuments, each_alone
-from nightrank.tasks.sparse.retrieve import Inverted, cut_blocks, inverted_of
+from nightrank.tasks.sparse.retrieve import cut_blocks, inverted_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nightrank.storage.memo.sparse_vectors import SparseVectors
+    from nightrank.tasks.kernels.postings import Postings
     from nightrank.tasks.kernels.top_documents import Documents
     from nightrank.tasks.legs.texts import Texts
     from nightrank.tasks.sparse.retrieve import StoredSparseVectors
@@ -32,12 +34,12 @@ class HeldSparse:
 
     Attributes:
         texts: Of the collection.
-        blocks: Numbers of texts, int32 (n,), and their vectors by token.
+        blocks: Their vectors by token.
         vocabulary: Tokens from this one on no text has.
     """
 
     texts: Texts
-    blocks: Sequence[tuple[NDArray[np.int32], Inverted]]
+    blocks: Sequence[Postings]
     vocabulary: int
 
     @classmethod
@@ -53,15 +55,12 @@ class HeldSparse:
         """
         parts = list(cut_blocks(stored.everything(texts, queries=1)))
         vocabulary = 1 + max((int(vectors.tokens.max(initial=-1)) for _, vectors in parts), default=-1)
-        return cls(texts, [(numbers, inverted_of(vectors, vocabulary)) for numbers, vectors in parts], vocabulary)
+        return cls(texts, [inverted_of(numbers, vectors, vocabulary) for numbers, vectors in parts], vocabulary)
 
     @property
     def size_bytes(self) -> int:
         """What is held in memory."""
-        return sum(
-            numbers.nbytes + inverted.bounds.nbytes + inverted.columns.nbytes + inverted.weights.nbytes
-            for numbers, inverted in self.blocks
-        )
+        return sum(postings.size_bytes for postings in self.blocks)
 
     def leg(
         self,
@@ -79,24 +78,10 @@ class HeldSparse:
             documents: Behind the chunks, where documents count.
             allowed: bool (n_chunks,), the chunks that a filter lets through; None: all.
         """
-        from nightrank.tasks.kernels.loops import score_postings
-
         left = self.texts if allowed is None else ChunksLeft.of(self.texts, allowed)
         ranked = each_alone(self.texts.chunk_numbers.size) if documents is None else documents
         best = RunningTopDocuments(len(queries), depth, ranked, texts=left)
         known = queries.tokens < self.vocabulary
-        for numbers, inverted in self.blocks:
-            score_postings(
-                0,
-                len(queries),
-                query_bounds=np.append(0, np.cumsum(known, dtype=np.int64))[queries.bounds],
-                query_terms=queries.tokens[known],
-                qtfs=queries.weights[known],
-                bounds=inverted.bounds,
-                columns=inverted.columns,
-                impacts=inverted.weights,
-                chunk_numbers=numbers,
-                best=None,
-                documents=best.heaps(),
-            )
+        bounds = np.append(0, np.cumsum(known, dtype=np.int64))[queries.bounds]
+        score_here(self.blocks, AskedTerms(bounds, queries.tokens[known], queries.weights[known]), best)
         return best.table()

@@ -11,19 +11,18 @@ collection come in, as BM25's idf does. A text that shares no token with a query
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from nightrank.storage.errors import MachineError
+from nightrank.tasks.kernels.postings import AskedTerms, Postings, score_blocks
 from nightrank.tasks.kernels.top_documents import RunningTopDocuments
 from nightrank.tasks.kernels.top_k import RunningTopK
 from nightrank.tasks.legs.texts import leg_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from concurrent.futures import Future
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     SparseBlock = tuple[NDArray[np.int32], SparseVectors]
 
 TEXTS_AT_ONCE = 16_384  # whose running scores stay in a processor's cache; 65,536 at most
-QUERIES_AT_ONCE = 512  # of one thread's turn; each turn has running scores of its own
 
 
 def retrieve_sparse(
@@ -86,30 +84,9 @@ def add_products(
         blocks: Numbers and vectors of texts.
         documents: Documents of as many queries; None where none are wanted.
     """
-    from nightrank.tasks.kernels.compiled import threads
-    from nightrank.tasks.kernels.loops import score_postings
-
     vocabulary = int(queries.tokens.max(initial=-1)) + 1
-    with threads() as pool:
-        under_way: list[Future[None]] = []
-        for text_numbers, vectors in cut_blocks(blocks):
-            inverted = inverted_of(vectors, vocabulary)
-            _finish(under_way)  # a block is read and turned while the one before is scored
-            score = partial(
-                score_postings,
-                query_bounds=queries.bounds,
-                query_terms=queries.tokens,
-                qtfs=queries.weights,
-                bounds=inverted.bounds,
-                columns=inverted.columns,
-                impacts=inverted.weights,
-                chunk_numbers=text_numbers,
-                best=None if best is None else best.heaps(),
-                documents=None if documents is None else documents.heaps(),
-            )
-            starts = range(0, len(queries), QUERIES_AT_ONCE)
-            under_way = [pool.submit(score, first, min(first + QUERIES_AT_ONCE, len(queries))) for first in starts]
-        _finish(under_way)
+    inverted = (inverted_of(numbers, vectors, vocabulary) for numbers, vectors in cut_blocks(blocks))
+    score_blocks(inverted, AskedTerms(queries.bounds, queries.tokens, queries.weights), best, documents)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,36 +164,18 @@ def cut_blocks(blocks: Iterable[SparseBlock]) -> Iterator[SparseBlock]:
             yield (numbers, vectors) if rows.size == numbers.size else (numbers[rows], vectors.take(rows))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Inverted:
-    """The texts that each token has.
-
-    Attributes:
-        bounds: int32 (vocabulary, 2), where each token begins and ends in the two that follow.
-        columns: uint16 (n_entries,), places of texts, ascending within a token.
-        weights: float32 (n_entries,).
-    """
-
-    bounds: NDArray[np.int32]
-    columns: NDArray[np.uint16]
-    weights: NDArray[np.float32]
-
-
-def inverted_of(vectors: SparseVectors, vocabulary: int) -> Inverted:
+def inverted_of(numbers: NDArray[np.int32], vectors: SparseVectors, vocabulary: int) -> Postings:
     """Vectors of at most 65,536 texts by token.
 
     Args:
+        numbers: int32 (n,), of the texts.
         vectors: Theirs.
         vocabulary: Tokens from this one on are left out.
     """
     from nightrank.tasks.kernels.inverted import invert_rows
 
     size = vectors.tokens.size
-    inverted = Inverted(np.zeros((vocabulary, 2), np.int32), np.empty(size, np.uint16), np.empty(size, np.float32))
-    invert_rows(vectors.bounds, vectors.tokens, vectors.weights, inverted.bounds, inverted.columns, inverted.weights)
+    bounds, weights = np.zeros((vocabulary, 2), np.int32), np.empty(size, np.float32)
+    inverted = Postings(numbers, bounds, np.empty(size, np.uint16), weights)
+    invert_rows(vectors.bounds, vectors.tokens, vectors.weights, bounds, inverted.columns, weights)
     return inverted
-
-
-def _finish(under_way: Iterable[Future[None]]) -> None:
-    for turn in under_way:
-        turn.result()

@@ -11,6 +11,7 @@ from nightrank.storage.keys import digest_of_sequence, fingerprint
 from nightrank.storage.records import BadRow, asked_by_people, kind_of
 from nightrank.storage.release.documents import DIGESTS, deduplicate_documents, documents_digest, raw_row
 from nightrank.tasks.document_queries.ask import queries_of_documents
+from nightrank.tasks.document_queries.asked import questions_of
 from nightrank.tasks.evaluate.measures import parse_measure
 from nightrank.tasks.filters.compile import refused
 from nightrank.tasks.query_log.dropped import Dropped
@@ -29,7 +30,7 @@ from nightrank.tasks.trec.qrels import judgments_of
 from nightrank.tasks.trec.unknown import unknown_documents
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -138,12 +139,15 @@ def read_inputs(night: Night) -> InputsRead:
         read_documents_once()
         return refused(conditions, read_column(documents.path, "metadata"))
 
-    def ask_documents() -> list[DocumentQuery]:
+    def ask_documents() -> Iterator[DocumentQuery]:
         """So must they where they are asked themselves."""
         read_documents_once()
-        return queries_of_documents(documents.path)
+        return queries_of_documents(documents.path, None if questions is None else questions.of)
 
-    with RowWriter(bad_rows.path, bad_rows.schema) as bad:
+    with (
+        questions_of(night.settings.queries.questions, base=night.base, folder=night.workspace.memo) as questions,
+        RowWriter(bad_rows.path, bad_rows.schema) as bad,
+    ):
         judged_ids = {judgment.query_id for judgment in judgments}
         log = read_queries(
             _log_of(night), bad, judged=judged_ids, refuse=refuse, ask_documents=ask_documents, account=account
@@ -154,6 +158,8 @@ def read_inputs(night: Night) -> InputsRead:
         night.files.dropped.write(log.dropped)
         judged, unknown, judgments_key = _check_judgments(night.settings, judgments, log.queries)
         taken = read_documents_once()  # last, since a fault of the log is found sooner
+        for reason in () if questions is None else questions.failed:
+            account.add("queries", Kind.SKIPPED, f"questions of a model: {reason}")
     digests = night.files.documents
     copy_columns(documents.path, digests.path, columns=DIGESTS)
     _check_collection(night.settings, account.entries())

@@ -182,14 +182,14 @@ def test_what_is_said_to_have_changed_begins_a_night_once_it_is_quiet(server: Se
     [deployment] = server.ask("deployments/filter", deployments={"name": {"any_": ["nightly"]}})
     automation = PREFECT_FILE.with_name("on_change.yaml").read_text(encoding="utf-8")
     mine = tmp_path / "on_change.yaml"
-    mine.write_text(automation.replace(str(UUID(int=0)), deployment["id"]).replace("within: 60", "within: 6"))
+    mine.write_text(automation.replace(str(UUID(int=0)), deployment["id"]).replace("within: 60", "within: 10"))
     server.prefect("automation", "create", "--from-file", mine, folder=tmp_path)
 
     def begun() -> list[Run]:
         runs = server.runs(deployment_id={"any_": [deployment["id"]]})
         return [run for run in runs if not run["auto_scheduled"]]
 
-    time.sleep(10.0)
+    time.sleep(15.0)
     assert begun() == []  # nobody has said anything
     for _ in range(3):
         said = ("event", "emit", "nightrank.documents-changed", "--resource-id", "nightrank.documents")

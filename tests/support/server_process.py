@@ -1,4 +1,4 @@
-"""``nightrank serve`` in a process of its own."""
+"""``nightrank serve``, or another command that serves, in a process of its own."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class ServerProcess:
 
 @contextmanager
 def server_process(
-    settings_file: Path, *arguments: str, environment: dict[str, str] | None = None
+    settings_file: Path, *arguments: str, environment: dict[str, str] | None = None, command: str = "serve"
 ) -> Iterator[ServerProcess]:
     """Serve what settings say, at a port that is free."""
-    command = [Path(sys.executable).with_name("nightrank"), "serve", "-c", settings_file, "--port", "0", "--json"]
+    program = [Path(sys.executable).with_name("nightrank"), command, "-c", settings_file, "--port", "0", "--json"]
     process = subprocess.Popen(
-        [*map(str, command), *arguments],
+        [*map(str, program), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -64,6 +64,8 @@ class Watched:
         counts: Requests by kind.
         answer: Asked first about each request; None where the store itself answers.
         change: Changes what the store answers.
+        page: Of a listing that was asked for last.
+        knows_no_start: Whether it lists from the beginning whatever key it is to begin behind.
     """
 
     endpoint: str
@@ -72,6 +74,7 @@ class Watched:
     answer: Callable[[Asked], Answer | None] = lambda _asked: None
     change: Callable[[Asked, bytes], bytes] = lambda _asked, body: body
     page: int = 0
+    knows_no_start: bool = False
 
     def put(self, key: str, content: bytes | str) -> None:
         """Write an object, as somebody else would."""
@@ -127,6 +130,8 @@ def _watching(app: App, buckets: dict[str, Watched]) -> App:
             return app(environ, start_response)
         asked = _asked(environ, key, bucket)
         bucket.counts[asked.what] += 1
+        if bucket.knows_no_start and asked.what == "tail":
+            environ["QUERY_STRING"] = environ["QUERY_STRING"].replace("start-after", "unknown")
         own = bucket.answer(asked)
         if own is not None:
             status, body = own

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.sources.database_file import DATABASE_SUFFIXES
+from nightrank.storage.sources.database import DATABASE_SUFFIXES
 from nightrank.storage.workspace.open import is_address
 from nightrank.tasks.read.ir_datasets import PREFIX
 

@@ -85,7 +85,7 @@ def read_listed(
         if keeping.sample is None:
             places = {1 if alone is not None else row for _, row in of_retracted}
             kept.forget({file for file, _ in of_retracted} if is_folder else kept.keys_at(places))
-            _forget_others(folder, place)
+            forget_others(keeping, place)
 
 
 def read_query(database: Database, table: DocumentTable, *, name: str, account: Account) -> Iterator[Document | BadRow]:
@@ -158,8 +158,15 @@ def _plain(fields: Mapping[str, object]) -> dict[str, Any]:
     return {"values": values, "left_out": left_out}
 
 
-def _forget_others(folder: Path, place: str) -> None:
-    """What is kept of a source that the settings no longer name is of no use."""
-    for other in folder.iterdir():
+def forget_others(keeping: Keeping, place: str | None = None) -> None:
+    """Remove what is kept of sources that the settings no longer name.
+
+    Args:
+        keeping: Where copies lie.
+        place: Of the source that was read; None where nothing is kept of it.
+    """
+    if keeping.folder is None or keeping.sample is not None or not keeping.folder.is_dir():
+        return
+    for other in keeping.folder.iterdir():
         if other.name != place and other.is_dir():
             shutil.rmtree(other, ignore_errors=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.sources.database_file import DATABASE_SUFFIXES
+from nightrank.storage.sources.database import DATABASE_SUFFIXES
 from nightrank.tasks.read.sources.kind import SERVERS
 from nightrank.tasks.read.tables.columns import Columns, column_key
 from nightrank.tasks.read.tables.names import DOCUMENTS

@@ -16,6 +16,7 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.bm25.audit import audit_bm25
 from nightrank.tasks.evaluate.single_stages import best_stage
 from nightrank.tasks.gates.account import account_gate
+from nightrank.tasks.gates.advisory import advised
 from nightrank.tasks.gates.judgments import changed_kind
 from nightrank.tasks.gates.near import near_gate, near_warning
 from nightrank.tasks.gates.profile import profile_gate, shifts, unrelated_gate
@@ -28,6 +29,7 @@ from nightrank.tasks.gates.rules import (
     overridden,
     source_age_gate,
 )
+from nightrank.tasks.judge.shown import read_shown, why_advisory
 from nightrank.tasks.rank.documents import document_numbers, documents_behind
 from nightrank.tasks.read.account import Account, as_rows, of_rows
 from nightrank.tasks.read.age import source_age_days
@@ -95,7 +97,7 @@ def ask_gates(night: Night, built: Built, measured: Measured, accept: Sequence[s
     gates += _profile_gates(night, built, kept)
     near = built.near.record
     gates += [] if near is None else [near_gate(near, required=night.settings.near.required)]
-    gates = overridden(gates, accept)
+    gates = overridden(_advised(night, new, gates), accept)
     keep_judgments(night, new.judgments)
     ended = [gate.name for gate in gates if gate.accepted]
     if not isinstance(kept.judgments, Incomparable) and changed_kind(new.judgments, kept.judgments):
@@ -117,6 +119,16 @@ def ask_gates(night: Night, built: Built, measured: Measured, accept: Sequence[s
 def judgments_in(night: Night) -> list[Judgment]:
     """The qrels of today."""
     return judgments_of(night.settings.judgments, base=night.base, account=Account())
+
+
+def _advised(night: Night, new: New, gates: list[Gate]) -> list[Gate]:
+    """Where a model judged, its agreement with people decides whether gates rest on that."""
+    if kind_of(new.judgments) != "model" or night.settings.judgments.qrels is None:
+        return gates
+    qrels = night.base / night.settings.judgments.qrels
+    record = read_shown(qrels)
+    told = "" if record is None else f"a model judged; agreement {record.told}"
+    return advised(gates, resting_on=told, why_not=why_advisory(qrels))
 
 
 def _profile_gates(night: Night, built: Built, kept: LiveRecords) -> list[Gate]:

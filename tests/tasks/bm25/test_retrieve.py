@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-import nightrank.tasks.bm25.retrieve
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.errors import MachineError
 from nightrank.storage.records import LEG
@@ -138,7 +137,7 @@ def test_top_k_is_that_of_a_plain_loop_with_many_ties(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, queries_at_once: int
 ) -> None:
     # Few distinct texts: most scores are ties, and blocks of queries must not matter.
-    monkeypatch.setattr(nightrank.tasks.bm25.retrieve, "QUERIES_AT_ONCE", queries_at_once)
+    monkeypatch.setattr("nightrank.tasks.kernels.postings.QUERIES_AT_ONCE", queries_at_once)
     monkeypatch.setattr("nightrank.storage.bm25.index.SLOTS_PER_BLOCK", 37)
     generator = np.random.default_rng(5)
     kinds = ["a b", "b a", "a a c", "c d", "d", "e e e", "a b c d e"]

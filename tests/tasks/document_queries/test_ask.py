@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from nightrank.tasks.document_queries.titles import can_be_asked, shown
 from nightrank.tasks.query_log.near_form import near_form
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from nightrank.tasks.query_log.fill import DocumentQuery
@@ -35,7 +36,7 @@ def asked(folder: Path, documents: Iterable[Document]) -> list[DocumentQuery]:
         for position, document in enumerate(documents):
             writer.write(raw_row(document, position=position))
     deduplicate_documents(raw, settled)
-    return queries_of_documents(settled)
+    return list(queries_of_documents(settled))
 
 
 def page(name: str, title: str = "", text: str = "", language: str = "") -> Document:
@@ -137,3 +138,17 @@ def test_any_texts_ask_plain_queries_or_none(
         assert query.text == normalise_query(query.text)
         assert can_be_asked(query.text)
         assert "\n" not in query.text
+
+
+def test_questions_of_a_model_come_in_turn_marked_and_no_more_than_are_taken(tmp_path: Path) -> None:
+    taken: list[int] = []
+
+    def ask_model(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+        for number, _ in enumerate(rows):
+            taken.append(number)
+            yield f"what is question number {number}"
+
+    asked(tmp_path, library(21))
+    found = list(islice(queries_of_documents(tmp_path / "settled.parquet", ask_model), 7))
+    assert [query.origin for query in found[:6]] == ["question", "title", "question", "phrase", "question", "heading"]
+    assert len(taken) <= 5

@@ -83,7 +83,7 @@ def test_the_leg_is_what_brute_force_finds(
     monkeypatch: pytest.MonkeyPatch, depth: int, texts_at_once: int, whole: bool
 ) -> None:
     monkeypatch.setattr(module, "TEXTS_AT_ONCE", texts_at_once)
-    monkeypatch.setattr(module, "QUERIES_AT_ONCE", 3)
+    monkeypatch.setattr("nightrank.tasks.kernels.postings.QUERIES_AT_ONCE", 3)
     generator = np.random.default_rng(depth)
     rows = random_rows(generator, 40, vocabulary=50, whole=whole)
     queries = random_rows(generator, 8, vocabulary=70, whole=whole)  # tokens that no text has, too

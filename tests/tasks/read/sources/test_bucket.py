@@ -67,7 +67,11 @@ FOLDER = {
 
 @pytest.mark.parametrize(
     "patterns",
-    [{}, {"include": ["*.md", "lang=*/"]}, {"exclude": ["a/", "*.csv", "sub/*", "!sub/page.html"]}],
+    [
+        {},
+        pytest.param({"include": ["*.md", "lang=*/"]}, marks=pytest.mark.long),
+        pytest.param({"exclude": ["a/", "*.csv", "sub/*", "!sub/page.html"]}, marks=pytest.mark.long),
+    ],
     ids=["default", "include", "exclude"],
 )
 def test_a_bucket_gives_what_a_folder_with_the_same_files_gives(
@@ -122,7 +126,11 @@ def test_what_was_removed_is_asked_for_once_and_gone(bucket: Watched, reader: Re
     assert len(list((reader.folder / "sources").rglob("*.txt"))) == PAGES - 1
 
 
-@pytest.mark.parametrize("answer", [EXPIRED, BROKEN, DENIED], ids=["expired", "broken", "denied"])
+@pytest.mark.parametrize(
+    "answer",
+    [EXPIRED, pytest.param(BROKEN, marks=pytest.mark.long), DENIED],  # what is broken is asked again for a while
+    ids=["expired", "broken", "denied"],
+)
 @pytest.mark.parametrize("page", [1, 2])
 def test_a_listing_that_fails_changes_nothing(bucket: Watched, reader: Reader, answer: Answer, page: int) -> None:
     texts = filled(bucket)
@@ -159,6 +167,12 @@ def test_a_listing_that_ends_early_is_gone_on_with_behind_its_last_key(
     texts = filled(bucket)
     bucket.change = change  # type: ignore[assignment]
     assert reader.texts(bucket.settings()) == texts  # also the first time
+
+
+def test_a_store_that_cannot_begin_behind_a_key_lists_nothing_twice(bucket: Watched, reader: Reader) -> None:
+    texts = filled(bucket)
+    bucket.knows_no_start = True
+    assert reader.texts(bucket.settings()) == texts
 
 
 def holes(asked: Asked, body: bytes) -> bytes:
@@ -304,6 +318,9 @@ def test_a_source_that_is_named_no_more_is_not_kept(bucket: Watched, reader: Rea
     reader.read(bucket.settings("other/"))
     assert [path.name for path in (reader.folder / "sources").rglob("*.txt")] != []
     assert len(list((reader.folder / "sources").iterdir())) == 1
+    (reader.folder / "here.txt").write_text("A file here")
+    reader.read(DocumentsSettings(source="here.txt"))
+    assert not list((reader.folder / "sources").iterdir())
 
 
 def test_a_workspace_in_the_same_bucket_is_none_of_the_source(bucket: Watched, reader: Reader) -> None:
@@ -317,8 +334,8 @@ def test_one_object_is_a_source(bucket: Watched, reader: Reader, tmp_path: Path)
     rows = b"id,title,text\n1,One,Two\n"
     bucket.put("docs/rows.csv", rows)
     (tmp_path / "rows.csv").write_bytes(rows)
-    [found] = reader.read(bucket.settings("docs/rows.csv"))
     [expected] = reader.read(DocumentsSettings(source="rows.csv"))
+    [found] = reader.read(bucket.settings("docs/rows.csv"))
     assert (found.document_id, found.title, found.text) == (expected.document_id, expected.title, expected.text)
     bucket.counts.clear()
     reader.read(bucket.settings("docs/rows.csv"))

@@ -39,6 +39,20 @@ class Odd(Source):
         for one in wanted:
             yield Fetched(one.key, "1", {"_id": "other", "text": object() if self.place == "odd" else "Fetched"})
 
+class Files(Source):
+    gives = "files"
+    at_once = 2
+
+    def __init__(self, place):
+        pass
+
+    def listing(self):
+        yield from (Listed(key, "1") for key in ("b/a.txt", "a.txt", "rows.csv", "picture.png", ".hidden.txt"))
+
+    def fetch(self, wanted):
+        for one in wanted:
+            yield Fetched(one.key, "1", [b"id,title,text\\n1,", b"One,Two\\n"] if "rows" in one.key else [b"Text"])
+
 def nothing(place):
     return place
 """
@@ -62,7 +76,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (site / "odd_source.py").write_text(CODE)
     entries = [
         *("issues = issues_source:IssuesSource", "odd = odd_source:Odd"),
-        *("none = odd_source:nothing", "gone = no_such:X"),
+        *("none = odd_source:nothing", "gone = no_such:X", "files = odd_source:Files"),
     ]
     (site / "trackers-1.0.dist-info" / "METADATA").write_text("Name: trackers\nVersion: 1.0\n")
     (site / "trackers-1.0.dist-info" / "entry_points.txt").write_text("\n".join(["[nightrank.sources]", *entries]))
@@ -140,6 +154,15 @@ def test_a_record_in_a_listing_is_not_fetched_and_an_id_may_be_its_own(reader: R
     assert found == [("a", "In the listing"), ("other", "Fetched")]
 
 
+def test_files_of_a_connector_are_read_as_those_of_a_folder(reader: Reader) -> None:
+    found = reader.read(DocumentsSettings(source="files:x"))
+    assert [(document.document_id, document.text) for document in found] == [
+        ("a.txt", "Text"),
+        ("b/a.txt", "Text"),
+        ("1", "Two"),
+    ]
+
+
 def test_a_record_that_json_cannot_say_is_a_bad_row(reader: Reader) -> None:
     assert reader.read(DocumentsSettings(source="odd:odd")) == []
     assert ["no JSON value" in row.reason for row in reader.bad] == [True, True]
@@ -152,7 +175,7 @@ def test_a_record_that_json_cannot_say_is_a_bad_row(reader: Reader) -> None:
         ("odd:twice", InputError, "1 keys more than once"),
         ("none:x", InputError, "gives str, which is no Source"),
         ("gone:x", MachineError, "ModuleNotFoundError"),
-        ("wiki:x", InputError, "no connector 'wiki'.*installed are gone, issues, none, odd"),
+        ("wiki:x", InputError, "no connector 'wiki'.*installed are files, gone, issues, none, odd"),
         ("wiki://x", InputError, "cannot be read from wiki://"),
     ],
 )

@@ -232,6 +232,30 @@ class TestPostgres:
         monkeypatch.setattr(PostgresQuery, "rows_of", late)
         assert len(reader.read(place.settings(cursor="updated_at"))) == 3
 
+    def test_a_connection_that_is_lost_in_mid_scan_changes_nothing(
+        self, place: Place, reader: Reader, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from nightrank.storage.sources.postgres import PostgresQuery
+
+        before = reader.read(place.settings(cursor="updated_at"))
+        versions = PostgresQuery.versions
+        monkeypatch.setattr("nightrank.storage.sources.database._FIRST", 1)  # rows at once
+
+        def lost(self: PostgresQuery, key: object) -> Iterator[tuple[str | None, str | None]]:
+            for number, row in enumerate(versions(self, key)):  # type: ignore[arg-type]
+                yield row
+                if number == 0:
+                    place.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'nightrank'"
+                    )
+
+        monkeypatch.setattr(PostgresQuery, "versions", lost)
+        with pytest.raises(MachineError, match="does not answer"):
+            reader.read(place.settings(cursor="updated_at"))
+        monkeypatch.undo()
+        monkeypatch.setenv(PASSWORD_NAME, PASSWORD)
+        assert reader.read(place.settings(cursor="updated_at")) == before
+
     def test_the_session_may_not_write(self, place: Place, reader: Reader) -> None:
         place.execute(
             "CREATE OR REPLACE FUNCTION spoil() RETURNS text LANGUAGE sql AS "
