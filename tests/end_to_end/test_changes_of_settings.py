@@ -175,7 +175,13 @@ def test_a_night_of_edits_and_another_reranker_at_once_equals_a_rebuild(
 
 @pytest.mark.long
 @pytest.mark.parametrize("damage", ["missing", "cut short"])
-@pytest.mark.parametrize("name", ["documents.parquet", "bm25.duckdb", "dense.parquet", "queries.parquet"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("documents.parquet", "bm25.duckdb", "dense.parquet", "queries.parquet"),
+        pytest.param("snippets.parquet", marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_damaged_of_the_release_before_is_made_again_without_a_model(
     name: str, damage: str, collection: Collection, refresh: Refresh, tmp_path: Path
 ) -> None:
