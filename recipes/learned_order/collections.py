@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import lzma
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -97,6 +97,14 @@ class Scored:
             legs = {leg: stored[leg] for leg in LEGS}
             return cls(stored["queries"], legs, stored["pair_scores"], stored["relevant"], stored["answer_counts"])
 
+    def cut(self, depth: int) -> Self:
+        """The same with the first entries alone of each leg's lists.
+
+        Args:
+            depth: Entries of a query.
+        """
+        return replace(self, legs={leg: _cut(self.queries, scores, depth) for leg, scores in self.legs.items()})
+
 
 def read_slice(collection: Collection, data: Path) -> Slice:
     """The part of a collection that is fitted on, always the same.
@@ -156,6 +164,19 @@ def fused_ranks(
         legs: Those that are fused.
     """
     return ranks_by_score(queries, np.sum([reciprocal_rank(ranks[leg], k=RRF_K) for leg in legs], axis=0))
+
+
+def _cut(queries: NDArray[np.integer], scores: NDArray[np.float32], depth: int) -> NDArray[np.float32]:
+    """Scores (n,) without those of lower ranks than ``depth`` in their query.
+
+    >>> _cut(np.array([0, 0, 0, 1]), np.array([0.5, np.nan, 2.0, 1.0], dtype=np.float32), 1).tolist()
+    [nan, nan, 2.0, 1.0]
+    """
+    listed = np.flatnonzero(~np.isnan(scores))
+    kept = listed[ranks_by_score(queries[listed], scores[listed]) <= depth]
+    first = np.full_like(scores, np.nan)
+    first[kept] = scores[kept]
+    return first
 
 
 def _of_file(path: Path, collection: Collection) -> list[tuple[str, Passage]]:

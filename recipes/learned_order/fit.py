@@ -1,11 +1,13 @@
 """The fit: gates by which every collection's answers come first, all collections counting the same.
 
 The penalty draws the legs towards equal parts, so that collections that say nothing else get min-max fusion. Legs by
-twos and threes, with and without the reranker, are fitted at once: one set of gates serves them all.
+twos and threes, with long lists and short ones, with and without the reranker, are fitted at once: one set of gates
+serves them all.
 """
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from nightrank.tasks.rank.fit import DECIMALS, NAMES, Fitting, fit_gates
 from nightrank.tasks.rank.learned import FEATURES, Gate, log_means
 from nightrank.tasks.rank.lists import RERANKER, Lists
 from recipes.learned_order.collections import fused_ranks
+from recipes.learned_order.recipe import DEPTHS
 from recipes.legs import SETTINGS
 
 if TYPE_CHECKING:
@@ -43,10 +46,10 @@ def fit(collections: Sequence[Scored], fitting: Fitting) -> dict[str, Gate]:
         fitting: How.
     """
     parts: list[Examples] = []
-    for legs, with_reranker in CONFIGURATIONS:
-        found = [queries_of(one, legs, with_reranker=with_reranker) for one in collections]
+    for depth, (legs, with_reranker) in product(DEPTHS, CONFIGURATIONS):
+        found = [queries_of(one.cut(depth), legs, with_reranker=with_reranker) for one in collections]
         found = [one.weighted(one.weights) for one in found if one.weights.any()]
-        share = 1.0 / (len(CONFIGURATIONS) * max(len(found), 1))
+        share = 1.0 / (len(DEPTHS) * len(CONFIGURATIONS) * max(len(found), 1))
         parts.append(Examples.joined([one.weighted(one.weights * share / one.weights.sum()) for one in found]))
     return fit_gates(parts, equal_parts(parts), fitting)
 

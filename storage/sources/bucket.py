@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from typing_extensions import override
 
+from nightrank.storage.bucket.odd_keys import is_odd, listed_among_odd_keys
 from nightrank.storage.bucket.store import NO_BUCKET, Remote
 from nightrank.storage.errors import InputError
 from nightrank.storage.sources.source import Fetched, Listed, Source, Unreadable
@@ -25,6 +26,10 @@ _PIECE_BYTES = 8 * 1024 * 1024
 _PAGE = 1_000  # objects that are taken from a listing at once
 _TAILS = 100  # times that is asked what comes behind the last key
 ARCHIVED = "InvalidObjectState"  # said of an object in an archive, such as Glacier, which must be brought back first
+
+
+class _OddKey(Exception):
+    """A listing has a key that obstore refuses."""
 
 
 class BucketSource(Source):
@@ -52,12 +57,16 @@ class BucketSource(Source):
         last = ""
         for _ in range(_TAILS):
             before = last
-            for entry in self._listed_behind(before or None):
-                if entry["path"] <= before:  # there are stores that list from the beginning whatever is asked
-                    continue
-                last = max(last, entry["path"])
-                if self._is_meant(entry):
-                    yield self._listed(entry)
+            try:
+                for entry in _without_markers(self._listed_behind(before or None)):
+                    if entry["path"] <= before:  # there are stores that list from the beginning whatever is asked
+                        continue
+                    last = max(last, entry["path"])
+                    if self._is_meant(entry["path"], entry["size"]):
+                        yield self._listed(entry)
+            except _OddKey as error:
+                yield from self._listed_with_odd_keys(behind=last, fault=str(error))
+                return
             # Stores have been seen to end a listing early and call it whole. Behind its last key there must be nothing.
             if last == before or not self._remote.url.startswith("s3://"):
                 return
@@ -67,6 +76,9 @@ class BucketSource(Source):
         from obstore.exceptions import PermissionDeniedError, PreconditionError
 
         for one in wanted:
+            if is_odd(one.key):
+                yield Unreadable(one.key, "its key is no path: it has `..` or `//` in it")
+                continue
             with self._remote.translating_errors(one.key):
                 try:
                     try:
@@ -105,11 +117,14 @@ class BucketSource(Source):
                 for page in obstore.list(self._remote.store, offset=last, chunk_size=_PAGE):
                     yield from page
             except InvalidPathError as error:
-                said = str(error).partition("\n")[0].rstrip(".")
-                raise InputError(
-                    f"{self._remote.url} holds a key that is no path: {said}.",
-                    remedy="Give that object another key, without `..` and `//`, or name a prefix beside it.",
-                ) from error
+                raise _OddKey(str(error).partition("\n")[0].rstrip(".")) from error
+
+    def _listed_with_odd_keys(self, *, behind: str, fault: str) -> Iterator[Listed]:
+        """What comes behind a key, as Arrow lists it: without ETags, so that it is fetched each night."""
+        url, options = self._remote.url, self._remote.options
+        for one in listed_among_odd_keys(url, "", endpoint=options.endpoint, region=options.region, fault=fault):
+            if one.key > behind and self._is_meant(one.key, one.size_bytes):
+                yield Listed(one.key, None, modified=one.modified)
 
     def _head(self, key: str) -> ObjectMeta:
         import obstore
@@ -125,14 +140,26 @@ class BucketSource(Source):
                     remedy="Correct [documents].source; for all that is below a prefix, end it with a slash.",
                 ) from error
 
-    def _is_meant(self, entry: ObjectMeta) -> bool:
+    def _is_meant(self, path: str, size_bytes: int) -> bool:
         """Whether it is an object that somebody put there, and no marker of a folder."""
-        path = entry["path"]
         if self._without is not None and (path == self._without or path.startswith(f"{self._without}/")):
             return False
-        is_marker = entry["size"] == 0 and "." not in path.rpartition("/")[2]
+        is_marker = size_bytes == 0 and "." not in path.rpartition("/")[2]
         return not is_marker
 
     @staticmethod
     def _listed(entry: ObjectMeta) -> Listed:
         return Listed(entry["path"], entry["e_tag"], modified=entry["last_modified"].timestamp())
+
+
+def _without_markers(entries: Iterable[ObjectMeta]) -> Iterator[ObjectMeta]:
+    """Objects without the empty ones that stand for a folder: what comes next is in it, whatever it is called."""
+    held: ObjectMeta | None = None
+    for entry in entries:
+        if held is not None and not entry["path"].startswith(f"{held['path']}/"):
+            yield held
+        held = entry if entry["size"] == 0 else None
+        if held is None:
+            yield entry
+    if held is not None:
+        yield held

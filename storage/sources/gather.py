@@ -104,7 +104,7 @@ def _list(
     with translating(name):
         items = source.listing()
         twice = kept.take_listing(items if sample is None else islice(items, sample * _LISTED_FOR_A_SAMPLE))
-    if twice:
+    if twice and source.gives == "records":  # of files one of a name is meant, and the other a folder's marker
         raise InputError(
             f"{name} lists {twice:,} keys more than once.", remedy="See that each item has a key of its own."
         )

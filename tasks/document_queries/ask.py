@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 SAMPLE = 4000  # documents that are looked at
 CHARACTERS = 6000  # of a text, from its beginning
 IN_TURN: tuple[Origin, ...] = ("title", "phrase", "title", "phrase", "heading")
-WITH_QUESTIONS: tuple[Origin, ...] = ("question", "title", "question", "phrase", "question", "heading")
 
 # The questions of documents, in their order, made as they are taken.
 AskModel = Callable[[Sequence[Mapping[str, Any]]], Iterable[str]]
@@ -59,16 +58,17 @@ def queries_of_documents(documents: Path, ask_model: AskModel | None = None) -> 
         "heading": _headings(rows),
         "phrase": key_phrases(Text(row["text"], row["language"]) for row in rows),
     }
-    if ask_model is None:
-        return _in_turn(asked_by, IN_TURN)
-    return _in_turn({"question": ask_model(rows), **asked_by}, WITH_QUESTIONS)
-
-
-def _in_turn(asked_by: Mapping[Origin, Iterable[str]], turns: Sequence[Origin]) -> Iterator[DocumentQuery]:
-    """Kind by kind in turn, each text once."""
-    rest = {kind: iter(texts) for kind, texts in asked_by.items()}
     seen: set[str] = set()
-    for kind in cycle(turns):
+    others = _in_turn(asked_by, seen)
+    if ask_model is None:
+        return others
+    return _alternately(_in_turn({"question": ask_model(rows)}, seen), others)
+
+
+def _in_turn(asked_by: Mapping[Origin, Iterable[str]], seen: set[str]) -> Iterator[DocumentQuery]:
+    """Kind by kind in turn, each text once, beside what was seen before."""
+    rest = {kind: iter(texts) for kind, texts in asked_by.items()}
+    for kind in cycle((*IN_TURN, "question")):
         if not rest:
             return
         if kind not in rest:
@@ -81,6 +81,17 @@ def _in_turn(asked_by: Mapping[Origin, Iterable[str]], turns: Sequence[Origin]) 
                 break
         else:
             del rest[kind]
+
+
+def _alternately(*of: Iterator[DocumentQuery]) -> Iterator[DocumentQuery]:
+    """One of each in turn, as long as there is any."""
+    rest = [*of]
+    while rest:
+        for queries in [*rest]:
+            if (query := next(queries, None)) is None:
+                rest.remove(queries)
+            else:
+                yield query
 
 
 def _title(row: Mapping[str, Any], title: str, site: frozenset[str]) -> str:

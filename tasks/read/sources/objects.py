@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.inputs import DocumentsSettings
 
 _CORPUS = "corpus.jsonl"
+_NO_NAMES = (".", "..")  # of keys that are no paths, which are told and not hidden
 
 
 def wanted_keys(keys: Iterable[str], settings: DocumentsSettings, *, account: Account) -> Iterator[str]:
@@ -58,7 +59,7 @@ def _walked(keys: Iterable[str], selection: Selection) -> Iterator[Found]:
         if key.startswith(left_out):
             continue
         *parents, name = key.split("/")
-        if any(part.startswith(".") for part in (*parents, name)):
+        if any(part.startswith(".") and part not in _NO_NAMES for part in (*parents, name)):
             continue
         folders = ["/".join(parents[: depth + 1]) for depth in range(len(parents))]
         why_not, what = "", ""

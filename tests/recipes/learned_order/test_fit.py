@@ -84,6 +84,26 @@ def test_a_query_whose_answers_nobody_finds_teaches_nothing() -> None:
     assert queries_of(lost, ("bm25", "dense"), with_reranker=True).weights.sum() == ASKED - 1
 
 
+def test_a_cut_keeps_the_first_entries_of_each_list_and_what_is_relevant() -> None:
+    whole = collection(0, bm25=0.3, dense=0.3, sparse=0.3, reranker=0.6)
+    cut = whole.cut(5)
+    for leg in LEGS:
+        listed = ~np.isnan(cut.legs[leg])
+        assert np.bincount(cut.queries[listed], minlength=ASKED).tolist() == [5] * ASKED
+        for query in range(ASKED):
+            own = whole.queries == query
+            assert cut.legs[leg][own & listed].min() > np.partition(whole.legs[leg][own & ~listed], -1)[-1]
+        np.testing.assert_array_equal(cut.legs[leg][listed], whole.legs[leg][listed])
+    np.testing.assert_array_equal(cut.relevant, whole.relevant)
+    np.testing.assert_array_equal(whole.cut(ENTRIES).legs["bm25"], whole.legs["bm25"])
+
+
+@pytest.mark.parametrize("depth", [ENTRIES, 10])
+def test_a_leg_that_knows_nothing_counts_for_little_however_long_lists_are(fitted: LearnedOrder, depth: int) -> None:
+    strange = weights(fitted, collection(52, bm25=0.3, dense=0.0, sparse=0.0, reranker=0.0).cut(depth))
+    assert strange["dense"] < 0.25
+
+
 def test_no_language_that_is_left_for_measuring_is_fitted_on() -> None:
     assert not {"ja", "zh", "fr", "fa", "pt"} & {one.language.partition("-")[0] for one in COLLECTIONS}
     assert len({one.name for one in COLLECTIONS}) == len(COLLECTIONS)

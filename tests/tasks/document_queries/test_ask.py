@@ -150,5 +150,5 @@ def test_questions_of_a_model_come_in_turn_marked_and_no_more_than_are_taken(tmp
 
     asked(tmp_path, library(21))
     found = list(islice(queries_of_documents(tmp_path / "settled.parquet", ask_model), 7))
-    assert [query.origin for query in found[:6]] == ["question", "title", "question", "phrase", "question", "heading"]
+    assert [query.origin for query in found[:6]] == ["question", "title", "question", "phrase", "question", "title"]
     assert len(taken) <= 5

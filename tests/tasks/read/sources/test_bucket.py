@@ -61,6 +61,7 @@ FOLDER = {
     "beir/queries.jsonl": b'{"_id": "1", "text": "no document"}\n',
     "beir/qrels/test.tsv": b"query-id\tcorpus-id\tscore\n1\t5\t1\n",
     "kept.txt": b"Plain text.",
+    "v1.2/news.txt": b"Of a folder with a dot.",
     "broken.csv.gz": b"no gzip",
 }
 
@@ -82,7 +83,7 @@ def test_a_bucket_gives_what_a_folder_with_the_same_files_gives(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         bucket.put(f"docs/{name}", content)
-    for marker in ("docs/", "docs/sub/", "docs/a/"):  # as consoles make folders
+    for marker in ("docs/", "docs/sub/", "docs/a/", "docs/beir/", "docs/v1.2/", "docs/kept.txt/"):  # as consoles make
         bucket.put(marker, b"")
     bucket.put("docs-old/x.md", b"# Of another prefix")
 
@@ -358,9 +359,16 @@ def test_a_bucket_that_is_not_there_names_the_setting(bucket: Watched, reader: R
 
 
 def test_a_key_that_is_no_path_is_told(bucket: Watched, reader: Reader) -> None:
-    bucket.put("docs/a/../b.md", "# Odd")
-    with pytest.raises(InputError, match="a key that is no path"):
-        reader.read(bucket.settings())
+    texts = filled(bucket)
+    for key in ("a/../b.txt", "a//b.txt", "page-00.txt//", "page-03/./x.txt"):
+        bucket.put(f"docs/{key}", "Odd")
+    for _ in range(2):
+        assert reader.texts(bucket.settings()) == texts
+        assert [row.file for row in reader.bad] == ["a//b.txt", "a/../b.txt", "page-03/./x.txt"]
+        assert all("its key is no path" in row.reason for row in reader.bad)
+    bucket.delete("docs/page-05.txt")
+    del texts["page-05.txt"]
+    assert reader.texts(bucket.settings()) == texts
 
 
 def test_a_sample_fetches_no_more_than_it_reads(bucket: Watched, reader: Reader) -> None:
