@@ -21,6 +21,7 @@ from nightrank.tasks.stages.built import Built
 from nightrank.tasks.stages.filter import compile_filters
 from nightrank.tasks.stages.gate.ask import ask_gates
 from nightrank.tasks.stages.index import build_statistics, chunk_documents, embed_chunks
+from nightrank.tasks.stages.known_items import measure_known_items
 from nightrank.tasks.stages.measure import measure_stages
 from nightrank.tasks.stages.near import Answered, answer_near
 from nightrank.tasks.stages.publish import prune_unreachable, publish, write_results
@@ -84,8 +85,9 @@ def refresh(settings_file: str = "nightrank.toml", accept: tuple[str, ...] = ())
 
         built = Built(inputs, cut, index, asked, queries, encoded, bm25_leg, dense, weighted, reranked, results, near)
         measured = stage(measure_stages, night, built, embedder, sparse, reranker, learned=build.learned)
-        verdicts = stage(ask_gates, night, built, measured, accept)
-        manifest = record(build, built, measured, verdicts)
+        known = stage(measure_known_items, night, built, embedder, sparse, reranker, learned=build.learned)
+        verdicts = stage(ask_gates, night, built, measured, known, accept)
+        manifest = record(build, built, measured, known, verdicts)
 
         reported = stage(report_release, night, manifest)
         published = stage(making_release(publish, night, manifest), night, reported)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from nightrank.flows.terminal import plain, terminal
 
 if TYPE_CHECKING:
+    from nightrank.flows.judge.clicks import JudgedByClicks
     from nightrank.flows.judge.model import JudgedByModel
     from nightrank.flows.judge.people import JudgedByPeople, Waiting
 
 FAILURES_SHOWN = 3
+RANKS_SHOWN = 10
 STEP = 10  # answers after which the terminal is told of them
 
 
@@ -65,6 +67,28 @@ def show_judged_by_model(judged: JudgedByModel) -> None:
         console.print(f"Advisory: {judged.agreement.why_not}. No gate rests on them.", style="yellow", highlight=False)
     else:
         console.print("Agreement is shown: gates rest on them where [judgments].qrels names them.")
+
+
+def show_judged_by_clicks(judged: JudgedByClicks) -> None:
+    """What clicks say, and what that rests on."""
+    console, found, read = terminal(), judged.found, judged.read
+    if judged.qrels is None:
+        console.print("Clicks say too little: no document was looked at often enough and opened.")
+    else:
+        console.print(f"{len(found.judgments):,} judgments of {found.queries:,} queries in {plain(str(judged.qrels))}.")
+    console.print(f"Read of {plain(judged.log)}: {read.impressions:,} searches, {found.clicks:,} clicks.")
+    looks = ", ".join(f"{value:.2f}" for value in found.propensities[:RANKS_SHOWN])
+    how = "estimated" if found.estimated else "not estimated: too few documents were shown at several ranks, or given"
+    console.print(f"Propensities of a look by rank ({how}): {looks}.", highlight=False)
+    for count, what in (
+        (read.without_list, "searches do not say what they showed"),
+        (read.lost_clicks, "clicks are on nothing that was shown"),
+        (read.too_few_users, "queries have fewer users than [queries].min_users"),
+    ):
+        if count:
+            console.print(f"{count:,} {what}; they do not count.", style="yellow", highlight=False)
+    if judged.qrels is not None:
+        console.print(f'To measure by them: [judgments] qrels = "{plain(judged.name)}"', highlight=False)
 
 
 def show_progress(answered: int, wanted: int) -> None:

@@ -14,18 +14,22 @@ from nightrank.tasks.read.account import totals
 if TYPE_CHECKING:
     from nightrank.flows.night.build import Build
     from nightrank.storage.release.documents import Changes
+    from nightrank.storage.release.manifest import KnownItemsMeasured
     from nightrank.tasks.stages.built import Built
     from nightrank.tasks.stages.gate.ask import GateVerdicts
     from nightrank.tasks.stages.measure import Measured
 
 
-def record(build: Build, built: Built, measured: Measured, verdicts: GateVerdicts) -> Manifest:
+def record(
+    build: Build, built: Built, measured: Measured, known: KnownItemsMeasured | None, verdicts: GateVerdicts
+) -> Manifest:
     """The manifest of the release that a run has built, but for its files.
 
     Args:
         build: The run.
         built: What its stages made.
         measured: What was measured of it.
+        known: By known items; None where there are none.
         verdicts: Of the gates.
     """
     night = build.night
@@ -43,6 +47,7 @@ def record(build: Build, built: Built, measured: Measured, verdicts: GateVerdict
         seconds=build.total_seconds(),
         measures={stage: dict(values) for stage, values in measured.means.items()},
         judged_by=measured.judged_by,
+        known_items=known,
         gates=verdicts.gates,
         account=totals(built.account),
         log_means=built.reranked.log,

@@ -78,6 +78,7 @@ class Summary:
             "dropped": {drop.reason: {"rows": drop.rows, "traffic": drop.traffic} for drop in self.dropped},
             "account": [*as_rows(self.account)],
             "judged_by": self.manifest.judged_by,
+            "known_items": None if self.manifest.known_items is None else settings_as_json(self.manifest.known_items),
             "measures": {stage: dict(values) for stage, values in self.manifest.measures.items()},
             "ladder": [stage.as_json() for stage in self.ladder],
             "depths": [{"depth": depth, **measures} for depth, measures in self.depths],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nightrank.flows.night.summary import Summary
-    from nightrank.storage.release.manifest import Gate, Manifest
+    from nightrank.storage.release.manifest import Gate, KnownItemsMeasured, Manifest
     from nightrank.tasks.counts import MemoUse
 
 
@@ -42,9 +42,18 @@ def show_summary(summary: Summary) -> None:
         milliseconds = {stage.stage: stage.milliseconds for stage in summary.ladder if stage.milliseconds is not None}
         title = f"Measures on {counts.queries_judged} {judged_queries(manifest.judged_by)}"
         show_measures(manifest.measures, title=title, milliseconds=milliseconds)
+    if manifest.known_items is not None:
+        show_measures(manifest.known_items.measures, title=known_items_title(manifest.known_items))
     console.print(_gates_table(manifest))
     show_account(summary.account, console)
     _show_notes(console, summary)
+
+
+def known_items_title(known: KnownItemsMeasured) -> str:
+    """What the table of known items' measures is headed with: what they are, and what they are not."""
+    kinds = ((known.titles, "titles"), (known.headings, "headings"), (known.sentences, "sentences"))
+    told = ", ".join(f"{count} {name}" for count, name in kinds if count)
+    return f"Measures on {known.items} known items ({told}, masked); nobody judged them"
 
 
 def _counts_table(summary: Summary) -> Table:

@@ -18,6 +18,21 @@ EVALUATION = pa.schema(
     ]
 )
 
+# known_items.parquet: the masked copies of what titles, headings and sentences ask for; known_evaluation.parquet, of
+# schema EVALUATION, has their items as query ids.
+KNOWN_ITEMS = pa.schema(
+    [
+        pa.field("item", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # title, heading or sentence
+        pa.field("query_key", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),  # the query
+        pa.field("document_id", pa.string(), nullable=False),  # that it asks for
+        pa.field("chunk_hash", pa.string(), nullable=False),  # of the copy
+        pa.field("dense_score", pa.float32()),  # of the copy for the query; null where the leg is off
+        pa.field("sparse_score", pa.float32()),
+    ]
+)
+
 # depths.parquet: what the weighted ranking is worth where only the first `depth` candidates are reranked.
 DEPTHS = pa.schema(
     [

@@ -125,6 +125,10 @@ class Evaluation(TableReference):
     """Measures of each stage and judged query."""
 
 
+class KnownItems(TableReference):
+    """What titles, headings and sentences ask for, masked: the copies that compete in place of the originals."""
+
+
 class Depths(TableReference):
     """Measures by reranking depth."""
 
@@ -283,6 +287,9 @@ class ReleaseFiles:
     results = Named("results.sqlite", Results)
     snippets = Named("snippets.parquet", CarriedSnippets)
     evaluation = Named("evaluation.parquet", Evaluation)
+    known_items = Named("known_items.parquet", KnownItems)  # where there are any
+    known_candidates = Named("known_candidates.parquet", Candidates)  # theirs
+    known_evaluation = Named("known_evaluation.parquet", Evaluation)  # by them
     depths = Named("depths.parquet", Depths)
     diagnosis = Named("diagnosis.parquet", Diagnosis)
     measured_again = Named("previous.parquet", Evaluation)  # the release that was live, by today's judgments

@@ -117,6 +117,31 @@ class ChunkTableVersion(_Record):
     version: int
 
 
+class KnownItemsMeasured(_Record):
+    """What a release is worth by known items: beside the judgments, and never mixed with them.
+
+    Attributes:
+        titles: Items that are titles.
+        headings: That are headings.
+        sentences: That are sentences.
+        embedded: Masked copies that were embedded now.
+        pairs_scored: Pairs that the reranker scored now.
+        measures: Means by stage and measure.
+    """
+
+    titles: int
+    headings: int
+    sentences: int
+    embedded: int
+    pairs_scored: int
+    measures: dict[str, dict[str, float]]
+
+    @property
+    def items(self) -> int:
+        """All of them."""
+        return self.titles + self.headings + self.sentences
+
+
 class Manifest(_Record):
     """What a release is; the last file written into it."""
 
@@ -132,6 +157,7 @@ class Manifest(_Record):
     seconds: dict[str, float]
     measures: dict[str, dict[str, float]]
     judged_by: JudgedBy | None = None  # what the measures rest on; None without any, and where people judged, formerly
+    known_items: KnownItemsMeasured | None = None
     gates: list[Gate]
     account: dict[str, dict[str, int]] = {}  # totals of account.parquet, by part and kind
     log_means: LogMeans = {}  # empty where plain weights order

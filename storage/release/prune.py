@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from nightrank.storage.workspace.base import Workspace
 
 _OF_MODELS = (PAIRS, QUERIES, SPARSE_TEXTS, SPARSE_QUERIES)  # kinds of memos that a release names by their models
-_READ = (ReleaseFiles.statistics, ReleaseFiles.candidates, ReleaseFiles.queries)
+_READ = (ReleaseFiles.statistics, ReleaseFiles.candidates, ReleaseFiles.queries, ReleaseFiles.known_candidates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +268,7 @@ def _keep_reachable(
         memo_prune.keep_reachable(
             memo,
             kind,
-            files=[_reaching(files, kind) for files in served],
+            files=[path for files in served for path in _reaching(files, kind)],
             queries=[files.queries.path for files in served],
             thorough=thorough,
             dry_run=dry_run,
@@ -278,11 +278,14 @@ def _keep_reachable(
     )
 
 
-def _reaching(files: ReleaseFiles, kind: MemoKind) -> Path:
-    """The file of a release that decides what of a memo stays."""
+def _reaching(files: ReleaseFiles, kind: MemoKind) -> list[Path]:
+    """The files of a release that decide what of a memo stays."""
+    known = [files.known_candidates.path] if files.known_candidates.is_there() else []
     if kind is PAIRS:
-        return files.candidates.path
-    return files.statistics.path if kind in {PAID_PAIRS, SPARSE_TEXTS} else files.queries.path
+        return [files.candidates.path, *known]
+    if kind in {PAID_PAIRS, SPARSE_TEXTS}:
+        return [files.statistics.path]
+    return [files.queries.path, *known]
 
 
 def _served(workspace: Workspace, kind: MemoKind, kept: Sequence[Manifest]) -> dict[Path, list[ReleaseFiles]]:

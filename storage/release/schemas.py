@@ -32,6 +32,7 @@ from nightrank.storage.release.evaluation import (
     DROPPED,
     EVALUATION,
     GAPS,
+    KNOWN_ITEMS,
     LATER_DAY,
 )
 from nightrank.storage.release.gate_records import JUDGMENTS, PAST_RANKINGS, PAST_RELEASES, PROFILE
@@ -67,6 +68,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "LaterDay": LATER_DAY,
     "Drops": DROPPED,
     "Gaps": GAPS,
+    "KnownItems": KNOWN_ITEMS,
     "BadRows": BAD_ROWS,
     "AccountKept": ACCOUNT,
     "JudgmentsKept": JUDGMENTS,

@@ -32,6 +32,7 @@ GATES = (
     "empty",
     "judged",
     "judgments",
+    "known_items",
     "quality_drift",
     "overlap_drift",
     "top1_drift",
@@ -143,6 +144,11 @@ def non_inferiority_gate(change: QualityChange | Incomparable, *, margin: float)
         reason += f"; lost most: {_listed(change.worst)}"
     passed = above or change.difference >= 0.0 or margin >= OFF
     return Gate(name="non_inferiority", passed=passed, value=change.low, threshold=-margin, reason=reason)
+
+
+def known_items_gate(change: QualityChange | Incomparable, *, margin: float) -> Gate:
+    """As ``non_inferiority_gate``, on titles and headings that ask for their own documents."""
+    return non_inferiority_gate(change, margin=margin).model_copy(update={"name": "known_items"})
 
 
 def overlap_gate(changes: RankingChanges | Incomparable, *, least_alike: Sequence[str], min_overlap: float) -> Gate:

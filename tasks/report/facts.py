@@ -83,6 +83,7 @@ class Report:
     Attributes:
         measure: The one that headline and plots speak of; None where nothing was measured.
         score: Of the published results; None where nothing was measured.
+        known_items: What each stage is worth by known items, beside judgments; none without.
         diversity: Diverse results against the final order's; none where they are not diversified.
         score_before: Of those of the release before, as its own run measured them.
         headline: The comparison of the published results; None where there was none.
@@ -103,6 +104,7 @@ class Report:
     counts: Sequence[Count]
     changes: ReportedChanges | Missing
     ladder: Ladder | Missing
+    known_items: Sequence[LadderStage]
     depths: Sequence[tuple[int, Mapping[str, float]]] | Missing
     diversity: Sequence[Compared]
     coverage: Sequence[CoveragePoint] | Missing
@@ -154,6 +156,7 @@ def gather_facts(folder: Path, manifest: Manifest, previous: tuple[Path, Manifes
         counts=counts_beside(None if before is None else before.manifest.counts, manifest.counts),
         changes=_changes(manifest, before),
         ladder=_ladder(release),
+        known_items=_known_items(release),
         depths=_depths(release),
         diversity=_diversity(release),
         coverage=_coverage(release),
@@ -212,6 +215,11 @@ def _ladder(release: ReleaseRead) -> Ladder | Missing:
         return UNMEASURED
     timings = read_timings(release.files.timings)
     return Ladder(ladder(means, timings), stages_beside(means), timings)
+
+
+def _known_items(release: ReleaseRead) -> Sequence[LadderStage]:
+    known = release.manifest.known_items
+    return [] if known is None else [*ladder(known.measures, None), *stages_beside(known.measures)]
 
 
 def _depths(release: ReleaseRead) -> Sequence[tuple[int, Mapping[str, float]]] | Missing:

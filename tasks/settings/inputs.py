@@ -267,12 +267,21 @@ class QueriesSettings(Section):
     )
 
 
+KNOWN_ITEMS = 100  # that "auto" stands for
+
+
 class JudgmentsSettings(Section):
     """``[judgments]``: what a release is measured against."""
 
     qrels: Switchable[str] = Field(
         default=None,
         description="BEIR TSV or TREC qrels; `none`: nothing is measured. Relative to the settings file.",
+    )
+    known_items: Switchable[Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"]] = Field(
+        default="auto",
+        description="Titles, headings and sentences of documents that ask for their own documents, these words masked "
+        "in what is searched: beside judgments, never mixed with them, and cheap. `auto`: 100 where nobody judged and "
+        "no hosted reranker is paid; none where a leg is another engine's run. `none`: no such items.",
     )
     ignore_identical_ids: bool = Field(
         default=False,

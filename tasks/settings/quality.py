@@ -115,6 +115,12 @@ class GatesSettings(Section):
         "where that is more than chance (gate `quality_drift`). Rankings are held to `min_overlap` and "
         "`max_top1_changed`, on documents that have not changed since. `none`: off.",
     )
+    known_items: Switchable[Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
+        default=None,
+        description="What the mean of `measure` over known items may lose against the live release, on those that both "
+        "have (gate `known_items`), as `margin` has it. They order settings much as people do, and not well enough for "
+        "a gate to rest on them unasked. `none`: off.",
+    )
     max_unrelated: Switchable[Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
         default=0.1,
         description="By how much the share of first results may grow that share no word with their query and are no "

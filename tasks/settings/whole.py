@@ -123,4 +123,6 @@ class Settings(Section):
         if not self.near.is_on:
             del value["near"]  # as if there were no such section
         value["judgments"] = {"ignore_identical_ids": self.judgments.ignore_identical_ids}
+        if self.judgments.known_items != "auto":
+            value["judgments"]["known_items"] = self.judgments.known_items
         return value

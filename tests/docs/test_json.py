@@ -13,6 +13,7 @@ import pytest
 
 from nightrank.flows.cli.app import app
 from nightrank.flows.evaluate.outcome import Evaluated
+from nightrank.flows.judge.clicks import JudgedByClicks
 from nightrank.flows.judge.model import JudgedByModel
 from nightrank.flows.judge.people import Waiting
 from nightrank.flows.night.summary import Summary
@@ -26,6 +27,7 @@ from nightrank.flows.start.init import Initialised
 from nightrank.flows.train.promotion import Trained
 from nightrank.flows.tune.flow import Tuning
 from nightrank.storage.release.prune import Pruned
+from nightrank.tasks.judgments.clicks.judge import ClickJudgments
 from nightrank.tasks.tune.cross_validate import Tuned
 from tests.docs.pages import DOCS
 
@@ -44,7 +46,7 @@ OUTCOMES: dict[str, tuple[type, ...]] = {
     "check": (Checked,),
     "refresh": (Summary,),
     "evaluate": (Evaluated,),
-    "judge": (Waiting, JudgedByModel),
+    "judge": (Waiting, JudgedByModel, JudgedByClicks, ClickJudgments),
     "tune": (Tuning, Tuned),
     "train embedder": (Trained,),
     "train reranker": (Trained,),

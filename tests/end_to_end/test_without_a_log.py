@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -34,6 +34,14 @@ def origins(collection: Collection) -> dict[str, tuple[str, int]]:
     return {row["text"]: (row["origin"], row["count"]) for row in files.queries.read().to_pylist()}
 
 
+def known_rows(collection: Collection) -> list[dict[str, Any]]:
+    """The masked copies of the live release's known items."""
+    files = ReleaseFiles(collection.workspace / "releases" / live(collection).release_id)
+    rows: list[dict[str, Any]] = files.known_items.read().to_pylist()
+    assert files.known_candidates.is_there()
+    return rows
+
+
 @pytest.fixture
 def unasked(collection: Collection) -> Collection:
     """Without a log, and without judgments."""
@@ -62,6 +70,19 @@ def test_nights_without_a_log_end_where_a_rebuild_ends_and_ask_little_anew(unask
     refresh_plainly(rebuild.settings_file)
     comparison = compare_releases(FolderWorkspace(unasked.workspace), FolderWorkspace(rebuild.workspace))
     assert comparison.is_exact, comparison.first
+
+    known, made_anew = second.manifest.known_items, live(rebuild).known_items
+    assert known is not None
+    assert made_anew is not None
+    assert known.measures == made_anew.measures
+    assert known_rows(unasked) == known_rows(rebuild)
+    assert {row["kind"] for row in known_rows(unasked)} == {"title"}
+    assert not any(row["text"] == "all about tea" and row["document_id"] != "tea" for row in known_rows(unasked))
+    assert 0 < known.embedded < made_anew.embedded == len(known_rows(unasked))
+    assert second.manifest.judged_by is None
+    assert second.manifest.measures == {}
+    [gate] = [gate for gate in second.manifest.gates if gate.name == "known_items"]
+    assert "known items (titles and headings" in gate.reason
     with SearchCache.open(unasked.workspace) as cache:
         found = cache.get("All about tea")
     assert found is not None

@@ -53,6 +53,22 @@ class ClickCounts:
         """Pairs that were shown at more than one rank: they alone tell what a rank is worth."""
         return int((self.by_pair(np.ones(self.ranks.size)) > 1).sum())
 
+    def without(self, documents: Collection[str]) -> ClickCounts:
+        """Without some documents, such as those that were taken down; the others stay at their ranks."""
+        left = [number for number, (_, document) in enumerate(self.pairs) if document not in documents]
+        if len(left) == len(self.pairs):
+            return self
+        numbers = np.full(len(self.pairs), -1, dtype=np.int64)
+        numbers[left] = np.arange(len(left))
+        kept = numbers[self.pair_of] >= 0
+        return ClickCounts(
+            pairs=[self.pairs[number] for number in left],
+            pair_of=numbers[self.pair_of][kept],
+            ranks=self.ranks[kept],
+            shown=self.shown[kept],
+            clicked=self.clicked[kept],
+        )
+
 
 @dataclass(slots=True)
 class ClickCounter:

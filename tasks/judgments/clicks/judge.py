@@ -69,9 +69,8 @@ class ClickJudgments:
     def as_json(self) -> dict[str, JsonValue]:
         """What ``judge --json`` says of them."""
         return {
-            "judged_by": "clicks",
-            "model": self.model,
-            "judgments": len(self.judgments),
+            "click_model": self.model,
+            "judged": len(self.judgments),
             "queries": self.queries,
             "impressions": self.impressions,
             "clicks": self.clicks,
@@ -82,7 +81,7 @@ class ClickJudgments:
         }
 
 
-def judge_by_clicks(counts: ClickCounts, rules: ClickRules) -> ClickJudgments:
+def judged_by_clicks(counts: ClickCounts, rules: ClickRules) -> ClickJudgments:
     """The judgments that clicks give.
 
     A query of which nothing was opened has none: that nobody clicked says nothing of which document is better.

@@ -17,7 +17,7 @@ from nightrank.storage.keys import digest
 from nightrank.tasks.judgments.known_items.masking import Masked, has_words, masked_chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -109,6 +109,24 @@ class Copies:
             body_starts=[copy.body_start for _, _, copy, _, _ in found],
             titles=[title if copy.has_title else "" for _, _, copy, title, _ in found],
             declared=[declared for *_, declared in found],
+        )
+
+    def named(self) -> Iterator[tuple[int, str]]:
+        """The item and the key of each copy."""
+        return zip(self.item_of.tolist(), self.hashes, strict=True)
+
+    def only(self, rows: NDArray[np.integer]) -> Copies:
+        """Some of the copies, int (m,), with all items."""
+        chosen = rows.tolist()
+        return Copies(
+            items=self.items,
+            item_of=self.item_of[rows],
+            chunk_numbers=self.chunk_numbers[rows],
+            hashes=[self.hashes[row] for row in chosen],
+            texts=[self.texts[row] for row in chosen],
+            body_starts=[self.body_starts[row] for row in chosen],
+            titles=[self.titles[row] for row in chosen],
+            declared=[self.declared[row] for row in chosen],
         )
 
     def queries(self) -> pa.Table:

@@ -18,6 +18,7 @@ from nightrank.tasks.evaluate.single_stages import best_stage
 from nightrank.tasks.gates.account import account_gate
 from nightrank.tasks.gates.advisory import advised
 from nightrank.tasks.gates.judgments import changed_kind
+from nightrank.tasks.gates.known_items import known_change
 from nightrank.tasks.gates.near import near_gate, near_warning
 from nightrank.tasks.gates.profile import profile_gate, shifts, unrelated_gate
 from nightrank.tasks.gates.rules import (
@@ -26,6 +27,7 @@ from nightrank.tasks.gates.rules import (
     bm25_gate,
     coverage_gate,
     integrity_gate,
+    known_items_gate,
     overridden,
     source_age_gate,
 )
@@ -50,9 +52,10 @@ if TYPE_CHECKING:
 
     from nightrank.storage.lance.table import ChunkTable
     from nightrank.storage.records import Judgment
-    from nightrank.storage.release.manifest import Gate
+    from nightrank.storage.release.manifest import Gate, KnownItemsMeasured
     from nightrank.tasks.bm25.audit import Bm25Audit
     from nightrank.tasks.gates.past import Past
+    from nightrank.tasks.gates.rules import QualityChange
     from nightrank.tasks.night import Night
     from nightrank.tasks.read.account import Entry
     from nightrank.tasks.stages.built import Built
@@ -70,19 +73,23 @@ class GateVerdicts(NamedTuple):
 
 
 @stage_task("gates")
-def ask_gates(night: Night, built: Built, measured: Measured, accept: Sequence[str] = ()) -> GateVerdicts:
+def ask_gates(
+    night: Night, built: Built, measured: Measured, known: KnownItemsMeasured | None, accept: Sequence[str] = ()
+) -> GateVerdicts:
     """Ask every gate.
 
     Args:
         night: The run.
         built: The new release.
         measured: What was measured of it.
+        known: By known items; None where there are none.
         accept: Gates that may fail: they are marked as accepted where they do.
     """
     live, queries, inputs = live_release(night, night.current), built.asked.queries.read(), built.inputs
     new = New(built, queries, built.asked.filters(queries), judgments_in(night))
     runs, kept = _runs_filtered(night, new), LiveRecords.of(night)
     gates = [*_soundness(night, new), *change_gates(night, live, runs, new, kept)]
+    gates += [] if known is None else [_known_items_gate(night, built)]
     limits, alone = night.settings.gates, measured.single_stages.read()
     found, max_loss = best_stage(alone), bound(limits.best_stage, off=1.0)
     gates.append(best_stage_gate(found, judged=kind_of(new.judgments), max_loss=max_loss))
@@ -114,6 +121,30 @@ def ask_gates(night: Night, built: Built, measured: Measured, accept: Sequence[s
     if near is not None and (told := near_warning(near)) is not None:
         warnings.append(told)
     return GateVerdicts(gates, tuple(warnings))
+
+
+def _known_items_gate(night: Night, built: Built) -> Gate:
+    """Known items against the live release's; off unless somebody asks for it, and told all the same."""
+    limits, change = night.settings.gates, _known_change(night, built)
+    return known_items_gate(change, margin=bound(limits.known_items, off=1.0))
+
+
+def _known_change(night: Night, built: Built) -> QualityChange | Incomparable:
+    if night.current is None:
+        return Incomparable("it is the first release")
+    files = ReleaseFiles.of(night.workspace, night.current.release_id, only=[ReleaseFiles.known_evaluation])
+    before = whole_file(files.known_evaluation, night.current)
+    if before is None:
+        return Incomparable("the live release has no known items")
+    rows = night.files.known_items.read(["item", "text"]).to_pylist()
+    return known_change(
+        before.read(),
+        night.files.known_evaluation.read(),
+        texts={row["item"]: row["text"] for row in rows},
+        measure=night.settings.gates.measure,
+        confidence=night.settings.gates.confidence,
+        generator=np.random.default_rng(built.inputs.seed),
+    )
 
 
 def judgments_in(night: Night) -> list[Judgment]:

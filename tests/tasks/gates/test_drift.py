@@ -121,9 +121,16 @@ def one_more_falls_to_rank_3(rankings: Rankings, number: int) -> None:
     rankings[f"q{number}"] = ["x", "y", f"d{number}"]
 
 
+def sixty_more_fall_to_rank_3(rankings: Rankings, number: int) -> None:
+    for place in range(60):
+        name = 60 * number + place
+        rankings[f"q{name}"] = ["x", "y", f"d{name}"]
+
+
 @pytest.mark.parametrize(
     ("queries", "spoil", "night"),
     [
+        (2000, sixty_more_fall_to_rank_3, 3),  # .015 a night, which a night may lose: .03 after two, .3 after twenty
         (300, one_more_loses_everything, 10),  # .0033 a night
         (1000, eight_more_lose_everything, 4),  # .008 a night
         (120, one_more_falls_to_rank_3, 8),  # .0042 a night

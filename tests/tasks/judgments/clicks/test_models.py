@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nightrank.tasks.judgments.clicks.counts import ClickCounter, ClickCounts
-from nightrank.tasks.judgments.clicks.judge import ClickRules, judge_by_clicks
+from nightrank.tasks.judgments.clicks.judge import ClickRules, judged_by_clicks
 from nightrank.tasks.judgments.clicks.models import LEAST_MOVED, clicks_over_expected, position_based
 
 LOOKS = np.array([1.0, 0.6, 0.3, 0.15])
@@ -85,16 +85,16 @@ def test_a_document_that_comes_again_in_a_list_counts_where_it_comes_first() -> 
 
 def test_grades_need_support_and_a_query_that_somebody_clicked(likings: dict[tuple[str, str], float]) -> None:
     counts = clicked_by(likings, times=1000, turned=True)
-    found = judge_by_clicks(counts, ClickRules())
+    found = judged_by_clicks(counts, ClickRules())
     assert {one.grade for one in found.judgments} == {1, 3, 6, 8}
     assert {one.judged_by for one in found.judgments} == {"clicks"}
     assert (found.queries, found.moved, found.estimated) == (40, 160, True)
-    assert judge_by_clicks(counts, ClickRules(least_looks=10_000.0)).judgments == ()
+    assert judged_by_clicks(counts, ClickRules(least_looks=10_000.0)).judgments == ()
     counter = ClickCounter()
     for _ in range(1000):
         counter.add("nobody clicks", ["a", "b"], set())
-    assert judge_by_clicks(counter.counts(), ClickRules()).judgments == ()
-    assert judge_by_clicks(ClickCounter().counts(), ClickRules()).judgments == ()
+    assert judged_by_clicks(counter.counts(), ClickRules()).judgments == ()
+    assert judged_by_clicks(ClickCounter().counts(), ClickRules()).judgments == ()
 
 
 def test_the_least_that_must_move_is_more_than_a_few() -> None:
