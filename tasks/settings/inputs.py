@@ -85,7 +85,9 @@ class DocumentsSettings(Section):
     max_query_seconds: float = Field(
         default=600.0, gt=0.0, le=86_400.0, description="How long a database server may take for a part of the rows."
     )
-    store: StoreSettings = StoreSettings()
+    store: StoreSettings = Field(
+        default=StoreSettings(), description="How the store of a source in a bucket is reached."
+    )
     include: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = Field(
         default=(),
         description="Patterns as in .gitignore, relative to the source's folder, of which a file must match one to be "

@@ -1,13 +1,15 @@
 """ModernBERT's encoder over sequences laid end to end: what ettin, gte-modernbert and others are made of.
 
-Layers see their whole sequence or, most of them, 64 tokens on either side; positions are turns of queries and keys.
+Layers see their whole sequence or, most of them, 64 tokens on either side. Positions are turns of queries and keys by
+pairs of numbers: as complex ones, of which a turn is one product. So that pairs lie side by side, the rows of the
+weights that make them are put in another order, which no product of a query with a key can tell.
 
 ModernBERT: Warner et al., 2024, arXiv:2412.13663. Turned positions: Su et al., 2021, arXiv:2104.09864.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,28 +28,6 @@ KNOWN = {"ModernBertModel"}
 LOCAL = "sliding_attention"
 
 
-class _Turns(NamedTuple):
-    """By how much queries and keys of each position are turned.
-
-    Attributes:
-        cosines: (n_positions, 1, size / 2).
-        sines: (n_positions, 1, size / 2).
-    """
-
-    cosines: Tensor
-    sines: Tensor
-
-    def at(self, positions: Tensor) -> _Turns:
-        """Those of tokens, by their positions (n_tokens,)."""
-        return _Turns(self.cosines[positions], self.sines[positions])
-
-    def turned(self, states: Tensor) -> Tensor:
-        """States of tokens, (n_tokens, heads, size), turned in single precision."""
-        first, second = states.float().chunk(2, dim=-1)
-        parts = (first * self.cosines - second * self.sines, second * self.cosines + first * self.sines)
-        return torch.cat(parts, dim=-1).to(states.dtype)
-
-
 class _Layer:
     """One layer's weights, as they are used here.
 
@@ -62,7 +42,7 @@ class _Layer:
         self.heads, self.kind, self.first_only = heads, layer.attention_type, first_only
         self.window = window if layer.attention_type == LOCAL else None
         self.norm = layer.attn_norm
-        self.projected = FusedLinear([layer.attn.Wqkv])
+        self.projected = FusedLinear([_in_pairs(layer.attn.Wqkv, heads=heads)])
         self._attended = FusedLinear([layer.attn.Wo])
         self._mlp_norm = layer.mlp_norm
         wide, gate = _halves(layer.mlp.Wi)
@@ -120,7 +100,7 @@ class PackedModernBert:
             ids, positions = on_device(np.stack([tokens.ids, tokens.positions]), self._device)
             sequences = Sequences.of(tokens, self._device, attends_varying=self._attends_varying)
             states = self._embeddings.norm(functional.embedding(ids, self._embeddings.tok_embeddings.weight))
-            through.append((states, sequences, {kind: turns.at(positions) for kind, turns in self._turns.items()}))
+            through.append((states, sequences, {kind: turns[positions] for kind, turns in self._turns.items()}))
         for layer in self._layers:
             through = [
                 (_through(layer, states, sequences, turns[layer.kind]), sequences, turns)
@@ -129,32 +109,49 @@ class PackedModernBert:
         return [self._final_norm(states) for states, _, _ in through]
 
 
-def _through(layer: _Layer, states: Tensor, sequences: Sequences, turns: _Turns) -> Tensor:
+def _through(layer: _Layer, states: Tensor, sequences: Sequences, turns: Tensor) -> Tensor:
     """States after a layer, (n_tokens, dim), or first tokens' alone, (n, dim)."""
     projected = layer.projected(layer.norm(states)).view(states.shape[0], 3, layer.heads, -1)
-    query, key, value = projected.unbind(1)
-    if layer.first_only:  # the first position is not turned
-        asked = query[sequences.starts]
-        found = sequences.attend_from_first(asked, turns.turned(key), value, window=layer.window)
+    turned, value = _turned(projected[:, :2], turns), projected[:, 2]
+    if layer.first_only:
+        found = sequences.attend_from_first(turned[sequences.starts, 0], turned[:, 1], value, window=layer.window)
         return layer.after_attention(found, states[sequences.starts])
-    found = sequences.attend(turns.turned(query), turns.turned(key), value, window=layer.window)
+    found = sequences.attend(turned[:, 0], turned[:, 1], value, window=layer.window)
     return layer.after_attention(found, states)
 
 
-def _turns_of(turns: Any, kind: str, places: Tensor, weight: Tensor) -> _Turns:  # noqa: ANN401
-    """The turns of a kind of layer at every position, rounded as transformers rounds them."""
+def _turned(states: Tensor, turns: Tensor) -> Tensor:
+    """Queries and keys, (n_tokens, 2, heads, size), turned by complex (n_tokens, 1, 1, size / 2)."""
+    pairs = torch.view_as_complex(states.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turns).flatten(-2).to(states.dtype)
+
+
+def _turns_of(turns: Any, kind: str, places: Tensor, weight: Tensor) -> Tensor:  # noqa: ANN401
+    """A kind of layer's turns by position, rounded as transformers rounds them: complex (n, 1, 1, size / 2)."""
     cosines, sines = turns(weight[:1], places[None], kind)
     half = cosines.shape[-1] // 2  # the second half is the first once more
-    return _Turns(cosines[0, :, None, :half].float(), sines[0, :, None, :half].float())
+    return torch.complex(cosines[0, :, :half].float(), sines[0, :, :half].float())[:, None, None]
+
+
+def _in_pairs(layer: nn.Linear, *, heads: int) -> nn.Linear:
+    """A layer that makes queries, keys and values, with the two numbers side by side of queries' and keys' pairs."""
+    size = layer.out_features // (3 * heads)
+    in_pairs = torch.arange(size).view(2, size // 2).T.flatten()
+    each = torch.stack([in_pairs, in_pairs, torch.arange(size)])
+    rows = (torch.arange(3 * heads).view(3, heads, 1) * size + each[:, None]).flatten().to(layer.weight.device)
+    return _with(layer, layer.weight[rows], None if layer.bias is None else layer.bias[rows])
 
 
 def _halves(layer: nn.Linear) -> list[nn.Linear]:
     """The two layers whose outputs lie side by side in one's."""
-    halves = []
-    for place in (0, 1):
-        half = nn.Linear(layer.in_features, layer.out_features // 2, bias=layer.bias is not None, device="meta")
-        half.weight = nn.Parameter(layer.weight.detach().chunk(2)[place], requires_grad=False)
-        if layer.bias is not None:
-            half.bias = nn.Parameter(layer.bias.detach().chunk(2)[place], requires_grad=False)
-        halves.append(half)
-    return halves
+    biases = (None, None) if layer.bias is None else layer.bias.chunk(2)
+    return [_with(layer, weight, bias) for weight, bias in zip(layer.weight.chunk(2), biases, strict=True)]
+
+
+def _with(layer: nn.Linear, weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """A layer like another with other weights."""
+    made = nn.Linear(layer.in_features, weight.shape[0], bias=bias is not None, device="meta")
+    made.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    if bias is not None:
+        made.bias = nn.Parameter(bias.detach(), requires_grad=False)
+    return made
