@@ -122,7 +122,7 @@ def _through(layer: _Layer, states: Tensor, sequences: Sequences, turns: Tensor)
 
 def _turned(states: Tensor, turns: Tensor) -> Tensor:
     """Queries and keys, (n_tokens, 2, heads, size), turned by complex (n_tokens, 1, 1, size / 2)."""
-    pairs = torch.view_as_complex(states.float().unflatten(-1, (-1, 2)))
+    pairs = torch.view_as_complex(states.float().view(*states.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * turns).flatten(-2).to(states.dtype)
 
 
