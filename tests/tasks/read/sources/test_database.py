@@ -203,6 +203,12 @@ def test_names_of_columns_and_ids_are_never_taken_for_sql(place: Place, reader: 
     assert found.text == "Otherwise"
 
 
+def test_nothing_is_kept_of_a_query_that_has_no_cursor_any_more(place: Place, reader: Reader) -> None:
+    reader.read(place.settings(cursor="updated_at"))
+    reader.read(place.settings())
+    assert not list((reader.folder / "sources").iterdir())
+
+
 def test_nothing_is_kept_of_a_row_that_is_taken_down(place: Place, reader: Reader) -> None:
     place.execute("UPDATE articles SET body = 'Secret of somebody' WHERE id = 2")
     reader.read(place.settings(cursor="updated_at"), retracted={"2"})
