@@ -164,6 +164,8 @@ def test_its_signature_is_another_one_when_it_has_changed(place: Place, tmp_path
         ("SELECT 1 AS id, 2 AS price", "no title or text column"),
         ("DELETE FROM articles", "refuses the query"),
         ("SELECT 1 AS id, 'a' AS text; DELETE FROM articles", "refuses the query"),
+        ("SELECT 1 AS id, 'a' AS text) AS x; COMMIT; DELETE FROM articles; SELECT * FROM (SELECT 1 AS id", "query"),
+        ("SELECT id, clock, timeout FROM articles", "refuses the query"),
     ],
 )
 def test_a_query_that_cannot_be_one_is_told_and_changes_nothing(
@@ -174,6 +176,41 @@ def test_a_query_that_cannot_be_one_is_told_and_changes_nothing(
     assert said in raised.value.message
     assert "query" in raised.value.message + raised.value.remedy
     assert len(reader.read(place.settings())) == 3
+
+
+def test_a_query_of_a_table_writes_no_file(reader: Reader) -> None:
+    (reader.folder / "rows.csv").write_text("id,text\n1,One\n")
+    for statement in (f"COPY (SELECT 1) TO '{reader.folder}/owned.csv'", "SET memory_limit = '1MB'"):
+        query = f"SELECT 1 AS id) AS documents; {statement}; SELECT * FROM (SELECT 1 AS id, 'a' AS text"
+        with pytest.raises(InputError, match="more than one statement"):
+            reader.read(DocumentsSettings(source="rows.csv", query=query))
+    assert [path.name for path in reader.folder.iterdir()] == ["rows.csv"]
+
+
+def test_the_signature_of_a_query_of_many_files_is_theirs(tmp_path: Path) -> None:
+    settings = DocumentsSettings(source="rows/**/*.csv", query="SELECT * FROM documents")
+
+    def signature() -> str:
+        return source_signature(settings, base=tmp_path, named={})
+
+    (tmp_path / "rows" / "new").mkdir(parents=True)
+    (tmp_path / "rows" / "a.csv").write_text("id,text\n1,One\n")
+    found = [signature()]
+    assert signature() == found[0]
+    (tmp_path / "rows" / "new" / "b.csv").write_text("id,text\n2,Two\n")
+    found.append(signature())
+    (tmp_path / "rows" / "a.csv").write_text("id,text\n1,Another\n")
+    found.append(signature())
+    assert len({*found}) == 3
+    (tmp_path / "rows" / "new" / "b.csv").unlink()
+    assert signature() not in found
+
+
+def test_a_value_that_cannot_be_read_is_told(reader: Reader) -> None:
+    (reader.folder / "rows.csv").write_text("id,text\n1,One\n")
+    query = "SELECT id, text, INTERVAL '10000000 years' AS age FROM documents"
+    with pytest.raises(InputError, match="too large to be read"):
+        reader.read(DocumentsSettings(source="rows.csv", query=query))
 
 
 def test_a_cursor_that_is_no_column_is_told(place: Place, reader: Reader) -> None:
@@ -225,6 +262,11 @@ class TestPostgres:
         settings = place.settings("SELECT 1 AS id, 'x' AS text, pg_sleep(30)", max_query_seconds=0.2)
         with pytest.raises(MachineError, match=r"after 0\.2 seconds"):
             reader.read(settings)
+
+    def test_times_that_python_lacks_are_texts(self, place: Place, reader: Reader) -> None:
+        query = "SELECT 1 AS id, 'x' AS text, TIME '24:00' AS a, TIMETZ '24:00+00' AS b, INTERVAL '9999999 years' AS c"
+        [found] = reader.read(place.settings(query))
+        assert found.metadata == {"a": "24:00:00", "b": "24:00:00+00", "c": "9999999 years"}
 
     def test_one_snapshot_is_read(self, place: Place, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
         from nightrank.storage.sources.postgres import PostgresQuery
