@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 FOLDER = "sources"  # of the workspace
 INDEX = "index.sqlite"
+NO_TEXT = "its key is no text"
 _PLACE = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")  # a source's folder; whatever else lies there is not ours
 _TEMPORARY = ".part"
 _ROWS = 1_000  # of a listing that are written at once
@@ -148,14 +149,14 @@ class Kept(Closing):
             self._index.execute("DELETE FROM listed")
             for item in items:
                 given += 1
-                is_given, reason = item.content is not None, None
-                if item.content is not None:
+                key, version = storable(item.key), _storable_version(item.version)
+                is_given, reason = item.content is not None, None if key == item.key else NO_TEXT
+                if item.content is not None and reason is None:
                     try:
-                        self._index.execute(_KEEP, self.of_record(item.key, item.version, item.content))
+                        self._index.execute(_KEEP, self.of_record(key, version, item.content))
                     except ValueError as error:
                         reason = str(error)
-                place = item.key.replace("/", "\x01")
-                rows.append((item.key, place, item.version, item.modified, is_given, reason))
+                rows.append((key, key.replace("/", "\x01"), version, item.modified, is_given, reason))
                 if len(rows) == _ROWS:
                     self._index.executemany(_LIST, rows)
                     rows.clear()
@@ -248,7 +249,7 @@ class Kept(Closing):
     def of_record(self, key: str, version: str | None, record: Mapping[str, object]) -> Brought:
         """A record that is to be kept."""
         text = json.dumps(self._plain(record), ensure_ascii=False)
-        return Brought(key, version, None, len(text), text)
+        return Brought(key, _storable_version(version), None, len(text), text)
 
     def of_pieces(self, key: str, version: str | None, pieces: Iterable[bytes], *, suffix: str) -> Brought:
         """Write a file, which is there as a whole or not at all.
@@ -272,7 +273,7 @@ class Kept(Closing):
                 opened.flush()
                 os.fsync(opened.fileno())
             temporary.replace(path)
-        return Brought(key, version, file, size, None)
+        return Brought(key, _storable_version(version), file, size, None)
 
     def _is_whole(self, file: str | None, size: int) -> bool:
         if file is None:
@@ -298,6 +299,19 @@ class Kept(Closing):
                 ) from error
             path.unlink()  # everything in it can be had again
             return _index_of(path)
+
+
+def storable(text: str) -> str:
+    r"""A text in which bytes that are no characters are written out: SQLite takes no others.
+
+    >>> storable("a\udcff")
+    'a\\udcff'
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _storable_version(version: str | None) -> str | None:
+    return None if version is None else storable(version)
 
 
 def kept_places(folder: Path) -> Iterator[Path]:

@@ -238,7 +238,7 @@ _LOADERS: Mapping[str, type[Loader]] = {
 
 
 def _as_text(load: Callable[[Buffer], object], data: Buffer) -> object:
-    """A time as Python has it, or as the server writes it where Python has none such: infinite, in another era, 24:00."""
+    """A time as Python has it, or as the server writes it where Python has none such: infinite, or 24:00."""
     try:
         return load(data)
     except psycopg.DataError:

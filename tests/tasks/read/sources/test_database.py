@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.sources.kept import NO_TEXT
 from nightrank.tasks.read.account import Kind
 from nightrank.tasks.read.signature import source_signature
 from nightrank.tasks.settings.inputs import DocumentsSettings
@@ -204,6 +205,20 @@ def test_the_signature_of_a_query_of_many_files_is_theirs(tmp_path: Path) -> Non
     assert len({*found}) == 3
     (tmp_path / "rows" / "new" / "b.csv").unlink()
     assert signature() not in found
+
+
+def test_ids_and_cursors_of_bytes_end_no_night(reader: Reader) -> None:
+    def execute(statement: str) -> None:
+        with closing(sqlite3.connect(reader.folder / "rows.db")) as connection, connection:
+            connection.execute(statement)
+
+    execute("CREATE TABLE rows (id, text, version)")
+    execute("INSERT INTO rows VALUES (1, 'One', x'ff00'), ('2', 'Two', x'ff01'), (x'fffe', 'Of no id', x'ff02')")
+    settings = DocumentsSettings(source="rows.db", query="SELECT * FROM rows", cursor="version")
+    assert reader.texts(settings) == {"1": "One", "2": "Two"}
+    assert [row.reason for row in reader.bad] == [NO_TEXT]
+    execute("UPDATE rows SET text = 'Otherwise', version = x'ff03' WHERE id = 1")
+    assert reader.texts(settings) == {"1": "Otherwise", "2": "Two"}
 
 
 def test_a_value_that_cannot_be_read_is_told(reader: Reader) -> None:
