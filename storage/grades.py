@@ -1,7 +1,8 @@
 """The log of what people judged: a line a key that was pressed, brought to the disk before anything else happens.
 
 Nothing in it is ever changed: to undo is a line, too. It ends in a whole line; what a crash of the machine left of one
-is cut off when it is next opened. One process writes it at a time.
+is cut off when it is next opened, and a whole one that only lacks its end, as editors leave it, gets that.
+One process writes it at a time.
 
     {"at": "2026-05-01T12:00:00+00:00", "judge": "Ann", "query_id": "q1", "document_id": "d7", "act": "grade",
      "grade": 2, "query": "wild yeast"}
@@ -74,6 +75,10 @@ class GradeLog(Closing):
         try:
             self._hold()
             self.acts: list[Act] = self._read()
+        except OSError as error:
+            os.close(self._file)
+            message = f"{self.path} cannot be read or mended: {error.strerror}."
+            raise InputError(message, remedy="See whether its disk is whole, and has room.") from error
         except BaseException:
             os.close(self._file)
             raise
@@ -112,9 +117,15 @@ class GradeLog(Closing):
     def _read(self) -> list[Act]:
         data = self.path.read_bytes()
         whole = data.rfind(b"\n") + 1
+        acts = read_acts(data[:whole], name=str(self.path))
         if whole < len(data):
-            os.ftruncate(self._file, whole)
-        return read_acts(data[:whole], name=str(self.path))
+            try:
+                acts += read_acts(data[whole:], name=str(self.path))
+            except InputError:
+                os.ftruncate(self._file, whole)
+            else:
+                os.write(self._file, b"\n")
+        return acts
 
 
 def read_acts(data: bytes, *, name: str) -> list[Act]:
@@ -131,8 +142,8 @@ def read_acts(data: bytes, *, name: str) -> list[Act]:
     for number, line in enumerate(data.splitlines(), 1):
         try:
             act = _DECODER.decode(line)
-            if act.act == "grade" and act.grade not in range(4):
-                raise ValueError(f"the grade {act.grade!r}")
+            if act.grade not in (range(4) if act.act == "grade" else (None,)):
+                raise ValueError(f"the grade {act.grade!r} of what is called {act.act}")
         except (ValueError, RecursionError) as error:
             message = f"{name}, row {number}: {plain_text(str(error))[:200]}."
             raise InputError(message, remedy="Mend or remove that line; others stand for themselves.") from error

@@ -17,6 +17,7 @@ from nightrank.flows.engine.steps import step
 from nightrank.flows.evaluate.artifacts import show_evaluation_in_prefect
 from nightrank.flows.evaluate.baseline import find_baseline
 from nightrank.flows.evaluate.inputs import check_inputs, evaluation_context
+from nightrank.flows.evaluate.known_items import measured_by_known_items
 from nightrank.flows.evaluate.outcome import Evaluated
 from nightrank.flows.settings_file import load_settings
 from nightrank.storage.records import kind_of
@@ -44,6 +45,8 @@ def evaluate(
 ) -> Evaluated:
     """Measure a stored release, and TREC run files, on judged queries.
 
+    Where nobody judged, what the release keeps of its known items is told.
+
     Args:
         settings_file: Path of the settings.
         release_id: Of the release; None for the current one.
@@ -65,6 +68,11 @@ def evaluate(
         WorkspaceBusy: Pairs must be scored, and another run holds the workspace.
     """
     configuration = load_settings(Path(settings_file))
+    judged = qrels is not None or configuration.settings.judgments.qrels is not None
+    if not (judged or runs or only_runs or write_runs or baseline or grid):
+        known = measured_by_known_items(configuration, release_id, measures=measures, per_query=per_query)
+        if known is not None:
+            return known
     context = evaluation_context(configuration, measures=measures, qrels=qrels, now=datetime.now(UTC), seed=seed)
     files, variants = run_names([Path(run) for run in runs or []]), read_grid(grid or [])
     compared_with = None if baseline is None else find_baseline(baseline, configuration)

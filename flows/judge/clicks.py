@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nightrank.flows.judge.inputs import folder_of
+from nightrank.flows.judge.inputs import CLICKS, folder_of
 from nightrank.storage.errors import InputError
 from nightrank.storage.files.atomic import write_text
 from nightrank.storage.retracted.listed import read_retracted
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from nightrank.tasks.judgments.clicks.impressions import ImpressionsRead
     from nightrank.tasks.judgments.clicks.judge import ClickJudgments, ClickRules
 
-CLICKS = "clicks.tsv"
 PROVENANCE = "clicks.json"
 
 

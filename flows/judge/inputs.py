@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from nightrank.tasks.judge.pool import Pooled
     from nightrank.tasks.trec.runs import Entry
 
-PEOPLE, MODEL = "people.tsv", "model.tsv"
+PEOPLE, MODEL, CLICKS = "people.tsv", "model.tsv", "clicks.tsv"
+WRITTEN = (PEOPLE, MODEL, CLICKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,17 @@ def to_judge(
 def judged_by_people(configuration: Configuration) -> list[Judgment]:
     """What people judged: in the file of the settings, where that is people's, and in this program's page."""
     found: dict[tuple[str, str], Judgment] = {}
-    named = judgments_of(configuration.settings.judgments, base=configuration.base, account=Account())
+    settings, base = configuration.settings.judgments, configuration.base
+    # A file in our own folder may be named before it is there, or when all that it held was taken back.
+    waits = settings.qrels is not None and _is_ours_to_write(base / settings.qrels, folder_of(configuration))
+    named = [] if waits else judgments_of(settings, base=base, account=Account())
     for judgment in [*(one for one in named if one.judged_by == "people"), *judged_in(configuration, PEOPLE)]:
         found.setdefault((judgment.query_id, judgment.document_id), judgment)
     return list(found.values())
+
+
+def _is_ours_to_write(path: Path, folder: Path) -> bool:
+    return path.name in WRITTEN and path.parent.resolve() == folder.resolve() and not path.exists()
 
 
 def judged_in(configuration: Configuration, name: str) -> list[Judgment]:

@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from nightrank.flows.judge.app import JudgePage, application
-from nightrank.flows.judge.inputs import PEOPLE, folder_of, judged_by_people, to_judge
+from nightrank.flows.judge.inputs import PEOPLE, folder_of, judged_by_people, judged_in, to_judge
 from nightrank.flows.judge.session import Session
 from nightrank.flows.serve.http.guard import LOOPBACK, Guard
 from nightrank.flows.serve.run import address_of, listening, run_application
+from nightrank.storage.errors import InputError
 from nightrank.storage.grades import GradeLog, grades_of
 from nightrank.tasks.judge.texts import documents_of
+from nightrank.tasks.personal_data import impersonal_id
+from nightrank.tasks.read.values import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -77,7 +80,7 @@ def judge_by_people(
         on_start: Called when it can be asked.
 
     Raises:
-        InputError: There is nothing to judge, or the port is taken.
+        InputError: There is nothing to judge, the port is taken, or the file of judgments holds others than its log.
         WorkspaceBusy: Another process serves the page.
     """
     with listening(HOST, port) as listener, judging(configuration, queries=queries, releases=releases) as session:
@@ -92,11 +95,12 @@ def judging(configuration: Configuration, *, queries: int, releases: Sequence[st
     """What people judge, while they do.
 
     Raises:
-        InputError: There is nothing to judge.
+        InputError: There is nothing to judge, or the file of judgments holds others than its log.
         WorkspaceBusy: Another process holds what people said.
     """
     folder = folder_of(configuration)
     with GradeLog(folder) as log:
+        _require_only_ours(configuration, log)
         ours = {pair for grades in grades_of(log.acts).values() for pair in grades}
         with configuration.workspace.reading():
             wanted = to_judge(configuration, releases=releases, queries=queries)
@@ -111,6 +115,23 @@ def judging(configuration: Configuration, *, queries: int, releases: Sequence[st
             qrels=folder / PEOPLE,
             now=lambda: datetime.now(UTC),
         )
+
+
+def _require_only_ours(configuration: Configuration, log: GradeLog) -> None:
+    """Refuse to write over judgments that the log knows nothing of: of another checkout, or written by hand.
+
+    Raises:
+        InputError: There are some.
+    """
+    said = {(impersonal_id(act.query_id), act.document_id) for act in log.acts}
+    others = [one for one in judged_in(configuration, PEOPLE) if (one.query_id, one.document_id) not in said]
+    if others:
+        name, first = f"{configuration.settings.judge.folder}/{PEOPLE}", others[0]
+        message = (
+            f"{name} holds {len(others):,} judgments that {log.path.name} beside it does not, such as that of query "
+            f"{shown(first.query_id)} and document {shown(first.document_id)}; they would be written over."
+        )
+        raise InputError(message, remedy=f"Give {name} another name, and name that as [judgments].qrels.")
 
 
 def outcome_of(configuration: Configuration, session: Session) -> JudgedByPeople:

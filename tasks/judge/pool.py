@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from nightrank.storage.records import asked_by_people
 from nightrank.tasks.evaluate.measures import parse_measure, stage_runs
+from nightrank.tasks.trec.qrels import can_be_named
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -84,6 +85,8 @@ def pooled_queries(release: StoredRelease, *, most: int | None = None, first: Co
 def query_id(row: Mapping[str, object], judged: Collection[str] = ()) -> str | None:
     """The id by which judgments name a query; None where nothing does: it has none in the log, and a filter.
 
+    Words that are too long for an id name nothing, either.
+
     Args:
         row: Of schema QUERIES.
         judged: Ids that judgments have already.
@@ -92,12 +95,16 @@ def query_id(row: Mapping[str, object], judged: Collection[str] = ()) -> str | N
     'q2'
     >>> query_id({"query_ids": [], "text": "tea", "filter": None}), query_id({"query_ids": [], "filter": "{}"})
     ('tea', None)
+    >>> query_id({"query_ids": [], "text": "pasted text " * 60, "filter": None})
     """
     ids = row["query_ids"]
     assert isinstance(ids, list)
     if ids:
         return str(next((one for one in ids if one in judged), ids[0]))
-    return str(row["text"]) if row["filter"] is None else None
+    if row["filter"] is not None:
+        return None
+    text = str(row["text"])
+    return text if can_be_named(text) else None
 
 
 def systems(

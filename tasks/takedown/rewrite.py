@@ -71,6 +71,7 @@ def release_without(
     named = {*release.manifest.files} - {file.name for file in (*_MADE_ANEW, *_DROPPED)}
     for name in sorted(named):
         _copy(release.folder / name, staging / name, ids=ids, gone=gone)
+    _forget_items(files, made, ids)
     candidates, log = _candidates(release, ids, is_gone)
     made.candidates.write(candidates)
     snippets = files.snippets if files.snippets.is_there() else None  # older releases have none
@@ -127,6 +128,20 @@ def _copy(path: Path, target: Path, *, ids: pa.Array, gone: pa.Array) -> None:
         if name in table.schema.names:
             table = _blanked(table, name, ids.to_pylist())
     write_table(target, table)
+
+
+def _forget_items(files: ReleaseFiles, made: ReleaseFiles, ids: pa.Array) -> None:
+    """Take out of the copied files what known items of some documents found, so that memos forget their words."""
+    if not files.known_items.is_there():
+        return
+    items = files.known_items.read(["item", "query_key", "document_id"])
+    items = items.filter(pc.is_in(items.column("document_id"), value_set=ids))
+    candidates, evaluation = made.known_candidates.read(), made.known_evaluation.read()
+    for file, table, name, of in (
+        (made.known_candidates, candidates, "query_key", items.column("query_key")),
+        (made.known_evaluation, evaluation, "query_id", items.column("item")),
+    ):
+        file.write(table.filter(pc.invert(pc.is_in(table.column(name), value_set=of.combine_chunks()))))
 
 
 def _without_in_lists(table: pa.Table, name: str, beside: str, values: pa.Array) -> pa.Table:

@@ -95,12 +95,24 @@ def read_judgments(path: Path, *, name: str, account: Account) -> list[Judgment]
     return [judgment for judgment, _ in found_rows]
 
 
+def can_be_named(name: str) -> bool:
+    """Whether a query's words or an id can stand in a file of judgments, and are read as they were written.
+
+    >>> can_be_named("black tea"), can_be_named("tea " * 200), can_be_named(" a"), can_be_named("")
+    (True, False, False, False)
+    """
+    try:
+        return identifier(name) == name
+    except ValueError:
+        return False
+
+
 def write_judgments(path: Path, judgments: Iterable[Judgment]) -> None:
     """Write judgments in BEIR's form, with what they rest on as a column of its own.
 
     Args:
         path: Of the file, which appears when it is whole.
-        judgments: They; ids hold neither tabs nor line breaks, which no reader of ours lets in.
+        judgments: They; each id can be named, as ``can_be_named`` says.
     """
     lines = (f"{one.query_id}\t{one.document_id}\t{one.grade}\t{one.judged_by}\n" for one in judgments)
     write_text(path, "\t".join(HEADER) + "\n" + "".join(lines))

@@ -8,12 +8,16 @@ import pytest
 
 from benchmarks.compare_releases import compare_releases
 from benchmarks.plain_nights import refresh_plainly
+from nightrank.flows.evaluate.known_items import measured_by_known_items
 from nightrank.flows.operate.doctor import examine
+from nightrank.flows.settings_file import load_settings
+from nightrank.storage.errors import InputError
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import current_manifest
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.collection import Collection, small_collection
+from tests.support.takedown import taken_down
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +91,22 @@ def test_nights_without_a_log_end_where_a_rebuild_ends_and_ask_little_anew(unask
         found = cache.get("All about tea")
     assert found is not None
     assert found.results
+
+    configuration = load_settings(unasked.settings_file)
+    told = measured_by_known_items(configuration, None, measures=None, per_query=False)
+    assert told is not None
+    assert (told.judged_by, told.queries) == ("known items", known.items)
+    assert told.means == known.measures
+    with pytest.raises(InputError, match="and not by P@3"):
+        measured_by_known_items(configuration, None, measures=["P@3"], per_query=False)
+
+    [item] = {row["item"] for row in known_rows(unasked) if row["document_id"] == "tea"}
+    [key] = {row["query_key"] for row in known_rows(unasked) if row["document_id"] == "tea"}
+    assert taken_down(unasked, "tea", erasing=True).failed == ()
+    files = ReleaseFiles(unasked.workspace / "releases" / live(unasked).release_id)
+    assert "tea" not in {row["document_id"] for row in known_rows(unasked)}
+    assert key not in files.known_candidates.read().column("query_key").to_pylist()
+    assert item not in files.known_evaluation.read().column("query_id").to_pylist()
 
 
 @pytest.mark.long

@@ -34,12 +34,30 @@ def test_half_a_line_that_a_crash_left_is_cut_off(tmp_path: Path) -> None:
         log.add(said("b", 1))
     whole = log.path.read_bytes()
     first = whole.index(b"\n") + 1
-    for cut in range(first, len(whole)):
+    for cut in range(first, len(whole) - 1):
         log.path.write_bytes(whole[:cut])
         with GradeLog(tmp_path) as again:
             assert again.acts == [said("a", 2)]
             again.add(said("c", 0))
         assert [act.document_id for act in read_acts(log.path.read_bytes(), name="log")] == ["a", "c"]
+
+
+def test_a_whole_line_without_its_end_stands(tmp_path: Path) -> None:
+    with GradeLog(tmp_path) as log:
+        log.add(said("a", 2))
+        log.add(said("b", 1))
+    log.path.write_bytes(log.path.read_bytes().rstrip(b"\n"))  # as some editors leave it
+    with GradeLog(tmp_path) as again:
+        assert [act.document_id for act in again.acts] == ["a", "b"]
+        again.add(said("c", 0))
+    with GradeLog(tmp_path) as again:
+        assert [act.document_id for act in again.acts] == ["a", "b", "c"]
+
+
+def test_what_is_skipped_or_taken_back_has_no_grade() -> None:
+    line = b'{"at": "", "judge": "a", "query_id": "q", "document_id": "d", "act": "skip", "grade": 3}\n'
+    with pytest.raises(InputError, match="the grade 3 of what is called skip"):
+        read_acts(line, name="log")
 
 
 def test_a_line_that_the_disk_did_not_take_was_never_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,9 +84,10 @@ class ClickCounter:
             shown: Ids of the documents, best first; one that comes again counts where it comes first.
             clicked: Ranks of those that were opened, from 0.
         """
+        firsts: dict[str, int] = {}
         for rank, document in enumerate(shown):
-            if document in shown[:rank]:
-                continue
+            firsts.setdefault(document, rank)
+        for document, rank in firsts.items():
             cell = self._cells[query, document, rank]
             cell[0] += 1
             cell[1] += rank in clicked

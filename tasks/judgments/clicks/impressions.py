@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from nightrank.storage.errors import InputError
 from nightrank.storage.keys import normalise_query
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from nightrank.tasks.settings.inputs import QueriesSettings
 
 SALT_BYTES = 32
+
+_Entry: TypeAlias = tuple[str, tuple[str, ...], set[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,14 @@ class _Reading:
 
     Attributes:
         lists: By impression, or by the number of the row without one: the query, what was shown, what was opened.
+        by_sender: What of ``lists`` a known user was shown: who asks the same and is shown the same again, counts once.
         users: Of each query, no more than are asked for.
         forms: How often each spelling of a query was asked, by what near-identical ones share.
     """
 
-    lists: dict[str | int, tuple[str, tuple[str, ...], set[int]]] = field(default_factory=dict)
+    lists: dict[str | int, _Entry] = field(default_factory=dict)
     clicks: list[tuple[str, JsonValue, int | None]] = field(default_factory=list)
+    by_sender: dict[tuple[int, str, tuple[str, ...]], _Entry] = field(default_factory=dict)
     users: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     forms: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     without_list: int = 0
@@ -107,7 +111,7 @@ def read_impressions(settings: QueriesSettings, *, base: Path, account: Account 
     few = few if settings.min_users > 1 else set()
     names = {form: min(texts, key=_most_frequent(texts)) for form, texts in reading.forms.items()}
     counter_of_clicks, impressions = ClickCounter(), 0
-    for query, shown, opened in reading.lists.values():
+    for query, shown, opened in {id(entry): entry for entry in reading.lists.values()}.values():
         if query not in few:
             impressions += 1
             counter_of_clicks.add(names[query], shown, opened)
@@ -139,14 +143,16 @@ def _take(reading: _Reading, row: LoggedQuery, number: int, screen: Screen, sett
     sender = sender_of(row)
     if sender is not None and len(reading.users[query]) < settings.min_users:
         reading.users[query].add(sender)
-    entry = (query, row.shown, set[int]())
+    entry: _Entry = (query, row.shown, set())
+    if sender is not None:
+        entry = reading.by_sender.setdefault((sender, query, row.shown), entry)
     reading.lists[number if row.impression is None else row.impression] = entry
     for document in row.clicked if isinstance(row.clicked, list) else [row.clicked] if row.clicked else []:
         if not _open(entry, document, row.rank):
             reading.lost_clicks += 1
 
 
-def _open(entry: tuple[str, tuple[str, ...], set[int]] | None, document: JsonValue, rank: int | None) -> bool:
+def _open(entry: _Entry | None, document: JsonValue, rank: int | None) -> bool:
     """Note that a document of an impression was opened; whether there is one."""
     if entry is None:
         return False

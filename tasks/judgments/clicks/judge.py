@@ -6,13 +6,16 @@ they are in a log without ids.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nightrank.storage.errors import InputError
 from nightrank.storage.records import Judgment
 from nightrank.tasks.judgments.clicks.models import clicks_over_expected, position_based
+from nightrank.tasks.trec.qrels import can_be_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,11 +36,26 @@ class ClickRules:
         model: Which.
         least_looks: At a document, as far as propensities tell, for it to be judged.
         propensities: Of a look at each rank, where they are known; None: they are estimated.
+
+    Raises:
+        InputError: Numbers are none that looks or chances can be, or propensities are given to a model that asks for
+            none.
     """
 
     model: ClickModel = "position"
     least_looks: float = LEAST_LOOKS
     propensities: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.least_looks < math.inf:
+            raise InputError(f"--least-looks {self.least_looks:g} is no number of looks.", remedy="Give one above 0.")
+        for value in self.propensities or ():
+            if not 0.0 < value <= 1.0:
+                message = f"--propensity {value:g} is no chance of a look."
+                raise InputError(message, remedy="Give numbers above 0 and up to 1, the first rank's first.")
+        if self.propensities is not None and self.model != "position":
+            message = f"--propensity says nothing to the click model {self.model!r}."
+            raise InputError(message, remedy="Leave it out, or take --click-model position.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +102,8 @@ class ClickJudgments:
 def judged_by_clicks(counts: ClickCounts, rules: ClickRules) -> ClickJudgments:
     """The judgments that clicks give.
 
-    A query of which nothing was opened has none: that nobody clicked says nothing of which document is better.
+    A query of which nothing was opened has none: that nobody clicked says nothing of which document is better. Nor has
+    one whose words, or a document whose id, cannot stand in a file of judgments.
 
     Args:
         counts: Of impressions.
@@ -111,7 +130,11 @@ def judged_by_clicks(counts: ClickCounts, rules: ClickRules) -> ClickJudgments:
 
 
 def _graded(pairs: Sequence[tuple[str, str]], found: Attractiveness, *, least_looks: float) -> list[Judgment]:
-    supported = np.flatnonzero(found.looks >= least_looks).tolist()
+    supported = [
+        number
+        for number in np.flatnonzero(found.looks >= least_looks).tolist()
+        if all(map(can_be_named, pairs[number]))
+    ]
     grades = np.rint(HIGHEST * found.values).astype(int)
     opened = {pairs[number][0] for number in supported if grades[number] > 0}
     return [

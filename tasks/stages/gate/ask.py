@@ -89,9 +89,10 @@ def ask_gates(
     new = New(built, queries, built.asked.filters(queries), judgments_in(night))
     runs, kept = _runs_filtered(night, new), LiveRecords.of(night)
     gates = [*_soundness(night, new), *change_gates(night, live, runs, new, kept)]
-    gates += [] if known is None else [_known_items_gate(night, built)]
     limits, alone = night.settings.gates, measured.single_stages.read()
     found, max_loss = best_stage(alone), bound(limits.best_stage, off=1.0)
+    if known is not None or limits.known_items is not None:
+        gates.append(_known_items_gate(night, built, known))
     gates.append(best_stage_gate(found, judged=kind_of(new.judgments), max_loss=max_loss))
     gates.append(coverage_gate(inputs.coverage, min_coverage=bound(limits.min_coverage, off=0.0)))
     if limits.max_source_age_days is not None:
@@ -123,9 +124,11 @@ def ask_gates(
     return GateVerdicts(gates, tuple(warnings))
 
 
-def _known_items_gate(night: Night, built: Built) -> Gate:
+def _known_items_gate(night: Night, built: Built, known: KnownItemsMeasured | None) -> Gate:
     """Known items against the live release's; off unless somebody asks for it, and told all the same."""
-    limits, change = night.settings.gates, _known_change(night, built)
+    limits = night.settings.gates
+    nothing = Incomparable("nothing is measured by known items")
+    change = nothing if known is None else _known_change(night, built)
     return known_items_gate(change, margin=bound(limits.known_items, off=1.0))
 
 

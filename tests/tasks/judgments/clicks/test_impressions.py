@@ -91,6 +91,27 @@ def test_robots_what_is_filtered_and_clicks_of_nothing_do_not_count(tmp_path: Pa
     assert found.lost_clicks == 2
 
 
+def test_one_user_who_clicks_without_end_counts_once(tmp_path: Path) -> None:
+    one = {"query": "tea", "shown": ["a", "b"], "user": "eager"}
+    found = read(
+        tmp_path,
+        [
+            *({**one, "clicked": "b"} for _ in range(100)),
+            {**one, "impression": "i1", "clicked": None},
+            {"query": "tea", "user": "eager", "count": 0, "clicked": "a", "impression": "i1", "rank": 1},
+            {**one, "shown": ["b", "a"], "clicked": None},
+            {**one, "user": "another", "clicked": None},
+        ],
+    )
+    assert cells(found) == {
+        ("tea", "a", 0): (2.0, 1.0),
+        ("tea", "b", 1): (2.0, 1.0),
+        ("tea", "b", 0): (1.0, 0.0),
+        ("tea", "a", 1): (1.0, 0.0),
+    }
+    assert found.impressions == 3
+
+
 def test_a_log_that_does_not_say_what_it_showed_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="which documents it showed"):
         read(tmp_path, [{"query": "tea", "clicked": "a"}])
