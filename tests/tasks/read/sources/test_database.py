@@ -180,6 +180,21 @@ def test_a_query_that_cannot_be_one_is_told_and_changes_nothing(
     assert len(reader.read(place.settings())) == 3
 
 
+@pytest.mark.parametrize("name", [pytest.param("shop.sqlite", marks=pytest.mark.slow), "shop.duckdb"])
+def test_a_file_that_is_no_database_or_is_being_written_is_told(reader: Reader, name: str) -> None:
+    settings = DocumentsSettings(source=name, query="SELECT * FROM rows")
+    (reader.folder / name).write_bytes(b"no database" * 1_000)
+    with pytest.raises(InputError, match=rf"{name} cannot be read"):
+        reader.read(settings)
+    (reader.folder / name).unlink()
+    if name.endswith("sqlite"):
+        with closing(sqlite3.connect(reader.folder / name)) as connection:
+            connection.execute("CREATE TABLE rows (id, text)")
+            connection.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(MachineError, match="being written by another process"):
+                reader.read(settings)
+
+
 def test_a_query_of_a_table_writes_no_file(reader: Reader) -> None:
     (reader.folder / "rows.csv").write_text("id,text\n1,One\n")
     for statement in (f"COPY (SELECT 1) TO '{reader.folder}/owned.csv'", "SET memory_limit = '1MB'"):
