@@ -119,14 +119,18 @@ def load_settings(path: Path, *, anew: bool = False) -> Configuration:
     return configuration
 
 
-def read_settings(path: Path) -> Settings:
+def read_settings(path: Path, *, anew: bool = False) -> Settings:
     """Read and check a settings file, word for word as it is; its workspace is not asked.
+
+    Args:
+        path: Of the file.
+        anew: Read it again within a command too, for what has been written meanwhile.
 
     Raises:
         InputError: It is missing, no TOML, or a key or value in it is wrong; the message names file and key.
     """
     known = settings_read().get(path.resolve())
-    return known.named if isinstance(known, Configuration) else _read(path)
+    return known.named if isinstance(known, Configuration) and not anew else _read(path)
 
 
 def _read(path: Path) -> Settings:

@@ -20,6 +20,7 @@ from nightrank.flows.cli.start import check, demo, init
 from nightrank.flows.cli.train import train
 from nightrank.flows.command import end_command, one_command
 from nightrank.storage.errors import InputError, NightrankError
+from nightrank.storage.files.text import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,9 +81,8 @@ def _code(arguments: Sequence[str] | None) -> int:
 
 
 def _told(error: NightrankError) -> int:
-    sys.stderr.write(f"nightrank: {error.message}\n")
-    if error.remedy:
-        sys.stderr.write(f"  {error.remedy}\n")
+    told = f"nightrank: {error.message}\n" + (f"  {error.remedy}\n" if error.remedy else "")
+    sys.stderr.write(plain_text(told, lines=True))  # values of documents and words of servers may be in it
     return error.exit_code
 
 

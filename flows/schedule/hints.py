@@ -96,7 +96,7 @@ def file_system_of(folder: Path, mounts: Path) -> str:
 async def hints(
     means: Means, source: Source, poll_seconds: float, *, tell: Callable[[str], None]
 ) -> AsyncIterator[None]:
-    """Comes each time that something may have changed; until it is cancelled.
+    """Comes each time that something may have changed; until it is cancelled, or the source is in other folders.
 
     Args:
         means: How that is noticed.
@@ -120,6 +120,8 @@ async def hints(
                 listing.cancel()
                 listing = asyncio.create_task(_listings(source, noticed, poll_seconds))
             yield
+            if await asyncio.to_thread(_is_elsewhere, source, means.folders):
+                return
     finally:
         for task in (listing, events):
             task.cancel()
@@ -155,6 +157,14 @@ async def _events(folders: Sequence[Path], left_out: Collection[Path], noticed: 
                 await asyncio.sleep(LOOK_EVERY_MS / 1000)
     finally:
         noticed.set()
+
+
+def _is_elsewhere(source: Source, folders: Sequence[Path]) -> bool:
+    """Whether the settings name other folders now than those that are watched."""
+    try:
+        return list(source.folders()) != list(folders)
+    except Exception:  # settings that are broken at the moment: why, the next look tells
+        return False
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

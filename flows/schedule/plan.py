@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from nightrank.flows.settings_file import read_settings
 from nightrank.storage.errors import InputError
+from nightrank.storage.files.text import plain_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,5 +152,5 @@ def watcher_of(refresh: Served) -> Watcher | None:
 
 
 def _note(text: str) -> None:
-    sys.stderr.write(f"Note: {text}\n")
+    sys.stderr.write(plain_text(f"Note: {text}\n", lines=True))
     sys.stderr.flush()

@@ -16,6 +16,8 @@ from nightrank.tasks.read.sources.kind import is_path
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from nightrank.tasks.settings.whole import Settings
+
 
 class WatchedSource(NamedTuple):
     """The documents that a settings file names. Log and judgments are read with the next refresh, and start none.
@@ -37,20 +39,23 @@ class WatchedSource(NamedTuple):
             MachineError: It does not answer.
             OSError: It cannot be listed.
         """
-        settings = read_settings(self.settings_file)
+        settings = self._settings()
         named = files_named(settings, base=self._base)
         there = source_signature(settings.documents, base=self._base, named=named, workspace=settings.workspace)
         return fingerprint([settings.what(), there])
 
     def folders(self) -> Sequence[Path]:
         """Where file system events tell of changes; none where the source is no folder or file here."""
-        settings = read_settings(self.settings_file)
+        settings = self._settings()
         root = root_of(settings.documents.source, base=self._base)
         return [] if root is None else [root]
 
     def left_out(self) -> Collection[Path]:
         """What the settings name for something else: the workspace, logs."""
-        return files_named(read_settings(self.settings_file), base=self._base).keys()
+        return files_named(self._settings(), base=self._base).keys()
+
+    def _settings(self) -> Settings:
+        return read_settings(self.settings_file, anew=True)  # a schedule is one command that goes on for weeks
 
     @property
     def _base(self) -> Path:

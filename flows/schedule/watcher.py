@@ -39,7 +39,7 @@ class Refreshes(Protocol):
 class Watcher:
     """Watches a source for as long as ``run`` is let run; what it knows stays when that is begun again.
 
-    What changed before it began nobody saw, so the first refresh is due when it has been quiet since then.
+    What changed before ``run`` began nobody saw, so a look is due when it has been quiet since then, each time.
 
     Args:
         source: What is watched.
@@ -60,7 +60,6 @@ class Watcher:
         self._tell = tell
         self._taken_in: str | None = None
         self._waiting = Waiting(quiet=settings.quiet_seconds, longest=settings.max_wait_seconds)
-        self._waiting = self._waiting.changed(time.monotonic())
         self._told = ""
 
     def means(self) -> Means:
@@ -80,6 +79,7 @@ class Watcher:
     async def run(self) -> None:
         """Watch, until it is cancelled."""
         changed = asyncio.Event()
+        self._waiting = self._waiting.changed(time.monotonic())
         noticing = asyncio.create_task(self._notice(changed))
         try:
             while True:
@@ -104,6 +104,9 @@ class Watcher:
             except Exception as error:  # of settings that are being written, say
                 self._tell_once(f"Changes cannot be seen: {reason_of(error)}")
                 await asyncio.sleep(self._settings.poll_seconds)
+            # Nobody saw what changed meanwhile.
+            self._waiting = self._waiting.changed(time.monotonic())
+            changed.set()
 
     async def _attempt(self) -> None:
         """Have what changed taken in, where anything has: what went and came back since is none."""

@@ -147,16 +147,18 @@ def prune(workspace: Workspace, *, keep: int, now: datetime, thorough: bool = Fa
     )
 
 
-def is_pruned(workspace: Workspace, *, keep: int) -> bool:
+def is_pruned(workspace: Workspace, *, keep: int, own: Path | None = None) -> bool:
     """Whether no release is there that ``prune`` would remove, nor a part of one: the last night came to its end.
 
     Args:
         workspace: Where.
         keep: As ``prune`` has it.
+        own: The folder of the run that asks, which is no other's leftover.
     """
     releases = list_releases(workspace)
     kept = kept_releases(releases, current=workspace.current_release_id(), keep=keep)
-    return len(kept) == len(releases) and not entries(workspace.releases, f"{STAGING_PREFIX}*")
+    left = (staging for staging in entries(workspace.releases, f"{STAGING_PREFIX}*") if staging != own)
+    return len(kept) == len(releases) and not any(left)
 
 
 def _require_files(workspace: Workspace, kept: Sequence[Manifest]) -> None:

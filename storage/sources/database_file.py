@@ -10,6 +10,7 @@ import sqlite3
 from abc import abstractmethod
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
@@ -18,7 +19,9 @@ from typing_extensions import override
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.files.database import connect, one_file
+from nightrank.storage.files.text import plain_text
 from nightrank.storage.foreign import machine_error
+from nightrank.storage.keys import unordered_digest
 from nightrank.storage.sources.database import (
     DUCKDB_SUFFIXES,
     EITHER,
@@ -34,8 +37,8 @@ from nightrank.storage.sources.database import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
+_ONE_SELECT = "Correct [documents].query: one SELECT, and no more."
 SQLITE_HEAD = b"SQLite format 3\x00"
 _TABLES_OF_SQLITE = """
 SELECT 'main', m.name, p.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS p
@@ -112,9 +115,12 @@ class DatabaseFile(Database):
 
     @override
     def signature(self, key: Key | None) -> str:
+        """By the files' times and sizes, whatever is in them."""
         paths = [self._path, *(self._path.with_name(f"{self._path.name}{end}") for end in ("-wal", ".wal"))]
-        found = [path.stat() for path in paths if path.exists()]
-        return " ".join(f"{one.st_ino}-{one.st_mtime_ns}-{one.st_size}" for one in found)
+        if glob.has_magic(str(self._path)) and not self._path.exists():
+            paths = [Path(found) for found in glob.iglob(str(self._path), recursive=True)]  # noqa: PTH207  # it may be absolute
+        found = [(path, path.stat()) for path in paths if path.exists()]
+        return unordered_digest(f"{one.st_ino} {one.st_mtime_ns} {one.st_size} {path}" for path, one in found)
 
     def _put(self, statement: str, key: Key | None = None) -> str:
         named = {"query": self._query, "text": self._text}
@@ -131,16 +137,23 @@ class DatabaseFile(Database):
     def _translating_errors(self) -> Iterator[None]:
         try:
             yield
-        except (duckdb.Error, sqlite3.Error) as error:
-            if (told := machine_error(error)) is not None:
-                raise MachineError(f"{self._name}: {told.message}", remedy=told.remedy) from error
-            said = str(error).strip().partition("\n")[0][:300].rstrip(".")
-            if "lock" in said:
+        except (duckdb.Error, sqlite3.Error, sqlite3.Warning) as error:
+            said = plain_text(str(error).strip().partition("\n")[0][:300].rstrip("."))
+            name = getattr(error, "sqlite_errorname", "")
+            if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or (
+                isinstance(error, duckdb.IOException) and "Could not set lock" in said
+            ):
                 raise MachineError(
                     f"{self._name} is being written by another process: {said}.", remedy="Wait for it, then run again."
                 ) from error
+            # What SQLite says of a statement quotes it, and may have any word in it.
+            if name != "SQLITE_ERROR" and (told := machine_error(error)) is not None:
+                raise MachineError(f"{self._name}: {told.message}", remedy=told.remedy) from error
+            raise InputError(f"{self._name} refuses the query: {said}.", remedy=_ONE_SELECT) from error
+        except OverflowError as error:  # of DuckDB, on its way to Python
             raise InputError(
-                f"{self._name} refuses the query: {said}.", remedy="Correct [documents].query: one SELECT, and no more."
+                f"The query of {self._name} gives a value that is too large to be read.",
+                remedy="Have it give a text in its place: CAST(... AS VARCHAR).",
             ) from error
 
 
@@ -161,6 +174,9 @@ class DuckDbFile(DatabaseFile):
 
     @override
     def _execute(self, statement: str, parameters: Sequence[object] = ()) -> _Cursor:
+        # The query stands in parentheses; one that ends them could go on with a statement that writes.
+        if len(self._open.extract_statements(statement)) > 1:
+            raise InputError(f"The query of {self._name} is more than one statement.", remedy=_ONE_SELECT)
         # Each statement has a cursor of its own, which nobody has half read.
         return self._open.cursor().execute(statement, list(parameters))
 

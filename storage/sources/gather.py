@@ -102,7 +102,7 @@ def _list(
     sample: int | None,
 ) -> None:
     with translating(name):
-        items = source.listing()
+        items = _checked(source.listing(), name=name)
         twice = kept.take_listing(items if sample is None else islice(items, sample * _LISTED_FOR_A_SAMPLE))
     if twice and source.gives == "records":  # of files one of a name is meant, and the other a folder's marker
         raise InputError(
@@ -111,6 +111,22 @@ def _list(
     if choose is not None or sample is not None:
         keys = kept.keys() if choose is None else choose(kept.keys())
         kept.want_only(islice(keys, sample))
+
+
+def _checked(items: Iterable[Listed], *, name: str) -> Iterator[Listed]:
+    for item in items:
+        _require_texts(item.key, item.version, name=name, done="lists")
+        yield item
+
+
+def _require_texts(key: object, version: object, *, name: str, done: str) -> None:
+    """See that a key and a version are texts: others compare as SQLite sees fit."""
+    for what, value in (("key", key), ("version", version)):
+        if not isinstance(value, str) and (value is not None or what == "key"):
+            raise InputError(
+                f"{name} {done} a {what} that is no text, but of the type {type(value).__name__}.",
+                remedy="Have its source give texts: str(...).",
+            )
 
 
 class _Fetch:
@@ -188,6 +204,7 @@ class _Fetch:
                     unreadable.append((found.key, found.reason))
                     continue
                 key, version, content = found
+                _require_texts(key, version, name=self._name, done="gives")
                 if not isinstance(content, Mapping):
                     brought.append(self._kept.of_pieces(key, version, content, suffix=self._suffix(key)))
                     continue
@@ -213,6 +230,6 @@ def translating(name: str) -> Iterator[None]:
         if (told := machine_error(error)) is not None:
             raise MachineError(f"{name}: {told.message}", remedy=told.remedy) from error
         raise MachineError(
-            f"{name}: its source failed ({type(error).__name__}: {str(error)[:300]}).",
+            f"{name}: its source failed ({type(error).__name__}: {' '.join(str(error)[:300].split())}).",
             remedy="Nothing has changed. See what it says, and run again.",
         ) from error

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from typing_extensions import override
 from nightrank.storage.closing import Closing
 from nightrank.storage.errors import MachineError
 from nightrank.storage.foreign import placed
-from nightrank.storage.keys import digest
+from nightrank.storage.keys import KEY_LENGTH, digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 FOLDER = "sources"  # of the workspace
 INDEX = "index.sqlite"
+NO_TEXT = "its key is no text"
+_PLACE = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")  # a source's folder; whatever else lies there is not ours
 _TEMPORARY = ".part"
 _ROWS = 1_000  # of a listing that are written at once
 
@@ -145,14 +149,14 @@ class Kept(Closing):
             self._index.execute("DELETE FROM listed")
             for item in items:
                 given += 1
-                is_given, reason = item.content is not None, None
-                if item.content is not None:
+                key, version = storable(item.key), _storable_version(item.version)
+                is_given, reason = item.content is not None, None if key == item.key else NO_TEXT
+                if item.content is not None and reason is None:
                     try:
-                        self._index.execute(_KEEP, self.of_record(item.key, item.version, item.content))
+                        self._index.execute(_KEEP, self.of_record(key, version, item.content))
                     except ValueError as error:
                         reason = str(error)
-                place = item.key.replace("/", "\x01")
-                rows.append((item.key, place, item.version, item.modified, is_given, reason))
+                rows.append((key, key.replace("/", "\x01"), version, item.modified, is_given, reason))
                 if len(rows) == _ROWS:
                     self._index.executemany(_LIST, rows)
                     rows.clear()
@@ -245,7 +249,7 @@ class Kept(Closing):
     def of_record(self, key: str, version: str | None, record: Mapping[str, object]) -> Brought:
         """A record that is to be kept."""
         text = json.dumps(self._plain(record), ensure_ascii=False)
-        return Brought(key, version, None, len(text), text)
+        return Brought(key, _storable_version(version), None, len(text), text)
 
     def of_pieces(self, key: str, version: str | None, pieces: Iterable[bytes], *, suffix: str) -> Brought:
         """Write a file, which is there as a whole or not at all.
@@ -269,7 +273,7 @@ class Kept(Closing):
                 opened.flush()
                 os.fsync(opened.fileno())
             temporary.replace(path)
-        return Brought(key, version, file, size, None)
+        return Brought(key, _storable_version(version), file, size, None)
 
     def _is_whole(self, file: str | None, size: int) -> bool:
         if file is None:
@@ -297,20 +301,59 @@ class Kept(Closing):
             return _index_of(path)
 
 
+def storable(text: str) -> str:
+    r"""A text in which bytes that are no characters are written out: SQLite takes no others.
+
+    >>> storable("a\udcff")
+    'a\\udcff'
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _storable_version(version: str | None) -> str | None:
+    return None if version is None else storable(version)
+
+
+def kept_places(folder: Path) -> Iterator[Path]:
+    """The folders of sources of which something is kept.
+
+    Args:
+        folder: Where copies lie; it need not be there, and a user may have folders of the same name with other things.
+    """
+    if folder.is_dir():
+        yield from (path for path in folder.iterdir() if _PLACE.fullmatch(path.name) and path.is_dir())
+
+
+def forget_places(folder: Path, *, but: str | None = None) -> None:
+    """Remove what is kept of sources.
+
+    Args:
+        folder: Where copies lie.
+        but: The name of the place that stays; None for none.
+    """
+    for place in list(kept_places(folder)):
+        if place.name != but:
+            shutil.rmtree(place, ignore_errors=True)
+
+
 def lend_kept(kept: Path, to: Path) -> None:
     """Let a reading that may write nothing to a workspace use what is kept there: by links, and a copy of the index.
 
     Args:
-        kept: Where copies lie; it need not be there, and somebody may be writing to it.
+        kept: Where copies lie; it need not be there, and somebody may be writing to it. What is damaged is not lent.
         to: A folder of the reading's own.
     """
-    for folder in kept.iterdir() if kept.is_dir() else ():
+    for folder in kept_places(kept):
         if not (folder / INDEX).is_file():
             continue
         place = to / folder.name
         place.mkdir(parents=True)
-        with closing(sqlite3.connect(folder / INDEX)) as index, closing(sqlite3.connect(place / INDEX)) as copy:
-            index.backup(copy)
+        try:
+            with closing(sqlite3.connect(folder / INDEX)) as index, closing(sqlite3.connect(place / INDEX)) as copy:
+                index.backup(copy)
+        except sqlite3.DatabaseError:
+            shutil.rmtree(place)
+            continue
         for below in folder.iterdir():
             if below.is_dir():
                 (place / below.name).mkdir()

@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import errors
 from psycopg.sql import SQL, Composed, Identifier
-from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
+from psycopg.types.datetime import (
+    DateLoader,
+    IntervalLoader,
+    TimeLoader,
+    TimestampLoader,
+    TimestamptzLoader,
+    TimetzLoader,
+)
 from typing_extensions import override
 
 from nightrank.storage.errors import InputError, MachineError, TargetUnreachable
+from nightrank.storage.files.text import plain_text
 from nightrank.storage.sources.database import Database, Key, as_subquery, many, require_columns
 
 if TYPE_CHECKING:
@@ -34,7 +42,8 @@ _TABLES = SQL(
     "WHERE table_schema NOT IN ('pg_catalog', 'information_schema') "
     "ORDER BY table_schema, table_name, ordinal_position"
 )
-_NONE = SQL("SELECT * FROM ({query}) AS documents LIMIT 0")
+# A statement with a parameter can be one alone, whatever the query is: the server refuses a second.
+_NONE = SQL("SELECT * FROM ({query}) AS documents LIMIT %s")
 _ALL = SQL("SELECT * FROM ({query}) AS documents")
 _VERSIONS = SQL("SELECT documents.{id}::text, documents.{cursor}::text FROM ({query}) AS documents")
 # The ids come as one text, which the server reads as an array of whatever type they are of: so an index serves it.
@@ -43,12 +52,12 @@ _ROWS_OF = SQL(
     "WHERE documents.{id} = ANY (%s)"
 )
 _SIGNATURE = SQL(
-    "SELECT count(*)::text || ' ' || coalesce(sum(hashtextextended(documents::text, 0)::numeric), 0)::text "
+    "SELECT count(*)::text || ' ' || coalesce(sum(hashtextextended(documents::text, %s)::numeric), 0)::text "
     "FROM ({query}) AS documents"
 )
 _SIGNATURE_BY_CURSOR = SQL(
     "SELECT count(*)::text || ' ' || coalesce(sum(hashtextextended("
-    "concat(documents.{id}::text, ' ', documents.{cursor}::text), 0)::numeric), 0)::text FROM ({query}) AS documents"
+    "concat(documents.{id}::text, ' ', documents.{cursor}::text), %s)::numeric), 0)::text FROM ({query}) AS documents"
 )
 # By which a connection that cannot be made is known for the user's mistake; there is no code of an error for it.
 _WRONG_ADDRESS = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry")
@@ -81,7 +90,7 @@ class PostgresQuery(Database):
     @cached_property
     def _columns(self) -> list[str]:
         with self._translating_errors(), self._session.cursor() as cursor:
-            cursor.execute(self._put(_NONE))
+            cursor.execute(self._put(_NONE, takes_parameters=True), [0])
             return require_columns([column.name for column in cursor.description or ()], name=self._address.shown)
 
     @override
@@ -106,9 +115,9 @@ class PostgresQuery(Database):
 
     @override
     def signature(self, key: Key | None) -> str:
-        statement = self._put(_SIGNATURE) if key is None else self._put(_SIGNATURE_BY_CURSOR, key)
+        statement = self._put(_SIGNATURE if key is None else _SIGNATURE_BY_CURSOR, key, takes_parameters=True)
         with self._translating_errors(), self._session.cursor() as cursor:
-            [(found,)] = cursor.execute(statement).fetchall()
+            [(found,)] = cursor.execute(statement, [0]).fetchall()
             return str(found)
 
     def _require(self, key: Key) -> None:
@@ -200,15 +209,36 @@ class _TimestamptzLoader(TimestamptzLoader):
         return _as_text(super().load, data)
 
 
+class _TimeLoader(TimeLoader):
+    @override
+    def load(self, data: Buffer) -> Any:  # as psycopg has it
+        return _as_text(super().load, data)
+
+
+class _TimetzLoader(TimetzLoader):
+    @override
+    def load(self, data: Buffer) -> Any:  # as psycopg has it
+        return _as_text(super().load, data)
+
+
+class _IntervalLoader(IntervalLoader):
+    @override
+    def load(self, data: Buffer) -> Any:  # as psycopg has it
+        return _as_text(super().load, data)
+
+
 _LOADERS: Mapping[str, type[Loader]] = {
     "date": _DateLoader,
     "timestamp": _TimestampLoader,
     "timestamptz": _TimestamptzLoader,
+    "time": _TimeLoader,
+    "timetz": _TimetzLoader,
+    "interval": _IntervalLoader,
 }
 
 
 def _as_text(load: Callable[[Buffer], object], data: Buffer) -> object:
-    """A time as Python has it, or as the server writes it where Python has none so early, so late, or infinite."""
+    """A time as Python has it, or as the server writes it where Python has none such: infinite, or 24:00."""
     try:
         return load(data)
     except psycopg.DataError:
@@ -227,4 +257,4 @@ def _array(ids: Sequence[str]) -> str:
 
 def _words(error: Exception) -> str:
     """The first line of what the server said."""
-    return (str(error).strip().partition("\n")[0] or type(error).__name__)[:300].rstrip(".")
+    return plain_text((str(error).strip().partition("\n")[0] or type(error).__name__)[:300].rstrip("."))

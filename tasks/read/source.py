@@ -90,8 +90,8 @@ def read_documents(
     for document in documents:
         is_empty = False
         yield document
-    if kind in {SourceKind.FILES, SourceKind.IR_DATASETS}:
-        forget_others(keeping)
+    if kind in {SourceKind.FILES, SourceKind.IR_DATASETS} or (settings.query is not None and settings.cursor is None):
+        forget_others(keeping)  # nothing is kept of such a source
     if is_empty:
         raise InputError(f"{source} holds no document.", remedy="Check [documents].source.")
 

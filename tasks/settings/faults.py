@@ -39,12 +39,17 @@ def setting_fault(path: Path, place: Sequence[str], kind: str, reason: str, valu
     if kind == "missing":
         return InputError(f"{path}: the setting {name} is missing.", remedy="Add it; it has no default.")
     # A key or a password may stand there.
-    may_be_secret = place[0] == "judge" or place[:2] in {
-        ("reranker", "hosted"),
-        ("queries", "questions"),
-        ("export", "to"),
-        ("documents", "source"),
-    }
+    may_be_secret = (
+        place[0] == "judge"
+        or place[-1] == "endpoint"
+        or place[:2]
+        in {
+            ("reranker", "hosted"),
+            ("queries", "questions"),
+            ("export", "to"),
+            ("documents", "source"),
+        }
+    )
     shown = "" if may_be_secret or place == ("export",) else f" = {value!r}"
     remedy = 'Correct it, or write "none" to switch it off.' if _can_be_off(place) else "Correct it."
     return InputError(f"{path}: {name}{shown} is wrong: {reason}.", remedy=remedy)

@@ -47,7 +47,7 @@ class StoreSettings(Section):
 
     endpoint: str | None = Field(
         default=None,
-        pattern=r"^https?://[^\s/@]+",
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$",
         description="Address of a store that is not the cloud's own. Default: what the environment says.",
     )
     region: str | None = Field(

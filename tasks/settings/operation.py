@@ -171,7 +171,7 @@ class StorageSettings(Section):
 
     endpoint: str | None = Field(
         default=None,
-        pattern=r"^https?://[^\s/@]+",
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$",
         description="Address of a store that is not the cloud's own, such as `http://minio:9000`.",
     )
     region: str | None = Field(

@@ -107,7 +107,7 @@ def prune_unreachable(night: Night, workspace: Workspace, *, only_releases: bool
     """
     keep = night.settings.retention.keep
     try:
-        if only_releases and is_pruned(workspace, keep=keep):
+        if only_releases and is_pruned(workspace, keep=keep, own=night.staging):
             return None
         prune(workspace, keep=keep, now=night.now)
     except Exception as error:  # an old release may be damaged in as many ways as there are stores

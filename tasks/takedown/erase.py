@@ -28,7 +28,7 @@ from nightrank.storage.release.manifest import commit_release, digests_of, list_
 from nightrank.storage.release.prune import prune
 from nightrank.storage.retracted.listed import LIST
 from nightrank.storage.retracted.traces import VECTOR_BYTES, Needles, snippets_of, still_said, traces_in
-from nightrank.storage.sources.kept import FOLDER
+from nightrank.storage.sources.kept import FOLDER, forget_places
 from nightrank.tasks.release import StoredRelease
 from nightrank.tasks.takedown.retract import publish_without_retracted, put_in_order
 from nightrank.tasks.takedown.rewrite import release_without
@@ -118,7 +118,7 @@ def erase(workspace: Workspace, documents: Sequence[str], *, keep: int, now: dat
         workspace.remove_release(release_id)
     put_in_order(workspace, now=now)
     # The next night fetches its source again, and keeps nothing of what is taken down.
-    shutil.rmtree(workspace.root / FOLDER, ignore_errors=True)
+    forget_places(workspace.root / FOLDER)
     workspace.forget_removed()
     waiting = prune(workspace, keep=keep, now=now, thorough=True).waiting_for_readers if live is not None else False
     after = _search(workspace, needles)

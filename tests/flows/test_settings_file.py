@@ -244,3 +244,19 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "nightrank.toml", tmp_path):
         with pytest.raises(InputError, match="cannot be read"):
             load_settings(path)
+
+
+@pytest.mark.parametrize("section", ["storage", "documents.store"])
+@pytest.mark.parametrize(
+    "endpoint", ["http://key:hush@minio:9000", "http://minio:9000/?token=hush", "https://minio/#hush", "minio hush"]
+)
+def test_an_address_of_a_store_holds_no_secret_and_is_not_shown(tmp_path: Path, section: str, endpoint: str) -> None:
+    found = complaint(tmp_path, f"{LEAST}[{section}]\nendpoint = {endpoint!r}\n")
+    assert "endpoint" in found.message
+    assert "hush" not in f"{found.message}{found.remedy}"
+
+
+def test_an_address_of_a_store_may_have_a_port_and_a_path(tmp_path: Path) -> None:
+    for endpoint in ("http://minio:9000", "https://s3.example.org/", "http://[::1]:9000/store"):
+        (tmp_path / "nightrank.toml").write_text(f"{LEAST}[documents.store]\nendpoint = {endpoint!r}\n")
+        assert read_settings(tmp_path / "nightrank.toml").documents.store.endpoint == endpoint

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightrank.storage.records import BadRow, Document
 from nightrank.storage.sources.gather import gather
-from nightrank.storage.sources.kept import Kept
+from nightrank.storage.sources.kept import Kept, forget_places, kept_places
 from nightrank.tasks.read.account import Account, Kind
 from nightrank.tasks.read.input_file import InputFile
 from nightrank.tasks.read.lines import too_large
@@ -118,7 +117,7 @@ def newest_kept(folder: Path) -> float | None:
         folder: Where copies lie.
     """
     found = []
-    for place in folder.iterdir() if folder.is_dir() else ():
+    for place in kept_places(folder):
         with Kept(place) as kept:
             found.append(kept.newest())
     return max((one for one in found if one is not None), default=None)
@@ -165,8 +164,5 @@ def forget_others(keeping: Keeping, place: str | None = None) -> None:
         keeping: Where copies lie.
         place: Of the source that was read; None where nothing is kept of it.
     """
-    if keeping.folder is None or keeping.sample is not None or not keeping.folder.is_dir():
-        return
-    for other in keeping.folder.iterdir():
-        if other.name != place and other.is_dir():
-            shutil.rmtree(other, ignore_errors=True)
+    if keeping.folder is not None and keeping.sample is None:
+        forget_places(keeping.folder, but=place)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.flows.cli.app import main
+from nightrank.storage.errors import InputError
 from nightrank.storage.serving.cache import SearchCache
 from nightrank.storage.workspace.folder import FolderWorkspace
 from nightrank.tasks.gates.rules import GATES
@@ -436,7 +437,8 @@ def test_a_server_of_prefects_own_that_does_not_start_is_one_clear_message(
 def test_a_failure_of_the_machine_is_one_line_and_a_fault_of_ours_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    faults = iter([OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/workspace"), KeyError("rank")])
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/workspace")
+    faults = iter([full, InputError("a\x1b[31mb\u202e", remedy="c\x00"), KeyError("rank")])
 
     def command(*_arguments: object, **_options: object) -> None:
         raise next(faults)
@@ -447,6 +449,9 @@ def test_a_failure_of_the_machine_is_one_line_and_a_fault_of_ours_a_traceback(
     told = capsys.readouterr().err.splitlines()
     assert (ended.value.code, told[0]) == (1, "nightrank: /data/workspace: No space left on device.")
     assert "Make room" in told[1]
+    with pytest.raises(SystemExit):  # what came from elsewhere steers no terminal
+        main(["refresh"])
+    assert capsys.readouterr().err == "nightrank: a\ufffd[31mb\ufffd\n  c\ufffd\n"
     with pytest.raises(KeyError):
         main(["refresh"])
 

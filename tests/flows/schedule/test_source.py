@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nightrank.flows.command import one_command
 from nightrank.flows.schedule.source import WatchedSource, root_of
+from nightrank.flows.settings_file import load_settings
 from nightrank.storage.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,6 +59,20 @@ def test_settings_that_decide_a_release_are_a_change_and_others_are_none(project
     assert source.state() == before
     project.write_text(text + "[bm25]\nk1 = 0.9\n")
     assert source.state() != before
+
+
+def test_settings_are_read_again_within_a_command_that_goes_on(project: Path) -> None:
+    with one_command():
+        load_settings(project)
+        source = WatchedSource(project)
+        before, text = source.state(), project.read_text()
+        project.write_text(text + "[bm25]\nk1 = 0.9\n")
+        assert source.state() != before
+        project.write_text(text.replace('source = "pages"', 'source = "others"'))
+        assert source.folders() == [project.parent / "others"]
+        project.write_text("[documents\n")
+        with pytest.raises(InputError, match="not valid TOML"):
+            source.state()
 
 
 def test_a_source_that_is_not_there_or_holds_nothing_has_no_state(project: Path) -> None:

@@ -28,13 +28,13 @@ class Refreshes:
     def __init__(self, *ends: Ended | Exception, seconds: float = 0.0) -> None:
         self.began: list[float] = []
         self.at_work = self.most = 0
-        self._ends, self._seconds = [*ends], seconds
+        self._ends, self.seconds = [*ends], seconds
 
     async def refresh(self) -> Ended:
         self.began.append(time.monotonic())
         self.at_work += 1
         self.most = max(self.most, self.at_work)
-        await asyncio.sleep(self._seconds)
+        await asyncio.sleep(self.seconds)
         self.at_work -= 1
         end = self._ends.pop(0) if self._ends else Ended.TAKEN_IN
         if isinstance(end, Exception):
@@ -144,6 +144,48 @@ def test_what_took_nothing_in_is_tried_again_and_told_once(project: Path) -> Non
             "A refresh after changes took nothing in",
             "A refresh after changes took nothing in",
         ]
+
+    asyncio.run(day())
+
+
+def test_what_changes_while_nobody_watches_and_what_was_begun_then_are_looked_at(project: Path) -> None:
+    async def day() -> None:
+        refreshes = Refreshes()
+        watcher = Watcher(WatchedSource(project), refreshes, EVENTS_ALONE, tell=lambda _text: None)
+
+        async def watched(until_began: int, *, ends: bool = True) -> None:
+            task = asyncio.create_task(watcher.run())
+            await until(lambda: len(refreshes.began) == until_began and (refreshes.at_work == 0 or not ends))
+            await asyncio.sleep(0.3)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        await watched(1)
+        (project.parent / "pages" / "b.md").write_text("Wax.")  # the server was away, and with it the watch
+        refreshes.seconds = 60.0
+        await watched(2, ends=False)  # it went while a refresh was at work
+        refreshes.seconds = 0.0
+        refreshes.at_work = 0
+        await watched(3)
+        await watched(3)  # nothing has changed
+
+    asyncio.run(day())
+
+
+def test_another_source_in_the_settings_is_watched_instead(project: Path) -> None:
+    async def day() -> None:
+        refreshes = Refreshes()
+        async with watching(project, refreshes, EVENTS_ALONE) as pages:
+            others = project.parent / "others"
+            others.mkdir()
+            (others / "a.md").write_text("Of others.")
+            text = project.read_text()
+            project.write_text(text.replace('source = "pages"', 'source = "others"'))
+            (pages / "b.md").write_text("Wax.")  # by which it is looked at
+            await until(lambda: len(refreshes.began) == 2)
+            await asyncio.sleep(1.0)
+            (others / "b.md").write_text("More of others.")
+            await until(lambda: len(refreshes.began) == 3)
 
     asyncio.run(day())
 

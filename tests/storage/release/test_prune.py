@@ -24,7 +24,7 @@ from nightrank.storage.memo.query_vectors import QueryMemo
 from nightrank.storage.memo.sparse_vectors import SparseMemo
 from nightrank.storage.release import prune as collect_module
 from nightrank.storage.release.manifest import list_releases, read_manifest
-from nightrank.storage.release.prune import Pruned, prune
+from nightrank.storage.release.prune import Pruned, is_pruned, prune
 from nightrank.storage.workspace import folder as workspace_module
 from nightrank.storage.workspace.folder import FolderWorkspace
 from tests.support.stored_nights import DIMENSIONS, NOW, add_night, chunk_hash, pair_score, sparse_vector, vectors_for
@@ -265,6 +265,19 @@ def test_a_night_that_changed_nothing_writes_nothing(place: Workspace) -> None:
     before = {name: key for name, key in tree(place.root).items() if "n1" not in name}
     assert run(place).rows_removed == 0
     assert {name: key for name, key in tree(place.root).items() if "n1" not in name} == before
+
+
+def test_what_is_left_of_other_runs_is_to_be_pruned_and_a_runs_own_folder_is_not(place: Workspace) -> None:
+    add_night(place, "n1", texts=["a1"])
+    own = place.staging("n9")
+    own.mkdir()
+    assert not is_pruned(place, keep=1)
+    assert is_pruned(place, keep=1, own=own)
+    place.staging("n3").mkdir()
+    assert not is_pruned(place, keep=1, own=own)
+    place.staging("n3").rmdir()
+    add_night(place, "n2", texts=["a1"])
+    assert not is_pruned(place, keep=1, own=own)
 
 
 def test_while_somebody_reads_the_files_stay_until_another_time(

@@ -9,8 +9,9 @@ import pytest
 
 from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.sources.gather import GONE, LISTINGS
+from nightrank.storage.sources.kept import forget_places, lend_kept
 from nightrank.tasks.read.account import Kind
-from nightrank.tasks.read.sources.read import WENT
+from nightrank.tasks.read.sources.read import WENT, newest_kept
 from nightrank.tasks.settings.inputs import DocumentsSettings
 from tests.support.exports import parquet
 from tests.support.watched_store import ARCHIVED, BROKEN, DENIED, EXPIRED, NO_KEY, Answer, Asked
@@ -322,6 +323,30 @@ def test_a_source_that_is_named_no_more_is_not_kept(bucket: Watched, reader: Rea
     (reader.folder / "here.txt").write_text("A file here")
     reader.read(DocumentsSettings(source="here.txt"))
     assert not list((reader.folder / "sources").iterdir())
+
+
+def test_folders_of_a_users_own_beside_what_is_kept_stay(bucket: Watched, reader: Reader) -> None:
+    own = reader.folder / "sources" / "guide" / "a.md"
+    own.parent.mkdir(parents=True)
+    own.write_text("# A guide")
+    (reader.folder / "sources" / ".git").mkdir()
+    assert set(reader.texts(DocumentsSettings(source="sources"))) == {"guide/a.md"}
+    filled(bucket)
+    reader.read(bucket.settings())
+    assert newest_kept(reader.folder / "sources") is not None
+    forget_places(reader.folder / "sources")
+    assert sorted(path.name for path in (reader.folder / "sources").rglob("*")) == [".git", "a.md", "guide"]
+
+
+def test_what_is_kept_is_lent_unless_it_is_damaged(bucket: Watched, reader: Reader, tmp_path: Path) -> None:
+    filled(bucket)
+    reader.read(bucket.settings())
+    lend_kept(reader.folder / "sources", tmp_path / "lent")
+    assert len([path for path in (tmp_path / "lent").rglob("*.txt") if path.is_symlink()]) == PAGES
+    [index] = (reader.folder / "sources").rglob("index.sqlite")
+    index.write_bytes(b"no database at all" * 100)
+    lend_kept(reader.folder / "sources", tmp_path / "again")
+    assert not list((tmp_path / "again").rglob("*.txt"))
 
 
 def test_a_workspace_in_the_same_bucket_is_none_of_the_source(bucket: Watched, reader: Reader) -> None:

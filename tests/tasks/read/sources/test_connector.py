@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.sources.kept import NO_TEXT
 from nightrank.tasks.read.signature import source_signature
 from nightrank.tasks.settings.inputs import DocumentsSettings
 from tests.support.tracker import TOKEN, Tracker, tracker
@@ -29,6 +30,13 @@ class Odd(Source):
     def listing(self):
         if self.place == "fails":
             raise KeyError("nothing")
+        if self.place == "numbers":
+            yield Listed(7, "1")
+        if self.place == "versions":
+            yield Listed("7", 1)
+        if self.place == "halves":
+            yield Listed("half \\udcff", "\\udcff", {"title": "Half"})
+            yield Listed("c", "\\udcff", {"title": "C", "text": "Of c"})
         text = object() if self.place == "odd" else "In the listing"
         yield Listed("a", None, {"title": "A", "text": text})
         yield Listed("b", "1")
@@ -37,7 +45,8 @@ class Odd(Source):
 
     def fetch(self, wanted):
         for one in wanted:
-            yield Fetched(one.key, "1", {"_id": "other", "text": object() if self.place == "odd" else "Fetched"})
+            version = 1 if self.place == "fetched" else "1"
+            yield Fetched(one.key, version, {"_id": "other", "text": object() if self.place == "odd" else "Fetched"})
 
 class Files(Source):
     gives = "files"
@@ -168,10 +177,20 @@ def test_a_record_that_json_cannot_say_is_a_bad_row(reader: Reader) -> None:
     assert ["no JSON value" in row.reason for row in reader.bad] == [True, True]
 
 
+def test_a_key_that_is_no_text_is_a_bad_row(reader: Reader) -> None:
+    for _ in range(2):
+        found = reader.texts(DocumentsSettings(source="odd:halves"))
+        assert found == {"a": "In the listing", "other": "Fetched", "c": "Of c"}
+        assert [row.reason for row in reader.bad] == [NO_TEXT]
+
+
 @pytest.mark.parametrize(
     ("source", "kind", "said"),
     [
         ("odd:fails", MachineError, r"its source failed \(KeyError"),
+        ("odd:numbers", InputError, "lists a key that is no text, but of the type int"),
+        ("odd:versions", InputError, "lists a version that is no text, but of the type int"),
+        ("odd:fetched", InputError, "gives a version that is no text, but of the type int"),
         ("odd:twice", InputError, "1 keys more than once"),
         ("none:x", InputError, "gives str, which is no Source"),
         ("gone:x", MachineError, "ModuleNotFoundError"),

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from nightrank.storage.errors import InputError, MachineError
+from nightrank.storage.sources.kept import NO_TEXT
 from nightrank.tasks.read.account import Kind
 from nightrank.tasks.read.signature import source_signature
 from nightrank.tasks.settings.inputs import DocumentsSettings
@@ -164,6 +165,8 @@ def test_its_signature_is_another_one_when_it_has_changed(place: Place, tmp_path
         ("SELECT 1 AS id, 2 AS price", "no title or text column"),
         ("DELETE FROM articles", "refuses the query"),
         ("SELECT 1 AS id, 'a' AS text; DELETE FROM articles", "refuses the query"),
+        ("SELECT 1 AS id, 'a' AS text) AS x; COMMIT; DELETE FROM articles; SELECT * FROM (SELECT 1 AS id", "query"),
+        ("SELECT id, clock, timeout FROM articles", "refuses the query"),
     ],
 )
 def test_a_query_that_cannot_be_one_is_told_and_changes_nothing(
@@ -174,6 +177,55 @@ def test_a_query_that_cannot_be_one_is_told_and_changes_nothing(
     assert said in raised.value.message
     assert "query" in raised.value.message + raised.value.remedy
     assert len(reader.read(place.settings())) == 3
+
+
+def test_a_query_of_a_table_writes_no_file(reader: Reader) -> None:
+    (reader.folder / "rows.csv").write_text("id,text\n1,One\n")
+    for statement in (f"COPY (SELECT 1) TO '{reader.folder}/owned.csv'", "SET memory_limit = '1MB'"):
+        query = f"SELECT 1 AS id) AS documents; {statement}; SELECT * FROM (SELECT 1 AS id, 'a' AS text"
+        with pytest.raises(InputError, match="more than one statement"):
+            reader.read(DocumentsSettings(source="rows.csv", query=query))
+    assert [path.name for path in reader.folder.iterdir()] == ["rows.csv"]
+
+
+def test_the_signature_of_a_query_of_many_files_is_theirs(tmp_path: Path) -> None:
+    settings = DocumentsSettings(source="rows/**/*.csv", query="SELECT * FROM documents")
+
+    def signature() -> str:
+        return source_signature(settings, base=tmp_path, named={})
+
+    (tmp_path / "rows" / "new").mkdir(parents=True)
+    (tmp_path / "rows" / "a.csv").write_text("id,text\n1,One\n")
+    found = [signature()]
+    assert signature() == found[0]
+    (tmp_path / "rows" / "new" / "b.csv").write_text("id,text\n2,Two\n")
+    found.append(signature())
+    (tmp_path / "rows" / "a.csv").write_text("id,text\n1,Another\n")
+    found.append(signature())
+    assert len({*found}) == 3
+    (tmp_path / "rows" / "new" / "b.csv").unlink()
+    assert signature() not in found
+
+
+def test_ids_and_cursors_of_bytes_end_no_night(reader: Reader) -> None:
+    def execute(statement: str) -> None:
+        with closing(sqlite3.connect(reader.folder / "rows.db")) as connection, connection:
+            connection.execute(statement)
+
+    execute("CREATE TABLE rows (id, text, version)")
+    execute("INSERT INTO rows VALUES (1, 'One', x'ff00'), ('2', 'Two', x'ff01'), (x'fffe', 'Of no id', x'ff02')")
+    settings = DocumentsSettings(source="rows.db", query="SELECT * FROM rows", cursor="version")
+    assert reader.texts(settings) == {"1": "One", "2": "Two"}
+    assert [row.reason for row in reader.bad] == [NO_TEXT]
+    execute("UPDATE rows SET text = 'Otherwise', version = x'ff03' WHERE id = 1")
+    assert reader.texts(settings) == {"1": "Otherwise", "2": "Two"}
+
+
+def test_a_value_that_cannot_be_read_is_told(reader: Reader) -> None:
+    (reader.folder / "rows.csv").write_text("id,text\n1,One\n")
+    query = "SELECT id, text, INTERVAL '10000000 years' AS age FROM documents"
+    with pytest.raises(InputError, match="too large to be read"):
+        reader.read(DocumentsSettings(source="rows.csv", query=query))
 
 
 def test_a_cursor_that_is_no_column_is_told(place: Place, reader: Reader) -> None:
@@ -203,6 +255,12 @@ def test_names_of_columns_and_ids_are_never_taken_for_sql(place: Place, reader: 
     assert found.text == "Otherwise"
 
 
+def test_nothing_is_kept_of_a_query_that_has_no_cursor_any_more(place: Place, reader: Reader) -> None:
+    reader.read(place.settings(cursor="updated_at"))
+    reader.read(place.settings())
+    assert not list((reader.folder / "sources").iterdir())
+
+
 def test_nothing_is_kept_of_a_row_that_is_taken_down(place: Place, reader: Reader) -> None:
     place.execute("UPDATE articles SET body = 'Secret of somebody' WHERE id = 2")
     reader.read(place.settings(cursor="updated_at"), retracted={"2"})
@@ -219,6 +277,11 @@ class TestPostgres:
         settings = place.settings("SELECT 1 AS id, 'x' AS text, pg_sleep(30)", max_query_seconds=0.2)
         with pytest.raises(MachineError, match=r"after 0\.2 seconds"):
             reader.read(settings)
+
+    def test_times_that_python_lacks_are_texts(self, place: Place, reader: Reader) -> None:
+        query = "SELECT 1 AS id, 'x' AS text, TIME '24:00' AS a, TIMETZ '24:00+00' AS b, INTERVAL '9999999 years' AS c"
+        [found] = reader.read(place.settings(query))
+        assert found.metadata == {"a": "24:00:00", "b": "24:00:00+00", "c": "9999999 years"}
 
     def test_one_snapshot_is_read(self, place: Place, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
         from nightrank.storage.sources.postgres import PostgresQuery
