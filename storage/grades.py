@@ -107,6 +107,12 @@ class GradeLog(Closing):
             raise
         self.acts.append(act)
 
+    def take_back(self) -> None:
+        """Have the line that was added last never said, where what had to follow it failed."""
+        line = _ENCODER.encode(self.acts[-1]) + b"\n"
+        os.ftruncate(self._file, os.fstat(self._file).st_size - len(line))
+        self.acts.pop()
+
     def _hold(self) -> None:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

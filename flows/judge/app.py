@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from nightrank.flows.judge.session import MOST_NAME, judge_name
-from nightrank.flows.serve.front import Front
+from nightrank.flows.serve.front import LOG, Front
 from nightrank.flows.serve.http.faults import RequestFault, not_valid, told_of
 from nightrank.flows.serve.http.html import page_reply
 from nightrank.flows.serve.http.parameters import parameters
@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 FORM = b"application/x-www-form-urlencoded"
 GRADES = ("Off the subject", "On the subject, no answer", "Answers a part", "Answers it")
-STALE = "That was not saved: the page was of an earlier run. Press it again."
+NOTES = {
+    "stale": "That was not saved: the page was of an earlier run. Press it again.",
+    "full": "That was not saved: the disk does not take it. Make room, and press it again.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class JudgePage:
     async def show(self, request: Request) -> Reply:
         """``GET /``: what a judge reads next, or everybody and how far they agree."""
         given = parameters(request.scope["query_string"], known=("judge", "note"))
-        note = STALE if given.get("note") == "stale" else ""
+        note = NOTES.get(given.get("note", ""), "")
         if not given.get("judge"):
             return self._start(note)
         if (judge := judge_name(given["judge"])) is None:
@@ -121,12 +124,16 @@ class JudgePage:
         if not hmac.compare_digest(sent.get("token", "").encode(), self.token.encode()):
             return _see_other(f"{to}&note=stale")
         say, item = sent.get("say", ""), self.session.item(sent.get("item", ""))
-        if say == "undo":
-            self.session.undo(judge)
-        elif item is not None and say in {"0", "1", "2", "3", "skip"}:
-            self.session.say(judge, item, None if say == "skip" else int(say))
-        else:
-            raise not_valid("There is no such document, or no such grade.", where="body", remedy="Use the page.")
+        try:
+            if say == "undo":
+                self.session.undo(judge)
+            elif item is not None and say in {"0", "1", "2", "3", "skip"}:
+                self.session.say(judge, item, None if say == "skip" else int(say))
+            else:
+                raise not_valid("There is no such document, or no such grade.", where="body", remedy="Use the page.")
+        except OSError:
+            LOG.exception("What %s said was not saved.", judge)
+            return _see_other(f"{to}&note=full")
         return _see_other(to)
 
     def _start(self, note: str, *, status: int = 200) -> Reply:

@@ -182,7 +182,11 @@ class Session:
         assert act in {"grade", "skip", "undo"}
         at = self._now().isoformat(timespec="seconds")
         self._log.add(Act(at, judge, *item.pair, act, grade, item.query.text))  # type: ignore[arg-type]  # as asserted
-        self._write()
+        try:
+            self._write()
+        except OSError:
+            self._log.take_back()
+            raise
 
     def _write(self) -> None:
         """Have the file of judgments say what the log does."""

@@ -88,6 +88,10 @@ class BoundedHttp(HttpToolsProtocol):
             _LOG.warning("A request with more than %d bytes of headers is refused.", LONGEST_HEAD)
             self.transport.write(_TOO_LONG)
             self.transport.close()
+        # What follows a reply, a body that nobody waited for or a blank line, has ended uvicorn's own wait.
+        is_idle = self.cycle is None or self.cycle.response_complete
+        if is_idle and self._due is None and self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            self._wait()
 
     @override
     def on_message_begin(self) -> None:
@@ -118,10 +122,15 @@ class BoundedHttp(HttpToolsProtocol):
         return self.url.partition(b"?")[0]
 
     def _turn_away(self, room: Room) -> None:
-        self.transport.write(room.full.as_bytes(without_body=self.parser.get_method() == b"HEAD"))
         self.cycle = _Replied()  # type: ignore[assignment] # all of it that is asked for
+        if self.transport.is_closing():
+            return
+        if self.flow.write_paused:  # who reads no replies gets no more: they would lie in memory
+            self.transport.abort()
+            return
+        self.transport.write(room.full.as_bytes(without_body=self.parser.get_method() == b"HEAD"))
         room.note(self._path().decode("ascii", "replace"), room.full.status)
-        if self.parser.should_keep_alive():
+        if self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive():
             self.on_response_complete()
         else:
             self.transport.close()

@@ -8,7 +8,6 @@ workspace's one writer alone.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sqlite3
@@ -20,6 +19,7 @@ from typing_extensions import override
 
 from nightrank.storage.closing import Closing
 from nightrank.storage.errors import MachineError
+from nightrank.storage.files.atomic import replacing
 from nightrank.storage.foreign import placed
 from nightrank.storage.keys import KEY_LENGTH, digest
 
@@ -33,7 +33,6 @@ FOLDER = "sources"  # of the workspace
 INDEX = "index.sqlite"
 NO_TEXT = "its key is no text"
 _PLACE = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")  # a source's folder; whatever else lies there is not ours
-_TEMPORARY = ".part"
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_CORRUPT_INDEX", "SQLITE_NOTADB")
 _ROWS = 1_000  # of a listing that are written at once
 
@@ -284,16 +283,12 @@ class Kept(Closing):
         name = digest(key, "" if version is None else version)
         file = f"{name[:2]}/{name}{suffix}"
         path = self.folder / file
-        temporary = path.with_name(f"{path.name}{_TEMPORARY}")
         size = 0
         with placed(self.folder):
             path.parent.mkdir(exist_ok=True)
-            with temporary.open("wb") as opened:
+            with replacing(path) as temporary, temporary.open("wb") as opened:
                 for piece in pieces:
                     size += opened.write(piece)
-                opened.flush()
-                os.fsync(opened.fileno())
-            temporary.replace(path)
         return Brought(key, _storable_version(version), file, size, None)
 
     def _is_whole(self, file: str | None, size: int) -> bool:

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from nightrank.storage.bm25.index import Bm25Store
 from nightrank.storage.lance.table import ChunkTable, vectors_of
 from nightrank.storage.memo.answers import forget_documents
+from nightrank.storage.records import asked_by_people
 from nightrank.storage.release.files import ReleaseFiles
 from nightrank.storage.release.manifest import commit_release, digests_of, list_releases, new_release_id
 from nightrank.storage.release.prune import prune
@@ -195,6 +196,7 @@ def _other_texts(table: ChunkTable, gone: pa.Array) -> Iterator[pa.Array]:
 def _queries_of(files: ReleaseFiles) -> Iterator[pa.Array]:
     """What visitors asked a release, which may be a document's own words."""
     queries = files.queries.read()
+    queries = queries.filter(pa.array(asked_by_people(queries)))
     yield from queries.column("text").chunks
     if "aliases" in queries.schema.names:  # older releases have none
         yield from (chunk.flatten() for chunk in queries.column("aliases").chunks)

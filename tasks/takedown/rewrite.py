@@ -1,8 +1,9 @@
 """A release made again without some documents, from its own files: no source, no model and no gate is asked.
 
 Candidates go, what stands behind them moves up and is scored anew, as it would have been had they not been found; BM25
-statistics are built from the texts that are left. What says nothing of a document stays. The next night makes from the
-outcome what it makes from nothing: the manifest says that documents were erased.
+statistics are built from the texts that are left. Queries go that only the
+documents may have asked. What says nothing of a document stays. The next night makes from the outcome what it makes
+from nothing: the manifest says that documents were erased.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from nightrank.tasks.bm25.analyser import Analyser
 from nightrank.tasks.rank.order import Weighing, entries_of, rank_candidates
 from nightrank.tasks.rank.order_file import order_of_release
 from nightrank.tasks.snippets.answers import write_answers
+from nightrank.tasks.takedown.queries import queries_of_erased
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -68,11 +70,14 @@ def release_without(
     listing.unlink()
     gone = pc.unique(chunks.column("chunk_hash").filter(pa.array(is_gone)))
     gone = gone.filter(pc.invert(pc.is_in(gone, value_set=pc.unique(left.column("chunk_hash")))))
+    said = (text for batch in table.batches(gone, ["text"]) for text in batch.column("text").to_pylist())
+    asked = queries_of_erased(files.queries.read(), files.candidates.read(), ids, said)
     named = {*release.manifest.files} - {file.name for file in (*_MADE_ANEW, *_DROPPED)}
     for name in sorted(named):
-        _copy(release.folder / name, staging / name, ids=ids, gone=gone)
+        of_items = name == ReleaseFiles.known_candidates.name
+        _copy(release.folder / name, staging / name, ids=ids, gone=gone, asked=None if of_items else asked)
     _forget_items(files, made, ids)
-    candidates, log = _candidates(release, ids, is_gone)
+    candidates, log = _candidates(release, ids, is_gone, asked)
     made.candidates.write(candidates)
     snippets = files.snippets if files.snippets.is_there() else None  # older releases have none
     write_answers(release.settings, made, made.candidates, made.queries, table, before=snippets)
@@ -89,6 +94,8 @@ def release_without(
                     "documents": made.documents.row_count(),
                     "chunks": left.num_rows,
                     "texts": len(pc.unique(left.column("chunk_hash"))),
+                    "queries": counts.queries - len(asked),
+                    "queries_from_documents": counts.queries_from_documents - len(asked),
                     "pairs": counts.pairs - (_valid(before) - _valid(candidates.column("pair_score"))),
                 }
             ),
@@ -110,16 +117,16 @@ def _chunks(files: ReleaseFiles, analyser: Analyser) -> pa.Table:
         return store.chunks(columns).rename_columns(CHUNKS.names)
 
 
-def _copy(path: Path, target: Path, *, ids: pa.Array, gone: pa.Array) -> None:
-    """Copy a file of a release without what it says of documents; of a table whose columns tell."""
+def _copy(path: Path, target: Path, *, ids: pa.Array, gone: pa.Array, asked: pa.Array | None) -> None:
+    """Copy a file of a release without what it says of documents and of queries of theirs; columns of tables tell."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix != ".parquet":
         target.write_bytes(path.read_bytes())
         return
     with pq.ParquetFile(path) as file:
         table = file.read()
-    for name, values in (("document_id", ids), ("chunk_hash", gone), ("key", gone)):
-        if name in table.schema.names:
+    for name, values in (("document_id", ids), ("chunk_hash", gone), ("key", gone), ("query_key", asked)):
+        if name in table.schema.names and values is not None:
             table = table.filter(pc.invert(pc.is_in(table.column(name), value_set=values)))
     for name, beside in _LISTS.items():
         if {name, beside} <= {*table.schema.names}:
@@ -165,10 +172,13 @@ def _blanked(table: pa.Table, name: str, ids: Collection[str]) -> pa.Table:
     return table.set_column(table.schema.get_field_index(name), field, pa.array(texts, field.type))
 
 
-def _candidates(release: StoredRelease, ids: pa.Array, is_gone: NDArray[np.bool_]) -> tuple[pa.Table, LogMeans]:
+def _candidates(
+    release: StoredRelease, ids: pa.Array, is_gone: NDArray[np.bool_], asked: pa.Array
+) -> tuple[pa.Table, LogMeans]:
     """The candidates that are left, in the final order that they give, and what lists say in the mean then."""
     candidates = release.files.candidates.read()
     left = candidates.filter(pc.invert(pc.is_in(candidates.column("document_id"), value_set=ids)))
+    left = left.filter(pc.invert(pc.is_in(left.column("query_key"), value_set=asked)))
     named = left.column("query_key").combine_chunks().dictionary_encode()
     people, queries = are_people_s(named.dictionary, release.files.queries.read()), named.indices
     order = np.lexsort((left.column("fused_rank").to_numpy(), queries.to_numpy(zero_copy_only=False)))

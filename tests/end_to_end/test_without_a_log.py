@@ -104,9 +104,32 @@ def test_nights_without_a_log_end_where_a_rebuild_ends_and_ask_little_anew(unask
     [key] = {row["query_key"] for row in known_rows(unasked) if row["document_id"] == "tea"}
     assert taken_down(unasked, "tea", erasing=True).failed == ()
     files = ReleaseFiles(unasked.workspace / "releases" / live(unasked).release_id)
+    assert "all about tea" not in origins(unasked)
+    assert live(unasked).counts.queries == files.queries.row_count() > 0
+    assert examine(FolderWorkspace(unasked.workspace), release_id=None).healthy
+    with SearchCache.open(unasked.workspace) as cache:
+        assert cache.get("All about tea") is None
     assert "tea" not in {row["document_id"] for row in known_rows(unasked)}
     assert key not in files.known_candidates.read().column("query_key").to_pylist()
     assert item not in files.known_evaluation.read().column("query_id").to_pylist()
+
+
+@pytest.mark.long
+def test_the_night_after_an_erasure_ends_where_a_rebuild_ends(unasked: Collection, tmp_path: Path) -> None:
+    refresh_plainly(unasked.settings_file)
+    taken_down(unasked, "tea", erasing=True)
+    assert refresh_plainly(unasked.settings_file).published
+    rebuild = Collection(tmp_path / "rebuild", unasked.settings, [*unasked.documents])
+    rebuild.remove("tea")
+    rebuild.write()
+    refresh_plainly(rebuild.settings_file)
+    comparison = compare_releases(FolderWorkspace(unasked.workspace), FolderWorkspace(rebuild.workspace))
+    assert comparison.is_exact, comparison.first
+    assert known_rows(unasked) == known_rows(rebuild)
+    known, made_anew = live(unasked).known_items, live(rebuild).known_items
+    assert known is not None
+    assert made_anew is not None
+    assert known.measures == made_anew.measures
 
 
 @pytest.mark.long

@@ -34,7 +34,8 @@ _CREATE = (
 )
 _COPY = (
     "INSERT INTO near SELECT * FROM source.near ORDER BY name",
-    "INSERT INTO near_forms SELECT * FROM source.near_forms ORDER BY form",
+    "INSERT INTO near_forms SELECT * FROM source.near_forms WHERE query_key IN (SELECT query_key FROM results) "
+    "ORDER BY form",
     "INSERT INTO near_terms SELECT * FROM source.near_terms ORDER BY term",
     "INSERT INTO near_words SELECT * FROM source.near_words ORDER BY deletion, word",
 )
@@ -90,7 +91,7 @@ def write_near_tables(
 
 
 def copy_near_tables(source: Path, target: Path) -> None:
-    """Add the tables of a results file, where it has them, to one of the same queries that nobody reads yet."""
+    """Add the tables of a results file, where it has them, to one of the same queries or some, that nobody reads."""
     with placed(target), closing(sqlite3.connect(target.absolute().as_uri(), uri=True)) as connection:
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")

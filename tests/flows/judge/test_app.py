@@ -72,6 +72,26 @@ def test_what_the_page_would_not_send_is_refused(client: TestClient, judged: Ses
     assert judged.graded() == {}
 
 
+def test_what_the_disk_does_not_take_was_never_said_and_is_told(
+    client: TestClient, judged: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = client.post("/said", data={**form_of(client.get("/?judge=Ann").text), "say": "2"})
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for say in ("3", "undo"):
+        with monkeypatch.context() as patched:
+            patched.setattr("nightrank.flows.judge.session.write_judgments", full)
+            patched.setattr("pathlib.Path.unlink", full)
+            told = client.post("/said", data={**form_of(first.text), "say": say})
+        assert told.status_code == 200  # after 303
+        assert "Make room" in told.text
+        assert judged.graded() == {"Ann": 1}
+        assert form_of(told.text) == form_of(first.text)
+    assert "2 of 16 judged" in client.post("/said", data={**form_of(first.text), "say": "0"}).text
+
+
 def test_what_is_far_too_long_is_refused(client: TestClient) -> None:
     assert client.post("/said", data={"say": "x" * 5_000}).status_code == 413
     assert client.get("/", params={"judge": "x" * 41}).status_code == 400

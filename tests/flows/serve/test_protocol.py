@@ -104,6 +104,49 @@ def test_requests_on_one_connection_have_bounds_of_their_own(port: int) -> None:
         assert received.count(b"200 OK") == 3000
 
 
+async def _early(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """Replies before it has seen a body."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "after"), [(ASKED + b"\r\n", b"text"), (b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", b"\r\n")]
+)
+def test_what_follows_a_reply_holds_no_connection_for_ever(
+    monkeypatch: pytest.MonkeyPatch, asked: bytes, after: bytes
+) -> None:
+    monkeypatch.setattr(BoundedHttp, "seconds", SECONDS)
+    with _listening(_early) as port, _connected(port) as one:
+        one.settimeout(3)
+        one.sendall(asked)
+        assert one.recv(65_536).endswith(b"ok")
+        one.sendall(after)
+        assert one.recv(65_536) == b""  # it ends
+
+
+def test_who_is_turned_away_and_reads_no_reply_is_cut_off() -> None:
+    go = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while not go.is_set():
+            await asyncio.sleep(0.01)
+        await _echo(scope, receive, send)
+
+    room = Room(0, always=set(), full=TooBusy(1).reply(), note=lambda _path, _status: None)
+    with _listening(app, room) as port, _connected(port) as slow, _connected(port) as other:
+        slow.sendall(ASKED + b"\r\ntext")
+        time.sleep(0.2)
+        with suppress(ConnectionError):
+            other.sendall(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n" * 200_000)
+        assert _all_of(other).count(b"HTTP/1.1 503") < 200_000
+        with _connected(port) as old:
+            old.sendall(b"GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            assert _all_of(old).startswith(b"HTTP/1.1 503")
+        go.set()
+        assert slow.recv(65_536).endswith(b"text")
+
+
 def test_who_comes_where_there_is_no_room_is_told_at_once_and_answered_later_on_the_same_connection() -> None:
     go, told = threading.Event(), []
 
