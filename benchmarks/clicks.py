@@ -31,7 +31,8 @@ from nightrank.tasks.evaluate.measures import evaluate_run, stage_runs
 from nightrank.tasks.experiment.experiment import Experiment
 from nightrank.tasks.experiment.variants import varied
 from nightrank.tasks.judgments.clicks.counts import ClickCounter
-from nightrank.tasks.judgments.clicks.judge import HIGHEST, ClickRules, judged_by_clicks
+from nightrank.tasks.judgments.clicks.judge import HIGHEST, judged_by_clicks
+from nightrank.tasks.judgments.clicks.rules import ClickRules
 from nightrank.tasks.read.account import Account
 from nightrank.tasks.trec.qrels import read_judgments
 

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from nightrank.flows.cli.options import Config, Json, print_json, settings_of, several, show
 from nightrank.storage.errors import InputError
-from nightrank.tasks.judgments.clicks.judge import LEAST_LOOKS, ClickRules
+from nightrank.tasks.judgments.clicks.rules import LEAST_LOOKS, ClickRules
 
 
 def judge(

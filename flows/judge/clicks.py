@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from nightrank.flows.settings_file import Configuration
     from nightrank.storage.records import JsonValue
     from nightrank.tasks.judgments.clicks.impressions import ImpressionsRead
-    from nightrank.tasks.judgments.clicks.judge import ClickJudgments, ClickRules
+    from nightrank.tasks.judgments.clicks.judge import ClickJudgments
+    from nightrank.tasks.judgments.clicks.rules import ClickRules
 
 PROVENANCE = "clicks.json"
 

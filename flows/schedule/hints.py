@@ -105,9 +105,9 @@ async def hints(
         tell: Told why events cannot be had.
     """
     noticed, is_listed = asyncio.Event(), not means.folders
-    seconds = poll_seconds * (BETWEEN_LISTINGS if means.folders else 1)
+    seconds, left_out = poll_seconds * (BETWEEN_LISTINGS if means.folders else 1), source.left_out()
     listing = asyncio.create_task(_listings(source, noticed, seconds))
-    events = asyncio.create_task(_events(means.folders, source.left_out(), noticed))
+    events = asyncio.create_task(_events(means.folders, left_out, noticed))
     try:
         while True:
             await noticed.wait()

@@ -47,7 +47,7 @@ def find_source(folder: Path) -> str | None:
     called_so = [name for name in tables if DOCUMENTS.search(name)]
     folders = [name for wanted in FOLDERS for name in names if name.lower() == wanted and (folder / name).is_dir()]
     others = [name for name in tables if name not in called_so]
-    databases = [name for name in names if is_database(name) and (folder / name).is_file()]
+    databases = [name for name in names if is_database(name, base=folder) and (folder / name).is_file()]
     likely = (*corpora, *beir, *called_so, *folders, *others, *databases, ".")
     found = (name for name in likely if gives_documents(folder, name))
     return next(found, None)
@@ -57,7 +57,7 @@ def gives_documents(folder: Path, source: str) -> bool:
     """Whether a source gives a document; of tables the first rows tell."""
     settings = DocumentsSettings(source=as_source(folder, source))
     try:
-        if is_database(source):
+        if is_database(source, base=folder):
             return query_for(settings, base=folder) is not None
         if (folder / source).is_file():
             rows = itertools.islice(read_documents(settings, base=folder, account=Account()), FIRST)

@@ -118,7 +118,7 @@ def initialise(folder: Path, source: str | None, *, ask: Ask | None) -> Initiali
         try:
             place, documents = see(named)
         except InputError as error:
-            if not is_path(named, base=folder) or is_database(named):
+            if not is_path(named, base=folder) or is_database(named, base=folder):
                 raise
             # What it says of settings is of no use where there are none.
             raise InputError(error.message, remedy=REMEDY) from error

@@ -149,6 +149,11 @@ class DatabaseFile(Database):
             # What SQLite says of a statement quotes it, and may have any word in it.
             if name != "SQLITE_ERROR" and (told := machine_error(error)) is not None:
                 raise MachineError(f"{self._name}: {told.message}", remedy=told.remedy) from error
+            if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or isinstance(error, duckdb.IOException):
+                raise InputError(
+                    f"{self._name} cannot be read: {said}.",
+                    remedy="See that it is whole, and what its name says.",
+                ) from error
             raise InputError(f"{self._name} refuses the query: {said}.", remedy=_ONE_SELECT) from error
         except OverflowError as error:  # of DuckDB, on its way to Python
             raise InputError(

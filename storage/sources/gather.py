@@ -116,6 +116,11 @@ def _list(
 def _checked(items: Iterable[Listed], *, name: str) -> Iterator[Listed]:
     for item in items:
         _require_texts(item.key, item.version, name=name, done="lists")
+        if not isinstance(item.modified, float | int | None):
+            raise InputError(
+                f"{name} lists {item.key[:100]!r} with a time that is no number, but {type(item.modified).__name__}.",
+                remedy="Have its source give seconds since the epoch: modified=time.timestamp().",
+            )
         yield item
 
 

@@ -8,11 +8,10 @@ workspace's one writer alone.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +19,7 @@ from typing_extensions import override
 
 from nightrank.storage.closing import Closing
 from nightrank.storage.errors import MachineError
+from nightrank.storage.files.atomic import replacing
 from nightrank.storage.foreign import placed
 from nightrank.storage.keys import KEY_LENGTH, digest
 
@@ -33,7 +33,7 @@ FOLDER = "sources"  # of the workspace
 INDEX = "index.sqlite"
 NO_TEXT = "its key is no text"
 _PLACE = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")  # a source's folder; whatever else lies there is not ours
-_TEMPORARY = ".part"
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_CORRUPT_INDEX", "SQLITE_NOTADB")
 _ROWS = 1_000  # of a listing that are written at once
 
 # Keys come in the order of a walk through folders: a folder's files and folders by name, each folder where its name is.
@@ -136,6 +136,26 @@ class Kept(Closing):
     @override
     def close(self) -> None:
         self._index.close()
+
+    @contextmanager
+    def removed_if_damaged(self) -> Iterator[None]:
+        """Have an index that turns out to be damaged removed, so that the next night makes it again.
+
+        Raises:
+            MachineError: It was.
+        """
+        try:
+            yield
+        except (sqlite3.DatabaseError, MachineError) as error:
+            cause = error.__cause__ if isinstance(error, MachineError) else error
+            if not isinstance(cause, sqlite3.DatabaseError) or cause.sqlite_errorname not in _DAMAGED:
+                raise
+            self.close()
+            (self.folder / INDEX).unlink(missing_ok=True)
+            raise MachineError(
+                f"{self.folder / INDEX}, which says what is kept of the source, was damaged and has been removed.",
+                remedy="Run again: the source is fetched anew.",
+            ) from error
 
     def take_listing(self, items: Iterable[Listed]) -> int:
         """Take a listing in place of the one before; where it raises, that one stays.
@@ -263,16 +283,12 @@ class Kept(Closing):
         name = digest(key, "" if version is None else version)
         file = f"{name[:2]}/{name}{suffix}"
         path = self.folder / file
-        temporary = path.with_name(f"{path.name}{_TEMPORARY}")
         size = 0
         with placed(self.folder):
             path.parent.mkdir(exist_ok=True)
-            with temporary.open("wb") as opened:
+            with replacing(path) as temporary, temporary.open("wb") as opened:
                 for piece in pieces:
                     size += opened.write(piece)
-                opened.flush()
-                os.fsync(opened.fileno())
-            temporary.replace(path)
         return Brought(key, _storable_version(version), file, size, None)
 
     def _is_whole(self, file: str | None, size: int) -> bool:
@@ -293,7 +309,7 @@ class Kept(Closing):
         try:
             return _index_of(path)
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorname not in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}:
+            if error.sqlite_errorname not in _DAMAGED:
                 raise MachineError(
                     f"{path} cannot be opened: {error}.", remedy="See that its folder can be written, then run again."
                 ) from error

@@ -24,7 +24,7 @@ LENGTHS = np.array([30, 50])
 
 
 def test_operations_of_a_bert_are_those_that_the_speed_programs_count() -> None:
-    config = SimpleNamespace(hidden_size=384, intermediate_size=1536, num_hidden_layers=6)
+    config = SimpleNamespace(model_type="bert", hidden_size=384, intermediate_size=1536, num_hidden_layers=6)
     theirs = operations(LENGTHS, SimpleNamespace(config=config), first_only=False)
     assert PACKAGED.operations(LENGTHS) == theirs
 

@@ -233,7 +233,7 @@ def test_a_change_of_metadata_moves_no_model_and_scans_nothing(collection: Colle
 def test_what_models_said_of_filtered_queries_is_kept_and_shared(collection: Collection, tmp_path: Path) -> None:
     collection.log = [("plain", "black tea", 2), ("few", "black tea", 1), ("alone", "wild yeast", 1)]
     collection.qrels = []
-    del collection.settings["judgments"]
+    collection.settings["judgments"] = {"known_items": "none"}
     collection.filters = {"few": FILTERS["few"], "alone": FILTERS["few"]}
     collection.write()
     summary = refresh_plainly(collection.settings_file)

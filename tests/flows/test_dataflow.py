@@ -24,6 +24,7 @@ FREE = {
     ("encoded", "bm25_leg"),
     ("bm25_leg", "dense"),
     ("dense", "weighted"),
+    ("measured", "known"),
     ("not_pruned", "exported"),
     ("exported", "told"),
 }

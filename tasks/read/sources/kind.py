@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from enum import Enum, auto
 from pathlib import Path
@@ -41,7 +42,7 @@ def kind_of(settings: DocumentsSettings, *, base: Path) -> SourceKind:
         InputError: It is an address that is not known, or has no query and needs one, or has one and cannot.
     """
     source, has_query = settings.source, settings.query is not None
-    if source.startswith(SERVERS) or (not has_query and Path(source).suffix.lower() in DATABASE_SUFFIXES):
+    if source.startswith(SERVERS) or (not has_query and is_database_file(source, base=base)):
         if not has_query:
             raise InputError(
                 "The source is a database, and nothing says which rows are documents.",
@@ -81,7 +82,14 @@ def is_fetched(settings: DocumentsSettings, *, base: Path) -> bool:
 def is_of_connector(source: str, *, base: Path) -> bool:
     """Whether a source is a connector's: a name and a colon, and no file that is called so."""
     named = _NAMED.match(source)
-    return named is not None and not source.startswith(PREFIX) and not (base / source).exists()
+    # os.path.exists: what cannot be a path, since it is too long for one, is none.
+    return named is not None and not source.startswith(PREFIX) and not os.path.exists(base / source)  # noqa: PTH110
+
+
+def is_database_file(source: str, *, base: Path) -> bool:
+    """Whether a source is called like a database, and is a path, and no folder."""
+    is_called_so = Path(source).suffix.lower() in DATABASE_SUFFIXES
+    return is_called_so and is_path(source, base=base) and not (base / source).is_dir()
 
 
 def is_path(source: str, *, base: Path) -> bool:

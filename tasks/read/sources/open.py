@@ -63,7 +63,11 @@ def open_listed(settings: DocumentsSettings, *, base: Path, workspace: str | Non
     if settings.cursor is None or settings.query is None:
         return None
     database, name = open_database(settings, base=base)
-    key = Key(_id_column(database, settings, name=name), settings.cursor)
+    try:
+        key = Key(_id_column(database, settings, name=name), settings.cursor)
+    except BaseException:
+        database.close()
+        raise
     place = digest("query", name, settings.query, *key)
     return Opened(QuerySource(database, key, name=name), name, place)
 

@@ -63,6 +63,7 @@ def read_listed(
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nightrank-source-")))
         kept = stack.enter_context(Kept(folder / place, plain=_plain))
+        stack.enter_context(kept.removed_if_damaged())
         is_folder = source.gives == "files" and alone is None
         choose = (lambda keys: wanted_keys(keys, settings, account=Account())) if is_folder else None
         came = gather(source, kept, name=name, choose=choose, suffix=suffix_of, sample=keeping.sample)

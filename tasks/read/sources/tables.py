@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nightrank.storage.errors import InputError
-from nightrank.storage.sources.database import DATABASE_SUFFIXES
-from nightrank.tasks.read.sources.kind import SERVERS
+from nightrank.tasks.read.sources.kind import SERVERS, is_database_file
 from nightrank.tasks.read.tables.columns import Columns, column_key
 from nightrank.tasks.read.tables.names import DOCUMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from nightrank.tasks.settings.inputs import DocumentsSettings
 
@@ -37,9 +36,9 @@ class Proposed(NamedTuple):
     may_be_cursor: str | None
 
 
-def is_database(source: str) -> bool:
+def is_database(source: str, *, base: Path) -> bool:
     """Whether a source needs a query, by how it is called."""
-    return source.startswith(SERVERS) or Path(source).suffix.lower() in DATABASE_SUFFIXES
+    return source.startswith(SERVERS) or is_database_file(source, base=base)
 
 
 def query_for(settings: DocumentsSettings, *, base: Path) -> Proposed | None:
@@ -52,7 +51,7 @@ def query_for(settings: DocumentsSettings, *, base: Path) -> Proposed | None:
     Raises:
         InputError: The database cannot be read, or no table of it looks like documents.
     """
-    if not is_database(settings.source):
+    if not is_database(settings.source, base=base):
         return None
     from nightrank.tasks.read.sources.open import open_database
 
@@ -81,4 +80,5 @@ def _likelihood(table: tuple[str, str], names: Sequence[str], columns: Columns) 
 
 
 def _name(name: str) -> str:
-    return name if PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+    is_plain = PLAIN.fullmatch(name) is not None and CALLED_SO.search(name) is not None  # no word of SQL is called so
+    return name if is_plain else '"' + name.replace('"', '""') + '"'

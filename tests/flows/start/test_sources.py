@@ -42,6 +42,15 @@ def test_a_database_here_is_found_and_its_table_proposed(tmp_path: Path, name: s
     assert "cursor = 'updated_at'" in done.settings_file.read_text().replace("\n# ", " ")
 
 
+def test_a_table_that_is_called_like_a_word_of_sql_is_quoted(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        connection.execute('CREATE TABLE "order" (id INTEGER, title TEXT, body TEXT)')
+        connection.execute("INSERT INTO \"order\" VALUES (1, 'Tea', 'Of the leaves that people drink.')")
+        connection.commit()
+    done = initialise(tmp_path, "shop.db", ask=None)
+    assert read_settings(done.settings_file).documents.query == 'SELECT * FROM "order"'
+
+
 def test_a_server_is_asked_for_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with postgres_server() as address:
         with psycopg.connect(with_password(address, "night"), autocommit=True) as connection:

@@ -130,7 +130,7 @@ def test_while_the_store_is_away_it_serves_what_it_has_and_says_so(
     front = front_end(place, tmp_path)
     with caplog.at_level(logging.WARNING), FollowingCache(front, look_every_seconds=0.05) as cache:
         object.__setattr__(in_bucket(front).remote, "url", "s3://gone/prefix")
-        in_bucket(front).remote.__dict__.pop("_store", None)
+        in_bucket(front).remote.__dict__.pop("store", None)
         deadline = time.monotonic() + 30
         while "Still serving the release n1" not in caplog.text and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from nightrank.tasks.judgments.clicks.counts import ClickCounter, ClickCounts
-from nightrank.tasks.judgments.clicks.judge import ClickRules, judged_by_clicks
+from nightrank.tasks.judgments.clicks.judge import judged_by_clicks
 from nightrank.tasks.judgments.clicks.models import LEAST_MOVED, clicks_over_expected, position_based
+from nightrank.tasks.judgments.clicks.rules import ClickRules
 
 LOOKS = np.array([1.0, 0.6, 0.3, 0.15])
 

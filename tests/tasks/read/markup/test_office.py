@@ -131,17 +131,34 @@ ENTITIES = '<!DOCTYPE w:document [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 512, "no file of Office"),  # what an encrypted one is, too
         (docx(paragraph("&b;"), head=HEAD + ENTITIES), "declares a type or entities"),
         (docx(more={"word/x.xml": (HEAD + ENTITIES + "<a/>").encode("utf-16")}), "declares a type or entities"),
+        (docx(more={"word/x.bin": (" " * 99 + ENTITIES + "<a/>").encode()}), "declares a type or entities"),
+        (docx(more={"word/x": (HEAD + ENTITIES + "<a/>").encode("utf-16")}), "declares a type or entities"),
         (docx(more={"word/x.xml": b"<a>" + b" " * 50_000_000 + b"</a>"}), "bytes of XML"),
         (docx(more={"word/media/a.bin": bytes(1_000_000_001)}), "bytes unpacked"),
         (docx(more={f"word/{number}": b"" for number in range(20_001)}), "parts"),
         (docx("<w:p>"), "cannot be read"),
     ],
-    ids=["no-zip", "ole", "entities", "utf-16", "xml", "unpacked", "parts", "broken"],
+    ids=["no-zip", "ole", "entities", "utf-16", "blanks", "no-suffix", "xml", "unpacked", "parts", "broken"],
 )
 def test_a_file_that_cannot_be_read_is_a_bad_row(tmp_path: Path, content: bytes, reason: str) -> None:
     found = read(tmp_path, "a.docx", content)
     assert isinstance(found, BadRow)
     assert reason in found.reason
+
+
+def test_a_picture_that_is_xml_is_one(tmp_path: Path) -> None:
+    more = {"word/media/a.svg": b"<!DOCTYPE svg><svg/>", "word/media/b.png": b"\x89PNG" + bytes(99)}
+    found = read(tmp_path, "a.docx", docx(paragraph("Tea"), more=more))
+    assert isinstance(found, Document)
+    assert found.text == "Tea"
+
+
+@pytest.mark.parametrize("levels", [1_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_elements_within_elements_end_no_night(tmp_path: Path, levels: int) -> None:
+    body = "<w:sdt><w:sdtContent>" * levels + paragraph("Tea") + "</w:sdtContent></w:sdt>" * levels
+    found = read(tmp_path, "a.docx", docx(body))
+    assert isinstance(found, BadRow)
+    assert "cannot be read (RecursionError" in found.reason
 
 
 def test_too_much_text_is_a_bad_row(tmp_path: Path) -> None:

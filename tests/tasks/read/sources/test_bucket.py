@@ -302,6 +302,17 @@ def test_an_index_that_is_damaged_is_made_again(bucket: Watched, reader: Reader)
     assert reader.texts(bucket.settings()) == texts
 
 
+def test_an_index_that_is_damaged_within_is_removed_and_made_again(bucket: Watched, reader: Reader) -> None:
+    texts = filled(bucket)
+    reader.texts(bucket.settings())
+    [index] = (reader.folder / "sources").rglob("index.sqlite")
+    data = index.read_bytes()
+    index.write_bytes(data[:4096] + b"\x55" * (len(data) - 4096))
+    with pytest.raises(MachineError, match="was damaged and has been removed"):
+        reader.read(bucket.settings())
+    assert reader.texts(bucket.settings()) == texts
+
+
 def test_nothing_is_kept_of_what_is_taken_down(bucket: Watched, reader: Reader) -> None:
     filled(bucket)
     bucket.put("docs/page-03.txt", "# Secret of somebody")

@@ -34,6 +34,8 @@ class Odd(Source):
             yield Listed(7, "1")
         if self.place == "versions":
             yield Listed("7", 1)
+        if self.place == "times":
+            yield Listed("7", "1", modified="2026-11-01")
         if self.place == "halves":
             yield Listed("half \\udcff", "\\udcff", {"title": "Half"})
             yield Listed("c", "\\udcff", {"title": "C", "text": "Of c"})
@@ -191,6 +193,7 @@ def test_a_key_that_is_no_text_is_a_bad_row(reader: Reader) -> None:
         ("odd:numbers", InputError, "lists a key that is no text, but of the type int"),
         ("odd:versions", InputError, "lists a version that is no text, but of the type int"),
         ("odd:fetched", InputError, "gives a version that is no text, but of the type int"),
+        ("odd:times", InputError, "lists '7' with a time that is no number, but str"),
         ("odd:twice", InputError, "1 keys more than once"),
         ("none:x", InputError, "gives str, which is no Source"),
         ("gone:x", MachineError, "ModuleNotFoundError"),

@@ -15,6 +15,7 @@ from nightrank.storage.errors import InputError, MachineError
 from nightrank.storage.sources.kept import NO_TEXT
 from nightrank.tasks.read.account import Kind
 from nightrank.tasks.read.signature import source_signature
+from nightrank.tasks.read.sources.kind import SourceKind, kind_of
 from nightrank.tasks.settings.inputs import DocumentsSettings
 from tests.support.servers import PASSWORD, postgres_server, with_password
 
@@ -177,6 +178,21 @@ def test_a_query_that_cannot_be_one_is_told_and_changes_nothing(
     assert said in raised.value.message
     assert "query" in raised.value.message + raised.value.remedy
     assert len(reader.read(place.settings())) == 3
+
+
+@pytest.mark.parametrize("name", [pytest.param("shop.sqlite", marks=pytest.mark.slow), "shop.duckdb"])
+def test_a_file_that_is_no_database_or_is_being_written_is_told(reader: Reader, name: str) -> None:
+    settings = DocumentsSettings(source=name, query="SELECT * FROM rows")
+    (reader.folder / name).write_bytes(b"no database" * 1_000)
+    with pytest.raises(InputError, match=rf"{name} cannot be read"):
+        reader.read(settings)
+    (reader.folder / name).unlink()
+    if name.endswith("sqlite"):
+        with closing(sqlite3.connect(reader.folder / name)) as connection:
+            connection.execute("CREATE TABLE rows (id, text)")
+            connection.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(MachineError, match="being written by another process"):
+                reader.read(settings)
 
 
 def test_a_query_of_a_table_writes_no_file(reader: Reader) -> None:
@@ -379,6 +395,16 @@ def test_a_database_needs_a_query(reader: Reader) -> None:
     for source in ("shop.sqlite", "shop.duckdb", "postgresql://night@localhost/shop"):
         with pytest.raises(InputError, match="nothing says which rows"):
             reader.read(DocumentsSettings(source=source))
+
+
+def test_a_folder_a_prefix_or_a_connector_that_is_called_like_a_database_is_none(reader: Reader) -> None:
+    (reader.folder / "notes.db").mkdir()
+    (reader.folder / "notes.db" / "a.txt").write_text("Tea")
+    assert reader.texts(DocumentsSettings(source="notes.db")) == {"a.txt": "Tea"}
+    for source, kind in (("s3://bucket/notes.db/", SourceKind.BUCKET), ("wiki:shop.db", SourceKind.CONNECTOR)):
+        assert kind_of(DocumentsSettings(source=source), base=reader.folder) is kind
+    long = DocumentsSettings(source=f"wiki:{'x' * 5_000}")
+    assert kind_of(long, base=reader.folder) is SourceKind.CONNECTOR
 
 
 def test_a_query_needs_a_database(reader: Reader) -> None:
